@@ -1,0 +1,40 @@
+/** Import directions of docs/architecture.md: trainer -> data, workers, engine-* -> core; siblings do not meet. */
+module.exports = {
+  forbidden: [
+    { name: "no-circular", severity: "error", from: {}, to: { circular: true } },
+    {
+      name: "core-stands-alone",
+      severity: "error",
+      from: { path: "^packages/core/" },
+      to: { path: "^packages/(?!core/)" },
+    },
+    {
+      name: "siblings-do-not-meet",
+      severity: "error",
+      from: { path: "^packages/(data|workers|engine-[^/]+)/" },
+      to: { path: "^packages/(?!core/)", pathNot: "^packages/$1/" },
+    },
+    {
+      name: "only-public-entry",
+      severity: "error",
+      from: { path: "^packages/([^/]+)/" },
+      to: { path: "^packages/([^/]+)/src/(?!index\\.ts$|node\\.ts$)", pathNot: "^packages/$1/" },
+    },
+    {
+      name: "core-runs-anywhere",
+      comment: "Only what stands behind @zerogate/core/node may use Node's own modules.",
+      severity: "error",
+      from: { path: "^packages/core/src/", pathNot: "(\\.test\\.ts$|^packages/core/src/node(\\.ts$|/))" },
+      to: { dependencyTypes: ["core"] },
+    },
+  ],
+  options: {
+    tsPreCompilationDeps: true,
+    exclude: "(^|/)dist/",
+    doNotFollow: { path: "node_modules" },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["@zerogate/source", "import", "default"],
+    },
+  },
+};

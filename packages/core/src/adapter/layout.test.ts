@@ -1,0 +1,38 @@
+import { expect, test } from "vitest";
+import { tinyConfig } from "../../test/tiny_model.ts";
+import { adapterLayout } from "./layout.ts";
+
+const config = tinyConfig(); // 3 layers, D = 12, 4 heads
+
+test("layers are the last ones, in ascending order and without gaps, prompt before gate", () => {
+  const shape = { promptLength: 2, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none" } as const;
+  expect(adapterLayout(shape, config)).toEqual({
+    ...shape,
+    hiddenSize: 12,
+    heads: 4,
+    gateLength: 1,
+    places: [
+      { layer: 1, prompt: 0, gate: 24 },
+      { layer: 2, prompt: 25, gate: 49 },
+    ],
+    length: 50,
+  });
+  const perHead = adapterLayout({ ...shape, gateSharing: "per-head" }, config);
+  expect([perHead.gateLength, perHead.places[1], perHead.length]).toEqual([4, { layer: 2, prompt: 28, gate: 52 }, 56]);
+});
+
+/** Spec §4.3: PEFT's counts were printed by the real library, the others are those of the original code and litgpt. */
+test.each([
+  ["LLaMA-7B", 32, 4096, 32, 30, 1_228_830, 1_229_760],
+  ["LLaMA-13B", 40, 5120, 40, 38, 1_945_638, 1_947_120],
+  ["LLaMA-65B", 80, 8192, 64, 78, 6_389_838, 6_394_752],
+  ["Llama-3-8B", 32, 4096, 32, 30, 1_228_830, 1_229_760],
+])(
+  "%s: as many trained numbers as PEFT (one gate a layer) and the original (one a head)",
+  (_, layers, hiddenSize, heads, adaptedLayers, scalar, perHead) => {
+    const model = tinyConfig({ layers, hiddenSize, heads, headDim: 128 });
+    const shape = { promptLength: 10, adaptedLayers, gateActivation: "none" } as const;
+    expect(adapterLayout({ ...shape, gateSharing: "scalar" }, model).length).toBe(scalar);
+    expect(adapterLayout({ ...shape, gateSharing: "per-head" }, model).length).toBe(perHead);
+  },
+);

@@ -1,0 +1,49 @@
+/**
+ * The trained state: adaption prompts and gates of the top layers as one flat float32 vector, in ascending layer order:
+ * per adapted layer K·D prompt numbers, then the gate (1 number, or one per query head).
+ */
+import type { ModelConfig } from "../model/config.ts";
+
+/** `scalar` is PEFT's gate (one number a layer); `per-head` the paper's. */
+export type GateSharing = "scalar" | "per-head";
+/** `none` multiplies by the raw gate (PEFT, litgpt); `tanh` squashes it first (the authors' training code). */
+export type GateActivation = "none" | "tanh";
+
+export interface AdapterShape {
+  /** Prompt tokens per adapted layer: `adapter_len`, K. */
+  readonly promptLength: number;
+  /** Adapted layers, counted from the output side: `adapter_layers`, L. */
+  readonly adaptedLayers: number;
+  readonly gateSharing: GateSharing;
+  readonly gateActivation: GateActivation;
+}
+
+/** Where one layer's prompt and gate lie in the flat vector. `layer` is the absolute index N−L … N−1. */
+export interface LayerPlace {
+  readonly layer: number;
+  readonly prompt: number;
+  readonly gate: number;
+}
+
+export interface AdapterLayout extends AdapterShape {
+  readonly hiddenSize: number;
+  readonly heads: number;
+  readonly gateLength: number;
+  readonly places: readonly LayerPlace[];
+  /** Numbers in the flat vector: L·(K·D + gate length). */
+  readonly length: number;
+}
+
+/** The layout of an adapter of this shape on this model. Shapes are checked where they enter (`AdaptionPromptConfig`). */
+export function adapterLayout(shape: AdapterShape, model: ModelConfig): AdapterLayout {
+  const { promptLength, adaptedLayers, gateSharing } = shape;
+  const { layers, hiddenSize, heads } = model;
+  const gateLength = gateSharing === "scalar" ? 1 : heads;
+  const stride = promptLength * hiddenSize + gateLength;
+  const places = Array.from({ length: adaptedLayers }, (_, i) => ({
+    layer: layers - adaptedLayers + i,
+    prompt: i * stride,
+    gate: i * stride + promptLength * hiddenSize,
+  }));
+  return { ...shape, hiddenSize, heads, gateLength, places, length: adaptedLayers * stride };
+}

@@ -1,0 +1,242 @@
+import { describe, expect, test } from "vitest";
+import { adapterConfig, labelled, tinyConfig, tinyModel, tinyTokens } from "../../test/tiny_model.ts";
+import { packCell } from "../cell/tokens.ts";
+import { InputError } from "../errors.ts";
+import { oneSequence } from "../model/logits.ts";
+import { parameterCount } from "../model/weights.ts";
+import { adapterLayout } from "./layout.ts";
+import { AdaptionPromptModel, type AddAdapterOptions, trainableLine } from "./model.ts";
+
+const { model: base, config } = tinyModel();
+const sequence = oneSequence([4, 9, 22, 0, 17]);
+const cell = packCell(tinyTokens(config, [8, 5]), [0, 1]);
+
+/** A model with adapters of these names, the first of which is active. */
+function modelWith(...names: string[]): AdaptionPromptModel {
+  const model = new AdaptionPromptModel(base);
+  for (const [i, name] of names.entries()) model.addAdapter(name, adapterConfig(), { seed: i });
+  return model;
+}
+
+/** One step of SGD with rate 1, as PEFT's own test takes it. */
+async function train(model: AdaptionPromptModel): Promise<void> {
+  const { params } = model.adapter(model.activeAdapter ?? "");
+  const { gradient } = await model.gradient(cell, 1 / labelled(cell));
+  for (const [i, g] of gradient.entries()) params[i] -= g;
+}
+
+const baseLogits = await new AdaptionPromptModel(base).logits(sequence);
+
+describe("PEFT's sequences, where equal means bit for bit (spec §6.1)", () => {
+  test("P8: zero gate, train, disable, a second adapter, disable, back to the first", async () => {
+    const model = modelWith("default");
+    expect(await model.logits(sequence)).toEqual(baseLogits);
+    await train(model);
+    const first = await model.logits(sequence);
+    expect(first).not.toEqual(baseLogits);
+    model.disableAdapterLayers();
+    expect(await model.logits(sequence)).toEqual(baseLogits);
+    model.enableAdapterLayers();
+
+    model.addAdapter("second", adapterConfig({ adapterLen: 8, adapterLayers: 3 }));
+    model.setAdapter("second");
+    expect(await model.logits(sequence)).toEqual(baseLogits);
+    await train(model);
+    const second = await model.logits(sequence);
+    expect(second).not.toEqual(baseLogits);
+    expect(second).not.toEqual(first);
+    await model.withAdapterDisabled(async () => expect(await model.logits(sequence)).toEqual(baseLogits));
+    model.setAdapter("default");
+    expect(await model.logits(sequence)).toEqual(first);
+    model.setAdapter("second");
+    expect(await model.logits(sequence)).toEqual(second);
+  });
+
+  test("P9: adding and setting while disabled take effect on enabling", async () => {
+    const model = modelWith("default");
+    await train(model);
+    const first = await model.logits(sequence);
+    model.disableAdapterLayers();
+    model.addAdapter("second", adapterConfig({ adapterLen: 5 }));
+    expect(await model.logits(sequence)).toEqual(baseLogits);
+    model.setAdapter("second");
+    expect(await model.logits(sequence)).toEqual(baseLogits);
+    model.enableAdapterLayers();
+    await train(model);
+    const second = await model.logits(sequence);
+    expect(second).not.toEqual(first);
+    model.disableAdapterLayers();
+    model.setAdapter("default");
+    model.enableAdapterLayers();
+    expect(await model.logits(sequence)).toEqual(first);
+  });
+
+  test("P13–P16: adapters keep their own numbers; adding leaves the active one; deleting it activates the oldest left", async () => {
+    const model = modelWith("a", "b", "c");
+    expect(model.activeAdapter).toBe("a");
+    const logits = new Map<string, Float32Array>();
+    for (const name of model.adapterNames) {
+      model.setAdapter(name);
+      await train(model);
+      logits.set(name, await model.logits(sequence));
+    }
+    expect(logits.get("a")).not.toEqual(logits.get("b"));
+    model.setAdapter("b");
+    model.addAdapter("d", adapterConfig(), { params: model.adapter("c").params.slice() });
+    expect(model.activeAdapter).toBe("b");
+    expect(await model.logits(sequence)).toEqual(logits.get("b"));
+
+    model.deleteAdapter("c");
+    expect(model.activeAdapter).toBe("b");
+    model.deleteAdapter("b");
+    expect([model.activeAdapter, model.adapterNames]).toEqual(["a", ["a", "d"]]);
+    expect(await model.logits(sequence)).toEqual(logits.get("a"));
+    model.deleteAdapter("a");
+    expect(await model.logits(sequence), "c's numbers").toEqual(logits.get("c"));
+    model.deleteAdapter("d");
+    expect([model.activeAdapter, model.adapterNames]).toEqual([undefined, []]);
+    expect(await model.logits(sequence)).toEqual(baseLogits);
+    model.addAdapter("e", adapterConfig());
+    expect(model.activeAdapter).toBe("e");
+  });
+});
+
+test("enabling and disabling twice is the same as once, with and without adapters", async () => {
+  for (const model of [modelWith(), modelWith("default")]) {
+    model.enableAdapterLayers();
+    expect(model.isEnabled).toBe(true);
+    for (let i = 0; i < 2; i++) model.disableAdapterLayers();
+    expect(model.isEnabled).toBe(false);
+    expect(await model.logits(sequence)).toEqual(baseLogits);
+    for (let i = 0; i < 2; i++) model.enableAdapterLayers();
+    expect(model.isEnabled).toBe(true);
+  }
+});
+
+test("disabling for a while nests and restores what was before, also after errors", async () => {
+  const model = modelWith("default");
+  const seen: boolean[] = [];
+  const failing = model.withAdapterDisabled(async () => {
+    await model.withAdapterDisabled(async () => seen.push(model.isEnabled));
+    seen.push(model.isEnabled);
+    await expect(model.withAdapterDisabled(() => Promise.reject(new Error("inner")))).rejects.toThrow("inner");
+    seen.push(model.isEnabled);
+    throw new Error("outer");
+  });
+  await expect(failing).rejects.toThrow("outer");
+  expect([seen, model.isEnabled]).toEqual([[false, false, false], true]);
+  model.disableAdapterLayers();
+  expect(await model.withAdapterDisabled(async () => 7)).toBe(7);
+  expect(model.isEnabled).toBe(false);
+});
+
+test.each(["3", "self", "model", "default", "__proto__", "constructor", "a b/c", "日本"])(
+  "an adapter may be called %j",
+  async (name) => {
+    const model = modelWith("other", name);
+    expect(model.adapterNames).toEqual(["other", name]);
+    model.setAdapter(name);
+    expect(model.activeAdapter).toBe(name);
+    await train(model);
+    const logits = await model.logits(sequence);
+    model.setAdapter("other");
+    expect(await model.logits(sequence)).toEqual(baseLogits);
+    model.setAdapter(name);
+    expect(await model.logits(sequence)).toEqual(logits);
+    model.deleteAdapter(name);
+    expect(model.adapterNames).toEqual(["other"]);
+  },
+);
+
+test("a name that is unknown, taken or empty is refused, and nothing changes", () => {
+  const model = modelWith("one", "two");
+  const unknown = new InputError('Cannot find adapter "zwei"', 'adapters of this model: "one", "two"');
+  expect(() => model.adapter("zwei")).toThrow(unknown);
+  expect(() => model.setAdapter("zwei")).toThrow(unknown);
+  expect(() => model.deleteAdapter("zwei")).toThrow(unknown);
+  expect(() => new AdaptionPromptModel(base).setAdapter("toString")).toThrow("adapters of this model: none");
+  expect(() => model.addAdapter("one", adapterConfig())).toThrow(InputError);
+  expect(() => model.addAdapter("one", adapterConfig())).toThrow(
+    'Cannot add adapter "one": an adapter of this name exists',
+  );
+  expect(() => model.addAdapter("", adapterConfig())).toThrow(InputError);
+  expect([model.activeAdapter, model.adapterNames]).toEqual(["one", ["one", "two"]]);
+});
+
+test("a config that does not fit the model and params of another adapter are refused, and nothing is added", () => {
+  const model = modelWith();
+  expect(() => model.addAdapter("a", adapterConfig({ adapterLayers: 4 }))).toThrow(
+    "the model has 3 layers: use 1 to 3",
+  );
+  expect(() => model.addAdapter("a", adapterConfig({ adapterLayers: 0 }))).toThrow(InputError);
+  expect(() => model.addAdapter("a", adapterConfig(), { params: new Float32Array(5) })).toThrow(
+    new InputError('Cannot add adapter "a"', "expected 74 numbers for K=3, L=2, got 5"),
+  );
+  expect([model.activeAdapter, model.adapterNames]).toEqual([undefined, []]);
+});
+
+test("the target module is filled in, and gates are PEFT's unless asked for otherwise", () => {
+  const model = modelWith();
+  const adapter = model.addAdapter("peft", adapterConfig());
+  expect(adapter.config.targetModules).toBe("self_attn");
+  expect(adapter.layout).toMatchObject({ gateSharing: "scalar", gateActivation: "none", length: 2 * (3 * 12 + 1) });
+  const options: AddAdapterOptions = { gateSharing: "per-head", gateActivation: "tanh" };
+  expect(model.addAdapter("paper", adapterConfig(), options).layout).toMatchObject({
+    ...options,
+    length: 2 * (3 * 12 + 4),
+  });
+});
+
+test("losses and generated text follow the active adapter", async () => {
+  const model = modelWith("default");
+  const baseLosses = await model.losses(cell);
+  const text = async () => {
+    const ids: number[] = [];
+    for await (const id of model.generate([4, 9, 22], { maxNewTokens: 12, eosTokenIds: [] })) ids.push(id);
+    return ids;
+  };
+  const baseText = await text();
+  const { params, layout } = model.adapter("default");
+  for (const { gate } of layout.places) params[gate] = 3;
+  expect(await model.losses(cell)).not.toEqual(baseLosses);
+  expect(await text()).not.toEqual(baseText);
+  await model.withAdapterDisabled(async () => {
+    expect(await model.losses(cell)).toEqual(baseLosses);
+    expect(await text()).toEqual(baseText);
+  });
+});
+
+test("D6: an adapter for inference has nothing to train; neither has a disabled one or none", async () => {
+  const model = new AdaptionPromptModel(base);
+  await expect(model.gradient(cell, 1)).rejects.toThrow("no adapter is active and enabled");
+  model.addAdapter("frozen", adapterConfig({ inferenceMode: true }));
+  await expect(model.gradient(cell, 1)).rejects.toThrow(InputError);
+  await expect(model.gradient(cell, 1)).rejects.toThrow("the active adapter was added with inferenceMode");
+  const all = parameterCount(config) + 74;
+  expect(model.parameterCounts()).toEqual({ trainable: 0, all });
+  model.addAdapter("trained", adapterConfig());
+  model.setAdapter("trained");
+  expect(model.parameterCounts()).toEqual({ trainable: 74, all });
+  model.disableAdapterLayers();
+  await expect(model.gradient(cell, 1)).rejects.toThrow("no adapter is active and enabled");
+  expect(model.parameterCounts()).toEqual({ trainable: 0, all: parameterCount(config) });
+});
+
+test("the line of counts is PEFT's, for LLaMA-7B with 30 layers of 10 prompts", () => {
+  const llama = tinyConfig({
+    vocabSize: 32_000,
+    hiddenSize: 4096,
+    intermediateSize: 11_008,
+    layers: 32,
+    heads: 32,
+    kvHeads: 32,
+    headDim: 128,
+  });
+  const shape = { promptLength: 10, adaptedLayers: 30, gateSharing: "scalar", gateActivation: "none" } as const;
+  const trainable = adapterLayout(shape, llama).length;
+  const all = parameterCount(llama) + trainable;
+  // Spec §4.3 has 6,739,644,446 for all: the base of 6,738,415,616 and the adapter.
+  expect(trainableLine({ trainable, all })).toBe(
+    "trainable params: 1,228,830 || all params: 6,739,644,446 || trainable%: 0.0182",
+  );
+});

@@ -1,0 +1,175 @@
+/**
+ * Several adapters on one resident base, with PEFT's vocabulary (`AdaptionPromptModel`) and without its faults (spec §2):
+ * switching and disabling are idempotent and nest, no adapter at all means the base, adapters may be called anything, and all
+ * of them live here rather than in a module tree, so nothing is left behind when one is swapped out.
+ */
+import type { Cell } from "../cell/tokens.ts";
+import { InputError } from "../errors.ts";
+import { type FinishReason, type GenerateOptions, generate } from "../generate/generate.ts";
+import { cellGradient, cellLosses } from "../model/gradient.ts";
+import type { LlamaModel } from "../model/llama.ts";
+import { tokenLogits } from "../model/logits.ts";
+import type { PackedTokens } from "../model/pass.ts";
+import { parameterCount } from "../model/weights.ts";
+import { type AdaptionPromptConfig, validateAdaptionPromptConfig } from "./config.ts";
+import { adapterLayout, type GateActivation, type GateSharing } from "./layout.ts";
+import { type AdapterState, initAdapter } from "./state.ts";
+
+export interface Adapter extends AdapterState {
+  readonly config: AdaptionPromptConfig;
+}
+
+export interface AddAdapterOptions {
+  readonly gateSharing?: GateSharing;
+  readonly gateActivation?: GateActivation;
+  /** Numbers of a trained adapter, flat as `AdapterLayout` says; taken over, not copied. Default: fresh from `seed`. */
+  readonly params?: Float32Array;
+  readonly seed?: number;
+}
+
+export class AdaptionPromptModel {
+  readonly base: LlamaModel;
+  readonly #adapters = new Map<string, Adapter>();
+  #active: string | undefined;
+  #enabled = true;
+
+  constructor(base: LlamaModel) {
+    this.base = base;
+  }
+
+  /**
+   * Adds an adapter. The first one becomes active, later ones only once `setAdapter` names them (PEFT 0.21's rule). Adapters may
+   * differ in length, layers and gate.
+   * @throws InputError for a name that is taken or empty, a config that does not fit the model, or a wrong number of params.
+   */
+  addAdapter(name: string, config: AdaptionPromptConfig, options: AddAdapterOptions = {}): Adapter {
+    if (name === "") throw new InputError("Cannot add the adapter", "its name is empty, give it one");
+    if (this.#adapters.has(name)) {
+      throw new InputError(
+        `Cannot add adapter "${name}"`,
+        "an adapter of this name exists, delete it or choose another",
+      );
+    }
+    const { gateSharing = "scalar", gateActivation = "none", seed = 0 } = options;
+    const checked = validateAdaptionPromptConfig(config, this.base.config);
+    const shape = {
+      promptLength: checked.adapterLen,
+      adaptedLayers: checked.adapterLayers,
+      gateSharing,
+      gateActivation,
+    };
+    const layout = adapterLayout(shape, this.base.config);
+    const params = options.params ?? initAdapter(layout, seed);
+    if (params.length !== layout.length) {
+      const found = `expected ${layout.length} numbers for K=${shape.promptLength}, L=${shape.adaptedLayers}`;
+      throw new InputError(`Cannot add adapter "${name}"`, `${found}, got ${params.length}`);
+    }
+    const adapter: Adapter = { config: checked, layout, params };
+    this.#adapters.set(name, adapter);
+    this.#active ??= name;
+    return adapter;
+  }
+
+  /** Makes an adapter the active one; also while adapters are disabled, then it shows once they are enabled. */
+  setAdapter(name: string): void {
+    this.adapter(name);
+    this.#active = name;
+  }
+
+  /** Removes an adapter. If it was active, the oldest one left takes its place; without any the model is the base. */
+  deleteAdapter(name: string): void {
+    this.adapter(name);
+    this.#adapters.delete(name);
+    if (this.#active === name) this.#active = this.#adapters.keys().next().value;
+  }
+
+  /** Adapters count again. Calling it twice is the same as once. */
+  enableAdapterLayers(): void {
+    this.#enabled = true;
+  }
+
+  /** The model is the base until adapters are enabled. Calling it twice is the same as once. */
+  disableAdapterLayers(): void {
+    this.#enabled = false;
+  }
+
+  /** Runs `work` on the base and then restores what was before, also after a failure; calls may nest. */
+  async withAdapterDisabled<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#enabled;
+    this.#enabled = false;
+    try {
+      return await work();
+    } finally {
+      this.#enabled = before;
+    }
+  }
+
+  /** The adapter called `name`. @throws InputError that lists the names there are. */
+  adapter(name: string): Adapter {
+    const adapter = this.#adapters.get(name);
+    if (!adapter) {
+      const names = this.adapterNames.map((n) => `"${n}"`).join(", ") || "none";
+      throw new InputError(`Cannot find adapter "${name}"`, `adapters of this model: ${names}`);
+    }
+    return adapter;
+  }
+
+  get adapterNames(): string[] {
+    return [...this.#adapters.keys()];
+  }
+
+  get activeAdapter(): string | undefined {
+    return this.#active;
+  }
+
+  get isEnabled(): boolean {
+    return this.#enabled;
+  }
+
+  /** Logits `[R, V]` of the tokens at `rows` (default: all). */
+  logits(tokens: PackedTokens, rows?: Int32Array): Promise<Float32Array> {
+    return tokenLogits(this.base, this.#current(), tokens, rows);
+  }
+
+  /** Loss in nats of every labelled token of a cell. */
+  losses(cell: Cell): Promise<Float32Array> {
+    return cellLosses(this.base, this.#current(), cell);
+  }
+
+  /**
+   * Loss and gradient of the active adapter, see `cellGradient`.
+   * @throws InputError where nothing can be trained: no adapter, disabled, or loaded for inference.
+   */
+  async gradient(cell: Cell, scale: number): Promise<{ lossSum: number; gradient: Float32Array }> {
+    const adapter = this.#current();
+    if (!adapter || adapter.config.inferenceMode) {
+      const reason = adapter ? "the active adapter was added with inferenceMode" : "no adapter is active and enabled";
+      throw new InputError("Cannot compute a gradient", `${reason}, so there is nothing to train`);
+    }
+    return cellGradient(this.base, adapter, cell, scale);
+  }
+
+  /** Continues a prompt, see `generate`. */
+  generate(promptIds: readonly number[], options: GenerateOptions): AsyncGenerator<number, FinishReason, void> {
+    return generate(this.base, this.#current(), promptIds, options);
+  }
+
+  /** Numbers that train and numbers in all, the adapter's included; the counts of PEFT's `get_nb_trainable_parameters`. */
+  parameterCounts(): { trainable: number; all: number } {
+    const active = this.#current();
+    const base = parameterCount(this.base.config);
+    if (!active) return { trainable: 0, all: base };
+    return { trainable: active.config.inferenceMode ? 0 : active.layout.length, all: base + active.layout.length };
+  }
+
+  #current(): Adapter | undefined {
+    return this.#enabled && this.#active !== undefined ? this.#adapters.get(this.#active) : undefined;
+  }
+}
+
+/** PEFT's line: `trainable params: 1,228,830 || all params: 6,739,644,446 || trainable%: 0.0182`. */
+export function trainableLine({ trainable, all }: { trainable: number; all: number }): string {
+  const grouped = (n: number) => n.toLocaleString("en-US");
+  const percent = ((100 * trainable) / all).toFixed(4);
+  return `trainable params: ${grouped(trainable)} || all params: ${grouped(all)} || trainable%: ${percent}`;
+}

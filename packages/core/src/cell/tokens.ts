@@ -1,0 +1,51 @@
+/**
+ * Tokenised samples back to back, in shared memory: sample i spans `offsets[i] … offsets[i+1]`.
+ * `target[t]` is 1 where token t is to be predicted (part of the response), 0 elsewhere.
+ */
+export interface TokenSet {
+  /** Int32 token ids of all samples. */
+  readonly ids: Int32Array;
+  /** Uint8, same length as `ids`. The first token of a sample is never a target: nothing precedes it. */
+  readonly target: Uint8Array;
+  /** Float64 (safe integers), one more than there are samples. */
+  readonly offsets: Float64Array;
+  /** SHA-256 over ids, targets and offsets, hexadecimal: names the data in plans and checkpoints. */
+  readonly hash: string;
+}
+
+/** A cell: some samples packed without padding; the unit of work that one worker computes at a time. */
+export interface Cell {
+  readonly ids_T: Int32Array;
+  /** Restart at 0 for each sample. */
+  readonly positions_T: Int32Array;
+  readonly cuSeqlens: Int32Array;
+  /** Tokens that predict a target, ascending, and the target that follows each. */
+  readonly rows_R: Int32Array;
+  readonly labels_R: Int32Array;
+}
+
+/** Packs the given samples, in the given order, into one cell. */
+export function packCell(tokens: TokenSet, samples: readonly number[]): Cell {
+  let T = 0;
+  for (const sample of samples) T += tokens.offsets[sample + 1] - tokens.offsets[sample];
+  const ids_T = new Int32Array(T);
+  const positions_T = new Int32Array(T);
+  const cuSeqlens = new Int32Array(samples.length + 1);
+  const rows: number[] = [];
+  const labels: number[] = [];
+  let t = 0;
+  for (const [s, sample] of samples.entries()) {
+    const begin = tokens.offsets[sample];
+    const length = tokens.offsets[sample + 1] - begin;
+    for (let i = 0; i < length; i++, t++) {
+      ids_T[t] = tokens.ids[begin + i];
+      positions_T[t] = i;
+      if (i > 0 && tokens.target[begin + i] === 1) {
+        rows.push(t - 1);
+        labels.push(ids_T[t]);
+      }
+    }
+    cuSeqlens[s + 1] = t;
+  }
+  return { ids_T, positions_T, cuSeqlens, rows_R: Int32Array.from(rows), labels_R: Int32Array.from(labels) };
+}

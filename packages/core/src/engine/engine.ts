@@ -1,0 +1,166 @@
+/**
+ * The Engine: about twenty operations over opaque arrays, forward and hand-derived backward.
+ * `reference.ts` is the plain TypeScript engine that every other engine must agree with.
+ *
+ * Shape suffixes, used by every engine, kernel and model file:
+ *   T packed tokens of one cell · D hidden size · H query heads · G key/value heads · d head dimension
+ *   Q = H·d · Y = 2·G·d (keys then values) · X = Q + Y (queries, keys, values) · F feed-forward size
+ *   V vocabulary · K prompt length · R labelled tokens · S sequences
+ *
+ * Rules. Operations return new arrays and never change their inputs, `rope` excepted. They may be queued: only `read`
+ * waits. All work happens inside an `arena`. The caller frees what it got (`free`) at its last use; the arena frees the rest,
+ * also after a failure.
+ * All activations are float32. Weights are frozen and keep the dtype they were given in.
+ */
+
+/** How a number is stored in a checkpoint. */
+export type DType = "f32" | "bf16" | "f16";
+
+/** Numbers in host memory, row-major. `bytes` may lie over a SharedArrayBuffer: engines only read it. */
+export interface HostTensor {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly bytes: Uint8Array;
+}
+
+/** Float32 numbers that live wherever the engine lives. */
+export interface DeviceArray {
+  readonly length: number;
+}
+
+/** A frozen weight on the engine's device: `[rows, columns]` for a linear map y = x·Wᵀ, `[rows]` for a norm or bias. */
+export interface Matrix {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** Keys and values of the tokens that one sequence has seen in one layer, at most `capacity` of them. */
+export interface KvCache {
+  readonly capacity: number;
+}
+
+/** Half-open range of rows of a merged weight, for example the key and value rows of a merged QKV weight. */
+export type RowRange = readonly [from: number, to: number];
+
+/** Sizes of one attention block. `window` is how many tokens back a query sees, itself included; 0 means all. */
+export interface AttentionSize {
+  readonly T: number;
+  readonly H: number;
+  readonly G: number;
+  readonly d: number;
+  readonly window: number;
+}
+
+export interface Engine {
+  /** Name shown to people and stored with a run, for example `reference`. Runs are bit-equal on the same engine only. */
+  readonly name: string;
+  /** Weight dtypes that `matrix` takes; a loader widens everything else to f32. */
+  readonly weightDtypes: readonly DType[];
+
+  matrix(tensor: HostTensor): Matrix;
+  upload(values: Float32Array): DeviceArray;
+  read(array: DeviceArray): Promise<Float32Array>;
+  free(...arrays: readonly (DeviceArray | undefined)[]): void;
+  /**
+   * Runs `work` and then frees everything that it allocated and neither freed nor kept. Arenas run one after another, in the
+   * order of their calls, so several users may share an engine; they do not nest.
+   */
+  arena<T>(work: () => Promise<T>): Promise<T>;
+  /** Takes arrays out of the running arena: they live until they are freed, in this arena or a later one. */
+  keep(...arrays: readonly DeviceArray[]): void;
+  /** Lives until `freeCache`, whichever arena it was made in. */
+  kvCache(capacity: number, Y: number): KvCache;
+  freeCache(cache: KvCache): void;
+
+  /** Rows of the embedding table: `[T, D]`. */
+  embed(table_VD: Matrix, ids_T: Int32Array): DeviceArray;
+  /** `y[r] = x[rows[r]]`. */
+  gatherRows(x_TD: DeviceArray, rows_R: Int32Array, size: { T: number; D: number }): DeviceArray;
+  /** `y[rows[r]] = x[r]`, all other rows 0; the backward of `gatherRows`. Rows are distinct. */
+  scatterRows(x_RD: DeviceArray, rows_R: Int32Array, size: { T: number; D: number }): DeviceArray;
+
+  /** Root-mean-square norm (arXiv:1910.07467 eq. 4); `rstd_T` is what backward needs. */
+  rmsNorm(
+    x_TD: DeviceArray,
+    weight_D: Matrix,
+    size: { T: number; D: number; eps: number },
+  ): { y_TD: DeviceArray; rstd_T: DeviceArray };
+  /** dx, plus `residual_TD` where given: the gradient that flows past the norm. */
+  rmsNormBackward(
+    input: { dy_TD: DeviceArray; x_TD: DeviceArray; weight_D: Matrix; rstd_T: DeviceArray; residual_TD?: DeviceArray },
+    size: { T: number; D: number },
+  ): DeviceArray;
+
+  /** `y = x·Wᵀ (+ bias) (+ residual)` over `rows` of the weight (default: all). `bias` spans all rows of the weight. */
+  linear(
+    x: DeviceArray,
+    weight: Matrix,
+    options: { T: number; rows?: RowRange; bias?: Matrix | undefined; residual?: DeviceArray },
+  ): DeviceArray;
+  /** `dx = dy·W (+ residual)`: activation gradient only, weights are frozen. */
+  linearBackward(
+    dy: DeviceArray,
+    weight: Matrix,
+    options: { T: number; rows?: RowRange; residual?: DeviceArray },
+  ): DeviceArray;
+
+  /**
+   * Rotates queries and keys inside `qkv_TX` in place, half-split layout (Hugging Face). `cosSin_Td` holds, per token,
+   * d/2 cosines then d/2 sines. `inverse` rotates back, which is also the gradient.
+   */
+  rope(qkv_TX: DeviceArray, cosSin_Td: DeviceArray, size: AttentionSize & { inverse?: boolean }): void;
+
+  /** Causal grouped-query attention inside each sequence `cuSeqlens[s] … cuSeqlens[s+1]`; scores are scaled by 1/√d. */
+  attention(
+    qkv_TX: DeviceArray,
+    cuSeqlens: Int32Array,
+    size: AttentionSize,
+  ): { o_TQ: DeviceArray; lse_TH: DeviceArray };
+  attentionBackward(
+    input: { do_TQ: DeviceArray; qkv_TX: DeviceArray; o_TQ: DeviceArray; lse_TH: DeviceArray },
+    cuSeqlens: Int32Array,
+    size: AttentionSize,
+  ): DeviceArray;
+  /**
+   * The same with keys and values kept: sequence s appends its tokens to `caches[s]` behind the `starts[s]` tokens
+   * already there and attends over all of them. For generation; has no backward.
+   */
+  cachedAttention(
+    qkv_TX: DeviceArray,
+    caches: readonly KvCache[],
+    starts: Int32Array,
+    cuSeqlens: Int32Array,
+    size: AttentionSize,
+  ): DeviceArray;
+
+  /**
+   * Zero-init attention of LLaMA-Adapter (arXiv:2303.16199 §3.2): `o + gate_H · softmax(q·k_promptᵀ/√d)·v_prompt`, a
+   * softmax of its own, no mask, no rotation of prompt keys. A head whose gate is 0 keeps the bits of `o`.
+   */
+  promptAttention(
+    o_TQ: DeviceArray,
+    input: { qkv_TX: DeviceArray; kv_KY: DeviceArray; gate_H: Float32Array },
+    size: AttentionSize & { K: number },
+  ): DeviceArray;
+  /** `dqkv_TX` gets the query part added in place; the rest comes back. `dgate_H` is the gradient of the effective gate. */
+  promptAttentionBackward(
+    input: { do_TQ: DeviceArray; qkv_TX: DeviceArray; kv_KY: DeviceArray; gate_H: Float32Array; dqkv_TX?: DeviceArray },
+    size: AttentionSize & { K: number },
+  ): { dkv_KY: DeviceArray; dgate_H: DeviceArray };
+
+  /** `silu(gate)·up` over merged `[gate | up]` rows. */
+  swiglu(gateUp: DeviceArray, size: { T: number; F: number }): DeviceArray;
+  swigluBackward(dy_TF: DeviceArray, gateUp: DeviceArray, size: { T: number; F: number }): DeviceArray;
+
+  /**
+   * Head and loss of labelled tokens, in chunks: negative log-likelihood in nats per token; 1 where the label is what
+   * greedy decoding takes (the lowest id of the largest logit), else 0; and with `scale` also `dy = scale · ∂(Σ nll)/∂y`.
+   * A `[T, V]` matrix never exists.
+   */
+  headLoss(
+    y_RD: DeviceArray,
+    head_VD: Matrix,
+    labels_R: Int32Array,
+    size: { R: number; D: number; scale?: number },
+  ): { nll_R: DeviceArray; hit_R: DeviceArray; dy_RD?: DeviceArray };
+}

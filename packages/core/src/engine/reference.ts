@@ -1,0 +1,222 @@
+/**
+ * The reference engine: plain TypeScript over Float32Array, single-threaded, sums in float64. Every other engine must
+ * agree with it. It is slow (a few GFLOP/s a core) and meant for tests, tiny models and machines where nothing else runs.
+ */
+import { attentionBackward, attentionForward, cachedAttentionForward } from "../kernels/attention.ts";
+import { headLossForwardBackward } from "../kernels/head_loss.ts";
+import { linearBackward, linearForward } from "../kernels/linear.ts";
+import { promptAttentionBackward, promptAttentionForward } from "../kernels/prompt_attention.ts";
+import { rmsNormBackward, rmsNormForward } from "../kernels/rmsnorm.ts";
+import { rotate } from "../kernels/rope.ts";
+import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
+import type { DeviceArray, Engine, HostTensor, KvCache, Matrix, RowRange } from "./engine.ts";
+
+interface ReferenceMatrix extends Matrix {
+  readonly values: Float32Array;
+}
+
+interface ReferenceCache extends KvCache {
+  readonly data: Float32Array;
+}
+
+// The engine makes every array, matrix and cache that it is given back, so these narrowings cannot fail.
+const host = (array: DeviceArray) => array as Float32Array;
+const optional = (array: DeviceArray | undefined) => array as Float32Array | undefined;
+const valuesOf = (weight: Matrix) => (weight as ReferenceMatrix).values;
+
+/** Makes an engine; needs nothing and holds no state but its free arrays. */
+export function createReferenceEngine(): Engine {
+  const pool = createPool();
+  const { take } = pool;
+  const rowsOf = (weight: Matrix, [from, to]: RowRange) =>
+    valuesOf(weight).subarray(from * weight.columns, to * weight.columns);
+
+  return {
+    name: "reference",
+    weightDtypes: ["f32"],
+    matrix,
+    upload(values) {
+      const array = take(values.length);
+      array.set(values);
+      return array;
+    },
+    read: async (array) => host(array).slice(),
+    free: pool.release,
+    arena: pool.arena,
+    keep: pool.keep,
+    kvCache: (capacity, Y): ReferenceCache => ({ capacity, data: new Float32Array(capacity * Y) }),
+    freeCache() {}, // garbage collection does it
+
+    embed(table, ids_T) {
+      const D = table.columns;
+      const y = take(ids_T.length * D);
+      for (const [t, id] of ids_T.entries()) {
+        if (!(id >= 0 && id < table.rows)) {
+          throw new RangeError(`Cannot embed token ${id}: the vocabulary has ${table.rows} entries`);
+        }
+        y.set(rowsOf(table, [id, id + 1]), t * D);
+      }
+      return y;
+    },
+    gatherRows(x, rows, { D }) {
+      const y = take(rows.length * D);
+      for (const [r, row] of rows.entries()) y.set(host(x).subarray(row * D, (row + 1) * D), r * D);
+      return y;
+    },
+    scatterRows(x, rows, { T, D }) {
+      const y = take(T * D).fill(0);
+      for (const [r, row] of rows.entries()) y.set(host(x).subarray(r * D, (r + 1) * D), row * D);
+      return y;
+    },
+
+    rmsNorm(x, weight, size) {
+      const out = { y_TD: take(size.T * size.D), rstd_T: take(size.T) };
+      rmsNormForward(out, { x_TD: host(x), weight_D: valuesOf(weight) }, size);
+      return out;
+    },
+    rmsNormBackward({ dy_TD, x_TD, weight_D, rstd_T, residual_TD }, size) {
+      const dx_TD = take(size.T * size.D);
+      rmsNormBackward(
+        { dx_TD },
+        {
+          dy_TD: host(dy_TD),
+          x_TD: host(x_TD),
+          weight_D: valuesOf(weight_D),
+          rstd_T: host(rstd_T),
+          residual_TD: optional(residual_TD),
+        },
+        size,
+      );
+      return dx_TD;
+    },
+
+    linear(x, weight, { T, rows = [0, weight.rows], bias, residual }) {
+      const [from, to] = rows;
+      const y_TN = take(T * (to - from));
+      linearForward(
+        { y_TN },
+        {
+          x_TK: host(x),
+          w_NK: rowsOf(weight, rows),
+          bias_N: bias && valuesOf(bias).subarray(from, to),
+          residual_TN: optional(residual),
+        },
+        { T, N: to - from, K: weight.columns },
+      );
+      return y_TN;
+    },
+    linearBackward(dy, weight, { T, rows = [0, weight.rows], residual }) {
+      const dx_TK = take(T * weight.columns);
+      linearBackward(
+        { dx_TK },
+        { dy_TN: host(dy), w_NK: rowsOf(weight, rows), residual_TK: optional(residual) },
+        { T, N: rows[1] - rows[0], K: weight.columns },
+      );
+      return dx_TK;
+    },
+
+    rope: (qkv, cosSin, size) => rotate(host(qkv), host(cosSin), size),
+
+    attention(qkv, cuSeqlens, size) {
+      const { T, H, d } = size;
+      const out = { o_TQ: take(T * H * d), lse_TH: take(T * H) };
+      attentionForward(out, { qkv_TX: host(qkv), cuSeqlens }, size);
+      return out;
+    },
+    attentionBackward({ do_TQ, qkv_TX, o_TQ }, cuSeqlens, size) {
+      const dqkv_TX = take(qkv_TX.length);
+      const input = { do_TQ: host(do_TQ), qkv_TX: host(qkv_TX), o_TQ: host(o_TQ), cuSeqlens };
+      attentionBackward({ dqkv_TX }, input, size);
+      return dqkv_TX;
+    },
+    cachedAttention(qkv, caches, starts, cuSeqlens, size) {
+      const o_TQ = take(size.T * size.H * size.d);
+      const input = { qkv_TX: host(qkv), cuSeqlens, caches: caches as readonly ReferenceCache[], starts };
+      cachedAttentionForward({ o_TQ }, input, size);
+      return o_TQ;
+    },
+
+    promptAttention(o, { qkv_TX, kv_KY, gate_H }, size) {
+      const y_TQ = take(o.length);
+      const input = { o_TQ: host(o), qkv_TX: host(qkv_TX), kv_KY: host(kv_KY), gate_H };
+      promptAttentionForward({ y_TQ }, input, size);
+      return y_TQ;
+    },
+    promptAttentionBackward({ do_TQ, qkv_TX, kv_KY, gate_H, dqkv_TX }, size) {
+      const out = { dkv_KY: take(kv_KY.length), dgate_H: take(size.H) };
+      promptAttentionBackward(
+        { ...out, dqkv_TX: optional(dqkv_TX) },
+        { do_TQ: host(do_TQ), qkv_TX: host(qkv_TX), kv_KY: host(kv_KY), gate_H },
+        size,
+      );
+      return out;
+    },
+
+    swiglu(gateUp, size) {
+      const y_TF = take(size.T * size.F);
+      swigluForward({ y_TF }, { gateUp: host(gateUp) }, size);
+      return y_TF;
+    },
+    swigluBackward(dy, gateUp, size) {
+      const dgateUp = take(gateUp.length);
+      swigluBackward({ dgateUp }, { dy_TF: host(dy), gateUp: host(gateUp) }, size);
+      return dgateUp;
+    },
+
+    headLoss(y, head, labels_R, { R, D, scale }) {
+      const [nll_R, hit_R] = [take(R), take(R)];
+      const dy_RD = scale === undefined ? undefined : take(R * D);
+      const input = { y_RD: host(y), head_VD: valuesOf(head), labels_R };
+      headLossForwardBackward({ nll_R, hit_R, dy_RD }, input, { R, D, V: head.rows, scale });
+      return dy_RD ? { nll_R, hit_R, dy_RD } : { nll_R, hit_R };
+    },
+  };
+}
+
+function matrix({ dtype, shape, bytes }: HostTensor): ReferenceMatrix {
+  if (dtype !== "f32") throw new TypeError(`Cannot use ${dtype} weights in the reference engine: widen them to f32`);
+  const [rows, columns = 1] = shape;
+  return { rows, columns, values: new Float32Array(bytes.buffer, bytes.byteOffset, rows * columns) };
+}
+
+/** Arrays by length, handed out again after release: a training step asks for the same lengths over and over. */
+function createPool() {
+  const free = new Map<number, Float32Array[]>();
+  const live = new Set<DeviceArray>();
+  const kept = new Set<DeviceArray>();
+  let last: Promise<unknown> = Promise.resolve();
+
+  function take(length: number): Float32Array {
+    const array = free.get(length)?.pop() ?? new Float32Array(length);
+    live.add(array);
+    return array;
+  }
+
+  function release(...arrays: readonly (DeviceArray | undefined)[]): void {
+    for (const array of arrays) {
+      if (array === undefined) continue;
+      if (!live.delete(array) && !kept.delete(array)) throw new RangeError("Cannot free an array: it is free already");
+      const same = free.get(array.length);
+      if (same) same.push(host(array));
+      else free.set(array.length, [host(array)]);
+    }
+  }
+
+  function keep(...arrays: readonly DeviceArray[]): void {
+    for (const array of arrays) {
+      if (!live.delete(array)) throw new RangeError("Cannot keep an array: it is not of this arena");
+      kept.add(array);
+    }
+  }
+
+  function arena<T>(work: () => Promise<T>): Promise<T> {
+    const run = last.then(work).finally(() => {
+      live.clear();
+      free.clear(); // lengths differ from cell to cell: hold no memory between them
+    });
+    last = run.catch(() => {}); // the caller hears of it; the next in line starts all the same
+    return run;
+  }
+
+  return { take, release, keep, arena };
+}

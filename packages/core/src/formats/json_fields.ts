@@ -1,0 +1,52 @@
+/** Reading named fields of a foreign JSON object: `null` and absent mean the default, all problems are gathered. */
+
+export interface JsonFields {
+  /** Adds a problem; the caller throws them all at the end. */
+  problem(text: string): void;
+  has(name: string): boolean;
+  raw(name: string): unknown;
+  /** Required where `fallback` is left out. A fallback of NaN comes from a field that is wrong itself: no new problem. */
+  integer(name: string, options: { min: number; max?: number; fallback?: number }): number;
+  number(name: string, options: { above: number; fallback?: number }): number;
+  boolean(name: string, fallback: boolean): boolean;
+}
+
+/** `label` goes in front of the field's name in problems, for example `rope_scaling.`. */
+export function jsonFields(source: Readonly<Record<string, unknown>>, problems: string[], label = ""): JsonFields {
+  const raw = (name: string): unknown => (Object.hasOwn(source, name) ? (source[name] ?? undefined) : undefined);
+  const problem = (text: string): void => void problems.push(`${label}${text}`);
+  const wrong = (name: string, needed: string): number => {
+    const value = raw(name);
+    const found = value === undefined ? "missing" : JSON.stringify(value).slice(0, 200);
+    problem(`${name} is ${found}, needed is ${needed}`);
+    return Number.NaN; // never used: the caller throws once all fields are read
+  };
+  return {
+    problem,
+    raw,
+    has: (name) => Object.hasOwn(source, name),
+    integer(name, { min, max = 2 ** 31 - 1, fallback }) {
+      const value = raw(name) ?? fallback;
+      if (Number.isNaN(value)) return Number.NaN;
+      if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return value;
+      return wrong(name, `an integer from ${min} to ${max}`);
+    },
+    number(name, { above, fallback }) {
+      const value = raw(name) ?? fallback;
+      if (Number.isNaN(value)) return Number.NaN;
+      if (typeof value === "number" && Number.isFinite(value) && value > above) return value;
+      return wrong(name, `a number above ${above}`);
+    },
+    boolean(name, fallback) {
+      const value = raw(name) ?? fallback;
+      if (typeof value === "boolean") return value;
+      wrong(name, "true or false");
+      return fallback;
+    },
+  };
+}
+
+/** A JSON object, not an array and not null. */
+export function isJsonObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

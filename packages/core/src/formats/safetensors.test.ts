@@ -1,0 +1,339 @@
+import { existsSync, readFileSync } from "node:fs";
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { InputError } from "../errors.ts";
+import { parseSafetensors, parseSafetensorsHeader, serializeSafetensors, type Tensor } from "./safetensors.ts";
+
+/** A file of this header text and that many bytes of data. `headerBytes` is what it claims, by default the truth. */
+function file(header: string | Uint8Array, dataBytes = 0, headerBytes?: bigint): Uint8Array {
+  const text = typeof header === "string" ? new TextEncoder().encode(header) : header;
+  const bytes = new Uint8Array(8 + text.length + dataBytes);
+  new DataView(bytes.buffer).setBigUint64(0, headerBytes ?? BigInt(text.length), true);
+  bytes.set(text, 8);
+  return bytes;
+}
+
+const I32 = '"dtype":"I32","shape":[2,2]';
+
+function refusal(bytes: Uint8Array): string {
+  try {
+    parseSafetensors(bytes, "x.safetensors");
+  } catch (error) {
+    if (error instanceof InputError) return error.message;
+    throw error;
+  }
+  return "accepted";
+}
+
+/** After the Rust library's tests in safetensors/src/tensor.rs: the same cases, our bytes and our words. */
+describe("hostile headers", () => {
+  const cases: Record<string, [bytes: Uint8Array, message: string]> = {
+    "json attack: ten tensors on the same bytes": [
+      file(`{${Array.from({ length: 10 }, (_, i) => `"w${i}":{${I32},"data_offsets":[0,16]}`).join(",")}}`, 16),
+      'tensor "w1" overlaps the tensor before it',
+    ],
+    "metadata incomplete buffer: bytes after the last tensor": [
+      file(`{"t":{${I32},"data_offsets":[0,16]}}`, 50),
+      "its tensors end at byte 81, the file at byte 115: copy the file again",
+    ],
+    "metadata incomplete buffer: two bytes are missing": [
+      file(`{"t":{${I32},"data_offsets":[0,16]}}`, 14),
+      "its tensors end at byte 81, the file at byte 79",
+    ],
+    "header too large": [file("{}", 16, 0xffffff0000003cn), "at most 100000000 are allowed"],
+    "header too large by one, in a file that is long enough on paper": [
+      file("{}", 0, 100_000_001n),
+      "at most 100000000",
+    ],
+    "header too small: an empty file": [new Uint8Array(0), "it has 0 bytes"],
+    "header too small: seven bytes": [new Uint8Array(7), "it has 7 bytes"],
+    "invalid header length: nothing follows": [file("", 0, 60n), "its header claims 60 bytes, 0 follow"],
+    "header length 2⁶⁴−1": [file("{}", 0, 0xffffffffffffffffn), "its header claims 18446744073709551615 bytes"],
+    "header of no bytes": [file(""), "does not start with {"],
+    "non-UTF-8": [file(Uint8Array.of(0x7b, 0xff, 0x7d)), "is not UTF-8"],
+    "overlong UTF-8": [file(Uint8Array.of(0x7b, 0x22, 0xc0, 0xaf, 0x22, 0x3a, 0x31, 0x7d)), "is not UTF-8"],
+    "not JSON": [file("{"), "is not valid JSON"],
+    "not an object": [file("[1]"), "does not start with {"],
+    "whitespace in front": [file("\t\n{}"), "does not start with {"],
+    "a byte order mark in front": [file("\ufeff{}"), "does not start with {"],
+    "something after the object": [file("{}{}"), "is not valid JSON"],
+    "duplicate tensor": [
+      file(`{"t":{${I32},"data_offsets":[0,16]},"t":{${I32},"data_offsets":[0,16]}}`, 16),
+      'Duplicate key "t"',
+    ],
+    "duplicate tensor in two spellings": [
+      file(`{"t":{${I32},"data_offsets":[0,16]},"\\u0074":{${I32},"data_offsets":[0,16]}}`, 16),
+      'Duplicate key "t"',
+    ],
+    "duplicate dtype": [file(`{"t":{"dtype":"F32",${I32},"data_offsets":[0,16]}}`, 16), 'Duplicate key "dtype"'],
+    "duplicate __metadata__": [file('{"__metadata__":{},"__metadata__":{}}'), 'Duplicate key "__metadata__"'],
+    "metadata that is no text": [file('{"__metadata__":{"step":1}}'), '__metadata__ key "step" holds no string'],
+    "metadata that is nested": [file('{"__metadata__":{"a":{"b":"c"}}}'), '__metadata__ key "a" holds no string'],
+    "metadata that is a list": [file('{"__metadata__":["pt"]}'), "__metadata__ in its header is not an object"],
+    "invalid info: bytes are not shape × dtype": [
+      file('{"t":{"dtype":"I32","shape":[2,2],"data_offsets":[0,4]}}', 4),
+      'tensor "t" is I32[2, 2], 16 bytes, but spans bytes 0 to 4',
+    ],
+    "validation overflow in the shape": [
+      file('{"t":{"dtype":"I32","shape":[2,18446744073709551614],"data_offsets":[0,16]}}', 16),
+      "has a shape that is not a list of sizes",
+    ],
+    "validation overflow in shape × dtype": [
+      file('{"t":{"dtype":"I32","shape":[4194304,4194304,4194304],"data_offsets":[0,16]}}', 16),
+      "has more elements than can be",
+    ],
+    "overflow that wraps to the right size": [
+      file('{"t":{"dtype":"I32","shape":[4294967296,4294967296,4],"data_offsets":[0,16]}}', 16),
+      "has more elements than can be",
+    ],
+    "negative size": [file('{"t":{"dtype":"I32","shape":[-2,-2],"data_offsets":[0,16]}}', 16), "not a list of sizes"],
+    "fraction of a size": [file('{"t":{"dtype":"I32","shape":[1.5],"data_offsets":[0,6]}}', 6), "not a list of sizes"],
+    "shape that is a text": [
+      file('{"t":{"dtype":"I32","shape":"22","data_offsets":[0,16]}}', 16),
+      "not a list of sizes",
+    ],
+    "offsets the wrong way round": [
+      file('{"t":{"dtype":"I32","shape":[2,2],"data_offsets":[16,0]}}', 16),
+      "but spans bytes 16 to 0",
+    ],
+    "three offsets": [file(`{"t":{${I32},"data_offsets":[0,16,16]}}`, 16), "not two byte positions"],
+    "offsets beyond the file": [
+      file(`{"t":{${I32},"data_offsets":[1000,1016]}}`, 16),
+      'tensor "t" leaves a hole before it',
+    ],
+    "a hole between tensors": [
+      file(`{"a":{${I32},"data_offsets":[0,16]},"b":{${I32},"data_offsets":[20,36]}}`, 36),
+      'tensor "b" leaves a hole before it',
+    ],
+    "a zero-sized tensor inside another": [
+      file(`{"a":{${I32},"data_offsets":[0,16]},"b":{"dtype":"I32","shape":[0],"data_offsets":[8,8]}}`, 16),
+      'tensor "b" overlaps the tensor before it',
+    ],
+    "unknown dtype": [
+      file('{"t":{"dtype":"F2","shape":[1],"data_offsets":[0,1]}}', 1),
+      'has dtype "F2", known are BOOL',
+    ],
+    "dtype from the prototype": [
+      file('{"t":{"dtype":"constructor","shape":[1],"data_offsets":[0,1]}}', 1),
+      'has dtype "constructor"',
+    ],
+    "no shape": [file('{"t":{"dtype":"I32","data_offsets":[0,16]}}', 16), "not a list of sizes"],
+    "a tensor that is null": [file('{"t":null}'), 'tensor "t" is not described by an object'],
+    "a name that is half a character": [
+      file('{"\\ud800":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}}'),
+      "has a name that is not well-formed text",
+    ],
+  };
+  test.each(Object.entries(cases))("%s", (_, [bytes, message]) => {
+    expect(refusal(bytes)).toContain(message);
+  });
+});
+
+describe("unusual but valid files", () => {
+  test("an empty file object, padded with any JSON whitespace", () => {
+    expect(parseSafetensors(file("{}\r \t\n"), "x").tensors.size).toBe(0);
+  });
+
+  test("scalars, zero-sized tensors and foreign dtypes", () => {
+    const header =
+      '{"scalar":{"dtype":"I32","shape":[],"data_offsets":[0,4]},"empty":{"dtype":"F64","shape":[2,0],"data_offsets":[4,4]},' +
+      '"f8":{"dtype":"F8_E4M3","shape":[3],"data_offsets":[4,7]}}';
+    const { tensors } = parseSafetensors(file(header, 7), "x");
+    expect([...tensors].map(([name, { shape, bytes }]) => [name, shape, bytes.length])).toEqual([
+      ["scalar", [], 4],
+      ["empty", [2, 0], 0],
+      ["f8", [3], 3],
+    ]);
+  });
+
+  test("a tensor called __proto__ or constructor is a tensor", () => {
+    const header =
+      '{"__proto__":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"constructor":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}';
+    const { tensors, metadata } = parseSafetensors(file(header, 2), "x");
+    expect([...tensors.keys()]).toEqual(["__proto__", "constructor"]);
+    expect(metadata.size).toBe(0);
+    expect(new TextDecoder().decode(serializeSafetensors(tensors)).slice(8)).toContain('{"__proto__":{"dtype":"U8"');
+  });
+
+  test("entries in any order; tensors come in the order of their bytes, at positions from the start of the file", () => {
+    const bytes = file(
+      '{"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
+      2,
+    );
+    const { tensors } = parseSafetensorsHeader(bytes, bytes.length, "x");
+    expect([...tensors].map(([name, { begin, end }]) => [name, begin - bytes.length, end - bytes.length])).toEqual([
+      ["a", -2, -1],
+      ["b", -1, 0],
+    ]);
+  });
+});
+
+describe("writing", () => {
+  test("an empty file has the Rust library's 16 bytes", () => {
+    expect([...serializeSafetensors(new Map())]).toEqual([8, 0, 0, 0, 0, 0, 0, 0, 123, 125, 32, 32, 32, 32, 32, 32]);
+  });
+
+  test("dtypes, names beyond U+FFFF and escapes come in the order and spelling of safetensors 0.8.0", () => {
+    // Printed by the Python package (safetensors.numpy.save) for the same tensors.
+    const expected =
+      '{"u64":{"dtype":"U64","shape":[1],"data_offsets":[0,8]},"i64":{"dtype":"I64","shape":[1],"data_offsets":[8,16]},' +
+      '"f64":{"dtype":"F64","shape":[1],"data_offsets":[16,24]},"c64":{"dtype":"C64","shape":[1],"data_offsets":[24,32]},' +
+      '"a/é\u2028\u007f\\u0001\\"":{"dtype":"F32","shape":[1],"data_offsets":[32,36]},' +
+      '"f32":{"dtype":"F32","shape":[1],"data_offsets":[36,40]},"\uffee":{"dtype":"F32","shape":[1],"data_offsets":[40,44]},' +
+      '"\u{1f600}":{"dtype":"F32","shape":[1],"data_offsets":[44,48]},"u32":{"dtype":"U32","shape":[1],"data_offsets":[48,52]},' +
+      '"i32":{"dtype":"I32","shape":[1],"data_offsets":[52,56]},"bf16":{"dtype":"BF16","shape":[1],"data_offsets":[56,58]},' +
+      '"f16":{"dtype":"F16","shape":[1],"data_offsets":[58,60]},"u16":{"dtype":"U16","shape":[1],"data_offsets":[60,62]},' +
+      '"i16":{"dtype":"I16","shape":[1],"data_offsets":[62,64]},"f8_e8m0":{"dtype":"F8_E8M0","shape":[1],"data_offsets":[64,65]},' +
+      '"f8_e4m3":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[65,66]},"f8_e5m2":{"dtype":"F8_E5M2","shape":[1],"data_offsets":[66,67]},' +
+      '"i8":{"dtype":"I8","shape":[1],"data_offsets":[67,68]},"u8":{"dtype":"U8","shape":[1],"data_offsets":[68,69]},' +
+      '"bool":{"dtype":"BOOL","shape":[1],"data_offsets":[69,70]}}';
+    const dtypes: readonly Tensor["dtype"][][] = [
+      ["BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"],
+      ["I16", "U16", "F16", "BF16"],
+      ["I32", "U32", "F32"],
+      ["C64", "F64", "I64", "U64"],
+    ];
+    const tensors = new Map<string, Tensor>();
+    for (const [log2, group] of dtypes.entries()) {
+      for (const dtype of group)
+        tensors.set(dtype.toLowerCase(), { dtype, shape: [1], bytes: new Uint8Array(1 << log2) });
+    }
+    for (const name of ["\u{1f600}", "\uffee", 'a/é\u2028\u007f\u0001"']) {
+      tensors.set(name, { dtype: "F32", shape: [1], bytes: new Uint8Array(4) });
+    }
+    const bytes = serializeSafetensors(tensors);
+    expect(new TextDecoder().decode(bytes.subarray(8, -70)).trimEnd()).toBe(expected);
+  });
+
+  test("metadata comes first and sorted, integer-like names keep their place", () => {
+    const tensor = { dtype: "U8", shape: [1], bytes: Uint8Array.of(7) } as const;
+    const bytes = serializeSafetensors(
+      new Map([
+        ["b", tensor],
+        ["10", tensor],
+        ["9", tensor],
+      ]),
+      { z: "1", format: "pt" },
+    );
+    expect(new TextDecoder().decode(bytes.subarray(8))).toMatch(
+      /^\{"__metadata__":\{"format":"pt","z":"1"\},"10":.*"9":.*"b":/,
+    );
+    expect(parseSafetensors(bytes, "x").metadata).toEqual(
+      new Map([
+        ["format", "pt"],
+        ["z", "1"],
+      ]),
+    );
+  });
+
+  test("a tensor whose bytes do not fit its shape is a fault of the caller", () => {
+    const tensors = new Map([["t", { dtype: "F32", shape: [2], bytes: new Uint8Array(4) } as const]]);
+    expect(() => serializeSafetensors(tensors)).toThrow(RangeError);
+    expect(() =>
+      serializeSafetensors(new Map([["__metadata__", { dtype: "U8", shape: [], bytes: new Uint8Array(1) }]])),
+    ).toThrow(RangeError);
+  });
+});
+
+const tensorArbitrary = fc
+  .tuple(
+    fc.constantFrom("BOOL" as const, "F16" as const, "BF16" as const, "F32" as const, "I64" as const),
+    fc.array(fc.nat(3), { maxLength: 3 }),
+    fc.nat(255),
+  )
+  .map(([dtype, shape, fill]): Tensor => {
+    const width = dtype === "I64" ? 8 : dtype === "F32" ? 4 : dtype === "BOOL" ? 1 : 2;
+    return {
+      dtype,
+      shape,
+      bytes: new Uint8Array(shape.reduce((a, b) => a * b, width)).fill(fill),
+    };
+  });
+const tensorsArbitrary = fc
+  .array(fc.tuple(fc.string({ unit: "binary", minLength: 1, maxLength: 8 }), tensorArbitrary), { maxLength: 6 })
+  .map((entries) => new Map(entries));
+
+test("whatever is written is read back, and writing that again gives the same bytes", () => {
+  fc.assert(
+    fc.property(
+      tensorsArbitrary,
+      fc.dictionary(fc.string({ unit: "binary" }), fc.string({ unit: "binary" })),
+      (tensors, metadata) => {
+        const bytes = serializeSafetensors(tensors, metadata);
+        expect((bytes.length - [...tensors.values()].reduce((sum, t) => sum + t.bytes.length, 0)) % 8).toBe(0);
+        const read = parseSafetensors(bytes, "x");
+        expect(read.tensors.size).toBe(tensors.size);
+        for (const [name, tensor] of tensors) expect(read.tensors.get(name)).toEqual(tensor);
+        expect(serializeSafetensors(read.tensors, Object.fromEntries(read.metadata))).toEqual(bytes);
+      },
+    ),
+  );
+});
+
+test("a mutated file gives tensors inside the file, or an InputError, never anything else", () => {
+  const tensors = new Map<string, Tensor>([
+    ["a.weight", { dtype: "F32", shape: [2, 3], bytes: new Uint8Array(24).fill(1) }],
+    ["b", { dtype: "BF16", shape: [4], bytes: new Uint8Array(8).fill(2) }],
+    ["c", { dtype: "I64", shape: [0, 9], bytes: new Uint8Array(0) }],
+  ]);
+  const valid = serializeSafetensors(tensors, { format: "pt" });
+  const headerText = '{}[]",:0123456789-.eE\\u tfn\u00e9'.split("");
+  const mutation = fc.record({
+    at: fc.nat(valid.length - 1),
+    drop: fc.nat(3),
+    insert: fc.oneof(
+      fc.uint8Array({ maxLength: 4 }),
+      fc.constantFrom(...headerText).map((c) => new TextEncoder().encode(c)),
+    ),
+    fixLength: fc.boolean(),
+  });
+  fc.assert(
+    fc.property(fc.array(mutation, { minLength: 1, maxLength: 4 }), (mutations) => {
+      let bytes = valid;
+      for (const { at, drop, insert, fixLength } of mutations) {
+        const cut = Math.min(at, bytes.length);
+        bytes = Uint8Array.from([...bytes.subarray(0, cut), ...insert, ...bytes.subarray(cut + drop)]);
+        // Without this most mutations of the length would end at the first check.
+        if (fixLength && bytes.length > 40) new DataView(bytes.buffer).setBigUint64(0, BigInt(bytes.length - 40), true);
+      }
+      try {
+        const { tensors: read } = parseSafetensorsHeader(bytes, bytes.length, "x");
+        let end: number | undefined;
+        for (const tensor of read.values()) {
+          expect(tensor.begin).toBeGreaterThanOrEqual(end ?? 8);
+          expect(tensor.end).toBeLessThanOrEqual(bytes.length);
+          end = tensor.end;
+        }
+      } catch (error) {
+        if (!(error instanceof InputError)) throw error;
+      }
+    }),
+    { numRuns: 3000 },
+  );
+});
+
+test("a file cut off at any byte is refused", () => {
+  const tensors = new Map<string, Tensor>([["t", { dtype: "F32", shape: [2], bytes: new Uint8Array(8) }]]);
+  const valid = serializeSafetensors(tensors, { format: "pt" });
+  for (let length = 0; length < valid.length; length++) {
+    expect(refusal(valid.subarray(0, length)), `${length} bytes`).not.toBe("accepted");
+  }
+});
+
+const golden = new URL("../../../../../shared/golden/", import.meta.url);
+describe.skipIf(!existsSync(golden))(
+  "golden files of safetensors' Python package (skipped without shared/golden)",
+  () => {
+    const cases = ["llama_mha", "llama_gqa", "llama3_rope", "llama_bias", "mistral_gqa", "gpt2"].flatMap((name) => [
+      `${name}/adapter/adapter_model.safetensors`,
+      `${name}/base/model.safetensors`,
+      `${name}/tensors.safetensors`,
+    ]);
+    test.each(cases)("%s is read and written again byte for byte", (path) => {
+      const bytes = new Uint8Array(readFileSync(new URL(path, golden)));
+      const { tensors, metadata } = parseSafetensors(bytes, path);
+      const shuffled = new Map([...tensors].toReversed());
+      expect(Buffer.compare(serializeSafetensors(shuffled, Object.fromEntries(metadata)), bytes)).toBe(0);
+    });
+  },
+);

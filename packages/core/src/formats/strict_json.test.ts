@@ -1,0 +1,73 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import { parseStrictJson } from "./strict_json.ts";
+
+test("any JSON reads as JSON.parse reads it, however it is spaced", () => {
+  fc.assert(
+    fc.property(fc.jsonValue(), fc.constantFrom(undefined, 1, "\t", "\r\n "), (value, space) => {
+      const text = JSON.stringify(value, null, space);
+      expect(parseStrictJson(text)).toEqual(JSON.parse(text));
+    }),
+  );
+});
+
+function outcome(parse: (text: string) => unknown, text: string): unknown {
+  try {
+    return { value: parse(text) };
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return error.message.startsWith("Duplicate key") ? "duplicate key" : "refused";
+  }
+}
+
+test("any text that JSON.parse refuses is refused with a SyntaxError", () => {
+  const broken = fc.tuple(fc.json(), fc.nat(), fc.string({ maxLength: 2 })).map(([json, at, insert]) => {
+    const cut = at % (json.length + 1);
+    return json.slice(0, cut) + insert + json.slice(cut + 1);
+  });
+  fc.assert(
+    fc.property(fc.oneof(broken, fc.string()), (text) => {
+      const found = outcome(parseStrictJson, text);
+      fc.pre(found !== "duplicate key"); // valid by accident, with a duplicate by accident
+      expect(found).toEqual(outcome(JSON.parse, text));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("a duplicate key is found at any depth, between any neighbours", () => {
+  const wrap = fc.constantFrom(
+    (inner: string) => inner,
+    (inner: string) => `[1, ${inner}]`,
+    (inner: string) => `{"outer": ${inner}, "x": "\\"{"}`,
+    (inner: string) => `{"a":{"k":1},"b":[{"k":2}],"c":${inner}}`,
+  );
+  fc.assert(
+    fc.property(fc.string(), fc.jsonValue(), fc.jsonValue(), wrap, (key, first, between, wrapped) => {
+      const other = JSON.stringify(`${key}!`);
+      const [name, a, b] = [key, first, between].map((part) => JSON.stringify(part));
+      expect(() => parseStrictJson(wrapped(`{${name}:${a}, ${other} : ${b},${name} : 0}`))).toThrow("Duplicate key");
+      expect(() => parseStrictJson(wrapped(`{${name}:${a}, ${other} : ${b}}`))).not.toThrow();
+    }),
+  );
+});
+
+test("two spellings of one key are one key", () => {
+  expect(() => parseStrictJson('{"a": 1, "\\u0061": 2}')).toThrow('Duplicate key "a" in JSON');
+});
+
+test("a text in an array or a value that looks like a key is no key", () => {
+  expect(parseStrictJson('{"a": "a", "b": ["a", "a", "b"]}')).toEqual({ a: "a", b: ["a", "a", "b"] });
+});
+
+test("__proto__ is an own property and changes no prototype; twice it is a duplicate", () => {
+  const value = Object(parseStrictJson('{"__proto__": {"polluted": true}}'));
+  expect(Object.getPrototypeOf(value)).toBe(Object.prototype);
+  expect(Object.entries(value)).toEqual([["__proto__", { polluted: true }]]);
+  expect(() => parseStrictJson('{"__proto__": 1, "__proto__": 2}')).toThrow('Duplicate key "__proto__"');
+});
+
+test("a hundred thousand brackets neither overflow the stack nor hang", () => {
+  expect(() => parseStrictJson("[".repeat(1e5))).toThrow(SyntaxError);
+  expect(() => parseStrictJson("[".repeat(1e5) + "]".repeat(1e5))).not.toThrow();
+});

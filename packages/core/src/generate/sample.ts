@@ -1,0 +1,39 @@
+/** Choosing the next token from its logits; filters in transformers' order: temperature, top-k, top-p. */
+import { uniform } from "../random.ts";
+
+export interface SamplingOptions {
+  /** 0 (default) takes the most likely token; otherwise logits are divided by it. */
+  readonly temperature?: number;
+  /** Keep only the k most likely tokens. 0 (default) keeps all. */
+  readonly topK?: number;
+  /** Keep the smallest set of most likely tokens whose probability reaches this. 1 (default) keeps all. */
+  readonly topP?: number;
+  /** The choice at position i depends on (seed, i) only. Default 0. */
+  readonly seed?: number;
+}
+
+/** Token id for the given logits `[V]`. Equal logits: the lowest id wins, so greedy decoding is reproducible. */
+export function sampleToken(logits: Float32Array, position: number, options: SamplingOptions = {}): number {
+  const { temperature = 0, topK = 0, topP = 1, seed = 0 } = options;
+  if (temperature === 0) return argmax(logits);
+  const order = Array.from(logits.keys()).toSorted((a, b) => logits[b] - logits[a] || a - b);
+  const kept = topK > 0 ? order.slice(0, topK) : order;
+  const top = logits[kept[0]];
+  const weights = kept.map((id) => Math.exp((logits[id] - top) / temperature));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  let nucleus = 0;
+  let count = 0;
+  while (count < weights.length && nucleus < topP * total) nucleus += weights[count++];
+  let left = uniform(seed, position) * nucleus;
+  for (let i = 0; i < count; i++) {
+    left -= weights[i];
+    if (left < 0) return kept[i];
+  }
+  return kept[Math.max(count - 1, 0)];
+}
+
+function argmax(logits: Float32Array): number {
+  let best = 0;
+  for (let id = 1; id < logits.length; id++) if (logits[id] > logits[best]) best = id;
+  return best;
+}

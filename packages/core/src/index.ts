@@ -1,0 +1,96 @@
+/** `@zerogate/core`: numerics and formats. Starts nothing, prints nothing, needs no Node built-in. */
+export {
+  type AdaptionPromptConfig,
+  parseAdaptionPromptConfig,
+  serializeAdaptionPromptConfig,
+  type TaskType,
+  taskTypes,
+  validateAdaptionPromptConfig,
+} from "./adapter/config.ts";
+export { effectiveGate, gateGradient } from "./adapter/gate.ts";
+export {
+  type AdapterModule,
+  type AdapterReport,
+  adapterMetadata,
+  adapterTensors,
+  checkAdapterKeys,
+  compareAdapterKeys,
+  declaredGate,
+  readAdapterTensors,
+} from "./adapter/keys.ts";
+export {
+  type AdapterLayout,
+  type AdapterShape,
+  adapterLayout,
+  type GateActivation,
+  type GateSharing,
+  type LayerPlace,
+} from "./adapter/layout.ts";
+export { type Adapter, AdaptionPromptModel, type AddAdapterOptions, trainableLine } from "./adapter/model.ts";
+export { type AdapterState, initAdapter } from "./adapter/state.ts";
+export { type Cell, packCell, type TokenSet } from "./cell/tokens.ts";
+export type {
+  AttentionSize,
+  DeviceArray,
+  DType,
+  Engine,
+  HostTensor,
+  KvCache,
+  Matrix,
+  RowRange,
+} from "./engine/engine.ts";
+export { createReferenceEngine } from "./engine/reference.ts";
+export { decodeError, type EncodedError, encodeError, InputError } from "./errors.ts";
+export { narrow, widen } from "./formats/dtype.ts";
+export {
+  parseSafetensors,
+  parseSafetensorsHeader,
+  type SafetensorsHeader,
+  serializeSafetensors,
+  type Tensor,
+  type TensorDType,
+  type TensorEntry,
+} from "./formats/safetensors.ts";
+export { parseStrictJson } from "./formats/strict_json.ts";
+export { type FinishReason, type GenerateOptions, generate, openSession, type Session } from "./generate/generate.ts";
+export { type SamplingOptions, sampleToken } from "./generate/sample.ts";
+export { type Decoder, streamText } from "./generate/stream_text.ts";
+export type { ModelConfig, RopeScaling } from "./model/config.ts";
+export { cellGradient, cellLosses, cellScores, sum } from "./model/gradient.ts";
+export { parseModelConfig } from "./model/hf_config.ts";
+export { createModel, type LlamaLayer, type LlamaModel } from "./model/llama.ts";
+export { oneSequence, tokenLogits } from "./model/logits.ts";
+export type { PackedTokens } from "./model/pass.ts";
+export {
+  type LayerWeight,
+  parameterCount,
+  type WeightImage,
+  type WeightPlace,
+  weightNames,
+  weightOf,
+} from "./model/weights.ts";
+export {
+  type AdamWOptions,
+  type AdamWState,
+  adamWStep,
+  createAdamWState,
+  type DecayPolicy,
+  type DecayRange,
+  decayRanges,
+} from "./optim/adamw.ts";
+export { clipByGlobalNorm, globalNorm } from "./optim/clip.ts";
+export { effectiveLearningRate, type LearningRateSchedule, learningRate } from "./optim/schedule.ts";
+export { normal, randomBits, uniform } from "./random.ts";
+export { type FixedPointSum, readFixedPoint } from "./sum/fixed_point.ts";
+export {
+  addCell,
+  addSlot,
+  type BadNumbers,
+  type CellSum,
+  checkTail,
+  clearSlot,
+  createSlot,
+  gradientSum,
+  type Slot,
+  slotTotals,
+} from "./sum/slot.ts";

@@ -1,0 +1,103 @@
+/**
+ * Zero-init attention of LLaMA-Adapter (arXiv:2303.16199 §3.2), as PEFT computes it: the prompts have a softmax of their own,
+ * no mask and no rotation, and their part is multiplied by the gate of the head.
+ *
+ *   y_TQ[t, h] = o_TQ[t, h] + gate[h] · c[t, h],   c = Σ_j S[j] · vp[j, g(h)],   S = softmax_j(q[t, h]·kp[j, g(h)] / √d)
+ *
+ * The paper divides by √C; every implementation divides by √d, and so do we. `gate_H` is the effective gate: whatever sharing
+ * and activation the adapter declares was applied before.
+ */
+import type { AttentionSize } from "../engine/engine.ts";
+import { checkLengths } from "../shape.ts";
+import { attentionWeights, type KeyRun, weightedValues } from "./attend.ts";
+
+export type PromptAttentionSize = AttentionSize & { readonly K: number };
+
+export function promptAttentionForward(
+  out: { y_TQ: Float32Array },
+  input: { o_TQ: Float32Array; qkv_TX: Float32Array; kv_KY: Float32Array; gate_H: Float32Array },
+  { T, H, G, d, K }: PromptAttentionSize,
+): void {
+  const { y_TQ } = out;
+  const { o_TQ, qkv_TX, kv_KY, gate_H } = input;
+  checkLengths({ qkv_TX }, { T, heads: H + 2 * G, d });
+  checkLengths({ o_TQ, y_TQ }, { T, H, d });
+  checkLengths({ kv_KY }, { K, heads: 2 * G, d });
+  checkLengths({ gate_H }, { H });
+  const X = (H + 2 * G) * d;
+  const p = new Float64Array(K);
+  const c = new Float64Array(d);
+  y_TQ.set(o_TQ);
+  for (let h = 0; h < H; h++) {
+    const gate = gate_H[h];
+    if (gate === 0) continue; // not even the sign of a zero may change: gate 0 is the base, bit for bit
+    const run = promptsOf(kv_KY, Math.floor((h * G) / H), { G, d, K });
+    for (let t = 0; t < T; t++) {
+      attentionWeights(p, qkv_TX, t * X + h * d, run, d);
+      weightedValues(c, p, run, d);
+      const at = (t * H + h) * d;
+      for (let i = 0; i < d; i++) y_TQ[at + i] += gate * c[i];
+    }
+  }
+}
+
+/**
+ *   dgate[h] = Σ_t do·c,   dvp[j] += gate·S[j]·do,   dZ[j] = S[j]·(dS[j] − Σ_m S[m]·dS[m])/√d  with  dS[j] = gate·do·vp[j],
+ *   dkp[j] += dZ[j]·q,   dq += Σ_j dZ[j]·kp[j]
+ * `dqkv_TX`, where given, gets dq added; it is left out for the lowest adapted layer, below which nothing needs a gradient.
+ */
+export function promptAttentionBackward(
+  grad: { dkv_KY: Float32Array; dgate_H: Float32Array; dqkv_TX?: Float32Array | undefined },
+  input: { do_TQ: Float32Array; qkv_TX: Float32Array; kv_KY: Float32Array; gate_H: Float32Array },
+  { T, H, G, d, K }: PromptAttentionSize,
+): void {
+  const { dkv_KY, dgate_H, dqkv_TX } = grad;
+  const { do_TQ, qkv_TX, kv_KY, gate_H } = input;
+  checkLengths({ qkv_TX, ...(dqkv_TX && { dqkv_TX }) }, { T, heads: H + 2 * G, d });
+  checkLengths({ do_TQ }, { T, H, d });
+  checkLengths({ kv_KY, dkv_KY }, { K, heads: 2 * G, d });
+  checkLengths({ gate_H, dgate_H }, { H });
+  const X = (H + 2 * G) * d;
+  const Y = 2 * G * d;
+  const scale = 1 / Math.sqrt(d);
+  const p = new Float64Array(K);
+  const dS = new Float64Array(K);
+  const dq = new Float64Array(d);
+  const sums = new Float64Array(K * Y);
+  for (let h = 0; h < H; h++) {
+    const gate = gate_H[h];
+    const run = promptsOf(kv_KY, Math.floor((h * G) / H), { G, d, K });
+    let dgate = 0;
+    for (let t = 0; t < T; t++) {
+      const qAt = t * X + h * d;
+      const oAt = (t * H + h) * d;
+      attentionWeights(p, qkv_TX, qAt, run, d);
+      let mean = 0;
+      for (let j = 0, value = run.value; j < K; j++, value += Y) {
+        let dot = 0;
+        for (let i = 0; i < d; i++) {
+          dot += do_TQ[oAt + i] * kv_KY[value + i];
+          sums[value + i] += gate * p[j] * do_TQ[oAt + i];
+        }
+        dS[j] = dot;
+        mean += p[j] * dot;
+      }
+      dgate += mean;
+      dq.fill(0);
+      for (let j = 0, key = run.key; j < K; j++, key += Y) {
+        const dZ = gate * p[j] * (dS[j] - mean) * scale;
+        for (let i = 0; i < d; i++) {
+          dq[i] += dZ * kv_KY[key + i];
+          sums[key + i] += dZ * qkv_TX[qAt + i];
+        }
+      }
+      if (dqkv_TX) for (let i = 0; i < d; i++) dqkv_TX[qAt + i] += dq[i];
+    }
+    dgate_H[h] = dgate;
+  }
+  dkv_KY.set(sums);
+}
+
+function promptsOf(kv_KY: Float32Array, head: number, { G, d, K }: { G: number; d: number; K: number }): KeyRun {
+  return { data: kv_KY, key: head * d, value: (G + head) * d, stride: 2 * G * d, length: K };
+}

@@ -1,0 +1,56 @@
+import { expect, test } from "vitest";
+import { parseModelConfig } from "./hf_config.ts";
+import { acceptedNames, weightSources } from "./hf_names.ts";
+
+const json = {
+  model_type: "llama",
+  vocab_size: 11,
+  hidden_size: 8,
+  intermediate_size: 12,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  head_dim: 6,
+};
+
+test("a plain model needs nine tensors a layer, embedding, norm and head; merged weights stack their parts", () => {
+  const sources = weightSources(parseModelConfig(json, "config.json"));
+  expect(sources.flatMap(({ parts }) => parts).length).toBe(2 * 9 + 3);
+  expect(sources.find(({ name }) => name === "layers.1.qkv")).toEqual({
+    name: "layers.1.qkv",
+    shape: [4 * 6 + 2 * 2 * 6, 8],
+    parts: [
+      { hfName: "model.layers.1.self_attn.q_proj.weight", shape: [24, 8] },
+      { hfName: "model.layers.1.self_attn.k_proj.weight", shape: [12, 8] },
+      { hfName: "model.layers.1.self_attn.v_proj.weight", shape: [12, 8] },
+    ],
+  });
+  expect(sources.at(-1)).toEqual({
+    name: "head",
+    shape: [11, 8],
+    parts: [{ hfName: "lm_head.weight", shape: [11, 8] }],
+  });
+});
+
+test("the rows of the parts add up to the rows of the weight, with biases too", () => {
+  const sources = weightSources(parseModelConfig({ ...json, attention_bias: true, mlp_bias: true }, "config.json"));
+  expect(sources.filter(({ name }) => name.endsWith("Bias")).map(({ name }) => name)).toEqual(
+    [0, 1].flatMap((i) => ["qkvBias", "oBias", "gateUpBias", "downBias"].map((name) => `layers.${i}.${name}`)),
+  );
+  const rows = sources.map(({ name, parts }) => [name, parts.reduce((sum, part) => sum + part.shape[0], 0)]);
+  expect(rows).toEqual(sources.map(({ name, shape }) => [name, shape[0]]));
+  const columns = sources.flatMap(({ shape, parts }) =>
+    parts.map((part) => [part.hfName, shape.slice(1), part.shape.slice(1)]),
+  );
+  expect(columns.filter(([, whole, part]) => String(whole) !== String(part))).toEqual([]);
+});
+
+test("a tied model has no head", () => {
+  const sources = weightSources(parseModelConfig({ ...json, tie_word_embeddings: true }, "config.json"));
+  expect(sources.map(({ name }) => name)).not.toContain("head");
+});
+
+test("the leading model. may be left out, lm_head has none", () => {
+  expect(acceptedNames("model.norm.weight")).toEqual(["model.norm.weight", "norm.weight"]);
+  expect(acceptedNames("lm_head.weight")).toEqual(["lm_head.weight"]);
+});

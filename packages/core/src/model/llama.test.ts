@@ -1,0 +1,117 @@
+import { expect, test } from "vitest";
+import { gateKinds, tinyAdapter, tinyConfig, tinyImage, tinyModel } from "../../test/tiny_model.ts";
+import { createReferenceEngine } from "../engine/reference.ts";
+import { normal } from "../random.ts";
+import { createModel } from "./llama.ts";
+import { oneSequence, tokenLogits } from "./logits.ts";
+import { weightNames } from "./weights.ts";
+
+const bits = (values: Float32Array) => new Uint32Array(values.buffer, values.byteOffset, values.length);
+const ids = [4, 9, 22, 0, 17, 30, 5, 5, 11];
+const sequence = oneSequence(ids);
+
+/** Largest difference of two logit vectors; NaN where one has NaN. */
+function distance(a: Float32Array, b: Float32Array): number {
+  return a.reduce((max, x, i) => Math.max(max, Math.abs(x - b[i])), 0);
+}
+
+const shapes = [
+  { title: "grouped queries with biases", changes: { attentionBias: true, mlpBias: true } },
+  { title: "multi-head", changes: { kvHeads: 4 } },
+  { title: "one key head, tied, windowed", changes: { kvHeads: 1, tiedEmbeddings: true, slidingWindow: 4 } },
+];
+
+for (const { title, changes } of shapes) {
+  test.each(gateKinds)(
+    `zero gates give the bits of the base (${title}; $gateSharing, $gateActivation)`,
+    async (kind) => {
+      const { model, config } = tinyModel(changes);
+      const base = await tokenLogits(model, undefined, sequence);
+      const closed = tinyAdapter(config, kind, { gates: 0 });
+      expect(bits(await tokenLogits(model, closed, sequence))).toEqual(bits(base));
+      const open = await tokenLogits(model, tinyAdapter(config, kind), sequence);
+      expect(distance(open, base), "and others do not").toBeGreaterThan(0.01);
+    },
+  );
+}
+
+test("a zero gate hides even prompts that overflow", async () => {
+  const { model, config } = tinyModel();
+  const closed = tinyAdapter(config, {}, { gates: 0 });
+  for (const { prompt, gate } of closed.layout.places) closed.params.fill(3e38, prompt, gate);
+  const base = await tokenLogits(model, undefined, sequence);
+  expect(bits(await tokenLogits(model, closed, sequence))).toEqual(bits(base)); // 0 · Infinity would be NaN
+});
+
+test("a packed sequence has the bits of the same sequence alone", async () => {
+  const { model, config } = tinyModel({ slidingWindow: 3, attentionBias: true });
+  const adapter = tinyAdapter(config);
+  const packed = {
+    ids_T: Int32Array.from([...ids, 7, 8, 3, ...ids.slice(0, 2)]),
+    positions_T: Int32Array.from([...ids.keys(), 0, 1, 2, 0, 1]),
+    cuSeqlens: Int32Array.of(0, 9, 12, 14),
+  };
+  const whole = await tokenLogits(model, adapter, packed);
+  const alone = [ids, [7, 8, 3], ids.slice(0, 2)].map((own) => tokenLogits(model, adapter, oneSequence(own)));
+  const parts = (await Promise.all(alone)).flatMap((logits) => [...bits(logits)]);
+  expect([...bits(whole)]).toEqual(parts);
+});
+
+test("what the prompts add to attention is affine in the gate", async () => {
+  const { model, config } = tinyModel();
+  const { engine } = model;
+  const { heads: H, kvHeads: G, headDim: d, slidingWindow: window } = config;
+  const [T, K] = [4, 3];
+  const random = (length: number, key: number) =>
+    engine.upload(Float32Array.from({ length }, (_, i) => normal(key, i)));
+  await engine.arena(async () => {
+    const [o_TQ, qkv_TX, kv_KY] = [random(T * H * d, 1), random(T * (H + 2 * G) * d, 2), random(K * 2 * G * d, 3)];
+    const at = (gate: number) => {
+      const gate_H = new Float32Array(H).fill(gate);
+      return engine.read(engine.promptAttention(o_TQ, { qkv_TX, kv_KY, gate_H }, { T, H, G, d, window, K }));
+    };
+    const [zero, one, minusThree] = [await at(0), await at(1), await at(-3)];
+    const line = zero.map((y, i) => y - 3 * (one[i] - y));
+    expect(distance(minusThree, line)).toBeLessThan(3e-6); // values up to 10: a few units in the last place
+  });
+});
+
+test("the order of the prompts does not matter", async () => {
+  const { model, config } = tinyModel({ attentionBias: true });
+  const adapter = tinyAdapter(config, { promptLength: 5, gateSharing: "per-head" });
+  const D = config.hiddenSize;
+  const params = adapter.params.slice();
+  for (const { prompt } of adapter.layout.places) {
+    for (const [to, from] of [3, 0, 4, 1, 2].entries()) {
+      params.set(adapter.params.subarray(prompt + from * D, prompt + (from + 1) * D), prompt + to * D);
+    }
+  }
+  const logits = await tokenLogits(model, adapter, sequence);
+  const permuted = await tokenLogits(model, { ...adapter, params }, sequence);
+  expect(distance(permuted, logits)).toBeLessThan(1e-5); // logits up to 5: relative 2e-6
+});
+
+test("shifting all positions leaves the base alone and moves the adapter, except where its one prompt leaves no choice", async () => {
+  const { model, config } = tinyModel();
+  const shifted = oneSequence(ids, 11);
+  const shift = async (promptLength: number) => {
+    const adapter = promptLength > 0 ? tinyAdapter(config, { promptLength }) : undefined;
+    return distance(await tokenLogits(model, adapter, sequence), await tokenLogits(model, adapter, shifted));
+  };
+  const rounding = 2e-5; // angles are float32 and larger by 11 radians
+  expect(await shift(0)).toBeLessThan(rounding);
+  expect(await shift(1), "K = 1: the softmax is 1, whatever the query").toBeLessThan(rounding);
+  expect(await shift(3)).toBeGreaterThan(0.01);
+});
+
+test("a model without one of its weights cannot be built; a tied head is the embedding", () => {
+  const config = tinyConfig({ tiedEmbeddings: true });
+  const image = tinyImage(config);
+  const model = createModel(createReferenceEngine(), config, image);
+  expect(model.head).toBe(model.embed);
+  expect(() => createModel(createReferenceEngine(), { ...config, tiedEmbeddings: false }, image)).toThrow(
+    new RangeError('Cannot build the model: the weight image has no "head"'),
+  );
+  const { [weightNames.layer(2, "down")]: _, ...places } = image.places;
+  expect(() => createModel(createReferenceEngine(), config, { ...image, places })).toThrow('has no "layers.2.down"');
+});

@@ -1,0 +1,73 @@
+/** One forward pass over packed tokens, from the embedding to the top of the last layer. */
+import { effectiveGate } from "../adapter/gate.ts";
+import type { AdapterState } from "../adapter/state.ts";
+import type { Cell } from "../cell/tokens.ts";
+import type { AttentionSize, DeviceArray } from "../engine/engine.ts";
+import {
+  freeSaved,
+  type LayerPrompt,
+  type LlamaModel,
+  layerForward,
+  type Pass,
+  promptKv,
+  type SavedLayer,
+} from "./llama.ts";
+import { ropeAngles } from "./rope_angles.ts";
+
+export type PackedTokens = Pick<Cell, "ids_T" | "positions_T" | "cuSeqlens">;
+
+/** Sizes and rotary angles that all layers of a pass over `tokens` share. */
+export function openPass({ engine, config }: LlamaModel, { positions_T, cuSeqlens }: PackedTokens): Pass {
+  return {
+    cuSeqlens,
+    cosSin_Td: engine.upload(ropeAngles(config, positions_T, cuSeqlens)),
+    size: attentionSize(config, positions_T.length),
+  };
+}
+
+function attentionSize(config: LlamaModel["config"], T: number): AttentionSize {
+  return { T, H: config.heads, G: config.kvHeads, d: config.headDim, window: config.slidingWindow };
+}
+
+/**
+ * Prompt keys and values of every adapted layer. Made anew for every pass or generation and never kept across a change of the
+ * parameters: a cache that outlives a step is how the best-known implementation stopped training its prompts (spec §7.3).
+ */
+export function preparePrompts(model: LlamaModel, adapter: AdapterState | undefined): Map<number, LayerPrompt> {
+  const prompts = new Map<number, LayerPrompt>();
+  if (!adapter) return prompts;
+  const { engine, layers } = model;
+  const { layout, params } = adapter;
+  const K = layout.promptLength;
+  for (const { layer, prompt, gate } of layout.places) {
+    const prompt_KD = engine.upload(params.subarray(prompt, gate));
+    const gate_H = effectiveGate(layout, params.subarray(gate, gate + layout.gateLength));
+    prompts.set(layer, { kv_KY: promptKv(model, layers[layer], prompt_KD, K), gate_H, K });
+    engine.free(prompt_KD);
+  }
+  return prompts;
+}
+
+/**
+ * Runs all layers. With `keep`, the lowest adapted layer and those above leave what their backward needs in `saved`;
+ * everything else is freed as soon as the next layer has read it.
+ */
+export function runLayers(
+  model: LlamaModel,
+  tokens: PackedTokens,
+  pass: Pass,
+  prompts: ReadonlyMap<number, LayerPrompt>,
+  keep: boolean,
+): { y_TD: DeviceArray; saved: Map<number, SavedLayer> } {
+  const { engine } = model;
+  const lowest = Math.min(...prompts.keys());
+  const kept = new Map<number, SavedLayer>();
+  let x_TD = engine.embed(model.embed, tokens.ids_T);
+  for (const [i, layer] of model.layers.entries()) {
+    const { y_TD, saved } = layerForward(model, layer, x_TD, pass, prompts.get(i));
+    if (keep && i >= lowest) kept.set(i, saved);
+    else freeSaved(engine, saved);
+    x_TD = y_TD;
+  }
+  return { y_TD: x_TD, saved: kept };
+}

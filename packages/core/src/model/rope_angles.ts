@@ -1,0 +1,74 @@
+/**
+ * Rotary angles on the host, per token: cosines and sines of position · frequency. Matches transformers'
+ * `modeling_rope_utils` including its float32 rounding, because adapters are exchanged with it.
+ */
+import type { ModelConfig } from "./config.ts";
+
+/** Inverse frequencies `[d/2]` for a sequence of `length` tokens and the factor that scales cosines and sines. */
+export function ropeFrequencies(
+  config: Pick<ModelConfig, "headDim" | "ropeTheta" | "ropeScaling" | "contextLength">,
+  length: number,
+): { frequencies: Float32Array; attentionFactor: number } {
+  const { headDim: d, ropeTheta: theta, ropeScaling: scaling, contextLength } = config;
+  const plain = (base: number) => Float32Array.from({ length: d / 2 }, (_, i) => 1 / base ** ((2 * i) / d));
+  switch (scaling.type) {
+    case "default":
+      return { frequencies: plain(theta), attentionFactor: 1 };
+    case "linear":
+      return { frequencies: plain(theta).map((f) => f / scaling.factor), attentionFactor: 1 };
+    case "dynamic": {
+      // NTK-aware: the base grows with the length once it exceeds the trained context.
+      const seen = Math.max(length, contextLength);
+      const stretch = (scaling.factor * seen) / contextLength - (scaling.factor - 1);
+      return { frequencies: plain(theta * stretch ** (d / (d - 2))), attentionFactor: 1 };
+    }
+    case "llama3": {
+      const { factor, lowFreqFactor, highFreqFactor, originalContext } = scaling;
+      const frequencies = plain(theta).map((f) => {
+        const turns = (originalContext * f) / (2 * Math.PI);
+        if (turns > highFreqFactor) return f;
+        if (turns < lowFreqFactor) return f / factor;
+        const smooth = (turns - lowFreqFactor) / (highFreqFactor - lowFreqFactor);
+        return ((1 - smooth) * f) / factor + smooth * f;
+      });
+      return { frequencies, attentionFactor: 1 };
+    }
+    case "yarn": {
+      // Peng et al. 2023, arXiv:2309.00071: interpolate slow dimensions, keep fast ones, blend between.
+      const { factor, originalContext, betaFast, betaSlow, attentionFactor, truncate } = scaling;
+      const dimensionOf = (turns: number) =>
+        (d * Math.log(originalContext / (turns * 2 * Math.PI))) / (2 * Math.log(theta));
+      const [fast, slow] = [dimensionOf(betaFast), dimensionOf(betaSlow)];
+      const low = Math.max(truncate ? Math.floor(fast) : fast, 0);
+      const high = Math.min(truncate ? Math.ceil(slow) : slow, d - 1);
+      const frequencies = plain(theta).map((f, i) => {
+        const ramp = Math.min(Math.max((i - low) / Math.max(high - low, 0.001), 0), 1);
+        return (f / factor) * ramp + f * (1 - ramp);
+      });
+      return { frequencies, attentionFactor };
+    }
+  }
+}
+
+/** `[T, d]`: for each token d/2 cosines, then d/2 sines. */
+export function ropeAngles(
+  config: Parameters<typeof ropeFrequencies>[0],
+  positions_T: Int32Array,
+  cuSeqlens: Int32Array,
+): Float32Array {
+  const half = config.headDim / 2;
+  const cosSin_Td = new Float32Array(positions_T.length * config.headDim);
+  const shared = config.ropeScaling.type === "dynamic" ? undefined : ropeFrequencies(config, 0);
+  for (let s = 0; s + 1 < cuSeqlens.length; s++) {
+    const last = positions_T[cuSeqlens[s + 1] - 1];
+    const { frequencies, attentionFactor } = shared ?? ropeFrequencies(config, last + 1);
+    for (let t = cuSeqlens[s]; t < cuSeqlens[s + 1]; t++) {
+      for (let i = 0; i < half; i++) {
+        const angle = Math.fround(positions_T[t] * frequencies[i]);
+        cosSin_Td[t * 2 * half + i] = Math.cos(angle) * attentionFactor;
+        cosSin_Td[t * 2 * half + half + i] = Math.sin(angle) * attentionFactor;
+      }
+    }
+  }
+  return cosSin_Td;
+}

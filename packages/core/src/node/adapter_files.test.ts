@@ -1,0 +1,186 @@
+import { existsSync, readFileSync } from "node:fs";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { AdaptionPromptConfig } from "../adapter/config.ts";
+import { type AdapterShape, adapterLayout } from "../adapter/layout.ts";
+import { InputError } from "../errors.ts";
+import { parseModelConfig } from "../model/hf_config.ts";
+import { loadAdapter, saveAdapter } from "./adapter_files.ts";
+import { readModelConfig } from "./model_files.ts";
+
+let scratch: string;
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), "zerogate-adapter-"));
+});
+afterAll(() => rm(scratch, { recursive: true }));
+
+const model = parseModelConfig(
+  {
+    model_type: "llama",
+    vocab_size: 64,
+    hidden_size: 8,
+    intermediate_size: 12,
+    num_hidden_layers: 4,
+    num_attention_heads: 4,
+  },
+  "config.json",
+);
+const config: AdaptionPromptConfig = {
+  peftType: "ADAPTION_PROMPT",
+  targetModules: "self_attn",
+  adapterLen: 3,
+  adapterLayers: 2,
+  taskType: "CAUSAL_LM",
+  inferenceMode: false,
+  baseModelNameOrPath: "some/base",
+  revision: null,
+  autoMapping: null,
+};
+const shape: AdapterShape = { promptLength: 3, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none" };
+
+function adapterOf(adapterShape: AdapterShape) {
+  const layout = adapterLayout(adapterShape, model);
+  return { config, layout, params: Float32Array.from({ length: layout.length }, (_, i) => Math.cos(i)) };
+}
+
+async function refusal(folder: string): Promise<string> {
+  const error = await loadAdapter(folder, model).catch((thrown: unknown) => thrown);
+  return error instanceof InputError ? error.message : `not refused: ${String(error)}`;
+}
+
+test("an adapter is loaded as it was saved, with its metadata and nothing left over in the folder", async () => {
+  const folder = join(scratch, "plain");
+  const saved = adapterOf(shape);
+  await saveAdapter(folder, { ...saved, metadata: { "zerogate.step": "12" } });
+  expect((await readdir(folder)).toSorted()).toEqual(["README.md", "adapter_config.json", "adapter_model.safetensors"]);
+  const loaded = await loadAdapter(folder, model);
+  expect(loaded.params).toEqual(saved.params);
+  expect(loaded.shape).toEqual(shape);
+  expect(loaded.config).toEqual({ ...config, inferenceMode: true });
+  expect(loaded.metadata).toEqual({ "zerogate.step": "12" });
+  expect(loaded.warnings).toEqual([]);
+});
+
+test("per-head tanh gates come back as such; half of the digits are kept in bf16", async () => {
+  const wide: AdapterShape = { ...shape, gateSharing: "per-head", gateActivation: "tanh" };
+  const saved = adapterOf(wide);
+  await saveAdapter(join(scratch, "wide"), { ...saved, dtype: "bf16" });
+  const loaded = await loadAdapter(join(scratch, "wide"), model);
+  expect(loaded.shape).toEqual(wide);
+  for (const [i, value] of saved.params.entries()) expect(Math.abs(loaded.params[i] - value)).toBeLessThan(2 ** -8);
+});
+
+test("the model card carries the base, quoted so that a name cannot add YAML", async () => {
+  const folder = join(scratch, "card");
+  await saveAdapter(folder, { ...adapterOf(shape), config: { ...config, baseModelNameOrPath: 'x"\nlicense: mine' } });
+  const card = await readFile(join(folder, "README.md"), "utf8");
+  expect(
+    card.startsWith('---\nbase_model: "x\\"\\nlicense: mine"\nlibrary_name: peft\npipeline_tag: text-generation\n'),
+  ).toBe(true);
+  expect(card).toContain("3 prompt tokens in each of the last 2 layers, scalar gate, 50 trained numbers");
+});
+
+test("a config that contradicts the layout is a fault of the caller and writes nothing", async () => {
+  const folder = join(scratch, "contradiction");
+  await expect(saveAdapter(folder, { ...adapterOf(shape), config: { ...config, adapterLen: 4 } })).rejects.toThrow(
+    RangeError,
+  );
+  expect(existsSync(folder)).toBe(false);
+});
+
+async function copy(name: string): Promise<string> {
+  const folder = join(scratch, name);
+  await saveAdapter(folder, adapterOf(shape));
+  return folder;
+}
+
+describe("what is refused", () => {
+  test("a weight file cut off at any byte of its header, and some later", async () => {
+    const folder = await copy("truncated");
+    const path = join(folder, "adapter_model.safetensors");
+    const bytes = await readFile(path);
+    for (let length = 0; length < bytes.length; length += length < 480 ? 7 : 31) {
+      await writeFile(path, bytes.subarray(0, length));
+      expect(await refusal(folder)).toContain(`Cannot read ${path}`);
+    }
+  });
+
+  test("a pickle, with what to do; and nothing at all", async () => {
+    const folder = await copy("pickle");
+    await rm(join(folder, "adapter_model.safetensors"));
+    expect(await refusal(folder)).toContain("there is no adapter_model.safetensors");
+    await writeFile(join(folder, "adapter_model.bin"), "x");
+    expect(await refusal(folder)).toContain("its weights are a pickle (adapter_model.bin), which is not supported yet");
+    expect(await refusal(join(scratch, "nowhere"))).toContain("adapter_config.json: there is no such file");
+  });
+
+  test("another number of layers in the base, in config and keys", async () => {
+    const folder = await copy("layers");
+    const larger = { ...model, layers: 5 };
+    await expect(loadAdapter(folder, larger)).rejects.toThrow(
+      "its highest prompt is in layer 3, which is the last of a base with 4 layers; this base has 5",
+    );
+    await expect(loadAdapter(folder, { ...model, layers: 1 })).rejects.toThrow(
+      "adapter_layers is 2, the model has 1 layers: use 1 to 1",
+    );
+  });
+
+  test("a config that is not JSON, has a key twice, or is another method's", async () => {
+    const folder = await copy("config");
+    const write = (text: string) => writeFile(join(folder, "adapter_config.json"), text);
+    await write("{");
+    expect(await refusal(folder)).toContain("not valid JSON");
+    await write('{"peft_type": "ADAPTION_PROMPT", "adapter_len": 3, "adapter_len": 4, "adapter_layers": 2}');
+    expect(await refusal(folder)).toContain('Duplicate key "adapter_len"');
+    await write('{"peft_type": "LORA"}');
+    expect(await refusal(folder)).toContain('peft_type is "LORA"');
+  });
+
+  test("a folder in place of a file", async () => {
+    const folder = await copy("folder");
+    await rm(join(folder, "adapter_model.safetensors"));
+    await mkdir(join(folder, "adapter_model.safetensors"));
+    expect(await refusal(folder)).toContain("it is not a regular file");
+  });
+});
+
+const golden = fileURLToPath(new URL("../../../../../shared/golden", import.meta.url));
+describe.skipIf(!existsSync(golden))("adapters that PEFT 0.21 saved (skipped without shared/golden)", () => {
+  const cases = ["llama_mha", "llama_gqa", "llama3_rope", "mistral_gqa", "llama_bias"];
+
+  test.each(cases)("%s loads with the gates of meta.json and is saved again byte for byte", async (name) => {
+    const base = await readModelConfig(join(golden, name, "base"));
+    const loaded = await loadAdapter(join(golden, name, "adapter"), base);
+    const layout = adapterLayout(loaded.shape, base);
+    const meta: { gates?: Record<string, number> } = JSON.parse(readFileSync(join(golden, name, "meta.json"), "utf8"));
+    const found = layout.places.map(({ layer, gate }) => [
+      `base_model.model.model.layers.${layer}.self_attn.adaption_gate`,
+      loaded.params[gate],
+    ]);
+    const expected = meta.gates ? Object.values(meta.gates) : [Math.fround(0.8), Math.fround(-0.6)]; // make_golden_bias.py
+    expect(found.map(([, gate]) => gate)).toEqual(expected);
+    expect(found.map(([key]) => key)).toEqual(meta.gates ? Object.keys(meta.gates) : found.map(([key]) => key));
+    expect(loaded.warnings).toEqual([]);
+    const folder = join(scratch, name);
+    await saveAdapter(folder, { ...loaded, layout });
+    const [ours, theirs] = await Promise.all(
+      [folder, join(golden, name, "adapter")].map((at) => readFile(join(at, "adapter_model.safetensors"))),
+    );
+    expect(ours.equals(theirs)).toBe(true);
+  });
+
+  test("gpt2 is refused as a base", async () => {
+    await expect(readModelConfig(join(golden, "gpt2", "base"))).rejects.toThrow(
+      'model_type is "gpt2", supported are llama, mistral',
+    );
+  });
+
+  test("an adapter of a four-layer base is refused on a five-layer base", async () => {
+    const base = await readModelConfig(join(golden, "llama_gqa", "base"));
+    await cp(join(golden, "llama_gqa", "adapter"), join(scratch, "five"), { recursive: true });
+    await expect(loadAdapter(join(scratch, "five"), { ...base, layers: 5 })).rejects.toThrow("this base has 5");
+  });
+});

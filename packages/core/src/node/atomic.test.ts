@@ -1,0 +1,148 @@
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { InputError } from "../errors.ts";
+import { publishDirectory, verifyDirectory, writeFileAtomic } from "./atomic.ts";
+import { hashFile } from "./hash.ts";
+
+let scratch: string;
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), "zerogate-atomic-"));
+});
+afterAll(() => rm(scratch, { recursive: true }));
+
+/** A published folder of two files, one of them nested. */
+async function published(name: string): Promise<string> {
+  const folder = join(scratch, name);
+  await publishDirectory(folder, async (at) => {
+    await writeFile(join(at, "a.bin"), Uint8Array.of(1, 2, 3));
+    await mkdir(join(at, "sub"));
+    await writeFile(join(at, "sub", "b.txt"), "hello");
+  });
+  return folder;
+}
+
+test("hashFile is SHA-256 in hexadecimal", async () => {
+  await writeFile(join(scratch, "abc"), "abc"); // the test vector of FIPS 180-2, appendix B.1
+  expect(await hashFile(join(scratch, "abc"))).toBe("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+});
+
+describe("writeFileAtomic", () => {
+  test("replaces a file and leaves no temporary one", async () => {
+    const folder = join(scratch, "replace");
+    await mkdir(folder);
+    await writeFileAtomic(join(folder, "x"), "old and longer");
+    await writeFileAtomic(join(folder, "x"), Uint8Array.of(110, 101, 119));
+    expect(await readFile(join(folder, "x"), "utf8")).toBe("new");
+    expect(await readdir(folder)).toEqual(["x"]);
+  });
+
+  test("on failure says so, keeps what was there and leaves no temporary file", async () => {
+    const folder = join(scratch, "fails");
+    await mkdir(join(folder, "x", "full"), { recursive: true }); // a folder that is not empty cannot be replaced
+    await expect(writeFileAtomic(join(folder, "x"), "new")).rejects.toThrow(
+      `Cannot write ${join(folder, "x")} (3 bytes)`,
+    );
+    expect(await readdir(folder)).toEqual(["x"]);
+    await expect(writeFileAtomic(join(scratch, "nowhere", "x"), "new")).rejects.toThrow("ENOENT");
+  });
+});
+
+describe("publishDirectory", () => {
+  test("publishes all files with a manifest that verifies", async () => {
+    const folder = await published("good");
+    expect((await readdir(folder)).toSorted()).toEqual(["a.bin", "manifest.json", "sub"]);
+    expect(JSON.parse(await readFile(join(folder, "manifest.json"), "utf8"))).toEqual({
+      version: 1,
+      files: [
+        { path: "a.bin", size: 3, sha256: await hashFile(join(folder, "a.bin")) },
+        { path: "sub/b.txt", size: 5, sha256: await hashFile(join(folder, "sub", "b.txt")) },
+      ],
+    });
+    expect(await verifyDirectory(folder)).toEqual([]);
+  });
+
+  test("refuses a folder that exists, even an empty one, before writing anything", async () => {
+    const folder = join(scratch, "taken");
+    await mkdir(folder);
+    let called = false;
+    const publish = publishDirectory(folder, async () => {
+      called = true;
+    });
+    await expect(publish).rejects.toThrow(InputError);
+    expect(called).toBe(false);
+  });
+
+  test("a failure while writing reaches the caller and leaves nothing behind", async () => {
+    const parent = join(scratch, "failing");
+    await mkdir(parent);
+    const publish = publishDirectory(join(parent, "step-1"), async (at) => {
+      await writeFile(join(at, "half"), "x");
+      throw new Error("disk full");
+    });
+    await expect(publish).rejects.toThrow("disk full");
+    expect(await readdir(parent)).toEqual([]);
+  });
+
+  test("until the end the final name does not exist", async () => {
+    const parent = join(scratch, "late");
+    await mkdir(parent);
+    await publishDirectory(join(parent, "step-1"), async (at) => {
+      await writeFile(join(at, "a"), "x");
+      expect((await readdir(parent)).every((name) => name.startsWith(".step-1.") && name.endsWith(".tmp"))).toBe(true);
+    });
+    expect(await readdir(parent)).toEqual(["step-1"]);
+  });
+
+  test("links and a manifest of the caller's own are refused", async () => {
+    const link = publishDirectory(join(scratch, "link"), (at) => symlink("/etc/hostname", join(at, "x")));
+    await expect(link).rejects.toThrow(RangeError);
+    const own = publishDirectory(join(scratch, "own"), (at) => writeFile(join(at, "manifest.json"), "{}"));
+    await expect(own).rejects.toThrow(RangeError);
+  });
+});
+
+describe("verifyDirectory finds", () => {
+  const damages: Record<string, [damage: (folder: string) => Promise<void>, problems: string[]]> = {
+    "a flipped bit": [
+      (at) => writeFile(join(at, "a.bin"), Uint8Array.of(1, 2, 2)),
+      ["a.bin has another SHA-256 than published"],
+    ],
+    "a file cut short": [
+      (at) => truncate(join(at, "sub", "b.txt"), 2),
+      ["sub/b.txt has 2 bytes, manifest.json says 5"],
+    ],
+    "a file made longer": [(at) => appendFile(join(at, "a.bin"), "x"), ["a.bin has 4 bytes, manifest.json says 3"]],
+    "a missing file": [(at) => rm(join(at, "a.bin")), ["a.bin is missing"]],
+    "a file too many": [(at) => writeFile(join(at, "new"), ""), ["new is not in manifest.json"]],
+    "a link in place of a file": [
+      async (at) => {
+        await rm(join(at, "a.bin"));
+        await symlink("sub/b.txt", join(at, "a.bin"));
+      },
+      ["a.bin is not a regular file", "a.bin is missing"],
+    ],
+    "no manifest": [(at) => rm(join(at, "manifest.json")), ["manifest.json is missing or damaged"]],
+    "half a manifest": [(at) => truncate(join(at, "manifest.json"), 40), ["manifest.json is missing or damaged"]],
+    "a manifest of another shape": [
+      (at) => writeFile(join(at, "manifest.json"), '{"version":1,"files":[{"path":1}]}'),
+      ["manifest.json is missing or damaged"],
+    ],
+    "a manifest that names files outside": [
+      (at) => writeFile(join(at, "manifest.json"), '{"version":1,"files":[{"path":"../abc","size":3,"sha256":""}]}'),
+      ["a.bin is not in manifest.json", "sub/b.txt is not in manifest.json", "../abc is missing"],
+    ],
+  };
+  test.each(Object.entries(damages))("%s", async (name, [damage, problems]) => {
+    const folder = await published(`verify ${name}`);
+    await damage(folder);
+    expect(await verifyDirectory(folder)).toEqual(problems);
+  });
+
+  test("a folder that is not there, or is a file", async () => {
+    await writeFile(join(scratch, "file"), "x");
+    expect(await verifyDirectory(join(scratch, "file"))).toEqual([`${join(scratch, "file")} is not a folder`]);
+    expect(await verifyDirectory(join(scratch, "nowhere"))).toEqual([`${join(scratch, "nowhere")} does not exist`]);
+  });
+});

@@ -1,0 +1,340 @@
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { DType } from "../engine/engine.ts";
+import { InputError } from "../errors.ts";
+import { narrow, widen } from "../formats/dtype.ts";
+import { parseSafetensors, serializeSafetensors, type Tensor } from "../formats/safetensors.ts";
+import { parseModelConfig } from "../model/hf_config.ts";
+import { weightSources } from "../model/hf_names.ts";
+import { type WeightImage, weightOf } from "../model/weights.ts";
+import { baseHash, loadWeights, readModelConfig } from "./model_files.ts";
+
+let scratch: string;
+let count = 0;
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), "zerogate-model-"));
+});
+afterAll(() => rm(scratch, { recursive: true }));
+
+/** Odd sizes on purpose: bf16 parts of odd length would show a place that is not aligned. */
+const json = {
+  model_type: "llama",
+  vocab_size: 11,
+  hidden_size: 7,
+  intermediate_size: 5,
+  num_hidden_layers: 2,
+  num_attention_heads: 3,
+  num_key_value_heads: 1,
+  head_dim: 2,
+  attention_bias: true,
+  mlp_bias: true,
+};
+const config = parseModelConfig(json, "config.json");
+const all: DType[] = ["f32", "bf16", "f16"];
+const stored = { f32: "F32", bf16: "BF16", f16: "F16" } as const;
+
+/** Every tensor of the model with numbers of its own, exact in each dtype. */
+function tensorsOf(model: typeof config, dtypeOf: (name: string) => DType = () => "f32"): Map<string, Tensor> {
+  const parts = weightSources(model).flatMap((source) => source.parts);
+  return new Map(
+    parts.map(({ hfName, shape }, p) => {
+      const values = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => ((37 * p + i) % 251) / 4);
+      return [hfName, { dtype: stored[dtypeOf(hfName)], shape, bytes: narrow(values, dtypeOf(hfName)) }];
+    }),
+  );
+}
+
+async function folderOf(files: Record<string, Uint8Array | string>): Promise<string> {
+  const folder = join(scratch, String(count++));
+  await mkdir(folder);
+  for (const [name, bytes] of Object.entries({ "config.json": JSON.stringify(json), ...files })) {
+    await writeFile(join(folder, name), bytes);
+  }
+  return folder;
+}
+
+const single = (tensors: Map<string, Tensor>) =>
+  folderOf({ "model.safetensors": serializeSafetensors(tensors, { format: "pt" }) });
+const load = (folder: string, weightDtypes: readonly DType[] = all) => loadWeights(folder, config, { weightDtypes });
+
+function numbers({ dtype, bytes }: { dtype: DType; bytes: Uint8Array }): Float32Array {
+  const out = new Float32Array(bytes.length / (dtype === "f32" ? 4 : 2));
+  widen(dtype, bytes, out);
+  return out;
+}
+
+/** Shape and numbers of every weight, as they lie in the image. */
+function contentOf(image: WeightImage, model = config): unknown {
+  return weightSources(model).map(({ name }) => {
+    const weight = weightOf(image, name);
+    return [name, weight?.shape, weight && numbers(weight)];
+  });
+}
+
+/** The same from the tensors: the numbers of the parts, one after the other. */
+function contentFrom(tensors: ReadonlyMap<string, Tensor>, model = config): unknown {
+  const dtypes = { F32: "f32", BF16: "bf16", F16: "f16" } as Readonly<Record<string, DType>>;
+  return weightSources(model).map(({ name, shape, parts }) => {
+    const values = parts.flatMap(({ hfName }) => {
+      const tensor = tensors.get(hfName);
+      return tensor ? [...numbers({ dtype: dtypes[tensor.dtype], bytes: tensor.bytes })] : [];
+    });
+    return [name, shape, Float32Array.from(values)];
+  });
+}
+
+async function problemsOf(work: Promise<unknown>): Promise<readonly string[]> {
+  const error = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  return error instanceof InputError ? error.problems : [`not refused: ${String(error)}`];
+}
+
+describe("loadWeights", () => {
+  test.each(all)("keeps %s as it is, merges qkv and gate·up, aligns every weight to 64 bytes", async (dtype) => {
+    const tensors = tensorsOf(config, () => dtype);
+    const image = await load(await single(tensors));
+    expect(contentOf(image)).toEqual(contentFrom(tensors));
+    const places = Object.values(image.places);
+    expect(places.every((place) => place.dtype === dtype && place.offset % 64 === 0)).toBe(true);
+    expect(image.bytes).toBeInstanceOf(SharedArrayBuffer);
+    expect(image.bytes.byteLength % 64).toBe(0);
+    for (const [i, place] of places.entries()) {
+      expect(place.offset + place.byteLength).toBeLessThanOrEqual(places[i + 1]?.offset ?? image.bytes.byteLength);
+    }
+  });
+
+  test("widens what the engine does not take, exactly", async () => {
+    const tensors = tensorsOf(config, (name) => (name.includes("mlp") ? "f16" : "bf16"));
+    const image = await load(await single(tensors), ["f32", "bf16"]);
+    expect(contentOf(image)).toEqual(contentFrom(tensors));
+    expect(image.places["layers.0.gateUp"]?.dtype).toBe("f32");
+    expect(image.places["layers.0.qkv"]?.dtype).toBe("bf16");
+  });
+
+  test("widens merged parts that differ in dtype", async () => {
+    const tensors = tensorsOf(config, (name) =>
+      name.includes("k_proj") ? "f16" : name.includes("v_proj") ? "f32" : "bf16",
+    );
+    const image = await load(await single(tensors));
+    expect(contentOf(image)).toEqual(contentFrom(tensors));
+    expect(image.places["layers.1.qkv"]?.dtype).toBe("f32");
+    expect(image.places["layers.1.o"]?.dtype).toBe("bf16");
+  });
+
+  test("reads shards, and takes each tensor from the shard that the index names", async () => {
+    const tensors = tensorsOf(config);
+    const names = [...tensors.keys()];
+    const shard = (wanted: (i: number) => boolean) =>
+      serializeSafetensors(new Map([...tensors].filter((_, i) => wanted(i))));
+    const decoy: Tensor = { dtype: "F32", shape: [7], bytes: new Uint8Array(28) };
+    // A decoy in the shard that is read last must not win.
+    const last = parseSafetensors(
+      shard((i) => i % 2 === 0),
+      "x",
+    ).tensors.set("model.norm.weight", decoy);
+    const weight_map = Object.fromEntries(
+      names.map((name, i) => [name, i % 2 === 0 ? "b.safetensors" : "a.safetensors"]),
+    );
+    expect(weight_map["model.norm.weight"]).toBe("a.safetensors");
+    const folder = await folderOf({
+      "a.safetensors": shard((i) => i % 2 === 1),
+      "b.safetensors": serializeSafetensors(last),
+      "model.safetensors.index.json": JSON.stringify({ metadata: { total_size: 0 }, weight_map }),
+    });
+    expect(contentOf(await load(folder))).toEqual(contentFrom(tensors));
+  });
+
+  test("accepts names without model. and ignores what the model has no use for", async () => {
+    const tensors = tensorsOf(config);
+    const renamed = new Map([...tensors].map(([name, tensor]) => [name.replace(/^model\./, ""), tensor]));
+    renamed.set("layers.0.self_attn.rotary_emb.inv_freq", { dtype: "F64", shape: [1], bytes: new Uint8Array(8) });
+    expect(contentOf(await load(await single(renamed)))).toEqual(contentFrom(tensors));
+  });
+
+  test("a tied model has no head, also where the file carries one; an untied model needs it", async () => {
+    const tensors = tensorsOf(config);
+    const tied = { ...config, tiedEmbeddings: true };
+    const image = await loadWeights(await single(tensors), tied, { weightDtypes: all });
+    expect(image.places).not.toHaveProperty("head");
+    tensors.delete("lm_head.weight");
+    expect(await problemsOf(load(await single(tensors)))).toEqual([
+      "lm_head.weight is in no weight file, needed is F32, F16 or BF16 [11, 7], or tie_word_embeddings true in config.json: fetch the model again",
+    ]);
+  });
+
+  test("reports progress up to the bytes of the needed tensors", async () => {
+    const steps: [number, number][] = [];
+    const folder = await single(tensorsOf(config, () => "bf16"));
+    await loadWeights(folder, config, { weightDtypes: ["f32"], onProgress: (...step) => steps.push(step) });
+    const total = weightSources(config).reduce((sum, { shape }) => sum + 2 * shape.reduce((a, b) => a * b), 0);
+    expect(steps.at(-1)).toEqual([total, total]);
+    expect(steps.every(([done], i) => done > (steps[i - 1]?.[0] ?? 0))).toBe(true);
+  });
+
+  test("a tensor longer than one chunk is read and widened without a seam", async () => {
+    const large = parseModelConfig(
+      { ...json, hidden_size: 1024, vocab_size: 9001, tie_word_embeddings: true },
+      "config.json",
+    );
+    const tensors = tensorsOf(large, () => "bf16"); // embedding: 18 MB in the file, 36 MB widened
+    const image = await loadWeights(await single(tensors), large, { weightDtypes: ["f32"] });
+    const embed = weightOf(image, "embed");
+    const expected = tensors.get("model.embed_tokens.weight");
+    const out = new Float32Array(9001 * 1024);
+    widen("bf16", expected?.bytes ?? new Uint8Array(), out);
+    expect(Buffer.compare(embed?.bytes ?? new Uint8Array(), new Uint8Array(out.buffer))).toBe(0);
+  });
+});
+
+async function withIndex(index: string): Promise<readonly string[]> {
+  return problemsOf(load(await folderOf({ "model.safetensors.index.json": index })));
+}
+
+describe("what is refused", () => {
+  test("every tensor that is missing, of another shape or of another dtype, before memory is taken", async () => {
+    const tensors = tensorsOf(config);
+    tensors.delete("model.layers.1.mlp.up_proj.weight");
+    tensors.set("model.norm.weight", { dtype: "F32", shape: [8], bytes: new Uint8Array(32) });
+    tensors.set("model.embed_tokens.weight", { dtype: "I8", shape: [11, 7], bytes: new Uint8Array(77) });
+    const folder = await single(tensors);
+    const file = join(folder, "model.safetensors");
+    expect(await problemsOf(load(folder))).toEqual([
+      `model.embed_tokens.weight in ${file} is I8 [11, 7], config.json needs F32, F16 or BF16 [11, 7]: use the files of one model`,
+      "model.layers.1.mlp.up_proj.weight is in no weight file, needed is F32, F16 or BF16 [5, 7]: fetch the model again",
+      `model.norm.weight in ${file} is F32 [8], config.json needs F32, F16 or BF16 [7]: use the files of one model`,
+    ]);
+  });
+
+  test("a config that fits nothing gives twenty problems and a count", async () => {
+    const folder = await single(new Map());
+    const problems = await problemsOf(loadWeights(folder, { ...config, layers: 10_000 }, { weightDtypes: all }));
+    expect(problems.length).toBe(21);
+    expect(problems.at(-1)).toMatch(/^and \d+ more$/);
+  });
+
+  test("a weight file that was cut off", async () => {
+    const bytes = serializeSafetensors(tensorsOf(config));
+    for (const length of [0, 5, 8, 100, bytes.length - 1]) {
+      const folder = await folderOf({ "model.safetensors": bytes.subarray(0, length) });
+      expect(await problemsOf(load(folder))).toHaveLength(1);
+    }
+  });
+
+  test("no weights, or weights as a pickle only", async () => {
+    expect(await problemsOf(load(await folderOf({})))).toEqual([
+      "there is neither model.safetensors nor model.safetensors.index.json",
+    ]);
+    expect(await problemsOf(load(await folderOf({ "pytorch_model.bin": "x" })))).toEqual([
+      "its weights are a pickle (pytorch_model.bin), which can run code and is not read: convert it to model.safetensors",
+    ]);
+    expect(await problemsOf(load(join(scratch, "nowhere")))).toHaveLength(1);
+  });
+
+  test.each(["../secret.safetensors", "/etc/hostname", "sub/a.safetensors", "..", "", "a\\b", "a\0b"])(
+    "an index that names %j",
+    async (name) => {
+      await writeFile(join(scratch, "secret.safetensors"), serializeSafetensors(tensorsOf(config)));
+      const weight_map = { "model.norm.weight": name };
+      const folder = await folderOf({ "model.safetensors.index.json": JSON.stringify({ weight_map }) });
+      expect(await problemsOf(load(folder))).toEqual([
+        `${JSON.stringify(name)} is not the name of a file in this folder`,
+      ]);
+    },
+  );
+
+  test("an index without a map, with a map of something else, with shards that are not there", async () => {
+    expect(await withIndex("{}")).toEqual(["it has no weight_map object"]);
+    expect(await withIndex('{"weight_map":[]}')).toEqual(["it has no weight_map object"]);
+    expect(await withIndex('{"weight_map":{"a":1,"b":"y.safetensors","c":"x.safetensors"}}')).toEqual([
+      '"a" is in no file',
+      'it names "x.safetensors", which is not there: fetch the missing shard',
+      'it names "y.safetensors", which is not there: fetch the missing shard',
+    ]);
+    expect(await withIndex('{"weight_map":{"a":"x","a":"y"}}')).toEqual(['not valid JSON: Duplicate key "a" in JSON']);
+  });
+
+  test("links that lead out of the folder; links inside it and into the hub's blobs are fine", async () => {
+    const bytes = serializeSafetensors(tensorsOf(config));
+    const outside = await folderOf({ "w.safetensors": bytes });
+    const folder = await folderOf({ "w.safetensors": bytes });
+    await symlink(join(outside, "w.safetensors"), join(folder, "model.safetensors"));
+    expect((await problemsOf(load(folder)))[0]).toContain("outside of the folder");
+    await rm(join(folder, "model.safetensors"));
+    await symlink("w.safetensors", join(folder, "model.safetensors"));
+    expect(contentOf(await load(folder))).toEqual(contentFrom(tensorsOf(config)));
+
+    const hub = join(scratch, "models--some--base");
+    await mkdir(join(hub, "blobs"), { recursive: true });
+    await mkdir(join(hub, "snapshots", "0123"), { recursive: true });
+    await writeFile(join(hub, "blobs", "abcd"), bytes);
+    await symlink("../../blobs/abcd", join(hub, "snapshots", "0123", "model.safetensors"));
+    expect(contentOf(await load(join(hub, "snapshots", "0123")))).toEqual(contentFrom(tensorsOf(config)));
+  });
+
+  test.skipIf(process.platform === "win32")(
+    "a pipe in place of a file is refused, not waited for (skipped on Windows: no mkfifo)",
+    async () => {
+      const folder = await folderOf({});
+      execFileSync("mkfifo", [join(folder, "model.safetensors")]);
+      expect(await problemsOf(load(folder))).toEqual(["it is not a regular file"]);
+    },
+  );
+
+  test("a config.json that is missing, broken or not UTF-8", async () => {
+    expect((await problemsOf(readModelConfig(join(scratch, "nowhere"))))[0]).toBe("there is no such file");
+    expect((await problemsOf(readModelConfig(await folderOf({ "config.json": "{" }))))[0]).toContain("not valid JSON");
+    expect(
+      await problemsOf(readModelConfig(await folderOf({ "config.json": Uint8Array.of(0x22, 0xff, 0x22) }))),
+    ).toHaveLength(1);
+  });
+});
+
+test("baseHash changes with config and weights, not with the folder's name or other files", async () => {
+  const weights = serializeSafetensors(tensorsOf(config));
+  const hash = await baseHash(await folderOf({ "model.safetensors": weights }));
+  expect(hash).toMatch(/^[0-9a-f]{64}$/);
+  expect(await baseHash(await folderOf({ "model.safetensors": weights, "README.md": "hi" }))).toBe(hash);
+  expect(await baseHash(await folderOf({ "model.safetensors": weights, "config.json": "{}" }))).not.toBe(hash);
+  const flipped = weights.slice();
+  flipped[flipped.length - 1] ^= 1;
+  expect(await baseHash(await folderOf({ "model.safetensors": flipped }))).not.toBe(hash);
+});
+
+const shared = fileURLToPath(new URL("../../../../../shared", import.meta.url));
+const stories = join(shared, "data", "stories260K");
+test.skipIf(!existsSync(stories))(
+  "stories260K loads, tied and with GQA (skipped without shared/data/stories260K)",
+  async () => {
+    const model = await readModelConfig(stories);
+    expect(model).toMatchObject({
+      layers: 5,
+      heads: 8,
+      kvHeads: 4,
+      headDim: 8,
+      tiedEmbeddings: true,
+      contextLength: 512,
+    });
+    const image = await loadWeights(stories, model, { weightDtypes: all });
+    const { tensors } = parseSafetensors(await readFile(join(stories, "model.safetensors")), "x");
+    expect(contentOf(image, model)).toEqual(contentFrom(tensors, model));
+  },
+);
+
+const golden = join(shared, "golden");
+test.skipIf(!existsSync(golden)).each(["llama_mha", "llama_gqa", "llama3_rope", "llama_bias", "mistral_gqa"])(
+  "the golden base %s loads (skipped without shared/golden)",
+  async (name) => {
+    const folder = join(golden, name, "base");
+    const model = await readModelConfig(folder);
+    const image = await loadWeights(folder, model, { weightDtypes: all });
+    const { tensors } = parseSafetensors(await readFile(join(folder, "model.safetensors")), "x");
+    expect(contentOf(image, model)).toEqual(contentFrom(tensors, model));
+  },
+);

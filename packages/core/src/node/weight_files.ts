@@ -1,0 +1,81 @@
+/** Where each tensor of a model folder lies: in one `model.safetensors`, or in the shards that an index names. */
+import { join } from "node:path";
+import { InputError } from "../errors.ts";
+import { isJsonObject } from "../formats/json_fields.ts";
+import type { TensorEntry } from "../formats/safetensors.ts";
+import { type FolderFile, folderFile, readFolderJson } from "./model_folder.ts";
+import { openSafetensors, type SafetensorsFile } from "./safetensors_file.ts";
+
+const INDEX = "model.safetensors.index.json";
+
+/** A tensor of the checkpoint and the open file that holds it. */
+export interface PlacedTensor extends TensorEntry {
+  readonly file: SafetensorsFile;
+}
+
+/** The weight files by name, and which of them each tensor is in (undefined: the only one has them all). */
+export interface WeightFiles {
+  readonly files: ReadonlyMap<string, FolderFile>;
+  readonly weightMap: ReadonlyMap<string, string> | undefined;
+}
+
+/**
+ * Finds the weight files; as in transformers a `model.safetensors` wins over shards. Throws an `InputError` where there
+ * are none, where the index is no index, where it names files outside of the folder or files that are not there.
+ */
+export async function findWeightFiles(folder: string): Promise<WeightFiles> {
+  const single = await folderFile(folder, "model.safetensors");
+  if (single) return { files: new Map([["model.safetensors", single]]), weightMap: undefined };
+  if (!(await folderFile(folder, INDEX))) {
+    throw new InputError(`Cannot load the model in ${folder}`, await noWeights(folder));
+  }
+  const attempt = `Cannot use ${join(folder, INDEX)}`;
+  const index = await readFolderJson(folder, INDEX);
+  const map = isJsonObject(index) ? index["weight_map"] : undefined;
+  if (!isJsonObject(map)) throw new InputError(attempt, "it has no weight_map object");
+  const weightMap = new Map<string, string>();
+  const files = new Map<string, FolderFile>();
+  const problems = new Set<string>();
+  for (const [tensor, name] of Object.entries(map)) {
+    if (typeof name !== "string") problems.add(`${JSON.stringify(tensor).slice(0, 200)} is in no file`);
+    else weightMap.set(tensor, name);
+  }
+  for (const name of [...new Set(weightMap.values())].toSorted()) {
+    const file = await folderFile(folder, name);
+    if (file) files.set(name, file);
+    else problems.add(`it names ${JSON.stringify(name).slice(0, 200)}, which is not there: fetch the missing shard`);
+  }
+  if (problems.size > 0) throw new InputError(attempt, [...problems]);
+  return { files, weightMap };
+}
+
+/** Opens every weight file and hands over all tensors in it; closes the files when `work` ends, however it ends. */
+export async function withWeightFiles<T>(
+  { files, weightMap }: WeightFiles,
+  work: (tensors: ReadonlyMap<string, PlacedTensor>) => Promise<T>,
+): Promise<T> {
+  const opened = new Map<string, SafetensorsFile>();
+  try {
+    for (const [name, file] of files) opened.set(name, await openSafetensors(file));
+    const tensors = new Map<string, PlacedTensor>();
+    for (const [name, file] of opened) {
+      for (const [tensor, entry] of file.tensors) {
+        // The index decides: a shard may hold a second copy of what another one is named for.
+        if ((weightMap?.get(tensor) ?? name) === name) tensors.set(tensor, { ...entry, file });
+      }
+    }
+    return await work(tensors);
+  } finally {
+    for (const { handle } of opened.values()) await handle.close();
+  }
+}
+
+async function noWeights(folder: string): Promise<string> {
+  const pickled = ["pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth"];
+  for (const name of pickled) {
+    if (await folderFile(folder, name)) {
+      return `its weights are a pickle (${name}), which can run code and is not read: convert it to model.safetensors`;
+    }
+  }
+  return `there is neither model.safetensors nor ${INDEX}`;
+}

@@ -1,0 +1,50 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, expect, test } from "vitest";
+import { tinyConfig, tinyImage, writeTinyModel } from "../test/tiny_model.ts";
+import { loadAdapter, loadWeights, readModelConfig } from "./node.ts";
+
+// Beside the sources, so that its imports resolve and vitest compiles it.
+const folder = mkdtempSync(fileURLToPath(new URL("../test/readme-", import.meta.url)));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const config = tinyConfig({ attentionBias: true });
+const image = tinyImage(config);
+writeTinyModel(folder, config, image);
+
+test("the example of the README runs, learns, and leaves an adapter that loads", async () => {
+  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+  const [, example] = /```ts\n(.*?)```/s.exec(readme) ?? [];
+  const adapterFolder = join(folder, "adapter");
+  const here = [
+    ['"models/stories260K"', JSON.stringify(folder)],
+    ['"out/adapter"', JSON.stringify(adapterFolder)],
+    ['"@zerogate/core"', '"../../src/index.ts"'],
+    ['"@zerogate/core/node"', '"../../src/node.ts"'],
+  ] as const;
+  let source = `${example}\nexport { adapter, lossPerStep, text };\n`;
+  for (const [written, meant] of here) {
+    expect(source.split(written), `${written} once in the example`).toHaveLength(2);
+    source = source.replace(written, meant);
+  }
+  const file = join(folder, "example.ts");
+  writeFileSync(file, source);
+  const { adapter, lossPerStep, text } = await import(/* @vite-ignore */ file);
+  expect(lossPerStep).toHaveLength(5);
+  expect(lossPerStep[4]).toBeLessThan(lossPerStep[0]);
+  expect(text.length).toBeLessThanOrEqual(8);
+  expect((await loadAdapter(adapterFolder, config)).params).toEqual(adapter.params);
+});
+
+test("a model written as a Hugging Face folder is read back number for number", async () => {
+  expect(await readModelConfig(folder)).toEqual(config);
+  const loaded = await loadWeights(folder, config, { weightDtypes: ["f32"] });
+  const values = ({ bytes, places }: typeof image) =>
+    Object.fromEntries(
+      Object.entries(places).map(([name, { shape, offset, byteLength }]) => {
+        return [name, { shape, values: new Float32Array(bytes.slice(offset, offset + byteLength)) }];
+      }),
+    );
+  expect(values(loaded)).toEqual(values(image));
+});

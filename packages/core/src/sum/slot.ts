@@ -1,0 +1,129 @@
+/**
+ * One step's result as int64 numbers: gradient sums, then a tail by which a sum checks itself.
+ *
+ *   gradient[parameters] · lossSum · labelledTokens · bad · seen[maxCells]
+ *
+ * A worker adds its cells to its own slot; slots are added to each other as plain integers, on one host and over MPI.
+ * Nothing depends on who added what, and a cell that was lost or added twice shows in `seen`.
+ */
+import { ADDEND_LIMIT, addFixedPoint, addSums, createFixedPointSum, type FixedPointSum } from "./fixed_point.ts";
+
+/** Plain data over shared memory: crosses to worker threads by structured clone, without a copy. */
+export interface Slot {
+  /** int64 as pairs of words; all slots of a run have the same length and can be added. */
+  readonly sums: FixedPointSum;
+  readonly parameters: number;
+  /** Most cells that a step of this run has, over all hosts. */
+  readonly maxCells: number;
+}
+
+export interface CellSum {
+  /** Number of the cell within its step, from 0. */
+  readonly cell: number;
+  /** Already divided by the labelled tokens of the whole step. */
+  readonly gradient: Float32Array;
+  /** Nats, summed over the labelled tokens of the cell. */
+  readonly lossSum: number;
+  readonly labelledTokens: number;
+}
+
+/** Numbers of one cell that cannot be added, and the first of them; without `parameter` it is the loss. */
+export interface BadNumbers {
+  readonly count: number;
+  readonly parameter: number | undefined;
+  readonly value: number;
+}
+
+/** Unit 2⁻³²; a cell's loss must stay below 2¹⁹ nats. */
+const LOSS_UNITS = 2 ** 32;
+const LOSS_LIMIT = 2 ** 19;
+/** Rounds below 2⁵¹ to an integer, ties to even. */
+const TO_INTEGER = 1.5 * 2 ** 52;
+const WORD = 2 ** 32;
+
+/** Zeroed slot in shared memory: 8 bytes a parameter and cell. */
+export function createSlot(size: { parameters: number; maxCells: number }): Slot {
+  return { ...size, sums: createFixedPointSum(size.parameters + 3 + size.maxCells) };
+}
+
+export function clearSlot(slot: Slot): void {
+  slot.sums.fill(0);
+}
+
+/**
+ * Adds one cell. What cannot be added (not finite, or not below `addendLimit`) adds 0, is counted in the tail, and the
+ * first of it is returned. Throws a RangeError, and adds nothing, where a length or the cell number does not fit.
+ */
+export function addCell(slot: Slot, { cell, gradient, lossSum, labelledTokens }: CellSum): BadNumbers | undefined {
+  const { sums, parameters, maxCells } = slot;
+  if (gradient.length !== parameters) {
+    throw new RangeError(
+      `Cannot add cell ${cell}: its gradient has ${gradient.length} numbers, the slot ${parameters}`,
+    );
+  }
+  if (!(Number.isInteger(cell) && cell >= 0 && cell < maxCells)) {
+    throw new RangeError(`Cannot add cell ${cell}: the slot has cells 0 to ${maxCells - 1}`);
+  }
+  const limit = addendLimit(maxCells);
+  const lossIsBad = !(Math.abs(lossSum) < LOSS_LIMIT);
+  const bad = addFixedPoint(sums.subarray(0, 2 * parameters), gradient, limit) + (lossIsBad ? 1 : 0);
+  if (!lossIsBad) addInteger(sums, parameters, lossSum * LOSS_UNITS + TO_INTEGER - TO_INTEGER);
+  addInteger(sums, parameters + 1, labelledTokens);
+  addInteger(sums, parameters + 2, bad);
+  addInteger(sums, parameters + 3 + cell, 1);
+  if (bad === 0) return undefined;
+  const parameter = gradient.findIndex((g) => !(Math.abs(g) < limit));
+  if (parameter === -1) return { count: bad, parameter: undefined, value: lossSum };
+  return { count: bad, parameter, value: gradient[parameter] };
+}
+
+/** Magnitude that every number of a cell's gradient must stay below: 16 for up to 64 cells a step, then less. */
+export function addendLimit(maxCells: number): number {
+  return ADDEND_LIMIT * 2 ** -Math.max(0, Math.ceil(Math.log2(maxCells / 64)));
+}
+
+/** Adds all of `from`, tail included. Throws a RangeError where sizes differ. */
+export function addSlot(into: Slot, from: Slot): void {
+  addSums(into.sums, from.sums);
+}
+
+/** The gradient sums, as `readFixedPoint` and others take them. */
+export function gradientSum(slot: Slot): FixedPointSum {
+  return slot.sums.subarray(0, 2 * slot.parameters);
+}
+
+/** Nats and labelled tokens, summed over all cells that were added. */
+export function slotTotals({ sums, parameters }: Slot): { lossSum: number; labelledTokens: number } {
+  return {
+    lossSum: readInteger(sums, parameters) / LOSS_UNITS,
+    labelledTokens: readInteger(sums, parameters + 1),
+  };
+}
+
+/** What is wrong with a step's sum, one entry a problem; empty when it holds cells 0 … `expectedCells − 1` once each. */
+export function checkTail(slot: Slot, expectedCells: number, expectedLabelledTokens: number): string[] {
+  const { sums, parameters, maxCells } = slot;
+  const problems: string[] = [];
+  for (let cell = 0; cell < maxCells; cell++) {
+    const times = readInteger(sums, parameters + 3 + cell);
+    const expected = cell < expectedCells ? 1 : 0;
+    if (times !== expected) problems.push(`cell ${cell} was added ${times} times, expected ${expected}`);
+  }
+  const { labelledTokens } = slotTotals(slot);
+  if (labelledTokens !== expectedLabelledTokens) {
+    problems.push(`${labelledTokens} labelled tokens were added, expected ${expectedLabelledTokens}`);
+  }
+  const bad = readInteger(sums, parameters + 2);
+  if (bad !== 0) problems.push(`${bad} numbers are not finite or too large (limit ${addendLimit(maxCells)})`);
+  return problems;
+}
+
+/** Adds a safe integer to the int64 at `index`. */
+function addInteger(sums: FixedPointSum, index: number, value: number): void {
+  addSums(sums.subarray(2 * index, 2 * index + 2), Int32Array.of(value, Math.floor(value / WORD)));
+}
+
+/** The int64 at `index`, as the nearest float64. */
+function readInteger(sums: FixedPointSum, index: number): number {
+  return sums[2 * index + 1] * WORD + (sums[2 * index] >>> 0);
+}

@@ -1,0 +1,289 @@
+/**
+ * The one suite that every engine passes: each operation, forward against `oracle.ts` in float64 and backward against its
+ * finite differences, over odd sizes, GQA 1/2/4/8, head dimensions 32/64/128, one-token sequences, zero gates, windows.
+ */
+import { describe, expect, test } from "vitest";
+import type { AttentionSize, DeviceArray, Engine } from "../src/engine/engine.ts";
+import { expectClose, expectGradient, single, wave } from "./numeric.ts";
+import * as oracle from "./oracle.ts";
+
+const sum = (a: Float64Array, b: Float64Array) => a.map((x, i) => x + b[i]);
+const f32 = (values: Float64Array, shape: readonly number[]) => ({
+  dtype: "f32" as const,
+  shape,
+  bytes: new Uint8Array(single(values).buffer),
+});
+
+/** @param tolerance largest error of one operation relative to its largest output: 2e-6 for float32 arithmetic. */
+export function describeEngine(name: string, open: () => Engine | Promise<Engine>, tolerance: number): void {
+  const run = async (work: (engine: Engine) => Promise<void>) => {
+    const engine = await open();
+    await engine.arena(() => work(engine));
+  };
+
+  describe(`engine ${name}`, () => {
+    for (const [T, N, K] of [
+      [1, 1, 1],
+      [1, 7, 5],
+      [3, 4, 9],
+      [4, 8, 16],
+      [5, 13, 31],
+      [33, 20, 12],
+    ] as const) {
+      test(`linear T=${T} N=${N} K=${K}: forward, bias, residual, row range, backward`, () =>
+        run(async (engine) => {
+          const [x, w, bias, residual] = [wave(T * K, 0.1), wave(N * K, 0.7), wave(N, 1.3), wave(T * N, 2.1)];
+          const W = engine.matrix(f32(w, [N, K]));
+          const B = engine.matrix(f32(bias, [N]));
+          const X = engine.upload(single(x));
+          const plain = oracle.linear(x, w, { T, N, K });
+          expectClose(await engine.read(engine.linear(X, W, { T })), plain, tolerance, "y");
+          const full = engine.linear(X, W, { T, bias: B, residual: engine.upload(single(residual)) });
+          const expected = sum(
+            sum(
+              plain,
+              Float64Array.from(plain, (_, i) => bias[i % N]),
+            ),
+            residual,
+          );
+          expectClose(await engine.read(full), expected, tolerance, "y + bias + residual");
+
+          const from = Math.floor(N / 2);
+          const rows = [from, N] as const;
+          const part = engine.linear(X, W, { T, rows, bias: B });
+          const some = Float64Array.from({ length: T * (N - from) }, (_, i) => {
+            const n = from + (i % (N - from));
+            return plain[Math.floor(i / (N - from)) * N + n] + bias[n];
+          });
+          expectClose(await engine.read(part), some, tolerance, "rows of y");
+
+          const dy = wave(T * N, 0.9);
+          const dx = await engine.read(engine.linearBackward(engine.upload(single(dy)), W, { T }));
+          expectGradient((at) => oracle.linear(at, w, { T, N, K }), x, dy, dx, tolerance, "linear");
+          const past = wave(T * K, 1.1);
+          const passed = engine.linearBackward(engine.upload(single(dy)), W, {
+            T,
+            residual: engine.upload(single(past)),
+          });
+          expectClose(await engine.read(passed), sum(Float64Array.from(dx), past), tolerance, "dx + residual");
+          const dyPart = wave(T * (N - from), 2.7);
+          const dxPart = await engine.read(engine.linearBackward(engine.upload(single(dyPart)), W, { T, rows }));
+          const lower = (at: Float64Array) => oracle.linear(at, w.subarray(from * K), { T, N: N - from, K });
+          expectGradient(lower, x, dyPart, dxPart, tolerance, "linear over rows");
+        }));
+    }
+
+    test.each([
+      [1, 2],
+      [3, 5],
+      [7, 64],
+    ])("rmsNorm T=%i D=%i: forward and backward with residual", (T, D) =>
+      run(async (engine) => {
+        const size = { T, D, eps: 1e-5 };
+        const [x, w, dy, past] = [wave(T * D, 0.3), wave(D, 1.1), wave(T * D, 2.2), wave(T * D, 0.8)];
+        const weight_D = engine.matrix(f32(w, [D]));
+        const x_TD = engine.upload(single(x));
+        const { y_TD, rstd_T } = engine.rmsNorm(x_TD, weight_D, size);
+        expectClose(await engine.read(y_TD), oracle.rmsNorm(x, w, size), tolerance, "y");
+        const input = { dy_TD: engine.upload(single(dy)), x_TD, weight_D, rstd_T };
+        const dx = await engine.read(engine.rmsNormBackward(input, size));
+        expectGradient((at) => oracle.rmsNorm(at, w, size), x, dy, dx, 4 * tolerance, "rmsNorm");
+        const passed = engine.rmsNormBackward({ ...input, residual_TD: engine.upload(single(past)) }, size);
+        expectClose(await engine.read(passed), sum(Float64Array.from(dx), past), tolerance, "dx + residual");
+      }),
+    );
+
+    test.each([
+      [1, 1],
+      [3, 5],
+      [6, 48],
+    ])("swiglu T=%i F=%i: forward and backward", (T, F) =>
+      run(async (engine) => {
+        const x = wave(2 * T * F, 0.3).map((v) => Math.fround(3 * v));
+        const dy = wave(T * F, 1.2);
+        const gateUp = engine.upload(single(x));
+        expectClose(await engine.read(engine.swiglu(gateUp, { T, F })), oracle.swiglu(x, { T, F }), tolerance, "y");
+        const dx = await engine.read(engine.swigluBackward(engine.upload(single(dy)), gateUp, { T, F }));
+        expectGradient((at) => oracle.swiglu(at, { T, F }), x, dy, dx, tolerance, "swiglu");
+      }),
+    );
+
+    test("embed, gatherRows and scatterRows move whole rows, and refuse ids outside the table", () =>
+      run(async (engine) => {
+        const table = wave(6 * 5, 0.2);
+        const matrix = engine.matrix(f32(table, [6, 5]));
+        const x = engine.embed(matrix, Int32Array.of(4, 0, 4));
+        const rows = (source: Float64Array, ids: number[]) =>
+          Float64Array.from(ids.flatMap((id) => (id < 0 ? [0, 0, 0, 0, 0] : [...source.subarray(id * 5, id * 5 + 5)])));
+        expectClose(await engine.read(x), rows(table, [4, 0, 4]), 0, "embed");
+        const some = engine.gatherRows(x, Int32Array.of(1, 2), { T: 3, D: 5 });
+        expectClose(await engine.read(some), rows(table, [0, 4]), 0, "gatherRows");
+        const back = engine.scatterRows(some, Int32Array.of(1, 3), { T: 5, D: 5 });
+        expectClose(await engine.read(back), rows(table, [-1, 0, -1, 4, -1]), 0, "scatterRows");
+        expect(() => engine.embed(matrix, Int32Array.of(6))).toThrow("Cannot embed token 6");
+      }));
+
+    test.each([
+      [1, 3, 5],
+      [3, 4, 7],
+      [130, 6, 11],
+    ])("headLoss R=%i D=%i V=%i: loss in nats and its scaled gradient", (R, D, V) =>
+      run(async (engine) => {
+        const [y, w] = [wave(R * D, 0.3), wave(V * D, 1.9)];
+        const labels = Int32Array.from({ length: R }, (_, r) => (3 * r + 1) % V);
+        const head = engine.matrix(f32(w, [V, D]));
+        const y_RD = engine.upload(single(y));
+        const forward = (at: Float64Array) => oracle.headLoss(at, w, labels, { R, D, V });
+        const only = engine.headLoss(y_RD, head, labels, { R, D });
+        expectClose(await engine.read(only.nll_R), forward(y), tolerance, "nll");
+        expect(Array.from(await engine.read(only.hit_R)), "hit").toEqual(
+          Array.from(labels, (label, r) => {
+            const z = oracle.linear(y.subarray(r * D, (r + 1) * D), w, { T: 1, N: V, K: D });
+            return z.indexOf(Math.max(...z)) === label ? 1 : 0;
+          }),
+        );
+        expect(only.dy_RD).toBeUndefined();
+        const { nll_R, dy_RD } = engine.headLoss(y_RD, head, labels, { R, D, scale: 0.25 });
+        expectClose(await engine.read(nll_R), forward(y), tolerance, "nll");
+        const dy = new Float64Array(R).fill(0.25);
+        expectGradient(forward, y, dy, await engine.read(dy_RD as DeviceArray), 2 * tolerance, "headLoss");
+        expect(() => engine.headLoss(y_RD, head, labels.fill(V), { R, D })).toThrow(`Cannot score label ${V}`);
+      }),
+    );
+
+    const packings: readonly (readonly number[])[] = [[1], [5], [1, 3, 1], [2, 6]];
+    const shapes = [
+      { H: 1, G: 1, d: 2, window: 0 },
+      { H: 3, G: 3, d: 6, window: 0 },
+      { H: 4, G: 2, d: 10, window: 3 },
+      { H: 4, G: 1, d: 32, window: 0 },
+      { H: 8, G: 1, d: 64, window: 0 },
+      { H: 2, G: 1, d: 128, window: 2 },
+    ];
+    for (const shape of shapes) {
+      for (const lengths of packings) {
+        const T = lengths.reduce((a, b) => a + b, 0);
+        const size: AttentionSize = { T, ...shape };
+        const { H, G, d } = shape;
+        const title = `H=${H} G=${G} d=${d} window=${shape.window} sequences of ${lengths.join(", ")}`;
+        const cuSeqlens = Int32Array.from([
+          0,
+          ...lengths.map((_, i) => lengths.slice(0, i + 1).reduce((a, b) => a + b)),
+        ]);
+        const X = (H + 2 * G) * d;
+
+        test(`attention ${title}: forward, backward, cached in pieces`, () =>
+          run(async (engine) => {
+            const [qkv, dO] = [wave(T * X, 0.4), wave(T * H * d, 2.5)];
+            const qkv_TX = engine.upload(single(qkv));
+            const { o_TQ, lse_TH } = engine.attention(qkv_TX, cuSeqlens, size);
+            expectClose(await engine.read(o_TQ), oracle.attention(qkv, cuSeqlens, size), tolerance, "o");
+            const input = { do_TQ: engine.upload(single(dO)), qkv_TX, o_TQ, lse_TH };
+            const dqkv = await engine.read(engine.attentionBackward(input, cuSeqlens, size));
+            const forward = (at: Float64Array) => oracle.attention(at, cuSeqlens, size);
+            expectGradient(forward, qkv, dO, dqkv, 4 * tolerance, "attention");
+            await expectCachedEqual(engine, single(qkv), await engine.read(o_TQ), lengths, size);
+          }));
+
+        test(`rope ${title}: rotation and its inverse; values stay`, () =>
+          run(async (engine) => {
+            const qkv = wave(T * X, 0.9);
+            const cosSin = Float64Array.from({ length: T * d }, (_, i) => {
+              const angle = Math.floor(i / d) * 0.7 + (i % (d / 2)) * 0.3;
+              return Math.fround(i % d < d / 2 ? Math.cos(angle) : Math.sin(angle));
+            });
+            const [x, angles] = [engine.upload(single(qkv)), engine.upload(single(cosSin))];
+            engine.rope(x, angles, size);
+            expectClose(await engine.read(x), oracle.rope(qkv, cosSin, size), tolerance, "rope");
+            engine.rope(x, angles, { ...size, inverse: true });
+            expectClose(await engine.read(x), qkv, 2 * tolerance, "rope and back");
+          }));
+
+        test(`promptAttention ${title}: forward, zero gates keep every bit, backward`, () =>
+          run(async (engine) => {
+            const K = 1 + (T % 4);
+            const promptSize = { ...size, K };
+            const [o, qkv, kv] = [wave(T * H * d, 1.4), wave(T * X, 0.2), wave(K * 2 * G * d, 2.8)];
+            const gate = wave(H, 0.6);
+            const dO = wave(T * H * d, 3.1);
+            const [o_TQ, qkv_TX, kv_KY] = [o, qkv, kv].map((values) => engine.upload(single(values))) as [
+              DeviceArray,
+              DeviceArray,
+              DeviceArray,
+            ];
+            const input = { qkv_TX, kv_KY, gate_H: single(gate) };
+            const y = await engine.read(engine.promptAttention(o_TQ, input, promptSize));
+            expectClose(y, oracle.promptAttention({ o, qkv, kv, gate }, promptSize), tolerance, "y");
+            const closed = { qkv_TX, kv_KY, gate_H: new Float32Array(H) };
+            const base = await engine.read(engine.promptAttention(o_TQ, closed, promptSize));
+            expect(new Uint32Array(base.buffer)).toEqual(new Uint32Array(single(o).buffer));
+
+            const before = wave(T * X, 0.5);
+            const dqkv_TX = engine.upload(single(before));
+            const back = engine.promptAttentionBackward(
+              { do_TQ: engine.upload(single(dO)), ...input, dqkv_TX },
+              promptSize,
+            );
+            const added = (await engine.read(dqkv_TX)).map((g, i) => g - before[i]);
+            const of = (change: object) => oracle.promptAttention({ o, qkv, kv, gate, ...change }, promptSize);
+            expectGradient((at) => of({ qkv: at }), qkv, dO, added, 8 * tolerance, "prompt attention, q");
+            expectGradient((at) => of({ kv: at }), kv, dO, await engine.read(back.dkv_KY), 4 * tolerance, "kv");
+            expectGradient((at) => of({ gate: at }), gate, dO, await engine.read(back.dgate_H), 4 * tolerance, "gate");
+          }));
+      }
+    }
+
+    test("an arena frees what is left, keeps what is kept, and hands errors on", async () => {
+      const engine = await open();
+      const values = Float32Array.of(1, 2, 3);
+      const kept = await engine.arena(async () => {
+        engine.upload(Float32Array.of(9, 9, 9));
+        const array = engine.upload(values);
+        engine.keep(array);
+        return array;
+      });
+      await expect(engine.arena(() => Promise.reject(new Error("broken work")))).rejects.toThrow("broken work");
+      await engine.arena(async () => {
+        engine.upload(Float32Array.of(7, 7, 7));
+        expect(await engine.read(kept)).toEqual(values);
+      });
+      engine.free(kept);
+      expect(() => engine.free(kept)).toThrow("Cannot free an array");
+    });
+  });
+}
+
+/** Every sequence fed in two pieces must give the bits of one pass. */
+async function expectCachedEqual(
+  engine: Engine,
+  qkv: Float32Array,
+  whole: Float32Array,
+  lengths: readonly number[],
+  size: AttentionSize,
+): Promise<void> {
+  const { H, G, d } = size;
+  const X = (H + 2 * G) * d;
+  const caches = lengths.map((length) => engine.kvCache(length, 2 * G * d));
+  const result = new Float32Array(whole.length);
+  const begins = lengths.map((_, i) => lengths.slice(0, i).reduce((a, b) => a + b, 0));
+  const done = lengths.map(() => 0);
+  for (const share of [0.5, 1]) {
+    const counts = lengths.map((length, s) => Math.ceil(length * share) - done[s]);
+    const live = counts.flatMap((count, s) => (count > 0 ? [s] : []));
+    const tokens = live.flatMap((s) => Array.from({ length: counts[s] }, (_, i) => begins[s] + done[s] + i));
+    if (tokens.length === 0) continue;
+    const part = Float32Array.from(tokens.flatMap((t) => [...qkv.subarray(t * X, (t + 1) * X)]));
+    const cuSeqlens = Int32Array.from([
+      0,
+      ...live.map((_, i) => live.slice(0, i + 1).reduce((a, s) => a + counts[s], 0)),
+    ]);
+    const starts = Int32Array.from(live, (s) => done[s]);
+    const used = live.map((s) => caches[s]);
+    const o = engine.cachedAttention(engine.upload(part), used, starts, cuSeqlens, { ...size, T: tokens.length });
+    const read = await engine.read(o);
+    for (const [i, t] of tokens.entries()) result.set(read.subarray(i * H * d, (i + 1) * H * d), t * H * d);
+    for (const s of live) done[s] += counts[s];
+  }
+  expect(new Uint32Array(result.buffer)).toEqual(new Uint32Array(whole.buffer.slice(0)));
+  for (const cache of caches) engine.freeCache(cache);
+}

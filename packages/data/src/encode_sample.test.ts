@@ -1,0 +1,83 @@
+import { InputError } from "@zerogate/core";
+import { expect, test } from "vitest";
+import { BOS, EOS, tinyTokenizerFiles, tinyTokenizerJson } from "../test/tiny_tokenizer.ts";
+import { encodeChunk, encodeSample, type SampleFormat } from "./encode_sample.ts";
+import { createTokenizer } from "./tokenizer.ts";
+
+const tiny = createTokenizer(tinyTokenizerFiles());
+const { vocab } = tinyTokenizerJson().model;
+const pieces = (...texts: string[]) => texts.map((text) => vocab[text]!);
+
+/** The instruction alone is the prompt. */
+const format: SampleFormat = {
+  template: { name: "bare", withInput: "{instruction}{input}", withoutInput: "{instruction}" },
+  rule: "response",
+  maxLength: 100,
+};
+const record = (instruction: string, output: string) => ({ instruction, input: "", output });
+
+test("a sample is BOS, prompt, response, EOS, and the response with its EOS is the target", () => {
+  const { ids, firstTarget, truncated } = encodeSample(tiny, format, record("ab", "cd"));
+  expect(ids).toEqual([BOS, ...pieces("▁ab", "c", "d"), EOS]);
+  expect([firstTarget, truncated]).toEqual([2, false]);
+  expect(encodeSample(tiny, { ...format, rule: "all" }, record("ab", "cd")).firstTarget).toBe(1);
+});
+
+test("BOS is there once whether the tokenizer's post-processor adds it, or the template spells it, or neither", () => {
+  const silent = createTokenizer(tinyTokenizerFiles({ ...tinyTokenizerJson(), post_processor: null }));
+  const spelled = { ...format, template: { name: "spelled", withInput: "", withoutInput: "<s>{instruction}" } };
+  const expected = [BOS, ...pieces("▁ab", "c"), EOS];
+  expect(encodeSample(tiny, format, record("ab", "c")).ids).toEqual(expected);
+  expect(encodeSample(silent, format, record("ab", "c")).ids).toEqual(expected);
+  expect(encodeSample(tiny, spelled, record("ab", "c")).ids).toEqual(expected);
+});
+
+test("a tokenizer without a BOS starts with the prompt, and its first token is never a target", () => {
+  const noBos = createTokenizer(tinyTokenizerFiles(tinyTokenizerJson(), { eos_token: "</s>" }));
+  expect(encodeSample(noBos, format, record("ab", "c")).ids).toEqual([...pieces("▁ab", "c"), EOS]);
+  expect(encodeSample(noBos, { ...format, rule: "all" }, record("ab", "c")).firstTarget).toBe(1);
+  expect(encodeSample(noBos, format, record("a", "b")).firstTarget).toBe(1); // "▁ab" swallows the prompt
+});
+
+test("where a merge reaches over the end of the prompt, the merged token is the first target", () => {
+  const { ids, firstTarget } = encodeSample(tiny, format, record("ab:", "yes"));
+  expect(ids).toEqual([BOS, ...pieces("▁ab", ":y", "e", "s"), EOS]);
+  expect(firstTarget).toBe(2); // the prompt alone is BOS ▁ab : and so one token longer
+});
+
+test("a special token spelled by a record is text: it can neither end the sample nor start another", () => {
+  const { ids } = encodeSample(tiny, format, record("a</s>", "<s>b</s>"));
+  expect(ids.filter((id) => id === BOS)).toHaveLength(1);
+  expect(ids.filter((id) => id === EOS)).toHaveLength(1);
+  expect(tiny.decode(ids)).toBe("a</s><s>b</s>");
+});
+
+test("special tokens of the template are special, and a record that spells one as well is refused", () => {
+  const turns = { ...format, template: { name: "turns", withInput: "", withoutInput: "{instruction}</s>" } };
+  expect(encodeSample(tiny, turns, record("ab", "c")).ids).toEqual([
+    BOS,
+    ...pieces("▁ab"),
+    EOS,
+    ...pieces("▁", "c"),
+    EOS,
+  ]);
+  expect(() => encodeSample(tiny, turns, record("ab</s>", "c"))).toThrow(InputError);
+  expect(() => encodeSample(tiny, turns, record("ab</s>", "c"))).toThrow(
+    'the one that begins "ab</s>" spells a special token and so does the template',
+  );
+});
+
+test("samples are cut on the right at maxLength and counted; those without a target left are dropped and counted", () => {
+  const records = [record("ab", "cd"), record("ab", "cdef"), record("cdefg", "h"), record("ab", "c")];
+  const chunk = encodeChunk(tiny, { ...format, maxLength: 5 }, records);
+  expect([...chunk.lengths]).toEqual([5, 5, 0, 4]);
+  expect([chunk.truncated, chunk.droppedNoTarget]).toEqual([2, 1]);
+  expect([...chunk.ids]).toEqual(
+    [
+      [BOS, ...pieces("▁ab", "c", "d"), EOS],
+      [BOS, ...pieces("▁ab", "c", "d", "e")],
+      [BOS, ...pieces("▁ab", "c"), EOS],
+    ].flat(),
+  );
+  expect([...chunk.target]).toEqual([0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 1, 1]);
+});

@@ -1,0 +1,115 @@
+/**
+ * One instruction record as token ids and targets, as LLaMA-Adapter's own data code makes them:
+ *
+ *   prompt ids = BOS + encode(prompt)        full ids = BOS + encode(prompt + output) + EOS
+ *
+ * cut on the right at `maxLength` (which may take the EOS away), with the response alone as target.
+ */
+import { InputError } from "@zerogate/core";
+import type { InstructionRecord } from "./records.ts";
+import { renderPrompt, type Template } from "./templates.ts";
+import type { EncodedChunk } from "./token_set.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+
+/** Which tokens are targets: those of the response with its EOS, or all that something precedes. */
+export type MaskRule = "response" | "all";
+
+export interface SampleFormat {
+  readonly template: Template;
+  readonly rule: MaskRule;
+  /** Tokens, BOS and EOS included. */
+  readonly maxLength: number;
+}
+
+export interface EncodedSample {
+  readonly ids: readonly number[];
+  /** The first target; everything from here on is one. At least 1: nothing precedes token 0. */
+  readonly firstTarget: number;
+  readonly truncated: boolean;
+}
+
+/**
+ * BOS (where the tokenizer has one) and EOS are there exactly once, whatever its post-processor adds: it is not asked.
+ * Special tokens count in the template only; written in a record they are ordinary text, or data could end a sample.
+ * Tokenizers may merge over the end of the prompt. Then the targets begin at the first token that differs from the
+ * prompt's own ids, so that every token of the response is trained.
+ *
+ * @throws InputError if a record spells a special token while its template holds some: the two cannot be told apart.
+ */
+export function encodeSample(tokenizer: Tokenizer, format: SampleFormat, record: InstructionRecord): EncodedSample {
+  const { template, rule, maxLength } = format;
+  const prompt = renderPrompt(template, record);
+  const encode = (text: string) => encodeText(tokenizer, text, readsSpecialAsText(tokenizer, template, { ...record }));
+  const ids = encode(prompt + record.output);
+  ids.push(tokenizer.eosId);
+  const firstTarget = rule === "all" ? 1 : Math.max(1, commonPrefix(encode(prompt), ids));
+  const truncated = ids.length > maxLength;
+  return { ids: truncated ? ids.slice(0, maxLength) : ids, firstTarget, truncated };
+}
+
+/** The prompt of an instruction, with the ids that training gave such prompts. @throws InputError as `encodeSample` does. */
+export function encodePrompt(
+  tokenizer: Tokenizer,
+  template: Template,
+  { instruction, input }: Pick<InstructionRecord, "instruction" | "input">,
+): number[] {
+  const asText = readsSpecialAsText(tokenizer, template, { instruction, input });
+  return encodeText(tokenizer, renderPrompt(template, { instruction, input }), asText);
+}
+
+/** Encodes records in order. One whose targets are all cut off is dropped: nothing could be learned from it. */
+export function encodeChunk(
+  tokenizer: Tokenizer,
+  format: SampleFormat,
+  records: readonly InstructionRecord[],
+): EncodedChunk {
+  const samples = records.map((record) => encodeSample(tokenizer, format, record));
+  const lengths = Int32Array.from(samples, ({ ids, firstTarget }) => (firstTarget < ids.length ? ids.length : 0));
+  const tokens = lengths.reduce((sum, length) => sum + length, 0);
+  const ids = new Int32Array(tokens);
+  const target = new Uint8Array(tokens);
+  let begin = 0;
+  let truncated = 0;
+  let droppedNoTarget = 0;
+  for (const [s, sample] of samples.entries()) {
+    const length = lengths[s]!;
+    if (sample.truncated) truncated++;
+    if (length === 0) {
+      droppedNoTarget++;
+      continue;
+    }
+    ids.set(sample.ids, begin);
+    target.fill(1, begin + sample.firstTarget, begin + length);
+    begin += length;
+  }
+  return { ids, target, lengths, truncated, droppedNoTarget };
+}
+
+/** Whether special tokens spelled in the record are ordinary text; false where only the template's are there to count. */
+function readsSpecialAsText(
+  tokenizer: Tokenizer,
+  template: Template,
+  record: Readonly<Record<string, string>>,
+): boolean {
+  const inRecord = Object.values(record).some((text) => tokenizer.holdsSpecialToken(text));
+  if (inRecord && tokenizer.holdsSpecialToken(template.withInput + template.withoutInput)) {
+    const text = JSON.stringify(record["instruction"]?.slice(0, 60));
+    throw new InputError(
+      "Cannot encode a record",
+      `the one that begins ${text} spells a special token and so does the template`,
+    );
+  }
+  return inRecord;
+}
+
+/** BOS once, where the tokenizer has one, then the text. */
+function encodeText(tokenizer: Tokenizer, text: string, specialTokensAsText: boolean): number[] {
+  const ids = tokenizer.encode(text, { addSpecialTokens: false, specialTokensAsText });
+  return tokenizer.bosId === undefined || ids[0] === tokenizer.bosId ? ids : [tokenizer.bosId, ...ids];
+}
+
+function commonPrefix(a: readonly number[], b: readonly number[]): number {
+  let length = 0;
+  while (length < a.length && a[length] === b[length]) length++;
+  return length;
+}

@@ -1,0 +1,25 @@
+/** `@zerogate/data`: instruction data read, tokenised, cached, split and cut into cells. Prints nothing. */
+export { type EncodedSample, encodePrompt, encodeSample, type MaskRule, type SampleFormat } from "./encode_sample.ts";
+export { createPlan, cutCells, type Plan, type PlanInput, type StepPlan } from "./plan.ts";
+export { type PreparedTokens, type PrepareOptions, prepareTokens } from "./prepare.ts";
+export {
+  type DataFile,
+  type Dataset,
+  describeProblem,
+  type InstructionRecord,
+  type ReadOptions,
+  type RecordProblem,
+  readRecords,
+} from "./records.ts";
+export { type Split, type SplitOptions, splitSamples } from "./split.ts";
+export { listTemplates, loadTemplate, renderPrompt, type Template } from "./templates.ts";
+export { measureSamples } from "./token_set.ts";
+export { type TokenizedData, type TokenizeOptions, type TokenStats, tokenizeRecords } from "./tokenize.ts";
+export {
+  checkVocabulary,
+  createTokenizer,
+  type EncodeOptions,
+  loadTokenizer,
+  type Tokenizer,
+  type TokenizerFiles,
+} from "./tokenizer.ts";

@@ -1,0 +1,50 @@
+/** From data files to tokens, through the cache: the one call that a run needs. */
+import { type DataFile, hashDataFile, listDataFiles, type RecordProblem, readRecords } from "./records.ts";
+import { readTokenCache, tokenCacheKey, writeTokenCache } from "./token_cache.ts";
+import { type TokenizedData, type TokenizeOptions, tokenizeRecords } from "./tokenize.ts";
+
+export interface PrepareOptions extends TokenizeOptions {
+  /** Data files or folders of them. */
+  readonly paths: string | readonly string[];
+  /** Leave bad records out and count them. @default false */
+  readonly skipBad?: boolean;
+  /** Where tokens are kept from run to run; without it every run tokenises. */
+  readonly cacheDir?: string;
+  /** Told when the cache cannot be read or written; the run goes on without it. */
+  readonly onWarning?: (message: string) => void;
+}
+
+export interface PreparedTokens extends TokenizedData {
+  readonly files: readonly DataFile[];
+  /** Bad records left out, and the first of what was wrong with them. */
+  readonly skipped: number;
+  readonly problems: readonly RecordProblem[];
+  readonly isCached: boolean;
+}
+
+/** Reads and tokenises, or loads what an earlier call made of the same bytes. @throws as `readRecords` and `tokenizeRecords` do. */
+export async function prepareTokens(options: PrepareOptions): Promise<PreparedTokens> {
+  const { paths, cacheDir, skipBad = false, onWarning, signal } = options;
+  if (cacheDir !== undefined) {
+    const files: DataFile[] = [];
+    for (const path of await listDataFiles(paths)) files.push(await hashDataFile(path));
+    signal?.throwIfAborted();
+    try {
+      const cached = await readTokenCache(cacheDir, tokenCacheKey({ ...options, files, skipBad }));
+      if (cached) return { ...cached, files, isCached: true };
+    } catch (error) {
+      onWarning?.(`${(error as Error).message}: tokenising again`);
+    }
+  }
+  const { records, files, skipped, problems } = await readRecords(paths, { skipBad });
+  const tokenized = await tokenizeRecords(records, options);
+  const prepared = { ...tokenized, files, skipped, problems };
+  if (cacheDir !== undefined) {
+    try {
+      await writeTokenCache(cacheDir, tokenCacheKey({ ...options, files, skipBad }), prepared);
+    } catch (error) {
+      onWarning?.(`Cannot keep the tokens in ${cacheDir}: ${(error as Error).message}`);
+    }
+  }
+  return { ...prepared, isCached: false };
+}

@@ -1,0 +1,147 @@
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { InputError } from "@zerogate/core";
+import fc from "fast-check";
+import { expect, onTestFinished, test } from "vitest";
+import { readRecords } from "./records.ts";
+
+async function folder(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), "zerogate-records-"));
+  onTestFinished(() => rm(path, { recursive: true }));
+  return path;
+}
+async function dataFile(content: string | Uint8Array, name = "data.json"): Promise<string> {
+  const path = join(await folder(), name);
+  await writeFile(path, content);
+  return path;
+}
+const good = { instruction: "Say hi.", input: "", output: "Hi." };
+const lines = (...items: unknown[]) => items.map((item) => JSON.stringify(item)).join("\n");
+
+test("a JSON array is read with absent, null and given inputs; fields that nobody asked for are ignored", async () => {
+  const { input: _, ...noInput } = good;
+  const content = JSON.stringify([noInput, { ...good, input: null }, { ...good, input: "x", id: 7 }]);
+  const path = await dataFile(content);
+  const { records, files, skipped } = await readRecords(path);
+  expect(records).toEqual([good, good, { ...good, input: "x" }]);
+  expect(files).toEqual([{ path, bytes: content.length, sha256: createHash("sha256").update(content).digest("hex") }]);
+  expect(skipped).toBe(0);
+});
+
+test("JSONL is read whatever its name, line ends, empty lines and a byte order mark", async () => {
+  const content = `\ufeff${JSON.stringify(good)}\r\n\r\n${JSON.stringify({ ...good, output: "é 你" })}\n\n`;
+  for (const name of ["data.jsonl", "data.json", "data"]) {
+    const { records } = await readRecords(await dataFile(content, name));
+    expect(records).toEqual([good, { ...good, output: "é 你" }]);
+  }
+});
+
+test("a JSON array is an array whatever its name, with a byte order mark and spaces in front", async () => {
+  const { records } = await readRecords(await dataFile(`\ufeff \n${JSON.stringify([good])}`, "data.jsonl"));
+  expect(records).toEqual([good]);
+});
+
+test("several files and folders are read in order, a folder by the names in it", async () => {
+  const path = await folder();
+  await mkdir(join(path, "inner.json.d"));
+  for (const name of ["b.jsonl", "a.json", "notes.txt"])
+    await writeFile(join(path, name), lines({ ...good, output: name }));
+  const last = await dataFile(lines({ ...good, output: "last" }));
+  const { records } = await readRecords([path, last]);
+  expect(records.map(({ output }) => output)).toEqual(["a.json", "b.jsonl", "last"]);
+});
+
+test("any records survive both formats, wherever the pieces of the stream are cut", async () => {
+  const text = fc.string({ unit: "grapheme", minLength: 1 }).filter((s) => s.trim() !== "");
+  const record = fc.record({ instruction: text, input: fc.string({ unit: "grapheme" }), output: text });
+  await fc.assert(
+    fc.asyncProperty(fc.array(record, { minLength: 1, maxLength: 20 }), async (records) => {
+      expect((await readRecords(await dataFile(JSON.stringify(records)))).records).toEqual(records);
+      expect((await readRecords(await dataFile(lines(...records)))).records).toEqual(records);
+    }),
+    { numRuns: 20 },
+  );
+  const long = { ...good, output: "äö".repeat(100_000) }; // longer than a piece of the stream, odd character bounds
+  expect((await readRecords(await dataFile(lines(good, long, good)))).records).toEqual([good, long, good]);
+});
+
+test("bad records are named by line, field, what was found and what was expected", async () => {
+  const bad = [{ instruction: "a" }, { ...good, instruction: 3 }, [], { ...good, input: {} }, { output: "x" }];
+  const path = await dataFile(`${lines(good, ...bad)}\nnot JSON \u001b[31m\n{"instruction":"a","output":"\\ud800"}`);
+  const problem = await readRecords(path).catch((error: unknown) => error);
+  expect(problem).toBeInstanceOf(InputError);
+  expect((problem as Error).message.replaceAll(path, "F")).toBe(
+    [
+      "Cannot use 7 of 8 records (skip bad records to leave such out):",
+      '  - F, line 2, field "output": found nothing, expected a text',
+      '  - F, line 3, field "instruction": found a value of type number, expected a text that is not empty',
+      "  - F, line 4: found an array, expected an object with instruction and output",
+      '  - F, line 5, field "input": found a value of type object, expected a text or nothing',
+      '  - F, line 6, field "instruction": found nothing, expected a text that is not empty',
+      '  - F, line 7: found "not JSON \\u001b[31m", which is not JSON, expected one object a line',
+      '  - F, line 8, field "output": found half of a surrogate pair (\\ud800 … \\udfff), expected whole characters',
+    ].join("\n"),
+  );
+});
+
+test("the first 20 bad records of an array are listed by index, with the total", async () => {
+  const path = await dataFile(JSON.stringify([good, ...Array.from({ length: 30 }, () => ({ ...good, output: null }))]));
+  const error = (await readRecords(path).catch((e: unknown) => e)) as InputError;
+  expect(error.message).toContain("Cannot use 30 of 31 records");
+  expect(error.problems).toHaveLength(21);
+  expect(error.problems[0]).toBe(`${path}, record 1, field "output": found null, expected a text`);
+  expect(error.problems[20]).toBe("and 10 more");
+});
+
+test("skipBad leaves bad records out and counts them, but not a file that cannot be read", async () => {
+  const path = await dataFile(lines(good, { ...good, output: null }, good));
+  const { records, skipped, problems } = await readRecords(path, { skipBad: true });
+  expect([records.length, skipped, problems[0]?.line]).toEqual([2, 1, 2]);
+  await expect(readRecords(await dataFile("[1, 2"), { skipBad: true })).rejects.toThrow(InputError);
+});
+
+test("files that cannot be read are all named at once", async () => {
+  const notUtf8 = await dataFile(
+    Buffer.concat([Buffer.from('[\n{"instruction":"'), Buffer.of(0xff), Buffer.from('"}]')]),
+  );
+  const cut = await dataFile(JSON.stringify([good]).slice(0, -5));
+  const error = (await readRecords([notUtf8, cut]).catch((e: unknown) => e)) as InputError;
+  expect(error.problems[0]).toBe(`${notUtf8}: line 2 is not UTF-8, save the file as UTF-8`);
+  expect(error.problems[1]).toMatch(/: not JSON \(.*\), an array of records is needed$/);
+  const missing = join(await folder(), "missing.json");
+  await expect(readRecords([missing, await folder()])).rejects.toThrow(
+    /ENOENT[^]*a folder without \*\.json or \*\.jsonl/,
+  );
+});
+
+test("a JSONL line that is not UTF-8 is a bad record of its own", async () => {
+  const path = await dataFile(
+    Buffer.concat([Buffer.from(`${lines(good)}\n`), Buffer.of(0xc3, 0x28), Buffer.from(`\n${lines(good)}`)]),
+  );
+  const { records, problems } = await readRecords(path, { skipBad: true });
+  expect(records).toHaveLength(2);
+  expect(problems).toEqual([{ file: path, line: 2, found: "bytes that are not UTF-8", expected: "UTF-8" }]);
+});
+
+test("data without a usable record is refused", async () => {
+  for (const content of ["[]", "", "\n\n", "\ufeff"]) {
+    await expect(readRecords(await dataFile(content))).rejects.toThrow("no usable record, at least 1 is needed");
+  }
+});
+
+test("a line that never ends is refused before it fills the memory", async () => {
+  const path = await dataFile(Buffer.alloc(17_000_000, "a"), "data.jsonl");
+  await expect(readRecords(path, { skipBad: true })).rejects.toThrow("line 1 is longer than 16000000 bytes");
+});
+
+test("a field too long for any model is a bad record", async () => {
+  const path = await dataFile(JSON.stringify([{ ...good, output: "a".repeat(1_000_001) }]));
+  await expect(readRecords(path)).rejects.toThrow("found 1000001 characters, expected at most 1000000");
+});
+
+test("an empty output is an answer: the end at once", async () => {
+  const { records } = await readRecords(await dataFile(lines({ ...good, output: "" })));
+  expect(records[0]?.output).toBe("");
+});

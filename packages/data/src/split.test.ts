@@ -1,0 +1,62 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { splitSamples } from "./split.ts";
+import { joinChunks } from "./token_set.ts";
+
+/** One sample for each content: [content, content + 1]. */
+function tokensOf(contents: readonly number[]) {
+  const ids = Int32Array.from(contents.flatMap((content) => [content, content + 1]));
+  const target = Uint8Array.from(contents.flatMap(() => [0, 1]));
+  const lengths = new Int32Array(contents.length).fill(2);
+  return joinChunks([{ ids, target, lengths, truncated: 0, droppedNoTarget: 0 }]).tokens;
+}
+const different = (count: number) => tokensOf(Array.from({ length: count }, (_, i) => i));
+
+test("both sides are disjoint and whole, equal samples are on one side, and neither side is empty", () => {
+  const contents = fc.array(fc.nat(30), { minLength: 3, maxLength: 80 }).filter((list) => new Set(list).size > 1);
+  fc.assert(
+    fc.property(
+      contents,
+      fc.maxSafeInteger(),
+      fc.double({ min: 0.001, max: 0.6, noNaN: true }),
+      (list, seed, validation) => {
+        const split = splitSamples(tokensOf(list), { seed, validation });
+        expect([...split.train, ...split.validation].toSorted((a, b) => a - b)).toEqual(list.map((_, i) => i));
+        const trained = new Set(split.train.map((sample) => list[sample]));
+        expect(split.validation.some((sample) => trained.has(list[sample]))).toBe(false);
+        expect(split.train.length).toBeGreaterThan(0);
+        expect(split.validation.length).toBeGreaterThan(0);
+      },
+    ),
+  );
+});
+
+test("a fraction is of all samples, a number from 1 on is a count, 0 is none", () => {
+  const tokens = different(200);
+  const sizes = [0.1, 0.001, 30, 0].map(
+    (validation) => splitSamples(tokens, { seed: 1, validation }).validation.length,
+  );
+  expect(sizes).toEqual([20, 1, 30, 0]);
+});
+
+test("the split depends on the seed and on nothing else", () => {
+  const [once, again, other] = [1, 1, 2].map(
+    (seed) => splitSamples(different(100), { seed, validation: 10 }).validation,
+  );
+  expect(again).toEqual(once);
+  expect(other).not.toEqual(once);
+});
+
+test("a split that leaves nothing to train on, or is no number, is refused", () => {
+  expect(() => splitSamples(different(3), { seed: 1, validation: 3 })).toThrow(
+    "Cannot split off validation samples: 3 of 3 samples, 3 of them different, at least 1 must be left to train on",
+  );
+  expect(() => splitSamples(tokensOf([7, 7, 7]), { seed: 1, validation: 0.5 })).toThrow(
+    "3 samples, 1 of them different",
+  );
+  for (const validation of [-1, 1.5, Number.NaN]) {
+    expect(() => splitSamples(different(3), { seed: 1, validation })).toThrow(
+      `validation is ${validation}, a fraction below 1`,
+    );
+  }
+});

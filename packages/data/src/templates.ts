@@ -1,0 +1,98 @@
+/**
+ * Prompt templates: how an instruction record becomes the text that the model reads before its answer.
+ * The two Alpaca texts are a data format: they are those of LLaMA-Adapter's own recipe, without a line break after "Response:".
+ */
+import { readFile, stat } from "node:fs/promises";
+import { InputError } from "@zerogate/core";
+import type { InstructionRecord } from "./records.ts";
+
+export interface Template {
+  readonly name: string;
+  /** Used where the record has an input; holds `{instruction}` and `{input}`. */
+  readonly withInput: string;
+  /** Used where the record's input is empty; holds `{instruction}`. */
+  readonly withoutInput: string;
+}
+
+const alpaca: Template = {
+  name: "alpaca",
+  withInput:
+    "Below is an instruction that describes a task, paired with an input that provides further context. " +
+    "Write a response that appropriately completes the request.\n\n" +
+    "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:",
+  withoutInput:
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n" +
+    "### Instruction:\n{instruction}\n\n### Response:",
+};
+
+const plain: Template = { name: "plain", withInput: "{instruction}\n{input}\n", withoutInput: "{instruction}\n" };
+
+/** A template is a few sentences; a larger file is something else. */
+const MAX_TEMPLATE_BYTES = 65_536;
+const PLACEHOLDER = /\{([A-Za-z_]\w*)\}/g;
+
+/** The built-in templates. */
+export function listTemplates(): readonly Template[] {
+  return [alpaca, plain];
+}
+
+/**
+ * The text before the answer. Placeholders are filled in one pass, so a record that says "{input}" is left as it is.
+ * Only the fields that a prompt shows are needed, so that generation can use it too.
+ */
+export function renderPrompt(template: Template, record: Pick<InstructionRecord, "instruction" | "input">): string {
+  const text = record.input === "" ? template.withoutInput : template.withInput;
+  return text.replace(PLACEHOLDER, (_, name: string) => (name === "input" ? record.input : record.instruction));
+}
+
+/**
+ * A built-in template by name, or else a JSON file `{"withInput": "…{instruction}…{input}…", "withoutInput": "…{instruction}…"}`.
+ * @throws InputError for an unknown name, an unreadable file, an unknown placeholder or one that is missing.
+ */
+export async function loadTemplate(nameOrPath: string): Promise<Template> {
+  const builtIn = listTemplates().find(({ name }) => name === nameOrPath);
+  if (builtIn) return builtIn;
+  const attempt = `Cannot use the template "${nameOrPath}"`;
+  const names = listTemplates().map(({ name }) => `"${name}"`);
+  let file: unknown;
+  try {
+    const { size } = await stat(nameOrPath);
+    if (size > MAX_TEMPLATE_BYTES)
+      throw new Error(`the file has ${size} bytes, at most ${MAX_TEMPLATE_BYTES} are allowed`);
+    file = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(await readFile(nameOrPath)));
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new InputError(attempt, `${reason}; use ${names.join(", ")} or a JSON file of withInput and withoutInput`, {
+      cause,
+    });
+  }
+  return parseTemplate(nameOrPath, file, attempt);
+}
+
+function parseTemplate(name: string, file: unknown, attempt: string): Template {
+  const { withInput, withoutInput } = (typeof file === "object" && file !== null ? file : {}) as Record<
+    string,
+    unknown
+  >;
+  const problems = [
+    ...checkText("withInput", withInput, ["instruction", "input"]),
+    ...checkText("withoutInput", withoutInput, ["instruction"]),
+  ];
+  if (problems.length > 0) throw new InputError(attempt, problems);
+  return { name, withInput: withInput as string, withoutInput: withoutInput as string };
+}
+
+/** Each of `needed` has to appear, and nothing else in braces. */
+function checkText(field: string, text: unknown, needed: readonly string[]): string[] {
+  if (typeof text !== "string")
+    return [`${field} is ${text === undefined ? "missing" : typeof text}, a text is needed`];
+  const found = new Set(Array.from(text.matchAll(PLACEHOLDER), ([, name]) => name as string));
+  const missing = needed.filter((name) => !found.has(name));
+  const unknown = [...found].filter((name) => !needed.includes(name));
+  return [
+    ...missing.map((name) => `${field} has no {${name}}, it is needed`),
+    ...unknown.map(
+      (name) => `${field} holds {${name}}, only ${needed.map((n) => `{${n}}`).join(" and ")} can be filled in`,
+    ),
+  ];
+}

@@ -1,0 +1,134 @@
+/**
+ * Tokenised data on disk, under the hash of everything that it depends on; nothing in it ever goes stale.
+ *
+ *   "ZGTOKENS"  u32 header bytes  header JSON  ids (i32)  targets (u8)  offsets (f64)  recordOf (i32)  SHA-256 of all before
+ *
+ * Little-endian. A file that is damaged or of another format is as good as none: the caller tokenises again.
+ */
+import { createHash } from "node:crypto";
+import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { join } from "node:path";
+import { writeFileAtomic } from "@zerogate/core/node";
+import type { SampleFormat } from "./encode_sample.ts";
+import type { DataFile, RecordProblem } from "./records.ts";
+import { allocateTokens, bytesOf } from "./token_set.ts";
+import type { TokenizedData, TokenStats } from "./tokenize.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+
+/** Part of every key: raise it when the format of the file or the way of tokenising changes. */
+const FORMAT_VERSION = 1;
+const MAGIC = "ZGTOKENS";
+const PREFIX_BYTES = MAGIC.length + 4;
+const MAX_HEADER_BYTES = 1_000_000;
+const HASH_BYTES = 32;
+
+export interface CachedTokens extends TokenizedData {
+  readonly skipped: number;
+  readonly problems: readonly RecordProblem[];
+}
+
+interface CacheHeader {
+  readonly key: string;
+  readonly tokens: number;
+  readonly samples: number;
+  readonly hash: string;
+  readonly stats: TokenStats;
+  readonly skipped: number;
+  readonly problems: readonly RecordProblem[];
+}
+
+/** What tokens depend on. Paths do not belong to it: the same bytes in another place give the same tokens. */
+export interface CacheInput extends SampleFormat {
+  readonly files: readonly DataFile[];
+  readonly tokenizer: Tokenizer;
+  readonly skipBad: boolean;
+}
+
+/** SHA-256 over all of it, hexadecimal. */
+export function tokenCacheKey({ files, tokenizer, template, rule, maxLength, skipBad }: CacheInput): string {
+  const parts = [
+    FORMAT_VERSION,
+    files.map(({ sha256 }) => sha256),
+    [tokenizer.hash, tokenizer.bosId ?? null, tokenizer.eosId],
+    [template.withInput, template.withoutInput],
+    [rule, maxLength, skipBad],
+  ];
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
+}
+
+/** Puts the tokens into the cache in one step: readers see the whole file or none. */
+export async function writeTokenCache(cacheDir: string, key: string, cached: CachedTokens): Promise<void> {
+  const { tokens, recordOf, stats, skipped, problems } = cached;
+  const samples = recordOf.length;
+  const header: CacheHeader = { key, tokens: tokens.ids.length, samples, hash: tokens.hash, stats, skipped, problems };
+  const headerBytes = Buffer.from(JSON.stringify(header));
+  const prefix = Buffer.alloc(PREFIX_BYTES);
+  prefix.write(MAGIC);
+  prefix.writeUInt32LE(headerBytes.length, MAGIC.length);
+  const parts = [prefix, headerBytes, bytesOf(tokens.ids), tokens.target, bytesOf(tokens.offsets), bytesOf(recordOf)];
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  await mkdir(cacheDir, { recursive: true });
+  await writeFileAtomic(cachePath(cacheDir, key), Buffer.concat([...parts, hash.digest()]));
+}
+
+/** The tokens under this key, or undefined if there are none. @throws Error if the file is damaged, saying how. */
+export async function readTokenCache(cacheDir: string, key: string): Promise<CachedTokens | undefined> {
+  const path = cachePath(cacheDir, key);
+  let file: FileHandle;
+  try {
+    file = await open(path);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    throw error;
+  }
+  try {
+    return await readFile(file, path, key);
+  } finally {
+    await file.close();
+  }
+}
+
+async function readFile(file: FileHandle, path: string, key: string): Promise<CachedTokens> {
+  const fail = (problem: string): Error => new Error(`Cannot use ${path}: ${problem}`);
+  const hash = createHash("sha256");
+  let position = 0;
+  const fill = async (bytes: Uint8Array): Promise<void> => {
+    for (let got = 0; got < bytes.length; ) {
+      const { bytesRead } = await file.read(bytes, got, bytes.length - got, position);
+      if (bytesRead === 0) throw fail("the file ends too early");
+      got += bytesRead;
+      position += bytesRead;
+    }
+  };
+  const fillHashed = async (bytes: Uint8Array): Promise<void> => {
+    await fill(bytes);
+    hash.update(bytes);
+  };
+
+  const { size } = await file.stat();
+  const prefix = Buffer.alloc(PREFIX_BYTES);
+  await fillHashed(prefix);
+  const headerBytes = prefix.readUInt32LE(MAGIC.length);
+  if (prefix.toString("latin1", 0, MAGIC.length) !== MAGIC || headerBytes > Math.min(size, MAX_HEADER_BYTES)) {
+    throw fail("it is not a token file");
+  }
+  const headerText = Buffer.alloc(headerBytes);
+  await fillHashed(headerText);
+  const header = JSON.parse(headerText.toString()) as CacheHeader;
+  // Nothing is allocated on the header's word alone: the sizes have to add up to the file's.
+  const bodyBytes = 4 * header.tokens + header.tokens + 8 * (header.samples + 1) + 4 * header.samples;
+  if (header.key !== key || PREFIX_BYTES + headerBytes + bodyBytes + HASH_BYTES !== size)
+    throw fail("its header and its size differ");
+  const arrays = allocateTokens(header.tokens, header.samples);
+  const recordOf = new Int32Array(header.samples);
+  for (const part of [bytesOf(arrays.ids), arrays.target, bytesOf(arrays.offsets), bytesOf(recordOf)])
+    await fillHashed(part);
+  const stored = Buffer.alloc(HASH_BYTES);
+  await fill(stored);
+  if (!hash.digest().equals(stored)) throw fail("its contents do not match its SHA-256");
+  const { stats, skipped, problems } = header;
+  return { tokens: { ...arrays, hash: header.hash }, recordOf, stats, skipped, problems };
+}
+
+const cachePath = (cacheDir: string, key: string): string => join(cacheDir, `${key}.tokens`);

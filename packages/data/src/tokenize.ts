@@ -1,0 +1,152 @@
+/** Tokenises records on all cores: chunks of records go to a pool of worker threads and come back in order. */
+import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { setImmediate } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { decodeError, type EncodedError, InputError, type TokenSet } from "@zerogate/core";
+import { Piscina } from "piscina";
+import { encodeChunk, type SampleFormat } from "./encode_sample.ts";
+import type { InstructionRecord } from "./records.ts";
+import { type EncodedChunk, joinChunks, measureSamples } from "./token_set.ts";
+import type { Tokenizer, TokenizerFiles } from "./tokenizer.ts";
+
+export interface TokenizeOptions extends SampleFormat {
+  readonly tokenizer: Tokenizer;
+  /** Worker threads at most. @default the cores of the machine, up to 8 */
+  readonly threads?: number;
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Ends the work; the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+export interface TokenStats {
+  readonly samples: number;
+  readonly tokens: number;
+  /** Targets. */
+  readonly labelled: number;
+  /** Samples and dropped records that were cut at `maxLength`. */
+  readonly truncated: number;
+  /** Records left out because no target was left after the cut. */
+  readonly droppedNoTarget: number;
+  /** Tokens of the longest sample. */
+  readonly longest: number;
+  readonly meanLength: number;
+}
+
+export interface TokenizedData {
+  readonly tokens: TokenSet;
+  readonly stats: TokenStats;
+  /** The record that each sample came from: an index into the records given. */
+  readonly recordOf: Int32Array;
+}
+
+/** What a worker thread needs at its start. */
+export interface TokenizeWorkerData {
+  readonly files: TokenizerFiles;
+  readonly format: SampleFormat;
+}
+
+/** Errors cross threads as plain data, or they would lose their class. */
+export type ChunkReply = { readonly chunk: EncodedChunk } | { readonly error: EncodedError };
+
+const CHUNK_RECORDS = 256;
+/** Below this, starting threads takes longer than the work. */
+const MIN_POOL_RECORDS = 500;
+/** Each thread holds a tokenizer of its own, about 80 MB for Llama-2; more than this many are not worth their memory. */
+const MAX_THREADS = 8;
+
+/**
+ * Tokens and targets of all records, in order and in shared memory, the same for any number of threads.
+ * @throws InputError if no record has a target left within `maxLength`; the signal's reason if it was aborted.
+ */
+export async function tokenizeRecords(
+  records: readonly InstructionRecord[],
+  options: TokenizeOptions,
+): Promise<TokenizedData> {
+  const { maxLength, signal } = options;
+  if (!Number.isSafeInteger(maxLength) || maxLength < 2) {
+    throw new RangeError(`Cannot tokenise to maxLength ${maxLength}: an integer from 2 on is needed`);
+  }
+  signal?.throwIfAborted();
+  const isSmall = records.length < MIN_POOL_RECORDS;
+  const chunks = await (isSmall ? encodeHere(records, options) : encodeInPool(records, options));
+  const { tokens, recordOf } = joinChunks(chunks);
+  const { lengths, labelled } = measureSamples(tokens);
+  const stats: TokenStats = {
+    samples: lengths.length,
+    tokens: tokens.ids.length,
+    labelled: labelled.reduce((sum, n) => sum + n, 0),
+    truncated: chunks.reduce((sum, chunk) => sum + chunk.truncated, 0),
+    droppedNoTarget: chunks.reduce((sum, chunk) => sum + chunk.droppedNoTarget, 0),
+    longest: lengths.reduce((longest, n) => Math.max(longest, n), 0),
+    meanLength: lengths.length === 0 ? 0 : tokens.ids.length / lengths.length,
+  };
+  if (stats.samples === 0) {
+    const problem = `none of ${records.length} records has a token of its response within maxLength ${maxLength}, raise maxLength`;
+    throw new InputError("Cannot use the data", problem);
+  }
+  return { tokens, stats, recordOf };
+}
+
+async function encodeHere(records: readonly InstructionRecord[], options: TokenizeOptions): Promise<EncodedChunk[]> {
+  const chunks: EncodedChunk[] = [];
+  for (let begin = 0; begin < records.length; begin += CHUNK_RECORDS) {
+    await setImmediate(); // lets an abort through
+    options.signal?.throwIfAborted();
+    const part = records.slice(begin, begin + CHUNK_RECORDS);
+    chunks.push(encodeChunk(options.tokenizer, options, part));
+    options.onProgress?.(begin + part.length, records.length);
+  }
+  return chunks;
+}
+
+async function encodeInPool(records: readonly InstructionRecord[], options: TokenizeOptions): Promise<EncodedChunk[]> {
+  const { tokenizer, template, rule, maxLength, onProgress, signal } = options;
+  const chunkCount = Math.ceil(records.length / CHUNK_RECORDS);
+  const threads = Math.min(options.threads ?? Math.min(availableParallelism(), MAX_THREADS), chunkCount);
+  const data: TokenizeWorkerData = { files: tokenizer.files, format: { template, rule, maxLength } };
+  const pool = new Piscina<readonly InstructionRecord[], ChunkReply>({
+    filename: workerFile(),
+    name: "encode",
+    minThreads: threads,
+    maxThreads: threads,
+    workerData: data,
+    execArgv: [], // the worker is built code: it must not look for sources
+  });
+  const chunks: EncodedChunk[] = [];
+  let next = 0;
+  let done = 0;
+  /** Two of these for each thread: while one chunk is computed the next is on its way, and no more lie in memory. */
+  const lane = async (): Promise<void> => {
+    while (next < chunkCount) {
+      const c = next++;
+      const part = records.slice(c * CHUNK_RECORDS, (c + 1) * CHUNK_RECORDS);
+      const reply = await pool.run(part, signal ? { signal } : {});
+      if ("error" in reply) throw decodeError(reply.error);
+      chunks[c] = reply.chunk;
+      done += part.length;
+      onProgress?.(done, records.length);
+    }
+  };
+  // A worker that dies between tasks, or at its start, rejects none of them: the pool only tells.
+  const poolFailed = new Promise<never>((_, reject) => pool.on("error", reject));
+  try {
+    await Promise.race([Promise.all(Array.from({ length: 2 * threads }, lane)), poolFailed]);
+    return chunks;
+  } catch (error) {
+    signal?.throwIfAborted(); // an abort ends the running tasks with an error of the pool's own
+    throw error;
+  } finally {
+    await pool.destroy();
+  }
+}
+
+/** Node 20 starts no TypeScript in a worker thread: from source, too, the built file is the worker. */
+function workerFile(): string {
+  const isSource = import.meta.url.endsWith(".ts");
+  const path = fileURLToPath(
+    new URL(isSource ? "../dist/tokenize_worker.js" : "./tokenize_worker.js", import.meta.url),
+  );
+  if (!existsSync(path)) throw new Error(`Cannot start tokenising: ${path} is missing, run "pnpm build" first`);
+  return path;
+}

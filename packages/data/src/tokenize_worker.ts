@@ -1,0 +1,19 @@
+/** Worker thread of `tokenizeRecords`: builds the tokenizer once, then encodes chunk after chunk. */
+import { encodeError } from "@zerogate/core";
+import { workerData } from "piscina";
+import { encodeChunk } from "./encode_sample.ts";
+import type { InstructionRecord } from "./records.ts";
+import type { ChunkReply, TokenizeWorkerData } from "./tokenize.ts";
+import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
+
+const { files, format } = workerData as TokenizeWorkerData;
+let tokenizer: Tokenizer | undefined;
+
+export function encode(records: readonly InstructionRecord[]): ChunkReply {
+  try {
+    tokenizer ??= createTokenizer(files);
+    return { chunk: encodeChunk(tokenizer, format, records) };
+  } catch (error) {
+    return { error: encodeError(error) };
+  }
+}

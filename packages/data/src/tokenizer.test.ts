@@ -1,0 +1,177 @@
+import { existsSync, readFileSync } from "node:fs";
+import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Tokenizer as Pipeline } from "@huggingface/tokenizers";
+import { InputError } from "@zerogate/core";
+import fc from "fast-check";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { BOS, byteId, EOS, tinyTokenizerFiles, tinyTokenizerJson, UNK } from "../test/tiny_tokenizer.ts";
+import { cutAtSpaces } from "./space_cut.ts";
+import { checkVocabulary, createTokenizer, loadTokenizer } from "./tokenizer.ts";
+import type { TokenizerJson } from "./tokenizer_checks.ts";
+
+for (const name of ["stories260K", "llama2-tokenizer"]) {
+  const folder = fileURLToPath(new URL(`../../../../shared/data/${name}`, import.meta.url));
+  const isAbsent = !existsSync(folder);
+  describe(`${name}${isAbsent ? " (skipped: ../shared/data is absent)" : ""}`, () => {
+    test.skipIf(isAbsent)("gives SentencePiece's ids for all 200 reference texts", async () => {
+      const tokenizer = await loadTokenizer(folder);
+      const { cases } = JSON.parse(readFileSync(join(folder, "tokenizer_reference.json"), "utf8")) as {
+        cases: { text: string; ids: number[] }[];
+      };
+      expect(cases).toHaveLength(200);
+      for (const { text, ids } of cases) expect(tokenizer.encode(text)).toEqual(ids);
+      expect([tokenizer.bosId, tokenizer.eosId]).toEqual([1, 2]);
+    });
+  });
+}
+
+const tiny = createTokenizer(tinyTokenizerFiles());
+
+test("text becomes ids by merges, bytes where no piece fits, and comes back", () => {
+  const { vocab } = tinyTokenizerJson().model;
+  const ids = [BOS, vocab["▁ab"], vocab["▁"], vocab["c"], byteId(0xc3), byteId(0xa9)];
+  expect(tiny.encode("ab cé")).toEqual(ids);
+  expect(tiny.encode("ab cé", { addSpecialTokens: false })).toEqual(ids.slice(1));
+  expect(tiny.decode(tiny.encode("ab cé"))).toBe("ab cé");
+  expect(tiny.decode([BOS, vocab["▁ab"]!, EOS], { keepSpecialTokens: true })).toBe("<s> ab</s>");
+  expect(tiny.encode("", { addSpecialTokens: false })).toEqual([]);
+  expect(tiny.decode([])).toBe("");
+});
+
+test("a special token spelled in the text is itself, or with specialTokensAsText ordinary text that decodes to what it was", () => {
+  expect(tiny.encode("a</s>")).toContain(EOS);
+  const ids = tiny.encode("a</s>b<s><unk>", { addSpecialTokens: false, specialTokensAsText: true });
+  for (const special of [UNK, BOS, EOS]) expect(ids).not.toContain(special);
+  expect(tiny.decode(ids)).toBe("a</s>b<s><unk>");
+  expect([tiny.holdsSpecialToken("a</s>"), tiny.holdsSpecialToken("a</ s>")]).toEqual([true, false]);
+});
+
+test("cutting at spaces gives the ids of uncut text", () => {
+  const json = tinyTokenizerJson() as unknown as TokenizerJson;
+  const uncut = new Pipeline(json, {});
+  const cut = new Pipeline(cutAtSpaces(json), {});
+  expect(cut.pre_tokenizer).not.toBeNull();
+  const text = fc.string({ unit: fc.constantFrom(" ", "▁", "a", "b", ":", "y", "\n", "é", "😀"), maxLength: 40 });
+  fc.assert(
+    fc.property(text, (t) => {
+      expect(cut.encode(t).ids).toEqual(uncut.encode(t).ids);
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test("text is left uncut where a merge could cross a space", () => {
+  const merge = tinyTokenizerJson();
+  merge.model.merges.push(["a", "▁"]);
+  const piece = tinyTokenizerJson();
+  piece.model.vocab["a▁b"] = 999;
+  const splitting = { ...tinyTokenizerJson(), pre_tokenizer: { type: "Whitespace" } };
+  for (const json of [merge, piece, splitting] as unknown as TokenizerJson[]) expect(cutAtSpaces(json)).toBe(json);
+});
+
+test("the hash changes with each of the three files", () => {
+  const files = tinyTokenizerFiles();
+  const hashes = [
+    files,
+    { ...files, directory: "elsewhere" },
+    { ...files, tokenizerJson: `${files.tokenizerJson} ` },
+    { ...files, tokenizerConfigJson: `${files.tokenizerConfigJson} ` },
+    { ...files, specialTokensMapJson: "{ }" },
+  ].map((changed) => createTokenizer(changed).hash);
+  expect(hashes[1]).toBe(hashes[0]);
+  expect(new Set(hashes).size).toBe(4);
+});
+
+const without = (config: unknown) => () => createTokenizer(tinyTokenizerFiles(tinyTokenizerJson(), config));
+
+test("BOS and EOS come from the config or the special tokens map, as texts or as objects; a tokenizer may lack a BOS", () => {
+  const files = tinyTokenizerFiles(tinyTokenizerJson(), { bos_token: null, eos_token: { content: "</s>" } });
+  expect(createTokenizer(files).bosId).toBeUndefined();
+  const mapped = createTokenizer({ ...files, specialTokensMapJson: '{"bos_token": {"content": "<s>"}}' });
+  expect([mapped.bosId, mapped.eosId]).toEqual([BOS, EOS]);
+  expect(without({})).toThrow("name no eos_token, a token that ends a text is needed");
+  expect(without({ eos_token: "<end>" })).toThrow('eos_token is "<end>", which is not in the vocabulary');
+});
+
+test("a tokenizer with more ids than the model has is refused, one with far fewer is warned about", () => {
+  const size = tiny.vocabularySize; // 3 special tokens, 256 bytes, 32 letters, 6 merged pieces beside </s>
+  expect(size).toBe(297);
+  expect(checkVocabulary(tiny, size)).toBeUndefined();
+  expect(() => checkVocabulary(tiny, size - 1)).toThrow(
+    "Cannot use a tokenizer that does not match the vocabulary: the largest token id of tiny is 296, the model's vocabulary has 296",
+  );
+  expect(checkVocabulary(tiny, 32_000)).toBe(
+    "the largest token id of tiny is 296, the model's vocabulary has 32000: is this the tokenizer of this model?",
+  );
+});
+
+test("decoding an id that is not in the vocabulary is a fault of the caller", () => {
+  expect(() => tiny.decode([5, 4096])).toThrow("Cannot decode token 4096: the vocabulary of tiny has no such id");
+});
+
+const withModel = (model: object) => ({ ...tinyTokenizerJson(), model: { ...tinyTokenizerJson().model, ...model } });
+const withRegex = (Regex: string) => ({
+  ...tinyTokenizerJson(),
+  pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Split", pattern: { Regex }, behavior: "Isolated" }] },
+});
+const deep = JSON.parse(`${'{"a":'.repeat(100)}1${"}".repeat(100)}`) as unknown;
+
+test.each([
+  ["no object", [], "tokenizer.json is not an object"],
+  ["no model", { ...tinyTokenizerJson(), model: 3 }, "tokenizer.json has no model"],
+  ["no vocabulary", withModel({ vocab: null }), "model.vocab is missing"],
+  ["an empty vocabulary", withModel({ vocab: {} }), "model.vocab is empty"],
+  ["an id that would make a huge array", withModel({ vocab: { a: 4e9 } }), 'gives "a" the id 4000000000'],
+  ["an id that is no number", withModel({ vocab: { a: "0" } }), 'gives "a" the id 0'],
+  ["two pieces of one id", withModel({ vocab: { a: 0, b: 0 } }), "gives one id to two pieces"],
+  ["merges of one side", withModel({ merges: ["ab"] }), "model.merges is not a list of pairs"],
+  [
+    "a bad added token",
+    { ...tinyTokenizerJson(), added_tokens: [{ id: 1e12, content: "x" }] },
+    "added_tokens holds a bad entry",
+  ],
+  ["a part left out", { ...tinyTokenizerJson(), decoder: undefined }, "decoder is missing"],
+  ["\\G in a regular expression", withRegex("\\G\\d"), "pre_tokenizer.pretokenizers.0.pattern.Regex uses \\G"],
+  ["set intersection", withRegex("[a-z&&[^b]]"), "Regex uses && (set intersection)"],
+  ["a regular expression that is none", withRegex("(a"), "tokenizer.json asks for what cannot be done here"],
+  ["an endless regular expression", withRegex("a".repeat(3000)), "Regex has 3000 characters, at most 2000 are allowed"],
+  ["a regular expression that backtracks for ever", withRegex("(a+)+b"), 'takes seconds for a line of "a"'],
+  ["a part nested without end", { ...tinyTokenizerJson(), normalizer: deep }, "is nested more than 64 deep"],
+  ["a part that nobody knows", { ...tinyTokenizerJson(), decoder: { type: "Magic" } }, "Unknown Decoder type: Magic"],
+  [
+    "a model that nobody knows",
+    withModel({ type: "Magic" }),
+    'model.type is "Magic", one of BPE, Unigram, WordPiece is needed',
+  ],
+])("a tokenizer.json with %s is refused", (_, json, message) => {
+  const create = () => createTokenizer(tinyTokenizerFiles(json));
+  expect(create).toThrow(InputError);
+  expect(create).toThrow(message);
+});
+
+test("&& outside a set and an escaped \\\\G are ordinary text", () => {
+  for (const regex of ["a&&b", "\\\\G", "[ab]&&[cd]"])
+    expect(() => createTokenizer(tinyTokenizerFiles(withRegex(regex)))).not.toThrow();
+});
+
+test("a folder's files are loaded, and faults in them name the file", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "zerogate-tokenizer-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const put = (name: string, text: string) => writeFile(join(folder, name), text);
+  await expect(loadTokenizer(folder)).rejects.toThrow(
+    `Cannot load the tokenizer from ${folder}: tokenizer.json: there is no such file`,
+  );
+  const { tokenizerJson, tokenizerConfigJson } = tinyTokenizerFiles();
+  await put("tokenizer.json", tokenizerJson);
+  await put("special_tokens_map.json", tokenizerConfigJson);
+  expect((await loadTokenizer(folder)).encode("ab")).toEqual(tiny.encode("ab"));
+  await put("tokenizer_config.json", '{"eos_token": ');
+  await expect(loadTokenizer(folder)).rejects.toThrow("tokenizer_config.json is not JSON");
+  await put("tokenizer_config.json", "[]");
+  await expect(loadTokenizer(folder)).rejects.toThrow("tokenizer_config.json is not an object");
+  await truncate(join(folder, "tokenizer.json"), 100_000_001);
+  await expect(loadTokenizer(folder)).rejects.toThrow("tokenizer.json: 100000001 bytes, at most 100000000 are allowed");
+});

@@ -1,0 +1,24 @@
+#!/usr/bin/env node
+/** The process: arguments in, exit code out. The first Ctrl-C asks the command to end well, the second ends it at once. */
+import { runCli } from "./cli.ts";
+
+const interrupt = new AbortController();
+const onSignal = () => {
+  if (interrupt.signal.aborted) process.exit(130);
+  process.stderr.write("\nFinishing this step, then saving. Once more to leave at once.\n");
+  interrupt.abort();
+};
+process.on("SIGINT", onSignal);
+process.on("SIGTERM", onSignal);
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(0); // the reader, for example `head`, has seen enough
+  throw error;
+});
+
+process.exitCode = await runCli(process.argv.slice(2), {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  stdin: process.stdin,
+  env: process.env,
+  signal: interrupt.signal,
+});

@@ -1,0 +1,63 @@
+/**
+ * One checkpoint: a folder `step-N` with the adapter as a PEFT folder, `optimizer.safetensors`, `state.msgpack` and a
+ * manifest of sizes and hashes. It appears whole or not at all and is never written again.
+ */
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  type AdamWState,
+  type AdapterLayout,
+  type AdaptionPromptConfig,
+  adapterLayout,
+  InputError,
+  type ModelConfig,
+} from "@zerogate/core";
+import { loadAdapter, publishDirectory, saveAdapter, verifyDirectory } from "@zerogate/core/node";
+import { checkpointFolder } from "./folders.ts";
+import { decodeMoments, encodeMoments } from "./moments_file.ts";
+import { decodeRunState, encodeRunState, type RunState } from "./run_state.ts";
+
+const MOMENTS = "optimizer.safetensors";
+const STATE = "state.msgpack";
+
+export interface Checkpoint {
+  readonly state: RunState;
+  readonly adapterConfig: AdaptionPromptConfig;
+  readonly layout: AdapterLayout;
+  /** Flat as `layout` says; so are the moments. */
+  readonly params: Float32Array;
+  readonly moments: AdamWState;
+}
+
+/**
+ * Writes `RUN/checkpoints/step-N` and returns its path. Nothing is shared with the arrays after the call returns, but
+ * they must not change until then: pass copies to go on training meanwhile.
+ *
+ * @throws InputError where `step-N` exists, Error where the disk refuses; either way nothing half-written stays.
+ */
+export async function saveCheckpoint(runDir: string, checkpoint: Checkpoint): Promise<string> {
+  const { state, adapterConfig: config, layout, params, moments } = checkpoint;
+  const final = checkpointFolder(runDir, state.step);
+  await mkdir(join(final, ".."), { recursive: true });
+  await publishDirectory(final, async (folder) => {
+    await saveAdapter(folder, { config, layout, params });
+    await writeFile(join(folder, MOMENTS), encodeMoments(moments));
+    await writeFile(join(folder, STATE), encodeRunState(state));
+  });
+  return final;
+}
+
+/**
+ * Reads a checkpoint of a run on this base, after comparing every file with the manifest.
+ *
+ * @throws InputError with every problem: damage, another base, a state of a newer version.
+ */
+export async function loadCheckpoint(folder: string, model: ModelConfig): Promise<Checkpoint> {
+  const problems = await verifyDirectory(folder);
+  if (problems.length > 0) throw new InputError(`Cannot use the checkpoint ${folder}`, problems);
+  const { config: adapterConfig, shape, params } = await loadAdapter(folder, model);
+  const layout = adapterLayout(shape, model);
+  const moments = decodeMoments(await readFile(join(folder, MOMENTS)), layout.length, join(folder, MOMENTS));
+  const state = decodeRunState(await readFile(join(folder, STATE)), join(folder, STATE));
+  return { state, adapterConfig, layout, params, moments };
+}

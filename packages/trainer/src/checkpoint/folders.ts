@@ -1,0 +1,61 @@
+/** The checkpoints of a run as folders: which there are, which go, which is broken. */
+import { randomBytes } from "node:crypto";
+import { readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+
+const namePattern = /^step-(0|[1-9]\d{0,14})$/;
+/** What a crash in the middle of a save or of a removal leaves behind. */
+const leftoverPattern = /^\.step-\d+\..*\.tmp$/;
+
+const checkpointsOf = (runDir: string): string => join(runDir, "checkpoints");
+
+export function checkpointFolder(runDir: string, step: number): string {
+  return join(checkpointsOf(runDir), `step-${step}`);
+}
+
+/** Steps of which there is a checkpoint folder, newest first; nothing inside them is looked at. */
+export async function listCheckpoints(runDir: string): Promise<number[]> {
+  const steps = (await entries(runDir)).flatMap((entry) => {
+    const match = entry.isDirectory() ? namePattern.exec(entry.name) : null;
+    return match ? [Number(match[1])] : [];
+  });
+  return steps.toSorted((a, b) => b - a);
+}
+
+/** Removes all but the newest `keep` checkpoints and `best`. Returns the steps that are gone. */
+export async function pruneCheckpoints(runDir: string, keep: number, best: number | undefined): Promise<number[]> {
+  const old = (await listCheckpoints(runDir)).slice(keep).filter((step) => step !== best);
+  for (const step of old) {
+    // Out of the way first: a removal that is cut short must not leave half a checkpoint.
+    const doomed = join(checkpointsOf(runDir), `.step-${step}.${randomBytes(6).toString("hex")}.tmp`);
+    await rename(checkpointFolder(runDir, step), doomed);
+    await rm(doomed, { recursive: true, force: true });
+  }
+  return old;
+}
+
+/** Removes what crashed saves left. Only for the one process that writes to the run. */
+export async function removeLeftovers(runDir: string): Promise<void> {
+  for (const { name } of await entries(runDir)) {
+    if (leftoverPattern.test(name)) await rm(join(checkpointsOf(runDir), name), { recursive: true, force: true });
+  }
+}
+
+/** Renames a broken checkpoint to `step-N.corrupt` (`.corrupt-2`, … where that is taken): kept for whoever wants to look. */
+export async function setAside(runDir: string, step: number): Promise<string> {
+  const taken = new Set((await entries(runDir)).map(({ name }) => name));
+  let name = `step-${step}.corrupt`;
+  for (let i = 2; taken.has(name); i++) name = `step-${step}.corrupt-${i}`;
+  const aside = join(checkpointsOf(runDir), name);
+  await rename(checkpointFolder(runDir, step), aside);
+  return aside;
+}
+
+async function entries(runDir: string) {
+  try {
+    return await readdir(checkpointsOf(runDir), { withFileTypes: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+}

@@ -1,0 +1,30 @@
+/** Where a resume starts: the newest checkpoint that is whole. */
+import { InputError, type ModelConfig } from "@zerogate/core";
+import { verifyDirectory } from "@zerogate/core/node";
+import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
+import { checkpointFolder, listCheckpoints, removeLeftovers, setAside } from "./folders.ts";
+
+/**
+ * Loads the newest checkpoint whose files are as they were published. Broken newer ones are renamed `*.corrupt`, each
+ * told to `onProblem`; leftovers of crashed saves are removed.
+ *
+ * @throws InputError where none is left; also where the newest whole one does not fit this base or this version, and
+ *   then nothing is renamed: the checkpoint is sound, what it was opened with is not.
+ */
+export async function newestCheckpoint(
+  runDir: string,
+  model: ModelConfig,
+  onProblem: (problem: string) => void,
+): Promise<Checkpoint & { readonly folder: string }> {
+  await removeLeftovers(runDir);
+  const steps = await listCheckpoints(runDir);
+  for (const step of steps) {
+    const folder = checkpointFolder(runDir, step);
+    const problems = await verifyDirectory(folder);
+    if (problems.length === 0) return { folder, ...(await loadCheckpoint(folder, model)) };
+    const aside = await setAside(runDir, step);
+    onProblem(`Cannot use the checkpoint ${folder}: ${problems.join("; ")}. It is kept as ${aside}`);
+  }
+  const found = steps.length === 0 ? "it has no checkpoint" : `none of its ${steps.length} checkpoints is whole`;
+  throw new InputError(`Cannot resume ${runDir}`, `${found}: start it again with zerogate train`);
+}

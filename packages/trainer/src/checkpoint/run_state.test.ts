@@ -1,0 +1,64 @@
+import { InputError } from "@zerogate/core";
+import { assert, nat, property, uint8Array } from "fast-check";
+import { Packr } from "msgpackr";
+import { expect, test } from "vitest";
+import { decodeRunState, encodeRunState, type RunState } from "./run_state.ts";
+
+const state: RunState = {
+  step: 12,
+  epoch: 1.5,
+  seed: 7,
+  engine: "reference",
+  hashes: { base: "b", data: "d", tokenizer: "t", plan: "p", config: "c" },
+  versions: { zerogate: "0.1.0", node: "v20.20.0" },
+  evaluationsWithoutGain: 0,
+};
+const packr = new Packr({ useRecords: false });
+const good = { version: 1, ...state };
+
+test("a state comes back as it was", () => {
+  expect(decodeRunState(encodeRunState(state), "x")).toEqual(state);
+  const withBest = { ...state, best: { step: 3, loss: 0.1 } };
+  expect(decodeRunState(encodeRunState(withBest), "x")).toEqual(withBest);
+});
+
+test("a state of a newer version asks for a newer zerogate", () => {
+  expect(() => decodeRunState(packr.pack({ ...good, version: 2 }), "state.msgpack")).toThrow(
+    "Cannot read the run state state.msgpack: it has version 2, this zerogate reads up to 1: update zerogate",
+  );
+});
+
+test.each([
+  ["no object", 3],
+  ["a missing field", { ...good, seed: undefined }],
+  ["an unknown field", { ...good, more: 1 }],
+  ["a negative step", { ...good, step: -1 }],
+  ["half a step", { ...good, step: 0.5 }],
+  ["a loss that is no number", { ...good, best: { step: 1, loss: Number.NaN } }],
+  ["a hash of another type", { ...good, hashes: { ...good.hashes, base: [] } }],
+])("%s is refused", (_, value) => {
+  expect(() => decodeRunState(packr.pack(value), "x")).toThrow(InputError);
+});
+
+function outcome(bytes: Uint8Array): string {
+  try {
+    decodeRunState(bytes, "x");
+    return "state";
+  } catch (error) {
+    return error instanceof InputError ? "InputError" : String(error);
+  }
+}
+
+test("any bytes are a state or an InputError, and an oversized file is not even decoded", () => {
+  const bytes = encodeRunState(state);
+  assert(
+    property(uint8Array({ maxLength: 300 }), nat(bytes.length - 1), nat(255), (noise, at, value) => {
+      const changed = Uint8Array.from(bytes);
+      changed[at] = value;
+      for (const candidate of [noise, changed, bytes.subarray(0, at)]) {
+        expect(outcome(candidate)).toMatch(/^(state|InputError)$/);
+      }
+    }),
+  );
+  expect(() => decodeRunState(new Uint8Array(65_537), "x")).toThrow("it has 65537 bytes, expected at most 65536");
+});

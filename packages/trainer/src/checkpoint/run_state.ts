@@ -1,0 +1,78 @@
+/** `state.msgpack`: what a run needs to know to go on, besides its numbers. */
+import { InputError } from "@zerogate/core";
+import { Packr } from "msgpackr";
+import * as z from "zod";
+
+export interface RunState {
+  /** Steps done; the next one is plan step `step`. A step commits whole, so there is no position inside one. */
+  readonly step: number;
+  readonly epoch: number;
+  readonly seed: number;
+  readonly engine: string;
+  /** SHA-256, hexadecimal. A resume refuses where one differs. */
+  readonly hashes: {
+    readonly base: string;
+    readonly data: string;
+    readonly tokenizer: string;
+    readonly plan: string;
+    readonly config: string;
+  };
+  readonly versions: { readonly zerogate: string; readonly node: string };
+  /** Best validation so far. */
+  readonly best?: { readonly step: number; readonly loss: number } | undefined;
+  /** Validations in a row without a new best: early stopping counts on. */
+  readonly evaluationsWithoutGain: number;
+}
+
+/** Raised when an older reader would misread a newer state. */
+const VERSION = 1;
+
+/** A state has a few hundred bytes; no honest one comes near this. */
+const MAX_BYTES = 65_536;
+
+const step = z.int().min(0);
+const text = z.string().max(1000);
+const schema = z.strictObject({
+  version: z.literal(VERSION),
+  step,
+  epoch: z.number().min(0),
+  seed: z.int().min(0),
+  engine: text,
+  hashes: z.strictObject({ base: text, data: text, tokenizer: text, plan: text, config: text }),
+  versions: z.strictObject({ zerogate: text, node: text }),
+  best: z.strictObject({ step, loss: z.number() }).optional(),
+  evaluationsWithoutGain: z.int().min(0),
+}) satisfies z.ZodType<RunState>;
+
+/** Plain maps, no msgpackr records: any msgpack reader can show the file. */
+const packr = new Packr({ useRecords: false, mapsAsObjects: true });
+
+export function encodeRunState(state: RunState): Uint8Array {
+  const { best, ...rest } = state;
+  return packr.pack({ version: VERSION, ...rest, ...(best && { best }) });
+}
+
+/** @throws InputError that names `path` where the bytes are no state of this version. */
+export function decodeRunState(bytes: Uint8Array, path: string): RunState {
+  const attempt = `Cannot read the run state ${path}`;
+  if (bytes.length > MAX_BYTES) {
+    throw new InputError(attempt, `it has ${bytes.length} bytes, expected at most ${MAX_BYTES}`);
+  }
+  let value: unknown;
+  try {
+    value = packr.unpack(bytes);
+  } catch (cause) {
+    throw new InputError(attempt, "it is not msgpack", { cause });
+  }
+  const found = typeof value === "object" && value !== null && "version" in value ? value.version : undefined;
+  if (typeof found === "number" && found > VERSION) {
+    throw new InputError(attempt, `it has version ${found}, this zerogate reads up to ${VERSION}: update zerogate`);
+  }
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map(({ path: keys, message }) => `${keys.join(".") || "state"}: ${message}`);
+    throw new InputError(attempt, problems);
+  }
+  const { version: _, ...state } = parsed.data;
+  return state;
+}

@@ -1,0 +1,155 @@
+/** The `zerogate` command line: names, flags and help; every command is loaded only when it is called. */
+import { InputError } from "@zerogate/core";
+import { Command, CommanderError, Option } from "commander";
+import type { CommandContext, ExitCode } from "./commands/context.ts";
+import { flagDefinitions } from "./config/flags.ts";
+import { versions } from "./version.ts";
+
+const collect = (value: string, before: string[] = []) => [...before, value];
+
+/**
+ * Runs one command line.
+ * @returns 0 done, 1 failed, 2 unusable input or usage, 130 interrupted. Messages go to stderr.
+ */
+export async function runCli(argv: readonly string[], context: CommandContext): Promise<number> {
+  let code: ExitCode = 0;
+  const program = createProgram(context, (result) => {
+    code = result;
+  });
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has printed it
+    if (context.signal.aborted) return 130;
+    if (error instanceof InputError) {
+      context.stderr.write(`${error.message}\n`);
+      return 2;
+    }
+    const { message, stack } = error instanceof Error ? error : new Error(String(error));
+    context.stderr.write(`${context.env["ZEROGATE_LOG_LEVEL"] === "debug" ? stack : message}\n`);
+    return 1;
+  }
+}
+
+function createProgram(context: CommandContext, done: (code: ExitCode) => void): Command {
+  const program = new Command("zerogate")
+    .description("Trains LLaMA-Adapter (adaption prompts with zero-initialised gates) on Node")
+    .version(versions.zerogate)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
+    })
+    .showHelpAfterError("(add --help for all flags)")
+    .addHelpText("after", "\nExit codes: 0 done, 1 failed, 2 unusable input, 130 interrupted (everything saved).");
+
+  const quickstart = program
+    .command("quickstart")
+    .description("train an adapter on the model and instructions that come with zerogate (no download)")
+    .option("--json", "one JSON object per step on stdout");
+  addConfigFlags(quickstart, ["out", "workers", "engine", "seed", "steps"]);
+  quickstart.action(async (flags) => {
+    done(await (await import("./commands/quickstart.ts")).quickstartCommand(flags, context));
+  });
+
+  const train = program
+    .command("train")
+    .description("train an adapter")
+    .option("--config <file>", "YAML or JSON file with any of the keys below")
+    .option("--dry-run", "check everything, print config, plan, memory and parameters, train nothing")
+    .option("--json", "one JSON object per step on stdout");
+  addConfigFlags(train);
+  train.action(async (flags) => {
+    done(await (await import("./commands/train.ts")).trainCommand(flags, context));
+  });
+
+  const resume = program
+    .command("resume <run>")
+    .description("go on with a run from its newest whole checkpoint")
+    .option("--json", "one JSON object per step on stdout");
+  addConfigFlags(resume, [
+    "workers",
+    "model",
+    "data",
+    "validationData",
+    "cacheDir",
+    "saveEvery",
+    "keepCheckpoints",
+    "logLevel",
+  ]);
+  resume.action(async (run, flags) => {
+    done(await (await import("./commands/resume.ts")).resumeCommand(run, flags, context));
+  });
+
+  program
+    .command("eval")
+    .description("loss in nats, perplexity and exact match on a data set")
+    .requiredOption("--model <dir>", "folder of the base model")
+    .option("--adapter <dir>", "adapter folder; without it the base is evaluated")
+    .requiredOption("--data <files...>", "instruction files")
+    .option("--template <name|file>", "prompt template", "alpaca")
+    .option("--max-length <n>", "tokens per record")
+    .option("--workers <n>", "threads (default: all cores)")
+    .option("--engine <name>", "engine")
+    .option("--skip-bad-records", "leave out records that cannot be read")
+    .option("--json", "one JSON object on stdout")
+    .action(async (flags) => {
+      done(await (await import("./commands/eval.ts")).evalCommand(flags, context));
+    });
+
+  addSamplingFlags(program.command("generate").description("continue a prompt or answer an instruction"))
+    .option("--prompt <text>", "text to continue as it is")
+    .option("--instruction <text>", "instruction to answer under the template")
+    .option("--input <text>", "input of the instruction")
+    .option("--json", "one JSON object on stdout")
+    .action(async (flags) => {
+      done(await (await import("./commands/generate.ts")).generateCommand(flags, context));
+    });
+
+  addSamplingFlags(program.command("chat").description("answer instructions that are typed in")).action(
+    async (flags) => {
+      done(await (await import("./commands/chat.ts")).chatCommand(flags, context));
+    },
+  );
+
+  program
+    .command("inspect <path>")
+    .description("say what a model, adapter, checkpoint, run, tensor file or data set holds")
+    .option("--json", "one JSON object on stdout")
+    .action(async (path, flags) => {
+      done(await (await import("./commands/inspect.ts")).inspectCommand(path, flags, context));
+    });
+
+  program
+    .command("doctor")
+    .description("check this machine")
+    .option("--json", "one JSON object on stdout")
+    .action(async (flags) => {
+      done(await (await import("./commands/doctor.ts")).doctorCommand(flags, context));
+    });
+  return program;
+}
+
+/** Flags of the run config, all of them or those of the given keys. */
+function addConfigFlags(command: Command, keys?: readonly string[]): void {
+  for (const { flag, key, argument, description } of flagDefinitions()) {
+    if (keys && !keys.includes(key)) continue;
+    command.addOption(new Option(argument ? `${flag} ${argument}` : flag, description));
+  }
+}
+
+function addSamplingFlags(command: Command): Command {
+  return command
+    .requiredOption("--model <dir>", "folder of the base model")
+    .option("--adapter <dir[=name]>", "adapter folder, may be given several times; the first is active", collect)
+    .option("--use <name>", "adapter to answer with")
+    .option("--template <name|file>", "prompt template of instructions", "alpaca")
+    .option("--max-new-tokens <n>", "longest answer in tokens (default: 128)")
+    .option("--temperature <t>", "0 = greedy (default)")
+    .option("--top-p <p>", "nucleus sampling (default: 1)")
+    .option("--top-k <k>", "keep the k most likely tokens (default: all)")
+    .option("--seed <n>", "seed of the sampling (default: 0)")
+    .option("--stop <text>", "end before this text, may be given several times", collect)
+    .option("--engine <name>", "engine");
+}

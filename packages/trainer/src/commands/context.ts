@@ -1,0 +1,21 @@
+/** What a command gets from the outside, so that only `bin.ts` touches `process`. */
+import type { StatusStream } from "../status/display.ts";
+
+export interface CommandContext {
+  /** Results. */
+  readonly stdout: { write(text: string): unknown };
+  /** Progress and logs. */
+  readonly stderr: StatusStream;
+  readonly stdin: NodeJS.ReadableStream;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Aborted by Ctrl-C: finish what must not be cut, then return 130. */
+  readonly signal: AbortSignal;
+}
+
+/** 0 done, 1 failed (thrown errors), 2 unusable input (thrown `InputError`), 130 interrupted. */
+export type ExitCode = 0 | 130;
+
+/** Writes one JSON object as one line. */
+export function printJson(context: CommandContext, value: unknown): void {
+  context.stdout.write(`${JSON.stringify(value)}\n`);
+}

@@ -1,0 +1,84 @@
+/** `zerogate doctor`: what this machine offers and what would go wrong, before anything is started. */
+import { access, constants, mkdir } from "node:fs/promises";
+import { availableParallelism, cpus, freemem, totalmem } from "node:os";
+import { engineNames } from "../config/train_config.ts";
+import { chooseEngine } from "../run/engines.ts";
+import { defaultCacheDir } from "../run/inputs.ts";
+import { formatBytes } from "../status/format.ts";
+import { versions } from "../version.ts";
+import { type CommandContext, type ExitCode, printJson } from "./context.ts";
+
+interface Check {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly found: string;
+  /** What to do where it is not ok. */
+  readonly advice?: string;
+}
+
+export async function doctorCommand({ json = false }: { json?: boolean }, context: CommandContext): Promise<ExitCode> {
+  const checks = [nodeCheck(), coresCheck(), memoryCheck(), await cacheCheck(context.env), ...(await engineChecks())];
+  const ok = checks.every((check) => check.ok);
+  if (json) printJson(context, { ok, versions, checks });
+  else {
+    const lines = checks.map((check) => {
+      const { name, found, advice } = check;
+      return `${check.ok ? "ok " : "no "} ${name.padEnd(18)}${found}${advice ? `\n    -> ${advice}` : ""}`;
+    });
+    context.stdout.write(`zerogate ${versions.zerogate}\n${lines.join("\n")}\n`);
+  }
+  if (!ok) throw new Error("Cannot promise that training works here: see the lines marked “no”");
+  return 0;
+}
+
+function nodeCheck(): Check {
+  const [major = 0, minor = 0] = versions.node.split(".").map(Number);
+  const ok = major > 20 || (major === 20 && minor >= 19);
+  return { name: "Node", ok, found: versions.node, ...(!ok && { advice: "install Node 20.19 or newer" }) };
+}
+
+function coresCheck(): Check {
+  const model = cpus()[0]?.model.trim() ?? "unknown";
+  return { name: "processor", ok: true, found: `${model}, ${availableParallelism()} cores usable` };
+}
+
+function memoryCheck(): Check {
+  return { name: "memory", ok: true, found: `${formatBytes(freemem())} free of ${formatBytes(totalmem())}` };
+}
+
+async function cacheCheck(env: CommandContext["env"]): Promise<Check> {
+  const folder = defaultCacheDir(env);
+  try {
+    await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
+    return { name: "cache folder", ok: true, found: folder };
+  } catch (error) {
+    const advice = "set XDG_CACHE_HOME to a folder that can be written, or give --cache-dir";
+    return { name: "cache folder", ok: false, found: `${folder}: ${(error as Error).message}`, advice };
+  }
+}
+
+/** Loads every engine and lets it multiply: an engine that starts but computes nonsense is worse than none. */
+async function engineChecks(): Promise<Check[]> {
+  return Promise.all(
+    engineNames.map(async (name): Promise<Check> => {
+      try {
+        const { module, options } = chooseEngine(name);
+        const engine = await (await import(module)).createEngine(options, 0);
+        const bytes = new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer);
+        const weight = engine.matrix({ dtype: "f32", shape: [2, 2], bytes });
+        const y: Float32Array = await engine.arena(async () =>
+          engine.read(engine.linear(engine.upload(Float32Array.of(5, 6)), weight, { T: 1 })),
+        );
+        const ok = y[0] === 17 && y[1] === 39;
+        return {
+          name: `engine ${name}`,
+          ok,
+          found: ok ? `works (${engine.name})` : `computes ${y.join(", ")}, not 17, 39`,
+        };
+      } catch (error) {
+        return { name: `engine ${name}`, ok: false, found: (error as Error).message, advice: "run pnpm build" };
+      }
+    }),
+  );
+}

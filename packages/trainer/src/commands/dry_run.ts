@@ -1,0 +1,71 @@
+/** What `train --dry-run` prints: the resolved config, the plan, the memory, the parameters. */
+import { parameterCount, trainableLine } from "@zerogate/core";
+import type { TrainConfig } from "../config/train_config.ts";
+import { chooseEngine } from "../run/engines.ts";
+import type { RunInputs } from "../run/inputs.ts";
+import { estimateMemory, type MemoryEstimate } from "../run/memory.ts";
+import { formatBytes, formatCount, formatSmall } from "../status/format.ts";
+
+export interface PlanFacts {
+  readonly config: TrainConfig;
+  readonly trainable: string;
+  readonly samples: number;
+  readonly heldOut: number;
+  readonly meanLength: number;
+  readonly longest: number;
+  readonly truncated: number;
+  readonly stepsPerEpoch: number;
+  readonly totalSteps: number;
+  /** Of the first step. */
+  readonly cells: number;
+  readonly peakLearningRate: number;
+  readonly warmupSteps: number;
+  readonly memory: MemoryEstimate;
+}
+
+export function planFacts(config: TrainConfig, inputs: RunInputs): PlanFacts {
+  const { model, layout, train, heldOut, plan, totalSteps, schedule } = inputs;
+  const { stats } = train;
+  const largestCell = Math.max(config.cellTokens, stats.longest);
+  return {
+    config,
+    trainable: trainableLine({ trainable: layout.length, all: parameterCount(model) + layout.length }),
+    samples: plan.sampleCount,
+    heldOut: heldOut?.samples.length ?? 0,
+    meanLength: stats.meanLength,
+    longest: stats.longest,
+    truncated: stats.truncated,
+    stepsPerEpoch: plan.stepsPerEpoch,
+    totalSteps,
+    cells: plan.step(0).cells.length,
+    peakLearningRate: schedule.peak,
+    warmupSteps: schedule.warmupSteps,
+    memory: estimateMemory(model, layout, {
+      cellTokens: largestCell,
+      workers: config.workers,
+      weightDtypes: chooseEngine(config.engine).weightDtypes,
+    }),
+  };
+}
+
+export function describePlan(facts: PlanFacts): string {
+  const { config, memory } = facts;
+  const rows: [string, string][] = [
+    ["parameters", facts.trainable],
+    ["samples", `${formatCount(facts.samples)} to train on, ${formatCount(facts.heldOut)} held out`],
+    ["length", `${facts.meanLength.toFixed(1)} tokens on average, ${facts.longest} at most, ${facts.truncated} cut`],
+    [
+      "steps",
+      `${formatCount(facts.totalSteps)} (${formatCount(facts.stepsPerEpoch)} an epoch), warm-up ${facts.warmupSteps}`,
+    ],
+    ["batch", `${config.batchSize} sequences, ${facts.cells} cells in the first step, ${config.workers} workers`],
+    ["learning rate", `${formatSmall(facts.peakLearningRate)} at its peak, ${config.schedule}`],
+    [
+      "memory",
+      `${formatBytes(memory.total)} estimated: base ${formatBytes(memory.weights)}, each worker ${formatBytes(memory.perWorker)}`,
+    ],
+  ];
+  const settings = Object.entries(config).map(([key, value]) => `  ${key}: ${JSON.stringify(value)}`);
+  const table = rows.map(([name, value]) => `${name.padEnd(15)}${value}`);
+  return [...table, "", "config", ...settings, "", "Nothing was trained or written (--dry-run).", ""].join("\n");
+}

@@ -1,0 +1,98 @@
+/** `zerogate eval`: loss, perplexity and exact match of a base, or of a base with an adapter, on a data set. */
+import { availableParallelism } from "node:os";
+import { adapterLayout, InputError } from "@zerogate/core";
+import { loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
+import { checkVocabulary, cutCells, loadTemplate, loadTokenizer, measureSamples, prepareTokens } from "@zerogate/data";
+import { openDevices } from "@zerogate/workers";
+import { chooseEngine } from "../run/engines.ts";
+import { evaluateHeldOut } from "../run/evaluate.ts";
+import { defaultCacheDir } from "../run/inputs.ts";
+import { openStatus } from "../status/display.ts";
+import { formatCount, formatLoss, formatShare } from "../status/format.ts";
+import { type CommandContext, type ExitCode, printJson } from "./context.ts";
+import { engineFlag, numberFlag } from "./flags.ts";
+
+export interface EvalFlags {
+  readonly model: string;
+  readonly adapter?: string;
+  readonly data: readonly string[];
+  readonly template?: string;
+  readonly maxLength?: string;
+  readonly workers?: string;
+  readonly engine?: string;
+  readonly skipBadRecords?: boolean;
+  readonly json?: boolean;
+}
+
+/** Tokens computed together; has no influence on the result beyond rounding. */
+const CELL_TOKENS = 2048;
+
+export async function evalCommand(flags: EvalFlags, context: CommandContext): Promise<ExitCode> {
+  const problems: string[] = [];
+  const config = await readModelConfig(flags.model);
+  const maxLength = numberFlag(
+    "--max-length",
+    flags.maxLength,
+    Math.min(512, config.contextLength),
+    { min: 2, max: config.contextLength, whole: true },
+    problems,
+  );
+  const workers = numberFlag("--workers", flags.workers, availableParallelism(), { min: 1, whole: true }, problems);
+  if (problems.length > 0) throw new InputError("Cannot evaluate", problems);
+  const { weightDtypes, ...engine } = chooseEngine(engineFlag(flags.engine));
+  const adapter = flags.adapter === undefined ? undefined : await loadAdapter(flags.adapter, config);
+  const tokenizer = await loadTokenizer(flags.model);
+  const mismatch = checkVocabulary(tokenizer, config.vocabSize);
+
+  const status = openStatus(context.stderr, context.env);
+  try {
+    for (const warning of [...(adapter?.warnings ?? []), ...(mismatch ? [mismatch] : [])]) status.log(warning);
+    const prepared = await prepareTokens({
+      paths: flags.data,
+      tokenizer,
+      template: await loadTemplate(flags.template ?? "alpaca"),
+      rule: "response",
+      maxLength,
+      skipBad: flags.skipBadRecords ?? false,
+      cacheDir: defaultCacheDir(context.env),
+      onWarning: status.log,
+      onProgress: (done, total) => status.phase({ name: "tokenising", done, total }),
+      signal: context.signal,
+    });
+    const { tokens, stats } = prepared;
+    if (stats.truncated > 0) status.log(`${formatCount(stats.truncated)} records were cut at ${maxLength} tokens`);
+    const weights = await loadWeights(flags.model, config, { weightDtypes });
+    // The pool wants an adapter's shape; without an adapter the smallest one stands there and is never used.
+    const none = { promptLength: 1, adaptedLayers: 1, gateSharing: "scalar", gateActivation: "none" } as const;
+    const layout = adapterLayout(adapter?.shape ?? none, config);
+    const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
+    if (adapter) params.set(adapter.params);
+    status.phase({ name: "evaluating" });
+    const setup = { engine, config, weights, layout, params, tokens: { train: tokens } };
+    const pool = await openDevices({ workers, setup, maxCells: 1 });
+    try {
+      const samples = Array.from({ length: stats.samples }, (_, i) => i);
+      const cells = cutCells(samples, measureSamples(tokens).lengths, CELL_TOKENS);
+      const result = await evaluateHeldOut(pool, { set: "train", samples, cells }, adapter !== undefined, 0);
+      status.stop();
+      if (flags.json) printJson(context, { ...result, samples: samples.length });
+      else context.stdout.write(describe(result, samples.length));
+      return 0;
+    } finally {
+      await pool.close();
+    }
+  } finally {
+    status.stop();
+  }
+}
+
+function describe(result: Awaited<ReturnType<typeof evaluateHeldOut>>, samples: number): string {
+  const { loss, perplexity, labelledTokens, exactMatch } = result;
+  const rows = [
+    ["loss", `${formatLoss(loss)} nats per labelled token`],
+    ["perplexity", perplexity.toPrecision(5)],
+    ["exact match", `${formatShare(exactMatch)} of ${formatCount(samples)} answers`],
+    ["labelled", `${formatCount(labelledTokens)} tokens`],
+  ];
+  return `${rows.map(([name, value]) => `${name?.padEnd(13)}${value}`).join("\n")}\n`;
+}

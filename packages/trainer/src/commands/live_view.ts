@@ -1,0 +1,136 @@
+/** Shows a run on the terminal (or as plain lines, or as JSON) and keeps its log. */
+import type { DeviceEvent } from "@zerogate/workers";
+import type { TrainConfig } from "../config/train_config.ts";
+import { logLevel, openLog, type RunLog } from "../log.ts";
+import { isEvaluation } from "../metrics/records.ts";
+import type { Progress } from "../run/inputs.ts";
+import type { RunView } from "../run/view.ts";
+import { openStatus, type StatusDisplay } from "../status/display.ts";
+import type { TrainingStatus, WorkerStatus } from "../status/state.ts";
+import { type CommandContext, printJson } from "./context.ts";
+
+export interface LiveView extends RunView {
+  readonly progress: Progress;
+  /** From here on lines go to `RUN/log.jsonl` as well. */
+  openRunLog(config: TrainConfig): void;
+  close(): void;
+}
+
+/** @param json also print one JSON object per step on stdout. */
+export function openLiveView(context: CommandContext, json: boolean): LiveView {
+  const status = openStatus(context.stderr, context.env);
+  let log = openLog({ level: logLevel(undefined, context.env), print: status.log });
+  const curve = trainingCurve(status);
+  return {
+    progress: {
+      onPhase: status.phase,
+      onWarning: (message) => log.logger.warn(message),
+      signal: context.signal,
+    },
+    openRunLog(config) {
+      log = replaceLog(log, config, context, status);
+    },
+    phase: status.phase,
+    start: curve.start,
+    metrics(line, report, best) {
+      if (json && !isEvaluation(line)) printJson(context, { event: "step", ...line });
+      if (isEvaluation(line)) log.logger.info({ step: line.step, loss: line.loss }, "validation");
+      curve.metrics(line, report, best);
+    },
+    checkpoint: (folder) => log.logger.debug({ folder }, "checkpoint"),
+    device(event) {
+      curve.device(event);
+      logDevice(log, event);
+    },
+    close() {
+      status.stop();
+      log.close();
+    },
+  };
+}
+
+function replaceLog(before: RunLog, config: TrainConfig, context: CommandContext, status: StatusDisplay): RunLog {
+  before.close();
+  return openLog({ level: logLevel(config.logLevel, context.env), print: status.log, runDir: config.out });
+}
+
+function logDevice({ logger }: RunLog, event: DeviceEvent): void {
+  switch (event.type) {
+    case "worker-started":
+      logger.debug({ engine: event.engineName, ms: Math.round(event.loadMs) }, `worker ${event.device} is ready`);
+      return;
+    case "worker-died": {
+      const after = event.restarts ? "it is started again" : "it died too often and is not started again";
+      logger.warn(`worker ${event.device} died at ${event.lastOperation} (${event.reason}): ${after}`);
+      return;
+    }
+    case "cell-failed":
+      logger.warn(
+        `${event.of}: cell ${event.cell} failed on worker ${event.device} (${event.reason}): another one tries it`,
+      );
+      return;
+    case "cells-redone":
+      logger.info(`${event.of}: ${event.cells.length} cells of worker ${event.device} are computed again`);
+  }
+}
+
+/** Turns steps into the status that the display shows. */
+function trainingCurve(status: StatusDisplay): Pick<RunView, "start" | "metrics" | "device"> {
+  const workers: { state: WorkerStatus["state"]; cells: number; computeMs: number }[] = [];
+  const losses: number[] = [];
+  const begin = performance.now();
+  let run: { config: TrainConfig; firstStep: number; totalSteps: number; stepsPerEpoch: number } | undefined;
+  let loopBegin = begin;
+  let last: TrainingStatus | undefined;
+  const rows = (): WorkerStatus[] => {
+    const elapsed = Math.max(1, performance.now() - loopBegin);
+    return workers.map(({ state, cells, computeMs }, i) => {
+      return { name: `${run?.config.engine ?? "worker"} ${i}`, state, cells, busy: Math.min(1, computeMs / elapsed) };
+    });
+  };
+  return {
+    start(step, config, { totalSteps, plan }) {
+      run = { config, firstStep: step, totalSteps, stepsPerEpoch: plan.stepsPerEpoch };
+      loopBegin = performance.now();
+    },
+    metrics(line, report, best) {
+      if (!run) return;
+      if (isEvaluation(line)) {
+        if (last) status.training((last = { ...last, validationLoss: line.loss, best }));
+        return;
+      }
+      losses.push(line.loss);
+      for (const [i, { cells, computeMs }] of (report?.sum.perWorker ?? []).entries()) {
+        const worker = workers[i];
+        if (worker) Object.assign(worker, { cells: worker.cells + cells, computeMs: worker.computeMs + computeMs });
+      }
+      const elapsedMs = performance.now() - begin;
+      const perStep = (performance.now() - loopBegin) / (line.step - run.firstStep);
+      status.training(
+        (last = {
+          run: run.config.out,
+          step: line.step,
+          totalSteps: run.totalSteps,
+          epoch: line.epoch,
+          totalEpochs: Math.ceil(run.totalSteps / run.stepsPerEpoch),
+          elapsedMs,
+          remainingMs: perStep * (run.totalSteps - line.step),
+          losses,
+          validationLoss: last?.validationLoss,
+          best,
+          learningRate: line.learningRate,
+          gradientNorm: line.gradientNorm,
+          tokensPerSecond: line.tokensPerSecond,
+          labelledTokensPerSecond: line.labelledTokensPerSecond,
+          workers: rows(),
+        }),
+      );
+    },
+    device(event) {
+      workers[event.device] ??= { state: "starting", cells: 0, computeMs: 0 };
+      const worker = workers[event.device];
+      if (worker && event.type === "worker-started") worker.state = "computing";
+      if (worker && event.type === "worker-died") worker.state = event.restarts ? "starting" : "lost";
+    },
+  };
+}

@@ -1,0 +1,53 @@
+/** What a run says at its end. */
+import { readMetrics } from "../metrics/metrics_file.ts";
+import type { RunResult } from "../run/run.ts";
+import { formatDuration, formatLoss, formatShare } from "../status/format.ts";
+import { type CommandContext, type ExitCode, printJson } from "./context.ts";
+
+/** Prints the result on stdout, as `{"event":"done",…}` or as text, and returns the exit code. */
+export function printOutcome(out: string, result: RunResult, json: boolean, context: CommandContext): ExitCode {
+  const { ending, steps, base, adapter, best, samples, adapterFolder, report, durationMs } = result;
+  const resumeLine = `zerogate resume ${quoted(out)}`;
+  if (ending === "interrupted") {
+    if (json) printJson(context, { event: "interrupted", steps, out, resume: resumeLine });
+    else context.stdout.write(`Stopped after step ${steps}; everything is saved. Go on with:\n  ${resumeLine}\n`);
+    return 130;
+  }
+  if (json) {
+    const validation = readMetrics(out).evaluations.map(({ step, loss, perplexity }) => ({ step, loss, perplexity }));
+    const evaluation = { base, adapter, best, validation };
+    printJson(context, {
+      event: "done",
+      ending,
+      steps,
+      out,
+      adapterFolder,
+      report,
+      durationMs,
+      ...evaluation,
+      samples,
+    });
+    return 0;
+  }
+  const early = ending === "stopped-early" ? " (stopped early: no better validation)" : "";
+  const lines = [`Trained ${steps} steps in ${formatDuration(durationMs)}${early}.`];
+  if (base && adapter) {
+    lines.push(
+      "",
+      "                     base   adapter",
+      row("held-out loss", formatLoss(base.loss), formatLoss(adapter.loss)),
+      row("exact match", formatShare(base.exactMatch), formatShare(adapter.exactMatch)),
+    );
+  }
+  lines.push("", `adapter  ${adapterFolder}`, `report   ${report}`, "");
+  context.stdout.write(lines.join("\n"));
+  return 0;
+}
+
+const row = (name: string, before: string, after: string) =>
+  `${name.padEnd(15)}${before.padStart(10)}${after.padStart(10)}`;
+
+/** A path as a shell takes it. */
+export function quoted(path: string): string {
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`;
+}

@@ -1,0 +1,60 @@
+/**
+ * `zerogate quickstart`: trains an adapter on the base and instructions that ship with this package, shows base and adapter
+ * side by side, and says what to type next. Needs no download.
+ */
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { configFlags } from "../config/flags.ts";
+import { resolveConfig } from "../config/resolve.ts";
+import type { RunResult } from "../run/run.ts";
+import type { CommandContext, ExitCode } from "./context.ts";
+import { printOutcome, quoted } from "./outcome.ts";
+import { train } from "./train.ts";
+
+export interface QuickstartFlags {
+  readonly out?: string;
+  readonly json?: boolean;
+  readonly [key: string]: unknown;
+}
+
+/** The base model and instructions of the package, see world/README.md. */
+const world = fileURLToPath(new URL("../../world", import.meta.url));
+
+export async function quickstartCommand(flags: QuickstartFlags, context: CommandContext): Promise<ExitCode> {
+  const { json = false } = flags;
+  const model = join(world, "base");
+  const config = resolveConfig({
+    file: join(world, "quickstart.yaml"),
+    flags: { ...configFlags(flags), model, out: resolve(flags.out ?? "quickstart") },
+  });
+  const result = await train(config, json, context);
+  if (!json && result.ending !== "interrupted") context.stdout.write(`${showSamples(result)}\n`);
+  const code = printOutcome(config.out, result, json, context);
+  if (!json && code === 0) context.stdout.write(nextSteps(model, config.out));
+  return code;
+}
+
+function showSamples({ samples }: RunResult): string {
+  const rows = samples.map(({ prompt, expected, base, adapter }) => {
+    const question =
+      prompt.match(/### Instruction:\n([\s\S]*?)\n\n### Response:/)?.[1]?.replace(/\n\n### Input:\n/, " — ") ?? prompt;
+    return [
+      question,
+      `  expected  ${expected}`,
+      `  base      ${oneLine(base)}`,
+      `  adapter   ${oneLine(adapter)}`,
+      "",
+    ].join("\n");
+  });
+  return rows.join("\n");
+}
+
+const oneLine = (text: string) => {
+  const line = text.replace(/\s+/g, " ");
+  return line.length > 70 ? `${line.slice(0, 69)}…` : line;
+};
+
+function nextSteps(model: string, out: string): string {
+  const command = `zerogate chat --model ${quoted(model)} --adapter ${quoted(join(out, "adapter"))}`;
+  return `\nOpen the report in a browser, or talk to the adapter:\n  ${command}\n`;
+}

@@ -1,0 +1,52 @@
+/** `zerogate train`: checks everything, then trains; `--dry-run` stops after the checks and prints what would happen. */
+import { configFlags } from "../config/flags.ts";
+import { resolveConfig } from "../config/resolve.ts";
+import type { TrainConfig } from "../config/train_config.ts";
+import { openInputs } from "../run/inputs.ts";
+import { executeRun, type RunResult } from "../run/run.ts";
+import { checkFolderIsFree, createRunFolder } from "../run/run_folder.ts";
+import { type CommandContext, type ExitCode, printJson } from "./context.ts";
+import { describePlan, planFacts } from "./dry_run.ts";
+import { openLiveView } from "./live_view.ts";
+import { printOutcome } from "./outcome.ts";
+
+export interface TrainFlags {
+  readonly config?: string;
+  readonly preset?: string;
+  readonly json?: boolean;
+  readonly dryRun?: boolean;
+  readonly [key: string]: unknown;
+}
+
+export async function trainCommand(flags: TrainFlags, context: CommandContext): Promise<ExitCode> {
+  const { config: file, preset, json = false, dryRun = false } = flags;
+  const config = resolveConfig({ file, preset, flags: configFlags(flags) });
+  if (!dryRun) {
+    const result = await train(config, json, context);
+    return printOutcome(config.out, result, json, context);
+  }
+  const view = openLiveView(context, false);
+  try {
+    const facts = planFacts(config, await openInputs(config, view.progress));
+    view.close();
+    if (json) printJson(context, facts);
+    else context.stdout.write(describePlan(facts));
+    return 0;
+  } finally {
+    view.close();
+  }
+}
+
+/** One new run, shown live. */
+export async function train(config: TrainConfig, json: boolean, context: CommandContext): Promise<RunResult> {
+  await checkFolderIsFree(config.out);
+  const view = openLiveView(context, json);
+  try {
+    const inputs = await openInputs(config, view.progress);
+    await createRunFolder(config);
+    view.openRunLog(config);
+    return await executeRun(config, inputs, undefined, view, context.signal);
+  } finally {
+    view.close();
+  }
+}

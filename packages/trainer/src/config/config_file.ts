@@ -1,0 +1,67 @@
+/** Reads a config file: YAML, of which JSON is a part. */
+import { readFileSync, statSync } from "node:fs";
+import { InputError } from "@zerogate/core";
+import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
+
+/** A config is a page of text; more is a data file named by mistake. */
+const MAX_BYTES = 1_000_000;
+
+export interface ConfigFile {
+  readonly values: ReadonlyMap<string, unknown>;
+  /** Line of each key, counted from 1. */
+  readonly lines: ReadonlyMap<string, number>;
+}
+
+/**
+ * The keys and values of a config file, unchecked. No tag or alias runs code, and aliases cannot blow up (`yaml` stops at 100).
+ *
+ * @throws InputError where the file cannot be read or is not one YAML mapping, with every syntax error and its line.
+ */
+export function readConfigFile(path: string): ConfigFile {
+  const attempt = `Cannot read the config ${path}`;
+  const text = readText(path, attempt);
+  const counter = new LineCounter();
+  const document = parseDocument(text, { lineCounter: counter, prettyErrors: false });
+  if (document.errors.length > 0) {
+    const problems = document.errors.map((error) => `line ${counter.linePos(error.pos[0]).line}: ${error.message}`);
+    throw new InputError(attempt, problems);
+  }
+  const values = new Map<string, unknown>();
+  const lines = new Map<string, number>();
+  if (document.contents === null) return { values, lines };
+  if (!isMap(document.contents)) throw new InputError(attempt, "it is no mapping, expected lines like “batchSize: 32”");
+  const problems: string[] = [];
+  for (const { key, value } of document.contents.items) {
+    const name = isScalar(key) ? String(key.value) : String(key);
+    const line = isScalar(key) && key.range ? counter.linePos(key.range[0]).line : 1;
+    lines.set(name, line);
+    try {
+      values.set(name, toPlain(value, document));
+    } catch (error) {
+      problems.push(`line ${line}: ${(error as Error).message}`);
+    }
+  }
+  if (problems.length > 0) throw new InputError(attempt, problems);
+  return { values, lines };
+}
+
+function toPlain(value: unknown, document: ReturnType<typeof parseDocument>): unknown {
+  return value !== null && typeof value === "object" && "toJS" in value
+    ? (value as { toJS(document: unknown, options: object): unknown }).toJS(document, { maxAliasCount: 100 })
+    : value;
+}
+
+function readText(path: string, attempt: string): string {
+  try {
+    const { size } = statSync(path);
+    if (size > MAX_BYTES) {
+      throw new InputError(attempt, `it has ${size} bytes, a config has at most ${MAX_BYTES}: is it a data file?`);
+    }
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (error instanceof InputError) throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    const problem = code === "ENOENT" ? "no such file" : code === "EISDIR" ? "it is a folder" : String(error);
+    throw new InputError(attempt, problem, { cause: error });
+  }
+}

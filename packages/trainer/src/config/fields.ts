@@ -1,0 +1,152 @@
+/** What each key of a run config may hold, its default, and what `--help` and error messages say about it. */
+import { availableParallelism } from "node:os";
+import * as z from "zod";
+import { type ConfigKey, engineNames, logLevels, presetNames, type TrainConfig } from "./train_config.ts";
+
+/** `expects` completes the sentence “batchSize is 0, expected …”. */
+interface Kind<T> {
+  readonly type: z.ZodType<T>;
+  readonly expects: string;
+  /** How `--help` shows the value; undefined for a switch, which takes none. */
+  readonly argument: string | undefined;
+}
+
+export interface Field<T> extends Kind<T> {
+  readonly description: string;
+  /** Undefined where the key must be given, may stay away, or stands back behind its alternatives. */
+  readonly fallback: T | undefined;
+  readonly required: boolean;
+}
+
+const count = (min: number): Kind<number> => ({
+  type: z.int().min(min),
+  expects: `a whole number of at least ${min}`,
+  argument: "<n>",
+});
+
+const share: Kind<number> = {
+  type: z.number().min(0).lt(1),
+  expects: "a number from 0 to below 1",
+  argument: "<x>",
+};
+
+const positive: Kind<number> = { type: z.number().positive(), expects: "a number above 0", argument: "<x>" };
+
+const notNegative: Kind<number> = { type: z.number().min(0), expects: "a number of at least 0", argument: "<x>" };
+
+const onOff: Kind<boolean> = { type: z.boolean(), expects: "true or false", argument: undefined };
+
+const path = (expects: string, argument: string): Kind<string> => ({ type: z.string().min(1), expects, argument });
+
+const files: Kind<readonly string[]> = {
+  type: z.array(z.string().min(1)).min(1),
+  expects: "one or more files",
+  argument: "<files...>",
+};
+
+function oneOf<T extends string>(names: readonly T[]): Kind<T> {
+  return {
+    type: z.literal(names),
+    expects: `one of ${names.join(", ")}`,
+    argument: `<${names.join("|")}>`,
+  };
+}
+
+const required = <T>(kind: Kind<T>, description: string): Field<T> => ({
+  ...kind,
+  description,
+  fallback: undefined,
+  required: true,
+});
+
+const optional = <T>(kind: Kind<T>, description: string, fallback?: T): Field<T> => ({
+  ...kind,
+  description,
+  fallback,
+  required: false,
+});
+
+/** In the order in which `--help` and docs/config.md list them. */
+export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfig[K]>> } = {
+  preset: optional(oneOf(presetNames), "settings to start from"),
+
+  model: required(path("the folder of a model", "<dir>"), "folder of the frozen base model"),
+  data: required(files, "instruction files, Alpaca JSON or JSONL"),
+  out: required(path("the folder of the run", "<dir>"), "run directory"),
+  validationData: optional(files, "held-out files (default: a share of the data)"),
+  valFraction: optional(share, "share of the records held out, 0 = no validation", 0.05),
+  template: optional(
+    path("alpaca, plain or a file", "<name|file>"),
+    "prompt template: alpaca, plain or a file",
+    "alpaca",
+  ),
+  labels: optional(oneOf(["response", "all"]), "tokens that the loss counts", "response"),
+  maxLength: optional(count(2), "tokens per record, longer ones are cut", 512),
+  skipBadRecords: optional(onOff, "leave out records that cannot be read", false),
+  cacheDir: optional(path("a folder", "<dir>"), "folder of the token cache (default: the user's cache folder)"),
+
+  seed: optional({ ...count(0), type: z.int().min(0).max(0xffff_ffff) }, "decides shuffle, split and first prompts", 0),
+  epochs: optional(count(1), "passes over the data", 3),
+  steps: optional(count(1), "optimizer steps, instead of epochs"),
+  batchSize: optional(count(1), "sequences per optimizer step over all workers", 32),
+  cellTokens: optional(count(1), "packed tokens per cell, part of the run's identity", 2048),
+  dropLast: optional(onOff, "leave out the last, smaller batch of an epoch", false),
+
+  adapterLen: optional(count(1), "prompt tokens per adapted layer", 10),
+  adapterLayers: optional(count(1), "adapted layers from the output side (default: all but 2)"),
+  gateSharing: optional(oneOf(["scalar", "per-head"]), "one gate a layer or one a head", "scalar"),
+  gateActivation: optional(oneOf(["none", "tanh"]), "what the gate goes through", "none"),
+  adapterDtype: optional(oneOf(["f32", "bf16", "f16"]), "numbers in the finished adapter", "f32"),
+  initStd: optional(positive, "standard deviation of the first prompts", 1),
+  initAdapter: optional(path("the folder of an adapter", "<dir>"), "adapter to start from"),
+
+  lr: optional(positive, "peak learning rate", 5e-3),
+  blr: optional(positive, "base learning rate, the peak is blr * batch size / 256"),
+  schedule: optional(oneOf(["cosine", "linear", "constant"]), "learning rate after the warm-up", "cosine"),
+  warmupSteps: optional(count(0), "warm-up in steps"),
+  warmupEpochs: optional(notNegative, "warm-up in epochs, may be fractional"),
+  warmupRatio: optional(share, "warm-up as a share of all steps", 0.03),
+  minLr: optional(notNegative, "learning rate at the end of the schedule", 0),
+  beta1: optional(share, "AdamW: decay of the mean", 0.9),
+  beta2: optional(share, "AdamW: decay of the mean square", 0.999),
+  eps: optional(positive, "AdamW: added to the root", 1e-8),
+  weightDecay: optional(notNegative, "AdamW: decoupled weight decay", 0.01),
+  decayGroup: optional(oneOf(["all", "original", "none"]), "what decays", "all"),
+  clipNorm: optional(notNegative, "largest gradient norm, 0 = no clipping", 1),
+
+  evalEvery: optional(count(0), "steps between validations, 0 = every epoch", 0),
+  evalAtStart: optional(onOff, "validate before the first step", true),
+  earlyStopping: optional(count(0), "stop after so many validations without a new best, 0 = never", 0),
+  saveEvery: optional(count(0), "steps between checkpoints, 0 = every epoch", 0),
+  keepCheckpoints: optional(count(1), "newest checkpoints that stay", 3),
+  samples: optional(count(0), "held-out prompts answered for the report", 8),
+  sampleEvery: optional(count(0), "steps between answers, 0 = before and after", 0),
+
+  engine: optional(oneOf(engineNames), "what computes", "reference"),
+  workers: optional(count(1), "device workers (default: all cores)", availableParallelism()),
+  logLevel: optional(oneOf(logLevels), "level of log.jsonl and stderr (default: info)"),
+};
+
+export const configKeys: readonly ConfigKey[] = Object.keys(fields) as ConfigKey[];
+
+/** Keys of which one at most is meant; naming one sets the others aside. Within one source the first named here wins. */
+export const alternatives: readonly (readonly ConfigKey[])[] = [
+  ["steps", "epochs"],
+  ["lr", "blr"],
+  ["warmupSteps", "warmupEpochs", "warmupRatio"],
+];
+
+/** `batchSize` is the flag `--batch-size`. */
+export function flagName(key: ConfigKey): string {
+  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** Checks merged sources, defaults among them. Unknown keys and missing required ones are issues, too. */
+export const schema: z.ZodType<TrainConfig> = z.strictObject(
+  Object.fromEntries(
+    configKeys.map((key) => {
+      const field: Field<unknown> = fields[key];
+      return [key, field.required ? field.type : field.type.optional()];
+    }),
+  ),
+) as unknown as z.ZodType<TrainConfig>;

@@ -1,0 +1,23 @@
+/** Whether two configs train the same bits. */
+import { createHash } from "node:crypto";
+import { configKeys } from "./fields.ts";
+import { type ConfigKey, safeToChange, type TrainConfig } from "./train_config.ts";
+
+const identityKeys: readonly ConfigKey[] = configKeys.filter((key) => !safeToChange.includes(key));
+
+/** SHA-256 (hexadecimal) of all keys that decide the trained bits; those of `safeToChange` are left out. */
+export function configHash(config: TrainConfig): string {
+  const pairs = identityKeys.map((key) => [key, identityValue(config, key)]);
+  return createHash("sha256").update(JSON.stringify(pairs)).digest("hex");
+}
+
+/** The keys in which `next` would train other bits than `before`; a resume may change all others. */
+export function unsafeChanges(before: TrainConfig, next: TrainConfig): ConfigKey[] {
+  return identityKeys.filter((key) => identityValue(before, key) !== identityValue(next, key));
+}
+
+/** A template file may move: what it says is part of the token hash. */
+function identityValue(config: TrainConfig, key: ConfigKey): unknown {
+  const value = config[key] ?? null;
+  return key === "template" && value !== "alpaca" && value !== "plain" ? "file" : value;
+}

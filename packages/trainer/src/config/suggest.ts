@@ -1,0 +1,58 @@
+/** “Did you mean …?” for a misspelt name. */
+
+/** What the same setting is called elsewhere, without letter case and separators. */
+const otherNames: Readonly<Record<string, string>> = {
+  learningrate: "lr",
+  baselearningrate: "blr",
+  numepochs: "epochs",
+  numtrainepochs: "epochs",
+  maxsteps: "steps",
+  gradclip: "clipNorm",
+  maxgradnorm: "clipNorm",
+  wd: "weightDecay",
+  promptlength: "adapterLen",
+  maxseqlen: "maxLength",
+  output: "out",
+  outputdir: "out",
+  dataset: "data",
+};
+
+/** The known name nearest to `given`, or undefined where none is near enough to be meant. */
+export function suggest(given: string, known: readonly string[]): string | undefined {
+  const plain = squash(given);
+  const other = otherNames[plain];
+  if (other !== undefined && known.includes(other)) return other;
+  const limit = Math.max(1, Math.floor(plain.length / 3));
+  let best: string | undefined;
+  let bestDistance = limit + 1;
+  for (const name of known) {
+    const distance = editDistance(plain, squash(name));
+    if (distance < bestDistance) [best, bestDistance] = [name, distance];
+  }
+  return best;
+}
+
+const squash = (name: string) =>
+  name
+    .slice(0, 64)
+    .toLowerCase()
+    .replace(/[-_\s]/g, "");
+
+/** Fewest insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`. */
+function editDistance(a: string, b: string): number {
+  let beforeLast: number[] = [];
+  let last = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1] ? 0 : 1;
+      let cost = Math.min((last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (last[j - 1] ?? 0) + same);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
+        cost = Math.min(cost, (beforeLast[j - 2] ?? 0) + 1);
+      }
+      row.push(cost);
+    }
+    [beforeLast, last] = [last, row];
+  }
+  return last[b.length] ?? 0;
+}

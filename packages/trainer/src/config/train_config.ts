@@ -1,0 +1,135 @@
+/** One training run, completely described. docs/config.md is the same list for users; a test keeps the two together. */
+import type { GateActivation, GateSharing } from "@zerogate/core";
+
+/** Engines that can be named in a config. */
+export const engineNames = ["reference"] as const;
+export const presetNames = ["paper", "peft", "quick"] as const;
+export const logLevels = ["trace", "debug", "info", "warn", "error", "silent"] as const;
+
+export type PresetName = (typeof presetNames)[number];
+export type LogLevel = (typeof logLevels)[number];
+
+/**
+ * The resolved config: every default applied, every path absolute. Stored as `config.json` in the run directory, so a
+ * run can be repeated from its output alone. Of `steps`/`epochs`, of `lr`/`blr` and of the three `warmup…` keys exactly
+ * one is set.
+ */
+export interface TrainConfig {
+  /** The preset that the other keys started from. */
+  readonly preset?: PresetName | undefined;
+
+  /** Folder of the frozen base: `config.json`, safetensors, `tokenizer.json`. */
+  readonly model: string;
+  /** Instruction files, Alpaca JSON or JSONL. */
+  readonly data: readonly string[];
+  /** Run directory. */
+  readonly out: string;
+  /** Held-out files. Without them `valFraction` of `data` is held out. */
+  readonly validationData?: readonly string[] | undefined;
+  /** Share of the records held out, chosen by record and seed. 0 = no validation. Not used when `validationData` is set. */
+  readonly valFraction: number;
+  /** `alpaca`, `plain`, or a template file. */
+  readonly template: string;
+  /** Which tokens the loss counts: those of the response, or all but the first. */
+  readonly labels: "response" | "all";
+  /** Tokens per record; longer ones are cut at the end, counted and reported. */
+  readonly maxLength: number;
+  /** Leave out records that cannot be read (counted, reported) instead of refusing the file. */
+  readonly skipBadRecords: boolean;
+  /** Folder of the token cache. Default: `zerogate` in the user's cache folder. */
+  readonly cacheDir?: string | undefined;
+
+  /** Decides the shuffle, the validation split and the first prompts. */
+  readonly seed: number;
+  readonly epochs?: number | undefined;
+  /** Optimizer steps; wins over `epochs`. */
+  readonly steps?: number | undefined;
+  /** Sequences per optimizer step, summed over all workers. */
+  readonly batchSize: number;
+  /**
+   * Packed tokens per cell, at most (a longer sequence gets a cell of its own). Part of the run's identity, because the
+   * cells decide the rounding of the gradient; the number of workers never is.
+   */
+  readonly cellTokens: number;
+  /** Leave out the last, smaller batch of an epoch. */
+  readonly dropLast: boolean;
+
+  /** Prompt tokens per adapted layer, K: PEFT's `adapter_len`. */
+  readonly adapterLen: number;
+  /** Adapted layers counted from the output side, L: PEFT's `adapter_layers`. Default: the model's layers − 2, at least 1. */
+  readonly adapterLayers?: number | undefined;
+  readonly gateSharing: GateSharing;
+  readonly gateActivation: GateActivation;
+  /** How `RUN/adapter` stores its numbers. Training and checkpoints always use f32. */
+  readonly adapterDtype: "f32" | "bf16" | "f16";
+  /** Standard deviation of the first prompts. Gates always start at 0. */
+  readonly initStd: number;
+  /** Adapter folder to start from instead (its shape wins over the keys above). */
+  readonly initAdapter?: string | undefined;
+
+  /** Peak learning rate. */
+  readonly lr?: number | undefined;
+  /** Base learning rate as in the authors' code: the peak is `blr · batchSize / 256`. */
+  readonly blr?: number | undefined;
+  readonly schedule: "cosine" | "linear" | "constant";
+  readonly warmupSteps?: number | undefined;
+  /** May be fractional. */
+  readonly warmupEpochs?: number | undefined;
+  /** Share of all steps. */
+  readonly warmupRatio?: number | undefined;
+  /** Where cosine and linear schedules end. */
+  readonly minLr: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly eps: number;
+  /** Decoupled (AdamW). */
+  readonly weightDecay: number;
+  /** What decays: `all` prompts and gates (PEFT, torch), `original` (the authors' rule: tensors of more than one dimension), `none`. */
+  readonly decayGroup: "all" | "original" | "none";
+  /** Global gradient norm above which the gradient is scaled down. 0 = no clipping. */
+  readonly clipNorm: number;
+
+  /** Steps between validations. 0 = after every epoch. The last step is always validated. */
+  readonly evalEvery: number;
+  /** Validate before the first step too: the loss of the base. */
+  readonly evalAtStart: boolean;
+  /** Stop after this many validations in a row without a new best. 0 = never. */
+  readonly earlyStopping: number;
+  /** Steps between checkpoints. 0 = after every epoch. The last step is always saved. */
+  readonly saveEvery: number;
+  /** How many of the newest checkpoints stay. The best one always stays as well. */
+  readonly keepCheckpoints: number;
+  /** Held-out prompts answered by base and adapter for the report. */
+  readonly samples: number;
+  /** Steps between answers to the sample prompts. 0 = only before the first and after the last step. */
+  readonly sampleEvery: number;
+
+  readonly engine: (typeof engineNames)[number];
+  /** Device workers; for CPU engines threads. Never changes the trained bits. */
+  readonly workers: number;
+  /** Default: `ZEROGATE_LOG_LEVEL`, else `info`. */
+  readonly logLevel?: LogLevel | undefined;
+}
+
+export type ConfigKey = keyof TrainConfig;
+
+/**
+ * Keys that may change on resume without changing a bit of what is trained. Paths are here because their contents
+ * are hashed and compared instead; all other keys are part of `configHash`.
+ */
+export const safeToChange: readonly ConfigKey[] = [
+  "preset",
+  "model",
+  "data",
+  "out",
+  "validationData",
+  "cacheDir",
+  "initAdapter",
+  "adapterDtype",
+  "saveEvery",
+  "keepCheckpoints",
+  "samples",
+  "sampleEvery",
+  "workers",
+  "logLevel",
+];

@@ -1,0 +1,68 @@
+/** The log of a run: JSON lines in `RUN/log.jsonl`, and the same as readable lines for whoever watches. */
+import { join } from "node:path";
+import { InputError } from "@zerogate/core";
+import { destination, type Level, type Logger, multistream, pino, stdTimeFunctions } from "pino";
+import { type LogLevel, logLevels } from "./config/train_config.ts";
+import { oneLine } from "./status/fit.ts";
+
+export interface RunLog {
+  readonly logger: Logger;
+  close(): void;
+}
+
+/** The level of a config, else of `ZEROGATE_LOG_LEVEL`, else `info`. Throws an `InputError` on an unknown one. */
+export function logLevel(
+  configured: LogLevel | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+): LogLevel {
+  const named = env["ZEROGATE_LOG_LEVEL"];
+  if (configured !== undefined || named === undefined || named === "") return configured ?? "info";
+  const level = logLevels.find((known) => known === named);
+  if (level) return level;
+  throw new InputError(
+    "Cannot start the log",
+    `ZEROGATE_LOG_LEVEL is "${named}", expected one of ${logLevels.join(", ")}`,
+  );
+}
+
+/**
+ * @param options.runDir the folder of `log.jsonl`; without it lines are only printed.
+ * @param options.print gets readable lines, for example `status.log`: it must not mix with the status block.
+ */
+export function openLog(options: {
+  readonly level: LogLevel;
+  readonly print: (line: string) => void;
+  readonly runDir?: string | undefined;
+}): RunLog {
+  const { level, print, runDir } = options;
+  // Synchronous: the lines that explain a crash are the last ones before it.
+  const file =
+    runDir === undefined ? undefined : destination({ dest: join(runDir, "log.jsonl"), sync: true, mkdir: true });
+  const streams = [{ level: level as Level, stream: { write: (json: string) => print(readable(json)) } }];
+  const logger = pino(
+    { level, base: null, timestamp: stdTimeFunctions.isoTime },
+    multistream(file ? [...streams, { level: level as Level, stream: file }] : streams),
+  );
+  return { logger, close: () => file?.end() };
+}
+
+/** `warning: worker cpu 1 is lost  cell=12`; plain messages of level info stand alone. */
+function readable(json: string): string {
+  const { level, time: _, msg, err, ...fields } = JSON.parse(json) as Record<string, unknown>;
+  const name = level === 30 ? "" : `${levelNames[Number(level)] ?? "log"}: `;
+  const values = Object.entries(fields).map(
+    ([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`,
+  );
+  const problem = err as { readonly message?: string } | undefined;
+  const text = [msg, problem?.message].filter((part) => part !== undefined && part !== "");
+  const line = [`${name}${[...new Set(text)].join(": ")}`, ...values].join("  ");
+  return line.split("\n").map(oneLine).join("\n");
+}
+
+const levelNames: Readonly<Record<number, string>> = {
+  10: "trace",
+  20: "debug",
+  40: "warning",
+  50: "error",
+  60: "fatal",
+};

@@ -1,0 +1,85 @@
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { openMetrics, readMetrics } from "./metrics_file.ts";
+import type { EvaluationMetrics, StepMetrics } from "./records.ts";
+
+const newRun = () => mkdtempSync(join(tmpdir(), "zerogate-metrics-"));
+
+const stepLine = (step: number): StepMetrics => ({
+  step,
+  epoch: step / 10,
+  loss: 1 / step,
+  learningRate: 1e-3,
+  gradientNorm: 0.5,
+  gates: [0, 0.25],
+  labelledTokens: 10,
+  tokens: 20,
+  labelledTokensPerSecond: 100,
+  tokensPerSecond: 200,
+  computeMs: 80,
+  reduceMs: 5,
+  waitMs: 15,
+  stepMs: 100,
+});
+
+const evalLine = (step: number): EvaluationMetrics => ({
+  event: "eval",
+  step,
+  epoch: step / 10,
+  loss: 1,
+  perplexity: Math.E,
+  labelledTokens: 50,
+});
+
+function write(run: string, from: number, steps: readonly number[]): void {
+  const file = openMetrics(run, from);
+  for (const step of steps) file.write(stepLine(step));
+  file.write(evalLine(steps.at(-1) ?? 0));
+  file.close();
+}
+
+test("every line comes back, steps apart from validations", () => {
+  const run = newRun();
+  write(run, 0, [1, 2, 3]);
+  expect(readMetrics(run)).toEqual({ steps: [1, 2, 3].map(stepLine), evaluations: [evalLine(3)], unreadable: 0 });
+});
+
+test("a run without metrics has none", () => {
+  expect(readMetrics(newRun())).toEqual({ steps: [], evaluations: [], unreadable: 0 });
+});
+
+test("a resume takes out later steps and validations, so that each step stands once", () => {
+  const run = newRun();
+  write(run, 0, [1, 2, 3, 4, 5]);
+  write(run, 3, [4, 5, 6]);
+  const { steps, evaluations } = readMetrics(run);
+  expect(steps.map(({ step }) => step)).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(evaluations.map(({ step }) => step)).toEqual([6]);
+  expect(readdirSync(run)).toEqual(["metrics.jsonl"]);
+});
+
+test("a new run in a used folder starts with an empty file", () => {
+  const run = newRun();
+  write(run, 0, [1, 2]);
+  openMetrics(run, 0).close();
+  expect(readFileSync(join(run, "metrics.jsonl"), "utf8")).toBe("");
+});
+
+test("a half-written last line is counted when read, and gone after a resume", () => {
+  const run = newRun();
+  write(run, 0, [1, 2]);
+  appendFileSync(join(run, "metrics.jsonl"), '{"step":3,"loss":0.2');
+  expect(readMetrics(run)).toMatchObject({ unreadable: 1, steps: [{ step: 1 }, { step: 2 }] });
+  write(run, 2, [3]);
+  expect(readMetrics(run)).toMatchObject({ unreadable: 0, steps: [{ step: 1 }, { step: 2 }, { step: 3 }] });
+});
+
+test("damage costs the damaged lines only", () => {
+  const run = newRun();
+  const good = JSON.stringify(stepLine(1));
+  const lines = ["\0\0\0\0", "[]", "null", '{"event":"eval","step":1}', good.replace("[0,0.25]", '"0"'), good, "{}"];
+  writeFileSync(join(run, "metrics.jsonl"), lines.join("\n"));
+  expect(readMetrics(run)).toEqual({ steps: [stepLine(1)], evaluations: [], unreadable: 6 });
+});

@@ -1,0 +1,39 @@
+/** What a report shows. */
+import type { TrainConfig } from "../config/train_config.ts";
+import type { Metrics } from "../metrics/metrics_file.ts";
+
+export interface SampleAnswer {
+  readonly prompt: string;
+  /** What the data says; undefined for a prompt that is not from the data. */
+  readonly expected?: string | undefined;
+  readonly base: string;
+  readonly adapter: string;
+}
+
+/** Before: the base alone. After: with the adapter that the run ends with. */
+export interface BeforeAfter {
+  readonly before?: number | undefined;
+  readonly after?: number | undefined;
+}
+
+export interface ReportData {
+  /** Name of the run. */
+  readonly title: string;
+  readonly createdAt: Date;
+  readonly config: TrainConfig;
+  readonly metrics: Pick<Metrics, "steps" | "evaluations">;
+  /** Index of each adapted layer in the model, ascending: what the rows of the gate map are. */
+  readonly layers: readonly number[];
+  readonly summary: {
+    /** In PEFT's words: `trainable params: 1,228,830 || all params: … || trainable%: …`. */
+    readonly trainedParameters: string;
+    readonly durationMs: number;
+    /** Nats per labelled token of the held-out data. */
+    readonly validationLoss: BeforeAfter;
+    /** Share of held-out answers that are exactly the expected ones, 0…1. */
+    readonly exactMatch: BeforeAfter;
+    readonly bestStep?: number | undefined;
+  };
+  readonly samples: readonly SampleAnswer[];
+  readonly versions: { readonly zerogate: string; readonly node: string };
+}

@@ -1,0 +1,230 @@
+/**
+ * Everything a run reads, checked before anything is written: base, tokenizer, data, and what follows from them: the adapter's
+ * layout, the split, the plan. The order is cheapest first, so that a wrong flag is not found after a minute of tokenising.
+ */
+import { homedir } from "node:os";
+import { join } from "node:path";
+import {
+  type AdapterLayout,
+  type AdaptionPromptConfig,
+  adapterLayout,
+  InputError,
+  initAdapter,
+  type LearningRateSchedule,
+  type ModelConfig,
+  type TokenSet,
+  validateAdaptionPromptConfig,
+} from "@zerogate/core";
+import { baseHash, loadAdapter, readModelConfig } from "@zerogate/core/node";
+import {
+  checkVocabulary,
+  createPlan,
+  cutCells,
+  loadTemplate,
+  loadTokenizer,
+  measureSamples,
+  type Plan,
+  type PreparedTokens,
+  prepareTokens,
+  splitSamples,
+  type Tokenizer,
+} from "@zerogate/data";
+import { configHash } from "../config/identity.ts";
+import { peakLearningRate } from "../config/resolve.ts";
+import type { TrainConfig } from "../config/train_config.ts";
+import type { Phase } from "../status/state.ts";
+
+/** Held-out samples of one of the token sets, cut into cells once: the same for every validation. */
+export interface HeldOut {
+  readonly set: "train" | "validation";
+  readonly tokens: TokenSet;
+  readonly samples: readonly number[];
+  readonly cells: readonly (readonly number[])[];
+}
+
+export interface RunInputs {
+  readonly model: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  readonly train: PreparedTokens;
+  readonly heldOut: HeldOut | undefined;
+  readonly plan: Plan;
+  readonly totalSteps: number;
+  /** More cells than any step of the plan has. */
+  readonly maxCells: number;
+  readonly schedule: LearningRateSchedule;
+  readonly adapterConfig: AdaptionPromptConfig;
+  readonly layout: AdapterLayout;
+  /** Where training starts: fresh, or a trained adapter's numbers. */
+  readonly initialParams: Float32Array;
+  readonly hashes: {
+    readonly base: string;
+    readonly data: string;
+    readonly tokenizer: string;
+    readonly plan: string;
+    readonly config: string;
+  };
+}
+
+export interface Progress {
+  readonly onPhase: (phase: Phase | undefined) => void;
+  readonly onWarning: (message: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** @throws InputError for whatever of it cannot be used; nothing is written but the token cache. */
+export async function openInputs(config: TrainConfig, progress: Progress): Promise<RunInputs> {
+  const { onPhase, onWarning, signal } = progress;
+  const model = await readModelConfig(config.model);
+  const adapter = await openAdapter(config, model, onWarning);
+  const template = await loadTemplate(config.template);
+  const tokenizer = await loadTokenizer(config.model);
+  const mismatch = checkVocabulary(tokenizer, model.vocabSize);
+  if (mismatch) onWarning(mismatch);
+  if (config.maxLength > model.contextLength) {
+    const room = `the model's context is ${model.contextLength} tokens`;
+    throw new InputError(
+      "Cannot use this configuration",
+      `maxLength is ${config.maxLength}, ${room}: use at most that`,
+    );
+  }
+  onPhase({ name: "hashing the base" });
+  const base = await baseHash(config.model);
+  const tokenise = async (paths: readonly string[], name: string) => {
+    const prepared = await prepareTokens({
+      paths,
+      tokenizer,
+      template,
+      rule: config.labels,
+      maxLength: config.maxLength,
+      skipBad: config.skipBadRecords,
+      cacheDir: config.cacheDir ?? defaultCacheDir(),
+      onWarning,
+      onProgress: (done, total) => onPhase({ name: `tokenising ${name}`, done, total }),
+      signal,
+    });
+    reportLosses(prepared, name, config, onWarning);
+    return prepared;
+  };
+  onPhase({ name: "reading data" });
+  const train = await tokenise(config.data, "data");
+  const { trainSamples, heldOut } = await holdOut(config, train, tokenise);
+  const sizes = measureSamples(train.tokens);
+  const { seed, batchSize, cellTokens, dropLast } = config;
+  const plan = createPlan({ ...sizes, samples: trainSamples, seed, batchSize, cellTokens, dropLast });
+  const totalSteps = config.steps ?? (config.epochs ?? 1) * plan.stepsPerEpoch;
+  onPhase(undefined);
+  return {
+    model,
+    tokenizer,
+    train,
+    heldOut,
+    plan,
+    totalSteps,
+    maxCells: cellBound(sizes.lengths, batchSize, cellTokens),
+    schedule: scheduleOf(config, plan.stepsPerEpoch, totalSteps),
+    ...adapter,
+    hashes: {
+      base,
+      data: heldOut?.set === "validation" ? `${train.tokens.hash}+${heldOut.tokens.hash}` : train.tokens.hash,
+      tokenizer: tokenizer.hash,
+      plan: plan.hash,
+      config: configHash(config),
+    },
+  };
+}
+
+/** Where tokens and other things that can be made again are kept: the XDG cache folder. */
+export function defaultCacheDir(env: Readonly<Record<string, string | undefined>> = process.env): string {
+  return join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "zerogate");
+}
+
+async function openAdapter(
+  config: TrainConfig,
+  model: ModelConfig,
+  onWarning: (message: string) => void,
+): Promise<Pick<RunInputs, "adapterConfig" | "layout" | "initialParams">> {
+  if (config.initAdapter !== undefined) {
+    const { config: stored, shape, params, warnings } = await loadAdapter(config.initAdapter, model);
+    for (const warning of warnings) onWarning(warning);
+    return { adapterConfig: trainable(stored, config), layout: adapterLayout(shape, model), initialParams: params };
+  }
+  const adapterConfig = validateAdaptionPromptConfig(
+    trainable(
+      {
+        peftType: "ADAPTION_PROMPT",
+        targetModules: null,
+        adapterLen: config.adapterLen,
+        adapterLayers: config.adapterLayers ?? Math.max(1, model.layers - 2),
+        taskType: "CAUSAL_LM",
+        inferenceMode: false,
+        baseModelNameOrPath: null,
+        revision: null,
+        autoMapping: null,
+      },
+      config,
+    ),
+    model,
+  );
+  const { gateSharing, gateActivation, seed, initStd } = config;
+  const { adapterLen: promptLength, adapterLayers: adaptedLayers } = adapterConfig;
+  const layout = adapterLayout({ promptLength, adaptedLayers, gateSharing, gateActivation }, model);
+  return { adapterConfig, layout, initialParams: initAdapter(layout, seed, initStd) };
+}
+
+const trainable = (adapter: AdaptionPromptConfig, config: TrainConfig): AdaptionPromptConfig => ({
+  ...adapter,
+  inferenceMode: false,
+  baseModelNameOrPath: config.model,
+});
+
+/** Data that was left out is always said, never silent. */
+function reportLosses(
+  prepared: PreparedTokens,
+  name: string,
+  config: TrainConfig,
+  onWarning: (m: string) => void,
+): void {
+  const { stats, skipped } = prepared;
+  const { truncated, droppedNoTarget } = stats;
+  if (skipped > 0) onWarning(`${skipped} bad records of ${name} were left out`);
+  if (truncated > 0) onWarning(`${truncated} records of ${name} were cut at maxLength ${config.maxLength}`);
+  if (droppedNoTarget > 0) onWarning(`${droppedNoTarget} records of ${name} were left out: nothing of the answer fits`);
+  const { labelled } = measureSamples(prepared.tokens);
+  const empty = labelled.reduce((sum, targets) => sum + (targets === 1 ? 1 : 0), 0);
+  if (empty > 0) onWarning(`${empty} records of ${name} have no answer but its end`);
+}
+
+async function holdOut(
+  config: TrainConfig,
+  train: PreparedTokens,
+  tokenise: (paths: readonly string[], name: string) => Promise<PreparedTokens>,
+): Promise<{ trainSamples: readonly number[]; heldOut: HeldOut | undefined }> {
+  const { tokens } = train;
+  const all = Array.from({ length: tokens.offsets.length - 1 }, (_, i) => i);
+  const cells = (set: TokenSet, samples: readonly number[]) =>
+    cutCells(samples, measureSamples(set).lengths, config.cellTokens);
+  if (config.validationData !== undefined) {
+    const { tokens: own } = await tokenise(config.validationData, "validation data");
+    const samples = Array.from({ length: own.offsets.length - 1 }, (_, i) => i);
+    const heldOut = { set: "validation", tokens: own, samples, cells: cells(own, samples) } as const;
+    return { trainSamples: all, heldOut };
+  }
+  if (config.valFraction === 0) return { trainSamples: all, heldOut: undefined };
+  const split = splitSamples(tokens, { seed: config.seed, validation: config.valFraction });
+  const { train: trainSamples, validation: samples } = split;
+  return { trainSamples, heldOut: { set: "train", tokens, samples, cells: cells(tokens, samples) } };
+}
+
+function scheduleOf(config: TrainConfig, stepsPerEpoch: number, totalSteps: number): LearningRateSchedule {
+  const { schedule: shape, minLr: minimum, warmupSteps, warmupEpochs, warmupRatio = 0 } = config;
+  const fromEpochs = warmupEpochs === undefined ? undefined : warmupEpochs * stepsPerEpoch;
+  const warmup = warmupSteps ?? fromEpochs ?? Math.round(warmupRatio * totalSteps);
+  return { shape, peak: peakLearningRate(config), minimum, warmupSteps: warmup, totalSteps };
+}
+
+/** In first-fit packing any two cells together hold more than one cell's room, so there are at most 2·tokens/room + 1. */
+function cellBound(lengths: Int32Array, batchSize: number, cellTokens: number): number {
+  const longest = lengths.toSorted().subarray(-batchSize);
+  const tokens = longest.reduce((sum, length) => sum + length, 0);
+  return Math.min(longest.length, Math.floor((2 * tokens) / cellTokens) + 1);
+}

@@ -1,0 +1,63 @@
+/** A base with its tokenizer and any number of adapters in this thread: for generate, chat and other tools. */
+import { basename } from "node:path";
+import { AdaptionPromptModel, createModel, InputError } from "@zerogate/core";
+import { loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
+import { checkVocabulary, loadTokenizer, type Tokenizer } from "@zerogate/data";
+import type { CreateEngine } from "@zerogate/workers";
+import type { TrainConfig } from "../config/train_config.ts";
+import type { Phase } from "../status/state.ts";
+import { chooseEngine } from "./engines.ts";
+
+export interface OpenedModel {
+  readonly model: AdaptionPromptModel;
+  readonly tokenizer: Tokenizer;
+}
+
+export interface OpenModelOptions {
+  readonly engine: TrainConfig["engine"];
+  /** `DIR` or `DIR=NAME`; the first one is active. Without a name an adapter is called after its folder. */
+  readonly adapters: readonly string[];
+  readonly onWarning: (message: string) => void;
+  readonly onPhase: (phase: Phase | undefined) => void;
+}
+
+/** @throws InputError for whatever of it cannot be used. */
+export async function openModel(folder: string, options: OpenModelOptions): Promise<OpenedModel> {
+  const { onWarning, onPhase } = options;
+  const config = await readModelConfig(folder);
+  const tokenizer = await loadTokenizer(folder);
+  const mismatch = checkVocabulary(tokenizer, config.vocabSize);
+  if (mismatch) onWarning(mismatch);
+  const adapters = [];
+  for (const text of options.adapters) {
+    const { directory, name } = parseAdapterFlag(text);
+    const loaded = await loadAdapter(directory, config);
+    for (const warning of loaded.warnings) onWarning(warning);
+    adapters.push({ name, loaded });
+  }
+  const { module, options: engineOptions, weightDtypes } = chooseEngine(options.engine);
+  const { createEngine } = (await import(module)) as { createEngine: CreateEngine };
+  const engine = await createEngine(engineOptions, 0);
+  const image = await loadWeights(folder, config, {
+    weightDtypes,
+    onProgress: (done, total) => onPhase({ name: "loading the base", done, total }),
+  });
+  onPhase(undefined);
+  const model = new AdaptionPromptModel(createModel(engine, config, image));
+  for (const { name, loaded } of adapters) {
+    const { gateSharing, gateActivation } = loaded.shape;
+    model.addAdapter(name, loaded.config, { params: loaded.params, gateSharing, gateActivation });
+  }
+  return { model, tokenizer };
+}
+
+/** `DIR=NAME` or `DIR`. A `=` inside the folder's own name is fine as long as a name follows the last one. */
+function parseAdapterFlag(text: string): { directory: string; name: string } {
+  const at = text.lastIndexOf("=");
+  if (at === -1) return { directory: text, name: basename(text) };
+  const [directory, name] = [text.slice(0, at), text.slice(at + 1)];
+  if (directory === "" || name === "") {
+    throw new InputError(`Cannot use --adapter ${text}`, "expected DIR or DIR=NAME");
+  }
+  return { directory, name };
+}

@@ -1,0 +1,176 @@
+/**
+ * A training run from checked inputs to the finished adapter: opens the devices, runs the loop, keeps metrics and checkpoints,
+ * and leaves `RUN/adapter` (a PEFT folder) and `RUN/report.html`.
+ */
+import { join } from "node:path";
+import { createAdamWState, decayRanges, InputError, parameterCount, trainableLine } from "@zerogate/core";
+import { loadWeights, saveAdapter } from "@zerogate/core/node";
+import { type DevicePool, openDevices } from "@zerogate/workers";
+import { type Checkpoint, saveCheckpoint } from "../checkpoint/checkpoint.ts";
+import { pruneCheckpoints } from "../checkpoint/folders.ts";
+import type { RunState } from "../checkpoint/run_state.ts";
+import type { TrainConfig } from "../config/train_config.ts";
+import { openMetrics, readMetrics } from "../metrics/metrics_file.ts";
+import type { MetricsLine } from "../metrics/records.ts";
+import { openEventFile } from "../metrics/tensorboard.ts";
+import type { SampleAnswer } from "../report/data.ts";
+import { writeReport } from "../report/render.ts";
+import { versions } from "../version.ts";
+import { chooseEngine } from "./engines.ts";
+import { type EvaluationResult, evaluateHeldOut } from "./evaluate.ts";
+import type { RunInputs } from "./inputs.ts";
+import { type Ending, type Standing, trainLoop } from "./loop.ts";
+import { answerSamples } from "./samples.ts";
+import type { RunView } from "./view.ts";
+
+export interface RunResult {
+  readonly ending: Ending;
+  readonly steps: number;
+  /** Absent where nothing is held out, or where the run was interrupted. */
+  readonly base?: EvaluationResult | undefined;
+  readonly adapter?: EvaluationResult | undefined;
+  readonly best?: Standing["best"];
+  readonly samples: readonly SampleAnswer[];
+  /** Folder of the trained adapter; absent where the run was interrupted. */
+  readonly adapterFolder?: string | undefined;
+  readonly report?: string | undefined;
+  readonly durationMs: number;
+}
+
+/** @param from the checkpoint to go on from; none for a new run. */
+export async function executeRun(
+  config: TrainConfig,
+  inputs: RunInputs,
+  from: Checkpoint | undefined,
+  view: RunView,
+  signal: AbortSignal,
+): Promise<RunResult> {
+  const begin = performance.now();
+  const { layout } = inputs;
+  const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
+  params.set(from?.params ?? inputs.initialParams);
+  const moments = from?.moments ?? createAdamWState(layout.length);
+  const standing: Standing = {
+    step: from?.state.step ?? 0,
+    best: from?.state.best,
+    evaluationsWithoutGain: from?.state.evaluationsWithoutGain ?? 0,
+  };
+  const pool = await startDevices(config, inputs, params, view);
+  const metrics = openMetrics(config.out, standing.step);
+  const events = openEventFile(config.out, standing.step);
+  try {
+    if (from && from.state.engine !== pool.engineName) refuseEngine(config.out, from.state.engine, pool.engineName);
+    const { beta1, beta2, eps, clipNorm } = config;
+    const optimizer = { beta1, beta2, eps, ranges: decayRanges(layout, config.decayGroup, config.weightDecay) };
+    const training = { pool, params, moments, optimizer, schedule: inputs.schedule, clipNorm };
+    view.start(standing.step, config, inputs);
+    const ending = await trainLoop({
+      config,
+      inputs,
+      training,
+      standing,
+      signal,
+      onMetrics(line: MetricsLine, report) {
+        metrics.write(line);
+        events.write(line);
+        view.metrics(line, report, standing.best);
+      },
+      async save() {
+        const state = runState(config, inputs, standing, pool.engineName);
+        const { adapterConfig } = inputs;
+        const folder = await saveCheckpoint(config.out, {
+          state,
+          adapterConfig,
+          layout,
+          params: params.slice(),
+          moments,
+        });
+        await pruneCheckpoints(config.out, config.keepCheckpoints, standing.best?.step);
+        view.checkpoint(folder);
+      },
+    });
+    const durationMs = performance.now() - begin;
+    const summary = { ending, steps: standing.step, best: standing.best, durationMs };
+    if (ending === "interrupted") return { ...summary, samples: [] };
+    return { ...summary, ...(await finish(config, inputs, params, standing, pool, view, durationMs)) };
+  } finally {
+    metrics.close();
+    events.close();
+    await pool.close();
+  }
+}
+
+async function startDevices(
+  config: TrainConfig,
+  inputs: RunInputs,
+  params: Float32Array,
+  view: RunView,
+): Promise<DevicePool> {
+  const { model, layout, train, heldOut, maxCells } = inputs;
+  const { weightDtypes, ...engine } = chooseEngine(config.engine);
+  const weights = await loadWeights(config.model, model, {
+    weightDtypes,
+    onProgress: (done, total) => view.phase({ name: "loading the base", done, total }),
+  });
+  view.phase({ name: "starting workers" });
+  const tokens = { train: train.tokens, ...(heldOut?.set === "validation" && { validation: heldOut.tokens }) };
+  const setup = { engine, config: model, weights, layout, params, tokens };
+  const pool = await openDevices({ workers: config.workers, setup, maxCells, onEvent: view.device });
+  view.phase(undefined);
+  return pool;
+}
+
+async function finish(
+  config: TrainConfig,
+  inputs: RunInputs,
+  params: Float32Array,
+  standing: Standing,
+  pool: DevicePool,
+  view: RunView,
+  durationMs: number,
+): Promise<Omit<RunResult, "ending" | "steps" | "durationMs">> {
+  const { heldOut, layout, tokenizer, adapterConfig, model } = inputs;
+  const adapterFolder = join(config.out, "adapter");
+  await saveAdapter(adapterFolder, { config: adapterConfig, layout, params, dtype: config.adapterDtype });
+  view.phase({ name: "comparing base and adapter" });
+  const base = heldOut && (await evaluateHeldOut(pool, heldOut, false, standing.step));
+  const adapter = heldOut && (await evaluateHeldOut(pool, heldOut, true, standing.step));
+  const samples = heldOut ? await answerSamples(pool, heldOut, tokenizer, config.samples, standing.step) : [];
+  const all = parameterCount(model) + layout.length;
+  const report = await writeReport(config.out, {
+    title: config.out.split(/[\\/]/).at(-1) ?? config.out,
+    createdAt: new Date(),
+    config,
+    metrics: readMetrics(config.out),
+    layers: layout.places.map(({ layer }) => layer),
+    summary: {
+      trainedParameters: trainableLine({ trainable: layout.length, all }),
+      durationMs,
+      validationLoss: { before: base?.loss, after: adapter?.loss },
+      exactMatch: { before: base?.exactMatch, after: adapter?.exactMatch },
+      bestStep: standing.best?.step,
+    },
+    samples,
+    versions,
+  });
+  view.phase(undefined);
+  return { base, adapter, best: standing.best, samples, adapterFolder, report };
+}
+
+function runState(config: TrainConfig, inputs: RunInputs, standing: Standing, engine: string): RunState {
+  return {
+    step: standing.step,
+    epoch: standing.step / inputs.plan.stepsPerEpoch,
+    seed: config.seed,
+    engine,
+    hashes: inputs.hashes,
+    versions,
+    best: standing.best,
+    evaluationsWithoutGain: standing.evaluationsWithoutGain,
+  };
+}
+
+function refuseEngine(runDir: string, before: string, now: string): never {
+  const found = `it was trained by engine ${before}, this is ${now}`;
+  throw new InputError(`Cannot resume ${runDir}`, `${found}: its numbers would no longer be those of one engine`);
+}

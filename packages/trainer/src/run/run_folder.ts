@@ -1,0 +1,50 @@
+/** The run directory: its config, and refusing what would mix two runs or overwrite something else. */
+import { mkdir, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { InputError } from "@zerogate/core";
+import { writeFileAtomic } from "@zerogate/core/node";
+import { resolveConfig } from "../config/resolve.ts";
+import type { TrainConfig } from "../config/train_config.ts";
+
+const CONFIG = "config.json";
+
+/** @throws InputError where `out` is in use. Called before any work, so that nobody waits to hear it. */
+export async function checkFolderIsFree(out: string): Promise<void> {
+  let entries: string[];
+  try {
+    entries = await readdir(out);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return;
+    throw new InputError(`Cannot use ${out} as run directory`, code === "ENOTDIR" ? "it is a file" : message);
+  }
+  if (entries.length === 0) return;
+  const found = entries.includes(CONFIG) ? "it holds a run" : "it is not empty";
+  const way = entries.includes(CONFIG) ? `zerogate resume ${out} continues it, or` : "";
+  throw new InputError(
+    `Cannot use ${out} as run directory`,
+    `${found}: ${way} choose another folder`.replace(":  ", ": "),
+  );
+}
+
+export async function createRunFolder(config: TrainConfig): Promise<void> {
+  await mkdir(config.out, { recursive: true });
+  await writeFileAtomic(join(config.out, CONFIG), `${JSON.stringify(config, null, 2)}\n`);
+}
+
+/**
+ * The config that a run was started with, with the flags of this call on top; `out` is where the run lies now.
+ * @throws InputError where there is no run or its config is damaged.
+ */
+export async function readRunConfig(runDir: string, flags: Readonly<Record<string, unknown>>): Promise<TrainConfig> {
+  const path = join(runDir, CONFIG);
+  try {
+    await readFile(path);
+  } catch {
+    throw new InputError(
+      `Cannot resume ${runDir}`,
+      `there is no ${CONFIG} in it: name the run directory of zerogate train`,
+    );
+  }
+  return resolveConfig({ file: path, flags: { ...flags, out: runDir } });
+}

@@ -1,0 +1,41 @@
+/** Held-out prompts answered by the base and by the adapter: what a person looks at first. */
+import type { Tokenizer } from "@zerogate/data";
+import type { DevicePool } from "@zerogate/workers";
+import type { SampleAnswer } from "../report/data.ts";
+import type { HeldOut } from "./inputs.ts";
+
+/** Longest answer shown, in tokens. */
+const MAX_ANSWER_TOKENS = 64;
+
+/** Greedy answers to the first `count` held-out samples. */
+export async function answerSamples(
+  pool: DevicePool,
+  heldOut: HeldOut,
+  tokenizer: Tokenizer,
+  count: number,
+  version: number,
+): Promise<SampleAnswer[]> {
+  const questions = heldOut.samples.slice(0, count).map((sample) => splitSample(heldOut, sample));
+  const prompts = questions.map(({ promptIds }) => promptIds);
+  const longest = Math.max(1, ...questions.map(({ answerIds }) => answerIds.length));
+  const options = { maxNewTokens: Math.min(MAX_ANSWER_TOKENS, 2 * longest + 8), eosTokenIds: [tokenizer.eosId] };
+  const base = await pool.generateAll({ prompts, adapter: false, version, options });
+  const adapted = await pool.generateAll({ prompts, adapter: true, version, options });
+  const text = (ids: readonly number[] | undefined) => tokenizer.decode(ids ?? []).trim();
+  return questions.map(({ promptIds, answerIds }, i) => ({
+    prompt: text(promptIds),
+    expected: text(answerIds),
+    base: text(base[i]?.ids),
+    adapter: text(adapted[i]?.ids),
+  }));
+}
+
+/** Prompt and answer of a sample: the answer begins at its first target. */
+function splitSample({ tokens }: HeldOut, sample: number): { promptIds: number[]; answerIds: number[] } {
+  const { ids, target, offsets } = tokens;
+  const begin = offsets[sample] ?? 0;
+  const end = offsets[sample + 1] ?? 0;
+  let answer = begin + 1;
+  while (answer < end && target[answer] === 0) answer++;
+  return { promptIds: [...ids.subarray(begin, answer)], answerIds: [...ids.subarray(answer, end)] };
+}

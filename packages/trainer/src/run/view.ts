@@ -1,0 +1,18 @@
+/** What a run tells while it runs; the status display and `--json` are two listeners. */
+import type { DeviceEvent } from "@zerogate/workers";
+import type { TrainConfig } from "../config/train_config.ts";
+import type { MetricsLine } from "../metrics/records.ts";
+import type { Phase } from "../status/state.ts";
+import type { RunInputs } from "./inputs.ts";
+import type { Standing } from "./loop.ts";
+import type { StepReport } from "./train_step.ts";
+
+export interface RunView {
+  phase(phase: Phase | undefined): void;
+  /** The loop begins, after `step` steps done earlier. */
+  start(step: number, config: TrainConfig, inputs: RunInputs): void;
+  /** `report` comes with steps, not with validations. */
+  metrics(line: MetricsLine, report: StepReport | undefined, best: Standing["best"]): void;
+  checkpoint(folder: string): void;
+  device(event: DeviceEvent): void;
+}

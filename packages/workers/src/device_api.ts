@@ -1,0 +1,102 @@
+/** What a device worker is told and what it answers: plain data, shared memory where it is large. */
+import type {
+  AdapterLayout,
+  BadNumbers,
+  Engine,
+  FinishReason,
+  GenerateOptions,
+  ModelConfig,
+  Slot,
+  TokenSet,
+  WeightImage,
+} from "@zerogate/core";
+
+/** A module that exports `createEngine`, and what it is called with. */
+export interface EngineModule {
+  /** URL, or a name that resolves from this package: `import.meta.resolve` your own. */
+  readonly module: string;
+  /** Plain data. */
+  readonly options?: unknown;
+}
+
+/** The export of an engine module. `device` counts from 0; where there are several cards, it is the card's number. */
+export type CreateEngine = (options: unknown, device: number) => Engine | Promise<Engine>;
+
+/** All that a worker needs; the same for every worker. Arrays over SharedArrayBuffers are not copied. */
+export interface DeviceSetup {
+  readonly engine: EngineModule;
+  readonly config: ModelConfig;
+  readonly weights: WeightImage;
+  readonly layout: AdapterLayout;
+  /** Over a SharedArrayBuffer. The coordinator writes between calls only, and with every change names a new version. */
+  readonly params: Float32Array;
+  /** `train` is what steps are made of; evaluation may name any. */
+  readonly tokens: { readonly train: TokenSet; readonly [set: string]: TokenSet };
+}
+
+/** One cell of a training step. */
+interface CellJob {
+  readonly step: number;
+  /** Number of the cell within the step. */
+  readonly cell: number;
+  /** Samples of `tokens.train`, in this order. */
+  readonly samples: readonly number[];
+  /** 1 / labelled tokens of the whole step. */
+  readonly scale: number;
+  /** Names the parameters: a worker reads them again when it changes. */
+  readonly version: number;
+  /** Of this worker alone; the gradient is added to it. */
+  readonly slot: Slot;
+}
+
+export interface CellResult {
+  readonly cell: number;
+  /** Nats, summed over the labelled tokens. */
+  readonly lossSum: number;
+  readonly labelledTokens: number;
+  /** What could not be added to the slot. */
+  readonly bad: BadNumbers | undefined;
+  /** From packing to the end of the addition. */
+  readonly computeMs: number;
+}
+
+export interface EvaluationJob {
+  readonly set: string;
+  readonly samples: readonly number[];
+  /** False: the base model alone. */
+  readonly adapter: boolean;
+  readonly version: number;
+}
+
+export interface LossSum {
+  /** Nats, summed over the labelled tokens. */
+  readonly lossSum: number;
+  readonly labelledTokens: number;
+  /** Samples of which greedy decoding would give every labelled token. */
+  readonly exactSamples: number;
+}
+
+export interface GenerationJob {
+  readonly promptIds: readonly number[];
+  /** False: the base model alone. */
+  readonly adapter: boolean;
+  readonly version: number;
+  /** Plain data, so without the signal. */
+  readonly options: Omit<GenerateOptions, "signal">;
+}
+
+export interface Generated {
+  /** The tokens that follow the prompt. */
+  readonly ids: readonly number[];
+  readonly finishReason: FinishReason;
+}
+
+/** The calls of a device worker, one at a time. It keeps no training state: any worker can take over any job. */
+export interface DeviceApi {
+  /** Comes first. Throws an InputError where the engine module cannot be used. */
+  load(setup: DeviceSetup, device: number): Promise<{ engineName: string }>;
+  computeCell(job: CellJob): Promise<CellResult>;
+  evaluateCell(job: EvaluationJob): Promise<LossSum>;
+  /** Throws an InputError where the prompt does not fit the model. */
+  generate(job: GenerationJob): Promise<Generated>;
+}

@@ -1,0 +1,260 @@
+/**
+ * Deals jobs to devices: whoever is free takes the next one. A device that dies is named and started again, and what it
+ * was doing goes to whoever is free. Dealing always ends: with all jobs done, or because
+ *
+ * - the same job killed two workers, or failed on two (on the same one, if it is alone): the job's fault;
+ * - no device is left: one that dies three times in one deal is not started again.
+ */
+import { type Device, DeviceDiedError, startDevice } from "./device.ts";
+import type { DeviceSetup } from "./device_api.ts";
+
+export type DeviceEvent =
+  | { readonly type: "worker-started"; readonly device: number; readonly engineName: string; readonly loadMs: number }
+  | {
+      readonly type: "worker-died";
+      readonly device: number;
+      readonly reason: string;
+      readonly lastOperation: string;
+      /** False: it died too often. */
+      readonly restarts: boolean;
+    }
+  | {
+      /** Cells (or prompts) of a dead worker that are dealt again; `of` names the whole, for example `step 12`. */
+      readonly type: "cells-redone";
+      readonly device: number;
+      readonly of: string;
+      readonly cells: readonly number[];
+    }
+  | {
+      /** A cell (or prompt) that threw, with the worker alive; it is tried once more. */
+      readonly type: "cell-failed";
+      readonly device: number;
+      readonly of: string;
+      readonly cell: number;
+      readonly reason: string;
+    };
+
+export interface Deal {
+  /** For messages: `step 12`. */
+  readonly name: string;
+  /** How many jobs there are; dealt in the order of their numbers. */
+  readonly jobs: number;
+  /** For messages: `cell 3 (samples 7, 1)`. */
+  describe(job: number): string;
+  /** Does one job on the device of that number. A job may be done again; only its last result counts. */
+  run(job: number, device: Device, index: number): Promise<void>;
+  /** Results lie with the worker: when it dies, the jobs that it has finished are dealt again too, after this call. */
+  onLost?(index: number): void;
+}
+
+/** One device over all its lives. */
+interface Member {
+  readonly index: number;
+  state: "starting" | "ready" | "busy" | "lost";
+  device: Device | undefined;
+  /** The job it is at. */
+  job: number | undefined;
+  /** Since it last achieved something that its next death cannot undo. */
+  deathsInARow: number;
+}
+
+/** A deal that is under way. */
+interface Dealing {
+  readonly deal: Deal;
+  readonly queue: number[];
+  readonly doneBy: Map<number, Member>;
+  readonly deaths: Map<number, number>;
+  readonly failedOn: Map<number, Member>;
+  failure: { readonly error: unknown } | undefined;
+  settle(): void;
+}
+
+const MAX_DEATHS_IN_A_ROW = 3;
+const MAX_DEATHS_OF_A_JOB = 2;
+
+export class DeviceGroup {
+  readonly #members: readonly Member[];
+  readonly #setup: DeviceSetup;
+  readonly #onEvent: (event: DeviceEvent) => void;
+  #dealing: Dealing | undefined;
+  #closed = false;
+
+  constructor(size: number, setup: DeviceSetup, onEvent: (event: DeviceEvent) => void) {
+    this.#members = Array.from({ length: size }, (_, index) => {
+      return { index, state: "starting", device: undefined, job: undefined, deathsInARow: 0 };
+    });
+    this.#setup = setup;
+    this.#onEvent = onEvent;
+  }
+
+  /** Starts and loads all devices; returns the engine's name. What stops one of them is thrown, the others are closed. */
+  async start(): Promise<string> {
+    try {
+      const names = await Promise.all(this.#members.map((member) => this.#load(member)));
+      return names[0] ?? "";
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  /** Does all jobs. Settles only when no device is at work any more, so shared memory may be changed then. */
+  async deal(deal: Deal): Promise<void> {
+    if (this.#closed) throw new Error(`Cannot run ${deal.name}: the device pool is closed`);
+    if (this.#dealing) {
+      throw new RangeError(`Cannot run ${deal.name}: ${this.#dealing.deal.name} is not finished, await it`);
+    }
+    await new Promise<void>((resolve, reject) => {
+      const dealing: Dealing = {
+        deal,
+        queue: Array.from({ length: deal.jobs }, (_, job) => job),
+        doneBy: new Map(),
+        deaths: new Map(),
+        failedOn: new Map(),
+        failure: undefined,
+        settle: () => {
+          this.#dealing = undefined;
+          if (dealing.failure) reject(dealing.failure.error);
+          else resolve();
+        },
+      };
+      this.#dealing = dealing;
+      this.#dealNext();
+    });
+  }
+
+  /** Ends all threads; a deal that is under way rejects. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const dealing = this.#dealing;
+    if (dealing) {
+      dealing.failure ??= { error: new Error(`Cannot finish ${dealing.deal.name}: the device pool was closed`) };
+    }
+    await Promise.all(this.#members.map(async (member) => member.device?.close()));
+    this.#dealNext();
+  }
+
+  async #load(member: Member): Promise<string> {
+    const begin = performance.now();
+    const device = startDevice(member.index, (error) => this.#onDeath(member, error));
+    member.device = device;
+    const { engineName } = await device.call("load", (remote) => remote.load(this.#setup, member.index));
+    member.state = "ready";
+    this.#onEvent({ type: "worker-started", device: member.index, engineName, loadMs: performance.now() - begin });
+    return engineName;
+  }
+
+  /** Gives jobs to all that are ready, and settles the deal when it is over. */
+  #dealNext(): void {
+    const dealing = this.#dealing;
+    if (!dealing) return;
+    for (const member of this.#members) {
+      if (dealing.failure || member.state !== "ready") continue;
+      const job = this.#takeJob(dealing, member);
+      if (job !== undefined) void this.#work(dealing, member, job);
+    }
+    if (this.#members.some(({ state }) => state === "busy")) return;
+    if (dealing.failure) {
+      dealing.settle();
+    } else if (dealing.doneBy.size === dealing.deal.jobs) {
+      for (const member of this.#members) member.deathsInARow = 0;
+      dealing.settle();
+    } else if (this.#members.every(({ state }) => state === "lost")) {
+      const left = `${dealing.deal.jobs - dealing.doneBy.size} of ${dealing.deal.jobs} jobs are left`;
+      dealing.failure = { error: new Error(`Cannot finish ${dealing.deal.name}: all workers died, ${left}`) };
+      dealing.settle();
+    }
+  }
+
+  /** The next job, leaving one that failed on this member to another, if there is another. */
+  #takeJob({ queue, failedOn }: Dealing, member: Member): number | undefined {
+    const others = this.#members.some((other) => other !== member && other.state !== "lost");
+    const at = queue.findIndex((job) => !others || failedOn.get(job) !== member);
+    return at === -1 ? undefined : queue.splice(at, 1)[0];
+  }
+
+  async #work(dealing: Dealing, member: Member, job: number): Promise<void> {
+    const { device } = member;
+    if (!device) return;
+    member.state = "busy";
+    member.job = job;
+    try {
+      await dealing.deal.run(job, device, member.index);
+      dealing.doneBy.set(job, member);
+      if (!dealing.deal.onLost) member.deathsInARow = 0;
+    } catch (error) {
+      if (error instanceof DeviceDiedError) return; // #onDeath has dealt with it
+      if (dealing.failedOn.has(job)) dealing.failure ??= { error };
+      if (!dealing.failure) this.#tryAgain(dealing, member, job, error);
+    }
+    member.state = "ready";
+    member.job = undefined;
+    this.#dealNext();
+  }
+
+  #tryAgain({ deal, queue, failedOn }: Dealing, member: Member, job: number, error: unknown): void {
+    failedOn.set(job, member);
+    queue.unshift(job);
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#onEvent({ type: "cell-failed", device: member.index, of: deal.name, cell: job, reason });
+  }
+
+  #onDeath(member: Member, error: DeviceDiedError): void {
+    if (member.state === "starting") return; // `load` rejects with it
+    const { job } = member;
+    member.state = "starting";
+    member.job = undefined;
+    void this.#restart(member, error);
+    if (this.#dealing) this.#dealAgain(this.#dealing, member, job, error);
+    this.#dealNext();
+  }
+
+  /** What a dead device had done and was doing goes back to the head of the queue. */
+  #dealAgain(dealing: Dealing, member: Member, job: number | undefined, error: DeviceDiedError): void {
+    const { deal, queue, doneBy, deaths } = dealing;
+    const { index } = member;
+    const again = job === undefined ? [] : [job];
+    if (deal.onLost) {
+      for (const [done, by] of doneBy) if (by === member) again.push(done);
+      deal.onLost(index);
+    }
+    if (job !== undefined) {
+      deaths.set(job, (deaths.get(job) ?? 0) + 1);
+      if (deaths.get(job) === MAX_DEATHS_OF_A_JOB) {
+        const what = `${deal.describe(job)} killed ${MAX_DEATHS_OF_A_JOB} workers`;
+        dealing.failure ??= {
+          error: new Error(`Cannot finish ${deal.name}: ${what}, last by: ${error.reason}`, { cause: error }),
+        };
+      }
+    }
+    if (again.length === 0) return;
+    again.sort((a, b) => a - b);
+    for (const done of again) doneBy.delete(done);
+    queue.unshift(...again);
+    this.#onEvent({ type: "cells-redone", device: index, of: deal.name, cells: again });
+  }
+
+  /** Starts a dead device again, until it is loaded or has died too often. */
+  async #restart(member: Member, error: DeviceDiedError): Promise<void> {
+    let { reason, lastOperation } = error;
+    while (member.state === "starting") {
+      member.deathsInARow++;
+      const restarts = member.deathsInARow < MAX_DEATHS_IN_A_ROW;
+      this.#onEvent({ type: "worker-died", device: member.index, reason, lastOperation, restarts });
+      await member.device?.close();
+      if (this.#closed) return;
+      if (!restarts) member.state = "lost";
+      else {
+        try {
+          await this.#load(member);
+        } catch (failed) {
+          if (this.#closed) return;
+          const died = failed instanceof DeviceDiedError;
+          reason = died ? failed.reason : failed instanceof Error ? failed.message : String(failed);
+          lastOperation = "load";
+        }
+      }
+    }
+    this.#dealNext();
+  }
+}

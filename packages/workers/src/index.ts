@@ -1,0 +1,15 @@
+/** `@zerogate/workers`: one thread per device, cells dealt to whoever is free, sums that do not depend on who did what. */
+export { DeviceDiedError } from "./device.ts";
+export type { CreateEngine, DeviceSetup, EngineModule, Generated, LossSum } from "./device_api.ts";
+export type { DeviceEvent } from "./device_group.ts";
+export {
+  type DevicePool,
+  type DevicePoolOptions,
+  type EvaluateJob,
+  type GenerateAllJob,
+  openDevices,
+  type StepJob,
+  type StepSum,
+} from "./device_pool.ts";
+export { referenceEngine } from "./reference_engine.ts";
+export { type BadCell, StepRefusedError } from "./step_refused.ts";
