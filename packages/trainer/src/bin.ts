@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** The process: arguments in, exit code out. The first Ctrl-C asks the command to end well, the second ends it at once. */
 import { runCli } from "./cli.ts";
 
