@@ -12,7 +12,7 @@ export {
   readRecords,
 } from "./records.ts";
 export { type Split, type SplitOptions, splitSamples } from "./split.ts";
-export { listTemplates, loadTemplate, renderPrompt, type Template } from "./templates.ts";
+export { listTemplates, loadTemplate, parsePrompt, renderPrompt, type Template } from "./templates.ts";
 export { measureSamples } from "./token_set.ts";
 export { type TokenizedData, type TokenizeOptions, type TokenStats, tokenizeRecords } from "./tokenize.ts";
 export {

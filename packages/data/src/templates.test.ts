@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InputError } from "@zerogate/core";
 import { expect, onTestFinished, test } from "vitest";
-import { listTemplates, loadTemplate, renderPrompt } from "./templates.ts";
+import { listTemplates, loadTemplate, parsePrompt, renderPrompt } from "./templates.ts";
 
 async function templateFile(content: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "zerogate-template-"));
@@ -59,4 +59,17 @@ test("an unknown name and a file that is not JSON are refused, naming what can b
   for (const content of ["Q: {instruction}", "null", "[]"]) {
     await expect(loadTemplate(await templateFile(content))).rejects.toThrow(InputError);
   }
+});
+
+test("parsePrompt finds what a prompt asked, whatever the texts hold, and nothing in other texts", () => {
+  const twice = { name: "twice", withInput: "{instruction} (a+b) {instruction}|{input}.", withoutInput: "{instruction}?" };
+  for (const template of [...listTemplates(), twice]) {
+    for (const record of [
+      { instruction: "Add.", input: "" },
+      { instruction: "Sum {input} $& (x)", input: "1 2" },
+    ]) {
+      expect(parsePrompt(template, renderPrompt(template, record))).toEqual(record);
+    }
+  }
+  expect(parsePrompt(twice, "something else")).toBeUndefined();
 });

@@ -45,6 +45,25 @@ export function renderPrompt(template: Template, record: Pick<InstructionRecord,
   return text.replace(PLACEHOLDER, (_, name: string) => (name === "input" ? record.input : record.instruction));
 }
 
+/** What a rendered prompt asked, or undefined where it is not of this template: for showing prompts without the frame. */
+export function parsePrompt(
+  template: Template,
+  prompt: string,
+): Pick<InstructionRecord, "instruction" | "input"> | undefined {
+  for (const frame of [template.withInput, template.withoutInput]) {
+    const seen = new Set<string>();
+    const pattern = frame.split(PLACEHOLDER).map((part, i) => {
+      if (i % 2 === 0) return part.replace(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
+      const isFirst = !seen.has(part);
+      seen.add(part);
+      return isFirst ? `(?<${part}>[^]*?)` : String.raw`\k<${part}>`;
+    });
+    const match = new RegExp(`^${pattern.join("")}$`).exec(prompt);
+    if (match?.groups) return { instruction: match.groups["instruction"] ?? "", input: match.groups["input"] ?? "" };
+  }
+  return undefined;
+}
+
 /**
  * A built-in template by name, or else a JSON file `{"withInput": "…{instruction}…{input}…", "withoutInput": "…{instruction}…"}`.
  * @throws InputError for an unknown name, an unreadable file, an unknown placeholder or one that is missing.

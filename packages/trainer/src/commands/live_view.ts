@@ -34,7 +34,7 @@ export function openLiveView(context: CommandContext, json: boolean): LiveView {
     start: curve.start,
     metrics(line, report, best) {
       if (json && !isEvaluation(line)) printJson(context, { event: "step", ...line });
-      if (isEvaluation(line)) log.logger.info({ step: line.step, loss: line.loss }, "validation");
+      if (isEvaluation(line)) log.logger.debug({ step: line.step, loss: line.loss }, "validation");
       curve.metrics(line, report, best);
     },
     checkpoint: (folder) => log.logger.debug({ folder }, "checkpoint"),

@@ -35,22 +35,16 @@ export async function quickstartCommand(flags: QuickstartFlags, context: Command
 }
 
 function showSamples({ samples }: RunResult): string {
-  const rows = samples.map(({ prompt, expected, base, adapter }) => {
-    const question =
-      prompt.match(/### Instruction:\n([\s\S]*?)\n\n### Response:/)?.[1]?.replace(/\n\n### Input:\n/, " — ") ?? prompt;
-    return [
-      question,
-      `  expected  ${expected}`,
-      `  base      ${oneLine(base)}`,
-      `  adapter   ${oneLine(adapter)}`,
-      "",
-    ].join("\n");
+  const rows = samples.map(({ prompt, expected = "", base, adapter }) => {
+    const answers = Object.entries({ expected, base, adapter });
+    return [oneLine(prompt), ...answers.map(([name, text]) => `  ${name.padEnd(10)}${oneLine(text)}`), ""].join("\n");
   });
   return rows.join("\n");
 }
 
+/** Short enough for a row; a text that is empty is said to be. */
 const oneLine = (text: string) => {
-  const line = text.replace(/\s+/g, " ");
+  const line = text.replace(/\s+/g, " ") || "(nothing)";
   return line.length > 70 ? `${line.slice(0, 69)}…` : line;
 };
 

@@ -27,6 +27,7 @@ import {
   type PreparedTokens,
   prepareTokens,
   splitSamples,
+  type Template,
   type Tokenizer,
 } from "@zerogate/data";
 import { configHash } from "../config/identity.ts";
@@ -45,6 +46,7 @@ export interface HeldOut {
 export interface RunInputs {
   readonly model: ModelConfig;
   readonly tokenizer: Tokenizer;
+  readonly template: Template;
   readonly train: PreparedTokens;
   readonly heldOut: HeldOut | undefined;
   readonly plan: Plan;
@@ -116,6 +118,7 @@ export async function openInputs(config: TrainConfig, progress: Progress): Promi
   return {
     model,
     tokenizer,
+    template,
     train,
     heldOut,
     plan,

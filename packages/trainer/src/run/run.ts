@@ -129,13 +129,13 @@ async function finish(
   view: RunView,
   durationMs: number,
 ): Promise<Omit<RunResult, "ending" | "steps" | "durationMs">> {
-  const { heldOut, layout, tokenizer, adapterConfig, model } = inputs;
+  const { heldOut, layout, adapterConfig, model } = inputs;
   const adapterFolder = join(config.out, "adapter");
   await saveAdapter(adapterFolder, { config: adapterConfig, layout, params, dtype: config.adapterDtype });
   view.phase({ name: "comparing base and adapter" });
   const base = heldOut && (await evaluateHeldOut(pool, heldOut, false, standing.step));
   const adapter = heldOut && (await evaluateHeldOut(pool, heldOut, true, standing.step));
-  const samples = heldOut ? await answerSamples(pool, heldOut, tokenizer, config.samples, standing.step) : [];
+  const samples = heldOut ? await answerSamples(pool, heldOut, inputs, config.samples, standing.step) : [];
   const all = parameterCount(model) + layout.length;
   const report = await writeReport(config.out, {
     title: config.out.split(/[\\/]/).at(-1) ?? config.out,

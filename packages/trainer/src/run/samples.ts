@@ -1,8 +1,8 @@
 /** Held-out prompts answered by the base and by the adapter: what a person looks at first. */
-import type { Tokenizer } from "@zerogate/data";
+import { parsePrompt } from "@zerogate/data";
 import type { DevicePool } from "@zerogate/workers";
 import type { SampleAnswer } from "../report/data.ts";
-import type { HeldOut } from "./inputs.ts";
+import type { HeldOut, RunInputs } from "./inputs.ts";
 
 /** Longest answer shown, in tokens. */
 const MAX_ANSWER_TOKENS = 64;
@@ -11,7 +11,7 @@ const MAX_ANSWER_TOKENS = 64;
 export async function answerSamples(
   pool: DevicePool,
   heldOut: HeldOut,
-  tokenizer: Tokenizer,
+  { tokenizer, template }: Pick<RunInputs, "tokenizer" | "template">,
   count: number,
   version: number,
 ): Promise<SampleAnswer[]> {
@@ -22,8 +22,13 @@ export async function answerSamples(
   const base = await pool.generateAll({ prompts, adapter: false, version, options });
   const adapted = await pool.generateAll({ prompts, adapter: true, version, options });
   const text = (ids: readonly number[] | undefined) => tokenizer.decode(ids ?? []).trim();
+  const asked = (ids: readonly number[]) => {
+    const prompt = tokenizer.decode(ids);
+    const { instruction, input } = parsePrompt(template, prompt) ?? { instruction: prompt, input: "" };
+    return input === "" ? instruction : `${instruction}\n${input}`;
+  };
   return questions.map(({ promptIds, answerIds }, i) => ({
-    prompt: text(promptIds),
+    prompt: asked(promptIds),
     expected: text(answerIds),
     base: text(base[i]?.ids),
     adapter: text(adapted[i]?.ids),
