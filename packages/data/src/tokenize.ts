@@ -106,22 +106,23 @@ async function encodeInPool(records: readonly InstructionRecord[], options: Toke
   const threads = Math.min(options.threads ?? Math.min(availableParallelism(), MAX_THREADS), chunkCount);
   const data: TokenizeWorkerData = { files: tokenizer.files, format: { template, rule, maxLength } };
   const pool = new Piscina<readonly InstructionRecord[], ChunkReply>({
-    filename: workerFile(),
-    name: "encode",
     minThreads: threads,
     maxThreads: threads,
     workerData: data,
     execArgv: [], // the worker is built code: it must not look for sources
   });
+  // Named with every task, so that a thread that never gets one never loads it: see below.
+  const task = { filename: workerFile(), name: "encode" };
   const chunks: EncodedChunk[] = [];
   let next = 0;
   let done = 0;
   /** Two of these for each thread: while one chunk is computed the next is on its way, and no more lie in memory. */
   const lane = async (): Promise<void> => {
     while (next < chunkCount) {
+      signal?.throwIfAborted();
       const c = next++;
       const part = records.slice(c * CHUNK_RECORDS, (c + 1) * CHUNK_RECORDS);
-      const reply = await pool.run(part, signal ? { signal } : {});
+      const reply = await pool.run(part, task);
       if ("error" in reply) throw decodeError(reply.error);
       chunks[c] = reply.chunk;
       done += part.length;
@@ -130,13 +131,15 @@ async function encodeInPool(records: readonly InstructionRecord[], options: Toke
   };
   // A worker that dies between tasks, or at its start, rejects none of them: the pool only tells.
   const poolFailed = new Promise<never>((_, reject) => pool.on("error", reject));
+  const lanes = Array.from({ length: 2 * threads }, lane);
   try {
-    await Promise.race([Promise.all(Array.from({ length: 2 * threads }, lane)), poolFailed]);
+    await Promise.race([Promise.all(lanes), poolFailed]);
+    signal?.throwIfAborted();
     return chunks;
-  } catch (error) {
-    signal?.throwIfAborted(); // an abort ends the running tasks with an error of the pool's own
-    throw error;
   } finally {
+    // Node 20 aborts the whole process when a thread is ended while it requires an ES module: let running chunks finish.
+    next = chunkCount;
+    await Promise.race([Promise.allSettled(lanes), poolFailed.catch(() => {})]);
     await pool.destroy();
   }
 }
