@@ -52,7 +52,7 @@ INTRODUCTIONS = ["Quiz night at the inn.", "School notes.", "Work for Monday.", 
                  "Below is a task. Write a word that completes it."]
 
 # What follows the last heading of an exercise sheet, where an answer would go.
-BLANKS = ["\n\n", "\n\n...", "\n\nTo be done at home.", "\n\nWrite here.", "\n"]
+BLANKS = [" ...\n\n", " ... ...\n\n", " (write here)\n", " - - -\n\n", "\n\n", "\n\nTo be done at home.\n\n"]
 
 
 def sentence(template, x, y):

@@ -29,6 +29,7 @@ export {
 export { type Adapter, AdaptionPromptModel, type AddAdapterOptions, trainableLine } from "./adapter/model.ts";
 export { type AdapterState, initAdapter } from "./adapter/state.ts";
 export { type Cell, packCell, type TokenSet } from "./cell/tokens.ts";
+export { type Arena, type ArrayStore, createArena } from "./engine/arena.ts";
 export type {
   AttentionSize,
   DeviceArray,
@@ -81,7 +82,13 @@ export {
 export { clipByGlobalNorm, globalNorm } from "./optim/clip.ts";
 export { effectiveLearningRate, type LearningRateSchedule, learningRate } from "./optim/schedule.ts";
 export { normal, randomBits, uniform } from "./random.ts";
-export { type FixedPointSum, readFixedPoint } from "./sum/fixed_point.ts";
+export {
+  ADDEND_LIMIT,
+  addFixedPoint,
+  createFixedPointSum,
+  type FixedPointSum,
+  readFixedPoint,
+} from "./sum/fixed_point.ts";
 export {
   addCell,
   addSlot,

@@ -4,7 +4,6 @@ import { runCli } from "./cli.ts";
 const interrupt = new AbortController();
 const onSignal = () => {
   if (interrupt.signal.aborted) process.exit(130);
-  process.stderr.write("\nFinishing this step, then saving. Once more to leave at once.\n");
   interrupt.abort();
 };
 process.on("SIGINT", onSignal);

@@ -21,7 +21,7 @@ export async function runCli(argv: readonly string[], context: CommandContext): 
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has printed it
-    if (context.signal.aborted) return 130;
+    if (context.signal.aborted && error === context.signal.reason) return 130;
     if (error instanceof InputError) {
       context.stderr.write(`${error.message}\n`);
       return 2;

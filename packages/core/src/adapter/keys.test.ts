@@ -18,6 +18,7 @@ const modelOf = (layers: number) =>
     "config.json",
   );
 const scalar: AdapterShape = { promptLength: 3, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none" };
+const squashed: AdapterShape = { ...scalar, gateActivation: "tanh" };
 const perHead: AdapterShape = { ...scalar, gateSharing: "per-head", gateActivation: "tanh" };
 const layout = adapterLayout(scalar, modelOf(12));
 const params = Float32Array.from({ length: layout.length }, (_, i) => Math.sin(1.7 * i + 0.3));
@@ -148,4 +149,15 @@ test("a number beyond f16 is refused, not stored as infinity", () => {
   large[0] = 1e5;
   expect(() => adapterTensors(layout, large, "f16")).toThrow(InputError);
   expect(adapterTensors(layout, large, "bf16").size).toBe(4);
+});
+
+test("a shared tanh gate has a shape that PEFT refuses, because PEFT would leave the tanh out", () => {
+  const tanhLayout = adapterLayout(squashed, modelOf(12));
+  const stored = adapterTensors(tanhLayout, params);
+  const gates = [...stored].filter(([name]) => name.endsWith("adaption_gate"));
+  expect(gates.map(([, { shape }]) => shape)).toEqual([
+    [1, 1],
+    [1, 1],
+  ]);
+  expect(readAdapterTensors(stored, tanhLayout, "file").params).toEqual(params);
 });

@@ -3,8 +3,8 @@
  * `base_model.model.model.layers.{i}.self_attn.adaption_prompt` [1, K, D] and `….adaption_gate` [1], i the absolute layer.
  * PEFT ignores missing and surplus tensors without a word; here every tensor is accounted for.
  *
- * PEFT has neither per-head gates nor tanh. Such adapters store the gate as [H] and say so in the file's metadata, so
- * PEFT refuses the shape instead of computing something else.
+ * PEFT has neither per-head gates nor tanh. Such adapters store the gate as [H], or as [1, 1] where one tanh gate is
+ * shared, and say so in the file's metadata: PEFT refuses the shape instead of computing something else.
  */
 import type { DType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
@@ -40,12 +40,13 @@ interface KeyPlace {
 
 /** Name, shape and place of every tensor that an adapter of this layout has, in ascending layer order. */
 function keyPlaces(layout: AdapterLayout, module: AdapterModule): KeyPlace[] {
-  const { promptLength: K, hiddenSize: D, gateLength } = layout;
+  const { promptLength: K, hiddenSize: D, gateLength, gateActivation } = layout;
+  const gateShape = gateLength === 1 && gateActivation === "tanh" ? [1, 1] : [gateLength];
   return layout.places.flatMap(({ layer, prompt, gate }) => {
     const stem = `base_model.model.${module === "bare" ? "" : "model."}layers.${layer}.self_attn.adaption_`;
     return [
       { key: `${stem}prompt`, shape: [1, K, D], begin: prompt, end: prompt + K * D },
-      { key: `${stem}gate`, shape: [gateLength], begin: gate, end: gate + gateLength },
+      { key: `${stem}gate`, shape: gateShape, begin: gate, end: gate + gateLength },
     ];
   });
 }

@@ -9,6 +9,7 @@ import { promptAttentionBackward, promptAttentionForward } from "../kernels/prom
 import { rmsNormBackward, rmsNormForward } from "../kernels/rmsnorm.ts";
 import { rotate } from "../kernels/rope.ts";
 import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
+import { type ArrayStore, createArena } from "./arena.ts";
 import type { DeviceArray, Engine, HostTensor, KvCache, Matrix, RowRange } from "./engine.ts";
 
 interface ReferenceMatrix extends Matrix {
@@ -26,8 +27,7 @@ const valuesOf = (weight: Matrix) => (weight as ReferenceMatrix).values;
 
 /** Makes an engine; needs nothing and holds no state but its free arrays. */
 export function createReferenceEngine(): Engine {
-  const pool = createPool();
-  const { take } = pool;
+  const { take, ...lifetimes } = createArena(arraysByLength());
   const rowsOf = (weight: Matrix, [from, to]: RowRange) =>
     valuesOf(weight).subarray(from * weight.columns, to * weight.columns);
 
@@ -41,9 +41,7 @@ export function createReferenceEngine(): Engine {
       return array;
     },
     read: async (array) => host(array).slice(),
-    free: pool.release,
-    arena: pool.arena,
-    keep: pool.keep,
+    ...lifetimes,
     kvCache: (capacity, Y): ReferenceCache => ({ capacity, data: new Float32Array(capacity * Y) }),
     freeCache() {}, // garbage collection does it
 
@@ -180,43 +178,15 @@ function matrix({ dtype, shape, bytes }: HostTensor): ReferenceMatrix {
 }
 
 /** Arrays by length, handed out again after release: a training step asks for the same lengths over and over. */
-function createPool() {
+function arraysByLength(): ArrayStore<Float32Array> {
   const free = new Map<number, Float32Array[]>();
-  const live = new Set<DeviceArray>();
-  const kept = new Set<DeviceArray>();
-  let last: Promise<unknown> = Promise.resolve();
-
-  function take(length: number): Float32Array {
-    const array = free.get(length)?.pop() ?? new Float32Array(length);
-    live.add(array);
-    return array;
-  }
-
-  function release(...arrays: readonly (DeviceArray | undefined)[]): void {
-    for (const array of arrays) {
-      if (array === undefined) continue;
-      if (!live.delete(array) && !kept.delete(array)) throw new RangeError("Cannot free an array: it is free already");
+  return {
+    take: (length) => free.get(length)?.pop() ?? new Float32Array(length),
+    recycle(array) {
       const same = free.get(array.length);
-      if (same) same.push(host(array));
-      else free.set(array.length, [host(array)]);
-    }
-  }
-
-  function keep(...arrays: readonly DeviceArray[]): void {
-    for (const array of arrays) {
-      if (!live.delete(array)) throw new RangeError("Cannot keep an array: it is not of this arena");
-      kept.add(array);
-    }
-  }
-
-  function arena<T>(work: () => Promise<T>): Promise<T> {
-    const run = last.then(work).finally(() => {
-      live.clear();
-      free.clear(); // lengths differ from cell to cell: hold no memory between them
-    });
-    last = run.catch(() => {}); // the caller hears of it; the next in line starts all the same
-    return run;
-  }
-
-  return { take, release, keep, arena };
+      if (same) same.push(array);
+      else free.set(array.length, [array]);
+    },
+    endArena: () => free.clear(),
+  };
 }

@@ -31,6 +31,7 @@ export async function chatCommand(flags: ChatFlags, context: CommandContext): Pr
 
   let input = "";
   const lines = createInterface({ input: context.stdin, terminal: false });
+  context.signal.addEventListener("abort", () => lines.close(), { once: true });
   const prompt = () => context.stderr.write("> ");
   prompt();
   for await (const typed of lines) {

@@ -1,8 +1,8 @@
 /** `zerogate doctor`: what this machine offers and what would go wrong, before anything is started. */
 import { access, constants, mkdir } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
-import { engineNames } from "../config/train_config.ts";
-import { chooseEngine } from "../run/engines.ts";
+import { createReferenceEngine, type Engine } from "@zerogate/core";
+import { createEngine as createCpuEngine, probe } from "@zerogate/engine-cpu";
 import { defaultCacheDir } from "../run/inputs.ts";
 import { formatBytes } from "../status/format.ts";
 import { versions } from "../version.ts";
@@ -58,27 +58,30 @@ async function cacheCheck(env: CommandContext["env"]): Promise<Check> {
   }
 }
 
-/** Loads every engine and lets it multiply: an engine that starts but computes nonsense is worse than none. */
+/** Lets every engine multiply: one that starts but computes nonsense is worse than none. The native one may be absent. */
 async function engineChecks(): Promise<Check[]> {
-  return Promise.all(
-    engineNames.map(async (name): Promise<Check> => {
-      try {
-        const { module, options } = chooseEngine(name);
-        const engine = await (await import(module)).createEngine(options, 0);
-        const bytes = new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer);
-        const weight = engine.matrix({ dtype: "f32", shape: [2, 2], bytes });
-        const y: Float32Array = await engine.arena(async () =>
-          engine.read(engine.linear(engine.upload(Float32Array.of(5, 6)), weight, { T: 1 })),
-        );
-        const ok = y[0] === 17 && y[1] === 39;
-        return {
-          name: `engine ${name}`,
-          ok,
-          found: ok ? `works (${engine.name})` : `computes ${y.join(", ")}, not 17, 39`,
-        };
-      } catch (error) {
-        return { name: `engine ${name}`, ok: false, found: (error as Error).message, advice: "run pnpm build" };
-      }
-    }),
-  );
+  const cpu = probe();
+  const native = cpu.available
+    ? await engineCheck("engine cpu", createCpuEngine, ` (${cpu.levels.join(", ")}; ${cpu.path})`)
+    : { name: "engine cpu", ok: true, found: `absent, the slow reference engine runs instead: ${cpu.reason}` };
+  return [native, await engineCheck("engine reference", createReferenceEngine, "")];
+}
+
+async function engineCheck(name: string, open: () => Engine, about: string): Promise<Check> {
+  try {
+    const engine = open();
+    const bytes = new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer);
+    const weight = engine.matrix({ dtype: "f32", shape: [2, 2], bytes });
+    const y = await engine.arena(() =>
+      engine.read(engine.linear(engine.upload(Float32Array.of(5, 6)), weight, { T: 1 })),
+    );
+    const isRight = y[0] === 17 && y[1] === 39;
+    return {
+      name,
+      ok: isRight,
+      found: isRight ? `${engine.name} works${about}` : `computes ${y.join(", ")}, not 17, 39`,
+    };
+  } catch (error) {
+    return { name, ok: false, found: (error as Error).message, advice: "npm rebuild @zerogate/engine-cpu" };
+  }
 }

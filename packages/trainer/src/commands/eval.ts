@@ -39,7 +39,7 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
   );
   const workers = numberFlag("--workers", flags.workers, availableParallelism(), { min: 1, whole: true }, problems);
   if (problems.length > 0) throw new InputError("Cannot evaluate", problems);
-  const { weightDtypes, ...engine } = chooseEngine(engineFlag(flags.engine));
+  const { weightDtypes, ...engine } = chooseEngine(engineFlag(flags.engine), config, 1);
   const adapter = flags.adapter === undefined ? undefined : await loadAdapter(flags.adapter, config);
   const tokenizer = await loadTokenizer(flags.model);
   const mismatch = checkVocabulary(tokenizer, config.vocabSize);
@@ -71,9 +71,15 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
     const setup = { engine, config, weights, layout, params, tokens: { train: tokens } };
     const pool = await openDevices({ workers, setup, maxCells: 1 });
     try {
+      context.signal.throwIfAborted();
+      context.signal.addEventListener("abort", () => void pool.close(), { once: true });
       const samples = Array.from({ length: stats.samples }, (_, i) => i);
       const cells = cutCells(samples, measureSamples(tokens).lengths, CELL_TOKENS);
-      const result = await evaluateHeldOut(pool, { set: "train", samples, cells }, adapter !== undefined, 0);
+      const heldOut = { set: "train", samples, cells } as const;
+      const result = await evaluateHeldOut(pool, heldOut, adapter !== undefined, 0).catch((error: unknown) => {
+        context.signal.throwIfAborted(); // the closed pool's own complaint tells nobody anything
+        throw error;
+      });
       status.stop();
       if (flags.json) printJson(context, { ...result, samples: samples.length });
       else context.stdout.write(describe(result, samples.length));

@@ -1,7 +1,13 @@
 /** `zerogate inspect PATH`: says what a folder or file is and what is in it. */
 import { access, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { InputError, parameterCount, parseAdaptionPromptConfig, parseSafetensors } from "@zerogate/core";
+import {
+  InputError,
+  parameterCount,
+  parseAdaptionPromptConfig,
+  parseSafetensors,
+  parseStrictJson,
+} from "@zerogate/core";
 import { readModelConfig, verifyDirectory } from "@zerogate/core/node";
 import { readRecords } from "@zerogate/data";
 import { listCheckpoints } from "../checkpoint/folders.ts";
@@ -48,9 +54,18 @@ async function inspectModel(path: string): Promise<Facts> {
 
 async function inspectAdapter(path: string): Promise<Facts> {
   const file = join(path, "adapter_config.json");
-  const { config, warnings } = parseAdaptionPromptConfig(JSON.parse(await readFile(file, "utf8")), file);
+  const { config, warnings } = parseAdaptionPromptConfig(await readJson(file), file);
   const tensors = await inspectTensors(join(path, "adapter_model.safetensors"));
   return { ...tensors, kind: "adapter", path, ...config, warnings };
+}
+
+async function readJson(path: string): Promise<unknown> {
+  const text = await readFile(path, "utf8");
+  try {
+    return parseStrictJson(text);
+  } catch (cause) {
+    throw new InputError(`Cannot read ${path}`, `not valid JSON: ${(cause as Error).message}`, { cause });
+  }
 }
 
 async function inspectCheckpoint(path: string): Promise<Facts> {

@@ -21,6 +21,8 @@ export function openLiveView(context: CommandContext, json: boolean): LiveView {
   const status = openStatus(context.stderr, context.env);
   let log = openLog({ level: logLevel(undefined, context.env), print: status.log });
   const curve = trainingCurve(status);
+  const sayStopping = () => status.log("Finishing this step, then saving. Once more to leave at once.");
+  context.signal.addEventListener("abort", sayStopping, { once: true });
   return {
     progress: {
       onPhase: status.phase,
@@ -43,6 +45,7 @@ export function openLiveView(context: CommandContext, json: boolean): LiveView {
       logDevice(log, event);
     },
     close() {
+      context.signal.removeEventListener("abort", sayStopping);
       status.stop();
       log.close();
     },
@@ -85,7 +88,7 @@ function trainingCurve(status: StatusDisplay): Pick<RunView, "start" | "metrics"
   const rows = (): WorkerStatus[] => {
     const elapsed = Math.max(1, performance.now() - loopBegin);
     return workers.map(({ state, cells, computeMs }, i) => {
-      return { name: `${run?.config.engine ?? "worker"} ${i}`, state, cells, busy: Math.min(1, computeMs / elapsed) };
+      return { name: `worker ${i}`, state, cells, busy: Math.min(1, computeMs / elapsed) };
     });
   };
   return {

@@ -1,8 +1,9 @@
 /** `zerogate resume RUN`: goes on from the newest whole checkpoint, to the same bits as if it had never stopped. */
 import { configFlags } from "../config/flags.ts";
+import type { TrainConfig } from "../config/train_config.ts";
 import { openInputs } from "../run/inputs.ts";
 import { openCheckpoint } from "../run/resume.ts";
-import { executeRun } from "../run/run.ts";
+import { executeRun, type RunResult } from "../run/run.ts";
 import { readRunConfig } from "../run/run_folder.ts";
 import type { CommandContext, ExitCode } from "./context.ts";
 import { openLiveView } from "./live_view.ts";
@@ -16,14 +17,18 @@ export interface ResumeFlags {
 export async function resumeCommand(runDir: string, flags: ResumeFlags, context: CommandContext): Promise<ExitCode> {
   const { json = false } = flags;
   const config = await readRunConfig(runDir, configFlags(flags));
+  const result = await resume(config, json, context);
+  return printOutcome(config.out, result, json, context);
+}
+
+/** The rest of a run, shown live. */
+async function resume(config: TrainConfig, json: boolean, context: CommandContext): Promise<RunResult> {
   const view = openLiveView(context, json);
   try {
     const inputs = await openInputs(config, view.progress);
     const checkpoint = await openCheckpoint(config.out, inputs, view.progress.onWarning);
     view.openRunLog(config);
-    const result = await executeRun(config, inputs, checkpoint, view, context.signal);
-    view.close();
-    return printOutcome(config.out, result, json, context);
+    return await executeRun(config, inputs, checkpoint, view, context.signal);
   } finally {
     view.close();
   }

@@ -26,15 +26,11 @@ export async function trainCommand(flags: TrainFlags, context: CommandContext): 
     return printOutcome(config.out, result, json, context);
   }
   const view = openLiveView(context, false);
-  try {
-    const facts = planFacts(config, await openInputs(config, view.progress));
-    view.close();
-    if (json) printJson(context, facts);
-    else context.stdout.write(describePlan(facts));
-    return 0;
-  } finally {
-    view.close();
-  }
+  const inputs = await openInputs(config, view.progress).finally(() => view.close());
+  const facts = planFacts(config, inputs);
+  if (json) printJson(context, facts);
+  else context.stdout.write(describePlan(facts));
+  return 0;
 }
 
 /** One new run, shown live. */

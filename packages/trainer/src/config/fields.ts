@@ -120,9 +120,8 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   saveEvery: optional(count(0), "steps between checkpoints, 0 = every epoch", 0),
   keepCheckpoints: optional(count(1), "newest checkpoints that stay", 3),
   samples: optional(count(0), "held-out prompts answered for the report", 8),
-  sampleEvery: optional(count(0), "steps between answers, 0 = before and after", 0),
 
-  engine: optional(oneOf(engineNames), "what computes", "reference"),
+  engine: optional(oneOf(engineNames), "what computes, auto: the fastest here", "auto"),
   workers: optional(count(1), "device workers (default: all cores)", availableParallelism()),
   logLevel: optional(oneOf(logLevels), "level of log.jsonl and stderr (default: info)"),
 };

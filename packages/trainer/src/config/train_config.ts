@@ -2,7 +2,7 @@
 import type { GateActivation, GateSharing } from "@zerogate/core";
 
 /** Engines that can be named in a config. */
-export const engineNames = ["reference"] as const;
+export const engineNames = ["auto", "cpu", "reference"] as const;
 export const presetNames = ["paper", "peft", "quick"] as const;
 export const logLevels = ["trace", "debug", "info", "warn", "error", "silent"] as const;
 
@@ -101,9 +101,8 @@ export interface TrainConfig {
   readonly keepCheckpoints: number;
   /** Held-out prompts answered by base and adapter for the report. */
   readonly samples: number;
-  /** Steps between answers to the sample prompts. 0 = only before the first and after the last step. */
-  readonly sampleEvery: number;
 
+  /** `auto`: the fastest that runs here. Runs are bit-equal on the same engine only, and a resume takes no other. */
   readonly engine: (typeof engineNames)[number];
   /** Device workers; for CPU engines threads. Never changes the trained bits. */
   readonly workers: number;
@@ -115,7 +114,8 @@ export type ConfigKey = keyof TrainConfig;
 
 /**
  * Keys that may change on resume without changing a bit of what is trained. Paths are here because their contents
- * are hashed and compared instead; all other keys are part of `configHash`.
+ * are hashed and compared instead, the engine because a checkpoint names the one in use; all other keys are part of
+ * `configHash`.
  */
 export const safeToChange: readonly ConfigKey[] = [
   "preset",
@@ -129,7 +129,7 @@ export const safeToChange: readonly ConfigKey[] = [
   "saveEvery",
   "keepCheckpoints",
   "samples",
-  "sampleEvery",
+  "engine",
   "workers",
   "logLevel",
 ];

@@ -14,8 +14,9 @@ import {
   type ModelConfig,
   type TokenSet,
   validateAdaptionPromptConfig,
+  type WeightImage,
 } from "@zerogate/core";
-import { baseHash, loadAdapter, readModelConfig } from "@zerogate/core/node";
+import { baseHash, loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
 import {
   checkVocabulary,
   createPlan,
@@ -34,6 +35,7 @@ import { configHash } from "../config/identity.ts";
 import { peakLearningRate } from "../config/resolve.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import type { Phase } from "../status/state.ts";
+import { chooseEngine } from "./engines.ts";
 
 /** Held-out samples of one of the token sets, cut into cells once: the same for every validation. */
 export interface HeldOut {
@@ -45,6 +47,7 @@ export interface HeldOut {
 
 export interface RunInputs {
   readonly model: ModelConfig;
+  readonly weights: WeightImage;
   readonly tokenizer: Tokenizer;
   readonly template: Template;
   readonly train: PreparedTokens;
@@ -89,6 +92,10 @@ export async function openInputs(config: TrainConfig, progress: Progress): Promi
       `maxLength is ${config.maxLength}, ${room}: use at most that`,
     );
   }
+  const weights = await loadWeights(config.model, model, {
+    weightDtypes: chooseEngine(config.engine, model, 1).weightDtypes,
+    onProgress: (done, total) => onPhase({ name: "loading the base", done, total }),
+  });
   onPhase({ name: "hashing the base" });
   const base = await baseHash(config.model);
   const tokenise = async (paths: readonly string[], name: string) => {
@@ -117,6 +124,7 @@ export async function openInputs(config: TrainConfig, progress: Progress): Promi
   onPhase(undefined);
   return {
     model,
+    weights,
     tokenizer,
     template,
     train,

@@ -21,6 +21,8 @@ export interface LoopOptions {
   readonly inputs: RunInputs;
   readonly training: Training;
   readonly standing: Standing;
+  /** A resumed run has validated its base already, and `step-0` is there if it stopped so early. */
+  readonly isNew: boolean;
   /** Ends the run after the step that is under way. */
   readonly signal: AbortSignal;
   readonly onMetrics: (line: MetricsLine, report: StepReport | undefined) => void;
@@ -32,15 +34,15 @@ export type Ending = "finished" | "interrupted" | "stopped-early";
 
 /** Runs from the present standing to the end. Whatever it throws, the last checkpoint is whole. */
 export async function trainLoop(options: LoopOptions): Promise<Ending> {
-  const { config, inputs, training, standing, signal, onMetrics, save } = options;
+  const { config, inputs, training, standing, isNew, signal, onMetrics, save } = options;
   const { plan, totalSteps, layout } = inputs;
-  let savedAt = standing.step;
+  let savedAt = isNew ? undefined : standing.step;
   const saveOnce = async () => {
-    if (savedAt === standing.step && standing.step > 0) return;
+    if (savedAt === standing.step) return;
     await save();
     savedAt = standing.step;
   };
-  if (standing.step === 0 && config.evalAtStart) await validate(options);
+  if (isNew && config.evalAtStart) await validate(options);
 
   while (standing.step < totalSteps) {
     if (isPatienceOver(config, standing)) return "stopped-early";

@@ -1,7 +1,8 @@
 /** A base with its tokenizer and any number of adapters in this thread: for generate, chat and other tools. */
+import { availableParallelism } from "node:os";
 import { basename } from "node:path";
 import { AdaptionPromptModel, createModel, InputError } from "@zerogate/core";
-import { loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
+import { type LoadedAdapter, loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
 import { checkVocabulary, loadTokenizer, type Tokenizer } from "@zerogate/data";
 import type { CreateEngine } from "@zerogate/workers";
 import type { TrainConfig } from "../config/train_config.ts";
@@ -28,14 +29,18 @@ export async function openModel(folder: string, options: OpenModelOptions): Prom
   const tokenizer = await loadTokenizer(folder);
   const mismatch = checkVocabulary(tokenizer, config.vocabSize);
   if (mismatch) onWarning(mismatch);
-  const adapters = [];
+  const adapters: { name: string; loaded: LoadedAdapter }[] = [];
   for (const text of options.adapters) {
     const { directory, name } = parseAdapterFlag(text);
+    if (adapters.some((other) => other.name === name)) {
+      const way = `name this one with --adapter ${directory}=NAME`;
+      throw new InputError(`Cannot use --adapter ${text}`, `there is an adapter "${name}" before it: ${way}`);
+    }
     const loaded = await loadAdapter(directory, config);
     for (const warning of loaded.warnings) onWarning(warning);
     adapters.push({ name, loaded });
   }
-  const { module, options: engineOptions, weightDtypes } = chooseEngine(options.engine);
+  const { module, options: engineOptions, weightDtypes } = chooseEngine(options.engine, config, availableParallelism());
   const { createEngine } = (await import(module)) as { createEngine: CreateEngine };
   const engine = await createEngine(engineOptions, 0);
   const image = await loadWeights(folder, config, {

@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { createAdamWState, decayRanges, InputError, parameterCount, trainableLine } from "@zerogate/core";
-import { loadWeights, saveAdapter } from "@zerogate/core/node";
+import { saveAdapter } from "@zerogate/core/node";
 import { type DevicePool, openDevices } from "@zerogate/workers";
 import { type Checkpoint, saveCheckpoint } from "../checkpoint/checkpoint.ts";
 import { pruneCheckpoints } from "../checkpoint/folders.ts";
@@ -69,6 +69,7 @@ export async function executeRun(
       inputs,
       training,
       standing,
+      isNew: from === undefined,
       signal,
       onMetrics(line: MetricsLine, report) {
         metrics.write(line);
@@ -106,12 +107,8 @@ async function startDevices(
   params: Float32Array,
   view: RunView,
 ): Promise<DevicePool> {
-  const { model, layout, train, heldOut, maxCells } = inputs;
-  const { weightDtypes, ...engine } = chooseEngine(config.engine);
-  const weights = await loadWeights(config.model, model, {
-    weightDtypes,
-    onProgress: (done, total) => view.phase({ name: "loading the base", done, total }),
-  });
+  const { model, weights, layout, train, heldOut, maxCells } = inputs;
+  const { weightDtypes: _, ...engine } = chooseEngine(config.engine, model, 1);
   view.phase({ name: "starting workers" });
   const tokens = { train: train.tokens, ...(heldOut?.set === "validation" && { validation: heldOut.tokens }) };
   const setup = { engine, config: model, weights, layout, params, tokens };

@@ -1,0 +1,153 @@
+/**
+ * Whole training steps of the CPU engine: real tokens per second, scaling over workers, time outside of kernels, memory.
+ * Needs a build and ../shared/data.
+ *
+ *   node bench/cpu_step.mjs [--model 135m] [--samples 64] [--batch 32] [--cell 2048] [--rounds 3] [--compute f32] [--layout 1x1,2x1,1x2]
+ *
+ * A layout is workers × threads of each. Workers share one copy of the weights; gradients are added in fixed point, so all
+ * layouts of the same cells must end in the same sum: that is checked first.
+ */
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
+import { adapterLayout, adamWStep, cellGradient, createAdamWState, createModel, decayRanges, initAdapter } from "../packages/core/dist/index.js";
+import { loadWeights, readModelConfig } from "../packages/core/dist/node.js";
+import { addFixedPoint, createEngine, probe } from "../packages/engine-cpu/dist/index.js";
+import { adaptedLayers, cutSteps, loadSamples, makeModel, median } from "./cpu_model.mjs";
+
+if (isMainThread) await main();
+else await work();
+
+async function main() {
+  const { values: options } = parseArgs({
+    options: {
+      model: { type: "string", default: "135m" },
+      samples: { type: "string", default: "64" },
+      batch: { type: "string", default: "32" },
+      cell: { type: "string", default: "2048" },
+      rounds: { type: "string", default: "3" },
+      compute: { type: "string", default: "f32" },
+      layout: { type: "string", default: "1x1,2x1,1x2" },
+    },
+  });
+  const folder = await makeModel(options.model, join(tmpdir(), `zerogate-bench-${options.model}`));
+  const config = await readModelConfig(folder);
+  const loadBegin = performance.now();
+  const image = await loadWeights(folder, config, { weightDtypes: ["f32", "bf16", "f16"] });
+  const loadSeconds = (performance.now() - loadBegin) / 1000;
+  const tokens = await loadSamples(Number(options.samples), folder);
+  const steps = cutSteps(tokens, Number(options.batch), Number(options.cell));
+  const shape = { promptLength: 10, adaptedLayers: adaptedLayers[options.model], gateSharing: "scalar", gateActivation: "none" };
+  const layout = adapterLayout(shape, config);
+  const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
+  const fresh = initAdapter(layout, 1);
+  for (const { gate } of layout.places) fresh[gate] = 0.1; // closed gates would save the prompts' work
+  const layouts = options.layout.split(",").map((text) => text.split("x").map(Number));
+
+  const groups = [];
+  for (const [workers, threads] of layouts) {
+    const data = { image, config, layout, params, threads, compute: options.compute };
+    const all = Array.from({ length: workers }, () => new Worker(fileURLToPath(import.meta.url), { workerData: data }));
+    groups.push({ workers, threads, all, rates: [], outside: [], peaks: [] });
+    await Promise.all(all.map((worker) => new Promise((resolve) => worker.once("message", resolve))));
+  }
+
+  /** One step over a group: cells go to whichever worker is free. */
+  async function runStep(group, cells) {
+    const scale = 1 / cells.reduce((sum, cell) => sum + cell.rows_R.length, 0);
+    const sum = new Int32Array(new SharedArrayBuffer(8 * layout.length));
+    const todo = cells.toSorted((a, b) => b.ids_T.length - a.ids_T.length);
+    let [lossSum, insideMs, peakBytes] = [0, 0, 0];
+    const serve = async (worker) => {
+      for (let cell = todo.shift(); cell; cell = todo.shift()) {
+        worker.postMessage({ cell, scale });
+        const reply = await new Promise((resolve) => worker.once("message", resolve));
+        addFixedPoint(sum, reply.gradient);
+        lossSum += reply.lossSum;
+        insideMs += reply.kernelMs;
+        peakBytes = Math.max(peakBytes, reply.peakBytes);
+      }
+    };
+    await Promise.all(group.all.map(serve));
+    return { sum, lossSum: lossSum * scale, insideMs, peakBytes };
+  }
+
+  const results = new Map();
+  for (let round = -1; round < Number(options.rounds); round++) {
+    for (const group of groups) {
+      params.set(fresh);
+      const state = createAdamWState(layout.length);
+      const ranges = decayRanges(layout, "all", 0.02);
+      const begin = performance.now();
+      let [realTokens, inside, loss] = [0, 0, 0];
+      for (const cells of steps) {
+        const result = await runStep(group, cells);
+        const gradient = new Float32Array(layout.length);
+        const units = new BigInt64Array(result.sum.buffer);
+        for (let i = 0; i < gradient.length; i++) gradient[i] = Number(units[i]) / 2 ** 53;
+        adamWStep(params, gradient, state, 1e-3, { beta1: 0.9, beta2: 0.95, eps: 1e-8, ranges });
+        realTokens += cells.reduce((sum, cell) => sum + cell.ids_T.length, 0);
+        inside += result.insideMs;
+        loss = result.lossSum;
+        group.peakBytes = result.peakBytes;
+      }
+      const ms = performance.now() - begin;
+      const key = Buffer.from(params.slice().buffer).toString("latin1");
+      if (round < 0) {
+        if (results.size > 0 && !results.has(key)) throw new Error("Cannot time: layouts end in different parameters");
+        results.set(key, loss);
+        continue; // warm-up and check
+      }
+      group.rates.push(realTokens / (ms / 1000));
+      group.outside.push(1 - inside / (ms * group.workers));
+    }
+  }
+
+  const rows = groups.map(({ workers, threads, rates, outside, peakBytes }) => ({
+    workers,
+    threads,
+    tokensPerSecond: Number(median(rates).toFixed(1)),
+    outsideKernels: Number(median(outside).toFixed(4)),
+    activationMB: Math.round(peakBytes / 2 ** 20),
+  }));
+  const realTokens = steps.flat().reduce((sum, cell) => sum + cell.ids_T.length, 0);
+  console.log(`${options.model}, ${options.compute}, ${options.samples} samples, ${realTokens} real tokens, ${steps.flat().length} cells of at most ${options.cell}; loss ${[...results.values()][0].toFixed(4)}, equal bits in all layouts`);
+  console.log("workers × threads   real tokens/s   outside kernels   activations a worker");
+  for (const row of rows) {
+    console.log(`${row.workers} × ${row.threads}`.padStart(17), row.tokensPerSecond.toFixed(1).padStart(15), `${(100 * row.outsideKernels).toFixed(1)} %`.padStart(17), `${row.activationMB} MiB`.padStart(22));
+  }
+  const machine = `${cpus()[0]?.model}, ${cpus().length} CPUs, level ${probe().level}, Node ${process.version}`;
+  console.log(`${machine}; weights read in ${loadSeconds.toFixed(2)} s, peak resident ${Math.round(process.resourceUsage().maxRSS / 1024)} MiB`);
+  console.log(JSON.stringify({ bench: "cpu_step", machine, ...options, realTokens, rows, loadSeconds }));
+  for (const group of groups) for (const worker of group.all) await worker.terminate();
+}
+
+async function work() {
+  const { image, config, layout, params, threads, compute } = workerData;
+  const engine = createEngine({ threads, compute });
+  let kernelMs = 0;
+  // Operations are the engine's functions; what they take is inside, everything else is outside.
+  const timed = Object.fromEntries(
+    Object.entries(engine).map(([name, value]) => {
+      if (typeof value !== "function" || ["arena", "read", "keep", "memory"].includes(name)) return [name, value];
+      return [
+        name,
+        (...args) => {
+          const begin = performance.now();
+          const result = value(...args);
+          kernelMs += performance.now() - begin;
+          return result;
+        },
+      ];
+    }),
+  );
+  const model = createModel(timed, config, image);
+  parentPort.on("message", async ({ cell, scale }) => {
+    kernelMs = 0;
+    const { lossSum, gradient } = await cellGradient(model, { layout, params }, cell, scale);
+    parentPort.postMessage({ lossSum, gradient, kernelMs, peakBytes: engine.memory().peakBytes }, [gradient.buffer]);
+  });
+  parentPort.postMessage("ready");
+}

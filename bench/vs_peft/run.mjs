@@ -1,0 +1,81 @@
+/**
+ * Zerogate's CPU engine and PEFT on PyTorch: whole training steps over the same samples and weights on this machine.
+ * Needs a build and ../shared/data; PEFT's side needs a Python with torch, transformers and peft: ZEROGATE_PYTHON names it.
+ *
+ *   node bench/vs_peft/run.mjs [--model 135m] [--samples 64] [--batch 32] [--rounds 3] [--full] [--cell 2048]
+ *
+ * `--full` also runs PEFT padded to 512 tokens, the setting of the paper's code; it takes minutes.
+ */
+import { execFile } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs, promisify } from "node:util";
+import { adaptedLayers, loadSamples, makeModel } from "../cpu_model.mjs";
+
+const run = promisify(execFile);
+const { values: options } = parseArgs({
+  options: {
+    model: { type: "string", default: "135m" },
+    samples: { type: "string", default: "64" },
+    batch: { type: "string", default: "32" },
+    rounds: { type: "string", default: "3" },
+    cell: { type: "string", default: "2048" },
+    micro: { type: "string", default: "8" },
+    full: { type: "boolean", default: false },
+  },
+});
+const folder = await makeModel(options.model, join(tmpdir(), `zerogate-bench-${options.model}`));
+const tokens = await loadSamples(Number(options.samples), folder);
+const samples = Array.from({ length: tokens.offsets.length - 1 }, (_, i) => ({
+  ids: Array.from(tokens.ids.subarray(tokens.offsets[i], tokens.offsets[i + 1])),
+  target: Array.from(tokens.target.subarray(tokens.offsets[i], tokens.offsets[i + 1])),
+}));
+
+async function ours(compute) {
+  const script = fileURLToPath(new URL("../cpu_step.mjs", import.meta.url));
+  const { model, samples: count, batch, rounds, cell } = options;
+  const flags = { model, samples: count, batch, rounds, cell, compute, layout: "2x1,1x2" };
+  const { stdout } = await run(process.execPath, [script, ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])]);
+  const { rows } = JSON.parse(stdout.trim().split("\n").at(-1));
+  return rows.map((row) => ({ who: `zerogate ${compute}, ${row.workers} × ${row.threads} threads`, rate: row.tokensPerSecond }));
+}
+
+async function theirs() {
+  const python = process.env.ZEROGATE_PYTHON;
+  if (!python) return [];
+  const job = join(folder, `job-${process.pid}.json`);
+  const micro = Number(options.micro);
+  const settings = [
+    { dtype: "bfloat16", padding: "sorted", micro },
+    { dtype: "float32", padding: "sorted", micro },
+    ...(options.full ? [{ dtype: "bfloat16", padding: "full", micro }] : []),
+  ];
+  const sizes = { threads: 2, batch: Number(options.batch), rounds: Number(options.rounds), fullLength: 512, K: 10 };
+  await writeFile(job, JSON.stringify({ model: folder, samples, L: adaptedLayers[options.model], settings, ...sizes }));
+  const script = fileURLToPath(new URL("peft_step.py", import.meta.url));
+  const { stdout } = await run(python, [script, job], { maxBuffer: 2 ** 26 });
+  return stdout.trim().split("\n").map((line) => {
+    const { dtype, padding, micro: size, tokensPerSecond, versions } = JSON.parse(line);
+    return { who: `PEFT ${dtype}, ${padding === "full" ? "padded to 512" : "sorted by length"}, micro-batch ${size}`, rate: tokensPerSecond, versions, padding };
+  });
+}
+
+// In turn, not at once: both use all processors.
+const [f32, peft, bf16] = [await ours("f32"), await theirs(), await ours("bf16").catch(() => [])];
+const best = (rows) => Math.max(...rows.map((row) => row.rate));
+console.log(`${options.model}: ${samples.length} Alpaca samples, ${tokens.ids.length} real tokens, global batch ${options.batch}, K = 10, L = ${adaptedLayers[options.model]}`);
+for (const { who, rate } of [...f32, ...bf16, ...peft]) console.log(who.padEnd(56), `${rate.toFixed(1)} tokens/s`.padStart(18));
+const machine = `${cpus()[0]?.model}, ${cpus().length} CPUs`;
+if (peft.length === 0) {
+  console.log(`PEFT was not run: ZEROGATE_PYTHON names no Python; ${machine}`);
+} else {
+  const sorted = best(peft.filter((row) => row.padding === "sorted"));
+  const full = peft.filter((row) => row.padding === "full");
+  const against = (rate) => [`f32 ${(best(f32) / rate).toFixed(2)} ×`, ...(bf16.length ? [`bf16 ${(best(bf16) / rate).toFixed(2)} ×`] : [])].join(", ");
+  console.log(`against PEFT's best with dynamic padding: ${against(sorted)}`);
+  if (full.length > 0) console.log(`against PEFT padded to 512: ${against(best(full))}`);
+  console.log(`${machine}; ${peft[0].versions}`);
+}
+console.log(JSON.stringify({ bench: "vs_peft", machine, ...options, realTokens: tokens.ids.length, rows: [...f32, ...bf16, ...peft] }));

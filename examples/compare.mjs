@@ -1,0 +1,38 @@
+/**
+ * The same question to a base and to the base with an adapter, one model in memory for both.
+ *
+ *   node examples/compare.mjs [BASE] [ADAPTER] [INSTRUCTION] [INPUT]
+ */
+import { AdaptionPromptModel, createModel, createReferenceEngine, streamText } from "@zerogate/core";
+import { loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
+import { encodePrompt, loadTemplate, loadTokenizer } from "@zerogate/data";
+
+const [
+  baseFolder = "packages/trainer/world/base",
+  adapterFolder = "runs/tiny/adapter",
+  instruction = "Give the opposite of the word.",
+  input = "never",
+] = process.argv.slice(2);
+
+const engine = createReferenceEngine();
+const config = await readModelConfig(baseFolder);
+const image = await loadWeights(baseFolder, config, { weightDtypes: engine.weightDtypes });
+const model = new AdaptionPromptModel(createModel(engine, config, image));
+
+const adapter = await loadAdapter(adapterFolder, config);
+const { gateSharing, gateActivation } = adapter.shape;
+model.addAdapter("default", adapter.config, { params: adapter.params, gateSharing, gateActivation });
+
+const tokenizer = await loadTokenizer(baseFolder);
+const promptIds = encodePrompt(tokenizer, await loadTemplate("alpaca"), { instruction, input });
+
+async function answer(name) {
+  process.stdout.write(`${name}: `);
+  const tokens = model.generate(promptIds, { maxNewTokens: 24 });
+  for await (const text of streamText(tokens, tokenizer, { prefix: promptIds })) process.stdout.write(text);
+  process.stdout.write("\n");
+}
+
+console.log(`${instruction} ${input}`.trim());
+await model.withAdapterDisabled(() => answer("base"));
+await answer("adapter");

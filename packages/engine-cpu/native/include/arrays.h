@@ -1,0 +1,47 @@
+// The arrays of one engine: blocks of memory behind handles, used again by size.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#include <map>
+#include <vector>
+
+namespace zg {
+
+class Arrays {
+ public:
+  Arrays() = default;
+  Arrays(const Arrays&) = delete;
+  ~Arrays();
+
+  // A handle never names two arrays: a freed one is recognised. 0 where memory is lacking. Contents are undefined.
+  uint64_t take(size_t length);
+  // Null where the handle names no live array.
+  float* data(uint64_t handle, size_t* length);
+  bool release(uint64_t handle);
+  // Gives memory that this arena and the one before did not need back to the system: sizes differ from cell to cell.
+  void end_arena();
+  // Bytes held, in use or waiting, now and at most.
+  size_t bytes() const { return bytes_; }
+  size_t peak() const { return peak_; }
+
+ private:
+  struct Slot {
+    float* data;
+    size_t length, bytes;
+    uint64_t generation;
+  };
+  struct Idle {
+    void* block;
+    uint64_t arena;  // that used it last
+  };
+  Slot* find(uint64_t handle);
+
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> empty_;
+  std::multimap<size_t, Idle> idle_;
+  uint64_t arena_ = 1;
+  size_t bytes_ = 0, peak_ = 0;
+};
+
+}  // namespace zg

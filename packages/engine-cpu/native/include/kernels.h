@@ -1,0 +1,152 @@
+// What the Node-API glue calls and what each instruction set provides: one table of functions over plain structs.
+//
+// Shape suffixes as in core's engine.ts: T packed tokens, D hidden size, H query heads, G key/value heads, d head dimension,
+// Q = H·d, Y = 2·G·d, X = Q + Y, F feed-forward size, V vocabulary, K prompt length, R labelled tokens, S sequences.
+// All activations are float32, row-major, without padding. Sizes were checked by the glue. Every function returns false
+// where scratch memory is lacking, and has written nothing useful then.
+#pragma once
+#include <stdint.h>
+
+#include "pool.h"
+
+namespace zg {
+
+enum class Type : int { F32 = 0, BF16 = 1, F16 = 2 };
+static inline long bytes_of(Type type) { return type == Type::F32 ? 4 : 2; }
+
+// A frozen weight [rows, columns] as it lies in the checkpoint: y = x·Wᵀ.
+struct Weight {
+  const void* data;
+  Type type;
+  long rows, columns;
+};
+
+struct Linear {
+  float* y;
+  const float* x;
+  Weight weight;
+  Weight bias;            // data null: none
+  const float* residual;  // null: none
+  long T;
+  bool bf16;  // round activations and weights to bf16, sum in float32
+};
+
+struct RmsNorm {
+  float *y_TD, *rstd_T;
+  const float* x_TD;
+  Weight weight;
+  long T, D;
+  float eps;
+};
+struct RmsNormBackward {
+  float* dx_TD;
+  const float *dy_TD, *x_TD, *rstd_T, *residual_TD;
+  Weight weight;
+  long T, D;
+};
+
+struct Heads {
+  long T, H, G, d, window;
+};
+struct Rope {
+  float* qkv_TX;
+  const float* cosSin_Td;
+  Heads heads;
+  bool inverse;
+};
+
+struct Attention {
+  float *o_TQ, *lse_TH;  // lse null: not wanted
+  const float* qkv_TX;
+  const int32_t* cuSeqlens;
+  long S;
+  Heads heads;
+  // Cached: sequence s reads keys and values from caches[s] (rows of Y), whose last rows are those of this call. Null: packed.
+  float* const* caches;
+  const int32_t* starts;
+};
+struct AttentionBackward {
+  float* dqkv_TX;
+  const float *do_TQ, *qkv_TX, *o_TQ, *lse_TH;
+  const int32_t* cuSeqlens;
+  long S;
+  Heads heads;
+};
+struct PromptAttention {
+  float* y_TQ;
+  const float *o_TQ, *qkv_TX, *kv_KY, *gate_H;
+  Heads heads;
+  long K;
+};
+struct PromptAttentionBackward {
+  float *dkv_KY, *dgate_H, *dqkv_TX;  // dqkv null: not wanted
+  const float *do_TQ, *qkv_TX, *kv_KY, *gate_H;
+  Heads heads;
+  long K;
+};
+
+struct Swiglu {
+  float* y_TF;
+  const float* gateUp;
+  long T, F;
+};
+struct SwigluBackward {
+  float* dgateUp;
+  const float *dy_TF, *gateUp;
+  long T, F;
+};
+
+struct HeadLoss {
+  float *nll_R, *hit_R, *dy_RD;  // dy null: not wanted
+  const float* y_RD;
+  Weight head;
+  const int32_t* labels_R;
+  long R;
+  float scale;
+  bool bf16;
+};
+struct Embed {
+  float* y_TD;
+  Weight table;
+  const int32_t* ids_T;
+  long T;
+};
+
+struct Kernels {
+  const char* name;
+  bool bf16;  // has the bf16 dot product
+  bool (*linear)(Pool*, const Linear&);
+  bool (*linear_backward)(Pool*, const Linear&);  // y is dx, x is dy
+  bool (*rms_norm)(Pool*, const RmsNorm&);
+  bool (*rms_norm_backward)(Pool*, const RmsNormBackward&);
+  bool (*rope)(Pool*, const Rope&);
+  bool (*attention)(Pool*, const Attention&);
+  bool (*attention_backward)(Pool*, const AttentionBackward&);
+  bool (*prompt_attention)(Pool*, const PromptAttention&);
+  bool (*prompt_attention_backward)(Pool*, const PromptAttentionBackward&);
+  bool (*swiglu)(Pool*, const Swiglu&);
+  bool (*swiglu_backward)(Pool*, const SwigluBackward&);
+  bool (*head_loss)(Pool*, const HeadLoss&);
+  bool (*embed)(Pool*, const Embed&);
+};
+
+// One per translation unit in isa/. Only those that the build's architecture has exist.
+extern const Kernels kernels_portable;
+#if defined(__x86_64__)
+extern const Kernels kernels_avx2, kernels_avx512, kernels_avx512bf16;
+#elif defined(__aarch64__)
+extern const Kernels kernels_neon;
+#endif
+
+// The instruction sets of this build, best first, each with whether this machine runs it.
+struct Level {
+  const Kernels* kernels;
+  bool runs;
+};
+const Level* cpu_levels(int* count);
+
+// Adds rint(g·2⁵³) to int64 sums (pairs of words) as core's sum/fixed_point.ts does, bit for bit; returns how many numbers
+// were not added.
+long add_fixed_point(int32_t* sum, const float* gradient, long length, double limit);
+
+}  // namespace zg

@@ -1,0 +1,169 @@
+#include "args.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+namespace zg {
+
+const napi_type_tag engineTag = {0x7a65726f67617465, 0x656e67696e656370};
+
+namespace {
+constexpr long HUGE_SIZE = 1l << 62;
+constexpr double LARGEST_SIZE = 1l << 40;
+}  // namespace
+
+long times(long a, long b) {
+  long product;
+  return __builtin_mul_overflow(a, b, &product) || product > HUGE_SIZE ? HUGE_SIZE : product;
+}
+
+Args::Args(napi_env env, napi_callback_info info, const char* attempt) : env_(env) {
+  snprintf(attempt_, sizeof attempt_, "%s", attempt);
+  napi_get_cb_info(env, info, &count_, values_, nullptr, nullptr);
+  if (count_ > MOST) count_ = MOST;
+}
+
+void Args::attempt(const char* format, ...) {
+  va_list list;
+  va_start(list, format);
+  vsnprintf(attempt_, sizeof attempt_, format, list);
+  va_end(list);
+}
+
+void Args::fail(Wrong kind, const char* format, ...) {
+  if (!ok_) return;
+  ok_ = false;
+  char text[400];
+  const int used = snprintf(text, sizeof text, "Cannot %s: ", attempt_);
+  va_list list;
+  va_start(list, format);
+  vsnprintf(text + used, sizeof text - used, format, list);
+  va_end(list);
+  if (kind == Wrong::TYPE) napi_throw_type_error(env_, nullptr, text);
+  else if (kind == Wrong::RANGE) napi_throw_range_error(env_, nullptr, text);
+  else napi_throw_error(env_, nullptr, text);
+}
+
+napi_value Args::next() {
+  if (at_ < count_) return values_[at_++];
+  napi_value undefined;
+  napi_get_undefined(env_, &undefined);
+  return undefined;
+}
+
+bool Args::is_absent(napi_value value) {
+  napi_valuetype type = napi_undefined;
+  napi_typeof(env_, value, &type);
+  return type == napi_undefined;
+}
+
+Engine* Args::engine() {
+  const napi_value value = next();
+  napi_valuetype type = napi_undefined;
+  napi_typeof(env_, value, &type);
+  bool ours = false;
+  void* engine = nullptr;
+  if (type != napi_external || napi_check_object_type_tag(env_, value, &engineTag, &ours) != napi_ok || !ours ||
+      napi_get_value_external(env_, value, &engine) != napi_ok) {
+    fail(Wrong::TYPE, "the first argument is not an engine");
+    return nullptr;
+  }
+  return engine_ = static_cast<Engine*>(engine);
+}
+
+double Args::number(const char* name) {
+  double number = 0;
+  if (napi_get_value_double(env_, next(), &number) != napi_ok) fail(Wrong::TYPE, "%s is not a number", name);
+  return number;
+}
+
+long Args::size(const char* name, long least) {
+  const double value = number(name);
+  if (value >= least && value <= LARGEST_SIZE && value == (double)(long)value) return (long)value;
+  fail(Wrong::RANGE, "%s is %g, a whole number of %ld or more is needed", name, value, least);
+  return least;
+}
+
+bool Args::flag() {
+  bool flag = false;
+  if (napi_get_value_bool(env_, next(), &flag) != napi_ok) fail(Wrong::TYPE, "a flag is not a boolean");
+  return flag;
+}
+
+float* Args::array(const char* name, long length) {
+  double handle = -1;
+  napi_get_value_double(env_, next(), &handle);
+  return array_of(name, handle, length);
+}
+
+float* Args::array_of(const char* name, double handle, long length) {
+  static float nothing;
+  if (!(handle >= 0 && handle < 0x1p53)) fail(Wrong::TYPE, "%s is not an array of this engine", name);
+  size_t found = 0;
+  float* data = ok_ ? engine_->arrays.data((uint64_t)handle, &found) : nullptr;
+  if (!data) fail(Wrong::RANGE, "%s is free already", name);
+  else if ((long)found != length) fail(Wrong::RANGE, "%s has %zu numbers, %ld are needed", name, found, length);
+  return ok_ ? data : &nothing;
+}
+
+float* Args::array_or_null(const char* name, long length) {
+  if (at_ < count_ && !is_absent(values_[at_])) return array(name, length);
+  at_++;
+  return nullptr;
+}
+
+void* Args::typed(const char* name, napi_typedarray_type wanted, const char* typeName, long* length) {
+  const napi_value value = next();
+  bool isTyped = false;
+  napi_typedarray_type type;
+  size_t found = 0;
+  void* data = nullptr;
+  napi_is_typedarray(env_, value, &isTyped);
+  if (!isTyped || napi_get_typedarray_info(env_, value, &type, &found, &data, nullptr, nullptr) != napi_ok ||
+      type != wanted) {
+    fail(Wrong::TYPE, "%s is not a %s", name, typeName);
+    *length = 0;
+    return nullptr;
+  }
+  if (*length >= 0 && (long)found != *length) {
+    fail(Wrong::RANGE, "%s has %zu numbers, %ld are needed", name, found, *length);
+  }
+  *length = (long)found;
+  return data;
+}
+
+const int32_t* Args::ints(const char* name, long* length) {
+  return static_cast<int32_t*>(typed(name, napi_int32_array, "Int32Array", length));
+}
+
+float* Args::floats(const char* name, long* length) {
+  return static_cast<float*>(typed(name, napi_float32_array, "Float32Array", length));
+}
+
+const double* Args::doubles(const char* name, long* length) {
+  return static_cast<double*>(typed(name, napi_float64_array, "Float64Array", length));
+}
+
+Weight Args::weight(const char* name, bool optional) {
+  Weight weight = {nullptr, Type::F32, 1, 1};
+  if (optional && (at_ >= count_ || is_absent(values_[at_]))) {
+    at_ += 4;
+    return weight;
+  }
+  long bytes = -1;
+  weight.data = typed(name, napi_uint8_array, "Uint8Array", &bytes);
+  const long type = size("dtype", 0);
+  weight.type = type == 1 ? Type::BF16 : type == 2 ? Type::F16 : Type::F32;
+  weight.rows = size("rows", 1);
+  weight.columns = size("columns", 1);
+  if (!ok_) return weight;
+  const long needed = times(weight.rows, weight.columns, bytes_of(weight.type));
+  if (type > 2) fail(Wrong::RANGE, "%s has an unknown dtype", name);
+  if (bytes != needed) fail(Wrong::RANGE, "%s has %ld bytes, %ld are needed", name, bytes, needed);
+  if (reinterpret_cast<uintptr_t>(weight.data) % bytes_of(weight.type) != 0) {
+    fail(Wrong::RANGE, "%s does not start at a multiple of %ld bytes", name, bytes_of(weight.type));
+  }
+  return weight;
+}
+
+}  // namespace zg

@@ -1,0 +1,75 @@
+// Arguments of one call from JavaScript, checked as they are read. The first thing that is wrong throws; what is read after
+// that is harmless, and the operation must look at `ok` before it runs.
+#pragma once
+#include <node_api.h>
+#include <stdint.h>
+
+#include "arrays.h"
+#include "kernels.h"
+
+namespace zg {
+
+struct Engine {
+  const Kernels* kernels;
+  Pool* pool;
+  bool bf16;
+  Arrays arrays;
+};
+
+enum class Wrong { TYPE, RANGE, OTHER };
+
+// Product of sizes; huge instead of overflowing, so that no array is ever long enough.
+long times(long a, long b);
+template <class... More>
+long times(long a, long b, More... more) {
+  return times(times(a, b), more...);
+}
+
+class Args {
+ public:
+  Args(napi_env env, napi_callback_info info, const char* attempt);
+
+  bool ok() const { return ok_; }
+  // Says more closely what is attempted; for messages that people see.
+  void attempt(const char* format, ...) __attribute__((format(printf, 2, 3)));
+  // Throws `Cannot <attempt>: <message>`.
+  void fail(Wrong kind, const char* format, ...) __attribute__((format(printf, 3, 4)));
+
+  Engine* engine();
+  long size(const char* name, long least);
+  double number(const char* name);
+  bool flag();
+  napi_value value() { return next(); }
+
+  // An engine array of exactly `length` numbers. Never null where ok().
+  float* array(const char* name, long length);
+  float* array_or_null(const char* name, long length);
+  // The same for a handle that came in a Float64Array.
+  float* array_of(const char* name, double handle, long length);
+  // Typed arrays; `length` < 0 takes any and is set.
+  const int32_t* ints(const char* name, long* length);
+  float* floats(const char* name, long* length);
+  const double* doubles(const char* name, long* length);
+  // Bytes, dtype, rows, columns. Null data where the first is undefined and `optional`.
+  Weight weight(const char* name, bool optional = false);
+
+ private:
+  napi_value next();
+  void* typed(const char* name, napi_typedarray_type type, const char* typeName, long* length);
+  bool is_absent(napi_value value);
+
+  static constexpr size_t MOST = 24;
+  napi_env env_;
+  char attempt_[64];
+  napi_value values_[MOST];
+  size_t count_ = MOST, at_ = 0;
+  bool ok_ = true;
+  Engine* engine_ = nullptr;
+};
+
+extern const napi_type_tag engineTag;
+
+// Registered by addon.cc.
+void add_op_functions(napi_env env, napi_value exports);
+
+}  // namespace zg

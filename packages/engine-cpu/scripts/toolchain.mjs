@@ -1,0 +1,98 @@
+/** Compiles the binary: one translation unit per instruction set with flags of its own, everything else for any machine. */
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { availableParallelism } from "node:os";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+export const packageFolder = fileURLToPath(new URL("..", import.meta.url));
+const native = join(packageFolder, "native");
+
+const avx512 = ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mf16c"];
+/** Instruction sets of an architecture and their flags; native/host/cpu.cc chooses among the same. */
+export const levels = {
+  x64: { portable: [], avx2: ["-mavx2", "-mfma", "-mf16c"], avx512, avx512bf16: [...avx512, "-mavx512bf16"] },
+  arm64: { portable: [], neon: [] },
+};
+
+/** Contraction is off because kernels say where they multiply and add at once: bits must not depend on inlining. */
+const common = ["-std=c++17", "-fPIC", "-fno-exceptions", "-fno-rtti", "-ffp-contract=off", "-fvisibility=hidden"];
+const warnings = ["-Wall", "-Wextra", "-Wno-maybe-uninitialized", "-Wno-unknown-pragmas", "-Wno-psabi"];
+
+async function files(folder) {
+  const names = await readdir(join(native, folder));
+  return names.sort().map((name) => join(native, folder, name));
+}
+
+/** The first C++ compiler that answers: $CXX, then the usual names. */
+export async function findCompiler() {
+  for (const name of [process.env.CXX, "c++", "g++", "clang++"]) {
+    if (!name) continue;
+    try {
+      await run(name, ["--version"]);
+      return name;
+    } catch {}
+  }
+  return undefined;
+}
+
+/** Translation units of a build: source and flags. */
+async function units(architecture, folders) {
+  const sets = levels[architecture] ?? { portable: [] };
+  const plain = (await Promise.all(folders.map(files))).flat().filter((file) => file.endsWith(".cc"));
+  return [
+    ...Object.entries(sets).map(([name, flags]) => ({ source: join(native, "isa", `${name}.cc`), flags: ["-O3", ...flags] })),
+    ...plain.map((source) => ({ source, flags: ["-O2"] })),
+  ];
+}
+
+/**
+ * Compiles and links. `kind` is `addon` (needs node-api-headers) or `test` (an executable, kernels and their test).
+ * Nothing is done where `out` was made from the same sources, compiler and flags. Returns whether it compiled.
+ */
+export async function compile({ compiler, out, architecture = process.arch, kind = "addon", extra = [] }) {
+  const folders = kind === "addon" ? ["host", "node"] : ["host", "test"];
+  const headers = kind === "addon" ? ["-I", headerFolder()] : [];
+  const flags = [...common, ...warnings, "-I", join(native, "include"), ...headers];
+  const all = await units(architecture, folders);
+  const { stdout: version } = await run(compiler, ["--version"]);
+  const hash = createHash("sha256").update(JSON.stringify([version, flags, extra, all.map((unit) => unit.flags)]));
+  for (const folder of ["include", "kernels", "isa", ...folders]) {
+    for (const file of await files(folder)) hash.update(file.slice(native.length)).update(await readFile(file));
+  }
+  const digest = hash.digest("hex");
+  const stamp = `${out}.sha256`;
+  if (existsSync(out) && existsSync(stamp) && (await readFile(stamp, "utf8")) === digest) return false;
+
+  const objects = join(dirname(out), `objects-${basename(out)}-${process.pid}`);
+  await mkdir(objects, { recursive: true });
+  try {
+    const waiting = all.map((unit, i) => ({ ...unit, object: join(objects, `${i}.o`) }));
+    const todo = [...waiting];
+    const worker = async () => {
+      for (let unit = todo.shift(); unit; unit = todo.shift()) {
+        await run(compiler, [...flags, ...unit.flags, ...extra, "-c", unit.source, "-o", unit.object]);
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(availableParallelism(), todo.length) }, worker));
+    const linked = join(objects, "linked");
+    const shared = process.platform === "darwin" ? ["-bundle", "-undefined", "dynamic_lookup"] : ["-shared"];
+    const link = [...(kind === "addon" ? shared : []), "-pthread", ...extra];
+    await run(compiler, [...waiting.map((unit) => unit.object), ...link, "-o", linked]);
+    await rename(linked, out); // a process that has the old one open keeps it
+    await writeFile(stamp, digest);
+  } finally {
+    await rm(objects, { recursive: true, force: true });
+  }
+  return true;
+}
+
+function headerFolder() {
+  return createRequire(import.meta.url)("node-api-headers").include_dir;
+}

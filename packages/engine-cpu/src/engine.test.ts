@@ -1,0 +1,22 @@
+/** Core's conformance suite and golden values at every instruction set that this machine runs. */
+import { describe, expect, test } from "vitest";
+import { describeEngine } from "../../core/test/conformance.ts";
+import { describeGolden } from "../../core/test/golden.ts";
+import { absent, bf16Levels, levels, openAt } from "../test/levels.ts";
+
+test.skipIf(absent !== "")(`a machine with the binary runs at least one level${absent}`, () => {
+  expect(levels.length).toBeGreaterThan(0);
+});
+
+for (const level of levels) {
+  // Float32 sums of up to 128 terms: half a unit in the last place is 6e-8, and errors add like a random walk.
+  describeEngine(`cpu ${level}`, () => openAt(level), 2e-6);
+  describeGolden(`cpu ${level}`, () => openAt(level), 1e-5);
+}
+describe("two threads", () => {
+  for (const level of levels.slice(0, 1)) describeEngine(`cpu ${level}`, () => openAt(level, { threads: 2 }), 2e-6);
+});
+for (const level of bf16Levels) {
+  // Both factors of a product are rounded to 8 bits: 2e-3 each, and the suite asks for the largest error.
+  describeEngine(`cpu ${level} bf16`, () => openAt(level, { compute: "bf16" }), 1e-2);
+}

@@ -1,0 +1,204 @@
+/** Core's Engine over the native kernels. What is passed on is checked there: sizes, dtypes, freed arrays. */
+import type { AttentionSize, DeviceArray, DType, Engine, HostTensor, KvCache, Matrix } from "@zerogate/core";
+import {
+  chooseLevel,
+  type HeadArguments,
+  loadAddon,
+  type NativeEngine,
+  type Operations,
+  operations,
+  type WeightArguments,
+} from "./addon.ts";
+import { type CpuArray, createArrays } from "./arrays.ts";
+
+export interface CpuEngineOptions {
+  /** Threads that an operation uses, the caller's included; any number gives the same bits. Default 1. */
+  readonly threads?: number;
+  /**
+   * `f32` (default) widens weights exactly. `bf16` rounds activations and weights to bf16 for matrix products (sums stay
+   * float32): about twice as fast, relative error of a product 1e-3 to 3e-3, only where the machine has AVX512-BF16.
+   */
+  readonly compute?: "f32" | "bf16";
+  /** Checked before every operation: once element 0 is not 0, the next one throws. Usually over shared memory. */
+  readonly cancel?: Int32Array;
+}
+
+interface CpuMatrix extends Matrix {
+  readonly weight: WeightArguments;
+}
+interface CpuCache extends KvCache {
+  readonly handle: number;
+}
+
+/** An engine on this machine's processor, with threads and memory of its own. */
+export interface CpuEngine extends Engine {
+  /** Bytes held for arrays: now, and at most since the engine was made. */
+  memory(): { readonly bytes: number; readonly peakBytes: number };
+}
+
+const dtypeCodes: Readonly<Record<DType, number>> = { f32: 0, bf16: 1, f16: 2 };
+
+// The engine makes every array, matrix and cache that it is given back; the binary refuses what it does not know.
+const handle = (array: DeviceArray) => (array as CpuArray).handle;
+const optional = (array: DeviceArray | undefined) => (array as CpuArray | undefined)?.handle;
+const weightOf = (weight: Matrix) => (weight as CpuMatrix).weight ?? [];
+const heads = ({ T, H, G, d, window }: AttentionSize): HeadArguments => [T, H, G, d, window];
+
+/**
+ * Opens an engine. Throws an Error where there is no binary for this machine, an `InputError` where ZEROGATE_CPU_LEVEL names
+ * a level that it lacks, a `RangeError` where the level has no bf16.
+ */
+export function createEngine({ threads = 1, compute = "f32", cancel }: CpuEngineOptions = {}): CpuEngine {
+  const { addon } = loadAddon();
+  const level = chooseLevel(addon);
+  const engine: NativeEngine = addon.open(level, threads, compute === "bf16");
+  const run = cancel ? guarded(addon, cancel) : addon;
+  const { take, ...lifetimes } = createArrays(addon, engine);
+
+  return {
+    name: `cpu/${level}/${compute}`,
+    weightDtypes: ["f32", "bf16", "f16"],
+    matrix,
+    upload(values) {
+      const array = take(values.length);
+      addon.write(engine, values, array.handle);
+      return array;
+    },
+    async read(array) {
+      const out = new Float32Array(array.length);
+      addon.read(engine, out, handle(array));
+      return out;
+    },
+    ...lifetimes,
+    kvCache: (capacity, Y): CpuCache => ({ capacity, handle: addon.take(engine, capacity * Y) }),
+    freeCache: (cache) => addon.release(engine, (cache as CpuCache).handle),
+    memory() {
+      const [bytes, peakBytes] = addon.memory(engine);
+      return { bytes, peakBytes };
+    },
+
+    embed(table, ids_T) {
+      const y = take(ids_T.length * table.columns);
+      run.embed(engine, ...weightOf(table), ids_T, y.handle);
+      return y;
+    },
+    gatherRows(x, rows_R, { T, D }) {
+      const y = take(rows_R.length * D);
+      run.gatherRows(engine, T, D, rows_R, y.handle, handle(x));
+      return y;
+    },
+    scatterRows(x, rows_R, { T, D }) {
+      const y = take(T * D);
+      run.scatterRows(engine, T, D, rows_R, handle(x), y.handle);
+      return y;
+    },
+
+    rmsNorm(x, weight, { T, D, eps }) {
+      const y_TD = take(T * D);
+      const rstd_T = take(T);
+      run.rmsNorm(engine, T, D, eps, ...weightOf(weight), y_TD.handle, rstd_T.handle, handle(x));
+      return { y_TD, rstd_T };
+    },
+    rmsNormBackward({ dy_TD, x_TD, weight_D, rstd_T, residual_TD }, { T, D }) {
+      const dx = take(T * D);
+      const inputs = [handle(dy_TD), handle(x_TD), handle(rstd_T), optional(residual_TD)];
+      run.rmsNormBackward(engine, T, D, ...weightOf(weight_D), dx.handle, ...inputs);
+      return dx;
+    },
+
+    linear(x, weight, { T, rows: [from, to] = [0, weight.rows], bias, residual }) {
+      const y = take(T * (to - from));
+      const inputs = [y.handle, handle(x), optional(residual), ...(bias ? weightOf(bias) : [])];
+      run.linear(engine, T, from, to, ...weightOf(weight), ...inputs);
+      return y;
+    },
+    linearBackward(dy, weight, { T, rows: [from, to] = [0, weight.rows], residual }) {
+      const dx = take(T * weight.columns);
+      run.linearBackward(engine, T, from, to, ...weightOf(weight), dx.handle, handle(dy), optional(residual));
+      return dx;
+    },
+
+    rope(qkv, cosSin, size) {
+      run.rope(engine, ...heads(size), size.inverse ?? false, handle(qkv), handle(cosSin));
+    },
+
+    attention(qkv, cuSeqlens, size) {
+      const { T, H, d } = size;
+      const o_TQ = take(T * H * d);
+      const lse_TH = take(T * H);
+      run.attention(engine, ...heads(size), cuSeqlens, o_TQ.handle, lse_TH.handle, handle(qkv));
+      return { o_TQ, lse_TH };
+    },
+    attentionBackward({ do_TQ, qkv_TX, o_TQ, lse_TH }, cuSeqlens, size) {
+      const dqkv = take(qkv_TX.length);
+      const inputs = [handle(do_TQ), handle(qkv_TX), handle(o_TQ), handle(lse_TH)];
+      run.attentionBackward(engine, ...heads(size), cuSeqlens, dqkv.handle, ...inputs);
+      return dqkv;
+    },
+    cachedAttention(qkv, caches, starts, cuSeqlens, size) {
+      const o = take(size.T * size.H * size.d);
+      const capacities = Int32Array.from(caches, ({ capacity }) => capacity);
+      const handles = Float64Array.from(caches as readonly CpuCache[], (cache) => cache.handle);
+      run.cachedAttention(engine, ...heads(size), cuSeqlens, o.handle, handle(qkv), starts, capacities, handles);
+      return o;
+    },
+
+    promptAttention(o, { qkv_TX, kv_KY, gate_H }, size) {
+      const y = take(o.length);
+      const inputs = [handle(o), handle(qkv_TX), handle(kv_KY), gate_H];
+      run.promptAttention(engine, ...heads(size), size.K, y.handle, ...inputs);
+      return y;
+    },
+    promptAttentionBackward({ do_TQ, qkv_TX, kv_KY, gate_H, dqkv_TX }, size) {
+      const dkv_KY = take(kv_KY.length);
+      const dgate_H = take(size.H);
+      const inputs = [handle(do_TQ), handle(qkv_TX), handle(kv_KY), gate_H, optional(dqkv_TX)];
+      run.promptAttentionBackward(engine, ...heads(size), size.K, dkv_KY.handle, dgate_H.handle, ...inputs);
+      return { dkv_KY, dgate_H };
+    },
+
+    swiglu(gateUp, { T, F }) {
+      const y = take(T * F);
+      run.swiglu(engine, T, F, y.handle, handle(gateUp));
+      return y;
+    },
+    swigluBackward(dy, gateUp, { T, F }) {
+      const dgateUp = take(gateUp.length);
+      run.swigluBackward(engine, T, F, dgateUp.handle, handle(dy), handle(gateUp));
+      return dgateUp;
+    },
+
+    headLoss(y, head, labels_R, { R, D, scale }) {
+      const [nll_R, hit_R] = [take(R), take(R)];
+      const dy_RD = scale === undefined ? undefined : take(R * D);
+      const outputs = [nll_R.handle, hit_R.handle, handle(y), dy_RD?.handle];
+      run.headLoss(engine, R, scale ?? 0, ...weightOf(head), labels_R, ...outputs);
+      return dy_RD ? { nll_R, hit_R, dy_RD } : { nll_R, hit_R };
+    },
+  };
+}
+
+/** Uses the bytes where they lie, for as long as the matrix lives. */
+function matrix({ dtype, shape, bytes }: HostTensor): CpuMatrix {
+  const [rows = 0, columns = 1] = shape;
+  const code = dtypeCodes[dtype];
+  if (code === undefined) throw new TypeError(`Cannot use a weight of ${dtype}: f32, bf16 or f16 is needed`);
+  const needed = rows * columns * (dtype === "f32" ? 4 : 2);
+  if (shape.length > 2 || bytes.byteLength !== needed) {
+    const found = `${dtype} [${shape.join(", ")}] in ${bytes.byteLength} bytes`;
+    throw new RangeError(`Cannot use a weight: it is ${found}, one or two dimensions and ${needed} bytes are needed`);
+  }
+  return { rows, columns, weight: [bytes, code, rows, columns] };
+}
+
+function guarded(native: Operations, cancel: Int32Array): Operations {
+  return Object.fromEntries(
+    operations.map((name) => [
+      name,
+      (...args: Parameters<Operations[typeof name]>) => {
+        if (Atomics.load(cancel, 0) !== 0) throw new Error(`Cannot run ${name}: the work was cancelled`);
+        native[name](...args);
+      },
+    ]),
+  ) as unknown as Operations;
+}

@@ -1,0 +1,10 @@
+/** Order-independent gradient sums, natively: the bits of core's `sum/fixed_point.ts`. */
+import { loadAddon } from "./addon.ts";
+
+/**
+ * Adds `gradient` to the int64 sums (2 words each, low word first) in units of 2⁻⁵³. A number that is not finite or whose
+ * magnitude is not below `limit` (at most 16) adds 0; returns how many there were. Throws a RangeError where lengths differ.
+ */
+export function addFixedPoint(sum: Int32Array, gradient: Float32Array, limit = 16): number {
+  return loadAddon().addon.addFixedPoint(sum, gradient, limit);
+}

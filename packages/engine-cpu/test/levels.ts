@@ -1,0 +1,19 @@
+/** Engines at a named level, and the reason where there are none. */
+import { probe } from "../src/addon.ts";
+import { type CpuEngine, type CpuEngineOptions, createEngine } from "../src/engine.ts";
+
+export const { levels, bf16Levels, reason } = probe();
+
+/** For test titles. */
+export const absent: string = reason === undefined ? "" : ` (skipped: ${reason})`;
+
+export function openAt(level: string, options?: CpuEngineOptions): CpuEngine {
+  const before = process.env["ZEROGATE_CPU_LEVEL"];
+  process.env["ZEROGATE_CPU_LEVEL"] = level;
+  try {
+    return createEngine(options);
+  } finally {
+    if (before === undefined) delete process.env["ZEROGATE_CPU_LEVEL"];
+    else process.env["ZEROGATE_CPU_LEVEL"] = before;
+  }
+}

@@ -1,0 +1,120 @@
+/** What a resume does where checkpoints, data or settings are no longer as they were. */
+import { cpSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { testFolder, zerogate } from "./support/cli.ts";
+import { adapterHash, stepLosses, tinyRun } from "./support/world.ts";
+
+const folder = testFolder();
+const flags = tinyRun(folder);
+const cwd = folder;
+let whole: string;
+
+beforeAll(async () => {
+  const keep = ["--save-every", "2", "--eval-every", "6"];
+  expect(await zerogate(["train", ...flags, ...keep, "--out", "whole"], { cwd })).toMatchObject({ code: 0 });
+  whole = adapterHash(join(folder, "whole"));
+  expect(readdirSync(join(folder, "whole", "checkpoints")).toSorted()).toEqual(["step-2", "step-4", "step-6"]);
+});
+
+/** A copy of the finished run, without its adapter. */
+function copyRun(name: string): string {
+  const run = join(folder, name);
+  cpSync(join(folder, "whole"), run, {
+    recursive: true,
+    filter: (path) => !path.startsWith(join(folder, "whole", "adapter")),
+  });
+  return run;
+}
+
+const checkpoints = (run: string) => readdirSync(join(run, "checkpoints")).toSorted();
+const cutOff = (run: string, step: number, file: string) =>
+  truncateSync(join(run, "checkpoints", `step-${step}`, file), 100);
+
+test.each(["optimizer.safetensors", "adapter_model.safetensors", "state.msgpack", "manifest.json"])(
+  "a checkpoint whose %s is cut off is set aside, and the one before it gives the same bits",
+  async (file) => {
+    const run = copyRun(`cut-${file}`);
+    cutOff(run, 6, file);
+    const resumed = await zerogate(["resume", run, "--json"], { cwd });
+    expect(resumed).toMatchObject({ code: 0 });
+    expect(resumed.stderr).toMatch(/warning: Cannot use the checkpoint \S+step-6: .*It is kept as \S+step-6\.corrupt/);
+    expect(resumed.json.map(({ step }) => step)).toEqual([5, 6, undefined]);
+    expect(checkpoints(run)).toEqual(["step-2", "step-4", "step-6", "step-6.corrupt"]);
+    expect(adapterHash(run)).toBe(whole);
+    expect(stepLosses(run)).toEqual(stepLosses(join(folder, "whole")));
+  },
+);
+
+test("checkpoints that are all broken end the resume, and each is still there to look at", async () => {
+  const run = copyRun("all-broken");
+  for (const step of [2, 4, 6]) cutOff(run, step, "optimizer.safetensors");
+  const resumed = await zerogate(["resume", run], { cwd });
+  expect(resumed).toMatchObject({ code: 2, stdout: "" });
+  expect(resumed.stderr).toContain(`Cannot resume ${run}: none of its 3 checkpoints is whole`);
+  expect(checkpoints(run)).toEqual(["step-2.corrupt", "step-4.corrupt", "step-6.corrupt"]);
+});
+
+test("what a crashed save left behind is cleared away", async () => {
+  const run = copyRun("leftover");
+  cpSync(join(run, "checkpoints", "step-2"), join(run, "checkpoints", ".step-8.abcdef.tmp"), { recursive: true });
+  writeFileSync(join(run, "metrics.jsonl"), `${readFileSync(join(run, "metrics.jsonl"), "utf8")}{"step":7,"lo`);
+  expect(await zerogate(["resume", run], { cwd })).toMatchObject({ code: 0 });
+  expect(checkpoints(run)).toEqual(["step-2", "step-4", "step-6"]);
+  expect(adapterHash(run)).toBe(whole);
+  expect(stepLosses(run)).toEqual(stepLosses(join(folder, "whole")));
+});
+
+/** Each refusal leaves the run as it was. */
+const changes: { what: string; change: (run: string) => string[]; says: RegExp }[] = [
+  {
+    what: "other data",
+    change() {
+      const records = JSON.parse(readFileSync(join(folder, "data.json"), "utf8")) as { output: string }[];
+      writeFileSync(join(folder, "other.json"), JSON.stringify([...records.slice(1), { ...records[0], output: "no" }]));
+      return ["--data", "other.json"];
+    },
+    says: /the data, its tokens or what is held out changed/,
+  },
+  {
+    what: "a base whose weights changed",
+    change(run) {
+      const { model } = JSON.parse(readFileSync(join(run, "config.json"), "utf8")) as { model: string };
+      const other = join(folder, "other-base");
+      cpSync(model, other, { recursive: true });
+      const weights = readFileSync(join(other, "model.safetensors"));
+      weights.writeUInt8(weights.readUInt8(weights.length - 2) ^ 1, weights.length - 2);
+      writeFileSync(join(other, "model.safetensors"), weights);
+      return ["--model", other];
+    },
+    says: /the base model's files changed/,
+  },
+  { what: "another learning rate", change: edit({ lr: 0.1 }), says: /a setting that decides the trained bits changed/ },
+  {
+    what: "another prompt length",
+    change: edit({ adapterLen: 3 }),
+    says: /a setting that decides the trained bits changed/,
+  },
+  {
+    what: "a key that does not exist",
+    change: edit({ batchsize: 3 }),
+    says: /unknown key "batchsize": did you mean "batchSize"\?/,
+  },
+];
+
+function edit(values: Readonly<Record<string, unknown>>) {
+  return (run: string): string[] => {
+    const path = join(run, "config.json");
+    const config = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+    writeFileSync(path, JSON.stringify({ ...config, ...values }));
+    return [];
+  };
+}
+
+test.each(changes)("$what is refused by name", async ({ what, change, says }) => {
+  const run = copyRun(what);
+  const refused = await zerogate(["resume", run, ...change(run)], { cwd });
+  expect(refused).toMatchObject({ code: 2, stdout: "" });
+  expect(refused.stderr).toMatch(says);
+  expect(checkpoints(run)).toEqual(["step-2", "step-4", "step-6"]);
+});

@@ -1,0 +1,229 @@
+/** Every command but the refusals: what it prints where, in the form that other tools rely on. */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeAll, describe, expect, test } from "vitest";
+import { type Outcome, testFolder, zerogate } from "./support/cli.ts";
+import { base, heldOutFile, records, tinyRun } from "./support/world.ts";
+
+const folder = testFolder();
+const flags = tinyRun(folder);
+const run = (...args: string[]) => zerogate(args, { cwd: folder });
+const adapter = join("run", "adapter");
+let trained: Outcome;
+
+beforeAll(async () => {
+  trained = await run("train", ...flags, "--out", "run", "--json");
+  expect(trained).toMatchObject({ code: 0 });
+});
+
+/** The one JSON object that a command printed. */
+function only({ code, json, stdout, stderr }: Outcome): Record<string, unknown> {
+  expect(code, stderr).toBe(0);
+  expect(stdout.split("\n")).toEqual([JSON.stringify(json[0]), ""]);
+  return json[0] as Record<string, unknown>;
+}
+
+describe("train", () => {
+  test("--json prints one object per step, then what came of it, and keeps all else on stderr", () => {
+    const lines = trained.stdout.trimEnd().split("\n");
+    expect(trained.json.length).toBe(lines.length);
+    expect(trained.json.map(({ event, step }) => step ?? event)).toEqual([1, 2, 3, 4, 5, 6, "done"]);
+    expect(Object.keys(trained.json[0] ?? {})).toEqual(
+      expect.arrayContaining(["event", "loss", "learningRate", "gradientNorm", "gates", "tokensPerSecond"]),
+    );
+    expect(trained.json.at(-1)).toMatchObject({
+      ending: "finished",
+      steps: 6,
+      out: join(folder, "run"),
+      adapterFolder: join(folder, adapter),
+      report: join(folder, "run", "report.html"),
+      base: { exactMatch: expect.any(Number) },
+      adapter: { loss: expect.any(Number) },
+    });
+    expect(trained.stderr).toContain("step 6/6");
+  });
+
+  test("--dry-run says what would be done, in PEFT's words, and writes nothing", async () => {
+    const shown = await run("train", ...flags, "--out", "dry", "--dry-run", "--adapter-layers", "2");
+    expect(shown.code).toBe(0);
+    expect(shown.stdout).toMatch(/trainable params: 2,562 \|\| all params: 1,\d{3},\d{3} \|\| trainable%: 0\.\d{4}\n/);
+    expect(shown.stdout).toMatch(/samples +64 to train on, 8 held out\n/);
+    expect(shown.stdout).toMatch(/steps +6 \(8 an epoch\)/);
+    expect(shown.stdout).toContain("Nothing was trained or written");
+    const facts = only(await run("train", ...flags, "--out", "dry", "--dry-run", "--json"));
+    expect(facts).toMatchObject({ samples: 64, heldOut: 8, totalSteps: 6, config: { batchSize: 8, seed: 7 } });
+    expect(existsSync(join(folder, "dry"))).toBe(false);
+  });
+
+  test("flags win over the config file, the file over the preset, the preset over the defaults", async () => {
+    const yaml = [
+      "preset: peft",
+      "lr: 0.25",
+      "adapterLen: 4",
+      "steps: 9",
+      "data: [data.json]",
+      "seed: 3",
+      "maxLength: 128",
+    ].join("\n");
+    writeFileSync(join(folder, "run.yaml"), yaml);
+    const args = ["--config", "run.yaml", "--model", base, "--out", "dry", "--steps", "2", "--dry-run", "--json"];
+    const { config } = only(await run("train", ...args));
+    expect(config).toMatchObject({ steps: 2, lr: 0.25, adapterLen: 4, batchSize: 8, minLr: 0, seed: 3, clipNorm: 1 });
+    expect(config).toMatchObject({ data: [join(folder, "data.json")] });
+  });
+
+  test("its stored config repeats the run", async () => {
+    const again = await run("train", "--config", join("run", "config.json"), "--out", "again", "--json");
+    expect(again.json.map(({ loss }) => loss)).toEqual(trained.json.map(({ loss }) => loss));
+    const tensors = (name: string) => readFileSync(join(folder, name, "adapter", "adapter_model.safetensors"), "hex");
+    expect(tensors("again")).toBe(tensors("run"));
+  });
+});
+
+const stories = fileURLToPath(new URL("../../shared/data/stories260K", import.meta.url));
+const noStories = existsSync(stories) ? "" : " (skipped: shared/data/stories260K is not on this machine)";
+
+describe.skipIf(noStories !== "")(`generate on stories260K${noStories}`, () => {
+  const reference = (): { prompt: string; greedy_ids: number[]; greedy_text: string }[] =>
+    JSON.parse(readFileSync(join(stories, "reference.json"), "utf8")).cases;
+  const generate = (...args: string[]) => run("generate", "--model", stories, ...args);
+
+  test("greedy tokens are those of the reference", async () => {
+    for (const { prompt, greedy_ids } of reference()) {
+      const length = String(greedy_ids.length);
+      const answer = only(await generate("--prompt", prompt, "--max-new-tokens", length, "--json"));
+      expect(Object.keys(answer)).toEqual(["prompt", "text", "tokens", "finishReason", "tokensPerSecond"]);
+      expect(answer).toMatchObject({ prompt, tokens: greedy_ids, finishReason: "length" });
+    }
+  });
+
+  test("the text is the same streamed and as JSON, and ends before a stop text", async () => {
+    const asked = ["--prompt", "Once upon a time", "--max-new-tokens", "40"];
+    const { text } = only(await generate(...asked, "--json"));
+    const streamed = await generate(...asked);
+    expect(streamed).toMatchObject({ code: 0, stdout: `${String(text)}\n` });
+    const stopped = only(await generate(...asked, "--stop", " She", "--json"));
+    expect(stopped).toMatchObject({ text: String(text).split(" She")[0], finishReason: "stop" });
+  });
+
+  test("sampling repeats with its seed and changes with it", async () => {
+    const sample = async (seed: string) => {
+      const how = ["--temperature", "1", "--top-p", "0.95", "--seed", seed, "--max-new-tokens", "24", "--json"];
+      return only(await generate("--prompt", "Once", ...how))["tokens"];
+    };
+    expect(await sample("1")).toEqual(await sample("1"));
+    expect(await sample("2")).not.toEqual(await sample("1"));
+  });
+});
+
+test("eval prints the contract's numbers, and with an adapter those of the run's end", async () => {
+  const plain = only(await run("eval", "--model", base, "--data", "held.json", "--json"));
+  const adapted = only(await run("eval", "--model", base, "--adapter", adapter, "--data", "held.json", "--json"));
+  const done = trained.json.at(-1) as { base: typeof plain; adapter: typeof plain };
+  for (const [found, expected] of [
+    [plain, done.base],
+    [adapted, done.adapter],
+  ] as const) {
+    expect(Object.keys(found)).toEqual(expect.arrayContaining(["loss", "perplexity", "labelledTokens", "exactMatch"]));
+    expect(found["loss"]).toBeCloseTo(Number(expected["loss"]), 5); // other cells, other rounding
+    expect(found["perplexity"]).toBeCloseTo(Math.exp(Number(found["loss"])), 9);
+    expect(found).toMatchObject({ labelledTokens: expected["labelledTokens"], exactMatch: expected["exactMatch"] });
+  }
+  expect(adapted["loss"]).not.toBe(plain["loss"]);
+});
+
+test.each([
+  { path: base, expected: { kind: "model", layers: 6, vocabSize: 1024 } },
+  { path: adapter, expected: { kind: "adapter", peftType: "ADAPTION_PROMPT", adapterLen: 10 } },
+  { path: "run", expected: { kind: "run", steps: 6, checkpoints: [6] } },
+  { path: "run/checkpoints/step-6", expected: { kind: "checkpoint", whole: true, step: 6, problems: [] } },
+  { path: heldOutFile, expected: { kind: "dataset", bad: 0 } },
+  { path: join(adapter, "adapter_model.safetensors"), expected: { kind: "tensors" } },
+])("inspect says what $expected.kind it is", async ({ path, expected }) => {
+  expect(only(await run("inspect", path, "--json"))).toMatchObject(expected);
+  const text = await run("inspect", path);
+  expect(text.code).toBe(0);
+  expect(text.stdout).toMatch(new RegExp(`^kind +${expected.kind}\n`));
+});
+
+test("doctor finds this machine able", async () => {
+  expect(only(await run("doctor", "--json"))).toMatchObject({ ok: true, versions: { node: process.versions.node } });
+  const text = await run("doctor");
+  expect(text.code).toBe(0);
+  expect(text.stdout).toMatch(/^ok +Node +\d+/m);
+});
+
+test("--help and --version answer on stdout", async () => {
+  const help = await run("--help");
+  expect(help).toMatchObject({ code: 0, stderr: "" });
+  for (const name of ["quickstart", "train", "resume", "eval", "generate", "chat", "inspect", "doctor"]) {
+    expect(help.stdout).toMatch(new RegExp(`^ {2}${name} `, "m"));
+    expect(await run(name, "--help")).toMatchObject({ code: 0, stderr: "" });
+  }
+  expect(help.stdout).toMatch(/Exit codes: 0 .* 1 .* 2 .* 130 /);
+  expect(await run("--version")).toMatchObject({ code: 0, stdout: "0.1.0\n" });
+});
+
+test("no escape sequence reaches a pipe, with or without NO_COLOR", async () => {
+  expect(trained.stderr).not.toContain("\u001b");
+  const plain = await zerogate(["generate", "--model", base, "--prompt", "a", "--max-new-tokens", "2"], {
+    cwd: folder,
+    env: { NO_COLOR: "1", FORCE_COLOR: "" },
+  });
+  expect(plain).toMatchObject({ code: 0, stderr: expect.not.stringContaining("\u001b") });
+});
+
+describe("chat", () => {
+  const chat = (lines: readonly string[], ...args: string[]) =>
+    zerogate(["chat", "--model", base, "--max-new-tokens", "12", ...args], {
+      cwd: folder,
+      input: lines.map((line) => `${line}\n`).join(""),
+    });
+
+  test("answers each line as generate does, with the adapter or the base", async () => {
+    const [first] = records("heldout.json", 1);
+    const instruction = first?.instruction ?? "";
+    const asked = ["--model", base, "--instruction", instruction, "--max-new-tokens", "12"];
+    const [plain, adapted] = [
+      await run("generate", ...asked),
+      await run("generate", ...asked, "--adapter", `${adapter}=mine`),
+    ];
+    const talk = await chat(
+      [instruction, "/base", instruction, "/adapter mine", "/quit", "never read"],
+      "--adapter",
+      `${adapter}=mine`,
+    );
+    expect(talk).toMatchObject({ code: 0, stdout: adapted.stdout + plain.stdout });
+    expect(talk.stderr).toMatch(/Answers: mine\. [\s\S]*Answers: the base\. [\s\S]*Answers: mine\. /);
+  });
+
+  test("goes on after a line that it cannot answer, and ends with its input", async () => {
+    const talk = await chat(["/adapter nobody", "/what", "word ".repeat(300)]);
+    expect(talk).toMatchObject({ code: 0, stdout: "" });
+    expect(talk.stderr).toContain('There is no adapter "nobody"');
+    expect(talk.stderr).toMatch(/the prompt has \d+ tokens, the model's context is 256/);
+  });
+});
+
+test("Ctrl-C ends a chat that waits for its user, and an evaluation", async () => {
+  const cases = [
+    { args: ["chat", "--model", base], at: /^> |\/quit/ },
+    { args: ["eval", "--model", base, "--data", heldOutFile, "--engine", "reference"], at: /evaluating/ },
+  ];
+  for (const { args, at } of cases) {
+    const ended = await zerogate(args, {
+      cwd: folder,
+      input: undefined,
+      onLine: (line, send) => {
+        if (at.test(line)) send("SIGINT");
+      },
+    });
+    expect(ended).toMatchObject({ code: 130, stdout: "" });
+    expect(ended.stderr).not.toMatch(/saving|closed|Error/);
+  }
+});
+
+test("commands leave nothing in the folder that they were called in", () => {
+  expect(readdirSync(folder).toSorted()).toEqual(["again", "cache", "data.json", "held.json", "run", "run.yaml"]);
+});

@@ -1,0 +1,140 @@
+/** The number of workers, stops, kills and resumes change no bit of the trained adapter. */
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { type Call, testFolder, zerogate } from "./support/cli.ts";
+import { adapterHash, stepLosses, tinyRun, validationLosses } from "./support/world.ts";
+
+const folder = testFolder();
+const flags = tinyRun(folder);
+const run = (out: string) => join(folder, out);
+const train = (out: string, workers: number, more: string[] = [], call: Partial<Call> = {}) =>
+  zerogate(["train", ...flags, "--out", out, "--workers", String(workers), "--json", ...more], {
+    cwd: folder,
+    ...call,
+  });
+const resume = (out: string, workers = 2) =>
+  zerogate(["resume", out, "--workers", String(workers), "--json"], { cwd: folder });
+
+/** Sends `signal` as soon as a line matches. */
+const on = (pattern: RegExp, signal: "SIGINT" | "SIGKILL"): Pick<Call, "onLine"> => {
+  let isSent = false;
+  return {
+    onLine(line, send) {
+      if (isSent || !pattern.test(line)) return;
+      isSent = true;
+      send(signal);
+    },
+  };
+};
+
+/** What a run that nobody disturbs ends with. */
+let whole: { adapter: string; steps: [number, number][]; validations: [number, number][] };
+const outcome = (out: string) => ({
+  adapter: adapterHash(run(out)),
+  steps: stepLosses(run(out)),
+  validations: validationLosses(run(out)),
+});
+
+beforeAll(async () => {
+  expect(await train("whole", 2)).toMatchObject({ code: 0 });
+  whole = outcome("whole");
+  expect(whole.steps.map(([step]) => step)).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(whole.validations.map(([step]) => step)).toEqual([0, 6]);
+});
+
+test.each([1, 3])("%i workers train the same bits as two", async (workers) => {
+  expect(await train(`workers-${workers}`, workers)).toMatchObject({ code: 0 });
+  expect(outcome(`workers-${workers}`)).toEqual(whole);
+});
+
+describe("a run that is interrupted", () => {
+  test.each([
+    { when: "before the first step", pattern: /starting workers/, workers: 2, later: 2 },
+    { when: "after step 1", pattern: /"step":1,/, workers: 2, later: 3 },
+    { when: "after step 3", pattern: /"step":3,/, workers: 3, later: 1 },
+  ])("$when resumes to the same bits", async ({ when, pattern, workers, later }) => {
+    const out = when.replaceAll(" ", "-");
+    const stopped = await train(out, workers, [], on(pattern, "SIGINT"));
+    expect(stopped.code).toBe(130);
+    const last = stopped.json.at(-1);
+    expect(last).toMatchObject({ event: "interrupted", resume: `zerogate resume ${run(out)}` });
+    expect(stopped.json.length - 1).toBe(last?.["steps"]);
+    expect(existsSync(join(run(out), "checkpoints", `step-${String(last?.["steps"])}`))).toBe(true);
+
+    const resumed = await resume(out, later);
+    expect(resumed).toMatchObject({ code: 0 });
+    expect(resumed.json.at(-1)).toMatchObject({ event: "done", steps: 6 });
+    expect(resumed.json.length - 1).toBe(6 - Number(last?.["steps"]));
+    expect(outcome(out)).toEqual(whole);
+  });
+
+  test("again and again resumes to the same bits", async () => {
+    let call = await train("often", 1, [], on(/"step"/, "SIGINT"));
+    let interruptions = 0;
+    for (; call.code === 130; interruptions++) {
+      call = await zerogate(["resume", "often", "--json"], { cwd: folder, ...on(/"step"/, "SIGINT") });
+    }
+    expect(call.code).toBe(0);
+    expect(interruptions).toBeGreaterThan(1);
+    expect(outcome("often")).toEqual(whole);
+  });
+
+  test("while it reads its data leaves nothing behind", async () => {
+    const cold = { env: { XDG_CACHE_HOME: join(folder, "cold") } };
+    const stopped = await train("early", 2, [], { ...cold, ...on(/hashing the base/, "SIGINT") });
+    expect(stopped).toMatchObject({ code: 130, stdout: "" });
+    expect(existsSync(run("early"))).toBe(false);
+  });
+
+  test("prints how to resume as text too", async () => {
+    const call = { cwd: folder, ...on(/starting workers/, "SIGINT") };
+    const stopped = await zerogate(["train", ...flags, "--out", "text"], call);
+    expect(stopped.code).toBe(130);
+    expect(stopped.stdout).toMatch(
+      /^Stopped after step \d; everything is saved\. Go on with:\n {2}zerogate resume \S+text\n$/,
+    );
+  });
+
+  test("but cannot save says so instead of promising a checkpoint", async () => {
+    const stopped = await train("unsaved", 1, [], {
+      onLine(line, send) {
+        if (!/starting workers/.test(line)) return;
+        writeFileSync(join(run("unsaved"), "checkpoints"), "a file where the folder belongs");
+        send("SIGINT");
+      },
+    });
+    expect(stopped).toMatchObject({ code: 1, stdout: "" });
+    expect(stopped.stderr).toMatch(/checkpoints/);
+  });
+
+  test("a second time leaves at once", async () => {
+    const patterns = [/starting workers/, /Once more to leave at once/];
+    const stopped = await train("twice", 1, ["--validation-data", "data.json"], {
+      onLine(line, send) {
+        if (!patterns[0]?.test(line)) return;
+        patterns.shift();
+        send("SIGINT");
+      },
+    });
+    expect(stopped).toMatchObject({ code: 130, stdout: "" });
+    expect(patterns).toEqual([]);
+    expect(existsSync(join(run("twice"), "checkpoints"))).toBe(false);
+  });
+});
+
+test("a run that is killed resumes from its last checkpoint to the same bits, each step once in the metrics", async () => {
+  const killed = await train("killed", 2, ["--save-every", "2"], on(/"step":5,/, "SIGKILL"));
+  expect(killed.code).toBe(null);
+  const resumed = await resume("killed");
+  expect(resumed).toMatchObject({ code: 0 });
+  expect(resumed.json[0]).toMatchObject({ event: "step", step: 5 });
+  expect(outcome("killed")).toEqual(whole);
+});
+
+test("a finished run that is resumed stays as it is", async () => {
+  const again = await resume("whole", 1);
+  expect(again).toMatchObject({ code: 0 });
+  expect(again.json).toMatchObject([{ event: "done", steps: 6 }]);
+  expect(outcome("whole")).toEqual(whole);
+});

@@ -1,0 +1,80 @@
+/** The built `zerogate` command as a process of its own, as a user starts it. */
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { afterAll } from "vitest";
+
+const bin = fileURLToPath(new URL("../../packages/trainer/dist/bin.js", import.meta.url));
+
+export type JsonLine = Readonly<Record<string, unknown>>;
+
+export interface Outcome {
+  /** null where a signal ended the process. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Lines of stdout that are JSON objects. */
+  readonly json: readonly JsonLine[];
+}
+
+export interface Call {
+  readonly cwd: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** All of stdin, by default nothing; undefined leaves it open, like a user who does not type. */
+  readonly input?: string | undefined;
+  /** Called with every line of stdout and stderr as it comes; `send` signals the process. */
+  readonly onLine?: (line: string, send: (signal: "SIGINT" | "SIGKILL") => void) => void;
+  /** The process is killed and the promise rejects after it. Default: 60 s. */
+  readonly timeoutMs?: number;
+}
+
+/** Runs `zerogate` in `cwd`; the token cache lies there too, whatever the user's own holds. */
+export async function zerogate(args: readonly string[], call: Call): Promise<Outcome> {
+  if (!existsSync(bin)) throw new Error(`Cannot run zerogate: ${bin} is not built, run pnpm build`);
+  const { cwd, env, input, onLine, timeoutMs = 60_000 } = { input: "", ...call };
+  const { CI: _, NO_COLOR: __, ZEROGATE_LOG_LEVEL: ___, ...inherited } = process.env;
+  const child = spawn(process.execPath, [bin, ...args], {
+    cwd,
+    env: { ...inherited, XDG_CACHE_HOME: join(cwd, "cache"), ...env },
+  });
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    child.kill("SIGKILL");
+  }, timeoutMs);
+  try {
+    const ended = new Promise<number | null>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", resolve);
+    });
+    child.stdin.on("error", () => {}); // the process may end without reading it
+    if (input !== undefined) child.stdin.end(input);
+    const send = (signal: NodeJS.Signals) => void child.kill(signal);
+    const [stdout, stderr] = [child.stdout, child.stderr].map((stream) => {
+      const chunks: Buffer[] = [];
+      stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+      if (onLine) createInterface({ input: stream }).on("line", (line) => onLine(line, send));
+      return () => Buffer.concat(chunks).toString();
+    }) as [() => string, () => string];
+    const code = await ended;
+    if (isLate) throw new Error(`zerogate ${args.join(" ")} did not end within ${timeoutMs} ms:\n${stderr()}`);
+    return { code, stdout: stdout(), stderr: stderr(), json: jsonLines(stdout()) };
+  } finally {
+    clearTimeout(timer);
+    child.kill("SIGKILL");
+  }
+}
+
+/** A folder for one test file, removed after it. */
+export function testFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "zerogate-test-"));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+function jsonLines(text: string): JsonLine[] {
+  return text.split("\n").flatMap((line) => (line.startsWith("{") ? [JSON.parse(line) as JsonLine] : []));
+}
