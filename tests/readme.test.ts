@@ -1,4 +1,4 @@
-/** The README's library example runs as written, on built packages, with the model that comes with zerogate. */
+/** The examples of the READMEs run as written, by plain Node on built packages, with the model that comes with zerogate. */
 import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,30 +8,69 @@ import { adapterLayout, initAdapter, parseAdaptionPromptConfig } from "@zerogate
 import { readModelConfig, saveAdapter } from "@zerogate/core/node";
 import { afterAll, expect, test } from "vitest";
 
-const world = fileURLToPath(new URL("../packages/trainer/world/base", import.meta.url));
-/** Inside a package that depends on core, so that plain Node resolves the imports. */
-const folder = mkdtempSync(fileURLToPath(new URL("../packages/trainer/readme-", import.meta.url)));
+const root = fileURLToPath(new URL("..", import.meta.url));
+const world = join(root, "packages/trainer/world");
+const modelFolder = JSON.stringify(join(world, "base"));
+/** Inside a package that depends on the others, so that plain Node resolves the imports. */
+const folder = mkdtempSync(join(root, "packages/trainer/readme-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-test("the README's example of core as a library", async () => {
-  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
-  const [, example] = /```ts\n(.*?)```/s.exec(readme) ?? [];
-  const model = await readModelConfig(world);
+/** Runs a README's first example; `given` is put in front, and what `shown` is worth comes back. */
+async function runExample(readme: string, given: string, shown: string, written: Record<string, string> = {}) {
+  const [, example = ""] = /```ts\n(.*?)```/s.exec(readFileSync(join(root, readme), "utf8")) ?? [];
+  let source = example;
+  for (const [text, meant] of Object.entries(written)) {
+    expect(source.split(text), `${text} once in the example of ${readme}`).toHaveLength(2);
+    source = source.replace(text, meant);
+  }
+  const file = join(folder, "example.mjs");
+  writeFileSync(file, `${given}\n${source}\nprocess.stdout.write("\\n" + JSON.stringify(${shown}));\n`);
+  const { stdout } = await promisify(execFile)(process.execPath, [file]);
+  return JSON.parse(stdout.split("\n").at(-1) ?? "");
+}
+
+test("README.md: core as a library", async () => {
+  const model = await readModelConfig(join(world, "base"));
   const shape = { promptLength: 4, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none" } as const;
   const layout = adapterLayout(shape, model);
   const params = initAdapter(layout, 1);
   for (const { gate } of layout.places) params[gate] = 0.5;
   const json = { peft_type: "ADAPTION_PROMPT", adapter_len: 4, adapter_layers: 2, target_modules: "self_attn" };
   const adapterFolder = join(folder, "adapter");
-  const { config } = parseAdaptionPromptConfig(json, "test");
-  await saveAdapter(adapterFolder, { config, layout, params });
+  await saveAdapter(adapterFolder, { config: parseAdaptionPromptConfig(json, "test").config, layout, params });
 
-  const file = join(folder, "example.mjs");
-  const given = `const modelFolder = ${JSON.stringify(world)};\nconst adapterFolder = ${JSON.stringify(adapterFolder)};\n`;
-  const check = `\nconsole.log(JSON.stringify({ length: adapted.length, differs: adapted.some((z, i) => z !== base[i]) }));\n`;
-  writeFileSync(file, `${given}${example}${check}`);
-  const { stdout } = await promisify(execFile)(process.execPath, [file]);
-  const lines = stdout.trim().split("\n");
-  expect(JSON.parse(lines.at(-1) ?? "")).toEqual({ length: 3 * model.vocabSize, differs: true });
-  expect(lines.length - 1).toBeLessThanOrEqual(8);
+  const given = `const modelFolder = ${modelFolder};\nconst adapterFolder = ${JSON.stringify(adapterFolder)};`;
+  const shown = "{ logits: adapted.length, differs: adapted.some((z, i) => z !== base[i]) }";
+  expect(await runExample("README.md", given, shown)).toEqual({ logits: 3 * model.vocabSize, differs: true });
+});
+
+test("packages/data/README.md: from records to a plan", async () => {
+  const shown = "{ cells: cells.length, labelledTokens }";
+  const { cells, labelledTokens } = await runExample("packages/data/README.md", "", shown, {
+    '"models/llama-2-7b"': modelFolder,
+    '"alpaca.json"': JSON.stringify(join(world, "train.json")),
+    '"cache"': JSON.stringify(join(folder, "cache")),
+  });
+  expect(cells).toBeGreaterThanOrEqual(1);
+  expect(labelledTokens).toBeGreaterThan(64);
+});
+
+test("packages/workers/README.md: one step over several devices", async () => {
+  const given = `
+    import { adapterLayout, initAdapter } from "@zerogate/core";
+    import { loadWeights, readModelConfig } from "@zerogate/core/node";
+    import { loadTemplate, loadTokenizer, prepareTokens } from "@zerogate/data";
+    const config = await readModelConfig(${modelFolder});
+    const weights = await loadWeights(${modelFolder}, config, { weightDtypes: ["f32"] });
+    const shape = { promptLength: 2, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none" };
+    const layout = adapterLayout(shape, config);
+    const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
+    params.set(initAdapter(layout, 1));
+    const tokenizer = await loadTokenizer(${modelFolder});
+    const template = await loadTemplate("alpaca");
+    const paths = ${JSON.stringify(join(world, "heldout.json"))};
+    const { tokens: train } = await prepareTokens({ paths, tokenizer, template, rule: "response", maxLength: 128 });
+    const labelledTokens = 20;`;
+  const shown = "{ moves: gradient.some((g) => g !== 0), numbers: gradient.length === layout.length }";
+  expect(await runExample("packages/workers/README.md", given, shown)).toEqual({ moves: true, numbers: true });
 });
