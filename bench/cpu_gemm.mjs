@@ -30,7 +30,10 @@ const folder = mkdtempSync(join(tmpdir(), "zerogate-peak-"));
 const peakProgram = join(folder, "peak");
 const source = fileURLToPath(new URL("cpu_peak.cc", import.meta.url));
 execFileSync("c++", ["-O3", "-std=c++17", "-march=native", "-pthread", source, "-o", peakProgram]);
-const peak = (threads) => execFileSync(peakProgram, [String(threads), "0.1"], { encoding: "utf8" }).split(" ").map(Number);
+const peak = (threads) =>
+  execFileSync(peakProgram, [String(threads), "0.1"], { encoding: "utf8" })
+    .split(" ")
+    .map(Number);
 
 /** Numbers that bf16 holds exactly, so that both compute types have the same truth. */
 function numbers(length, seed) {
@@ -62,7 +65,8 @@ async function check(engine, backward, values, x, y, { M, N, K }) {
       sum += x[m * (backward ? N : K) + k] * (backward ? values[k * K + c] : values[c * K + k]);
     }
     const error = Math.abs(out[m * width + c] - sum) / scale;
-    if (!(error < 2e-6)) throw new Error(`Cannot time a wrong product: error ${error} at ${m}, ${c} of ${M} × ${N} × ${K}`);
+    if (!(error < 2e-6))
+      throw new Error(`Cannot time a wrong product: error ${error} at ${m}, ${c} of ${M} × ${N} × ${K}`);
   }
 }
 
@@ -81,7 +85,8 @@ for (const threads of threadCounts) {
             engine.keep(array);
             return array;
           });
-          const call = () => (backward ? engine.linearBackward(X, weight, { T: M }) : engine.linear(X, weight, { T: M }));
+          const call = () =>
+            backward ? engine.linearBackward(X, weight, { T: M }) : engine.linear(X, weight, { T: M });
           await engine.arena(async () => check(engine, backward, values, x, call(), { M, N, K }));
           const flops = 2 * M * N * K;
           cases.push({ threads, compute, M, K, N, backward, engine, call, flops, rates: [], peaks: [] });
@@ -111,15 +116,31 @@ for (let round = 0; round < rounds; round++) {
 const results = cases.map(({ threads, compute, M, K, N, backward, rates, peaks }) => {
   const gflops = Math.round(median(rates));
   const ofPeak = median(rates) / Math.max(...peaks);
-  return { threads, compute, direction: backward ? "dX" : "forward", M, K, N, gflops, ofPeak: Number(ofPeak.toFixed(3)) };
+  return {
+    threads,
+    compute,
+    direction: backward ? "dX" : "forward",
+    M,
+    K,
+    N,
+    gflops,
+    ofPeak: Number(ofPeak.toFixed(3)),
+  };
 });
 console.log("threads compute direction      M      K      N   GFLOP/s  of peak");
 for (const { threads, compute, direction, M, K, N, gflops, ofPeak } of results) {
-  const cells = [String(threads).padStart(7), compute.padEnd(7), direction.padEnd(9), ...[M, K, N].map((n) => String(n).padStart(6))];
+  const cells = [
+    String(threads).padStart(7),
+    compute.padEnd(7),
+    direction.padEnd(9),
+    ...[M, K, N].map((n) => String(n).padStart(6)),
+  ];
   console.log(cells.join(" "), String(gflops).padStart(9), `${(100 * ofPeak).toFixed(0)} %`.padStart(8));
 }
 const worst = (M, test) => Math.min(...results.filter((r) => test(r.M, M)).map((r) => r.ofPeak));
 const machine = `${cpus()[0]?.model}, ${cpus().length} CPUs, level ${probe().level}, Node ${process.version}`;
-console.log(`${machine}; worst at M = 128: ${worst(128, (a, b) => a === b)}, at M ≥ 512: ${worst(512, (a, b) => a >= b)}`);
+console.log(
+  `${machine}; worst at M = 128: ${worst(128, (a, b) => a === b)}, at M ≥ 512: ${worst(512, (a, b) => a >= b)}`,
+);
 console.log(JSON.stringify({ bench: "cpu_gemm", machine, rounds, results }));
 rmSync(folder, { recursive: true });

@@ -10,8 +10,24 @@ export const shared = (path) => fileURLToPath(new URL(`../../shared/data/${path}
 
 /** Shapes only: the weights are random. `layers` of them can be left out to save time where a figure scales with them. */
 export const shapes = {
-  "135m": { hidden_size: 576, intermediate_size: 1536, num_hidden_layers: 30, num_attention_heads: 9, num_key_value_heads: 3, vocab_size: 49152, tie_word_embeddings: true },
-  "1.1b": { hidden_size: 2048, intermediate_size: 5632, num_hidden_layers: 22, num_attention_heads: 32, num_key_value_heads: 4, vocab_size: 32000, tie_word_embeddings: false },
+  "135m": {
+    hidden_size: 576,
+    intermediate_size: 1536,
+    num_hidden_layers: 30,
+    num_attention_heads: 9,
+    num_key_value_heads: 3,
+    vocab_size: 49152,
+    tie_word_embeddings: true,
+  },
+  "1.1b": {
+    hidden_size: 2048,
+    intermediate_size: 5632,
+    num_hidden_layers: 22,
+    num_attention_heads: 32,
+    num_key_value_heads: 4,
+    vocab_size: 32000,
+    tie_word_embeddings: false,
+  },
 };
 export const adaptedLayers = { "135m": 28, "1.1b": 20 };
 
@@ -20,20 +36,50 @@ export async function makeModel(name, folder) {
   const shape = shapes[name];
   if (existsSync(join(folder, "done"))) return folder;
   await mkdir(folder, { recursive: true });
-  const { hidden_size: D, intermediate_size: F, num_hidden_layers: layers, num_attention_heads: H, num_key_value_heads: G, vocab_size: V } = shape;
+  const {
+    hidden_size: D,
+    intermediate_size: F,
+    num_hidden_layers: layers,
+    num_attention_heads: H,
+    num_key_value_heads: G,
+    vocab_size: V,
+  } = shape;
   const d = D / H;
-  const tensors = [["model.embed_tokens.weight", [V, D]], ["model.norm.weight", [D]]];
+  const tensors = [
+    ["model.embed_tokens.weight", [V, D]],
+    ["model.norm.weight", [D]],
+  ];
   if (!shape.tie_word_embeddings) tensors.push(["lm_head.weight", [V, D]]);
   for (let i = 0; i < layers; i++) {
     const at = `model.layers.${i}.`;
     tensors.push([`${at}input_layernorm.weight`, [D]], [`${at}post_attention_layernorm.weight`, [D]]);
-    for (const [part, rows] of [["q", D], ["k", G * d], ["v", G * d]]) tensors.push([`${at}self_attn.${part}_proj.weight`, [rows, D]]);
+    for (const [part, rows] of [
+      ["q", D],
+      ["k", G * d],
+      ["v", G * d],
+    ])
+      tensors.push([`${at}self_attn.${part}_proj.weight`, [rows, D]]);
     tensors.push([`${at}self_attn.o_proj.weight`, [D, D]]);
-    tensors.push([`${at}mlp.gate_proj.weight`, [F, D]], [`${at}mlp.up_proj.weight`, [F, D]], [`${at}mlp.down_proj.weight`, [D, F]]);
+    tensors.push(
+      [`${at}mlp.gate_proj.weight`, [F, D]],
+      [`${at}mlp.up_proj.weight`, [F, D]],
+      [`${at}mlp.down_proj.weight`, [D, F]],
+    );
   }
   const config = {
-    architectures: ["LlamaForCausalLM"], model_type: "llama", ...shape, head_dim: d, hidden_act: "silu", max_position_embeddings: 2048,
-    rms_norm_eps: 1e-5, rope_theta: 10000, attention_bias: false, mlp_bias: false, bos_token_id: 1, eos_token_id: 2, torch_dtype: "bfloat16",
+    architectures: ["LlamaForCausalLM"],
+    model_type: "llama",
+    ...shape,
+    head_dim: d,
+    hidden_act: "silu",
+    max_position_embeddings: 2048,
+    rms_norm_eps: 1e-5,
+    rope_theta: 10000,
+    attention_bias: false,
+    mlp_bias: false,
+    bos_token_id: 1,
+    eos_token_id: 2,
+    torch_dtype: "bfloat16",
   };
   await writeFile(join(folder, "config.json"), JSON.stringify(config));
 
@@ -83,7 +129,9 @@ function randomHalves(length) {
 export async function loadSamples(count, folder) {
   const file = join(folder, `alpaca-${count}.json`);
   if (!existsSync(file)) {
-    const all = JSON.parse(await readFile(shared("alpaca-52k/alpaca_data.json"), "utf8")).filter((record) => record.output);
+    const all = JSON.parse(await readFile(shared("alpaca-52k/alpaca_data.json"), "utf8")).filter(
+      (record) => record.output,
+    );
     const step = Math.floor(all.length / count);
     await writeFile(file, JSON.stringify(Array.from({ length: count }, (_, i) => all[i * step])));
   }

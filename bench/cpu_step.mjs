@@ -12,7 +12,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import { adapterLayout, adamWStep, cellGradient, createAdamWState, createModel, decayRanges, initAdapter } from "../packages/core/dist/index.js";
+import {
+  adamWStep,
+  adapterLayout,
+  cellGradient,
+  createAdamWState,
+  createModel,
+  decayRanges,
+  initAdapter,
+} from "../packages/core/dist/index.js";
 import { loadWeights, readModelConfig } from "../packages/core/dist/node.js";
 import { addFixedPoint, createEngine, probe } from "../packages/engine-cpu/dist/index.js";
 import { adaptedLayers, cutSteps, loadSamples, makeModel, median } from "./cpu_model.mjs";
@@ -39,7 +47,12 @@ async function main() {
   const loadSeconds = (performance.now() - loadBegin) / 1000;
   const tokens = await loadSamples(Number(options.samples), folder);
   const steps = cutSteps(tokens, Number(options.batch), Number(options.cell));
-  const shape = { promptLength: 10, adaptedLayers: adaptedLayers[options.model], gateSharing: "scalar", gateActivation: "none" };
+  const shape = {
+    promptLength: 10,
+    adaptedLayers: adaptedLayers[options.model],
+    gateSharing: "scalar",
+    gateActivation: "none",
+  };
   const layout = adapterLayout(shape, config);
   const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
   const fresh = initAdapter(layout, 1);
@@ -113,13 +126,22 @@ async function main() {
     activationMB: Math.round(peakBytes / 2 ** 20),
   }));
   const realTokens = steps.flat().reduce((sum, cell) => sum + cell.ids_T.length, 0);
-  console.log(`${options.model}, ${options.compute}, ${options.samples} samples, ${realTokens} real tokens, ${steps.flat().length} cells of at most ${options.cell}; loss ${[...results.values()][0].toFixed(4)}, equal bits in all layouts`);
+  console.log(
+    `${options.model}, ${options.compute}, ${options.samples} samples, ${realTokens} real tokens, ${steps.flat().length} cells of at most ${options.cell}; loss ${[...results.values()][0].toFixed(4)}, equal bits in all layouts`,
+  );
   console.log("workers × threads   real tokens/s   outside kernels   activations a worker");
   for (const row of rows) {
-    console.log(`${row.workers} × ${row.threads}`.padStart(17), row.tokensPerSecond.toFixed(1).padStart(15), `${(100 * row.outsideKernels).toFixed(1)} %`.padStart(17), `${row.activationMB} MiB`.padStart(22));
+    console.log(
+      `${row.workers} × ${row.threads}`.padStart(17),
+      row.tokensPerSecond.toFixed(1).padStart(15),
+      `${(100 * row.outsideKernels).toFixed(1)} %`.padStart(17),
+      `${row.activationMB} MiB`.padStart(22),
+    );
   }
   const machine = `${cpus()[0]?.model}, ${cpus().length} CPUs, level ${probe().level}, Node ${process.version}`;
-  console.log(`${machine}; weights read in ${loadSeconds.toFixed(2)} s, peak resident ${Math.round(process.resourceUsage().maxRSS / 1024)} MiB`);
+  console.log(
+    `${machine}; weights read in ${loadSeconds.toFixed(2)} s, peak resident ${Math.round(process.resourceUsage().maxRSS / 1024)} MiB`,
+  );
   console.log(JSON.stringify({ bench: "cpu_step", machine, ...options, realTokens, rows, loadSeconds }));
   for (const group of groups) for (const worker of group.all) await worker.terminate();
 }

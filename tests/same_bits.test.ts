@@ -48,6 +48,14 @@ test.each([1, 3])("%i workers train the same bits as two", async (workers) => {
   expect(outcome(`workers-${workers}`)).toEqual(whole);
 });
 
+test("the reference engine too trains the same bits with any number of workers", async () => {
+  for (const workers of [1, 3]) {
+    const done = await train(`reference-${workers}`, workers, ["--engine", "reference", "--steps", "3"]);
+    expect(done).toMatchObject({ code: 0 });
+  }
+  expect(outcome("reference-3")).toEqual(outcome("reference-1"));
+});
+
 describe("a run that is interrupted", () => {
   test.each([
     { when: "before the first step", pattern: /starting workers/, workers: 2, later: 2 },
@@ -87,6 +95,17 @@ describe("a run that is interrupted", () => {
     expect(existsSync(run("early"))).toBe(false);
   });
 
+  test("because nobody reads its output any more is saved too", async () => {
+    const stopped = await train("unread", 1, [], {
+      onLine(line, _, leave) {
+        if (/"step":1,/.test(line)) leave();
+      },
+    });
+    expect(stopped.code).toBe(130);
+    expect(await resume("unread")).toMatchObject({ code: 0 });
+    expect(outcome("unread")).toEqual(whole);
+  });
+
   test("prints how to resume as text too", async () => {
     const call = { cwd: folder, ...on(/starting workers/, "SIGINT") };
     const stopped = await zerogate(["train", ...flags, "--out", "text"], call);
@@ -120,6 +139,11 @@ describe("a run that is interrupted", () => {
     expect(stopped).toMatchObject({ code: 130, stdout: "" });
     expect(patterns).toEqual([]);
     expect(existsSync(join(run("twice"), "checkpoints"))).toBe(false);
+    const again = await train("twice", 1);
+    expect(again).toMatchObject({ code: 2, stdout: "" });
+    expect(again.stderr).toContain(
+      "it holds a run that ended before its first checkpoint: remove it, or choose another",
+    );
   });
 });
 

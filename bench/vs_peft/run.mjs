@@ -37,9 +37,15 @@ async function ours(compute) {
   const script = fileURLToPath(new URL("../cpu_step.mjs", import.meta.url));
   const { model, samples: count, batch, rounds, cell } = options;
   const flags = { model, samples: count, batch, rounds, cell, compute, layout: "2x1,1x2" };
-  const { stdout } = await run(process.execPath, [script, ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])]);
+  const { stdout } = await run(process.execPath, [
+    script,
+    ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]),
+  ]);
   const { rows } = JSON.parse(stdout.trim().split("\n").at(-1));
-  return rows.map((row) => ({ who: `zerogate ${compute}, ${row.workers} × ${row.threads} threads`, rate: row.tokensPerSecond }));
+  return rows.map((row) => ({
+    who: `zerogate ${compute}, ${row.workers} × ${row.threads} threads`,
+    rate: row.tokensPerSecond,
+  }));
 }
 
 async function theirs() {
@@ -56,26 +62,49 @@ async function theirs() {
   await writeFile(job, JSON.stringify({ model: folder, samples, L: adaptedLayers[options.model], settings, ...sizes }));
   const script = fileURLToPath(new URL("peft_step.py", import.meta.url));
   const { stdout } = await run(python, [script, job], { maxBuffer: 2 ** 26 });
-  return stdout.trim().split("\n").map((line) => {
-    const { dtype, padding, micro: size, tokensPerSecond, versions } = JSON.parse(line);
-    return { who: `PEFT ${dtype}, ${padding === "full" ? "padded to 512" : "sorted by length"}, micro-batch ${size}`, rate: tokensPerSecond, versions, padding };
-  });
+  return stdout
+    .trim()
+    .split("\n")
+    .map((line) => {
+      const { dtype, padding, micro: size, tokensPerSecond, versions } = JSON.parse(line);
+      return {
+        who: `PEFT ${dtype}, ${padding === "full" ? "padded to 512" : "sorted by length"}, micro-batch ${size}`,
+        rate: tokensPerSecond,
+        versions,
+        padding,
+      };
+    });
 }
 
 // In turn, not at once: both use all processors.
 const [f32, peft, bf16] = [await ours("f32"), await theirs(), await ours("bf16").catch(() => [])];
 const best = (rows) => Math.max(...rows.map((row) => row.rate));
-console.log(`${options.model}: ${samples.length} Alpaca samples, ${tokens.ids.length} real tokens, global batch ${options.batch}, K = 10, L = ${adaptedLayers[options.model]}`);
-for (const { who, rate } of [...f32, ...bf16, ...peft]) console.log(who.padEnd(56), `${rate.toFixed(1)} tokens/s`.padStart(18));
+console.log(
+  `${options.model}: ${samples.length} Alpaca samples, ${tokens.ids.length} real tokens, global batch ${options.batch}, K = 10, L = ${adaptedLayers[options.model]}`,
+);
+for (const { who, rate } of [...f32, ...bf16, ...peft])
+  console.log(who.padEnd(56), `${rate.toFixed(1)} tokens/s`.padStart(18));
 const machine = `${cpus()[0]?.model}, ${cpus().length} CPUs`;
 if (peft.length === 0) {
   console.log(`PEFT was not run: ZEROGATE_PYTHON names no Python; ${machine}`);
 } else {
   const sorted = best(peft.filter((row) => row.padding === "sorted"));
   const full = peft.filter((row) => row.padding === "full");
-  const against = (rate) => [`f32 ${(best(f32) / rate).toFixed(2)} ×`, ...(bf16.length ? [`bf16 ${(best(bf16) / rate).toFixed(2)} ×`] : [])].join(", ");
+  const against = (rate) =>
+    [
+      `f32 ${(best(f32) / rate).toFixed(2)} ×`,
+      ...(bf16.length ? [`bf16 ${(best(bf16) / rate).toFixed(2)} ×`] : []),
+    ].join(", ");
   console.log(`against PEFT's best with dynamic padding: ${against(sorted)}`);
   if (full.length > 0) console.log(`against PEFT padded to 512: ${against(best(full))}`);
   console.log(`${machine}; ${peft[0].versions}`);
 }
-console.log(JSON.stringify({ bench: "vs_peft", machine, ...options, realTokens: tokens.ids.length, rows: [...f32, ...bf16, ...peft] }));
+console.log(
+  JSON.stringify({
+    bench: "vs_peft",
+    machine,
+    ...options,
+    realTokens: tokens.ids.length,
+    rows: [...f32, ...bf16, ...peft],
+  }),
+);

@@ -1,7 +1,7 @@
 """Train the byte-level BPE tokenizer on the generated text and write it with its Hugging Face side files.
 
-The pre-tokeniser keeps "### Response" and the end of a line together and always splits after ":", so the
-tokens of a prompt are a prefix of the tokens of the prompt with its answer.
+The pre-tokeniser keeps "### Response" together and splits between ":" and a word, so the tokens of a prompt are
+a prefix of the tokens of the prompt with its answer.
 """
 
 import json

@@ -25,8 +25,8 @@ export interface Call {
   readonly env?: Readonly<Record<string, string>>;
   /** All of stdin, by default nothing; undefined leaves it open, like a user who does not type. */
   readonly input?: string | undefined;
-  /** Called with every line of stdout and stderr as it comes; `send` signals the process. */
-  readonly onLine?: (line: string, send: (signal: "SIGINT" | "SIGKILL") => void) => void;
+  /** Called with every line of stdout and stderr as it comes; `send` signals the process, `leave` closes its stdout. */
+  readonly onLine?: (line: string, send: (signal: "SIGINT" | "SIGKILL") => void, leave: () => void) => void;
   /** The process is killed and the promise rejects after it. Default: 60 s. */
   readonly timeoutMs?: number;
 }
@@ -53,10 +53,11 @@ export async function zerogate(args: readonly string[], call: Call): Promise<Out
     child.stdin.on("error", () => {}); // the process may end without reading it
     if (input !== undefined) child.stdin.end(input);
     const send = (signal: NodeJS.Signals) => void child.kill(signal);
+    const leave = () => void child.stdout.destroy();
     const [stdout, stderr] = [child.stdout, child.stderr].map((stream) => {
       const chunks: Buffer[] = [];
       stream.on("data", (chunk: Buffer) => chunks.push(chunk));
-      if (onLine) createInterface({ input: stream }).on("line", (line) => onLine(line, send));
+      if (onLine) createInterface({ input: stream }).on("line", (line) => onLine(line, send, leave));
       return () => Buffer.concat(chunks).toString();
     }) as [() => string, () => string];
     const code = await ended;

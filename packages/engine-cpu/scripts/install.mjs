@@ -31,6 +31,8 @@ try {
     say(isNew ? `compiled with ${compiler}` : "the compiled binary is up to date");
   }
 } catch (error) {
-  const reason = String(error.stderr ?? error.message).trim().split("\n")[0];
+  const reason = String(error.stderr ?? error.message)
+    .trim()
+    .split("\n")[0];
   say(`no native kernels (${reason}); Zerogate falls back to a slower engine`);
 }

@@ -47,7 +47,10 @@ async function units(architecture, folders) {
   const sets = levels[architecture] ?? { portable: [] };
   const plain = (await Promise.all(folders.map(files))).flat().filter((file) => file.endsWith(".cc"));
   return [
-    ...Object.entries(sets).map(([name, flags]) => ({ source: join(native, "isa", `${name}.cc`), flags: ["-O3", ...flags] })),
+    ...Object.entries(sets).map(([name, flags]) => ({
+      source: join(native, "isa", `${name}.cc`),
+      flags: ["-O3", ...flags],
+    })),
     ...plain.map((source) => ({ source, flags: ["-O2"] })),
   ];
 }

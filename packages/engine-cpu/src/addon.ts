@@ -130,5 +130,7 @@ function tryLoad(): Loaded | Error {
     }
   }
   const found = problems.length > 0 ? problems.join("; ") : "there is no binary for this machine";
-  return new Error(`Cannot load the CPU engine: ${found}, a C++ compiler and "npm rebuild @zerogate/engine-cpu" make one`);
+  return new Error(
+    `Cannot load the CPU engine: ${found}, a C++ compiler and "npm rebuild @zerogate/engine-cpu" make one`,
+  );
 }

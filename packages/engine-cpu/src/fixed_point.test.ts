@@ -7,22 +7,25 @@ import { addFixedPoint } from "./fixed_point.ts";
 const special = Float32Array.of(0, -0, 1, -1, 2 ** -53, 1.5 * 2 ** -53, -(2 ** -54), 2 ** -54, 3 * 2 ** -54, 2 ** -149);
 const bad = Float32Array.of(Number.NaN, Infinity, -Infinity, 16, -16, 3e38);
 
-test.skipIf(absent !== "")(`sums have the bits of core's, also after wrapping, and bad numbers are counted${absent}`, () => {
-  let state = 1;
-  const random = Float32Array.from({ length: 1000 }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return (state / 2 ** 31 - 1) * 2 ** ((state % 60) - 56);
-  });
-  const gradient = Float32Array.from([...special, ...bad, ...random, 15.999999]);
-  const [ours, theirs] = [new Int32Array(2 * gradient.length), new Int32Array(2 * gradient.length)];
-  for (let round = 0; round < 100; round++) {
-    for (const limit of [16, 1, 2 ** -20]) {
-      const sign = round % 3 === 0 ? gradient.map((g) => -g) : gradient;
-      expect(addFixedPoint(ours, sign, limit)).toBe(reference(theirs, sign, limit));
+test.skipIf(absent !== "")(
+  `sums have the bits of core's, also after wrapping, and bad numbers are counted${absent}`,
+  () => {
+    let state = 1;
+    const random = Float32Array.from({ length: 1000 }, () => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+      return (state / 2 ** 31 - 1) * 2 ** ((state % 60) - 56);
+    });
+    const gradient = Float32Array.from([...special, ...bad, ...random, 15.999999]);
+    const [ours, theirs] = [new Int32Array(2 * gradient.length), new Int32Array(2 * gradient.length)];
+    for (let round = 0; round < 100; round++) {
+      for (const limit of [16, 1, 2 ** -20]) {
+        const sign = round % 3 === 0 ? gradient.map((g) => -g) : gradient;
+        expect(addFixedPoint(ours, sign, limit)).toBe(reference(theirs, sign, limit));
+      }
     }
-  }
-  expect(ours).toEqual(theirs);
-});
+    expect(ours).toEqual(theirs);
+  },
+);
 
 test.skipIf(absent !== "")(`wrong lengths and limits are refused${absent}`, () => {
   const add = (words: number, limit?: number) => () => addFixedPoint(new Int32Array(words), new Float32Array(3), limit);

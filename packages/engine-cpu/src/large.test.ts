@@ -114,7 +114,11 @@ function lossCase(dtype: DType) {
   const makeHead = weights(dtype, [V, D], 1.9);
   const labels = Int32Array.from({ length: R }, (_, r) => (37 * r + 1) % V);
   return async (engine: Engine) => {
-    const { nll_R, hit_R, dy_RD } = engine.headLoss(up(engine, R * D, 0.3), makeHead(engine), labels, { R, D, scale: 0.02 });
+    const { nll_R, hit_R, dy_RD } = engine.headLoss(up(engine, R * D, 0.3), makeHead(engine), labels, {
+      R,
+      D,
+      scale: 0.02,
+    });
     return outputs(engine, { nll_R, hit_R, dy_RD });
   };
 }
@@ -133,7 +137,10 @@ function rowsCase(dtype: DType) {
       dx: engine.rmsNormBackward({ dy_TD: up(engine, T * D, 2.2), x_TD, weight_D, rstd_T }, { T, D }),
       swiglu: engine.swiglu(gateUp, { T, F: D }),
       dgateUp: engine.swigluBackward(up(engine, T * D, 1.2), gateUp, { T, F: D }),
-      embed: engine.embed(makeTable(engine), Int32Array.from({ length: T }, (_, t) => (7 * t) % 50)),
+      embed: engine.embed(
+        makeTable(engine),
+        Int32Array.from({ length: T }, (_, t) => (7 * t) % 50),
+      ),
     });
   };
 }

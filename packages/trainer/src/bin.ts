@@ -9,8 +9,8 @@ const onSignal = () => {
 process.on("SIGINT", onSignal);
 process.on("SIGTERM", onSignal);
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code === "EPIPE") process.exit(0); // the reader, for example `head`, has seen enough
-  throw error;
+  if (error.code !== "EPIPE") throw error;
+  interrupt.abort(); // the reader, for example `head`, has seen enough: a run is saved as after Ctrl-C
 });
 
 process.exitCode = await runCli(process.argv.slice(2), {
