@@ -75,11 +75,12 @@ async function main() {
     let [lossSum, insideMs, peakBytes] = [0, 0, 0];
     const serve = async (worker) => {
       for (let cell = todo.shift(); cell; cell = todo.shift()) {
-        worker.postMessage({ cell, scale });
+        worker.postMessage({ cell, scale }, []);
         const reply = await new Promise((resolve) => worker.once("message", resolve));
         addFixedPoint(sum, reply.gradient);
         lossSum += reply.lossSum;
         insideMs += reply.kernelMs;
+        group.opMs = reply.opMs; // one worker's, since it began
         peakBytes = Math.max(peakBytes, reply.peakBytes);
       }
     };
@@ -150,6 +151,7 @@ async function work() {
   const { image, config, layout, params, threads, compute } = workerData;
   const engine = createEngine({ threads, compute });
   let kernelMs = 0;
+  const opMs = {};
   // Operations are the engine's functions; what they take is inside, everything else is outside.
   const timed = Object.fromEntries(
     Object.entries(engine).map(([name, value]) => {
@@ -159,7 +161,9 @@ async function work() {
         (...args) => {
           const begin = performance.now();
           const result = value(...args);
-          kernelMs += performance.now() - begin;
+          const ms = performance.now() - begin;
+          kernelMs += ms;
+          opMs[name] = (opMs[name] ?? 0) + ms;
           return result;
         },
       ];
@@ -169,7 +173,9 @@ async function work() {
   parentPort.on("message", async ({ cell, scale }) => {
     kernelMs = 0;
     const { lossSum, gradient } = await cellGradient(model, { layout, params }, cell, scale);
-    parentPort.postMessage({ lossSum, gradient, kernelMs, peakBytes: engine.memory().peakBytes }, [gradient.buffer]);
+    parentPort.postMessage({ lossSum, gradient, kernelMs, opMs, peakBytes: engine.memory().peakBytes }, [
+      gradient.buffer,
+    ]);
   });
-  parentPort.postMessage("ready");
+  parentPort.postMessage("ready", []);
 }

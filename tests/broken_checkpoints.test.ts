@@ -89,11 +89,15 @@ const changes: { what: string; change: (run: string) => string[]; says: RegExp }
     },
     says: /the base model's files changed/,
   },
-  { what: "another learning rate", change: edit({ lr: 0.1 }), says: /a setting that decides the trained bits changed/ },
+  {
+    what: "another learning rate",
+    change: edit({ lr: 0.1 }),
+    says: /lr was \S+, is 0.1: it decides the trained bits/,
+  },
   {
     what: "another prompt length",
     change: edit({ adapterLen: 3 }),
-    says: /a setting that decides the trained bits changed/,
+    says: /adapterLen was \d+, is 3: it decides the trained bits/,
   },
   {
     what: "a key that does not exist",

@@ -137,7 +137,7 @@ test.each([
   { path: base, expected: { kind: "model", layers: 6, vocabSize: 1024 } },
   { path: adapter, expected: { kind: "adapter", peftType: "ADAPTION_PROMPT", adapterLen: 10 } },
   { path: "run", expected: { kind: "run", steps: 6, checkpoints: [6] } },
-  { path: "run/checkpoints/step-6", expected: { kind: "checkpoint", whole: true, step: 6, problems: [] } },
+  { path: "run/checkpoints/step-6", expected: { kind: "checkpoint", whole: true, step: 6 } },
   { path: heldOutFile, expected: { kind: "dataset", bad: 0 } },
   { path: join(adapter, "adapter_model.safetensors"), expected: { kind: "tensors" } },
 ])("inspect says what $expected.kind it is", async ({ path, expected }) => {

@@ -65,8 +65,10 @@ test("eval counts as exact what generate really answers", async () => {
   expect(all.json[0]?.["exactMatch"]).toBe(done.adapter.exactMatch);
 }, 180_000);
 
-test("a second quickstart says that its folder is in use", async () => {
-  const again = await run("quickstart");
+test("a second quickstart into the same folder is refused, one that names none takes the next free name", async () => {
+  const next = await run("quickstart", "--steps", "12", "--json");
+  expect(next.json.at(-1)).toMatchObject({ event: "done", out: expect.stringMatching(/quickstart-2$/) });
+  const again = await run("quickstart", "--out", "quickstart");
   expect(again).toMatchObject({ code: 2, stdout: "" });
   expect(again.stderr).toMatch(/it holds a run: zerogate resume \S+quickstart continues it, or choose another folder/);
 });

@@ -9,7 +9,7 @@ import { afterAll } from "vitest";
 
 const bin = fileURLToPath(new URL("../../packages/trainer/dist/bin.js", import.meta.url));
 
-export type JsonLine = Readonly<Record<string, unknown>>;
+type JsonLine = Readonly<Record<string, unknown>>;
 
 export interface Outcome {
   /** null where a signal ended the process. */
@@ -35,7 +35,7 @@ export interface Call {
 export async function zerogate(args: readonly string[], call: Call): Promise<Outcome> {
   if (!existsSync(bin)) throw new Error(`Cannot run zerogate: ${bin} is not built, run pnpm build`);
   const { cwd, env, input, onLine, timeoutMs = 60_000 } = { input: "", ...call };
-  const { CI: _, NO_COLOR: __, ZEROGATE_LOG_LEVEL: ___, ...inherited } = process.env;
+  const { CI: _, NO_COLOR: __, ZEROGATE_LOG_LEVEL: ___, npm_command: ____, ...inherited } = process.env;
   const child = spawn(process.execPath, [bin, ...args], {
     cwd,
     env: { ...inherited, XDG_CACHE_HOME: join(cwd, "cache"), ...env },

@@ -5,6 +5,7 @@ import * as node from "./node.ts";
 test("what the package offers: a change here is a change for its users", () => {
   expect(Object.keys(core).toSorted()).toMatchInlineSnapshot(`
     [
+      "ADDEND_LIMIT",
       "AdaptionPromptModel",
       "InputError",
       "adamWStep",
@@ -12,6 +13,7 @@ test("what the package offers: a change here is a change for its users", () => {
       "adapterMetadata",
       "adapterTensors",
       "addCell",
+      "addFixedPoint",
       "addSlot",
       "cellGradient",
       "cellLosses",
@@ -22,6 +24,8 @@ test("what the package offers: a change here is a change for its users", () => {
       "clipByGlobalNorm",
       "compareAdapterKeys",
       "createAdamWState",
+      "createArena",
+      "createFixedPointSum",
       "createModel",
       "createReferenceEngine",
       "createSlot",

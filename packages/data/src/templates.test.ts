@@ -62,7 +62,11 @@ test("an unknown name and a file that is not JSON are refused, naming what can b
 });
 
 test("parsePrompt finds what a prompt asked, whatever the texts hold, and nothing in other texts", () => {
-  const twice = { name: "twice", withInput: "{instruction} (a+b) {instruction}|{input}.", withoutInput: "{instruction}?" };
+  const twice = {
+    name: "twice",
+    withInput: "{instruction} (a+b) {instruction}|{input}.",
+    withoutInput: "{instruction}?",
+  };
   for (const template of [...listTemplates(), twice]) {
     for (const record of [
       { instruction: "Add.", input: "" },

@@ -27,7 +27,7 @@ const warnings = ["-Wall", "-Wextra", "-Wno-maybe-uninitialized", "-Wno-unknown-
 
 async function files(folder) {
   const names = await readdir(join(native, folder));
-  return names.sort().map((name) => join(native, folder, name));
+  return names.toSorted().map((name) => join(native, folder, name));
 }
 
 /** The first C++ compiler that answers: $CXX, then the usual names. */

@@ -36,7 +36,7 @@ export interface Addon {
 }
 
 /** Operations all have the same form, are checked by the binary, and return nothing. */
-export type Operation = (engine: NativeEngine, ...args: readonly unknown[]) => void;
+type Operation = (engine: NativeEngine, ...args: readonly unknown[]) => void;
 export const operations = [
   "embed",
   "gatherRows",

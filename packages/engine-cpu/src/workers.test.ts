@@ -61,7 +61,7 @@ describe.skipIf(reason !== "")(`workers${reason}`, () => {
       const { worker, ready } = start({ ...data, calls: 1e9, threads: 2, seed: round });
       await ready;
       await new Promise((resolve) => setTimeout(resolve, 20 * round));
-      await worker.terminate();
+      expect(await worker.terminate()).toBe(1);
     }
   });
 });

@@ -1,9 +1,9 @@
 /**
- * Sums of gradients that do not depend on order: int64 fixed point, unit 2⁻⁵³. Integer addition is associative, so
+ * Sums of gradients that do not depend on order: int64 fixed point, unit 2⁻⁴⁸. Integer addition is associative, so
  * whichever worker computed a cell, and whenever it arrived, the sum has the same bits.
  *
- * Each number adds rint(g · 2⁵³), ties to even, as `llrint` does: native engines give the same bits. Float32 values of
- * 2⁻³⁰ and more are represented exactly, smaller ones are off by at most 2⁻⁵⁴.
+ * Each number adds rint(g · 2⁴⁸), ties to even, as `llrint` does: native engines give the same bits. Float32 values of
+ * 2⁻²⁵ and more are represented exactly, smaller ones are off by at most 2⁻⁴⁹.
  *
  * An int64 is a pair of 32-bit words, low word first, as it lies in memory on every machine that Node runs on. Loops use
  * float64 and int32 arithmetic only: the same over `BigInt64Array` takes 20 times as long.
@@ -13,14 +13,14 @@
 export type FixedPointSum = Int32Array;
 
 /** One is this many units. */
-const UNITS = 2 ** 53;
+const UNITS = 2 ** 48;
 const WORD = 2 ** 32;
 /** Adding and taking away 1.5·2⁵² (1.5·2⁸⁴) rounds a float64 below 2⁵¹ (2⁸³) to a multiple of 1 (2³²), ties to even. */
 const TO_INTEGER = 1.5 * 2 ** 52;
 const TO_WORD = 1.5 * 2 ** 84;
 
 /** Magnitude that one addend must stay below, so that 64 addends stay below 2⁶³ units in any order. */
-export const ADDEND_LIMIT = 16;
+export const ADDEND_LIMIT = 512;
 
 /** Zeroed sums of `length` numbers in shared memory. */
 export function createFixedPointSum(length: number): FixedPointSum {
@@ -28,7 +28,7 @@ export function createFixedPointSum(length: number): FixedPointSum {
 }
 
 /**
- * Adds `gradient` to `sum`. A number that is not finite or whose magnitude is not below `limit` (at most 16) adds 0;
+ * Adds `gradient` to `sum`. A number that is not finite or whose magnitude is not below `limit` (at most 512) adds 0;
  * returns how many there were. Throws a RangeError where lengths differ.
  */
 export function addFixedPoint(sum: FixedPointSum, gradient: Float32Array, limit: number = ADDEND_LIMIT): number {

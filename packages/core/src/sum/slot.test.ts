@@ -42,7 +42,7 @@ test("addCell names the first number that cannot be added, and the tail counts t
   expect(addCell(slot, { ...cellSum(0), gradient })).toEqual({ count: 1, parameter: 1, value: Number.NaN });
   const lost = { count: 1, parameter: undefined, value: Number.POSITIVE_INFINITY };
   expect(addCell(slot, { ...cellSum(1), lossSum: Number.POSITIVE_INFINITY })).toEqual(lost);
-  expect(checkTail(slot, 2, 21)).toEqual(["2 numbers are not finite or too large (limit 16)"]);
+  expect(checkTail(slot, 2, 21)).toEqual(["2 numbers are not finite or too large (limit 512)"]);
 });
 
 test("a loss that is summed in another order has the same bits", () => {
@@ -74,5 +74,5 @@ test("addCell refuses a gradient or cell that does not fit, and adds nothing", (
 });
 
 test("the limit shrinks with the cells of a step, so that their sum cannot overflow", () => {
-  expect([1, 64, 65, 128, 129].map(addendLimit)).toEqual([16, 16, 8, 8, 4]);
+  expect([1, 64, 65, 128, 129].map(addendLimit)).toEqual([512, 512, 256, 256, 128]);
 });

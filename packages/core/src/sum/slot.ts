@@ -77,7 +77,7 @@ export function addCell(slot: Slot, { cell, gradient, lossSum, labelledTokens }:
   return { count: bad, parameter, value: gradient[parameter] };
 }
 
-/** Magnitude that every number of a cell's gradient must stay below: 16 for up to 64 cells a step, then less. */
+/** Magnitude that every number of a cell's gradient must stay below: 512 for up to 64 cells a step, then less. */
 export function addendLimit(maxCells: number): number {
   return ADDEND_LIMIT * 2 ** -Math.max(0, Math.ceil(Math.log2(maxCells / 64)));
 }

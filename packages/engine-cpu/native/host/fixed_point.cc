@@ -1,4 +1,4 @@
-// Adds float32 gradients to int64 fixed-point sums, unit 2⁻⁵³: the same bits as packages/core/src/sum/fixed_point.ts.
+// Adds float32 gradients to int64 fixed-point sums, unit 2⁻⁴⁸: the same bits as packages/core/src/sum/fixed_point.ts.
 #include <math.h>
 #include <string.h>
 
@@ -7,7 +7,7 @@
 namespace zg {
 
 long add_fixed_point(int32_t* sum, const float* gradient, long length, double limit) {
-  const double unitsPerOne = 0x1p53, limitUnits = limit * unitsPerOne;
+  const double unitsPerOne = 0x1p48, limitUnits = limit * unitsPerOne;
   long bad = 0;
   for (long i = 0; i < length; i++) {
     const double units = gradient[i] * unitsPerOne;

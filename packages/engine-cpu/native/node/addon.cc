@@ -138,7 +138,7 @@ napi_value add_fixed(napi_env env, napi_callback_info info) {
   const float* gradient = args.floats("gradient", &length);
   if (words != 2 * length) args.fail(Wrong::RANGE, "sum has %ld words, %ld are needed", words, 2 * length);
   const double limit = args.number("limit");
-  if (!(limit > 0 && limit <= 16)) args.fail(Wrong::RANGE, "limit is %g, above 0 and at most 16 is needed", limit);
+  if (!(limit > 0 && limit <= 512)) args.fail(Wrong::RANGE, "limit is %g, above 0 and at most 512 is needed", limit);
   if (!args.ok()) return nullptr;
   napi_value bad;
   napi_create_double(env, (double)add_fixed_point(sum, gradient, length, limit), &bad);

@@ -51,6 +51,11 @@ export async function setAside(runDir: string, step: number): Promise<string> {
   return aside;
 }
 
+/** Whether a broken checkpoint was set aside: such a run had progress, which must not be lost in silence. */
+export async function holdsBroken(runDir: string): Promise<boolean> {
+  return (await entries(runDir)).some(({ name }) => name.includes(".corrupt"));
+}
+
 async function entries(runDir: string) {
   try {
     return await readdir(checkpointsOf(runDir), { withFileTypes: true });

@@ -2,12 +2,13 @@
 import { InputError, type ModelConfig } from "@zerogate/core";
 import { verifyDirectory } from "@zerogate/core/node";
 import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
-import { checkpointFolder, listCheckpoints, removeLeftovers, setAside } from "./folders.ts";
+import { checkpointFolder, holdsBroken, listCheckpoints, removeLeftovers, setAside } from "./folders.ts";
 
 /**
  * Loads the newest checkpoint whose files are as they were published. Broken newer ones are renamed `*.corrupt`, each
  * told to `onProblem`; leftovers of crashed saves are removed.
  *
+ * @returns undefined where the run never had one.
  * @throws InputError where none is left; also where the newest whole one does not fit this base or this version, and
  *   then nothing is renamed: the checkpoint is sound, what it was opened with is not.
  */
@@ -15,9 +16,10 @@ export async function newestCheckpoint(
   runDir: string,
   model: ModelConfig,
   onProblem: (problem: string) => void,
-): Promise<Checkpoint & { readonly folder: string }> {
+): Promise<(Checkpoint & { readonly folder: string }) | undefined> {
   await removeLeftovers(runDir);
   const steps = await listCheckpoints(runDir);
+  if (steps.length === 0 && !(await holdsBroken(runDir))) return undefined;
   for (const step of steps) {
     const folder = checkpointFolder(runDir, step);
     const problems = await verifyDirectory(folder);
@@ -25,6 +27,6 @@ export async function newestCheckpoint(
     const aside = await setAside(runDir, step);
     onProblem(`Cannot use the checkpoint ${folder}: ${problems.join("; ")}. It is kept as ${aside}`);
   }
-  const found = steps.length === 0 ? "it has no checkpoint" : `none of its ${steps.length} checkpoints is whole`;
+  const found = `none of its ${steps.length || ""} checkpoints is whole`.replace("  ", " ");
   throw new InputError(`Cannot resume ${runDir}`, `${found}: start it again with zerogate train`);
 }

@@ -9,7 +9,8 @@ const state: RunState = {
   epoch: 1.5,
   seed: 7,
   engine: "reference",
-  hashes: { base: "b", data: "d", tokenizer: "t", plan: "p", config: "c" },
+  hashes: { base: "b", data: "d", tokenizer: "t", plan: "p" },
+  config: { seed: 7, data: ["x"] },
   versions: { zerogate: "0.1.0", node: "v20.20.0" },
   evaluationsWithoutGain: 0,
 };

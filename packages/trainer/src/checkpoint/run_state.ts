@@ -15,8 +15,9 @@ export interface RunState {
     readonly data: string;
     readonly tokenizer: string;
     readonly plan: string;
-    readonly config: string;
   };
+  /** The resolved config, as JSON: a resume says which key that decides bits is not what it was. */
+  readonly config: Readonly<Record<string, unknown>>;
   readonly versions: { readonly zerogate: string; readonly node: string };
   /** Best validation so far. */
   readonly best?: { readonly step: number; readonly loss: number } | undefined;
@@ -38,7 +39,8 @@ const schema = z.strictObject({
   epoch: z.number().min(0),
   seed: z.int().min(0),
   engine: text,
-  hashes: z.strictObject({ base: text, data: text, tokenizer: text, plan: text, config: text }),
+  hashes: z.strictObject({ base: text, data: text, tokenizer: text, plan: text }),
+  config: z.record(text, z.unknown()),
   versions: z.strictObject({ zerogate: text, node: text }),
   best: z.strictObject({ step, loss: z.number() }).optional(),
   evaluationsWithoutGain: z.int().min(0),

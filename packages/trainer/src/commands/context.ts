@@ -19,3 +19,8 @@ export type ExitCode = 0 | 130;
 export function printJson(context: CommandContext, value: unknown): void {
   context.stdout.write(`${JSON.stringify(value)}\n`);
 }
+
+/** How a person types our command here: through npx where npm started this process. */
+export function commandName({ env }: CommandContext): string {
+  return env["npm_command"] ? "npx zerogate" : "zerogate";
+}

@@ -73,7 +73,7 @@ export function samplingFlags(
     temperature: numberFlag("--temperature", flags.temperature, 0, { min: 0 }, problems),
     topP: numberFlag("--top-p", flags.topP, 1, { min: 0, max: 1 }, problems),
     topK: numberFlag("--top-k", flags.topK, 0, { min: 0, whole: true }, problems),
-    seed: numberFlag("--seed", flags.seed, 0, { min: 0, whole: true }, problems),
+    seed: numberFlag("--seed", flags.seed, 0, { min: 0, max: 2 ** 32 - 1, whole: true }, problems),
   };
   if (problems.length > 0) throw new InputError("Cannot generate", problems);
   return options;

@@ -70,6 +70,7 @@ async function readJson(path: string): Promise<unknown> {
 
 async function inspectCheckpoint(path: string): Promise<Facts> {
   const problems = await verifyDirectory(path);
+  if (problems.length > 0) return { kind: "checkpoint", path, whole: false, problems };
   const file = join(path, "state.msgpack");
   const state = decodeRunState(await readFile(file), file);
   const adapter = await inspectAdapter(path);
@@ -77,8 +78,7 @@ async function inspectCheckpoint(path: string): Promise<Facts> {
   return {
     kind: "checkpoint",
     path,
-    whole: problems.length === 0,
-    problems,
+    whole: true,
     ...state,
     adapterLen,
     adapterLayers,

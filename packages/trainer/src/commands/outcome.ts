@@ -2,12 +2,12 @@
 import { readMetrics } from "../metrics/metrics_file.ts";
 import type { RunResult } from "../run/run.ts";
 import { formatDuration, formatLoss, formatShare } from "../status/format.ts";
-import { type CommandContext, type ExitCode, printJson } from "./context.ts";
+import { type CommandContext, commandName, type ExitCode, printJson } from "./context.ts";
 
 /** Prints the result on stdout, as `{"event":"done",…}` or as text, and returns the exit code. */
 export function printOutcome(out: string, result: RunResult, json: boolean, context: CommandContext): ExitCode {
   const { ending, steps, base, adapter, best, samples, adapterFolder, report, durationMs } = result;
-  const resumeLine = `zerogate resume ${quoted(out)}`;
+  const resumeLine = `${commandName(context)} resume ${quoted(out)}`;
   if (ending === "interrupted") {
     if (json) printJson(context, { event: "interrupted", steps, out, resume: resumeLine });
     else context.stdout.write(`Stopped after step ${steps}; everything is saved. Go on with:\n  ${resumeLine}\n`);

@@ -2,12 +2,13 @@
  * `zerogate quickstart`: trains an adapter on the base and instructions that ship with this package, shows base and adapter
  * side by side, and says what to type next. Needs no download.
  */
+import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { configFlags } from "../config/flags.ts";
 import { resolveConfig } from "../config/resolve.ts";
 import type { RunResult } from "../run/run.ts";
-import type { CommandContext, ExitCode } from "./context.ts";
+import { type CommandContext, commandName, type ExitCode } from "./context.ts";
 import { printOutcome, quoted } from "./outcome.ts";
 import { train } from "./train.ts";
 
@@ -25,13 +26,20 @@ export async function quickstartCommand(flags: QuickstartFlags, context: Command
   const model = join(world, "base");
   const config = resolveConfig({
     file: join(world, "quickstart.yaml"),
-    flags: { ...configFlags(flags), model, out: resolve(flags.out ?? "quickstart") },
+    flags: { ...configFlags(flags), model, out: resolve(flags.out ?? freeFolder()) },
   });
   const result = await train(config, json, context);
   if (!json && result.ending !== "interrupted") context.stdout.write(`${showSamples(result)}\n`);
   const code = printOutcome(config.out, result, json, context);
-  if (!json && code === 0) context.stdout.write(nextSteps(model, config.out));
+  if (!json && code === 0) context.stdout.write(nextSteps(commandName(context), model, config.out));
   return code;
+}
+
+/** `quickstart`, or the next name that is free: a second try must not meet an error. */
+function freeFolder(): string {
+  let name = "quickstart";
+  for (let i = 2; existsSync(name); i++) name = `quickstart-${i}`;
+  return name;
 }
 
 function showSamples({ samples }: RunResult): string {
@@ -48,7 +56,7 @@ const oneLine = (text: string) => {
   return line.length > 70 ? `${line.slice(0, 69)}…` : line;
 };
 
-function nextSteps(model: string, out: string): string {
-  const command = `zerogate chat --model ${quoted(model)} --adapter ${quoted(join(out, "adapter"))}`;
-  return `\nOpen the report in a browser, or talk to the adapter:\n  ${command}\n`;
+function nextSteps(command: string, model: string, out: string): string {
+  const line = `${command} chat --model ${quoted(model)} --adapter ${quoted(join(out, "adapter"))}`;
+  return `\nOpen the report in a browser, or talk to the adapter:\n  ${line}\n`;
 }

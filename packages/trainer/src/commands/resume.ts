@@ -26,7 +26,7 @@ async function resume(config: TrainConfig, json: boolean, context: CommandContex
   const view = openLiveView(context, json);
   try {
     const inputs = await openInputs(config, view.progress);
-    const checkpoint = await openCheckpoint(config.out, inputs, view.progress.onWarning);
+    const checkpoint = await openCheckpoint(config, inputs, view.progress.onWarning);
     view.openRunLog(config);
     return await executeRun(config, inputs, checkpoint, view, context.signal);
   } finally {

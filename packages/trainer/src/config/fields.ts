@@ -81,7 +81,7 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
     "alpaca",
   ),
   labels: optional(oneOf(["response", "all"]), "tokens that the loss counts", "response"),
-  maxLength: optional(count(2), "tokens per record, longer ones are cut", 512),
+  maxLength: optional(count(2), "tokens per record, longer ones are cut (default: 512, or the model's context)"),
   skipBadRecords: optional(onOff, "leave out records that cannot be read", false),
   cacheDir: optional(path("a folder", "<dir>"), "folder of the token cache (default: the user's cache folder)"),
 

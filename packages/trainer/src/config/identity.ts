@@ -1,15 +1,8 @@
 /** Whether two configs train the same bits. */
-import { createHash } from "node:crypto";
 import { configKeys } from "./fields.ts";
 import { type ConfigKey, safeToChange, type TrainConfig } from "./train_config.ts";
 
 const identityKeys: readonly ConfigKey[] = configKeys.filter((key) => !safeToChange.includes(key));
-
-/** SHA-256 (hexadecimal) of all keys that decide the trained bits; those of `safeToChange` are left out. */
-export function configHash(config: TrainConfig): string {
-  const pairs = identityKeys.map((key) => [key, identityValue(config, key)]);
-  return createHash("sha256").update(JSON.stringify(pairs)).digest("hex");
-}
 
 /** The keys in which `next` would train other bits than `before`; a resume may change all others. */
 export function unsafeChanges(before: TrainConfig, next: TrainConfig): ConfigKey[] {

@@ -32,8 +32,8 @@ export interface TrainConfig {
   readonly template: string;
   /** Which tokens the loss counts: those of the response, or all but the first. */
   readonly labels: "response" | "all";
-  /** Tokens per record; longer ones are cut at the end, counted and reported. */
-  readonly maxLength: number;
+  /** Tokens per record; longer ones are cut at the end, counted and reported. Default: 512, or the model's context if shorter. */
+  readonly maxLength?: number | undefined;
   /** Leave out records that cannot be read (counted, reported) instead of refusing the file. */
   readonly skipBadRecords: boolean;
   /** Folder of the token cache. Default: `zerogate` in the user's cache folder. */
@@ -115,7 +115,7 @@ export type ConfigKey = keyof TrainConfig;
 /**
  * Keys that may change on resume without changing a bit of what is trained. Paths are here because their contents
  * are hashed and compared instead, the engine because a checkpoint names the one in use; all other keys are part of
- * `configHash`.
+ * `unsafeChanges`.
  */
 export const safeToChange: readonly ConfigKey[] = [
   "preset",

@@ -33,7 +33,7 @@ const evalLine = (step: number): EvaluationMetrics => ({
   labelledTokens: 50,
 });
 
-function write(run: string, from: number, steps: readonly number[]): void {
+function write(run: string, from: number | undefined, steps: readonly number[]): void {
   const file = openMetrics(run, from);
   for (const step of steps) file.write(stepLine(step));
   file.write(evalLine(steps.at(-1) ?? 0));
@@ -62,8 +62,8 @@ test("a resume takes out later steps and validations, so that each step stands o
 
 test("a new run in a used folder starts with an empty file", () => {
   const run = newRun();
-  write(run, 0, [1, 2]);
-  openMetrics(run, 0).close();
+  write(run, undefined, [1, 2]);
+  openMetrics(run, undefined).close();
   expect(readFileSync(join(run, "metrics.jsonl"), "utf8")).toBe("");
 });
 

@@ -28,12 +28,12 @@ export interface MetricsFile {
 }
 
 /**
- * Opens `metrics.jsonl` of a run that has done `step` steps (0 = a new one). Lines of later steps, which the run is
- * about to do again, and unreadable ones are taken out first; that rewrite is atomic.
+ * Opens `metrics.jsonl` of a run that goes on after `step` steps; undefined: one that starts, perhaps once more. Lines of
+ * what the run is about to do again, and unreadable ones, are taken out first; that rewrite is atomic.
  */
-export function openMetrics(runDir: string, step: number): MetricsFile {
+export function openMetrics(runDir: string, step: number | undefined): MetricsFile {
   const path = join(runDir, FILE_NAME);
-  if (existsSync(path)) keepUntil(path, step);
+  if (existsSync(path)) keepUntil(path, step ?? -1);
   const file = openSync(path, "a");
   return {
     write: (line) => {

@@ -31,7 +31,6 @@ import {
   type Template,
   type Tokenizer,
 } from "@zerogate/data";
-import { configHash } from "../config/identity.ts";
 import { peakLearningRate } from "../config/resolve.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import type { Phase } from "../status/state.ts";
@@ -66,7 +65,6 @@ export interface RunInputs {
     readonly data: string;
     readonly tokenizer: string;
     readonly plan: string;
-    readonly config: string;
   };
 }
 
@@ -85,12 +83,10 @@ export async function openInputs(config: TrainConfig, progress: Progress): Promi
   const tokenizer = await loadTokenizer(config.model);
   const mismatch = checkVocabulary(tokenizer, model.vocabSize);
   if (mismatch) onWarning(mismatch);
-  if (config.maxLength > model.contextLength) {
+  const { maxLength = Math.min(512, model.contextLength) } = config;
+  if (maxLength > model.contextLength) {
     const room = `the model's context is ${model.contextLength} tokens`;
-    throw new InputError(
-      "Cannot use this configuration",
-      `maxLength is ${config.maxLength}, ${room}: use at most that`,
-    );
+    throw new InputError("Cannot use this configuration", `maxLength is ${maxLength}, ${room}: use at most that`);
   }
   const weights = await loadWeights(config.model, model, {
     weightDtypes: chooseEngine(config.engine, model, 1).weightDtypes,
@@ -104,14 +100,14 @@ export async function openInputs(config: TrainConfig, progress: Progress): Promi
       tokenizer,
       template,
       rule: config.labels,
-      maxLength: config.maxLength,
+      maxLength,
       skipBad: config.skipBadRecords,
       cacheDir: config.cacheDir ?? defaultCacheDir(),
       onWarning,
       onProgress: (done, total) => onPhase({ name: `tokenising ${name}`, done, total }),
       signal,
     });
-    reportLosses(prepared, name, config, onWarning);
+    reportLosses(prepared, name, maxLength, onWarning);
     return prepared;
   };
   onPhase({ name: "reading data" });
@@ -139,7 +135,6 @@ export async function openInputs(config: TrainConfig, progress: Progress): Promi
       data: heldOut?.set === "validation" ? `${train.tokens.hash}+${heldOut.tokens.hash}` : train.tokens.hash,
       tokenizer: tokenizer.hash,
       plan: plan.hash,
-      config: configHash(config),
     },
   };
 }
@@ -189,16 +184,11 @@ const trainable = (adapter: AdaptionPromptConfig, config: TrainConfig): Adaption
 });
 
 /** Data that was left out is always said, never silent. */
-function reportLosses(
-  prepared: PreparedTokens,
-  name: string,
-  config: TrainConfig,
-  onWarning: (m: string) => void,
-): void {
+function reportLosses(prepared: PreparedTokens, name: string, maxLength: number, onWarning: (m: string) => void): void {
   const { stats, skipped } = prepared;
   const { truncated, droppedNoTarget } = stats;
   if (skipped > 0) onWarning(`${skipped} bad records of ${name} were left out`);
-  if (truncated > 0) onWarning(`${truncated} records of ${name} were cut at maxLength ${config.maxLength}`);
+  if (truncated > 0) onWarning(`${truncated} records of ${name} were cut at maxLength ${maxLength}`);
   if (droppedNoTarget > 0) onWarning(`${droppedNoTarget} records of ${name} were left out: nothing of the answer fits`);
   const { labelled } = measureSamples(prepared.tokens);
   const empty = labelled.reduce((sum, targets) => sum + (targets === 1 ? 1 : 0), 0);

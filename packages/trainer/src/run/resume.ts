@@ -2,6 +2,8 @@
 import { InputError } from "@zerogate/core";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { newestCheckpoint } from "../checkpoint/newest.ts";
+import { unsafeChanges } from "../config/identity.ts";
+import type { TrainConfig } from "../config/train_config.ts";
 import type { RunInputs } from "./inputs.ts";
 
 /** What each hash covers, for people. */
@@ -10,19 +12,29 @@ const meanings: Readonly<Record<keyof RunInputs["hashes"], string>> = {
   data: "the data, its tokens or what is held out changed",
   tokenizer: "the tokenizer changed",
   plan: "the order of the samples changed",
-  config: "a setting that decides the trained bits changed",
 };
 
-/** The newest whole checkpoint. @throws InputError that says what is no longer as it was, if anything. */
+/**
+ * The newest whole checkpoint; none where the run ended before its first.
+ * @throws InputError that says what is no longer as it was, if anything.
+ */
 export async function openCheckpoint(
-  runDir: string,
+  config: TrainConfig,
   inputs: RunInputs,
   onProblem: (problem: string) => void,
-): Promise<Checkpoint> {
-  const checkpoint = await newestCheckpoint(runDir, inputs.model, onProblem);
-  const { hashes } = checkpoint.state;
+): Promise<Checkpoint | undefined> {
+  const checkpoint = await newestCheckpoint(config.out, inputs.model, onProblem);
+  if (!checkpoint) {
+    onProblem("the run ended before its first checkpoint: it starts again from its first step, to the same result");
+    return undefined;
+  }
+  const { hashes, config: before } = checkpoint.state;
   const names = Object.keys(meanings) as (keyof typeof meanings)[];
   const changed = names.filter((name) => hashes[name] !== inputs.hashes[name]).map((name) => meanings[name]);
-  if (changed.length > 0) throw new InputError(`Cannot resume ${runDir} and get the same result`, changed);
+  for (const key of unsafeChanges(before as unknown as TrainConfig, config)) {
+    const [was, is] = [before[key], config[key]].map((value) => JSON.stringify(value) ?? "not set");
+    changed.push(`${key} was ${was}, is ${is}: it decides the trained bits`);
+  }
+  if (changed.length > 0) throw new InputError(`Cannot resume ${config.out} and get the same result`, changed);
   return checkpoint;
 }

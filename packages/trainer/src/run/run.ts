@@ -56,7 +56,7 @@ export async function executeRun(
     evaluationsWithoutGain: from?.state.evaluationsWithoutGain ?? 0,
   };
   const pool = await startDevices(config, inputs, params, view);
-  const metrics = openMetrics(config.out, standing.step);
+  const metrics = openMetrics(config.out, from?.state.step);
   const events = openEventFile(config.out, standing.step);
   try {
     if (from && from.state.engine !== pool.engineName) refuseEngine(config.out, from.state.engine, pool.engineName);
@@ -161,6 +161,7 @@ function runState(config: TrainConfig, inputs: RunInputs, standing: Standing, en
     seed: config.seed,
     engine,
     hashes: inputs.hashes,
+    config: JSON.parse(JSON.stringify(config)),
     versions,
     best: standing.best,
     evaluationsWithoutGain: standing.evaluationsWithoutGain,

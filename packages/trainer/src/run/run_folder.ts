@@ -19,11 +19,9 @@ export async function checkFolderIsFree(out: string): Promise<void> {
     throw new InputError(`Cannot use ${out} as run directory`, code === "ENOTDIR" ? "it is a file" : message);
   }
   if (entries.length === 0) return;
-  const problem = entries.includes("checkpoints")
+  const problem = entries.includes(CONFIG)
     ? `it holds a run: zerogate resume ${out} continues it, or choose another folder`
-    : entries.includes(CONFIG)
-      ? "it holds a run that ended before its first checkpoint: remove it, or choose another folder"
-      : "it is not empty: choose another folder";
+    : "it is not empty: choose another folder";
   throw new InputError(`Cannot use ${out} as run directory`, problem);
 }
 
