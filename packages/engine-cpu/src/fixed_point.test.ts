@@ -1,6 +1,5 @@
+import { addFixedPoint as reference } from "@zerogate/core";
 import { expect, test } from "vitest";
-// Not part of core's public entry: the engine's sums must equal it bit for bit.
-import { addFixedPoint as reference } from "../../core/src/sum/fixed_point.ts";
 import { absent } from "../test/levels.ts";
 import { addFixedPoint } from "./fixed_point.ts";
 
