@@ -2,7 +2,9 @@
 import { probe } from "../src/addon.ts";
 import { type CpuEngine, type CpuEngineOptions, createEngine } from "../src/engine.ts";
 
-export const { levels, bf16Levels, reason } = probe();
+const { reason, ...found } = probe();
+
+export const { levels, bf16Levels } = found;
 
 /** For test titles. */
 export const absent: string = reason === undefined ? "" : ` (skipped: ${reason})`;
