@@ -21,6 +21,8 @@ export interface ReportData {
   readonly title: string;
   readonly createdAt: Date;
   readonly config: TrainConfig;
+  /** The one that ran, for example `cpu/avx2/f32`. */
+  readonly engine: string;
   readonly metrics: Pick<Metrics, "steps" | "evaluations">;
   /** Index of each adapted layer in the model, ascending: what the rows of the gate map are. */
   readonly layers: readonly number[];

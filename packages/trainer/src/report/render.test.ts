@@ -44,6 +44,7 @@ const data: ReportData = {
   title: hostile,
   createdAt: new Date("2026-11-23T12:00:00Z"),
   config: resolveConfig({ flags: { model: hostile, data: ["records.json"], out: "run", workers: 3 } }),
+  engine: "cpu/avx2/f32",
   metrics: { steps: [1, 2, 3, 4].map(stepLine), evaluations: [evalLine(0, 3), evalLine(4, 1.25)] },
   layers: [2, 3],
   summary: {

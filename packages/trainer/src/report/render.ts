@@ -58,7 +58,7 @@ function subtitle({ createdAt, versions }: ReportData): string {
   return `LLaMA-Adapter run, ${time}, Zerogate ${versions.zerogate}, Node ${versions.node}`;
 }
 
-function cards({ summary, metrics, config }: ReportData): string {
+function cards({ summary, metrics, config, engine }: ReportData): string {
   const last = metrics.steps.at(-1);
   const all: [label: string, valueHtml: string, note: string][] = [];
   if (summary.exactMatch.after !== undefined) {
@@ -76,7 +76,7 @@ function cards({ summary, metrics, config }: ReportData): string {
     formatDuration(summary.durationMs),
     last ? `${formatCount(last.tokensPerSecond)} tokens/s at the end` : "",
   ]);
-  all.push(["Workers", formatCount(config.workers), `engine ${config.engine}`]);
+  all.push(["Workers", formatCount(config.workers), `engine ${engine}`]);
   return all
     .map(
       ([label, value, note]) =>

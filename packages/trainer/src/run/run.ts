@@ -138,6 +138,7 @@ async function finish(
     title: config.out.split(/[\\/]/).at(-1) ?? config.out,
     createdAt: new Date(),
     config,
+    engine: pool.engineName,
     metrics: readMetrics(config.out),
     layers: layout.places.map(({ layer }) => layer),
     summary: {
