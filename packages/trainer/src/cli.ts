@@ -48,7 +48,7 @@ function createProgram(context: CommandContext, done: (code: ExitCode) => void):
     .command("quickstart")
     .description("train an adapter on the model and instructions that come with zerogate (no download)")
     .option("--json", "one JSON object per step on stdout");
-  addConfigFlags(quickstart, ["out", "workers", "engine", "seed", "steps"]);
+  addConfigFlags(quickstart, ["out", "workers", "engine", "compute", "seed", "steps"]);
   quickstart.action(async (flags) => {
     done(await (await import("./commands/quickstart.ts")).quickstartCommand(flags, context));
   });
@@ -91,7 +91,8 @@ function createProgram(context: CommandContext, done: (code: ExitCode) => void):
     .option("--template <name|file>", "prompt template", "alpaca")
     .option("--max-length <n>", "tokens per record")
     .option("--workers <n>", "threads (default: all cores)")
-    .option("--engine <name>", "engine")
+    .option("--engine <name>", "engine: auto, cpu, reference")
+    .option("--compute <dtype>", "arithmetic of matrix products: f32, bf16")
     .option("--skip-bad-records", "leave out records that cannot be read")
     .option("--json", "one JSON object on stdout")
     .action(async (flags) => {
@@ -151,5 +152,6 @@ function addSamplingFlags(command: Command): Command {
     .option("--top-k <k>", "keep the k most likely tokens (default: all)")
     .option("--seed <n>", "seed of the sampling (default: 0)")
     .option("--stop <text>", "end before this text, may be given several times", collect)
-    .option("--engine <name>", "engine");
+    .option("--engine <name>", "engine: auto, cpu, reference")
+    .option("--compute <dtype>", "arithmetic of matrix products: f32, bf16");
 }

@@ -5,7 +5,7 @@ import { encodePrompt, loadTemplate } from "@zerogate/data";
 import { type OpenedModel, openModel } from "../run/open_model.ts";
 import { openStatus } from "../status/display.ts";
 import type { CommandContext, ExitCode } from "./context.ts";
-import { engineFlag } from "./flags.ts";
+import { engineFlags } from "./flags.ts";
 import { endTokens, type GenerateFlags, samplingFlags } from "./generate.ts";
 
 export type ChatFlags = Omit<GenerateFlags, "prompt" | "instruction" | "input" | "json">;
@@ -21,7 +21,7 @@ export async function chatCommand(flags: ChatFlags, context: CommandContext): Pr
   const template = await loadTemplate(flags.template ?? "alpaca");
   const status = openStatus(context.stderr, context.env);
   const opened = await openModel(flags.model, {
-    engine: engineFlag(flags.engine),
+    ...engineFlags(flags),
     adapters: flags.adapter ?? [],
     onWarning: status.log,
     onPhase: status.phase,

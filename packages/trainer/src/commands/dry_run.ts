@@ -43,7 +43,7 @@ export function planFacts(config: TrainConfig, inputs: RunInputs): PlanFacts {
     memory: estimateMemory(model, layout, {
       cellTokens: largestCell,
       workers: config.workers,
-      weightDtypes: chooseEngine(config.engine, model, 1).weightDtypes,
+      weightDtypes: chooseEngine(config, model, 1).weightDtypes,
     }),
   };
 }

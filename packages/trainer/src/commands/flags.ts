@@ -1,6 +1,6 @@
 /** Flags that several commands share. */
 import { InputError } from "@zerogate/core";
-import { engineNames, type TrainConfig } from "../config/train_config.ts";
+import { computeNames, engineNames, type TrainConfig } from "../config/train_config.ts";
 
 /** A number from a flag's text; what is wrong with it is added to `problems`. */
 export function numberFlag(
@@ -19,14 +19,19 @@ export function numberFlag(
   return fallback;
 }
 
-/** The engine of that name; default: the first. */
-export function engineFlag(name: string | undefined): TrainConfig["engine"] {
-  const engine = engineNames.find((known) => known === (name ?? engineNames[0]));
-  if (engine === undefined) {
-    throw new InputError(
-      "Cannot choose the engine",
-      `--engine is "${name}", expected one of ${engineNames.join(", ")}`,
-    );
-  }
-  return engine;
+/** Engine and compute of a command; the defaults are those of training. */
+export function engineFlags(flags: {
+  readonly engine?: string;
+  readonly compute?: string;
+}): Pick<TrainConfig, "engine" | "compute"> {
+  const { engine = "auto", compute = "f32" } = flags;
+  const [knownEngine, knownCompute] = [
+    engineNames.find((name) => name === engine),
+    computeNames.find((name) => name === compute),
+  ];
+  const problems: string[] = [];
+  if (!knownEngine) problems.push(`--engine is "${engine}", expected one of ${engineNames.join(", ")}`);
+  if (!knownCompute) problems.push(`--compute is "${compute}", expected one of ${computeNames.join(", ")}`);
+  if (!knownEngine || !knownCompute) throw new InputError("Cannot choose the engine", problems);
+  return { engine: knownEngine, compute: knownCompute };
 }

@@ -4,7 +4,7 @@ import { encodePrompt, loadTemplate, renderPrompt, type Template, type Tokenizer
 import { openModel } from "../run/open_model.ts";
 import { openStatus } from "../status/display.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
-import { engineFlag, numberFlag } from "./flags.ts";
+import { engineFlags, numberFlag } from "./flags.ts";
 
 export interface GenerateFlags {
   readonly model: string;
@@ -17,6 +17,7 @@ export interface GenerateFlags {
   readonly template?: string;
   readonly stop?: readonly string[];
   readonly engine?: string;
+  readonly compute?: string;
   readonly maxNewTokens?: string;
   readonly temperature?: string;
   readonly topP?: string;
@@ -30,7 +31,7 @@ export async function generateCommand(flags: GenerateFlags, context: CommandCont
   const { template, ...asked } = await question(flags);
   const status = openStatus(context.stderr, context.env);
   const { model, tokenizer } = await openModel(flags.model, {
-    engine: engineFlag(flags.engine),
+    ...engineFlags(flags),
     adapters: flags.adapter ?? [],
     onWarning: status.log,
     onPhase: status.phase,

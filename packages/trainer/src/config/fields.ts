@@ -1,7 +1,7 @@
 /** What each key of a run config may hold, its default, and what `--help` and error messages say about it. */
 import { availableParallelism } from "node:os";
 import * as z from "zod";
-import { type ConfigKey, engineNames, logLevels, presetNames, type TrainConfig } from "./train_config.ts";
+import { type ConfigKey, computeNames, engineNames, logLevels, presetNames, type TrainConfig } from "./train_config.ts";
 
 /** `expects` completes the sentence “batchSize is 0, expected …”. */
 interface Kind<T> {
@@ -122,6 +122,7 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   samples: optional(count(0), "held-out prompts answered for the report", 8),
 
   engine: optional(oneOf(engineNames), "what computes, auto: the fastest here", "auto"),
+  compute: optional(oneOf(computeNames), "arithmetic of matrix products", "f32"),
   workers: optional(count(1), "device workers (default: all cores)", availableParallelism()),
   logLevel: optional(oneOf(logLevels), "level of log.jsonl and stderr (default: info)"),
 };

@@ -89,7 +89,7 @@ export async function openInputs(config: TrainConfig, progress: Progress): Promi
     throw new InputError("Cannot use this configuration", `maxLength is ${maxLength}, ${room}: use at most that`);
   }
   const weights = await loadWeights(config.model, model, {
-    weightDtypes: chooseEngine(config.engine, model, 1).weightDtypes,
+    weightDtypes: chooseEngine(config, model, 1).weightDtypes,
     onProgress: (done, total) => onPhase({ name: "loading the base", done, total }),
   });
   onPhase({ name: "hashing the base" });

@@ -16,6 +16,7 @@ export interface OpenedModel {
 
 export interface OpenModelOptions {
   readonly engine: TrainConfig["engine"];
+  readonly compute: TrainConfig["compute"];
   /** `DIR` or `DIR=NAME`; the first one is active. Without a name an adapter is called after its folder. */
   readonly adapters: readonly string[];
   readonly onWarning: (message: string) => void;
@@ -40,7 +41,7 @@ export async function openModel(folder: string, options: OpenModelOptions): Prom
     for (const warning of loaded.warnings) onWarning(warning);
     adapters.push({ name, loaded });
   }
-  const { module, options: engineOptions, weightDtypes } = chooseEngine(options.engine, config, availableParallelism());
+  const { module, options: engineOptions, weightDtypes } = chooseEngine(options, config, availableParallelism());
   const { createEngine } = (await import(module)) as { createEngine: CreateEngine };
   const engine = await createEngine(engineOptions, 0);
   const image = await loadWeights(folder, config, {

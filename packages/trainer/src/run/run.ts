@@ -108,7 +108,7 @@ async function startDevices(
   view: RunView,
 ): Promise<DevicePool> {
   const { model, weights, layout, train, heldOut, maxCells } = inputs;
-  const { weightDtypes: _, ...engine } = chooseEngine(config.engine, model, 1);
+  const { weightDtypes: _, ...engine } = chooseEngine(config, model, 1);
   view.phase({ name: "starting workers" });
   const tokens = { train: train.tokens, ...(heldOut?.set === "validation" && { validation: heldOut.tokens }) };
   const setup = { engine, config: model, weights, layout, params, tokens };
