@@ -139,6 +139,9 @@ async function main() {
       `${row.activationMB} MiB`.padStart(22),
     );
   }
+  const ops = Object.entries(groups[0].opMs).toSorted(([, a], [, b]) => b - a);
+  const allMs = ops.reduce((sum, [, ms]) => sum + ms, 0);
+  console.log(`operations: ${ops.map(([name, ms]) => `${name} ${((100 * ms) / allMs).toFixed(1)} %`).join(", ")}`);
   const machine = `${cpus()[0]?.model}, ${cpus().length} CPUs, level ${probe().level}, Node ${process.version}`;
   console.log(
     `${machine}; weights read in ${loadSeconds.toFixed(2)} s, peak resident ${Math.round(process.resourceUsage().maxRSS / 1024)} MiB`,

@@ -34,5 +34,5 @@ try {
   const reason = String(error.stderr ?? error.message)
     .trim()
     .split("\n")[0];
-  say(`no native kernels (${reason}); Zerogate falls back to a slower engine`);
+  say(`no native kernels (${reason}); the slower WebAssembly kernels run instead`);
 }

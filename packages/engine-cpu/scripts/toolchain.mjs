@@ -26,8 +26,18 @@ const common = ["-std=c++17", "-fPIC", "-fno-exceptions", "-fno-rtti", "-ffp-con
 const warnings = ["-Wall", "-Wextra", "-Wno-maybe-uninitialized", "-Wno-unknown-pragmas", "-Wno-psabi"];
 
 async function files(folder) {
-  const names = await readdir(join(native, folder));
+  const entries = await readdir(join(native, folder), { withFileTypes: true });
+  const names = entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
   return names.toSorted().map((name) => join(native, folder, name));
+}
+
+/** SHA-256 of all sources in these folders of native/, and of the settings that they are compiled with. */
+export async function sourceHash(folders, settings) {
+  const hash = createHash("sha256").update(settings);
+  for (const folder of folders) {
+    for (const file of await files(folder)) hash.update(file.slice(native.length)).update(await readFile(file));
+  }
+  return hash.digest("hex");
 }
 
 /** The first C++ compiler that answers: $CXX, then the usual names. */
@@ -65,11 +75,8 @@ export async function compile({ compiler, out, architecture = process.arch, kind
   const flags = [...common, ...warnings, "-I", join(native, "include"), ...headers];
   const all = await units(architecture, folders);
   const { stdout: version } = await run(compiler, ["--version"]);
-  const hash = createHash("sha256").update(JSON.stringify([version, flags, extra, all.map((unit) => unit.flags)]));
-  for (const folder of ["include", "kernels", "isa", ...folders]) {
-    for (const file of await files(folder)) hash.update(file.slice(native.length)).update(await readFile(file));
-  }
-  const digest = hash.digest("hex");
+  const settings = JSON.stringify([version, flags, extra, all.map((unit) => unit.flags)]);
+  const digest = await sourceHash(["include", "kernels", "isa", ...folders], settings);
   const stamp = `${out}.sha256`;
   if (existsSync(out) && existsSync(stamp) && (await readFile(stamp, "utf8")) === digest) return false;
 

@@ -21,7 +21,7 @@ export type NativeEngine = { readonly native: unique symbol };
 export type WeightArguments = readonly [bytes: Uint8Array, dtype: number, rows: number, columns: number] | readonly [];
 export type HeadArguments = readonly [T: number, H: number, G: number, d: number, window: number];
 
-/** What the binary exports. Arrays are handles; native/node/ops.cc says what each operation takes. */
+/** What the binary exports. Arrays are handles; native/node/ops_*.cc say what each operation takes. */
 export interface Addon {
   levels(): Level[];
   open(level: string, threads: number, bf16: boolean): NativeEngine;
@@ -131,6 +131,6 @@ function tryLoad(): Loaded | Error {
   }
   const found = problems.length > 0 ? problems.join("; ") : "there is no binary for this machine";
   return new Error(
-    `Cannot load the CPU engine: ${found}, a C++ compiler and "npm rebuild @zerogate/engine-cpu" make one`,
+    `Cannot load the CPU engine: ${found}, a C++ compiler and "npm rebuild @zerogate/engine-cpu" (in the repository: "npm run setup") make one`,
   );
 }

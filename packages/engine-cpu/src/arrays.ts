@@ -6,7 +6,10 @@ export interface CpuArray extends DeviceArray {
   readonly handle: number;
 }
 
-export function createArrays(addon: Addon, engine: NativeEngine): Arena<CpuArray> {
+export function createArrays(
+  addon: Pick<Addon, "take" | "release" | "endArena">,
+  engine: NativeEngine,
+): Arena<CpuArray> {
   return createArena({
     take: (length) => ({ length, handle: addon.take(engine, length) }),
     recycle: (array) => addon.release(engine, array.handle),

@@ -1,6 +1,7 @@
 /** Core's Engine over the native kernels. What is passed on is checked there: sizes, dtypes, freed arrays. */
 import type { AttentionSize, DeviceArray, DType, Engine, HostTensor, KvCache, Matrix } from "@zerogate/core";
 import {
+  type Addon,
   chooseLevel,
   type HeadArguments,
   loadAddon,
@@ -36,6 +37,9 @@ export interface CpuEngine extends Engine {
   memory(): { readonly bytes: number; readonly peakBytes: number };
 }
 
+/** What an engine needs of the binary once it is open. */
+export type Backend = Operations & Pick<Addon, "take" | "release" | "endArena" | "memory" | "write" | "read">;
+
 const dtypeCodes: Readonly<Record<DType, number>> = { f32: 0, bf16: 1, f16: 2 };
 
 // The engine makes every array, matrix and cache that it is given back; the binary refuses what it does not know.
@@ -51,12 +55,22 @@ const heads = ({ T, H, G, d, window }: AttentionSize): HeadArguments => [T, H, G
 export function createEngine({ threads = 1, compute = "f32", cancel }: CpuEngineOptions = {}): CpuEngine {
   const { addon } = loadAddon();
   const level = chooseLevel(addon);
-  const engine: NativeEngine = addon.open(level, threads, compute === "bf16");
+  const engine = addon.open(level, threads, compute === "bf16");
+  return engineOver(addon, engine, `cpu/${level}/${compute}`, cancel);
+}
+
+/** The engine over the binary, or over something that takes the same calls. */
+export function engineOver(
+  addon: Backend,
+  engine: NativeEngine,
+  name: string,
+  cancel: Int32Array | undefined,
+): CpuEngine {
   const run = cancel ? guarded(addon, cancel) : addon;
   const { take, ...lifetimes } = createArrays(addon, engine);
 
   return {
-    name: `cpu/${level}/${compute}`,
+    name,
     weightDtypes: ["f32", "bf16", "f16"],
     matrix,
     upload(values) {
@@ -179,7 +193,7 @@ export function createEngine({ threads = 1, compute = "f32", cancel }: CpuEngine
 }
 
 /** Uses the bytes where they lie, for as long as the matrix lives. */
-function matrix({ dtype, shape, bytes }: HostTensor): CpuMatrix {
+export function matrix({ dtype, shape, bytes }: HostTensor): CpuMatrix {
   const [rows = 0, columns = 1] = shape;
   const code = dtypeCodes[dtype];
   if (code === undefined) throw new TypeError(`Cannot use a weight of ${dtype}: f32, bf16 or f16 is needed`);

@@ -2,3 +2,4 @@
 export { type CpuReport, probe } from "./addon.ts";
 export { type CpuEngine, type CpuEngineOptions, createEngine } from "./engine.ts";
 export { addFixedPoint } from "./fixed_point.ts";
+export { createWasmEngine } from "./wasm_engine.ts";

@@ -91,7 +91,7 @@ function createProgram(context: CommandContext, done: (code: ExitCode) => void):
     .option("--template <name|file>", "prompt template", "alpaca")
     .option("--max-length <n>", "tokens per record")
     .option("--workers <n>", "threads (default: all cores)")
-    .option("--engine <name>", "engine: auto, cpu, reference")
+    .option("--engine <name>", "engine: auto, cpu, wasm, reference")
     .option("--compute <dtype>", "arithmetic of matrix products: f32, bf16")
     .option("--skip-bad-records", "leave out records that cannot be read")
     .option("--json", "one JSON object on stdout")
@@ -152,6 +152,6 @@ function addSamplingFlags(command: Command): Command {
     .option("--top-k <k>", "keep the k most likely tokens (default: all)")
     .option("--seed <n>", "seed of the sampling (default: 0)")
     .option("--stop <text>", "end before this text, may be given several times", collect)
-    .option("--engine <name>", "engine: auto, cpu, reference")
+    .option("--engine <name>", "engine: auto, cpu, wasm, reference")
     .option("--compute <dtype>", "arithmetic of matrix products: f32, bf16");
 }

@@ -22,14 +22,17 @@ Arrays::~Arrays() {
 }
 
 uint64_t Arrays::take(size_t length) {
-  const size_t bytes = size_class(4 * length);
+  size_t bytes = size_class(4 * length);
   if (empty_.empty() && slots_.size() >> SLOT_BITS) return 0;
   float* data;
-  const auto idle = idle_.find(bytes);
-  if (idle != idle_.end()) {
+  // Half as large again is near enough: cells differ in length.
+  const auto idle = idle_.lower_bound(bytes);
+  if (idle != idle_.end() && idle->first <= bytes + bytes / 2) {
     data = static_cast<float*>(idle->second.block);
+    bytes = idle->first;
     idle_.erase(idle);
   } else {
+    make_room(bytes);
     data = static_cast<float*>(block_alloc(bytes));
     if (!data) return 0;
     bytes_ += bytes;
@@ -69,9 +72,21 @@ bool Arrays::release(uint64_t handle) {
   return true;
 }
 
+void Arrays::make_room(size_t bytes) {
+  size_t freed = 0;
+  for (auto it = idle_.end(); it != idle_.begin() && freed < bytes;) {
+    --it;
+    if (it->second.arena == arena_) continue;
+    block_free(it->second.block, it->first);
+    bytes_ -= it->first;
+    freed += it->first;
+    it = idle_.erase(it);
+  }
+}
+
 void Arrays::end_arena() {
   for (auto it = idle_.begin(); it != idle_.end();) {
-    if (it->second.arena + 1 >= arena_) {
+    if (it->second.arena == arena_) {
       ++it;
       continue;
     }

@@ -19,7 +19,7 @@ class Arrays {
   // Null where the handle names no live array.
   float* data(uint64_t handle, size_t* length);
   bool release(uint64_t handle);
-  // Gives memory that this arena and the one before did not need back to the system: sizes differ from cell to cell.
+  // Gives memory that this arena did not need back to the system; what it used waits for the next.
   void end_arena();
   // Bytes held, in use or waiting, now and at most.
   size_t bytes() const { return bytes_; }
@@ -36,6 +36,8 @@ class Arrays {
     uint64_t arena;  // that used it last
   };
   Slot* find(uint64_t handle);
+  // Gives up to `bytes` of what only earlier arenas used back, so that growing does not add to what lies idle.
+  void make_room(size_t bytes);
 
   std::vector<Slot> slots_;
   std::vector<uint32_t> empty_;

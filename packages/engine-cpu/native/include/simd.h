@@ -27,6 +27,8 @@ constexpr int VL = 16, MR = 8, NV = 3, PR = 6, PV = 4;
 constexpr int VL = 8, MR = 4, NV = 3, PR = 6, PV = 2;
 #elif defined(__aarch64__)
 constexpr int VL = 4, MR = 8, NV = 3, PR = 6, PV = 4;
+#elif defined(__wasm__)
+constexpr int VL = 4, MR = 8, NV = 1, PR = 4, PV = 2;  // 1.45 times as fast as 4 × 2 with V8's register allocation
 #else
 constexpr int VL = 4, MR = 4, NV = 2, PR = 4, PV = 2;
 #endif
@@ -146,8 +148,8 @@ ZG_INLINE vf load_part_as(const void* row, long i, long n) {
   return type == Type::BF16 ? widen_bf16(h) : widen_f16(h);
 }
 
-// eˣ. Range reduction by ln 2 in two parts, then the degree-6 polynomial of Cephes' expf: 1.0 ulp over [-87.3, 88.3]
-// (measured over all floats there); 0 below, about 2e38 above; NaN stays NaN.
+// eˣ. Range reduction by ln 2 in two parts, then the polynomial of Cephes' expf: off by at most 1.01 units in the last place
+// over [-87.3, 88.3] (measured with AVX-512 over every seventh float); 0 below, about 2e38 above; NaN stays NaN.
 ZG_INLINE vf exp(vf x) {
   const vf low = splat(-87.33f), high = splat(88.3f), shift = splat(0x1.8p23f);
   const vf clamped = x > high ? high : x;

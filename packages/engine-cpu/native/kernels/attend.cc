@@ -70,7 +70,8 @@ static Rows whole_rows(Rows rows, long count, long d, bool dense, float* out) {
   const long width = round_up(d, VL);
   if (!dense && d == width) return rows;
   for (long j = 0; j < count; j++) {
-    for (long i = 0; i < d; i += VL) store(out + j * width + i, load_n(rows.at + j * rows.stride + i, least((long)VL, d - i)));
+    const float* row = rows.at + j * rows.stride;
+    for (long i = 0; i < d; i += VL) store(out + j * width + i, load_n(row + i, least((long)VL, d - i)));
   }
   return {out, width};
 }

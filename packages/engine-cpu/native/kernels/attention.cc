@@ -51,7 +51,9 @@ static bool attention(Pool* pool, const Attention& a) {
       for (long r = 0; r < rows; r++) {
         const long t = begin + (row + r) / per, h = g * per + (row + r) % per;
         const vf share = splat(1.0f / sums[r]);
-        for (long i = 0; i < d; i += VL) store_n(a.o_TQ + t * Q + h * d + i, load(out + r * dp + i) * share, least((long)VL, d - i));
+        for (long i = 0; i < d; i += VL) {
+          store_n(a.o_TQ + t * Q + h * d + i, load(out + r * dp + i) * share, least((long)VL, d - i));
+        }
         if (a.lse_TH) a.lse_TH[t * H + h] = maxima[r] + (float)__builtin_log(sums[r]);
       }
     }

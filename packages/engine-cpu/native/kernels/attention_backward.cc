@@ -27,7 +27,10 @@ static void soften_backward(float* scores, float* dp, const Sight& s, float scal
 
 ZG_INLINE float dot_rows(const float* a, const float* b, long d) {
   vf sum = {};
-  for (long i = 0; i < d; i += VL) sum = fma(load_n(a + i, least((long)VL, d - i)), load_n(b + i, least((long)VL, d - i)), sum);
+  for (long i = 0; i < d; i += VL) {
+    const long n = least((long)VL, d - i);
+    sum = fma(load_n(a + i, n), load_n(b + i, n), sum);
+  }
   return total(sum);
 }
 

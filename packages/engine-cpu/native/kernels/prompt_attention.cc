@@ -146,7 +146,7 @@ static bool prompt_attention_backward(Pool* pool, const PromptAttentionBackward&
 
   // Float64, in the order of the tokens.
   for (long g = 0; g < G; g++) {
-    const auto sum = [&](long at) {
+    const auto sum = [&, G = G](long at) {
       double total = 0;
       for (long c = 0; c < chunks; c++) total += partial[(c * G + g) * each + at];
       return (float)total;

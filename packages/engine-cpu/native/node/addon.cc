@@ -151,7 +151,6 @@ napi_value add_fixed(napi_env env, napi_callback_info info) {
 
 NAPI_MODULE_INIT() {
   const napi_property_descriptor functions[] = {
-#define ZG_FUNCTION(name, function) {name, nullptr, function, nullptr, nullptr, nullptr, napi_enumerable, nullptr}
       ZG_FUNCTION("levels", zg::levels),        ZG_FUNCTION("open", zg::open),
       ZG_FUNCTION("take", zg::take),            ZG_FUNCTION("release", zg::release),
       ZG_FUNCTION("endArena", zg::end_arena),   ZG_FUNCTION("memory", zg::memory),
@@ -159,6 +158,7 @@ NAPI_MODULE_INIT() {
       ZG_FUNCTION("addFixedPoint", zg::add_fixed),
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
-  zg::add_op_functions(env, exports);
+  zg::add_row_functions(env, exports);
+  zg::add_attention_functions(env, exports);
   return exports;
 }

@@ -166,4 +166,9 @@ Weight Args::weight(const char* name, bool optional) {
   return weight;
 }
 
+napi_value done(Args& args, bool worked) {
+  if (!worked) args.fail(Wrong::RANGE, "scratch memory is more than the system gives");
+  return nullptr;
+}
+
 }  // namespace zg

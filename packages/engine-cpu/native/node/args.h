@@ -69,7 +69,11 @@ class Args {
 
 extern const napi_type_tag engineTag;
 
-// Registered by addon.cc.
-void add_op_functions(napi_env env, napi_value exports);
+// The result of an operation: an error where its kernel lacked memory.
+napi_value done(Args& args, bool worked);
+
+#define ZG_FUNCTION(name, function) {name, nullptr, function, nullptr, nullptr, nullptr, napi_enumerable, nullptr}
+void add_row_functions(napi_env env, napi_value exports);
+void add_attention_functions(napi_env env, napi_value exports);
 
 }  // namespace zg

@@ -2,7 +2,7 @@
 import { access, constants, mkdir } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
 import { createReferenceEngine, type Engine } from "@zerogate/core";
-import { createEngine as createCpuEngine, probe } from "@zerogate/engine-cpu";
+import { createEngine as createCpuEngine, createWasmEngine, probe } from "@zerogate/engine-cpu";
 import { defaultCacheDir } from "../run/inputs.ts";
 import { formatBytes } from "../status/format.ts";
 import { versions } from "../version.ts";
@@ -63,8 +63,12 @@ async function engineChecks(): Promise<Check[]> {
   const cpu = probe();
   const native = cpu.available
     ? await engineCheck("engine cpu", createCpuEngine, ` (${cpu.levels.join(", ")}; ${cpu.path})`)
-    : { name: "engine cpu", ok: true, found: `absent, the slow reference engine runs instead: ${cpu.reason}` };
-  return [native, await engineCheck("engine reference", createReferenceEngine, "")];
+    : { name: "engine cpu", ok: true, found: `absent, the slower wasm engine runs instead: ${cpu.reason}` };
+  return [
+    native,
+    await engineCheck("engine wasm", createWasmEngine, ""),
+    await engineCheck("engine reference", createReferenceEngine, ""),
+  ];
 }
 
 async function engineCheck(name: string, open: () => Engine, about: string): Promise<Check> {

@@ -2,7 +2,7 @@
 import type { GateActivation, GateSharing } from "@zerogate/core";
 
 /** Engines that can be named in a config. */
-export const engineNames = ["auto", "cpu", "reference"] as const;
+export const engineNames = ["auto", "cpu", "wasm", "reference"] as const;
 export const presetNames = ["paper", "peft", "quick"] as const;
 export const computeNames = ["f32", "bf16"] as const;
 export const logLevels = ["trace", "debug", "info", "warn", "error", "silent"] as const;

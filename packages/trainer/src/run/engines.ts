@@ -8,11 +8,11 @@ export interface EngineChoice extends EngineModule {
   readonly weightDtypes: readonly DType[];
 }
 
-/** Above this the reference engine is a mistake unless somebody asked for it: a step of it would take minutes. */
-const MAX_PARAMETERS_OF_A_SURPRISE = 20_000_000;
+/** A larger base would take minutes a step, and each worker a copy of it, so it runs there only where somebody asked for it. */
+const MAX_PARAMETERS_OF_A_SURPRISE = 300_000_000;
 
 /**
- * `auto` is the native CPU engine where it runs, else the reference engine.
+ * `auto` is the native CPU engine where it runs, else the same kernels in WebAssembly.
  *
  * @param threads of one engine: device workers have one each, a single model in this thread may use all cores.
  * @throws InputError where what is named does not run here, or where `auto` would choose a hopelessly slow engine.
@@ -23,20 +23,25 @@ export function chooseEngine(
   threads: number,
 ): EngineChoice {
   const report = probe();
-  if (engine !== "reference" && report.available) {
-    if (compute === "bf16" && !report.bf16Levels.includes(report.level ?? "")) {
-      throw new InputError("Cannot compute in bf16", `this machine's level is ${report.level}: use --compute f32`);
-    }
-    const options: CpuEngineOptions = { threads, compute };
-    return { module: import.meta.resolve("@zerogate/engine-cpu"), options, weightDtypes: ["f32", "bf16", "f16"] };
+  const chosen = engine === "auto" ? (report.available ? "cpu" : "wasm") : engine;
+  if (compute === "bf16" && !(chosen === "cpu" && report.bf16Levels.includes(report.level ?? ""))) {
+    const level = chosen === "cpu" ? `${chosen} at this machine's level (${report.level})` : chosen;
+    throw new InputError("Cannot compute in bf16", `the engine ${level} has f32 only: use --compute f32`);
   }
-  if (engine === "cpu") throw new InputError("Cannot use the engine cpu", report.reason ?? "it does not run here");
-  if (compute === "bf16") {
-    throw new InputError("Cannot compute in bf16", "the reference engine has f32 only: use --compute f32");
-  }
-  if (engine === "auto" && parameterCount(model) > MAX_PARAMETERS_OF_A_SURPRISE) {
-    const way = "mend it (zerogate doctor says more), or ask for the slow one with --engine reference";
+  if (engine === "auto" && chosen === "wasm" && parameterCount(model) > MAX_PARAMETERS_OF_A_SURPRISE) {
+    const way = "mend it (zerogate doctor says more), or ask for the slow one with --engine wasm";
     throw new InputError("Cannot choose an engine for a model of this size", `${report.reason}: ${way}`);
   }
-  return { ...referenceEngine(), weightDtypes: ["f32"] };
+  const weightDtypes = ["f32", "bf16", "f16"] as const;
+  switch (chosen) {
+    case "cpu": {
+      if (!report.available) throw new InputError("Cannot use the engine cpu", report.reason ?? "it does not run here");
+      const options: CpuEngineOptions = { threads, compute };
+      return { module: import.meta.resolve("@zerogate/engine-cpu"), options, weightDtypes };
+    }
+    case "wasm":
+      return { module: import.meta.resolve("@zerogate/engine-cpu/wasm"), options: {}, weightDtypes };
+    case "reference":
+      return { ...referenceEngine(), weightDtypes: ["f32"] };
+  }
 }

@@ -1,0 +1,144 @@
+// Rotation and attention as JavaScript calls them. Sizes come first, then outputs, then inputs. Every argument is checked
+// before anything runs; core's engine.ts says what each does.
+#include <string.h>
+
+#include <vector>
+
+#include "args.h"
+
+namespace zg {
+
+namespace {
+
+Heads heads(Args& args) {
+  const Heads h = {args.size("T", 0), args.size("H", 1), args.size("G", 1), args.size("d", 1), args.size("window", 0)};
+  if (h.H % h.G != 0) args.fail(Wrong::RANGE, "%ld query heads do not share %ld key heads evenly", h.H, h.G);
+  return h;
+}
+long floats_q(const Heads& h) { return times(h.T, h.H, h.d); }
+long floats_x(const Heads& h) { return times(h.T, h.H + 2 * h.G, h.d); }
+
+// Offsets 0 … T of S sequences.
+const int32_t* offsets(Args& args, long T, long* S) {
+  long length = -1;
+  const int32_t* cu = args.ints("cuSeqlens", &length);
+  *S = length - 1;
+  bool good = args.ok() && length >= 1 && cu[0] == 0 && cu[length - 1] == T;
+  for (long s = 0; good && s + 1 < length; s++) good = cu[s] <= cu[s + 1];
+  if (!good) args.fail(Wrong::RANGE, "cuSeqlens must ascend from 0 to T=%ld", T);
+  return cu;
+}
+
+// (engine, T, H, G, d, window, inverse, qkv, cosSin)
+napi_value rope(napi_env env, napi_callback_info info) {
+  Args args(env, info, "run rope");
+  Engine* engine = args.engine();
+  const Heads h = heads(args);
+  if (h.d % 2 != 0) args.fail(Wrong::RANGE, "the head dimension is %ld, an even one is needed", h.d);
+  const bool inverse = args.flag();
+  float *qkv = args.array("qkv_TX", floats_x(h)), *cosSin = args.array("cosSin_Td", times(h.T, h.d));
+  if (!args.ok()) return nullptr;
+  return done(args, engine->kernels->rope(engine->pool, {qkv, cosSin, h, inverse}));
+}
+
+// (engine, T, H, G, d, window, cuSeqlens, o, lse, qkv)
+napi_value attention(napi_env env, napi_callback_info info) {
+  Args args(env, info, "run attention");
+  Engine* engine = args.engine();
+  const Heads h = heads(args);
+  long S;
+  const int32_t* cu = offsets(args, h.T, &S);
+  float *o = args.array("o_TQ", floats_q(h)), *lse = args.array("lse_TH", times(h.T, h.H));
+  float* qkv = args.array("qkv_TX", floats_x(h));
+  if (!args.ok()) return nullptr;
+  return done(args, engine->kernels->attention(engine->pool, {o, lse, qkv, cu, S, h, nullptr, nullptr}));
+}
+
+// (engine, T, H, G, d, window, cuSeqlens, dqkv, do, qkv, o, lse)
+napi_value attention_backward(napi_env env, napi_callback_info info) {
+  Args args(env, info, "run attentionBackward");
+  Engine* engine = args.engine();
+  const Heads h = heads(args);
+  long S;
+  const int32_t* cu = offsets(args, h.T, &S);
+  float *dqkv = args.array("dqkv_TX", floats_x(h)), *dO = args.array("do_TQ", floats_q(h));
+  float *qkv = args.array("qkv_TX", floats_x(h)), *o = args.array("o_TQ", floats_q(h));
+  float* lse = args.array("lse_TH", times(h.T, h.H));
+  if (!args.ok()) return nullptr;
+  return done(args, engine->kernels->attention_backward(engine->pool, {dqkv, dO, qkv, o, lse, cu, S, h}));
+}
+
+// (engine, T, H, G, d, window, cuSeqlens, o, qkv, starts, capacities, handles of the caches)
+napi_value cached_attention(napi_env env, napi_callback_info info) {
+  Args args(env, info, "run cachedAttention");
+  Engine* engine = args.engine();
+  const Heads h = heads(args);
+  const long Y = times(2, h.G, h.d), X = times(h.H + 2 * h.G, h.d);
+  long S;
+  const int32_t* cu = offsets(args, h.T, &S);
+  float *o = args.array("o_TQ", floats_q(h)), *qkv = args.array("qkv_TX", floats_x(h));
+  const int32_t* starts = args.ints("starts", &S);
+  const int32_t* capacities = args.ints("capacities", &S);
+  const double* handles = args.doubles("caches", &S);
+  std::vector<float*> caches;
+  for (long s = 0; args.ok() && s < S; s++) {
+    const long count = (long)starts[s] + cu[s + 1] - cu[s];
+    if (starts[s] < 0 || count > capacities[s]) {
+      args.attempt("keep %ld tokens", count);
+      args.fail(Wrong::RANGE, "the cache was made for %d", capacities[s]);
+    }
+    caches.push_back(args.array_of("a cache", handles[s], times(capacities[s], Y)));
+  }
+  if (!args.ok()) return nullptr;
+  for (long s = 0; s < S; s++) {
+    float* behind = caches[s] + starts[s] * Y;
+    for (long t = cu[s]; t < cu[s + 1]; t++, behind += Y) memcpy(behind, qkv + t * X + h.H * h.d, 4 * Y);
+  }
+  return done(args, engine->kernels->attention(engine->pool, {o, nullptr, qkv, cu, S, h, caches.data(), starts}));
+}
+
+// (engine, T, H, G, d, window, K, y, o, qkv, kv, gate)
+napi_value prompt_attention(napi_env env, napi_callback_info info) {
+  Args args(env, info, "run promptAttention");
+  Engine* engine = args.engine();
+  const Heads h = heads(args);
+  const long K = args.size("K", 1);
+  float *y = args.array("y_TQ", floats_q(h)), *o = args.array("o_TQ", floats_q(h));
+  float *qkv = args.array("qkv_TX", floats_x(h)), *kv = args.array("kv_KY", times(K, 2 * h.G, h.d));
+  long count = h.H;
+  const float* gate = args.floats("gate_H", &count);
+  if (!args.ok()) return nullptr;
+  return done(args, engine->kernels->prompt_attention(engine->pool, {y, o, qkv, kv, gate, h, K}));
+}
+
+// (engine, T, H, G, d, window, K, dkv, dgate, do, qkv, kv, gate, dqkv?)
+napi_value prompt_attention_backward(napi_env env, napi_callback_info info) {
+  Args args(env, info, "run promptAttentionBackward");
+  Engine* engine = args.engine();
+  const Heads h = heads(args);
+  const long K = args.size("K", 1), KY = times(K, 2 * h.G, h.d);
+  float *dkv = args.array("dkv_KY", KY), *dgate = args.array("dgate_H", h.H);
+  float *dO = args.array("do_TQ", floats_q(h)), *qkv = args.array("qkv_TX", floats_x(h)), *kv = args.array("kv_KY", KY);
+  long count = h.H;
+  const float* gate = args.floats("gate_H", &count);
+  float* dqkv = args.array_or_null("dqkv_TX", floats_x(h));
+  if (!args.ok()) return nullptr;
+  const PromptAttentionBackward backward = {dkv, dgate, dqkv, dO, qkv, kv, gate, h, K};
+  return done(args, engine->kernels->prompt_attention_backward(engine->pool, backward));
+}
+
+}  // namespace
+
+void add_attention_functions(napi_env env, napi_value exports) {
+  const napi_property_descriptor functions[] = {
+      ZG_FUNCTION("rope", rope),
+      ZG_FUNCTION("attention", attention),
+      ZG_FUNCTION("attentionBackward", attention_backward),
+      ZG_FUNCTION("cachedAttention", cached_attention),
+      ZG_FUNCTION("promptAttention", prompt_attention),
+      ZG_FUNCTION("promptAttentionBackward", prompt_attention_backward),
+  };
+  napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
+}
+
+}  // namespace zg

@@ -1,0 +1,177 @@
+// Operations on rows as JavaScript calls them: embedding, norms, linear maps, SwiGLU, head and loss. Sizes come first, then
+// outputs, then inputs. Every argument is checked before anything runs; core's engine.ts says what each does.
+#include <string.h>
+
+#include "args.h"
+
+namespace zg {
+
+namespace {
+
+// Ids below `limit`, for rows of something.
+const int32_t* rows_below(Args& args, const char* name, long limit, long* count) {
+  const int32_t* rows = args.ints(name, count);
+  for (long i = 0; args.ok() && i < *count; i++) {
+    if (rows[i] < 0 || rows[i] >= limit) args.fail(Wrong::RANGE, "row %d is named, there are %ld", rows[i], limit);
+  }
+  return rows;
+}
+
+// (engine, table, ids, y)
+napi_value embed(napi_env env, napi_callback_info info) {
+  Args args(env, info, "run embed");
+  Engine* engine = args.engine();
+  const Weight table = args.weight("table");
+  long T = -1;
+  const int32_t* ids = args.ints("ids_T", &T);
+  for (long t = 0; args.ok() && t < T; t++) {
+    if (ids[t] >= 0 && ids[t] < table.rows) continue;
+    args.attempt("embed token %d", ids[t]);
+    args.fail(Wrong::RANGE, "the vocabulary has %ld entries", table.rows);
+  }
+  float* y = args.array("y_TD", times(T, table.columns));
+  if (!args.ok()) return nullptr;
+  return done(args, engine->kernels->embed(engine->pool, {y, table, ids, T}));
+}
+
+// (engine, T, D, rows, of R, of T): y[r] = x[rows[r]], or y[rows[r]] = x[r] with all other rows 0
+template <bool scatter>
+napi_value move_rows(napi_env env, napi_callback_info info) {
+  Args args(env, info, scatter ? "run scatterRows" : "run gatherRows");
+  args.engine();
+  const long T = args.size("T", 0), D = args.size("D", 1);
+  long R = -1;
+  const int32_t* rows = rows_below(args, "rows_R", T, &R);
+  float* few = args.array(scatter ? "x_RD" : "y_RD", times(R, D));
+  float* all = args.array(scatter ? "y_TD" : "x_TD", times(T, D));
+  if (!args.ok()) return nullptr;
+  if (scatter) memset(all, 0, 4 * T * D);
+  for (long r = 0; r < R; r++) {
+    float *one = few + r * D, *other = all + rows[r] * D;
+    memcpy(scatter ? other : one, scatter ? one : other, 4 * D);
+  }
+  return nullptr;
+}
+
+// (engine, T, D, eps, weight, y, rstd, x)
+napi_value rms_norm(napi_env env, napi_callback_info info) {
+  Args args(env, info, "run rmsNorm");
+  Engine* engine = args.engine();
+  const long T = args.size("T", 0), D = args.size("D", 1);
+  const float eps = (float)args.number("eps");
+  const Weight weight = args.weight("weight_D");
+  const long numbers = times(weight.rows, weight.columns);
+  if (numbers != D) args.fail(Wrong::RANGE, "weight_D has %ld numbers, D is %ld", numbers, D);
+  const long TD = times(T, D);
+  float *y = args.array("y_TD", TD), *rstd = args.array("rstd_T", T), *x = args.array("x_TD", TD);
+  if (!args.ok()) return nullptr;
+  return done(args, engine->kernels->rms_norm(engine->pool, {y, rstd, x, weight, T, D, eps}));
+}
+
+// (engine, T, D, weight, dx, dy, x, rstd, residual?)
+napi_value rms_norm_backward(napi_env env, napi_callback_info info) {
+  Args args(env, info, "run rmsNormBackward");
+  Engine* engine = args.engine();
+  const long T = args.size("T", 0), D = args.size("D", 1);
+  const Weight weight = args.weight("weight_D");
+  const long numbers = times(weight.rows, weight.columns);
+  if (numbers != D) args.fail(Wrong::RANGE, "weight_D has %ld numbers, D is %ld", numbers, D);
+  const long TD = times(T, D);
+  float *dx = args.array("dx_TD", TD), *dy = args.array("dy_TD", TD), *x = args.array("x_TD", TD);
+  float *rstd = args.array("rstd_T", T), *residual = args.array_or_null("residual_TD", TD);
+  if (!args.ok()) return nullptr;
+  return done(args, engine->kernels->rms_norm_backward(engine->pool, {dx, dy, x, rstd, residual, weight, T, D}));
+}
+
+// (engine, T, from, to, weight, y, x, residual?, bias?): forward and backward over rows from … to of the weight
+template <bool backward>
+napi_value linear(napi_env env, napi_callback_info info) {
+  Args args(env, info, backward ? "run linearBackward" : "run linear");
+  Engine* engine = args.engine();
+  const long T = args.size("T", 0), from = args.size("from", 0), to = args.size("to", 1);
+  Weight weight = args.weight("weight");
+  if (from >= to || to > weight.rows) {
+    args.fail(Wrong::RANGE, "rows %ld to %ld are asked for, the weight has %ld", from, to, weight.rows);
+  }
+  const long wide = times(T, to - from), narrow = times(T, weight.columns);
+  Linear l = {};
+  l.y = args.array(backward ? "dx" : "y", backward ? narrow : wide);
+  l.x = args.array(backward ? "dy" : "x", backward ? wide : narrow);
+  l.residual = args.array_or_null("residual", backward ? narrow : wide);
+  Weight bias = backward ? Weight{} : args.weight("bias", true);
+  if (bias.data && times(bias.rows, bias.columns) != weight.rows) {
+    const long numbers = times(bias.rows, bias.columns);
+    args.fail(Wrong::RANGE, "bias has %ld numbers, the weight has %ld rows", numbers, weight.rows);
+  }
+  if (!args.ok()) return nullptr;
+  if (bias.data) bias.data = static_cast<const char*>(bias.data) + from * bytes_of(bias.type);
+  weight.data = static_cast<const char*>(weight.data) + from * weight.columns * bytes_of(weight.type);
+  weight.rows = to - from;
+  l.weight = weight;
+  l.bias = bias;
+  l.T = T;
+  l.bf16 = engine->bf16;
+  return done(args, (backward ? engine->kernels->linear_backward : engine->kernels->linear)(engine->pool, l));
+}
+
+// (engine, T, F, y, gateUp)
+napi_value swiglu(napi_env env, napi_callback_info info) {
+  Args args(env, info, "run swiglu");
+  Engine* engine = args.engine();
+  const long T = args.size("T", 0), F = args.size("F", 1);
+  float *y = args.array("y_TF", times(T, F)), *gateUp = args.array("gateUp", times(T, 2, F));
+  if (!args.ok()) return nullptr;
+  return done(args, engine->kernels->swiglu(engine->pool, {y, gateUp, T, F}));
+}
+
+// (engine, T, F, dgateUp, dy, gateUp)
+napi_value swiglu_backward(napi_env env, napi_callback_info info) {
+  Args args(env, info, "run swigluBackward");
+  Engine* engine = args.engine();
+  const long T = args.size("T", 0), F = args.size("F", 1);
+  float *dgateUp = args.array("dgateUp", times(T, 2, F)), *dy = args.array("dy_TF", times(T, F));
+  float* gateUp = args.array("gateUp", times(T, 2, F));
+  if (!args.ok()) return nullptr;
+  return done(args, engine->kernels->swiglu_backward(engine->pool, {dgateUp, dy, gateUp, T, F}));
+}
+
+// (engine, R, scale, head, labels, nll, hit, y, dy?)
+napi_value head_loss(napi_env env, napi_callback_info info) {
+  Args args(env, info, "run headLoss");
+  Engine* engine = args.engine();
+  long R = args.size("R", 0);
+  const float scale = (float)args.number("scale");
+  const Weight head = args.weight("head_VD");
+  const int32_t* labels = args.ints("labels_R", &R);
+  const long RD = times(R, head.columns);
+  float *nll = args.array("nll_R", R), *hit = args.array("hit_R", R);
+  float *y = args.array("y_RD", RD), *dy = args.array_or_null("dy_RD", RD);
+  for (long r = 0; args.ok() && r < R; r++) {
+    if (labels[r] < 0 || labels[r] >= head.rows) {
+      args.attempt("score label %d", labels[r]);
+      args.fail(Wrong::RANGE, "the head has %ld rows", head.rows);
+    }
+  }
+  if (!args.ok()) return nullptr;
+  return done(args, engine->kernels->head_loss(engine->pool, {nll, hit, dy, y, head, labels, R, scale, engine->bf16}));
+}
+
+}  // namespace
+
+void add_row_functions(napi_env env, napi_value exports) {
+  const napi_property_descriptor functions[] = {
+      ZG_FUNCTION("embed", embed),
+      ZG_FUNCTION("gatherRows", move_rows<false>),
+      ZG_FUNCTION("scatterRows", move_rows<true>),
+      ZG_FUNCTION("rmsNorm", rms_norm),
+      ZG_FUNCTION("rmsNormBackward", rms_norm_backward),
+      ZG_FUNCTION("linear", linear<false>),
+      ZG_FUNCTION("linearBackward", linear<true>),
+      ZG_FUNCTION("swiglu", swiglu),
+      ZG_FUNCTION("swigluBackward", swiglu_backward),
+      ZG_FUNCTION("headLoss", head_loss),
+  };
+  napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
+}
+
+}  // namespace zg

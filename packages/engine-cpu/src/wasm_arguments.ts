@@ -1,0 +1,112 @@
+/** Arguments of one operation, checked as they are read, as native/node/args.cc does for the binary. */
+import type { WasmMemory } from "./wasm_memory.ts";
+
+/** As the kernels take it. */
+export type WeightFields = readonly [address: number, dtype: number, rows: number, columns: number];
+export type HeadFields = readonly [T: number, H: number, G: number, d: number, window: number];
+type HostArray = Int32Array | Float32Array | Float64Array;
+
+export interface Arguments {
+  /** A whole number that fits the kernels' 32 bits. */
+  size(name: string, least: number): number;
+  number(name: string): number;
+  flag(): number;
+  heads(): HeadFields;
+  /** Address of an engine array of exactly `length` numbers. */
+  array(name: string, length: number): number;
+  /** 0 where the argument is absent. */
+  arrayOrNull(name: string, length: number): number;
+  /** The same for a handle that came in a Float64Array. */
+  arrayOf(name: string, handle: unknown, length: number): number;
+  weight(name: string): WeightFields;
+  /** The address is 0 where the argument is absent. */
+  weightOrNull(name: string): WeightFields;
+  ints(name: string, length?: number): Int32Array;
+  floats(name: string, length: number): Float32Array;
+  doubles(name: string, length: number): Float64Array;
+  /** Address of a copy that lives until `end`. */
+  copy(values: Int32Array | Float32Array): number;
+  end(): void;
+}
+
+const NO_WEIGHT: WeightFields = [0, 0, 1, 1];
+
+/** Throws what is wrong as a RangeError or TypeError `Cannot <attempt>: …`. */
+export function readArguments(attempt: string, memory: WasmMemory, values: readonly unknown[]): Arguments {
+  const copies: number[] = [];
+  let at = 0;
+  const next = () => values[at++];
+  const wrong = (message: string) => new RangeError(`Cannot ${attempt}: ${message}`);
+
+  function number(name: string): number {
+    const value = next();
+    if (typeof value !== "number") throw new TypeError(`Cannot ${attempt}: ${name} is not a number`);
+    return value;
+  }
+  function size(name: string, least: number): number {
+    const value = number(name);
+    if (!Number.isInteger(value) || value < least || value >= 2 ** 31) {
+      throw wrong(`${name} is ${value}, a whole number of ${least} or more, below 2³¹, is needed`);
+    }
+    return value;
+  }
+  function arrayOf(name: string, handle: unknown, length: number): number {
+    if (typeof handle !== "number" || !(handle >= 0)) {
+      throw new TypeError(`Cannot ${attempt}: ${name} is not an array of this engine`);
+    }
+    const found = memory.find(handle);
+    if (!found) throw wrong(`${name} is free already`);
+    if (found.length !== length) throw wrong(`${name} has ${found.length} numbers, ${length} are needed`);
+    return found.address;
+  }
+  function weight(name: string): WeightFields {
+    const address = next();
+    const bytes = typeof address === "number" ? memory.placed(address) : undefined;
+    if (bytes === undefined) throw new TypeError(`Cannot ${attempt}: ${name} is not a weight of this engine`);
+    const [dtype, rows, columns] = [size("dtype", 0), size("rows", 1), size("columns", 1)];
+    const needed = rows * columns * (dtype === 0 ? 4 : 2);
+    if (bytes !== needed) throw wrong(`${name} has ${bytes} bytes, ${needed} are needed`);
+    return [address as number, dtype, rows, columns];
+  }
+  function typed<A extends HostArray>(kind: new (length: number) => A, name: string, length?: number): A {
+    const value = next();
+    if (!(value instanceof kind)) throw new TypeError(`Cannot ${attempt}: ${name} is not a ${kind.name}`);
+    if (length !== undefined && value.length !== length) {
+      throw wrong(`${name} has ${value.length} numbers, ${length} are needed`);
+    }
+    return value;
+  }
+
+  return {
+    size,
+    number,
+    arrayOf,
+    weight,
+    flag: () => Number(next() === true),
+    heads() {
+      const [T, H, G] = [size("T", 0), size("H", 1), size("G", 1)];
+      const [d, window] = [size("d", 1), size("window", 0)];
+      if (H % G !== 0) throw wrong(`${H} query heads do not share ${G} key heads evenly`);
+      return [T, H, G, d, window];
+    },
+    array: (name, length) => arrayOf(name, next(), length),
+    arrayOrNull(name, length) {
+      const handle = next();
+      return handle === undefined ? 0 : arrayOf(name, handle, length);
+    },
+    weightOrNull: (name) => (values[at] === undefined ? NO_WEIGHT : weight(name)),
+    ints: (name, length) => typed(Int32Array, name, length),
+    floats: (name, length) => typed(Float32Array, name, length),
+    doubles: (name, length) => typed(Float64Array, name, length),
+    copy(source) {
+      const address = memory.allocate(source.byteLength);
+      copies.push(address);
+      const bytes = new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+      new Uint8Array(memory.kernels.memory.buffer, address, source.byteLength).set(bytes);
+      return address;
+    },
+    end() {
+      for (const address of copies) memory.kernels.release(address);
+    },
+  };
+}

@@ -1,0 +1,217 @@
+/**
+ * The binary's operations over the WebAssembly kernels: same arguments, same checks (native/node/ops_*.cc). What is read
+ * last in an operation is copied last, so addresses are all known before its kernel runs.
+ */
+import { InputError } from "@zerogate/core";
+import type { Operations } from "./addon.ts";
+import { type Arguments, type HeadFields, readArguments } from "./wasm_arguments.ts";
+import type { WasmMemory } from "./wasm_memory.ts";
+
+const floatsQ = ([T, H, , d]: HeadFields) => T * H * d;
+const floatsX = ([T, H, G, d]: HeadFields) => T * (H + 2 * G) * d;
+
+export function wasmOperations(memory: WasmMemory): Operations {
+  const { kernels } = memory;
+  const operation =
+    (name: string, run: (args: Arguments) => number): Operations[keyof Operations] =>
+    (_engine, ...values) => {
+      const args = readArguments(`run ${name}`, memory, values);
+      try {
+        if (run(args) !== 0) return;
+      } finally {
+        args.end();
+      }
+      throw new InputError(`Cannot run ${name}`, "its scratch would pass the end of the wasm engine's memory");
+    };
+  const floats = () => new Float32Array(kernels.memory.buffer);
+
+  return {
+    embed: operation("embed", (args) => {
+      const table = args.weight("table");
+      const ids = args.ints("ids_T");
+      const [, , rows, columns] = table;
+      const bad = ids.find((id) => id < 0 || id >= rows);
+      if (bad !== undefined) throw new RangeError(`Cannot embed token ${bad}: the vocabulary has ${rows} entries`);
+      const y = args.array("y_TD", ids.length * columns);
+      return kernels.embed(y, ...table, args.copy(ids), ids.length);
+    }),
+    gatherRows: operation("gatherRows", (args) => {
+      const { D, rows, few, all } = rowMoves(args, "gatherRows", "y_RD", "x_TD");
+      const view = floats();
+      rows.forEach((row, r) => void view.copyWithin(few + r * D, all + row * D, all + (row + 1) * D));
+      return 1;
+    }),
+    scatterRows: operation("scatterRows", (args) => {
+      const { T, D, rows, few, all } = rowMoves(args, "scatterRows", "x_RD", "y_TD");
+      const view = floats().fill(0, all, all + T * D);
+      rows.forEach((row, r) => void view.copyWithin(all + row * D, few + r * D, few + (r + 1) * D));
+      return 1;
+    }),
+
+    rmsNorm: operation("rmsNorm", (args) => {
+      const [T, D, eps] = [args.size("T", 0), args.size("D", 1), args.number("eps")];
+      const weight = vectorOf(args, "rmsNorm", D);
+      const [y, rstd, x] = [args.array("y_TD", T * D), args.array("rstd_T", T), args.array("x_TD", T * D)];
+      return kernels.rmsNorm(y, rstd, x, ...weight, T, D, eps);
+    }),
+    rmsNormBackward: operation("rmsNormBackward", (args) => {
+      const [T, D] = [args.size("T", 0), args.size("D", 1)];
+      const weight = vectorOf(args, "rmsNormBackward", D);
+      const [dx, dy, x] = [args.array("dx_TD", T * D), args.array("dy_TD", T * D), args.array("x_TD", T * D)];
+      const [rstd, residual] = [args.array("rstd_T", T), args.arrayOrNull("residual_TD", T * D)];
+      return kernels.rmsNormBackward(dx, dy, x, rstd, residual, ...weight, T, D);
+    }),
+
+    linear: operation("linear", (args) => {
+      const { T, from, part, rows, columns, all } = partOfWeight(args, "linear");
+      const [y, x] = [args.array("y", T * rows), args.array("x", T * columns)];
+      const residual = args.arrayOrNull("residual", T * rows);
+      const [bias, dtype, biasRows, biasColumns] = args.weightOrNull("bias");
+      const numbers = biasRows * biasColumns;
+      if (bias !== 0 && numbers !== all) {
+        throw new RangeError(`Cannot run linear: bias has ${numbers} numbers, the weight has ${all} rows`);
+      }
+      const biasPart = bias === 0 ? 0 : bias + from * (dtype === 0 ? 4 : 2);
+      return kernels.linear(y, x, ...part, biasPart, dtype, residual, T);
+    }),
+    linearBackward: operation("linearBackward", (args) => {
+      const { T, part, rows, columns } = partOfWeight(args, "linearBackward");
+      const [dx, dy] = [args.array("dx", T * columns), args.array("dy", T * rows)];
+      return kernels.linearBackward(dx, dy, ...part, args.arrayOrNull("residual", T * columns), T);
+    }),
+
+    rope: operation("rope", (args) => {
+      const heads = args.heads();
+      const [T, , , d] = heads;
+      if (d % 2 !== 0) throw new RangeError(`Cannot run rope: the head dimension is ${d}, an even one is needed`);
+      const inverse = args.flag();
+      const [qkv, cosSin] = [args.array("qkv_TX", floatsX(heads)), args.array("cosSin_Td", T * d)];
+      return kernels.rope(qkv, cosSin, ...heads, inverse);
+    }),
+
+    attention: operation("attention", (args) => {
+      const heads = args.heads();
+      const [T, H] = heads;
+      const cu = offsets(args, "attention", T);
+      const [o, lse] = [args.array("o_TQ", floatsQ(heads)), args.array("lse_TH", T * H)];
+      const qkv = args.array("qkv_TX", floatsX(heads));
+      return kernels.attention(o, lse, qkv, args.copy(cu), cu.length - 1, ...heads, 0, 0);
+    }),
+    attentionBackward: operation("attentionBackward", (args) => {
+      const heads = args.heads();
+      const [T, H] = heads;
+      const cu = offsets(args, "attentionBackward", T);
+      const [dqkv, dO] = [args.array("dqkv_TX", floatsX(heads)), args.array("do_TQ", floatsQ(heads))];
+      const [qkv, o] = [args.array("qkv_TX", floatsX(heads)), args.array("o_TQ", floatsQ(heads))];
+      const lse = args.array("lse_TH", T * H);
+      return kernels.attentionBackward(dqkv, dO, qkv, o, lse, args.copy(cu), cu.length - 1, ...heads);
+    }),
+    cachedAttention: operation("cachedAttention", (args) => {
+      const heads = args.heads();
+      const [T, H, G, d] = heads;
+      const [X, Y] = [(H + 2 * G) * d, 2 * G * d];
+      const cu = offsets(args, "cachedAttention", T);
+      const S = cu.length - 1;
+      const [o, qkv] = [args.array("o_TQ", floatsQ(heads)), args.array("qkv_TX", floatsX(heads))];
+      const [starts, capacities] = [args.ints("starts", S), args.ints("capacities", S)];
+      const sequences = Array.from(args.doubles("caches", S), (handle, s) => {
+        const [begin = 0, end = 0, start = 0, capacity = 0] = [cu[s], cu[s + 1], starts[s], capacities[s]];
+        const count = start + end - begin;
+        if (start < 0 || count > capacity) {
+          throw new RangeError(`Cannot keep ${count} tokens: the cache was made for ${capacity}`);
+        }
+        return { begin, end, start, cache: args.arrayOf("a cache", handle, capacity * Y) };
+      });
+      const caches = args.copy(Int32Array.from(sequences, ({ cache }) => cache));
+      const [cuAt, startsAt] = [args.copy(cu), args.copy(starts)];
+      const view = floats();
+      for (const { begin, end, start, cache } of sequences) {
+        for (let t = begin; t < end; t++) {
+          const keys = qkv / 4 + t * X + H * d;
+          view.copyWithin(cache / 4 + (start + t - begin) * Y, keys, keys + Y);
+        }
+      }
+      return kernels.attention(o, 0, qkv, cuAt, S, ...heads, caches, startsAt);
+    }),
+
+    promptAttention: operation("promptAttention", (args) => {
+      const heads = args.heads();
+      const [, H, G, d] = heads;
+      const K = args.size("K", 1);
+      const [y, o] = [args.array("y_TQ", floatsQ(heads)), args.array("o_TQ", floatsQ(heads))];
+      const [qkv, kv] = [args.array("qkv_TX", floatsX(heads)), args.array("kv_KY", K * 2 * G * d)];
+      return kernels.promptAttention(y, o, qkv, kv, args.copy(args.floats("gate_H", H)), ...heads, K);
+    }),
+    promptAttentionBackward: operation("promptAttentionBackward", (args) => {
+      const heads = args.heads();
+      const [, H, G, d] = heads;
+      const K = args.size("K", 1);
+      const KY = K * 2 * G * d;
+      const [dkv, dgate] = [args.array("dkv_KY", KY), args.array("dgate_H", H)];
+      const [dO, qkv] = [args.array("do_TQ", floatsQ(heads)), args.array("qkv_TX", floatsX(heads))];
+      const [kv, gate] = [args.array("kv_KY", KY), args.floats("gate_H", H)];
+      const dqkv = args.arrayOrNull("dqkv_TX", floatsX(heads));
+      return kernels.promptAttentionBackward(dkv, dgate, dqkv, dO, qkv, kv, args.copy(gate), ...heads, K);
+    }),
+
+    swiglu: operation("swiglu", (args) => {
+      const [T, F] = [args.size("T", 0), args.size("F", 1)];
+      return kernels.swiglu(args.array("y_TF", T * F), args.array("gateUp", 2 * T * F), T, F);
+    }),
+    swigluBackward: operation("swigluBackward", (args) => {
+      const [T, F] = [args.size("T", 0), args.size("F", 1)];
+      const [dgateUp, dy] = [args.array("dgateUp", 2 * T * F), args.array("dy_TF", T * F)];
+      return kernels.swigluBackward(dgateUp, dy, args.array("gateUp", 2 * T * F), T, F);
+    }),
+
+    headLoss: operation("headLoss", (args) => {
+      const [R, scale] = [args.size("R", 0), args.number("scale")];
+      const head = args.weight("head_VD");
+      const [, , V, D] = head;
+      const labels = args.ints("labels_R", R);
+      const bad = labels.find((label) => label < 0 || label >= V);
+      if (bad !== undefined) throw new RangeError(`Cannot score label ${bad}: the head has ${V} rows`);
+      const [nll, hit, y] = [args.array("nll_R", R), args.array("hit_R", R), args.array("y_RD", R * D)];
+      const dy = args.arrayOrNull("dy_RD", R * D);
+      return kernels.headLoss(nll, hit, dy, y, ...head, args.copy(labels), R, scale);
+    }),
+  };
+}
+
+/** Places, in floats, of R rows and of the T rows that they are or become. */
+function rowMoves(args: Arguments, name: string, fewName: string, allName: string) {
+  const [T, D, rows] = [args.size("T", 0), args.size("D", 1), args.ints("rows_R")];
+  const bad = rows.find((row) => row < 0 || row >= T);
+  if (bad !== undefined) throw new RangeError(`Cannot run ${name}: row ${bad} is named, there are ${T}`);
+  const [few, all] = [args.array(fewName, rows.length * D) / 4, args.array(allName, T * D) / 4];
+  return { T, D, rows, few, all };
+}
+
+function vectorOf(args: Arguments, name: string, D: number) {
+  const weight = args.weight("weight_D");
+  const numbers = weight[2] * weight[3];
+  if (numbers !== D) throw new RangeError(`Cannot run ${name}: weight_D has ${numbers} numbers, D is ${D}`);
+  return weight;
+}
+
+/** A weight's rows `from` … `to` as a weight; `all` is how many there are. */
+function partOfWeight(args: Arguments, name: string) {
+  const [T, from, to] = [args.size("T", 0), args.size("from", 0), args.size("to", 1)];
+  const [address, dtype, all, columns] = args.weight("weight");
+  if (from >= to || to > all) {
+    throw new RangeError(`Cannot run ${name}: rows ${from} to ${to} are asked for, the weight has ${all}`);
+  }
+  const rows = to - from;
+  const part = [address + from * columns * (dtype === 0 ? 4 : 2), dtype, rows, columns] as const;
+  return { T, from, part, rows, columns, all };
+}
+
+/** Offsets 0 … T of sequences. */
+function offsets(args: Arguments, name: string, T: number): Int32Array {
+  const cu = args.ints("cuSeqlens");
+  const ascends = cu.every((offset, s) => s === 0 || offset >= (cu[s - 1] ?? 0));
+  if (cu[0] !== 0 || cu.at(-1) !== T || !ascends) {
+    throw new RangeError(`Cannot run ${name}: cuSeqlens must ascend from 0 to T=${T}`);
+  }
+  return cu;
+}
