@@ -1,7 +1,6 @@
 /** What `train --dry-run` prints: the resolved config, the plan, the memory, the parameters. */
 import { parameterCount, trainableLine } from "@zerogate/core";
 import type { TrainConfig } from "../config/train_config.ts";
-import { chooseEngine } from "../run/engines.ts";
 import type { RunInputs } from "../run/inputs.ts";
 import { estimateMemory, type MemoryEstimate } from "../run/memory.ts";
 import { formatBytes, formatCount, formatSmall } from "../status/format.ts";
@@ -43,7 +42,7 @@ export function planFacts(config: TrainConfig, inputs: RunInputs): PlanFacts {
     memory: estimateMemory(model, layout, {
       cellTokens: largestCell,
       workers: config.workers,
-      weightDtypes: chooseEngine(config, model, 1).weightDtypes,
+      weights: inputs.weights.bytes.byteLength,
     }),
   };
 }

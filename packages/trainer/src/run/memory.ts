@@ -1,5 +1,5 @@
 /** How much memory a run will take: the base once, and per worker what one cell keeps for its backward. */
-import { type AdapterLayout, type DType, type ModelConfig, parameterCount } from "@zerogate/core";
+import type { AdapterLayout, ModelConfig } from "@zerogate/core";
 
 export interface MemoryEstimate {
   /** Bytes of the shared base. */
@@ -11,12 +11,15 @@ export interface MemoryEstimate {
 
 /**
  * Kept per token and adapted layer (SavedLayer in core): two hidden states, QKV, attention output, gate·up and four scalars a
- * head or row. On top come the largest temporaries of one layer and the logits of one chunk. Fixed costs of Node are left out.
+ * head or row. On top come the largest temporaries of one layer and the logits of one chunk; fixed costs of Node are left out.
+ * At 135 M parameters and 1,024 tokens a cell: 680 MiB by this, 665 MiB measured (engine-cpu).
+ *
+ * @param run.weights bytes of the loaded base, as the engine keeps it.
  */
 export function estimateMemory(
   model: ModelConfig,
   layout: AdapterLayout,
-  run: { readonly cellTokens: number; readonly workers: number; readonly weightDtypes: readonly DType[] },
+  run: { readonly cellTokens: number; readonly workers: number; readonly weights: number },
 ): MemoryEstimate {
   const { hiddenSize: D, intermediateSize: F, heads, kvHeads, headDim, vocabSize } = model;
   const [Q, X] = [heads * headDim, (heads + 2 * kvHeads) * headDim];
@@ -27,6 +30,5 @@ export function estimateMemory(
   const head = 4 * 64 * vocabSize + 8 * T * D;
   const sums = 8 * layout.length + 12 * layout.length;
   const perWorker = activations + head + sums;
-  const weights = parameterCount(model) * (run.weightDtypes.includes("bf16") ? 2 : 4);
-  return { weights, perWorker, total: weights + run.workers * perWorker };
+  return { weights: run.weights, perWorker, total: run.weights + run.workers * perWorker };
 }
