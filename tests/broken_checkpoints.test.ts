@@ -1,5 +1,5 @@
 /** What a resume does where checkpoints, data or settings are no longer as they were. */
-import { cpSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { testFolder, zerogate } from "./support/cli.ts";
@@ -121,4 +121,24 @@ test.each(changes)("$what is refused by name", async ({ what, change, says }) =>
   expect(refused).toMatchObject({ code: 2, stdout: "" });
   expect(refused.stderr).toMatch(says);
   expect(checkpoints(run)).toEqual(["step-2", "step-4", "step-6"]);
+});
+
+test("a resume on another engine is refused and costs no line of the metrics", async () => {
+  const run = copyRun("other engine");
+  for (const step of [4, 6]) rmSync(join(run, "checkpoints", `step-${step}`), { recursive: true });
+  const before = readFileSync(join(run, "metrics.jsonl"), "utf8");
+  edit({ engine: "reference" })(run);
+  const refused = await zerogate(["resume", run], { cwd });
+  expect(refused).toMatchObject({ code: 2, stdout: "" });
+  expect(refused.stderr).toMatch(/it was trained by engine \S+, this is reference/);
+  expect(readFileSync(join(run, "metrics.jsonl"), "utf8")).toBe(before);
+});
+
+test("metrics that cannot be written end the run with an error, and no worker keeps it alive", async () => {
+  const run = copyRun("no metrics");
+  rmSync(join(run, "metrics.jsonl"));
+  mkdirSync(join(run, "metrics.jsonl"));
+  const failed = await zerogate(["resume", run], { cwd, timeoutMs: 20_000 });
+  expect(failed).toMatchObject({ code: 1, stdout: "" });
+  expect(failed.stderr).toContain("EISDIR");
 });

@@ -7,6 +7,7 @@ export {
   type Dataset,
   describeProblem,
   type InstructionRecord,
+  listDataFiles,
   type ReadOptions,
   type RecordProblem,
   readRecords,

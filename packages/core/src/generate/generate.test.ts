@@ -190,3 +190,19 @@ test("two texts may be generated at once on one engine", async () => {
   const alone = [await text(one), await text(two)];
   expect(await Promise.all([text(one), text(two)])).toEqual(alone);
 });
+
+test("a session that gets no memory for its caches gives back what it had", async () => {
+  const { engine, live, caches } = recordingEngine();
+  let made = 0;
+  const small = new Proxy(engine, {
+    get: (target, name: keyof typeof engine) =>
+      name === "kvCache" && ++made > 1
+        ? () => {
+            throw new InputError("Cannot run this", "its memory ends here");
+          }
+        : target[name],
+  });
+  const { model } = tinyModel({}, small);
+  await expect(openSession(model, tinyAdapter(model.config), 8)).rejects.toThrow("its memory ends here");
+  expect([made, live.size, caches.size]).toEqual([2, 0, 0]);
+});

@@ -70,12 +70,22 @@ export async function openSession(
   capacity: number,
 ): Promise<Session> {
   const { engine, config } = model;
-  const caches = model.layers.map(() => engine.kvCache(capacity, 2 * config.kvHeads * config.headDim));
   const prompts = await engine.arena(async () => {
     const prepared = preparePrompts(model, adapter);
     for (const { kv_KY } of prepared.values()) engine.keep(kv_KY);
     return prepared;
   });
+  const caches: KvCache[] = [];
+  const close = async () => {
+    for (const cache of caches) engine.freeCache(cache);
+    for (const { kv_KY } of prompts.values()) engine.free(kv_KY);
+  };
+  try {
+    for (const _ of model.layers) caches.push(engine.kvCache(capacity, 2 * config.kvHeads * config.headDim));
+  } catch (error) {
+    await close();
+    throw error;
+  }
   let length = 0;
   return {
     get length() {
@@ -86,10 +96,7 @@ export async function openSession(
       length += ids.length;
       return logits;
     },
-    async close() {
-      for (const cache of caches) engine.freeCache(cache);
-      for (const { kv_KY } of prompts.values()) engine.free(kv_KY);
-    },
+    close,
   };
 }
 

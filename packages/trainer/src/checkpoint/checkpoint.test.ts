@@ -200,7 +200,7 @@ test("a run with no whole checkpoint cannot be resumed, and says why", async () 
   for (const step of [1, 2]) rmSync(join(broken, "checkpoints", `step-${step}`, "manifest.json"));
   await expect(loadNewest(broken)).rejects.toThrow("none of its 2 checkpoints is whole");
   expect(existsSync(join(broken, "checkpoints", "step-1.corrupt"))).toBe(true);
-  await expect(loadNewest(broken)).rejects.toThrow("none of its checkpoints is whole");
+  await expect(loadNewest(broken)).rejects.toThrow("all its checkpoints were broken");
 });
 
 test("the wrong base is refused and costs no checkpoint", async () => {

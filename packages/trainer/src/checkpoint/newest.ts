@@ -27,6 +27,7 @@ export async function newestCheckpoint(
     const aside = await setAside(runDir, step);
     onProblem(`Cannot use the checkpoint ${folder}: ${problems.join("; ")}. It is kept as ${aside}`);
   }
-  const found = `none of its ${steps.length || ""} checkpoints is whole`.replace("  ", " ");
+  const found =
+    steps.length > 0 ? `none of its ${steps.length} checkpoints is whole` : "all its checkpoints were broken";
   throw new InputError(`Cannot resume ${runDir}`, `${found}: start it again with zerogate train`);
 }

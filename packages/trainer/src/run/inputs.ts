@@ -21,6 +21,7 @@ import {
   checkVocabulary,
   createPlan,
   cutCells,
+  listDataFiles,
   loadTemplate,
   loadTokenizer,
   measureSamples,
@@ -88,6 +89,7 @@ export async function openInputs(config: TrainConfig, progress: Progress): Promi
     const room = `the model's context is ${model.contextLength} tokens`;
     throw new InputError("Cannot use this configuration", `maxLength is ${maxLength}, ${room}: use at most that`);
   }
+  await listDataFiles([...config.data, ...(config.validationData ?? [])]); // before the base, which may take minutes
   const weights = await loadWeights(config.model, model, {
     weightDtypes: chooseEngine(config, model, 1).weightDtypes,
     onProgress: (done, total) => onPhase({ name: "loading the base", done, total }),

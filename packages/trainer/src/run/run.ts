@@ -3,7 +3,14 @@
  * and leaves `RUN/adapter` (a PEFT folder) and `RUN/report.html`.
  */
 import { join } from "node:path";
-import { createAdamWState, decayRanges, InputError, parameterCount, trainableLine } from "@zerogate/core";
+import {
+  type AdamWState,
+  createAdamWState,
+  decayRanges,
+  InputError,
+  parameterCount,
+  trainableLine,
+} from "@zerogate/core";
 import { saveAdapter } from "@zerogate/core/node";
 import { type DevicePool, openDevices } from "@zerogate/workers";
 import { type Checkpoint, saveCheckpoint } from "../checkpoint/checkpoint.ts";
@@ -56,18 +63,47 @@ export async function executeRun(
     evaluationsWithoutGain: from?.state.evaluationsWithoutGain ?? 0,
   };
   const pool = await startDevices(config, inputs, params, view);
+  try {
+    // Before the metrics are opened, which takes out the lines of steps that are to be done again.
+    if (from && from.state.engine !== pool.engineName) refuseEngine(config.out, from.state.engine, pool.engineName);
+    const ending = await runLoop(config, inputs, { params, moments, standing, pool }, from, view, signal);
+    const durationMs = performance.now() - begin;
+    const summary = { ending, steps: standing.step, best: standing.best, durationMs };
+    if (ending === "interrupted") return { ...summary, samples: [] };
+    return { ...summary, ...(await finish(config, inputs, params, standing, pool, view, durationMs)) };
+  } finally {
+    await pool.close();
+  }
+}
+
+/** What changes while a run goes on, and who computes it. */
+interface Running {
+  readonly params: Float32Array;
+  readonly moments: AdamWState;
+  readonly standing: Standing;
+  readonly pool: DevicePool;
+}
+
+/** The training loop with its metrics, events and checkpoints. */
+async function runLoop(
+  config: TrainConfig,
+  inputs: RunInputs,
+  { params, moments, standing, pool }: Running,
+  from: Checkpoint | undefined,
+  view: RunView,
+  signal: AbortSignal,
+): Promise<Ending> {
+  const { layout, adapterConfig, schedule } = inputs;
+  const { beta1, beta2, eps, clipNorm } = config;
+  const optimizer = { beta1, beta2, eps, ranges: decayRanges(layout, config.decayGroup, config.weightDecay) };
   const metrics = openMetrics(config.out, from?.state.step);
   const events = openEventFile(config.out, standing.step);
+  view.start(standing.step, config, inputs);
   try {
-    if (from && from.state.engine !== pool.engineName) refuseEngine(config.out, from.state.engine, pool.engineName);
-    const { beta1, beta2, eps, clipNorm } = config;
-    const optimizer = { beta1, beta2, eps, ranges: decayRanges(layout, config.decayGroup, config.weightDecay) };
-    const training = { pool, params, moments, optimizer, schedule: inputs.schedule, clipNorm };
-    view.start(standing.step, config, inputs);
-    const ending = await trainLoop({
+    return await trainLoop({
       config,
       inputs,
-      training,
+      training: { pool, params, moments, optimizer, schedule, clipNorm },
       standing,
       isNew: from === undefined,
       signal,
@@ -78,26 +114,15 @@ export async function executeRun(
       },
       async save() {
         const state = runState(config, inputs, standing, pool.engineName);
-        const { adapterConfig } = inputs;
-        const folder = await saveCheckpoint(config.out, {
-          state,
-          adapterConfig,
-          layout,
-          params: params.slice(),
-          moments,
-        });
+        const checkpoint = { state, adapterConfig, layout, params: params.slice(), moments };
+        const folder = await saveCheckpoint(config.out, checkpoint);
         await pruneCheckpoints(config.out, config.keepCheckpoints, standing.best?.step);
         view.checkpoint(folder);
       },
     });
-    const durationMs = performance.now() - begin;
-    const summary = { ending, steps: standing.step, best: standing.best, durationMs };
-    if (ending === "interrupted") return { ...summary, samples: [] };
-    return { ...summary, ...(await finish(config, inputs, params, standing, pool, view, durationMs)) };
   } finally {
     metrics.close();
     events.close();
-    await pool.close();
   }
 }
 
