@@ -26,7 +26,14 @@ export {
   type GateSharing,
   type LayerPlace,
 } from "./adapter/layout.ts";
-export { type Adapter, AdaptionPromptModel, type AddAdapterOptions, trainableLine } from "./adapter/model.ts";
+export {
+  type Adapter,
+  type AdapterChoice,
+  AdaptionPromptModel,
+  type AddAdapterOptions,
+  type ChosenText,
+  trainableLine,
+} from "./adapter/model.ts";
 export { type AdapterState, initAdapter } from "./adapter/state.ts";
 export { type Cell, packCell, type TokenSet } from "./cell/tokens.ts";
 export { type Arena, type ArrayStore, createArena } from "./engine/arena.ts";
@@ -53,15 +60,18 @@ export {
   type TensorEntry,
 } from "./formats/safetensors.ts";
 export { parseStrictJson } from "./formats/strict_json.ts";
-export { type FinishReason, type GenerateOptions, generate, openSession, type Session } from "./generate/generate.ts";
+export type { BatchEvent, BatchOptions, FinishReason, TextOptions, TextRequest } from "./generate/batch.ts";
+export { type GenerateOptions, generate, generateBatch, openSession, type Session } from "./generate/generate.ts";
 export { type SamplingOptions, sampleToken } from "./generate/sample.ts";
 export { type Decoder, streamText } from "./generate/stream_text.ts";
 export type { ModelConfig, RopeScaling } from "./model/config.ts";
 export { cellGradient, cellLosses, cellScores, sum } from "./model/gradient.ts";
 export { parseModelConfig } from "./model/hf_config.ts";
 export { createModel, type LlamaLayer, type LlamaModel } from "./model/llama.ts";
-export { oneSequence, tokenLogits } from "./model/logits.ts";
+export { mixedLogits, oneSequence, packSequences, tokenLogits } from "./model/logits.ts";
 export type { PackedTokens } from "./model/pass.ts";
+export { openPromptCache, type PromptCache, type PromptLease } from "./model/prompt_cache.ts";
+export type { AdapterPrompts, LayerPrompt, SequencePrompts } from "./model/prompts.ts";
 export {
   type LayerWeight,
   parameterCount,

@@ -218,6 +218,21 @@ export function describeEngine(name: string, open: () => Engine | Promise<Engine
             const base = await engine.read(engine.promptAttention(o_TQ, closed, promptSize));
             expect(new Uint32Array(base.buffer)).toEqual(new Uint32Array(single(o).buffer));
 
+            for (const [from, to] of [
+              [0, 1],
+              [T - 1, T],
+              [T >> 1, T],
+              [1, 1],
+            ] as const) {
+              const size = { ...promptSize, tokens: [from, to] as const };
+              const part = await engine.read(engine.promptAttention(o_TQ, input, size));
+              const expected = single(o);
+              expected.set(y.subarray(from * H * d, to * H * d), from * H * d);
+              expect(new Uint32Array(part.buffer), `tokens ${from} to ${to}`).toEqual(new Uint32Array(expected.buffer));
+            }
+            const beyond = { ...promptSize, tokens: [0, T + 1] as const };
+            expect(() => engine.promptAttention(o_TQ, input, beyond)).toThrow(`tokens 0 to ${T + 1} are asked for`);
+
             const before = wave(T * X, 0.5);
             const dqkv_TX = engine.upload(single(before));
             const back = engine.promptAttentionBackward(

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
+import { describeMixed } from "../../core/test/mixed.ts";
 import { absent, bf16Levels, levels, openAt } from "../test/levels.ts";
 
 test.skipIf(absent !== "")(`a machine with the binary runs at least one level${absent}`, () => {
@@ -12,6 +13,7 @@ for (const level of levels) {
   // Float32 sums of up to 128 terms: half a unit in the last place is 6e-8, and errors add like a random walk.
   describeEngine(`cpu ${level}`, () => openAt(level), 2e-6);
   describeGolden(`cpu ${level}`, () => openAt(level), 1e-5);
+  describeMixed(`cpu ${level}`, () => openAt(level), 1e-5); // a product of few rows is summed in another order
 }
 describe("two threads", () => {
   for (const level of levels.slice(0, 1)) describeEngine(`cpu ${level}`, () => openAt(level, { threads: 2 }), 2e-6);

@@ -158,9 +158,10 @@ export function engineOver(
     },
 
     promptAttention(o, { qkv_TX, kv_KY, gate_H }, size) {
+      const [from, to] = size.tokens ?? [0, size.T];
       const y = take(o.length);
       const inputs = [handle(o), handle(qkv_TX), handle(kv_KY), gate_H];
-      run.promptAttention(engine, ...heads(size), size.K, y.handle, ...inputs);
+      run.promptAttention(engine, ...heads(size), size.K, from, to, y.handle, ...inputs);
       return y;
     },
     promptAttentionBackward({ do_TQ, qkv_TX, kv_KY, gate_H, dqkv_TX }, size) {

@@ -6,6 +6,7 @@ import { InputError, type Matrix } from "@zerogate/core";
 import { describe, expect, test } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
+import { describeMixed } from "../../core/test/mixed.ts";
 import type { CpuEngine } from "./engine.ts";
 import { createWasmEngine } from "./wasm_engine.ts";
 import { openMemory } from "./wasm_memory.ts";
@@ -13,6 +14,7 @@ import { openMemory } from "./wasm_memory.ts";
 // Tolerances as for the binary's levels (engine.test.ts).
 describeEngine("wasm", () => createWasmEngine(), 2e-6);
 describeGolden("wasm", () => createWasmEngine(), 1e-5);
+describeMixed("wasm", () => createWasmEngine(), 1e-5);
 
 test("its name, which is stored with a run, says what determines the bits", () => {
   expect(createWasmEngine().name).toBe("wasm/simd128/f32");

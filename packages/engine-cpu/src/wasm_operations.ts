@@ -136,11 +136,20 @@ export function wasmOperations(memory: WasmMemory): Operations {
 
     promptAttention: operation("promptAttention", (args) => {
       const heads = args.heads();
-      const [, H, G, d] = heads;
-      const K = args.size("K", 1);
+      const [T, H, G, d, window] = heads;
+      const [Q, X] = [H * d, (H + 2 * G) * d];
+      const [K, from, to] = [args.size("K", 1), args.size("from", 0), args.size("to", 0)];
+      if (from > to || to > T) {
+        throw new RangeError(`Cannot run promptAttention: tokens ${from} to ${to} are asked for, there are ${T}`);
+      }
       const [y, o] = [args.array("y_TQ", floatsQ(heads)), args.array("o_TQ", floatsQ(heads))];
       const [qkv, kv] = [args.array("qkv_TX", floatsX(heads)), args.array("kv_KY", K * 2 * G * d)];
-      return kernels.promptAttention(y, o, qkv, kv, args.copy(args.floats("gate_H", H)), ...heads, K);
+      const gate = args.copy(args.floats("gate_H", H));
+      const view = floats();
+      view.copyWithin(y / 4, o / 4, o / 4 + from * Q);
+      view.copyWithin(y / 4 + to * Q, o / 4 + to * Q, o / 4 + T * Q);
+      const some = [to - from, H, G, d, window] as const;
+      return kernels.promptAttention(y + 4 * from * Q, o + 4 * from * Q, qkv + 4 * from * X, kv, gate, ...some, K);
     }),
     promptAttentionBackward: operation("promptAttentionBackward", (args) => {
       const heads = args.heads();

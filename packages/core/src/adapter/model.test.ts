@@ -1,13 +1,18 @@
 import { describe, expect, test } from "vitest";
+import { recordingEngine } from "../../test/recording_engine.ts";
 import { adapterConfig, labelled, tinyConfig, tinyModel, tinyTokens } from "../../test/tiny_model.ts";
 import { packCell } from "../cell/tokens.ts";
+import { createReferenceEngine } from "../engine/reference.ts";
 import { InputError } from "../errors.ts";
-import { oneSequence } from "../model/logits.ts";
+import { narrow, widen } from "../formats/dtype.ts";
+import { sum } from "../model/gradient.ts";
+import { createModel } from "../model/llama.ts";
+import { oneSequence, packSequences, tokenLogits } from "../model/logits.ts";
 import { parameterCount } from "../model/weights.ts";
 import { adapterLayout } from "./layout.ts";
 import { AdaptionPromptModel, type AddAdapterOptions, trainableLine } from "./model.ts";
 
-const { model: base, config } = tinyModel();
+const { model: base, config, image } = tinyModel();
 const sequence = oneSequence([4, 9, 22, 0, 17]);
 const cell = packCell(tinyTokens(config, [8, 5]), [0, 1]);
 
@@ -23,6 +28,13 @@ async function train(model: AdaptionPromptModel): Promise<void> {
   const { params } = model.adapter(model.activeAdapter ?? "");
   const { gradient } = await model.gradient(cell, 1 / labelled(cell));
   for (const [i, g] of gradient.entries()) params[i] -= g;
+}
+
+/** All numbers of a float32 block as a bf16 checkpoint would hold them. */
+function roundedToBf16(bytes: SharedArrayBuffer): SharedArrayBuffer {
+  const copy = new SharedArrayBuffer(bytes.byteLength);
+  widen("bf16", narrow(new Float32Array(bytes), "bf16"), new Float32Array(copy));
+  return copy;
 }
 
 const baseLogits = await new AdaptionPromptModel(base).logits(sequence);
@@ -185,6 +197,118 @@ test("the target module is filled in, and gates are PEFT's unless asked for othe
     ...options,
     length: 2 * (3 * 12 + 4),
   });
+});
+
+test("sequences of one pass may name their adapters and scales; while disabled all are the base", async () => {
+  const model = modelWith("a", "b", "c");
+  for (const name of model.adapterNames) {
+    model.setAdapter(name);
+    await train(model);
+  }
+  model.setAdapter("b");
+  const ids = [4, 9, 22, 0, 17];
+  const tokens = packSequences(Array.from({ length: 5 }, () => ({ ids })));
+  const choices = [{ adapter: "a" }, {}, { adapter: null }, { adapter: "c", scale: 0 }, { adapter: "c" }];
+  const rows = await model.mixedLogits(tokens, choices);
+  const V = rows.length / 5;
+  const found = choices.map((_, s) => rows.slice(s * V, (s + 1) * V));
+  const alone: Float32Array[] = [];
+  for (const name of ["a", "b", "c"]) {
+    model.setAdapter(name);
+    alone.push(await model.logits(sequence));
+  }
+  expect(found).toEqual([alone[0], alone[1], baseLogits, baseLogits, alone[2]]);
+  model.disableAdapterLayers();
+  expect((await model.mixedLogits(tokens, choices)).slice(0, V)).toEqual(baseLogits);
+  await expect(model.mixedLogits(tokens, [{ adapter: "d" }])).rejects.toThrow('Cannot find adapter "d"');
+  await expect(model.mixedLogits(tokens, [{ scale: 2 }])).rejects.toThrow("the scale is 2, use 0");
+  await expect(model.mixedLogits(tokens, [])).rejects.toThrow("prompts are given for 0");
+});
+
+test("a batch of texts names adapters, each text as it is alone", async () => {
+  const model = modelWith("a", "b");
+  for (const name of model.adapterNames) {
+    const { params, layout } = model.adapter(name);
+    for (const { gate } of layout.places) params[gate] = name === "a" ? 2 : -2;
+  }
+  const how = { maxNewTokens: 6, eosTokenIds: [] };
+  const choices = [{ adapter: "b" }, {}, { adapter: null }, { adapter: "b", scale: 0.5 }];
+  const batch = choices.map((): number[] => []);
+  const texts = choices.map((choice) => ({ ...choice, ...how, promptIds: [4, 9, 22] }));
+  for await (const event of model.generateBatch(texts)) if ("id" in event) batch[event.request].push(event.id);
+  const alone = choices.map(async (choice) => {
+    const ids: number[] = [];
+    for await (const id of model.generate([4, 9, 22], { ...how, ...choice })) ids.push(id);
+    return ids;
+  });
+  expect(batch).toEqual(await Promise.all(alone));
+  expect(new Set(batch.map(String)).size).toBe(4);
+  expect(() => model.generateBatch([{ ...how, promptIds: [1], adapter: "c" }])).toThrow('Cannot find adapter "c"');
+});
+
+test("[F2] litgpt's bug #1287 cannot happen: validate, train, validate; the prompts get a gradient and the cache follows", async () => {
+  const model = modelWith("default");
+  const { params, layout } = model.adapter("default");
+  for (const { gate } of layout.places) params[gate] = 0.5;
+  const prompts = (gradient: Float32Array) =>
+    layout.places.map(({ prompt, gate }) => gradient.subarray(prompt, gate).some((g) => g !== 0));
+  const before = await model.logits(sequence);
+  for (let step = 0; step < 3; step++) {
+    const lossBefore = sum(await model.losses(cell));
+    const expected = await tokenLogits(base, { layout, params }, sequence);
+    expect(await model.logits(sequence), "cached prompts are those of now").toEqual(expected);
+    const { gradient, lossSum } = await model.gradient(cell, 1 / labelled(cell));
+    expect(prompts(gradient), "every layer's prompts get a gradient").toEqual([true, true]);
+    expect(lossSum).toBe(lossBefore);
+    for (const [i, g] of gradient.entries()) params[i] -= 0.1 * g;
+    expect(sum(await model.losses(cell)), "and following it helps").toBeLessThan(lossBefore);
+  }
+  expect(await model.logits(sequence)).not.toEqual(before);
+});
+
+test("[D3] adapters go along to a base of another engine or precision, and switching works there as before", async () => {
+  const first = modelWith("a", "b");
+  for (const name of first.adapterNames) {
+    first.setAdapter(name);
+    await train(first);
+  }
+  const rounded = { ...image, bytes: roundedToBf16(image.bytes) };
+  const moved = new AdaptionPromptModel(createModel(createReferenceEngine(), config, rounded));
+  for (const name of first.adapterNames) {
+    const { config: own, params } = first.adapter(name);
+    moved.addAdapter(name, own, { params });
+  }
+  for (const name of ["a", "b", "a"]) {
+    moved.setAdapter(name);
+    const expected = await tokenLogits(moved.base, first.adapter(name), sequence);
+    expect(await moved.logits(sequence)).toEqual(expected);
+    first.setAdapter(name);
+    expect(await first.logits(sequence), "another precision").not.toEqual(expected);
+  }
+});
+
+test("what PEFT cannot do with prompts is refused in words", () => {
+  const model = modelWith("a");
+  expect(() => model.mergeAdapter()).toThrow(
+    "Cannot merge an adapter into the base: adaption prompts are not a change",
+  );
+  expect(() => new AdaptionPromptModel(model as never)).toThrow("Cannot wrap an AdaptionPromptModel");
+});
+
+test("cached prompts are given back when an adapter is deleted, or all at once, and made again", async () => {
+  const { engine, live } = recordingEngine();
+  const model = new AdaptionPromptModel(tinyModel({}, engine).model);
+  for (const name of ["a", "b"]) model.addAdapter(name, adapterConfig());
+  const logits = await model.logits(sequence);
+  model.setAdapter("b");
+  await model.logits(sequence);
+  expect(live.size).toBe(4);
+  model.deleteAdapter("b");
+  expect(live.size).toBe(2);
+  model.releasePrompts();
+  expect(live.size).toBe(0);
+  expect(await model.logits(sequence)).toEqual(logits);
+  expect(live.size).toBe(2);
 });
 
 test("losses and generated text follow the active adapter", async () => {

@@ -1,15 +1,24 @@
 /**
  * Several adapters on one resident base, with PEFT's vocabulary (`AdaptionPromptModel`) and without its faults (spec §2):
  * switching and disabling are idempotent and nest, no adapter at all means the base, adapters may be called anything, and all
- * of them live here rather than in a module tree, so nothing is left behind when one is swapped out.
+ * of them live here rather than in a module tree, so nothing is left behind when one is swapped out. Beyond PEFT, texts of one
+ * pass may have adapters of their own, blended with the base by a scale.
  */
 import type { Cell } from "../cell/tokens.ts";
 import { InputError } from "../errors.ts";
-import { type FinishReason, type GenerateOptions, generate } from "../generate/generate.ts";
+import {
+  type BatchEvent,
+  type BatchOptions,
+  decodeTexts,
+  type FinishReason,
+  type TextRequest,
+} from "../generate/batch.ts";
+import { type GenerateOptions, generateFrom } from "../generate/generate.ts";
 import { cellGradient, cellLosses } from "../model/gradient.ts";
 import type { LlamaModel } from "../model/llama.ts";
-import { tokenLogits } from "../model/logits.ts";
+import { mixedLogits } from "../model/logits.ts";
 import type { PackedTokens } from "../model/pass.ts";
+import { openPromptCache, type PromptCache, type PromptLease } from "../model/prompt_cache.ts";
 import { parameterCount } from "../model/weights.ts";
 import { type AdaptionPromptConfig, validateAdaptionPromptConfig } from "./config.ts";
 import { adapterLayout, type GateActivation, type GateSharing } from "./layout.ts";
@@ -27,14 +36,30 @@ export interface AddAdapterOptions {
   readonly seed?: number;
 }
 
+/** Which adapter a sequence gets and how much of it. While adapters are disabled, every choice is the base. */
+export interface AdapterChoice {
+  /** Default: the active one; `null` is the base. */
+  readonly adapter?: string | null | undefined;
+  /** Blends the gates: 0 is the base, 1 (default) the adapter. */
+  readonly scale?: number;
+}
+
+/** One text of a batch. */
+export type ChosenText = Omit<TextRequest, "adapter"> & AdapterChoice;
+
 export class AdaptionPromptModel {
   readonly base: LlamaModel;
+  readonly #prompts: PromptCache;
   readonly #adapters = new Map<string, Adapter>();
   #active: string | undefined;
   #enabled = true;
 
   constructor(base: LlamaModel) {
+    if (base instanceof AdaptionPromptModel) {
+      throw new TypeError("Cannot wrap an AdaptionPromptModel: it has adapters already, add further ones to it");
+    }
     this.base = base;
+    this.#prompts = openPromptCache(base);
   }
 
   /**
@@ -78,7 +103,7 @@ export class AdaptionPromptModel {
 
   /** Removes an adapter. If it was active, the oldest one left takes its place; without any the model is the base. */
   deleteAdapter(name: string): void {
-    this.adapter(name);
+    this.#prompts.drop(this.adapter(name));
     this.#adapters.delete(name);
     if (this.#active === name) this.#active = this.#adapters.keys().next().value;
   }
@@ -128,7 +153,32 @@ export class AdaptionPromptModel {
 
   /** Logits `[R, V]` of the tokens at `rows` (default: all). */
   logits(tokens: PackedTokens, rows?: Int32Array): Promise<Float32Array> {
-    return tokenLogits(this.base, this.#current(), tokens, rows);
+    return this.mixedLogits(
+      tokens,
+      Array.from(tokens.cuSeqlens.subarray(1), () => ({})),
+      rows,
+    );
+  }
+
+  /**
+   * The same where sequence s of the tokens has the adapter that `choices[s]` names.
+   * @throws InputError for an unknown adapter or a scale outside of 0…1.
+   */
+  async mixedLogits(tokens: PackedTokens, choices: readonly AdapterChoice[], rows?: Int32Array): Promise<Float32Array> {
+    const chosen = choices.map((choice) => ({ adapter: this.#chosen(choice), scale: checkedScale(choice) }));
+    const leases = new Map<Adapter, PromptLease>();
+    try {
+      for (const { adapter } of chosen) {
+        if (adapter && !leases.has(adapter)) leases.set(adapter, await this.#prompts.lease(adapter));
+      }
+      const sequences = chosen.map(({ adapter, scale }) => {
+        const lease = adapter && leases.get(adapter);
+        return lease && { prompts: lease.prompts, scale };
+      });
+      return await mixedLogits(this.base, sequences, tokens, rows);
+    } finally {
+      for (const lease of leases.values()) lease.release();
+    }
   }
 
   /** Loss in nats of every labelled token of a cell. */
@@ -149,9 +199,32 @@ export class AdaptionPromptModel {
     return cellGradient(this.base, adapter, cell, scale);
   }
 
-  /** Continues a prompt, see `generate`. */
-  generate(promptIds: readonly number[], options: GenerateOptions): AsyncGenerator<number, FinishReason, void> {
-    return generate(this.base, this.#current(), promptIds, options);
+  /** Continues a prompt, see `generate`. @throws InputError also for an unknown adapter. */
+  generate(
+    promptIds: readonly number[],
+    { adapter, ...options }: GenerateOptions & AdapterChoice,
+  ): AsyncGenerator<number, FinishReason, void> {
+    return generateFrom(this.base, this.#prompts, this.#chosen({ adapter }), promptIds, options);
+  }
+
+  /** Continues several prompts at once, each with its own adapter, see `generateBatch`. */
+  generateBatch(texts: readonly ChosenText[], options: BatchOptions = {}): AsyncGenerator<BatchEvent, void, void> {
+    const requests = texts.map((text) => ({ ...text, adapter: this.#chosen(text) }));
+    return decodeTexts(this.base, this.#prompts, requests, options);
+  }
+
+  /** Always throws: prompts act on the attention of every query, no change of the base's weights does the same. */
+  mergeAdapter(): never {
+    const way = "save the adapter and load it beside its base";
+    throw new InputError(
+      "Cannot merge an adapter into the base",
+      `adaption prompts are not a change of its weights: ${way}`,
+    );
+  }
+
+  /** Gives back the engine's memory of cached prompts; the model works on and makes them again. */
+  releasePrompts(): void {
+    this.#prompts.close();
   }
 
   /** Numbers that train and numbers in all, the adapter's included; the counts of PEFT's `get_nb_trainable_parameters`. */
@@ -162,9 +235,20 @@ export class AdaptionPromptModel {
     return { trainable: active.config.inferenceMode ? 0 : active.layout.length, all: base + active.layout.length };
   }
 
+  #chosen({ adapter }: AdapterChoice): Adapter | undefined {
+    const named = typeof adapter === "string" ? this.adapter(adapter) : undefined;
+    if (adapter === undefined) return this.#current();
+    return this.#enabled ? named : undefined;
+  }
+
   #current(): Adapter | undefined {
     return this.#enabled && this.#active !== undefined ? this.#adapters.get(this.#active) : undefined;
   }
+}
+
+function checkedScale({ scale = 1 }: AdapterChoice): number {
+  if (scale >= 0 && scale <= 1) return scale;
+  throw new InputError("Cannot use the adapter", `the scale is ${scale}, use 0 (the base) to 1 (the adapter)`);
 }
 
 /** PEFT's line: `trainable params: 1,228,830 || all params: 6,739,644,446 || trainable%: 0.0182`. */

@@ -39,7 +39,7 @@ export interface KvCache {
   readonly capacity: number;
 }
 
-/** Half-open range of rows of a merged weight, for example the key and value rows of a merged QKV weight. */
+/** Half-open range of rows, for example the key and value rows of a merged QKV weight, or the tokens of a sequence. */
 export type RowRange = readonly [from: number, to: number];
 
 /** Sizes of one attention block. `window` is how many tokens back a query sees, itself included; 0 means all. */
@@ -135,12 +135,13 @@ export interface Engine {
 
   /**
    * Zero-init attention of LLaMA-Adapter (arXiv:2303.16199 §3.2): `o + gate_H · softmax(q·k_promptᵀ/√d)·v_prompt`, a
-   * softmax of its own, no mask, no rotation of prompt keys. A head whose gate is 0 keeps the bits of `o`.
+   * softmax of its own, no mask, no rotation of prompt keys. A head whose gate is 0 keeps the bits of `o`; so do the tokens
+   * outside of `tokens` (default: all get it), which is how sequences of one pass have adapters of their own.
    */
   promptAttention(
     o_TQ: DeviceArray,
     input: { qkv_TX: DeviceArray; kv_KY: DeviceArray; gate_H: Float32Array },
-    size: AttentionSize & { K: number },
+    size: AttentionSize & { K: number; tokens?: RowRange | undefined },
   ): DeviceArray;
   /** `dqkv_TX` gets the query part added in place; the rest comes back. `dgate_H` is the gradient of the effective gate. */
   promptAttentionBackward(

@@ -1,7 +1,9 @@
 import { describeEngine } from "../../test/conformance.ts";
 import { describeGolden } from "../../test/golden.ts";
+import { describeMixed } from "../../test/mixed.ts";
 import { createReferenceEngine } from "./reference.ts";
 
 // Float64 sums rounded once to float32: half a unit in the last place is 6e-8; sums of a few rounded terms stay below 5e-7.
 describeEngine("reference", createReferenceEngine, 5e-7);
 describeGolden("reference", createReferenceEngine, 1e-5);
+describeMixed("reference", createReferenceEngine, 0);

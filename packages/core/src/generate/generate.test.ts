@@ -5,7 +5,8 @@ import type { AdapterState } from "../adapter/state.ts";
 import { InputError } from "../errors.ts";
 import type { LlamaModel } from "../model/llama.ts";
 import { oneSequence, tokenLogits } from "../model/logits.ts";
-import { type FinishReason, type GenerateOptions, generate, openSession } from "./generate.ts";
+import type { FinishReason } from "./batch.ts";
+import { type GenerateOptions, generate, openSession } from "./generate.ts";
 import { sampleToken } from "./sample.ts";
 
 const prompt = [4, 9, 22, 0, 17];

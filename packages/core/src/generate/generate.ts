@@ -1,22 +1,22 @@
-/** Token by token generation with a KV cache. */
+/** Token by token generation with a KV cache: one text, or a sequence that the caller continues. */
 import type { AdapterState } from "../adapter/state.ts";
-import type { KvCache } from "../engine/engine.ts";
-import { InputError } from "../errors.ts";
-import { freeSaved, type LayerPrompt, type LlamaModel, layerForward } from "../model/llama.ts";
-import { headLogits, oneSequence } from "../model/logits.ts";
-import { openPass, preparePrompts } from "../model/pass.ts";
-import { type SamplingOptions, sampleToken } from "./sample.ts";
+import type { LlamaModel } from "../model/llama.ts";
+import { openPromptCache, type PromptCache } from "../model/prompt_cache.ts";
+import {
+  type BatchEvent,
+  type BatchOptions,
+  decodeTexts,
+  type FinishReason,
+  type TextOptions,
+  type TextRequest,
+} from "./batch.ts";
+import { appendTokens, closeSequence, openSequence } from "./sequence.ts";
 
-export interface GenerateOptions extends SamplingOptions {
-  /** Upper bound on new tokens; fewer where the model's context ends first. */
-  readonly maxNewTokens: number;
-  /** Tokens that end the text (they are not yielded). Default: the model's. */
-  readonly eosTokenIds?: readonly number[];
+export interface GenerateOptions extends TextOptions {
+  /** Blends the gates: 0 is the base, 1 (default) the adapter. */
+  readonly scale?: number;
   readonly signal?: AbortSignal;
 }
-
-/** `stop` is set by `streamText`: a stop string was found. */
-export type FinishReason = "eos" | "length" | "context" | "stop";
 
 /**
  * Yields the ids that follow `promptIds` and returns why it ended. The parameters are read once, at the start. Leaving the
@@ -29,29 +29,40 @@ export async function* generate(
   promptIds: readonly number[],
   options: GenerateOptions,
 ): AsyncGenerator<number, FinishReason, void> {
-  const { contextLength, eosTokenIds } = model.config;
-  const { maxNewTokens, eosTokenIds: ends = eosTokenIds, signal } = options;
-  if (promptIds.length === 0) throw new InputError("Cannot generate", "the prompt has no tokens, give at least one");
-  if (promptIds.length >= contextLength) {
-    const found = `the prompt has ${promptIds.length} tokens, the model's context is ${contextLength}`;
-    throw new InputError("Cannot generate", `${found}: shorten the prompt to leave room for the answer`);
-  }
-  const capacity = Math.min(contextLength, promptIds.length + maxNewTokens);
-  const session = await openSession(model, adapter, capacity);
+  const cache = openPromptCache(model);
   try {
-    let ids: readonly number[] = promptIds;
-    for (let count = 0; count < maxNewTokens; count++) {
-      signal?.throwIfAborted();
-      if (session.length + ids.length > contextLength) return "context";
-      const logits = await session.append(ids);
-      const id = sampleToken(logits, session.length, options);
-      if (ends.includes(id)) return "eos";
-      yield id;
-      ids = [id];
-    }
-    return "length";
+    return yield* generateFrom(model, cache, adapter, promptIds, options);
   } finally {
-    await session.close();
+    cache.close();
+  }
+}
+
+/** The same with prompts from a cache that outlives the text. */
+export async function* generateFrom(
+  model: LlamaModel,
+  cache: PromptCache,
+  adapter: AdapterState | undefined,
+  promptIds: readonly number[],
+  { signal, ...options }: GenerateOptions,
+): AsyncGenerator<number, FinishReason, void> {
+  for await (const event of decodeTexts(model, cache, [{ ...options, promptIds, adapter }], { signal })) {
+    if ("finishReason" in event) return event.finishReason;
+    yield event.id;
+  }
+  throw new RangeError("Cannot generate: the text has no end");
+}
+
+/** Several texts at once, see `decodeTexts`. */
+export async function* generateBatch(
+  model: LlamaModel,
+  requests: readonly TextRequest[],
+  options: BatchOptions = {},
+): AsyncGenerator<BatchEvent, void, void> {
+  const cache = openPromptCache(model);
+  try {
+    yield* decodeTexts(model, cache, requests, options);
+  } finally {
+    cache.close();
   }
 }
 
@@ -69,56 +80,26 @@ export async function openSession(
   adapter: AdapterState | undefined,
   capacity: number,
 ): Promise<Session> {
-  const { engine, config } = model;
-  const prompts = await engine.arena(async () => {
-    const prepared = preparePrompts(model, adapter);
-    for (const { kv_KY } of prepared.values()) engine.keep(kv_KY);
-    return prepared;
-  });
-  const caches: KvCache[] = [];
-  const close = async () => {
-    for (const cache of caches) engine.freeCache(cache);
-    for (const { kv_KY } of prompts.values()) engine.free(kv_KY);
-  };
+  const cache = openPromptCache(model);
+  const lease = adapter && (await cache.lease(adapter));
+  cache.close(); // the lease holds what this session needs
   try {
-    for (const _ of model.layers) caches.push(engine.kvCache(capacity, 2 * config.kvHeads * config.headDim));
+    const sequence = openSequence(model, capacity, lease && { prompts: lease.prompts, scale: 1 });
+    return {
+      get length() {
+        return sequence.length;
+      },
+      async append(ids) {
+        const [logits] = await appendTokens(model, [sequence], [ids]);
+        return logits;
+      },
+      async close() {
+        closeSequence(model, sequence);
+        lease?.release();
+      },
+    };
   } catch (error) {
-    await close();
+    lease?.release();
     throw error;
   }
-  let length = 0;
-  return {
-    get length() {
-      return length;
-    },
-    async append(ids) {
-      const logits = await engine.arena(() => appendTokens(model, prompts, caches, ids, length));
-      length += ids.length;
-      return logits;
-    },
-    close,
-  };
-}
-
-async function appendTokens(
-  model: LlamaModel,
-  prompts: ReadonlyMap<number, LayerPrompt>,
-  caches: readonly KvCache[],
-  ids: readonly number[],
-  start: number,
-): Promise<Float32Array> {
-  const { engine } = model;
-  const tokens = oneSequence(ids, start);
-  const pass = openPass(model, tokens);
-  const starts = Int32Array.of(start);
-  let x_TD = engine.embed(model.embed, tokens.ids_T);
-  for (const [i, layer] of model.layers.entries()) {
-    const { y_TD, saved } = layerForward(model, layer, x_TD, pass, prompts.get(i), (qkv_TX) => ({
-      o_TQ: engine.cachedAttention(qkv_TX, [caches[i]], starts, tokens.cuSeqlens, pass.size),
-      lse_TH: undefined,
-    }));
-    freeSaved(engine, saved);
-    x_TD = y_TD;
-  }
-  return engine.read(headLogits(model, x_TD, ids.length, Int32Array.of(ids.length - 1)));
 }

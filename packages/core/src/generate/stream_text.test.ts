@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { tinyAdapter, tinyModel } from "../../test/tiny_model.ts";
-import { type FinishReason, generate } from "./generate.ts";
+import type { FinishReason } from "./batch.ts";
+import { generate } from "./generate.ts";
 import { type Decoder, streamText } from "./stream_text.ts";
 
 /** Every token is one byte of UTF-8, as in byte-fallback vocabularies. */

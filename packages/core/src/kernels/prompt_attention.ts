@@ -7,7 +7,7 @@
  * The paper divides by √C; every implementation divides by √d, and so do we. `gate_H` is the effective gate: whatever sharing
  * and activation the adapter declares was applied before.
  */
-import type { AttentionSize } from "../engine/engine.ts";
+import type { AttentionSize, RowRange } from "../engine/engine.ts";
 import { checkLengths } from "../shape.ts";
 import { attentionWeights, type KeyRun, weightedValues } from "./attend.ts";
 
@@ -16,7 +16,7 @@ export type PromptAttentionSize = AttentionSize & { readonly K: number };
 export function promptAttentionForward(
   out: { y_TQ: Float32Array },
   input: { o_TQ: Float32Array; qkv_TX: Float32Array; kv_KY: Float32Array; gate_H: Float32Array },
-  { T, H, G, d, K }: PromptAttentionSize,
+  { T, H, G, d, K, tokens: [from, to] = [0, T] }: PromptAttentionSize & { readonly tokens?: RowRange | undefined },
 ): void {
   const { y_TQ } = out;
   const { o_TQ, qkv_TX, kv_KY, gate_H } = input;
@@ -24,6 +24,7 @@ export function promptAttentionForward(
   checkLengths({ o_TQ, y_TQ }, { T, H, d });
   checkLengths({ kv_KY }, { K, heads: 2 * G, d });
   checkLengths({ gate_H }, { H });
+  checkTokens(from, to, T);
   const X = (H + 2 * G) * d;
   const p = new Float64Array(K);
   const c = new Float64Array(d);
@@ -32,7 +33,7 @@ export function promptAttentionForward(
     const gate = gate_H[h];
     if (gate === 0) continue; // not even the sign of a zero may change: gate 0 is the base, bit for bit
     const run = promptsOf(kv_KY, Math.floor((h * G) / H), { G, d, K });
-    for (let t = 0; t < T; t++) {
+    for (let t = from; t < to; t++) {
       attentionWeights(p, qkv_TX, t * X + h * d, run, d);
       weightedValues(c, p, run, d);
       const at = (t * H + h) * d;
@@ -100,4 +101,9 @@ export function promptAttentionBackward(
 
 function promptsOf(kv_KY: Float32Array, head: number, { G, d, K }: { G: number; d: number; K: number }): KeyRun {
   return { data: kv_KY, key: head * d, value: (G + head) * d, stride: 2 * G * d, length: K };
+}
+
+function checkTokens(from: number, to: number, T: number): void {
+  if (from >= 0 && from <= to && to <= T) return;
+  throw new RangeError(`Cannot run promptAttention: tokens ${from} to ${to} are asked for, there are ${T}`);
 }

@@ -8,6 +8,7 @@ import type { Cell } from "../cell/tokens.ts";
 import type { DeviceArray } from "../engine/engine.ts";
 import { type LlamaModel, layerBackward } from "./llama.ts";
 import { openPass, preparePrompts, runLayers } from "./pass.ts";
+import { promptsForAll } from "./prompts.ts";
 
 /**
  * Loss and gradient of one cell.
@@ -25,7 +26,7 @@ export async function cellGradient(
   return engine.arena(async () => {
     const pass = openPass(model, cell);
     const prompts = preparePrompts(model, adapter);
-    const { y_TD, saved } = runLayers(model, cell, pass, prompts, true);
+    const { y_TD, saved } = runLayers(model, cell, pass, promptsForAll(prompts), true);
     const top = labelledLoss(model, y_TD, cell, scale);
     const gradient = new Float32Array(layout.length);
     let dy_TD = top.dy_TD;
@@ -56,7 +57,8 @@ export async function cellScores(
 ): Promise<{ nll_R: Float32Array; hit_R: Float32Array }> {
   const { engine } = model;
   return engine.arena(async () => {
-    const { y_TD } = runLayers(model, cell, openPass(model, cell), preparePrompts(model, adapter), false);
+    const prompts = promptsForAll(preparePrompts(model, adapter));
+    const { y_TD } = runLayers(model, cell, openPass(model, cell), prompts, false);
     const { nll_R, hit_R } = labelledLoss(model, y_TD, cell, undefined);
     return { nll_R: await engine.read(nll_R), hit_R: await engine.read(hit_R) };
   });

@@ -5,6 +5,7 @@
  */
 import type { AttentionSize, DeviceArray, Engine, Matrix, RowRange } from "../engine/engine.ts";
 import type { ModelConfig } from "./config.ts";
+import { addPrompts, type LayerPrompt, type TokenPrompts } from "./prompts.ts";
 import { type LayerWeight, type WeightImage, weightNames, weightOf } from "./weights.ts";
 
 export interface LlamaLayer {
@@ -73,15 +74,6 @@ export interface Pass {
   readonly size: AttentionSize;
 }
 
-/** What one adapted layer adds to its attention. */
-export interface LayerPrompt {
-  /** Keys and values of the prompts: see `promptKv`. */
-  readonly kv_KY: DeviceArray;
-  /** Gate sharing and activation are already applied: one factor per query head. */
-  readonly gate_H: Float32Array;
-  readonly K: number;
-}
-
 /** What backward of one layer needs. */
 export interface SavedLayer {
   readonly x_TD: DeviceArray;
@@ -105,16 +97,17 @@ export function promptKv(model: LlamaModel, layer: LlamaLayer, prompt_KD: Device
   return model.engine.linear(prompt_KD, layer.qkv, { T: K, rows: kvRows(model, layer), bias: layer.qkvBias });
 }
 
-/** One block: x + attention(norm(x)) + mlp(norm(·)). Takes over `x_TD`: it ends in `saved` (the caller frees that). */
+/** Layer i: x + attention(norm(x)) + mlp(norm(·)). Takes over `x_TD`: it ends in `saved` (the caller frees that). */
 export function layerForward(
   model: LlamaModel,
-  layer: LlamaLayer,
+  i: number,
   x_TD: DeviceArray,
   pass: Pass,
-  prompt: LayerPrompt | undefined,
+  prompts: readonly TokenPrompts[],
   attend: Attend = (qkv_TX) => model.engine.attention(qkv_TX, pass.cuSeqlens, pass.size),
 ): { y_TD: DeviceArray; saved: SavedLayer } {
   const { engine, config } = model;
+  const layer = model.layers[i];
   const { T } = pass.size;
   const norm = { T, D: config.hiddenSize, eps: config.rmsNormEps };
 
@@ -123,7 +116,7 @@ export function layerForward(
   engine.free(h.y_TD);
   engine.rope(qkv_TX, pass.cosSin_Td, pass.size);
   const { o_TQ, lse_TH } = attend(qkv_TX);
-  const adapted_TQ = prompt ? engine.promptAttention(o_TQ, { qkv_TX, ...prompt }, { ...pass.size, K: prompt.K }) : o_TQ;
+  const adapted_TQ = addPrompts(engine, i, o_TQ, qkv_TX, prompts, pass.size);
   const x1_TD = engine.linear(adapted_TQ, layer.o, { T, bias: layer.oBias, residual: x_TD });
   if (adapted_TQ !== o_TQ) engine.free(adapted_TQ);
 

@@ -3,6 +3,7 @@ import type { AdapterState } from "../adapter/state.ts";
 import type { DeviceArray } from "../engine/engine.ts";
 import type { LlamaModel } from "./llama.ts";
 import { openPass, type PackedTokens, preparePrompts, runLayers } from "./pass.ts";
+import { promptsBySequence, promptsForAll, type SequencePrompts, type TokenPrompts } from "./prompts.ts";
 
 /** Logits `[R, V]` of the tokens at `rows_R` (default: all T of them), row-major. Without an adapter: of the base. */
 export async function tokenLogits(
@@ -11,11 +12,28 @@ export async function tokenLogits(
   tokens: PackedTokens,
   rows_R: Int32Array = Int32Array.from(tokens.ids_T.keys()),
 ): Promise<Float32Array> {
-  const { engine } = model;
-  return engine.arena(async () => {
-    const { y_TD } = runLayers(model, tokens, openPass(model, tokens), preparePrompts(model, adapter), false);
-    return engine.read(headLogits(model, y_TD, tokens.ids_T.length, rows_R));
-  });
+  return model.engine.arena(() => passLogits(model, promptsForAll(preparePrompts(model, adapter)), tokens, rows_R));
+}
+
+/** The same where sequence s of the tokens is adapted as `sequences[s]` says, or is the base. */
+export async function mixedLogits(
+  model: LlamaModel,
+  sequences: readonly (SequencePrompts | undefined)[],
+  tokens: PackedTokens,
+  rows_R: Int32Array = Int32Array.from(tokens.ids_T.keys()),
+): Promise<Float32Array> {
+  const prompts = promptsBySequence(sequences, tokens.cuSeqlens);
+  return model.engine.arena(() => passLogits(model, prompts, tokens, rows_R));
+}
+
+function passLogits(
+  model: LlamaModel,
+  prompts: readonly TokenPrompts[],
+  tokens: PackedTokens,
+  rows_R: Int32Array,
+): Promise<Float32Array> {
+  const { y_TD } = runLayers(model, tokens, openPass(model, tokens), prompts, false);
+  return model.engine.read(headLogits(model, y_TD, tokens.ids_T.length, rows_R));
 }
 
 /** Final norm and head over the given rows of the top layer's output. Frees `y_TD`. */
@@ -36,9 +54,18 @@ export function headLogits(
 
 /** One sequence as packed tokens, its positions starting at `start`. */
 export function oneSequence(ids: readonly number[] | Int32Array, start = 0): PackedTokens {
+  return packSequences([{ ids, start }]);
+}
+
+/** Sequences back to back, the positions of each starting where it says (default: 0). */
+export function packSequences(
+  sequences: readonly { readonly ids: readonly number[] | Int32Array; readonly start?: number }[],
+): PackedTokens {
+  const cuSeqlens = new Int32Array(sequences.length + 1);
+  for (const [s, { ids }] of sequences.entries()) cuSeqlens[s + 1] = cuSeqlens[s] + ids.length;
   return {
-    ids_T: Int32Array.from(ids),
-    positions_T: Int32Array.from({ length: ids.length }, (_, i) => start + i),
-    cuSeqlens: Int32Array.of(0, ids.length),
+    ids_T: Int32Array.from(sequences.flatMap(({ ids }) => [...ids])),
+    positions_T: Int32Array.from(sequences.flatMap(({ ids, start = 0 }) => Array.from(ids, (_, i) => start + i))),
+    cuSeqlens,
   };
 }

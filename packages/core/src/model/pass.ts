@@ -3,15 +3,8 @@ import { effectiveGate } from "../adapter/gate.ts";
 import type { AdapterState } from "../adapter/state.ts";
 import type { Cell } from "../cell/tokens.ts";
 import type { AttentionSize, DeviceArray } from "../engine/engine.ts";
-import {
-  freeSaved,
-  type LayerPrompt,
-  type LlamaModel,
-  layerForward,
-  type Pass,
-  promptKv,
-  type SavedLayer,
-} from "./llama.ts";
+import { freeSaved, type LlamaModel, layerForward, type Pass, promptKv, type SavedLayer } from "./llama.ts";
+import type { AdapterPrompts, LayerPrompt, TokenPrompts } from "./prompts.ts";
 import { ropeAngles } from "./rope_angles.ts";
 
 export type PackedTokens = Pick<Cell, "ids_T" | "positions_T" | "cuSeqlens">;
@@ -30,10 +23,10 @@ function attentionSize(config: LlamaModel["config"], T: number): AttentionSize {
 }
 
 /**
- * Prompt keys and values of every adapted layer. Made anew for every pass or generation and never kept across a change of the
- * parameters: a cache that outlives a step is how the best-known implementation stopped training its prompts (spec §7.3).
+ * Prompt keys and values of every adapted layer, from the parameters as they are now. Training makes them anew for every
+ * pass: a cache that outlives a step is how the best-known implementation stopped training its prompts (spec §7.3).
  */
-export function preparePrompts(model: LlamaModel, adapter: AdapterState | undefined): Map<number, LayerPrompt> {
+export function preparePrompts(model: LlamaModel, adapter: AdapterState | undefined): AdapterPrompts {
   const prompts = new Map<number, LayerPrompt>();
   if (!adapter) return prompts;
   const { engine, layers } = model;
@@ -56,15 +49,15 @@ export function runLayers(
   model: LlamaModel,
   tokens: PackedTokens,
   pass: Pass,
-  prompts: ReadonlyMap<number, LayerPrompt>,
+  prompts: readonly TokenPrompts[],
   keep: boolean,
 ): { y_TD: DeviceArray; saved: Map<number, SavedLayer> } {
   const { engine } = model;
-  const lowest = Math.min(...prompts.keys());
+  const lowest = Math.min(...prompts.flatMap((one) => [...one.prompts.keys()]));
   const kept = new Map<number, SavedLayer>();
   let x_TD = engine.embed(model.embed, tokens.ids_T);
-  for (const [i, layer] of model.layers.entries()) {
-    const { y_TD, saved } = layerForward(model, layer, x_TD, pass, prompts.get(i));
+  for (let i = 0; i < model.layers.length; i++) {
+    const { y_TD, saved } = layerForward(model, i, x_TD, pass, prompts);
     if (keep && i >= lowest) kept.set(i, saved);
     else freeSaved(engine, saved);
     x_TD = y_TD;

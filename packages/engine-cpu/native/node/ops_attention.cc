@@ -97,18 +97,24 @@ napi_value cached_attention(napi_env env, napi_callback_info info) {
   return done(args, engine->kernels->attention(engine->pool, {o, nullptr, qkv, cu, S, h, caches.data(), starts}));
 }
 
-// (engine, T, H, G, d, window, K, y, o, qkv, kv, gate)
+// (engine, T, H, G, d, window, K, from, to, y, o, qkv, kv, gate)
 napi_value prompt_attention(napi_env env, napi_callback_info info) {
   Args args(env, info, "run promptAttention");
   Engine* engine = args.engine();
   const Heads h = heads(args);
-  const long K = args.size("K", 1);
+  const long K = args.size("K", 1), from = args.size("from", 0), to = args.size("to", 0);
+  if (from > to || to > h.T) args.fail(Wrong::RANGE, "tokens %ld to %ld are asked for, there are %ld", from, to, h.T);
   float *y = args.array("y_TQ", floats_q(h)), *o = args.array("o_TQ", floats_q(h));
   float *qkv = args.array("qkv_TX", floats_x(h)), *kv = args.array("kv_KY", times(K, 2 * h.G, h.d));
   long count = h.H;
   const float* gate = args.floats("gate_H", &count);
   if (!args.ok()) return nullptr;
-  return done(args, engine->kernels->prompt_attention(engine->pool, {y, o, qkv, kv, gate, h, K}));
+  const long Q = h.H * h.d, X = Q + 2 * h.G * h.d;
+  memcpy(y, o, 4 * from * Q);
+  memcpy(y + to * Q, o + to * Q, 4 * (h.T - to) * Q);
+  const Heads some = {to - from, h.H, h.G, h.d, h.window};
+  const PromptAttention part = {y + from * Q, o + from * Q, qkv + from * X, kv, gate, some, K};
+  return done(args, engine->kernels->prompt_attention(engine->pool, part));
 }
 
 // (engine, T, H, G, d, window, K, dkv, dgate, do, qkv, kv, gate, dqkv?)

@@ -1,0 +1,124 @@
+import { expect, test } from "vitest";
+import { recordingEngine } from "../../test/recording_engine.ts";
+import { gateKinds, tinyAdapter, tinyModel } from "../../test/tiny_model.ts";
+import { effectiveGate } from "../adapter/gate.ts";
+import type { AdapterState } from "../adapter/state.ts";
+import { mixedLogits, oneSequence, packSequences, tokenLogits } from "./logits.ts";
+import { openPromptCache } from "./prompt_cache.ts";
+import { promptsBySequence, type SequencePrompts } from "./prompts.ts";
+
+const bits = (values: Float32Array) => [...new Uint32Array(values.buffer, values.byteOffset, values.length)];
+
+/** `adapter` with its effective gates times `scale`, for gates without tanh. */
+function scaled({ layout, params }: AdapterState, scale: number): AdapterState {
+  const copy = params.slice();
+  for (const { gate } of layout.places) {
+    for (let i = gate; i < gate + layout.gateLength; i++) copy[i] *= scale;
+  }
+  return { layout, params: copy };
+}
+
+test("eight sequences of one pass with four adapters have the bits of eight passes", async () => {
+  const { model, config } = tinyModel({ slidingWindow: 4, attentionBias: true });
+  const adapters = gateKinds.map((kind, i) =>
+    tinyAdapter(config, { ...kind, promptLength: 1 + 2 * i, adaptedLayers: 1 + (i % 3) }, { seed: 20 + i }),
+  );
+  const cache = openPromptCache(model);
+  const leases = await Promise.all(adapters.map((adapter) => cache.lease(adapter)));
+  const own = [0, 1, 1, undefined, 2, 3, 0, 3];
+  const sequences = own.map((_, s) => ({ ids: Array.from({ length: 3 + (s % 5) }, (_, i) => (7 * s + 5 * i) % 31) }));
+  const chosen = own.map((a): SequencePrompts | undefined =>
+    a === undefined ? undefined : { prompts: leases[a].prompts, scale: 1 },
+  );
+  const mixed = await mixedLogits(model, chosen, packSequences(sequences));
+  const alone: number[] = [];
+  for (const [s, a] of own.entries()) {
+    const adapter = a === undefined ? undefined : adapters[a];
+    alone.push(...bits(await tokenLogits(model, adapter, oneSequence(sequences[s].ids))));
+  }
+  expect(bits(mixed)).toEqual(alone);
+});
+
+test("a scale multiplies the effective gate: 0 is the base, 1 the adapter, bit for bit, and between them it blends", async () => {
+  const { model, config } = tinyModel();
+  const tokens = oneSequence([4, 9, 22, 0, 17]);
+  const cache = openPromptCache(model);
+  for (const kind of gateKinds) {
+    const adapter = tinyAdapter(config, kind);
+    const { prompts } = await cache.lease(adapter);
+    const at = (scale: number) => mixedLogits(model, [{ prompts, scale }], tokens);
+    expect(bits(await at(0))).toEqual(bits(await tokenLogits(model, undefined, tokens)));
+    expect(bits(await at(1))).toEqual(bits(await tokenLogits(model, adapter, tokens)));
+    if (kind.gateActivation === "tanh") {
+      const { places, gateLength } = adapter.layout;
+      const gate = places[0]?.gate ?? 0;
+      const gates = effectiveGate(adapter.layout, adapter.params.subarray(gate, gate + gateLength));
+      expect(prompts.get(1)?.gate_H).toEqual(gates);
+    } else expect(bits(await at(0.25))).toEqual(bits(await tokenLogits(model, scaled(adapter, 0.25), tokens)));
+  }
+});
+
+test("neighbours that are adapted alike are one range; the base and a scale of 0 are none", () => {
+  const [a, b] = [new Map(), new Map()];
+  const sequences = [{ prompts: a, scale: 1 }, { prompts: a, scale: 1 }, undefined, { prompts: a, scale: 0.5 }];
+  sequences.push({ prompts: b, scale: 0.5 }, { prompts: b, scale: 0 }, { prompts: b, scale: 0.5 });
+  const ranges = promptsBySequence(sequences, Int32Array.of(0, 2, 5, 6, 8, 9, 11, 12));
+  expect(ranges.map(({ prompts, scale, tokens }) => [prompts === a ? "a" : "b", scale, tokens])).toEqual([
+    ["a", 1, [0, 5]],
+    ["a", 0.5, [6, 8]],
+    ["b", 0.5, [8, 9]],
+    ["b", 0.5, [11, 12]],
+  ]);
+  expect(() => promptsBySequence(sequences, Int32Array.of(0, 1))).toThrow(
+    "Cannot run 1 sequences: prompts are given for 7",
+  );
+});
+
+test("[F2] cached prompts are those of the parameters as they are now, whatever number is changed", async () => {
+  const { engine, live, calls } = recordingEngine();
+  const { model, config } = tinyModel({}, engine);
+  const adapter = tinyAdapter(config, { promptLength: 2 });
+  const cache = openPromptCache(model);
+  const tokens = oneSequence([4, 9, 22]);
+  const logits = async () => {
+    const lease = await cache.lease(adapter);
+    const found = await mixedLogits(model, [{ prompts: lease.prompts, scale: 1 }], tokens);
+    lease.release();
+    return found;
+  };
+  for (let i = -1; i < adapter.params.length; i++) {
+    if (i >= 0) adapter.params[i] += 0.5;
+    expect(bits(await logits()), `after a change of number ${i}`).toEqual(
+      bits(await tokenLogits(model, adapter, tokens)),
+    );
+    expect(live.size, "no old entry is left").toBe(2);
+  }
+  const before = calls("linear").length;
+  await logits();
+  const again = calls("linear").length;
+  await tokenLogits(model, adapter, tokens);
+  expect(calls("linear").length - again, "two layers of keys and values are saved").toBe(again - before + 2);
+  cache.close();
+  expect(live.size).toBe(0);
+});
+
+test("what is leased lives on when the parameters change or the adapter is forgotten, until it is released", async () => {
+  const { engine, live } = recordingEngine();
+  const { model, config } = tinyModel({}, engine);
+  const adapter = tinyAdapter(config);
+  const cache = openPromptCache(model);
+  const [one, same] = await Promise.all([cache.lease(adapter), cache.lease(adapter)]);
+  expect(same.prompts).toBe(one.prompts);
+  adapter.params[0] += 1;
+  const changed = await cache.lease(adapter);
+  expect(changed.prompts).not.toBe(one.prompts);
+  expect(live.size).toBe(4);
+  for (let i = 0; i < 2; i++) one.release(); // twice is once
+  expect(live.size).toBe(4);
+  same.release();
+  expect(live.size).toBe(2);
+  cache.drop(adapter);
+  expect(live.size).toBe(2);
+  changed.release();
+  expect(live.size).toBe(0);
+});

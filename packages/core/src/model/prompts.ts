@@ -1,0 +1,72 @@
+/** Which prompts the tokens of one pass get: sequences packed together may have adapters of their own, or none. */
+import type { AttentionSize, DeviceArray, Engine, RowRange } from "../engine/engine.ts";
+
+/** What one adapted layer adds to its attention. */
+export interface LayerPrompt {
+  /** Keys and values of the prompts: see `promptKv`. */
+  readonly kv_KY: DeviceArray;
+  /** Gate sharing and activation are already applied: one factor per query head. */
+  readonly gate_H: Float32Array;
+  readonly K: number;
+}
+
+/** The prompts of one adapter by layer. */
+export type AdapterPrompts = ReadonlyMap<number, LayerPrompt>;
+
+/** How one sequence is adapted: by these prompts, their effective gates times `scale`. 0 is the base, 1 the adapter. */
+export interface SequencePrompts {
+  readonly prompts: AdapterPrompts;
+  readonly scale: number;
+}
+
+/** Prompts and the tokens that they are for (default: all of the pass). */
+export interface TokenPrompts extends SequencePrompts {
+  readonly tokens?: RowRange;
+}
+
+/** All tokens of a pass under one adapter, or under none. */
+export function promptsForAll(prompts: AdapterPrompts): TokenPrompts[] {
+  return prompts.size > 0 ? [{ prompts, scale: 1 }] : [];
+}
+
+/** Sequence s under `sequences[s]`, undefined being the base; neighbours that are adapted alike become one range. */
+export function promptsBySequence(
+  sequences: readonly (SequencePrompts | undefined)[],
+  cuSeqlens: Int32Array,
+): TokenPrompts[] {
+  if (sequences.length !== cuSeqlens.length - 1) {
+    throw new RangeError(`Cannot run ${cuSeqlens.length - 1} sequences: prompts are given for ${sequences.length}`);
+  }
+  const ranges: TokenPrompts[] = [];
+  for (const [s, own] of sequences.entries()) {
+    if (own === undefined || own.scale === 0) continue;
+    const [from, to] = [cuSeqlens[s], cuSeqlens[s + 1]];
+    const last = ranges.at(-1);
+    if (last?.tokens?.[1] === from && last.prompts === own.prompts && last.scale === own.scale) {
+      ranges[ranges.length - 1] = { ...last, tokens: [last.tokens[0], to] };
+    } else ranges.push({ ...own, tokens: [from, to] });
+  }
+  return ranges;
+}
+
+/** `o_TQ` with what the prompts of this layer add to it; `o_TQ` itself where they add nothing. */
+export function addPrompts(
+  engine: Engine,
+  layer: number,
+  o_TQ: DeviceArray,
+  qkv_TX: DeviceArray,
+  ranges: readonly TokenPrompts[],
+  size: AttentionSize,
+): DeviceArray {
+  let y_TQ = o_TQ;
+  for (const { prompts, scale, tokens } of ranges) {
+    const prompt = prompts.get(layer);
+    if (!prompt) continue;
+    const gate_H = scale === 1 ? prompt.gate_H : prompt.gate_H.map((gate) => scale * gate);
+    const input = { qkv_TX, kv_KY: prompt.kv_KY, gate_H };
+    const next_TQ = engine.promptAttention(y_TQ, input, { ...size, K: prompt.K, tokens });
+    if (y_TQ !== o_TQ) engine.free(y_TQ);
+    y_TQ = next_TQ;
+  }
+  return y_TQ;
+}
