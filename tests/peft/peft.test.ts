@@ -2,20 +2,15 @@
  * Adapters cross between Zerogate and the real Hugging Face PEFT, both ways. Python is `ZEROGATE_PYTHON`, else `python3`;
  * `ZEROGATE_ADAPTER` names an adapter of the packaged base to check instead of one that is trained here.
  */
-import { execFile, spawnSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import {
-  type AdapterState,
-  adapterLayout,
   cellGradient,
-  createModel,
-  createReferenceEngine,
   generate,
-  type LlamaModel,
   packCell,
   parseSafetensors,
   readAdapterTensors,
@@ -23,18 +18,17 @@ import {
   tokenLogits,
   uniform,
 } from "@zerogate/core";
-import { loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
 import { loadTemplate, loadTokenizer, prepareTokens, readRecords } from "@zerogate/data";
 import { beforeAll, describe, expect, test } from "vitest";
 import { testFolder, zerogate } from "../support/cli.ts";
+import { largestDifference, largestMagnitude, openBoth, partsOf } from "./compare.ts";
+import { absentPython, python } from "./python.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const world = here("../../packages/trainer/world");
 const base = join(world, "base");
 const golden = (name: string) => here(`../../../shared/golden/${name}`);
 
-const python = process.env["ZEROGATE_PYTHON"] ?? "python3";
-const absentPython = whyNoPeft();
 /** Not llama_bias: PEFT adds the bias of the output projection twice, so that its zero gate is not the base. */
 const goldenNames = ["llama_mha", "llama_gqa", "llama3_rope", "mistral_gqa"];
 const absentGolden = existsSync(golden("")) ? "" : " (skipped: shared/golden is not on this machine)";
@@ -110,17 +104,6 @@ describe.skipIf(absentPython !== "")(`real PEFT${absentPython}`, () => {
     await expectAgreement(jobs[name], folder);
   });
 });
-
-/** The reason for a test title, or nothing where PEFT can be used. */
-function whyNoPeft(): string {
-  const { error, status, stderr } = spawnSync(python, ["-c", "import peft, torch, transformers"], {
-    encoding: "utf8",
-    timeout: 60_000,
-  });
-  if (!error && status === 0) return "";
-  const reason = error?.message ?? stderr.trim().split("\n").at(-1) ?? `exit code ${status}`;
-  return ` (skipped: ${reason}; ZEROGATE_PYTHON names a Python with peft, torch and transformers)`;
-}
 
 /** A few steps of the real command at a rate that moves every gate. */
 async function trainAdapter(folder: string): Promise<string> {
@@ -211,29 +194,4 @@ async function expectAgreement(job: Job | undefined, folder: string): Promise<{ 
   for await (const id of generate(model, adapter, promptOf(job.tokens), options)) greedy.push(id);
   expect(greedy, "greedy tokens").toEqual(report.greedy);
   return { gates: gates.map((i) => adapter.params[i] ?? 0) };
-}
-
-async function openBoth(job: Job): Promise<{ model: LlamaModel; adapter: AdapterState }> {
-  const engine = createReferenceEngine();
-  const config = await readModelConfig(job.base);
-  const image = await loadWeights(job.base, config, { weightDtypes: engine.weightDtypes });
-  const { shape, params } = await loadAdapter(job.adapter, config);
-  return { model: createModel(engine, config, image), adapter: { layout: adapterLayout(shape, config), params } };
-}
-
-/** Indices into the flat vector. */
-function partsOf({ layout, params }: AdapterState): { prompts: number[]; gates: number[] } {
-  const gates = layout.places.map(({ gate }) => gate);
-  return { prompts: [...params.keys()].filter((i) => !gates.includes(i)), gates };
-}
-
-function largestMagnitude(values: Float32Array | undefined): number {
-  let largest = 0;
-  for (const value of values ?? []) if (!(Math.abs(value) <= largest)) largest = Math.abs(value); // NaN stays
-  return largest;
-}
-
-function largestDifference(a: Float32Array | undefined, b: Float32Array | undefined): number {
-  if (!a || !b || a.length !== b.length) return Number.NaN;
-  return largestMagnitude(a.map((value, i) => value - (b[i] ?? Number.NaN)));
 }

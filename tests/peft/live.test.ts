@@ -1,0 +1,210 @@
+/**
+ * Random tiny configurations against the installed PEFT, both ways: it writes a base and an adapter that we load, and we write
+ * an adapter of another shape that it loads; logits, loss and gradients must agree each time. `ZEROGATE_LIVE_CASES` is how
+ * many (default 200).
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import {
+  adapterLayout,
+  cellGradient,
+  initAdapter,
+  packCell,
+  parseAdaptionPromptConfig,
+  parseSafetensors,
+  readAdapterTensors,
+  type TokenSet,
+  tokenLogits,
+  uniform,
+} from "@zerogate/core";
+import { readModelConfig, saveAdapter } from "@zerogate/core/node";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { testFolder } from "../support/cli.ts";
+import { largestDifference, largestMagnitude, openBoth, partsOf } from "./compare.ts";
+import { type LiveCase, liveCase } from "./live_cases.ts";
+import { absentPython, python } from "./python.ts";
+
+const cases = Array.from({ length: Number(process.env["ZEROGATE_LIVE_CASES"] ?? 200) }, (_, i) => liveCase(i));
+
+/** Cases that Python works on ahead of the one that is compared here. */
+const AHEAD = 2;
+
+test("the cases hold every variant several times", () => {
+  const variants = (one: LiveCase) => {
+    const { model_type, rope_parameters, num_attention_heads: H, num_key_value_heads: G, ...rest } = one.config;
+    const { head_dim: d, hidden_size: D, num_hidden_layers: N } = rest as Record<string, number>;
+    const { rope_type } = rope_parameters as { rope_type: string };
+    const traits = {
+      [String(model_type)]: true,
+      [rope_type]: true,
+      [one.storage]: true,
+      [`ours ${one.ours.dtype}`]: true,
+      [`${one.padding}-padded batch`]: one.sequences.length > 1,
+      "grouped queries": H !== G,
+      "head_dim is not D / H": D !== Number(H) * (d ?? 0),
+      "attention bias": one.config["attention_bias"] === true,
+      "sliding window": typeof one.config["sliding_window"] === "number",
+      "tied embeddings": one.config["tie_word_embeddings"] === true,
+      "all layers adapted": one.shape.adapter_layers === N,
+      "some layers adapted": one.shape.adapter_layers !== N,
+      "one prompt": one.shape.adapter_len === 1,
+    };
+    return Object.entries(traits).flatMap(([name, holds]) => (holds ? [name] : []));
+  };
+  const all = Array.from({ length: 200 }, (_, i) => variants(liveCase(i))).flat();
+  const rare = [...new Set(all)].filter((name) => all.filter((other) => other === name).length < 8);
+  expect([new Set(all).size, rare]).toEqual([23, []]);
+});
+
+describe.skipIf(absentPython !== "")(
+  `${cases.length} random configurations against the live PEFT${absentPython}`,
+  () => {
+    const folder = testFolder();
+    const theirReports: Promise<unknown>[] = [];
+    let peft: Peft;
+    beforeAll(() => {
+      peft = openPeft();
+    });
+    afterAll(() => peft.close());
+
+    /** Has PEFT make a case and compute it. */
+    function request(one: LiveCase): Promise<unknown> {
+      const { base, theirs, theirNumbers } = pathsOf(folder, one);
+      const { sequences, padding } = one;
+      const made = peft.ask({ do: "make", ...one, base, adapter: theirs });
+      const computed = peft.ask({ do: "compute", base, adapter: theirs, sequences, padding, out: theirNumbers });
+      const report = made.then(() => computed);
+      for (const promise of [computed, report]) promise.catch(() => {}); // the case's test hears of it
+      return report;
+    }
+
+    test.each(cases.map((one, index) => [index, describeCase(one), one] as const))(
+      "case %i: %s [A3, B2, B4, C2]",
+      async (index, _, one) => {
+        const { base, theirs, theirNumbers, ours, ourNumbers } = pathsOf(folder, one);
+        const { sequences, padding } = one;
+        for (const next of cases.slice(theirReports.length, index + 1 + AHEAD)) theirReports.push(request(next));
+        const report = await theirReports[index];
+        await writeOurs(base, ours, one);
+        const answer = peft.ask({ do: "compute", base, adapter: ours, sequences, padding, out: ourNumbers });
+        await expectAgreement("theirs", { base, adapter: theirs }, one, report, theirNumbers);
+        await expectAgreement("ours", { base, adapter: ours }, one, await answer, ourNumbers);
+      },
+    );
+  },
+);
+
+function describeCase({ config, storage, shape, padding, sequences }: LiveCase): string {
+  const { model_type, num_attention_heads: H, num_key_value_heads: G, head_dim: d, hidden_size: D } = config;
+  const { rope_type } = (config["rope_parameters"] ?? {}) as { rope_type?: string };
+  const { adapter_len: K, adapter_layers: L } = shape;
+  const parts = [model_type, `D=${D} H=${H} G=${G} d=${d}`, `K=${K} L=${L} of ${config["num_hidden_layers"]}`, storage];
+  if (rope_type !== "default") parts.push(String(rope_type));
+  if (config["attention_bias"] === true) parts.push("bias");
+  if (config["sliding_window"]) parts.push(`window ${config["sliding_window"]}`);
+  return [...parts, `${padding}-padded ${sequences.map(({ ids }) => ids.length).join("+")}`].join(", ");
+}
+
+function pathsOf(folder: string, { name }: LiveCase) {
+  const at = (file: string) => join(folder, name.replace(" ", "_"), file);
+  const numbers = { theirNumbers: at("theirs.safetensors"), ourNumbers: at("ours.safetensors") };
+  return { base: at("base"), theirs: at("theirs"), ours: at("ours"), ...numbers };
+}
+
+/** An adapter of our own making: other layers and length than PEFT's, gates of either sign, every fifth closed. */
+async function writeOurs(base: string, folder: string, { seed, ours }: LiveCase): Promise<void> {
+  const { dtype, ...size } = ours;
+  const model = await readModelConfig(base);
+  const json = { peft_type: "ADAPTION_PROMPT", task_type: "CAUSAL_LM", target_modules: "self_attn", ...size };
+  const { config } = parseAdaptionPromptConfig(json, "case");
+  const gate = { gateSharing: "scalar", gateActivation: "none" } as const;
+  const layout = adapterLayout({ promptLength: size.adapter_len, adaptedLayers: size.adapter_layers, ...gate }, model);
+  const params = initAdapter(layout, seed);
+  for (const place of layout.places) {
+    params[place.gate] = uniform(seed, place.layer, 1) < 0.2 ? 0 : 3 * uniform(seed, place.layer, 2) - 1.5;
+  }
+  await saveAdapter(folder, { config, layout, params, dtype });
+}
+
+/** Computes what PEFT computed and compares: logits and loss to 1e-5 (of the largest above 1), gradients to 1e-5 of the largest. */
+async function expectAgreement(
+  name: string,
+  folders: { readonly base: string; readonly adapter: string },
+  { sequences }: LiveCase,
+  report: unknown,
+  numbers: string,
+): Promise<void> {
+  expect(report, "every tensor reached PEFT").toMatchObject({ missing: [], unexpected: [], different: [] });
+  const { loss } = report as { loss: number };
+  const { model, adapter } = await openBoth(folders);
+  const { tensors } = parseSafetensors(new Uint8Array(await readFile(numbers)), numbers);
+  const logits = new Float32Array(tensors.get("logits")?.bytes.slice().buffer ?? new ArrayBuffer());
+  tensors.delete("logits");
+  const { params: theirs } = readAdapterTensors(tensors, adapter.layout, numbers);
+  const cell = packCell(tokenSet(sequences), [...sequences.keys()]);
+  const own = await tokenLogits(model, adapter, cell);
+  const labelled = cell.rows_R.length;
+  const { lossSum, gradient } = await cellGradient(model, adapter, cell, 1 / labelled);
+  const { prompts, gates } = partsOf(adapter);
+  const of = (all: Float32Array, indices: readonly number[]) => Float32Array.from(indices, (i) => all[i] ?? Number.NaN);
+  const apart = (indices: readonly number[]) => largestDifference(of(gradient, indices), of(theirs, indices));
+  const found: Readonly<Record<string, number>> = {
+    logits: largestDifference(own, logits) / Math.max(1, largestMagnitude(logits)),
+    loss: Math.abs(lossSum / labelled - loss) / Math.max(1, loss),
+    // A lone gate's gradient may be a small rest of large terms; the gradient as a whole is not.
+    gates: apart(gates) / largestMagnitude(theirs),
+    prompts: apart(prompts) / (largestMagnitude(of(theirs, prompts)) || 1), // PEFT's are 0 where all gates are
+  };
+  for (const [part, value] of Object.entries(found)) expect(value, `${name}: ${part}`).toBeLessThanOrEqual(1e-5);
+}
+
+function tokenSet(sequences: LiveCase["sequences"]): TokenSet {
+  const offsets = [0];
+  for (const { ids } of sequences) offsets.push((offsets.at(-1) ?? 0) + ids.length);
+  const target = sequences.flatMap(({ ids, firstTarget }) => ids.map((_, i) => (i >= firstTarget ? 1 : 0)));
+  return {
+    ids: Int32Array.from(sequences.flatMap(({ ids }) => ids)),
+    target: Uint8Array.from(target),
+    offsets: Float64Array.from(offsets),
+    hash: "",
+  };
+}
+
+interface Peft {
+  /** Answers come in the order of the questions. @throws Error with what went wrong in Python. */
+  ask(request: object): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+function openPeft(): Peft {
+  const script = fileURLToPath(new URL("live_peft.py", import.meta.url));
+  const env = { ...process.env, HF_HUB_OFFLINE: "1" };
+  const child: ChildProcess = spawn(python, [script], { env, stdio: ["pipe", "pipe", "inherit"] });
+  const { stdin, stdout } = child;
+  if (!stdin || !stdout) throw new Error("Cannot talk to Python: it has no pipes");
+  const waiting: { resolve: (answer: unknown) => void; reject: (error: Error) => void }[] = [];
+  createInterface({ input: stdout }).on("line", (line) => {
+    const { ok, error } = JSON.parse(line) as { ok?: unknown; error?: string };
+    const asked = waiting.shift();
+    if (error === undefined) asked?.resolve(ok);
+    else asked?.reject(new Error(error));
+  });
+  const ended = once(child, "close").then(() => {
+    for (const { reject } of waiting) reject(new Error("Cannot go on: Python ended"));
+  });
+  stdin.on("error", () => {});
+  return {
+    ask(request) {
+      stdin.write(`${JSON.stringify(request)}\n`);
+      return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
+    },
+    async close() {
+      stdin.end();
+      await ended;
+    },
+  };
+}

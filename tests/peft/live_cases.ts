@@ -1,0 +1,123 @@
+/** Random tiny configurations for the live suite, from a seed. A further base is one more entry of `bases`. */
+import type { DType } from "@zerogate/core";
+import { uniform } from "@zerogate/core";
+
+export interface LiveCase {
+  readonly name: string;
+  /** As transformers' `AutoConfig.for_model` takes it. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Of the base's weights on disk, and of the adapter that PEFT writes. Both sides compute in float32. */
+  readonly storage: "float32" | "bfloat16" | "float16";
+  readonly seed: number;
+  /** Of PEFT's adapter. */
+  readonly shape: AdapterSize;
+  /** Of ours; `dtype` is that of its file. */
+  readonly ours: AdapterSize & { readonly dtype: DType };
+  readonly sequences: readonly { readonly ids: readonly number[]; readonly firstTarget: number }[];
+  readonly padding: "left" | "right";
+}
+
+interface AdapterSize {
+  readonly adapter_len: number;
+  readonly adapter_layers: number;
+}
+
+/** Random choices, each depending on the case's seed and on how many were made before it. */
+export interface Dice {
+  /** A whole number from `least` to `most`. */
+  whole(least: number, most: number): number;
+  pick<T>(of: readonly T[]): T;
+  chance(probability: number): boolean;
+}
+
+export function dice(seed: number): Dice {
+  let count = 0;
+  const whole = (least: number, most: number) => least + Math.floor(uniform(seed, count++) * (most - least + 1));
+  return {
+    whole,
+    pick: (of) => of[whole(0, of.length - 1)] as (typeof of)[number],
+    chance: (probability) => uniform(seed, count++) < probability,
+  };
+}
+
+const CONTEXT = 32;
+
+const bases: Readonly<Record<string, (roll: Dice) => Record<string, unknown>>> = {
+  llama: (roll) => ({
+    ...decoder(roll),
+    attention_bias: roll.chance(0.3),
+    mlp_bias: roll.chance(0.2),
+    rope_parameters: rope(roll),
+  }),
+  mistral: (roll) => ({
+    ...decoder(roll),
+    sliding_window: roll.chance(0.6) ? roll.whole(2, 9) : null,
+    rope_parameters: { rope_type: "default", rope_theta: roll.pick([1e4, 1e6]) },
+  }),
+};
+
+/**
+ * What all bases of the Llama family have. PEFT takes ⌊D / (key heads · head_dim)⌋ for the query heads a key head, so D may
+ * pass heads · head_dim by less than key heads · head_dim; transformers wants a multiple of the heads.
+ */
+function decoder(roll: Dice): Record<string, unknown> {
+  const headDim = roll.pick([4, 6, 8, 16]);
+  const kvHeads = roll.pick([1, 2, 3]);
+  const heads = kvHeads * roll.pick([1, 2, 4]);
+  const most = Math.ceil((kvHeads * headDim) / heads) - 1;
+  const beyond = roll.chance(0.3) ? heads * roll.whole(0, most) : 0;
+  return {
+    vocab_size: roll.whole(24, 64),
+    hidden_size: heads * headDim + beyond,
+    intermediate_size: roll.whole(8, 48),
+    num_hidden_layers: roll.whole(1, 4),
+    num_attention_heads: heads,
+    num_key_value_heads: kvHeads,
+    head_dim: headDim,
+    max_position_embeddings: CONTEXT,
+    rms_norm_eps: roll.pick([1e-6, 1e-5]),
+    tie_word_embeddings: roll.chance(0.3),
+  };
+}
+
+function rope(roll: Dice): Record<string, unknown> {
+  const rope_theta = roll.pick([1e4, 5e5]);
+  const original_max_position_embeddings = 16;
+  return roll.pick([
+    { rope_type: "default", rope_theta },
+    { rope_type: "linear", rope_theta, factor: 2.5 },
+    { rope_type: "dynamic", rope_theta, factor: 2 },
+    {
+      rope_type: "llama3",
+      rope_theta,
+      factor: 8,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings,
+    },
+    { rope_type: "yarn", rope_theta, factor: 2, original_max_position_embeddings },
+  ]);
+}
+
+/** Case number `index`; the bases take turns. */
+export function liveCase(index: number): LiveCase {
+  const roll = dice(1000 + index);
+  const names = Object.keys(bases);
+  const model_type = names[index % names.length] ?? "";
+  const config = { model_type, ...bases[model_type]?.(roll) };
+  const { num_hidden_layers: layers, vocab_size: vocabulary } = config as unknown as Record<string, number>;
+  const size = () => ({ adapter_len: roll.whole(1, 9), adapter_layers: roll.whole(1, layers ?? 1) });
+  return {
+    name: `case ${index}`,
+    config,
+    storage: roll.pick(["float32", "bfloat16", "float16"]),
+    seed: index,
+    shape: size(),
+    ours: { ...size(), dtype: roll.pick(["f32", "bf16", "f16"]) },
+    sequences: Array.from({ length: roll.whole(1, 4) }, () => {
+      const ids = Array.from({ length: roll.whole(2, 20) }, () => roll.whole(0, (vocabulary ?? 1) - 1));
+      return { ids, firstTarget: roll.whole(1, ids.length - 1) };
+    }),
+    padding: roll.pick(["left", "right"]),
+  };
+}
