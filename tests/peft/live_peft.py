@@ -13,12 +13,11 @@ import warnings
 from pathlib import Path
 
 import torch
-import transformers
-from peft import AdaptionPromptConfig, PeftModel, get_peft_model, get_peft_model_state_dict
-from safetensors.torch import load_file, save_file
+from peft import AdaptionPromptConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
-IGNORED = -100
+sys.path.append(str(Path(__file__).parents[2] / "packages/trainer/python"))
+from verify_peft import be_quiet, compute
 
 
 def make(base, config, storage, seed, adapter, shape, **_):
@@ -52,43 +51,10 @@ def randomise(name, parameter):
         parameter.normal_(1 if "norm" in name or "ln_" in name and name.endswith("weight") else 0, 0.2)
 
 
-def padded(sequences, side):
-    """Ids, mask, labels [samples, longest] and positions that count from each sequence's first token."""
-    shape = len(sequences), max(len(s["ids"]) for s in sequences)
-    ids, mask, labels = torch.zeros(shape, dtype=int), torch.zeros(shape, dtype=int), torch.full(shape, IGNORED)
-    for row, sequence in enumerate(sequences):
-        tokens, first = torch.tensor(sequence["ids"]), sequence["firstTarget"]
-        begin = shape[1] - len(tokens) if side == "left" else 0
-        ids[row, begin : begin + len(tokens)] = tokens
-        mask[row, begin : begin + len(tokens)] = 1
-        labels[row, begin + first : begin + len(tokens)] = tokens[first:]
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    return {"input_ids": ids, "attention_mask": mask, "labels": labels, "position_ids": positions}
-
-
-def compute(base, adapter, sequences, padding, out, **_):
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    model = PeftModel.from_pretrained(model, adapter, is_trainable=True).eval()
-    batch = padded(sequences, padding)
-    result = model(**batch, use_cache=False)
-    result.loss.backward()
-    tensors = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
-    tensors["logits"] = result.logits.detach()[batch["attention_mask"] == 1]
-    save_file(tensors, out)
-    stored, loaded = load_file(Path(adapter) / "adapter_model.safetensors"), get_peft_model_state_dict(model)
-    return {
-        "loss": result.loss.item(),
-        "missing": sorted(loaded.keys() - stored.keys()),
-        "unexpected": sorted(stored.keys() - loaded.keys()),
-        "different": [key for key in stored.keys() & loaded.keys() if not torch.equal(stored[key].float(), loaded[key])],
-    }
-
-
 def main():
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
+    be_quiet()
     for line in sys.stdin:
         request = json.loads(line)
         try:

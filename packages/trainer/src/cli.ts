@@ -115,6 +115,22 @@ function createProgram(context: CommandContext, done: (code: ExitCode) => void):
   );
 
   program
+    .command("verify")
+    .description("compare logits, loss and gradients with the real PEFT, in a Python that has it")
+    .requiredOption("--against <who>", "peft")
+    .option("--base, --model <dir>", "folder of the base model")
+    .option("--adapter <dir>", "adapter folder")
+    .option("--text <text>", "text to compute with, may be given several times (default: three of our own)", collect)
+    .option("--python <path>", "Python with peft, torch and transformers (default: ZEROGATE_PYTHON, else python3)")
+    .option("--tolerance <t>", "largest difference, relative to the largest number (default: 1e-4)")
+    .option("--engine <name>", "engine: auto, cpu, wasm, reference")
+    .option("--compute <dtype>", "arithmetic of matrix products: f32, bf16")
+    .option("--json", "one JSON object on stdout")
+    .action(async (flags) => {
+      done(await (await import("./commands/verify.ts")).verifyCommand(flags, context));
+    });
+
+  program
     .command("inspect <path>")
     .description("say what a model, adapter, checkpoint, run, tensor file or data set holds")
     .option("--json", "one JSON object on stdout")

@@ -12,8 +12,8 @@ export interface CommandContext {
   readonly signal: AbortSignal;
 }
 
-/** 0 done, 1 failed (thrown errors), 2 unusable input (thrown `InputError`), 130 interrupted. */
-export type ExitCode = 0 | 130;
+/** 0 done, 1 failed (thrown errors, or a check that did not hold), 2 unusable input (thrown `InputError`), 130 interrupted. */
+export type ExitCode = 0 | 1 | 130;
 
 /** Writes one JSON object as one line. */
 export function printJson(context: CommandContext, value: unknown): void {

@@ -87,7 +87,11 @@ interface Question {
 }
 
 /** `--prompt` is an instruction under the template that adds nothing. */
-const verbatim: Template = { name: "verbatim", withInput: "{instruction}{input}", withoutInput: "{instruction}" };
+export const verbatim: Template = {
+  name: "verbatim",
+  withInput: "{instruction}{input}",
+  withoutInput: "{instruction}",
+};
 
 async function question({ prompt, instruction, input = "", template = "alpaca" }: GenerateFlags): Promise<Question> {
   if ((prompt === undefined) === (instruction === undefined)) {
