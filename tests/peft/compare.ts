@@ -1,11 +1,17 @@
 /** What Zerogate computes with a base and an adapter folder, and how far two sets of numbers are apart. */
-import { type AdapterState, adapterLayout, createModel, createReferenceEngine, type LlamaModel } from "@zerogate/core";
+import {
+  type AdapterState,
+  adapterLayout,
+  createModel,
+  createReferenceEngine,
+  type DecoderModel,
+} from "@zerogate/core";
 import { loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
 
 export async function openBoth(job: {
   readonly base: string;
   readonly adapter: string;
-}): Promise<{ model: LlamaModel; adapter: AdapterState }> {
+}): Promise<{ model: DecoderModel; adapter: AdapterState }> {
   const engine = createReferenceEngine();
   const config = await readModelConfig(job.base);
   const image = await loadWeights(job.base, config, { weightDtypes: engine.weightDtypes });

@@ -65,9 +65,9 @@ export { type GenerateOptions, generate, generateBatch, openSession, type Sessio
 export { type SamplingOptions, sampleToken } from "./generate/sample.ts";
 export { type Decoder, streamText } from "./generate/stream_text.ts";
 export type { ModelConfig, RopeScaling } from "./model/config.ts";
+export { createModel, type DecoderLayer, type DecoderModel } from "./model/decoder.ts";
 export { cellGradient, cellLosses, cellScores, sum } from "./model/gradient.ts";
 export { parseModelConfig } from "./model/hf_config.ts";
-export { createModel, type LlamaLayer, type LlamaModel } from "./model/llama.ts";
 export { mixedLogits, oneSequence, packSequences, tokenLogits } from "./model/logits.ts";
 export type { PackedTokens } from "./model/pass.ts";
 export { openPromptCache, type PromptCache, type PromptLease } from "./model/prompt_cache.ts";

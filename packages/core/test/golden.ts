@@ -8,8 +8,8 @@ import type { Cell } from "../src/cell/tokens.ts";
 import type { Engine } from "../src/engine/engine.ts";
 import { parseSafetensors, type Tensor } from "../src/formats/safetensors.ts";
 import { generate } from "../src/generate/generate.ts";
+import { createModel, type DecoderModel } from "../src/model/decoder.ts";
 import { cellGradient, cellLosses, sum } from "../src/model/gradient.ts";
-import { createModel, type LlamaModel } from "../src/model/llama.ts";
 import { oneSequence, tokenLogits } from "../src/model/logits.ts";
 import { loadAdapter, loadWeights, readModelConfig } from "../src/node.ts";
 import { adamWStep, createAdamWState, decayRanges } from "../src/optim/adamw.ts";
@@ -71,7 +71,7 @@ export function describeGolden(name: string, open: () => Engine | Promise<Engine
 }
 
 /** Five steps as the fixture was made: lr 0.05, betas (0.9, 0.95), decay 0.02 on all, the same batch each time. */
-async function expectAdamW(model: LlamaModel, fresh: AdapterState, cell: Cell, values: GoldenValues): Promise<void> {
+async function expectAdamW(model: DecoderModel, fresh: AdapterState, cell: Cell, values: GoldenValues): Promise<void> {
   const { layout } = fresh;
   const params = fresh.params.slice();
   const state = createAdamWState(layout.length);

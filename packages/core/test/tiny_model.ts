@@ -9,8 +9,8 @@ import type { Engine } from "../src/engine/engine.ts";
 import { createReferenceEngine } from "../src/engine/reference.ts";
 import { serializeSafetensors, type Tensor } from "../src/formats/safetensors.ts";
 import type { ModelConfig } from "../src/model/config.ts";
+import { createModel, type DecoderModel } from "../src/model/decoder.ts";
 import { weightSources } from "../src/model/hf_names.ts";
-import { createModel, type LlamaModel } from "../src/model/llama.ts";
 import type { WeightImage, WeightPlace } from "../src/model/weights.ts";
 import { normal, randomBits } from "../src/random.ts";
 
@@ -62,7 +62,7 @@ export function tinyImage(config: ModelConfig, seed = 1): WeightImage {
 export interface TinyModel {
   readonly config: ModelConfig;
   readonly image: WeightImage;
-  readonly model: LlamaModel;
+  readonly model: DecoderModel;
 }
 
 export function tinyModel(changes: Partial<ModelConfig> = {}, engine: Engine = createReferenceEngine()): TinyModel {

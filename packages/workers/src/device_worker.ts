@@ -10,9 +10,9 @@ import {
   cellGradient,
   cellScores,
   createModel,
+  type DecoderModel,
   generate,
   InputError,
-  type LlamaModel,
   packCell,
   sum,
 } from "@zerogate/core";
@@ -32,7 +32,7 @@ export function serve({ port }: { port: MessagePort }): Promise<void> {
 
 interface Loaded {
   readonly setup: DeviceSetup;
-  readonly model: LlamaModel;
+  readonly model: DecoderModel;
 }
 
 function createDevice(): DeviceApi {

@@ -14,8 +14,8 @@ import {
   type TextRequest,
 } from "../generate/batch.ts";
 import { type GenerateOptions, generateFrom } from "../generate/generate.ts";
+import type { DecoderModel } from "../model/decoder.ts";
 import { cellGradient, cellLosses } from "../model/gradient.ts";
-import type { LlamaModel } from "../model/llama.ts";
 import { mixedLogits } from "../model/logits.ts";
 import type { PackedTokens } from "../model/pass.ts";
 import { openPromptCache, type PromptCache, type PromptLease } from "../model/prompt_cache.ts";
@@ -48,13 +48,13 @@ export interface AdapterChoice {
 export type ChosenText = Omit<TextRequest, "adapter"> & AdapterChoice;
 
 export class AdaptionPromptModel {
-  readonly base: LlamaModel;
+  readonly base: DecoderModel;
   readonly #prompts: PromptCache;
   readonly #adapters = new Map<string, Adapter>();
   #active: string | undefined;
   #enabled = true;
 
-  constructor(base: LlamaModel) {
+  constructor(base: DecoderModel) {
     if (base instanceof AdaptionPromptModel) {
       throw new TypeError("Cannot wrap an AdaptionPromptModel: it has adapters already, add further ones to it");
     }

@@ -5,7 +5,7 @@
  */
 import type { AdapterState } from "../adapter/state.ts";
 import { InputError } from "../errors.ts";
-import type { LlamaModel } from "../model/llama.ts";
+import type { DecoderModel } from "../model/decoder.ts";
 import type { PromptCache, PromptLease } from "../model/prompt_cache.ts";
 import { type SamplingOptions, sampleToken } from "./sample.ts";
 import { appendTokens, closeSequence, openSequence, type Sequence } from "./sequence.ts";
@@ -57,7 +57,7 @@ interface Text {
  * @throws InputError listing every request that is empty, does not fit the context, or has a scale outside of 0…1.
  */
 export async function* decodeTexts(
-  model: LlamaModel,
+  model: DecoderModel,
   cache: PromptCache,
   requests: readonly TextRequest[],
   { maxTexts = 16, signal }: BatchOptions = {},
@@ -96,7 +96,7 @@ export async function* decodeTexts(
   }
 }
 
-async function openText(model: LlamaModel, cache: PromptCache, request: number, options: TextRequest): Promise<Text> {
+async function openText(model: DecoderModel, cache: PromptCache, request: number, options: TextRequest): Promise<Text> {
   const { promptIds, adapter, scale = 1, maxNewTokens } = options;
   const lease = adapter && scale !== 0 ? await cache.lease(adapter) : undefined;
   const capacity = Math.min(model.config.contextLength, promptIds.length + maxNewTokens);
@@ -111,7 +111,7 @@ async function openText(model: LlamaModel, cache: PromptCache, request: number, 
 
 /** Takes the token that these logits give, and says whether the text ends with or before it. */
 function advance(
-  { config }: LlamaModel,
+  { config }: DecoderModel,
   text: Text,
   logits: Float32Array,
 ): { id?: number; finishReason?: FinishReason | undefined } {

@@ -3,7 +3,7 @@ import { recordingEngine } from "../../test/recording_engine.ts";
 import { tinyAdapter, tinyModel } from "../../test/tiny_model.ts";
 import type { AdapterState } from "../adapter/state.ts";
 import { InputError } from "../errors.ts";
-import type { LlamaModel } from "../model/llama.ts";
+import type { DecoderModel } from "../model/decoder.ts";
 import { oneSequence, tokenLogits } from "../model/logits.ts";
 import type { FinishReason } from "./batch.ts";
 import { type GenerateOptions, generate, openSession } from "./generate.ts";
@@ -24,7 +24,7 @@ async function collect(
 
 /** The same without a cache: all tokens again at every step. */
 async function recomputed(
-  model: LlamaModel,
+  model: DecoderModel,
   adapter: AdapterState | undefined,
   options: GenerateOptions,
 ): Promise<number[]> {

@@ -1,6 +1,6 @@
 /** Token by token generation with a KV cache: one text, or a sequence that the caller continues. */
 import type { AdapterState } from "../adapter/state.ts";
-import type { LlamaModel } from "../model/llama.ts";
+import type { DecoderModel } from "../model/decoder.ts";
 import { openPromptCache, type PromptCache } from "../model/prompt_cache.ts";
 import {
   type BatchEvent,
@@ -24,7 +24,7 @@ export interface GenerateOptions extends TextOptions {
  * @throws InputError where the prompt is empty or does not fit the model's context.
  */
 export async function* generate(
-  model: LlamaModel,
+  model: DecoderModel,
   adapter: AdapterState | undefined,
   promptIds: readonly number[],
   options: GenerateOptions,
@@ -39,7 +39,7 @@ export async function* generate(
 
 /** The same with prompts from a cache that outlives the text. */
 export async function* generateFrom(
-  model: LlamaModel,
+  model: DecoderModel,
   cache: PromptCache,
   adapter: AdapterState | undefined,
   promptIds: readonly number[],
@@ -54,7 +54,7 @@ export async function* generateFrom(
 
 /** Several texts at once, see `decodeTexts`. */
 export async function* generateBatch(
-  model: LlamaModel,
+  model: DecoderModel,
   requests: readonly TextRequest[],
   options: BatchOptions = {},
 ): AsyncGenerator<BatchEvent, void, void> {
@@ -76,7 +76,7 @@ export interface Session {
 
 /** Opens an empty sequence of at most `capacity` tokens under one snapshot of the adapter. */
 export async function openSession(
-  model: LlamaModel,
+  model: DecoderModel,
   adapter: AdapterState | undefined,
   capacity: number,
 ): Promise<Session> {

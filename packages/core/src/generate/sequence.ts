@@ -1,6 +1,6 @@
 /** Sequences being continued: each with its KV caches, its prompts and its length; one pass appends to several of them. */
 import type { KvCache } from "../engine/engine.ts";
-import { freeSaved, type LlamaModel, layerForward } from "../model/llama.ts";
+import { type DecoderModel, freeSaved, layerForward } from "../model/decoder.ts";
 import { headLogits, packSequences } from "../model/logits.ts";
 import { openPass } from "../model/pass.ts";
 import { promptsBySequence, type SequencePrompts } from "../model/prompts.ts";
@@ -15,7 +15,7 @@ export interface Sequence {
 
 /** An empty sequence of at most `capacity` tokens. */
 export function openSequence(
-  { engine, config, layers }: LlamaModel,
+  { engine, config, layers }: DecoderModel,
   capacity: number,
   adapted: SequencePrompts | undefined,
 ): Sequence {
@@ -29,13 +29,13 @@ export function openSequence(
   return { caches, adapted, length: 0 };
 }
 
-export function closeSequence({ engine }: LlamaModel, { caches }: Sequence): void {
+export function closeSequence({ engine }: DecoderModel, { caches }: Sequence): void {
   for (const cache of caches) engine.freeCache(cache);
 }
 
 /** Appends `ids[s]`, one token or more, to `sequences[s]` and returns the logits `[V]` of each one's last token. */
 export async function appendTokens(
-  model: LlamaModel,
+  model: DecoderModel,
   sequences: readonly Sequence[],
   ids: readonly (readonly number[])[],
 ): Promise<Float32Array[]> {

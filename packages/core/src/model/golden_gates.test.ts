@@ -7,7 +7,7 @@ import type { AdapterState } from "../adapter/state.ts";
 import { createReferenceEngine } from "../engine/reference.ts";
 import { parseSafetensors } from "../formats/safetensors.ts";
 import { loadAdapter, loadWeights, readModelConfig } from "../node.ts";
-import { createModel, type LlamaModel } from "./llama.ts";
+import { createModel, type DecoderModel } from "./decoder.ts";
 import { oneSequence, tokenLogits } from "./logits.ts";
 
 /** Tensors of a file by name; integers as int64, all else as float32. */
@@ -20,7 +20,7 @@ function readTensors(path: string) {
   };
 }
 
-async function loadModel(folder: string): Promise<LlamaModel> {
+async function loadModel(folder: string): Promise<DecoderModel> {
   const engine = createReferenceEngine();
   const config = await readModelConfig(folder);
   const image = await loadWeights(folder, config, { weightDtypes: engine.weightDtypes });
@@ -28,7 +28,12 @@ async function loadModel(folder: string): Promise<LlamaModel> {
 }
 
 /** Row 0 of the batch has 9 tokens and no padding. */
-async function expectRow0(model: LlamaModel, adapter: AdapterState | undefined, ids: number[], expected: Float32Array) {
+async function expectRow0(
+  model: DecoderModel,
+  adapter: AdapterState | undefined,
+  ids: number[],
+  expected: Float32Array,
+) {
   const logits = await tokenLogits(model, adapter, oneSequence(ids.slice(0, 9)));
   expect(expected).toHaveLength(2 * logits.length);
   const worst = logits.reduce((max, z, i) => Math.max(max, Math.abs(z - expected[i])), 0);

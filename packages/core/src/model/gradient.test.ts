@@ -7,12 +7,12 @@ import type { AdapterState } from "../adapter/state.ts";
 import { type Cell, packCell } from "../cell/tokens.ts";
 import { globalNorm } from "../optim/clip.ts";
 import { normal } from "../random.ts";
+import type { DecoderModel } from "./decoder.ts";
 import { cellGradient, cellLosses, sum } from "./gradient.ts";
-import type { LlamaModel } from "./llama.ts";
 
 /** Central difference of the loss along `direction`, from the parameters in float32 that are really used. */
 async function slope(
-  model: LlamaModel,
+  model: DecoderModel,
   adapter: AdapterState,
   cell: Cell,
   direction: Float64Array,

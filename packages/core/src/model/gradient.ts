@@ -6,7 +6,7 @@ import { gateGradient } from "../adapter/gate.ts";
 import type { AdapterState } from "../adapter/state.ts";
 import type { Cell } from "../cell/tokens.ts";
 import type { DeviceArray } from "../engine/engine.ts";
-import { type LlamaModel, layerBackward } from "./llama.ts";
+import { type DecoderModel, layerBackward } from "./decoder.ts";
 import { openPass, preparePrompts, runLayers } from "./pass.ts";
 import { promptsForAll } from "./prompts.ts";
 
@@ -16,7 +16,7 @@ import { promptsForAll } from "./prompts.ts";
  * @returns `lossSum` in nats over the cell's labelled tokens; `gradient` as flat as the adapter's `params`.
  */
 export async function cellGradient(
-  model: LlamaModel,
+  model: DecoderModel,
   adapter: AdapterState,
   cell: Cell,
   scale: number,
@@ -51,7 +51,7 @@ export async function cellGradient(
  * would have taken it. A sample whose tokens are all hit is exactly what greedy decoding answers. Without an adapter: of the base.
  */
 export async function cellScores(
-  model: LlamaModel,
+  model: DecoderModel,
   adapter: AdapterState | undefined,
   cell: Cell,
 ): Promise<{ nll_R: Float32Array; hit_R: Float32Array }> {
@@ -66,7 +66,7 @@ export async function cellScores(
 
 /** The losses alone. */
 export async function cellLosses(
-  model: LlamaModel,
+  model: DecoderModel,
   adapter: AdapterState | undefined,
   cell: Cell,
 ): Promise<Float32Array> {
@@ -82,7 +82,7 @@ export function sum(values: Float32Array): number {
 
 /** Final norm, head and loss over the labelled tokens only. Frees `y_TD`; with a scale returns its gradient. */
 function labelledLoss(
-  { engine, config, finalNorm, head }: LlamaModel,
+  { engine, config, finalNorm, head }: DecoderModel,
   y_TD: DeviceArray,
   { ids_T, rows_R, labels_R }: Cell,
   scale: number | undefined,

@@ -2,7 +2,7 @@
 import type { ModelConfig } from "./config.ts";
 import { type LayerWeight, weightNames } from "./weights.ts";
 
-/** One tensor of the checkpoint. Files of a bare `LlamaModel` leave out the leading `model.`. */
+/** One tensor of the checkpoint. Files of a bare `DecoderModel` leave out the leading `model.`. */
 interface WeightPart {
   readonly hfName: string;
   readonly shape: readonly number[];

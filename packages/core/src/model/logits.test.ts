@@ -6,8 +6,8 @@ import { packCell } from "../cell/tokens.ts";
 import { createReferenceEngine } from "../engine/reference.ts";
 import { generate } from "../generate/generate.ts";
 import { loadWeights, readModelConfig } from "../node.ts";
+import { createModel } from "./decoder.ts";
 import { cellLosses, sum } from "./gradient.ts";
-import { createModel } from "./llama.ts";
 import { oneSequence, tokenLogits } from "./logits.ts";
 
 test("logits of chosen rows are those rows of all logits", async () => {

@@ -1,13 +1,13 @@
 /** Logits of chosen tokens: for generation, parity checks and `inspect`. Training never makes them (see `headLoss`). */
 import type { AdapterState } from "../adapter/state.ts";
 import type { DeviceArray } from "../engine/engine.ts";
-import type { LlamaModel } from "./llama.ts";
+import type { DecoderModel } from "./decoder.ts";
 import { openPass, type PackedTokens, preparePrompts, runLayers } from "./pass.ts";
 import { promptsBySequence, promptsForAll, type SequencePrompts, type TokenPrompts } from "./prompts.ts";
 
 /** Logits `[R, V]` of the tokens at `rows_R` (default: all T of them), row-major. Without an adapter: of the base. */
 export async function tokenLogits(
-  model: LlamaModel,
+  model: DecoderModel,
   adapter: AdapterState | undefined,
   tokens: PackedTokens,
   rows_R: Int32Array = Int32Array.from(tokens.ids_T.keys()),
@@ -17,7 +17,7 @@ export async function tokenLogits(
 
 /** The same where sequence s of the tokens is adapted as `sequences[s]` says, or is the base. */
 export async function mixedLogits(
-  model: LlamaModel,
+  model: DecoderModel,
   sequences: readonly (SequencePrompts | undefined)[],
   tokens: PackedTokens,
   rows_R: Int32Array = Int32Array.from(tokens.ids_T.keys()),
@@ -27,7 +27,7 @@ export async function mixedLogits(
 }
 
 function passLogits(
-  model: LlamaModel,
+  model: DecoderModel,
   prompts: readonly TokenPrompts[],
   tokens: PackedTokens,
   rows_R: Int32Array,
@@ -38,7 +38,7 @@ function passLogits(
 
 /** Final norm and head over the given rows of the top layer's output. Frees `y_TD`. */
 export function headLogits(
-  { engine, config, finalNorm, head }: LlamaModel,
+  { engine, config, finalNorm, head }: DecoderModel,
   y_TD: DeviceArray,
   T: number,
   rows_R: Int32Array,

@@ -3,14 +3,14 @@ import { effectiveGate } from "../adapter/gate.ts";
 import type { AdapterState } from "../adapter/state.ts";
 import type { Cell } from "../cell/tokens.ts";
 import type { AttentionSize, DeviceArray } from "../engine/engine.ts";
-import { freeSaved, type LlamaModel, layerForward, type Pass, promptKv, type SavedLayer } from "./llama.ts";
+import { type DecoderModel, freeSaved, layerForward, type Pass, promptKv, type SavedLayer } from "./decoder.ts";
 import type { AdapterPrompts, LayerPrompt, TokenPrompts } from "./prompts.ts";
 import { ropeAngles } from "./rope_angles.ts";
 
 export type PackedTokens = Pick<Cell, "ids_T" | "positions_T" | "cuSeqlens">;
 
 /** Sizes and rotary angles that all layers of a pass over `tokens` share. */
-export function openPass({ engine, config }: LlamaModel, { positions_T, cuSeqlens }: PackedTokens): Pass {
+export function openPass({ engine, config }: DecoderModel, { positions_T, cuSeqlens }: PackedTokens): Pass {
   return {
     cuSeqlens,
     cosSin_Td: engine.upload(ropeAngles(config, positions_T, cuSeqlens)),
@@ -18,7 +18,7 @@ export function openPass({ engine, config }: LlamaModel, { positions_T, cuSeqlen
   };
 }
 
-function attentionSize(config: LlamaModel["config"], T: number): AttentionSize {
+function attentionSize(config: DecoderModel["config"], T: number): AttentionSize {
   return { T, H: config.heads, G: config.kvHeads, d: config.headDim, window: config.slidingWindow };
 }
 
@@ -26,7 +26,7 @@ function attentionSize(config: LlamaModel["config"], T: number): AttentionSize {
  * Prompt keys and values of every adapted layer, from the parameters as they are now. Training makes them anew for every
  * pass: a cache that outlives a step is how the best-known implementation stopped training its prompts (spec §7.3).
  */
-export function preparePrompts(model: LlamaModel, adapter: AdapterState | undefined): AdapterPrompts {
+export function preparePrompts(model: DecoderModel, adapter: AdapterState | undefined): AdapterPrompts {
   const prompts = new Map<number, LayerPrompt>();
   if (!adapter) return prompts;
   const { engine, layers } = model;
@@ -46,7 +46,7 @@ export function preparePrompts(model: LlamaModel, adapter: AdapterState | undefi
  * everything else is freed as soon as the next layer has read it.
  */
 export function runLayers(
-  model: LlamaModel,
+  model: DecoderModel,
   tokens: PackedTokens,
   pass: Pass,
   prompts: readonly TokenPrompts[],

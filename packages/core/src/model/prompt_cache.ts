@@ -4,7 +4,7 @@
  * them is litgpt's bug #1287, whose prompts never train; here training does not use the cache at all.
  */
 import type { AdapterState } from "../adapter/state.ts";
-import type { LlamaModel } from "./llama.ts";
+import type { DecoderModel } from "./decoder.ts";
 import { preparePrompts } from "./pass.ts";
 import type { AdapterPrompts } from "./prompts.ts";
 
@@ -30,7 +30,7 @@ interface Entry {
   users: number;
 }
 
-export function openPromptCache(model: LlamaModel): PromptCache {
+export function openPromptCache(model: DecoderModel): PromptCache {
   const { engine } = model;
   const entries = new Map<AdapterState, Entry>();
 

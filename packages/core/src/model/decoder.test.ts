@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { gateKinds, tinyAdapter, tinyConfig, tinyImage, tinyModel } from "../../test/tiny_model.ts";
 import { createReferenceEngine } from "../engine/reference.ts";
 import { normal } from "../random.ts";
-import { createModel } from "./llama.ts";
+import { createModel } from "./decoder.ts";
 import { oneSequence, tokenLogits } from "./logits.ts";
 import { weightNames } from "./weights.ts";
 

@@ -8,7 +8,7 @@ import type { ModelConfig } from "./config.ts";
 import { addPrompts, type LayerPrompt, type TokenPrompts } from "./prompts.ts";
 import { type LayerWeight, type WeightImage, weightNames, weightOf } from "./weights.ts";
 
-export interface LlamaLayer {
+export interface DecoderLayer {
   readonly attnNorm: Matrix;
   readonly qkv: Matrix;
   readonly qkvBias: Matrix | undefined;
@@ -22,17 +22,17 @@ export interface LlamaLayer {
 }
 
 /** The frozen base on one engine. */
-export interface LlamaModel {
+export interface DecoderModel {
   readonly engine: Engine;
   readonly config: ModelConfig;
   readonly embed: Matrix;
-  readonly layers: readonly LlamaLayer[];
+  readonly layers: readonly DecoderLayer[];
   readonly finalNorm: Matrix;
   readonly head: Matrix;
 }
 
 /** Puts the weights on the engine. Throws a `RangeError` where the image lacks a weight that the config asks for. */
-export function createModel(engine: Engine, config: ModelConfig, image: WeightImage): LlamaModel {
+export function createModel(engine: Engine, config: ModelConfig, image: WeightImage): DecoderModel {
   const optional = (name: string) => {
     const tensor = weightOf(image, name);
     return tensor && engine.matrix(tensor);
@@ -90,16 +90,19 @@ export interface SavedLayer {
 export type Attend = (qkv_TX: DeviceArray) => { o_TQ: DeviceArray; lse_TH: DeviceArray | undefined };
 
 /** The key and value rows of the merged projection. */
-const kvRows = ({ config }: LlamaModel, layer: LlamaLayer): RowRange => [config.heads * config.headDim, layer.qkv.rows];
+const kvRows = ({ config }: DecoderModel, layer: DecoderLayer): RowRange => [
+  config.heads * config.headDim,
+  layer.qkv.rows,
+];
 
 /** Keys and values of the prompts: projected like hidden states, never rotated (a prompt has no position). */
-export function promptKv(model: LlamaModel, layer: LlamaLayer, prompt_KD: DeviceArray, K: number): DeviceArray {
+export function promptKv(model: DecoderModel, layer: DecoderLayer, prompt_KD: DeviceArray, K: number): DeviceArray {
   return model.engine.linear(prompt_KD, layer.qkv, { T: K, rows: kvRows(model, layer), bias: layer.qkvBias });
 }
 
 /** Layer i: x + attention(norm(x)) + mlp(norm(·)). Takes over `x_TD`: it ends in `saved` (the caller frees that). */
 export function layerForward(
-  model: LlamaModel,
+  model: DecoderModel,
   i: number,
   x_TD: DeviceArray,
   pass: Pass,
@@ -144,8 +147,8 @@ export interface LayerGradient {
 
 /** Backward of one adapted layer (spec §3.3). Frees `dy_TD` and `saved`. Below the lowest layer nothing needs a gradient. */
 export function layerBackward(
-  model: LlamaModel,
-  layer: LlamaLayer,
+  model: DecoderModel,
+  layer: DecoderLayer,
   dy_TD: DeviceArray,
   saved: SavedLayer,
   pass: Pass,
