@@ -94,6 +94,50 @@ export function describeEngine(name: string, open: () => Engine | Promise<Engine
     );
 
     test.each([
+      [1, 4],
+      [3, 5],
+      [7, 64],
+      [2, 131],
+    ])("layernorm T=%i D=%i: forward and backward with residual", (T, D) =>
+      run(async (engine) => {
+        const size = { T, D, eps: 1e-5 };
+        const [w, b, dy, past] = [wave(D, 1.1), wave(D, 0.2), wave(T * D, 2.2), wave(T * D, 0.8)];
+        const x = wave(T * D, 0.3).map((v) => Math.fround(v + 5)); // the mean must not cost the digits of the deviation
+        const [weight_D, bias_D] = [engine.matrix(f32(w, [D])), engine.matrix(f32(b, [D]))];
+        const x_TD = engine.upload(single(x));
+        const { y_TD, stats_T2 } = engine.layerNorm(x_TD, { weight_D, bias_D }, size);
+        const forward = (at: Float64Array) => oracle.layerNorm(at, { w, b }, size);
+        expectClose(await engine.read(y_TD), forward(x), 8 * tolerance, "y");
+        const input = { dy_TD: engine.upload(single(dy)), x_TD, weight_D, stats_T2 };
+        const dx = await engine.read(engine.layerNormBackward(input, size));
+        expectGradient(forward, x, dy, dx, 16 * tolerance, "layerNorm");
+        const passed = engine.layerNormBackward({ ...input, residual_TD: engine.upload(single(past)) }, size);
+        expectClose(await engine.read(passed), sum(Float64Array.from(dx), past), tolerance, "dx + residual");
+      }),
+    );
+
+    test.each([
+      [1, 1],
+      [3, 5],
+      [6, 48],
+    ])("gelu and geglu T=%i F=%i: forward and backward, also where gelu is flat", (T, F) =>
+      run(async (engine) => {
+        const x = wave(2 * T * F, 0.3).map((v, i) => Math.fround(i % 5 === 0 ? 12 * v : 3 * v));
+        const dy = wave(T * F, 1.2);
+        const dy_TF = engine.upload(single(dy));
+        const gateUp = engine.upload(single(x));
+        expectClose(await engine.read(engine.geglu(gateUp, { T, F })), oracle.geglu(x, { T, F }), tolerance, "geglu");
+        const dx = await engine.read(engine.gegluBackward(dy_TF, gateUp, { T, F }));
+        expectGradient((at) => oracle.geglu(at, { T, F }), x, dy, dx, tolerance, "geglu");
+        const half = x.subarray(0, T * F);
+        const up_TF = engine.upload(single(half));
+        expectClose(await engine.read(engine.gelu(up_TF, { T, F })), oracle.gelu(half), tolerance, "gelu");
+        const dup = await engine.read(engine.geluBackward(dy_TF, up_TF, { T, F }));
+        expectGradient(oracle.gelu, half, dy, dup, tolerance, "gelu");
+      }),
+    );
+
+    test.each([
       [1, 1],
       [3, 5],
       [6, 48],
@@ -116,6 +160,14 @@ export function describeEngine(name: string, open: () => Engine | Promise<Engine
         const rows = (source: Float64Array, ids: number[]) =>
           Float64Array.from(ids.flatMap((id) => (id < 0 ? [0, 0, 0, 0, 0] : [...source.subarray(id * 5, id * 5 + 5)])));
         expectClose(await engine.read(x), rows(table, [4, 0, 4]), 0, "embed");
+        const past = wave(15, 1.7);
+        const residual = engine.upload(single(past));
+        const scaled = engine.embed(matrix, Int32Array.of(4, 0, 4), { scale: 3.25, residual });
+        const expected = sum(
+          rows(table, [4, 0, 4]).map((v) => 3.25 * v),
+          past,
+        );
+        expectClose(await engine.read(scaled), expected, tolerance, "3.25 · embed + residual");
         const some = engine.gatherRows(x, Int32Array.of(1, 2), { T: 3, D: 5 });
         expectClose(await engine.read(some), rows(table, [0, 4]), 0, "gatherRows");
         const back = engine.scatterRows(some, Int32Array.of(1, 3), { T: 5, D: 5 });

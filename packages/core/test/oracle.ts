@@ -29,6 +29,31 @@ export function rmsNorm(x: Numbers, w: Numbers, { T, D, eps }: { T: number; D: n
   });
 }
 
+export function layerNorm(
+  x: Numbers,
+  { w, b }: { w: Numbers; b: Numbers },
+  { T, D, eps }: { T: number; D: number; eps: number },
+): Numbers {
+  return Float64Array.from({ length: T * D }, (_, i) => {
+    const row = slice(x, i - (i % D), D);
+    const mean = row.reduce((sum, v) => sum + v, 0) / D;
+    const variance = row.reduce((sum, v) => sum + (v - mean) ** 2, 0) / D;
+    return ((x[i] - mean) / Math.sqrt(variance + eps)) * w[i % D] + b[i % D];
+  });
+}
+
+export function gelu(x: Numbers): Numbers {
+  return x.map((a) => 0.5 * a * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (a + 0.044715 * a ** 3))));
+}
+
+export function geglu(gateUp: Numbers, { T, F }: { T: number; F: number }): Numbers {
+  const gates = gelu(gateUp);
+  return Float64Array.from({ length: T * F }, (_, i) => {
+    const at = Math.floor(i / F) * 2 * F + (i % F);
+    return gates[at] * gateUp[at + F];
+  });
+}
+
 export function swiglu(gateUp: Numbers, { T, F }: { T: number; F: number }): Numbers {
   return Float64Array.from({ length: T * F }, (_, i) => {
     const at = Math.floor(i / F) * 2 * F + (i % F);

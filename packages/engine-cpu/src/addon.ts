@@ -43,6 +43,8 @@ export const operations = [
   "scatterRows",
   "rmsNorm",
   "rmsNormBackward",
+  "layerNorm",
+  "layerNormBackward",
   "linear",
   "linearBackward",
   "rope",
@@ -53,6 +55,10 @@ export const operations = [
   "promptAttentionBackward",
   "swiglu",
   "swigluBackward",
+  "geglu",
+  "gegluBackward",
+  "gelu",
+  "geluBackward",
   "headLoss",
 ] as const;
 export type Operations = Readonly<Record<(typeof operations)[number], Operation>>;

@@ -91,9 +91,9 @@ export function engineOver(
       return { bytes, peakBytes };
     },
 
-    embed(table, ids_T) {
+    embed(table, ids_T, { scale = 1, residual } = {}) {
       const y = take(ids_T.length * table.columns);
-      run.embed(engine, ...weightOf(table), ids_T, y.handle);
+      run.embed(engine, scale, ...weightOf(table), ids_T, y.handle, optional(residual));
       return y;
     },
     gatherRows(x, rows_R, { T, D }) {
@@ -117,6 +117,20 @@ export function engineOver(
       const dx = take(T * D);
       const inputs = [handle(dy_TD), handle(x_TD), handle(rstd_T), optional(residual_TD)];
       run.rmsNormBackward(engine, T, D, ...weightOf(weight_D), dx.handle, ...inputs);
+      return dx;
+    },
+
+    layerNorm(x, { weight_D, bias_D }, { T, D, eps }) {
+      const y_TD = take(T * D);
+      const stats_T2 = take(2 * T);
+      const weights = [...weightOf(weight_D), ...weightOf(bias_D)];
+      run.layerNorm(engine, T, D, eps, ...weights, y_TD.handle, stats_T2.handle, handle(x));
+      return { y_TD, stats_T2 };
+    },
+    layerNormBackward({ dy_TD, x_TD, weight_D, stats_T2, residual_TD }, { T, D }) {
+      const dx = take(T * D);
+      const inputs = [handle(dy_TD), handle(x_TD), handle(stats_T2), optional(residual_TD)];
+      run.layerNormBackward(engine, T, D, ...weightOf(weight_D), dx.handle, ...inputs);
       return dx;
     },
 
@@ -181,6 +195,27 @@ export function engineOver(
       const dgateUp = take(gateUp.length);
       run.swigluBackward(engine, T, F, dgateUp.handle, handle(dy), handle(gateUp));
       return dgateUp;
+    },
+
+    geglu(gateUp, { T, F }) {
+      const y = take(T * F);
+      run.geglu(engine, T, F, y.handle, handle(gateUp));
+      return y;
+    },
+    gegluBackward(dy, gateUp, { T, F }) {
+      const dgateUp = take(gateUp.length);
+      run.gegluBackward(engine, T, F, dgateUp.handle, handle(dy), handle(gateUp));
+      return dgateUp;
+    },
+    gelu(up, { T, F }) {
+      const y = take(T * F);
+      run.gelu(engine, T, F, y.handle, handle(up));
+      return y;
+    },
+    geluBackward(dy, up, { T, F }) {
+      const dup = take(T * F);
+      run.geluBackward(engine, T, F, dup.handle, handle(dy), handle(up));
+      return dup;
     },
 
     headLoss(y, head, labels_R, { R, D, scale }) {

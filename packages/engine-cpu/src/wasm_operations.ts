@@ -27,13 +27,15 @@ export function wasmOperations(memory: WasmMemory): Operations {
 
   return {
     embed: operation("embed", (args) => {
+      const scale = args.number("scale");
       const table = args.weight("table");
       const ids = args.ints("ids_T");
       const [, , rows, columns] = table;
       const bad = ids.find((id) => id < 0 || id >= rows);
       if (bad !== undefined) throw new RangeError(`Cannot embed token ${bad}: the vocabulary has ${rows} entries`);
       const y = args.array("y_TD", ids.length * columns);
-      return kernels.embed(y, ...table, args.copy(ids), ids.length);
+      const residual = args.arrayOrNull("residual", ids.length * columns);
+      return kernels.embed(y, ...table, args.copy(ids), residual, ids.length, scale);
     }),
     gatherRows: operation("gatherRows", (args) => {
       const { D, rows, few, all } = rowMoves(args, "gatherRows", "y_RD", "x_TD");
@@ -50,16 +52,31 @@ export function wasmOperations(memory: WasmMemory): Operations {
 
     rmsNorm: operation("rmsNorm", (args) => {
       const [T, D, eps] = [args.size("T", 0), args.size("D", 1), args.number("eps")];
-      const weight = vectorOf(args, "rmsNorm", D);
+      const weight = vectorOf(args, "rmsNorm", "weight_D", D);
       const [y, rstd, x] = [args.array("y_TD", T * D), args.array("rstd_T", T), args.array("x_TD", T * D)];
       return kernels.rmsNorm(y, rstd, x, ...weight, T, D, eps);
     }),
     rmsNormBackward: operation("rmsNormBackward", (args) => {
       const [T, D] = [args.size("T", 0), args.size("D", 1)];
-      const weight = vectorOf(args, "rmsNormBackward", D);
+      const weight = vectorOf(args, "rmsNormBackward", "weight_D", D);
       const [dx, dy, x] = [args.array("dx_TD", T * D), args.array("dy_TD", T * D), args.array("x_TD", T * D)];
       const [rstd, residual] = [args.array("rstd_T", T), args.arrayOrNull("residual_TD", T * D)];
       return kernels.rmsNormBackward(dx, dy, x, rstd, residual, ...weight, T, D);
+    }),
+
+    layerNorm: operation("layerNorm", (args) => {
+      const [T, D, eps] = [args.size("T", 0), args.size("D", 1), args.number("eps")];
+      const weight = vectorOf(args, "layerNorm", "weight_D", D);
+      const [bias, dtype] = vectorOf(args, "layerNorm", "bias_D", D);
+      const [y, stats, x] = [args.array("y_TD", T * D), args.array("stats_T2", 2 * T), args.array("x_TD", T * D)];
+      return kernels.layerNorm(y, stats, x, ...weight, bias, dtype, T, D, eps);
+    }),
+    layerNormBackward: operation("layerNormBackward", (args) => {
+      const [T, D] = [args.size("T", 0), args.size("D", 1)];
+      const weight = vectorOf(args, "layerNormBackward", "weight_D", D);
+      const [dx, dy, x] = [args.array("dx_TD", T * D), args.array("dy_TD", T * D), args.array("x_TD", T * D)];
+      const [stats, residual] = [args.array("stats_T2", 2 * T), args.arrayOrNull("residual_TD", T * D)];
+      return kernels.layerNormBackward(dx, dy, x, stats, residual, ...weight, T, D);
     }),
 
     linear: operation("linear", (args) => {
@@ -173,6 +190,25 @@ export function wasmOperations(memory: WasmMemory): Operations {
       return kernels.swigluBackward(dgateUp, dy, args.array("gateUp", 2 * T * F), T, F);
     }),
 
+    geglu: operation("geglu", (args) => {
+      const [T, F] = [args.size("T", 0), args.size("F", 1)];
+      return kernels.geglu(args.array("y_TF", T * F), args.array("gateUp", 2 * T * F), T, F);
+    }),
+    gegluBackward: operation("gegluBackward", (args) => {
+      const [T, F] = [args.size("T", 0), args.size("F", 1)];
+      const [dgateUp, dy] = [args.array("dgateUp", 2 * T * F), args.array("dy_TF", T * F)];
+      return kernels.gegluBackward(dgateUp, dy, args.array("gateUp", 2 * T * F), T, F);
+    }),
+    gelu: operation("gelu", (args) => {
+      const [T, F] = [args.size("T", 0), args.size("F", 1)];
+      return kernels.gelu(args.array("y_TF", T * F), args.array("up_TF", T * F), T, F);
+    }),
+    geluBackward: operation("geluBackward", (args) => {
+      const [T, F] = [args.size("T", 0), args.size("F", 1)];
+      const [dup, dy] = [args.array("dup_TF", T * F), args.array("dy_TF", T * F)];
+      return kernels.geluBackward(dup, dy, args.array("up_TF", T * F), T, F);
+    }),
+
     headLoss: operation("headLoss", (args) => {
       const [R, scale] = [args.size("R", 0), args.number("scale")];
       const head = args.weight("head_VD");
@@ -196,10 +232,10 @@ function rowMoves(args: Arguments, name: string, fewName: string, allName: strin
   return { T, D, rows, few, all };
 }
 
-function vectorOf(args: Arguments, name: string, D: number) {
-  const weight = args.weight("weight_D");
+function vectorOf(args: Arguments, name: string, weightName: string, D: number) {
+  const weight = args.weight(weightName);
   const numbers = weight[2] * weight[3];
-  if (numbers !== D) throw new RangeError(`Cannot run ${name}: weight_D has ${numbers} numbers, D is ${D}`);
+  if (numbers !== D) throw new RangeError(`Cannot run ${name}: ${weightName} has ${numbers} numbers, D is ${D}`);
   return weight;
 }
 

@@ -1,5 +1,5 @@
 /**
- * The Engine: about twenty operations over opaque arrays, forward and hand-derived backward.
+ * The Engine: some twenty-five operations over opaque arrays, forward and hand-derived backward.
  * `reference.ts` is the plain TypeScript engine that every other engine must agree with.
  *
  * Shape suffixes, used by every engine, kernel and model file:
@@ -72,8 +72,8 @@ export interface Engine {
   kvCache(capacity: number, Y: number): KvCache;
   freeCache(cache: KvCache): void;
 
-  /** Rows of the embedding table: `[T, D]`. */
-  embed(table_VD: Matrix, ids_T: Int32Array): DeviceArray;
+  /** Rows of an embedding table: `y[t] = scale · table[ids[t]] (+ residual[t])`, `[T, D]`. */
+  embed(table_VD: Matrix, ids_T: Int32Array, options?: { scale?: number; residual?: DeviceArray }): DeviceArray;
   /** `y[r] = x[rows[r]]`. */
   gatherRows(x_TD: DeviceArray, rows_R: Int32Array, size: { T: number; D: number }): DeviceArray;
   /** `y[rows[r]] = x[r]`, all other rows 0; the backward of `gatherRows`. Rows are distinct. */
@@ -88,6 +88,23 @@ export interface Engine {
   /** dx, plus `residual_TD` where given: the gradient that flows past the norm. */
   rmsNormBackward(
     input: { dy_TD: DeviceArray; x_TD: DeviceArray; weight_D: Matrix; rstd_T: DeviceArray; residual_TD?: DeviceArray },
+    size: { T: number; D: number },
+  ): DeviceArray;
+
+  /** LayerNorm (arXiv:1607.06450 eq. 3); `stats_T2` is what backward needs: mean and reciprocal deviation of each token. */
+  layerNorm(
+    x_TD: DeviceArray,
+    weights: { weight_D: Matrix; bias_D: Matrix },
+    size: { T: number; D: number; eps: number },
+  ): { y_TD: DeviceArray; stats_T2: DeviceArray };
+  layerNormBackward(
+    input: {
+      dy_TD: DeviceArray;
+      x_TD: DeviceArray;
+      weight_D: Matrix;
+      stats_T2: DeviceArray;
+      residual_TD?: DeviceArray;
+    },
     size: { T: number; D: number },
   ): DeviceArray;
 
@@ -152,6 +169,12 @@ export interface Engine {
   /** `silu(gate)·up` over merged `[gate | up]` rows. */
   swiglu(gateUp: DeviceArray, size: { T: number; F: number }): DeviceArray;
   swigluBackward(dy_TF: DeviceArray, gateUp: DeviceArray, size: { T: number; F: number }): DeviceArray;
+  /** `gelu(gate)·up` over merged `[gate | up]` rows; gelu in its tanh approximation. */
+  geglu(gateUp: DeviceArray, size: { T: number; F: number }): DeviceArray;
+  gegluBackward(dy_TF: DeviceArray, gateUp: DeviceArray, size: { T: number; F: number }): DeviceArray;
+  /** The same gelu, of an MLP without a gate. */
+  gelu(up_TF: DeviceArray, size: { T: number; F: number }): DeviceArray;
+  geluBackward(dy_TF: DeviceArray, up_TF: DeviceArray, size: { T: number; F: number }): DeviceArray;
 
   /**
    * Head and loss of labelled tokens, in chunks: negative log-likelihood in nats per token; 1 where the label is what

@@ -3,7 +3,9 @@
  * agree with it. It is slow (a few GFLOP/s a core) and meant for tests, tiny models and machines where nothing else runs.
  */
 import { attentionBackward, attentionForward, cachedAttentionForward } from "../kernels/attention.ts";
+import { gegluBackward, gegluForward, geluBackward, geluForward } from "../kernels/gelu.ts";
 import { headLossForwardBackward } from "../kernels/head_loss.ts";
+import { layerNormBackward, layerNormForward } from "../kernels/layernorm.ts";
 import { linearBackward, linearForward } from "../kernels/linear.ts";
 import { promptAttentionBackward, promptAttentionForward } from "../kernels/prompt_attention.ts";
 import { rmsNormBackward, rmsNormForward } from "../kernels/rmsnorm.ts";
@@ -45,14 +47,16 @@ export function createReferenceEngine(): Engine {
     kvCache: (capacity, Y): ReferenceCache => ({ capacity, data: new Float32Array(capacity * Y) }),
     freeCache() {}, // garbage collection does it
 
-    embed(table, ids_T) {
+    embed(table, ids_T, { scale = 1, residual } = {}) {
       const D = table.columns;
       const y = take(ids_T.length * D);
+      const past = optional(residual);
       for (const [t, id] of ids_T.entries()) {
         if (!(id >= 0 && id < table.rows)) {
           throw new RangeError(`Cannot embed token ${id}: the vocabulary has ${table.rows} entries`);
         }
-        y.set(rowsOf(table, [id, id + 1]), t * D);
+        const row = rowsOf(table, [id, id + 1]);
+        for (let d = 0, at = t * D; d < D; d++, at++) y[at] = scale * row[d] + (past ? past[at] : 0);
       }
       return y;
     },
@@ -81,6 +85,27 @@ export function createReferenceEngine(): Engine {
           x_TD: host(x_TD),
           weight_D: valuesOf(weight_D),
           rstd_T: host(rstd_T),
+          residual_TD: optional(residual_TD),
+        },
+        size,
+      );
+      return dx_TD;
+    },
+
+    layerNorm(x, { weight_D, bias_D }, size) {
+      const out = { y_TD: take(size.T * size.D), stats_T2: take(2 * size.T) };
+      layerNormForward(out, { x_TD: host(x), weight_D: valuesOf(weight_D), bias_D: valuesOf(bias_D) }, size);
+      return out;
+    },
+    layerNormBackward({ dy_TD, x_TD, weight_D, stats_T2, residual_TD }, size) {
+      const dx_TD = take(size.T * size.D);
+      layerNormBackward(
+        { dx_TD },
+        {
+          dy_TD: host(dy_TD),
+          x_TD: host(x_TD),
+          weight_D: valuesOf(weight_D),
+          stats_T2: host(stats_T2),
           residual_TD: optional(residual_TD),
         },
         size,
@@ -159,6 +184,27 @@ export function createReferenceEngine(): Engine {
       const dgateUp = take(gateUp.length);
       swigluBackward({ dgateUp }, { dy_TF: host(dy), gateUp: host(gateUp) }, size);
       return dgateUp;
+    },
+
+    geglu(gateUp, size) {
+      const y_TF = take(size.T * size.F);
+      gegluForward({ y_TF }, { gateUp: host(gateUp) }, size);
+      return y_TF;
+    },
+    gegluBackward(dy, gateUp, size) {
+      const dgateUp = take(gateUp.length);
+      gegluBackward({ dgateUp }, { dy_TF: host(dy), gateUp: host(gateUp) }, size);
+      return dgateUp;
+    },
+    gelu(up, size) {
+      const y_TF = take(up.length);
+      geluForward({ y_TF }, { up_TF: host(up) }, size);
+      return y_TF;
+    },
+    geluBackward(dy, up, size) {
+      const dup_TF = take(up.length);
+      geluBackward({ dup_TF }, { dy_TF: host(dy), up_TF: host(up) }, size);
+      return dup_TF;
     },
 
     headLoss(y, head, labels_R, { R, D, scale }) {

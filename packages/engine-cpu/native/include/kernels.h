@@ -45,6 +45,20 @@ struct RmsNormBackward {
   long T, D;
 };
 
+struct LayerNorm {
+  float *y_TD, *stats_T2;
+  const float* x_TD;
+  Weight weight, bias;
+  long T, D;
+  float eps;
+};
+struct LayerNormBackward {
+  float* dx_TD;
+  const float *dy_TD, *x_TD, *stats_T2, *residual_TD;
+  Weight weight;
+  long T, D;
+};
+
 struct Heads {
   long T, H, G, d, window;
 };
@@ -96,6 +110,19 @@ struct SwigluBackward {
   long T, F;
 };
 
+using Geglu = Swiglu;
+using GegluBackward = SwigluBackward;
+struct Gelu {
+  float* y_TF;
+  const float* up_TF;
+  long T, F;
+};
+struct GeluBackward {
+  float* dup_TF;
+  const float *dy_TF, *up_TF;
+  long T, F;
+};
+
 struct HeadLoss {
   float *nll_R, *hit_R, *dy_RD;  // dy null: not wanted
   const float* y_RD;
@@ -109,7 +136,9 @@ struct Embed {
   float* y_TD;
   Weight table;
   const int32_t* ids_T;
+  const float* residual_TD;  // null: none
   long T;
+  float scale;
 };
 
 struct Kernels {
@@ -119,6 +148,8 @@ struct Kernels {
   bool (*linear_backward)(Pool*, const Linear&);  // y is dx, x is dy
   bool (*rms_norm)(Pool*, const RmsNorm&);
   bool (*rms_norm_backward)(Pool*, const RmsNormBackward&);
+  bool (*layer_norm)(Pool*, const LayerNorm&);
+  bool (*layer_norm_backward)(Pool*, const LayerNormBackward&);
   bool (*rope)(Pool*, const Rope&);
   bool (*attention)(Pool*, const Attention&);
   bool (*attention_backward)(Pool*, const AttentionBackward&);
@@ -126,6 +157,10 @@ struct Kernels {
   bool (*prompt_attention_backward)(Pool*, const PromptAttentionBackward&);
   bool (*swiglu)(Pool*, const Swiglu&);
   bool (*swiglu_backward)(Pool*, const SwigluBackward&);
+  bool (*geglu)(Pool*, const Geglu&);
+  bool (*geglu_backward)(Pool*, const GegluBackward&);
+  bool (*gelu)(Pool*, const Gelu&);
+  bool (*gelu_backward)(Pool*, const GeluBackward&);
   bool (*head_loss)(Pool*, const HeadLoss&);
   bool (*embed)(Pool*, const Embed&);
 };

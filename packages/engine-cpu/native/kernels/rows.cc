@@ -1,4 +1,4 @@
-// Rows of weights as float32, and how rows are shared out. Embedding: y[t] = table[ids[t]].
+// Rows of weights as float32, and how rows are shared out. Embedding: y[t] = scale · table[ids[t]] (+ residual[t]).
 
 #include "simd.h"
 
@@ -26,7 +26,10 @@ static bool embed(Pool* pool, const Embed& a) {
   auto job = [&](long job, int) {
     for (long t = job * rows; t < least((job + 1) * rows, a.T); t++) {
       const char* row = (const char*)a.table.data + a.ids_T[t] * D * bytes_of(a.table.type);
-      widen(a.y_TD + t * D, row, a.table.type, D);
+      float* y = a.y_TD + t * D;
+      widen(y, row, a.table.type, D);
+      for (long d = 0; a.scale != 1.0f && d < D; d++) y[d] *= a.scale;
+      for (long d = 0; a.residual_TD && d < D; d++) y[d] += a.residual_TD[t * D + d];
     }
   };
   parallel(pool, (a.T + rows - 1) / rows, job);

@@ -144,13 +144,24 @@ static Outputs row_outputs(const Kernels& k, Pool* pool, Type type) {
   std::vector<int32_t> ids(T);
   for (long t = 0; t < T; t++) ids[t] = (int32_t)(37 * t + 1) % V;
   Numbers y(T * D), rstd(T), dx(T * D), s(T * D), ds(2 * T * D), nll(T), hit(T), dz(T * D), e(T * D);
+  Numbers ln(T * D), stats(2 * T), dln(T * D), g(T * D), dg(2 * T * D), u(T * D), du(T * D);
+  const Stored bias(wave(D, 0.6), type, D, 1);
   k.rms_norm(pool, {y.data(), rstd.data(), x.data(), weight.weight, T, D, 1e-5f});
   k.rms_norm_backward(pool, {dx.data(), dy.data(), x.data(), rstd.data(), y.data(), weight.weight, T, D});
   k.swiglu(pool, {s.data(), gate_up.data(), T, D});
   k.swiglu_backward(pool, {ds.data(), dy.data(), gate_up.data(), T, D});
+  k.layer_norm(pool, {ln.data(), stats.data(), x.data(), weight.weight, bias.weight, T, D, 1e-5f});
+  k.layer_norm_backward(pool, {dln.data(), dy.data(), x.data(), stats.data(), y.data(), weight.weight, T, D});
+  k.geglu(pool, {g.data(), gate_up.data(), T, D});
+  k.geglu_backward(pool, {dg.data(), dy.data(), gate_up.data(), T, D});
+  k.gelu(pool, {u.data(), gate_up.data(), T, D});
+  k.gelu_backward(pool, {du.data(), dy.data(), gate_up.data(), T, D});
   k.head_loss(pool, {nll.data(), hit.data(), dz.data(), x.data(), head.weight, ids.data(), T, 0.02f, false});
-  k.embed(pool, {e.data(), head.weight, ids.data(), T});
-  return {{"rmsnorm", y}, {"rmsnorm backward", dx}, {"swiglu", s}, {"swiglu backward", ds}, {"nll", nll}, {"dz", dz}, {"embed", e}};
+  k.embed(pool, {e.data(), head.weight, ids.data(), x.data(), T, 3.25f});
+  return {{"rmsnorm", y}, {"rmsnorm backward", dx}, {"layernorm", ln}, {"layernorm backward", dln},
+          {"swiglu", s},  {"swiglu backward", ds},  {"geglu", g},      {"geglu backward", dg},
+          {"gelu", u},    {"gelu backward", du},    {"nll", nll},      {"dz", dz},
+          {"embed", e}};
 }
 
 static Outputs all_outputs(const Kernels& k, int threads) {

@@ -16,8 +16,8 @@ const Kernels& k = kernels_simd128;
 #define ZG_WEIGHT const void *data, Type type, long rows, long columns
 #define ZG_HEADS long T, long H, long G, long d, long window
 
-ZG_EXPORT("embed") run_embed(float* y, ZG_WEIGHT, const int32_t* ids, long T) {
-  return k.embed(POOL, {y, {data, type, rows, columns}, ids, T});
+ZG_EXPORT("embed") run_embed(float* y, ZG_WEIGHT, const int32_t* ids, const float* residual, long T, float scale) {
+  return k.embed(POOL, {y, {data, type, rows, columns}, ids, residual, T, scale});
 }
 ZG_EXPORT("rmsNorm") run_rms_norm(float* y, float* rstd, const float* x, ZG_WEIGHT, long T, long D, float eps) {
   return k.rms_norm(POOL, {y, rstd, x, {data, type, rows, columns}, T, D, eps});
@@ -26,6 +26,15 @@ ZG_EXPORT("rmsNormBackward")
 run_rms_norm_backward(float* dx, const float* dy, const float* x, const float* rstd, const float* residual, ZG_WEIGHT, long T,
                       long D) {
   return k.rms_norm_backward(POOL, {dx, dy, x, rstd, residual, {data, type, rows, columns}, T, D});
+}
+ZG_EXPORT("layerNorm")
+run_layer_norm(float* y, float* stats, const float* x, ZG_WEIGHT, const void* bias, Type biasType, long T, long D, float eps) {
+  return k.layer_norm(POOL, {y, stats, x, {data, type, rows, columns}, {bias, biasType, rows, columns}, T, D, eps});
+}
+ZG_EXPORT("layerNormBackward")
+run_layer_norm_backward(float* dx, const float* dy, const float* x, const float* stats, const float* residual, ZG_WEIGHT, long T,
+                        long D) {
+  return k.layer_norm_backward(POOL, {dx, dy, x, stats, residual, {data, type, rows, columns}, T, D});
 }
 ZG_EXPORT("linear")
 run_linear(float* y, const float* x, ZG_WEIGHT, const void* bias, Type biasType, const float* residual, long T) {
@@ -59,6 +68,14 @@ run_prompt_attention_backward(float* dkv, float* dgate, float* dqkv, const float
 ZG_EXPORT("swiglu") run_swiglu(float* y, const float* gateUp, long T, long F) { return k.swiglu(POOL, {y, gateUp, T, F}); }
 ZG_EXPORT("swigluBackward") run_swiglu_backward(float* dgateUp, const float* dy, const float* gateUp, long T, long F) {
   return k.swiglu_backward(POOL, {dgateUp, dy, gateUp, T, F});
+}
+ZG_EXPORT("geglu") run_geglu(float* y, const float* gateUp, long T, long F) { return k.geglu(POOL, {y, gateUp, T, F}); }
+ZG_EXPORT("gegluBackward") run_geglu_backward(float* dgateUp, const float* dy, const float* gateUp, long T, long F) {
+  return k.geglu_backward(POOL, {dgateUp, dy, gateUp, T, F});
+}
+ZG_EXPORT("gelu") run_gelu(float* y, const float* up, long T, long F) { return k.gelu(POOL, {y, up, T, F}); }
+ZG_EXPORT("geluBackward") run_gelu_backward(float* dup, const float* dy, const float* up, long T, long F) {
+  return k.gelu_backward(POOL, {dup, dy, up, T, F});
 }
 ZG_EXPORT("headLoss")
 run_head_loss(float* nll, float* hit, float* dy, const float* y, ZG_WEIGHT, const int32_t* labels, long R, float scale) {

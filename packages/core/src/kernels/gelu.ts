@@ -1,0 +1,68 @@
+/**
+ * GELU in its tanh approximation (Hendrycks & Gimpel 2016, arXiv:1606.08415, §2), alone and as a gate (GeGLU, Shazeer 2020,
+ * arXiv:2002.05202). transformers calls it `gelu_new` and `gelu_pytorch_tanh`.
+ *
+ *   gelu(a) = ½·a·(1 + tanh(u)) = a·σ(2u)        u = √(2/π)·(a + 0.044715·a³)
+ *   dgelu(a) = σ(2u) + a·σ(2u)·(1 − σ(2u))·2u'        GeGLU over merged rows [a | b]: y = gelu(a)·b
+ */
+import { checkLengths } from "../shape.ts";
+
+const SCALE = Math.sqrt(2 / Math.PI);
+const CUBIC = 0.044715;
+
+function gelu(a: number): number {
+  return a / (1 + Math.exp(-2 * SCALE * a * (1 + CUBIC * a * a)));
+}
+
+function dgelu(a: number): number {
+  const sigmoid = 1 / (1 + Math.exp(-2 * SCALE * a * (1 + CUBIC * a * a)));
+  return sigmoid * (1 + a * (1 - sigmoid) * 2 * SCALE * (1 + 3 * CUBIC * a * a));
+}
+
+type Size = { T: number; F: number };
+
+export function geluForward(out: { y_TF: Float32Array }, input: { up_TF: Float32Array }, { T, F }: Size): void {
+  const { y_TF } = out;
+  const { up_TF } = input;
+  checkLengths({ up_TF, y_TF }, { T, F });
+  for (let i = 0; i < T * F; i++) y_TF[i] = gelu(up_TF[i]);
+}
+
+export function geluBackward(
+  grad: { dup_TF: Float32Array },
+  input: { dy_TF: Float32Array; up_TF: Float32Array },
+  { T, F }: Size,
+): void {
+  const { dup_TF } = grad;
+  const { dy_TF, up_TF } = input;
+  checkLengths({ dup_TF, dy_TF, up_TF }, { T, F });
+  for (let i = 0; i < T * F; i++) dup_TF[i] = dy_TF[i] * dgelu(up_TF[i]);
+}
+
+export function gegluForward(out: { y_TF: Float32Array }, input: { gateUp: Float32Array }, { T, F }: Size): void {
+  const { y_TF } = out;
+  const { gateUp } = input;
+  checkLengths({ gateUp }, { T, halves: 2, F });
+  checkLengths({ y_TF }, { T, F });
+  for (let t = 0; t < T; t++) {
+    for (let f = 0, at = 2 * t * F; f < F; f++, at++) y_TF[t * F + f] = gelu(gateUp[at]) * gateUp[at + F];
+  }
+}
+
+export function gegluBackward(
+  grad: { dgateUp: Float32Array },
+  input: { dy_TF: Float32Array; gateUp: Float32Array },
+  { T, F }: Size,
+): void {
+  const { dgateUp } = grad;
+  const { dy_TF, gateUp } = input;
+  checkLengths({ gateUp, dgateUp }, { T, halves: 2, F });
+  checkLengths({ dy_TF }, { T, F });
+  for (let t = 0; t < T; t++) {
+    for (let f = 0, at = 2 * t * F; f < F; f++, at++) {
+      const dy = dy_TF[t * F + f];
+      dgateUp[at] = dy * gateUp[at + F] * dgelu(gateUp[at]);
+      dgateUp[at + F] = dy * gelu(gateUp[at]);
+    }
+  }
+}
