@@ -15,6 +15,7 @@ test("what the package offers: a change here is a change for its users", () => {
       "addCell",
       "addFixedPoint",
       "addSlot",
+      "architectureOf",
       "cellGradient",
       "cellLosses",
       "cellScores",

@@ -64,17 +64,18 @@ export type { BatchEvent, BatchOptions, FinishReason, TextOptions, TextRequest }
 export { type GenerateOptions, generate, generateBatch, openSession, type Session } from "./generate/generate.ts";
 export { type SamplingOptions, sampleToken } from "./generate/sample.ts";
 export { type Decoder, streamText } from "./generate/stream_text.ts";
+export { type Architecture, architectureOf, type ModelType } from "./model/architecture.ts";
 export type { ModelConfig, RopeScaling } from "./model/config.ts";
 export { createModel, type DecoderLayer, type DecoderModel } from "./model/decoder.ts";
 export { cellGradient, cellLosses, cellScores, sum } from "./model/gradient.ts";
 export { parseModelConfig } from "./model/hf_config.ts";
+export { parameterCount } from "./model/hf_names.ts";
 export { mixedLogits, oneSequence, packSequences, tokenLogits } from "./model/logits.ts";
 export type { PackedTokens } from "./model/pass.ts";
 export { openPromptCache, type PromptCache, type PromptLease } from "./model/prompt_cache.ts";
 export type { AdapterPrompts, LayerPrompt, SequencePrompts } from "./model/prompts.ts";
 export {
   type LayerWeight,
-  parameterCount,
   type WeightImage,
   type WeightPlace,
   weightNames,

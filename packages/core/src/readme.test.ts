@@ -9,7 +9,7 @@ import { loadAdapter, loadWeights, readModelConfig } from "./node.ts";
 const folder = mkdtempSync(fileURLToPath(new URL("../test/readme-", import.meta.url)));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const config = tinyConfig({ attentionBias: true });
+const config = tinyConfig({ qkvBias: true, outputBias: true });
 const image = tinyImage(config);
 writeTinyModel(folder, config, image);
 

@@ -15,7 +15,7 @@ import { loadAdapter, loadWeights, readModelConfig } from "../src/node.ts";
 import { adamWStep, createAdamWState, decayRanges } from "../src/optim/adamw.ts";
 import { absent, sharedPath } from "./shared.ts";
 
-const goldenCases = ["llama_mha", "llama_gqa", "llama3_rope", "mistral_gqa"] as const;
+const goldenCases = ["llama_mha", "llama_gqa", "llama3_rope", "mistral_gqa", "gpt2"] as const;
 
 /** @param tolerance on logits, losses, and gradients relative to their largest; spec §6.5 asks for 1e-5. */
 export function describeGolden(name: string, open: () => Engine | Promise<Engine>, tolerance: number): void {

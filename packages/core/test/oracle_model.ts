@@ -30,7 +30,7 @@ export function oracleLosses(
     return oracle.linear(x, w, { T: rows, N, K: x.length / rows }).map((y, i) => y + (bias[i % N] ?? 0));
   };
   const attentionSize = { T, H, G, d, window: config.slidingWindow };
-  const norm = { T, D, eps: config.rmsNormEps };
+  const norm = { T, D, eps: config.normEps };
   const cosSin = Float64Array.from({ length: T * d }, (_, i) => {
     const angle = cell.positions_T[Math.floor(i / d)] / config.ropeTheta ** ((2 * (i % (d / 2))) / d);
     return i % d < d / 2 ? Math.cos(angle) : Math.sin(angle);

@@ -4,6 +4,7 @@
  */
 import { InputError } from "../errors.ts";
 import { isJsonObject } from "../formats/json_fields.ts";
+import { architectureOf } from "../model/architecture.ts";
 import type { ModelConfig } from "../model/config.ts";
 
 export const taskTypes = [
@@ -33,12 +34,6 @@ export interface AdaptionPromptConfig {
   /** Python class and module of the base, for PEFT's generic wrapper. */
   readonly autoMapping: Readonly<Record<string, string | null>> | null;
 }
-
-/** The module that PEFT wraps, by model type. */
-const attentionModule: Readonly<Record<ModelConfig["modelType"], string>> = {
-  llama: "self_attn",
-  mistral: "self_attn",
-};
 
 /** JSON name, our name. `peft_version` is read over: PEFT writes it since 0.18, and 0.8 refuses a file that has it. */
 const fieldNames = {
@@ -106,7 +101,7 @@ export function validateAdaptionPromptConfig(config: AdaptionPromptConfig, model
   const problems: string[] = [];
   isSound(config, problems);
   const { targetModules, adapterLayers } = config;
-  const module = attentionModule[model.modelType];
+  const module = architectureOf(model).modules.attention;
   if (typeof targetModules === "string" && targetModules !== module) {
     problems.push(
       `target_modules is ${shown(targetModules)}, a ${model.modelType} model takes prompts in its attention only: ` +

@@ -1,6 +1,7 @@
 /**
  * The trained vector as tensors of an adapter file, and back. Names and shapes are PEFT's (0.8 … 0.21):
- * `base_model.model.model.layers.{i}.self_attn.adaption_prompt` [1, K, D] and `….adaption_gate` [1], i the absolute layer.
+ * `base_model.model.model.layers.{i}.self_attn.adaption_prompt` [1, K, D] and `….adaption_gate` [1], i the absolute layer
+ * (in a gpt2 `base_model.model.transformer.h.{i}.attn.…`).
  * PEFT ignores missing and surplus tensors without a word; here every tensor is accounted for.
  *
  * PEFT has neither per-head gates nor tanh. Such adapters store the gate as [H], or as [1, 1] where one tanh gate is
@@ -12,7 +13,7 @@ import { narrow, widen } from "../formats/dtype.ts";
 import type { Tensor, TensorDType, TensorEntry } from "../formats/safetensors.ts";
 import type { AdapterLayout, AdapterShape } from "./layout.ts";
 
-/** The base model class that the names are for: with a head (`LlamaForCausalLM`) or without (`LlamaModel`). */
+/** The base model class that the names are for: with a head (`LlamaForCausalLM`) or without (`LlamaModel`, `GPT2Model`). */
 export type AdapterModule = "causal-lm" | "bare";
 
 /** Every name that an adapter file holds and every name that it should hold, once. */
@@ -40,10 +41,11 @@ interface KeyPlace {
 
 /** Name, shape and place of every tensor that an adapter of this layout has, in ascending layer order. */
 function keyPlaces(layout: AdapterLayout, module: AdapterModule): KeyPlace[] {
-  const { promptLength: K, hiddenSize: D, gateLength, gateActivation } = layout;
+  const { promptLength: K, hiddenSize: D, gateLength, gateActivation, modules } = layout;
   const gateShape = gateLength === 1 && gateActivation === "tanh" ? [1, 1] : [gateLength];
   return layout.places.flatMap(({ layer, prompt, gate }) => {
-    const stem = `base_model.model.${module === "bare" ? "" : "model."}layers.${layer}.self_attn.adaption_`;
+    const layers = module === "bare" ? modules.layers : `${modules.root}.${modules.layers}`;
+    const stem = `base_model.model.${layers}.${layer}.${modules.attention}.adaption_`;
     return [
       { key: `${stem}prompt`, shape: [1, K, D], begin: prompt, end: prompt + K * D },
       { key: `${stem}gate`, shape: gateShape, begin: gate, end: gate + gateLength },
@@ -187,7 +189,8 @@ export function readAdapterTensors(
   return { params, report };
 }
 
-const keyPattern = /^base_model\.model\.(model\.)?layers\.(\d{1,9})\.self_attn\.adaption_(?:prompt|gate)$/;
+const keyPattern =
+  /^base_model\.model\.(model\.|transformer\.)?(?:layers|h)\.(\d{1,9})\.(?:self_attn|attn)\.adaption_(?:prompt|gate)$/;
 
 /** Bare only if all adapter tensors of the file are: a mixture shows as missing and unexpected names. */
 function moduleOf(keys: Iterable<string>): AdapterModule {

@@ -15,6 +15,7 @@ test("layers are the last ones, in ascending order and without gaps, prompt befo
       { layer: 1, prompt: 0, gate: 24 },
       { layer: 2, prompt: 25, gate: 49 },
     ],
+    modules: { root: "model", layers: "layers", attention: "self_attn" },
     length: 50,
   });
   const perHead = adapterLayout({ ...shape, gateSharing: "per-head" }, config);

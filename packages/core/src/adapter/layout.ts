@@ -2,6 +2,7 @@
  * The trained state: adaption prompts and gates of the top layers as one flat float32 vector, in ascending layer order:
  * per adapted layer K·D prompt numbers, then the gate (1 number, or one per query head).
  */
+import { type Architecture, architectureOf } from "../model/architecture.ts";
 import type { ModelConfig } from "../model/config.ts";
 
 /** `scalar` is PEFT's gate (one number a layer); `per-head` the paper's. */
@@ -30,6 +31,8 @@ export interface AdapterLayout extends AdapterShape {
   readonly heads: number;
   readonly gateLength: number;
   readonly places: readonly LayerPlace[];
+  /** What the adapted modules are called in adapter files. */
+  readonly modules: Architecture["modules"];
   /** Numbers in the flat vector: L·(K·D + gate length). */
   readonly length: number;
 }
@@ -45,5 +48,6 @@ export function adapterLayout(shape: AdapterShape, model: ModelConfig): AdapterL
     prompt: i * stride,
     gate: i * stride + promptLength * hiddenSize,
   }));
-  return { ...shape, hiddenSize, heads, gateLength, places, length: adaptedLayers * stride };
+  const { modules } = architectureOf(model);
+  return { ...shape, hiddenSize, heads, gateLength, places, modules, length: adaptedLayers * stride };
 }

@@ -7,8 +7,8 @@ import { InputError } from "../errors.ts";
 import { narrow, widen } from "../formats/dtype.ts";
 import { createModel } from "../model/decoder.ts";
 import { sum } from "../model/gradient.ts";
+import { parameterCount } from "../model/hf_names.ts";
 import { oneSequence, packSequences, tokenLogits } from "../model/logits.ts";
-import { parameterCount } from "../model/weights.ts";
 import { adapterLayout } from "./layout.ts";
 import { AdaptionPromptModel, type AddAdapterOptions, trainableLine } from "./model.ts";
 

@@ -16,10 +16,10 @@ import {
 import { type GenerateOptions, generateFrom } from "../generate/generate.ts";
 import type { DecoderModel } from "../model/decoder.ts";
 import { cellGradient, cellLosses } from "../model/gradient.ts";
+import { parameterCount } from "../model/hf_names.ts";
 import { mixedLogits } from "../model/logits.ts";
 import type { PackedTokens } from "../model/pass.ts";
 import { openPromptCache, type PromptCache, type PromptLease } from "../model/prompt_cache.ts";
-import { parameterCount } from "../model/weights.ts";
 import { type AdaptionPromptConfig, validateAdaptionPromptConfig } from "./config.ts";
 import { adapterLayout, type GateActivation, type GateSharing } from "./layout.ts";
 import { type AdapterState, initAdapter } from "./state.ts";

@@ -39,7 +39,7 @@ async function recomputed(
 test.each([
   { title: "grouped queries", changes: {} },
   { title: "sliding window of 4", changes: { slidingWindow: 4 } },
-  { title: "tied, biases", changes: { tiedEmbeddings: true, attentionBias: true, mlpBias: true } },
+  { title: "tied, biases", changes: { tiedEmbeddings: true, qkvBias: true, outputBias: true, mlpBias: true } },
 ])("cached generation gives the tokens of uncached generation ($title)", async ({ changes }) => {
   const { model, config } = tinyModel({ ...changes, eosTokenIds: [] });
   for (const adapter of [undefined, tinyAdapter(config, { gateSharing: "per-head", gateActivation: "tanh" })]) {

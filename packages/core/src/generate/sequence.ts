@@ -2,7 +2,7 @@
 import type { KvCache } from "../engine/engine.ts";
 import { type DecoderModel, freeSaved, layerForward } from "../model/decoder.ts";
 import { headLogits, packSequences } from "../model/logits.ts";
-import { openPass } from "../model/pass.ts";
+import { embedTokens, openPass } from "../model/pass.ts";
 import { promptsBySequence, type SequencePrompts } from "../model/prompts.ts";
 
 export interface Sequence {
@@ -39,7 +39,7 @@ export async function appendTokens(
   sequences: readonly Sequence[],
   ids: readonly (readonly number[])[],
 ): Promise<Float32Array[]> {
-  const { engine, layers, embed, head } = model;
+  const { engine, layers, head } = model;
   const starts = Int32Array.from(sequences, ({ length }) => length);
   const tokens = packSequences(ids.map((own, s) => ({ ids: own, start: starts[s] })));
   const { ids_T, cuSeqlens } = tokens;
@@ -49,11 +49,11 @@ export async function appendTokens(
   );
   const logits_SV = await engine.arena(async () => {
     const pass = openPass(model, tokens);
-    let x_TD = engine.embed(embed, ids_T);
+    let x_TD = embedTokens(model, tokens);
     for (let i = 0; i < layers.length; i++) {
       const caches = sequences.map((sequence) => sequence.caches[i]);
-      const { y_TD, saved } = layerForward(model, i, x_TD, pass, prompts, (qkv_TX) => ({
-        o_TQ: engine.cachedAttention(qkv_TX, caches, starts, cuSeqlens, pass.size),
+      const { y_TD, saved } = layerForward(model, i, x_TD, pass, prompts, (qkv_TX, size) => ({
+        o_TQ: engine.cachedAttention(qkv_TX, caches, starts, cuSeqlens, size),
         lse_TH: undefined,
       }));
       freeSaved(engine, saved);

@@ -1,4 +1,5 @@
-/** What a decoder of the Llama family needs to know about itself; parsed from a Hugging Face `config.json`. */
+/** The numbers and switches of a decoder; parsed from a Hugging Face `config.json`. */
+import type { ModelType } from "./architecture.ts";
 
 /** How rotary angles are stretched beyond the trained context (names as in transformers' `rope_type`). */
 export type RopeScaling =
@@ -24,7 +25,7 @@ export type RopeScaling =
     };
 
 export interface ModelConfig {
-  readonly modelType: "llama" | "mistral";
+  readonly modelType: ModelType;
   readonly vocabSize: number;
   readonly hiddenSize: number;
   readonly intermediateSize: number;
@@ -33,13 +34,20 @@ export interface ModelConfig {
   readonly kvHeads: number;
   readonly headDim: number;
   readonly contextLength: number;
-  readonly rmsNormEps: number;
+  readonly normEps: number;
+  /** Without meaning where positions are learned, as is `ropeScaling`. */
   readonly ropeTheta: number;
   readonly ropeScaling: RopeScaling;
   /** Tokens back that a query sees, itself included; 0 = all. */
   readonly slidingWindow: number;
+  /** The layers that the window holds for; undefined: all. */
+  readonly slidingLayers: readonly number[] | undefined;
+  /** Multiplies the embedding of a token, not its row in a tied head. */
+  readonly embedScale: number;
   readonly tiedEmbeddings: boolean;
-  readonly attentionBias: boolean;
+  readonly qkvBias: boolean;
+  /** Of the output projection of the attention. */
+  readonly outputBias: boolean;
   readonly mlpBias: boolean;
   readonly bosTokenId: number | undefined;
   readonly eosTokenIds: readonly number[];

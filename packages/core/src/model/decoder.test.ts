@@ -16,7 +16,7 @@ function distance(a: Float32Array, b: Float32Array): number {
 }
 
 const shapes = [
-  { title: "grouped queries with biases", changes: { attentionBias: true, mlpBias: true } },
+  { title: "grouped queries with biases", changes: { qkvBias: true, outputBias: true, mlpBias: true } },
   { title: "multi-head", changes: { kvHeads: 4 } },
   { title: "one key head, tied, windowed", changes: { kvHeads: 1, tiedEmbeddings: true, slidingWindow: 4 } },
 ];
@@ -44,7 +44,7 @@ test("a zero gate hides even prompts that overflow", async () => {
 });
 
 test("a packed sequence has the bits of the same sequence alone", async () => {
-  const { model, config } = tinyModel({ slidingWindow: 3, attentionBias: true });
+  const { model, config } = tinyModel({ slidingWindow: 3, qkvBias: true, outputBias: true });
   const adapter = tinyAdapter(config);
   const packed = {
     ids_T: Int32Array.from([...ids, 7, 8, 3, ...ids.slice(0, 2)]),
@@ -77,7 +77,7 @@ test("what the prompts add to attention is affine in the gate", async () => {
 });
 
 test("the order of the prompts does not matter", async () => {
-  const { model, config } = tinyModel({ attentionBias: true });
+  const { model, config } = tinyModel({ qkvBias: true, outputBias: true });
   const adapter = tinyAdapter(config, { promptLength: 5, gateSharing: "per-head" });
   const D = config.hiddenSize;
   const params = adapter.params.slice();

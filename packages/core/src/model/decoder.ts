@@ -1,33 +1,40 @@
 /**
- * A decoder of the Llama family (Llama 1/2/3, Mistral, TinyLlama, SmolLM) over packed tokens, one function per block,
- * forward and hand-derived backward. Shape suffixes: engine.ts. Nothing is parked on the model: what backward needs is
- * returned by forward and handed back.
+ * A pre-norm decoder over packed tokens, one function per block, forward and hand-derived backward; `architecture.ts` says
+ * how the supported ones differ. Shape suffixes: engine.ts. Nothing is parked on the model: what backward needs is returned
+ * by forward and handed back.
  */
 import type { AttentionSize, DeviceArray, Engine, Matrix, RowRange } from "../engine/engine.ts";
+import { type Architecture, architectureOf } from "./architecture.ts";
 import type { ModelConfig } from "./config.ts";
+import { type Norm, normBackward, normForward } from "./norm.ts";
 import { addPrompts, type LayerPrompt, type TokenPrompts } from "./prompts.ts";
 import { type LayerWeight, type WeightImage, weightNames, weightOf } from "./weights.ts";
 
 export interface DecoderLayer {
-  readonly attnNorm: Matrix;
+  readonly attnNorm: Norm;
   readonly qkv: Matrix;
   readonly qkvBias: Matrix | undefined;
   readonly o: Matrix;
   readonly oBias: Matrix | undefined;
-  readonly mlpNorm: Matrix;
+  readonly mlpNorm: Norm;
   readonly gateUp: Matrix;
   readonly gateUpBias: Matrix | undefined;
   readonly down: Matrix;
   readonly downBias: Matrix | undefined;
+  /** Tokens back that a query sees, itself included; 0 = all. */
+  readonly window: number;
 }
 
 /** The frozen base on one engine. */
 export interface DecoderModel {
   readonly engine: Engine;
   readonly config: ModelConfig;
+  readonly architecture: Architecture;
   readonly embed: Matrix;
+  /** Learned positions `[contextLength, D]`, where the model has them. */
+  readonly positions: Matrix | undefined;
   readonly layers: readonly DecoderLayer[];
-  readonly finalNorm: Matrix;
+  readonly finalNorm: Norm;
   readonly head: Matrix;
 }
 
@@ -42,27 +49,37 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
     if (!weight) throw new RangeError(`Cannot build the model: the weight image has no "${name}"`);
     return weight;
   };
+  const architecture = architectureOf(config);
+  const norm = (name: string, biasName: string): Norm => ({
+    weight: required(name),
+    bias: architecture.norm === "layer" ? required(biasName) : undefined,
+    eps: config.normEps,
+  });
+  const { slidingWindow, slidingLayers } = config;
   const embed = required(weightNames.embed);
   return {
     engine,
     config,
+    architecture,
     embed,
+    positions: architecture.positions === "learned" ? required(weightNames.positions) : undefined,
     layers: Array.from({ length: config.layers }, (_, i) => {
       const name = (weight: LayerWeight) => weightNames.layer(i, weight);
       return {
-        attnNorm: required(name("attnNorm")),
+        attnNorm: norm(name("attnNorm"), name("attnNormBias")),
         qkv: required(name("qkv")),
         qkvBias: optional(name("qkvBias")),
         o: required(name("o")),
         oBias: optional(name("oBias")),
-        mlpNorm: required(name("mlpNorm")),
+        mlpNorm: norm(name("mlpNorm"), name("mlpNormBias")),
         gateUp: required(name("gateUp")),
         gateUpBias: optional(name("gateUpBias")),
         down: required(name("down")),
         downBias: optional(name("downBias")),
+        window: slidingLayers === undefined || slidingLayers.includes(i) ? slidingWindow : 0,
       };
     }),
-    finalNorm: required(weightNames.finalNorm),
+    finalNorm: norm(weightNames.finalNorm, weightNames.finalNormBias),
     head: config.tiedEmbeddings ? embed : required(weightNames.head),
   };
 }
@@ -70,24 +87,29 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
 /** What the layers of one pass share. */
 export interface Pass {
   readonly cuSeqlens: Int32Array;
-  readonly cosSin_Td: DeviceArray;
-  readonly size: AttentionSize;
+  /** None where positions are learned. */
+  readonly cosSin_Td: DeviceArray | undefined;
+  /** The window is each layer's own. */
+  readonly size: Omit<AttentionSize, "window">;
 }
 
 /** What backward of one layer needs. */
 export interface SavedLayer {
   readonly x_TD: DeviceArray;
-  readonly attnRstd_T: DeviceArray;
+  readonly attnStats: DeviceArray;
   readonly qkv_TX: DeviceArray;
   readonly o_TQ: DeviceArray;
   readonly lse_TH: DeviceArray | undefined;
   readonly x1_TD: DeviceArray;
-  readonly mlpRstd_T: DeviceArray;
+  readonly mlpStats: DeviceArray;
   readonly gateUp: DeviceArray;
 }
 
 /** How a layer attends: over the packed tokens alone, or over a KV cache as well. */
-export type Attend = (qkv_TX: DeviceArray) => { o_TQ: DeviceArray; lse_TH: DeviceArray | undefined };
+export type Attend = (
+  qkv_TX: DeviceArray,
+  size: AttentionSize,
+) => { o_TQ: DeviceArray; lse_TH: DeviceArray | undefined };
 
 /** The key and value rows of the merged projection. */
 const kvRows = ({ config }: DecoderModel, layer: DecoderLayer): RowRange => [
@@ -107,30 +129,34 @@ export function layerForward(
   x_TD: DeviceArray,
   pass: Pass,
   prompts: readonly TokenPrompts[],
-  attend: Attend = (qkv_TX) => model.engine.attention(qkv_TX, pass.cuSeqlens, pass.size),
+  attend: Attend = (qkv_TX, size) => model.engine.attention(qkv_TX, pass.cuSeqlens, size),
 ): { y_TD: DeviceArray; saved: SavedLayer } {
-  const { engine, config } = model;
+  const { engine, config, architecture } = model;
   const layer = model.layers[i];
   const { T } = pass.size;
-  const norm = { T, D: config.hiddenSize, eps: config.rmsNormEps };
+  const { hiddenSize: D, intermediateSize: F } = config;
+  const size = { ...pass.size, window: layer.window };
+  const joinPrompts = (at: Architecture["promptsJoin"], x: DeviceArray) =>
+    architecture.promptsJoin === at ? addPrompts(engine, i, x, qkv_TX, prompts, size) : x;
 
-  const h = engine.rmsNorm(x_TD, layer.attnNorm, norm);
+  const h = normForward(engine, x_TD, layer.attnNorm, { T, D });
   const qkv_TX = engine.linear(h.y_TD, layer.qkv, { T, bias: layer.qkvBias });
   engine.free(h.y_TD);
-  engine.rope(qkv_TX, pass.cosSin_Td, pass.size);
-  const { o_TQ, lse_TH } = attend(qkv_TX);
-  const adapted_TQ = addPrompts(engine, i, o_TQ, qkv_TX, prompts, pass.size);
-  const x1_TD = engine.linear(adapted_TQ, layer.o, { T, bias: layer.oBias, residual: x_TD });
+  if (pass.cosSin_Td) engine.rope(qkv_TX, pass.cosSin_Td, size);
+  const { o_TQ, lse_TH } = attend(qkv_TX, size);
+  const adapted_TQ = joinPrompts("before-output", o_TQ);
+  const attended_TD = engine.linear(adapted_TQ, layer.o, { T, bias: layer.oBias, residual: x_TD });
   if (adapted_TQ !== o_TQ) engine.free(adapted_TQ);
+  const x1_TD = joinPrompts("after-output", attended_TD);
+  if (x1_TD !== attended_TD) engine.free(attended_TD);
 
-  const m = engine.rmsNorm(x1_TD, layer.mlpNorm, norm);
+  const m = normForward(engine, x1_TD, layer.mlpNorm, { T, D });
   const gateUp = engine.linear(m.y_TD, layer.gateUp, { T, bias: layer.gateUpBias });
   engine.free(m.y_TD);
-  const s_TF = engine.swiglu(gateUp, { T, F: config.intermediateSize });
+  const s_TF = engine[architecture.activation](gateUp, { T, F });
   const y_TD = engine.linear(s_TF, layer.down, { T, bias: layer.downBias, residual: x1_TD });
   engine.free(s_TF);
-  const saved = { x_TD, attnRstd_T: h.rstd_T, qkv_TX, o_TQ, lse_TH, x1_TD, mlpRstd_T: m.rstd_T, gateUp };
-  return { y_TD, saved };
+  return { y_TD, saved: { x_TD, attnStats: h.stats, qkv_TX, o_TQ, lse_TH, x1_TD, mlpStats: m.stats, gateUp } };
 }
 
 /** Frees all that a layer saved, its input included. */
@@ -155,39 +181,37 @@ export function layerBackward(
   prompt: LayerPrompt,
   isLowest: boolean,
 ): LayerGradient {
-  const { engine, config } = model;
+  const { engine, config, architecture } = model;
   const { T } = pass.size;
   const { hiddenSize: D, intermediateSize: F } = config;
+  const size = { ...pass.size, window: layer.window };
   const { qkv_TX, o_TQ, lse_TH, x_TD, x1_TD } = saved;
   if (!lse_TH) throw new RangeError("Cannot run backward of a layer that attended over a cache");
 
   const ds_TF = engine.linearBackward(dy_TD, layer.down, { T });
-  const dgateUp = engine.swigluBackward(ds_TF, saved.gateUp, { T, F });
+  const dgateUp = engine[`${architecture.activation}Backward` as const](ds_TF, saved.gateUp, { T, F });
   const dm_TD = engine.linearBackward(dgateUp, layer.gateUp, { T });
   engine.free(ds_TF, dgateUp);
-  const dx1_TD = engine.rmsNormBackward(
-    { dy_TD: dm_TD, x_TD: x1_TD, weight_D: layer.mlpNorm, rstd_T: saved.mlpRstd_T, residual_TD: dy_TD },
-    { T, D },
-  );
+  const mlpInput = { dy_TD: dm_TD, x_TD: x1_TD, stats: saved.mlpStats, residual_TD: dy_TD };
+  const dx1_TD = normBackward(engine, mlpInput, layer.mlpNorm, { T, D });
   engine.free(dm_TD, dy_TD);
 
   const do_TQ = engine.linearBackward(dx1_TD, layer.o, { T });
   const dqkv_TX = isLowest
     ? undefined
-    : engine.attentionBackward({ do_TQ, qkv_TX, o_TQ, lse_TH }, pass.cuSeqlens, pass.size);
-  const input = { do_TQ, qkv_TX, ...prompt, ...(dqkv_TX && { dqkv_TX }) };
-  const { dkv_KY, dgate_H } = engine.promptAttentionBackward(input, { ...pass.size, K: prompt.K });
+    : engine.attentionBackward({ do_TQ, qkv_TX, o_TQ, lse_TH }, pass.cuSeqlens, size);
+  const djoined = architecture.promptsJoin === "before-output" ? do_TQ : dx1_TD;
+  const input = { do_TQ: djoined, qkv_TX, ...prompt, ...(dqkv_TX && { dqkv_TX }) };
+  const { dkv_KY, dgate_H } = engine.promptAttentionBackward(input, { ...size, K: prompt.K });
   const dprompt_KD = engine.linearBackward(dkv_KY, layer.qkv, { T: prompt.K, rows: kvRows(model, layer) });
   engine.free(do_TQ, dkv_KY);
 
   let dx_TD: DeviceArray | undefined;
   if (dqkv_TX) {
-    engine.rope(dqkv_TX, pass.cosSin_Td, { ...pass.size, inverse: true });
+    if (pass.cosSin_Td) engine.rope(dqkv_TX, pass.cosSin_Td, { ...size, inverse: true });
     const dh_TD = engine.linearBackward(dqkv_TX, layer.qkv, { T });
-    dx_TD = engine.rmsNormBackward(
-      { dy_TD: dh_TD, x_TD, weight_D: layer.attnNorm, rstd_T: saved.attnRstd_T, residual_TD: dx1_TD },
-      { T, D },
-    );
+    const attnInput = { dy_TD: dh_TD, x_TD, stats: saved.attnStats, residual_TD: dx1_TD };
+    dx_TD = normBackward(engine, attnInput, layer.attnNorm, { T, D });
     engine.free(dqkv_TX, dh_TD);
   }
   engine.free(dx1_TD);

@@ -29,7 +29,7 @@ const dot = (a: Float32Array, b: Float64Array) => a.reduce((total, x, i) => tota
 const largest = (values: ArrayLike<number>) => Array.from(values).reduce((max, x) => Math.max(max, Math.abs(x)), 0);
 
 const models = [
-  { title: "grouped queries, biases, head dimension of its own", attentionBias: true, mlpBias: true },
+  { title: "grouped queries, biases, head dimension of its own", qkvBias: true, outputBias: true, mlpBias: true },
   { title: "multi-head, tied head, sliding window", kvHeads: 4, tiedEmbeddings: true, slidingWindow: 3 },
 ];
 
@@ -91,7 +91,7 @@ for (const { title, ...changes } of models) {
 }
 
 test("a packed cell gives each token the loss of its sample alone, in any order, and the sum of the gradients", async () => {
-  const { model, config } = tinyModel({ attentionBias: true });
+  const { model, config } = tinyModel({ qkvBias: true, outputBias: true });
   const tokens = tinyTokens(config, [6, 3, 9, 4]);
   const adapter = tinyAdapter(config, { gateSharing: "per-head", gateActivation: "tanh" });
   const packed = packCell(tokens, [0, 1, 2, 3]);
@@ -148,7 +148,7 @@ test("a cell in which nothing is to be predicted has loss 0 and gradient 0", asy
 });
 
 test("a training pass changes neither the base nor the parameters", async () => {
-  const { model, config, image } = tinyModel({ attentionBias: true, mlpBias: true });
+  const { model, config, image } = tinyModel({ qkvBias: true, outputBias: true, mlpBias: true });
   const hash = () => createHash("sha256").update(new Uint8Array(image.bytes)).digest("hex");
   const adapter = tinyAdapter(config);
   const [base, params] = [hash(), adapter.params.slice()];

@@ -7,6 +7,7 @@ import type { AdapterState } from "../adapter/state.ts";
 import type { Cell } from "../cell/tokens.ts";
 import type { DeviceArray } from "../engine/engine.ts";
 import { type DecoderModel, layerBackward } from "./decoder.ts";
+import { normBackward, normForward } from "./norm.ts";
 import { openPass, preparePrompts, runLayers } from "./pass.ts";
 import { promptsForAll } from "./prompts.ts";
 
@@ -91,16 +92,16 @@ function labelledLoss(
   const R = rows_R.length;
   const D = config.hiddenSize;
   const x_RD = engine.gatherRows(y_TD, rows_R, { T, D });
-  const norm = engine.rmsNorm(x_RD, finalNorm, { T: R, D, eps: config.rmsNormEps });
+  const norm = normForward(engine, x_RD, finalNorm, { T: R, D });
   const loss = engine.headLoss(norm.y_TD, head, labels_R, { R, D, ...(scale !== undefined && { scale }) });
   engine.free(y_TD, norm.y_TD);
   let dy_TD: DeviceArray | undefined;
   if (loss.dy_RD) {
-    const input = { dy_TD: loss.dy_RD, x_TD: x_RD, weight_D: finalNorm, rstd_T: norm.rstd_T };
-    const dx_RD = engine.rmsNormBackward(input, { T: R, D });
+    const input = { dy_TD: loss.dy_RD, x_TD: x_RD, stats: norm.stats };
+    const dx_RD = normBackward(engine, input, finalNorm, { T: R, D });
     dy_TD = engine.scatterRows(dx_RD, rows_R, { T, D });
     engine.free(loss.dy_RD, dx_RD);
   }
-  engine.free(x_RD, norm.rstd_T);
+  engine.free(x_RD, norm.stats);
   return { nll_R: loss.nll_R, hit_R: loss.hit_R, dy_TD };
 }

@@ -37,12 +37,15 @@ test("what a llama config leaves out gets the defaults of transformers' LlamaCon
     kvHeads: 32,
     headDim: 128,
     contextLength: 2048,
-    rmsNormEps: 1e-6,
+    normEps: 1e-6,
     ropeTheta: 10000,
     ropeScaling: { type: "default" },
     slidingWindow: 0,
+    slidingLayers: undefined,
+    embedScale: 1,
     tiedEmbeddings: false,
-    attentionBias: false,
+    qkvBias: false,
+    outputBias: false,
     mlpBias: false,
     bosTokenId: 1,
     eosTokenIds: [2],
@@ -116,11 +119,13 @@ test("a window is mistral's only, biases are llama's only", () => {
   expect(parse({ ...llama, sliding_window: 512 }).slidingWindow).toBe(0);
   expect(parse({ ...mistral, sliding_window: 512, attention_bias: true, mlp_bias: true })).toMatchObject({
     slidingWindow: 512,
-    attentionBias: false,
+    qkvBias: false,
+    outputBias: false,
     mlpBias: false,
   });
   expect(parse({ ...llama, attention_bias: true, mlp_bias: true })).toMatchObject({
-    attentionBias: true,
+    qkvBias: true,
+    outputBias: true,
     mlpBias: true,
   });
 });
@@ -226,9 +231,12 @@ describe("rotary settings", () => {
 });
 
 test("another model type is refused with the supported ones", () => {
-  const message = 'Cannot use config.json as a model config: model_type is "gpt2", supported are llama, mistral';
-  expect(() => parse({ model_type: "gpt2" })).toThrow(message);
-  expect(() => parse({})).toThrow("model_type is missing, supported are llama, mistral");
+  const supported = "supported are llama, mistral, qwen2, gemma, gpt2";
+  for (const type of ["gemma2", "gemma3_text", "qwen3", "qwen2_moe", "toString", 7]) {
+    const message = `Cannot use config.json as a model config: model_type is ${JSON.stringify(type)}, ${supported}`;
+    expect(() => parse({ ...llama, model_type: type })).toThrow(message);
+  }
+  expect(() => parse({})).toThrow(`model_type is missing, ${supported}`);
   expect(() => parse([])).toThrow("Cannot use config.json as a model config: it is not a JSON object");
 });
 
@@ -311,7 +319,7 @@ const golden = new URL("../../../../../shared/golden/", import.meta.url);
 const read = (name: string) => parse(JSON.parse(readFileSync(new URL(`${name}/base/config.json`, golden), "utf8")));
 describe.skipIf(!existsSync(golden))("configs written by transformers 5.18 (skipped without shared/golden)", () => {
   test("llama3_rope", () => {
-    expect(read("llama3_rope")).toMatchObject({ kvHeads: 1, headDim: 8, ropeTheta: 500000, rmsNormEps: 1e-5 });
+    expect(read("llama3_rope")).toMatchObject({ kvHeads: 1, headDim: 8, ropeTheta: 500000, normEps: 1e-5 });
     expect(read("llama3_rope").ropeScaling).toEqual({
       type: "llama3",
       factor: 8,
@@ -328,6 +336,6 @@ describe.skipIf(!existsSync(golden))("configs written by transformers 5.18 (skip
       slidingWindow: 0,
       contextLength: 64,
     });
-    expect(read("llama_bias")).toMatchObject({ attentionBias: true, mlpBias: false });
+    expect(read("llama_bias")).toMatchObject({ qkvBias: true, outputBias: true, mlpBias: false });
   });
 });

@@ -50,7 +50,12 @@ test("a tied model has no head", () => {
   expect(sources.map(({ name }) => name)).not.toContain("head");
 });
 
-test("the leading model. may be left out, lm_head has none", () => {
-  expect(acceptedNames("model.norm.weight")).toEqual(["model.norm.weight", "norm.weight"]);
-  expect(acceptedNames("lm_head.weight")).toEqual(["lm_head.weight"]);
+test("the leading model. or transformer. may be left out, lm_head has none", () => {
+  const llama = { modelType: "llama" } as const;
+  expect(acceptedNames("model.norm.weight", llama)).toEqual(["model.norm.weight", "norm.weight"]);
+  expect(acceptedNames("lm_head.weight", llama)).toEqual(["lm_head.weight"]);
+  expect(acceptedNames("transformer.wte.weight", { modelType: "gpt2" })).toEqual([
+    "transformer.wte.weight",
+    "wte.weight",
+  ]);
 });

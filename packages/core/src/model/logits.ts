@@ -2,6 +2,7 @@
 import type { AdapterState } from "../adapter/state.ts";
 import type { DeviceArray } from "../engine/engine.ts";
 import type { DecoderModel } from "./decoder.ts";
+import { normForward } from "./norm.ts";
 import { openPass, type PackedTokens, preparePrompts, runLayers } from "./pass.ts";
 import { promptsBySequence, promptsForAll, type SequencePrompts, type TokenPrompts } from "./prompts.ts";
 
@@ -46,9 +47,9 @@ export function headLogits(
   const R = rows_R.length;
   const D = config.hiddenSize;
   const x_RD = engine.gatherRows(y_TD, rows_R, { T, D });
-  const norm = engine.rmsNorm(x_RD, finalNorm, { T: R, D, eps: config.rmsNormEps });
+  const norm = normForward(engine, x_RD, finalNorm, { T: R, D });
   const z_RV = engine.linear(norm.y_TD, head, { T: R });
-  engine.free(y_TD, x_RD, norm.y_TD, norm.rstd_T);
+  engine.free(y_TD, x_RD, norm.y_TD, norm.stats);
   return z_RV;
 }
 

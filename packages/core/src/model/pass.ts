@@ -2,7 +2,7 @@
 import { effectiveGate } from "../adapter/gate.ts";
 import type { AdapterState } from "../adapter/state.ts";
 import type { Cell } from "../cell/tokens.ts";
-import type { AttentionSize, DeviceArray } from "../engine/engine.ts";
+import type { DeviceArray } from "../engine/engine.ts";
 import { type DecoderModel, freeSaved, layerForward, type Pass, promptKv, type SavedLayer } from "./decoder.ts";
 import type { AdapterPrompts, LayerPrompt, TokenPrompts } from "./prompts.ts";
 import { ropeAngles } from "./rope_angles.ts";
@@ -10,16 +10,30 @@ import { ropeAngles } from "./rope_angles.ts";
 export type PackedTokens = Pick<Cell, "ids_T" | "positions_T" | "cuSeqlens">;
 
 /** Sizes and rotary angles that all layers of a pass over `tokens` share. */
-export function openPass({ engine, config }: DecoderModel, { positions_T, cuSeqlens }: PackedTokens): Pass {
+export function openPass({ engine, config, architecture }: DecoderModel, tokens: PackedTokens): Pass {
+  const { positions_T, cuSeqlens } = tokens;
+  const { heads: H, kvHeads: G, headDim: d } = config;
+  const isRotary = architecture.positions === "rotary";
   return {
     cuSeqlens,
-    cosSin_Td: engine.upload(ropeAngles(config, positions_T, cuSeqlens)),
-    size: attentionSize(config, positions_T.length),
+    cosSin_Td: isRotary ? engine.upload(ropeAngles(config, positions_T, cuSeqlens)) : undefined,
+    size: { T: positions_T.length, H, G, d },
   };
 }
 
-function attentionSize(config: DecoderModel["config"], T: number): AttentionSize {
-  return { T, H: config.heads, G: config.kvHeads, d: config.headDim, window: config.slidingWindow };
+/** What enters the first layer. Throws a `RangeError` for a position beyond the learned ones. */
+export function embedTokens(model: DecoderModel, { ids_T, positions_T }: PackedTokens): DeviceArray {
+  const { engine, config, embed, positions } = model;
+  const { embedScale: scale, contextLength } = config;
+  if (!positions) return engine.embed(embed, ids_T, { scale });
+  const last = positions_T.reduce((a, b) => Math.max(a, b), 0);
+  if (last >= contextLength) {
+    throw new RangeError(`Cannot embed position ${last}: the model has learned ${contextLength} positions`);
+  }
+  const residual = engine.embed(positions, positions_T);
+  const x_TD = engine.embed(embed, ids_T, { scale, residual });
+  engine.free(residual);
+  return x_TD;
 }
 
 /**
@@ -55,7 +69,7 @@ export function runLayers(
   const { engine } = model;
   const lowest = Math.min(...prompts.flatMap((one) => [...one.prompts.keys()]));
   const kept = new Map<number, SavedLayer>();
-  let x_TD = engine.embed(model.embed, tokens.ids_T);
+  let x_TD = embedTokens(model, tokens);
   for (let i = 0; i < model.layers.length; i++) {
     const { y_TD, saved } = layerForward(model, i, x_TD, pass, prompts);
     if (keep && i >= lowest) kept.set(i, saved);

@@ -19,7 +19,7 @@ function scaled({ layout, params }: AdapterState, scale: number): AdapterState {
 }
 
 test("eight sequences of one pass with four adapters have the bits of eight passes", async () => {
-  const { model, config } = tinyModel({ slidingWindow: 4, attentionBias: true });
+  const { model, config } = tinyModel({ slidingWindow: 4, qkvBias: true, outputBias: true });
   const adapters = gateKinds.map((kind, i) =>
     tinyAdapter(config, { ...kind, promptLength: 1 + 2 * i, adaptedLayers: 1 + (i % 3) }, { seed: 20 + i }),
   );

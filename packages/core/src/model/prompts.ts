@@ -49,7 +49,7 @@ export function promptsBySequence(
   return ranges;
 }
 
-/** `o_TQ` with what the prompts of this layer add to it; `o_TQ` itself where they add nothing. */
+/** `o_TQ`, or what comes out of its projection, with what the prompts of this layer add; itself where they add nothing. */
 export function addPrompts(
   engine: Engine,
   layer: number,

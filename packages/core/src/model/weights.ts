@@ -3,7 +3,6 @@
  * Merged weights (QKV, gate·up) are contiguous in the block, so an engine sees each as one matrix.
  */
 import type { DType, HostTensor } from "../engine/engine.ts";
-import type { ModelConfig } from "./config.ts";
 
 /** Where one weight lies inside the block; `offset` is a multiple of 64 bytes. */
 export interface WeightPlace {
@@ -14,23 +13,28 @@ export interface WeightPlace {
 }
 
 /**
- * Our names of the weights. A model without biases lacks those names; a tied head is `embed`.
- * `qkv` stacks the rows of q_proj, k_proj, v_proj; `gateUp` those of gate_proj, up_proj.
+ * Our names of the weights. A model without biases lacks those names, one with rotary positions lacks `positions`; a tied
+ * head is `embed`. `qkv` stacks the rows of q_proj, k_proj, v_proj; `gateUp` those of gate_proj, up_proj, of which an MLP
+ * without a gate has the latter alone.
  */
 export const weightNames = {
   embed: "embed",
+  positions: "positions",
   finalNorm: "finalNorm",
+  finalNormBias: "finalNormBias",
   head: "head",
   layer: (i: number, name: LayerWeight): string => `layers.${i}.${name}`,
 } as const;
 
 export type LayerWeight =
   | "attnNorm"
+  | "attnNormBias"
   | "qkv"
   | "qkvBias"
   | "o"
   | "oBias"
   | "mlpNorm"
+  | "mlpNormBias"
   | "gateUp"
   | "gateUpBias"
   | "down"
@@ -49,13 +53,4 @@ export function weightOf(image: WeightImage, name: string): HostTensor | undefin
   if (place === undefined) return undefined;
   const { dtype, shape, offset, byteLength } = place;
   return { dtype, shape, bytes: new Uint8Array(image.bytes, offset, byteLength) };
-}
-
-/** Numbers in the base; a tied head counts once, as in PyTorch. */
-export function parameterCount(config: ModelConfig): number {
-  const { vocabSize, hiddenSize: D, intermediateSize: F, layers, heads, kvHeads, headDim } = config;
-  const [Q, X] = [heads * headDim, (heads + 2 * kvHeads) * headDim];
-  const biases = (config.attentionBias ? X + D : 0) + (config.mlpBias ? 2 * F + D : 0);
-  const layer = X * D + Q * D + 3 * F * D + 2 * D + biases;
-  return vocabSize * D * (config.tiedEmbeddings ? 1 : 2) + layers * layer + D;
 }

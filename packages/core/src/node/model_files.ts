@@ -8,7 +8,8 @@ import { bytesPerElement, widen } from "../formats/dtype.ts";
 import type { TensorDType } from "../formats/safetensors.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { parseModelConfig } from "../model/hf_config.ts";
-import { acceptedNames, type WeightSource, weightSources } from "../model/hf_names.ts";
+import { acceptedNames, type WeightPart, weightSources } from "../model/hf_names.ts";
+import { addOne, transpose } from "../model/weight_changes.ts";
 import type { WeightImage, WeightPlace } from "../model/weights.ts";
 import { hashFile } from "./hash.ts";
 import { folderFile, readFolderJson } from "./model_folder.ts";
@@ -43,25 +44,31 @@ export async function readModelConfig(folder: string): Promise<ModelConfig> {
  */
 export async function loadWeights(folder: string, config: ModelConfig, options: LoadOptions): Promise<WeightImage> {
   return withWeightFiles(await findWeightFiles(folder), async (tensors) => {
-    const plan = planWeights(weightSources(config), tensors, options.weightDtypes, folder);
+    const plan = planWeights(config, tensors, options.weightDtypes, folder);
     const bytes = allocate(plan.bytes, folder);
     const scratch = new Uint8Array(CHUNK_BYTES);
     let done = 0;
-    for (const { tensor, dtype, offset, place } of plan.reads) {
+    for (const { tensor, dtype, change, offset, place } of plan.reads) {
       const width = bytesPerElement[dtype];
       const target = bytesPerElement[place.dtype];
+      const size = ((tensor.end - tensor.begin) / width) * target;
+      const into = change === "transpose" ? { buffer: new ArrayBuffer(size), offset: 0 } : { buffer: bytes, offset };
       for (let from = tensor.begin; from < tensor.end; from += CHUNK_BYTES) {
         const length = Math.min(CHUNK_BYTES, tensor.end - from);
-        const to = offset + ((from - tensor.begin) / width) * target;
+        const to = into.offset + ((from - tensor.begin) / width) * target;
         if (dtype === place.dtype) {
-          await readFully(tensor.file, new Uint8Array(bytes, to, length), from);
+          await readFully(tensor.file, new Uint8Array(into.buffer, to, length), from);
         } else {
           await readFully(tensor.file, scratch.subarray(0, length), from);
-          widen(dtype, scratch.subarray(0, length), new Float32Array(bytes, to, length / width));
+          widen(dtype, scratch.subarray(0, length), new Float32Array(into.buffer, to, length / width));
         }
         done += length;
         options.onProgress?.(done, plan.readBytes);
       }
+      if (change === "transpose") {
+        transpose(new Uint8Array(bytes, offset, size), new Uint8Array(into.buffer), place.dtype, tensor.shape);
+      }
+      if (change === "add-one") addOne(new Float32Array(bytes, offset, size / target));
     }
     return { bytes, places: plan.places };
   });
@@ -87,6 +94,7 @@ export async function baseHash(folder: string): Promise<string> {
 interface PlannedRead {
   readonly tensor: PlacedTensor;
   readonly dtype: DType;
+  readonly change: WeightPart["change"];
   readonly place: WeightPlace;
   readonly offset: number;
 }
@@ -100,7 +108,7 @@ interface WeightPlan {
 }
 
 function planWeights(
-  sources: readonly WeightSource[],
+  config: ModelConfig,
   tensors: ReadonlyMap<string, PlacedTensor>,
   weightDtypes: readonly DType[],
   folder: string,
@@ -110,19 +118,16 @@ function planWeights(
   const reads: PlannedRead[] = [];
   let bytes = 0;
   let readBytes = 0;
-  for (const { name, shape, parts } of sources) {
-    const found = parts.flatMap(({ hfName, shape: needed }) => {
-      const key = acceptedNames(hfName).find((accepted) => tensors.has(accepted));
+  for (const { name, shape, parts } of weightSources(config)) {
+    const found = parts.flatMap(({ hfName, shape: needed, change }) => {
+      const key = acceptedNames(hfName, config).find((accepted) => tensors.has(accepted));
       const tensor = key === undefined ? undefined : tensors.get(key);
       const dtype = tensor && ourDTypes.get(tensor.dtype);
       const problem = tensorProblem(hfName, needed, tensor);
       if (problem !== undefined) problems.push(problem);
-      return tensor && dtype ? [{ tensor, dtype, elements: needed.reduce((a, b) => a * b, 1) }] : [];
+      return tensor && dtype ? [{ tensor, dtype, change, elements: needed.reduce((a, b) => a * b, 1) }] : [];
     });
-    const dtype = placedDType(
-      found.map((part) => part.dtype),
-      weightDtypes,
-    );
+    const dtype = placedDType(found, weightDtypes);
     const byteLength = shape.reduce((a, b) => a * b, bytesPerElement[dtype]);
     if (byteLength > constants.MAX_LENGTH) {
       problems.push(`${name} takes ${byteLength} bytes, this Node.js holds ${constants.MAX_LENGTH} in one array`);
@@ -130,8 +135,8 @@ function planWeights(
     const place: WeightPlace = { dtype, shape, offset: bytes, byteLength };
     places[name] = place;
     let offset = bytes;
-    for (const { tensor, dtype: stored, elements } of found) {
-      reads.push({ tensor, dtype: stored, place, offset });
+    for (const { tensor, dtype: stored, change, elements } of found) {
+      reads.push({ tensor, dtype: stored, change, place, offset });
       offset += elements * bytesPerElement[dtype];
       readBytes += tensor.end - tensor.begin;
     }
@@ -141,10 +146,11 @@ function planWeights(
   return { places, reads, bytes, readBytes };
 }
 
-/** The parts' own dtype where they share one that the engine takes, else f32. */
-function placedDType(stored: readonly DType[], weightDtypes: readonly DType[]): DType {
-  const [first = "f32"] = stored;
-  return stored.every((dtype) => dtype === first) && weightDtypes.includes(first) ? first : "f32";
+/** The parts' own dtype where they share one that the engine takes and their numbers stay as they are, else f32. */
+function placedDType(parts: readonly Pick<PlannedRead, "dtype" | "change">[], weightDtypes: readonly DType[]): DType {
+  const { dtype: first } = parts[0] ?? { dtype: "f32" };
+  const isKept = parts.every(({ dtype, change }) => dtype === first && change !== "add-one");
+  return isKept && weightDtypes.includes(first) ? first : "f32";
 }
 
 function tensorProblem(name: string, shape: readonly number[], tensor: PlacedTensor | undefined): string | undefined {

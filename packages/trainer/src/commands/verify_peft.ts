@@ -88,7 +88,7 @@ export async function verifyAgainstPeft(flags: VerifyPeftFlags, context: Command
     });
     const adapter = opened.model.adapter("adapter");
     refuseOtherGates(adapter, folder);
-    if (opened.model.base.config.attentionBias) {
+    if (opened.model.base.config.outputBias) {
       status.log("PEFT adds the bias of the output projection twice, zerogate once: a base that has one differs");
     }
     const sequences = encodeTexts(opened, flags.text ?? defaultTexts);

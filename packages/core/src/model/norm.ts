@@ -1,0 +1,36 @@
+/** The norm of a layer, whichever kind the model has: RMSNorm, or LayerNorm where there is a bias. */
+import type { DeviceArray, Engine, Matrix } from "../engine/engine.ts";
+
+export interface Norm {
+  readonly weight: Matrix;
+  readonly bias: Matrix | undefined;
+  readonly eps: number;
+}
+
+/** `stats` is what backward needs. */
+export function normForward(
+  engine: Engine,
+  x_TD: DeviceArray,
+  { weight, bias, eps }: Norm,
+  size: { T: number; D: number },
+): { y_TD: DeviceArray; stats: DeviceArray } {
+  if (bias) {
+    const { y_TD, stats_T2 } = engine.layerNorm(x_TD, { weight_D: weight, bias_D: bias }, { ...size, eps });
+    return { y_TD, stats: stats_T2 };
+  }
+  const { y_TD, rstd_T } = engine.rmsNorm(x_TD, weight, { ...size, eps });
+  return { y_TD, stats: rstd_T };
+}
+
+/** dx, plus `residual_TD` where given. */
+export function normBackward(
+  engine: Engine,
+  input: { dy_TD: DeviceArray; x_TD: DeviceArray; stats: DeviceArray; residual_TD?: DeviceArray },
+  { weight: weight_D, bias }: Norm,
+  size: { T: number; D: number },
+): DeviceArray {
+  const { stats, ...rest } = input;
+  return bias
+    ? engine.layerNormBackward({ ...rest, weight_D, stats_T2: stats }, size)
+    : engine.rmsNormBackward({ ...rest, weight_D, rstd_T: stats }, size);
+}
