@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, test } from "vitest";
 import { tinyConfig, tinyImage, writeTinyModel } from "../test/tiny_model.ts";
-import { loadAdapter, loadWeights, readModelConfig } from "./node.ts";
+import { loadAdapter } from "./node.ts";
 
 // Beside the sources, so that its imports resolve and vitest compiles it.
 const folder = mkdtempSync(fileURLToPath(new URL("../test/readme-", import.meta.url)));
@@ -35,16 +35,4 @@ test("the example of the README runs, learns, and leaves an adapter that loads",
   expect(lossPerStep[4]).toBeLessThan(lossPerStep[0]);
   expect(text.length).toBeLessThanOrEqual(8);
   expect((await loadAdapter(adapterFolder, config)).params).toEqual(adapter.params);
-});
-
-test("a model written as a Hugging Face folder is read back number for number", async () => {
-  expect(await readModelConfig(folder)).toEqual(config);
-  const loaded = await loadWeights(folder, config, { weightDtypes: ["f32"] });
-  const values = ({ bytes, places }: typeof image) =>
-    Object.fromEntries(
-      Object.entries(places).map(([name, { shape, offset, byteLength }]) => {
-        return [name, { shape, values: new Float32Array(bytes.slice(offset, offset + byteLength)) }];
-      }),
-    );
-  expect(values(loaded)).toEqual(values(image));
 });

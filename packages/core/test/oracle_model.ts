@@ -29,24 +29,38 @@ export function oracleLosses(
     const N = w.length / (x.length / rows);
     return oracle.linear(x, w, { T: rows, N, K: x.length / rows }).map((y, i) => y + (bias[i % N] ?? 0));
   };
-  const attentionSize = { T, H, G, d, window: config.slidingWindow };
-  const norm = { T, D, eps: config.normEps };
+  const isGpt2 = config.modelType === "gpt2";
+  const norm = (x: Numbers, rows: number, name: string): Numbers => {
+    const size = { T: rows, D, eps: config.normEps };
+    const [w, b] = [weight(name), weight(`${name}Bias`)];
+    return isGpt2 ? oracle.layerNorm(x, { w, b }, size) : oracle.rmsNorm(x, w, size);
+  };
+  const activation = (x: Numbers): Numbers => {
+    if (isGpt2) return oracle.gelu(x);
+    return config.modelType === "gemma" ? oracle.geglu(x, { T, F }) : oracle.swiglu(x, { T, F });
+  };
   const cosSin = Float64Array.from({ length: T * d }, (_, i) => {
     const angle = cell.positions_T[Math.floor(i / d)] / config.ropeTheta ** ((2 * (i % (d / 2))) / d);
     return i % d < d / 2 ? Math.cos(angle) : Math.sin(angle);
   });
 
-  const table = weight("embed");
-  let x: Numbers = Float64Array.from({ length: T * D }, (_, i) => table[cell.ids_T[Math.floor(i / D)] * D + (i % D)]);
+  const [table, positions] = [weight("embed"), weight("positions")];
+  let x: Numbers = Float64Array.from({ length: T * D }, (_, i) => {
+    const t = Math.floor(i / D);
+    const position = isGpt2 ? positions[cell.positions_T[t] * D + (i % D)] : 0;
+    return config.embedScale * table[cell.ids_T[t] * D + (i % D)] + position;
+  });
   for (let l = 0; l < config.layers; l++) {
     const w = (name: string) => weight(`layers.${l}.${name}`);
+    const isSliding = config.slidingLayers?.includes(l) ?? true;
+    const attentionSize = { T, H, G, d, window: isSliding ? config.slidingWindow : 0 };
     const [qkvWeight, qkvBias] = [w("qkv"), w("qkvBias")];
-    const qkv = oracle.rope(
-      linear(oracle.rmsNorm(x, w("attnNorm"), norm), T, qkvWeight, qkvBias),
-      cosSin,
-      attentionSize,
-    );
-    let o = oracle.attention(qkv, cell.cuSeqlens, attentionSize);
+    const projected = linear(norm(x, T, `layers.${l}.attnNorm`), T, qkvWeight, qkvBias);
+    const qkv = isGpt2 ? projected : oracle.rope(projected, cosSin, attentionSize);
+    let [o, joined]: [Numbers, Numbers] = [
+      oracle.attention(qkv, cell.cuSeqlens, attentionSize),
+      new Float64Array(T * D),
+    ];
     const place = layout.places.find(({ layer }) => layer === l);
     if (place) {
       const K = layout.promptLength;
@@ -56,18 +70,20 @@ export function oracleLosses(
         const stored = params[place.gate + (layout.gateSharing === "scalar" ? 0 : h)];
         return layout.gateActivation === "tanh" ? Math.tanh(stored) : stored;
       });
-      o = oracle.promptAttention({ o, qkv, kv, gate }, { ...attentionSize, K });
+      const joinAt = isGpt2 ? joined : o; // gpt2 adds it behind the output projection
+      const sum = oracle.promptAttention({ o: joinAt, qkv, kv, gate }, { ...attentionSize, K });
+      [o, joined] = isGpt2 ? [o, sum] : [sum, joined];
     }
-    const attended = add(x, linear(o, T, w("o"), w("oBias")));
-    const m = linear(oracle.rmsNorm(attended, w("mlpNorm"), norm), T, w("gateUp"), w("gateUpBias"));
-    x = add(attended, linear(oracle.swiglu(m, { T, F }), T, w("down"), w("downBias")));
+    const attended = add(add(x, linear(o, T, w("o"), w("oBias"))), joined);
+    const m = linear(norm(attended, T, `layers.${l}.mlpNorm`), T, w("gateUp"), w("gateUpBias"));
+    x = add(attended, linear(activation(m), T, w("down"), w("downBias")));
   }
   const rows = Float64Array.from(
     { length: cell.rows_R.length * D },
     (_, i) => x[cell.rows_R[Math.floor(i / D)] * D + (i % D)],
   );
   const R = cell.rows_R.length;
-  const y = oracle.rmsNorm(rows, weight("finalNorm"), { ...norm, T: R });
+  const y = norm(rows, R, "finalNorm");
   return oracle.headLoss(y, weight(config.tiedEmbeddings ? "embed" : "head"), cell.labels_R, { R, D, V });
 }
 

@@ -42,6 +42,37 @@ export function tinyConfig(changes: Partial<ModelConfig> = {}): ModelConfig {
   };
 }
 
+/** One of every kind of base, by what tells it from the plain one. */
+export const tinyBases = [
+  { title: "llama with grouped queries and biases", qkvBias: true, outputBias: true, mlpBias: true },
+  { title: "llama, multi-head, tied", kvHeads: 4, tiedEmbeddings: true },
+  { title: "mistral with a sliding window", modelType: "mistral", slidingWindow: 3 },
+  {
+    title: "qwen2 with a window in its top layers",
+    modelType: "qwen2",
+    qkvBias: true,
+    slidingWindow: 3,
+    slidingLayers: [1, 2],
+  },
+  {
+    title: "gemma with one key head",
+    modelType: "gemma",
+    kvHeads: 1,
+    tiedEmbeddings: true,
+    embedScale: Math.fround(Math.sqrt(12)),
+  },
+  {
+    title: "gpt2",
+    modelType: "gpt2",
+    kvHeads: 4,
+    headDim: 3,
+    tiedEmbeddings: true,
+    qkvBias: true,
+    outputBias: true,
+    mlpBias: true,
+  },
+] as const satisfies readonly (Partial<ModelConfig> & { title: string })[];
+
 /** Weights so large that every block matters: activations of order one, norms and biases that differ by channel. */
 export function tinyImage(config: ModelConfig, seed = 1): WeightImage {
   const places: Record<string, WeightPlace> = {};
@@ -55,9 +86,12 @@ export function tinyImage(config: ModelConfig, seed = 1): WeightImage {
   for (const [index, [name, place]] of Object.entries(places).entries()) {
     const values = new Float32Array(bytes, place.offset, place.byteLength / 4);
     const columns = place.shape[1];
-    const mean = name.endsWith("Norm") ? 1 : 0;
+    const isNorm = name.endsWith("Norm");
+    const mean = isNorm ? 1 : 0;
     const deviation = columns === undefined ? 0.2 : name === "embed" ? 1 : 1 / Math.sqrt(columns);
     for (let i = 0; i < values.length; i++) values[i] = mean + deviation * normal(seed, index, i);
+    // Exact as a distance from 1 too, which is how Gemma stores them.
+    if (isNorm) for (const [i, value] of values.entries()) values[i] = Math.round(value * 2 ** 20) / 2 ** 20;
   }
   return { bytes, places };
 }
@@ -131,34 +165,66 @@ export const labelled = (...cells: readonly Cell[]): number =>
 
 /** Writes `config.json` and `model.safetensors` as transformers would. */
 export function writeTinyModel(folder: string, config: ModelConfig, image: WeightImage): void {
-  const json = {
+  const tensors = new Map<string, Tensor>();
+  for (const { name, parts } of weightSources(config)) {
+    let offset = image.places[name].offset;
+    for (const { hfName, shape, change } of parts) {
+      const length = shape.reduce((a, b) => a * b, 1);
+      const values = new Float32Array(image.bytes, offset, length).slice();
+      if (change === "add-one") for (const [i, value] of values.entries()) values[i] = value - 1;
+      const [rows, columns] = shape;
+      const stored =
+        change === "transpose" ? values.map((_, i) => values[(i % columns) * rows + Math.floor(i / columns)]) : values;
+      tensors.set(hfName, { dtype: "F32", shape, bytes: new Uint8Array(stored.buffer) });
+      offset += 4 * length;
+    }
+  }
+  writeFileSync(join(folder, "config.json"), JSON.stringify(hfConfig(config)));
+  writeFileSync(join(folder, "model.safetensors"), serializeSafetensors(tensors, { format: "pt" }));
+}
+
+function hfConfig(config: ModelConfig): Record<string, unknown> {
+  const common = {
     model_type: config.modelType,
+    dtype: "float32",
     vocab_size: config.vocabSize,
+    tie_word_embeddings: config.tiedEmbeddings,
+    bos_token_id: config.bosTokenId,
+    eos_token_id: config.eosTokenIds,
+  };
+  if (config.modelType === "gpt2") {
+    return {
+      ...common,
+      n_embd: config.hiddenSize,
+      n_inner: config.intermediateSize,
+      n_layer: config.layers,
+      n_head: config.heads,
+      n_positions: config.contextLength,
+      layer_norm_epsilon: config.normEps,
+      activation_function: "gelu_new",
+    };
+  }
+  const { slidingWindow, slidingLayers } = config;
+  return {
+    ...common,
     hidden_size: config.hiddenSize,
     intermediate_size: config.intermediateSize,
     num_hidden_layers: config.layers,
     num_attention_heads: config.heads,
     num_key_value_heads: config.kvHeads,
     head_dim: config.headDim,
-    hidden_act: "silu",
+    hidden_act: config.modelType === "gemma" ? "gelu_pytorch_tanh" : "silu",
     max_position_embeddings: config.contextLength,
     rms_norm_eps: config.normEps,
     rope_theta: config.ropeTheta,
-    tie_word_embeddings: config.tiedEmbeddings,
+    sliding_window: slidingWindow === 0 ? null : slidingWindow,
+    use_sliding_window: slidingWindow > 0,
+    ...(slidingLayers && {
+      layer_types: Array.from({ length: config.layers }, (_, i) =>
+        slidingLayers.includes(i) ? "sliding_attention" : "full_attention",
+      ),
+    }),
     attention_bias: config.outputBias,
     mlp_bias: config.mlpBias,
-    bos_token_id: config.bosTokenId,
-    eos_token_id: config.eosTokenIds,
   };
-  const tensors = new Map<string, Tensor>();
-  for (const { name, parts } of weightSources(config)) {
-    let offset = image.places[name].offset;
-    for (const { hfName, shape } of parts) {
-      const byteLength = 4 * shape.reduce((a, b) => a * b, 1);
-      tensors.set(hfName, { dtype: "F32", shape, bytes: new Uint8Array(image.bytes, offset, byteLength).slice() });
-      offset += byteLength;
-    }
-  }
-  writeFileSync(join(folder, "config.json"), JSON.stringify(json));
-  writeFileSync(join(folder, "model.safetensors"), serializeSafetensors(tensors, { format: "pt" }));
 }

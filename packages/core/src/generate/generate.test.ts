@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { recordingEngine } from "../../test/recording_engine.ts";
-import { tinyAdapter, tinyModel } from "../../test/tiny_model.ts";
+import { tinyAdapter, tinyBases, tinyModel } from "../../test/tiny_model.ts";
 import type { AdapterState } from "../adapter/state.ts";
 import { InputError } from "../errors.ts";
 import type { DecoderModel } from "../model/decoder.ts";
@@ -36,20 +36,19 @@ async function recomputed(
   return ids.slice(prompt.length);
 }
 
-test.each([
-  { title: "grouped queries", changes: {} },
-  { title: "sliding window of 4", changes: { slidingWindow: 4 } },
-  { title: "tied, biases", changes: { tiedEmbeddings: true, qkvBias: true, outputBias: true, mlpBias: true } },
-])("cached generation gives the tokens of uncached generation ($title)", async ({ changes }) => {
-  const { model, config } = tinyModel({ ...changes, eosTokenIds: [] });
-  for (const adapter of [undefined, tinyAdapter(config, { gateSharing: "per-head", gateActivation: "tanh" })]) {
-    for (const options of [{ maxNewTokens: 20 }, { maxNewTokens: 20, temperature: 1.5, topP: 0.95, seed: 8 }]) {
-      const { ids, reason } = await collect(generate(model, adapter, prompt, options));
-      expect(reason).toBe("length");
-      expect(ids).toEqual(await recomputed(model, adapter, options));
+test.each(tinyBases)(
+  "cached generation gives the tokens of uncached generation ($title)",
+  async ({ title: _, ...changes }) => {
+    const { model, config } = tinyModel({ ...changes, eosTokenIds: [] });
+    for (const adapter of [undefined, tinyAdapter(config, { gateSharing: "per-head", gateActivation: "tanh" })]) {
+      for (const options of [{ maxNewTokens: 20 }, { maxNewTokens: 20, temperature: 1.5, topP: 0.95, seed: 8 }]) {
+        const { ids, reason } = await collect(generate(model, adapter, prompt, options));
+        expect(reason).toBe("length");
+        expect(ids).toEqual(await recomputed(model, adapter, options));
+      }
     }
-  }
-});
+  },
+);
 
 test("a session has the bits of one pass, however the tokens are fed", async () => {
   const { model, config } = tinyModel();

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { gateKinds, tinyAdapter, tinyConfig, tinyImage, tinyModel } from "../../test/tiny_model.ts";
+import { gateKinds, tinyAdapter, tinyBases, tinyConfig, tinyImage, tinyModel } from "../../test/tiny_model.ts";
 import { createReferenceEngine } from "../engine/reference.ts";
 import { normal } from "../random.ts";
 import { createModel } from "./decoder.ts";
@@ -15,13 +15,7 @@ function distance(a: Float32Array, b: Float32Array): number {
   return a.reduce((max, x, i) => Math.max(max, Math.abs(x - b[i])), 0);
 }
 
-const shapes = [
-  { title: "grouped queries with biases", changes: { qkvBias: true, outputBias: true, mlpBias: true } },
-  { title: "multi-head", changes: { kvHeads: 4 } },
-  { title: "one key head, tied, windowed", changes: { kvHeads: 1, tiedEmbeddings: true, slidingWindow: 4 } },
-];
-
-for (const { title, changes } of shapes) {
+for (const { title, ...changes } of tinyBases) {
   test.each(gateKinds)(
     `zero gates give the bits of the base (${title}; $gateSharing, $gateActivation)`,
     async (kind) => {

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { oracleLosses } from "../../test/oracle_model.ts";
 import { recordingEngine } from "../../test/recording_engine.ts";
-import { gateKinds, labelled, tinyAdapter, tinyModel, tinyTokens } from "../../test/tiny_model.ts";
+import { gateKinds, labelled, tinyAdapter, tinyBases, tinyModel, tinyTokens } from "../../test/tiny_model.ts";
 import type { AdapterState } from "../adapter/state.ts";
 import { type Cell, packCell } from "../cell/tokens.ts";
 import { globalNorm } from "../optim/clip.ts";
@@ -28,12 +28,7 @@ async function slope(
 const dot = (a: Float32Array, b: Float64Array) => a.reduce((total, x, i) => total + x * b[i], 0);
 const largest = (values: ArrayLike<number>) => Array.from(values).reduce((max, x) => Math.max(max, Math.abs(x)), 0);
 
-const models = [
-  { title: "grouped queries, biases, head dimension of its own", qkvBias: true, outputBias: true, mlpBias: true },
-  { title: "multi-head, tied head, sliding window", kvHeads: 4, tiedEmbeddings: true, slidingWindow: 3 },
-];
-
-for (const { title, ...changes } of models) {
+for (const { title, ...changes } of tinyBases) {
   const { model, config, image } = tinyModel(changes);
   const cell = packCell(tinyTokens(config, [7, 2, 5]), [0, 1, 2]);
   const scale = 1 / labelled(cell);

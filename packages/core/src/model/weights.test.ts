@@ -40,6 +40,53 @@ const published: [name: string, config: ModelConfig, count: number][] = [
     }),
     3_212_749_824,
   ],
+  [
+    "gpt2",
+    tinyConfig({
+      modelType: "gpt2",
+      vocabSize: 50_257,
+      hiddenSize: 768,
+      intermediateSize: 3072,
+      layers: 12,
+      heads: 12,
+      kvHeads: 12,
+      headDim: 64,
+      contextLength: 1024,
+      tiedEmbeddings: true,
+    }),
+    124_439_808,
+  ],
+  [
+    "Qwen2-0.5B",
+    tinyConfig({
+      modelType: "qwen2",
+      vocabSize: 151_936,
+      hiddenSize: 896,
+      intermediateSize: 4864,
+      layers: 24,
+      heads: 14,
+      kvHeads: 2,
+      headDim: 64,
+      qkvBias: true,
+      tiedEmbeddings: true,
+    }),
+    494_032_768,
+  ],
+  [
+    "gemma-2b",
+    tinyConfig({
+      modelType: "gemma",
+      vocabSize: 256_000,
+      hiddenSize: 2048,
+      intermediateSize: 16_384,
+      layers: 18,
+      heads: 8,
+      kvHeads: 1,
+      headDim: 256,
+      tiedEmbeddings: true,
+    }),
+    2_506_172_416,
+  ],
 ];
 
 test.each(published)("%s has as many parameters as transformers counts", (_name, config, count) => {

@@ -1,5 +1,5 @@
 /** How much memory a run will take: the base once, and per worker what one cell keeps for its backward. */
-import type { AdapterLayout, ModelConfig } from "@zerogate/core";
+import { type AdapterLayout, architectureOf, type ModelConfig } from "@zerogate/core";
 
 export interface MemoryEstimate {
   /** Bytes of the shared base. */
@@ -10,8 +10,8 @@ export interface MemoryEstimate {
 }
 
 /**
- * Kept per token and adapted layer (SavedLayer in core): two hidden states, QKV, attention output, gate·up and four scalars a
- * head or row. On top come the largest temporaries of one layer and the logits of one chunk; fixed costs of Node are left out.
+ * Kept per token and adapted layer (SavedLayer in core): two hidden states, QKV, attention output, what enters the activation,
+ * and a few scalars a head or row. On top come the largest temporaries of one layer and the logits of one chunk; fixed costs of Node are left out.
  * At 135 M parameters and 1,024 tokens a cell: 680 MiB by this, 665 MiB measured (engine-cpu).
  *
  * @param run.weights bytes of the loaded base, as the engine keeps it.
@@ -23,8 +23,10 @@ export function estimateMemory(
 ): MemoryEstimate {
   const { hiddenSize: D, intermediateSize: F, heads, kvHeads, headDim, vocabSize } = model;
   const [Q, X] = [heads * headDim, (heads + 2 * kvHeads) * headDim];
-  const keptPerToken = 2 * D + X + Q + 2 * F + heads + 2;
-  const temporaryPerToken = 4 * D + 2 * X + 3 * F;
+  const { activation, norm } = architectureOf(model);
+  const wide = activation === "gelu" ? F : 2 * F;
+  const keptPerToken = 2 * D + X + Q + wide + heads + (norm === "layer" ? 4 : 2);
+  const temporaryPerToken = 4 * D + 2 * X + wide + F;
   const T = run.cellTokens;
   const activations = 4 * T * (layout.adaptedLayers * keptPerToken + temporaryPerToken);
   const head = 4 * 64 * vocabSize + 8 * T * D;
