@@ -32,6 +32,7 @@ test("what the package offers: a change here is a change for its users", () => {
       "createSlot",
       "decayRanges",
       "declaredGate",
+      "declaredOutputBias",
       "decodeError",
       "effectiveGate",
       "effectiveLearningRate",

@@ -16,6 +16,7 @@ export {
   checkAdapterKeys,
   compareAdapterKeys,
   declaredGate,
+  declaredOutputBias,
   readAdapterTensors,
 } from "./adapter/keys.ts";
 export {
@@ -25,6 +26,7 @@ export {
   type GateActivation,
   type GateSharing,
   type LayerPlace,
+  type OutputBias,
 } from "./adapter/layout.ts";
 export {
   type Adapter,

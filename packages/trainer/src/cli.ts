@@ -91,6 +91,7 @@ function createProgram(context: CommandContext, done: (code: ExitCode) => void):
     .option("--template <name|file>", "prompt template", "alpaca")
     .option("--max-length <n>", "tokens per record")
     .option("--workers <n>", "threads (default: all cores)")
+    .option("--output-bias <once|twice>", "what an adapter means that does not say it (PEFT: twice)")
     .option("--engine <name>", "engine: auto, cpu, wasm, reference")
     .option("--compute <dtype>", "arithmetic of matrix products: f32, bf16")
     .option("--skip-bad-records", "leave out records that cannot be read")
@@ -168,6 +169,7 @@ function addSamplingFlags(command: Command): Command {
     .option("--top-k <k>", "keep the k most likely tokens (default: all)")
     .option("--seed <n>", "seed of the sampling (default: 0)")
     .option("--stop <text>", "end before this text, may be given several times", collect)
+    .option("--output-bias <once|twice>", "what an adapter means that does not say it (PEFT: twice)")
     .option("--engine <name>", "engine: auto, cpu, wasm, reference")
     .option("--compute <dtype>", "arithmetic of matrix products: f32, bf16");
 }

@@ -11,7 +11,7 @@ import type { DType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
 import { narrow, widen } from "../formats/dtype.ts";
 import type { Tensor, TensorDType, TensorEntry } from "../formats/safetensors.ts";
-import type { AdapterLayout, AdapterShape } from "./layout.ts";
+import type { AdapterLayout, AdapterShape, OutputBias } from "./layout.ts";
 
 /** The base model class that the names are for: with a head (`LlamaForCausalLM`) or without (`LlamaModel`, `GPT2Model`). */
 export type AdapterModule = "causal-lm" | "bare";
@@ -84,20 +84,21 @@ export function adapterMetadata(
   shape: AdapterShape,
   extra: Readonly<Record<string, string>> = {},
 ): Record<string, string> {
-  const { gateSharing, gateActivation } = shape;
-  const isPlain = gateSharing === "scalar" && gateActivation === "none" && Object.keys(extra).length === 0;
-  if (isPlain) return { format: "pt" };
+  const { gateSharing, gateActivation, outputBias } = shape;
+  const isPlain = gateSharing === "scalar" && gateActivation === "none" && outputBias === undefined;
+  if (isPlain && Object.keys(extra).length === 0) return { format: "pt" };
   return {
     ...extra,
     format: "pt",
     "zerogate.gate_sharing": gateSharing,
     "zerogate.gate_activation": gateActivation,
+    ...(outputBias && { "zerogate.output_bias": outputBias }),
   };
 }
 
 /** The part of a file's metadata that `adapterMetadata` does not make up by itself. */
 export function furtherMetadata(metadata: ReadonlyMap<string, string>): Record<string, string> {
-  const ownKeys = ["format", "zerogate.gate_sharing", "zerogate.gate_activation"];
+  const ownKeys = ["format", "zerogate.gate_sharing", "zerogate.gate_activation", "zerogate.output_bias"];
   return Object.fromEntries([...metadata].filter(([key]) => !ownKeys.includes(key)));
 }
 
@@ -120,6 +121,17 @@ export function declaredGate(
   if (!isActivation)
     problems.push(`zerogate.gate_activation is ${JSON.stringify(gateActivation)}, known are none and tanh`);
   throw new InputError(`Cannot read the adapter ${path}`, problems);
+}
+
+/**
+ * How often the adapter was trained to add its base's output bias; undefined where the metadata does not say, as in
+ * PEFT's files. Throws an `InputError` on what is neither.
+ */
+export function declaredOutputBias(metadata: ReadonlyMap<string, string>, path: string): OutputBias | undefined {
+  const outputBias = metadata.get("zerogate.output_bias");
+  if (outputBias === undefined || outputBias === "once" || outputBias === "twice") return outputBias;
+  const problem = `zerogate.output_bias is ${JSON.stringify(outputBias)}, known are once and twice`;
+  throw new InputError(`Cannot read the adapter ${path}`, problem);
 }
 
 /** Compares the tensors of a file, by their names, dtypes and shapes alone, with those that `layout` needs. */

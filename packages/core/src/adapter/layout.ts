@@ -10,6 +10,12 @@ export type GateSharing = "scalar" | "per-head";
 /** `none` multiplies by the raw gate (PEFT, litgpt); `tanh` squashes it first (the authors' training code). */
 export type GateActivation = "none" | "tanh";
 
+/**
+ * How often an adapted layer adds the bias of its output projection, where the base has one there. `once`: gates of zero
+ * give the base. `twice` is what PEFT computes: it projects what the prompts add by itself, bias included (spec §3.1).
+ */
+export type OutputBias = "once" | "twice";
+
 export interface AdapterShape {
   /** Prompt tokens per adapted layer: `adapter_len`, K. */
   readonly promptLength: number;
@@ -17,6 +23,8 @@ export interface AdapterShape {
   readonly adaptedLayers: number;
   readonly gateSharing: GateSharing;
   readonly gateActivation: GateActivation;
+  /** Default `once`. Without meaning on a base that has no such bias. */
+  readonly outputBias?: OutputBias | undefined;
 }
 
 /** Where one layer's prompt and gate lie in the flat vector. `layer` is the absolute index N−L … N−1. */
@@ -33,6 +41,8 @@ export interface AdapterLayout extends AdapterShape {
   readonly places: readonly LayerPlace[];
   /** What the adapted modules are called in adapter files. */
   readonly modules: Architecture["modules"];
+  /** Undefined where the base has no bias that could be added twice. */
+  readonly outputBias: OutputBias | undefined;
   /** Numbers in the flat vector: L·(K·D + gate length). */
   readonly length: number;
 }
@@ -48,6 +58,8 @@ export function adapterLayout(shape: AdapterShape, model: ModelConfig): AdapterL
     prompt: i * stride,
     gate: i * stride + promptLength * hiddenSize,
   }));
-  const { modules } = architectureOf(model);
-  return { ...shape, hiddenSize, heads, gateLength, places, modules, length: adaptedLayers * stride };
+  const { modules, promptsJoin } = architectureOf(model);
+  const hasBias = model.outputBias && promptsJoin === "before-output";
+  const outputBias = hasBias ? (shape.outputBias ?? "once") : undefined;
+  return { ...shape, outputBias, hiddenSize, heads, gateLength, places, modules, length: adaptedLayers * stride };
 }

@@ -21,7 +21,7 @@ import { mixedLogits } from "../model/logits.ts";
 import type { PackedTokens } from "../model/pass.ts";
 import { openPromptCache, type PromptCache, type PromptLease } from "../model/prompt_cache.ts";
 import { type AdaptionPromptConfig, validateAdaptionPromptConfig } from "./config.ts";
-import { adapterLayout, type GateActivation, type GateSharing } from "./layout.ts";
+import { adapterLayout, type GateActivation, type GateSharing, type OutputBias } from "./layout.ts";
 import { type AdapterState, initAdapter } from "./state.ts";
 
 export interface Adapter extends AdapterState {
@@ -31,6 +31,7 @@ export interface Adapter extends AdapterState {
 export interface AddAdapterOptions {
   readonly gateSharing?: GateSharing;
   readonly gateActivation?: GateActivation;
+  readonly outputBias?: OutputBias | undefined;
   /** Numbers of a trained adapter, flat as `AdapterLayout` says; taken over, not copied. Default: fresh from `seed`. */
   readonly params?: Float32Array;
   readonly seed?: number;
@@ -75,13 +76,14 @@ export class AdaptionPromptModel {
         "an adapter of this name exists, delete it or choose another",
       );
     }
-    const { gateSharing = "scalar", gateActivation = "none", seed = 0 } = options;
+    const { gateSharing = "scalar", gateActivation = "none", outputBias, seed = 0 } = options;
     const checked = validateAdaptionPromptConfig(config, this.base.config);
     const shape = {
       promptLength: checked.adapterLen,
       adaptedLayers: checked.adapterLayers,
       gateSharing,
       gateActivation,
+      outputBias,
     };
     const layout = adapterLayout(shape, this.base.config);
     const params = options.params ?? initAdapter(layout, seed);

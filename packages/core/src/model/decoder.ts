@@ -4,10 +4,11 @@
  * by forward and handed back.
  */
 import type { AttentionSize, DeviceArray, Engine, Matrix, RowRange } from "../engine/engine.ts";
+import { widen } from "../formats/dtype.ts";
 import { type Architecture, architectureOf } from "./architecture.ts";
 import type { ModelConfig } from "./config.ts";
 import { type Norm, normBackward, normForward } from "./norm.ts";
-import { addPrompts, type LayerPrompt, type TokenPrompts } from "./prompts.ts";
+import { addBiasAgain, addPrompts, type LayerPrompt, type TokenPrompts } from "./prompts.ts";
 import { type LayerWeight, type WeightImage, weightNames, weightOf } from "./weights.ts";
 
 export interface DecoderLayer {
@@ -16,6 +17,8 @@ export interface DecoderLayer {
   readonly qkvBias: Matrix | undefined;
   readonly o: Matrix;
   readonly oBias: Matrix | undefined;
+  /** `[2, D]`: nothing, and the output bias, for adapters that add it twice. */
+  readonly oBiasTable: Matrix | undefined;
   readonly mlpNorm: Norm;
   readonly gateUp: Matrix;
   readonly gateUpBias: Matrix | undefined;
@@ -49,6 +52,14 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
     if (!weight) throw new RangeError(`Cannot build the model: the weight image has no "${name}"`);
     return weight;
   };
+  const biasTable = (name: string) => {
+    const tensor = weightOf(image, name);
+    if (!tensor) return undefined;
+    const [D] = tensor.shape;
+    const rows = new Float32Array(2 * D);
+    widen(tensor.dtype, tensor.bytes, rows.subarray(D));
+    return engine.matrix({ dtype: "f32", shape: [2, D], bytes: new Uint8Array(rows.buffer) });
+  };
   const architecture = architectureOf(config);
   const norm = (name: string, biasName: string): Norm => ({
     weight: required(name),
@@ -71,6 +82,7 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
         qkvBias: optional(name("qkvBias")),
         o: required(name("o")),
         oBias: optional(name("oBias")),
+        oBiasTable: biasTable(name("oBias")),
         mlpNorm: norm(name("mlpNorm"), name("mlpNormBias")),
         gateUp: required(name("gateUp")),
         gateUpBias: optional(name("gateUpBias")),
@@ -147,8 +159,10 @@ export function layerForward(
   const adapted_TQ = joinPrompts("before-output", o_TQ);
   const attended_TD = engine.linear(adapted_TQ, layer.o, { T, bias: layer.oBias, residual: x_TD });
   if (adapted_TQ !== o_TQ) engine.free(adapted_TQ);
-  const x1_TD = joinPrompts("after-output", attended_TD);
-  if (x1_TD !== attended_TD) engine.free(attended_TD);
+  const joined_TD = joinPrompts("after-output", attended_TD);
+  if (joined_TD !== attended_TD) engine.free(attended_TD);
+  const x1_TD = layer.oBiasTable ? addBiasAgain(engine, i, joined_TD, layer.oBiasTable, prompts, T) : joined_TD;
+  if (x1_TD !== joined_TD) engine.free(joined_TD);
 
   const m = normForward(engine, x1_TD, layer.mlpNorm, { T, D });
   const gateUp = engine.linear(m.y_TD, layer.gateUp, { T, bias: layer.gateUpBias });

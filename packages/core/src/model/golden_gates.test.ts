@@ -61,16 +61,22 @@ test.skipIf(original !== "").each<[GateActivation, string]>([
 });
 
 const biased = absent("golden/llama_bias");
-test.skipIf(biased !== "")(`a model with an output bias gets it once, zero gates are the base${biased}`, async () => {
-  const folder = sharedPath("golden/llama_bias");
-  const model = await loadModel(`${folder}/base`);
-  const values = readTensors(`${folder}/tensors.safetensors`);
-  const ids = values.ints("input_ids");
-  const { shape, params } = await loadAdapter(`${folder}/adapter`, model.config);
-  const layout = adapterLayout(shape, model.config);
-  await expectRow0(model, undefined, ids, values.f32("logits_base"));
-  await expectRow0(model, { layout, params }, ids, values.f32("logits_gates_single_bias"));
-  for (const { gate } of layout.places) params[gate] = 0;
-  const closed = await tokenLogits(model, { layout, params }, oneSequence(ids));
-  expect(closed).toEqual(await tokenLogits(model, undefined, oneSequence(ids)));
-});
+test.skipIf(biased !== "")(
+  `a model with an output bias gets it once, zero gates are the base, or twice as in PEFT${biased}`,
+  async () => {
+    const folder = sharedPath("golden/llama_bias");
+    const model = await loadModel(`${folder}/base`);
+    const values = readTensors(`${folder}/tensors.safetensors`);
+    const ids = values.ints("input_ids");
+    const { shape, params } = await loadAdapter(`${folder}/adapter`, model.config);
+    const layout = adapterLayout(shape, model.config);
+    await expectRow0(model, undefined, ids, values.f32("logits_base"));
+    await expectRow0(model, { layout, params }, ids, values.f32("logits_gates_single_bias"));
+    const doubled = adapterLayout({ ...shape, outputBias: "twice" }, model.config);
+    await expectRow0(model, { layout: doubled, params }, ids, values.f32("logits_gates_peft"));
+    for (const { gate } of layout.places) params[gate] = 0;
+    await expectRow0(model, { layout: doubled, params }, ids, values.f32("logits_zero_gate_peft"));
+    const closed = await tokenLogits(model, { layout, params }, oneSequence(ids));
+    expect(closed).toEqual(await tokenLogits(model, undefined, oneSequence(ids)));
+  },
+);

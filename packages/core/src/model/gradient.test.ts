@@ -33,8 +33,8 @@ for (const { title, ...changes } of tinyBases) {
   const cell = packCell(tinyTokens(config, [7, 2, 5]), [0, 1, 2]);
   const scale = 1 / labelled(cell);
 
-  test.each(gateKinds)(
-    `every number of the gradient is that of the float64 model (${title}; $gateSharing, $gateActivation)`,
+  test.each([...gateKinds, { ...gateKinds[0], outputBias: "twice" as const }])(
+    `every number of the gradient is that of the float64 model (${title}; $gateSharing, $gateActivation, $outputBias)`,
     async (kind) => {
       const adapter = tinyAdapter(config, kind);
       const { lossSum, gradient } = await cellGradient(model, adapter, cell, scale);

@@ -45,11 +45,11 @@ export function preparePrompts(model: DecoderModel, adapter: AdapterState | unde
   if (!adapter) return prompts;
   const { engine, layers } = model;
   const { layout, params } = adapter;
-  const K = layout.promptLength;
+  const { promptLength: K, outputBias } = layout;
   for (const { layer, prompt, gate } of layout.places) {
     const prompt_KD = engine.upload(params.subarray(prompt, gate));
     const gate_H = effectiveGate(layout, params.subarray(gate, gate + layout.gateLength));
-    prompts.set(layer, { kv_KY: promptKv(model, layers[layer], prompt_KD, K), gate_H, K });
+    prompts.set(layer, { kv_KY: promptKv(model, layers[layer], prompt_KD, K), gate_H, K, outputBias });
     engine.free(prompt_KD);
   }
   return prompts;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { recordingEngine } from "../../test/recording_engine.ts";
-import { gateKinds, tinyAdapter, tinyModel } from "../../test/tiny_model.ts";
+import { gateKinds, tinyAdapter, tinyBases, tinyModel } from "../../test/tiny_model.ts";
 import { effectiveGate } from "../adapter/gate.ts";
 import type { AdapterState } from "../adapter/state.ts";
 import { mixedLogits, oneSequence, packSequences, tokenLogits } from "./logits.ts";
@@ -18,26 +18,31 @@ function scaled({ layout, params }: AdapterState, scale: number): AdapterState {
   return { layout, params: copy };
 }
 
-test("eight sequences of one pass with four adapters have the bits of eight passes", async () => {
-  const { model, config } = tinyModel({ slidingWindow: 4, qkvBias: true, outputBias: true });
-  const adapters = gateKinds.map((kind, i) =>
-    tinyAdapter(config, { ...kind, promptLength: 1 + 2 * i, adaptedLayers: 1 + (i % 3) }, { seed: 20 + i }),
-  );
-  const cache = openPromptCache(model);
-  const leases = await Promise.all(adapters.map((adapter) => cache.lease(adapter)));
-  const own = [0, 1, 1, undefined, 2, 3, 0, 3];
-  const sequences = own.map((_, s) => ({ ids: Array.from({ length: 3 + (s % 5) }, (_, i) => (7 * s + 5 * i) % 31) }));
-  const chosen = own.map((a): SequencePrompts | undefined =>
-    a === undefined ? undefined : { prompts: leases[a].prompts, scale: 1 },
-  );
-  const mixed = await mixedLogits(model, chosen, packSequences(sequences));
-  const alone: number[] = [];
-  for (const [s, a] of own.entries()) {
-    const adapter = a === undefined ? undefined : adapters[a];
-    alone.push(...bits(await tokenLogits(model, adapter, oneSequence(sequences[s].ids))));
-  }
-  expect(bits(mixed)).toEqual(alone);
-});
+test.each(tinyBases)(
+  "eight sequences of one pass with four adapters have the bits of eight passes ($title)",
+  async ({ title: _, ...changes }) => {
+    const { model, config } = tinyModel(changes);
+    const adapters = gateKinds.map((kind, i) => {
+      const outputBias = i % 2 === 0 ? "once" : "twice";
+      const shape = { ...kind, promptLength: 1 + 2 * i, adaptedLayers: 1 + (i % 3), outputBias } as const;
+      return tinyAdapter(config, shape, { seed: 20 + i });
+    });
+    const cache = openPromptCache(model);
+    const leases = await Promise.all(adapters.map((adapter) => cache.lease(adapter)));
+    const own = [0, 1, 1, undefined, 2, 3, 0, 3];
+    const sequences = own.map((_, s) => ({ ids: Array.from({ length: 3 + (s % 5) }, (_, i) => (7 * s + 5 * i) % 31) }));
+    const chosen = own.map((a): SequencePrompts | undefined =>
+      a === undefined ? undefined : { prompts: leases[a].prompts, scale: 1 },
+    );
+    const mixed = await mixedLogits(model, chosen, packSequences(sequences));
+    const alone: number[] = [];
+    for (const [s, a] of own.entries()) {
+      const adapter = a === undefined ? undefined : adapters[a];
+      alone.push(...bits(await tokenLogits(model, adapter, oneSequence(sequences[s].ids))));
+    }
+    expect(bits(mixed)).toEqual(alone);
+  },
+);
 
 test("a scale multiplies the effective gate: 0 is the base, 1 the adapter, bit for bit, and between them it blends", async () => {
   const { model, config } = tinyModel();

@@ -1,5 +1,6 @@
 /** Which prompts the tokens of one pass get: sequences packed together may have adapters of their own, or none. */
-import type { AttentionSize, DeviceArray, Engine, RowRange } from "../engine/engine.ts";
+import type { OutputBias } from "../adapter/layout.ts";
+import type { AttentionSize, DeviceArray, Engine, Matrix, RowRange } from "../engine/engine.ts";
 
 /** What one adapted layer adds to its attention. */
 export interface LayerPrompt {
@@ -8,6 +9,8 @@ export interface LayerPrompt {
   /** Gate sharing and activation are already applied: one factor per query head. */
   readonly gate_H: Float32Array;
   readonly K: number;
+  /** `twice`: the layer's output bias is added once more to tokens with these prompts, as PEFT does. */
+  readonly outputBias: OutputBias | undefined;
 }
 
 /** The prompts of one adapter by layer. */
@@ -69,4 +72,24 @@ export function addPrompts(
     y_TQ = next_TQ;
   }
   return y_TQ;
+}
+
+/** `x_TD` with the output bias once more, times `scale`, for the tokens of adapters that add it twice; else `x_TD` itself. */
+export function addBiasAgain(
+  engine: Engine,
+  layer: number,
+  x_TD: DeviceArray,
+  table_2D: Matrix,
+  ranges: readonly TokenPrompts[],
+  T: number,
+): DeviceArray {
+  let y_TD = x_TD;
+  for (const { prompts, scale, tokens: [from, to] = [0, T] } of ranges) {
+    if (prompts.get(layer)?.outputBias !== "twice") continue;
+    const rows_T = new Int32Array(T).fill(1, from, to);
+    const next_TD = engine.embed(table_2D, rows_T, { scale, residual: y_TD });
+    if (y_TD !== x_TD) engine.free(y_TD);
+    y_TD = next_TD;
+  }
+  return y_TD;
 }

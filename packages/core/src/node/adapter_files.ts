@@ -13,10 +13,11 @@ import {
   checkAdapterKeys,
   compareAdapterKeys,
   declaredGate,
+  declaredOutputBias,
   furtherMetadata,
   readAdapterTensors,
 } from "../adapter/keys.ts";
-import { type AdapterLayout, type AdapterShape, adapterLayout } from "../adapter/layout.ts";
+import { type AdapterLayout, type AdapterShape, adapterLayout, type OutputBias } from "../adapter/layout.ts";
 import type { DType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
 import { serializeSafetensors, type Tensor } from "../formats/safetensors.ts";
@@ -69,10 +70,15 @@ export async function saveAdapter(folder: string, adapter: SavedAdapter): Promis
 }
 
 /**
- * Loads an adapter for this model. Throws an `InputError` on whatever PEFT would pass over in silence: tensors missing,
+ * Loads an adapter for this model. On a base with a bias in its output projection, `outputBias` says what a file means that
+ * does not say it itself, as PEFT's do not: without it that is `once`, with a warning. Throws an `InputError` on whatever PEFT would pass over in silence: tensors missing,
  * surplus or of another shape, layers of another base, numbers that are not finite, a file cut off.
  */
-export async function loadAdapter(folder: string, model: ModelConfig): Promise<LoadedAdapter> {
+export async function loadAdapter(
+  folder: string,
+  model: ModelConfig,
+  { outputBias }: { readonly outputBias?: OutputBias | undefined } = {},
+): Promise<LoadedAdapter> {
   const json = await readFolderJson(folder, CONFIG);
   const { config: parsed, warnings } = parseAdaptionPromptConfig(json, join(folder, CONFIG));
   const config = validateAdaptionPromptConfig(parsed, model);
@@ -86,9 +92,15 @@ export async function loadAdapter(folder: string, model: ModelConfig): Promise<L
   }
   const file = await openSafetensors(found);
   try {
-    const gate = declaredGate(file.metadata, file.path);
-    const shape = { promptLength: config.adapterLen, adaptedLayers: config.adapterLayers, ...gate };
+    const meant = declaredOutputBias(file.metadata, file.path) ?? outputBias;
+    const shape: AdapterShape = {
+      promptLength: config.adapterLen,
+      adaptedLayers: config.adapterLayers,
+      ...declaredGate(file.metadata, file.path),
+      outputBias: meant,
+    };
     const layout = adapterLayout(shape, model);
+    if (layout.outputBias !== undefined && meant === undefined) warnings.push(undeclaredBias(folder));
     checkAdapterKeys(compareAdapterKeys(file.tensors, layout), layout, file.path);
     const tensors = new Map<string, Tensor>();
     for (const [name, { begin, end, ...entry }] of file.tensors) {
@@ -101,6 +113,14 @@ export async function loadAdapter(folder: string, model: ModelConfig): Promise<L
   } finally {
     await file.handle.close();
   }
+}
+
+/** The adapter may come from PEFT, which would compute something else on this base. */
+function undeclaredBias(folder: string): string {
+  return (
+    `${folder} does not say how often it adds the bias of the base's output projection: once is taken, ` +
+    "outputBias twice is what PEFT computes"
+  );
 }
 
 /** A short model card with the header that the Hugging Face hub reads; values are quoted, a path is not trusted YAML. */
@@ -116,6 +136,10 @@ function modelCard(config: AdaptionPromptConfig, layout: AdapterLayout): string 
     "- zerogate",
   );
   const gate = `${layout.gateSharing} gate${layout.gateActivation === "tanh" ? " with tanh" : ""}`;
-  const text = `LLaMA-Adapter (adaption prompts): ${layout.promptLength} prompt tokens in each of the last ${layout.adaptedLayers} layers, ${gate}, ${layout.length} trained numbers.`;
+  const bias =
+    layout.outputBias === "once"
+      ? " The bias of the base's output projection is added once; PEFT adds it twice and computes something else."
+      : "";
+  const text = `LLaMA-Adapter (adaption prompts): ${layout.promptLength} prompt tokens in each of the last ${layout.adaptedLayers} layers, ${gate}, ${layout.length} trained numbers.${bias}`;
   return `---\n${header.join("\n")}\n---\n\n# Adapter\n\n${text}\n`;
 }

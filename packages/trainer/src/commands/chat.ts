@@ -5,7 +5,7 @@ import { encodePrompt, loadTemplate } from "@zerogate/data";
 import { type OpenedModel, openModel } from "../run/open_model.ts";
 import { openStatus } from "../status/display.ts";
 import type { CommandContext, ExitCode } from "./context.ts";
-import { engineFlags } from "./flags.ts";
+import { engineFlags, outputBiasFlag } from "./flags.ts";
 import { endTokens, type GenerateFlags, samplingFlags } from "./generate.ts";
 
 export type ChatFlags = Omit<GenerateFlags, "prompt" | "instruction" | "input" | "json">;
@@ -23,6 +23,7 @@ export async function chatCommand(flags: ChatFlags, context: CommandContext): Pr
   const opened = await openModel(flags.model, {
     ...engineFlags(flags),
     adapters: flags.adapter ?? [],
+    outputBias: outputBiasFlag(flags),
     onWarning: status.log,
     onPhase: status.phase,
   }).finally(() => status.stop());

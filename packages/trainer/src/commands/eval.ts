@@ -10,7 +10,7 @@ import { defaultCacheDir } from "../run/inputs.ts";
 import { openStatus } from "../status/display.ts";
 import { formatCount, formatLoss, formatShare } from "../status/format.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
-import { engineFlags, numberFlag } from "./flags.ts";
+import { engineFlags, numberFlag, outputBiasFlag } from "./flags.ts";
 
 export interface EvalFlags {
   readonly model: string;
@@ -19,6 +19,7 @@ export interface EvalFlags {
   readonly template?: string;
   readonly maxLength?: string;
   readonly workers?: string;
+  readonly outputBias?: string;
   readonly engine?: string;
   readonly compute?: string;
   readonly skipBadRecords?: boolean;
@@ -41,7 +42,8 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
   const workers = numberFlag("--workers", flags.workers, availableParallelism(), { min: 1, whole: true }, problems);
   if (problems.length > 0) throw new InputError("Cannot evaluate", problems);
   const { weightDtypes, ...engine } = chooseEngine(engineFlags(flags), config, 1);
-  const adapter = flags.adapter === undefined ? undefined : await loadAdapter(flags.adapter, config);
+  const outputBias = outputBiasFlag(flags);
+  const adapter = flags.adapter === undefined ? undefined : await loadAdapter(flags.adapter, config, { outputBias });
   const tokenizer = await loadTokenizer(flags.model);
   const mismatch = checkVocabulary(tokenizer, config.vocabSize);
 

@@ -1,5 +1,5 @@
 /** Flags that several commands share. */
-import { InputError } from "@zerogate/core";
+import { InputError, type OutputBias } from "@zerogate/core";
 import { computeNames, engineNames, type TrainConfig } from "../config/train_config.ts";
 
 /** A number from a flag's text; what is wrong with it is added to `problems`. */
@@ -17,6 +17,12 @@ export function numberFlag(
   const upper = range.max === undefined ? "" : ` and at most ${max}`;
   problems.push(`${name} is "${text}", expected a ${whole ? "whole " : ""}number of at least ${min}${upper}`);
   return fallback;
+}
+
+/** `--output-bias` of commands that read adapters; undefined where it is not given. */
+export function outputBiasFlag({ outputBias }: { readonly outputBias?: string }): OutputBias | undefined {
+  if (outputBias === undefined || outputBias === "once" || outputBias === "twice") return outputBias;
+  throw new InputError("Cannot use the adapter", `--output-bias is "${outputBias}", expected once or twice`);
 }
 
 /** Engine and compute of a command; the defaults are those of training. */

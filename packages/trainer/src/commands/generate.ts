@@ -4,7 +4,7 @@ import { encodePrompt, loadTemplate, renderPrompt, type Template, type Tokenizer
 import { openModel } from "../run/open_model.ts";
 import { openStatus } from "../status/display.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
-import { engineFlags, numberFlag } from "./flags.ts";
+import { engineFlags, numberFlag, outputBiasFlag } from "./flags.ts";
 
 export interface GenerateFlags {
   readonly model: string;
@@ -16,6 +16,7 @@ export interface GenerateFlags {
   readonly input?: string;
   readonly template?: string;
   readonly stop?: readonly string[];
+  readonly outputBias?: string;
   readonly engine?: string;
   readonly compute?: string;
   readonly maxNewTokens?: string;
@@ -33,6 +34,7 @@ export async function generateCommand(flags: GenerateFlags, context: CommandCont
   const { model, tokenizer } = await openModel(flags.model, {
     ...engineFlags(flags),
     adapters: flags.adapter ?? [],
+    outputBias: outputBiasFlag(flags),
     onWarning: status.log,
     onPhase: status.phase,
   }).finally(() => status.stop());

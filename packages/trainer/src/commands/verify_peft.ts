@@ -83,13 +83,14 @@ export async function verifyAgainstPeft(flags: VerifyPeftFlags, context: Command
     const opened = await openModel(base, {
       ...engineFlags(flags),
       adapters: [`${folder}=adapter`],
+      outputBias: "twice",
       onWarning: status.log,
       onPhase: status.phase,
     });
     const adapter = opened.model.adapter("adapter");
     refuseOtherGates(adapter, folder);
-    if (opened.model.base.config.outputBias) {
-      status.log("PEFT adds the bias of the output projection twice, zerogate once: a base that has one differs");
+    if (adapter.layout.outputBias === "once") {
+      status.log("this adapter adds the bias of the output projection once, PEFT does it twice: the numbers differ");
     }
     const sequences = encodeTexts(opened, flags.text ?? defaultTexts);
     const cell = cellOf(sequences);

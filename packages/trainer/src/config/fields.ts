@@ -96,6 +96,10 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   adapterLayers: optional(count(1), "adapted layers from the output side (default: all but 2)"),
   gateSharing: optional(oneOf(["scalar", "per-head"]), "one gate a layer or one a head", "scalar"),
   gateActivation: optional(oneOf(["none", "tanh"]), "what the gate goes through", "none"),
+  outputBias: optional(
+    oneOf(["once", "twice"]),
+    "bias of the output projection in adapted layers (default: once, PEFT: twice)",
+  ),
   adapterDtype: optional(oneOf(["f32", "bf16", "f16"]), "numbers in the finished adapter", "f32"),
   initStd: optional(positive, "standard deviation of the first prompts", 1),
   initAdapter: optional(path("the folder of an adapter", "<dir>"), "adapter to start from"),

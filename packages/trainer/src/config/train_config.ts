@@ -1,5 +1,5 @@
 /** One training run, completely described. docs/config.md is the same list for users; a test keeps the two together. */
-import type { GateActivation, GateSharing } from "@zerogate/core";
+import type { GateActivation, GateSharing, OutputBias } from "@zerogate/core";
 
 /** Engines that can be named in a config. */
 export const engineNames = ["auto", "cpu", "wasm", "reference"] as const;
@@ -61,6 +61,8 @@ export interface TrainConfig {
   readonly adapterLayers?: number | undefined;
   readonly gateSharing: GateSharing;
   readonly gateActivation: GateActivation;
+  /** On a base with a bias in its output projection (`attention_bias`): `once` (default), or `twice` as PEFT computes. */
+  readonly outputBias?: OutputBias | undefined;
   /** How `RUN/adapter` stores its numbers. Training and checkpoints always use f32. */
   readonly adapterDtype: "f32" | "bf16" | "f16";
   /** Standard deviation of the first prompts. Gates always start at 0. */

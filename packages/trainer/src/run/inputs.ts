@@ -152,7 +152,14 @@ async function openAdapter(
   onWarning: (message: string) => void,
 ): Promise<Pick<RunInputs, "adapterConfig" | "layout" | "initialParams">> {
   if (config.initAdapter !== undefined) {
-    const { config: stored, shape, params, warnings } = await loadAdapter(config.initAdapter, model);
+    const {
+      config: stored,
+      shape,
+      params,
+      warnings,
+    } = await loadAdapter(config.initAdapter, model, {
+      outputBias: config.outputBias,
+    });
     for (const warning of warnings) onWarning(warning);
     return { adapterConfig: trainable(stored, config), layout: adapterLayout(shape, model), initialParams: params };
   }
@@ -173,9 +180,13 @@ async function openAdapter(
     ),
     model,
   );
-  const { gateSharing, gateActivation, seed, initStd } = config;
+  const { gateSharing, gateActivation, outputBias, seed, initStd } = config;
   const { adapterLen: promptLength, adapterLayers: adaptedLayers } = adapterConfig;
-  const layout = adapterLayout({ promptLength, adaptedLayers, gateSharing, gateActivation }, model);
+  const shape = { promptLength, adaptedLayers, gateSharing, gateActivation, outputBias };
+  const layout = adapterLayout(shape, model);
+  if (layout.outputBias !== undefined && outputBias === undefined) {
+    onWarning("the base's output projection has a bias, which is added once; PEFT would add it twice (see outputBias)");
+  }
   return { adapterConfig, layout, initialParams: initAdapter(layout, seed, initStd) };
 }
 

@@ -19,6 +19,8 @@ export interface OpenModelOptions {
   readonly compute: TrainConfig["compute"];
   /** `DIR` or `DIR=NAME`; the first one is active. Without a name an adapter is called after its folder. */
   readonly adapters: readonly string[];
+  /** What adapters mean that do not say it themselves, see `loadAdapter`. */
+  readonly outputBias: TrainConfig["outputBias"] | undefined;
   readonly onWarning: (message: string) => void;
   readonly onPhase: (phase: Phase | undefined) => void;
 }
@@ -37,7 +39,7 @@ export async function openModel(folder: string, options: OpenModelOptions): Prom
       const way = `name this one with --adapter ${directory}=NAME`;
       throw new InputError(`Cannot use --adapter ${text}`, `there is an adapter "${name}" before it: ${way}`);
     }
-    const loaded = await loadAdapter(directory, config);
+    const loaded = await loadAdapter(directory, config, { outputBias: options.outputBias });
     for (const warning of loaded.warnings) onWarning(warning);
     adapters.push({ name, loaded });
   }
@@ -51,8 +53,8 @@ export async function openModel(folder: string, options: OpenModelOptions): Prom
   onPhase(undefined);
   const model = new AdaptionPromptModel(createModel(engine, config, image));
   for (const { name, loaded } of adapters) {
-    const { gateSharing, gateActivation } = loaded.shape;
-    model.addAdapter(name, loaded.config, { params: loaded.params, gateSharing, gateActivation });
+    const { gateSharing, gateActivation, outputBias } = loaded.shape;
+    model.addAdapter(name, loaded.config, { params: loaded.params, gateSharing, gateActivation, outputBias });
   }
   return { model, tokenizer };
 }
