@@ -1,5 +1,5 @@
 /** Every command but the refusals: what it prints where, in the form that other tools rely on. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -42,6 +42,16 @@ describe("train", () => {
       adapter: { loss: expect.any(Number) },
     });
     expect(trained.stderr).toContain("step 6/6");
+  });
+
+  test("a run whose prompts never move ends with a warning that names them [F2]", async () => {
+    expect(trained.json.at(-1)).toMatchObject({ unmoved: [] });
+    // One step: gates are 0, so that the gradient of every prompt is exactly 0; without decay it stays where it is.
+    const still = ["--out", "still", "--steps", "1", "--warmup-steps", "0", "--weight-decay", "0"];
+    const warned = await run("train", ...flags, ...still);
+    expect(warned.code, warned.stderr).toBe(0);
+    expect(warned.stdout).toContain("Warning: all prompts never moved: look at the learning rate");
+    rmSync(join(folder, "still"), { recursive: true });
   });
 
   test("--dry-run says what would be done, in PEFT's words, and writes nothing", async () => {
@@ -117,6 +127,63 @@ describe.skipIf(noStories !== "")(`generate on stories260K${noStories}`, () => {
   });
 });
 
+describe("generate for several prompts and adapters", () => {
+  const flags = (...more: string[]) => ["generate", "--model", base, "--max-new-tokens", "12", ...more];
+  const asked = records("heldout.json", 3).map(({ instruction, input }) => ({ instruction, input }));
+  const one = async ({ instruction, input }: (typeof asked)[number], ...more: string[]) =>
+    only(await run(...flags("--instruction", instruction, "--input", input, "--json", ...more)));
+
+  test("--compare answers with base and adapters side by side, each as it does alone", async () => {
+    writeFileSync(join(folder, "prompts.json"), JSON.stringify(asked.map((record) => ({ ...record, output: "" }))));
+    const compare = ["--prompts", "prompts.json", "--compare", adapter, `${adapter}=half`];
+    const { code, json } = await run(...flags(...compare, "--scale", "0.5", "--json"));
+    expect([code, json.length]).toEqual([0, 3]);
+    for (const [i, question] of asked.entries()) {
+      const [plain, adapted] = [await one(question), await one(question, "--adapter", adapter, "--scale", "0.5")];
+      const answer = ({ text, tokens, finishReason }: Record<string, unknown>) => ({ text, tokens, finishReason });
+      expect(json[i]).toEqual({
+        prompt: plain["prompt"],
+        scale: 0.5,
+        answers: [
+          { adapter: null, ...answer(plain) },
+          { adapter: "adapter", ...answer(adapted) },
+          { adapter: "half", ...answer(adapted) },
+        ],
+      });
+    }
+    const shown = await run(...flags(...compare));
+    expect(shown.stdout).toMatch(/^> .*\n\nbase ─+ {2}adapter ─+ {2}half ─+\n/);
+    expect(Math.max(...shown.stdout.split("\n").map((line) => line.length))).toBe(79); // 3 · 25 + 2 · 2
+  });
+
+  test("--prompts takes one instruction a line, blank lines apart", async () => {
+    writeFileSync(join(folder, "prompts.txt"), `${asked[0]?.instruction}\r\n\n${asked[1]?.instruction}\n`);
+    const { json } = await run(...flags("--prompts", "prompts.txt", "--adapter", adapter, "--json"));
+    const expected = await one({ instruction: asked[1]?.instruction ?? "", input: "" }, "--adapter", adapter);
+    expect(json).toHaveLength(2);
+    const { text, tokens, finishReason } = expected;
+    expect(json[1]).toMatchObject({ answers: [{ adapter: "adapter", text, tokens, finishReason }] });
+  });
+
+  test("a scale of 0 is the base, and one outside of 0 to 1 is refused, as is more than one kind of prompt", async () => {
+    const [question = { instruction: "", input: "" }] = asked;
+    const [plain, none] = [await one(question), await one(question, "--adapter", adapter, "--scale", "0")];
+    expect(none["tokens"]).toEqual(plain["tokens"]);
+    const refused = async (...more: string[]) => {
+      const { code, stderr } = await run(...flags(...more));
+      expect(code).toBe(2);
+      return stderr;
+    };
+    expect(await refused("--prompt", "a", "--scale", "1.1")).toContain(
+      '--scale is "1.1", expected a number of at least 0',
+    );
+    expect(await refused("--prompt", "a", "--instruction", "b")).toContain("expected one of --prompt TEXT");
+    writeFileSync(join(folder, "prompts.txt"), "\n \n");
+    expect(await refused("--prompts", "prompts.txt")).toContain("it has no line with an instruction");
+    expect(await refused("--prompts", "nowhere.txt")).toContain("Cannot read nowhere.txt");
+  });
+});
+
 test("eval prints the contract's numbers, and with an adapter those of the run's end", async () => {
   const plain = only(await run("eval", "--model", base, "--data", "held.json", "--json"));
   const adapted = only(await run("eval", "--model", base, "--adapter", adapter, "--data", "held.json", "--json"));
@@ -157,7 +224,7 @@ test("doctor finds this machine able", async () => {
 test("--help and --version answer on stdout", async () => {
   const help = await run("--help");
   expect(help).toMatchObject({ code: 0, stderr: "" });
-  for (const name of ["quickstart", "train", "resume", "eval", "generate", "chat", "inspect", "doctor"]) {
+  for (const name of ["quickstart", "train", "resume", "eval", "generate", "chat", "verify", "inspect", "doctor"]) {
     expect(help.stdout).toMatch(new RegExp(`^ {2}${name} `, "m"));
     expect(await run(name, "--help")).toMatchObject({ code: 0, stderr: "" });
   }
@@ -196,6 +263,11 @@ describe("chat", () => {
     );
     expect(talk).toMatchObject({ code: 0, stdout: adapted.stdout + plain.stdout });
     expect(talk.stderr).toMatch(/Answers: mine\. [\s\S]*Answers: the base\. [\s\S]*Answers: mine\. /);
+    const blended = await chat(["/scale 0", instruction, "/scale 2", "/scale 1", instruction], "--adapter", adapter);
+    expect(blended).toMatchObject({ code: 0, stdout: plain.stdout + adapted.stdout });
+    expect(blended.stderr).toMatch(
+      /adapter at a scale of 0\.[\s\S]*A scale is a number from 0 [\s\S]*Answers: adapter\. /,
+    );
   });
 
   test("goes on after a line that it cannot answer, and ends with its input", async () => {
@@ -225,5 +297,14 @@ test("Ctrl-C ends a chat that waits for its user, and an evaluation", async () =
 });
 
 test("commands leave nothing in the folder that they were called in", () => {
-  expect(readdirSync(folder).toSorted()).toEqual(["again", "cache", "data.json", "held.json", "run", "run.yaml"]);
+  expect(readdirSync(folder).toSorted()).toEqual([
+    "again",
+    "cache",
+    "data.json",
+    "held.json",
+    "prompts.json",
+    "prompts.txt",
+    "run",
+    "run.yaml",
+  ]);
 });

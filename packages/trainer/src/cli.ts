@@ -104,7 +104,9 @@ function createProgram(context: CommandContext, done: (code: ExitCode) => void):
     .option("--prompt <text>", "text to continue as it is")
     .option("--instruction <text>", "instruction to answer under the template")
     .option("--input <text>", "input of the instruction")
-    .option("--json", "one JSON object on stdout")
+    .option("--prompts <file>", "instructions to answer, one a line (.txt) or as an instruction file")
+    .option("--compare <dirs...>", "adapter folders (dir or dir=name) that answer side by side with the base")
+    .option("--json", "one JSON object on stdout; with --prompts or --compare one for each prompt")
     .action(async (flags) => {
       done(await (await import("./commands/generate.ts")).generateCommand(flags, context));
     });
@@ -162,6 +164,7 @@ function addSamplingFlags(command: Command): Command {
     .requiredOption("--model <dir>", "folder of the base model")
     .option("--adapter <dir[=name]>", "adapter folder, may be given several times; the first is active", collect)
     .option("--use <name>", "adapter to answer with")
+    .option("--scale <s>", "how much of the adapter, 0 (the base) to 1 (default)")
     .option("--template <name|file>", "prompt template of instructions", "alpaca")
     .option("--max-new-tokens <n>", "longest answer in tokens (default: 128)")
     .option("--temperature <t>", "0 = greedy (default)")

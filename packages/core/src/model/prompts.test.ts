@@ -79,33 +79,38 @@ test("neighbours that are adapted alike are one range; the base and a scale of 0
   );
 });
 
-test("[F2] cached prompts are those of the parameters as they are now, whatever number is changed", async () => {
-  const { engine, live, calls } = recordingEngine();
-  const { model, config } = tinyModel({}, engine);
-  const adapter = tinyAdapter(config, { promptLength: 2 });
-  const cache = openPromptCache(model);
-  const tokens = oneSequence([4, 9, 22]);
-  const logits = async () => {
-    const lease = await cache.lease(adapter);
-    const found = await mixedLogits(model, [{ prompts: lease.prompts, scale: 1 }], tokens);
-    lease.release();
-    return found;
-  };
-  for (let i = -1; i < adapter.params.length; i++) {
-    if (i >= 0) adapter.params[i] += 0.5;
-    expect(bits(await logits()), `after a change of number ${i}`).toEqual(
-      bits(await tokenLogits(model, adapter, tokens)),
-    );
-    expect(live.size, "no old entry is left").toBe(2);
-  }
-  const before = calls("linear").length;
-  await logits();
-  const again = calls("linear").length;
-  await tokenLogits(model, adapter, tokens);
-  expect(calls("linear").length - again, "two layers of keys and values are saved").toBe(again - before + 2);
-  cache.close();
-  expect(live.size).toBe(0);
-});
+test.each([0, 4])(
+  "cached prompts are those of the parameters as they are now, whatever number is changed (at byte %i) [F2]",
+  async (at) => {
+    const { engine, live, calls } = recordingEngine();
+    const { model, config } = tinyModel({}, engine);
+    const { layout, params } = tinyAdapter(config, { promptLength: 2, adaptedLayers: 1 + at / 4 });
+    const adapter = { layout, params: new Float32Array(new ArrayBuffer(at + params.byteLength), at) };
+    adapter.params.set(params);
+    const cache = openPromptCache(model);
+    const tokens = oneSequence([4, 9, 22]);
+    const logits = async () => {
+      const lease = await cache.lease(adapter);
+      const found = await mixedLogits(model, [{ prompts: lease.prompts, scale: 1 }], tokens);
+      lease.release();
+      return found;
+    };
+    for (let i = -1; i < adapter.params.length; i++) {
+      if (i >= 0) adapter.params[i] += 0.5;
+      expect(bits(await logits()), `after a change of number ${i}`).toEqual(
+        bits(await tokenLogits(model, adapter, tokens)),
+      );
+      expect(live.size, "no old entry is left").toBe(layout.adaptedLayers);
+    }
+    const before = calls("linear").length;
+    await logits();
+    const again = calls("linear").length;
+    await tokenLogits(model, adapter, tokens);
+    expect(calls("linear").length - again, "its keys and values are saved").toBe(again - before + layout.adaptedLayers);
+    cache.close();
+    expect(live.size).toBe(0);
+  },
+);
 
 test("what is leased lives on when the parameters change or the adapter is forgotten, until it is released", async () => {
   const { engine, live } = recordingEngine();

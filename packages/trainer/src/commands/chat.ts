@@ -6,13 +6,15 @@ import { type OpenedModel, openModel } from "../run/open_model.ts";
 import { openStatus } from "../status/display.ts";
 import type { CommandContext, ExitCode } from "./context.ts";
 import { engineFlags, outputBiasFlag } from "./flags.ts";
-import { endTokens, type GenerateFlags, samplingFlags } from "./generate.ts";
+import { type GenerateFlags, samplingFlags } from "./generate.ts";
+import { endTokens } from "./questions.ts";
 
-export type ChatFlags = Omit<GenerateFlags, "prompt" | "instruction" | "input" | "json">;
+export type ChatFlags = Omit<GenerateFlags, "prompt" | "instruction" | "input" | "prompts" | "compare" | "json">;
 
 const help = `Type an instruction and press Enter.
   /input TEXT     give the next instruction an input
   /adapter NAME   answer with another adapter      /base   answer without one
+  /scale S        how much of it, 0 to 1
   /help           this text                        /quit   leave (or Ctrl-D)
 `;
 
@@ -28,7 +30,8 @@ export async function chatCommand(flags: ChatFlags, context: CommandContext): Pr
     onPhase: status.phase,
   }).finally(() => status.stop());
   if (flags.use !== undefined) opened.model.setAdapter(flags.use);
-  context.stderr.write(`${describeAdapters(opened)}\n${help}`);
+  let { scale } = options;
+  context.stderr.write(`${describeAdapters(opened, scale)}\n${help}`);
 
   let input = "";
   const lines = createInterface({ input: context.stdin, terminal: false });
@@ -39,12 +42,15 @@ export async function chatCommand(flags: ChatFlags, context: CommandContext): Pr
     const line = typed.trim();
     if (line === "/quit" || context.signal.aborted) break;
     if (line.startsWith("/input ")) input = line.slice(7).trim();
-    else if (line.startsWith("/")) context.stderr.write(runSetting(line, opened));
-    else if (line !== "") {
+    else if (line.startsWith("/")) {
+      const setting = runSetting(line, opened, scale);
+      ({ scale } = setting);
+      context.stderr.write(`${setting.says}\n`);
+    } else if (line !== "") {
       await answer(
         opened,
         encodePrompt(opened.tokenizer, template, { instruction: line, input }),
-        { ...options, stop: flags.stop ?? [] },
+        { ...options, scale, stop: flags.stop ?? [] },
         context,
       );
       input = "";
@@ -76,20 +82,28 @@ async function answer(
 }
 
 /** Carries out a `/` line and says what is so now. */
-function runSetting(line: string, opened: OpenedModel): string {
+function runSetting(line: string, opened: OpenedModel, scale: number): { says: string; scale: number } {
   const { model } = opened;
-  const [command, name = ""] = line.split(/\s+/, 2);
+  const [command, argument = ""] = line.split(/\s+/, 2);
   if (command === "/base") model.disableAdapterLayers();
   else if (command === "/adapter") {
-    if (!model.adapterNames.includes(name)) return `There is no adapter "${name}". ${describeAdapters(opened)}\n`;
-    model.setAdapter(name);
+    if (!model.adapterNames.includes(argument)) {
+      return { says: `There is no adapter "${argument}". ${describeAdapters(opened, scale)}`, scale };
+    }
+    model.setAdapter(argument);
     model.enableAdapterLayers();
-  } else return help;
-  return `${describeAdapters(opened)}\n`;
+  } else if (command === "/scale") {
+    const asked = argument === "" ? Number.NaN : Number(argument);
+    if (!(asked >= 0 && asked <= 1))
+      return { says: "A scale is a number from 0 (the base) to 1 (the adapter).", scale };
+    return { says: describeAdapters(opened, asked), scale: asked };
+  } else return { says: help.trimEnd(), scale };
+  return { says: describeAdapters(opened, scale), scale };
 }
 
-function describeAdapters({ model }: OpenedModel): string {
+function describeAdapters({ model }: OpenedModel, scale: number): string {
   const { adapterNames, activeAdapter, isEnabled } = model;
   if (adapterNames.length === 0) return "The base alone answers.";
-  return `Answers: ${isEnabled ? activeAdapter : "the base"}. Adapters: ${adapterNames.join(", ")}.`;
+  const blend = scale === 1 ? "" : ` at a scale of ${scale}`;
+  return `Answers: ${isEnabled ? `${activeAdapter}${blend}` : "the base"}. Adapters: ${adapterNames.join(", ")}.`;
 }

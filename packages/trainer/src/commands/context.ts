@@ -2,8 +2,8 @@
 import type { StatusStream } from "../status/display.ts";
 
 export interface CommandContext {
-  /** Results. */
-  readonly stdout: { write(text: string): unknown };
+  /** Results. `columns` is the width of a terminal. */
+  readonly stdout: { write(text: string): unknown; readonly columns?: number | undefined };
   /** Progress and logs. */
   readonly stderr: StatusStream;
   readonly stdin: NodeJS.ReadableStream;

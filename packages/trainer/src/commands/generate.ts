@@ -1,20 +1,21 @@
-/** `zerogate generate`: continues a prompt, or answers an instruction under a template. */
+/** `zerogate generate`: continues a prompt or answers instructions, with one adapter or with several side by side. */
 import { InputError, type SamplingOptions, streamText } from "@zerogate/core";
-import { encodePrompt, loadTemplate, renderPrompt, type Template, type Tokenizer } from "@zerogate/data";
-import { openModel } from "../run/open_model.ts";
+import { encodePrompt, renderPrompt } from "@zerogate/data";
+import { type OpenedModel, openModel } from "../run/open_model.ts";
 import { openStatus } from "../status/display.ts";
+import { answerSideBySide } from "./compare.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { engineFlags, numberFlag, outputBiasFlag } from "./flags.ts";
+import { endTokens, type Question, type QuestionFlags, questionsOf } from "./questions.ts";
 
-export interface GenerateFlags {
+export interface GenerateFlags extends QuestionFlags {
   readonly model: string;
   readonly adapter?: readonly string[];
   /** Name of the adapter to use; default: the first. */
   readonly use?: string;
-  readonly prompt?: string;
-  readonly instruction?: string;
-  readonly input?: string;
-  readonly template?: string;
+  /** Adapters that answer beside the base, as `--adapter` takes them. */
+  readonly compare?: readonly string[];
+  readonly scale?: string;
   readonly stop?: readonly string[];
   readonly outputBias?: string;
   readonly engine?: string;
@@ -29,17 +30,36 @@ export interface GenerateFlags {
 
 export async function generateCommand(flags: GenerateFlags, context: CommandContext): Promise<ExitCode> {
   const options = samplingFlags(flags);
-  const { template, ...asked } = await question(flags);
+  const questions = await questionsOf(flags);
   const status = openStatus(context.stderr, context.env);
-  const { model, tokenizer } = await openModel(flags.model, {
+  const opened = await openModel(flags.model, {
     ...engineFlags(flags),
-    adapters: flags.adapter ?? [],
+    adapters: [...(flags.adapter ?? []), ...(flags.compare ?? [])],
     outputBias: outputBiasFlag(flags),
     onWarning: status.log,
     onPhase: status.phase,
   }).finally(() => status.stop());
+  const { model } = opened;
   if (flags.use !== undefined) model.setAdapter(flags.use);
+  const [only] = questions;
+  if (only && flags.prompts === undefined && flags.compare === undefined) {
+    await answerOne(opened, only, options, flags, context);
+    return 0;
+  }
+  const { stop = [], json = false } = flags;
+  const adapters = flags.compare ? [null, ...model.adapterNames] : [model.activeAdapter ?? null];
+  await answerSideBySide(opened, questions, adapters, { ...options, stop, json }, context);
+  return 0;
+}
 
+/** The text as it comes, or one JSON object. */
+async function answerOne(
+  { model, tokenizer }: OpenedModel,
+  { template, ...asked }: Question,
+  options: ReturnType<typeof samplingFlags>,
+  { stop = [], json = false }: GenerateFlags,
+  context: CommandContext,
+): Promise<void> {
   const promptIds = encodePrompt(tokenizer, template, asked);
   const begin = performance.now();
   const tokens = model.generate(promptIds, {
@@ -47,32 +67,24 @@ export async function generateCommand(flags: GenerateFlags, context: CommandCont
     eosTokenIds: endTokens(tokenizer, model),
     signal: context.signal,
   });
-  const stream = streamText(tokens, tokenizer, { prefix: promptIds, stop: flags.stop ?? [] });
+  const stream = streamText(tokens, tokenizer, { prefix: promptIds, stop });
   let next = await stream.next();
-  for (; !next.done; next = await stream.next()) if (!flags.json) context.stdout.write(next.value);
+  for (; !next.done; next = await stream.next()) if (!json) context.stdout.write(next.value);
   const { text, ids, finishReason } = next.value;
   const tokensPerSecond = (1000 * ids.length) / (performance.now() - begin);
-  if (flags.json)
+  if (json)
     printJson(context, { prompt: renderPrompt(template, asked), text, tokens: ids, finishReason, tokensPerSecond });
   else context.stdout.write("\n");
-  return 0;
 }
 
-/** What ends an answer: the model's end tokens and the tokenizer's, which training appends. */
-export function endTokens(
-  tokenizer: Tokenizer,
-  model: { base: { config: { eosTokenIds: readonly number[] } } },
-): number[] {
-  return [...new Set([...model.base.config.eosTokenIds, tokenizer.eosId])];
-}
-
-/** Sampling options from flags, all problems at once. */
+/** How to generate, from flags; all problems at once. */
 export function samplingFlags(
-  flags: Pick<GenerateFlags, "maxNewTokens" | "temperature" | "topP" | "topK" | "seed">,
-): Required<SamplingOptions> & { readonly maxNewTokens: number } {
+  flags: Pick<GenerateFlags, "maxNewTokens" | "scale" | "temperature" | "topP" | "topK" | "seed">,
+): Required<SamplingOptions> & { readonly maxNewTokens: number; readonly scale: number } {
   const problems: string[] = [];
   const options = {
     maxNewTokens: numberFlag("--max-new-tokens", flags.maxNewTokens, 128, { min: 1, whole: true }, problems),
+    scale: numberFlag("--scale", flags.scale, 1, { min: 0, max: 1 }, problems),
     temperature: numberFlag("--temperature", flags.temperature, 0, { min: 0 }, problems),
     topP: numberFlag("--top-p", flags.topP, 1, { min: 0, max: 1 }, problems),
     topK: numberFlag("--top-k", flags.topK, 0, { min: 0, whole: true }, problems),
@@ -80,25 +92,4 @@ export function samplingFlags(
   };
   if (problems.length > 0) throw new InputError("Cannot generate", problems);
   return options;
-}
-
-interface Question {
-  readonly template: Template;
-  readonly instruction: string;
-  readonly input: string;
-}
-
-/** `--prompt` is an instruction under the template that adds nothing. */
-export const verbatim: Template = {
-  name: "verbatim",
-  withInput: "{instruction}{input}",
-  withoutInput: "{instruction}",
-};
-
-async function question({ prompt, instruction, input = "", template = "alpaca" }: GenerateFlags): Promise<Question> {
-  if ((prompt === undefined) === (instruction === undefined)) {
-    throw new InputError("Cannot generate", "expected either --prompt TEXT or --instruction TEXT");
-  }
-  if (instruction === undefined) return { template: verbatim, instruction: prompt ?? "", input: "" };
-  return { template: await loadTemplate(template), instruction, input };
 }

@@ -6,7 +6,7 @@ import { type CommandContext, commandName, type ExitCode, printJson } from "./co
 
 /** Prints the result on stdout, as `{"event":"done",…}` or as text, and returns the exit code. */
 export function printOutcome(out: string, result: RunResult, json: boolean, context: CommandContext): ExitCode {
-  const { ending, steps, base, adapter, best, samples, adapterFolder, report, durationMs } = result;
+  const { ending, steps, base, adapter, best, samples, unmoved, adapterFolder, report, durationMs } = result;
   const resumeLine = `${commandName(context)} resume ${quoted(out)}`;
   if (ending === "interrupted") {
     if (json) printJson(context, { event: "interrupted", steps, out, resume: resumeLine });
@@ -26,6 +26,7 @@ export function printOutcome(out: string, result: RunResult, json: boolean, cont
       durationMs,
       ...evaluation,
       samples,
+      unmoved,
     });
     return 0;
   }
@@ -38,6 +39,10 @@ export function printOutcome(out: string, result: RunResult, json: boolean, cont
       row("held-out loss", formatLoss(base.loss), formatLoss(adapter.loss)),
       row("exact match", formatShare(base.exactMatch), formatShare(adapter.exactMatch)),
     );
+  }
+  if (unmoved.length > 0) {
+    const reasons = "look at the learning rate, its warmup, the gates and the number of steps";
+    lines.push("", `Warning: ${unmoved.join(" and ")} never moved: ${reasons}.`);
   }
   lines.push("", `adapter  ${adapterFolder}`, `report   ${report}`, "");
   context.stdout.write(lines.join("\n"));

@@ -24,7 +24,7 @@ import { openStatus } from "../status/display.ts";
 import { formatCount, formatLoss, formatSmall } from "../status/format.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { engineFlags, numberFlag } from "./flags.ts";
-import { verbatim } from "./generate.ts";
+import { verbatim } from "./questions.ts";
 
 export interface VerifyPeftFlags {
   readonly model?: string;

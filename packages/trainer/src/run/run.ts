@@ -28,6 +28,7 @@ import { type EvaluationResult, evaluateHeldOut } from "./evaluate.ts";
 import type { RunInputs } from "./inputs.ts";
 import { type Ending, type Standing, trainLoop } from "./loop.ts";
 import { answerSamples } from "./samples.ts";
+import { unmovedParts } from "./unmoved.ts";
 import type { RunView } from "./view.ts";
 
 export interface RunResult {
@@ -38,6 +39,8 @@ export interface RunResult {
   readonly adapter?: EvaluationResult | undefined;
   readonly best?: Standing["best"];
   readonly samples: readonly SampleAnswer[];
+  /** Prompts and gates that training left as they were, in words. */
+  readonly unmoved: readonly string[];
   /** Folder of the trained adapter; absent where the run was interrupted. */
   readonly adapterFolder?: string | undefined;
   readonly report?: string | undefined;
@@ -69,7 +72,7 @@ export async function executeRun(
     const ending = await runLoop(config, inputs, { params, moments, standing, pool }, from, view, signal);
     const durationMs = performance.now() - begin;
     const summary = { ending, steps: standing.step, best: standing.best, durationMs };
-    if (ending === "interrupted") return { ...summary, samples: [] };
+    if (ending === "interrupted") return { ...summary, samples: [], unmoved: [] };
     return { ...summary, ...(await finish(config, inputs, params, standing, pool, view, durationMs)) };
   } finally {
     await pool.close();
@@ -177,7 +180,8 @@ async function finish(
     versions,
   });
   view.phase(undefined);
-  return { base, adapter, best: standing.best, samples, adapterFolder, report };
+  const unmoved = unmovedParts(layout, inputs.initialParams, params);
+  return { base, adapter, best: standing.best, samples, unmoved, adapterFolder, report };
 }
 
 function runState(config: TrainConfig, inputs: RunInputs, standing: Standing, engine: string): RunState {

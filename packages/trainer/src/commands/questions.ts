@@ -1,0 +1,60 @@
+/** What `generate` and its relatives are asked: a prompt as it is, an instruction under a template, or a file of these. */
+import { readFile } from "node:fs/promises";
+import { InputError } from "@zerogate/core";
+import { loadTemplate, readRecords, type Template, type Tokenizer } from "@zerogate/data";
+
+/** What is asked, and the template that it is asked under. */
+export interface Question {
+  readonly template: Template;
+  readonly instruction: string;
+  readonly input: string;
+}
+
+/** `--prompt` is an instruction under the template that adds nothing. */
+export const verbatim: Template = {
+  name: "verbatim",
+  withInput: "{instruction}{input}",
+  withoutInput: "{instruction}",
+};
+
+export interface QuestionFlags {
+  readonly prompt?: string;
+  readonly instruction?: string;
+  readonly input?: string;
+  /** File of prompts. */
+  readonly prompts?: string;
+  readonly template?: string;
+}
+
+/** @throws InputError where not exactly one of the three is given, or the file holds nothing usable. */
+export async function questionsOf(flags: QuestionFlags): Promise<Question[]> {
+  const { prompt, instruction, prompts, input = "" } = flags;
+  if ([prompt, instruction, prompts].filter((given) => given !== undefined).length !== 1) {
+    throw new InputError("Cannot generate", "expected one of --prompt TEXT, --instruction TEXT and --prompts FILE");
+  }
+  if (prompt !== undefined) return [{ template: verbatim, instruction: prompt, input: "" }];
+  const template = await loadTemplate(flags.template ?? "alpaca");
+  if (prompts === undefined) return [{ template, instruction: instruction ?? "", input }];
+  return (await readPrompts(prompts)).map((asked) => ({ template, ...asked }));
+}
+
+/** One instruction a line of a `.txt`; anything else is an instruction file, whose outputs are not looked at. */
+async function readPrompts(path: string): Promise<Pick<Question, "instruction" | "input">[]> {
+  if (!path.toLowerCase().endsWith(".txt")) {
+    return (await readRecords(path)).records.map(({ instruction, input }) => ({ instruction, input }));
+  }
+  const text = await readFile(path, "utf8").catch((cause: Error) => {
+    throw new InputError(`Cannot read ${path}`, cause.message, { cause });
+  });
+  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== "");
+  if (lines.length === 0) throw new InputError(`Cannot use ${path}`, "it has no line with an instruction");
+  return lines.map((instruction) => ({ instruction, input: "" }));
+}
+
+/** What ends an answer: the model's end tokens and the tokenizer's, which training appends. */
+export function endTokens(
+  tokenizer: Tokenizer,
+  model: { base: { config: { eosTokenIds: readonly number[] } } },
+): number[] {
+  return [...new Set([...model.base.config.eosTokenIds, tokenizer.eosId])];
+}
