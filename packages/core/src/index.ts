@@ -1,12 +1,27 @@
 /** `@zerogate/core`: numerics and formats. Starts nothing, prints nothing, needs no Node built-in. */
 export {
   type AdaptionPromptConfig,
+  adaptionPromptConfig,
   parseAdaptionPromptConfig,
   serializeAdaptionPromptConfig,
   type TaskType,
   taskTypes,
   validateAdaptionPromptConfig,
 } from "./adapter/config.ts";
+export {
+  convertGates,
+  type GateConversion,
+  type GateReduction,
+  gateReductions,
+  type LayerGates,
+} from "./adapter/convert_gates.ts";
+export {
+  type ForeignDialect,
+  foreignDialects,
+  foreignTensors,
+  type ReadDialectOptions,
+  readForeignAdapter,
+} from "./adapter/dialects.ts";
 export { effectiveGate, gateGradient } from "./adapter/gate.ts";
 export {
   type AdapterModule,
@@ -20,12 +35,15 @@ export {
   readAdapterTensors,
 } from "./adapter/keys.ts";
 export {
+  type AdaptedBase,
   type AdapterLayout,
   type AdapterShape,
   adapterLayout,
+  baseOf,
   type GateActivation,
   type GateSharing,
   type LayerPlace,
+  layersOf,
   type OutputBias,
 } from "./adapter/layout.ts";
 export {
@@ -51,8 +69,10 @@ export type {
 } from "./engine/engine.ts";
 export { createReferenceEngine } from "./engine/reference.ts";
 export { decodeError, type EncodedError, encodeError, InputError } from "./errors.ts";
+export { type ByteSource, memorySource } from "./formats/byte_source.ts";
 export { narrow, widen } from "./formats/dtype.ts";
 export {
+  elementBytes,
   parseSafetensors,
   parseSafetensorsHeader,
   type SafetensorsHeader,
@@ -61,7 +81,16 @@ export {
   type TensorDType,
   type TensorEntry,
 } from "./formats/safetensors.ts";
+export type { ZipEntry } from "./formats/stored_zip.ts";
 export { parseStrictJson } from "./formats/strict_json.ts";
+export {
+  openTorchFile,
+  readTorchTensors,
+  serializeTorchFile,
+  type TorchFile,
+  tensorsOf,
+} from "./formats/torch_file.ts";
+export type { PickleValue, TorchStorage, TorchTensor } from "./formats/torch_pickle.ts";
 export type { BatchEvent, BatchOptions, FinishReason, TextOptions, TextRequest } from "./generate/batch.ts";
 export { type GenerateOptions, generate, generateBatch, openSession, type Session } from "./generate/generate.ts";
 export { type SamplingOptions, sampleToken } from "./generate/sample.ts";

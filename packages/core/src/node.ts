@@ -1,5 +1,20 @@
 /** What needs the file system: model folders, adapter folders, writing that survives a crash. */
-export { type LoadedAdapter, loadAdapter, type SavedAdapter, saveAdapter } from "./node/adapter_files.ts";
+export { readAdapterFile, writeAdapterFile } from "./node/adapter_dialects.ts";
+export {
+  type LoadedAdapter,
+  loadAdapter,
+  readAdapter,
+  type SavedAdapter,
+  type StoredAdapter,
+  saveAdapter,
+} from "./node/adapter_files.ts";
+export {
+  type AdapterSource,
+  listAdapters,
+  loadAdapters,
+  type SaveAdaptersOptions,
+  saveAdapters,
+} from "./node/adapter_set.ts";
 export { publishDirectory, verifyDirectory, writeFileAtomic } from "./node/atomic.ts";
 export { hashFile } from "./node/hash.ts";
 export { baseHash, type LoadOptions, loadWeights, readModelConfig } from "./node/model_files.ts";

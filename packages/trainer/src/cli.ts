@@ -142,6 +142,56 @@ function createProgram(context: CommandContext, done: (code: ExitCode) => void):
     });
 
   program
+    .command("convert <in> <out>")
+    .description("write an adapter as another program stores it")
+    .requiredOption("--to <format>", "peft, zerogate (folders), original, litgpt, lit-llama (files)")
+    .option("--assume-gate <kind>", "what gates of the original's files mean: tanh (default, its training code), raw")
+    .option("--gate-reduce <how>", "allow the loss of one gate a layer instead of one a head: mean, median, rms")
+    .option("--clamp-gates", "allow the loss of gates that tanh cannot reach (1 and more)")
+    .option("--adapter-len <n>", "prompts per layer of an original file, where its gates leave it open")
+    .option("--model <dir>", "base model: its layers, size and heads are compared, its name is written")
+    .option("--heads <n>", "query heads of the base, where no --model says them")
+    .option("--dtype <dtype>", "of the numbers written: f32, bf16, f16 (default: those read, else f32)")
+    .option("--json", "one JSON object on stdout")
+    .action(async (input, out, flags) => {
+      done(await (await import("./commands/convert.ts")).convertCommand(input, out, flags, context));
+    });
+
+  const adapters = program.command("adapters").description("look at, compare and average adapters");
+  adapters
+    .command("list <dirs...>")
+    .description("adapters in these folders and below")
+    .option("--json", "one JSON object an adapter on stdout")
+    .action(async (dirs, flags) => {
+      done(await (await import("./commands/adapters_list.ts")).listCommand(dirs, flags, context));
+    });
+  adapters
+    .command("show <adapter>")
+    .description("config, gates, norms, hash and counts of an adapter")
+    .option("--model <dir>", "base model, for the count of all parameters")
+    .option("--json", "one JSON object on stdout")
+    .action(async (adapter, flags) => {
+      done(await (await import("./commands/adapters_show.ts")).showCommand(adapter, flags, context));
+    });
+  adapters
+    .command("diff <a> <b>")
+    .description("differences of two adapters; exit code 1 where there are any")
+    .option("--json", "one JSON object on stdout")
+    .action(async (a, b, flags) => {
+      done(await (await import("./commands/adapters_diff.ts")).diffCommand(a, b, flags, context));
+    });
+  adapters
+    .command("average <adapters...>")
+    .description("mean of the numbers of adapters of one layout")
+    .requiredOption("--out <dir>", "new adapter folder")
+    .option("--weights <list>", "one weight per adapter, with commas; divided by their sum (default: equal)")
+    .option("--dtype <dtype>", "of the numbers written: f32 (default), bf16, f16")
+    .option("--json", "one JSON object on stdout")
+    .action(async (folders, flags) => {
+      done(await (await import("./commands/adapters_average.ts")).averageCommand(folders, flags, context));
+    });
+
+  program
     .command("doctor")
     .description("check this machine")
     .option("--json", "one JSON object on stdout")

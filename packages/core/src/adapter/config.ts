@@ -35,6 +35,28 @@ export interface AdaptionPromptConfig {
   readonly autoMapping: Readonly<Record<string, string | null>> | null;
 }
 
+/**
+ * A config in memory with PEFT's defaults for what is left out. Throws an `InputError` that lists every problem that shows
+ * without the model; `validateAdaptionPromptConfig` finds the rest.
+ */
+export function adaptionPromptConfig(
+  fields: Pick<AdaptionPromptConfig, "adapterLen" | "adapterLayers"> & Partial<AdaptionPromptConfig>,
+): AdaptionPromptConfig {
+  const config = {
+    peftType: "ADAPTION_PROMPT",
+    targetModules: null,
+    taskType: null,
+    inferenceMode: false,
+    baseModelNameOrPath: null,
+    revision: null,
+    autoMapping: null,
+    ...fields,
+  } as const;
+  const problems: string[] = [];
+  if (!isSound(config, problems)) throw new InputError("Cannot use this adapter config", problems);
+  return config;
+}
+
 /** JSON name, our name. `peft_version` is read over: PEFT writes it since 0.18, and 0.8 refuses a file that has it. */
 const fieldNames = {
   adapter_layers: "adapterLayers",

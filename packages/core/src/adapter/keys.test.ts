@@ -102,10 +102,26 @@ test("every missing, surplus and misshaped tensor is named", () => {
     `${stem}.adaption_gate is missing`,
     '"score.weight" is not part of this adapter',
   ]);
-  const { params: read, report } = readAdapterTensors(broken, layout, "x", { strict: false });
-  expect(report.matched).toEqual(["base_model.model.model.layers.11.self_attn.adaption_prompt"]);
-  expect(read.subarray(25, 49)).toEqual(params.subarray(25, 49));
+});
+
+test("missing and surplus tensors are accepted where the caller says so, wrong shapes never", () => {
+  const partial = new Map<string, Tensor>(tensors);
+  const stem = "base_model.model.model.layers.10.self_attn";
+  partial.delete(`${stem}.adaption_gate`);
+  partial.delete(`${stem}.adaption_prompt`);
+  partial.set("score.weight", { dtype: "F32", shape: [0], bytes: new Uint8Array(0) });
+  const { params: read, report } = readAdapterTensors(partial, layout, "x", { strict: false });
+  expect(report).toMatchObject({
+    missing: [`${stem}.adaption_prompt`, `${stem}.adaption_gate`],
+    unexpected: ["score.weight"],
+    misShaped: [],
+  });
+  expect(read.subarray(25)).toEqual(params.subarray(25));
   expect(read.subarray(0, 25).every((value) => value === 0)).toBe(true);
+  partial.set(`${stem}.adaption_gate`, { dtype: "F32", shape: [2], bytes: new Uint8Array(8) });
+  expect(problems(() => readAdapterTensors(partial, layout, "x", { strict: false }))).toEqual([
+    `${stem}.adaption_gate is F32 [2], needed is F32, F16 or BF16 [1]`,
+  ]);
 });
 
 test("an adapter of a base with fewer layers is refused with the reason; PEFT would load half of it", () => {

@@ -24,8 +24,8 @@ export interface AdapterReport {
   readonly misShaped: readonly { readonly key: string; readonly found: string; readonly needed: string }[];
 }
 
-const fileDTypes: Readonly<Record<DType, TensorDType>> = { f32: "F32", bf16: "BF16", f16: "F16" };
-const ourDTypes: ReadonlyMap<TensorDType, DType> = new Map([
+export const fileDTypes: Readonly<Record<DType, TensorDType>> = { f32: "F32", bf16: "BF16", f16: "F16" };
+export const ourDTypes: ReadonlyMap<TensorDType, DType> = new Map([
   ["F32", "f32"],
   ["BF16", "bf16"],
   ["F16", "f16"],
@@ -159,23 +159,24 @@ export function compareAdapterKeys(
 
 /**
  * Throws an `InputError` that lists every tensor that is missing, surplus or misshaped, and says so where the layers
- * show that the adapter belongs to a base with another number of layers.
+ * show that the adapter belongs to a base with another number of layers. With `strict` false only tensors of a wrong
+ * shape are refused, as nothing could be made of them.
  */
-export function checkAdapterKeys(report: AdapterReport, layout: AdapterLayout, path: string): void {
+export function checkAdapterKeys(report: AdapterReport, layout: AdapterLayout, path: string, strict = true): void {
   const { missing, unexpected, misShaped } = report;
-  const problems = [
-    ...layerProblem(report, layout),
-    ...misShaped.map(({ key, found, needed }) => `${key} is ${found}, needed is ${needed}`),
-    ...missing.map((key) => `${key} is missing`),
-    ...unexpected.map((key) => `${JSON.stringify(key).slice(0, 200)} is not part of this adapter`),
-  ];
+  const problems = misShaped.map(({ key, found, needed }) => `${key} is ${found}, needed is ${needed}`);
+  if (strict) {
+    problems.unshift(...layerProblem(report, layout));
+    problems.push(...missing.map((key) => `${key} is missing`));
+    problems.push(...unexpected.map((key) => `${JSON.stringify(key).slice(0, 200)} is not part of this adapter`));
+  }
   if (problems.length > 0) throw new InputError(`Cannot use the adapter ${path} on this model`, problems);
 }
 
 /**
  * The flat vector from the tensors of a file. `strict` (the default) throws what `checkAdapterKeys` throws; without it
- * a tensor that does not fit counts as zeros, and the report is the caller's to show. Numbers that are not finite are
- * refused always, with an `InputError`.
+ * a missing tensor counts as zeros, a surplus one as absent, and the report is the caller's to show. Wrong shapes and
+ * numbers that are not finite are refused always, with an `InputError`.
  */
 export function readAdapterTensors(
   tensors: ReadonlyMap<string, Tensor>,
@@ -184,7 +185,7 @@ export function readAdapterTensors(
   options: { strict?: boolean } = {},
 ): { params: Float32Array; report: AdapterReport } {
   const report = compareAdapterKeys(tensors, layout);
-  if (options.strict ?? true) checkAdapterKeys(report, layout, path);
+  checkAdapterKeys(report, layout, path, options.strict);
   const params = new Float32Array(layout.length);
   const matched = new Set(report.matched);
   const problems: string[] = [];
@@ -223,7 +224,8 @@ function layerProblem({ matched, unexpected, misShaped }: AdapterReport, layout:
   ];
 }
 
-function notFinite(values: Float32Array): number {
+/** How many of these are not finite. */
+export function notFinite(values: Float32Array): number {
   let bad = 0;
   for (const value of values) if (!Number.isFinite(value)) bad++;
   return bad;

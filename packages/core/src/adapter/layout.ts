@@ -47,8 +47,32 @@ export interface AdapterLayout extends AdapterShape {
   readonly length: number;
 }
 
+/**
+ * What an adapter's layout depends on in its base: decoder layers, N; hidden size, D; query heads, H; how it is
+ * built, by default as Llama is and without a bias.
+ */
+export type AdaptedBase = Pick<ModelConfig, "layers" | "hiddenSize" | "heads"> &
+  Partial<Pick<ModelConfig, "modelType" | "outputBias">>;
+
+/** Decoder layers of the base: prompts end with its last one. */
+export function layersOf({ places }: AdapterLayout): number {
+  return (places.at(-1)?.layer ?? -1) + 1;
+}
+
+/** As much of the base as its adapter's layout tells. */
+export function baseOf(layout: AdapterLayout): AdaptedBase {
+  const { hiddenSize, heads, modules, outputBias } = layout;
+  return {
+    modelType: modules.layers === "h" ? "gpt2" : "llama", // others have llama's names
+    layers: layersOf(layout),
+    hiddenSize,
+    heads,
+    outputBias: outputBias !== undefined,
+  };
+}
+
 /** The layout of an adapter of this shape on this model. Shapes are checked where they enter (`AdaptionPromptConfig`). */
-export function adapterLayout(shape: AdapterShape, model: ModelConfig): AdapterLayout {
+export function adapterLayout(shape: AdapterShape, model: AdaptedBase): AdapterLayout {
   const { promptLength, adaptedLayers, gateSharing } = shape;
   const { layers, hiddenSize, heads } = model;
   const gateLength = gateSharing === "scalar" ? 1 : heads;
@@ -58,7 +82,7 @@ export function adapterLayout(shape: AdapterShape, model: ModelConfig): AdapterL
     prompt: i * stride,
     gate: i * stride + promptLength * hiddenSize,
   }));
-  const { modules, promptsJoin } = architectureOf(model);
+  const { modules, promptsJoin } = architectureOf({ modelType: model.modelType ?? "llama" });
   const hasBias = model.outputBias && promptsJoin === "before-output";
   const outputBias = hasBias ? (shape.outputBias ?? "once") : undefined;
   return { ...shape, outputBias, hiddenSize, heads, gateLength, places, modules, length: adaptedLayers * stride };

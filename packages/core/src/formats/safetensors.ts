@@ -11,7 +11,7 @@ import { parseStrictJson } from "./strict_json.ts";
 const MAX_HEADER_BYTES = 100_000_000;
 
 /** In the Rust library's order of alignment, the reverse of which is the order of tensors in a file. */
-const bytesPerElement = {
+export const elementBytes = {
   BOOL: 1,
   U8: 1,
   I8: 1,
@@ -31,9 +31,9 @@ const bytesPerElement = {
   U64: 8,
 } as const;
 
-export type TensorDType = keyof typeof bytesPerElement;
+export type TensorDType = keyof typeof elementBytes;
 
-const rank = new Map(Object.keys(bytesPerElement).map((dtype, i) => [dtype, i]));
+const rank = new Map(Object.keys(elementBytes).map((dtype, i) => [dtype, i]));
 
 /** What a header says of one tensor. `begin` and `end` count from the start of the file; both lie inside it. */
 export interface TensorEntry {
@@ -150,7 +150,7 @@ export function serializeSafetensors(
   let dataBytes = 0;
   for (const { name, tensor } of sorted) {
     const { dtype, shape, bytes } = tensor;
-    const expected = shape.reduce((product, size) => product * size, bytesPerElement[dtype]);
+    const expected = shape.reduce((product, size) => product * size, elementBytes[dtype]);
     if (name === "__metadata__" || loneSurrogate.test(name) || bytes.byteLength !== expected) {
       const found = `${quoted(name)} ${dtype}[${shape.join(", ")}] has ${bytes.byteLength} bytes`;
       throw new RangeError(`Cannot write tensor ${found}: expected ${expected} and a name of well-formed text`);
@@ -202,7 +202,7 @@ function parseEntry(name: string, value: unknown, headerEnd: number, path: strin
     if (elements * 8 > Number.MAX_SAFE_INTEGER) throw fail(`has more elements than can be: [${shape.join(", ")}]`);
   }
   const [begin, end] = offsets;
-  const expected = elements * bytesPerElement[dtype];
+  const expected = elements * elementBytes[dtype];
   if (end - begin !== expected) {
     throw fail(`is ${dtype}[${shape.join(", ")}], ${expected} bytes, but spans bytes ${begin} to ${end}`);
   }

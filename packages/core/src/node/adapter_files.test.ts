@@ -108,12 +108,12 @@ describe("what is refused", () => {
     }
   });
 
-  test("a pickle, with what to do; and nothing at all", async () => {
+  test("no weights, and a pickle that is none of torch's", async () => {
     const folder = await copy("pickle");
     await rm(join(folder, "adapter_model.safetensors"));
-    expect(await refusal(folder)).toContain("there is no adapter_model.safetensors");
+    expect(await refusal(folder)).toContain("there is neither adapter_model.safetensors nor adapter_model.bin");
     await writeFile(join(folder, "adapter_model.bin"), "x");
-    expect(await refusal(folder)).toContain("its weights are a pickle (adapter_model.bin), which is not supported yet");
+    expect(await refusal(folder)).toContain("adapter_model.bin: it is no file of torch.save: that is a zip");
     expect(await refusal(join(scratch, "nowhere"))).toContain("adapter_config.json: there is no such file");
   });
 

@@ -8,6 +8,7 @@ import {
   validateAdaptionPromptConfig,
 } from "../adapter/config.ts";
 import {
+  type AdapterReport,
   adapterMetadata,
   adapterTensors,
   checkAdapterKeys,
@@ -15,18 +16,19 @@ import {
   declaredGate,
   declaredOutputBias,
   furtherMetadata,
+  ourDTypes,
   readAdapterTensors,
 } from "../adapter/keys.ts";
 import { type AdapterLayout, type AdapterShape, adapterLayout, type OutputBias } from "../adapter/layout.ts";
+import { storedLayout } from "../adapter/stored_layout.ts";
 import type { DType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
-import { serializeSafetensors, type Tensor } from "../formats/safetensors.ts";
+import { serializeSafetensors } from "../formats/safetensors.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { SAFETENSORS, withAdapterWeights } from "./adapter_weights.ts";
 import { writeFileAtomic } from "./atomic.ts";
-import { folderFile, readFolderJson } from "./model_folder.ts";
-import { openSafetensors, readFully } from "./safetensors_file.ts";
+import { readFolderJson } from "./model_folder.ts";
 
-const WEIGHTS = "adapter_model.safetensors";
 const CONFIG = "adapter_config.json";
 
 export interface SavedAdapter {
@@ -45,6 +47,8 @@ export interface LoadedAdapter {
   readonly params: Float32Array;
   /** The file's further metadata, as `saveAdapter` takes it: `format` and what `shape` says are left out. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** Every tensor of the file and every one that should be there. */
+  readonly report: AdapterReport;
   /** What was ignored, one sentence each. */
   readonly warnings: readonly string[];
 }
@@ -64,55 +68,81 @@ export async function saveAdapter(folder: string, adapter: SavedAdapter): Promis
   const module = config.autoMapping?.["base_model_class"]?.endsWith("Model") ? "bare" : "causal-lm";
   const tensors = adapterTensors(layout, params, dtype, module);
   await mkdir(folder, { recursive: true });
-  await writeFileAtomic(join(folder, WEIGHTS), serializeSafetensors(tensors, adapterMetadata(layout, metadata)));
+  await writeFileAtomic(join(folder, SAFETENSORS), serializeSafetensors(tensors, adapterMetadata(layout, metadata)));
   await writeFileAtomic(join(folder, CONFIG), serializeAdaptionPromptConfig(config));
   await writeFileAtomic(join(folder, "README.md"), modelCard(config, layout));
 }
 
 /**
  * Loads an adapter for this model. On a base with a bias in its output projection, `outputBias` says what a file means that
- * does not say it itself, as PEFT's do not: without it that is `once`, with a warning. Throws an `InputError` on whatever PEFT would pass over in silence: tensors missing,
- * surplus or of another shape, layers of another base, numbers that are not finite, a file cut off.
+ * does not say it itself, as PEFT's do not: without it that is `once`, with a warning. Throws an `InputError` on whatever
+ * PEFT would pass over in silence: tensors missing, surplus or of another shape, layers of another base, numbers that are
+ * not finite, a file cut off. With `strict` false missing tensors count as zeros and surplus ones as absent; `report` says
+ * which.
  */
 export async function loadAdapter(
   folder: string,
   model: ModelConfig,
-  { outputBias }: { readonly outputBias?: OutputBias | undefined } = {},
+  { strict = true, outputBias }: { readonly strict?: boolean; readonly outputBias?: OutputBias | undefined } = {},
 ): Promise<LoadedAdapter> {
-  const json = await readFolderJson(folder, CONFIG);
-  const { config: parsed, warnings } = parseAdaptionPromptConfig(json, join(folder, CONFIG));
+  const { config: parsed, warnings } = await readAdapterConfig(folder);
   const config = validateAdaptionPromptConfig(parsed, model);
-  const found = await folderFile(folder, WEIGHTS);
-  if (found === undefined) {
-    const isPickle = (await folderFile(folder, "adapter_model.bin")) !== undefined;
-    const problem = isPickle
-      ? `its weights are a pickle (adapter_model.bin), which is not supported yet: save it as ${WEIGHTS} with PEFT`
-      : `there is no ${WEIGHTS}`;
-    throw new InputError(`Cannot load the adapter in ${folder}`, problem);
-  }
-  const file = await openSafetensors(found);
-  try {
-    const meant = declaredOutputBias(file.metadata, file.path) ?? outputBias;
+  return withAdapterWeights(folder, async (stored) => {
+    const meant = declaredOutputBias(stored.metadata, stored.path) ?? outputBias;
     const shape: AdapterShape = {
       promptLength: config.adapterLen,
       adaptedLayers: config.adapterLayers,
-      ...declaredGate(file.metadata, file.path),
+      ...declaredGate(stored.metadata, stored.path),
       outputBias: meant,
     };
     const layout = adapterLayout(shape, model);
     if (layout.outputBias !== undefined && meant === undefined) warnings.push(undeclaredBias(folder));
-    checkAdapterKeys(compareAdapterKeys(file.tensors, layout), layout, file.path);
-    const tensors = new Map<string, Tensor>();
-    for (const [name, { begin, end, ...entry }] of file.tensors) {
-      const bytes = new Uint8Array(end - begin);
-      await readFully(file, bytes, begin);
-      tensors.set(name, { ...entry, bytes });
+    checkAdapterKeys(compareAdapterKeys(stored.entries, layout), layout, stored.path, strict);
+    const { params, report } = readAdapterTensors(await stored.read(), layout, stored.path, { strict });
+    return { config, shape, params, report, metadata: furtherMetadata(stored.metadata), warnings };
+  });
+}
+
+/** An adapter as its files alone tell it. */
+export interface StoredAdapter extends Omit<LoadedAdapter, "report"> {
+  /** Of a base that ends with the highest prompt; heads are 1 where neither the file nor the caller tells them. */
+  readonly layout: AdapterLayout;
+  /** Of all numbers; f32 where tensors differ. */
+  readonly dtype: DType;
+  /** The file with the numbers. */
+  readonly weightsPath: string;
+}
+
+/**
+ * Reads an adapter folder without its base, to look at it, to compare or to convert it. Throws an `InputError` where its
+ * config and its tensors contradict each other and on all that `loadAdapter` refuses.
+ */
+export async function readAdapter(folder: string, heads?: number): Promise<StoredAdapter> {
+  const { config, warnings } = await readAdapterConfig(folder);
+  return withAdapterWeights(folder, async (stored) => {
+    const outputBias = declaredOutputBias(stored.metadata, stored.path);
+    const declared = { ...declaredGate(stored.metadata, stored.path), outputBias };
+    const layout = storedLayout(stored.entries, declared, stored.path, heads);
+    const { promptLength, adaptedLayers } = layout;
+    if (config.adapterLen !== promptLength || config.adapterLayers !== adaptedLayers) {
+      const says = `${CONFIG} says ${config.adapterLayers} layers of ${config.adapterLen} prompts`;
+      throw new InputError(
+        `Cannot use the adapter ${folder}`,
+        `${says}, its tensors are ${adaptedLayers} of ${promptLength}`,
+      );
     }
-    const { params } = readAdapterTensors(tensors, layout, file.path);
-    return { config, shape, params, metadata: furtherMetadata(file.metadata), warnings };
-  } finally {
-    await file.handle.close();
-  }
+    checkAdapterKeys(compareAdapterKeys(stored.entries, layout), layout, stored.path);
+    const { params } = readAdapterTensors(await stored.read(), layout, stored.path);
+    const shape: AdapterShape = { promptLength, adaptedLayers, ...declared };
+    const dtypes = new Set([...stored.entries.values()].map(({ dtype }) => ourDTypes.get(dtype) ?? "f32"));
+    const [dtype = "f32"] = dtypes.size === 1 ? dtypes : [];
+    const metadata = furtherMetadata(stored.metadata);
+    return { config, shape, layout, params, dtype, weightsPath: stored.path, metadata, warnings };
+  });
+}
+
+async function readAdapterConfig(folder: string): Promise<{ config: AdaptionPromptConfig; warnings: string[] }> {
+  return parseAdaptionPromptConfig(await readFolderJson(folder, CONFIG), join(folder, CONFIG));
 }
 
 /** The adapter may come from PEFT, which would compute something else on this base. */
@@ -132,6 +162,7 @@ function modelCard(config: AdaptionPromptConfig, layout: AdapterLayout): string 
   header.push(
     "tags:",
     ...(base ? [`- ${JSON.stringify(`base_model:adapter:${base}`)}`] : []),
+    "- transformers",
     "- llama-adapter",
     "- zerogate",
   );

@@ -12,7 +12,10 @@ export interface CommandContext {
   readonly signal: AbortSignal;
 }
 
-/** 0 done, 1 failed (thrown errors, or a check that did not hold), 2 unusable input (thrown `InputError`), 130 interrupted. */
+/**
+ * 0 done, 1 failed (thrown errors), different (`adapters diff`) or a check that did not hold, 2 unusable input (thrown
+ * `InputError`), 130 interrupted.
+ */
 export type ExitCode = 0 | 1 | 130;
 
 /** Writes one JSON object as one line. */

@@ -41,3 +41,16 @@ export function engineFlags(flags: {
   if (!knownEngine || !knownCompute) throw new InputError("Cannot choose the engine", problems);
   return { engine: knownEngine, compute: knownCompute };
 }
+
+/** One of a few words; what else it is goes to `problems`. */
+export function choiceFlag<T extends string>(
+  name: string,
+  text: string | undefined,
+  choices: readonly T[],
+  problems: string[],
+): T | undefined {
+  if (text === undefined) return undefined;
+  const found = choices.find((choice) => choice === text);
+  if (found === undefined) problems.push(`${name} is "${text}", expected one of ${choices.join(", ")}`);
+  return found;
+}

@@ -12,6 +12,8 @@ const layout: AdapterLayout = {
   heads: 2,
   gateLength: 2,
   places: [3, 4, 5].map((layer, i) => ({ layer, prompt: 4 * i, gate: 4 * i + 2 })),
+  modules: { root: "model", layers: "layers", attention: "self_attn" },
+  outputBias: undefined,
   length: 12,
 };
 

@@ -1,0 +1,108 @@
+/**
+ * Gates of one variant as gates of another (spec §4.5). What counts is the effective factor of each query head: it must come
+ * out the same, or the loss is named. Prompts are never touched: they stand before the projections, so neither the order
+ * of query rows nor the rotary layout of a checkpoint concerns them.
+ */
+import { InputError } from "../errors.ts";
+import { effectiveGate } from "./gate.ts";
+import { type AdapterLayout, type AdapterShape, adapterLayout, baseOf } from "./layout.ts";
+import type { AdapterState } from "./state.ts";
+
+/** How many gates of a layer become one: their mean, median, or root mean square with the mean's sign. */
+export const gateReductions = ["mean", "median", "rms"] as const;
+export type GateReduction = (typeof gateReductions)[number];
+
+export interface GateConversion {
+  readonly gateSharing: AdapterShape["gateSharing"];
+  readonly gateActivation: AdapterShape["gateActivation"];
+  /** Needed where heads of a layer differ and the target has one gate a layer. */
+  readonly reduce?: GateReduction;
+  /** Take the nearest gate that tanh can reach for |g| ≥ 1, instead of refusing it. */
+  readonly clamp?: boolean;
+}
+
+/** What became of one layer's gates. */
+export interface LayerGates {
+  readonly layer: number;
+  /** Effective factors of the query heads. */
+  readonly before: Float32Array;
+  readonly after: Float32Array;
+  /** ‖after − before‖ / ‖before‖; 0 where both are zero. */
+  readonly relativeError: number;
+}
+
+/** The largest float32 below 1: what tanh of a float32 can still tell from 1. */
+const LARGEST_TANH = 1 - 2 ** -24;
+
+/**
+ * The same adapter with gates of the wanted variant. Exact but for the rounding of tanh and atanh, unless `reduce` or
+ * `clamp` allow more; the error of each layer is measured on the numbers that are returned.
+ * @throws InputError that lists the layers whose gates the target cannot hold.
+ */
+export function convertGates(
+  state: AdapterState,
+  target: GateConversion,
+): { state: AdapterState; layers: LayerGates[] } {
+  const { layout: from } = state;
+  const { gateSharing, gateActivation } = target;
+  const shape = { promptLength: from.promptLength, adaptedLayers: from.adaptedLayers, gateSharing, gateActivation };
+  const layout = adapterLayout({ ...shape, outputBias: from.outputBias }, baseOf(from));
+  const params = new Float32Array(layout.length);
+  const problems: string[] = [];
+  const layers = from.places.map(({ layer, prompt, gate }, i): LayerGates => {
+    const place = layout.places[i];
+    params.set(state.params.subarray(prompt, gate), place.prompt);
+    const stored = state.params.subarray(gate, gate + from.gateLength);
+    const found = layerGates(from, layout, stored, target, `layer ${layer}`);
+    if (typeof found === "string") problems.push(found);
+    else params.set(found, place.gate);
+    const before = effectiveGate(from, stored);
+    const after = effectiveGate(layout, params.subarray(place.gate, place.gate + layout.gateLength));
+    return { layer, before, after, relativeError: relativeError(after, before) };
+  });
+  if (problems.length > 0) throw new InputError("Cannot convert the gates without loss", problems);
+  return { state: { layout, params }, layers };
+}
+
+/** The stored gates of one layer in the target, or why there are none. */
+function layerGates(
+  from: AdapterLayout,
+  to: AdapterLayout,
+  stored: Float32Array,
+  { reduce, clamp = false }: GateConversion,
+  where: string,
+): Float32Array | string {
+  const isShared = to.gateLength === 1;
+  const isEqual = stored.every((gate) => gate === stored[0]);
+  if (from.gateActivation === to.gateActivation && (!isShared || isEqual)) {
+    return Float32Array.from({ length: to.gateLength }, (_, i) => stored[from.gateLength === 1 ? 0 : i]);
+  }
+  let factors = effectiveGate(from, stored);
+  if (isShared && !isEqual && reduce === undefined) {
+    const range = `${Math.min(...factors).toPrecision(4)} to ${Math.max(...factors).toPrecision(4)}`;
+    return `${where} has gates from ${range}, the target holds one a layer: allow it with a reduction (mean, median, rms)`;
+  }
+  if (isShared) factors = Float32Array.of(isEqual || reduce === undefined ? factors[0] : reduced(factors, reduce));
+  if (to.gateActivation === "none") return factors;
+  const beyond = factors.find((factor) => Math.abs(factor) >= 1);
+  if (beyond !== undefined && !clamp) {
+    return `${where} has the gate ${beyond.toPrecision(6)}, the target's tanh stays below 1: allow it with clamping`;
+  }
+  return factors.map((factor) => Math.atanh(Math.min(LARGEST_TANH, Math.max(-LARGEST_TANH, factor))));
+}
+
+function reduced(factors: Float32Array, how: GateReduction): number {
+  const mean = factors.reduce((sum, factor) => sum + factor, 0) / factors.length;
+  if (how === "mean") return mean;
+  if (how === "rms") return Math.sign(mean) * Math.sqrt(factors.reduce((s, f) => s + f * f, 0) / factors.length);
+  const sorted = factors.toSorted();
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+function relativeError(after: Float32Array, before: Float32Array): number {
+  const norm = Math.hypot(...before);
+  const difference = Math.hypot(...after.map((factor, h) => factor - before[h]));
+  if (difference === 0) return 0;
+  return norm === 0 ? Number.POSITIVE_INFINITY : difference / norm;
+}

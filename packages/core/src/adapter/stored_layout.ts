@@ -1,0 +1,49 @@
+/** What an adapter file tells of its base by itself: enough to look at it, to compare and to convert it without the base. */
+import { InputError } from "../errors.ts";
+import type { TensorEntry } from "../formats/safetensors.ts";
+import { type AdapterLayout, type AdapterShape, adapterLayout } from "./layout.ts";
+
+const promptKey = /^base_model\.model\.(?:\w+\.)*?(?:layers|h)\.(\d{1,4})\.\w+\.adaption_prompt$/;
+
+/**
+ * The layout that PEFT's names and shapes imply. Prompts lie in the last layers, so the highest one ends the base. Heads
+ * are known where gates are per head; `heads` tells them where not, else they count as 1. Throws an `InputError` where
+ * there are no prompts, or not of one shape; whether all else is in place says `checkAdapterKeys`.
+ */
+export function storedLayout(
+  tensors: ReadonlyMap<string, Pick<TensorEntry, "shape">>,
+  declared: Omit<AdapterShape, "promptLength" | "adaptedLayers">,
+  path: string,
+  heads?: number,
+): AdapterLayout {
+  const attempt = `Cannot use the adapter ${path}`;
+  const prompts = [...tensors].flatMap(([key, { shape }]) => {
+    const layer = promptKey.exec(key)?.[1];
+    return layer === undefined ? [] : [{ key, layer: Number(layer), shape }];
+  });
+  const [first] = prompts;
+  if (first === undefined) throw new InputError(attempt, "it holds no tensor ….adaption_prompt");
+  const problems = prompts
+    .filter(({ shape }) => shape.length !== 3 || shape[0] !== 1 || String(shape) !== String(first.shape))
+    .map(({ key, shape }) => `${key} is [${shape.join(", ")}], needed is [1, K, D], in all layers the same`);
+  if (problems.length > 0) throw new InputError(attempt, problems);
+  const layers = 1 + prompts.reduce((top, { layer }) => Math.max(top, layer), 0);
+  if (prompts.length > layers) throw new InputError(attempt, `it has ${prompts.length} prompts for ${layers} layers`);
+  const [, promptLength, hiddenSize] = first.shape;
+  const shape = { promptLength, adaptedLayers: prompts.length, ...declared };
+  return adapterLayout(shape, {
+    modelType: first.key.includes(".h.") ? "gpt2" : "llama", // others have llama's names
+    layers,
+    hiddenSize,
+    heads: heads ?? storedHeads(tensors),
+    outputBias: declared.outputBias !== undefined,
+  });
+}
+
+/** Per-head gates are [H]; everything else has one number a layer. */
+function storedHeads(tensors: ReadonlyMap<string, Pick<TensorEntry, "shape">>): number {
+  for (const [key, { shape }] of tensors) {
+    if (key.endsWith(".adaption_gate") && shape.length === 1) return Math.max(1, shape[0]);
+  }
+  return 1;
+}

@@ -1,0 +1,94 @@
+/**
+ * The tensors of an adapter, by names and shapes first: in `adapter_model.safetensors`, as PEFT prefers it, else in
+ * `adapter_model.bin`; or in a single file of another program.
+ */
+import { isAdapterTensor } from "../adapter/dialects.ts";
+import { InputError } from "../errors.ts";
+import type { Tensor, TensorEntry } from "../formats/safetensors.ts";
+import { openTorchFile, readTorchTensors, type TorchFile, tensorsOf } from "../formats/torch_file.ts";
+import type { TorchTensor } from "../formats/torch_pickle.ts";
+import { namedFile, withFileSource } from "./file_source.ts";
+import { type FolderFile, folderFile } from "./model_folder.ts";
+import { openSafetensors, readFully } from "./safetensors_file.ts";
+
+export const SAFETENSORS = "adapter_model.safetensors";
+const TORCH = "adapter_model.bin";
+
+/** An open file of tensors, none of which has been read yet. */
+export interface StoredTensors {
+  readonly path: string;
+  readonly entries: ReadonlyMap<string, Pick<TensorEntry, "dtype" | "shape">>;
+  /** Of a safetensors file; torch's have none. */
+  readonly metadata: ReadonlyMap<string, string>;
+  /** The tensors of these names, by default all. */
+  read(names?: readonly string[]): Promise<Map<string, Tensor>>;
+}
+
+/** Opens the weights of an adapter folder for `work`. Throws an `InputError` where there are none or they are damaged. */
+export async function withAdapterWeights<T>(folder: string, work: (stored: StoredTensors) => Promise<T>): Promise<T> {
+  const safe = await folderFile(folder, SAFETENSORS);
+  if (safe) return withSafetensors(safe, work);
+  const torch = await folderFile(folder, TORCH);
+  if (torch) return withTorchFile(torch, work);
+  throw new InputError(`Cannot load the adapter in ${folder}`, `there is neither ${SAFETENSORS} nor ${TORCH}`);
+}
+
+/**
+ * Opens a file of tensors, safetensors or torch's, for `work`. Of a torch file it is the dict itself that counts, or the one
+ * under its key `model`, where Lightning and training checkpoints have it; only what belongs to an adapter is offered.
+ */
+export async function withTensorFile<T>(path: string, work: (stored: StoredTensors) => Promise<T>): Promise<T> {
+  const file = await namedFile(path);
+  return path.endsWith(".safetensors") ? withSafetensors(file, work) : withTorchFile(file, work, isAdapterTensor);
+}
+
+async function withSafetensors<T>(found: FolderFile, work: (stored: StoredTensors) => Promise<T>): Promise<T> {
+  const file = await openSafetensors(found);
+  try {
+    const { tensors, metadata, path } = file;
+    return await work({
+      path,
+      entries: tensors,
+      metadata,
+      async read(names = [...tensors.keys()]) {
+        const read = new Map<string, Tensor>();
+        for (const name of names) {
+          const entry = tensors.get(name);
+          if (entry === undefined) continue;
+          const bytes = new Uint8Array(entry.end - entry.begin);
+          await readFully(file, bytes, entry.begin);
+          read.set(name, { dtype: entry.dtype, shape: entry.shape, bytes });
+        }
+        return read;
+      },
+    });
+  } finally {
+    await file.handle.close();
+  }
+}
+
+function withTorchFile<T>(
+  found: FolderFile,
+  work: (stored: StoredTensors) => Promise<T>,
+  isWanted: (name: string) => boolean = () => true,
+): Promise<T> {
+  return withFileSource(found, async (source) => {
+    const file = await openTorchFile(source);
+    const views = [...stateDict(file)].filter(([name]) => isWanted(name));
+    const all = new Map<string, TorchTensor>(views);
+    return work({
+      path: source.path,
+      entries: new Map(views.map(([name, { storage, shape }]) => [name, { dtype: storage.dtype, shape }])),
+      metadata: new Map(),
+      read(names = [...all.keys()]) {
+        const wanted = new Set(names);
+        return readTorchTensors(file, new Map(views.filter(([name]) => wanted.has(name))));
+      },
+    });
+  });
+}
+
+function stateDict({ root }: TorchFile): Map<string, TorchTensor> {
+  const model = root instanceof Map ? root.get("model") : undefined;
+  return tensorsOf(model instanceof Map ? model : root);
+}

@@ -1,0 +1,81 @@
+/** `zerogate adapters average A B… --out DIR`: the weighted mean of the numbers of adapters of one layout. */
+import { type DType, InputError, layersOf } from "@zerogate/core";
+import { readAdapter, type StoredAdapter, saveAdapter } from "@zerogate/core/node";
+import { type CommandContext, type ExitCode, printJson } from "./context.ts";
+import { choiceFlag } from "./flags.ts";
+import { checkNewFolder } from "./new_folder.ts";
+
+export interface AverageFlags {
+  readonly out: string;
+  readonly weights?: string;
+  readonly dtype?: string;
+  readonly json?: boolean;
+}
+
+/** What must agree before numbers can be averaged. */
+function layoutName({ layout }: StoredAdapter): string {
+  const { adaptedLayers, promptLength, hiddenSize, gateSharing, gateActivation, gateLength } = layout;
+  return (
+    `${adaptedLayers} of ${layersOf(layout)} layers, ${promptLength} prompts of ${hiddenSize} numbers, ` +
+    `${gateLength} ${gateSharing} gate${gateActivation === "tanh" ? " with tanh" : ""}`
+  );
+}
+
+export async function averageCommand(
+  folders: readonly string[],
+  flags: AverageFlags,
+  context: CommandContext,
+): Promise<ExitCode> {
+  const problems: string[] = [];
+  const dtype = choiceFlag<DType>("--dtype", flags.dtype, ["f32", "bf16", "f16"], problems) ?? "f32";
+  const weights = parseWeights(flags.weights, folders.length, problems);
+  if (folders.length < 2) problems.push(`there is ${folders.length} adapter, needed are at least 2`);
+  if (problems.length > 0) throw new InputError("Cannot average", problems);
+  await checkNewFolder(flags.out);
+
+  const adapters: StoredAdapter[] = [];
+  for (const folder of folders) adapters.push(await readAdapter(folder));
+  const [first] = adapters as [StoredAdapter];
+  for (const [i, adapter] of adapters.entries()) {
+    if (layoutName(adapter) !== layoutName(first)) {
+      problems.push(`${folders[i]} has ${layoutName(adapter)}; ${folders[0]} has ${layoutName(first)}`);
+    }
+  }
+  if (problems.length > 0) throw new InputError("Cannot average adapters of different layouts", problems);
+  const bases = new Set(adapters.map(({ config }) => config.baseModelNameOrPath));
+  if (bases.size > 1) {
+    context.stderr.write(`the adapters name different bases: ${[...bases].map((base) => base ?? "none").join(", ")}\n`);
+  }
+  const params = new Float32Array(first.layout.length);
+  for (let i = 0; i < params.length; i++) {
+    let sum = 0;
+    for (const [k, adapter] of adapters.entries()) sum += (weights[k] ?? 0) * (adapter.params[i] ?? 0);
+    params[i] = sum;
+  }
+  await saveAdapter(flags.out, { config: first.config, layout: first.layout, params, dtype });
+  const adaptersUsed = folders.map((path, i) => ({ path, weight: weights[i] }));
+  if (flags.json) printJson(context, { out: flags.out, adapters: adaptersUsed });
+  else
+    context.stdout.write(
+      `${flags.out}: mean of ${adaptersUsed.map(({ path, weight }) => `${weight} × ${path}`).join(" + ")}\n`,
+    );
+  return 0;
+}
+
+/** Weights that sum to 1. */
+function parseWeights(text: string | undefined, count: number, problems: string[]): number[] {
+  if (text === undefined) return Array.from({ length: count }, () => 1 / count);
+  const weights = text.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
+  const sum = weights.reduce((a, b) => a + b, 0);
+  if (
+    weights.length !== count ||
+    !weights.every((weight) => weight >= 0) ||
+    !(sum > 0 && sum < Number.POSITIVE_INFINITY)
+  ) {
+    problems.push(
+      `--weights is "${text}", expected ${count} numbers of at least 0, not all 0, with commas between them`,
+    );
+    return [];
+  }
+  return weights.map((weight) => weight / sum);
+}

@@ -1,0 +1,69 @@
+/** `zerogate adapters list DIR…`: every adapter folder in these folders and below. */
+import { readdir } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { InputError } from "@zerogate/core";
+import { hashFile, readAdapter } from "@zerogate/core/node";
+import { formatCount } from "../status/format.ts";
+import { type CommandContext, type ExitCode, printJson } from "./context.ts";
+import { table } from "./table.ts";
+
+/** RUN/checkpoints/step-N below a folder of runs. */
+const MAX_DEPTH = 4;
+
+export async function listCommand(
+  dirs: readonly string[],
+  { json = false }: { json?: boolean },
+  context: CommandContext,
+): Promise<ExitCode> {
+  const rows: string[][] = [];
+  for (const dir of dirs) {
+    for await (const folder of adapterFolders(dir, MAX_DEPTH)) {
+      context.signal.throwIfAborted();
+      const facts = await about(folder);
+      if (json) printJson(context, facts);
+      else if ("problem" in facts) rows.push([folder, facts.problem]);
+      else {
+        const { adapterLayers, adapterLen, gates, parameters, base, hash } = facts;
+        const shape = `${adapterLayers} × ${adapterLen}`;
+        rows.push([folder, shape, gates, formatCount(parameters), base ?? "–", hash.slice(0, 12)]);
+      }
+    }
+  }
+  if (json) return 0;
+  const head = ["adapter", "layers × prompts", "gate", "parameters", "base", "sha256"];
+  context.stdout.write(rows.length === 0 ? "no adapters\n" : table([head, ...rows]));
+  return 0;
+}
+
+/** One that cannot be read is listed with the reason. */
+async function about(folder: string) {
+  try {
+    const { config, layout, dtype, weightsPath } = await readAdapter(folder);
+    return {
+      path: folder,
+      adapterLayers: config.adapterLayers,
+      adapterLen: config.adapterLen,
+      gates: `${layout.gateSharing}${layout.gateActivation === "tanh" ? " tanh" : ""}`,
+      dtype,
+      parameters: layout.length,
+      base: config.baseModelNameOrPath,
+      hash: await hashFile(weightsPath),
+    };
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    return { path: folder, problem: error.problems[0] ?? error.message };
+  }
+}
+
+/** Links and hidden folders are not followed. */
+async function* adapterFolders(folder: string, depth: number): AsyncGenerator<string> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((cause: NodeJS.ErrnoException) => {
+    throw new InputError(`Cannot list ${folder}`, cause.message, { cause });
+  });
+  if (entries.some(({ name }) => name === "adapter_config.json")) yield folder;
+  if (depth === 0) return;
+  const below = entries.filter((entry) => entry.isDirectory() && !basename(entry.name).startsWith("."));
+  for (const { name } of below.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    yield* adapterFolders(join(folder, name), depth - 1);
+  }
+}

@@ -1,0 +1,77 @@
+/** `zerogate adapters show ADAPTER`: what an adapter is and how far it has opened, layer by layer. */
+import { effectiveGate, layersOf, parameterCount, trainableLine } from "@zerogate/core";
+import { hashFile, readAdapter, readModelConfig } from "@zerogate/core/node";
+import { formatCount, formatSmall } from "../status/format.ts";
+import { sparkline } from "../status/sparkline.ts";
+import { type CommandContext, type ExitCode, printJson } from "./context.ts";
+import { table } from "./table.ts";
+
+export async function showCommand(
+  folder: string,
+  { model, json = false }: { model?: string; json?: boolean },
+  context: CommandContext,
+): Promise<ExitCode> {
+  const base = model === undefined ? undefined : await readModelConfig(model);
+  const { config, layout, params, dtype, weightsPath, metadata, warnings } = await readAdapter(folder, base?.heads);
+  const layers = layout.places.map(({ layer, prompt, gate }) => ({
+    layer,
+    gates: [...effectiveGate(layout, params.subarray(gate, gate + layout.gateLength))].slice(0, layout.gateLength),
+    ...promptNorms(params.subarray(prompt, gate), layout.hiddenSize),
+  }));
+  const trainable = layout.length;
+  const counts = { trainable, ...(base && { all: parameterCount(base) + trainable }) };
+  for (const warning of warnings) context.stderr.write(`${warning}\n`);
+  if (json) {
+    const { gateSharing, gateActivation, hiddenSize } = layout;
+    const shape = { baseLayers: layersOf(layout), hiddenSize, gateSharing, gateActivation, dtype };
+    const sha256 = await hashFile(weightsPath);
+    printJson(context, { path: folder, config, ...shape, sha256, parameters: counts, metadata, layers });
+    return 0;
+  }
+  const gate = `${layout.gateSharing}${layout.gateActivation === "tanh" ? " with tanh" : ""}`;
+  const facts = [
+    ["adapter", folder],
+    ["base", config.baseModelNameOrPath ?? "not named"],
+    ["layers", `${layout.adaptedLayers} of ${layersOf(layout)}, the last ones`],
+    ["prompts", `${layout.promptLength} a layer, of ${formatCount(layout.hiddenSize)} numbers in ${dtype}`],
+    ["gate", gate],
+    ["task", config.taskType ?? "none"],
+    ["sha256", await hashFile(weightsPath)],
+    [
+      "gates",
+      sparkline(
+        layers.map(({ gates }) => meanMagnitude(gates)),
+        80,
+      ),
+    ],
+  ];
+  const count =
+    counts.all === undefined
+      ? `trainable params: ${formatCount(trainable)} (--model tells the share)`
+      : trainableLine({ trainable, all: counts.all });
+  const rows = layers.map(({ layer, gates, meanNorm, largestNorm }) => [
+    String(layer),
+    gates.length === 1
+      ? formatSmall(gates[0] ?? 0)
+      : `${formatSmall(Math.min(...gates))} … ${formatSmall(Math.max(...gates))}`,
+    formatSmall(meanNorm),
+    formatSmall(largestNorm),
+  ]);
+  const head = ["layer", layout.gateLength === 1 ? "gate" : "gates of heads", "mean prompt norm", "largest"];
+  context.stdout.write(
+    `${facts.map(([name = "", value]) => `${name.padEnd(9)}${value}`).join("\n")}\n${count}\n\n${table([head, ...rows])}`,
+  );
+  return 0;
+}
+
+/** Euclidean norms of the prompts of one layer; fresh ones have √D. */
+function promptNorms(prompts: Float32Array, D: number): { meanNorm: number; largestNorm: number } {
+  const norms = Array.from({ length: prompts.length / D }, (_, k) => {
+    return Math.sqrt(prompts.subarray(k * D, (k + 1) * D).reduce((sum, x) => sum + x * x, 0));
+  });
+  return { meanNorm: norms.reduce((a, b) => a + b, 0) / norms.length, largestNorm: Math.max(...norms) };
+}
+
+function meanMagnitude(gates: readonly number[]): number {
+  return gates.reduce((sum, gate) => sum + Math.abs(gate), 0) / gates.length;
+}

@@ -1,0 +1,222 @@
+/** `zerogate convert IN OUT --to FORMAT`: an adapter as another program stores it, with what that costs. */
+import { stat } from "node:fs/promises";
+import {
+  type AdapterLayout,
+  type AdapterState,
+  adapterLayout,
+  adaptionPromptConfig,
+  baseOf,
+  convertGates,
+  type DType,
+  type ForeignDialect,
+  type GateActivation,
+  type GateConversion,
+  gateReductions,
+  InputError,
+  type LayerGates,
+  layersOf,
+  type ModelConfig,
+} from "@zerogate/core";
+import { readAdapter, readAdapterFile, readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
+import { formatSmall } from "../status/format.ts";
+import { type CommandContext, type ExitCode, printJson } from "./context.ts";
+import { choiceFlag, numberFlag } from "./flags.ts";
+import { checkNewFolder } from "./new_folder.ts";
+import { table } from "./table.ts";
+
+export interface ConvertFlags {
+  readonly to: string;
+  readonly assumeGate?: string;
+  readonly gateReduce?: string;
+  readonly clampGates?: boolean;
+  readonly adapterLen?: string;
+  readonly model?: string;
+  readonly heads?: string;
+  readonly dtype?: string;
+  readonly json?: boolean;
+}
+
+/** `peft` and `zerogate` are folders: PEFT's own gate, and whatever gate the adapter has. */
+const targets = ["peft", "zerogate", "original", "litgpt", "lit-llama"] as const;
+type Target = (typeof targets)[number];
+
+const dtypes = ["f32", "bf16", "f16"] as const satisfies readonly DType[];
+
+/** An adapter from a folder or a file, and what is known of it beside its numbers. */
+interface Source {
+  readonly from: Target;
+  readonly state: AdapterState;
+  readonly dtype: DType;
+  readonly folder?: Pick<Awaited<ReturnType<typeof readAdapter>>, "config" | "metadata">;
+  readonly notes: readonly string[];
+}
+
+export async function convertCommand(
+  input: string,
+  out: string,
+  flags: ConvertFlags,
+  context: CommandContext,
+): Promise<ExitCode> {
+  const problems: string[] = [];
+  const to = choiceFlag("--to", flags.to, targets, problems) ?? "peft";
+  const assumed = choiceFlag("--assume-gate", flags.assumeGate, ["tanh", "raw"], problems);
+  const reduce = choiceFlag("--gate-reduce", flags.gateReduce, gateReductions, problems);
+  const dtype = choiceFlag("--dtype", flags.dtype, dtypes, problems);
+  const promptLength = numberFlag("--adapter-len", flags.adapterLen, 0, { min: 1, whole: true }, problems);
+  const heads = numberFlag("--heads", flags.heads, 0, { min: 1, max: 65_536, whole: true }, problems);
+  if (problems.length > 0) throw new InputError("Cannot convert", problems);
+
+  const base = flags.model === undefined ? undefined : await readModelConfig(flags.model);
+  const originalGate: GateActivation = assumed === "raw" ? "none" : "tanh";
+  const source = await readSource(input, { originalGate, ...(promptLength > 0 && { promptLength }) });
+  if (assumed !== undefined && source.from !== "original" && to !== "original") {
+    throw new InputError("Cannot convert", "--assume-gate is about files of the original code, neither side is one");
+  }
+  const known = withHeads(source.state, base, heads, to);
+  const wanted = targetGate(to, known.layout, originalGate);
+  const { state, layers } = withFlagNames(() =>
+    convertGates(known, { ...wanted, ...(reduce && { reduce }), clamp: flags.clampGates ?? false }),
+  );
+  await write(out, to, state, { ...source, dtype: dtype ?? source.dtype }, flags.model);
+
+  const notes = [...source.notes, ...targetNotes(to, source.from, originalGate)];
+  for (const note of notes) context.stderr.write(`${note}\n`);
+  const { layout } = state;
+  const facts = {
+    from: source.from,
+    to,
+    out,
+    baseLayers: layersOf(layout),
+    adapterLayers: layout.adaptedLayers,
+    adapterLen: layout.promptLength,
+    gates: { before: gateName(known.layout), after: gateName(layout) },
+    maxRelativeError: Math.max(...layers.map(({ relativeError }) => relativeError)),
+  };
+  const rows = layers.map((row) => ({ ...row, before: [...row.before], after: [...row.after] }));
+  if (flags.json) printJson(context, { ...facts, layers: rows, notes });
+  else context.stdout.write(describe(facts, layers));
+  return 0;
+}
+
+async function readSource(input: string, options: Parameters<typeof readAdapterFile>[1]): Promise<Source> {
+  if (!(await stat(input).catch(() => undefined))?.isDirectory()) {
+    const { dialect, state, notes } = await readAdapterFile(input, options);
+    const gates =
+      dialect === "original" ? [`gates of ${input} are taken as ${options?.originalGate}: --assume-gate`] : [];
+    return { from: dialect, state, dtype: "f32", notes: [...notes, ...gates] };
+  }
+  const { config, metadata, layout, params, dtype, warnings } = await readAdapter(input);
+  const isPlain = layout.gateSharing === "scalar" && layout.gateActivation === "none";
+  const from = isPlain ? "peft" : "zerogate";
+  return { from, state: { layout, params }, dtype, folder: { config, metadata }, notes: warnings };
+}
+
+/** The adapter with the number of heads that its base has; it must fit the base where that is given. */
+function withHeads(state: AdapterState, base: ModelConfig | undefined, given: number, to: Target): AdapterState {
+  const { layout, params } = state;
+  const problems: string[] = [];
+  const compare = (what: string, adapter: number, model: number) => {
+    if (adapter !== model) problems.push(`the adapter is for a base with ${what} ${adapter}, this one has ${model}`);
+  };
+  const heads = base?.heads ?? given;
+  if (base) {
+    compare("layers", layersOf(layout), base.layers);
+    compare("hidden size", layout.hiddenSize, base.hiddenSize);
+  }
+  if (layout.gateSharing === "per-head") {
+    if (heads > 0) compare("query heads", layout.heads, heads);
+  } else if (heads === 0 && to !== "peft" && to !== "zerogate") {
+    problems.push(`${to} has one gate per query head and the adapter does not tell how many: give --model or --heads`);
+  }
+  if (problems.length > 0) throw new InputError("Cannot convert", problems);
+  if (layout.gateSharing === "per-head" || heads === 0) return state;
+  return { layout: adapterLayout(layout, { ...baseOf(layout), heads }), params };
+}
+
+function targetGate(to: Target, layout: AdapterLayout, originalGate: GateActivation): GateConversion {
+  if (to === "zerogate") return { gateSharing: layout.gateSharing, gateActivation: layout.gateActivation };
+  if (to === "peft") return { gateSharing: "scalar", gateActivation: "none" };
+  return { gateSharing: "per-head", gateActivation: to === "original" ? originalGate : "none" };
+}
+
+/** Core speaks of reductions and clamping, a user of flags. */
+function withFlagNames<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    const flagged = error.problems.map((problem) =>
+      problem
+        .replace(
+          "allow it with a reduction (mean, median, rms)",
+          "allow the loss with --gate-reduce mean, median or rms, or keep it with --to zerogate",
+        )
+        .replace(
+          "allow it with clamping",
+          "allow the loss with --clamp-gates, or write raw gates with --assume-gate raw",
+        ),
+    );
+    throw new InputError("Cannot convert without loss", flagged, { cause: error });
+  }
+}
+
+async function write(
+  out: string,
+  to: Target,
+  { layout, params }: AdapterState,
+  { folder, dtype }: Pick<Source, "folder" | "dtype">,
+  model: string | undefined,
+): Promise<void> {
+  if (to !== "peft" && to !== "zerogate") {
+    await writeAdapterFile(out, { layout, params }, to satisfies ForeignDialect, dtype);
+    return;
+  }
+  await checkNewFolder(out);
+  const { adaptedLayers: adapterLayers, promptLength: adapterLen } = layout;
+  const fresh = () =>
+    adaptionPromptConfig({ adapterLen, adapterLayers, targetModules: "self_attn", taskType: "CAUSAL_LM" });
+  const config = { ...(folder?.config ?? fresh()), ...(model !== undefined && { baseModelNameOrPath: model }) };
+  await saveAdapter(out, { config, layout, params, dtype, metadata: folder?.metadata ?? {} });
+}
+
+function targetNotes(to: Target, from: Target, originalGate: GateActivation): string[] {
+  if (to === "litgpt") {
+    return [
+      "litgpt 0.5.5 to 0.5.13 reads prompt keys and values of wrong heads (after its pull request 1013): older ones are right",
+    ];
+  }
+  if (to !== "original" || from === "original") return [];
+  return [
+    `gates are written for a reader that ${originalGate === "tanh" ? "takes their tanh" : "takes them raw"}: --assume-gate`,
+  ];
+}
+
+function gateName({ gateSharing, gateActivation }: AdapterLayout): string {
+  return `${gateSharing}${gateActivation === "tanh" ? " tanh" : ""}`;
+}
+
+function describe(
+  facts: {
+    from: string;
+    to: string;
+    out: string;
+    adapterLayers: number;
+    adapterLen: number;
+    gates: { before: string; after: string };
+  },
+  layers: readonly LayerGates[],
+): string {
+  const { from, to, out, adapterLayers, adapterLen, gates } = facts;
+  const range = (values: Float32Array) => {
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    return low === high ? formatSmall(low) : `${formatSmall(low)} … ${formatSmall(high)}`;
+  };
+  const rows = layers.map(({ layer, before, after, relativeError }) => [
+    String(layer),
+    range(before),
+    range(after),
+    relativeError === 0 ? "exact" : formatSmall(relativeError),
+  ]);
+  const head = `${from} -> ${to}: ${adapterLayers} layers of ${adapterLen} prompts, gates ${gates.before} -> ${gates.after}\n`;
+  return `${head}${table([["layer", "gates before", "after", "relative error"], ...rows])}${out}\n`;
+}
