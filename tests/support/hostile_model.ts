@@ -30,6 +30,29 @@ export function withTensor(folder: string, name: string, dtype: string): void {
   writeFileSync(path, Buffer.concat([length, json, ...chunks]));
 }
 
+/**
+ * Makes one token's embedding infinite, so that every sample which holds it has a loss that is no number. The head, which
+ * shares the embedding's numbers, becomes a tensor of its own and stays sound.
+ */
+export function withPoisonedToken(folder: string, token: number): void {
+  const path = join(folder, "model.safetensors");
+  const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8")) as Record<string, unknown>;
+  writeFileSync(join(folder, "config.json"), JSON.stringify({ ...config, tie_word_embeddings: false }));
+  const { tensors, data } = readTensors(path);
+  const embedding = tensors.find(([name]) => name === "model.embed_tokens.weight");
+  if (embedding?.[1].dtype !== "BF16") throw new Error("the embedding is expected in BF16");
+  const { shape, data_offsets } = embedding[1];
+  const head = Buffer.from(data.subarray(...data_offsets));
+  const row = 2 * (shape[1] ?? 0);
+  for (let at = token * row; at < (token + 1) * row; at += 2) data.writeUInt16LE(0x7f80, data_offsets[0] + at);
+  const header = Object.fromEntries(tensors);
+  header["lm_head.weight"] = { dtype: "BF16", shape, data_offsets: [data.length, data.length + head.length] };
+  const json = Buffer.from(JSON.stringify(header));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(json.length));
+  writeFileSync(path, Buffer.concat([length, json, data, head]));
+}
+
 /** Makes it a model of two shards of which only the first is there. */
 export function withoutShard(folder: string): void {
   const path = join(folder, "model.safetensors");

@@ -93,21 +93,29 @@ test("what the package offers: a change here is a change for its users", () => {
   `);
   expect(Object.keys(node).toSorted()).toMatchInlineSnapshot(`
     [
+      "adapterFiles",
       "baseHash",
       "hashFile",
       "listAdapters",
       "loadAdapter",
       "loadAdapters",
       "loadWeights",
+      "makeFolder",
+      "moveEntry",
       "publishDirectory",
       "readAdapter",
       "readAdapterFile",
       "readModelConfig",
+      "removeEntry",
       "saveAdapter",
       "saveAdapters",
+      "syncFile",
+      "syncFolder",
+      "temporarySibling",
       "verifyDirectory",
       "writeAdapterFile",
       "writeFileAtomic",
+      "writeNewFile",
     ]
   `);
 });

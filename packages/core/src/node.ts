@@ -1,6 +1,7 @@
 /** What needs the file system: model folders, adapter folders, writing that survives a crash. */
 export { readAdapterFile, writeAdapterFile } from "./node/adapter_dialects.ts";
 export {
+  adapterFiles,
   type LoadedAdapter,
   loadAdapter,
   readAdapter,
@@ -16,5 +17,14 @@ export {
   saveAdapters,
 } from "./node/adapter_set.ts";
 export { publishDirectory, verifyDirectory, writeFileAtomic } from "./node/atomic.ts";
+export {
+  makeFolder,
+  moveEntry,
+  removeEntry,
+  syncFile,
+  syncFolder,
+  temporarySibling,
+  writeNewFile,
+} from "./node/durable.ts";
 export { hashFile } from "./node/hash.ts";
 export { baseHash, type LoadOptions, loadWeights, readModelConfig } from "./node/model_files.ts";

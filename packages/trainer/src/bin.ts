@@ -1,22 +1,52 @@
-/** The process: arguments in, exit code out. The first Ctrl-C asks the command to end well, the second ends it at once. */
+/**
+ * The process: arguments in, exit code out. What asks it to end, asks the command to end well, with everything saved; a
+ * second Ctrl-C or SIGTERM ends it at once.
+ */
 import { runCli } from "./cli.ts";
 
+/** 128 + the signal's number, as shells say it. */
+const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
+type Ending = keyof typeof exitCodes;
+
 const interrupt = new AbortController();
-const onSignal = () => {
-  if (interrupt.signal.aborted) process.exit(130);
+let ending: Ending = "SIGINT";
+const end = (signal: Ending) => {
+  if (interrupt.signal.aborted) {
+    if (signal !== "SIGHUP") process.exit(exitCodes[signal]);
+    return;
+  }
+  ending = signal;
   interrupt.abort();
 };
-process.on("SIGINT", onSignal);
-process.on("SIGTERM", onSignal);
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  interrupt.abort(); // the reader, for example `head`, has seen enough: a run is saved as after Ctrl-C
+process.on("SIGINT", () => end("SIGINT"));
+process.on("SIGTERM", () => end("SIGTERM"));
+// A run whose output goes to files was meant to outlive its terminal: nohup. (Node itself forgets that SIGHUP is ignored.)
+process.on("SIGHUP", () => {
+  if (process.stdout.isTTY || process.stderr.isTTY) end("SIGHUP");
 });
 
-process.exitCode = await runCli(process.argv.slice(2), {
+const saveRequests = { count: 0 };
+if (process.platform !== "win32") process.on("SIGUSR1", () => saveRequests.count++);
+
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
+  end("SIGINT"); // the reader, for example `head`, has seen enough: a run is saved as after Ctrl-C
+});
+process.stderr.on("error", () => {}); // nobody is there to hear it, and the log has it too
+
+if (process.env["ZEROGATE_STOP_WITH_PARENT"]) {
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent && !interrupt.signal.aborted) end("SIGTERM");
+  }, 500).unref();
+}
+
+const code = await runCli(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
   stdin: process.stdin,
   env: process.env,
   signal: interrupt.signal,
+  saveRequests,
 });
+process.exitCode = code === exitCodes.SIGINT ? exitCodes[ending] : code;

@@ -1,6 +1,7 @@
 /** The `zerogate` command line: names, flags and help; every command is loaded only when it is called. */
 import { InputError } from "@zerogate/core";
 import { Command, CommanderError, Option } from "commander";
+import { DamagedError } from "./checkpoint/damaged.ts";
 import type { CommandContext, ExitCode } from "./commands/context.ts";
 import { flagDefinitions } from "./config/flags.ts";
 import { versions } from "./version.ts";
@@ -9,7 +10,7 @@ const collect = (value: string, before: string[] = []) => [...before, value];
 
 /**
  * Runs one command line.
- * @returns 0 done, 1 failed, 2 unusable input or usage, 130 interrupted. Messages go to stderr.
+ * @returns 0 done, 1 failed, 2 unusable input or usage, 3 damaged files, 130 interrupted. Messages go to stderr.
  */
 export async function runCli(argv: readonly string[], context: CommandContext): Promise<number> {
   let code: ExitCode = 0;
@@ -25,6 +26,10 @@ export async function runCli(argv: readonly string[], context: CommandContext): 
     if (error instanceof InputError) {
       context.stderr.write(`${error.message}\n`);
       return 2;
+    }
+    if (error instanceof DamagedError) {
+      context.stderr.write(`${error.message}\n`);
+      return 3;
     }
     const { message, stack } = error instanceof Error ? error : new Error(String(error));
     context.stderr.write(`${context.env["ZEROGATE_LOG_LEVEL"] === "debug" ? stack : message}\n`);
@@ -42,7 +47,10 @@ function createProgram(context: CommandContext, done: (code: ExitCode) => void):
       writeErr: (text) => context.stderr.write(text),
     })
     .showHelpAfterError("(add --help for all flags)")
-    .addHelpText("after", "\nExit codes: 0 done, 1 failed, 2 unusable input, 130 interrupted (everything saved).");
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 done, 1 failed, 2 unusable input, 3 damaged files, 129, 130, 143 interrupted (everything saved).",
+    );
 
   const quickstart = program
     .command("quickstart")
@@ -68,19 +76,40 @@ function createProgram(context: CommandContext, done: (code: ExitCode) => void):
     .command("resume <run>")
     .description("go on with a run from its newest whole checkpoint")
     .option("--json", "one JSON object per step on stdout");
-  addConfigFlags(resume, [
-    "workers",
-    "model",
-    "data",
-    "validationData",
-    "cacheDir",
-    "saveEvery",
-    "keepCheckpoints",
-    "logLevel",
-  ]);
+  resume.option("--accept-change <field>", "go on although this decides the bits, may be given several times", collect);
+  addConfigFlags(
+    resume,
+    flagDefinitions().flatMap(({ key }) => (key === "out" || key === "preset" ? [] : [key])),
+  );
   resume.action(async (run, flags) => {
     done(await (await import("./commands/resume.ts")).resumeCommand(run, flags, context));
   });
+
+  const verify = program
+    .command("verify [run]")
+    .description("compare all hashes of a run (exit code 3 where something differs), or an adapter with the real PEFT")
+    .option("--replay <from..to>", "do these steps again and say where they first differ, for example 1..20")
+    .option("--against <who>", "peft: logits, loss and gradients of --model and --adapter in a Python that has it")
+    .option("--adapter <dir>", "adapter folder, with --against")
+    .option("--text <text>", "text to compute with, may be given several times (default: three of our own)", collect)
+    .option("--python <path>", "Python with peft, torch and transformers (default: ZEROGATE_PYTHON, else python3)")
+    .option("--tolerance <t>", "largest difference, relative to the largest number (default: 1e-4)")
+    .option("--engine <name>", "engine: auto, cpu, wasm, reference")
+    .option("--compute <dtype>", "arithmetic of matrix products: f32, bf16")
+    .option("--json", "one JSON object on stdout");
+  addConfigFlags(verify, ["workers", "model", "data", "validationData", "cacheDir"]);
+  verify.action(async (run, flags) => {
+    done(await (await import("./commands/verify.ts")).verifyCommand(run, flags, context));
+  });
+
+  program
+    .command("rewind <run>")
+    .description("make an earlier checkpoint the newest state; later ones are kept in RUN/rewound")
+    .requiredOption("--to <step>", "the checkpoint to go back to")
+    .option("--json", "one JSON object on stdout")
+    .action(async (run, flags) => {
+      done(await (await import("./commands/rewind.ts")).rewindCommand(run, flags, context));
+    });
 
   program
     .command("eval")
@@ -116,22 +145,6 @@ function createProgram(context: CommandContext, done: (code: ExitCode) => void):
       done(await (await import("./commands/chat.ts")).chatCommand(flags, context));
     },
   );
-
-  program
-    .command("verify")
-    .description("compare logits, loss and gradients with the real PEFT, in a Python that has it")
-    .requiredOption("--against <who>", "peft")
-    .option("--base, --model <dir>", "folder of the base model")
-    .option("--adapter <dir>", "adapter folder")
-    .option("--text <text>", "text to compute with, may be given several times (default: three of our own)", collect)
-    .option("--python <path>", "Python with peft, torch and transformers (default: ZEROGATE_PYTHON, else python3)")
-    .option("--tolerance <t>", "largest difference, relative to the largest number (default: 1e-4)")
-    .option("--engine <name>", "engine: auto, cpu, wasm, reference")
-    .option("--compute <dtype>", "arithmetic of matrix products: f32, bf16")
-    .option("--json", "one JSON object on stdout")
-    .action(async (flags) => {
-      done(await (await import("./commands/verify.ts")).verifyCommand(flags, context));
-    });
 
   program
     .command("inspect <path>")

@@ -1,8 +1,10 @@
 /** The log of a run: JSON lines in `RUN/log.jsonl`, and the same as readable lines for whoever watches. */
 import { join } from "node:path";
 import { InputError } from "@zerogate/core";
-import { destination, type Level, type Logger, multistream, pino, stdTimeFunctions } from "pino";
+import { type Level, type Logger, multistream, pino, stdTimeFunctions } from "pino";
 import { type LogLevel, logLevels } from "./config/train_config.ts";
+import { openAppendFile } from "./files/append_file.ts";
+import { createTrouble } from "./files/trouble.ts";
 import { oneLine } from "./status/fit.ts";
 
 export interface RunLog {
@@ -35,15 +37,15 @@ export function openLog(options: {
   readonly runDir?: string | undefined;
 }): RunLog {
   const { level, print, runDir } = options;
-  // Synchronous: the lines that explain a crash are the last ones before it.
-  const file =
-    runDir === undefined ? undefined : destination({ dest: join(runDir, "log.jsonl"), sync: true, mkdir: true });
-  const streams = [{ level: level as Level, stream: { write: (json: string) => print(readable(json)) } }];
+  const printed = { level: level as Level, stream: { write: (json: string) => print(readable(json)) } };
+  // Trouble with the log itself is printed only.
+  const trouble = createTrouble("log.jsonl", (message) => print(`warning: ${message}`));
+  const file = runDir === undefined ? undefined : openAppendFile(join(runDir, "log.jsonl"), trouble);
   const logger = pino(
     { level, base: null, timestamp: stdTimeFunctions.isoTime },
-    multistream(file ? [...streams, { level: level as Level, stream: file }] : streams),
+    multistream(file ? [printed, { level: level as Level, stream: file }] : [printed]),
   );
-  return { logger, close: () => file?.end() };
+  return { logger, close: () => file?.close() };
 }
 
 /** `warning: worker cpu 1 is lost  cell=12`; plain messages of level info stand alone. */

@@ -58,6 +58,13 @@ export interface LoadedAdapter {
  * folder as is, except with per-head or tanh gates, which PEFT does not have.
  */
 export async function saveAdapter(folder: string, adapter: SavedAdapter): Promise<void> {
+  const files = adapterFiles(adapter);
+  await mkdir(folder, { recursive: true });
+  for (const [name, bytes] of files) await writeFileAtomic(join(folder, name), bytes);
+}
+
+/** The same three files as bytes, by name. Throws a RangeError where config and layout disagree. */
+export function adapterFiles(adapter: SavedAdapter): ReadonlyMap<string, Uint8Array | string> {
   const { config, layout, params, dtype = "f32", metadata } = adapter;
   if (config.adapterLen !== layout.promptLength || config.adapterLayers !== layout.adaptedLayers) {
     const found = `${config.adapterLayers} layers of ${config.adapterLen} prompts`;
@@ -67,10 +74,11 @@ export async function saveAdapter(folder: string, adapter: SavedAdapter): Promis
   }
   const module = config.autoMapping?.["base_model_class"]?.endsWith("Model") ? "bare" : "causal-lm";
   const tensors = adapterTensors(layout, params, dtype, module);
-  await mkdir(folder, { recursive: true });
-  await writeFileAtomic(join(folder, SAFETENSORS), serializeSafetensors(tensors, adapterMetadata(layout, metadata)));
-  await writeFileAtomic(join(folder, CONFIG), serializeAdaptionPromptConfig(config));
-  await writeFileAtomic(join(folder, "README.md"), modelCard(config, layout));
+  return new Map<string, Uint8Array | string>([
+    [SAFETENSORS, serializeSafetensors(tensors, adapterMetadata(layout, metadata))],
+    [CONFIG, serializeAdaptionPromptConfig(config)],
+    ["README.md", modelCard(config, layout)],
+  ]);
 }
 
 /**

@@ -2,12 +2,12 @@
  * Files and folders that after a crash are there whole or not at all: write beside the place, fsync, rename, fsync the
  * parent. A published folder carries a manifest with the size and SHA-256 of every file, and is never written to again.
  */
-import { randomBytes } from "node:crypto";
-import { lstat, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { basename, dirname, join, relative, resolve, sep } from "node:path";
+import { lstat, mkdir, readdir, readFile, rename, stat } from "node:fs/promises";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import { InputError } from "../errors.ts";
 import { isJsonObject } from "../formats/json_fields.ts";
 import { parseStrictJson } from "../formats/strict_json.ts";
+import { moveEntry, removeEntry, syncFile, syncFolder, temporarySibling, writeNewFile } from "./durable.ts";
 import { isCode, reason } from "./fs_errors.ts";
 import { hashFile } from "./hash.ts";
 
@@ -17,11 +17,10 @@ const MANIFEST = "manifest.json";
 export async function writeFileAtomic(path: string, bytes: Uint8Array | string): Promise<void> {
   const temporary = temporarySibling(path);
   try {
-    await writeFile(temporary, bytes, { flag: "wx", flush: true }); // unflushed, the rename could outlive the data
-    await rename(temporary, path);
-    await syncFolder(dirname(path));
+    await writeNewFile(temporary, bytes); // flushed: else the rename could outlive the data
+    await moveEntry(temporary, path);
   } catch (cause) {
-    await rm(temporary, { force: true });
+    await removeEntry(temporary).catch(() => {}); // the first failure is the one to tell
     throw new Error(`Cannot write ${path} (${bytes.length} bytes): ${reason(cause)}`, { cause });
   }
 }
@@ -51,15 +50,15 @@ export async function publishDirectory(final: string, write: (folder: string) =>
     const entries: ManifestEntry[] = [];
     for (const path of files) {
       const file = join(temporary, path);
-      await sync(file);
+      await syncFile(file);
       entries.push({ path, size: (await stat(file)).size, sha256: await hashFile(file) });
     }
     const manifest = `${JSON.stringify({ version: 1, files: entries }, null, 2)}\n`;
-    await writeFile(join(temporary, MANIFEST), manifest, { flag: "wx", flush: true });
+    await writeNewFile(join(temporary, MANIFEST), manifest);
     for (const folder of [...folders, "."]) await syncFolder(join(temporary, folder));
     await rename(temporary, target);
   } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
+    await removeEntry(temporary).catch(() => {});
     throw error;
   }
   await syncFolder(dirname(target));
@@ -134,11 +133,6 @@ async function listFolder(folder: string): Promise<{ files: string[]; folders: s
   return { files: listing.files.toSorted(), folders: listing.folders.toSorted(), others: listing.others.toSorted() };
 }
 
-/** Hidden, in the same folder (a rename works inside one file system only), and never the same twice. */
-function temporarySibling(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${process.pid}.${randomBytes(6).toString("hex")}.tmp`);
-}
-
 async function exists(path: string): Promise<boolean> {
   try {
     await lstat(path);
@@ -146,19 +140,5 @@ async function exists(path: string): Promise<boolean> {
   } catch (error) {
     if (isCode(error, "ENOENT")) return false;
     throw error;
-  }
-}
-
-/** Makes the names in a folder durable. Windows has no such call and needs none. */
-async function syncFolder(folder: string): Promise<void> {
-  if (process.platform !== "win32") await sync(folder);
-}
-
-async function sync(path: string): Promise<void> {
-  const handle = await open(path, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

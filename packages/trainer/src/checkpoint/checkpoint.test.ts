@@ -71,6 +71,8 @@ const checkpoint = (step: number): Checkpoint => ({
     versions: { zerogate: "0.1.0", node: process.version },
     best: { step: 1, loss: 1 / 3 },
     evaluationsWithoutGain: 2,
+    voided: [],
+    receipt: "c".repeat(64),
   },
   adapterConfig,
   layout,
@@ -212,12 +214,14 @@ test("the wrong base is refused and costs no checkpoint", async () => {
   expect(readdirSync(join(run, "checkpoints"))).toEqual(["step-10"]);
 });
 
-test("pruning keeps the newest and the best", async () => {
-  const run = await runWith(1, 2, 3, 4, 5);
-  expect(await pruneCheckpoints(run, 2, 2)).toEqual([3, 1]);
-  expect(await listCheckpoints(run)).toEqual([5, 4, 2]);
-  expect(await pruneCheckpoints(run, 5, undefined)).toEqual([]);
-  expect(readdirSync(join(run, "checkpoints")).toSorted()).toEqual(["step-2", "step-4", "step-5"]);
+test("pruning keeps the newest, the best, every so manieth and the one to roll back to", async () => {
+  const rule = { newest: 2, every: 0, best: undefined, upTo: undefined };
+  const run = await runWith(1, 2, 3, 4, 5, 6, 7, 8, 9);
+  expect(await pruneCheckpoints(run, { ...rule, best: 2, every: 4, upTo: 6 })).toEqual([7, 5, 3, 1]);
+  expect(await listCheckpoints(run)).toEqual([9, 8, 6, 4, 2]);
+  expect(await pruneCheckpoints(run, { ...rule, newest: 5 })).toEqual([]);
+  expect(await pruneCheckpoints(run, rule)).toEqual([6, 4, 2]);
+  expect(readdirSync(join(run, "checkpoints")).toSorted()).toEqual(["step-8", "step-9"]);
   expect(await listCheckpoints(newRun())).toEqual([]);
 });
 

@@ -2,7 +2,7 @@
  * One checkpoint: a folder `step-N` with the adapter as a PEFT folder, `optimizer.safetensors`, `state.msgpack` and a
  * manifest of sizes and hashes. It appears whole or not at all and is never written again.
  */
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type AdamWState,
@@ -12,7 +12,14 @@ import {
   InputError,
   type ModelConfig,
 } from "@zerogate/core";
-import { loadAdapter, publishDirectory, saveAdapter, verifyDirectory } from "@zerogate/core/node";
+import {
+  adapterFiles,
+  loadAdapter,
+  makeFolder,
+  publishDirectory,
+  verifyDirectory,
+  writeNewFile,
+} from "@zerogate/core/node";
 import { checkpointFolder } from "./folders.ts";
 import { decodeMoments, encodeMoments } from "./moments_file.ts";
 import { decodeRunState, encodeRunState, type RunState } from "./run_state.ts";
@@ -37,12 +44,15 @@ export interface Checkpoint {
  */
 export async function saveCheckpoint(runDir: string, checkpoint: Checkpoint): Promise<string> {
   const { state, adapterConfig: config, layout, params, moments } = checkpoint;
+  const files = new Map<string, Uint8Array | string>([
+    ...adapterFiles({ config, layout, params }),
+    [MOMENTS, encodeMoments(moments)],
+    [STATE, encodeRunState(state)],
+  ]);
   const final = checkpointFolder(runDir, state.step);
-  await mkdir(join(final, ".."), { recursive: true });
+  await makeFolder(join(final, ".."));
   await publishDirectory(final, async (folder) => {
-    await saveAdapter(folder, { config, layout, params });
-    await writeFile(join(folder, MOMENTS), encodeMoments(moments));
-    await writeFile(join(folder, STATE), encodeRunState(state));
+    for (const [name, bytes] of files) await writeNewFile(join(folder, name), bytes);
   });
   return final;
 }

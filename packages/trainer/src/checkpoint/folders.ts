@@ -1,7 +1,7 @@
 /** The checkpoints of a run as folders: which there are, which go, which is broken. */
-import { randomBytes } from "node:crypto";
-import { readdir, rename, rm } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { moveEntry, removeEntry, temporarySibling } from "@zerogate/core/node";
 
 const namePattern = /^step-(0|[1-9]\d{0,14})$/;
 /** What a crash in the middle of a save or of a removal leaves behind. */
@@ -22,14 +22,29 @@ export async function listCheckpoints(runDir: string): Promise<number[]> {
   return steps.toSorted((a, b) => b - a);
 }
 
-/** Removes all but the newest `keep` checkpoints and `best`. Returns the steps that are gone. */
-export async function pruneCheckpoints(runDir: string, keep: number, best: number | undefined): Promise<number[]> {
-  const old = (await listCheckpoints(runDir)).slice(keep).filter((step) => step !== best);
+/** Which checkpoints stay. */
+export interface KeepRule {
+  /** So many of the newest. */
+  readonly newest: number;
+  /** Those at multiples of it; 0 = none. */
+  readonly every: number;
+  readonly best: number | undefined;
+  /** The newest one up to this step: where a rollback would go to. */
+  readonly upTo: number | undefined;
+}
+
+/** Removes all checkpoints but those of the rule. Returns the steps that are gone. */
+export async function pruneCheckpoints(runDir: string, { newest, every, best, upTo }: KeepRule): Promise<number[]> {
+  const steps = await listCheckpoints(runDir);
+  const floor = upTo === undefined ? undefined : steps.find((step) => step <= upTo);
+  const old = steps
+    .slice(newest)
+    .filter((step) => step !== best && step !== floor && !(every > 0 && step % every === 0));
   for (const step of old) {
     // Out of the way first: a removal that is cut short must not leave half a checkpoint.
-    const doomed = join(checkpointsOf(runDir), `.step-${step}.${randomBytes(6).toString("hex")}.tmp`);
-    await rename(checkpointFolder(runDir, step), doomed);
-    await rm(doomed, { recursive: true, force: true });
+    const doomed = temporarySibling(checkpointFolder(runDir, step));
+    await moveEntry(checkpointFolder(runDir, step), doomed);
+    await removeEntry(doomed);
   }
   return old;
 }
@@ -37,7 +52,7 @@ export async function pruneCheckpoints(runDir: string, keep: number, best: numbe
 /** Removes what crashed saves left. Only for the one process that writes to the run. */
 export async function removeLeftovers(runDir: string): Promise<void> {
   for (const { name } of await entries(runDir)) {
-    if (leftoverPattern.test(name)) await rm(join(checkpointsOf(runDir), name), { recursive: true, force: true });
+    if (leftoverPattern.test(name)) await removeEntry(join(checkpointsOf(runDir), name));
   }
 }
 
@@ -47,7 +62,7 @@ export async function setAside(runDir: string, step: number): Promise<string> {
   let name = `step-${step}.corrupt`;
   for (let i = 2; taken.has(name); i++) name = `step-${step}.corrupt-${i}`;
   const aside = join(checkpointsOf(runDir), name);
-  await rename(checkpointFolder(runDir, step), aside);
+  await moveEntry(checkpointFolder(runDir, step), aside);
   return aside;
 }
 

@@ -1,7 +1,8 @@
 /** Where a resume starts: the newest checkpoint that is whole. */
-import { InputError, type ModelConfig } from "@zerogate/core";
+import type { ModelConfig } from "@zerogate/core";
 import { verifyDirectory } from "@zerogate/core/node";
 import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
+import { DamagedError } from "./damaged.ts";
 import { checkpointFolder, holdsBroken, listCheckpoints, removeLeftovers, setAside } from "./folders.ts";
 
 /**
@@ -9,7 +10,7 @@ import { checkpointFolder, holdsBroken, listCheckpoints, removeLeftovers, setAsi
  * told to `onProblem`; leftovers of crashed saves are removed.
  *
  * @returns undefined where the run never had one.
- * @throws InputError where none is left; also where the newest whole one does not fit this base or this version, and
+ * @throws DamagedError where none is left, InputError where the newest whole one does not fit this base or this version, and
  *   then nothing is renamed: the checkpoint is sound, what it was opened with is not.
  */
 export async function newestCheckpoint(
@@ -29,5 +30,5 @@ export async function newestCheckpoint(
   }
   const found =
     steps.length > 0 ? `none of its ${steps.length} checkpoints is whole` : "all its checkpoints were broken";
-  throw new InputError(`Cannot resume ${runDir}`, `${found}: start it again with zerogate train`);
+  throw new DamagedError(`Cannot resume ${runDir}: ${found}, start it again with zerogate train`);
 }

@@ -13,9 +13,11 @@ const state: RunState = {
   config: { seed: 7, data: ["x"] },
   versions: { zerogate: "0.1.0", node: "v20.20.0" },
   evaluationsWithoutGain: 0,
+  voided: [{ step: 3, reason: "its loss is NaN" }],
+  receipt: "f".repeat(64),
 };
 const packr = new Packr({ useRecords: false });
-const good = { version: 1, ...state };
+const good = { version: 2, ...state };
 
 test("a state comes back as it was", () => {
   expect(decodeRunState(encodeRunState(state), "x")).toEqual(state);
@@ -23,10 +25,11 @@ test("a state comes back as it was", () => {
   expect(decodeRunState(encodeRunState(withBest), "x")).toEqual(withBest);
 });
 
-test("a state of a newer version asks for a newer zerogate", () => {
-  expect(() => decodeRunState(packr.pack({ ...good, version: 2 }), "state.msgpack")).toThrow(
-    "Cannot read the run state state.msgpack: it has version 2, this zerogate reads up to 1: update zerogate",
+test("a state of another version says what to do", () => {
+  expect(() => decodeRunState(packr.pack({ ...good, version: 3 }), "state.msgpack")).toThrow(
+    "Cannot read the run state state.msgpack: it has version 3, this zerogate reads version 2: update zerogate",
   );
+  expect(() => decodeRunState(packr.pack({ ...good, version: 1 }), "x")).toThrow("start the run again");
 });
 
 test.each([
@@ -61,5 +64,7 @@ test("any bytes are a state or an InputError, and an oversized file is not even 
       }
     }),
   );
-  expect(() => decodeRunState(new Uint8Array(65_537), "x")).toThrow("it has 65537 bytes, expected at most 65536");
+  expect(() => decodeRunState(new Uint8Array((1 << 20) + 1), "x")).toThrow(
+    "it has 1048577 bytes, expected at most 1048576",
+  );
 });

@@ -23,13 +23,23 @@ export interface RunState {
   readonly best?: { readonly step: number; readonly loss: number } | undefined;
   /** Validations in a row without a new best: early stopping counts on. */
   readonly evaluationsWithoutGain: number;
+  /** Steps of the plan that are passed over because of bad numbers, ascending. */
+  readonly voided: readonly VoidedStep[];
+  /** Link of the receipt's last line. */
+  readonly receipt: string;
+}
+
+export interface VoidedStep {
+  /** Of the plan, counted from 0. */
+  readonly step: number;
+  readonly reason: string;
 }
 
 /** Raised when an older reader would misread a newer state. */
-const VERSION = 1;
+const VERSION = 2;
 
-/** A state has a few hundred bytes; no honest one comes near this. */
-const MAX_BYTES = 65_536;
+/** A state has a kilobyte or two, and a hundred bytes for each step that was passed over; no honest one comes near this. */
+const MAX_BYTES = 1 << 20;
 
 const step = z.int().min(0);
 const text = z.string().max(1000);
@@ -44,6 +54,8 @@ const schema = z.strictObject({
   versions: z.strictObject({ zerogate: text, node: text }),
   best: z.strictObject({ step, loss: z.number() }).optional(),
   evaluationsWithoutGain: z.int().min(0),
+  voided: z.array(z.strictObject({ step, reason: text })),
+  receipt: text,
 }) satisfies z.ZodType<RunState>;
 
 /** Plain maps, no msgpackr records: any msgpack reader can show the file. */
@@ -67,8 +79,9 @@ export function decodeRunState(bytes: Uint8Array, path: string): RunState {
     throw new InputError(attempt, "it is not msgpack", { cause });
   }
   const found = typeof value === "object" && value !== null && "version" in value ? value.version : undefined;
-  if (typeof found === "number" && found > VERSION) {
-    throw new InputError(attempt, `it has version ${found}, this zerogate reads up to ${VERSION}: update zerogate`);
+  if (typeof found === "number" && found !== VERSION) {
+    const advice = found > VERSION ? "update zerogate" : "start the run again";
+    throw new InputError(attempt, `it has version ${found}, this zerogate reads version ${VERSION}: ${advice}`);
   }
   const parsed = schema.safeParse(value);
   if (!parsed.success) {

@@ -8,15 +8,17 @@ export interface CommandContext {
   readonly stderr: StatusStream;
   readonly stdin: NodeJS.ReadableStream;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Aborted by Ctrl-C: finish what must not be cut, then return 130. */
+  /** Aborted by Ctrl-C and other ends from outside: finish what must not be cut, then return 130. */
   readonly signal: AbortSignal;
+  /** Checkpoints asked for so far, by SIGUSR1. */
+  readonly saveRequests: { readonly count: number };
 }
 
 /**
  * 0 done, 1 failed (thrown errors), different (`adapters diff`) or a check that did not hold, 2 unusable input (thrown
- * `InputError`), 130 interrupted.
+ * `InputError`), 3 damaged (thrown `DamagedError`), 130 interrupted.
  */
-export type ExitCode = 0 | 1 | 130;
+export type ExitCode = 0 | 1 | 3 | 130;
 
 /** Writes one JSON object as one line. */
 export function printJson(context: CommandContext, value: unknown): void {

@@ -40,6 +40,8 @@ export function openLiveView(context: CommandContext, json: boolean): LiveView {
       curve.metrics(line, report, best);
     },
     checkpoint: (folder) => log.logger.debug({ folder }, "checkpoint"),
+    warn: (message) => log.logger.warn(message),
+    note: (message) => log.logger.info(message),
     device(event) {
       curve.device(event);
       logDevice(log, event);

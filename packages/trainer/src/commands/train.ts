@@ -9,6 +9,7 @@ import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { describePlan, planFacts } from "./dry_run.ts";
 import { openLiveView } from "./live_view.ts";
 import { printOutcome } from "./outcome.ts";
+import { withLock } from "./with_lock.ts";
 
 export interface TrainFlags {
   readonly config?: string;
@@ -39,9 +40,12 @@ export async function train(config: TrainConfig, json: boolean, context: Command
   const view = openLiveView(context, json);
   try {
     const inputs = await openInputs(config, view.progress);
-    await createRunFolder(config);
-    view.openRunLog(config);
-    return await executeRun(config, inputs, undefined, view, context.signal);
+    return await withLock(config.out, view.warn, async (lock) => {
+      await checkFolderIsFree(config.out); // two may have started at once
+      await createRunFolder(config);
+      view.openRunLog(config);
+      return await executeRun(config, inputs, undefined, { view, control: context, lock });
+    });
   } finally {
     view.close();
   }

@@ -1,7 +1,15 @@
 /** What each key of a run config may hold, its default, and what `--help` and error messages say about it. */
 import { availableParallelism } from "node:os";
 import * as z from "zod";
-import { type ConfigKey, computeNames, engineNames, logLevels, presetNames, type TrainConfig } from "./train_config.ts";
+import {
+  badNumberPolicies,
+  type ConfigKey,
+  computeNames,
+  engineNames,
+  logLevels,
+  presetNames,
+  type TrainConfig,
+} from "./train_config.ts";
 
 /** `expects` completes the sentence “batchSize is 0, expected …”. */
 interface Kind<T> {
@@ -122,7 +130,12 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   evalAtStart: optional(onOff, "validate before the first step", true),
   earlyStopping: optional(count(0), "stop after so many validations without a new best, 0 = never", 0),
   saveEvery: optional(count(0), "steps between checkpoints, 0 = every epoch", 0),
+  saveMinutes: optional(notNegative, "minutes between checkpoints at most, 0 = no limit", 10),
   keepCheckpoints: optional(count(1), "newest checkpoints that stay", 3),
+  keepEvery: optional(count(0), "checkpoints at multiples of it stay too, 0 = none", 0),
+  diskPatience: optional(notNegative, "minutes to wait at the end for a disk that refuses", 10),
+  onBadNumbers: optional(oneOf(badNumberPolicies), "what to do with a step whose numbers are not finite", "stop"),
+  rollbackSteps: optional(count(1), "steps that rollback takes back", 10),
   samples: optional(count(0), "held-out prompts answered for the report", 8),
 
   engine: optional(oneOf(engineNames), "what computes, auto: the fastest here", "auto"),

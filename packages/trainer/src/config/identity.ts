@@ -1,4 +1,5 @@
 /** Whether two configs train the same bits. */
+import { createHash } from "node:crypto";
 import { configKeys } from "./fields.ts";
 import { type ConfigKey, safeToChange, type TrainConfig } from "./train_config.ts";
 
@@ -7,6 +8,17 @@ const identityKeys: readonly ConfigKey[] = configKeys.filter((key) => !safeToCha
 /** The keys in which `next` would train other bits than `before`; a resume may change all others. */
 export function unsafeChanges(before: TrainConfig, next: TrainConfig): ConfigKey[] {
   return identityKeys.filter((key) => identityValue(before, key) !== identityValue(next, key));
+}
+
+/** The keys that differ although they decide nothing of the trained bits. */
+export function safeChanges(before: TrainConfig, next: TrainConfig): ConfigKey[] {
+  return safeToChange.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(next[key]));
+}
+
+/** SHA-256 over all values that decide bits, hexadecimal. */
+export function configHash(config: TrainConfig): string {
+  const values = identityKeys.map((key) => [key, identityValue(config, key)]);
+  return createHash("sha256").update(JSON.stringify(values)).digest("hex");
 }
 
 /** A template file may move: what it says is part of the token hash. */

@@ -5,6 +5,7 @@ import type { GateActivation, GateSharing, OutputBias } from "@zerogate/core";
 export const engineNames = ["auto", "cpu", "wasm", "reference"] as const;
 export const presetNames = ["paper", "peft", "quick"] as const;
 export const computeNames = ["f32", "bf16"] as const;
+export const badNumberPolicies = ["stop", "skip", "rollback"] as const;
 export const logLevels = ["trace", "debug", "info", "warn", "error", "silent"] as const;
 
 export type PresetName = (typeof presetNames)[number];
@@ -100,8 +101,18 @@ export interface TrainConfig {
   readonly earlyStopping: number;
   /** Steps between checkpoints. 0 = after every epoch. The last step is always saved. */
   readonly saveEvery: number;
+  /** Minutes after which a checkpoint is made in any case. 0 = never. */
+  readonly saveMinutes: number;
   /** How many of the newest checkpoints stay. The best one always stays as well. */
   readonly keepCheckpoints: number;
+  /** Checkpoints at multiples of so many steps stay for good. 0 = none. */
+  readonly keepEvery: number;
+  /** Minutes that a run which is at its end waits for a disk that refuses, before it gives up. */
+  readonly diskPatience: number;
+  /** What is done with a step whose loss or gradient cannot be used. */
+  readonly onBadNumbers: (typeof badNumberPolicies)[number];
+  /** Steps that `onBadNumbers: rollback` takes back. */
+  readonly rollbackSteps: number;
   /** Held-out prompts answered by base and adapter for the report. */
   readonly samples: number;
 
@@ -122,8 +133,8 @@ export type ConfigKey = keyof TrainConfig;
 
 /**
  * Keys that may change on resume without changing a bit of what is trained. Paths are here because their contents
- * are hashed and compared instead, engine and compute because a checkpoint names what ran; all other keys are part of
- * `unsafeChanges`.
+ * are hashed and compared instead, engine and compute because a checkpoint names what ran, the policy for bad numbers because
+ * the receipt holds what it did; all other keys are part of `unsafeChanges`.
  */
 export const safeToChange: readonly ConfigKey[] = [
   "preset",
@@ -135,7 +146,12 @@ export const safeToChange: readonly ConfigKey[] = [
   "initAdapter",
   "adapterDtype",
   "saveEvery",
+  "saveMinutes",
   "keepCheckpoints",
+  "keepEvery",
+  "diskPatience",
+  "onBadNumbers",
+  "rollbackSteps",
   "samples",
   "engine",
   "compute",

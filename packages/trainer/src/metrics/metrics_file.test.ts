@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { openMetrics, readMetrics } from "./metrics_file.ts";
 import type { EvaluationMetrics, StepMetrics } from "./records.ts";
 
+const quiet = { failed: () => {}, worked: () => {} };
 const newRun = () => mkdtempSync(join(tmpdir(), "zerogate-metrics-"));
 
 const stepLine = (step: number): StepMetrics => ({
@@ -34,7 +35,7 @@ const evalLine = (step: number): EvaluationMetrics => ({
 });
 
 function write(run: string, from: number | undefined, steps: readonly number[]): void {
-  const file = openMetrics(run, from);
+  const file = openMetrics(run, from, quiet);
   for (const step of steps) file.write(stepLine(step));
   file.write(evalLine(steps.at(-1) ?? 0));
   file.close();
@@ -63,7 +64,7 @@ test("a resume takes out later steps and validations, so that each step stands o
 test("a new run in a used folder starts with an empty file", () => {
   const run = newRun();
   write(run, undefined, [1, 2]);
-  openMetrics(run, undefined).close();
+  openMetrics(run, undefined, quiet).close();
   expect(readFileSync(join(run, "metrics.jsonl"), "utf8")).toBe("");
 });
 

@@ -1,15 +1,8 @@
 /** `metrics.jsonl`: one JSON line per step and per validation, each step once, also after a crash and a resume. */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { openAppendFile } from "../files/append_file.ts";
+import type { Trouble } from "../files/trouble.ts";
 import { type EvaluationMetrics, isEvaluation, type MetricsLine, type StepMetrics } from "./records.ts";
 
 const FILE_NAME = "metrics.jsonl";
@@ -28,24 +21,22 @@ export interface MetricsFile {
 }
 
 /**
- * Opens `metrics.jsonl` of a run that goes on after `step` steps; undefined: one that starts, perhaps once more. Lines of
- * what the run is about to do again, and unreadable ones, are taken out first; that rewrite is atomic.
+ * Opens `metrics.jsonl` of a run that goes on after `step` steps; undefined: one that starts, perhaps once more. What the
+ * run is about to do again, and a half-written end, is cut off first: lines stand in the order of their steps.
  */
-export function openMetrics(runDir: string, step: number | undefined): MetricsFile {
-  const path = join(runDir, FILE_NAME);
-  if (existsSync(path)) keepUntil(path, step ?? -1);
-  const file = openSync(path, "a");
-  return {
-    write: (line) => {
-      writeSync(file, `${JSON.stringify(line)}\n`);
-    },
-    close: () => closeSync(file),
-  };
+export function openMetrics(runDir: string, step: number | undefined, trouble: Trouble): MetricsFile {
+  const path = metricsPath(runDir);
+  const file = openAppendFile(path, trouble, existsSync(path) ? bytesUntil(path, step ?? -1) : 0);
+  return { write: (line) => file.write(`${JSON.stringify(line)}\n`), close: file.close };
+}
+
+export function metricsPath(runDir: string): string {
+  return join(runDir, FILE_NAME);
 }
 
 /** All metrics of a run, in the order of the file; none where the run has no such file yet. */
 export function readMetrics(runDir: string): Metrics {
-  const path = join(runDir, FILE_NAME);
+  const path = metricsPath(runDir);
   const { lines, unreadable } = existsSync(path) ? readLines(path) : { lines: [], unreadable: 0 };
   return {
     steps: lines.filter((line): line is StepMetrics => !isEvaluation(line)),
@@ -54,18 +45,17 @@ export function readMetrics(runDir: string): Metrics {
   };
 }
 
-function keepUntil(path: string, step: number): void {
-  const { lines } = readLines(path);
-  const kept = lines.filter((line) => line.step <= step).map((line) => `${JSON.stringify(line)}\n`);
-  const temporary = `${path}.tmp`;
-  const file = openSync(temporary, "w");
-  try {
-    writeFileSync(file, kept.join(""));
-    fsyncSync(file); // unflushed, the rename could outlive the data
-  } finally {
-    closeSync(file);
+/** Up to the end of the last line that the run keeps. */
+function bytesUntil(path: string, step: number): number {
+  const bytes = readFileSync(path);
+  let kept = 0;
+  for (let begin = 0, end = bytes.indexOf(10) + 1; end > 0; begin = end, end = bytes.indexOf(10, begin) + 1) {
+    const line = parseLine(bytes.toString("utf8", begin, end));
+    if (line === undefined) continue;
+    if (line.step > step) break;
+    kept = end;
   }
-  renameSync(temporary, path);
+  return kept;
 }
 
 function readLines(path: string): { lines: MetricsLine[]; unreadable: number } {

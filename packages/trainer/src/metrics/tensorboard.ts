@@ -5,8 +5,9 @@
  * (tensorboard/data/server/tf_record.rs). Data is a protobuf `Event`: wall_time = 1 (double), step = 2 (int64),
  * file_version = 3 (string), summary = 5 { value = 1 { tag = 1, simple_value = 2 (float) } }, session_log = 7 { status = 1 }.
  */
-import { closeSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { openAppendFile } from "../files/append_file.ts";
+import type { Trouble } from "../files/trouble.ts";
 import { maskedCrc32c } from "./crc32c.ts";
 import { isEvaluation, type MetricsLine } from "./records.ts";
 
@@ -27,11 +28,11 @@ export interface EventFile {
  * Starts an event file for a run that has done `step` steps. TensorBoard reads all files of a folder as one run; the
  * session mark of a resumed one makes it forget the steps that are done again.
  */
-export function openEventFile(runDir: string, step: number, now: () => number = Date.now): EventFile {
+export function openEventFile(runDir: string, step: number, trouble: Trouble, now: () => number = Date.now): EventFile {
   const seconds = () => now() / 1000;
   const name = `events.out.tfevents.${Math.floor(seconds())}.zerogate.${process.pid}`;
-  const file = openSync(join(runDir, name), "a");
-  const write = (event: Uint8Array) => writeSync(file, record(event));
+  const file = openAppendFile(join(runDir, name), trouble);
+  const write = (event: Uint8Array) => file.write(record(event));
   write(bytes(double(1, seconds()), text(3, "brain.Event:2")));
   if (step > 0) write(bytes(double(1, seconds()), varint(2, step + 1), nested(7, varint(1, SESSION_START))));
   return {
@@ -39,7 +40,7 @@ export function openEventFile(runDir: string, step: number, now: () => number = 
       const values = Object.entries(scalars(line)).map(([tag, value]) => nested(1, text(1, tag), float(2, value)));
       write(bytes(double(1, seconds()), varint(2, line.step), nested(5, ...values)));
     },
-    close: () => closeSync(file),
+    close: file.close,
   };
 }
 

@@ -1,8 +1,13 @@
 /** The training loop: steps, validations, checkpoints, in an order that a resumed run repeats exactly. */
 import { effectiveGate } from "@zerogate/core";
 import type { StepPlan } from "@zerogate/data";
+import { StepRefusedError } from "@zerogate/workers";
+import type { VoidedStep } from "../checkpoint/run_state.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import type { EvaluationMetrics, MetricsLine, StepMetrics } from "../metrics/records.ts";
+import { paramsDigest } from "../receipt/receipt.ts";
+import type { ReceiptFile } from "../receipt/receipt_file.ts";
+import { type BadNumbersReport, reportBadNumbers } from "./bad_numbers.ts";
 import { evaluateHeldOut } from "./evaluate.ts";
 import type { RunInputs } from "./inputs.ts";
 import { type StepReport, type Training, trainStep } from "./train_step.ts";
@@ -14,6 +19,8 @@ export interface Standing {
   best: { readonly step: number; readonly loss: number } | undefined;
   /** Validations in a row without a new best. */
   evaluationsWithoutGain: number;
+  /** Steps of the plan that are passed over, ascending. */
+  voided: readonly VoidedStep[];
 }
 
 export interface LoopOptions {
@@ -23,52 +30,132 @@ export interface LoopOptions {
   readonly standing: Standing;
   /** A resumed run has validated its base already, and `step-0` is there if it stopped so early. */
   readonly isNew: boolean;
+  /** A rollback ends here. */
+  readonly floor: number;
+  readonly control: RunControl;
+  readonly receipt: Pick<ReceiptFile, "add">;
+  readonly onMetrics: (line: MetricsLine, report: StepReport | undefined) => void;
+  readonly onWarning: (message: string) => void;
+  /** Orders a checkpoint of the present standing; called at most once per step. */
+  readonly save: () => Promise<void>;
+}
+
+/** What the outside wants of a run while it goes on. */
+export interface RunControl {
   /** Ends the run after the step that is under way. */
   readonly signal: AbortSignal;
-  readonly onMetrics: (line: MetricsLine, report: StepReport | undefined) => void;
-  /** Writes a checkpoint of the present standing; called at most once per step. */
-  readonly save: () => Promise<void>;
+  /** Checkpoints asked for so far, for example by SIGUSR1; each is made after the step that is under way. */
+  readonly saveRequests: { readonly count: number };
 }
 
 export type Ending = "finished" | "interrupted" | "stopped-early";
 
+/** The state after `to` steps is to be taken up again, and the steps of the plan from there to `bad` passed over. */
+export interface Rollback {
+  readonly to: number;
+  readonly bad: number;
+  readonly reason: string;
+}
+
+/** Bad steps in a row that are passed over before a run is given up: then it is not the data. */
+const MAX_VOIDED_IN_A_ROW = 10;
+
 /** Runs from the present standing to the end. Whatever it throws, the last checkpoint is whole. */
-export async function trainLoop(options: LoopOptions): Promise<Ending> {
-  const { config, inputs, training, standing, isNew, signal, onMetrics, save } = options;
-  const { plan, totalSteps, layout } = inputs;
+export async function trainLoop(options: LoopOptions): Promise<Ending | Rollback> {
+  const { config, inputs, standing, isNew, control, receipt, onWarning, save } = options;
+  const { plan, totalSteps } = inputs;
   let savedAt = isNew ? undefined : standing.step;
+  let savedWhen = performance.now(); // the time of day may jump
+  let requests = control.saveRequests.count;
   const saveOnce = async () => {
     if (savedAt === standing.step) return;
     await save();
     savedAt = standing.step;
+    savedWhen = performance.now();
   };
   if (isNew && config.evalAtStart) await validate(options);
 
   while (standing.step < totalSteps) {
     if (isPatienceOver(config, standing)) return "stopped-early";
-    if (signal.aborted) {
+    if (control.signal.aborted) {
       await saveOnce();
       return "interrupted";
     }
-    const step = plan.step(standing.step);
-    const report = await trainStep(training, step);
-    standing.step++;
-    onMetrics(stepMetrics(step, report, effectiveGates(layout, training.params), plan.stepsPerEpoch), report);
+    const { step } = standing;
+    let voided = standing.voided.find((known) => known.step === step);
+    const bad = voided ? undefined : await takeStep(options);
+    if (bad) {
+      const givesUp = voidedBefore(standing) >= MAX_VOIDED_IN_A_ROW + config.rollbackSteps;
+      if (config.onBadNumbers === "stop" || givesUp) {
+        await saveOnce();
+        throw new Error(`Cannot go on: ${bad.message}\n${adviceOn(config)}`);
+      }
+      onWarning(`${bad.message}\n  onBadNumbers is ${config.onBadNumbers}`);
+      if (config.onBadNumbers === "rollback") {
+        return { to: Math.max(options.floor, step - config.rollbackSteps), bad: step, reason: bad.reason };
+      }
+      voided = { step, reason: bad.reason };
+      standing.voided = [...standing.voided, voided];
+    }
+    if (voided) {
+      standing.step++;
+      receipt.add({ event: "void", step: standing.step, reason: voided.reason });
+    }
 
     const isLast = standing.step === totalSteps;
     const isDue = (every: number) => isLast || standing.step % (every || plan.stepsPerEpoch) === 0;
     const isBest = isDue(config.evalEvery) && (await validate(options));
-    if (isBest || isDue(config.saveEvery) || isPatienceOver(config, standing)) await saveOnce();
+    const isAsked = control.saveRequests.count !== requests;
+    requests = control.saveRequests.count;
+    const isOverdue = config.saveMinutes > 0 && performance.now() - savedWhen >= 60_000 * config.saveMinutes;
+    if (isBest || isDue(config.saveEvery) || isAsked || isOverdue || isPatienceOver(config, standing)) await saveOnce();
   }
   return "finished";
 }
 
+/** Takes and records the next step; where its numbers are bad, nothing has changed and they are told. */
+async function takeStep(options: LoopOptions): Promise<BadNumbersReport | undefined> {
+  const { inputs, training, standing, onMetrics, receipt } = options;
+  const { plan, layout } = inputs;
+  const step = plan.step(standing.step);
+  let report: StepReport;
+  try {
+    report = await trainStep(training, step);
+  } catch (error) {
+    if (!(error instanceof StepRefusedError)) throw error;
+    return await reportBadNumbers(error, inputs, training.pool, training.version(step.step));
+  }
+  standing.step++;
+  onMetrics(stepMetrics(step, report, effectiveGates(layout, training.params), plan.stepsPerEpoch), report);
+  receipt.add({ event: "step", step: standing.step, loss: report.loss, params: paramsDigest(training.params) });
+  return undefined;
+}
+
+/** Steps in a row, up to the present one, that were passed over. */
+function voidedBefore({ step, voided }: Standing): number {
+  const steps = new Set(voided.map((known) => known.step));
+  let count = 0;
+  while (steps.has(step - 1 - count)) count++;
+  return count;
+}
+
+function adviceOn({ onBadNumbers }: TrainConfig): string {
+  if (onBadNumbers !== "stop")
+    return "So many steps in a row are bad: the data is not to blame, lower the learning rate";
+  return "The state before this step is saved. Lower the learning rate, mend these samples, or pass over the step: resume with --on-bad-numbers skip";
+}
+
 /** True where the held-out loss is the best so far. */
-async function validate({ inputs, training, standing, onMetrics }: LoopOptions): Promise<boolean> {
+async function validate({ inputs, training, standing, onMetrics, receipt }: LoopOptions): Promise<boolean> {
   const { heldOut, plan } = inputs;
   if (!heldOut) return false;
   const { step } = standing;
-  const { loss, perplexity, labelledTokens } = await evaluateHeldOut(training.pool, heldOut, true, step);
+  const { loss, perplexity, labelledTokens } = await evaluateHeldOut(
+    training.pool,
+    heldOut,
+    true,
+    training.version(step),
+  );
   const line: EvaluationMetrics = {
     event: "eval",
     step,
@@ -78,6 +165,7 @@ async function validate({ inputs, training, standing, onMetrics }: LoopOptions):
     labelledTokens,
   };
   onMetrics(line, undefined);
+  receipt.add({ event: "eval", step, loss });
   if (step === 0) return false; // the base: not a result of this run
   const isBest = standing.best === undefined || loss < standing.best.loss;
   if (isBest) standing.best = { step, loss };

@@ -1,40 +1,185 @@
-/** Where a resumed run goes on, and whether it may. */
+/** Where a resumed run goes on, and whether it may: every change since then is explained, those that decide bits are refused. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { InputError } from "@zerogate/core";
+import { writeFileAtomic } from "@zerogate/core/node";
+import * as z from "zod";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { newestCheckpoint } from "../checkpoint/newest.ts";
-import { unsafeChanges } from "../config/identity.ts";
+import { configKeys } from "../config/fields.ts";
+import { safeChanges, unsafeChanges } from "../config/identity.ts";
+import { suggest } from "../config/suggest.ts";
 import type { TrainConfig } from "../config/train_config.ts";
+import { versions } from "../version.ts";
 import type { RunInputs } from "./inputs.ts";
+import { readStoredConfig, writeRunConfig } from "./run_folder.ts";
 
-/** What each hash covers, for people. */
-const meanings: Readonly<Record<keyof RunInputs["hashes"], string>> = {
+/** What decides bits besides config keys, and what a change of it means. */
+const meanings = {
   base: "the base model's files changed",
   data: "the data, its tokens or what is held out changed",
   tokenizer: "the tokenizer changed",
   plan: "the order of the samples changed",
-};
+  zerogate: "another version may compute otherwise",
+  node: "another version may compute exp, cos and others otherwise",
+  engine: "its numbers would no longer be those of one engine",
+} as const;
+
+const acceptableFields: readonly string[] = [...Object.keys(meanings), ...configKeys];
+
+/** A change that decides bits and was wanted all the same. */
+export interface AcceptedChange {
+  readonly field: string;
+  readonly was: string;
+  readonly is: string;
+}
+
+const recordsSchema = z.array(
+  z.strictObject({ step: z.int().min(0), field: z.string(), was: z.string(), is: z.string() }),
+);
+
+export interface ResumePoint {
+  /** None where the run ended before its first. */
+  readonly checkpoint: Checkpoint | undefined;
+  readonly accepted: readonly AcceptedChange[];
+  /** Fields of which any change is accepted. */
+  readonly accept: readonly string[];
+  /** Steps after which something was last changed by consent. */
+  readonly floor: number;
+}
+
+export interface ResumeWish {
+  /** The config of this call: the stored one with flags on top. */
+  readonly config: TrainConfig;
+  /** Names that `--accept-change` gave. */
+  readonly accept: readonly string[];
+  /** Told what is broken, and what of the run is taken up again. */
+  readonly onWarning: (message: string) => void;
+  /** Told of each change that is allowed. */
+  readonly onNote: (message: string) => void;
+}
+
+/** @throws InputError where a name is no field whose change could be accepted. */
+export function checkAcceptedFields(accept: readonly string[]): void {
+  const problems = accept
+    .filter((field) => !acceptableFields.includes(field))
+    .map((field) => {
+      const near = suggest(field, acceptableFields);
+      return `there is no "${field}"${near === undefined ? "" : `: did you mean "${near}"?`}`;
+    });
+  if (problems.length > 0) throw new InputError("Cannot accept a change", problems);
+}
 
 /**
- * The newest whole checkpoint; none where the run ended before its first.
- * @throws InputError that says what is no longer as it was, if anything.
+ * The newest whole checkpoint, and which changes since then are accepted.
+ * @throws InputError that says what is no longer as it was and was not accepted.
  */
-export async function openCheckpoint(
-  config: TrainConfig,
-  inputs: RunInputs,
-  onProblem: (problem: string) => void,
-): Promise<Checkpoint | undefined> {
-  const checkpoint = await newestCheckpoint(config.out, inputs.model, onProblem);
+export async function openCheckpoint(inputs: RunInputs, wish: ResumeWish): Promise<ResumePoint> {
+  const { config, accept, onWarning, onNote } = wish;
+  const checkpoint = await newestCheckpoint(config.out, inputs.model, onWarning);
   if (!checkpoint) {
-    onProblem("the run ended before its first checkpoint: it starts again from its first step, to the same result");
-    return undefined;
+    onWarning("the run ended before its first checkpoint: it starts again from its first step, to the same result");
   }
-  const { hashes, config: before } = checkpoint.state;
-  const names = Object.keys(meanings) as (keyof typeof meanings)[];
-  const changed = names.filter((name) => hashes[name] !== inputs.hashes[name]).map((name) => meanings[name]);
-  for (const key of unsafeChanges(before as unknown as TrainConfig, config)) {
-    const [was, is] = [before[key], config[key]].map((value) => JSON.stringify(value) ?? "not set");
-    changed.push(`${key} was ${was}, is ${is}: it decides the trained bits`);
+  const stored = await readStoredConfig(config.out);
+  const before = (checkpoint?.state.config ?? stored) as unknown as TrainConfig;
+  for (const key of safeChanges(before, config)) {
+    if (key === "out" || key === "preset") continue;
+    onNote(`${key} was ${show(before[key])}, is ${show(config[key])}: allowed, it changes nothing of what is trained`);
   }
-  if (changed.length > 0) throw new InputError(`Cannot resume ${config.out} and get the same result`, changed);
-  return checkpoint;
+  const changed = [...(checkpoint ? changesSince(checkpoint, inputs) : []), ...configChanges(before, config)];
+  const accepted = await acceptChanges(config, checkpoint?.state.step ?? 0, changed, accept, onNote);
+  if (checkpoint && checkpoint.layout.length !== inputs.layout.length) {
+    const sizes = `it has ${checkpoint.layout.length} numbers, the config asks for ${inputs.layout.length}`;
+    throw new InputError(`Cannot resume ${config.out} with an adapter of another shape`, sizes);
+  }
+  const keys = configKeys.filter((key) => accepted.some(({ field }) => field === key));
+  if (keys.length > 0) {
+    const changes = Object.fromEntries(keys.map((key) => [key, config[key]]));
+    await writeRunConfig(config.out, JSON.parse(JSON.stringify({ ...stored, ...changes })));
+  }
+  const step = checkpoint?.state.step ?? 0;
+  const changes = (await readRecords(config.out)).map((record) => record.step).filter((changed) => changed <= step);
+  return { checkpoint, accepted: checkpoint ? accepted : [], accept, floor: Math.max(0, ...changes) };
+}
+
+/**
+ * Compares the engine, which is known only when it runs.
+ * @throws InputError where it is another one and that was not accepted.
+ */
+export async function acceptEngine(
+  config: TrainConfig,
+  { checkpoint, accept }: ResumePoint,
+  engine: string,
+  onNote: (message: string) => void,
+): Promise<readonly AcceptedChange[]> {
+  const { engine: was, step } = checkpoint?.state ?? { engine, step: 0 };
+  const changed = was === engine ? [] : [{ field: "engine", was, is: engine }];
+  return await acceptChanges(config, step, changed, accept, onNote);
+}
+
+function changesSince({ state }: Checkpoint, inputs: RunInputs): AcceptedChange[] {
+  const pairs = [
+    ...(["base", "data", "tokenizer", "plan"] as const).map((field) => [
+      field,
+      state.hashes[field],
+      inputs.hashes[field],
+    ]),
+    ...(["zerogate", "node"] as const).map((field) => [field, state.versions[field], versions[field]]),
+  ] as const;
+  return pairs.flatMap(([field = "", was = "", is = ""]) => (was === is ? [] : [{ field, was, is }]));
+}
+
+function configChanges(before: TrainConfig, config: TrainConfig): AcceptedChange[] {
+  return unsafeChanges(before, config).map((field) => ({ field, was: show(before[field]), is: show(config[field]) }));
+}
+
+/** Those that were accepted now or by an earlier resume from the same checkpoint; the others are refused. */
+async function acceptChanges(
+  { out }: TrainConfig,
+  step: number,
+  changed: readonly AcceptedChange[],
+  accept: readonly string[],
+  onNote: (message: string) => void,
+): Promise<readonly AcceptedChange[]> {
+  if (changed.length === 0) return [];
+  const records = await readRecords(out);
+  const isKnown = ({ field, was, is }: AcceptedChange) =>
+    records.some((known) => known.step === step && known.field === field && known.was === was && known.is === is);
+  const refused = changed.filter((change) => !accept.includes(change.field) && !isKnown(change));
+  if (refused.length > 0) {
+    const flags = refused.map(({ field }) => `--accept-change ${field}`).join(" ");
+    throw new InputError(`Cannot resume ${out} and get the same result`, [
+      ...refused.map(describe),
+      `to go on all the same, with this recorded in the run: ${flags}`,
+    ]);
+  }
+  for (const change of changed) onNote(`${describe(change)}: accepted`);
+  const added = changed.filter((change) => !isKnown(change)).map((change) => ({ step, ...change }));
+  if (added.length > 0) {
+    await writeFileAtomic(join(out, RECORDS), `${JSON.stringify([...records, ...added], null, 2)}\n`);
+  }
+  return changed;
+}
+
+const RECORDS = "accepted.json";
+
+async function readRecords(runDir: string): Promise<z.infer<typeof recordsSchema>> {
+  try {
+    return recordsSchema.parse(JSON.parse(await readFile(join(runDir, RECORDS), "utf8")));
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw new InputError(`Cannot read ${join(runDir, RECORDS)}`, "it is damaged: remove it and accept changes again", {
+      cause,
+    });
+  }
+}
+
+function describe({ field, was, is }: AcceptedChange): string {
+  const isHash = field in meanings && was.length === 64;
+  const meaning = field in meanings ? meanings[field as keyof typeof meanings] : "it decides the trained bits";
+  return isHash ? meaning : `${field} was ${was}, is ${is}: ${meaning}`;
+}
+
+function show(value: unknown): string {
+  return JSON.stringify(value) ?? "not set";
 }

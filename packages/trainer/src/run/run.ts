@@ -2,34 +2,73 @@
  * A training run from checked inputs to the finished adapter: opens the devices, runs the loop, keeps metrics and checkpoints,
  * and leaves `RUN/adapter` (a PEFT folder) and `RUN/report.html`.
  */
+import { existsSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  type AdamWState,
-  createAdamWState,
-  decayRanges,
-  InputError,
-  parameterCount,
-  trainableLine,
-} from "@zerogate/core";
-import { saveAdapter } from "@zerogate/core/node";
-import { type DevicePool, openDevices } from "@zerogate/workers";
-import { type Checkpoint, saveCheckpoint } from "../checkpoint/checkpoint.ts";
-import { pruneCheckpoints } from "../checkpoint/folders.ts";
-import type { RunState } from "../checkpoint/run_state.ts";
+import { parameterCount, trainableLine } from "@zerogate/core";
+import type { DevicePool } from "@zerogate/workers";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import { checkpointFolder } from "../checkpoint/folders.ts";
+import type { RunState, VoidedStep } from "../checkpoint/run_state.ts";
+import type { SharedNumbers } from "../checkpoint/write_worker.ts";
+import { type CheckpointWriter, openCheckpointWriter } from "../checkpoint/writer.ts";
+import { configHash } from "../config/identity.ts";
 import type { TrainConfig } from "../config/train_config.ts";
-import { openMetrics, readMetrics } from "../metrics/metrics_file.ts";
+import { patiently } from "../files/patience.ts";
+import { createTrouble } from "../files/trouble.ts";
+import { metricsPath, openMetrics, readMetrics } from "../metrics/metrics_file.ts";
 import type { MetricsLine } from "../metrics/records.ts";
 import { openEventFile } from "../metrics/tensorboard.ts";
+import { paramsDigest } from "../receipt/receipt.ts";
+import { openReceipt, receiptPath } from "../receipt/receipt_file.ts";
 import type { SampleAnswer } from "../report/data.ts";
 import { writeReport } from "../report/render.ts";
 import { versions } from "../version.ts";
-import { chooseEngine } from "./engines.ts";
+import { startDevices } from "./devices.ts";
 import { type EvaluationResult, evaluateHeldOut } from "./evaluate.ts";
+import { saveFinalAdapter } from "./final_adapter.ts";
+import { goBack, voidRange } from "./go_back.ts";
 import type { RunInputs } from "./inputs.ts";
-import { type Ending, type Standing, trainLoop } from "./loop.ts";
+import type { RunLock } from "./lock.ts";
+import { type Ending, type Rollback, type RunControl, type Standing, trainLoop } from "./loop.ts";
+import { type AcceptedChange, acceptEngine, type ResumePoint } from "./resume.ts";
+import { createRunFolder } from "./run_folder.ts";
 import { answerSamples } from "./samples.ts";
+import { optimizerOptions, sharedNumbers, takeUp } from "./training_state.ts";
 import { unmovedParts } from "./unmoved.ts";
 import type { RunView } from "./view.ts";
+
+/** Names the parameters at the end: no step has this name, whatever a run that went back has seen. */
+const FINAL_VERSION = -1;
+
+/** What a run is given by its command. */
+export interface RunContext {
+  readonly view: RunView;
+  readonly control: RunControl;
+  readonly lock: RunLock;
+}
+
+/** What stays the same over the sessions of a run. */
+interface Running {
+  readonly config: TrainConfig;
+  readonly inputs: RunInputs;
+  readonly numbers: SharedNumbers;
+  readonly pool: DevicePool;
+  readonly writer: CheckpointWriter;
+  readonly view: RunView;
+  readonly control: RunControl;
+}
+
+interface SessionStart {
+  readonly from: Checkpoint | undefined;
+  readonly accepted: readonly AcceptedChange[];
+  readonly voided: readonly VoidedStep[];
+  /** How often this run went back, in this process. */
+  readonly rollbacks: number;
+  /** No rollback goes further back than to so many steps done: other settings held before, which were changed by consent. */
+  readonly floor: number;
+}
 
 export interface RunResult {
   readonly ending: Ending;
@@ -47,102 +86,161 @@ export interface RunResult {
   readonly durationMs: number;
 }
 
-/** @param from the checkpoint to go on from; none for a new run. */
+/**
+ * @param from the checkpoint to go on from; none for a new run.
+ * @param lock of this process on the run directory; the caller releases it.
+ */
 export async function executeRun(
   config: TrainConfig,
   inputs: RunInputs,
-  from: Checkpoint | undefined,
-  view: RunView,
-  signal: AbortSignal,
+  from: ResumePoint | undefined,
+  { view, control, lock }: RunContext,
 ): Promise<RunResult> {
   const begin = performance.now();
-  const { layout } = inputs;
-  const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
-  params.set(from?.params ?? inputs.initialParams);
-  const moments = from?.moments ?? createAdamWState(layout.length);
-  const standing: Standing = {
-    step: from?.state.step ?? 0,
-    best: from?.state.best,
-    evaluationsWithoutGain: from?.state.evaluationsWithoutGain ?? 0,
-  };
-  const pool = await startDevices(config, inputs, params, view);
+  const numbers = sharedNumbers(inputs.layout.length);
+  const pool = await startDevices(config, inputs, numbers.params, view);
+  const writer = openCheckpointWriter({
+    numbers,
+    trouble: createTrouble("The checkpoint", view.warn),
+    beforeWrite: async () => {
+      await lock.confirm();
+      if (!existsSync(join(config.out, "config.json"))) await createRunFolder(config); // the folder has vanished
+    },
+    onSaved: view.checkpoint,
+  });
   try {
     // Before the metrics are opened, which takes out the lines of steps that are to be done again.
-    if (from && from.state.engine !== pool.engineName) refuseEngine(config.out, from.state.engine, pool.engineName);
-    const ending = await runLoop(config, inputs, { params, moments, standing, pool }, from, view, signal);
+    const engine = from ? await acceptEngine(config, from, pool.engineName, view.note) : [];
+    const accepted = [...(from?.accepted ?? []), ...engine];
+    await writer.ready;
+    const running = { config, inputs, numbers, pool, writer, view, control };
+    const { ending, standing } = await runWithRollbacks(running, from, accepted);
     const durationMs = performance.now() - begin;
     const summary = { ending, steps: standing.step, best: standing.best, durationMs };
     if (ending === "interrupted") return { ...summary, samples: [], unmoved: [] };
-    return { ...summary, ...(await finish(config, inputs, params, standing, pool, view, durationMs)) };
+    return { ...summary, ...(await finish(config, inputs, numbers.params, standing, pool, view, durationMs)) };
   } finally {
-    await pool.close();
+    await Promise.all([pool.close(), writer.close()]);
   }
 }
 
-/** What changes while a run goes on, and who computes it. */
-interface Running {
-  readonly params: Float32Array;
-  readonly moments: AdamWState;
-  readonly standing: Standing;
-  readonly pool: DevicePool;
+/** Sessions of the loop, one after each rollback, until the run is at its end and all of it is on disk. */
+async function runWithRollbacks(
+  running: Running,
+  from: ResumePoint | undefined,
+  accepted: readonly AcceptedChange[],
+): Promise<{ ending: Ending; standing: Standing }> {
+  const { config, inputs, writer, view } = running;
+  let start = from?.checkpoint;
+  let voided = start?.state.voided ?? [];
+  const floor = accepted.length > 0 ? (start?.state.step ?? 0) : (from?.floor ?? 0);
+  for (let rollbacks = 0; ; rollbacks++) {
+    const session = await runSession(running, { from: start, accepted, voided, rollbacks, floor }).catch(
+      async (error) => {
+        // What the loop ordered last, for example because of bad numbers, is worth a wait; the error is what counts.
+        await writer.drain(1000).catch(() => {});
+        throw error;
+      },
+    );
+    const { ending, standing } = session;
+    if (typeof ending === "string") return { ending, standing };
+    await writer.forget();
+    start = await goBack(config.out, inputs.model, ending.to, view.warn);
+    if ((start?.state.step ?? 0) < floor) {
+      throw new Error(
+        `Cannot roll back to step ${ending.to}: its checkpoint is gone, and before it other settings held`,
+      );
+    }
+    voided = voidRange(standing.voided, ending);
+  }
 }
 
-/** The training loop with its metrics, events and checkpoints. */
-async function runLoop(
-  config: TrainConfig,
-  inputs: RunInputs,
-  { params, moments, standing, pool }: Running,
-  from: Checkpoint | undefined,
-  view: RunView,
-  signal: AbortSignal,
-): Promise<Ending> {
-  const { layout, adapterConfig, schedule } = inputs;
-  const { beta1, beta2, eps, clipNorm } = config;
-  const optimizer = { beta1, beta2, eps, ranges: decayRanges(layout, config.decayGroup, config.weightDecay) };
-  const metrics = openMetrics(config.out, from?.state.step);
-  const events = openEventFile(config.out, standing.step);
-  view.start(standing.step, config, inputs);
+/**
+ * At the end nothing is lost by waiting for a disk; how long is up to `diskPatience` and to a second Ctrl-C. Then the state
+ * is put where it can be written, if anywhere.
+ */
+async function writeRemainder({ config, writer }: Running): Promise<void> {
   try {
-    return await trainLoop({
+    await writer.drain(60_000 * config.diskPatience);
+  } catch (cause) {
+    const attempt = `Cannot save the last checkpoint in ${config.out}: ${messageOf(cause)}`;
+    const rescued = await mkdtemp(join(tmpdir(), "zerogate-rescue-"))
+      .then((folder) => writer.rescue(folder))
+      .catch(() => undefined);
+    const advice = rescued
+      ? `it is saved as ${rescued}: move that into ${join(config.out, "checkpoints")} and resume`
+      : "";
+    throw new Error([attempt, advice].filter(Boolean).join("; "), { cause });
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** The training loop with its metrics, receipt, events and checkpoints, from a checkpoint or from the start. */
+async function runSession(
+  running: Running,
+  { from, accepted, voided, rollbacks, floor }: SessionStart,
+): Promise<{ ending: Ending | Rollback; standing: Standing }> {
+  const { config, inputs, numbers, pool, writer, view, control } = running;
+  const { layout, adapterConfig, schedule, totalSteps, hashes } = inputs;
+  const { params } = numbers;
+  const moments = takeUp(numbers, from, inputs.initialParams);
+  const { step = 0, best, evaluationsWithoutGain = 0 } = from?.state ?? {};
+  const standing: Standing = { step, best, evaluationsWithoutGain, voided };
+  const optimizer = optimizerOptions(config, layout);
+  const trouble = (what: string) => createTrouble(what, view.warn);
+  const metrics = openMetrics(config.out, from?.state.step, trouble("metrics.jsonl"));
+  const receipt = openReceipt(config.out, from && { step, chain: from.state.receipt }, trouble("receipt.jsonl"));
+  const events = openEventFile(config.out, step, trouble("the TensorBoard file"));
+  if (!from) {
+    const run = { zerogate: versions.zerogate, node: versions.node, engine: pool.engineName, hashes };
+    receipt.add({ event: "start", version: 1, ...run, config: configHash(config), params: paramsDigest(params) });
+  }
+  for (const { field, was, is } of accepted) receipt.add({ event: "accepted", step, field, was, is });
+  view.start(step, config, inputs);
+  try {
+    const version = (done: number) => rollbacks * (totalSteps + 1) + done;
+    const { clipNorm } = config;
+    const training = { pool, params, moments, optimizer, schedule, clipNorm, copied: writer.copied, version };
+    const ending = await trainLoop({
       config,
       inputs,
-      training: { pool, params, moments, optimizer, schedule, clipNorm },
+      training,
       standing,
       isNew: from === undefined,
-      signal,
+      floor,
+      control,
+      receipt,
       onMetrics(line: MetricsLine, report) {
         metrics.write(line);
         events.write(line);
         view.metrics(line, report, standing.best);
       },
-      async save() {
-        const state = runState(config, inputs, standing, pool.engineName);
-        const checkpoint = { state, adapterConfig, layout, params: params.slice(), moments };
-        const folder = await saveCheckpoint(config.out, checkpoint);
-        await pruneCheckpoints(config.out, config.keepCheckpoints, standing.best?.step);
-        view.checkpoint(folder);
-      },
+      onWarning: view.warn,
+      save: () =>
+        writer.save({
+          runDir: config.out,
+          state: runState(config, inputs, standing, pool.engineName, receipt.chain() ?? ""),
+          adapterConfig,
+          layout,
+          t: moments.t,
+          keep: {
+            newest: config.keepCheckpoints,
+            every: config.keepEvery,
+            best: standing.best?.step,
+            upTo:
+              config.onBadNumbers === "rollback" ? Math.max(floor, standing.step - config.rollbackSteps) : undefined,
+          },
+          flush: [metricsPath(config.out), receiptPath(config.out)],
+        }),
     });
+    if (typeof ending === "string") await writeRemainder(running);
+    return { ending, standing };
   } finally {
     metrics.close();
+    receipt.close();
     events.close();
   }
-}
-
-async function startDevices(
-  config: TrainConfig,
-  inputs: RunInputs,
-  params: Float32Array,
-  view: RunView,
-): Promise<DevicePool> {
-  const { model, weights, layout, train, heldOut, maxCells } = inputs;
-  const { weightDtypes: _, ...engine } = chooseEngine(config, model, 1);
-  view.phase({ name: "starting workers" });
-  const tokens = { train: train.tokens, ...(heldOut?.set === "validation" && { validation: heldOut.tokens }) };
-  const setup = { engine, config: model, weights, layout, params, tokens };
-  const pool = await openDevices({ workers: config.workers, setup, maxCells, onEvent: view.device });
-  view.phase(undefined);
-  return pool;
 }
 
 async function finish(
@@ -155,12 +253,17 @@ async function finish(
   durationMs: number,
 ): Promise<Omit<RunResult, "ending" | "steps" | "durationMs">> {
   const { heldOut, layout, adapterConfig, model } = inputs;
-  const adapterFolder = join(config.out, "adapter");
-  await saveAdapter(adapterFolder, { config: adapterConfig, layout, params, dtype: config.adapterDtype });
+  const { adapterDtype: dtype, diskPatience } = config;
+  const save = () => saveFinalAdapter(config.out, { config: adapterConfig, layout, params, dtype });
+  const trouble = createTrouble("The adapter", view.warn);
+  const adapterFolder = await patiently(save, 60_000 * diskPatience, trouble).catch((cause) => {
+    const kept = checkpointFolder(config.out, standing.step);
+    throw new Error(`Cannot write the adapter: ${messageOf(cause)}; ${kept} holds it too`, { cause });
+  });
   view.phase({ name: "comparing base and adapter" });
-  const base = heldOut && (await evaluateHeldOut(pool, heldOut, false, standing.step));
-  const adapter = heldOut && (await evaluateHeldOut(pool, heldOut, true, standing.step));
-  const samples = heldOut ? await answerSamples(pool, heldOut, inputs, config.samples, standing.step) : [];
+  const base = heldOut && (await evaluateHeldOut(pool, heldOut, false, FINAL_VERSION));
+  const adapter = heldOut && (await evaluateHeldOut(pool, heldOut, true, FINAL_VERSION));
+  const samples = heldOut ? await answerSamples(pool, heldOut, inputs, config.samples, FINAL_VERSION) : [];
   const all = parameterCount(model) + layout.length;
   const report = await writeReport(config.out, {
     title: config.out.split(/[\\/]/).at(-1) ?? config.out,
@@ -184,7 +287,13 @@ async function finish(
   return { base, adapter, best: standing.best, samples, unmoved, adapterFolder, report };
 }
 
-function runState(config: TrainConfig, inputs: RunInputs, standing: Standing, engine: string): RunState {
+function runState(
+  config: TrainConfig,
+  inputs: RunInputs,
+  standing: Standing,
+  engine: string,
+  receipt: string,
+): RunState {
   return {
     step: standing.step,
     epoch: standing.step / inputs.plan.stepsPerEpoch,
@@ -195,10 +304,7 @@ function runState(config: TrainConfig, inputs: RunInputs, standing: Standing, en
     versions,
     best: standing.best,
     evaluationsWithoutGain: standing.evaluationsWithoutGain,
+    voided: standing.voided,
+    receipt,
   };
-}
-
-function refuseEngine(runDir: string, before: string, now: string): never {
-  const found = `it was trained by engine ${before}, this is ${now}`;
-  throw new InputError(`Cannot resume ${runDir}`, `${found}: its numbers would no longer be those of one engine`);
 }

@@ -1,10 +1,11 @@
 /** The run directory: its config, and refusing what would mix two runs or overwrite something else. */
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "@zerogate/core";
-import { writeFileAtomic } from "@zerogate/core/node";
+import { makeFolder, writeFileAtomic } from "@zerogate/core/node";
 import { resolveConfig } from "../config/resolve.ts";
 import type { TrainConfig } from "../config/train_config.ts";
+import { isLockName } from "./lock.ts";
 
 const CONFIG = "config.json";
 
@@ -18,7 +19,7 @@ export async function checkFolderIsFree(out: string): Promise<void> {
     if (code === "ENOENT") return;
     throw new InputError(`Cannot use ${out} as run directory`, code === "ENOTDIR" ? "it is a file" : message);
   }
-  if (entries.length === 0) return;
+  if (entries.every(isLockName)) return; // of a start that was cut short
   const problem = entries.includes(CONFIG)
     ? `it holds a run: zerogate resume ${out} continues it, or choose another folder`
     : "it is not empty: choose another folder";
@@ -26,8 +27,13 @@ export async function checkFolderIsFree(out: string): Promise<void> {
 }
 
 export async function createRunFolder(config: TrainConfig): Promise<void> {
-  await mkdir(config.out, { recursive: true });
-  await writeFileAtomic(join(config.out, CONFIG), `${JSON.stringify(config, null, 2)}\n`);
+  await makeFolder(config.out);
+  await writeRunConfig(config.out, config);
+}
+
+/** Replaces the stored config. */
+export async function writeRunConfig(runDir: string, config: object): Promise<void> {
+  await writeFileAtomic(join(runDir, CONFIG), `${JSON.stringify(config, null, 2)}\n`);
 }
 
 /**
@@ -40,9 +46,14 @@ export async function readRunConfig(runDir: string, flags: Readonly<Record<strin
     await readFile(path);
   } catch {
     throw new InputError(
-      `Cannot resume ${runDir}`,
+      `Cannot use the run ${runDir}`,
       `there is no ${CONFIG} in it: name the run directory of zerogate train`,
     );
   }
   return resolveConfig({ file: path, flags: { ...flags, out: runDir } });
+}
+
+/** The stored config, without anybody's flags; `readRunConfig` has checked it. */
+export async function readStoredConfig(runDir: string): Promise<Readonly<Record<string, unknown>>> {
+  return { ...(await readRunConfig(runDir, {})) };
 }

@@ -1,4 +1,5 @@
 /** Held-out prompts answered by the base and by the adapter: what a person looks at first. */
+import type { TokenSet } from "@zerogate/core";
 import { parsePrompt } from "@zerogate/data";
 import type { DevicePool } from "@zerogate/workers";
 import type { SampleAnswer } from "../report/data.ts";
@@ -22,21 +23,36 @@ export async function answerSamples(
   const base = await pool.generateAll({ prompts, adapter: false, version, options });
   const adapted = await pool.generateAll({ prompts, adapter: true, version, options });
   const text = (ids: readonly number[] | undefined) => tokenizer.decode(ids ?? []).trim();
-  const asked = (ids: readonly number[]) => {
-    const prompt = tokenizer.decode(ids);
-    const { instruction, input } = parsePrompt(template, prompt) ?? { instruction: prompt, input: "" };
-    return input === "" ? instruction : `${instruction}\n${input}`;
-  };
   return questions.map(({ promptIds, answerIds }, i) => ({
-    prompt: asked(promptIds),
+    prompt: askedIn(promptIds, { tokenizer, template }),
     expected: text(answerIds),
     base: text(base[i]?.ids),
     adapter: text(adapted[i]?.ids),
   }));
 }
 
+/** Instruction and input of a prompt, without the template. */
+function askedIn(ids: readonly number[], { tokenizer, template }: Pick<RunInputs, "tokenizer" | "template">): string {
+  const prompt = tokenizer.decode(ids);
+  const { instruction, input } = parsePrompt(template, prompt) ?? { instruction: prompt, input: "" };
+  return input === "" ? instruction : `${instruction}\n${input}`;
+}
+
+/** A sample as a person knows it: what is asked, an arrow, the answer. */
+export function sampleText(
+  tokens: TokenSet,
+  sample: number,
+  inputs: Pick<RunInputs, "tokenizer" | "template">,
+): string {
+  const { promptIds, answerIds } = splitSample({ tokens }, sample);
+  return `${askedIn(promptIds, inputs)} → ${inputs.tokenizer.decode(answerIds).trim()}`;
+}
+
 /** Prompt and answer of a sample: the answer begins at its first target. */
-function splitSample({ tokens }: HeldOut, sample: number): { promptIds: number[]; answerIds: number[] } {
+function splitSample(
+  { tokens }: Pick<HeldOut, "tokens">,
+  sample: number,
+): { promptIds: number[]; answerIds: number[] } {
   const { ids, target, offsets } = tokens;
   const begin = offsets[sample] ?? 0;
   const end = offsets[sample + 1] ?? 0;

@@ -29,6 +29,10 @@ export interface Training {
   readonly schedule: LearningRateSchedule;
   /** 0 = no clipping. */
   readonly clipNorm: number;
+  /** Resolves when no checkpoint is being copied from parameters and moments any more. */
+  readonly copied: () => Promise<void>;
+  /** Names the parameters after `step` steps: never the same name twice for different ones, also where a run goes back. */
+  readonly version: (step: number) => number;
 }
 
 export interface StepReport {
@@ -42,10 +46,10 @@ export interface StepReport {
 }
 
 export async function trainStep(training: Training, plan: StepPlan): Promise<StepReport> {
-  const { pool, params, moments, optimizer, schedule, clipNorm } = training;
+  const { pool, params, moments, optimizer, schedule, clipNorm, copied, version } = training;
   const { step, cells, labelledTokens } = plan;
   const begin = performance.now();
-  const sum = await pool.runStep({ step, cells, scale: 1 / labelledTokens, version: step });
+  const sum = await pool.runStep({ step, cells, scale: 1 / labelledTokens, version: version(step) });
   const gradient = new Float32Array(params.length);
   readFixedPoint(gradientSum(sum.slot), gradient);
   const loss = slotTotals(sum.slot).lossSum / labelledTokens;
@@ -56,6 +60,7 @@ export async function trainStep(training: Training, plan: StepPlan): Promise<Ste
     );
   }
   const rate = learningRate(schedule, step);
+  await copied();
   adamWStep(params, gradient, moments, rate, optimizer);
   return { loss, learningRate: rate, gradientNorm, stepMs: performance.now() - begin, sum };
 }

@@ -14,5 +14,8 @@ export interface RunView {
   /** `report` comes with steps, not with validations. */
   metrics(line: MetricsLine, report: StepReport | undefined, best: Standing["best"]): void;
   checkpoint(folder: string): void;
+  warn(message: string): void;
+  /** Good to know, nothing to mend. */
+  note(message: string): void;
   device(event: DeviceEvent): void;
 }

@@ -1,0 +1,4 @@
+/** The error of files that are no longer what was written, where nothing whole is left to go on with. Exit code 3. */
+export class DamagedError extends Error {
+  override readonly name = "DamagedError";
+}

@@ -1,0 +1,148 @@
+/**
+ * Saves checkpoints in the background. Training waits for a copy of 15 MB at most, and for that only when the next step is
+ * about to be committed. What the disk refuses is tried again until it works; nothing of it touches what is trained.
+ */
+import { existsSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { Piscina } from "piscina";
+import { FIRST_RETRY_MS, isHopeless, LONGEST_RETRY_MS } from "../files/patience.ts";
+import type { Trouble } from "../files/trouble.ts";
+import type { SharedNumbers, WriteJob } from "./write_worker.ts";
+
+export interface CheckpointWriter {
+  /** The thread is up: from here on a checkpoint takes as long as the disk. */
+  readonly ready: Promise<unknown>;
+  /** Orders a checkpoint of the present numbers. Waits while another order waits, unless the disk refuses. */
+  save(job: WriteJob): Promise<void>;
+  /** Resolves as soon as the numbers may change again. */
+  copied(): Promise<void>;
+  /**
+   * Waits until all is written. Throws what the disk says, where it still refuses after `patienceMs` or waiting cannot help.
+   */
+  drain(patienceMs: number): Promise<void>;
+  /** Writes the newest that waits into another run directory; returns its folder. */
+  rescue(runDir: string): Promise<string | undefined>;
+  /** Forgets what waits, for a run that goes back. */
+  forget(): Promise<void>;
+  /** Ends the thread; what waits is lost. */
+  close(): Promise<void>;
+}
+
+export interface WriterOptions {
+  /** Over SharedArrayBuffers. */
+  readonly numbers: SharedNumbers;
+  readonly trouble: Trouble;
+  /** Before each write; what it throws is trouble with the disk. */
+  readonly beforeWrite: () => Promise<void>;
+  readonly onSaved: (folder: string, step: number) => void;
+}
+
+export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }: WriterOptions): CheckpointWriter {
+  // Two tasks, so that a copy need not wait for a write; without this process's flags, see device.ts in workers.
+  const pool = new Piscina({
+    filename: builtFile(),
+    minThreads: 1,
+    maxThreads: 1,
+    concurrentTasksPerWorker: 2,
+    idleTimeout: Number.POSITIVE_INFINITY,
+    execArgv: [],
+  });
+  pool.on("error", () => {}); // a thread that dies fails its tasks
+  const ready = pool.run(-1, { name: "drop" }); // Node 20 aborts when a thread is ended while it loads
+  let waiting: { readonly job: WriteJob; copied: Promise<void> }[] = [];
+  let copied: Promise<void> = Promise.resolve();
+  let writing: Promise<void> | undefined;
+  let failure: { readonly error: unknown; readonly again: number } | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let retryMs = FIRST_RETRY_MS;
+
+  const writeAll = async () => {
+    for (let next = waiting[0]; next; next = waiting[0]) {
+      const { job } = next;
+      try {
+        await next.copied;
+        await beforeWrite();
+        const folder = (await pool.run(job, { name: "write" })) as string;
+        waiting = waiting.filter((order) => order !== next);
+        failure = undefined;
+        retryMs = FIRST_RETRY_MS;
+        trouble.worked();
+        onSaved(folder, job.state.step);
+      } catch (error) {
+        if (error instanceof RangeError) waiting = waiting.filter((order) => order !== next); // its copy is lost
+        trouble.failed(error instanceof Error ? error.message : String(error));
+        failure = { error, again: performance.now() + retryMs };
+        timer = setTimeout(pump, retryMs);
+        retryMs = Math.min(2 * retryMs, LONGEST_RETRY_MS);
+        return;
+      }
+    }
+  };
+  const pump = () => {
+    clearTimeout(timer);
+    writing ??= writeAll().finally(() => {
+      writing = undefined;
+    });
+  };
+  /** Of what waits in vain the newest and the best stay. */
+  const thinOut = async () => {
+    const isNeeded = ({ job: { state } }: (typeof waiting)[number], i: number) =>
+      i === waiting.length - 1 || state.step === waiting.at(-1)?.job.state.best?.step;
+    const surplus = waiting.filter((order, i) => !isNeeded(order, i));
+    waiting = waiting.filter(isNeeded);
+    for (const { job } of surplus) await pool.run(job.state.step, { name: "drop" });
+  };
+
+  return {
+    ready,
+    async save(job) {
+      while (writing && !failure && waiting.length > 1) await writing;
+      const order = { job, copied: pool.run({ ...numbers, step: job.state.step }, { name: "copy" }) as Promise<void> };
+      copied = order.copied.catch(() => {}); // told when it is written
+      waiting.push(order);
+      if (failure && !writing) await thinOut();
+      pump();
+    },
+    copied: () => copied,
+    async drain(patienceMs) {
+      const begin = performance.now();
+      while (waiting.length > 0) {
+        pump();
+        await writing;
+        if (!failure || waiting.length === 0) continue;
+        const left = begin + patienceMs - performance.now();
+        if (isHopeless(failure.error) || left <= 0) throw failure.error;
+        await sleep(Math.min(left, Math.max(0, failure.again - performance.now())));
+      }
+    },
+    async rescue(runDir) {
+      const newest = waiting.at(-1);
+      if (!newest) return undefined;
+      return (await pool.run({ ...newest.job, runDir, flush: [] }, { name: "write" })) as string;
+    },
+    async forget() {
+      clearTimeout(timer);
+      await writing;
+      clearTimeout(timer);
+      for (const { job } of waiting) await pool.run(job.state.step, { name: "drop" });
+      waiting = [];
+      failure = undefined;
+    },
+    async close() {
+      clearTimeout(timer);
+      waiting = [];
+      await ready.catch(() => {});
+      await writing;
+      clearTimeout(timer);
+      await pool.destroy();
+    },
+  };
+}
+
+/** The thread loads built JavaScript, also where this module itself runs as source (Node 20, vitest). */
+function builtFile(): string {
+  const path = fileURLToPath(new URL("../../dist/checkpoint/write_worker.js", import.meta.url));
+  if (!existsSync(path)) throw new Error(`Cannot save checkpoints: ${path} is missing, run \`pnpm build\``);
+  return path;
+}

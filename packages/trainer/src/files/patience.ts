@@ -1,0 +1,31 @@
+/** Waiting for a disk that refuses. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Trouble } from "./trouble.ts";
+
+export const FIRST_RETRY_MS = 500;
+export const LONGEST_RETRY_MS = 30_000;
+
+/** Waiting does not help against these: something of another kind stands in the way, or the run belongs to another process. */
+export function isHopeless(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  // Errors lose their fields on the way between threads: `ENOSPC` of "ENOSPC: no space left on device".
+  const code = /\bE[A-Z0-9]{2,}\b/.exec(error.message)?.[0] ?? "";
+  return error.name === "InputError" || ["ENOTDIR", "EISDIR", "EEXIST", "ENAMETOOLONG"].includes(code);
+}
+
+/** Does the work until it succeeds; throws its last error where that takes longer, or where waiting cannot help. */
+export async function patiently<T>(work: () => Promise<T>, patienceMs: number, trouble: Trouble): Promise<T> {
+  const begin = performance.now();
+  for (let pause = FIRST_RETRY_MS; ; pause = Math.min(2 * pause, LONGEST_RETRY_MS)) {
+    try {
+      const result = await work();
+      trouble.worked();
+      return result;
+    } catch (error) {
+      const left = begin + patienceMs - performance.now();
+      if (isHopeless(error) || left <= 0) throw error;
+      trouble.failed(error instanceof Error ? error.message : String(error));
+      await sleep(Math.min(pause, left));
+    }
+  }
+}

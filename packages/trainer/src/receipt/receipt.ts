@@ -1,0 +1,139 @@
+/**
+ * The run receipt: loss and parameter digest of every step, each line chained to the one before it by SHA-256. It holds
+ * nothing that may differ between two runs of the same inputs, so theirs are equal byte for byte, whatever happened to them.
+ */
+import { createHash } from "node:crypto";
+import * as z from "zod";
+
+const step = z.int().min(0);
+const text = z.string().max(10_000);
+interface RunHashes {
+  readonly base: string;
+  readonly data: string;
+  readonly tokenizer: string;
+  readonly plan: string;
+}
+
+/** `step` counts from 1: steps done. */
+export type ReceiptBody =
+  /** The first line: what the run is a function of, and the digest of its first parameters. */
+  | {
+      readonly event: "start";
+      readonly version: 1;
+      readonly zerogate: string;
+      readonly node: string;
+      readonly engine: string;
+      readonly hashes: RunHashes;
+      /** Over the keys of the config that decide bits. */
+      readonly config: string;
+      readonly params: string;
+    }
+  /** A step was taken: loss before it, parameters after it. */
+  | { readonly event: "step"; readonly step: number; readonly loss: number; readonly params: string }
+  /** A step was passed over because of bad numbers, its own or (rollback) those of a later one. */
+  | { readonly event: "void"; readonly step: number; readonly reason: string }
+  | { readonly event: "eval"; readonly step: number; readonly loss: number }
+  /** A resume after `step` steps with something changed that decides bits. */
+  | {
+      readonly event: "accepted";
+      readonly step: number;
+      readonly field: string;
+      readonly was: string;
+      readonly is: string;
+    }
+  /** Lines up to `step` were lost; the checkpoint remembers where the chain stood. */
+  | { readonly event: "gap"; readonly step: number; readonly before: string };
+
+export type ReceiptLine = ReceiptBody & { readonly chain: string };
+
+const bodySchema: z.ZodType<ReceiptBody> = z.discriminatedUnion("event", [
+  z.strictObject({
+    event: z.literal("start"),
+    version: z.literal(1),
+    zerogate: text,
+    node: text,
+    engine: text,
+    hashes: z.strictObject({ base: text, data: text, tokenizer: text, plan: text }),
+    config: text,
+    params: text,
+  }),
+  z.strictObject({ event: z.literal("step"), step, loss: z.number(), params: text }),
+  z.strictObject({ event: z.literal("void"), step, reason: text }),
+  z.strictObject({ event: z.literal("eval"), step, loss: z.number() }),
+  z.strictObject({ event: z.literal("accepted"), step, field: text, was: text, is: text }),
+  z.strictObject({ event: z.literal("gap"), step, before: text }),
+]);
+
+/** Before the first line. */
+const CHAIN_START = "0".repeat(64);
+
+export function paramsDigest(params: Float32Array): string {
+  return createHash("sha256")
+    .update(new Uint8Array(params.buffer, params.byteOffset, params.byteLength))
+    .digest("hex");
+}
+
+/** The line that follows a chain, as text and with its own link. A gap goes on from the link that the checkpoint knew. */
+export function chainLine(
+  chain: string | undefined,
+  body: ReceiptBody,
+): { readonly text: string; readonly chain: string } {
+  const content = JSON.stringify(body);
+  const link = linkOf(chain, body, content);
+  return { text: `${content.slice(0, -1)},"chain":"${link}"}\n`, chain: link };
+}
+
+export interface ReadReceipt {
+  readonly lines: readonly ReceiptLine[];
+  /** Byte at which each line ends. */
+  readonly ends: readonly number[];
+  /** Why reading ended before the end of the file, if it did. */
+  readonly problem: string | undefined;
+  /** It is the last line that ends early: what a power cut may leave. */
+  readonly isCutOff: boolean;
+}
+
+const CUT_OFF = "is cut off";
+
+/** Reads lines as long as each is linked to the one before it. */
+export function readReceipt(bytes: Uint8Array): ReadReceipt {
+  const lines: ReceiptLine[] = [];
+  const ends: number[] = [];
+  let chain: string | undefined;
+  let begin = 0;
+  const broken = (what: string): ReadReceipt => ({
+    lines,
+    ends,
+    problem: `line ${lines.length + 1} ${what}`,
+    isCutOff: what === CUT_OFF,
+  });
+  while (begin < bytes.length) {
+    const end = bytes.indexOf(10, begin) + 1;
+    if (end === 0) return broken(CUT_OFF);
+    const line = parseLine(new TextDecoder().decode(bytes.subarray(begin, end)));
+    if (!line) return broken("is no line of a receipt");
+    if (linkOf(chain, line.body, line.content) !== line.body.chain) return broken("is not linked to the one before");
+    lines.push(line.body);
+    ends.push(end);
+    chain = line.body.chain;
+    begin = end;
+  }
+  return { lines, ends, problem: undefined, isCutOff: false };
+}
+
+/** The hash is over a line's own text, whatever a later version makes of its fields. */
+function parseLine(text: string): { readonly body: ReceiptLine; readonly content: string } | undefined {
+  const [, open, chain] = /^(\{.*),"chain":"([0-9a-f]{64})"\}\n$/.exec(text) ?? [];
+  if (open === undefined || chain === undefined) return undefined;
+  try {
+    const content = `${open}}`;
+    return { body: { ...bodySchema.parse(JSON.parse(content)), chain }, content };
+  } catch {
+    return undefined;
+  }
+}
+
+function linkOf(chain: string | undefined, body: ReceiptBody, content: string): string {
+  const before = body.event === "gap" ? body.before : (chain ?? CHAIN_START);
+  return createHash("sha256").update(`${before}\n${content}`).digest("hex");
+}

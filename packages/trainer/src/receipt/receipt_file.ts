@@ -1,0 +1,55 @@
+/** `RUN/receipt.jsonl` while a run goes on. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { openAppendFile } from "../files/append_file.ts";
+import type { Trouble } from "../files/trouble.ts";
+import { chainLine, type ReadReceipt, type ReceiptBody, readReceipt } from "./receipt.ts";
+
+export interface ReceiptFile {
+  add(body: ReceiptBody): void;
+  /** The last line's link: a checkpoint stores it. */
+  chain(): string | undefined;
+  close(): void;
+}
+
+const NO_RECEIPT: ReadReceipt = { lines: [], ends: [], problem: undefined, isCutOff: false };
+
+export function receiptPath(runDir: string): string {
+  return join(runDir, "receipt.jsonl");
+}
+
+/** All whole lines; none where there is no receipt. */
+export function loadReceipt(runDir: string): ReadReceipt {
+  const path = receiptPath(runDir);
+  return existsSync(path) ? readReceipt(readFileSync(path)) : NO_RECEIPT;
+}
+
+/**
+ * Opens the receipt of a run that goes on from a checkpoint, cut back to the line that the checkpoint knows; undefined: of
+ * one that starts (once more). Where that line is lost, whole ones before it stay and a `gap` follows them.
+ */
+export function openReceipt(
+  runDir: string,
+  from: { readonly step: number; readonly chain: string } | undefined,
+  trouble: Trouble,
+): ReceiptFile {
+  const { lines, ends } = loadReceipt(runDir);
+  const known = lines.findIndex(({ chain }) => chain === from?.chain);
+  const last = known !== -1 ? known : lastBefore(lines, from?.step);
+  const file = openAppendFile(receiptPath(runDir), trouble, last === -1 ? 0 : ends[last]);
+  let chain = lines[last]?.chain;
+  const add = (body: ReceiptBody) => {
+    const line = chainLine(chain, body);
+    chain = line.chain;
+    file.write(line.text);
+  };
+  if (from && known === -1) add({ event: "gap", step: from.step, before: from.chain });
+  return { add, chain: () => chain, close: () => file.close() };
+}
+
+/** The last of the lines up to `step`; -1 without a step. */
+function lastBefore(lines: ReadReceipt["lines"], step: number | undefined): number {
+  if (step === undefined) return -1;
+  const later = lines.findIndex((line) => "step" in line && line.step > step);
+  return (later === -1 ? lines.length : later) - 1;
+}

@@ -1,0 +1,23 @@
+/** The devices of a run: one worker each, on the engine that the config names. */
+import { type DevicePool, openDevices } from "@zerogate/workers";
+import type { TrainConfig } from "../config/train_config.ts";
+import { chooseEngine } from "./engines.ts";
+import type { RunInputs } from "./inputs.ts";
+import type { RunView } from "./view.ts";
+
+/** @param params over shared memory: workers read them. */
+export async function startDevices(
+  config: TrainConfig,
+  inputs: RunInputs,
+  params: Float32Array,
+  view: Pick<RunView, "phase" | "device">,
+): Promise<DevicePool> {
+  const { model, weights, layout, train, heldOut, maxCells } = inputs;
+  const { weightDtypes: _, ...engine } = chooseEngine(config, model, 1);
+  view.phase({ name: "starting workers" });
+  const tokens = { train: train.tokens, ...(heldOut?.set === "validation" && { validation: heldOut.tokens }) };
+  const setup = { engine, config: model, weights, layout, params, tokens };
+  const pool = await openDevices({ workers: config.workers, setup, maxCells, onEvent: view.device });
+  view.phase(undefined);
+  return pool;
+}

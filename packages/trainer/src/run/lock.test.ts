@@ -1,0 +1,99 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { lockRun } from "./lock.ts";
+
+let run: string;
+beforeEach(() => {
+  run = mkdtempSync(join(tmpdir(), "zerogate-lock-"));
+});
+afterEach(() => rmSync(run, { recursive: true, force: true }));
+
+const record = (file: string) => JSON.parse(readFileSync(join(run, file), "utf8")) as Record<string, unknown>;
+const never = (sentence: string) => {
+  throw new Error(`not expected: ${sentence}`);
+};
+
+/** The lock of this process, changed into that of another. */
+async function leaveLock(changes: Record<string, unknown>): Promise<void> {
+  const lock = await lockRun(run, never);
+  const own = record("lock-1");
+  await lock.release();
+  rmSync(join(run, "lock-1.free"));
+  writeFileSync(join(run, "lock-1"), JSON.stringify({ ...own, ...changes }));
+}
+
+test("a run has one writer, which is named to the second, and the next one comes when it has ended", async () => {
+  const lock = await lockRun(run, never);
+  expect(record("lock-1")).toMatchObject({ pid: process.pid });
+  await expect(lockRun(run, never)).rejects.toThrow(
+    new RegExp(`^Cannot write to the run ${run}: process ${process.pid} on \\S+, since \\S+, is writing to it`),
+  );
+  await lock.release();
+  expect(readdirSync(run)).toEqual(["lock-1.free"]);
+  await (await lockRun(run, never)).release();
+  expect(readdirSync(run)).toEqual(["lock-2.free"]);
+});
+
+test.each([
+  ["a process that no longer runs", { pid: 2 ** 22 - 1 }],
+  ["a process whose number was given out again", { startTime: "1" }],
+  ["an earlier start of the machine", { boot: "11111111-2222-3333-4444-555555555555 " }],
+])("the lock of %s is explained and taken over", async (_, changes) => {
+  await leaveLock(changes);
+  const sentences: string[] = [];
+  const lock = await lockRun(run, (sentence) => sentences.push(sentence));
+  expect(sentences).toHaveLength(1);
+  expect(sentences[0]).toMatch(/^process \d+ on \S+, since \S+, was writing to this run .*: taken over$/);
+  expect(readdirSync(run)).toEqual(["lock-2"]);
+  await lock.release();
+});
+
+test("the lock of another machine is refused, with the way out", async () => {
+  await leaveLock({ host: "elsewhere" });
+  await expect(lockRun(run, never)).rejects.toThrow(
+    `may be writing to it, which cannot be seen from here: if it no longer runs, remove ${join(run, "lock-1")}`,
+  );
+});
+
+test("a lock that is no lock is taken over, an empty one after a while", async () => {
+  writeFileSync(join(run, "lock-3"), "{");
+  const lock = await lockRun(run, () => {});
+  await lock.release();
+  writeFileSync(join(run, "lock-5"), "");
+  await (await lockRun(run, () => {})).release();
+  expect(readdirSync(run)).toEqual(["lock-6.free"]);
+});
+
+test("a lock that vanished with its folder is made again, one that was lost to another process is not", async () => {
+  const lock = await lockRun(run, never);
+  rmSync(run, { recursive: true });
+  await lock.confirm();
+  expect(readdirSync(run)).toEqual(["lock-1"]);
+  const other = { ...record("lock-1"), host: "elsewhere" };
+  writeFileSync(join(run, "lock-2"), JSON.stringify(other));
+  await expect(lock.confirm()).rejects.toThrow("elsewhere");
+});
+
+test("of many that start at once on a stale lock exactly one wins, again and again", async () => {
+  const contender = fileURLToPath(new URL("../../test/lock_contender.mjs", import.meta.url));
+  await leaveLock({ pid: 2 ** 22 - 1 });
+  const children = Array.from({ length: 6 }, () =>
+    spawn(process.execPath, [contender, run, "25"], { stdio: ["ignore", "pipe", "inherit"] }),
+  );
+  const outputs = await Promise.all(
+    children.map(async (child) => {
+      let text = "";
+      child.stdout.on("data", (chunk: Buffer) => (text += chunk.toString()));
+      const [code] = (await once(child, "close")) as [number];
+      return { code, wins: Number(text) };
+    }),
+  );
+  // A contender fails where it finds somebody else in the run while it holds the lock.
+  expect(outputs.map(({ code }) => code)).toEqual([0, 0, 0, 0, 0, 0]);
+  expect(outputs.reduce((sum, { wins }) => sum + wins, 0)).toBeGreaterThan(5);
+});

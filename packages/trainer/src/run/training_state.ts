@@ -1,0 +1,29 @@
+/** The numbers that training changes, in shared memory: workers read the parameters, the checkpoint thread copies all. */
+import { type AdamWOptions, type AdamWState, type AdapterLayout, decayRanges } from "@zerogate/core";
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { SharedNumbers } from "../checkpoint/write_worker.ts";
+import type { TrainConfig } from "../config/train_config.ts";
+
+export function sharedNumbers(length: number): SharedNumbers {
+  const shared = () => new Float32Array(new SharedArrayBuffer(4 * length));
+  return { params: shared(), m: shared(), v: shared() };
+}
+
+/** Sets the numbers to those of a checkpoint, or to where training starts. */
+export function takeUp(
+  { params, m, v }: SharedNumbers,
+  from: Pick<Checkpoint, "params" | "moments"> | undefined,
+  initialParams: Float32Array,
+): AdamWState {
+  params.set(from?.params ?? initialParams);
+  m.fill(0);
+  v.fill(0);
+  if (from) m.set(from.moments.m);
+  if (from) v.set(from.moments.v);
+  return { m, v, t: from?.moments.t ?? 0 };
+}
+
+export function optimizerOptions(config: TrainConfig, layout: AdapterLayout): AdamWOptions {
+  const { beta1, beta2, eps, decayGroup, weightDecay } = config;
+  return { beta1, beta2, eps, ranges: decayRanges(layout, decayGroup, weightDecay) };
+}

@@ -1,0 +1,149 @@
+/** Whether a run directory holds what was written: manifests, the receipt's chain, and that all of it tells one story. */
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import type { ModelConfig } from "@zerogate/core";
+import { adapterFiles, verifyDirectory } from "@zerogate/core/node";
+import { type Checkpoint, loadCheckpoint } from "../checkpoint/checkpoint.ts";
+import { checkpointFolder, listCheckpoints } from "../checkpoint/folders.ts";
+import type { TrainConfig } from "../config/train_config.ts";
+import { readMetrics } from "../metrics/metrics_file.ts";
+import { paramsDigest, type ReadReceipt, type ReceiptLine } from "../receipt/receipt.ts";
+import { loadReceipt } from "../receipt/receipt_file.ts";
+
+export interface VerifiedRun {
+  /** What was compared and found right, one sentence each. */
+  readonly checked: readonly string[];
+  /** What differs. */
+  readonly problems: readonly string[];
+  /** What could not be compared, and why. */
+  readonly notes: readonly string[];
+  /** Of the receipt's last line: one hash that stands for the whole run. */
+  readonly chain: string | undefined;
+}
+
+type Findings = { -readonly [K in "checked" | "problems" | "notes"]: string[] };
+
+/** Compares everything on disk; reads all checkpoints, trains nothing. */
+export async function verifyRun(config: TrainConfig, model: ModelConfig): Promise<VerifiedRun> {
+  const findings: Findings = { checked: [], problems: [], notes: [] };
+  const runDir = config.out;
+  const receipt = loadReceipt(runDir);
+  checkReceipt(receipt, findings);
+  checkMetrics(runDir, receipt, findings);
+  const steps = await listCheckpoints(runDir);
+  let newest: Checkpoint | undefined;
+  for (const step of steps) {
+    const checkpoint = await checkCheckpoint(checkpointFolder(runDir, step), model, receipt, findings);
+    newest ??= checkpoint;
+  }
+  if (steps.length === 0) findings.notes.push("there is no checkpoint");
+  await checkAdapter(config, newest, findings);
+  return { ...findings, chain: receipt.lines.at(-1)?.chain };
+}
+
+function checkReceipt({ lines, problem, isCutOff }: ReadReceipt, { checked, problems, notes }: Findings): void {
+  if (isCutOff) notes.push("receipt.jsonl: its last line is cut off, as a power cut may leave it; a resume mends that");
+  else if (problem) problems.push(`receipt.jsonl: ${problem}, so what follows it proves nothing`);
+  if (lines.length === 0) {
+    if (!problem) notes.push("there is no receipt.jsonl");
+    return;
+  }
+  checked.push(`receipt.jsonl: ${lines.length} lines, each linked to the one before`);
+  if (lines[0]?.event !== "start") problems.push("receipt.jsonl: it does not begin with the start of the run");
+  let step = 0;
+  for (const line of lines) {
+    if (line.event === "gap") {
+      notes.push(
+        `receipt.jsonl: steps ${step + 1} to ${line.step} are missing, it goes on from the checkpoint of ${line.step}`,
+      );
+      step = line.step;
+    }
+    if (line.event === "accepted")
+      notes.push(`after step ${line.step} ${line.field} became ${line.is}, which was accepted`);
+    if (line.event !== "step" && line.event !== "void") continue;
+    if (line.step !== step + 1) problems.push(`receipt.jsonl: step ${line.step} follows step ${step}`);
+    if (line.event === "void") notes.push(`step ${line.step} was passed over: ${line.reason}`);
+    step = line.step;
+  }
+}
+
+function checkMetrics(runDir: string, { lines }: ReadReceipt, { checked, problems }: Findings): void {
+  const { steps, unreadable } = readMetrics(runDir);
+  if (unreadable > 0) problems.push(`metrics.jsonl: ${unreadable} lines cannot be read`);
+  const losses = new Map(steps.map(({ step, loss }) => [step, loss]));
+  let compared = 0;
+  for (const line of lines) {
+    const loss = line.event === "step" ? losses.get(line.step) : undefined;
+    if (line.event !== "step" || loss === undefined) continue;
+    compared++;
+    if (loss !== line.loss)
+      problems.push(`metrics.jsonl: the loss of step ${line.step} is ${loss}, the receipt says ${line.loss}`);
+  }
+  if (compared > 0) checked.push(`metrics.jsonl: the losses of ${compared} steps are those of the receipt`);
+}
+
+async function checkCheckpoint(
+  folder: string,
+  model: ModelConfig,
+  receipt: ReadReceipt,
+  { checked, problems, notes }: Findings,
+): Promise<Checkpoint | undefined> {
+  const name = basename(folder);
+  const damage = await verifyDirectory(folder);
+  if (damage.length > 0) {
+    problems.push(...damage.map((problem) => `${name}: ${problem}`));
+    return undefined;
+  }
+  let checkpoint: Checkpoint;
+  try {
+    checkpoint = await loadCheckpoint(folder, model);
+  } catch (error) {
+    problems.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+    return undefined;
+  }
+  const { state, params } = checkpoint;
+  const at = receipt.lines.findIndex(({ chain }) => chain === state.receipt);
+  const told = at === -1 ? undefined : digestAt(receipt.lines, at);
+  if (state.step !== Number(name.slice("step-".length)))
+    problems.push(`${name}: its state is that of step ${state.step}`);
+  if (at === -1) {
+    const isCut = receipt.problem !== undefined || receipt.lines.length === 0;
+    (isCut ? notes : problems).push(`${name}: the line of the receipt that it knows is not there`);
+  } else if (told !== undefined && told !== paramsDigest(params)) {
+    problems.push(`${name}: its parameters are not those of the receipt`);
+  } else {
+    checked.push(
+      `${name}: all files as published, ${told === undefined ? "linked to" : "the parameters of"} the receipt`,
+    );
+  }
+  return checkpoint;
+}
+
+/** Parameters change in steps only: those after a line are those of the last step up to it, where no gap lies between. */
+function digestAt(lines: readonly ReceiptLine[], at: number): string | undefined {
+  const line = lines.slice(0, at + 1).findLast(({ event }) => event === "step" || event === "start" || event === "gap");
+  return line && "params" in line ? line.params : undefined;
+}
+
+async function checkAdapter(config: TrainConfig, newest: Checkpoint | undefined, findings: Findings): Promise<void> {
+  const { checked, problems, notes } = findings;
+  const folder = join(config.out, "adapter");
+  if (!existsSync(folder)) {
+    notes.push("there is no adapter yet: the run has not ended");
+    return;
+  }
+  if (!newest) return;
+  const { adapterConfig, layout, params } = newest;
+  const dtype = config.adapterDtype;
+  const files = adapterFiles({ config: adapterConfig, layout, params, dtype });
+  const name = "adapter_model.safetensors";
+  const stored = await readFile(join(folder, name)).catch(() => undefined);
+  const expected = files.get(name);
+  if (stored && expected && Buffer.from(expected as Uint8Array).equals(stored)) {
+    checked.push(`adapter: it is that of the last checkpoint, step ${newest.state.step}`);
+  } else {
+    const found = stored ? "is not that of the last checkpoint" : "is missing";
+    problems.push(`adapter/${name} ${found}, step ${newest.state.step}`);
+  }
+}
