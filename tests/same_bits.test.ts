@@ -43,10 +43,30 @@ beforeAll(async () => {
   expect(whole.validations.map(([step]) => step)).toEqual([0, 6]);
 });
 
-test.each([1, 3])("%i workers train the same bits as two", async (workers) => {
+test.each([1, 3, 5, 8])("%i workers train the same bits as two", async (workers) => {
   expect(await train(`workers-${workers}`, workers)).toMatchObject({ code: 0 });
   expect(outcome(`workers-${workers}`)).toEqual(whole);
 });
+
+test.each([
+  { workers: 1, threads: 2, isolate: false },
+  { workers: 2, threads: 2, isolate: false },
+  { workers: 5, threads: 1, isolate: false },
+  { workers: 3, threads: 2, isolate: true },
+])(
+  "$workers workers of $threads threads that dawdle at random, isolated: $isolate, train the same bits",
+  async (machine) => {
+    const { workers, threads, isolate } = machine;
+    const out = `dawdling-${workers}-${threads}`;
+    const engine = { options: { threads }, delaySeed: workers };
+    const env = {
+      ZEROGATE_CHAOS: JSON.stringify({ engine }),
+      NODE_OPTIONS: `--import ${new URL("chaos/preload.mjs", import.meta.url).href}`,
+    };
+    expect(await train(out, workers, isolate ? ["--isolate"] : [], { env })).toMatchObject({ code: 0 });
+    expect(outcome(out)).toEqual(whole);
+  },
+);
 
 test("the reference engine too trains the same bits with any number of workers", async () => {
   for (const workers of [1, 3]) {

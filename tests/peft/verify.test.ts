@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 
 const verify = (...args: string[]) =>
-  zerogate(["verify", "--against", "peft", "--base", base, ...args], {
+  zerogate(["verify", "--against", "peft", "--model", base, ...args], {
     cwd: folder,
     env: { ZEROGATE_PYTHON: python },
     timeoutMs: 120_000,

@@ -26,7 +26,9 @@ export interface Call {
   /** All of stdin, by default nothing; undefined leaves it open, like a user who does not type. */
   readonly input?: string | undefined;
   /** Called with every line of stdout and stderr as it comes; `send` signals the process, `leave` closes its stdout. */
-  readonly onLine?: (line: string, send: (signal: "SIGINT" | "SIGKILL") => void, leave: () => void) => void;
+  readonly onLine?: (line: string, send: (signal: NodeJS.Signals) => void, leave: () => void) => void;
+  /** Called once the process is started. */
+  readonly onStart?: (send: (signal: NodeJS.Signals) => void) => void;
   /** The process is killed and the promise rejects after it. Default: 60 s. */
   readonly timeoutMs?: number;
 }
@@ -34,7 +36,7 @@ export interface Call {
 /** Runs `zerogate` in `cwd`; the token cache lies there too, whatever the user's own holds. */
 export async function zerogate(args: readonly string[], call: Call): Promise<Outcome> {
   if (!existsSync(bin)) throw new Error(`Cannot run zerogate: ${bin} is not built, run pnpm build`);
-  const { cwd, env, input, onLine, timeoutMs = 60_000 } = { input: "", ...call };
+  const { cwd, env, input, onStart, onLine, timeoutMs = 60_000 } = { input: "", ...call };
   const { CI: _, NO_COLOR: __, ZEROGATE_LOG_LEVEL: ___, npm_command: ____, ...inherited } = process.env;
   const child = spawn(process.execPath, [bin, ...args], {
     cwd,
@@ -53,6 +55,7 @@ export async function zerogate(args: readonly string[], call: Call): Promise<Out
     child.stdin.on("error", () => {}); // the process may end without reading it
     if (input !== undefined) child.stdin.end(input);
     const send = (signal: NodeJS.Signals) => void child.kill(signal);
+    onStart?.(send);
     const leave = () => void child.stdout.destroy();
     const [stdout, stderr] = [child.stdout, child.stderr].map((stream) => {
       const chunks: Buffer[] = [];

@@ -1,24 +1,17 @@
 /**
- * One worker thread, seen from the coordinator: a Piscina pool of one thread whose only task is `serve`, and Comlink calls
- * over a port to it.
- *
- * Comlink alone waits for ever when a thread throws outside a call, exits or is terminated (measured on Node 20), so every
- * call also ends with the task. A device dies once; whoever wants another starts another.
+ * One device, seen from the coordinator, in whichever host it lives: every call ends with an answer, with the host's death,
+ * or because the device shows no sign of life. A device dies once; whoever wants another starts another.
  */
-import { once } from "node:events";
-import { MessageChannel } from "node:worker_threads";
-import { type Remote, wrap } from "comlink";
-import { Piscina } from "piscina";
-import { builtFile } from "./built_file.ts";
-import { keepErrorClasses } from "./comlink_errors.ts";
 import type { DeviceApi } from "./device_api.ts";
+import type { Host } from "./host.ts";
+import { type Patience, watch } from "./patience.ts";
 
-/** The thread of a device ended by itself. `cause` is what Piscina or the thread said. */
+/** A device ended by itself, or was given up because it hung. `cause` is what its host said. */
 export class DeviceDiedError extends Error {
   override readonly name = "DeviceDiedError";
   readonly device: number;
   readonly reason: string;
-  /** The last call that it was sent, finished or not. */
+  /** The last call that it was sent, finished or not, and the engine's last operation in it. */
   readonly lastOperation: string;
 
   constructor(device: number, lastOperation: string, cause: unknown) {
@@ -30,60 +23,83 @@ export class DeviceDiedError extends Error {
   }
 }
 
+/** `load` and the first cell: an engine may compile kernels in them. */
+const FIRST_CALLS = 2;
+
 export interface Device {
-  /** Makes one call. Rejects with what the worker threw, or with a DeviceDiedError as soon as its thread ends. */
-  call<R>(operation: string, make: (remote: Remote<DeviceApi>) => Promise<R>): Promise<R>;
-  /** Ends the thread, also in the middle of a call (which then rejects). */
+  /** Makes one call at a time. Rejects with what the worker threw, or with a DeviceDiedError as soon as it is lost. */
+  call<R>(operation: string, make: (api: DeviceApi) => Promise<R>): Promise<R>;
+  /** Ends the host, also in the middle of a call (which then rejects). */
   close(): Promise<void>;
 }
 
-/** Starts a thread; `onDeath` is called at most once, unless `close` came first. It keeps the process alive until closed. */
-export function startDevice(index: number, onDeath: (error: DeviceDiedError) => void): Device {
-  keepErrorClasses();
-  // Without this process's flags: under vitest they resolve our packages to TypeScript, which a Node 20 thread can't load.
-  const pool = new Piscina({ minThreads: 1, maxThreads: 1, execArgv: [] });
-  // Piscina keeps a spare thread after a death; that one is thrown away with the pool, nothing depends on it.
-  pool.on("error", () => {});
-  const { port1, port2 } = new MessageChannel();
-  const serving = once(port1, "message");
-  const remote = wrap<DeviceApi>(port1);
-  // A plain Promise.race against the task would keep every finished call in memory for as long as the task runs.
+/** Takes over a host; `onDeath` is called at most once, unless `close` came first. */
+export function openDevice(
+  index: number,
+  host: Host,
+  patience: Patience,
+  onDeath: (error: DeviceDiedError) => void,
+): Device {
+  // A plain Promise.race against `ended` would keep every finished call in memory for as long as the host lives.
   const pending = new Set<(reason: Error) => void>();
-  let lastOperation = "start";
+  let operation = "start";
+  let beatsBefore = 0;
+  let finishedCalls = 0;
   let ended: Error | undefined;
 
+  const lastOperation = () => {
+    const { beats, operation: name } = host.pulse();
+    return beats > beatsBefore ? `${operation}, ${name} (operation ${beats - beatsBefore})` : operation;
+  };
   const end = (error: Error) => {
     ended = error;
-    for (const reject of pending) reject(error);
+    for (const fail of pending) fail(error);
   };
   const die = (cause: unknown) => {
     if (ended) return;
-    const error = new DeviceDiedError(index, lastOperation, cause);
+    const error = new DeviceDiedError(index, lastOperation(), cause);
     end(error);
     onDeath(error);
   };
-  // The file is named here and not above, so that a spare thread does not load it: Node 20 aborts the whole process when
-  // a thread is terminated while it requires an ES module.
-  const life = pool
-    .run({ port: port2 }, { filename: builtFile("device_worker"), name: "serve", transferList: [port2] })
-    .then(() => die("its port was closed"), die);
+  void host.ended.then(die);
 
   return {
-    call(operation, make) {
+    call<R>(name: string, make: (api: DeviceApi) => Promise<R>) {
       if (ended) return Promise.reject(ended);
-      lastOperation = operation;
-      return new Promise((resolve, reject) => {
-        pending.add(reject);
-        make(remote)
-          .then(resolve, reject)
-          .finally(() => pending.delete(reject));
+      operation = name;
+      beatsBefore = host.pulse().beats;
+      const begin = performance.now();
+      return new Promise<R>((resolve, reject) => {
+        const endWatch = watch({
+          beats: () => host.pulse().beats,
+          waitedMs: host.waitedMs,
+          limit: () => patience.limit(finishedCalls < FIRST_CALLS),
+          onSilence(silentMs) {
+            patience.grow();
+            die(`no sign of life for ${(silentMs / 1000).toFixed(1)} s`);
+          },
+        });
+        const finish = () => {
+          endWatch();
+          pending.delete(fail);
+        };
+        const fail = (reason: Error) => {
+          finish();
+          reject(reason);
+        };
+        const succeed = (result: R) => {
+          if (finishedCalls > 0) patience.learn(performance.now() - begin); // the first one is `load`
+          finishedCalls++;
+          finish();
+          resolve(result);
+        };
+        pending.add(fail);
+        make(host.api).then(succeed, fail);
       });
     },
     async close() {
-      if (!ended) end(new Error(`Cannot finish ${lastOperation}: worker ${index} was closed`));
-      await Promise.race([serving, life]); // see above: not while it loads
-      port1.close();
-      await pool.destroy();
+      if (!ended) end(new Error(`Cannot finish ${operation}: worker ${index} was closed`));
+      await host.stop();
     },
   };
 }

@@ -2,6 +2,7 @@
 import type {
   AdapterLayout,
   BadNumbers,
+  DType,
   Engine,
   FinishReason,
   GenerateOptions,
@@ -22,11 +23,20 @@ export interface EngineModule {
 /** The export of an engine module. `device` counts from 0; where there are several cards, it is the card's number. */
 export type CreateEngine = (options: unknown, device: number) => Engine | Promise<Engine>;
 
+/** A base that each worker reads for itself. */
+export interface WeightFolder {
+  /** Absolute. */
+  readonly folder: string;
+  /** What the engine takes as it is; everything else is widened to f32. */
+  readonly weightDtypes: readonly DType[];
+}
+
 /** All that a worker needs; the same for every worker. Arrays over SharedArrayBuffers are not copied. */
 export interface DeviceSetup {
   readonly engine: EngineModule;
   readonly config: ModelConfig;
-  readonly weights: WeightImage;
+  /** An image is shared by all threads of this process; a device in a process of its own needs the folder. */
+  readonly weights: WeightImage | WeightFolder;
   readonly layout: AdapterLayout;
   /** Over a SharedArrayBuffer. The coordinator writes between calls only, and with every change names a new version. */
   readonly params: Float32Array;
@@ -35,7 +45,7 @@ export interface DeviceSetup {
 }
 
 /** One cell of a training step. */
-interface CellJob {
+export interface CellJob {
   readonly step: number;
   /** Number of the cell within the step. */
   readonly cell: number;

@@ -5,8 +5,11 @@
  * - the same job killed two workers, or failed on two (on the same one, if it is alone): the job's fault;
  * - no device is left: one that dies three times in one deal is not started again.
  */
-import { type Device, DeviceDiedError, startDevice } from "./device.ts";
+import { DeadlyCellError } from "./deadly_cell.ts";
+import { type Device, DeviceDiedError, openDevice } from "./device.ts";
 import type { DeviceSetup } from "./device_api.ts";
+import type { StartHost } from "./host.ts";
+import type { Patience } from "./patience.ts";
 
 export type DeviceEvent =
   | { readonly type: "worker-started"; readonly device: number; readonly engineName: string; readonly loadMs: number }
@@ -39,8 +42,8 @@ export interface Deal {
   readonly name: string;
   /** How many jobs there are; dealt in the order of their numbers. */
   readonly jobs: number;
-  /** For messages: `cell 3 (samples 7, 1)`. */
-  describe(job: number): string;
+  /** Samples of a job, where it has any: for the error of one that kills. */
+  samples(job: number): readonly number[];
   /** Does one job on the device of that number. A job may be done again; only its last result counts. */
   run(job: number, device: Device, index: number): Promise<void>;
   /** Results lie with the worker: when it dies, the jobs that it has finished are dealt again too, after this call. */
@@ -75,15 +78,25 @@ const MAX_DEATHS_OF_A_JOB = 2;
 export class DeviceGroup {
   readonly #members: readonly Member[];
   readonly #setup: DeviceSetup;
+  readonly #startHost: StartHost;
+  readonly #patience: Patience;
   readonly #onEvent: (event: DeviceEvent) => void;
   #dealing: Dealing | undefined;
   #closed = false;
 
-  constructor(size: number, setup: DeviceSetup, onEvent: (event: DeviceEvent) => void) {
+  constructor(
+    size: number,
+    setup: DeviceSetup,
+    startHost: StartHost,
+    patience: Patience,
+    onEvent: (event: DeviceEvent) => void,
+  ) {
     this.#members = Array.from({ length: size }, (_, index) => {
       return { index, state: "starting", device: undefined, job: undefined, deathsInARow: 0 };
     });
     this.#setup = setup;
+    this.#startHost = startHost;
+    this.#patience = patience;
     this.#onEvent = onEvent;
   }
 
@@ -136,9 +149,10 @@ export class DeviceGroup {
 
   async #load(member: Member): Promise<string> {
     const begin = performance.now();
-    const device = startDevice(member.index, (error) => this.#onDeath(member, error));
+    const host = this.#startHost(member.index);
+    const device = openDevice(member.index, host, this.#patience, (error) => this.#onDeath(member, error));
     member.device = device;
-    const { engineName } = await device.call("load", (remote) => remote.load(this.#setup, member.index));
+    const { engineName } = await device.call("load", (api) => api.load(this.#setup, member.index));
     member.state = "ready";
     this.#onEvent({ type: "worker-started", device: member.index, engineName, loadMs: performance.now() - begin });
     return engineName;
@@ -221,10 +235,7 @@ export class DeviceGroup {
     if (job !== undefined) {
       deaths.set(job, (deaths.get(job) ?? 0) + 1);
       if (deaths.get(job) === MAX_DEATHS_OF_A_JOB) {
-        const what = `${deal.describe(job)} killed ${MAX_DEATHS_OF_A_JOB} workers`;
-        dealing.failure ??= {
-          error: new Error(`Cannot finish ${deal.name}: ${what}, last by: ${error.reason}`, { cause: error }),
-        };
+        dealing.failure ??= { error: new DeadlyCellError(deal.name, job, deal.samples(job), error) };
       }
     }
     if (again.length === 0) return;
@@ -251,7 +262,7 @@ export class DeviceGroup {
           if (this.#closed) return;
           const died = failed instanceof DeviceDiedError;
           reason = died ? failed.reason : failed instanceof Error ? failed.message : String(failed);
-          lastOperation = "load";
+          lastOperation = died ? failed.lastOperation : "load";
         }
       }
     }

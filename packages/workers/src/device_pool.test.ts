@@ -1,27 +1,15 @@
 import type { Worker } from "node:worker_threads";
-import { InputError, slotTotals } from "@zerogate/core";
+import { gradientSum, InputError, randomBits, readFixedPoint, slotTotals } from "@zerogate/core";
 import { afterEach, expect, test } from "vitest";
+import { bitsOf, cells, labelledTokens, open, openFaulty, setup, step, until } from "../test/faulty_pool.ts";
 import { markOf, tinySetup } from "../test/tiny_setup.ts";
 import type { DeviceEvent } from "./device_group.ts";
-import { type DevicePool, type DevicePoolOptions, openDevices } from "./device_pool.ts";
+import { openDevices } from "./device_pool.ts";
 import { StepRefusedError } from "./step_refused.ts";
 
-/** Twelve samples in seven cells, uneven on purpose. */
-const cells = [[0, 1, 2], [3, 4], [5], [6, 7], [8, 9], [10], [11]];
-const setup = tinySetup();
-const labelledTokens = setup.tokens.train.target.reduce((sum, target) => sum + target, 0);
-const step = { step: 4, cells, scale: 1 / labelledTokens, version: 1 };
-
-let pool: DevicePool | undefined;
-afterEach(async () => {
-  await pool?.close();
-  pool = undefined;
+afterEach(() => {
   process.removeAllListeners("worker");
 });
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));
-}
 
 /** All threads that are started from here on, by thread id. */
 function collectThreads(): Map<number, Worker> {
@@ -30,41 +18,7 @@ function collectThreads(): Map<number, Worker> {
   return threads;
 }
 
-async function open(workers: number, options: Partial<DevicePoolOptions> = {}): Promise<DevicePool> {
-  pool = await openDevices({ workers, setup, maxCells: 8, ...options });
-  return pool;
-}
-
-interface Fault {
-  readonly kind: "throw" | "input-error" | "nan" | "hang" | "late-throw" | "async-throw" | "exit";
-  readonly sample: number;
-  readonly device?: number;
-  readonly times?: number;
-}
-
-/** A pool whose engines fail as told, its events, and what its threads share with us (see faulty_engine.mjs). */
-async function openFaulty(workers: number, faults: Fault[], maxLoads?: number) {
-  const shared = new Int32Array(new SharedArrayBuffer(4 * (faults.length + 4)));
-  const events: DeviceEvent[] = [];
-  const options = {
-    faults: faults.map(({ sample, ...fault }) => ({ ...fault, token: markOf(sample) })),
-    shared,
-    maxLoads,
-  };
-  const engine = { module: new URL("../test/faulty_engine.mjs", import.meta.url).href, options };
-  const faulty = await open(workers, { setup: { ...setup, engine }, onEvent: (event) => events.push(event) });
-  return {
-    faulty,
-    events,
-    hungThread: () => Atomics.load(shared, 0),
-    passes: () => Atomics.load(shared, 2),
-    releaseLateThrow: (release = 1) => Atomics.store(shared, 3, release),
-  };
-}
-
 const isGivenUp = (event: DeviceEvent) => event.type === "worker-died" && !event.restarts;
-
-const bitsOf = async (from: DevicePool) => (await from.runStep(step)).slot.sums.slice();
 
 /** What every run below must reproduce: one worker, nothing failing. */
 const expected = await openDevices({ workers: 1, setup, maxCells: 8 }).then(async (reference) => {
@@ -93,6 +47,25 @@ test.each([2, 3])("%i workers give the same bits as one, step after step", async
   }
 });
 
+test.each([1, 2, 3])("cells in another order give the same sum, draw %i", async (draw) => {
+  const order = cells.map((cell, i) => ({ cell, key: randomBits(draw, i) })).toSorted((a, b) => a.key - b.key);
+  const { slot } = await (await open(3)).runStep({ ...step, cells: order.map(({ cell }) => cell) });
+  expect(slot.sums).toEqual(expected.bits);
+});
+
+test("each labelled token weighs the same, in a small cell and in a large one", async () => {
+  const gradientOf = async (dealt: readonly (readonly number[])[]) => {
+    const { slot } = await (await open(2)).runStep({ ...step, cells: dealt });
+    const gradient = new Float32Array(setup.layout.length);
+    readFixedPoint(gradientSum(slot), gradient);
+    return gradient;
+  };
+  const one = await gradientOf([cells.flat()]);
+  const uneven = await gradientOf([cells.flat().slice(0, 11), [11]]);
+  const largest = Math.max(...one.map(Math.abs));
+  expect(Math.max(...one.map((g, i) => Math.abs(g - (uneven[i] ?? 0))))).toBeLessThan(1e-6 * largest);
+});
+
 test("new parameters are read when the version changes, and only then", async () => {
   const own = tinySetup();
   const one = await open(1, { setup: own });
@@ -109,7 +82,11 @@ test.each(["async-throw", "exit"] as const)(
     expect(await bitsOf(faulty)).toEqual(expected.bits);
     const died = events.find((event) => event.type === "worker-died");
     const reason = kind === "exit" ? "worker exited with code: 3" : "outside of a call";
-    expect(died).toMatchObject({ reason, lastOperation: "step 4 cell 1", restarts: true });
+    expect(died).toMatchObject({
+      reason,
+      lastOperation: expect.stringMatching(/^step 4 cell 1, \w+ \(operation \d+\)$/),
+      restarts: true,
+    });
     const redone = events.find((event) => event.type === "cells-redone");
     expect(redone).toMatchObject({ device: died?.device, of: "step 4", cells: expect.arrayContaining([1]) });
     expect(await bitsOf(faulty)).toEqual(expected.bits);
@@ -154,29 +131,36 @@ test("a worker that dies between two steps is started again", async () => {
   expect(await bitsOf(faulty)).toEqual(expected.bits);
   releaseLateThrow();
   await until(() => events.length > 1);
-  expect(events[1]).toMatchObject({ type: "worker-died", reason: "late", lastOperation: "step 4 cell 6" });
+  expect(events[1]).toMatchObject({
+    type: "worker-died",
+    reason: "late",
+    lastOperation: expect.stringMatching(/^step 4 cell 6, read /),
+  });
   expect(await bitsOf(faulty)).toEqual(expected.bits);
 });
 
 test("a cell that kills two workers is named with its samples, and the pool goes on with other steps", async () => {
   const { faulty } = await openFaulty(2, [{ kind: "exit", sample: 9, times: 2 }]);
   await expect(faulty.runStep(step)).rejects.toThrow(
-    "Cannot finish step 4: cell 4 (samples 8, 9) killed 2 workers, last by: worker exited with code: 3",
+    /^Cannot finish step 4: cell 4 \(samples 8, 9\) ended two workers, last by: worker exited with code: 3, at step 4 cell 4, embed/,
   );
   expect(await bitsOf(faulty)).toEqual(expected.bits);
 });
 
 test("a worker that cannot be started again is given up, and the others finish", async () => {
-  const { faulty, events } = await openFaulty(2, [{ kind: "exit", sample: 5 }], 2);
+  const { faulty, events } = await openFaulty(2, [{ kind: "exit", sample: 5 }], { maxLoads: 2 });
   expect(await bitsOf(faulty)).toEqual(expected.bits);
   await until(() => events.some(isGivenUp));
-  expect(events.find(isGivenUp)).toMatchObject({ reason: "worker exited with code: 4", lastOperation: "load" });
+  expect(events.find(isGivenUp)).toMatchObject({
+    reason: "worker exited with code: 4",
+    lastOperation: "load, createEngine (operation 1)",
+  });
   expect(await bitsOf(faulty)).toEqual(expected.bits);
 });
 
 test("a step ends with an error when no worker is left", async () => {
   const faults = [0, 3].map((sample) => ({ kind: "exit" as const, sample }));
-  const { faulty, events } = await openFaulty(2, faults, 2);
+  const { faulty, events } = await openFaulty(2, faults, { maxLoads: 2 });
   await expect(faulty.runStep(step)).rejects.toThrow("Cannot finish step 4: all workers died, 7 of 7 jobs are left");
   expect(events.filter(isGivenUp).length).toBe(2);
   await expect(faulty.runStep(step)).rejects.toThrow("all workers died");
@@ -228,7 +212,6 @@ test("numbers that are not finite refuse the step, naming cell, samples and para
 test("evaluation gives the same loss for any number of workers, and survives one", async () => {
   const job = { set: "train", cells, adapter: true, version: 1 };
   const one = await (await open(1)).evaluate(job);
-  await pool?.close();
   expect(one.labelledTokens).toBe(labelledTokens);
   expect(one.lossSum).toBeCloseTo(expected.totals.lossSum, 6);
   const { faulty } = await openFaulty(3, [{ kind: "exit", sample: 4 }]);
@@ -249,7 +232,6 @@ test("generation gives the same tokens for any number of workers, and survives o
   ];
   const job = { prompts, adapter: true, version: 1, options: { maxNewTokens: 6 } };
   const alone = await (await open(1)).generateAll(job);
-  await pool?.close();
   expect(alone.length).toBe(4);
   for (const { ids, finishReason } of alone) expect(ids.length === 6).toBe(finishReason === "length");
   const { faulty } = await openFaulty(2, [{ kind: "exit", sample: 1 }]);

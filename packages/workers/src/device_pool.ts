@@ -5,7 +5,10 @@
 import { addSlot, checkTail, clearSlot, createSlot, type Slot, type TokenSet } from "@zerogate/core";
 import type { CellResult, DeviceSetup, EvaluationJob, Generated, GenerationJob, LossSum } from "./device_api.ts";
 import { type Deal, type DeviceEvent, DeviceGroup } from "./device_group.ts";
+import { createPatience } from "./patience.ts";
+import { startProcess } from "./process_host.ts";
 import { StepRefusedError } from "./step_refused.ts";
+import { startThread } from "./thread_host.ts";
 
 export interface StepJob {
   readonly step: number;
@@ -32,14 +35,14 @@ export interface DevicePool {
   readonly engineName: string;
   /**
    * Computes and sums one step. Throws a StepRefusedError where a number cannot be used; what a cell threw on two workers
-   * (an InputError stays one); an Error naming the cell that killed two workers, or saying that no worker is left.
+   * (an InputError stays one); a DeadlyCellError where a cell ended two workers; an Error where no worker is left.
    */
   runStep(job: StepJob): Promise<StepSum>;
   /** Loss over cells of the token set `set`, added up in their order in float64: the same for any number of workers. */
   evaluate(job: EvaluateJob): Promise<LossSum>;
   /** One continuation per prompt, in their order; each depends on its prompt and the options only. */
   generateAll(job: GenerateAllJob): Promise<Generated[]>;
-  /** Ends all threads. Nothing keeps the process alive after it. */
+  /** Ends all threads and processes. Nothing keeps this process alive after it. */
   close(): Promise<void>;
 }
 
@@ -52,9 +55,21 @@ export interface GenerateAllJob extends Omit<GenerationJob, "promptIds"> {
   readonly prompts: readonly (readonly number[])[];
 }
 
+export interface Isolation {
+  /** Added to the environment of a device's process, for example CUDA_VISIBLE_DEVICES. */
+  env?(device: number): Readonly<Record<string, string>>;
+}
+
 export interface DevicePoolOptions {
-  /** One thread each; device numbers count from 0. */
+  /** Device numbers count from 0. */
   readonly workers: number;
+  /** Devices live in processes of their own instead of threads; `setup.weights` names a folder then. */
+  readonly isolate?: Isolation | undefined;
+  /**
+   * Milliseconds without a sign of life after which a busy worker counts as hung, besides eight times the longest cell so
+   * far; five times as many while it loads and in its first cell. 0: never. Default: a minute.
+   */
+  readonly patienceMs?: number | undefined;
   readonly setup: DeviceSetup;
   /** Most cells that a step of this run has. */
   readonly maxCells: number;
@@ -66,6 +81,8 @@ export async function openDevices({
   workers,
   setup,
   maxCells,
+  isolate,
+  patienceMs = 60_000,
   onEvent = () => {},
 }: DevicePoolOptions): Promise<DevicePool> {
   if (!(Number.isInteger(workers) && workers >= 1)) {
@@ -75,9 +92,15 @@ export async function openDevices({
     const needed = `${setup.layout.length} over a SharedArrayBuffer are needed`;
     throw new RangeError(`Cannot open devices: params has ${setup.params.length} numbers, ${needed}`);
   }
+  if (isolate && "bytes" in setup.weights) {
+    throw new RangeError("Cannot open devices: processes share no memory, weights must be named by their folder");
+  }
+  const startHost = isolate
+    ? (device: number) => startProcess(setup, maxCells, isolate.env?.(device) ?? {})
+    : startThread;
   const slotSize = { parameters: setup.layout.length, maxCells };
   const slots = Array.from({ length: workers }, () => createSlot(slotSize));
-  const group = new DeviceGroup(workers, setup, onEvent);
+  const group = new DeviceGroup(workers, setup, startHost, createPatience(patienceMs), onEvent);
   const engineName = await group.start();
 
   return {
@@ -93,11 +116,11 @@ export async function openDevices({
       const results: { result: CellResult; by: number }[] = [];
       const begin = performance.now();
       await group.deal({
-        ...describeCells(`step ${step}`, cells),
+        ...cellDeal(`step ${step}`, cells),
         async run(cell, device, by) {
           const job = { step, cell, samples: cells[cell] ?? [], scale, version, slot: at(slots, by) };
           results[cell] = {
-            result: await device.call(`step ${step} cell ${cell}`, (remote) => remote.computeCell(job)),
+            result: await device.call(`step ${step} cell ${cell}`, (api) => api.computeCell(job)),
             by,
           };
         },
@@ -130,10 +153,10 @@ export async function openDevices({
     async evaluate({ set, cells, adapter, version }) {
       const results: LossSum[] = [];
       await group.deal({
-        ...describeCells(`evaluation on ${set}`, cells),
+        ...cellDeal(`evaluation on ${set}`, cells),
         async run(cell, device) {
           const job = { set, samples: cells[cell] ?? [], adapter, version };
-          results[cell] = await device.call(`evaluation on ${set} cell ${cell}`, (remote) => remote.evaluateCell(job));
+          results[cell] = await device.call(`evaluation on ${set} cell ${cell}`, (api) => api.evaluateCell(job));
         },
       });
       const total = { lossSum: 0, labelledTokens: 0, exactSamples: 0 };
@@ -150,10 +173,10 @@ export async function openDevices({
       await group.deal({
         name: "generation",
         jobs: prompts.length,
-        describe: (prompt) => `prompt ${prompt}`,
+        samples: () => [],
         async run(prompt, device) {
           const job = { promptIds: prompts[prompt] ?? [], adapter, version, options };
-          results[prompt] = await device.call(`generation prompt ${prompt}`, (remote) => remote.generate(job));
+          results[prompt] = await device.call(`generation prompt ${prompt}`, (api) => api.generate(job));
         },
       });
       return results;
@@ -163,8 +186,8 @@ export async function openDevices({
   };
 }
 
-function describeCells(name: string, cells: readonly (readonly number[])[]): Pick<Deal, "name" | "jobs" | "describe"> {
-  return { name, jobs: cells.length, describe: (cell) => `cell ${cell} (samples ${cells[cell]?.join(", ")})` };
+function cellDeal(name: string, cells: readonly (readonly number[])[]): Pick<Deal, "name" | "jobs" | "samples"> {
+  return { name, jobs: cells.length, samples: (cell) => cells[cell] ?? [] };
 }
 
 /** Labelled tokens of one sample, counted on this side, so that the tail check can tell a worker that packed wrongly. */

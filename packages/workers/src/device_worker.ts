@@ -1,6 +1,6 @@
 /**
  * Worker thread of one device: engine, frozen base and a copy of the adapter's parameters. A pure function of
- * (parameters, cell), it holds no training state. Runs as the only task of a Piscina pool, see device.ts.
+ * (parameters, cell), it holds no training state. Runs as the only task of a Piscina pool, see thread_host.ts.
  */
 import type { MessagePort } from "node:worker_threads";
 import {
@@ -15,18 +15,22 @@ import {
   InputError,
   packCell,
   sum,
+  type WeightImage,
 } from "@zerogate/core";
+import { loadWeights } from "@zerogate/core/node";
 import { expose } from "comlink";
 import { keepErrorClasses } from "./comlink_errors.ts";
-import type { CreateEngine, DeviceApi, DeviceSetup, EngineModule } from "./device_api.ts";
+import type { CreateEngine, DeviceApi, DeviceSetup, EngineModule, WeightFolder } from "./device_api.ts";
+import { beatingEngine, beatOf, type Pulse, signPulse } from "./pulse.ts";
 
 /** Answers calls on `port` until the other end closes it. The first message says that it is about to. */
-export function serve({ port }: { port: MessagePort }): Promise<void> {
+export function serve({ port, pulse }: { port: MessagePort; pulse: Pulse }): Promise<void> {
   keepErrorClasses();
+  signPulse(pulse);
   return new Promise((resolve) => {
     port.once("close", resolve);
     port.postMessage("serving");
-    expose(createDevice(), port);
+    expose(createDevice(pulse), port);
   });
 }
 
@@ -35,7 +39,7 @@ interface Loaded {
   readonly model: DecoderModel;
 }
 
-function createDevice(): DeviceApi {
+function createDevice(pulse: Pulse): DeviceApi {
   let loaded: Loaded | undefined;
   let snapshot: { readonly version: number; readonly adapter: AdapterState } | undefined;
 
@@ -54,9 +58,12 @@ function createDevice(): DeviceApi {
 
   return {
     async load(setup, device) {
+      beatOf(pulse, "createEngine")();
       const createEngine = await importEngine(setup.engine);
-      const engine = await createEngine(setup.engine.options, device);
-      loaded = { setup, model: createModel(engine, setup.config, setup.weights) };
+      const engine = beatingEngine(await createEngine(setup.engine.options, device), pulse);
+      const { config, weights } = setup;
+      const image = "bytes" in weights ? weights : await readWeights(weights, config, beatOf(pulse, "loadWeights"));
+      loaded = { setup, model: createModel(engine, config, image) };
       return { engineName: engine.name };
     },
 
@@ -88,6 +95,14 @@ function createDevice(): DeviceApi {
       return { ids, finishReason: next.value };
     },
   };
+}
+
+function readWeights(
+  { folder, weightDtypes }: WeightFolder,
+  config: DeviceSetup["config"],
+  beat: () => void,
+): Promise<WeightImage> {
+  return loadWeights(folder, config, { weightDtypes, onProgress: beat });
 }
 
 /** Samples whose labelled tokens are all hit. */

@@ -1,12 +1,14 @@
-/** `@zerogate/workers`: one thread per device, cells dealt to whoever is free, sums that do not depend on who did what. */
+/** `@zerogate/workers`: one thread or process per device, cells dealt to whoever is free, sums that do not depend on who did what. */
+export { DeadlyCellError } from "./deadly_cell.ts";
 export { DeviceDiedError } from "./device.ts";
-export type { CreateEngine, DeviceSetup, EngineModule, Generated, LossSum } from "./device_api.ts";
+export type { CreateEngine, DeviceSetup, EngineModule, Generated, LossSum, WeightFolder } from "./device_api.ts";
 export type { DeviceEvent } from "./device_group.ts";
 export {
   type DevicePool,
   type DevicePoolOptions,
   type EvaluateJob,
   type GenerateAllJob,
+  type Isolation,
   openDevices,
   type StepJob,
   type StepSum,

@@ -1,20 +1,26 @@
 /**
- * Engine module for tests: the reference engine, with faults where a cell holds a certain token. Real threads really end.
+ * Engine module for tests: the reference engine, with faults where a cell holds a certain token. Real threads and processes
+ * really end.
  *
- * options: { faults: { kind, token, device?, times? }[], maxLoads?, shared: Int32Array over a SharedArrayBuffer }
- *   kind      "throw" | "input-error" | "nan" | "hang" | "late-throw" (when released) | "async-throw" | "exit"
- *   times     how often it strikes, over all lives of all threads (default 1)
+ * options: { faults: { kind, token, device?, times? }[], folder, maxLoads?, shared?: Int32Array over a SharedArrayBuffer }
+ *   kind      see `strike`
+ *   times     how often it strikes, over all lives of all devices (default 1)
+ *   folder    remembers how often, for processes too: one file a strike
  *   maxLoads  further engines exit their thread when they are made
- *   shared    id of a thread that hangs, engines made, passes finished, release of late throws; then hits per fault
+ *   shared    id of a thread that hangs, passes finished, release of late throws (threads only)
  */
+import { execFileSync } from "node:child_process";
+import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
 import { threadId } from "node:worker_threads";
 import { createReferenceEngine, InputError } from "@zerogate/core";
 
-export function createEngine({ faults, shared, maxLoads = Infinity }, device) {
-  if (Atomics.add(shared, 1, 1) >= maxLoads) process.exit(4);
+export function createEngine({ faults, folder, maxLoads = Infinity, shared = new Int32Array(3) }, device) {
+  if (!takesTurn(folder, "load", maxLoads)) process.exit(4);
   const engine = createReferenceEngine();
   let hung = false;
   let spoiled = false;
+  let slow = false;
 
   function strike(kind) {
     switch (kind) {
@@ -30,7 +36,7 @@ export function createEngine({ faults, shared, maxLoads = Infinity }, device) {
         return;
       case "late-throw":
         setInterval(() => {
-          if (Atomics.load(shared, 3) === 1) throw new Error("late");
+          if (Atomics.load(shared, 2) === 1) throw new Error("late");
         }, 5);
         return;
       case "async-throw":
@@ -40,6 +46,29 @@ export function createEngine({ faults, shared, maxLoads = Infinity }, device) {
         break;
       case "hang":
         Atomics.store(shared, 0, threadId);
+        break;
+      case "endless-loop":
+        writeFileSync(join(folder, "looping"), String(process.pid));
+        for (;;);
+      case "stuck-in-native-code":
+        execFileSync("sleep", ["10"]);
+        return;
+      case "heap": {
+        const leak = [];
+        for (;;) leak.push(Array.from({ length: 100_000 }, Math.random));
+      }
+      case "slow":
+        slow = true;
+        return;
+      case "SIGKILL":
+      case "SIGSTOP":
+      case "SIGSEGV":
+        writeSync(2, `about to get ${kind}\n`);
+        process.kill(process.pid, kind);
+        execFileSync("sleep", ["1"]);
+        return;
+      default:
+        writeSync(3, Buffer.from(kind, "hex")); // into the middle of the frames
         break;
     }
     hung = true;
@@ -51,13 +80,18 @@ export function createEngine({ faults, shared, maxLoads = Infinity }, device) {
     embed(table, ids) {
       for (const [i, fault] of faults.entries()) {
         if (!ids.includes(fault.token) || (fault.device ?? device) !== device) continue;
-        if (Atomics.add(shared, 4 + i, 1) < (fault.times ?? 1)) strike(fault.kind);
+        if (takesTurn(folder, `fault-${i}`, fault.times ?? 1)) strike(fault.kind);
       }
       return engine.embed(table, ids);
     },
+    linear(...args) {
+      for (const end = performance.now() + (slow ? 60 : 0); performance.now() < end; );
+      return engine.linear(...args);
+    },
     async arena(work) {
       const result = await engine.arena(work);
-      Atomics.add(shared, 2, 1);
+      slow = false;
+      Atomics.add(shared, 1, 1);
       return result;
     },
     async read(array) {
@@ -68,4 +102,18 @@ export function createEngine({ faults, shared, maxLoads = Infinity }, device) {
       return values;
     },
   };
+}
+
+/** True the first `times` times, counted over all threads and processes. */
+function takesTurn(folder, name, times) {
+  if (times === Infinity) return true;
+  for (let i = 0; i < times; i++) {
+    try {
+      closeSync(openSync(join(folder, `${name}-${i}`), "wx"));
+      return true;
+    } catch (error) {
+      if (error.code !== "EEXIST") throw error;
+    }
+  }
+  return false;
 }

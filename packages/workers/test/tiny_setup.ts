@@ -1,15 +1,19 @@
 /** A tiny random Llama, an adapter with open gates and twelve samples, each marked by a token of its own. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import {
   type AdapterLayout,
   adapterLayout,
   initAdapter,
   type ModelConfig,
   normal,
+  serializeSafetensors,
   type TokenSet,
   type WeightImage,
   weightNames,
+  weightOf,
 } from "@zerogate/core";
-import { type DeviceSetup, referenceEngine } from "../src/index.ts";
+import { type DeviceSetup, referenceEngine, type WeightFolder } from "../src/index.ts";
 
 const config: ModelConfig = {
   modelType: "llama",
@@ -75,6 +79,41 @@ function weights(): WeightImage {
     all[i] = 0.4 * normal(2, 0, i);
   });
   return { bytes, places };
+}
+
+/** Writes the setup's base into a folder, as Hugging Face names it: for devices that read it for themselves. */
+export function writeTinyBase(folder: string): WeightFolder {
+  const { heads, kvHeads, headDim, layers, intermediateSize: F } = config;
+  const [Q, KV] = [heads * headDim, kvHeads * headDim];
+  const image = weights();
+  const tensors = new Map<string, { dtype: "F32"; shape: number[]; bytes: Uint8Array }>();
+  const add = (name: string, ...parts: [hfName: string, rows?: number][]) => {
+    const { shape, bytes } = weightOf(image, name) ?? { shape: [], bytes: new Uint8Array() };
+    let from = 0;
+    for (const [hfName, rows = shape[0] ?? 0] of parts) {
+      const length = (bytes.length / (shape[0] ?? 1)) * rows;
+      tensors.set(hfName, { dtype: "F32", shape: [rows, ...shape.slice(1)], bytes: bytes.slice(from, from + length) });
+      from += length;
+    }
+  };
+  add(weightNames.embed, ["model.embed_tokens.weight"]);
+  add(weightNames.finalNorm, ["model.norm.weight"]);
+  for (let i = 0; i < layers; i++) {
+    const hf = (name: string) => `model.layers.${i}.${name}.weight`;
+    add(weightNames.layer(i, "attnNorm"), [hf("input_layernorm")]);
+    add(
+      weightNames.layer(i, "qkv"),
+      [hf("self_attn.q_proj"), Q],
+      [hf("self_attn.k_proj"), KV],
+      [hf("self_attn.v_proj"), KV],
+    );
+    add(weightNames.layer(i, "o"), [hf("self_attn.o_proj")]);
+    add(weightNames.layer(i, "mlpNorm"), [hf("post_attention_layernorm")]);
+    add(weightNames.layer(i, "gateUp"), [hf("mlp.gate_proj"), F], [hf("mlp.up_proj"), F]);
+    add(weightNames.layer(i, "down"), [hf("mlp.down_proj")]);
+  }
+  writeFileSync(join(folder, "model.safetensors"), serializeSafetensors(tensors));
+  return { folder, weightDtypes: ["f32"] };
 }
 
 /** Lengths 4 to 9; the second half of each sample is to be predicted. */

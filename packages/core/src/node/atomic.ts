@@ -53,8 +53,7 @@ export async function publishDirectory(final: string, write: (folder: string) =>
       await syncFile(file);
       entries.push({ path, size: (await stat(file)).size, sha256: await hashFile(file) });
     }
-    const manifest = `${JSON.stringify({ version: 1, files: entries }, null, 2)}\n`;
-    await writeNewFile(join(temporary, MANIFEST), manifest);
+    await writeNewFile(join(temporary, MANIFEST), manifestText(entries));
     for (const folder of [...folders, "."]) await syncFolder(join(temporary, folder));
     await rename(temporary, target);
   } catch (error) {
@@ -101,16 +100,21 @@ interface ManifestEntry {
   readonly sha256: string;
 }
 
+const manifestText = (files: readonly ManifestEntry[]): string => `${JSON.stringify({ version: 1, files }, null, 2)}\n`;
+
+/** Undefined unless it is what `manifestText` writes, to the byte: nothing in a published folder may change unseen. */
 function parseManifest(bytes: Uint8Array): ManifestEntry[] | undefined {
+  let text: string;
   let manifest: unknown;
   try {
-    manifest = parseStrictJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    manifest = parseStrictJson(text);
   } catch {
     return undefined;
   }
-  if (!isJsonObject(manifest) || manifest["version"] !== 1 || !Array.isArray(manifest["files"])) return undefined;
+  if (!isJsonObject(manifest) || !Array.isArray(manifest["files"])) return undefined;
   const files: unknown[] = manifest["files"];
-  return files.every(isEntry) ? files : undefined;
+  return files.every(isEntry) && manifestText(files) === text ? files : undefined;
 }
 
 function isEntry(file: unknown): file is ManifestEntry {

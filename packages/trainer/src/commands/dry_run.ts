@@ -23,7 +23,7 @@ export interface PlanFacts {
 }
 
 export function planFacts(config: TrainConfig, inputs: RunInputs): PlanFacts {
-  const { model, layout, train, heldOut, plan, totalSteps, schedule } = inputs;
+  const { model, weights, layout, train, heldOut, plan, totalSteps, schedule } = inputs;
   const { stats } = train;
   const largestCell = Math.max(config.cellTokens, stats.longest);
   return {
@@ -42,7 +42,7 @@ export function planFacts(config: TrainConfig, inputs: RunInputs): PlanFacts {
     memory: estimateMemory(model, layout, {
       cellTokens: largestCell,
       workers: config.workers,
-      weights: inputs.weights.bytes.byteLength,
+      weights: "bytes" in weights ? weights.bytes.byteLength * (config.isolate ? config.workers : 1) : 0,
     }),
   };
 }

@@ -4,7 +4,7 @@ import type { CommandContext, ExitCode } from "./context.ts";
 import { type VerifyPeftFlags, verifyAgainstPeft } from "./verify_peft.ts";
 import { type VerifyRunFlags, verifyRunCommand } from "./verify_run.ts";
 
-export interface VerifyFlags extends VerifyRunFlags, Partial<VerifyPeftFlags> {
+export interface VerifyFlags extends VerifyRunFlags, VerifyPeftFlags {
   /** With what, instead of a run with itself: `peft`. */
   readonly against?: string;
 }
@@ -14,13 +14,11 @@ export async function verifyCommand(
   flags: VerifyFlags,
   context: CommandContext,
 ): Promise<ExitCode> {
-  const { against, model } = flags;
+  const { against } = flags;
   if (against === undefined && run !== undefined) return await verifyRunCommand(run, flags, context);
   if (against === undefined || run !== undefined) {
     throw new InputError("Cannot verify", "either a RUN or --against peft is needed, not both");
   }
   if (against !== "peft") throw new InputError("Cannot verify", `--against is "${against}", expected peft`);
-  if (model === undefined)
-    throw new InputError("Cannot verify", "--model is missing, the folder of the base is needed");
-  return await verifyAgainstPeft({ ...flags, model }, context);
+  return await verifyAgainstPeft(flags, context);
 }

@@ -141,6 +141,8 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   engine: optional(oneOf(engineNames), "what computes, auto: the fastest here", "auto"),
   compute: optional(oneOf(computeNames), "arithmetic of matrix products", "f32"),
   workers: optional(count(1), "device workers (default: all cores)", availableParallelism()),
+  isolate: optional(onOff, "device workers as processes of their own", false),
+  workerTimeout: optional(notNegative, "seconds without a sign of life until a worker is replaced, 0 = never", 60),
   logLevel: optional(oneOf(logLevels), "level of log.jsonl and stderr (default: info)"),
 };
 

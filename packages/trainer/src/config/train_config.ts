@@ -125,6 +125,13 @@ export interface TrainConfig {
   readonly compute: (typeof computeNames)[number];
   /** Device workers; for CPU engines threads. Never changes the trained bits. */
   readonly workers: number;
+  /** Device workers are processes instead of threads: a crash of the engine costs its cells only. Each holds the base. */
+  readonly isolate: boolean;
+  /**
+   * Seconds without a sign of life until a busy worker is replaced, besides eight times the longest cell so far; five
+   * times as many while it starts. 0 = never.
+   */
+  readonly workerTimeout: number;
   /** Default: `ZEROGATE_LOG_LEVEL`, else `info`. */
   readonly logLevel?: LogLevel | undefined;
 }
@@ -156,5 +163,7 @@ export const safeToChange: readonly ConfigKey[] = [
   "engine",
   "compute",
   "workers",
+  "isolate",
+  "workerTimeout",
   "logLevel",
 ];

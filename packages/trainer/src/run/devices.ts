@@ -17,7 +17,14 @@ export async function startDevices(
   view.phase({ name: "starting workers" });
   const tokens = { train: train.tokens, ...(heldOut?.set === "validation" && { validation: heldOut.tokens }) };
   const setup = { engine, config: model, weights, layout, params, tokens };
-  const pool = await openDevices({ workers: config.workers, setup, maxCells, onEvent: view.device });
+  const pool = await openDevices({
+    workers: config.workers,
+    setup,
+    maxCells,
+    isolate: config.isolate ? {} : undefined,
+    patienceMs: 1000 * config.workerTimeout,
+    onEvent: view.device,
+  });
   view.phase(undefined);
   return pool;
 }

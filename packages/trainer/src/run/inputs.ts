@@ -32,6 +32,7 @@ import {
   type Template,
   type Tokenizer,
 } from "@zerogate/data";
+import type { WeightFolder } from "@zerogate/workers";
 import { peakLearningRate } from "../config/resolve.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import type { Phase } from "../status/state.ts";
@@ -47,7 +48,8 @@ export interface HeldOut {
 
 export interface RunInputs {
   readonly model: ModelConfig;
-  readonly weights: WeightImage;
+  /** With `isolate` each worker reads the base for itself. */
+  readonly weights: WeightImage | WeightFolder;
   readonly tokenizer: Tokenizer;
   readonly template: Template;
   readonly train: PreparedTokens;
@@ -90,10 +92,13 @@ export async function openInputs(config: TrainConfig, progress: Progress): Promi
     throw new InputError("Cannot use this configuration", `maxLength is ${maxLength}, ${room}: use at most that`);
   }
   await listDataFiles([...config.data, ...(config.validationData ?? [])]); // before the base, which may take minutes
-  const weights = await loadWeights(config.model, model, {
-    weightDtypes: chooseEngine(config, model, 1).weightDtypes,
-    onProgress: (done, total) => onPhase({ name: "loading the base", done, total }),
-  });
+  const { weightDtypes } = chooseEngine(config, model, 1);
+  const weights = config.isolate
+    ? { folder: config.model, weightDtypes }
+    : await loadWeights(config.model, model, {
+        weightDtypes,
+        onProgress: (done, total) => onPhase({ name: "loading the base", done, total }),
+      });
   onPhase({ name: "hashing the base" });
   const base = await baseHash(config.model);
   const tokenise = async (paths: readonly string[], name: string) => {

@@ -1,13 +1,14 @@
 /** The training loop: steps, validations, checkpoints, in an order that a resumed run repeats exactly. */
 import { effectiveGate } from "@zerogate/core";
 import type { StepPlan } from "@zerogate/data";
-import { StepRefusedError } from "@zerogate/workers";
+import { DeadlyCellError, StepRefusedError } from "@zerogate/workers";
 import type { VoidedStep } from "../checkpoint/run_state.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import type { EvaluationMetrics, MetricsLine, StepMetrics } from "../metrics/records.ts";
 import { paramsDigest } from "../receipt/receipt.ts";
 import type { ReceiptFile } from "../receipt/receipt_file.ts";
 import { type BadNumbersReport, reportBadNumbers } from "./bad_numbers.ts";
+import { describeDeadlyCell } from "./deadly_cell.ts";
 import { evaluateHeldOut } from "./evaluate.ts";
 import type { RunInputs } from "./inputs.ts";
 import { type StepReport, type Training, trainStep } from "./train_step.ts";
@@ -83,7 +84,14 @@ export async function trainLoop(options: LoopOptions): Promise<Ending | Rollback
     }
     const { step } = standing;
     let voided = standing.voided.find((known) => known.step === step);
-    const bad = voided ? undefined : await takeStep(options);
+    const bad = voided
+      ? undefined
+      : await takeStep(options).catch(async (error: unknown) => {
+          await saveOnce(); // whatever ended the workers, the state before this step is whole
+          throw error instanceof DeadlyCellError
+            ? new Error(describeDeadlyCell(error, inputs), { cause: error })
+            : error;
+        });
     if (bad) {
       const givesUp = voidedBefore(standing) >= MAX_VOIDED_IN_A_ROW + config.rollbackSteps;
       if (config.onBadNumbers === "stop" || givesUp) {

@@ -1,0 +1,18 @@
+/** What a device lives in: a thread of this process (thread_host.ts) or a process of its own (process_host.ts). */
+import type { DeviceApi } from "./device_api.ts";
+import type { PulseReading } from "./pulse.ts";
+
+export interface Host {
+  /** Calls that may stay unanswered for ever when the host ends: race them against `ended`. */
+  readonly api: DeviceApi;
+  pulse(): PulseReading;
+  /** Milliseconds that the device's thread has waited for a processor so far. */
+  waitedMs(): number;
+  /** Why it ended by itself. Never rejects. */
+  readonly ended: Promise<unknown>;
+  /** Ends it, whatever it is doing. */
+  stop(): Promise<void>;
+}
+
+/** Begins to start a host; what goes wrong is told by `ended`. */
+export type StartHost = (device: number) => Host;

@@ -1,0 +1,57 @@
+import { spawn } from "node:child_process";
+import { setImmediate as turn } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { createPatience, processorWait, watch } from "./patience.ts";
+
+/** Blocks this thread: nothing of the coordinator runs meanwhile, as when the machine sleeps. */
+const suspend = (ms: number) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+
+test("time in which the coordinator did not run is no silence of a device", async () => {
+  let beats = 0;
+  const silences: number[] = [];
+  const end = watch({ beats: () => beats, waitedMs: () => 0, limit: () => 250, onSilence: (ms) => silences.push(ms) });
+  for (let i = 0; i < 3; i++) {
+    const afterTick = turn();
+    suspend(700);
+    await afterTick; // the clock has ticked, then the device shows that it lives
+    beats++;
+  }
+  end();
+  expect(silences).toEqual([]);
+});
+
+test("silence is told once, and time in which the device waited for a processor does not count", async () => {
+  const begin = performance.now();
+  const silence = (waitedMs: () => number) =>
+    new Promise<number>((resolve) => {
+      watch({ beats: () => 1, waitedMs, limit: () => 250, onSilence: () => resolve(performance.now() - begin) });
+    });
+  // The second one waited for a processor in half of the time.
+  const [idle, waiting] = await Promise.all([silence(() => 0), silence(() => (performance.now() - begin) / 2)]);
+  expect(idle).toBeGreaterThan(250);
+  expect(waiting).toBeGreaterThan(500);
+});
+
+test("patience scales with the longest cell, is larger at first, and doubles when it ran out", () => {
+  const patience = createPatience(1000);
+  expect([patience.limit(true), patience.limit(false)]).toEqual([5000, 1000]);
+  patience.learn(50);
+  patience.learn(200);
+  patience.learn(100);
+  expect([patience.limit(true), patience.limit(false)]).toEqual([6600, 2600]);
+  patience.grow();
+  expect(patience.limit(false)).toBe(5200);
+  expect(createPatience(0).limit(false)).toBe(Number.POSITIVE_INFINITY);
+});
+
+test.skipIf(process.platform !== "linux")("the wait for a processor is read from the system (Linux only)", async () => {
+  const child = spawn(process.execPath, ["-e", "for (;;);"]);
+  try {
+    const pid = child.pid ?? 0;
+    while (processorWait(pid, pid) === 0) await turn();
+    expect(processorWait(pid, pid)).toBeLessThan(60_000);
+    expect(processorWait(pid, 0)).toBe(0);
+  } finally {
+    child.kill("SIGKILL");
+  }
+});

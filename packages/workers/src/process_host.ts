@@ -1,0 +1,122 @@
+/**
+ * A device in a process of its own: for engines that know one card per process, and for code that may crash. The process runs
+ * the same worker thread (process_worker.ts) and speaks frames over its file descriptor 3. It ends when we do, by that.
+ *
+ * Traffic per cell: 8 bytes a parameter up (its sum), 4 down where the parameters changed.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import type { Duplex, Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { addSlot, decodeError } from "@zerogate/core";
+import { builtFile } from "./built_file.ts";
+import type { DeviceApi, DeviceSetup } from "./device_api.ts";
+import { encodeFrame, readFrames } from "./frames.ts";
+import type { Host } from "./host.ts";
+import { processorWait } from "./patience.ts";
+import type { Answers, Message, Request } from "./process_messages.ts";
+import type { PulseReading } from "./pulse.ts";
+
+/** What every message may take besides its arrays. */
+const MESSAGE_BYTES = 2 ** 20;
+const OUTPUT_CHARACTERS = 1000;
+
+/** @param env added to this process's environment. */
+export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly<Record<string, string>>): Host {
+  const requestBytes = MESSAGE_BYTES + setup.params.byteLength + tokenBytes(setup);
+  const messageBytes = MESSAGE_BYTES + 8 * (setup.layout.length + 3 + maxCells);
+  const child = spawn(
+    process.execPath,
+    [fileURLToPath(builtFile("process_worker")), String(requestBytes), String(messageBytes)],
+    { stdio: ["ignore", "pipe", "pipe", "pipe"], env: { ...process.env, ...env } },
+  );
+  const socket = child.stdio[3] as Duplex;
+  const output = tailOf([child.stdout, child.stderr]);
+  let pulse: PulseReading = { beats: 0, operation: "", thread: 0 };
+  let paramsVersion: number | undefined;
+  let waiting: { resolve(answer: Answers[keyof Answers]): void; reject(error: Error): void } | undefined;
+
+  const ended = new Promise<unknown>((resolve) => {
+    const end = (reason: string) => {
+      const said = output();
+      resolve(said === "" ? reason : `${reason}; it wrote: ${said}`);
+    };
+    child.once("error", (error) => end(`its process did not start: ${error.message}`));
+    child.once("exit", (code, signal) => {
+      const reason = signal ? `its process was ended by ${signal}` : `its process ended with code ${code}`;
+      // What it wrote last may still be in the pipe; a process of its own that holds the pipe open must not delay us.
+      void Promise.race([once(child, "close"), sleep(100)]).then(() => end(reason));
+    });
+    const onMessage = (message: unknown) => {
+      const told = message as Message;
+      pulse = told.pulse;
+      if (told.type === "ended") end(told.reason);
+      else if (told.type === "answer") waiting?.resolve(told.answer);
+      else if (told.type === "error") waiting?.reject(decodeError(told.error));
+    };
+    readFrames(socket, messageBytes, onMessage, (problem) => end(`its process sent ${problem}`));
+    socket.on("error", () => {}); // a broken pipe: the process has ended, which is told above
+  });
+
+  const ask = async <Call extends Request["call"]>(request: Request & { call: Call }): Promise<Answers[Call]> => {
+    const answer = await new Promise<Answers[keyof Answers]>((resolve, reject) => {
+      waiting = { resolve, reject };
+      for (const bytes of encodeFrame(request, requestBytes)) socket.write(bytes);
+    });
+    return answer as Answers[Call];
+  };
+  const paramsOf = (version: number) => {
+    if (version === paramsVersion) return undefined;
+    paramsVersion = version;
+    return setup.params;
+  };
+  const api: DeviceApi = {
+    load({ weights, engine, config, layout, tokens }, device) {
+      if ("bytes" in weights) throw new RangeError("Cannot load a process: its weights must be named by their folder");
+      return ask({ call: "load", setup: { weights, engine, config, layout, tokens }, device });
+    },
+    async computeCell({ slot, ...job }) {
+      const { parameters, maxCells: cells } = slot;
+      const slotSize = { parameters, maxCells: cells };
+      const { result, sums } = await ask({ call: "computeCell", job, slotSize, params: paramsOf(job.version) });
+      addSlot(slot, { ...slotSize, sums });
+      return result;
+    },
+    evaluateCell: (job) => ask({ call: "evaluateCell", job, params: paramsOf(job.version) }),
+    generate: (job) => ask({ call: "generate", job, params: paramsOf(job.version) }),
+  };
+
+  return {
+    api,
+    pulse: () => pulse,
+    waitedMs: () => processorWait(child.pid ?? 0, pulse.thread),
+    ended,
+    async stop() {
+      child.kill("SIGKILL");
+      if (isRunning(child)) await once(child, "exit");
+      socket.destroy();
+    },
+  };
+}
+
+const isRunning = ({ pid, exitCode, signalCode }: ChildProcess) =>
+  pid !== undefined && exitCode === null && signalCode === null;
+
+function tokenBytes({ tokens }: DeviceSetup): number {
+  return Object.values(tokens).reduce(
+    (sum, { ids, target, offsets }) => sum + ids.byteLength + target.byteLength + offsets.byteLength,
+    0,
+  );
+}
+
+/** The last that somebody wrote, on one line. */
+function tailOf(streams: readonly (Readable | null)[]): () => string {
+  let tail = "";
+  for (const stream of streams) {
+    stream?.setEncoding("utf8").on("data", (text: string) => {
+      tail = (tail + text).slice(-OUTPUT_CHARACTERS);
+    });
+  }
+  return () => tail.trim().replaceAll(/\s*\n\s*/g, " ⏎ ");
+}

@@ -1,0 +1,48 @@
+/** What a device in a process of its own and its coordinator say to each other. */
+import type { EncodedError } from "@zerogate/core";
+import type {
+  CellJob,
+  CellResult,
+  DeviceSetup,
+  EvaluationJob,
+  Generated,
+  GenerationJob,
+  LossSum,
+  WeightFolder,
+} from "./device_api.ts";
+import type { PulseReading } from "./pulse.ts";
+
+/** Parameters come with a job where the process has not got that version of them. */
+interface WithParams {
+  readonly params: Float32Array | undefined;
+}
+
+export type Request =
+  | {
+      readonly call: "load";
+      readonly setup: Omit<DeviceSetup, "params" | "weights"> & { readonly weights: WeightFolder };
+      readonly device: number;
+    }
+  | (WithParams & {
+      readonly call: "computeCell";
+      readonly job: Omit<CellJob, "slot">;
+      readonly slotSize: { readonly parameters: number; readonly maxCells: number };
+    })
+  | (WithParams & { readonly call: "evaluateCell"; readonly job: EvaluationJob })
+  | (WithParams & { readonly call: "generate"; readonly job: GenerationJob });
+
+/** What each call answers; a cell's sum is that of this cell alone. */
+export interface Answers {
+  readonly load: { readonly engineName: string };
+  readonly computeCell: { readonly result: CellResult; readonly sums: Int32Array };
+  readonly evaluateCell: LossSum;
+  readonly generate: Generated;
+}
+
+/** Requests are answered one after the other, in their order. */
+export type Message =
+  | { readonly type: "pulse"; readonly pulse: PulseReading }
+  | { readonly type: "answer"; readonly answer: Answers[keyof Answers]; readonly pulse: PulseReading }
+  | { readonly type: "error"; readonly error: EncodedError; readonly pulse: PulseReading }
+  /** The device's thread ended; the process ends with it. */
+  | { readonly type: "ended"; readonly reason: string; readonly pulse: PulseReading };

@@ -1,0 +1,24 @@
+/** Program for tests that end it: one step on two devices. stdin: the pool's options and the step as JSON; stdout: the result. */
+import { readFileSync } from "node:fs";
+import { openDevices } from "@zerogate/workers";
+
+const { setup, step, ...options } = JSON.parse(readFileSync(0, "utf8"));
+const params = new Float32Array(new SharedArrayBuffer(4 * setup.layout.length));
+params.set(setup.params);
+const { ids, target, offsets } = setup.tokens;
+const train = {
+  ids: Int32Array.from(ids),
+  target: Uint8Array.from(target),
+  offsets: Float64Array.from(offsets),
+  hash: "",
+};
+const reasons = [];
+const pool = await openDevices({
+  ...options,
+  workers: 2,
+  setup: { ...setup, params, tokens: { train } },
+  onEvent: (event) => event.type === "worker-died" && reasons.push(event.reason),
+});
+const { slot } = await pool.runStep(step);
+console.log(JSON.stringify({ reasons, sums: [...slot.sums] }));
+await pool.close();

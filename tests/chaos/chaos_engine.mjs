@@ -1,0 +1,67 @@
+/**
+ * Engine module: another engine that fails once, on one device, at its `at`-th pass, or that dawdles at random.
+ *
+ * options: { inner: EngineModule, fault?: { kind, device, at }, folder, delaySeed? }
+ */
+import { closeSync, openSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { randomBits } from "@zerogate/core";
+
+export async function createEngine({ inner, fault, folder, delaySeed }, device) {
+  const { createEngine: create } = await import(inner.module);
+  const engine = await create(inner.options, device);
+  let passes = 0;
+  let isHung = false;
+  let reads = 0;
+
+  const strike = () => {
+    switch (fault.kind) {
+      case "throw":
+        throw new Error("chaos");
+      case "async-throw":
+        setTimeout(() => {
+          throw new Error("chaos, outside of a call");
+        });
+        isHung = true;
+        return;
+      case "exit":
+        process.exit(3);
+        return;
+      case "promise":
+        isHung = true;
+        return;
+      case "endless-loop":
+        for (;;);
+      case "out-of-memory": {
+        const leak = [];
+        for (;;) leak.push(Array.from({ length: 1_000_000 }, () => passes));
+      }
+      default: // a signal, of a device in a process of its own
+        process.kill(process.pid, fault.kind);
+    }
+  };
+
+  return {
+    ...engine,
+    embed(...args) {
+      if (device === fault?.device && ++passes === fault.at && isFirst(join(folder, "device-fault"))) strike();
+      return engine.embed(...args);
+    },
+    async read(array) {
+      if (isHung) await new Promise(() => {});
+      if (delaySeed !== undefined) await sleep(randomBits(delaySeed, device, reads++) % 8);
+      return engine.read(array);
+    },
+  };
+}
+
+/** True for one caller only, over all threads and processes. */
+function isFirst(path) {
+  try {
+    closeSync(openSync(path, "wx"));
+    return true;
+  } catch {
+    return false;
+  }
+}
