@@ -11,7 +11,7 @@ module.exports = {
     {
       name: "siblings-do-not-meet",
       severity: "error",
-      from: { path: "^packages/(data|workers|engine-[^/]+)/" },
+      from: { path: "^packages/(data|ffi|workers|engine-[^/]+)/" },
       to: { path: "^packages/(?!core/)", pathNot: "^packages/$1/" },
     },
     {
