@@ -15,6 +15,12 @@ module.exports = {
       to: { path: "^packages/(?!core/)", pathNot: "^packages/$1/" },
     },
     {
+      name: "mpi-stands-on-ffi",
+      severity: "error",
+      from: { path: "^packages/mpi/" },
+      to: { path: "^packages/(?!core/|ffi/|mpi/)" },
+    },
+    {
       name: "only-public-entry",
       severity: "error",
       from: { path: "^packages/([^/]+)/" },
