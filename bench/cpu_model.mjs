@@ -83,6 +83,7 @@ export async function makeModel(name, folder) {
   };
   await writeFile(join(folder, "config.json"), JSON.stringify(config));
 
+  tensors.sort(([a], [b]) => (a < b ? -1 : 1)); // as Hugging Face writes them: the parts of QKV lie apart
   const header = { __metadata__: { format: "pt" } };
   let offset = 0;
   for (const [tensor, dims] of tensors) {

@@ -2,10 +2,11 @@
  * Whole training steps of the CPU engine: real tokens per second, scaling over workers, time outside of kernels, memory.
  * Needs a build and ../shared/data.
  *
- *   node bench/cpu_step.mjs [--model 135m] [--samples 64] [--batch 32] [--cell 2048] [--rounds 3] [--compute f32] [--layout 1x1,2x1,1x2]
+ *   node bench/cpu_step.mjs [--model 135m] [--samples 64] [--batch 32] [--cell 2048] [--rounds 3] [--compute f32] [--layout 1x1,2x1,1x2] [--even 0]
  *
  * A layout is workers × threads of each. Workers share one copy of the weights; gradients are added in fixed point, so all
- * layouts of the same cells must end in the same sum: that is checked first.
+ * layouts of the same cells must end in the same sum: that is checked first. With --even N a step is the same cell N times:
+ * how the engine scales when nobody waits for the last cell. Rounds are interleaved; medians, and the scaling of each round.
  */
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,6 +21,7 @@ import {
   createModel,
   decayRanges,
   initAdapter,
+  readFixedPoint,
 } from "../packages/core/dist/index.js";
 import { loadWeights, readModelConfig } from "../packages/core/dist/node.js";
 import { addFixedPoint, createEngine, probe } from "../packages/engine-cpu/dist/index.js";
@@ -38,15 +40,21 @@ async function main() {
       rounds: { type: "string", default: "3" },
       compute: { type: "string", default: "f32" },
       layout: { type: "string", default: "1x1,2x1,1x2" },
+      even: { type: "string", default: "0" },
     },
   });
   const folder = await makeModel(options.model, join(tmpdir(), `zerogate-bench-${options.model}`));
   const config = await readModelConfig(folder);
   const loadBegin = performance.now();
-  const image = await loadWeights(folder, config, { weightDtypes: ["f32", "bf16", "f16"] });
+  const image = await loadWeights(folder, config, {
+    weightDtypes: ["f32", "bf16", "f16"],
+    mapFiles: probe().mapsFiles,
+  });
   const loadSeconds = (performance.now() - loadBegin) / 1000;
   const tokens = await loadSamples(Number(options.samples), folder);
-  const steps = cutSteps(tokens, Number(options.batch), Number(options.cell));
+  const cut = cutSteps(tokens, Number(options.batch), Number(options.cell));
+  const even = Number(options.even);
+  const steps = even > 0 ? [Array.from({ length: even }, () => cut[0][0])] : cut;
   const shape = {
     promptLength: 10,
     adaptedLayers: adaptedLayers[options.model],
@@ -99,8 +107,7 @@ async function main() {
       for (const cells of steps) {
         const result = await runStep(group, cells);
         const gradient = new Float32Array(layout.length);
-        const units = new BigInt64Array(result.sum.buffer);
-        for (let i = 0; i < gradient.length; i++) gradient[i] = Number(units[i]) / 2 ** 53;
+        readFixedPoint(result.sum, gradient);
         adamWStep(params, gradient, state, 1e-3, { beta1: 0.9, beta2: 0.95, eps: 1e-8, ranges });
         realTokens += cells.reduce((sum, cell) => sum + cell.ids_T.length, 0);
         inside += result.insideMs;
@@ -137,6 +144,16 @@ async function main() {
       row.tokensPerSecond.toFixed(1).padStart(15),
       `${(100 * row.outsideKernels).toFixed(1)} %`.padStart(17),
       `${row.activationMB} MiB`.padStart(22),
+    );
+  }
+  const [single, pair] = [
+    [1, 1],
+    [2, 1],
+  ].map(([workers, threads]) => groups.find((group) => group.workers === workers && group.threads === threads));
+  if (single && pair) {
+    const ratios = pair.rates.map((rate, round) => rate / single.rates[round]);
+    console.log(
+      `2 × 1 over 1 × 1: ${median(ratios).toFixed(3)} (rounds ${ratios.map((r) => r.toFixed(2)).join(", ")})`,
     );
   }
   const ops = Object.entries(groups[0].opMs).toSorted(([, a], [, b]) => b - a);

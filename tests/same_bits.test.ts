@@ -110,7 +110,7 @@ describe("a run that is interrupted", () => {
 
   test("while it reads its data leaves nothing behind", async () => {
     const cold = { env: { XDG_CACHE_HOME: join(folder, "cold") } };
-    const stopped = await train("early", 2, [], { ...cold, ...on(/hashing the base/, "SIGINT") });
+    const stopped = await train("early", 2, [], { ...cold, ...on(/reading data/, "SIGINT") });
     expect(stopped).toMatchObject({ code: 130, stdout: "" });
     expect(existsSync(run("early"))).toBe(false);
   });

@@ -57,11 +57,13 @@ export {
 export { type AdapterState, initAdapter } from "./adapter/state.ts";
 export { type Cell, packCell, type TokenSet } from "./cell/tokens.ts";
 export { type Arena, type ArrayStore, createArena } from "./engine/arena.ts";
+export { cancellable } from "./engine/cancellable.ts";
 export type {
   AttentionSize,
   DeviceArray,
   DType,
   Engine,
+  FileTensor,
   HostTensor,
   KvCache,
   Matrix,
@@ -106,6 +108,7 @@ export type { PackedTokens } from "./model/pass.ts";
 export { openPromptCache, type PromptCache, type PromptLease } from "./model/prompt_cache.ts";
 export type { AdapterPrompts, LayerPrompt, SequencePrompts } from "./model/prompts.ts";
 export {
+  imageBytes,
   type LayerWeight,
   type WeightImage,
   type WeightPlace,
@@ -113,8 +116,10 @@ export {
   weightOf,
 } from "./model/weights.ts";
 export {
+  type AdamWArrays,
   type AdamWOptions,
   type AdamWState,
+  type AdamWUpdate,
   adamWStep,
   createAdamWState,
   type DecayPolicy,

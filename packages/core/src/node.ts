@@ -27,4 +27,4 @@ export {
   writeNewFile,
 } from "./node/durable.ts";
 export { hashFile } from "./node/hash.ts";
-export { baseHash, type LoadOptions, loadWeights, readModelConfig } from "./node/model_files.ts";
+export { baseHash, type LoadOptions, loadWeights, readModelConfig, weightBytes } from "./node/model_files.ts";

@@ -22,7 +22,9 @@ export const levels = {
 };
 
 /** Contraction is off because kernels say where they multiply and add at once: bits must not depend on inlining. */
-const common = ["-std=c++17", "-fPIC", "-fno-exceptions", "-fno-rtti", "-ffp-contract=off", "-fvisibility=hidden"];
+const common = `-std=c++17 -fPIC -fno-exceptions -fno-rtti -ffp-contract=off -fno-math-errno -fvisibility=hidden`.split(
+  " ",
+);
 const warnings = ["-Wall", "-Wextra", "-Wno-maybe-uninitialized", "-Wno-unknown-pragmas", "-Wno-psabi"];
 
 async function files(folder) {

@@ -25,6 +25,8 @@ export type HeadArguments = readonly [T: number, H: number, G: number, d: number
 export interface Addon {
   levels(): Level[];
   open(level: string, threads: number, bf16: boolean): NativeEngine;
+  /** Operations throw once element 0 of `cancel`, over shared memory, is not 0; long ones end early. */
+  watch(engine: NativeEngine, cancel: Int32Array): void;
   take(engine: NativeEngine, length: number): number;
   release(engine: NativeEngine, array: number): void;
   endArena(engine: NativeEngine): void;
@@ -32,7 +34,11 @@ export interface Addon {
   memory(engine: NativeEngine): [bytes: number, peakBytes: number];
   write(engine: NativeEngine, values: Float32Array, array: number): void;
   read(engine: NativeEngine, out: Float32Array, array: number): void;
+  /** Memory of the file, which must not be written to. Absent where files cannot be mapped. */
+  mapFile?(path: string, offset: number, length: number): Uint8Array;
   addFixedPoint(sum: Int32Array, gradient: Float32Array, limit: number): number;
+  /** Arguments: native/node/addon.cc. */
+  adamW(engine: NativeEngine, ...args: readonly (Float32Array | number)[]): void;
 }
 
 /** Operations all have the same form, are checked by the binary, and return nothing. */
@@ -77,6 +83,8 @@ export interface CpuReport {
   readonly levels: readonly string[];
   /** Levels of the build with a bf16 dot product that this machine runs. */
   readonly bf16Levels: readonly string[];
+  /** Whether weights can stay in their files: `Engine.mapped`. */
+  readonly mapsFiles: boolean;
   /** The binary in use. */
   readonly path: string | undefined;
   /** Why the engine is not available. */
@@ -99,10 +107,12 @@ export function probe(): CpuReport {
     const runs = addon.levels().filter((level) => level.runs);
     const levels = runs.map((level) => level.name);
     const bf16Levels = runs.filter((level) => level.bf16).map((level) => level.name);
-    return { available: true, level: chooseLevel(addon), levels, bf16Levels, path, reason: undefined };
+    const mapsFiles = addon.mapFile !== undefined;
+    return { available: true, level: chooseLevel(addon), levels, bf16Levels, mapsFiles, path, reason: undefined };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return { available: false, level: undefined, levels: [], bf16Levels: [], path: undefined, reason };
+    const nothing = { level: undefined, levels: [], bf16Levels: [], mapsFiles: false, path: undefined };
+    return { available: false, ...nothing, reason };
   }
 }
 

@@ -1,5 +1,14 @@
 /** Core's Engine over the native kernels. What is passed on is checked there: sizes, dtypes, freed arrays. */
-import type { AttentionSize, DeviceArray, DType, Engine, HostTensor, KvCache, Matrix } from "@zerogate/core";
+import type {
+  AttentionSize,
+  DeviceArray,
+  DType,
+  Engine,
+  FileTensor,
+  HostTensor,
+  KvCache,
+  Matrix,
+} from "@zerogate/core";
 import {
   type Addon,
   chooseLevel,
@@ -7,10 +16,10 @@ import {
   loadAddon,
   type NativeEngine,
   type Operations,
-  operations,
   type WeightArguments,
 } from "./addon.ts";
 import { type CpuArray, createArrays } from "./arrays.ts";
+import { addFixedPoint } from "./fixed_point.ts";
 
 export interface CpuEngineOptions {
   /** Threads that an operation uses, the caller's included; any number gives the same bits. Default 1. */
@@ -20,7 +29,7 @@ export interface CpuEngineOptions {
    * float32): about twice as fast, relative error of a product 1e-3 to 3e-3, only where the machine has AVX512-BF16.
    */
   readonly compute?: "f32" | "bf16";
-  /** Checked before every operation: once element 0 is not 0, the next one throws. Usually over shared memory. */
+  /** Over shared memory. Once element 0 is not 0, operations throw, also the one that runs: soon, not when it is done. */
   readonly cancel?: Int32Array;
 }
 
@@ -56,18 +65,21 @@ export function createEngine({ threads = 1, compute = "f32", cancel }: CpuEngine
   const { addon } = loadAddon();
   const level = chooseLevel(addon);
   const engine = addon.open(level, threads, compute === "bf16");
-  return engineOver(addon, engine, `cpu/${level}/${compute}`, cancel);
+  if (cancel) addon.watch(engine, cancel);
+  const { mapFile } = addon;
+  return {
+    ...engineOver(addon, engine, `cpu/${level}/${compute}`),
+    addFixedPoint,
+    ...(mapFile && {
+      mapped: ({ dtype, shape, path, offset, byteLength }: FileTensor) =>
+        matrix({ dtype, shape, bytes: mapFile(path, offset, byteLength) }),
+    }),
+  };
 }
 
 /** The engine over the binary, or over something that takes the same calls. */
-export function engineOver(
-  addon: Backend,
-  engine: NativeEngine,
-  name: string,
-  cancel: Int32Array | undefined,
-): CpuEngine {
-  const run = cancel ? guarded(addon, cancel) : addon;
-  const { take, ...lifetimes } = createArrays(addon, engine);
+export function engineOver(run: Backend, engine: NativeEngine, name: string): CpuEngine {
+  const { take, ...lifetimes } = createArrays(run, engine);
 
   return {
     name,
@@ -75,19 +87,19 @@ export function engineOver(
     matrix,
     upload(values) {
       const array = take(values.length);
-      addon.write(engine, values, array.handle);
+      run.write(engine, values, array.handle);
       return array;
     },
     async read(array) {
       const out = new Float32Array(array.length);
-      addon.read(engine, out, handle(array));
+      run.read(engine, out, handle(array));
       return out;
     },
     ...lifetimes,
-    kvCache: (capacity, Y): CpuCache => ({ capacity, handle: addon.take(engine, capacity * Y) }),
-    freeCache: (cache) => addon.release(engine, (cache as CpuCache).handle),
+    kvCache: (capacity, Y): CpuCache => ({ capacity, handle: run.take(engine, capacity * Y) }),
+    freeCache: (cache) => run.release(engine, (cache as CpuCache).handle),
     memory() {
-      const [bytes, peakBytes] = addon.memory(engine);
+      const [bytes, peakBytes] = run.memory(engine);
       return { bytes, peakBytes };
     },
 
@@ -239,16 +251,4 @@ export function matrix({ dtype, shape, bytes }: HostTensor): CpuMatrix {
     throw new RangeError(`Cannot use a weight: it is ${found}, one or two dimensions and ${needed} bytes are needed`);
   }
   return { rows, columns, weight: [bytes, code, rows, columns] };
-}
-
-function guarded(native: Operations, cancel: Int32Array): Operations {
-  return Object.fromEntries(
-    operations.map((name) => [
-      name,
-      (...args: Parameters<Operations[typeof name]>) => {
-        if (Atomics.load(cancel, 0) !== 0) throw new Error(`Cannot run ${name}: the work was cancelled`);
-        native[name](...args);
-      },
-    ]),
-  ) as unknown as Operations;
 }

@@ -1,4 +1,5 @@
 /** `@zerogate/engine-cpu`: core's Engine on the processor, in C++. */
+export { createAdamWUpdate } from "./adamw.ts";
 export { type CpuReport, probe } from "./addon.ts";
 export { type CpuEngine, type CpuEngineOptions, createEngine } from "./engine.ts";
 export { addFixedPoint } from "./fixed_point.ts";

@@ -1,5 +1,5 @@
 /** Core's Engine over the kernels in WebAssembly: where there is neither a binary for this machine nor a compiler. */
-import type { HostTensor, Matrix } from "@zerogate/core";
+import { cancellable, type HostTensor, type Matrix } from "@zerogate/core";
 import type { NativeEngine } from "./addon.ts";
 import { type CpuEngine, type CpuEngineOptions, engineOver, matrix } from "./engine.ts";
 import type { WeightFields } from "./wasm_arguments.ts";
@@ -41,5 +41,6 @@ export function createWasmEngine({ cancel }: Pick<CpuEngineOptions, "cancel"> = 
     return { rows, columns, weight: [memory.place(tensor.bytes), dtype, rows, columns] };
   }
   // The backend has one engine, which its operations need not be told.
-  return { ...engineOver(backend, {} as NativeEngine, "wasm/simd128/f32", cancel), matrix: place };
+  const engine = { ...engineOver(backend, {} as NativeEngine, "wasm/simd128/f32"), matrix: place };
+  return cancel ? cancellable(engine, cancel) : engine;
 }

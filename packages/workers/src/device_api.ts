@@ -16,12 +16,15 @@ import type {
 export interface EngineModule {
   /** URL, or a name that resolves from this package: `import.meta.resolve` your own. */
   readonly module: string;
-  /** Plain data. */
-  readonly options?: unknown;
+  /** Plain data. The worker adds `cancel`: see `CreateEngine`. */
+  readonly options?: object | undefined;
 }
 
-/** The export of an engine module. `device` counts from 0; where there are several cards, it is the card's number. */
-export type CreateEngine = (options: unknown, device: number) => Engine | Promise<Engine>;
+/**
+ * The export of an engine module. `device` counts from 0; where there are several cards, it is the card's number. Once
+ * element 0 of `cancel` is not 0 the worker begins no operation; an engine whose operations take long ends them as well.
+ */
+export type CreateEngine = (options: object, device: number) => Engine | Promise<Engine>;
 
 /** A base that each worker reads for itself. */
 export interface WeightFolder {
@@ -29,6 +32,8 @@ export interface WeightFolder {
   readonly folder: string;
   /** What the engine takes as it is; everything else is widened to f32. */
   readonly weightDtypes: readonly DType[];
+  /** See `LoadOptions` of core. */
+  readonly mapFiles?: boolean;
 }
 
 /** All that a worker needs; the same for every worker. Arrays over SharedArrayBuffers are not copied. */

@@ -7,6 +7,7 @@ import {
   type AdapterState,
   addCell,
   type Cell,
+  cancellable,
   cellGradient,
   cellScores,
   createModel,
@@ -23,14 +24,22 @@ import { keepErrorClasses } from "./comlink_errors.ts";
 import type { CreateEngine, DeviceApi, DeviceSetup, EngineModule, WeightFolder } from "./device_api.ts";
 import { beatingEngine, beatOf, type Pulse, signPulse } from "./pulse.ts";
 
+/** What the thread of a device is given at its start. */
+export interface ServeTask {
+  readonly port: MessagePort;
+  readonly pulse: Pulse;
+  /** Over shared memory: once element 0 is not 0, the engine of the thread stops. */
+  readonly cancel: Int32Array;
+}
+
 /** Answers calls on `port` until the other end closes it. The first message says that it is about to. */
-export function serve({ port, pulse }: { port: MessagePort; pulse: Pulse }): Promise<void> {
+export function serve({ port, pulse, cancel }: ServeTask): Promise<void> {
   keepErrorClasses();
   signPulse(pulse);
   return new Promise((resolve) => {
     port.once("close", resolve);
     port.postMessage("serving");
-    expose(createDevice(pulse), port);
+    expose(createDevice(pulse, cancel), port);
   });
 }
 
@@ -39,7 +48,7 @@ interface Loaded {
   readonly model: DecoderModel;
 }
 
-function createDevice(pulse: Pulse): DeviceApi {
+function createDevice(pulse: Pulse, cancel: Int32Array): DeviceApi {
   let loaded: Loaded | undefined;
   let snapshot: { readonly version: number; readonly adapter: AdapterState } | undefined;
 
@@ -60,7 +69,8 @@ function createDevice(pulse: Pulse): DeviceApi {
     async load(setup, device) {
       beatOf(pulse, "createEngine")();
       const createEngine = await importEngine(setup.engine);
-      const engine = beatingEngine(await createEngine(setup.engine.options, device), pulse);
+      const made = await createEngine({ ...setup.engine.options, cancel }, device);
+      const engine = beatingEngine(cancellable(made, cancel), pulse);
       const { config, weights } = setup;
       const image = "bytes" in weights ? weights : await readWeights(weights, config, beatOf(pulse, "loadWeights"));
       loaded = { setup, model: createModel(engine, config, image) };
@@ -73,7 +83,7 @@ function createDevice(pulse: Pulse): DeviceApi {
       const packed = packCell(setup.tokens.train, samples);
       const labelledTokens = packed.labels_R.length;
       const { lossSum, gradient } = await cellGradient(model, adapterAt(version), packed, scale);
-      const bad = addCell(slot, { cell, gradient, lossSum, labelledTokens });
+      const bad = addCell(slot, { cell, gradient, lossSum, labelledTokens }, model.engine.addFixedPoint);
       return { cell, lossSum, labelledTokens, bad, computeMs: performance.now() - begin };
     },
 
@@ -98,11 +108,11 @@ function createDevice(pulse: Pulse): DeviceApi {
 }
 
 function readWeights(
-  { folder, weightDtypes }: WeightFolder,
+  { folder, ...options }: WeightFolder,
   config: DeviceSetup["config"],
   beat: () => void,
 ): Promise<WeightImage> {
-  return loadWeights(folder, config, { weightDtypes, onProgress: beat });
+  return loadWeights(folder, config, { ...options, onProgress: beat });
 }
 
 /** Samples whose labelled tokens are all hit. */

@@ -10,6 +10,7 @@ import { Piscina } from "piscina";
 import { builtFile } from "./built_file.ts";
 import { keepErrorClasses } from "./comlink_errors.ts";
 import type { DeviceApi } from "./device_api.ts";
+import type { ServeTask } from "./device_worker.ts";
 import type { Host } from "./host.ts";
 import { processorWait } from "./patience.ts";
 import { createPulse, readPulse } from "./pulse.ts";
@@ -32,10 +33,11 @@ export function startThread(): Host {
   pool.on("error", () => {});
   const { port1, port2 } = new MessageChannel();
   const pulse = createPulse();
+  const cancel = new Int32Array(new SharedArrayBuffer(4));
   const serving = once(port1, "message");
   // The file is named here and not above, so that a spare thread does not load it: Node 20 aborts the whole process when
   // a thread is terminated while it requires an ES module.
-  const task = { port: port2, pulse };
+  const task: ServeTask = { port: port2, pulse, cancel };
   const ended = pool.run(task, { filename: builtFile("device_worker"), name: "serve", transferList: [port2] }).then(
     () => "its port was closed",
     (reason: unknown) => reason,
@@ -47,6 +49,7 @@ export function startThread(): Host {
     waitedMs: () => processorWait(process.pid, readPulse(pulse).thread),
     ended,
     async stop() {
+      Atomics.store(cancel, 0, 1); // a thread is terminated when it is back from native code, which may take seconds
       await Promise.race([serving, ended]); // see above: not while it loads
       port1.close();
       const threads = [...pool.threads];

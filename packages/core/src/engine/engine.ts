@@ -23,6 +23,15 @@ export interface HostTensor {
   readonly bytes: Uint8Array;
 }
 
+/** Numbers that lie in a file, `offset` bytes behind its start; a multiple of the size of one number. */
+export interface FileTensor {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly path: string;
+  readonly offset: number;
+  readonly byteLength: number;
+}
+
 /** Float32 numbers that live wherever the engine lives. */
 export interface DeviceArray {
   readonly length: number;
@@ -58,6 +67,11 @@ export interface Engine {
   readonly weightDtypes: readonly DType[];
 
   matrix(tensor: HostTensor): Matrix;
+  /**
+   * Uses the numbers where they lie in the file, which all engines of the process then share. Absent where the engine
+   * cannot. Once the file is changed or cut short, arenas throw.
+   */
+  mapped?(tensor: FileTensor): Matrix;
   upload(values: Float32Array): DeviceArray;
   read(array: DeviceArray): Promise<Float32Array>;
   free(...arrays: readonly (DeviceArray | undefined)[]): void;
@@ -187,4 +201,7 @@ export interface Engine {
     labels_R: Int32Array,
     size: { R: number; D: number; scale?: number },
   ): { nll_R: DeviceArray; hit_R: DeviceArray; dy_RD?: DeviceArray };
+
+  /** Core's `addFixedPoint` with the same bits, where the engine has a faster one: adds a cell's gradient to its slot. */
+  addFixedPoint?(sum: Int32Array, gradient: Float32Array, limit?: number): number;
 }

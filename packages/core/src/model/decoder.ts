@@ -9,7 +9,7 @@ import { type Architecture, architectureOf } from "./architecture.ts";
 import type { ModelConfig } from "./config.ts";
 import { type Norm, normBackward, normForward } from "./norm.ts";
 import { addBiasAgain, addPrompts, type LayerPrompt, type TokenPrompts } from "./prompts.ts";
-import { type LayerWeight, type WeightImage, weightNames, weightOf } from "./weights.ts";
+import { type LayerWeight, matrixOf, type WeightImage, weightNames, weightOf } from "./weights.ts";
 
 export interface DecoderLayer {
   readonly attnNorm: Norm;
@@ -43,10 +43,7 @@ export interface DecoderModel {
 
 /** Puts the weights on the engine. Throws a `RangeError` where the image lacks a weight that the config asks for. */
 export function createModel(engine: Engine, config: ModelConfig, image: WeightImage): DecoderModel {
-  const optional = (name: string) => {
-    const tensor = weightOf(image, name);
-    return tensor && engine.matrix(tensor);
-  };
+  const optional = (name: string) => matrixOf(engine, image, name);
   const required = (name: string) => {
     const weight = optional(name);
     if (!weight) throw new RangeError(`Cannot build the model: the weight image has no "${name}"`);

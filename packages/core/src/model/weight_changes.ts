@@ -2,14 +2,30 @@
 import type { DType } from "../engine/engine.ts";
 import { bytesPerElement } from "../formats/dtype.ts";
 
-/** Writes the transpose of `from`, `[rows, columns]` numbers of any dtype, to `to`; the two may not overlap. */
-export function transpose(to: Uint8Array, from: Uint8Array, dtype: DType, [rows, columns]: readonly number[]): void {
-  const numbers = ({ buffer, byteOffset }: Uint8Array) =>
+/**
+ * Writes some numbers of a matrix `[rows, columns]` of any dtype to their places in its transpose: `from` holds those that
+ * begin with number `first`, row by row. `to` is the whole transpose.
+ */
+export function transposePart(
+  to: Uint8Array,
+  from: Uint8Array,
+  first: number,
+  dtype: DType,
+  [rows, columns]: readonly number[],
+): void {
+  const numbers = ({ buffer, byteOffset, byteLength }: Uint8Array) =>
     bytesPerElement[dtype] === 4
-      ? new Uint32Array(buffer, byteOffset, rows * columns)
-      : new Uint16Array(buffer, byteOffset, rows * columns);
+      ? new Uint32Array(buffer, byteOffset, byteLength / 4)
+      : new Uint16Array(buffer, byteOffset, byteLength / 2);
   const [source, target] = [numbers(from), numbers(to)];
-  for (let r = 0, at = 0; r < rows; r++) for (let c = 0; c < columns; c++, at++) target[c * rows + r] = source[at];
+  let [r, c] = [Math.floor(first / columns), first % columns];
+  for (let at = 0; at < source.length; at++) {
+    target[c * rows + r] = source[at];
+    if (++c === columns) {
+      c = 0;
+      r++;
+    }
+  }
 }
 
 /** Adds 1 to float32 numbers in place. */

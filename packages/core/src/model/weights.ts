@@ -1,15 +1,16 @@
 /**
- * The frozen base in memory: one block of bytes (shared between threads) and where each weight lies in it.
- * Merged weights (QKV, gate·up) are contiguous in the block, so an engine sees each as one matrix.
+ * The frozen base in memory: one block of bytes (shared between threads) and where each weight lies in it, or in its file.
+ * Merged weights (QKV, gate·up) are contiguous, so an engine sees each as one matrix.
  */
-import type { DType, HostTensor } from "../engine/engine.ts";
+import type { DType, Engine, HostTensor, Matrix } from "../engine/engine.ts";
 
-/** Where one weight lies inside the block; `offset` is a multiple of 64 bytes. */
+/** Where one weight lies: at `offset` in the block, a multiple of 64 bytes, or at `offset` in the file `path`. */
 export interface WeightPlace {
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly offset: number;
   readonly byteLength: number;
+  readonly path?: string;
 }
 
 /**
@@ -47,10 +48,27 @@ export interface WeightImage {
   readonly places: Readonly<Record<string, WeightPlace>>;
 }
 
-/** The weight called `name`, or undefined where the model has none (biases, an untied head). */
+/**
+ * The weight called `name`, or undefined where the model has none (biases, an untied head). Throws a `RangeError` where it
+ * was left in its file.
+ */
 export function weightOf(image: WeightImage, name: string): HostTensor | undefined {
   const place = image.places[name];
   if (place === undefined) return undefined;
-  const { dtype, shape, offset, byteLength } = place;
+  const { dtype, shape, offset, byteLength, path } = place;
+  if (path !== undefined) throw new RangeError(`Cannot read ${name}: it was left in ${path}, load without mapFiles`);
   return { dtype, shape, bytes: new Uint8Array(image.bytes, offset, byteLength) };
+}
+
+/** The same on an engine. Throws a `RangeError` where it lies in a file and the engine does not map files. */
+export function matrixOf(engine: Engine, image: WeightImage, name: string): Matrix | undefined {
+  const place = image.places[name];
+  if (place?.path !== undefined && engine.mapped) return engine.mapped({ ...place, path: place.path });
+  const tensor = weightOf(image, name);
+  return tensor && engine.matrix(tensor);
+}
+
+/** Bytes of all weights, wherever they lie. */
+export function imageBytes({ places }: Pick<WeightImage, "places">): number {
+  return Object.values(places).reduce((sum, { byteLength }) => sum + byteLength, 0);
 }

@@ -1,18 +1,22 @@
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { DType } from "../engine/engine.ts";
+import type { DType, FileTensor } from "../engine/engine.ts";
+import { createReferenceEngine } from "../engine/reference.ts";
 import { InputError } from "../errors.ts";
 import { narrow, widen } from "../formats/dtype.ts";
 import { parseSafetensors, serializeSafetensors, type Tensor } from "../formats/safetensors.ts";
 import { parseModelConfig } from "../model/hf_config.ts";
 import { weightSources } from "../model/hf_names.ts";
-import { type WeightImage, weightOf } from "../model/weights.ts";
+import { createModel } from "../model/decoder.ts";
+import { imageBytes, type WeightImage, weightOf } from "../model/weights.ts";
 import { baseHash, loadWeights, readModelConfig } from "./model_files.ts";
+import { readRanges } from "./parallel_read.ts";
+import { openSafetensors } from "./safetensors_file.ts";
 
 let scratch: string;
 let count = 0;
@@ -196,6 +200,81 @@ describe("loadWeights", () => {
 async function withIndex(index: string): Promise<readonly string[]> {
   return problemsOf(load(await folderOf({ "model.safetensors.index.json": index })));
 }
+
+describe("weights left in their files", () => {
+  // gate·up are neighbours in the order of names, as Hugging Face writes them; the parts of qkv are apart.
+  const sizes = { hidden_size: 192, intermediate_size: 200, head_dim: 64, attention_bias: false, mlp_bias: false };
+  const wide = parseModelConfig({ ...json, ...sizes }, "config.json");
+  const mapped = (image: WeightImage) => Object.keys(image.places).filter((name) => image.places[name]?.path);
+  const loadMapped = (folder: string, weightDtypes = all) =>
+    loadWeights(folder, wide, { weightDtypes, mapFiles: true });
+
+  test("what is large, whole and of a dtype that the engine takes stays; everything else is read", async () => {
+    const tensors = tensorsOf(wide, (name) => (name.includes("layers.1.mlp") ? "f16" : "bf16"));
+    const folder = await single(tensors);
+    const image = await loadMapped(folder, ["f32", "bf16"]);
+    expect(mapped(image)).toEqual(["layers.0.o", "layers.0.gateUp", "layers.0.down", "layers.1.o"]);
+    const bytes = await readFile(join(folder, "model.safetensors"));
+    const { offset, byteLength, path } = image.places["layers.0.gateUp"] ?? {};
+    expect(path).toBe(join(folder, "model.safetensors"));
+    const parts = ["gate", "up"].map((part) => tensors.get(`model.layers.0.mlp.${part}_proj.weight`)?.bytes ?? []);
+    expect(bytes.subarray(offset, offset + byteLength).equals(Buffer.concat(parts as Uint8Array[]))).toBe(true);
+    const whole = await loadWeights(folder, wide, { weightDtypes: ["f32", "bf16"] });
+    for (const name of mapped(image)) expect(() => weightOf(image, name)).toThrow("it was left in");
+    for (const name of Object.keys(image.places).filter((read) => !mapped(image).includes(read))) {
+      expect(weightOf(image, name)).toEqual(weightOf(whole, name));
+    }
+    expect(imageBytes(image)).toBe(imageBytes(whole));
+    expect(image.bytes.byteLength).toBeLessThan(whole.bytes.byteLength);
+  });
+
+  test("a tensor that does not start on a whole number is read", async () => {
+    const tensors = tensorsOf(wide, () => "bf16");
+    const file = serializeSafetensors(tensors);
+    // One byte more in front of all numbers, as no library writes it.
+    const headerEnd = 8 + Number(new DataView(file.buffer).getBigUint64(0, true));
+    const header = JSON.parse(new TextDecoder().decode(file.subarray(8, headerEnd)));
+    for (const entry of Object.values<{ data_offsets: number[] }>(header)) {
+      entry.data_offsets = entry.data_offsets.map((at) => at + 1);
+    }
+    header["odd"] = { dtype: "U8", shape: [1], data_offsets: [0, 1] };
+    const headerText = Buffer.from(JSON.stringify(header).padEnd(headerEnd + 56));
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(headerText.length));
+    const odd = Buffer.concat([length, headerText, Uint8Array.of(1), file.subarray(headerEnd)]);
+    const image = await loadMapped(await folderOf({ "model.safetensors": odd }));
+    expect(mapped(image)).toEqual([]);
+    expect(contentOf(image, wide)).toEqual(contentFrom(tensors, wide));
+  });
+
+  test("an engine that maps is handed places, another one is told", async () => {
+    const image = await loadMapped(await single(tensorsOf(wide, () => "f32")));
+    const engine = createReferenceEngine();
+    expect(() => createModel(engine, wide, image)).toThrow("Cannot read layers.0.o: it was left in");
+    const asked: FileTensor[] = [];
+    const recorded = (tensor: FileTensor) => {
+      asked.push(tensor);
+      return { rows: tensor.shape[0] ?? 0, columns: tensor.shape[1] ?? 1 };
+    };
+    createModel({ ...engine, mapped: recorded }, wide, image);
+    expect(asked).toEqual(Object.values(image.places).filter(({ path }) => path !== undefined));
+  });
+});
+
+test("a file that got shorter after its header was read is an InputError, and no read is left behind", async () => {
+  const folder = await single(tensorsOf(config));
+  const path = join(folder, "model.safetensors");
+  const { size: bytes } = await stat(path);
+  const file = await openSafetensors({ path, bytes });
+  const steps: number[] = [];
+  const whole = { file, begin: 0, end: bytes };
+  const ranges = [whole, { ...whole, end: bytes + 1 }, whole, whole, ...Array.from({ length: 100 }, () => whole)];
+  expect(await problemsOf(readRanges(ranges, (length) => steps.push(length)))).toEqual([
+    `it ends at byte ${bytes}, it was longer when opened`,
+  ]);
+  await file.handle.close();
+  expect(steps.length).toBeLessThan(100);
+});
 
 describe("what is refused", () => {
   test("every tensor that is missing, of another shape or of another dtype, before memory is taken", async () => {

@@ -9,11 +9,11 @@ import type { TensorDType } from "../formats/safetensors.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { parseModelConfig } from "../model/hf_config.ts";
 import { acceptedNames, type WeightPart, weightSources } from "../model/hf_names.ts";
-import { addOne, transpose } from "../model/weight_changes.ts";
-import type { WeightImage, WeightPlace } from "../model/weights.ts";
+import { addOne, transposePart } from "../model/weight_changes.ts";
+import { imageBytes, type WeightImage, type WeightPlace } from "../model/weights.ts";
 import { hashFile } from "./hash.ts";
 import { folderFile, readFolderJson } from "./model_folder.ts";
-import { readFully } from "./safetensors_file.ts";
+import { type FileRange, readRanges } from "./parallel_read.ts";
 import { findWeightFiles, type PlacedTensor, withWeightFiles } from "./weight_files.ts";
 
 const ourDTypes: ReadonlyMap<TensorDType, DType> = new Map([
@@ -22,12 +22,17 @@ const ourDTypes: ReadonlyMap<TensorDType, DType> = new Map([
   ["BF16", "bf16"],
 ]);
 
-/** What is read at once: large enough for full speed, small enough for smooth progress. */
-const CHUNK_BYTES = 16 * 2 ** 20;
+/** Below this a weight is copied: it would share its pages with others. */
+const LEAST_MAPPED_BYTES = 64 * 2 ** 10;
 
 export interface LoadOptions {
   /** The dtypes that the engine takes (`Engine.weightDtypes`); everything else is widened to f32. */
   readonly weightDtypes: readonly DType[];
+  /**
+   * Leaves what lies in a file as the engine takes it there (`Engine.mapped`): it is read all the same, which brings it into
+   * the file cache, but takes no other memory. Merged weights whose parts are apart in the file are copied.
+   */
+  readonly mapFiles?: boolean;
   /** Told after every chunk how many bytes of the files are in memory and how many there will be. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
@@ -44,33 +49,24 @@ export async function readModelConfig(folder: string): Promise<ModelConfig> {
  */
 export async function loadWeights(folder: string, config: ModelConfig, options: LoadOptions): Promise<WeightImage> {
   return withWeightFiles(await findWeightFiles(folder), async (tensors) => {
-    const plan = planWeights(config, tensors, options.weightDtypes, folder);
+    const plan = planWeights(config, tensors, options, folder);
     const bytes = allocate(plan.bytes, folder);
-    const scratch = new Uint8Array(CHUNK_BYTES);
     let done = 0;
-    for (const { tensor, dtype, change, offset, place } of plan.reads) {
-      const width = bytesPerElement[dtype];
-      const target = bytesPerElement[place.dtype];
-      const size = ((tensor.end - tensor.begin) / width) * target;
-      const into = change === "transpose" ? { buffer: new ArrayBuffer(size), offset: 0 } : { buffer: bytes, offset };
-      for (let from = tensor.begin; from < tensor.end; from += CHUNK_BYTES) {
-        const length = Math.min(CHUNK_BYTES, tensor.end - from);
-        const to = into.offset + ((from - tensor.begin) / width) * target;
-        if (dtype === place.dtype) {
-          await readFully(tensor.file, new Uint8Array(into.buffer, to, length), from);
-        } else {
-          await readFully(tensor.file, scratch.subarray(0, length), from);
-          widen(dtype, scratch.subarray(0, length), new Float32Array(into.buffer, to, length / width));
-        }
+    await readRanges(
+      plan.reads.map((read) => rangeOf(read, bytes)),
+      (length) => {
         done += length;
         options.onProgress?.(done, plan.readBytes);
-      }
-      if (change === "transpose") {
-        transpose(new Uint8Array(bytes, offset, size), new Uint8Array(into.buffer), place.dtype, tensor.shape);
-      }
-      if (change === "add-one") addOne(new Float32Array(bytes, offset, size / target));
-    }
+      },
+    );
     return { bytes, places: plan.places };
+  });
+}
+
+/** Bytes of all weights as `loadWeights` with these options holds or maps them, without reading them. */
+export async function weightBytes(folder: string, config: ModelConfig, options: LoadOptions): Promise<number> {
+  return withWeightFiles(await findWeightFiles(folder), async (tensors) => {
+    return imageBytes(planWeights(config, tensors, options, folder));
   });
 }
 
@@ -90,11 +86,15 @@ export async function baseHash(folder: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** One tensor of a file and the place of its numbers in the block. */
-interface PlannedRead {
+/** A tensor of a file and how its numbers are stored there. */
+interface FoundTensor {
   readonly tensor: PlacedTensor;
   readonly dtype: DType;
   readonly change: WeightPart["change"];
+}
+
+/** Its weight, and where its numbers go in the block. */
+interface PlannedRead extends FoundTensor {
   readonly place: WeightPlace;
   readonly offset: number;
 }
@@ -107,10 +107,37 @@ interface WeightPlan {
   readonly readBytes: number;
 }
 
+/** A chunk goes straight to its place, or is changed on its way there, or stays in the file cache. */
+function rangeOf({ tensor, dtype, change, place, offset }: PlannedRead, block: SharedArrayBuffer): FileRange {
+  if (place.path !== undefined) return tensor;
+  if (dtype === place.dtype && change === undefined) {
+    return { ...tensor, place: (from, length) => new Uint8Array(block, offset + from, length) };
+  }
+  const [stored, placed] = [bytesPerElement[dtype], bytesPerElement[place.dtype]];
+  const onChunk = (bytes: Uint8Array, from: number) => {
+    const [first, count] = [from / stored, bytes.length / stored];
+    if (change === "transpose") {
+      const numbers = dtype === place.dtype ? bytes : new Uint8Array(widened(dtype, bytes, count).buffer);
+      const whole = new Uint8Array(block, offset, ((tensor.end - tensor.begin) / stored) * placed);
+      return transposePart(whole, numbers, first, place.dtype, tensor.shape);
+    }
+    const target = new Float32Array(block, offset + first * placed, count);
+    widen(dtype, bytes, target);
+    if (change === "add-one") addOne(target);
+  };
+  return { ...tensor, onChunk };
+}
+
+function widened(dtype: DType, bytes: Uint8Array, count: number): Float32Array {
+  const numbers = new Float32Array(count);
+  widen(dtype, bytes, numbers);
+  return numbers;
+}
+
 function planWeights(
   config: ModelConfig,
   tensors: ReadonlyMap<string, PlacedTensor>,
-  weightDtypes: readonly DType[],
+  { weightDtypes, mapFiles = false }: LoadOptions,
   folder: string,
 ): WeightPlan {
   const problems: string[] = [];
@@ -132,7 +159,8 @@ function planWeights(
     if (byteLength > constants.MAX_LENGTH) {
       problems.push(`${name} takes ${byteLength} bytes, this Node.js holds ${constants.MAX_LENGTH} in one array`);
     }
-    const place: WeightPlace = { dtype, shape, offset: bytes, byteLength };
+    const mapped = mapFiles && byteLength >= LEAST_MAPPED_BYTES ? placeInFile(found, dtype) : undefined;
+    const place: WeightPlace = { dtype, shape, ...(mapped ?? { offset: bytes }), byteLength };
     places[name] = place;
     let offset = bytes;
     for (const { tensor, dtype: stored, change, elements } of found) {
@@ -140,14 +168,27 @@ function planWeights(
       offset += elements * bytesPerElement[dtype];
       readBytes += tensor.end - tensor.begin;
     }
-    bytes = Math.ceil((bytes + byteLength) / 64) * 64;
+    if (!mapped) bytes = Math.ceil((bytes + byteLength) / 64) * 64;
   }
   if (problems.length > 0) throw new InputError(`Cannot load the model in ${folder}`, summarize(problems));
   return { places, reads, bytes, readBytes };
 }
 
+/** Where the parts lie in their file, if they are as the weight is to be: one behind the other, on whole numbers. */
+function placeInFile(found: readonly FoundTensor[], dtype: DType): { offset: number; path: string } | undefined {
+  const [first] = found;
+  if (!first) return undefined;
+  const { begin: offset, file } = first.tensor;
+  let end = offset;
+  for (const { tensor, dtype: stored, change } of found) {
+    if (change || stored !== dtype || tensor.file !== file || tensor.begin !== end) return undefined;
+    end = tensor.end;
+  }
+  return offset % bytesPerElement[dtype] === 0 ? { offset, path: file.path } : undefined;
+}
+
 /** The parts' own dtype where they share one that the engine takes and their numbers stay as they are, else f32. */
-function placedDType(parts: readonly Pick<PlannedRead, "dtype" | "change">[], weightDtypes: readonly DType[]): DType {
+function placedDType(parts: readonly Pick<FoundTensor, "dtype" | "change">[], weightDtypes: readonly DType[]): DType {
   const { dtype: first } = parts[0] ?? { dtype: "f32" };
   const isKept = parts.every(({ dtype, change }) => dtype === first && change !== "add-one");
   return isKept && weightDtypes.includes(first) ? first : "f32";

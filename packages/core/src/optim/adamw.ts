@@ -52,13 +52,32 @@ export function createAdamWState(length: number): AdamWState {
   return { m: new Float32Array(length), v: new Float32Array(length), t: 0 };
 }
 
-/** Takes one step: changes `params` and `state` in place. Throws a RangeError where lengths differ. */
+/** Arrays of one length; `params`, `m` and `v` are changed. */
+export interface AdamWArrays {
+  readonly params: Float32Array;
+  readonly m: Float32Array;
+  readonly v: Float32Array;
+  readonly gradient: Float32Array;
+}
+
+/** One range of a step. `keep` is 1 − lr·decay, `stepSize` lr / (1−β₁ᵗ), `rootCorrection` √(1−β₂ᵗ). */
+export interface AdamWUpdate extends Pick<AdamWOptions, "beta1" | "beta2" | "eps">, Pick<DecayRange, "from" | "to"> {
+  readonly keep: number;
+  readonly stepSize: number;
+  readonly rootCorrection: number;
+}
+
+/**
+ * Takes one step: changes `params` and `state` in place. Throws a RangeError where lengths differ.
+ * @param update computes one range; a native one must give the bits of this one.
+ */
 export function adamWStep(
   params: Float32Array,
   gradient: Float32Array,
   state: AdamWState,
   learningRate: number,
   { beta1, beta2, eps, ranges }: AdamWOptions,
+  update: (arrays: AdamWArrays, range: AdamWUpdate) => void = updateRange,
 ): void {
   const { m, v } = state;
   checkLengths({ params, gradient, m, v }, { length: params.length });
@@ -67,12 +86,17 @@ export function adamWStep(
   const rootCorrection = Math.sqrt(1 - beta2 ** state.t);
   for (const { from, to, weightDecay } of ranges) {
     const keep = 1 - learningRate * weightDecay;
-    for (let i = from; i < to; i++) {
-      const g = gradient[i];
-      m[i] = beta1 * m[i] + (1 - beta1) * g;
-      v[i] = beta2 * v[i] + (1 - beta2) * g * g;
-      // Read back after rounding: a resumed run continues from the same numbers.
-      params[i] = params[i] * keep - (stepSize * m[i]) / (Math.sqrt(v[i]) / rootCorrection + eps);
-    }
+    update({ params, m, v, gradient }, { from, to, keep, stepSize, rootCorrection, beta1, beta2, eps });
+  }
+}
+
+function updateRange({ params, m, v, gradient }: AdamWArrays, range: AdamWUpdate): void {
+  const { from, to, keep, stepSize, rootCorrection, beta1, beta2, eps } = range;
+  for (let i = from; i < to; i++) {
+    const g = gradient[i];
+    m[i] = beta1 * m[i] + (1 - beta1) * g;
+    v[i] = beta2 * v[i] + (1 - beta2) * g * g;
+    // Read back after rounding: a resumed run continues from the same numbers.
+    params[i] = params[i] * keep - (stepSize * m[i]) / (Math.sqrt(v[i]) / rootCorrection + eps);
   }
 }

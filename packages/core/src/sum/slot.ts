@@ -53,8 +53,13 @@ export function clearSlot(slot: Slot): void {
 /**
  * Adds one cell. What cannot be added (not finite, or not below `addendLimit`) adds 0, is counted in the tail, and the
  * first of it is returned. Throws a RangeError, and adds nothing, where a length or the cell number does not fit.
+ * @param add takes the place of `addFixedPoint`: a native one with the same bits.
  */
-export function addCell(slot: Slot, { cell, gradient, lossSum, labelledTokens }: CellSum): BadNumbers | undefined {
+export function addCell(
+  slot: Slot,
+  { cell, gradient, lossSum, labelledTokens }: CellSum,
+  add: typeof addFixedPoint = addFixedPoint,
+): BadNumbers | undefined {
   const { sums, parameters, maxCells } = slot;
   if (gradient.length !== parameters) {
     throw new RangeError(
@@ -66,7 +71,7 @@ export function addCell(slot: Slot, { cell, gradient, lossSum, labelledTokens }:
   }
   const limit = addendLimit(maxCells);
   const lossIsBad = !(Math.abs(lossSum) < LOSS_LIMIT);
-  const bad = addFixedPoint(sums.subarray(0, 2 * parameters), gradient, limit) + (lossIsBad ? 1 : 0);
+  const bad = add(sums.subarray(0, 2 * parameters), gradient, limit) + (lossIsBad ? 1 : 0);
   if (!lossIsBad) addInteger(sums, parameters, lossSum * LOSS_UNITS + TO_INTEGER - TO_INTEGER);
   addInteger(sums, parameters + 1, labelledTokens);
   addInteger(sums, parameters + 2, bad);

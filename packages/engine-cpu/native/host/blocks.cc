@@ -4,17 +4,21 @@
 #include <stdlib.h>
 #if defined(__linux__)
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 namespace zg {
 
-namespace {
-constexpr size_t HUGE_PAGE = 2u << 20;
-size_t whole_pages(size_t bytes) { return (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE; }
-}  // namespace
-
 #if defined(__linux__)
-// Blocks of a megabyte and more come from the kernel, aligned so that huge pages back them, and go back there at once.
+static constexpr size_t HUGE_PAGE = 2u << 20;
+
+static size_t whole_pages(size_t bytes) {
+  static const size_t page = sysconf(_SC_PAGESIZE);
+  return (bytes + page - 1) / page * page;
+}
+
+// Blocks of a megabyte and more come from the kernel, aligned so that huge pages back them, and go back there at once. What
+// does not fill a huge page has small ones: rounded up, the activations of a small model would take a third more memory.
 static bool is_large(size_t bytes) { return bytes >= HUGE_PAGE / 2; }
 
 static void* map_huge(size_t bytes) {
@@ -26,10 +30,11 @@ static void* map_huge(size_t bytes) {
   if (block > begin) munmap(begin, block - begin);
   const size_t behind = begin + length + HUGE_PAGE - (block + length);
   if (behind > 0) munmap(block + length, behind);
-  madvise(block, length, MADV_HUGEPAGE);
+  madvise(block, length / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
   return block;
 }
 #else
+static size_t whole_pages(size_t bytes) { return bytes; }
 static bool is_large(size_t) { return false; }
 static void* map_huge(size_t) { return nullptr; }
 static void munmap(void*, size_t) {}

@@ -55,6 +55,7 @@ struct Pool {
   long jobs = 0;
   Job run = nullptr;
   void* context = nullptr;
+  const int32_t* cancel = nullptr;
 };
 
 namespace {
@@ -64,7 +65,9 @@ struct Start {
 };
 
 void work(Pool* pool, int thread) {
-  for (long job; (job = pool->next.fetch_add(1)) < pool->jobs;) pool->run(pool->context, job, thread);
+  for (long job; (job = pool->next.fetch_add(1)) < pool->jobs && !pool_cancelled(pool);) {
+    pool->run(pool->context, job, thread);
+  }
 }
 
 void* thread_main(void* start) {
@@ -121,9 +124,13 @@ void pool_close(Pool* pool) {
 
 int pool_threads(const Pool* pool) { return pool->threads; }
 
+void pool_watch(Pool* pool, const int32_t* cancel) { pool->cancel = cancel; }
+
+bool pool_cancelled(const Pool* pool) { return pool->cancel && __atomic_load_n(pool->cancel, __ATOMIC_RELAXED) != 0; }
+
 void pool_run(Pool* pool, long jobs, Job run, void* context) {
   if (pool->threads == 1 || jobs <= 1) {
-    for (long job = 0; job < jobs; job++) run(context, job, 0);
+    for (long job = 0; job < jobs && !pool_cancelled(pool); job++) run(context, job, 0);
     return;
   }
   pool->run = run;

@@ -141,6 +141,14 @@ struct Embed {
   float scale;
 };
 
+// One range of a step; see core's optim/adamw.ts.
+struct AdamW {
+  float *params, *m, *v;
+  const float* gradient;
+  long from, to;
+  double keep, stepSize, rootCorrection, beta1, beta2, eps;
+};
+
 struct Kernels {
   const char* name;
   bool bf16;  // has the bf16 dot product
@@ -163,6 +171,7 @@ struct Kernels {
   bool (*gelu_backward)(Pool*, const GeluBackward&);
   bool (*head_loss)(Pool*, const HeadLoss&);
   bool (*embed)(Pool*, const Embed&);
+  void (*adamw)(const AdamW&);
 };
 
 // One per translation unit in isa/. Only those that the build's architecture has exist.

@@ -2,6 +2,7 @@
 // so nothing here is compiled for an instruction set that the machine may lack.
 #pragma once
 #include <stddef.h>
+#include <stdint.h>
 
 namespace zg {
 
@@ -12,6 +13,9 @@ using Job = void (*)(void* context, long job, int thread);
 Pool* pool_open(int threads);
 void pool_close(Pool* pool);
 int pool_threads(const Pool* pool);
+// Once *cancel is not 0, no job is begun any more: what an operation returns then is worth nothing.
+void pool_watch(Pool* pool, const int32_t* cancel);
+bool pool_cancelled(const Pool* pool);
 
 // Runs jobs 0 … jobs-1, each once, on whichever thread is free, and returns when all are done. Which thread runs a job must
 // not change its result: that is why any number of threads gives the same bits.

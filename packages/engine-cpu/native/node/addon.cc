@@ -3,14 +3,16 @@
 #include <string.h>
 
 #include "args.h"
+#include "mapped_files.h"
 
 namespace zg {
 
 namespace {
 
-void close_engine(napi_env, void* data, void*) {
+void close_engine(napi_env env, void* data, void*) {
   Engine* engine = static_cast<Engine*>(data);
   pool_close(engine->pool);
+  if (engine->cancel) napi_delete_reference(env, engine->cancel);
   delete engine;
 }
 
@@ -60,7 +62,7 @@ napi_value open(napi_env env, napi_callback_info info) {
     args.fail(Wrong::OTHER, "the system gave no %ld threads", threads);
     return nullptr;
   }
-  Engine* engine = new Engine{kernels, pool, bf16, {}};
+  Engine* engine = new Engine{kernels, pool, bf16, {}, nullptr};
   napi_value external;
   if (napi_create_external(env, engine, close_engine, nullptr, &external) != napi_ok) {
     close_engine(env, engine, nullptr);
@@ -68,6 +70,26 @@ napi_value open(napi_env env, napi_callback_info info) {
   }
   napi_type_tag_object(env, external, &engineTag);
   return external;
+}
+
+// watch(engine, cancel): operations end early, and throw, once cancel[0] is not 0. Shared memory, because it must not move.
+napi_value watch(napi_env env, napi_callback_info info) {
+  Args args(env, info, "watch a flag");
+  Engine* engine = args.engine();
+  const napi_value array = args.peek();
+  long length = -1;
+  const int32_t* cancel = args.ints("cancel", &length);
+  if (!args.ok()) return nullptr;
+  napi_value buffer;
+  bool movable = true;
+  napi_get_typedarray_info(env, array, nullptr, nullptr, nullptr, &buffer, nullptr);
+  napi_is_arraybuffer(env, buffer, &movable);
+  if (movable || length < 1 || engine->cancel) {
+    args.fail(Wrong::RANGE, "one Int32Array over a SharedArrayBuffer is needed");
+    return nullptr;
+  }
+  if (napi_create_reference(env, array, 1, &engine->cancel) == napi_ok) pool_watch(engine->pool, cancel);
+  return nullptr;
 }
 
 // take(engine, length): handle
@@ -100,7 +122,12 @@ napi_value release(napi_env env, napi_callback_info info) {
 napi_value end_arena(napi_env env, napi_callback_info info) {
   Args args(env, info, "end an arena");
   Engine* engine = args.engine();
-  if (args.ok()) engine->arrays.end_arena();
+  if (!args.ok()) return nullptr;
+  engine->arrays.end_arena();
+  if (const char* path = changed_file()) {
+    args.attempt("use what was computed");
+    args.fail(Wrong::OTHER, "the weight file was changed meanwhile, start again from %s", path);
+  }
   return nullptr;
 }
 
@@ -145,6 +172,31 @@ napi_value add_fixed(napi_env env, napi_callback_info info) {
   return bad;
 }
 
+// adamW(engine, params, m, v, gradient, from, to, keep, stepSize, rootCorrection, beta1, beta2, eps)
+napi_value adamw(napi_env env, napi_callback_info info) {
+  Args args(env, info, "take an AdamW step");
+  Engine* engine = args.engine();
+  long length = -1;
+  AdamW a = {};
+  a.params = args.floats("params", &length);
+  a.m = args.floats("m", &length);
+  a.v = args.floats("v", &length);
+  a.gradient = args.floats("gradient", &length);
+  a.from = args.size("from", 0);
+  a.to = args.size("to", 0);
+  if (a.from > a.to || a.to > length) {
+    args.fail(Wrong::RANGE, "a range is %ld to %ld, there are %ld parameters", a.from, a.to, length);
+  }
+  a.keep = args.number("keep");
+  a.stepSize = args.number("stepSize");
+  a.rootCorrection = args.number("rootCorrection");
+  a.beta1 = args.number("beta1");
+  a.beta2 = args.number("beta2");
+  a.eps = args.number("eps");
+  if (args.ok()) engine->kernels->adamw(a);
+  return nullptr;
+}
+
 }  // namespace
 
 }  // namespace zg
@@ -155,10 +207,12 @@ NAPI_MODULE_INIT() {
       ZG_FUNCTION("take", zg::take),            ZG_FUNCTION("release", zg::release),
       ZG_FUNCTION("endArena", zg::end_arena),   ZG_FUNCTION("memory", zg::memory),
       ZG_FUNCTION("write", zg::copy<true>),     ZG_FUNCTION("read", zg::copy<false>),
-      ZG_FUNCTION("addFixedPoint", zg::add_fixed),
+      ZG_FUNCTION("addFixedPoint", zg::add_fixed), ZG_FUNCTION("watch", zg::watch),
+      ZG_FUNCTION("adamW", zg::adamw),
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
   zg::add_row_functions(env, exports);
   zg::add_attention_functions(env, exports);
+  zg::add_file_functions(env, exports);
   return exports;
 }

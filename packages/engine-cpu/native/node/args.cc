@@ -167,7 +167,8 @@ Weight Args::weight(const char* name, bool optional) {
 }
 
 napi_value done(Args& args, bool worked) {
-  if (!worked) args.fail(Wrong::RANGE, "scratch memory is more than the system gives");
+  if (pool_cancelled(args.engine_->pool)) args.fail(Wrong::OTHER, "the work was cancelled");
+  else if (!worked) args.fail(Wrong::RANGE, "scratch memory is more than the system gives");
   return nullptr;
 }
 

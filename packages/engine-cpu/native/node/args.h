@@ -14,6 +14,7 @@ struct Engine {
   Pool* pool;
   bool bf16;
   Arrays arrays;
+  napi_ref cancel = nullptr;  // keeps the flag that the pool watches
 };
 
 enum class Wrong { TYPE, RANGE, OTHER };
@@ -40,6 +41,8 @@ class Args {
   double number(const char* name);
   bool flag();
   napi_value value() { return next(); }
+  // What comes next, without taking it.
+  napi_value peek() const { return at_ < count_ ? values_[at_] : nullptr; }
 
   // An engine array of exactly `length` numbers. Never null where ok().
   float* array(const char* name, long length);
@@ -54,6 +57,7 @@ class Args {
   Weight weight(const char* name, bool optional = false);
 
  private:
+  friend napi_value done(Args& args, bool worked);
   napi_value next();
   void* typed(const char* name, napi_typedarray_type type, const char* typeName, long* length);
   bool is_absent(napi_value value);
@@ -69,11 +73,12 @@ class Args {
 
 extern const napi_type_tag engineTag;
 
-// The result of an operation: an error where its kernel lacked memory.
+// The result of an operation: an error where its kernel lacked memory, or was cancelled.
 napi_value done(Args& args, bool worked);
 
 #define ZG_FUNCTION(name, function) {name, nullptr, function, nullptr, nullptr, nullptr, napi_enumerable, nullptr}
 void add_row_functions(napi_env env, napi_value exports);
 void add_attention_functions(napi_env env, napi_value exports);
+void add_file_functions(napi_env env, napi_value exports);
 
 }  // namespace zg

@@ -41,7 +41,7 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
   );
   const workers = numberFlag("--workers", flags.workers, availableParallelism(), { min: 1, whole: true }, problems);
   if (problems.length > 0) throw new InputError("Cannot evaluate", problems);
-  const { weightDtypes, ...engine } = chooseEngine(engineFlags(flags), config, 1);
+  const { module, options, weightDtypes, mapFiles = false } = chooseEngine(engineFlags(flags), config, 1);
   const outputBias = outputBiasFlag(flags);
   const adapter = flags.adapter === undefined ? undefined : await loadAdapter(flags.adapter, config, { outputBias });
   const tokenizer = await loadTokenizer(flags.model);
@@ -64,14 +64,14 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
     });
     const { tokens, stats } = prepared;
     if (stats.truncated > 0) status.log(`${formatCount(stats.truncated)} records were cut at ${maxLength} tokens`);
-    const weights = await loadWeights(flags.model, config, { weightDtypes });
+    const weights = await loadWeights(flags.model, config, { weightDtypes, mapFiles });
     // The pool wants an adapter's shape; without an adapter the smallest one stands there and is never used.
     const none = { promptLength: 1, adaptedLayers: 1, gateSharing: "scalar", gateActivation: "none" } as const;
     const layout = adapterLayout(adapter?.shape ?? none, config);
     const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
     if (adapter) params.set(adapter.params);
     status.phase({ name: "evaluating" });
-    const setup = { engine, config, weights, layout, params, tokens: { train: tokens } };
+    const setup = { engine: { module, options }, config, weights, layout, params, tokens: { train: tokens } };
     const pool = await openDevices({ workers, setup, maxCells: 1 });
     try {
       context.signal.throwIfAborted();

@@ -1,11 +1,15 @@
 /** The engines that a config can name: the module that workers import, and the weight dtypes that it takes as they are. */
 import { type DType, InputError, type ModelConfig, parameterCount } from "@zerogate/core";
-import { type CpuEngineOptions, probe } from "@zerogate/engine-cpu";
+import { type CpuEngineOptions, createAdamWUpdate, probe } from "@zerogate/engine-cpu";
 import { type EngineModule, referenceEngine } from "@zerogate/workers";
 import type { TrainConfig } from "../config/train_config.ts";
 
 export interface EngineChoice extends EngineModule {
   readonly weightDtypes: readonly DType[];
+  /** Whether it uses weights where they lie in their files (`Engine.mapped`). */
+  readonly mapFiles?: boolean;
+  /** Whether every worker has weights in memory of its own. */
+  readonly copiesWeights?: boolean;
 }
 
 /** A larger base would take minutes a step, and each worker a copy of it, so it runs there only where somebody asked for it. */
@@ -37,11 +41,21 @@ export function chooseEngine(
     case "cpu": {
       if (!report.available) throw new InputError("Cannot use the engine cpu", report.reason ?? "it does not run here");
       const options: CpuEngineOptions = { threads, compute };
-      return { module: import.meta.resolve("@zerogate/engine-cpu"), options, weightDtypes };
+      return { module: import.meta.resolve("@zerogate/engine-cpu"), options, weightDtypes, mapFiles: report.mapsFiles };
     }
     case "wasm":
-      return { module: import.meta.resolve("@zerogate/engine-cpu/wasm"), options: {}, weightDtypes };
+      return {
+        module: import.meta.resolve("@zerogate/engine-cpu/wasm"),
+        options: {},
+        weightDtypes,
+        copiesWeights: true,
+      };
     case "reference":
       return { ...referenceEngine(), weightDtypes: ["f32"] };
   }
+}
+
+/** AdamW's inner loop beside an engine of that name: native where the engine is, else core's. The bits are the same. */
+export function adamWUpdateFor(engineName: string): ReturnType<typeof createAdamWUpdate> | undefined {
+  return engineName.startsWith("cpu/") ? createAdamWUpdate() : undefined;
 }

@@ -16,7 +16,7 @@ import {
   validateAdaptionPromptConfig,
   type WeightImage,
 } from "@zerogate/core";
-import { baseHash, loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
+import { baseHash, loadAdapter, loadWeights, readModelConfig, weightBytes } from "@zerogate/core/node";
 import {
   checkVocabulary,
   createPlan,
@@ -37,6 +37,7 @@ import { peakLearningRate } from "../config/resolve.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import type { Phase } from "../status/state.ts";
 import { chooseEngine } from "./engines.ts";
+import { loadingPhase } from "./loading.ts";
 
 /** Held-out samples of one of the token sets, cut into cells once: the same for every validation. */
 export interface HeldOut {
@@ -50,6 +51,7 @@ export interface RunInputs {
   readonly model: ModelConfig;
   /** With `isolate` each worker reads the base for itself. */
   readonly weights: WeightImage | WeightFolder;
+  readonly weightBytes: number;
   readonly tokenizer: Tokenizer;
   readonly template: Template;
   readonly train: PreparedTokens;
@@ -92,15 +94,14 @@ export async function openInputs(config: TrainConfig, progress: Progress): Promi
     throw new InputError("Cannot use this configuration", `maxLength is ${maxLength}, ${room}: use at most that`);
   }
   await listDataFiles([...config.data, ...(config.validationData ?? [])]); // before the base, which may take minutes
-  const { weightDtypes } = chooseEngine(config, model, 1);
+  const { weightDtypes, mapFiles = false } = chooseEngine(config, model, 1);
+  const options = { weightDtypes, mapFiles };
   const weights = config.isolate
-    ? { folder: config.model, weightDtypes }
-    : await loadWeights(config.model, model, {
-        weightDtypes,
-        onProgress: (done, total) => onPhase({ name: "loading the base", done, total }),
-      });
-  onPhase({ name: "hashing the base" });
-  const base = await baseHash(config.model);
+    ? { folder: config.model, ...options }
+    : await loadWeights(config.model, model, { ...options, onProgress: loadingPhase(onPhase) });
+  // Beside everything below: it takes longer than the base itself, and only the first checkpoint needs it.
+  const hashing = baseHash(config.model);
+  hashing.catch(() => {}); // awaited below; what fails before that is told instead
   const tokenise = async (paths: readonly string[], name: string) => {
     const prepared = await prepareTokens({
       paths,
@@ -124,10 +125,14 @@ export async function openInputs(config: TrainConfig, progress: Progress): Promi
   const { seed, batchSize, cellTokens, dropLast } = config;
   const plan = createPlan({ ...sizes, samples: trainSamples, seed, batchSize, cellTokens, dropLast });
   const totalSteps = config.steps ?? (config.epochs ?? 1) * plan.stepsPerEpoch;
+  onPhase({ name: "hashing the base" });
+  const base = await hashing;
+  signal.throwIfAborted();
   onPhase(undefined);
   return {
     model,
     weights,
+    weightBytes: await weightBytes(config.model, model, options),
     tokenizer,
     template,
     train,

@@ -4,7 +4,7 @@ import { type AdapterLayout, architectureOf, type ModelConfig } from "@zerogate/
 export interface MemoryEstimate {
   /** Bytes of the shared base. */
   readonly weights: number;
-  /** Bytes of activations and sums of one worker. */
+  /** Bytes of activations and sums of one worker, and of its copy of the base where its engine makes one. */
   readonly perWorker: number;
   readonly total: number;
 }
@@ -15,11 +15,17 @@ export interface MemoryEstimate {
  * At 135 M parameters and 1,024 tokens a cell: 680 MiB by this, 665 MiB measured (engine-cpu).
  *
  * @param run.weights bytes of the loaded base, as the engine keeps it.
+ * @param run.copiesWeights whether each worker copies it: `EngineChoice`.
  */
 export function estimateMemory(
   model: ModelConfig,
   layout: AdapterLayout,
-  run: { readonly cellTokens: number; readonly workers: number; readonly weights: number },
+  run: {
+    readonly cellTokens: number;
+    readonly workers: number;
+    readonly weights: number;
+    readonly copiesWeights: boolean;
+  },
 ): MemoryEstimate {
   const { hiddenSize: D, intermediateSize: F, heads, kvHeads, headDim, vocabSize } = model;
   const [Q, X] = [heads * headDim, (heads + 2 * kvHeads) * headDim];
@@ -31,6 +37,6 @@ export function estimateMemory(
   const activations = 4 * T * (layout.adaptedLayers * keptPerToken + temporaryPerToken);
   const head = 4 * 64 * vocabSize + 8 * T * D;
   const sums = 8 * layout.length + 12 * layout.length;
-  const perWorker = activations + head + sums;
+  const perWorker = activations + head + sums + (run.copiesWeights ? run.weights : 0);
   return { weights: run.weights, perWorker, total: run.weights + run.workers * perWorker };
 }

@@ -8,6 +8,7 @@ import type { CreateEngine } from "@zerogate/workers";
 import type { TrainConfig } from "../config/train_config.ts";
 import type { Phase } from "../status/state.ts";
 import { chooseEngine } from "./engines.ts";
+import { loadingPhase } from "./loading.ts";
 
 export interface OpenedModel {
   readonly model: AdaptionPromptModel;
@@ -43,12 +44,14 @@ export async function openModel(folder: string, options: OpenModelOptions): Prom
     for (const warning of loaded.warnings) onWarning(warning);
     adapters.push({ name, loaded });
   }
-  const { module, options: engineOptions, weightDtypes } = chooseEngine(options, config, availableParallelism());
+  const chosen = chooseEngine(options, config, availableParallelism());
+  const { module, options: engineOptions, weightDtypes, mapFiles = false } = chosen;
   const { createEngine } = (await import(module)) as { createEngine: CreateEngine };
-  const engine = await createEngine(engineOptions, 0);
+  const engine = await createEngine({ ...engineOptions }, 0);
   const image = await loadWeights(folder, config, {
     weightDtypes,
-    onProgress: (done, total) => onPhase({ name: "loading the base", done, total }),
+    mapFiles,
+    onProgress: loadingPhase(onPhase),
   });
   onPhase(undefined);
   const model = new AdaptionPromptModel(createModel(engine, config, image));

@@ -26,6 +26,7 @@ import type { SampleAnswer } from "../report/data.ts";
 import { writeReport } from "../report/render.ts";
 import { versions } from "../version.ts";
 import { startDevices } from "./devices.ts";
+import { adamWUpdateFor } from "./engines.ts";
 import { type EvaluationResult, evaluateHeldOut } from "./evaluate.ts";
 import { saveFinalAdapter } from "./final_adapter.ts";
 import { goBack, voidRange } from "./go_back.ts";
@@ -201,7 +202,18 @@ async function runSession(
   try {
     const version = (done: number) => rollbacks * (totalSteps + 1) + done;
     const { clipNorm } = config;
-    const training = { pool, params, moments, optimizer, schedule, clipNorm, copied: writer.copied, version };
+    const adamWUpdate = adamWUpdateFor(pool.engineName);
+    const training = {
+      pool,
+      params,
+      moments,
+      optimizer,
+      schedule,
+      clipNorm,
+      adamWUpdate,
+      copied: writer.copied,
+      version,
+    };
     const ending = await trainLoop({
       config,
       inputs,

@@ -27,6 +27,8 @@ export interface Training {
   readonly moments: AdamWState;
   readonly optimizer: AdamWOptions;
   readonly schedule: LearningRateSchedule;
+  /** Takes the place of core's own, with the same bits; undefined: core's. */
+  readonly adamWUpdate?: Parameters<typeof adamWStep>[5];
   /** 0 = no clipping. */
   readonly clipNorm: number;
   /** Resolves when no checkpoint is being copied from parameters and moments any more. */
@@ -46,7 +48,7 @@ export interface StepReport {
 }
 
 export async function trainStep(training: Training, plan: StepPlan): Promise<StepReport> {
-  const { pool, params, moments, optimizer, schedule, clipNorm, copied, version } = training;
+  const { pool, params, moments, optimizer, schedule, clipNorm, adamWUpdate, copied, version } = training;
   const { step, cells, labelledTokens } = plan;
   const begin = performance.now();
   const sum = await pool.runStep({ step, cells, scale: 1 / labelledTokens, version: version(step) });
@@ -61,6 +63,6 @@ export async function trainStep(training: Training, plan: StepPlan): Promise<Ste
   }
   const rate = learningRate(schedule, step);
   await copied();
-  adamWStep(params, gradient, moments, rate, optimizer);
+  adamWStep(params, gradient, moments, rate, optimizer, adamWUpdate);
   return { loss, learningRate: rate, gradientNorm, stepMs: performance.now() - begin, sum };
 }

@@ -59,11 +59,11 @@ function trainingLines(s: TrainingStatus, columns: number, colors: Colors): stri
   return lines;
 }
 
-function phaseLine({ name, done, total }: Phase, columns: number, colors: Colors): string {
+function phaseLine({ name, done, total, counts: given }: Phase, columns: number, colors: Colors): string {
   const text = colors.yellow(oneLine(name));
   if (done === undefined) return text;
   if (total === undefined || total === 0) return `${text} ${formatCount(done)}`;
-  const counts = `${formatCount(done)}/${formatCount(total)}`;
+  const counts = given ?? `${formatCount(done)}/${formatCount(total)}`;
   const width = Math.min(24, columns - name.length - counts.length - 2);
   return `${text} ${width >= 8 ? `${colors.cyan(progressBar(done / total, width))} ` : ""}${counts}`;
 }

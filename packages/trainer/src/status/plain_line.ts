@@ -18,7 +18,8 @@ export function plainLine(s: TrainingStatus): string {
 }
 
 /** `tokenising 12,000/52,002`. */
-export function plainPhase({ name, done, total }: Phase): string {
+export function plainPhase({ name, done, total, counts }: Phase): string {
   if (done === undefined) return oneLine(name);
+  if (counts !== undefined) return `${oneLine(name)} ${counts}`;
   return `${oneLine(name)} ${formatCount(done)}${total === undefined ? "" : `/${formatCount(total)}`}`;
 }

@@ -1,0 +1,57 @@
+/**
+ * Several reads at once. What a file cache holds is copied faster than memory that is used for the first time is given, and
+ * the system gives it to one thread at a time: Node's four file threads halve the time and more.
+ */
+import { readFully, type SafetensorsFile } from "./safetensors_file.ts";
+
+/** Node's own number of file threads. */
+const LANES = 4;
+
+/** What is read at once: large enough for full speed, small enough for smooth progress. */
+const CHUNK_BYTES = 4 * 2 ** 20;
+
+/** Bytes `begin` to `end` of a file, cut into chunks that come in any order. */
+export interface FileRange {
+  readonly file: SafetensorsFile;
+  readonly begin: number;
+  readonly end: number;
+  /** Where the bytes `from` … `from + length` of the range go; absent: into memory that is used again and again. */
+  readonly place?: (from: number, length: number) => Uint8Array;
+  /** Told of each chunk as soon as it is there; `bytes` must not be kept. */
+  readonly onChunk?: (bytes: Uint8Array, from: number) => void;
+}
+
+/** Reads all ranges. Throws an `InputError` where a file ends early; no read is under way then. */
+export async function readRanges(ranges: readonly FileRange[], onDone: (bytes: number) => void): Promise<void> {
+  const chunks = chunksOf(ranges);
+  const state = { hasFailed: false };
+  async function lane(): Promise<void> {
+    let scratch: Uint8Array | undefined;
+    for (let next = chunks.next(); !next.done && !state.hasFailed; next = chunks.next()) {
+      const { range, from, length } = next.value;
+      const bytes = range.place?.(from, length) ?? (scratch ??= new Uint8Array(CHUNK_BYTES)).subarray(0, length);
+      await readFully(range.file, bytes, range.begin + from);
+      range.onChunk?.(bytes, from);
+      onDone(length);
+    }
+  }
+  const guarded = async () => {
+    try {
+      await lane();
+    } catch (error) {
+      state.hasFailed = true;
+      throw error;
+    }
+  };
+  const results = await Promise.allSettled(Array.from({ length: LANES }, guarded));
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
+function* chunksOf(ranges: readonly FileRange[]): Generator<{ range: FileRange; from: number; length: number }> {
+  for (const range of ranges) {
+    const bytes = range.end - range.begin;
+    for (let from = 0; from < bytes; from += CHUNK_BYTES) {
+      yield { range, from, length: Math.min(CHUNK_BYTES, bytes - from) };
+    }
+  }
+}

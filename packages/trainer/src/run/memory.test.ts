@@ -1,0 +1,94 @@
+/** The estimate against what engines really take for the arrays of a training cell. */
+import {
+  adapterLayout,
+  type Cell,
+  cellGradient,
+  createModel,
+  type Engine,
+  imageBytes,
+  initAdapter,
+  parseModelConfig,
+  type WeightImage,
+  type WeightPlace,
+  weightNames,
+} from "@zerogate/core";
+import { createEngine, createWasmEngine, probe } from "@zerogate/engine-cpu";
+import { describe, expect, test } from "vitest";
+import { estimateMemory } from "./memory.ts";
+
+const config = parseModelConfig(
+  {
+    model_type: "llama",
+    vocab_size: 4096,
+    hidden_size: 192,
+    intermediate_size: 512,
+    num_hidden_layers: 12,
+    num_attention_heads: 3,
+    num_key_value_heads: 1,
+    tie_word_embeddings: true,
+  },
+  "config.json",
+);
+const shape = { promptLength: 10, adaptedLayers: 10, gateSharing: "scalar", gateActivation: "none" } as const;
+const layout = adapterLayout(shape, config);
+const T = 700;
+
+function zeros(): WeightImage {
+  const { vocabSize, hiddenSize: D, intermediateSize: F, heads, kvHeads, headDim, layers } = config;
+  const shapes: Record<string, number[]> = { [weightNames.embed]: [vocabSize, D], [weightNames.finalNorm]: [D] };
+  for (let i = 0; i < layers; i++) {
+    shapes[weightNames.layer(i, "attnNorm")] = [D];
+    shapes[weightNames.layer(i, "qkv")] = [(heads + 2 * kvHeads) * headDim, D];
+    shapes[weightNames.layer(i, "o")] = [D, heads * headDim];
+    shapes[weightNames.layer(i, "mlpNorm")] = [D];
+    shapes[weightNames.layer(i, "gateUp")] = [2 * F, D];
+    shapes[weightNames.layer(i, "down")] = [D, F];
+  }
+  const places: Record<string, WeightPlace> = {};
+  let bytes = 0;
+  for (const [name, dims] of Object.entries(shapes)) {
+    const byteLength = dims.reduce((product, size) => product * size, 2);
+    places[name] = { dtype: "bf16", shape: dims, offset: bytes, byteLength };
+    bytes += byteLength;
+  }
+  return { bytes: new SharedArrayBuffer(bytes), places };
+}
+
+async function peakOfACell(engine: Engine & { memory(): { readonly peakBytes: number } }): Promise<number> {
+  const image = zeros();
+  const model = createModel(engine, config, image);
+  const rows_R = Int32Array.from({ length: 500 }, (_, r) => r);
+  const cell: Cell = {
+    ids_T: new Int32Array(T),
+    positions_T: Int32Array.from({ length: T }, (_, t) => (t < 300 ? t : t - 300)),
+    cuSeqlens: Int32Array.of(0, 300, T),
+    rows_R,
+    labels_R: new Int32Array(rows_R.length),
+  };
+  await cellGradient(model, { layout, params: initAdapter(layout, 1) }, cell, 1);
+  return engine.memory().peakBytes;
+}
+
+const { available, reason } = probe();
+const absent = available ? "" : ` (skipped: ${reason})`;
+describe.each([
+  ["cpu", createEngine, !available, absent],
+  ["wasm", createWasmEngine, false, ""],
+] as const)("a cell on %s", (_name, open, isSkipped, why) => {
+  test.skipIf(isSkipped)(`takes what is estimated: not a quarter more, not a third less${why}`, async () => {
+    const weights = imageBytes(zeros());
+    const estimate = estimateMemory(config, layout, { cellTokens: T, workers: 1, weights, copiesWeights: false });
+    const peak = await peakOfACell(open());
+    expect(peak).toBeLessThan(1.25 * estimate.perWorker);
+    expect(peak).toBeGreaterThan(0.67 * estimate.perWorker);
+  });
+});
+
+test("weights count once, and once more for every worker that copies them", () => {
+  const run = { cellTokens: T, workers: 3, weights: 1e9 };
+  const shared = estimateMemory(config, layout, { ...run, copiesWeights: false });
+  const copied = estimateMemory(config, layout, { ...run, copiesWeights: true });
+  expect(shared.total).toBe(1e9 + 3 * shared.perWorker);
+  expect(copied.perWorker).toBe(shared.perWorker + 1e9);
+  expect(copied.total).toBe(4e9 + 3 * shared.perWorker);
+});
