@@ -4,6 +4,8 @@ import { uniform } from "@zerogate/core";
 
 export interface LiveCase {
   readonly name: string;
+  /** The real PEFT, or torch alone (torch_adapter.py) for a base that PEFT refuses. */
+  readonly against: "peft" | "torch";
   /** As transformers' `AutoConfig.for_model` takes it. */
   readonly config: Readonly<Record<string, unknown>>;
   /** Of the base's weights on disk, and of the adapter that PEFT writes. Both sides compute in float32. */
@@ -23,14 +25,14 @@ interface AdapterSize {
 }
 
 /** Random choices, each depending on the case's seed and on how many were made before it. */
-export interface Dice {
+interface Dice {
   /** A whole number from `least` to `most`. */
   whole(least: number, most: number): number;
   pick<T>(of: readonly T[]): T;
   chance(probability: number): boolean;
 }
 
-export function dice(seed: number): Dice {
+function dice(seed: number): Dice {
   let count = 0;
   const whole = (least: number, most: number) => least + Math.floor(uniform(seed, count++) * (most - least + 1));
   return {
@@ -42,25 +44,54 @@ export function dice(seed: number): Dice {
 
 const CONTEXT = 32;
 
-const bases: Readonly<Record<string, (roll: Dice) => Record<string, unknown>>> = {
-  llama: (roll) => ({
-    ...decoder(roll),
-    attention_bias: roll.chance(0.3),
-    mlp_bias: roll.chance(0.2),
-    rope_parameters: rope(roll),
-  }),
-  mistral: (roll) => ({
-    ...decoder(roll),
-    sliding_window: roll.chance(0.6) ? roll.whole(2, 9) : null,
-    rope_parameters: { rope_type: "default", rope_theta: roll.pick([1e4, 1e6]) },
-  }),
-};
+interface LiveBase {
+  readonly against: LiveCase["against"];
+  readonly config: (roll: Dice) => Readonly<Record<string, unknown>>;
+}
+
+const bases: readonly LiveBase[] = [
+  {
+    against: "peft",
+    config: (roll) => ({
+      ...decoder(roll),
+      model_type: "llama",
+      attention_bias: roll.chance(0.3),
+      mlp_bias: roll.chance(0.2),
+      rope_parameters: rope(roll),
+    }),
+  },
+  {
+    against: "peft",
+    config: (roll) => ({
+      ...decoder(roll),
+      model_type: "mistral",
+      sliding_window: roll.chance(0.6) ? roll.whole(2, 9) : null,
+      rope_parameters: { rope_type: "default", rope_theta: roll.pick([1e4, 1e6]) },
+    }),
+  },
+  { against: "peft", config: gpt2 },
+  {
+    against: "torch",
+    config: (roll) => ({
+      ...decoder(roll, true),
+      model_type: "llama",
+      attention_bias: roll.chance(0.3),
+      rope_parameters: rope(roll),
+    }),
+  },
+  { against: "torch", config: qwen2 },
+  {
+    against: "torch",
+    config: (roll) => ({ ...decoder(roll, true), model_type: "gemma", attention_bias: roll.chance(0.2) }),
+  },
+];
 
 /**
  * What all bases of the Llama family have. PEFT takes ⌊D / (key heads · head_dim)⌋ for the query heads a key head, so D may
- * pass heads · head_dim by less than key heads · head_dim; transformers wants a multiple of the heads.
+ * pass heads · head_dim by less than key heads · head_dim; transformers wants a multiple of the heads. `anyWidth` lets D be
+ * anything from 8 on, which PEFT cannot.
  */
-function decoder(roll: Dice): Record<string, unknown> {
+function decoder(roll: Dice, anyWidth = false): Record<string, unknown> {
   const headDim = roll.pick([4, 6, 8, 16]);
   const kvHeads = roll.pick([1, 2, 3]);
   const heads = kvHeads * roll.pick([1, 2, 4]);
@@ -68,7 +99,7 @@ function decoder(roll: Dice): Record<string, unknown> {
   const beyond = roll.chance(0.3) ? heads * roll.whole(0, most) : 0;
   return {
     vocab_size: roll.whole(24, 64),
-    hidden_size: heads * headDim + beyond,
+    hidden_size: anyWidth ? heads * roll.whole(Math.ceil(8 / heads), 2 * headDim) : heads * headDim + beyond,
     intermediate_size: roll.whole(8, 48),
     num_hidden_layers: roll.whole(1, 4),
     num_attention_heads: heads,
@@ -77,6 +108,37 @@ function decoder(roll: Dice): Record<string, unknown> {
     max_position_embeddings: CONTEXT,
     rms_norm_eps: roll.pick([1e-6, 1e-5]),
     tie_word_embeddings: roll.chance(0.3),
+  };
+}
+
+function gpt2(roll: Dice): Record<string, unknown> {
+  const heads = roll.pick([1, 2, 3, 4]);
+  return {
+    model_type: "gpt2",
+    vocab_size: roll.whole(24, 64),
+    n_embd: heads * roll.whole(Math.ceil(8 / heads), 12),
+    n_inner: roll.chance(0.5) ? roll.whole(8, 48) : null,
+    n_layer: roll.whole(1, 4),
+    n_head: heads,
+    n_positions: CONTEXT,
+    layer_norm_epsilon: roll.pick([1e-6, 1e-5]),
+    activation_function: roll.pick(["gelu_new", "gelu_pytorch_tanh"]),
+    tie_word_embeddings: roll.chance(0.7),
+  };
+}
+
+function qwen2(roll: Dice): Record<string, unknown> {
+  const model = decoder(roll, roll.chance(0.5));
+  const layers = Array.from({ length: Number(model["num_hidden_layers"]) }, () =>
+    roll.pick(["full_attention", "sliding_attention"]),
+  );
+  return {
+    ...model,
+    model_type: "qwen2",
+    use_sliding_window: true,
+    sliding_window: roll.whole(2, 9),
+    ...(roll.chance(0.5) ? { layer_types: layers } : { max_window_layers: roll.whole(0, 4) }),
+    rope_parameters: rope(roll),
   };
 }
 
@@ -102,13 +164,13 @@ function rope(roll: Dice): Record<string, unknown> {
 /** Case number `index`; the bases take turns. */
 export function liveCase(index: number): LiveCase {
   const roll = dice(1000 + index);
-  const names = Object.keys(bases);
-  const model_type = names[index % names.length] ?? "";
-  const config = { model_type, ...bases[model_type]?.(roll) };
-  const { num_hidden_layers: layers, vocab_size: vocabulary } = config as unknown as Record<string, number>;
+  const { against, config: draw } = bases[index % bases.length] as LiveBase;
+  const config = draw(roll);
+  const { vocab_size: vocabulary, n_layer, num_hidden_layers: layers = n_layer } = config as Record<string, number>;
   const size = () => ({ adapter_len: roll.whole(1, 9), adapter_layers: roll.whole(1, layers ?? 1) });
   return {
     name: `case ${index}`,
+    against,
     config,
     storage: roll.pick(["float32", "bfloat16", "float16"]),
     seed: index,

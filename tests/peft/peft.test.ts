@@ -29,8 +29,7 @@ const world = here("../../packages/trainer/world");
 const base = join(world, "base");
 const golden = (name: string) => here(`../../../shared/golden/${name}`);
 
-/** Not llama_bias: PEFT adds the bias of the output projection twice, so that its zero gate is not the base. */
-const goldenNames = ["llama_mha", "llama_gqa", "llama3_rope", "mistral_gqa"];
+const goldenNames = ["llama_mha", "llama_gqa", "llama3_rope", "mistral_gqa", "llama_bias", "gpt2"];
 const absentGolden = existsSync(golden("")) ? "" : " (skipped: shared/golden is not on this machine)";
 const goldenHere = absentGolden === "" ? goldenNames : [];
 

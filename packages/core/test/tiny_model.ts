@@ -44,34 +44,30 @@ export function tinyConfig(changes: Partial<ModelConfig> = {}): ModelConfig {
 
 /** One of every kind of base, by what tells it from the plain one. */
 export const tinyBases = [
-  { title: "llama with grouped queries and biases", qkvBias: true, outputBias: true, mlpBias: true },
-  { title: "llama, multi-head, tied", kvHeads: 4, tiedEmbeddings: true },
-  { title: "mistral with a sliding window", modelType: "mistral", slidingWindow: 3 },
+  { title: "llama with grouped queries and biases", changes: { qkvBias: true, outputBias: true, mlpBias: true } },
+  { title: "llama, multi-head, tied", changes: { kvHeads: 4, tiedEmbeddings: true } },
+  { title: "mistral with a sliding window", changes: { modelType: "mistral", slidingWindow: 3 } },
   {
     title: "qwen2 with a window in its top layers",
-    modelType: "qwen2",
-    qkvBias: true,
-    slidingWindow: 3,
-    slidingLayers: [1, 2],
+    changes: { modelType: "qwen2", qkvBias: true, slidingWindow: 3, slidingLayers: [1, 2] },
   },
   {
     title: "gemma with one key head",
-    modelType: "gemma",
-    kvHeads: 1,
-    tiedEmbeddings: true,
-    embedScale: Math.fround(Math.sqrt(12)),
+    changes: { modelType: "gemma", kvHeads: 1, tiedEmbeddings: true, embedScale: Math.fround(Math.sqrt(12)) },
   },
   {
     title: "gpt2",
-    modelType: "gpt2",
-    kvHeads: 4,
-    headDim: 3,
-    tiedEmbeddings: true,
-    qkvBias: true,
-    outputBias: true,
-    mlpBias: true,
+    changes: {
+      modelType: "gpt2",
+      kvHeads: 4,
+      headDim: 3,
+      tiedEmbeddings: true,
+      qkvBias: true,
+      outputBias: true,
+      mlpBias: true,
+    },
   },
-] as const satisfies readonly (Partial<ModelConfig> & { title: string })[];
+] as const satisfies readonly { title: string; changes: Partial<ModelConfig> }[];
 
 /** Weights so large that every block matters: activations of order one, norms and biases that differ by channel. */
 export function tinyImage(config: ModelConfig, seed = 1): WeightImage {

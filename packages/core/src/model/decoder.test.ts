@@ -15,7 +15,7 @@ function distance(a: Float32Array, b: Float32Array): number {
   return a.reduce((max, x, i) => Math.max(max, Math.abs(x - b[i])), 0);
 }
 
-for (const { title, ...changes } of tinyBases) {
+for (const { title, changes } of tinyBases) {
   test.each(gateKinds)(
     `zero gates give the bits of the base (${title}; $gateSharing, $gateActivation)`,
     async (kind) => {

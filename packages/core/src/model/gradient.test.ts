@@ -28,7 +28,7 @@ async function slope(
 const dot = (a: Float32Array, b: Float64Array) => a.reduce((total, x, i) => total + x * b[i], 0);
 const largest = (values: ArrayLike<number>) => Array.from(values).reduce((max, x) => Math.max(max, Math.abs(x)), 0);
 
-for (const { title, ...changes } of tinyBases) {
+for (const { title, changes } of tinyBases) {
   const { model, config, image } = tinyModel(changes);
   const cell = packCell(tinyTokens(config, [7, 2, 5]), [0, 1, 2]);
   const scale = 1 / labelled(cell);

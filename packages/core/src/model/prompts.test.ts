@@ -20,7 +20,7 @@ function scaled({ layout, params }: AdapterState, scale: number): AdapterState {
 
 test.each(tinyBases)(
   "eight sequences of one pass with four adapters have the bits of eight passes ($title)",
-  async ({ title: _, ...changes }) => {
+  async ({ changes }) => {
     const { model, config } = tinyModel(changes);
     const adapters = gateKinds.map((kind, i) => {
       const outputBias = i % 2 === 0 ? "once" : "twice";
@@ -30,7 +30,9 @@ test.each(tinyBases)(
     const cache = openPromptCache(model);
     const leases = await Promise.all(adapters.map((adapter) => cache.lease(adapter)));
     const own = [0, 1, 1, undefined, 2, 3, 0, 3];
-    const sequences = own.map((_, s) => ({ ids: Array.from({ length: 3 + (s % 5) }, (_, i) => (7 * s + 5 * i) % 31) }));
+    const sequences = own.map((_, s) => ({
+      ids: Array.from({ length: 3 + (s % 5) }, (__, i) => (7 * s + 5 * i) % 31),
+    }));
     const chosen = own.map((a): SequencePrompts | undefined =>
       a === undefined ? undefined : { prompts: leases[a].prompts, scale: 1 },
     );
