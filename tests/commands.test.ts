@@ -54,7 +54,7 @@ describe("train", () => {
     rmSync(join(folder, "still"), { recursive: true });
   });
 
-  test("--dry-run says what would be done, in PEFT's words, and writes nothing", async () => {
+  test("--dry-run says what would be done, in PEFT's words, and writes nothing [L2]", async () => {
     const shown = await run("train", ...flags, "--out", "dry", "--dry-run", "--adapter-layers", "2");
     expect(shown.code).toBe(0);
     expect(shown.stdout).toMatch(/trainable params: 2,562 \|\| all params: 1,\d{3},\d{3} \|\| trainable%: 0\.\d{4}\n/);
@@ -128,15 +128,15 @@ describe.skipIf(noStories !== "")(`generate on stories260K${noStories}`, () => {
 });
 
 describe("generate for several prompts and adapters", () => {
-  const flags = (...more: string[]) => ["generate", "--model", base, "--max-new-tokens", "12", ...more];
+  const generate = (...more: string[]) => ["generate", "--model", base, "--max-new-tokens", "12", ...more];
   const asked = records("heldout.json", 3).map(({ instruction, input }) => ({ instruction, input }));
   const one = async ({ instruction, input }: (typeof asked)[number], ...more: string[]) =>
-    only(await run(...flags("--instruction", instruction, "--input", input, "--json", ...more)));
+    only(await run(...generate("--instruction", instruction, "--input", input, "--json", ...more)));
 
   test("--compare answers with base and adapters side by side, each as it does alone", async () => {
     writeFileSync(join(folder, "prompts.json"), JSON.stringify(asked.map((record) => ({ ...record, output: "" }))));
     const compare = ["--prompts", "prompts.json", "--compare", adapter, `${adapter}=half`];
-    const { code, json } = await run(...flags(...compare, "--scale", "0.5", "--json"));
+    const { code, json } = await run(...generate(...compare, "--scale", "0.5", "--json"));
     expect([code, json.length]).toEqual([0, 3]);
     for (const [i, question] of asked.entries()) {
       const [plain, adapted] = [await one(question), await one(question, "--adapter", adapter, "--scale", "0.5")];
@@ -151,14 +151,14 @@ describe("generate for several prompts and adapters", () => {
         ],
       });
     }
-    const shown = await run(...flags(...compare));
+    const shown = await run(...generate(...compare));
     expect(shown.stdout).toMatch(/^> .*\n\nbase ─+ {2}adapter ─+ {2}half ─+\n/);
     expect(Math.max(...shown.stdout.split("\n").map((line) => line.length))).toBe(79); // 3 · 25 + 2 · 2
   });
 
   test("--prompts takes one instruction a line, blank lines apart", async () => {
     writeFileSync(join(folder, "prompts.txt"), `${asked[0]?.instruction}\r\n\n${asked[1]?.instruction}\n`);
-    const { json } = await run(...flags("--prompts", "prompts.txt", "--adapter", adapter, "--json"));
+    const { json } = await run(...generate("--prompts", "prompts.txt", "--adapter", adapter, "--json"));
     const expected = await one({ instruction: asked[1]?.instruction ?? "", input: "" }, "--adapter", adapter);
     expect(json).toHaveLength(2);
     const { text, tokens, finishReason } = expected;
@@ -170,7 +170,7 @@ describe("generate for several prompts and adapters", () => {
     const [plain, none] = [await one(question), await one(question, "--adapter", adapter, "--scale", "0")];
     expect(none["tokens"]).toEqual(plain["tokens"]);
     const refused = async (...more: string[]) => {
-      const { code, stderr } = await run(...flags(...more));
+      const { code, stderr } = await run(...generate(...more));
       expect(code).toBe(2);
       return stderr;
     };

@@ -19,7 +19,7 @@ beforeAll(async () => {
   await writeAdapter(at("foreign"), { ...sound, hiddenSize: 64, layers: 5 });
 });
 test.each([
-  { args: ["generate", "--model", base], says: "expected either --prompt TEXT or --instruction TEXT" },
+  { args: ["generate", "--model", base], says: "expected one of --prompt TEXT, --instruction TEXT and --prompts FILE" },
   { args: ["generate", "--prompt", "a"], says: "required option '--model <dir>' not specified" },
   {
     args: ["generate", "--model", base, "--prompt", "a", "--adapter", "nope"],

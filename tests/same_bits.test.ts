@@ -43,7 +43,7 @@ beforeAll(async () => {
   expect(whole.validations.map(([step]) => step)).toEqual([0, 6]);
 });
 
-test.each([1, 3, 5, 8])("%i workers train the same bits as two", async (workers) => {
+test.each([1, 3, 5, 8])("%i workers train the same bits as two [E1]", async (workers) => {
   expect(await train(`workers-${workers}`, workers)).toMatchObject({ code: 0 });
   expect(outcome(`workers-${workers}`)).toEqual(whole);
 });
@@ -166,7 +166,7 @@ describe("a run that is interrupted", () => {
   });
 });
 
-test("a run that is killed resumes from its last checkpoint to the same bits, each step once in the metrics", async () => {
+test("a run that is killed resumes from its last checkpoint to the same bits, each step once in the metrics [E2]", async () => {
   const killed = await train("killed", 2, ["--save-every", "2"], on(/"step":5,/, "SIGKILL"));
   expect(killed.code).toBe(null);
   // The checkpoint of step 4 is written while step 5 is trained: it may have come too late.

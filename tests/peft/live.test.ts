@@ -114,7 +114,7 @@ describe.skipIf(absentPython !== "")(
     });
 
     test.each(cases.map((one, index) => [index, describeCase(one), one] as const))(
-      "case %i: %s [A3, B2, B4, C2]",
+      "case %i: %s [A3, B2, B4, C2, L5]",
       async (index, _, one) => {
         const { base, theirs, theirNumbers, ours, ourNumbers } = pathsOf(folder, one);
         const { against, sequences, padding } = one;
@@ -141,17 +141,31 @@ async function readTensors(path: string): Promise<Map<string, Float32Array>> {
 }
 
 function describeCase({ config, storage, shape, padding, sequences }: LiveCase): string {
-  const { model_type, n_embd, n_head, n_layer } = config;
-  const sizes = { hidden_size: n_embd, num_attention_heads: n_head, num_hidden_layers: n_layer, ...config };
-  const { hidden_size: D = 0, num_attention_heads: H = 1, num_hidden_layers: N = 0 } = sizes as Record<string, number>;
-  const { num_key_value_heads: G = H, head_dim: d = D / H } = sizes as Record<string, number>;
-  const { rope_type } = (config["rope_parameters"] ?? {}) as { rope_type?: string };
   const { adapter_len: K, adapter_layers: L } = shape;
-  const parts = [String(model_type), `D=${D} H=${H} G=${G} d=${d}`, `K=${K} L=${L} of ${N}`, storage];
-  if (rope_type !== undefined && rope_type !== "default") parts.push(rope_type);
-  if (config["attention_bias"] === true) parts.push("bias");
-  if (typeof config["sliding_window"] === "number") parts.push(`window ${config["sliding_window"]}`);
-  return [...parts, `${padding}-padded ${sequences.map(({ ids }) => ids.length).join("+")}`].join(", ");
+  const { rope_parameters, ...sizes } = config;
+  const all = { ...sizes, ...(rope_parameters as object), K, L, storage, padding };
+  const short: Readonly<Record<string, string>> = {
+    hidden_size: "D",
+    n_embd: "D",
+    num_attention_heads: "H",
+    n_head: "H",
+    num_key_value_heads: "G",
+    head_dim: "d",
+    num_hidden_layers: "N",
+    n_layer: "N",
+    K: "K",
+    L: "L",
+    sliding_window: "window",
+    model_type: "",
+    rope_type: "",
+    storage: "",
+    padding: "",
+  };
+  const parts = Object.entries(short).flatMap(([key, name]) => {
+    const value = (all as Readonly<Record<string, string | number | null>>)[key];
+    return value == null ? [] : [name === "" ? `${value}` : `${name}=${value}`];
+  });
+  return `${parts.join(" ")} ${sequences.map(({ ids }) => ids.length).join("+")}`;
 }
 
 function pathsOf(folder: string, { name }: LiveCase) {
@@ -244,7 +258,8 @@ function openPeft(): Peft {
     if (error === undefined) asked?.resolve(ok);
     else asked?.reject(new Error(error));
   });
-  const ended = once(child, "close").then(() => {
+  const ended = once(child, "close");
+  child.once("close", () => {
     for (const { reject } of waiting) reject(new Error("Cannot go on: Python ended"));
   });
   stdin.on("error", () => {});

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import * as core from "./index.ts";
 import * as node from "./node.ts";
 
-test("what the package offers: a change here is a change for its users", () => {
+test("what the package offers: a change here is a change for its users [P1]", () => {
   expect(Object.keys(core).toSorted()).toMatchInlineSnapshot(`
     [
       "ADDEND_LIMIT",

@@ -276,8 +276,8 @@ export function describeEngine(name: string, open: () => Engine | Promise<Engine
               [T >> 1, T],
               [1, 1],
             ] as const) {
-              const size = { ...promptSize, tokens: [from, to] as const };
-              const part = await engine.read(engine.promptAttention(o_TQ, input, size));
+              const some = { ...promptSize, tokens: [from, to] as const };
+              const part = await engine.read(engine.promptAttention(o_TQ, input, some));
               const expected = single(o);
               expected.set(y.subarray(from * H * d, to * H * d), from * H * d);
               expect(new Uint32Array(part.buffer), `tokens ${from} to ${to}`).toEqual(new Uint32Array(expected.buffer));

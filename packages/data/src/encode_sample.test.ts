@@ -16,7 +16,7 @@ const format: SampleFormat = {
 };
 const record = (instruction: string, output: string) => ({ instruction, input: "", output });
 
-test("a sample is BOS, prompt, response, EOS, and the response with its EOS is the target", () => {
+test("a sample is BOS, prompt, response, EOS, and the response with its EOS is the target [E5]", () => {
   const { ids, firstTarget, truncated } = encodeSample(tiny, format, record("ab", "cd"));
   expect(ids).toEqual([BOS, ...pieces("▁ab", "c", "d"), EOS]);
   expect([firstTarget, truncated]).toEqual([2, false]);
@@ -67,7 +67,7 @@ test("special tokens of the template are special, and a record that spells one a
   );
 });
 
-test("samples are cut on the right at maxLength and counted; those without a target left are dropped and counted", () => {
+test("samples are cut on the right at maxLength and counted; those without a target left are dropped and counted [E5]", () => {
   const records = [record("ab", "cd"), record("ab", "cdef"), record("cdefg", "h"), record("ab", "c")];
   const chunk = encodeChunk(tiny, { ...format, maxLength: 5 }, records);
   expect([...chunk.lengths]).toEqual([5, 5, 0, 4]);

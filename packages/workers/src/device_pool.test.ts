@@ -36,7 +36,7 @@ test("one worker computes all cells, and its sum holds the loss and gradient of 
   expect(expected.bits.filter((word) => word !== 0).length).toBeGreaterThan(setup.layout.length);
 });
 
-test.each([2, 3])("%i workers give the same bits as one, step after step", async (workers) => {
+test.each([2, 3])("%i workers give the same bits as one, step after step [E1]", async (workers) => {
   const several = await open(workers);
   expect(several.engineName).toBe("reference");
   for (let i = 0; i < 3; i++) {

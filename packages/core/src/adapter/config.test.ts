@@ -6,6 +6,7 @@ import {
   type AdaptionPromptConfig,
   parseAdaptionPromptConfig,
   serializeAdaptionPromptConfig,
+  taskTypes,
   validateAdaptionPromptConfig,
 } from "./config.ts";
 
@@ -44,7 +45,7 @@ function problems(work: () => unknown): readonly string[] {
   return [];
 }
 
-test("the nine classic keys are written as PEFT 0.8.2 writes them: sorted, two spaces, no newline at the end", () => {
+test("the nine classic keys are written as PEFT 0.8.2 writes them: sorted, two spaces, no newline at the end [A1, P21]", () => {
   expect(serializeAdaptionPromptConfig(config)).toBe(`{
   "adapter_layers": 2,
   "adapter_len": 3,
@@ -78,6 +79,12 @@ test("texts beyond ASCII and nested keys are written as Python's json.dumps writ
   });
 });
 
+test.each([...taskTypes, null])("task type %s is taken, and comes back from its file [P21]", (taskType) => {
+  const { config: read } = parse({ ...minimal, task_type: taskType });
+  expect(read.taskType).toBe(taskType);
+  expect(parse(JSON.parse(serializeAdaptionPromptConfig(read))).config).toEqual({ ...read, inferenceMode: true });
+});
+
 test("a minimal config is enough; what it leaves out is PEFT's default", () => {
   expect(parse(minimal)).toEqual({
     config: { ...config, targetModules: null, taskType: null },
@@ -85,7 +92,7 @@ test("a minimal config is enough; what it leaves out is PEFT's default", () => {
   });
 });
 
-test("peft_version is read over, unknown keys and runtime_config are warned about", () => {
+test("peft_version is read over, unknown keys and runtime_config are warned about [A1, P21]", () => {
   expect(parse({ ...minimal, peft_version: "0.21.0" }).warnings).toEqual([]);
   expect(parse({ ...minimal, alpha: 1, r: 8, runtime_config: {} }).warnings).toEqual([
     "adapter_config.json: runtime_config is ignored",
@@ -116,7 +123,7 @@ test.each([
   [{ ...minimal, revision: 3 }, "revision is 3, needed is a text or null"],
   [{ ...minimal, auto_mapping: ["x"] }, 'auto_mapping is ["x"], needed is an object of texts, or null'],
   [[], "it is not a JSON object"],
-])("%j is refused", (json, message) => {
+])("%j is refused [A2, P21]", (json, message) => {
   expect(problems(() => parse(json))).toEqual([message]);
 });
 
@@ -124,7 +131,7 @@ test("all problems of a file are reported at once", () => {
   expect(problems(() => parse({ ...minimal, adapter_len: 0, adapter_layers: 0, task_type: 1 })).length).toBe(3);
 });
 
-test("against the model: too many layers and other modules are refused, a missing module is filled in", () => {
+test("against the model: too many layers and other modules are refused, a missing module is filled in [A2]", () => {
   expect(problems(() => validateAdaptionPromptConfig({ ...config, adapterLayers: 5 }, model))).toEqual([
     "adapter_layers is 5, the model has 4 layers: use 1 to 4",
   ]);
@@ -145,7 +152,7 @@ test("a config made in code is checked like a file", () => {
 const golden = new URL("../../../../../shared/golden/", import.meta.url);
 describe.skipIf(!existsSync(golden))("files of PEFT 0.21 (skipped without shared/golden)", () => {
   test.each(["llama_mha", "llama_gqa", "llama3_rope", "llama_bias", "mistral_gqa"])(
-    "%s is written again but for peft_version",
+    "%s is written again but for peft_version [A1, P20]",
     (name) => {
       const text = readFileSync(new URL(`${name}/adapter/adapter_config.json`, golden), "utf8");
       const { config: read, warnings } = parse(JSON.parse(text));

@@ -34,7 +34,7 @@ function problems(work: () => unknown): readonly string[] {
   return [];
 }
 
-test("names and shapes are PEFT's, with the absolute layer", () => {
+test("names and shapes are PEFT's, with the absolute layer [A5, L1]", () => {
   const stem = "base_model.model.model.layers";
   expect([...tensors].map(([name, { shape }]) => [name, shape])).toEqual([
     [`${stem}.10.self_attn.adaption_prompt`, [1, 3, 8]],
@@ -85,7 +85,7 @@ test("an adapter that PEFT can express has PEFT's metadata and nothing else, unl
   );
 });
 
-test("every missing, surplus and misshaped tensor is named", () => {
+test("every missing, surplus and misshaped tensor is named [D5]", () => {
   const broken = new Map<string, Tensor>(tensors);
   const stem = "base_model.model.model.layers.10.self_attn";
   broken.delete(`${stem}.adaption_gate`);
@@ -142,7 +142,7 @@ test("names of two base classes in one file are not mixed", () => {
   expect(problems(() => readAdapterTensors(mixed, layout, "x")).length).toBe(2);
 });
 
-test("numbers that are not finite are neither stored nor read, strict or not", () => {
+test("numbers that are not finite are neither stored nor read, strict or not [D5]", () => {
   const bad = params.slice();
   bad[3] = Number.NaN;
   bad[24] = Number.POSITIVE_INFINITY;

@@ -40,7 +40,7 @@ function roundedToBf16(bytes: SharedArrayBuffer): SharedArrayBuffer {
 const baseLogits = await new AdaptionPromptModel(base).logits(sequence);
 
 describe("PEFT's sequences, where equal means bit for bit (spec §6.1)", () => {
-  test("P8: zero gate, train, disable, a second adapter, disable, back to the first", async () => {
+  test("zero gate, train, disable, a second adapter, disable, back to the first [P8, D1]", async () => {
     const model = modelWith("default");
     expect(await model.logits(sequence)).toEqual(baseLogits);
     await train(model);
@@ -64,7 +64,7 @@ describe("PEFT's sequences, where equal means bit for bit (spec §6.1)", () => {
     expect(await model.logits(sequence)).toEqual(second);
   });
 
-  test("P9: adding and setting while disabled take effect on enabling", async () => {
+  test("adding and setting while disabled take effect on enabling [P9, D1]", async () => {
     const model = modelWith("default");
     await train(model);
     const first = await model.logits(sequence);
@@ -83,7 +83,7 @@ describe("PEFT's sequences, where equal means bit for bit (spec §6.1)", () => {
     expect(await model.logits(sequence)).toEqual(first);
   });
 
-  test("P13–P16: adapters keep their own numbers; adding leaves the active one; deleting it activates the oldest left", async () => {
+  test("adapters keep their own numbers; adding leaves the active one; deleting it activates the oldest left [P14, P15, P16, D1]", async () => {
     const model = modelWith("a", "b", "c");
     expect(model.activeAdapter).toBe("a");
     const logits = new Map<string, Float32Array>();
@@ -113,7 +113,7 @@ describe("PEFT's sequences, where equal means bit for bit (spec §6.1)", () => {
   });
 });
 
-test("enabling and disabling twice is the same as once, with and without adapters", async () => {
+test("enabling and disabling twice is the same as once, with and without adapters [D2]", async () => {
   for (const model of [modelWith(), modelWith("default")]) {
     model.enableAdapterLayers();
     expect(model.isEnabled).toBe(true);
@@ -125,7 +125,7 @@ test("enabling and disabling twice is the same as once, with and without adapter
   }
 });
 
-test("disabling for a while nests and restores what was before, also after errors", async () => {
+test("disabling for a while nests and restores what was before, also after errors [D2]", async () => {
   const model = modelWith("default");
   const seen: boolean[] = [];
   const failing = model.withAdapterDisabled(async () => {
@@ -143,7 +143,7 @@ test("disabling for a while nests and restores what was before, also after error
 });
 
 test.each(["3", "self", "model", "default", "__proto__", "constructor", "a b/c", "日本"])(
-  "an adapter may be called %j",
+  "an adapter may be called %j [D4, P20]",
   async (name) => {
     const model = modelWith("other", name);
     expect(model.adapterNames).toEqual(["other", name]);
@@ -162,6 +162,7 @@ test.each(["3", "self", "model", "default", "__proto__", "constructor", "a b/c",
 
 test("a name that is unknown, taken or empty is refused, and nothing changes", () => {
   const model = modelWith("one", "two");
+  const one = model.adapter("one");
   const unknown = new InputError('Cannot find adapter "zwei"', 'adapters of this model: "one", "two"');
   expect(() => model.adapter("zwei")).toThrow(unknown);
   expect(() => model.setAdapter("zwei")).toThrow(unknown);
@@ -173,6 +174,7 @@ test("a name that is unknown, taken or empty is refused, and nothing changes", (
   );
   expect(() => model.addAdapter("", adapterConfig())).toThrow(InputError);
   expect([model.activeAdapter, model.adapterNames]).toEqual(["one", ["one", "two"]]);
+  expect(model.adapter("one").params, "the old one is kept").toBe(one.params);
 });
 
 test("a config that does not fit the model and params of another adapter are refused, and nothing is added", () => {
@@ -246,7 +248,7 @@ test("a batch of texts names adapters, each text as it is alone", async () => {
   expect(() => model.generateBatch([{ ...how, promptIds: [1], adapter: "c" }])).toThrow('Cannot find adapter "c"');
 });
 
-test("[F2] litgpt's bug #1287 cannot happen: validate, train, validate; the prompts get a gradient and the cache follows", async () => {
+test("litgpt's bug #1287 cannot happen: validate, train, validate; the prompts get a gradient and the cache follows [F2, L9]", async () => {
   const model = modelWith("default");
   const { params, layout } = model.adapter("default");
   for (const { gate } of layout.places) params[gate] = 0.5;
@@ -266,7 +268,7 @@ test("[F2] litgpt's bug #1287 cannot happen: validate, train, validate; the prom
   expect(await model.logits(sequence)).not.toEqual(before);
 });
 
-test("[D3] adapters go along to a base of another engine or precision, and switching works there as before", async () => {
+test("adapters go along to a base of another engine or precision, and switching works there as before [D3]", async () => {
   const first = modelWith("a", "b");
   for (const name of first.adapterNames) {
     first.setAdapter(name);
@@ -330,7 +332,7 @@ test("losses and generated text follow the active adapter", async () => {
   });
 });
 
-test("D6: an adapter for inference has nothing to train; neither has a disabled one or none", async () => {
+test("an adapter for inference has nothing to train; neither has a disabled one or none [D6]", async () => {
   const model = new AdaptionPromptModel(base);
   await expect(model.gradient(cell, 1)).rejects.toThrow("no adapter is active and enabled");
   model.addAdapter("frozen", adapterConfig({ inferenceMode: true }));

@@ -5,7 +5,7 @@ import { initAdapter } from "./state.ts";
 
 const shape = { promptLength: 400, adaptedLayers: 2, gateSharing: "per-head", gateActivation: "none" } as const;
 
-test("fresh prompts have mean 0 and standard deviation 1, fresh gates are 0", () => {
+test("fresh prompts have mean 0 and standard deviation 1, fresh gates are 0 [L3]", () => {
   const layout = adapterLayout(shape, tinyConfig());
   const params = initAdapter(layout, 7);
   expect(params).toHaveLength(layout.length);

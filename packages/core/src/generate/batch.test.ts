@@ -52,7 +52,7 @@ async function alone({ adapter, promptIds, ...options }: TextRequest): Promise<A
 }
 
 test.each([1, 2, 3, 8, 16])(
-  "eight texts with four adapters, %i at a time, get the tokens that they get alone",
+  "eight texts with four adapters, %i at a time, get the tokens that they get alone [P7]",
   async (maxTexts) => {
     const expected = await Promise.all(requests.map(alone));
     expect(await collect(generateBatch(model, requests, { maxTexts }), requests.length)).toEqual(expected);

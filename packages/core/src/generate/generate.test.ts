@@ -36,16 +36,19 @@ async function recomputed(
   return ids.slice(prompt.length);
 }
 
-test.each(tinyBases)("cached generation gives the tokens of uncached generation ($title)", async ({ changes }) => {
-  const { model, config } = tinyModel({ ...changes, eosTokenIds: [] });
-  for (const adapter of [undefined, tinyAdapter(config, { gateSharing: "per-head", gateActivation: "tanh" })]) {
-    for (const options of [{ maxNewTokens: 20 }, { maxNewTokens: 20, temperature: 1.5, topP: 0.95, seed: 8 }]) {
-      const { ids, reason } = await collect(generate(model, adapter, prompt, options));
-      expect(reason).toBe("length");
-      expect(ids).toEqual(await recomputed(model, adapter, options));
+test.each(tinyBases)(
+  "cached generation gives the tokens of uncached generation ($title) [P10, B5]",
+  async ({ changes }) => {
+    const { model, config } = tinyModel({ ...changes, eosTokenIds: [] });
+    for (const adapter of [undefined, tinyAdapter(config, { gateSharing: "per-head", gateActivation: "tanh" })]) {
+      for (const options of [{ maxNewTokens: 20 }, { maxNewTokens: 20, temperature: 1.5, topP: 0.95, seed: 8 }]) {
+        const { ids, reason } = await collect(generate(model, adapter, prompt, options));
+        expect(reason).toBe("length");
+        expect(ids).toEqual(await recomputed(model, adapter, options));
+      }
     }
-  }
-});
+  },
+);
 
 test("a session has the bits of one pass, however the tokens are fed", async () => {
   const { model, config } = tinyModel();

@@ -17,7 +17,7 @@ function distance(a: Float32Array, b: Float32Array): number {
 
 for (const { title, changes } of tinyBases) {
   test.each(gateKinds)(
-    `zero gates give the bits of the base (${title}; $gateSharing, $gateActivation)`,
+    `zero gates give the bits of the base (${title}; $gateSharing, $gateActivation) [B1, P12]`,
     async (kind) => {
       const { model, config } = tinyModel(changes);
       const base = await tokenLogits(model, undefined, sequence);
@@ -85,7 +85,7 @@ test("the order of the prompts does not matter", async () => {
   expect(distance(permuted, logits)).toBeLessThan(1e-5); // logits up to 5: relative 2e-6
 });
 
-test("shifting all positions leaves the base alone and moves the adapter, except where its one prompt leaves no choice", async () => {
+test("shifting all positions leaves the base alone and moves the adapter, except where its one prompt leaves no choice [B3]", async () => {
   const { model, config } = tinyModel();
   const shifted = oneSequence(ids, 11);
   const shift = async (promptLength: number) => {

@@ -44,25 +44,28 @@ const original = absent("golden/orig_llama_mha");
 test.skipIf(original !== "").each<[GateActivation, string]>([
   ["tanh", "logits_tanh_gate"],
   ["none", "logits_raw_gate"],
-])(`the original code's adapter, gates per head, activation %s${original}`, async (gateActivation, logits) => {
-  const model = await loadModel(sharedPath("golden/llama_mha/base"));
-  const values = readTensors(sharedPath("golden/orig_llama_mha/tensors.safetensors"));
-  const stored = readTensors(sharedPath("golden/orig_llama_mha/adapter_orig.safetensors"));
-  const shape = { promptLength: 5, adaptedLayers: 2, gateSharing: "per-head", gateActivation } as const;
-  const layout = adapterLayout(shape, model.config);
-  const params = new Float32Array(layout.length);
-  const prompts = stored.f32("adapter_query.weight");
-  const size = 5 * layout.hiddenSize;
-  for (const [j, { layer, prompt, gate }] of layout.places.entries()) {
-    params.set(prompts.subarray(j * size, (j + 1) * size), prompt);
-    params.set(stored.f32(`layers.${layer}.attention.gate`), gate);
-  }
-  await expectRow0(model, { layout, params }, values.ints("input_ids"), values.f32(logits));
-});
+])(
+  `the original code's adapter, gates per head, activation %s [B8, L10]${original}`,
+  async (gateActivation, logits) => {
+    const model = await loadModel(sharedPath("golden/llama_mha/base"));
+    const values = readTensors(sharedPath("golden/orig_llama_mha/tensors.safetensors"));
+    const stored = readTensors(sharedPath("golden/orig_llama_mha/adapter_orig.safetensors"));
+    const shape = { promptLength: 5, adaptedLayers: 2, gateSharing: "per-head", gateActivation } as const;
+    const layout = adapterLayout(shape, model.config);
+    const params = new Float32Array(layout.length);
+    const prompts = stored.f32("adapter_query.weight");
+    const size = 5 * layout.hiddenSize;
+    for (const [j, { layer, prompt, gate }] of layout.places.entries()) {
+      params.set(prompts.subarray(j * size, (j + 1) * size), prompt);
+      params.set(stored.f32(`layers.${layer}.attention.gate`), gate);
+    }
+    await expectRow0(model, { layout, params }, values.ints("input_ids"), values.f32(logits));
+  },
+);
 
 const biased = absent("golden/llama_bias");
 test.skipIf(biased !== "")(
-  `a model with an output bias gets it once, zero gates are the base, or twice as in PEFT${biased}`,
+  `a model with an output bias gets it once, zero gates are the base, or twice as in PEFT [B6]${biased}`,
   async () => {
     const folder = sharedPath("golden/llama_bias");
     const model = await loadModel(`${folder}/base`);

@@ -34,7 +34,7 @@ for (const { title, changes } of tinyBases) {
   const scale = 1 / labelled(cell);
 
   test.each([...gateKinds, { ...gateKinds[0], outputBias: "twice" as const }])(
-    `every number of the gradient is that of the float64 model (${title}; $gateSharing, $gateActivation, $outputBias)`,
+    `every number of the gradient is that of the float64 model (${title}; $gateSharing, $gateActivation, $outputBias) [C2, B7]`,
     async (kind) => {
       const adapter = tinyAdapter(config, kind);
       const { lossSum, gradient } = await cellGradient(model, adapter, cell, scale);
@@ -62,7 +62,7 @@ for (const { title, changes } of tinyBases) {
   // 2h = 0.04 about 1e-4. With larger steps its own error, of order h⁴ after Richardson's step, takes over: it is 8e-4 at
   // h = 0.1. Slopes are of order one, so 3e-4 is coarse; the test above is the sharp one.
   test.each(gateKinds)(
-    `finite differences through the model itself agree (${title}; $gateSharing, $gateActivation)`,
+    `finite differences through the model itself agree (${title}; $gateSharing, $gateActivation) [C3]`,
     async (kind) => {
       const adapter = tinyAdapter(config, kind);
       const { gradient } = await cellGradient(model, adapter, cell, 1);
@@ -85,7 +85,7 @@ for (const { title, changes } of tinyBases) {
   );
 }
 
-test("a packed cell gives each token the loss of its sample alone, in any order, and the sum of the gradients", async () => {
+test("a packed cell gives each token the loss of its sample alone, in any order, and the sum of the gradients [E3]", async () => {
   const { model, config } = tinyModel({ qkvBias: true, outputBias: true });
   const tokens = tinyTokens(config, [6, 3, 9, 4]);
   const adapter = tinyAdapter(config, { gateSharing: "per-head", gateActivation: "tanh" });
@@ -109,7 +109,7 @@ test("a packed cell gives each token the loss of its sample alone, in any order,
   );
 });
 
-test("with zero gates the gradient of every prompt is exactly 0 and that of every gate is not", async () => {
+test("with zero gates the gradient of every prompt is exactly 0 and that of every gate is not [C1]", async () => {
   const { model, config } = tinyModel();
   const cell = packCell(tinyTokens(config, [8, 5]), [0, 1]);
   for (const kind of gateKinds) {
@@ -142,7 +142,7 @@ test("a cell in which nothing is to be predicted has loss 0 and gradient 0", asy
   expect(gradient.every((g) => g === 0)).toBe(true);
 });
 
-test("a training pass changes neither the base nor the parameters", async () => {
+test("a training pass changes neither the base nor the parameters [C5]", async () => {
   const { model, config, image } = tinyModel({ qkvBias: true, outputBias: true, mlpBias: true });
   const hash = () => createHash("sha256").update(new Uint8Array(image.bytes)).digest("hex");
   const adapter = tinyAdapter(config);
@@ -153,7 +153,7 @@ test("a training pass changes neither the base nor the parameters", async () => 
   expect(adapter.params).toEqual(params);
 });
 
-test("backward stops at the lowest adapter, skips its attention, and scores labelled tokens only", async () => {
+test("backward stops at the lowest adapter, skips its attention, and scores labelled tokens only [P2]", async () => {
   const { engine, calls } = recordingEngine();
   const { model, config } = tinyModel({ layers: 5 }, engine);
   const cell = packCell(tinyTokens(config, [7, 4]), [0, 1]);

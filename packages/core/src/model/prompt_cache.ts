@@ -77,7 +77,7 @@ export function openPromptCache(model: DecoderModel): PromptCache {
     },
     drop,
     close() {
-      for (const adapter of [...entries.keys()]) drop(adapter);
+      for (const adapter of entries.keys()) drop(adapter);
     },
   };
 }

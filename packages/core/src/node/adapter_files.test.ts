@@ -51,7 +51,7 @@ async function refusal(folder: string): Promise<string> {
   return error instanceof InputError ? error.message : `not refused: ${String(error)}`;
 }
 
-test("an adapter is loaded as it was saved, with its metadata and nothing left over in the folder", async () => {
+test("an adapter is loaded as it was saved, with its metadata and nothing left over in the folder [P5]", async () => {
   const folder = join(scratch, "plain");
   const saved = adapterOf(shape);
   await saveAdapter(folder, { ...saved, metadata: { "zerogate.step": "12" } });
@@ -98,7 +98,7 @@ async function copy(name: string): Promise<string> {
 }
 
 describe("what is refused", () => {
-  test("a weight file cut off at any byte of its header, and some later", async () => {
+  test("a weight file cut off at any byte of its header, and some later [D5]", async () => {
     const folder = await copy("truncated");
     const path = join(folder, "adapter_model.safetensors");
     const bytes = await readFile(path);
@@ -117,7 +117,7 @@ describe("what is refused", () => {
     expect(await refusal(join(scratch, "nowhere"))).toContain("adapter_config.json: there is no such file");
   });
 
-  test("another number of layers in the base, in config and keys", async () => {
+  test("another number of layers in the base, in config and keys [D5]", async () => {
     const folder = await copy("layers");
     const larger = { ...model, layers: 5 };
     await expect(loadAdapter(folder, larger)).rejects.toThrow(
@@ -151,7 +151,7 @@ const golden = fileURLToPath(new URL("../../../../../shared/golden", import.meta
 describe.skipIf(!existsSync(golden))("adapters that PEFT 0.21 saved (skipped without shared/golden)", () => {
   const cases = ["llama_mha", "llama_gqa", "llama3_rope", "mistral_gqa", "gpt2"];
 
-  test.each(cases)("%s loads with the gates of meta.json and is saved again byte for byte", async (name) => {
+  test.each(cases)("%s loads with the gates of meta.json and is saved again byte for byte [A3, P20]", async (name) => {
     const base = await readModelConfig(join(golden, name, "base"));
     const loaded = await loadAdapter(join(golden, name, "adapter"), base);
     const layout = adapterLayout(loaded.shape, base);
@@ -191,7 +191,7 @@ describe.skipIf(!existsSync(golden))("adapters that PEFT 0.21 saved (skipped wit
     }
   });
 
-  test("an adapter of a four-layer base is refused on a five-layer base", async () => {
+  test("an adapter of a four-layer base is refused on a five-layer base [D5]", async () => {
     const base = await readModelConfig(join(golden, "llama_gqa", "base"));
     await cp(join(golden, "llama_gqa", "adapter"), join(scratch, "five"), { recursive: true });
     await expect(loadAdapter(join(scratch, "five"), { ...base, layers: 5 })).rejects.toThrow("this base has 5");

@@ -68,7 +68,7 @@ test("decay alone multiplies by 1 − lr·decay, and a zero gradient without dec
   expect(params).toEqual(Float32Array.of(1.75, 3));
 });
 
-test("decay policies differ in the gate: scalar gates are spared by the original rule, per-head gates are not", () => {
+test("decay policies differ in the gate: scalar gates are spared by the original rule, per-head gates are not [E6]", () => {
   const scalar = adapterLayout(shape, model);
   expect(decayRanges(scalar, "none", 0.02)).toEqual([{ from: 0, to: 18, weightDecay: 0 }]);
   expect(decayRanges(scalar, "all", 0.02)).toEqual([{ from: 0, to: 18, weightDecay: 0.02 }]);

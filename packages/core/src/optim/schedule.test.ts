@@ -11,7 +11,7 @@ const paper: LearningRateSchedule = {
   totalSteps: 5 * stepsPerEpoch,
 };
 
-test("the paper's schedule has the learning rates of its code", () => {
+test("the paper's schedule has the learning rates of its code [E4]", () => {
   expect(paper.peak).toBe(1.125e-3);
   const at = (epoch: number) => learningRate(paper, epoch * stepsPerEpoch);
   expect([0, 0.5, 1, 2, 3.5].map(at)).toEqual([0, 2.8125e-4, 5.625e-4, 1.125e-3, 5.625e-4]);

@@ -111,7 +111,7 @@ test("a checkpoint comes back bit for bit, also without a best validation", asyn
   expect((await loadCheckpoint(folder, model)).state).toEqual(state);
 });
 
-test("the folder is a PEFT adapter, the optimizer's moments, the state and a manifest", async () => {
+test("the folder is a PEFT adapter, the optimizer's moments, the state and a manifest [L2]", async () => {
   const run = await runWith(5);
   expect(readdirSync(join(run, "checkpoints", "step-5")).toSorted()).toEqual([
     "README.md",

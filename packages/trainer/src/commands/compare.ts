@@ -29,7 +29,7 @@ export async function answerSideBySide(
   opened: OpenedModel,
   questions: readonly Question[],
   adapters: readonly (string | null)[],
-  options: CompareOptions,
+  { json, ...options }: CompareOptions,
   context: CommandContext,
 ): Promise<void> {
   const { stdout, env } = context;
@@ -39,7 +39,7 @@ export async function answerSideBySide(
     const answers = await answerAll(opened, part, adapters, options, context.signal);
     for (const [q, { template, ...asked }] of part.entries()) {
       const own = answers.slice(q * adapters.length, (q + 1) * adapters.length);
-      if (options.json) {
+      if (json) {
         printJson(context, { prompt: renderPrompt(template, asked), scale: options.scale, answers: own });
         continue;
       }
@@ -55,7 +55,7 @@ async function answerAll(
   { model, tokenizer }: OpenedModel,
   questions: readonly Question[],
   adapters: readonly (string | null)[],
-  { stop, json: _, ...options }: CompareOptions,
+  { stop, ...options }: Omit<CompareOptions, "json">,
   signal: AbortSignal,
 ): Promise<Answer[]> {
   const eosTokenIds = endTokens(tokenizer, model);

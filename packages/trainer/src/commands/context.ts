@@ -15,8 +15,8 @@ export interface CommandContext {
 }
 
 /**
- * 0 done, 1 failed (thrown errors), different (`adapters diff`) or a check that did not hold, 2 unusable input (thrown
- * `InputError`), 3 damaged (thrown `DamagedError`), 130 interrupted.
+ * 0 done, 1 failed (thrown errors), different (`adapters diff`), 2 unusable input (thrown
+ * `InputError`), 3 damaged (thrown `DamagedError`) or not as it should be (`verify`), 130 interrupted.
  */
 export type ExitCode = 0 | 1 | 3 | 130;
 

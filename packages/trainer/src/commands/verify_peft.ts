@@ -116,7 +116,7 @@ export async function verifyAgainstPeft(flags: VerifyPeftFlags, context: Command
     const facts = { texts: sequences.length, tokens: cell.ids_T.length, keys, ...result };
     if (json) printJson(context, { agrees, tolerance, python, versions, ...facts });
     else context.stdout.write(describe(versions, python, facts, agrees, tolerance));
-    return agrees ? 0 : 1;
+    return agrees ? 0 : 3;
   } finally {
     status.stop();
     await rm(work, { recursive: true, force: true });

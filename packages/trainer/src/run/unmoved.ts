@@ -5,7 +5,11 @@ import type { AdapterLayout } from "@zerogate/core";
  * Prompts and gates whose numbers are all what they were at the start of the run, in words, for example
  * `the prompts of layers 4, 5`; nothing where everything has moved.
  */
-export function unmovedParts(layout: AdapterLayout, before: Float32Array, after: Float32Array): string[] {
+export function unmovedParts(
+  layout: Pick<AdapterLayout, "places" | "gateLength">,
+  before: Float32Array,
+  after: Float32Array,
+): string[] {
   const isSame = (from: number, to: number) => {
     for (let i = from; i < to; i++) if (before[i] !== after[i]) return false;
     return true;

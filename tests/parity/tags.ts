@@ -1,0 +1,51 @@
+/** Which tests say that they cover which rows, as their sources spell the titles. */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root: string = fileURLToPath(new URL("../../", import.meta.url));
+export const parityFile: string = join(root, "docs/parity.md");
+
+export interface Tagged {
+  /** From the root of the repository. */
+  readonly file: string;
+  /** Title without its tag; `…` stands for what the test fills in. */
+  readonly title: string;
+  readonly ids: readonly string[];
+  /** Whether this is the title of that test or suite. */
+  matches(fullTitle: string): boolean;
+}
+
+const id = String.raw`[A-FLP]\d{1,2}`;
+const tag = String.raw`\[(${id}(?:, ${id})*)\]`;
+/** A text in quotes on one line that holds a tag. */
+const taggedText = new RegExp(String.raw`(["'\`])((?:\\.|(?!\1)[^\\\n])*?)${tag}((?:\\.|(?!\1)[^\\\n])*)\1`, "g");
+/** What vitest or the source fills into a title. */
+const filledIn = /\$\{[^}]*\}|\$[\w.]+|%[sdijfo]/g;
+
+/** All tagged titles of the repository's tests, by file. */
+export async function readTags(): Promise<Tagged[]> {
+  const files: string[] = [];
+  for (const folder of ["packages", "tests"]) {
+    const entries = await readdir(join(root, folder), { recursive: true });
+    files.push(...entries.map((entry) => `${folder}/${entry.replaceAll("\\", "/")}`));
+  }
+  const sources = files.filter((file) => /^(tests|packages\/[^/]+\/(src|test))\/.*\.ts$/.test(file)).toSorted();
+  const found: Tagged[] = [];
+  for (const file of sources.filter((source) => !source.startsWith("tests/parity/"))) {
+    for (const match of (await readFile(join(root, file), "utf8")).matchAll(taggedText)) {
+      const [, , before = "", ids = "", after = ""] = match;
+      const text = `${before}[${ids}]${after}`;
+      const pattern = text.split(filledIn).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`));
+      const full = new RegExp(`^${pattern.join("[^]*")}$`);
+      const title = `${before.trimEnd()}${after}`.replace(/\$\{(absent|reason|original|biased)\w*\}/g, "");
+      found.push({
+        file,
+        title: title.replace(filledIn, "…").trim(),
+        ids: ids.split(", "),
+        matches: (fullTitle) => full.test(fullTitle),
+      });
+    }
+  }
+  return found;
+}
