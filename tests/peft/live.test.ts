@@ -24,9 +24,11 @@ import {
 import { readModelConfig, saveAdapter } from "@zerogate/core/node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { testFolder } from "../support/cli.ts";
+import { absentModules, python } from "../support/python.ts";
 import { largestDifference, largestMagnitude, openBoth, partsOf } from "./compare.ts";
 import { type LiveCase, liveCase } from "./live_cases.ts";
-import { absentPython, python } from "./python.ts";
+
+const absentPython = absentModules("peft", "torch", "transformers");
 
 const cases = Array.from({ length: Number(process.env["ZEROGATE_LIVE_CASES"] ?? 200) }, (_, i) => liveCase(i));
 

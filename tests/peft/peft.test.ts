@@ -2,12 +2,10 @@
  * Adapters cross between Zerogate and the real Hugging Face PEFT, both ways. Python is `ZEROGATE_PYTHON`, else `python3`;
  * `ZEROGATE_ADAPTER` names an adapter of the packaged base to check instead of one that is trained here.
  */
-import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import {
   cellGradient,
   generate,
@@ -21,14 +19,15 @@ import {
 import { loadTemplate, loadTokenizer, prepareTokens, readRecords } from "@zerogate/data";
 import { beforeAll, describe, expect, test } from "vitest";
 import { testFolder, zerogate } from "../support/cli.ts";
+import { absentModules, runPython } from "../support/python.ts";
 import { largestDifference, largestMagnitude, openBoth, partsOf } from "./compare.ts";
-import { absentPython, python } from "./python.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const world = here("../../packages/trainer/world");
 const base = join(world, "base");
 const golden = (name: string) => here(`../../../shared/golden/${name}`);
 
+const absentPython = absentModules("peft", "torch", "transformers");
 const goldenNames = ["llama_mha", "llama_gqa", "llama3_rope", "mistral_gqa", "llama_bias", "gpt2"];
 const absentGolden = existsSync(golden("")) ? "" : " (skipped: shared/golden is not on this machine)";
 const goldenHere = absentGolden === "" ? goldenNames : [];
@@ -78,9 +77,7 @@ describe.skipIf(absentPython !== "")(`real PEFT${absentPython}`, () => {
     });
     const file = join(folder, "jobs.json");
     await writeFile(file, JSON.stringify(list));
-    await promisify(execFile)(python, [here("peft_check.py"), file, folder], {
-      env: { ...process.env, HF_HUB_OFFLINE: "1" },
-    });
+    await runPython(here("peft_check.py"), file, folder);
   }, 300_000);
 
   test.each(["ours", "theirs"])("%s: keys, logits, loss, gradients and greedy tokens agree [A3]", async (name) => {

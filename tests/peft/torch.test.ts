@@ -16,7 +16,7 @@ import {
   tensorsOf,
   uniform,
 } from "@zerogate/core";
-import { loadAdapters, readAdapter, readModelConfig, saveAdapters } from "@zerogate/core/node";
+import { loadAdapters, readAdapter, readModelConfig, type StoredAdapter, saveAdapters } from "@zerogate/core/node";
 import { beforeAll, describe, expect, test } from "vitest";
 import { testFolder, zerogate } from "../support/cli.ts";
 import { absentModules, runPython } from "../support/python.ts";
@@ -101,7 +101,7 @@ describe.skipIf(absent !== "")(`real torch${absent}`, () => {
     ]);
     const source = {
       adapterNames: [...stored.keys()],
-      adapter: (name: string) => stored.get(name) ?? expect.unreachable(),
+      adapter: (name: string) => stored.get(name) as StoredAdapter,
     };
     await saveAdapters(join(folder, "again"), source);
     for (const name of ["", "3"]) {

@@ -4,8 +4,10 @@ import { adapterLayout, initAdapter, parseAdaptionPromptConfig } from "@zerogate
 import { readModelConfig, saveAdapter } from "@zerogate/core/node";
 import { beforeAll, describe, expect, test } from "vitest";
 import { testFolder, zerogate } from "../support/cli.ts";
+import { absentModules, python } from "../support/python.ts";
 import { base } from "../support/world.ts";
-import { absentPython, python } from "./python.ts";
+
+const absentPython = absentModules("peft", "torch", "transformers");
 
 const folder = testFolder();
 const [plain, perHead] = [join(folder, "plain"), join(folder, "per=head")];

@@ -135,6 +135,11 @@ test.each([
   ],
   ["a part left out", { ...tinyTokenizerJson(), decoder: undefined }, "decoder is missing"],
   ["\\G in a regular expression", withRegex("\\G\\d"), "pre_tokenizer.pretokenizers.0.pattern.Regex uses \\G"],
+  [
+    "a pattern of no known kind",
+    { ...tinyTokenizerJson(), pre_tokenizer: { type: "Split", pattern: { Regx: "a" }, behavior: "Isolated" } },
+    'pre_tokenizer.pattern is neither {"String": …} nor {"Regex": …}',
+  ],
   ["set intersection", withRegex("[a-z&&[^b]]"), "Regex uses && (set intersection)"],
   ["a regular expression that is none", withRegex("(a"), "tokenizer.json asks for what cannot be done here"],
   ["an endless regular expression", withRegex("a".repeat(3000)), "Regex has 3000 characters, at most 2000 are allowed"],

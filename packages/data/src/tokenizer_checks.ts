@@ -99,6 +99,13 @@ function findPatternProblems(part: unknown, path: string, problems: string[], de
     return;
   }
   for (const [key, value] of Object.entries(part)) {
+    // The library warns on the console and then splits or replaces nothing.
+    if (
+      key === "pattern" &&
+      !(isObject(value) && ["String", "Regex"].some((kind) => typeof value[kind] === "string"))
+    ) {
+      problems.push(`${path}.pattern is neither {"String": …} nor {"Regex": …}, one of them is needed`);
+    }
     if (key !== "Regex") findPatternProblems(value, `${path}.${key}`, problems, depth + 1);
     else if (typeof value !== "string") problems.push(`${path}.Regex is not a text`);
     else problems.push(...findRegexProblems(value).map((problem) => `${path}.Regex ${problem}`));

@@ -131,7 +131,8 @@ function entrySizes(
   for (let i = 0; i + 4 <= extra.byteLength; ) {
     const [id, length] = [view(extra).getUint16(i, true), view(extra).getUint16(i + 2, true)];
     if (i + 4 + length > extra.byteLength) return undefined;
-    for (let j = 0; id === 1 && j + 8 <= length; j += 8) long.push(Number(view(extra).getBigUint64(i + 4 + j, true)));
+    const end = id === 1 ? i + 4 + length : 0;
+    for (let at64 = i + 4; at64 + 8 <= end; at64 += 8) long.push(Number(view(extra).getBigUint64(at64, true)));
     i += 4 + length;
   }
   const field = (offset: number) => {

@@ -66,7 +66,7 @@ describe("files that torch 2.13 wrote (test/torch_files/make.py)", () => {
       for (const flip of [0x01, 0x80]) {
         changed[at] ^= flip;
         const found = await read(changed).catch((error: unknown) => error);
-        if (!(found instanceof InputError)) expect(found).toEqual(expected);
+        expect(found instanceof InputError ? expected : found).toEqual(expected);
         changed[at] ^= flip;
       }
     }
@@ -233,7 +233,7 @@ describe("hostile pickles", () => {
     expect(await refusal(torchZip(values))).toContain("it makes more than 500000 values");
     expect(await refusal(torchZip(pickle(Array(100_000).fill(0x28))))).toContain("it ends with 0 values");
     // A list that holds itself, and one that doubles 60 times: whoever walked it would never come back.
-    const doubling = Array(60).fill([0x71, 0, 0x68, 0, 0x86]).flat() as number[];
+    const doubling = Array.from({ length: 60 }, () => [0x71, 0, 0x68, 0, 0x86]).flat();
     expect(await read(torchZip(pickle([0x5d, ...doubling])))).toEqual(new Map());
     expect(await read(torchZip(pickle([0x5d, 0x71, 0, 0x68, 0, 0x61])))).toEqual(new Map());
   });

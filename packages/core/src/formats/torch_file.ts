@@ -131,7 +131,7 @@ function gather(storage: Uint8Array, view: TorchTensor): Uint8Array {
   let run = 1;
   let inner = shape.length;
   while (inner > 0 && (strides[inner - 1] === run || shape[inner - 1] === 1)) run *= shape[--inner];
-  const index = new Array<number>(inner).fill(0);
+  const index = Array.from({ length: inner }, () => 0);
   let from = offset;
   for (let done = 0; done < elements; done += run) {
     out.set(storage.subarray(from * width, (from + run) * width), done * width);

@@ -189,7 +189,7 @@ const steps: ReadonlyMap<number, (m: Machine) => void> = new Map<number, (m: Mac
   [0x4d, (m) => m.push(m.uint(2))], // BININT2
   [0x8a, (m) => m.push(longNumber(m.take(m.uint(1))))], // LONG1
   [0x47, (m) => m.push(float64(m.take(8)))], // BINFLOAT
-  [0x58, (m) => m.push(text(m, m.take(m.uint(4))))], // BINUNICODE
+  [0x58, (m) => m.push(utf8(m, m.take(m.uint(4))))], // BINUNICODE
   [0x7d, (m) => m.push(new Map())], // EMPTY_DICT
   [0x5d, (m) => m.push([])], // EMPTY_LIST
   [0x29, (m) => m.push([])], // EMPTY_TUPLE
@@ -329,7 +329,7 @@ function float64(bytes: Uint8Array): number {
   return new DataView(bytes.buffer, bytes.byteOffset, 8).getFloat64(0, false);
 }
 
-function text(m: Machine, bytes: Uint8Array): string {
+function utf8(m: Machine, bytes: Uint8Array): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {

@@ -129,6 +129,15 @@ describe("verifyDirectory finds", () => {
       (at) => writeFile(join(at, "manifest.json"), '{"version":1,"files":[{"path":1}]}'),
       ["manifest.json is missing or damaged"],
     ],
+    "a manifest with a file twice, the second time as it is": [
+      async (at) => {
+        const text = await readFile(join(at, "manifest.json"), "utf8");
+        const { version, files } = JSON.parse(text) as { version: number; files: object[] };
+        const twice = [{ ...files[0], sha256: "0" }, ...files];
+        await writeFile(join(at, "manifest.json"), JSON.stringify({ version, files: twice }));
+      },
+      ["manifest.json is missing or damaged"],
+    ],
     "a manifest that names files outside": [
       (at) => writeFile(join(at, "manifest.json"), '{"version":1,"files":[{"path":"../abc","size":3,"sha256":""}]}'),
       ["a.bin is not in manifest.json", "sub/b.txt is not in manifest.json", "../abc is missing"],

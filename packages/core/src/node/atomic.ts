@@ -114,7 +114,9 @@ function parseManifest(bytes: Uint8Array): ManifestEntry[] | undefined {
   }
   if (!isJsonObject(manifest) || !Array.isArray(manifest["files"])) return undefined;
   const files: unknown[] = manifest["files"];
-  return files.every(isEntry) && manifestText(files) === text ? files : undefined;
+  if (!files.every(isEntry) || manifestText(files) !== text) return undefined;
+  // A file listed twice has two hashes, of which one is wrong.
+  return new Set(files.map(({ path }) => path)).size === files.length ? files : undefined;
 }
 
 function isEntry(file: unknown): file is ManifestEntry {

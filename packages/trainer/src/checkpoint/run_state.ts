@@ -50,7 +50,7 @@ const schema = z.strictObject({
   seed: z.int().min(0),
   engine: text,
   hashes: z.strictObject({ base: text, data: text, tokenizer: text, plan: text }),
-  config: z.record(text, z.unknown()),
+  config: z.record(text, z.json()), // no Set, Date or Map, which msgpack extensions make
   versions: z.strictObject({ zerogate: text, node: text }),
   best: z.strictObject({ step, loss: z.number() }).optional(),
   evaluationsWithoutGain: z.int().min(0),
@@ -83,7 +83,12 @@ export function decodeRunState(bytes: Uint8Array, path: string): RunState {
     const advice = found > VERSION ? "update zerogate" : "start the run again";
     throw new InputError(attempt, `it has version ${found}, this zerogate reads version ${VERSION}: ${advice}`);
   }
-  const parsed = schema.safeParse(value);
+  let parsed: ReturnType<typeof schema.safeParse>;
+  try {
+    parsed = schema.safeParse(value);
+  } catch (cause) {
+    throw new InputError(attempt, "it nests too deep", { cause }); // the stack overflows on thousands of levels
+  }
   if (!parsed.success) {
     const problems = parsed.error.issues.map(({ path: keys, message }) => `${keys.join(".") || "state"}: ${message}`);
     throw new InputError(attempt, problems);

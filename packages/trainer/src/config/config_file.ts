@@ -46,9 +46,14 @@ export function readConfigFile(path: string): ConfigFile {
 }
 
 function toPlain(value: unknown, document: ReturnType<typeof parseDocument>): unknown {
-  return value !== null && typeof value === "object" && "toJS" in value
-    ? (value as { toJS(document: unknown, options: object): unknown }).toJS(document, { maxAliasCount: 100 })
-    : value;
+  if (value === null || typeof value !== "object" || !("toJS" in value)) return value;
+  const plain = (value as { toJS(document: unknown, options: object): unknown }).toJS(document, { maxAliasCount: 100 });
+  try {
+    JSON.stringify(plain);
+  } catch (cause) {
+    throw new Error("a value contains itself, or nests too deep, no key takes such", { cause });
+  }
+  return plain;
 }
 
 function readText(path: string, attempt: string): string {

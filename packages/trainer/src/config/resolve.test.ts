@@ -153,6 +153,12 @@ test("a config file that is missing, a folder or far too large is refused", () =
   expect(() => resolveConfig({ file: large })).toThrow("it has 1000001 bytes, a config has at most 1000000");
 });
 
+test("a value that contains itself is refused in its line, not met later", () => {
+  expect(problemsOf(() => resolveConfig({ file: configFile("lr: 0.1\ndata: &a [b, *a]\n"), flags: needed }))).toEqual([
+    "line 2: a value contains itself, or nests too deep, no key takes such",
+  ]);
+});
+
 test("aliases that multiply are refused, and __proto__ is a key like any other unknown one", () => {
   const bomb = ["a: &a [x, x, x, x, x, x, x, x, x]"];
   for (let i = 0; i < 9; i++) bomb.push(`${"bcdefghij"[i]}: &${"bcdefghij"[i]} [${`*${"abcdefghi"[i]},`.repeat(9)}]`);

@@ -1,0 +1,32 @@
+/** Instruction files: what is accepted has the records that a plain reading finds; bad ones are left out only when asked. */
+import { ok, strictEqual } from "node:assert";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { readRecords } from "@zerogate/data";
+import { filesOf, scratchFolder } from "../corpus.mjs";
+
+const folder = scratchFolder();
+export const close = folder.remove;
+const path = join(folder.path, "data.json");
+
+export const corpus = () => filesOf("tests/fuzz/corpus/records");
+
+export async function check(bytes) {
+  writeFileSync(path, bytes);
+  const lenient = await readRecords(path, { skipBad: true });
+  for (const { instruction, input, output } of lenient.records) {
+    ok(typeof input === "string" && typeof output === "string" && instruction.trim() !== "");
+  }
+  const strict = await readRecords(path);
+  strictEqual(strict.skipped, 0);
+  strictEqual(strict.records.length, lenient.records.length);
+  const text = new TextDecoder().decode(bytes).replace(/^\ufeff/, "");
+  const plain = text.trimStart().startsWith("[")
+    ? JSON.parse(text)
+    : text.split("\n").flatMap((line) => (line.trim() === "" ? [] : [JSON.parse(line.trim())]));
+  strictEqual(strict.records.length, plain.length);
+  for (const [i, { instruction, output }] of plain.entries()) {
+    strictEqual(strict.records[i].instruction, instruction);
+    strictEqual(strict.records[i].output, output);
+  }
+}

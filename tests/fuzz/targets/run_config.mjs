@@ -1,0 +1,28 @@
+/** A config file that is accepted has plain values and known keys only. */
+import { ok } from "node:assert";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { readConfigFile } from "../../../packages/trainer/dist/config/config_file.js";
+import { flagDefinitions } from "../../../packages/trainer/dist/config/flags.js";
+import { resolveConfig } from "../../../packages/trainer/dist/config/resolve.js";
+import { filesOf, scratchFolder } from "../corpus.mjs";
+
+const folder = scratchFolder();
+export const close = folder.remove;
+const path = join(folder.path, "run.yaml");
+const known = new Set(flagDefinitions().map(({ key }) => key));
+
+export const corpus = () => filesOf("tests/fuzz/corpus/run_config");
+/** A page of the corpus may be short of keys that a run needs. */
+export const mayRefuse = true;
+
+export function check(bytes) {
+  writeFileSync(path, bytes);
+  const { values } = readConfigFile(path);
+  const config = resolveConfig({ file: path, flags: { model: "m", data: ["d"], out: "o" } });
+  for (const key of values.keys()) ok(known.has(key), `it has the key ${key}`);
+  for (const [key, value] of Object.entries(config)) {
+    ok(typeof value !== "number" || Number.isFinite(value), `${key} is ${value}`);
+  }
+  ok(Object.getPrototypeOf(config) === Object.prototype);
+}
