@@ -38,6 +38,25 @@ describe.skipIf(absent !== "")(`misuse${absent}`, () => {
     });
   });
 
+  test("norms, activations and embeddings name what does not fit", async () => {
+    const engine = createEngine();
+    await engine.arena(async () => {
+      const [weight_D, bias_D] = [weightOf(engine, 3, 1), weightOf(engine, 4, 1)];
+      const x = engine.upload(new Float32Array(6));
+      expect(() => engine.layerNorm(x, { weight_D, bias_D }, { T: 2, D: 3, eps: 1e-5 })).toThrow(
+        "Cannot run layerNorm: bias_D has 4 numbers, D is 3",
+      );
+      const input = { dy_TD: x, x_TD: x, weight_D, stats_T2: x };
+      expect(() => engine.layerNormBackward(input, { T: 2, D: 3 })).toThrow("stats_T2 has 6 numbers, 4 are needed");
+      expect(() => engine.geglu(x, { T: 2, F: 3 })).toThrow("gateUp has 6 numbers, 12 are needed");
+      expect(() => engine.geluBackward(x, engine.upload(new Float32Array(5)), { T: 2, F: 3 })).toThrow("are needed");
+      const table = weightOf(engine, 5, 3);
+      expect(() => engine.embed(table, Int32Array.of(1), { residual: x })).toThrow(
+        "residual has 6 numbers, 3 are needed",
+      );
+    });
+  });
+
   test("arrays of one engine are not taken for those of another, where handles differ", async () => {
     const [a, b] = [createEngine(), createEngine()];
     await a.arena(async () => {

@@ -98,6 +98,14 @@ test("shifting all positions leaves the base alone and moves the adapter, except
   expect(await shift(3)).toBeGreaterThan(0.01);
 });
 
+test("a gpt2 refuses a position that it has not learned", async () => {
+  const { model } = tinyModel(tinyBases[5].changes);
+  await tokenLogits(model, undefined, oneSequence([1, 2], 62));
+  await expect(tokenLogits(model, undefined, oneSequence([1, 2], 63))).rejects.toThrow(
+    new RangeError("Cannot embed position 64: the model has learned 64 positions"),
+  );
+});
+
 test("a model without one of its weights cannot be built; a tied head is the embedding", () => {
   const config = tinyConfig({ tiedEmbeddings: true });
   const image = tinyImage(config);
