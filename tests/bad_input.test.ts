@@ -89,8 +89,8 @@ const broken: Readonly<Record<string, readonly Case[]>> = {
     },
     {
       what: "of an unknown architecture",
-      make: config({ model_type: "gpt2", architectures: ["GPT2LMHeadModel"] }),
-      says: ['model_type is "gpt2", supported are llama, mistral'],
+      make: config({ model_type: "falcon", architectures: ["FalconForCausalLM"] }),
+      says: ['model_type is "falcon", supported are llama, mistral'],
     },
     {
       what: "whose vocabulary is smaller than its tokenizer's",

@@ -80,3 +80,15 @@ test("a set, which takes an extension of msgpack, and a config that nests thousa
   expect(decodeRunState(nested(10), "x").step).toBe(good.step);
   for (const depth of [3000, 5000, 20_000]) expect(() => decodeRunState(nested(depth), "x")).toThrow(InputError);
 });
+
+test("a set, which takes an extension of msgpack, and a config that nests thousands deep are refused", () => {
+  const sets = new Packr({ useRecords: false, moreTypes: true });
+  const withSet = sets.pack({ ...good, config: { data: new Set(["a.json"]) } });
+  expect(() => decodeRunState(withSet, "x")).toThrow(InputError);
+  const plain = packr.pack({ ...good, config: { deep: 7 } });
+  const at = plain.indexOf("deep") + 4;
+  const nested = (depth: number) =>
+    Buffer.concat([plain.subarray(0, at), Buffer.alloc(depth, 0x91), plain.subarray(at)]);
+  expect(decodeRunState(nested(10), "x").step).toBe(good.step);
+  for (const depth of [3000, 5000, 20_000]) expect(() => decodeRunState(nested(depth), "x")).toThrow(InputError);
+});
