@@ -92,8 +92,9 @@ test("rollback takes steps back and passes over them, to the same bits wherever 
   // Killed before, in and after what is done again.
   expect(await train("back-3", 2, more, killAfter(2))).toMatchObject({ code: null });
   for (const steps of [3, 4, 5]) {
-    const killed = await zerogate(["resume", "back-3", "--json"], { cwd, ...killAfter(steps) });
-    expect(killed.code).toBe(null);
+    // How far the last checkpoint has come by then is up to the disk: the run may even end.
+    const { code } = await zerogate(["resume", "back-3", "--json"], { cwd, ...killAfter(steps) });
+    expect(code).toBeOneOf([null, 0]);
   }
   expect(await resume("back-3")).toMatchObject({ code: 0 });
   for (const out of ["back-2", "back-3"]) {

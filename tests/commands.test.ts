@@ -224,11 +224,22 @@ test("doctor finds this machine able", async () => {
 test("--help and --version answer on stdout", async () => {
   const help = await run("--help");
   expect(help).toMatchObject({ code: 0, stderr: "" });
-  for (const name of ["quickstart", "train", "resume", "eval", "generate", "chat", "verify", "inspect", "doctor"]) {
+  for (const name of [
+    "quickstart",
+    "train",
+    "resume",
+    "eval",
+    "generate",
+    "chat",
+    "inspect",
+    "verify",
+    "rewind",
+    "doctor",
+  ]) {
     expect(help.stdout).toMatch(new RegExp(`^ {2}${name} `, "m"));
     expect(await run(name, "--help")).toMatchObject({ code: 0, stderr: "" });
   }
-  expect(help.stdout).toMatch(/Exit codes: 0 .* 1 .* 2 .* 130 /);
+  expect(help.stdout).toMatch(/Exit codes: 0 .* 1 .* 2 .* 3 .* 129, 130, 143 /);
   expect(await run("--version")).toMatchObject({ code: 0, stdout: "0.1.0\n" });
 });
 

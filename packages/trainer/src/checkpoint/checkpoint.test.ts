@@ -194,9 +194,15 @@ test("what a crash in the middle of a save leaves is no checkpoint, and is remov
   mkdirSync(half);
   writeFileSync(join(half, "adapter_model.safetensors"), "half");
   writeFileSync(join(run, "checkpoints", "notes.txt"), "of the user");
+  for (const name of [".config.json.4711.0123456789ab.tmp", ".lock-2.4194303.0123456789ab.tmp"]) {
+    writeFileSync(join(run, name), "half");
+  }
+  const starting = `.lock-3.${process.pid}.0123456789ab.tmp`; // may be that of a starter that is about to give way
+  writeFileSync(join(run, starting), "half");
   const { loaded, problems } = await loadNewest(run);
   expect([loaded.state.step, problems]).toEqual([10, []]);
   expect(readdirSync(join(run, "checkpoints")).toSorted()).toEqual(["notes.txt", "step-10"]);
+  expect(readdirSync(run).toSorted()).toEqual([starting, "checkpoints"]);
 });
 
 test("a run with no whole checkpoint cannot be resumed, and says why", async () => {

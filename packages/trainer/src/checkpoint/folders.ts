@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { moveEntry, removeEntry, temporarySibling } from "@zerogate/core/node";
 
 const namePattern = /^step-(0|[1-9]\d{0,14})$/;
-/** What a crash in the middle of a save or of a removal leaves behind. */
-const leftoverPattern = /^\.step-\d+\..*\.tmp$/;
+/** What a crash in the middle of a save or of a removal leaves behind, in the run and in its checkpoints. */
+const leftoverPattern = /^\.(?!lock-).*\.tmp$/;
+/** A lock that is being made may be that of another starter. */
+const lockLeftoverPattern = /^\.lock-\d+\.(\d+)\.[0-9a-f]+\.tmp$/;
 
 const checkpointsOf = (runDir: string): string => join(runDir, "checkpoints");
 
@@ -53,6 +55,20 @@ export async function pruneCheckpoints(runDir: string, { newest, every, best, up
 export async function removeLeftovers(runDir: string): Promise<void> {
   for (const { name } of await entries(runDir)) {
     if (leftoverPattern.test(name)) await removeEntry(join(checkpointsOf(runDir), name));
+  }
+  for (const name of await readdir(runDir)) {
+    const pid = lockLeftoverPattern.exec(name)?.[1];
+    if (leftoverPattern.test(name) || (pid !== undefined && !isRunning(Number(pid))))
+      await removeEntry(join(runDir, name));
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
   }
 }
 

@@ -97,7 +97,7 @@ export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }:
   return {
     ready,
     async save(job) {
-      while (writing && !failure && waiting.length > 1) await writing;
+      if (!failure && waiting.length > 1) await writing; // all that waits, or up to what the disk refuses
       const order = { job, copied: pool.run({ ...numbers, step: job.state.step }, { name: "copy" }) as Promise<void> };
       copied = order.copied.catch(() => {}); // told when it is written
       waiting.push(order);

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import * as z from "zod";
 
 const step = z.int().min(0);
-const text = z.string().max(10_000);
+const word = z.string().max(10_000);
 interface RunHashes {
   readonly base: string;
   readonly data: string;
@@ -50,18 +50,18 @@ const bodySchema: z.ZodType<ReceiptBody> = z.discriminatedUnion("event", [
   z.strictObject({
     event: z.literal("start"),
     version: z.literal(1),
-    zerogate: text,
-    node: text,
-    engine: text,
-    hashes: z.strictObject({ base: text, data: text, tokenizer: text, plan: text }),
-    config: text,
-    params: text,
+    zerogate: word,
+    node: word,
+    engine: word,
+    hashes: z.strictObject({ base: word, data: word, tokenizer: word, plan: word }),
+    config: word,
+    params: word,
   }),
-  z.strictObject({ event: z.literal("step"), step, loss: z.number(), params: text }),
-  z.strictObject({ event: z.literal("void"), step, reason: text }),
+  z.strictObject({ event: z.literal("step"), step, loss: z.number(), params: word }),
+  z.strictObject({ event: z.literal("void"), step, reason: word }),
   z.strictObject({ event: z.literal("eval"), step, loss: z.number() }),
-  z.strictObject({ event: z.literal("accepted"), step, field: text, was: text, is: text }),
-  z.strictObject({ event: z.literal("gap"), step, before: text }),
+  z.strictObject({ event: z.literal("accepted"), step, field: word, was: word, is: word }),
+  z.strictObject({ event: z.literal("gap"), step, before: word }),
 ]);
 
 /** Before the first line. */

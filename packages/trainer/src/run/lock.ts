@@ -132,7 +132,11 @@ async function createLock(path: string, text: string): Promise<boolean> {
 async function createWithoutLinks(path: string, text: string): Promise<boolean> {
   try {
     const file = await open(path, "wx");
-    await file.writeFile(text).finally(() => file.close());
+    try {
+      await file.writeFile(text);
+    } finally {
+      await file.close();
+    }
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;

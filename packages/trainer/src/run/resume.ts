@@ -98,7 +98,7 @@ export async function openCheckpoint(inputs: RunInputs, wish: ResumeWish): Promi
     await writeRunConfig(config.out, JSON.parse(JSON.stringify({ ...stored, ...changes })));
   }
   const step = checkpoint?.state.step ?? 0;
-  const changes = (await readRecords(config.out)).map((record) => record.step).filter((changed) => changed <= step);
+  const changes = (await readRecords(config.out)).map((record) => record.step).filter((at) => at <= step);
   return { checkpoint, accepted: checkpoint ? accepted : [], accept, floor: Math.max(0, ...changes) };
 }
 

@@ -1,0 +1,65 @@
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { openAppendFile } from "./append_file.ts";
+import { createTrouble } from "./trouble.ts";
+
+let folder: string;
+let said: string[];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "zerogate-append-"));
+  said = [];
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const path = () => join(folder, "sub", "lines");
+const text = () => readFileSync(path(), "utf8");
+const open = (bytes?: number) =>
+  openAppendFile(
+    path(),
+    createTrouble("lines", (message) => said.push(message)),
+    bytes,
+  );
+
+test("pieces are in the file when the call returns, after what is kept of an older one", () => {
+  mkdirSync(join(folder, "sub"));
+  writeFileSync(path(), "one\ntwo\nhal");
+  const file = open(8);
+  file.write("three\n");
+  expect(text()).toBe("one\ntwo\nthree\n");
+  file.write(Buffer.from("four\n"));
+  expect(text()).toBe("one\ntwo\nthree\nfour\n");
+  file.close();
+});
+
+test("what cannot be written is kept in order and written later; it is said once, and when it is over", () => {
+  const file = open();
+  file.write("one\n");
+  // The folder goes away and a file stands in its place: nothing can be written there.
+  renameSync(join(folder, "sub"), join(folder, "elsewhere"));
+  rmSync(join(folder, "elsewhere"), { recursive: true });
+  writeFileSync(join(folder, "sub"), "in the way");
+  for (const piece of ["two\n", "three\n", "four\n"]) file.write(piece);
+  expect(file.flush()).toBe(false);
+  rmSync(join(folder, "sub"));
+  file.write("five\n");
+  expect(text()).toBe("one\ntwo\nthree\nfour\nfive\n");
+  expect(file.flush()).toBe(true);
+  expect(said).toHaveLength(2);
+  expect(said[0]).toMatch(/^lines cannot be written: .*\. Training goes on, it is tried again$/);
+  expect(said[1]).toBe("lines is written again, nothing of it is lost");
+  file.close();
+});
+
+test("a piece that another hand wrote in part is cut off when the file is opened again", () => {
+  const file = open();
+  file.write("one\n");
+  renameSync(path(), `${path()}.full`);
+  writeFileSync(path(), readFileSync(`${path()}.full`));
+  rmSync(`${path()}.full`); // the open file has no name any more
+  appendFileSync(path(), "tw");
+  file.write("two\n");
+  expect(text()).toBe("one\ntwo\n");
+  file.close();
+});

@@ -1,0 +1,140 @@
+/** A disk that refuses costs neither a step nor a bit: the run goes on, says so, and writes everything later. */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Call, testFolder, zerogate } from "./support/cli.ts";
+import { adapterHash, stepLosses, tinyRun } from "./support/world.ts";
+
+const folder = testFolder();
+const cwd = folder;
+const run = (out: string) => join(folder, out);
+const flags = tinyRun(folder, {
+  "--save-every": "1",
+  "--keep-checkpoints": "50",
+  "--steps": "40",
+  "--eval-every": "20",
+});
+const receipt = (out: string) => readFileSync(join(run(out), "receipt.jsonl"), "utf8");
+const checkpoints = (out: string) => readdirSync(join(run(out), "checkpoints")).toSorted();
+let whole: { adapter: string; steps: [number, number][]; receipt: string };
+const outcome = (out: string) => {
+  return { adapter: adapterHash(run(out)), steps: stepLosses(run(out)), receipt: receipt(out) };
+};
+
+beforeAll(async () => {
+  expect(await zerogate(["train", ...flags, "--out", "whole"], { cwd })).toMatchObject({ code: 0 });
+  whole = outcome("whole");
+});
+
+/** Does something when a step is told. */
+const at = (actions: Readonly<Record<number, () => void>>): Pick<Call, "onLine"> => ({
+  onLine(line) {
+    const step = /^\{"event":"step","step":(\d+),/.exec(line)?.[1];
+    if (step !== undefined) actions[Number(step)]?.();
+  },
+});
+
+const faults = (out: string) => ({
+  NODE_OPTIONS: `--import ${new URL("support/disk_faults.mjs", import.meta.url).href}`,
+  FAULT_ROOT: run(out),
+  FAULT_SWITCH: run(`${out}.refuses`),
+});
+const train = (out: string, more: string[], call: Partial<Call>) =>
+  zerogate(["train", ...flags, "--out", out, "--json", ...more], { cwd, env: faults(out), ...call });
+
+describe.each(["ENOSPC", "EIO", "EACCES", "EROFS"])("while every write fails with %s", (code) => {
+  test("training goes on, says so once, and everything is written in the end", async () => {
+    const out = `once-${code}`;
+    const refuse = () => writeFileSync(run(`${out}.refuses`), code);
+    const done = await train(out, [], at({ 3: refuse, 30: () => rmSync(run(`${out}.refuses`)) }));
+    expect(done).toMatchObject({ code: 0 });
+    expect(done.json.filter(({ event }) => event === "step")).toHaveLength(40);
+    expect(outcome(out)).toEqual(whole);
+    expect(checkpoints(out)).toContain("step-40");
+    for (const what of ["The checkpoint", "metrics\\.jsonl", "receipt\\.jsonl"]) {
+      const said = new RegExp(`${what} cannot be written: ${code}: refused by the test, .*Training goes on`, "g");
+      expect(done.stderr.match(said)).toHaveLength(1);
+      expect(done.stderr).toMatch(new RegExp(`${what} is written again, nothing of it is lost`));
+    }
+    expect(await zerogate(["verify", out], { cwd })).toMatchObject({ code: 0 });
+  });
+});
+
+test("a disk that refuses to the end costs the end only: the state is put elsewhere, and older checkpoints stay", async () => {
+  const refuse = () => writeFileSync(run("never.refuses"), "ENOSPC");
+  const failed = await train("never", ["--disk-patience", "0.01"], {
+    ...at({ 10: refuse }),
+    env: { ...faults("never"), TMPDIR: folder },
+  });
+  expect(failed).toMatchObject({ code: 1 });
+  expect(failed.stderr).toMatch(
+    /Cannot save the last checkpoint in \S+never: ENOSPC: .*; it is saved as (\S+step-40): move/,
+  );
+  const rescued = /it is saved as (\S+step-40)/.exec(failed.stderr)?.[1] ?? "";
+  const old = checkpoints("never").filter((name) => name.startsWith("step-"));
+  expect(old.length).toBeGreaterThan(3);
+  rmSync(run("never.refuses"));
+  renameSync(rescued, join(run("never"), "checkpoints", "step-40"));
+  const resumed = await zerogate(["resume", "never"], { cwd });
+  expect(resumed).toMatchObject({ code: 0 });
+  expect(adapterHash(run("never"))).toBe(whole.adapter);
+  expect(checkpoints("never")).toEqual(expect.arrayContaining(old));
+});
+
+test("a run whose folder vanishes makes it again, and loses no line", async () => {
+  const done = await zerogate(["train", ...flags, "--out", "gone", "--json"], {
+    cwd,
+    ...at({
+      10() {
+        renameSync(run("gone"), run("gone.old"));
+        rmSync(run("gone.old"), { recursive: true, force: true, maxRetries: 10 });
+      },
+    }),
+  });
+  expect(done).toMatchObject({ code: 0 });
+  expect(outcome("gone")).toEqual(whole);
+  expect(existsSync(join(run("gone"), "config.json"))).toBe(true);
+  expect(await zerogate(["verify", "gone"], { cwd })).toMatchObject({ code: 0 });
+});
+
+const mounted = canMount();
+
+test.skipIf(!mounted)(
+  "a file system that is full while a run goes on is waited for (skipped where tmpfs cannot be mounted: needs root)",
+  async () => {
+    const disk = run("disk");
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", disk]);
+    const out = join("disk", "run");
+    const ballast = join(disk, "ballast");
+    const fill = () => {
+      try {
+        writeFileSync(ballast, Buffer.alloc(8 << 20));
+      } catch {
+        // Full, as it should be.
+      }
+    };
+    const more = ["--keep-checkpoints", "2", "--out", out, "--json"];
+    const call = { cwd, ...at({ 5: fill, 35: () => rmSync(ballast) }) };
+    const done = await zerogate(["train", ...flags, ...more], call);
+    expect(done).toMatchObject({ code: 0 });
+    expect(done.stderr).toMatch(/The checkpoint cannot be written: ENOSPC/);
+    expect(outcome(out)).toEqual(whole);
+  },
+);
+
+function canMount(): boolean {
+  const disk = run("disk");
+  mkdirSync(disk);
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], { stdio: "ignore" });
+    execFileSync("umount", [disk]);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+afterAll(() => {
+  if (mounted && existsSync(run("disk"))) execFileSync("umount", [run("disk")], { stdio: "ignore" });
+});
