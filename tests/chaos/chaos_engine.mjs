@@ -1,7 +1,8 @@
 /**
- * Engine module: another engine that fails once, on one device, at its `at`-th pass, or that dawdles at random.
+ * Engine module: another engine that fails once, on one device, at its `at`-th pass, or at every pass over more tokens than
+ * `longerThan`, or that dawdles at random.
  *
- * options: { inner: EngineModule, fault?: { kind, device, at }, folder, delaySeed? }
+ * options: { inner: EngineModule, fault?: { kind, device, at } or { kind, longerThan }, folder, delaySeed? }
  */
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
@@ -15,6 +16,7 @@ export async function createEngine({ inner, fault, folder, delaySeed }, device) 
   let isHung = false;
   let reads = 0;
 
+  const isOnce = () => device === fault?.device && ++passes === fault.at && isFirst(join(folder, "device-fault"));
   const strike = () => {
     switch (fault.kind) {
       case "throw":
@@ -45,7 +47,8 @@ export async function createEngine({ inner, fault, folder, delaySeed }, device) 
   return {
     ...engine,
     embed(...args) {
-      if (device === fault?.device && ++passes === fault.at && isFirst(join(folder, "device-fault"))) strike();
+      const isDue = fault?.longerThan !== undefined ? args[1].length > fault.longerThan : isOnce();
+      if (isDue) strike();
       return engine.embed(...args);
     },
     async read(array) {

@@ -7,7 +7,7 @@
  *   file      { kind, at, how }: SIGKILL at the `at`-th operation of that kind on a file below root, "before" or "after" it
  *             or with "half" of its data written
  *   point     { name, at, how }: SIGKILL at a point of the coordinator: "reduce", "commit", "evaluate", see points.mjs
- *   device    { kind, device, at }: a fault of a device at its `at`-th cell, see chaos_engine.mjs
+ *   device    { kind, device, at } or { kind, longerThan }: a fault of a device, see chaos_engine.mjs
  *   engine    { options, delaySeed }: options to change of every device's engine, and delays at random, see chaos_engine.mjs
  *   record    file that gets every file operation, serialised by node:v8 in frames of u32 bytes
  */

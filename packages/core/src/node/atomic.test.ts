@@ -125,6 +125,13 @@ describe("verifyDirectory finds", () => {
     ],
     "no manifest": [(at) => rm(join(at, "manifest.json")), ["manifest.json is missing or damaged"]],
     "half a manifest": [(at) => truncate(join(at, "manifest.json"), 40), ["manifest.json is missing or damaged"]],
+    "a manifest of other spaces": [
+      async (at) => {
+        const path = join(at, "manifest.json");
+        await writeFile(path, (await readFile(path, "utf8")).trimEnd());
+      },
+      ["manifest.json is missing or damaged"],
+    ],
     "a manifest of another shape": [
       (at) => writeFile(join(at, "manifest.json"), '{"version":1,"files":[{"path":1}]}'),
       ["manifest.json is missing or damaged"],
@@ -139,7 +146,10 @@ describe("verifyDirectory finds", () => {
       ["manifest.json is missing or damaged"],
     ],
     "a manifest that names files outside": [
-      (at) => writeFile(join(at, "manifest.json"), '{"version":1,"files":[{"path":"../abc","size":3,"sha256":""}]}'),
+      (at) => {
+        const manifest = { version: 1, files: [{ path: "../abc", size: 3, sha256: "" }] };
+        return writeFile(join(at, "manifest.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+      },
       ["a.bin is not in manifest.json", "sub/b.txt is not in manifest.json", "../abc is missing"],
     ],
   };
