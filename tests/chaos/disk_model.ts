@@ -99,7 +99,7 @@ export function createDisk(root: string): Disk {
   const remove = (path: string): void => {
     const node = find(path);
     if (!node) return;
-    if (node.type === "folder") for (const name of [...(names.get(node.id)?.keys() ?? [])]) remove(`${path}/${name}`);
+    if (node.type === "folder") for (const name of names.get(node.id)?.keys() ?? []) remove(`${path}/${name}`);
     change(undefined, { ...place(path), node });
   };
   const sync = (path: string): void => {

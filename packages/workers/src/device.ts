@@ -23,9 +23,6 @@ export class DeviceDiedError extends Error {
   }
 }
 
-/** `load` and the first cell: an engine may compile kernels in them. */
-const FIRST_CALLS = 2;
-
 export interface Device {
   /** Makes one call at a time. Rejects with what the worker threw, or with a DeviceDiedError as soon as it is lost. */
   call<R>(operation: string, make: (api: DeviceApi) => Promise<R>): Promise<R>;
@@ -73,7 +70,7 @@ export function openDevice(
         const endWatch = watch({
           beats: () => host.pulse().beats,
           waitedMs: host.waitedMs,
-          limit: () => patience.limit(finishedCalls < FIRST_CALLS),
+          limit: () => patience.limit(finishedCalls),
           onSilence(silentMs) {
             patience.grow();
             die(`no sign of life for ${(silentMs / 1000).toFixed(1)} s`);

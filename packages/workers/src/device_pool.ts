@@ -67,7 +67,7 @@ export interface DevicePoolOptions {
   readonly isolate?: Isolation | undefined;
   /**
    * Milliseconds without a sign of life after which a busy worker counts as hung, besides eight times the longest cell so
-   * far; five times as many while it loads and in its first cell. 0: never. Default: a minute.
+   * far; five times as many while it loads (at least 15 s) and in its first cell. 0: never. Default: a minute.
    */
   readonly patienceMs?: number | undefined;
   readonly setup: DeviceSetup;

@@ -34,14 +34,14 @@ test("silence is told once, and time in which the device waited for a processor 
 
 test("patience scales with the longest cell, is larger at first, and doubles when it ran out", () => {
   const patience = createPatience(1000);
-  expect([patience.limit(true), patience.limit(false)]).toEqual([5000, 1000]);
+  expect([0, 1, 2, 3].map(patience.limit)).toEqual([15_000, 5000, 1000, 1000]); // load, first cell, then the others
   patience.learn(50);
   patience.learn(200);
   patience.learn(100);
-  expect([patience.limit(true), patience.limit(false)]).toEqual([6600, 2600]);
+  expect([1, 2].map(patience.limit)).toEqual([6600, 2600]);
   patience.grow();
-  expect(patience.limit(false)).toBe(5200);
-  expect(createPatience(0).limit(false)).toBe(Number.POSITIVE_INFINITY);
+  expect(patience.limit(2)).toBe(5200);
+  expect(createPatience(0).limit(2)).toBe(Number.POSITIVE_INFINITY);
 });
 
 test.skipIf(process.platform !== "linux")("the wait for a processor is read from the system (Linux only)", async () => {

@@ -6,15 +6,19 @@ import { readFileSync } from "node:fs";
 
 /** Shared by all devices of a pool: what one has learnt about the time of a cell holds for the others. */
 export interface Patience {
-  /** Milliseconds of silence. The first call of a new device may compile kernels, so it gets more. */
-  limit(isFirst: boolean): number;
+  /** Milliseconds of silence for a device that has finished so many calls: the first one is `load`, the next a cell. */
+  limit(finishedCalls: number): number;
   /** A cell (or prompt) took so long. */
   learn(callMs: number): void;
   /** A device was given up: should the limit have been wrong, it will not be wrong for long. */
   grow(): void;
 }
 
-const FIRST_CALL = 5;
+/** An engine may compile kernels in its first calls. */
+const FIRST_CALLS = 2;
+const FIRST_CALLS_FACTOR = 5;
+/** Node itself takes seconds to start where the disk is busy. */
+const START_MS = 15_000;
 /** The largest operation of a cell takes up to a third of it; a machine may become twenty times slower. */
 const CELLS = 8;
 
@@ -24,7 +28,10 @@ export function createPatience(floorMs: number): Patience {
   let longest = 0;
   let factor = 1;
   return {
-    limit: (isFirst) => factor * (floorMs * (isFirst ? FIRST_CALL : 1) + CELLS * longest),
+    limit(finishedCalls) {
+      const limit = factor * (floorMs * (finishedCalls < FIRST_CALLS ? FIRST_CALLS_FACTOR : 1) + CELLS * longest);
+      return finishedCalls === 0 ? Math.max(limit, START_MS) : limit;
+    },
     learn(callMs) {
       longest = Math.max(longest, callMs);
     },

@@ -90,7 +90,8 @@ export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly
   return {
     api,
     pulse: () => pulse,
-    waitedMs: () => processorWait(child.pid ?? 0, pulse.thread),
+    // Until it has told its thread's number, its main thread starts it.
+    waitedMs: () => processorWait(child.pid ?? 0, pulse.thread || (child.pid ?? 0)),
     ended,
     async stop() {
       child.kill("SIGKILL");
