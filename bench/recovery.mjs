@@ -14,7 +14,8 @@ import { openDevices } from "../packages/workers/dist/index.js";
 
 const here = (path) => new URL(path, import.meta.url);
 const [folder = fileURLToPath(here("../packages/trainer/world/base")), rounds = "5"] = process.argv.slice(2);
-const [SAMPLES, LENGTH, CELLS] = [32, 128, 8];
+const [LENGTH, CELLS] = [128, 8];
+const SAMPLES = 4 * CELLS;
 const config = await readModelConfig(folder);
 const weightDtypes = ["f32", "bf16", "f16"];
 const image = await loadWeights(folder, config, { weightDtypes });
@@ -29,7 +30,7 @@ const train = {
   hash: "",
 };
 const labelled = train.target.reduce((sum, one) => sum + one, 0);
-const cells = Array.from({ length: CELLS }, (_, c) => Array.from({ length: SAMPLES / CELLS }, (_, i) => c * 4 + i));
+const cells = Array.from({ length: CELLS }, (_, c) => [0, 1, 2, 3].map((i) => 4 * c + i));
 const job = { step: 0, cells, scale: 1 / labelled, version: 0 };
 const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
 

@@ -16,19 +16,20 @@ const SAMPLE_MS = 1000;
 const [minutes = "30", ...more] = process.argv.slice(2);
 const path = (file) => fileURLToPath(new URL(`../packages/trainer/${file}`, import.meta.url));
 const out = mkdtempSync(join(tmpdir(), "zerogate-soak-"));
-const flags = [
-  ...[
-    "--model",
-    path("world/base"),
-    "--data",
-    path("world/train.json"),
-    "--validation-data",
-    path("world/heldout.json"),
-  ],
-  ...["--out", join(out, "run"), "--steps", "100000000", "--batch-size", "16", "--workers", "2", "--json"],
-  ...["--eval-every", "200", "--save-every", "50", "--log-level", "error"],
-];
-const child = spawn(process.execPath, [path("dist/bin.js"), "train", ...flags, ...more], {
+const settings = {
+  model: path("world/base"),
+  data: path("world/train.json"),
+  "validation-data": path("world/heldout.json"),
+  out: join(out, "run"),
+  steps: 100_000_000,
+  "batch-size": 16,
+  workers: 2,
+  "eval-every": 200,
+  "save-every": 50,
+  "log-level": "error",
+};
+const flags = Object.entries(settings).flatMap(([key, value]) => [`--${key}`, String(value)]);
+const child = spawn(process.execPath, [path("dist/bin.js"), "train", "--json", ...flags, ...more], {
   stdio: ["ignore", "pipe", "inherit"],
   env: { ...process.env, XDG_CACHE_HOME: out },
 });

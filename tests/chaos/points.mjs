@@ -12,7 +12,7 @@ export function installPoints(plan, die) {
     if (plan.point.how === "before") die(what);
     const result = run();
     if (result instanceof Promise)
-      setImmediate(die, what); // in the middle of it
+      setImmediate(() => die(what)); // in the middle of it
     else die(what);
     return result;
   };
