@@ -42,11 +42,12 @@ describe("the memory of the wasm engine", () => {
 
   test("scratch of a kernel that would pass it is one as well", async () => {
     const engine = createWasmEngine();
-    const W = weightOf(engine, 64, 64);
-    engine.kvCache(1, (2 ** 32 - 2 ** 16 - 100_000) / 4);
+    const T = 384;
+    const W = weightOf(engine, 64, 192);
+    engine.kvCache(1, (2 ** 32 - 2 ** 16 - 650_000) / 4); // room for input and output, not for packed rows
     await engine.arena(async () => {
-      const x = engine.upload(new Float32Array(5 * 64));
-      const tooMuch = () => engine.linear(x, W, { T: 5 });
+      const x = engine.upload(new Float32Array(T * 192));
+      const tooMuch = () => engine.linear(x, W, { T });
       expect(tooMuch).toThrow(InputError);
       expect(tooMuch).toThrow("Cannot run linear: its scratch would pass the end of the wasm engine's memory");
     });

@@ -23,7 +23,7 @@ void pool_run(Pool* pool, long jobs, Job run, void* context);
 
 // Scratch that grows and stays, 64-byte aligned, contents undefined. Only the calling thread asks, before `parallel`. Null
 // where memory is lacking.
-enum Scratch { PACKED = 0, LOGITS = 1, PARTIAL = 2, SCRATCH_SLOTS = 3 };
+enum Scratch { LOGITS = 0, PARTIAL = 1, SCRATCH_SLOTS = 2 };
 float* scratch(Pool* pool, Scratch slot, size_t floats);
 // The same for each thread: reserve first, then `scratch_of` inside a job.
 bool reserve_threads(Pool* pool, size_t floats);

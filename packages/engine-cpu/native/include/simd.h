@@ -39,9 +39,9 @@ typedef uint32_t vu __attribute__((vector_size(4 * VL)));
 typedef uint16_t vh __attribute__((vector_size(2 * VL)));
 
 template <class T>
-ZG_INLINE T least(T a, T b) { return a < b ? a : b; }
+ZG_INLINE constexpr T least(T a, T b) { return a < b ? a : b; }
 template <class T>
-ZG_INLINE T most(T a, T b) { return a > b ? a : b; }
+ZG_INLINE constexpr T most(T a, T b) { return a > b ? a : b; }
 ZG_INLINE long round_up(long n, long to) { return (n + to - 1) / to * to; }
 
 template <class To, class From>

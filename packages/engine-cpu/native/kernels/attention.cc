@@ -2,8 +2,9 @@
 //
 //   o_TQ[t, h] = Σ_j p[j] · v[j, g(h)],   p = softmax_j≤t(q[t, h]·k[j, g(h)] / √d),   g(h) = floor(h · G / H)
 //
-// A job is one sequence and key/value head; scores exist for QB query rows at a time. With caches, keys and values are read
-// from there and a query's place counts from the start of the cache.
+// A job is one sequence and key/value head, or every n-th block of its queries where those are too few to occupy all threads;
+// scores exist for the QB query rows of a block. With caches, keys and values are read from there and a query's place counts
+// from the start of the cache.
 
 #include "simd.h"
 
@@ -22,8 +23,9 @@ static bool attention(Pool* pool, const Attention& a) {
   const long block = QB * dp;
   if (!reserve_threads(pool, 3 * block + longest * (QB + dp))) return false;
 
+  const long parts = most(1l, least((T * per / most(a.S, 1l) + QB - 1) / QB, 4 * pool_threads(pool) / most(a.S * G, 1l)));
   auto job = [&, H = H, G = G, d = d, window = window](long job, int thread) {
-    const long s = job / G, g = job % G;
+    const long s = job / parts / G, g = job / parts % G;
     const long begin = a.cuSeqlens[s], tokens = a.cuSeqlens[s + 1] - begin, start = a.caches ? a.starts[s] : 0;
     float* queries = scratch_of(pool, thread);
     float* across = queries + block;
@@ -35,7 +37,7 @@ static bool attention(Pool* pool, const Attention& a) {
     const bool dense = tokens * per > 2 * QB;
     const Rows values = whole_rows({keys.at + G * d, keys.stride}, start + tokens, d, dense, copied);
 
-    for (long row = 0; row < tokens * per; row += QB) {
+    for (long row = job % parts * QB; row < tokens * per; row += parts * QB) {
       const long rows = least((long)QB, tokens * per - row);
       const int vectors = (int)((rows + VL - 1) / VL);
       const Sight sight = sight_of(start + row / per, row, rows, per, window);
@@ -58,7 +60,7 @@ static bool attention(Pool* pool, const Attention& a) {
       }
     }
   };
-  parallel(pool, a.S * G, job);
+  parallel(pool, a.S * G * parts, job);
   return true;
 }
 

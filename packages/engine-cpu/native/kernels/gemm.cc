@@ -2,18 +2,21 @@
 //
 //   forward:  y_TN = x_TK · Wᵀ (+ bias_N) (+ residual)        backward: dx_TK = dy_TN · W (+ residual)
 //
-// The activations are packed once and shared; then each job takes a block of columns, packs the weight's part of it into its
-// own L2 and runs the register tile over all rows. Both directions read the one copy of the weight.
+// A job is a rectangle of the result and packs all that it reads into memory of its thread: lines that another core wrote
+// last cost more than packing twice. Inside: a block of the contraction, its rows of A packed to stay in L2; then panel after
+// panel of B, packed into L1 and run against all rows, while the next panels' part of the weight comes from memory. Both
+// directions read the one copy of the weight.
 
 #include "simd.h"
 
 namespace zg {
 namespace ZG_ISA {
 
-constexpr long KC = 512;                    // steps of the contraction at a time: a row panel of A stays in L1
-constexpr long NC = 288 / (NV * VL) * (NV * VL);  // columns at a time: a KC × NC block of B stays in L2
-constexpr long SLICE = 4;                   // steps of a block packed at a time in backward: 32 were 7 % slower at M = 128
-constexpr long MIN_JOB_ROWS = 512;          // fewer rows would not repay the packing of their B
+constexpr long KC = 192;                                // steps of the contraction at a time: a panel of B stays in L1
+constexpr long ROW_PANELS = 384 / MR;                      // of a job, at most: 384 × KC of A stay in L2
+constexpr long COLUMN_PANELS = most(1152l / NR, 1l);    // of a job, at most: what its blocks add to stays near
+constexpr long FETCHED_PANELS = most(144l / NR, 1l);    // whose weights are fetched together: longer runs of memory
+constexpr int MOST_LINES = 48;                          // fetched during a tile
 
 struct Gemm {
   long M, N, K;  // C[M, N] = A[M, K] · B[K, N]
@@ -25,80 +28,117 @@ struct Gemm {
   const float* residual;
 };
 
+ZG_INLINE long parts_of(long length, long most) { return (length + most - 1) / most; }
+
+// Jobs along the rows and along the columns of C.
+struct Split {
+  long rows, columns;
+};
+
+// The split whose threads end first, by the size of the largest job and by what it packs. The bits do not depend on it.
+static Split split_of(long rowPanels, long columnPanels, long threads) {
+  const Split fewest = {parts_of(rowPanels, ROW_PANELS), parts_of(columnPanels, COLUMN_PANELS)};
+  Split best = fewest;
+  double bestCost = 0;
+  for (long rows = fewest.rows; rows <= least(rowPanels, fewest.rows + threads); rows++) {
+    for (long columns = fewest.columns; columns <= least(columnPanels, fewest.columns + threads); columns++) {
+      const double m = parts_of(rowPanels, rows) * MR, n = parts_of(columnPanels, columns) * NR;
+      const double cost = parts_of(rows * columns, threads) * (m * n + 8 * m + 16 * n);
+      if (bestCost == 0 || cost < bestCost) bestCost = cost, best = {rows, columns};
+    }
+  }
+  return best;
+}
+
+// The weights that `count` steps of panels [begin, end) of B take: `rows` runs of `bytes`.
+struct Region {
+  const char* at;
+  long rows, bytes, stride;
+};
+template <bool bf16>
+ZG_INLINE Region region_of(const Gemm& g, long from, long count, long begin, long end) {
+  const long size = bytes_of(g.weight.type), stride = g.weight.columns * size, numbers = bf16 ? 2 : 1;
+  const long first = numbers * from, length = least(g.K - first, numbers * count);
+  const long column = begin * NR, width = least(g.N, end * NR) - column;
+  const char* w = (const char*)g.weight.data;
+  if (g.backward) return {w + first * stride + column * size, length, width * size, stride};
+  return {w + column * stride + first * size, width, length * size, stride};
+}
+
+// Cache lines of its rows [from, to); returns how many.
+ZG_INLINE int lines_of(const Region& region, long from, long to, const char** lines) {
+  int count = 0;
+  for (long row = from; row < to; row++) {
+    const char* at = region.at + row * region.stride;
+    const char* end = at + region.bytes;
+    for (at -= (uintptr_t)at % 64; at < end && count < MOST_LINES; at += 64) lines[count++] = at;
+  }
+  return count;
+}
+
 template <bool bf16>
 static bool gemm(Pool* pool, const Gemm& g) {
   if (g.M == 0) return true;
-  constexpr long NR = NV * VL;
   const long U = bf16 ? (g.K + 1) / 2 : g.K;
-  const long rowPanels = (g.M + MR - 1) / MR;
-  const long columnPanels = (g.N + NR - 1) / NR;
+  const long rowPanels = parts_of(g.M, MR), columnPanels = parts_of(g.N, NR);
   // Equal blocks of steps: 576 is not 512 + 64.
-  const long kBlocks = (U + KC - 1) / KC;
-  const long kc = round_up((U + kBlocks - 1) / kBlocks, VL);
-
-  float* packed = scratch(pool, PACKED, rowPanels * MR * U + VL);
-  if (!packed || !reserve_threads(pool, kc * NC)) return false;
-
-  auto packJob = [&](long job, int) {
-    const int rows = (int)least((long)MR, g.M - job * MR);
-    for (long from = 0; from < U; from += kc) {
-      const long count = least(kc, U - from);
-      pack_rows<bf16>(g.a + job * MR * g.K, g.K, rows, from, count, packed + from * rowPanels * MR + job * MR * count);
-    }
-  };
-  parallel(pool, rowPanels, packJob);
-
-  const long threads = pool_threads(pool);
-  const long perBlock = NC / NR;
-  long columnBlocks = (columnPanels + perBlock - 1) / perBlock;
-  columnBlocks = least(columnPanels, round_up(columnBlocks, threads));
-  long rowBlocks = 1;
-  while (threads > 1 && columnBlocks * rowBlocks < 3 * threads && g.M / (rowBlocks + 1) >= MIN_JOB_ROWS) rowBlocks++;
+  const long kc = round_up(parts_of(U, parts_of(U, KC)), 2 * VL);
+  const Split split = split_of(rowPanels, columnPanels, pool_threads(pool));
+  const long mostRows = parts_of(rowPanels, split.rows) * MR;
+  if (!reserve_threads(pool, kc * (mostRows + NR) + VL)) return false;
   const PackFn pack = pack_of<bf16>(g.weight.type, g.backward);
 
   auto job = [&](long job, int thread) {
-    float* b = scratch_of(pool, thread);
-    const long block = job / rowBlocks, part = job % rowBlocks;
-    const long fromColumn = block * columnPanels / columnBlocks, toColumn = (block + 1) * columnPanels / columnBlocks;
-    const long fromRow = part * rowPanels / rowBlocks, toRow = (part + 1) * rowPanels / rowBlocks;
-    const auto vectorsAt = [&](long panel) { return (int)least((long)NV, (g.N - panel * NR + VL - 1) / VL); };
+    const long part = job / split.columns, block = job % split.columns;
+    const long fromRow = part * rowPanels / split.rows, toRow = (part + 1) * rowPanels / split.rows;
+    const long fromColumn = block * columnPanels / split.columns, toColumn = (block + 1) * columnPanels / split.columns;
+    const auto vectorsAt = [&](long panel) { return (int)least((long)NV, parts_of(g.N - panel * NR, VL)); };
     // Only the last panel of either kind is not full.
     const int lastRows = (int)least((long)MR, g.M - (toRow - 1) * MR), lastVectors = vectorsAt(toColumn - 1);
     const TileFn tiles[2][2] = {{tile_of<bf16>(MR, NV), tile_of<bf16>(MR, lastVectors)},
                                 {tile_of<bf16>(lastRows, NV), tile_of<bf16>(lastRows, lastVectors)}};
+    float* b = scratch_of(pool, thread);
+    float* packed = b + kc * NR;
 
     for (long from = 0; from < U; from += kc) {
       const long count = least(kc, U - from);
       const bool last = from + count == U;
-      // Along the weight's rows: all panels of a few rows before the next rows, so that memory is read in long runs.
-      const long slice = g.backward ? SLICE : count;
-      for (long done = 0; done < count; done += slice) {
-        for (long panel = fromColumn; panel < toColumn; panel++) {
-          const int vectors = vectorsAt(panel);
-          const Panel p = {g.weight.data, g.weight.rows, g.weight.columns, panel * NR, vectors};
-          pack(p, from + done, least(slice, count - done), b + (panel - fromColumn) * NR * count + done * vectors * VL);
-        }
-      }
       for (long row = fromRow; row < toRow; row++) {
-        const float* a = packed + from * rowPanels * MR + row * MR * count;
-        for (long panel = fromColumn; panel < toColumn; panel++) {
+        const int rows = (int)least((long)MR, g.M - row * MR);
+        pack_rows<bf16>(g.a + row * MR * g.K, g.K, rows, from, count, packed + (row - fromRow) * MR * count);
+      }
+      for (long begin = fromColumn; begin < toColumn; begin += FETCHED_PANELS) {
+        const long end = least(begin + FETCHED_PANELS, toColumn), tilesHere = (end - begin) * (toRow - fromRow);
+        Region next = {};
+        if (end < toColumn) next = region_of<bf16>(g, from, count, end, least(end + FETCHED_PANELS, toColumn));
+        else if (!last) next = region_of<bf16>(g, from + kc, kc, fromColumn, least(fromColumn + FETCHED_PANELS, toColumn));
+        long tile = 0;
+        for (long panel = begin; panel < end; panel++) {
           const int vectors = vectorsAt(panel);
-          const long at = row * MR * g.N + panel * NR;
-          const Tile t = {count,
-                          a,
-                          b + (panel - fromColumn) * NR * count,
-                          g.c + at,
-                          g.N,
-                          (int)least((long)VL, g.N - panel * NR - (vectors - 1) * VL),
-                          from == 0,
-                          last && g.bias ? g.bias + panel * NR : nullptr,
-                          last && g.residual ? g.residual + at : nullptr};
-          tiles[row == toRow - 1][panel == toColumn - 1](t);
+          pack({g.weight.data, g.weight.rows, g.weight.columns, panel * NR, vectors}, from, count, b);
+          for (long row = fromRow; row < toRow; row++) {
+            const char* lines[MOST_LINES];
+            const long first = tile * next.rows / tilesHere, past = ++tile * next.rows / tilesHere;
+            const int lineCount = lines_of(next, first, past, lines);
+            const long at = row * MR * g.N + panel * NR;
+            const Tile t = {count,
+                            packed + (row - fromRow) * MR * count,
+                            b,
+                            g.c + at,
+                            g.N,
+                            (int)least((long)VL, g.N - panel * NR - (vectors - 1) * VL),
+                            from == 0,
+                            last && g.bias ? g.bias + panel * NR : nullptr,
+                            last && g.residual ? g.residual + at : nullptr,
+                            lines,
+                            lineCount};
+            tiles[row == toRow - 1][panel == toColumn - 1](t);
+          }
         }
       }
     }
   };
-  parallel(pool, columnBlocks * rowBlocks, job);
+  parallel(pool, split.rows * split.columns, job);
   return true;
 }
 

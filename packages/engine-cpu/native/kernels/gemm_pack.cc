@@ -85,6 +85,8 @@ static void pack_rows(const float* a, long length, int rows, long from, long cou
   }
 }
 
+constexpr long NR = NV * VL;  // columns of a whole panel
+
 struct Panel {
   const void* weight;
   long rows, columns;  // of the weight
@@ -92,52 +94,99 @@ struct Panel {
   int vectors;
 };
 
-template <Type type, bool bf16>
-static void pack_across(const Panel& p, long from, long count, float* out) {
-  const long width = p.columns * bytes_of(type);
-  for (int v = 0; v < p.vectors; v++) {
-    const long first = p.at + v * VL;
-    const char* row = (const char*)p.weight + first * width;
-    const long rows = p.rows - first;
-    for (long u = 0; u < count; u += VL) {
-      vf r[VL];
+// Lanes of four bytes hold two numbers of a row each: the first or the second of them, widened.
+template <Type type, int which>
+ZG_INLINE vf half_of(vf pairs) {
+  const vu two = bits<vu>(pairs);
+  if constexpr (type == Type::BF16) return bits<vf>(which ? two & 0xffff0000u : two << 16);
+  return widen_f16(__builtin_convertvector(which ? two >> 16 : two & 0xffffu, vh));
+}
+
+// VL rows of W, count ≤ VL · (numbers in four bytes) steps of each.
+template <Type type, bool bf16, bool whole>
+ZG_INLINE void across(const char* row, long width, long rows, long u, long count, long length, float* out, long ahead) {
+  constexpr bool split = !bf16 && type != Type::F32;
+  vf r[VL];
 #pragma GCC unroll 16
-      for (int i = 0; i < VL; i++) {
-        r[i] = i < rows ? steps<type, bf16>(row + i * width, from + u, p.columns) : vf{};
-      }
-      transpose<VL>(r);
+  for (int i = 0; i < VL; i++) {
+    if constexpr (whole) {
+      if constexpr (split) r[i] = load((const float*)(row + i * width + 2 * u));
+      else r[i] = steps<type, bf16>(row + i * width, u, length);
+    } else if constexpr (split) {
+      r[i] = vf{};
+      if (i < rows) memcpy(&r[i], row + i * width + 2 * u, 2 * least(length - u, 2l * VL));
+    } else {
+      r[i] = i < rows ? steps<type, bf16>(row + i * width, u, length) : vf{};
+    }
+  }
+  transpose<VL>(r);
 #pragma GCC unroll 16
-      for (int i = 0; i < VL; i++) {
-        if (u + i < count) store(out + ((u + i) * p.vectors + v) * VL, r[i]);
-      }
+  for (int i = 0; i < VL; i++) {
+    if constexpr (split) {
+      if (whole || 2 * i < count) store(out + 2 * i * ahead, half_of<type, 0>(r[i]));
+      if (whole || 2 * i + 1 < count) store(out + (2 * i + 1) * ahead, half_of<type, 1>(r[i]));
+    } else {
+      if (whole || i < count) store(out + i * ahead, r[i]);
     }
   }
 }
 
 template <Type type, bool bf16>
-static void pack_along(const Panel& p, long from, long count, float* out) {
-  const long width = p.columns * bytes_of(type);
-  constexpr int ahead = 12;  // rows: far enough for memory, near enough to stay cached
-  for (long u = from; u < from + count; u++) {
-    for (int v = 0; v < p.vectors; v++, out += VL) {
-      const long column = p.at + v * VL;
-      const long n = least(p.columns - column, (long)VL);
-      const auto lanes = [&](long r) {
-        const char* row = (const char*)p.weight + r * width;
-        __builtin_prefetch(row + ahead * width + column * bytes_of(type));
-        return n == VL ? load_as<type>(row, column) : load_part_as<type>(row, column, n);
-      };
-#if defined(__AVX512BF16__)
-      if constexpr (bf16) {
-        const vf even = lanes(2 * u);
-        const vf odd = 2 * u + 1 < p.rows ? lanes(2 * u + 1) : vf{};
-        const vu low = __builtin_convertvector(bits<vh>(_mm512_cvtneps_pbh((__m512)even)), vu);
-        const vu high = __builtin_convertvector(bits<vh>(_mm512_cvtneps_pbh((__m512)odd)), vu);
-        store(out, bits<vf>(low | (high << 16)));
-        continue;
+static void pack_across(const Panel& p, long from, long count, float* out) {
+  const long width = p.columns * bytes_of(type), ahead = p.vectors * VL;
+  constexpr long chunk = !bf16 && type != Type::F32 ? 2 * VL : VL;  // steps
+  const long numbers = bf16 ? 2 : 1;
+  for (int v = 0; v < p.vectors; v++) {
+    const long first = p.at + v * VL;
+    const char* row = (const char*)p.weight + first * width;
+    const long rows = p.rows - first;
+    for (long u = 0; u < count; u += chunk) {
+      float* to = out + (u * p.vectors + v) * VL;
+      if (rows >= VL && u + chunk <= count && numbers * (from + u + chunk) <= p.columns) {
+        across<type, bf16, true>(row, width, VL, from + u, chunk, numbers * (from + u + chunk), to, ahead);
+      } else {
+        across<type, bf16, false>(row, width, rows, from + u, count - u, p.columns, to, ahead);
       }
+    }
+  }
+}
+
+// VL columns of W from `column` on, step u.
+template <Type type, bool bf16, bool whole>
+ZG_INLINE vf along(const Panel& p, long u, long column) {
+  const auto lanes = [&](long row) {
+    const char* at = (const char*)p.weight + row * p.columns * bytes_of(type);
+    return whole ? load_as<type>(at, column) : load_part_as<type>(at, column, p.columns - column);
+  };
+#if defined(__AVX512BF16__)
+  if constexpr (bf16) {
+    const long last = least(2 * u + 1, p.rows - 1);
+    vu low, high;
+    if constexpr (type == Type::BF16) {
+      low = bits<vu>(lanes(2 * u)) >> 16;
+      high = bits<vu>(lanes(last));
+    } else {
+      low = __builtin_convertvector(bits<vh>(_mm512_cvtneps_pbh((__m512)lanes(2 * u))), vu);
+      high = __builtin_convertvector(bits<vh>(_mm512_cvtneps_pbh((__m512)lanes(last))), vu) << 16;
+    }
+    return bits<vf>(low | (last == 2 * u ? vu{} : high));
+  }
 #endif
-      store(out, lanes(u));
+  return lanes(u);
+}
+
+template <Type type, bool bf16>
+static void pack_along(const Panel& p, long from, long count, float* out) {
+  const long whole = least((long)p.vectors, (p.columns - p.at) / VL);
+  for (long u = from; u < from + count; u++, out += p.vectors * VL) {
+    if (whole == NV) {
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; v++) store(out + v * VL, along<type, bf16, true>(p, u, p.at + v * VL));
+      continue;
+    }
+    for (int v = 0; v < p.vectors; v++) {
+      const long column = p.at + v * VL;
+      store(out + v * VL, v < whole ? along<type, bf16, true>(p, u, column) : along<type, bf16, false>(p, u, column));
     }
   }
 }

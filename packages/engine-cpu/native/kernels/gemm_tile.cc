@@ -20,7 +20,10 @@ struct Tile {
   bool first;
   const float* bias;      // null: none; at column 0 of the tile
   const float* residual;  // null: none; at the tile, rows ldc apart
+  const char* const* lines;  // of memory, to be brought into L2 meanwhile
+  int lineCount;
 };
+constexpr long FETCH_STEPS = 8;  // between two lines: more at a time would hold up the tile's own reads
 using TileFn = void (*)(const Tile&);
 
 template <bool bf16>
@@ -44,22 +47,26 @@ static void tile(const Tile& t) {
       __builtin_prefetch(t.c + r * t.ldc + VL * v);
     }
   }
+  int fetched = 0;
+  for (long done = 0; done < t.k; done += FETCH_STEPS) {
+    if (fetched < t.lineCount) __builtin_prefetch(t.lines[fetched++], 0, 2);
+    const long steps = least(FETCH_STEPS, t.k - done);
 #pragma GCC unroll 2
-  for (long k = 0; k < t.k; k++) {
-    vf row[V];
+    for (long k = 0; k < steps; k++) {
+      vf row[V];
 #pragma GCC unroll 4
-    for (int v = 0; v < V; v++) row[v] = load(b + VL * v);
-#pragma GCC unroll 4
-    for (int v = 0; v < V; v++) __builtin_prefetch(b + 8 * VL * V + VL * v);
+      for (int v = 0; v < V; v++) row[v] = load(b + VL * v);
 #pragma GCC unroll 16
-    for (int r = 0; r < R; r++) {
-      const vf left = splat(a[r]);
+      for (int r = 0; r < R; r++) {
+        const vf left = splat(a[r]);
 #pragma GCC unroll 4
-      for (int v = 0; v < V; v++) c[r][v] = dot<bf16>(c[r][v], left, row[v]);
+        for (int v = 0; v < V; v++) c[r][v] = dot<bf16>(c[r][v], left, row[v]);
+      }
+      a += MR;
+      b += VL * V;
     }
-    a += MR;
-    b += VL * V;
   }
+  while (fetched < t.lineCount) __builtin_prefetch(t.lines[fetched++], 0, 2);
 #pragma GCC unroll 16
   for (int r = 0; r < R; r++) {
 #pragma GCC unroll 4
