@@ -88,13 +88,8 @@ async function start() {
   const tokens = await loadSamples(16, folder);
   const workers = Number(options.workers);
   const config = await readModelConfig(folder);
-  const {
-    module,
-    options: engineOptions,
-    weightDtypes,
-    mapFiles,
-    copiesWeights = false,
-  } = chooseEngine({ engine: options.engine, compute: "f32" }, config, 1);
+  const engine = chooseEngine({ engine: options.engine, compute: "f32" }, config, 1);
+  const { module, options: engineOptions, weightDtypes, mapFiles } = engine;
   const idle = 1024 * statusKiB("VmRSS");
 
   const loadBegin = performance.now();
@@ -119,7 +114,7 @@ async function start() {
   const peak = 1024 * statusKiB("VmHWM");
   await pool.close();
   const cellTokens = Math.max(...cells.map((cell) => cell.reduce((sum, sample) => sum + lengths[sample], 0)));
-  const size = { cellTokens, workers, weights: imageBytes(weights), copiesWeights };
+  const size = { cellTokens, workers, weights: imageBytes(weights), engine, isIsolated: false };
   const plan = estimateMemory(config, layout, size).total - size.weights;
   process.stdout.write(JSON.stringify({ loaded, firstCellAt, idle, peak, weights: size.weights, plan }));
 }

@@ -19,6 +19,16 @@ export const shapes = {
     vocab_size: 49152,
     tie_word_embeddings: true,
   },
+  /** Six layers of the first. */
+  mid: {
+    hidden_size: 576,
+    intermediate_size: 1536,
+    num_hidden_layers: 6,
+    num_attention_heads: 9,
+    num_key_value_heads: 3,
+    vocab_size: 32000,
+    tie_word_embeddings: true,
+  },
   "1.1b": {
     hidden_size: 2048,
     intermediate_size: 5632,
@@ -29,7 +39,7 @@ export const shapes = {
     tie_word_embeddings: false,
   },
 };
-export const adaptedLayers = { "135m": 28, "1.1b": 20 };
+export const adaptedLayers = { "135m": 28, mid: 4, "1.1b": 20 };
 
 /** Writes a Hugging Face model folder with random bf16 weights of standard deviation 0.02, unless it is there already. */
 export async function makeModel(name, folder) {

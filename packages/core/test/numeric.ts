@@ -23,6 +23,11 @@ export function expectClose(actual: Float32Array, expected: Numbers, tolerance: 
   expect(worst, `${what}: largest error relative to ${scale.toExponential(1)}`).toBeLessThanOrEqual(tolerance);
 }
 
+/** `expectClose` for a tolerance of 0: not even the sign of a zero may differ. */
+export function expectSameBits(actual: Float32Array, expected: Numbers, _tolerance: number, what: string): void {
+  expect(new Uint32Array(actual.buffer.slice(0)), what).toEqual(new Uint32Array(single(expected).buffer));
+}
+
 /**
  * Checks a hand-derived gradient along three directions: for L(x) = Σ dy·f(x), Σ dx·v must equal (L(x+hv) − L(x−hv)) / 2h.
  * In float64 with h = 1e-5 the difference quotient is good to about 1e-9.

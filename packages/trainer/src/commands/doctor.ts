@@ -1,8 +1,9 @@
 /** `zerogate doctor`: what this machine offers and what would go wrong, before anything is started. */
 import { access, constants, mkdir } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
-import { createReferenceEngine, type Engine } from "@zerogate/core";
+import { createReferenceEngine, type Engine, InputError } from "@zerogate/core";
 import { createEngine as createCpuEngine, createWasmEngine, probe } from "@zerogate/engine-cpu";
+import { createEngine as createTfjsEngine, tfjsBackends } from "@zerogate/engine-tfjs";
 import { defaultCacheDir } from "../run/inputs.ts";
 import { formatBytes } from "../status/format.ts";
 import { versions } from "../version.ts";
@@ -23,7 +24,7 @@ export async function doctorCommand({ json = false }: { json?: boolean }, contex
   else {
     const lines = checks.map((check) => {
       const { name, found, advice } = check;
-      return `${check.ok ? "ok " : "no "} ${name.padEnd(18)}${found}${advice ? `\n    -> ${advice}` : ""}`;
+      return `${check.ok ? "ok " : "no "} ${name.padEnd(22)}${found}${advice ? `\n    -> ${advice}` : ""}`;
     });
     context.stdout.write(`zerogate ${versions.zerogate}\n${lines.join("\n")}\n`);
   }
@@ -68,7 +69,24 @@ async function engineChecks(): Promise<Check[]> {
     native,
     await engineCheck("engine wasm", createWasmEngine, ""),
     await engineCheck("engine reference", createReferenceEngine, ""),
+    ...(await tfjsChecks()),
   ];
+}
+
+/** TensorFlow.js is there where somebody installed it: its absence is no fault. */
+async function tfjsChecks(): Promise<Check[]> {
+  const checks: Check[] = [];
+  for (const backend of tfjsBackends) {
+    const name = `engine tfjs:${backend}`;
+    try {
+      const engine = await createTfjsEngine({ backend });
+      checks.push(await engineCheck(name, () => engine, ""));
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      checks.push({ name, ok: true, found: `absent: ${error.problems.join("; ")}` });
+    }
+  }
+  return checks;
 }
 
 async function engineCheck(name: string, open: () => Engine, about: string): Promise<Check> {

@@ -1,7 +1,7 @@
 /** What `train --dry-run` prints: the resolved config, the plan, the memory, the parameters. */
 import { parameterCount, trainableLine } from "@zerogate/core";
 import type { TrainConfig } from "../config/train_config.ts";
-import { chooseEngine } from "../run/engines.ts";
+import { chooseEngine, isIsolated } from "../run/engines.ts";
 import type { RunInputs } from "../run/inputs.ts";
 import { estimateMemory, type MemoryEstimate } from "../run/memory.ts";
 import { formatBytes, formatCount, formatSmall } from "../status/format.ts";
@@ -25,7 +25,7 @@ export interface PlanFacts {
 
 export function planFacts(config: TrainConfig, inputs: RunInputs): PlanFacts {
   const { model, weightBytes, layout, train, heldOut, plan, totalSteps, schedule } = inputs;
-  const { mapFiles = false, copiesWeights = false } = chooseEngine(config, model, 1);
+  const engine = chooseEngine(config, model, 1);
   const { stats } = train;
   const largestCell = Math.max(config.cellTokens, stats.longest);
   return {
@@ -45,7 +45,8 @@ export function planFacts(config: TrainConfig, inputs: RunInputs): PlanFacts {
       cellTokens: largestCell,
       workers: config.workers,
       weights: weightBytes,
-      copiesWeights: config.isolate ? !mapFiles : copiesWeights,
+      engine,
+      isIsolated: isIsolated(config, engine),
     }),
   };
 }

@@ -41,7 +41,7 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
   );
   const workers = numberFlag("--workers", flags.workers, availableParallelism(), { min: 1, whole: true }, problems);
   if (problems.length > 0) throw new InputError("Cannot evaluate", problems);
-  const { module, options, weightDtypes, mapFiles = false } = chooseEngine(engineFlags(flags), config, 1);
+  const { module, options, weightDtypes, mapFiles } = chooseEngine(engineFlags(flags), config, 1);
   const outputBias = outputBiasFlag(flags);
   const adapter = flags.adapter === undefined ? undefined : await loadAdapter(flags.adapter, config, { outputBias });
   const tokenizer = await loadTokenizer(flags.model);

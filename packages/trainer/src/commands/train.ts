@@ -27,7 +27,7 @@ export async function trainCommand(flags: TrainFlags, context: CommandContext): 
     return printOutcome(config.out, result, json, context);
   }
   const view = openLiveView(context, false);
-  const inputs = await openInputs({ ...config, isolate: false }, view.progress).finally(() => view.close());
+  const inputs = await openInputs(config, view.progress).finally(() => view.close());
   const facts = planFacts(config, inputs);
   if (json) printJson(context, facts);
   else context.stdout.write(describePlan(facts));

@@ -2,7 +2,17 @@
 import type { GateActivation, GateSharing, OutputBias } from "@zerogate/core";
 
 /** Engines that can be named in a config. */
-export const engineNames = ["auto", "cpu", "wasm", "reference"] as const;
+export const engineNames = [
+  "auto",
+  "cpu",
+  "wasm",
+  "tfjs:node-gpu",
+  "tfjs:node",
+  "tfjs:wasm",
+  "tfjs:webgpu",
+  "tfjs:cpu",
+  "reference",
+] as const;
 export const presetNames = ["paper", "peft", "quick"] as const;
 export const computeNames = ["f32", "bf16"] as const;
 export const badNumberPolicies = ["stop", "skip", "rollback"] as const;

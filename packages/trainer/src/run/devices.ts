@@ -1,7 +1,7 @@
 /** The devices of a run: one worker each, on the engine that the config names. */
 import { type DevicePool, openDevices } from "@zerogate/workers";
 import type { TrainConfig } from "../config/train_config.ts";
-import { chooseEngine } from "./engines.ts";
+import { chooseEngine, isIsolated } from "./engines.ts";
 import type { RunInputs } from "./inputs.ts";
 import type { RunView } from "./view.ts";
 
@@ -13,15 +13,16 @@ export async function startDevices(
   view: Pick<RunView, "phase" | "device">,
 ): Promise<DevicePool> {
   const { model, weights, layout, train, heldOut, maxCells } = inputs;
-  const { weightDtypes: _, ...engine } = chooseEngine(config, model, 1);
+  const choice = chooseEngine(config, model, 1);
+  const { module, options, processEnv } = choice;
   view.phase({ name: "starting workers" });
   const tokens = { train: train.tokens, ...(heldOut?.set === "validation" && { validation: heldOut.tokens }) };
-  const setup = { engine, config: model, weights, layout, params, tokens };
+  const setup = { engine: { module, options }, config: model, weights, layout, params, tokens };
   const pool = await openDevices({
     workers: config.workers,
     setup,
     maxCells,
-    isolate: config.isolate ? {} : undefined,
+    isolate: isIsolated(config, choice) ? { ...(processEnv && { env: processEnv }) } : undefined,
     patienceMs: 1000 * config.workerTimeout,
     onEvent: view.device,
   });

@@ -1,15 +1,20 @@
 /** The engines that a config can name: the module that workers import, and the weight dtypes that it takes as they are. */
 import { type DType, InputError, type ModelConfig, parameterCount } from "@zerogate/core";
 import { type CpuEngineOptions, createAdamWUpdate, probe } from "@zerogate/engine-cpu";
+import { type TfjsBackend, type TfjsEngineOptions, tfjsTraits } from "@zerogate/engine-tfjs";
 import { type EngineModule, referenceEngine } from "@zerogate/workers";
 import type { TrainConfig } from "../config/train_config.ts";
 
 export interface EngineChoice extends EngineModule {
   readonly weightDtypes: readonly DType[];
   /** Whether it uses weights where they lie in their files (`Engine.mapped`). */
-  readonly mapFiles?: boolean;
-  /** Whether every worker has weights in memory of its own. */
-  readonly copiesWeights?: boolean;
+  readonly mapFiles: boolean;
+  /** Bases that each worker's engine holds for itself, besides the one that all share. */
+  readonly weightCopies: number;
+  /** Operations are made of smaller ones, each of which leaves a temporary. */
+  readonly isComposed: boolean;
+  /** A process takes one device whatever it is told: workers must be processes, with this added to the environment of each. */
+  readonly processEnv?: (device: number) => Readonly<Record<string, string>>;
 }
 
 /** A larger base would take minutes a step, and each worker a copy of it, so it runs there only where somebody asked for it. */
@@ -36,26 +41,52 @@ export function chooseEngine(
     const way = "mend it (zerogate doctor says more), or ask for the slow one with --engine wasm";
     throw new InputError("Cannot choose an engine for a model of this size", `${report.reason}: ${way}`);
   }
-  const weightDtypes = ["f32", "bf16", "f16"] as const;
+  const native = {
+    weightDtypes: ["f32", "bf16", "f16"],
+    mapFiles: false,
+    weightCopies: 0,
+    isComposed: false,
+  } as const;
   switch (chosen) {
     case "cpu": {
       if (!report.available) throw new InputError("Cannot use the engine cpu", report.reason ?? "it does not run here");
       const options: CpuEngineOptions = { threads, compute };
-      return { module: import.meta.resolve("@zerogate/engine-cpu"), options, weightDtypes, mapFiles: report.mapsFiles };
+      return { module: import.meta.resolve("@zerogate/engine-cpu"), options, ...native, mapFiles: report.mapsFiles };
     }
     case "wasm":
-      return {
-        module: import.meta.resolve("@zerogate/engine-cpu/wasm"),
-        options: {},
-        weightDtypes,
-        copiesWeights: true,
-      };
+      return { module: import.meta.resolve("@zerogate/engine-cpu/wasm"), options: {}, ...native, weightCopies: 1 };
     case "reference":
-      return { ...referenceEngine(), weightDtypes: ["f32"] };
+      return { ...referenceEngine(), ...native, weightDtypes: ["f32"] };
+    case "tfjs:node-gpu":
+    case "tfjs:node":
+    case "tfjs:wasm":
+    case "tfjs:webgpu":
+    case "tfjs:cpu":
+      return tfjsEngine(chosen.slice("tfjs:".length) as TfjsBackend, model);
   }
+}
+
+/** Whether every worker is a process that reads the base for itself: where the config says so, or the engine needs it. */
+export function isIsolated({ isolate }: Pick<TrainConfig, "isolate">, { processEnv }: EngineChoice): boolean {
+  return isolate || processEnv !== undefined;
 }
 
 /** AdamW's inner loop beside an engine of that name: native where the engine is, else core's. The bits are the same. */
 export function adamWUpdateFor(engineName: string): ReturnType<typeof createAdamWUpdate> | undefined {
   return engineName.startsWith("cpu/") ? createAdamWUpdate() : undefined;
+}
+
+/** @throws InputError where its packages are not installed, or the base alone is more than its memory can hold. */
+function tfjsEngine(backend: TfjsBackend, model: ModelConfig): EngineChoice {
+  const { missing, memoryBytes, weightCopies, processEnv } = tfjsTraits(backend);
+  if (missing !== undefined) throw new InputError(`Cannot use the engine tfjs:${backend}`, missing);
+  const needed = 4 * parameterCount(model);
+  if (needed > memoryBytes) {
+    const size = `the base has ${needed} bytes in f32, the engine's memory ends at ${memoryBytes}`;
+    throw new InputError(`Cannot use the engine tfjs:${backend}`, `${size}: take another engine or a smaller base`);
+  }
+  const options: TfjsEngineOptions = { backend };
+  const module = import.meta.resolve("@zerogate/engine-tfjs");
+  const traits = { mapFiles: false, weightCopies, isComposed: true, ...(processEnv && { processEnv }) };
+  return { module, options, weightDtypes: ["f32"], ...traits };
 }

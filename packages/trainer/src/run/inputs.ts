@@ -36,7 +36,7 @@ import type { WeightFolder } from "@zerogate/workers";
 import { peakLearningRate } from "../config/resolve.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import type { Phase } from "../status/state.ts";
-import { chooseEngine } from "./engines.ts";
+import { chooseEngine, isIsolated } from "./engines.ts";
 import { loadingPhase } from "./loading.ts";
 
 /** Held-out samples of one of the token sets, cut into cells once: the same for every validation. */
@@ -94,9 +94,10 @@ export async function openInputs(config: TrainConfig, progress: Progress): Promi
     throw new InputError("Cannot use this configuration", `maxLength is ${maxLength}, ${room}: use at most that`);
   }
   await listDataFiles([...config.data, ...(config.validationData ?? [])]); // before the base, which may take minutes
-  const { weightDtypes, mapFiles = false } = chooseEngine(config, model, 1);
+  const choice = chooseEngine(config, model, 1);
+  const { weightDtypes, mapFiles } = choice;
   const options = { weightDtypes, mapFiles };
-  const weights = config.isolate
+  const weights = isIsolated(config, choice)
     ? { folder: config.model, ...options }
     : await loadWeights(config.model, model, { ...options, onProgress: loadingPhase(onPhase) });
   // Beside everything below: it takes longer than the base itself, and only the first checkpoint needs it.

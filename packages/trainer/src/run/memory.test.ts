@@ -69,6 +69,8 @@ async function peakOfACell(engine: Engine & { memory(): { readonly peakBytes: nu
   return engine.memory().peakBytes;
 }
 
+const plain = { weightCopies: 0, isComposed: false, mapFiles: false };
+
 const { available, reason } = probe();
 const absent = available ? "" : ` (skipped: ${reason})`;
 describe.each([
@@ -77,7 +79,13 @@ describe.each([
 ] as const)("a cell on %s", (_name, open, isSkipped, why) => {
   test.skipIf(isSkipped)(`takes what is estimated: not a quarter more, not a third less${why}`, async () => {
     const weights = imageBytes(zeros());
-    const estimate = estimateMemory(config, layout, { cellTokens: T, workers: 1, weights, copiesWeights: false });
+    const estimate = estimateMemory(config, layout, {
+      cellTokens: T,
+      workers: 1,
+      weights,
+      engine: plain,
+      isIsolated: false,
+    });
     const peak = await peakOfACell(open());
     expect(peak).toBeLessThan(1.25 * estimate.perWorker);
     expect(peak).toBeGreaterThan(0.67 * estimate.perWorker);
@@ -85,10 +93,14 @@ describe.each([
 });
 
 test("weights count once, and once more for every worker that copies them", () => {
-  const run = { cellTokens: T, workers: 3, weights: 1e9 };
-  const shared = estimateMemory(config, layout, { ...run, copiesWeights: false });
-  const copied = estimateMemory(config, layout, { ...run, copiesWeights: true });
+  const run = { cellTokens: T, workers: 3, weights: 1e9, engine: plain, isIsolated: false };
+  const shared = estimateMemory(config, layout, run);
+  const copied = estimateMemory(config, layout, { ...run, engine: { ...plain, weightCopies: 1 } });
   expect(shared.total).toBe(1e9 + 3 * shared.perWorker);
   expect(copied.perWorker).toBe(shared.perWorker + 1e9);
   expect(copied.total).toBe(4e9 + 3 * shared.perWorker);
+  const read = estimateMemory(config, layout, { ...run, isIsolated: true });
+  expect(read.total).toBe(3e9 + 3 * shared.perWorker); // each process its own, none beside them
+  const mapped = estimateMemory(config, layout, { ...run, isIsolated: true, engine: { ...plain, mapFiles: true } });
+  expect(mapped).toEqual(shared);
 });

@@ -1,10 +1,11 @@
 /** How much memory a run will take: the base once, and per worker what one cell keeps for its backward. */
 import { type AdapterLayout, architectureOf, type ModelConfig } from "@zerogate/core";
+import type { EngineChoice } from "./engines.ts";
 
 export interface MemoryEstimate {
   /** Bytes of the shared base. */
   readonly weights: number;
-  /** Bytes of activations and sums of one worker, and of its copy of the base where its engine makes one. */
+  /** Bytes of activations and sums of one worker, and of its own copy of the base where its engine makes one. */
   readonly perWorker: number;
   readonly total: number;
 }
@@ -14,8 +15,11 @@ export interface MemoryEstimate {
  * and a few scalars a head or row. On top come the largest temporaries of one layer and the logits of one chunk; fixed costs of Node are left out.
  * At 135 M parameters and 1,024 tokens a cell: 680 MiB by this, 665 MiB measured (engine-cpu).
  *
+ * An engine whose operations are made of smaller ones holds their temporaries: the backward of SwiGLU is the largest, and
+ * attention has eight arrays of 4 Mi scores.
+ *
  * @param run.weights bytes of the loaded base, as the engine keeps it.
- * @param run.copiesWeights whether each worker copies it: `EngineChoice`.
+ * @param run.isIsolated whether each worker is a process that reads the base for itself.
  */
 export function estimateMemory(
   model: ModelConfig,
@@ -24,19 +28,25 @@ export function estimateMemory(
     readonly cellTokens: number;
     readonly workers: number;
     readonly weights: number;
-    readonly copiesWeights: boolean;
+    readonly engine: Pick<EngineChoice, "weightCopies" | "isComposed" | "mapFiles">;
+    readonly isIsolated: boolean;
   },
 ): MemoryEstimate {
   const { hiddenSize: D, intermediateSize: F, heads, kvHeads, headDim, vocabSize } = model;
   const [Q, X] = [heads * headDim, (heads + 2 * kvHeads) * headDim];
   const { activation, norm } = architectureOf(model);
+  const { weightCopies, isComposed, mapFiles } = run.engine;
   const wide = activation === "gelu" ? F : 2 * F;
   const keptPerToken = 2 * D + X + Q + wide + heads + (norm === "layer" ? 4 : 2);
-  const temporaryPerToken = 4 * D + 2 * X + wide + F;
+  const temporaryPerToken = 4 * D + 2 * X + wide + F + (isComposed ? 3 * X + 10 * F : 0);
   const T = run.cellTokens;
   const activations = 4 * T * (layout.adaptedLayers * keptPerToken + temporaryPerToken);
   const head = 4 * 64 * vocabSize + 8 * T * D;
   const sums = 8 * layout.length + 12 * layout.length;
-  const perWorker = activations + head + sums + (run.copiesWeights ? run.weights : 0);
-  return { weights: run.weights, perWorker, total: run.weights + run.workers * perWorker };
+  const scores = isComposed ? 8 * 4 * Math.min(2 ** 22, heads * T * T) : 0;
+  const isShared = !run.isIsolated || mapFiles; // the file cache is shared by processes too
+  const copies = weightCopies + (isShared ? 0 : 1);
+  const perWorker = activations + head + scores + sums + copies * run.weights;
+  const weights = isShared ? run.weights : 0;
+  return { weights, perWorker, total: weights + run.workers * perWorker };
 }

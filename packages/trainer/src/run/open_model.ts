@@ -45,7 +45,7 @@ export async function openModel(folder: string, options: OpenModelOptions): Prom
     adapters.push({ name, loaded });
   }
   const chosen = chooseEngine(options, config, availableParallelism());
-  const { module, options: engineOptions, weightDtypes, mapFiles = false } = chosen;
+  const { module, options: engineOptions, weightDtypes, mapFiles } = chosen;
   const { createEngine } = (await import(module)) as { createEngine: CreateEngine };
   const engine = await createEngine({ ...engineOptions }, 0);
   const image = await loadWeights(folder, config, {

@@ -1,0 +1,280 @@
+/**
+ * TensorFlow.js's autodiff as a judge: it differentiates the forward composites, and every backward that was derived by hand,
+ * of the reference engine and of this one, must give the same. Shapes are random, from a seed.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { cellGradient, createModel, createReferenceEngine, type Engine, packCell, randomBits } from "@zerogate/core";
+import { beforeAll, describe, expect, test } from "vitest";
+import { single, wave } from "../../core/test/numeric.ts";
+import { gateKinds, labelled, tinyAdapter, tinyConfig, tinyImage, tinyTokens } from "../../core/test/tiny_model.ts";
+import { gatedAttention, maths, nllSum, tfLoss } from "../test/tf_model.ts";
+import { createEngine } from "./engine.ts";
+import { attention } from "./ops/attention.ts";
+import { geglu, gelu } from "./ops/gelu.ts";
+import { layerNorm } from "./ops/layer_norm.ts";
+import { rmsNorm } from "./ops/rms_norm.ts";
+import { rope } from "./ops/rope.ts";
+import { swiglu } from "./ops/swiglu.ts";
+import type { Tensor } from "./tf.ts";
+
+const engines: Engine[] = [];
+beforeAll(async () => {
+  await import("@tensorflow/tfjs-core/dist/register_all_gradients.js");
+  engines.push(createReferenceEngine(), await createEngine({ backend: "cpu" }));
+});
+
+/** Numbers that seed and place decide. */
+const whole = (seed: number, place: number, from: number, to: number) =>
+  from + (randomBits(seed, place) % (to + 1 - from));
+const product = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
+
+interface Operation {
+  /** Shapes of what is differentiated, then of the gradient that flows in. */
+  readonly inputs: readonly (readonly number[])[];
+  readonly output: readonly number[];
+  readonly forward: (...inputs: Tensor[]) => Tensor;
+  /** Gradients in the order of the inputs. */
+  readonly backward: (engine: Engine, inputs: Float32Array[], dy: Float32Array) => Promise<Float32Array[]>;
+}
+
+const f32 = (values: Float32Array, shape: readonly number[]) => ({
+  dtype: "f32" as const,
+  shape,
+  bytes: new Uint8Array(values.buffer),
+});
+
+function heads(seed: number) {
+  const G = whole(seed, 1, 1, 3);
+  const lengths = Array.from({ length: whole(seed, 2, 1, 3) }, (_, s) => whole(seed, 10 + s, 1, 9));
+  const T = lengths.reduce((a, b) => a + b);
+  const cuSeqlens = Int32Array.from([0, ...lengths.map((_, s) => lengths.slice(0, s + 1).reduce((a, b) => a + b))]);
+  const [H, d, window, K] = [
+    G * whole(seed, 3, 1, 3),
+    2 * whole(seed, 4, 1, 5),
+    whole(seed, 5, 0, 3),
+    whole(seed, 6, 1, 6),
+  ];
+  return { cuSeqlens, size: { T, H, G, d, window, K }, K };
+}
+
+const operations: Readonly<Record<string, (seed: number) => Operation>> = {
+  rmsNorm(seed) {
+    const [T, D] = [whole(seed, 1, 1, 7), whole(seed, 2, 2, 30)];
+    const weight = single(wave(D, seed));
+    return {
+      inputs: [[T, D]],
+      output: [T, D],
+      forward: (x) => rmsNorm(maths, x, tf.tensor1d(weight), 1e-5).y_TD,
+      async backward(engine, [x], dy) {
+        const [x_TD, weight_D] = [engine.upload(x), engine.matrix(f32(weight, [D]))];
+        const { rstd_T } = engine.rmsNorm(x_TD, weight_D, { T, D, eps: 1e-5 });
+        const input = { dy_TD: engine.upload(dy), x_TD, weight_D, rstd_T };
+        return [await engine.read(engine.rmsNormBackward(input, { T, D }))];
+      },
+    };
+  },
+  layerNorm(seed) {
+    const [T, D] = [whole(seed, 1, 1, 7), whole(seed, 2, 2, 30)];
+    const [weight, bias] = [single(wave(D, seed)), single(wave(D, seed + 1))];
+    return {
+      inputs: [[T, D]],
+      output: [T, D],
+      forward: (x) => layerNorm(maths, x, { weight_D: tf.tensor1d(weight), bias_D: tf.tensor1d(bias) }, 1e-5).y_TD,
+      async backward(engine, [x], dy) {
+        const x_TD = engine.upload(x);
+        const [weight_D, bias_D] = [engine.matrix(f32(weight, [D])), engine.matrix(f32(bias, [D]))];
+        const { stats_T2 } = engine.layerNorm(x_TD, { weight_D, bias_D }, { T, D, eps: 1e-5 });
+        const input = { dy_TD: engine.upload(dy), x_TD, weight_D, stats_T2 };
+        return [await engine.read(engine.layerNormBackward(input, { T, D }))];
+      },
+    };
+  },
+  geglu(seed) {
+    const [T, F] = [whole(seed, 1, 1, 6), whole(seed, 2, 1, 20)];
+    return {
+      inputs: [[T, 2 * F]],
+      output: [T, F],
+      forward: (x) => geglu(maths, x, { T, F }),
+      backward: async (engine, [x], dy) => [
+        await engine.read(engine.gegluBackward(engine.upload(dy), engine.upload(x), { T, F })),
+      ],
+    };
+  },
+  gelu(seed) {
+    const [T, F] = [whole(seed, 1, 1, 6), whole(seed, 2, 1, 20)];
+    return {
+      inputs: [[T, F]],
+      output: [T, F],
+      forward: (x) => gelu(maths, x),
+      backward: async (engine, [x], dy) => [
+        await engine.read(engine.geluBackward(engine.upload(dy), engine.upload(x), { T, F })),
+      ],
+    };
+  },
+  linear(seed) {
+    const [T, N, K] = [whole(seed, 1, 1, 6), whole(seed, 2, 1, 9), whole(seed, 3, 1, 9)];
+    const weight = single(wave(N * K, seed));
+    const from = whole(seed, 4, 0, N - 1);
+    return {
+      inputs: [[T, K]],
+      output: [T, N - from],
+      forward: (x) => tf.slice(tf.matMul(x, tf.tensor2d(weight, [N, K]), false, true), [0, from], [T, N - from]),
+      async backward(engine, _inputs, dy) {
+        const matrix = engine.matrix(f32(weight, [N, K]));
+        return [await engine.read(engine.linearBackward(engine.upload(dy), matrix, { T, rows: [from, N] }))];
+      },
+    };
+  },
+  swiglu(seed) {
+    const [T, F] = [whole(seed, 1, 1, 6), whole(seed, 2, 1, 20)];
+    return {
+      inputs: [[T, 2 * F]],
+      output: [T, F],
+      forward: (x) => swiglu(maths, x, { T, F }),
+      backward: async (engine, [x], dy) => [
+        await engine.read(engine.swigluBackward(engine.upload(dy), engine.upload(x), { T, F })),
+      ],
+    };
+  },
+  rope(seed) {
+    const { size } = heads(seed);
+    const { T, H, G, d } = size;
+    const angles = single(wave(T * d, seed)); // any numbers: the gradient of a linear map is its transpose
+    return {
+      inputs: [[T, H + 2 * G, d]],
+      output: [T, H + 2 * G, d],
+      forward: (x) => rope(maths, x, tf.tensor2d(angles, [T, d]), size),
+      async backward(engine, _inputs, dy) {
+        const dx = engine.upload(dy);
+        engine.rope(dx, engine.upload(angles), { ...size, inverse: true });
+        return [await engine.read(dx)];
+      },
+    };
+  },
+  attention(seed) {
+    const { size, cuSeqlens } = heads(seed);
+    const { T, H, G, d } = size;
+    return {
+      inputs: [[T, H + 2 * G, d]],
+      output: [T, H, d],
+      forward: (x) => attention(maths, x, cuSeqlens, size).o_THd,
+      async backward(engine, [qkv], dy) {
+        const qkv_TX = engine.upload(qkv);
+        const { o_TQ, lse_TH } = engine.attention(qkv_TX, cuSeqlens, size);
+        const input = { do_TQ: engine.upload(dy), qkv_TX, o_TQ, lse_TH };
+        return [await engine.read(engine.attentionBackward(input, cuSeqlens, size))];
+      },
+    };
+  },
+  promptAttention(seed) {
+    const { size } = heads(seed);
+    const { T, H, G, d, K } = size;
+    const o = single(wave(T * H * d, seed));
+    return {
+      inputs: [[T, H + 2 * G, d], [K, 2 * G, d], [H]],
+      output: [T, H, d],
+      forward: (qkv, kv, gate_H) => gatedAttention({ o: tf.tensor3d(o, [T, H, d]), qkv, kv, gate_H }, size),
+      async backward(engine, [qkv, kv, gate_H], dy) {
+        const dqkv_TX = engine.upload(new Float32Array(qkv.length));
+        const input = {
+          do_TQ: engine.upload(dy),
+          qkv_TX: engine.upload(qkv),
+          kv_KY: engine.upload(kv),
+          gate_H,
+          dqkv_TX,
+        };
+        const { dkv_KY, dgate_H } = engine.promptAttentionBackward(input, size);
+        return [await engine.read(dqkv_TX), await engine.read(dkv_KY), await engine.read(dgate_H)];
+      },
+    };
+  },
+  headLoss(seed) {
+    const [R, D, V] = [whole(seed, 1, 1, 8), whole(seed, 2, 1, 9), whole(seed, 3, 2, 40)];
+    const head = single(wave(V * D, seed));
+    const labels = Int32Array.from({ length: R }, (_, r) => whole(seed, 20 + r, 0, V - 1));
+    return {
+      inputs: [[R, D]],
+      output: [],
+      forward: (y) => nllSum(y, tf.tensor2d(head, [V, D]), labels),
+      async backward(engine, [y], [scale]) {
+        const matrix = engine.matrix(f32(head, [V, D]));
+        const { dy_RD } = engine.headLoss(engine.upload(y), matrix, labels, { R, D, scale });
+        if (!dy_RD) throw new Error("no gradient");
+        return [await engine.read(dy_RD)];
+      },
+    };
+  },
+};
+
+/** Largest difference relative to the largest number. */
+function distance(actual: Float32Array, expected: Float32Array): number {
+  expect(actual).toHaveLength(expected.length);
+  const reach = expected.reduce((max, x) => Math.max(max, Math.abs(x)), 1e-2);
+  return actual.reduce(
+    (worst, x, i) => Math.max(worst, Number.isNaN(x) ? Infinity : Math.abs(x - expected[i]) / reach),
+    0,
+  );
+}
+
+describe.each(Object.entries(operations))("%s", (_name, make) => {
+  test.each([1, 2, 3, 4, 5, 6])("its backward is what autodiff says, random shape %i", async (seed) => {
+    const { inputs, output, forward, backward } = make(seed);
+    const values = inputs.map((shape, i) => single(wave(product(shape), 0.7 * seed + i)));
+    const dy = single(wave(product(output), 2.1 * seed));
+    const expected = tf.tidy(() => {
+      const tensors = values.map((numbers, i) => tf.tensor(numbers.slice(), [...inputs[i]]));
+      return tf
+        .grads(forward)(tensors, tf.tensor(dy.slice(), [...output]))
+        .map((grad) => grad.dataSync<"float32">().slice());
+    });
+    for (const engine of engines) {
+      const actual = await engine.arena(() => backward(engine, values, dy));
+      for (const [i, grad] of actual.entries()) {
+        // Both round every step to float32, on different ways.
+        expect(distance(grad, expected[i]), `${engine.name}, input ${i}`).toBeLessThan(5e-6);
+      }
+    }
+  });
+});
+
+describe("the whole model", () => {
+  test.each([1, 2, 3, 4, 5, 6, 7, 8])(
+    "gradients of prompts and gates are what autodiff says, random shape %i",
+    async (seed) => {
+      const kvHeads = whole(seed, 1, 1, 3);
+      const config = tinyConfig({
+        vocabSize: whole(seed, 2, 11, 40),
+        hiddenSize: whole(seed, 3, 5, 20),
+        intermediateSize: whole(seed, 4, 4, 24),
+        layers: whole(seed, 5, 1, 4),
+        kvHeads,
+        heads: kvHeads * whole(seed, 6, 1, 3),
+        headDim: 2 * whole(seed, 7, 1, 4),
+        slidingWindow: whole(seed, 8, 0, 1) * whole(seed, 9, 1, 4),
+        tiedEmbeddings: seed % 3 === 0,
+        qkvBias: seed % 2 === 0,
+        outputBias: seed % 2 === 0,
+        mlpBias: seed % 4 === 0,
+      });
+      const image = tinyImage(config, seed);
+      const shape = { promptLength: whole(seed, 10, 1, 5), adaptedLayers: whole(seed, 11, 1, config.layers) };
+      const { layout, params } = tinyAdapter(config, { ...shape, ...gateKinds[seed % 4] }, { seed });
+      const cell = packCell(tinyTokens(config, [whole(seed, 12, 2, 9), whole(seed, 13, 2, 6)], seed), [0, 1]);
+      const scale = 1 / labelled(cell);
+      const { loss, expected } = tf.tidy(() => {
+        const { value, grad } = tf.valueAndGrad(tfLoss(config, image, layout, cell))(
+          tf.tensor1d(params),
+          tf.scalar(scale),
+        );
+        return { loss: value.dataSync()[0], expected: grad.dataSync<"float32">().slice() };
+      });
+      expect(expected.some((g) => g !== 0)).toBe(true);
+      for (const engine of engines) {
+        const model = createModel(engine, config, image);
+        const { lossSum, gradient } = await cellGradient(model, { layout, params }, cell, scale);
+        expect(Math.abs(lossSum - loss) / loss, engine.name).toBeLessThan(1e-6);
+        expect(distance(gradient, expected), engine.name).toBeLessThan(2e-5);
+      }
+    },
+  );
+});

@@ -1,0 +1,18 @@
+/** Making a backend the current one of this thread. */
+import { InputError } from "@zerogate/core";
+import type { TfjsBackend } from "../names.ts";
+import type { Tf } from "../tf.ts";
+
+/** @throws InputError where it does not start. */
+export async function start(tf: Tf, id: string, backend: TfjsBackend): Promise<void> {
+  tf.enableProdMode(); // otherwise it prints advertisements
+  let started = false;
+  let reason = "TensorFlow.js says no more";
+  try {
+    started = await tf.setBackend(id);
+    await tf.ready();
+  } catch (error) {
+    reason = (error as Error).message;
+  }
+  if (!started) throw new InputError(`Cannot use the engine tfjs:${backend}`, `its backend does not start: ${reason}`);
+}

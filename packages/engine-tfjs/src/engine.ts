@@ -1,0 +1,315 @@
+/** Core's Engine over TensorFlow.js: each operation is one tidy composite of its tensor operations, nothing is left behind. */
+import {
+  type AttentionSize,
+  createArena,
+  type DeviceArray,
+  type Engine,
+  type HostTensor,
+  type KvCache,
+  type Matrix,
+} from "@zerogate/core";
+import { openBackend } from "./backend.ts";
+import { type TfjsBackend, tfjsBackends } from "./names.ts";
+import { attend } from "./ops/attend.ts";
+import { attention, attentionBackward, causalMask } from "./ops/attention.ts";
+import { geglu, gegluBackward, gelu, geluBackward } from "./ops/gelu.ts";
+import { headLoss } from "./ops/head_loss.ts";
+import { layerNorm, layerNormBackward } from "./ops/layer_norm.ts";
+import { promptAttention, promptAttentionBackward } from "./ops/prompt_attention.ts";
+import { rmsNorm, rmsNormBackward } from "./ops/rms_norm.ts";
+import { rope } from "./ops/rope.ts";
+import { swiglu, swigluBackward } from "./ops/swiglu.ts";
+import { type Backend, part, type Tensor } from "./tf.ts";
+
+export interface TfjsEngineOptions {
+  readonly backend: TfjsBackend;
+}
+
+/** Written once by the operation that makes it, and again by those that work in place. */
+interface TfjsArray extends DeviceArray {
+  tensor: Tensor | undefined;
+}
+interface TfjsMatrix extends Matrix {
+  readonly tensor: Tensor;
+}
+/** `[tokens seen, 2G, d]`, which grows; nothing before the first tokens. */
+interface TfjsCache extends KvCache {
+  readonly Y: number;
+  rows: Tensor | undefined;
+}
+
+// The engine makes every matrix and cache that it is given back.
+const weight = (matrix: Matrix) => (matrix as TfjsMatrix).tensor;
+
+/**
+ * Opens an engine on one backend of TensorFlow.js. Its memory is of this thread; weights are copied into it once an engine,
+ * but for `cpu`, which reads them where they lie.
+ *
+ * @throws InputError where the backend's packages are not installed (it says how to) or do not run here.
+ */
+export async function createEngine(options: TfjsEngineOptions): Promise<Engine> {
+  const { backend: name } = options;
+  if (!tfjsBackends.includes(name)) {
+    throw new RangeError(`Cannot open a backend "${name}": there are ${tfjsBackends.join(", ")}`);
+  }
+  return engineOver(await openBackend(name), name);
+}
+
+function engineOver(backend: Backend, name: TfjsBackend): Engine {
+  const { tf } = backend;
+  const { take, ...lifetimes } = createArena<TfjsArray>({
+    take: (length) => ({ length, tensor: undefined }),
+    recycle(array) {
+      array.tensor?.dispose();
+      array.tensor = undefined;
+    },
+    endArena: backend.endArena,
+  });
+
+  /** Runs a composite on this engine's backend (another engine of this thread may have another); its temporaries are freed. */
+  function compute<Result extends Tensor | { readonly [name: string]: Tensor }>(work: () => Result): Result {
+    if (tf.getBackend() !== backend.id) void tf.setBackend(backend.id); // at once: it was initialised before
+    return tf.tidy(work);
+  }
+  function own(tensor: Tensor): TfjsArray {
+    const array = take(tensor.size);
+    array.tensor = tensor;
+    return array;
+  }
+  function view(array: DeviceArray, shape: readonly number[]): Tensor {
+    const { tensor } = array as TfjsArray;
+    if (!tensor) throw new RangeError("Cannot use an array: it is free already");
+    return tf.reshape(tensor, [...shape]);
+  }
+  function replace(array: DeviceArray, tensor: Tensor): void {
+    (array as TfjsArray).tensor?.dispose();
+    (array as TfjsArray).tensor = tensor;
+  }
+  const plus = (y: Tensor, residual: DeviceArray | undefined) => (residual ? tf.add(y, view(residual, y.shape)) : y);
+  const qkvView = (array: DeviceArray, { T, H, G, d }: AttentionSize) => view(array, [T, H + 2 * G, d]);
+
+  return {
+    name: `tfjs/${name}/${backend.version}/f32`,
+    weightDtypes: ["f32"],
+    matrix(tensor) {
+      const { rows, columns, values } = checkedWeight(tensor);
+      backend.ensure(values.byteLength);
+      const shape = tensor.shape.length === 2 ? [rows, columns] : [rows];
+      return { rows, columns, tensor: compute(() => tf.tensor(values, shape)) } satisfies TfjsMatrix as TfjsMatrix;
+    },
+    upload: (values) => own(compute(() => tf.tensor1d(values.slice()))), // backends keep what they are given
+    async read(array) {
+      const { tensor } = array as TfjsArray;
+      if (!tensor) throw new RangeError("Cannot read an array: it is free already");
+      const values = (await tensor.data()) as Float32Array;
+      backend.checkDevice();
+      return values.slice();
+    },
+    ...lifetimes,
+    kvCache: (capacity, Y): TfjsCache => ({ capacity, Y, rows: undefined }),
+    freeCache(cache) {
+      (cache as TfjsCache).rows?.dispose();
+      (cache as TfjsCache).rows = undefined;
+    },
+
+    embed(table, ids_T, { scale = 1, residual } = {}) {
+      for (const id of ids_T) {
+        if (!(id >= 0 && id < table.rows)) {
+          throw new RangeError(`Cannot embed token ${id}: the vocabulary has ${table.rows} entries`);
+        }
+      }
+      return own(
+        compute(() => {
+          const rows: Tensor = tf.gather(weight(table), tf.tensor1d(ids_T, "int32"));
+          return plus(scale === 1 ? rows : tf.mul(rows, scale), residual);
+        }),
+      );
+    },
+    gatherRows: (x, rows_R, { T, D }) => own(compute(() => tf.gather(view(x, [T, D]), tf.tensor1d(rows_R, "int32")))),
+    scatterRows: (x, rows_R, { T, D }) =>
+      own(
+        compute(() => {
+          const R = rows_R.length;
+          return tf.scatterND(tf.tensor2d(rows_R, [R, 1], "int32"), view(x, [R, D]), [T, D]);
+        }),
+      ),
+
+    rmsNorm(x, weight_D, { T, D, eps }) {
+      const { y_TD, rstd_T1 } = compute(() => rmsNorm(backend, view(x, [T, D]), weight(weight_D), eps));
+      return { y_TD: own(y_TD), rstd_T: own(rstd_T1) };
+    },
+    rmsNormBackward: ({ dy_TD, x_TD, weight_D, rstd_T, residual_TD }, { T, D }) =>
+      own(
+        compute(() => {
+          const input = { dy_TD: view(dy_TD, [T, D]), x_TD: view(x_TD, [T, D]), weight_D: weight(weight_D) };
+          return plus(rmsNormBackward(backend, { ...input, rstd_T1: view(rstd_T, [T, 1]) }), residual_TD);
+        }),
+      ),
+
+    layerNorm(x, { weight_D, bias_D }, { T, D, eps }) {
+      const weights = { weight_D: weight(weight_D), bias_D: weight(bias_D) };
+      const { y_TD, stats_T2 } = compute(() => layerNorm(backend, view(x, [T, D]), weights, eps));
+      return { y_TD: own(y_TD), stats_T2: own(stats_T2) };
+    },
+    layerNormBackward: ({ dy_TD, x_TD, weight_D, stats_T2, residual_TD }, { T, D }) =>
+      own(
+        compute(() => {
+          const input = { dy_TD: view(dy_TD, [T, D]), x_TD: view(x_TD, [T, D]), weight_D: weight(weight_D) };
+          return plus(layerNormBackward(backend, { ...input, stats_T2: view(stats_T2, [T, 2]) }), residual_TD);
+        }),
+      ),
+
+    // Rows of a weight are asked for only with the few tokens of a prompt: all are computed and the others left out, which
+    // costs less than a copy of those rows.
+    linear: (x, matrix, { T, rows: [from, to] = [0, matrix.rows], bias, residual }) =>
+      own(
+        compute(() => {
+          const product = backend.products.linear(view(x, [T, matrix.columns]), weight(matrix));
+          const all = bias ? tf.add(product, weight(bias)) : product;
+          return plus(to - from === matrix.rows ? all : tf.slice(all, [0, from], [T, to - from]), residual);
+        }),
+      ),
+    linearBackward: (dy, matrix, { T, rows: [from, to] = [0, matrix.rows], residual }) =>
+      own(
+        compute(() => {
+          const some = view(dy, [T, to - from]);
+          const all =
+            to - from === matrix.rows
+              ? some
+              : tf.pad(some, [
+                  [0, 0],
+                  [from, matrix.rows - to],
+                ]);
+          return plus(backend.products.linearBackward(all, weight(matrix)), residual);
+        }),
+      ),
+
+    rope(qkv, cosSin, size) {
+      replace(
+        qkv,
+        compute(() => rope(backend, qkvView(qkv, size), view(cosSin, [size.T, size.d]), size)),
+      );
+    },
+
+    attention(qkv, cuSeqlens, size) {
+      const { o_THd, lse_TH } = compute(() => attention(backend, qkvView(qkv, size), cuSeqlens, size));
+      return { o_TQ: own(o_THd), lse_TH: own(lse_TH) };
+    },
+    attentionBackward({ do_TQ, qkv_TX, lse_TH }, cuSeqlens, size) {
+      const { T, H, d } = size;
+      return own(
+        compute(() => {
+          const [do_THd, qkv] = [view(do_TQ, [T, H, d]), qkvView(qkv_TX, size)];
+          const input = { do_THd, qkv, lse_TH: view(lse_TH, [T, H]) };
+          return attentionBackward(backend, input, cuSeqlens, size);
+        }),
+      );
+    },
+    cachedAttention(qkv, caches, starts, cuSeqlens, size) {
+      const { H, G, d, window } = size;
+      const outputs = caches.map((cache, s) => {
+        const [begin = 0, end = 0, start = 0] = [cuSeqlens[s], cuSeqlens[s + 1], starts[s]];
+        const n = end - begin;
+        const kept = cache as TfjsCache;
+        if (start + n > cache.capacity) {
+          throw new RangeError(`Cannot keep ${start + n} tokens: the cache was made for ${cache.capacity}`);
+        }
+        const grown = compute(() => {
+          const fresh = part(tf, part(tf, qkvView(qkv, size), 0, begin, end), 1, H, H + 2 * G);
+          return kept.rows && start > 0 ? tf.concat([part(tf, kept.rows, 0, 0, start), fresh]) : fresh;
+        });
+        kept.rows?.dispose();
+        kept.rows = grown;
+        return compute(() => {
+          const q = part(tf, part(tf, qkvView(qkv, size), 0, begin, end), 1, 0, H);
+          const [k, v] = [part(tf, grown, 1, 0, G), part(tf, grown, 1, G, 2 * G)];
+          const mask = causalMask(backend, n, start + n, start, window);
+          return attend(backend, q, { k, v, mask }, { H, G, d }).o_nHd;
+        });
+      });
+      const joined = compute(() => tf.concat(outputs));
+      tf.dispose(outputs);
+      return own(joined);
+    },
+
+    promptAttention(o, { qkv_TX, kv_KY, gate_H }, size) {
+      const { T, H, G, d, K, tokens: [from, to] = [0, T] } = size;
+      if (!(from >= 0 && from <= to && to <= T)) {
+        throw new RangeError(`Cannot run promptAttention: tokens ${from} to ${to} are asked for, there are ${T}`);
+      }
+      return own(
+        compute(() => {
+          const [past, qkv, kv] = [view(o, [T, H, d]), qkvView(qkv_TX, size), view(kv_KY, [K, 2 * G, d])];
+          const y = promptAttention(backend, past, { qkv, kv, gate_H }, size);
+          if (to - from === T) return y;
+          // All are computed, so that a token has the same bits whatever the range.
+          return tf.concat([part(tf, past, 0, 0, from), part(tf, y, 0, from, to), part(tf, past, 0, to, T)]);
+        }),
+      );
+    },
+    promptAttentionBackward({ do_TQ, qkv_TX, kv_KY, gate_H, dqkv_TX }, size) {
+      const { T, H, G, d, K } = size;
+      const { dq, dkv, dgate } = compute(() => {
+        const input = { qkv: qkvView(qkv_TX, size), kv: view(kv_KY, [K, 2 * G, d]), gate_H };
+        return promptAttentionBackward(backend, view(do_TQ, [T, H, d]), input, size);
+      });
+      if (dqkv_TX) {
+        const added = compute(() =>
+          tf.add(
+            qkvView(dqkv_TX, size),
+            tf.pad(dq, [
+              [0, 0],
+              [0, 2 * G],
+              [0, 0],
+            ]),
+          ),
+        );
+        replace(dqkv_TX, added);
+      }
+      dq.dispose();
+      return { dkv_KY: own(dkv), dgate_H: own(dgate) };
+    },
+
+    swiglu: (gateUp, size) => own(compute(() => swiglu(backend, view(gateUp, [size.T, 2 * size.F]), size))),
+    swigluBackward: (dy, gateUp, size) =>
+      own(
+        compute(() => {
+          const { T, F } = size;
+          return swigluBackward(backend, view(dy, [T, F]), view(gateUp, [T, 2 * F]), size);
+        }),
+      ),
+
+    geglu: (gateUp, size) => own(compute(() => geglu(backend, view(gateUp, [size.T, 2 * size.F]), size))),
+    gegluBackward: (dy, gateUp, size) =>
+      own(
+        compute(() => {
+          const { T, F } = size;
+          return gegluBackward(backend, view(dy, [T, F]), view(gateUp, [T, 2 * F]), size);
+        }),
+      ),
+    gelu: (up, { T, F }) => own(compute(() => gelu(backend, view(up, [T, F])))),
+    geluBackward: (dy, up, { T, F }) => own(compute(() => geluBackward(backend, view(dy, [T, F]), view(up, [T, F])))),
+
+    headLoss(y, head, labels_R, { R, D, scale }) {
+      for (const label of labels_R) {
+        if (!(label >= 0 && label < head.rows)) {
+          throw new RangeError(`Cannot score label ${label}: the head has ${head.rows} rows`);
+        }
+      }
+      const loss = compute(() => ({ ...headLoss(backend, view(y, [R, D]), weight(head), labels_R, scale) }));
+      const losses = { nll_R: own(loss.nll_R), hit_R: own(loss.hit_R) };
+      return loss.dy_RD ? { ...losses, dy_RD: own(loss.dy_RD) } : losses;
+    },
+  };
+}
+
+/** The numbers of a weight where they lie. */
+function checkedWeight({ dtype, shape, bytes }: HostTensor): { rows: number; columns: number; values: Float32Array } {
+  if (dtype !== "f32") throw new TypeError(`Cannot use ${dtype} weights in a tfjs engine: widen them to f32`);
+  const [rows = 0, columns = 1] = shape;
+  if (shape.length > 2 || bytes.byteLength !== 4 * rows * columns) {
+    const found = `f32 [${shape.join(", ")}] in ${bytes.byteLength} bytes`;
+    throw new RangeError(`Cannot use a weight: it is ${found}, one or two dimensions and 4 bytes a number are needed`);
+  }
+  return { rows, columns, values: new Float32Array(bytes.buffer, bytes.byteOffset, rows * columns) };
+}

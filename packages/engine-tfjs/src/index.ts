@@ -1,0 +1,4 @@
+/** `@zerogate/engine-tfjs`: core's Engine on TensorFlow.js. */
+export { createEngine, type TfjsEngineOptions } from "./engine.ts";
+export { type TfjsBackend, tfjsBackends } from "./names.ts";
+export { type TfjsTraits, tfjsTraits } from "./traits.ts";

@@ -1,0 +1,41 @@
+/** What is known of a backend before it is opened: for choosing, planning and starting workers. Loads nothing. */
+import { WASM_LIMIT } from "./backends/wasm.ts";
+import { needs, type TfjsBackend } from "./names.ts";
+import { findPackages } from "./packages.ts";
+
+export interface TfjsTraits {
+  /** What is not installed and how to install it. */
+  readonly missing?: string;
+  /** What one engine can hold, where the backend has such a limit of its own. */
+  readonly memoryBytes: number;
+  /** Bases in f32 that an engine holds besides the one that it was given. */
+  readonly weightCopies: number;
+  /**
+   * tfjs-node-gpu takes the last GPU that its process sees and cannot be told otherwise, so each device needs a process of its
+   * own with this environment. Memory is taken as it is needed instead of all at once.
+   */
+  readonly processEnv?: (device: number) => Readonly<Record<string, string>>;
+}
+
+export function tfjsTraits(backend: TfjsBackend): TfjsTraits {
+  return { ...(findPackages(backend) ? {} : { missing: needs(backend) }), ...ownTraits[backend] };
+}
+
+const unlimited = { memoryBytes: Number.POSITIVE_INFINITY, weightCopies: 1 };
+
+const ownTraits: Readonly<Record<TfjsBackend, TfjsTraits>> = {
+  "node-gpu": {
+    ...unlimited,
+    processEnv: (device) => ({ CUDA_VISIBLE_DEVICES: visibleGpu(device), TF_FORCE_GPU_ALLOW_GROWTH: "true" }),
+  },
+  node: unlimited,
+  webgpu: unlimited,
+  wasm: { memoryBytes: WASM_LIMIT, weightCopies: 2 }, // backward keeps its weights a second time, packed
+  cpu: { ...unlimited, weightCopies: 0 },
+};
+
+/** The device-th of the GPUs that we may use ourselves; none where there are fewer. */
+function visibleGpu(device: number): string {
+  const { CUDA_VISIBLE_DEVICES: ours } = process.env;
+  return ours === undefined ? String(device) : (ours.split(",")[device]?.trim() ?? "");
+}
