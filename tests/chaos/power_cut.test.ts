@@ -96,6 +96,7 @@ async function expectResumable(tree: Map<string, Buffer>, committed: number, whe
     if (!path.endsWith("/")) writeFileSync(join(cut, path), bytes);
   }
   const run = join(cut, "run");
+  mkdirSync(run, { recursive: true }); // without it there is nothing to resume, and the command says so
   const problems: string[] = [];
   const found = await newestCheckpoint(run, model, (problem) => problems.push(problem));
   expect(problems, when).toEqual([]);

@@ -43,7 +43,7 @@ export interface Addon {
 
 /** Operations all have the same form, are checked by the binary, and return nothing. */
 type Operation = (engine: NativeEngine, ...args: readonly unknown[]) => void;
-export const operations = [
+const operations = [
   "embed",
   "gatherRows",
   "scatterRows",

@@ -15,7 +15,6 @@ await publishDirectory(published, async (inside) => {
 });
 const path = join(published, "manifest.json");
 const original = new Uint8Array(readFileSync(path));
-const truth = JSON.parse(new TextDecoder().decode(original));
 
 export const corpus = () => [original];
 
@@ -23,7 +22,5 @@ export async function check(bytes) {
   writeFileSync(path, bytes);
   const problems = await verifyDirectory(published);
   if (problems.length > 0) throw new InputError("Cannot use the checkpoint", problems);
-  const { version, files } = JSON.parse(new TextDecoder().decode(bytes));
-  const facts = (list) => list.map(({ path: name, size, sha256 }) => [name, size, sha256]).toSorted();
-  deepStrictEqual([version, facts(files)], [truth.version, facts(truth.files)]);
+  deepStrictEqual(new Uint8Array(bytes), original);
 }

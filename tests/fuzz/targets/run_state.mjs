@@ -15,6 +15,8 @@ export const corpus = () => [
     versions: { zerogate: "0.1.0", node: "20.20.0" },
     best: { step: 100, loss: 1.25 },
     evaluationsWithoutGain: 1,
+    voided: [{ step: 17, reason: "a loss that is not finite" }],
+    receipt: hash,
   }),
 ];
 
