@@ -141,7 +141,14 @@ describe("verifyDirectory finds", () => {
         const text = await readFile(join(at, "manifest.json"), "utf8");
         const { version, files } = JSON.parse(text) as { version: number; files: object[] };
         const twice = [{ ...files[0], sha256: "0" }, ...files];
-        await writeFile(join(at, "manifest.json"), JSON.stringify({ version, files: twice }));
+        await writeFile(join(at, "manifest.json"), `${JSON.stringify({ version, files: twice }, null, 2)}\n`);
+      },
+      ["manifest.json is missing or damaged"],
+    ],
+    "a manifest that says more than it should": [
+      async (at) => {
+        const text = await readFile(join(at, "manifest.json"), "utf8");
+        await writeFile(join(at, "manifest.json"), text.replace('"size"', '"": 0,\n      "size"'));
       },
       ["manifest.json is missing or damaged"],
     ],

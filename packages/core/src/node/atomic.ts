@@ -122,6 +122,7 @@ function parseManifest(bytes: Uint8Array): ManifestEntry[] | undefined {
 function isEntry(file: unknown): file is ManifestEntry {
   return (
     isJsonObject(file) &&
+    Object.keys(file).length === 3 && // what is more would be written again as it was read
     typeof file["path"] === "string" &&
     typeof file["size"] === "number" &&
     typeof file["sha256"] === "string"
