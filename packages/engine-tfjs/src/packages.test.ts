@@ -1,8 +1,10 @@
 /** What happens where TensorFlow.js is absent, broken, or older than Node. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import util from "node:util";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import util, { promisify } from "node:util";
 import { InputError } from "@zerogate/core";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { createEngine } from "./engine.ts";
@@ -33,6 +35,28 @@ test("a backend that is not installed is named with the line that installs it", 
   const opened = createEngine({ backend: "node-gpu" });
   await expect(opened).rejects.toBeInstanceOf(InputError);
   await expect(opened).rejects.toThrow(`Cannot use the engine tfjs:node-gpu: ${line}`);
+});
+
+test("where nothing of TensorFlow.js is installed, each backend names all that it needs", async () => {
+  // The built package, at a place that has none of ours beside it.
+  const place = join(folder, "node_modules/@zerogate");
+  const own = fileURLToPath(new URL("..", import.meta.url));
+  mkdirSync(join(place, "engine-tfjs"), { recursive: true });
+  for (const name of ["package.json", "dist"]) {
+    cpSync(join(own, name), join(place, "engine-tfjs", name), { recursive: true });
+  }
+  symlinkSync(join(own, "../core"), join(place, "core"));
+  const program = `import { createEngine, tfjsBackends } from ${JSON.stringify(pathToFileURL(join(place, "engine-tfjs/dist/index.js")).href)};
+    for (const backend of tfjsBackends) await createEngine({ backend }).catch((error) => console.log(error.name + ": " + error.message));`;
+  const { ZEROGATE_TFJS: _, NODE_PATH: __, ...env } = process.env;
+  const run = promisify(execFile)(process.execPath, ["--input-type=module", "-e", program], { cwd: folder, env });
+  expect((await run).stdout.trimEnd().split("\n")).toEqual([
+    "InputError: Cannot use the engine tfjs:node-gpu: it needs @tensorflow/tfjs-node-gpu: npm install @tensorflow/tfjs-node-gpu@4.22.0",
+    "InputError: Cannot use the engine tfjs:node: it needs @tensorflow/tfjs-node: npm install @tensorflow/tfjs-node@4.22.0",
+    "InputError: Cannot use the engine tfjs:wasm: it needs @tensorflow/tfjs-core, @tensorflow/tfjs-backend-wasm: npm install @tensorflow/tfjs-core@4.22.0 @tensorflow/tfjs-backend-wasm@4.22.0",
+    "InputError: Cannot use the engine tfjs:webgpu: it needs webgpu, @tensorflow/tfjs-core, @tensorflow/tfjs-backend-webgpu: npm install webgpu@0.6.2 @tensorflow/tfjs-core@4.22.0 @tensorflow/tfjs-backend-webgpu@4.22.0",
+    "InputError: Cannot use the engine tfjs:cpu: it needs @tensorflow/tfjs-core, @tensorflow/tfjs-backend-cpu: npm install @tensorflow/tfjs-core@4.22.0 @tensorflow/tfjs-backend-cpu@4.22.0",
+  ]);
 });
 
 test("packages are found in the folder that ZEROGATE_TFJS names, and beside this package", () => {

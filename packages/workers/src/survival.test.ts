@@ -152,6 +152,11 @@ describe("a process that is lost by", () => {
       reason: /sent a frame of 4294967295 bytes, at most \d+/,
     },
     {
+      what: "a frame of another length than it says",
+      bytes: `${header(3, crc32(Buffer.from("c0", "hex")))}c0`,
+      reason: /of 3 bytes with a wrong checksum/,
+    },
+    {
       what: "a frame that is not what was sent",
       bytes: `${header(1, 0)}c0`,
       reason: /of 1 bytes with a wrong checksum/,

@@ -25,8 +25,10 @@ export async function openNode(backend: "node" | "node-gpu"): Promise<Backend> {
     );
   }
   if (isGPUPackage && !isUsingGpuDevice) {
-    const needed = "a card that CUDA 11.2 supports, its driver, and cuDNN 8.1 are needed";
-    throw new InputError("Cannot use the engine tfjs:node-gpu", `TensorFlow sees no GPU: ${needed}, or take tfjs:node`);
+    const { CUDA_VISIBLE_DEVICES: visible } = process.env;
+    const seen = `TensorFlow sees no GPU${visible === undefined ? "" : ` where CUDA_VISIBLE_DEVICES is "${visible}"`}`;
+    const needed = "a card for each worker that CUDA 11.2 supports, its driver, and cuDNN 8.1 are needed";
+    throw new InputError("Cannot use the engine tfjs:node-gpu", `${seen}: ${needed}, or take tfjs:node`);
   }
   const device = isUsingGpuDevice ? "gpu" : "cpu";
   const nothing = () => {};

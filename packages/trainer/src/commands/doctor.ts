@@ -1,21 +1,14 @@
 /** `zerogate doctor`: what this machine offers and what would go wrong, before anything is started. */
 import { access, constants, mkdir } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
-import { createReferenceEngine, type Engine, InputError } from "@zerogate/core";
+import { createReferenceEngine, type Engine } from "@zerogate/core";
 import { createEngine as createCpuEngine, createWasmEngine, probe } from "@zerogate/engine-cpu";
-import { createEngine as createTfjsEngine, tfjsBackends } from "@zerogate/engine-tfjs";
 import { defaultCacheDir } from "../run/inputs.ts";
 import { formatBytes } from "../status/format.ts";
 import { versions } from "../version.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
-
-interface Check {
-  readonly name: string;
-  readonly ok: boolean;
-  readonly found: string;
-  /** What to do where it is not ok. */
-  readonly advice?: string;
-}
+import { type Check, wrongProduct } from "./doctor_check.ts";
+import { tfjsChecks } from "./doctor_tfjs.ts";
 
 export async function doctorCommand({ json = false }: { json?: boolean }, context: CommandContext): Promise<ExitCode> {
   const checks = [nodeCheck(), coresCheck(), memoryCheck(), await cacheCheck(context.env), ...(await engineChecks())];
@@ -59,7 +52,7 @@ async function cacheCheck(env: CommandContext["env"]): Promise<Check> {
   }
 }
 
-/** Lets every engine multiply: one that starts but computes nonsense is worse than none. The native one may be absent. */
+/** The native engine may be absent. */
 async function engineChecks(): Promise<Check[]> {
   const cpu = probe();
   const native = cpu.available
@@ -73,36 +66,11 @@ async function engineChecks(): Promise<Check[]> {
   ];
 }
 
-/** TensorFlow.js is there where somebody installed it: its absence is no fault. */
-async function tfjsChecks(): Promise<Check[]> {
-  const checks: Check[] = [];
-  for (const backend of tfjsBackends) {
-    const name = `engine tfjs:${backend}`;
-    try {
-      const engine = await createTfjsEngine({ backend });
-      checks.push(await engineCheck(name, () => engine, ""));
-    } catch (error) {
-      if (!(error instanceof InputError)) throw error;
-      checks.push({ name, ok: true, found: `absent: ${error.problems.join("; ")}` });
-    }
-  }
-  return checks;
-}
-
 async function engineCheck(name: string, open: () => Engine, about: string): Promise<Check> {
   try {
     const engine = open();
-    const bytes = new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer);
-    const weight = engine.matrix({ dtype: "f32", shape: [2, 2], bytes });
-    const y = await engine.arena(() =>
-      engine.read(engine.linear(engine.upload(Float32Array.of(5, 6)), weight, { T: 1 })),
-    );
-    const isRight = y[0] === 17 && y[1] === 39;
-    return {
-      name,
-      ok: isRight,
-      found: isRight ? `${engine.name} works${about}` : `computes ${y.join(", ")}, not 17, 39`,
-    };
+    const wrong = await wrongProduct(engine);
+    return { name, ok: wrong === undefined, found: wrong ?? `${engine.name} works${about}` };
   } catch (error) {
     return { name, ok: false, found: (error as Error).message, advice: "npm rebuild @zerogate/engine-cpu" };
   }
