@@ -12,7 +12,8 @@ import {
 import { readAdapter, readAdapterFile, readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
 import { beforeAll, describe, expect, test } from "vitest";
 import { testFolder, zerogate } from "./support/cli.ts";
-import { base } from "./support/world.ts";
+import { tinyTypes, writeTinyBase } from "./support/tiny_base.ts";
+import { base, heldOutFile } from "./support/world.ts";
 
 const folder = testFolder();
 const at = (...path: string[]) => join(folder, ...path);
@@ -45,7 +46,7 @@ beforeAll(async () => {
 });
 
 describe("convert", () => {
-  test("PEFT to every other format and back gives the same adapter", async () => {
+  test("PEFT to every other format and back gives the same adapter [F1]", async () => {
     for (const [to, name] of [
       ["original", "a.pth"],
       ["litgpt", "lit_model.pth.adapter"],
@@ -66,11 +67,11 @@ describe("convert", () => {
     }
   });
 
-  test("gates that differ between heads are refused; a reduction is allowed by name and its error told per layer", async () => {
+  test("gates that differ between heads are refused; a reduction is allowed by name and its error told per layer [F1]", async () => {
     const refused = await run("convert", "original.pth", "lossy", "--to", "peft");
     expect(refused).toMatchObject({ code: 2, stdout: "" });
     expect(refused.stderr).toMatch(
-      /layer 4 has gates from 0\.09967 to 0\.3799.*--gate-reduce mean, median or rms.*--to zerogate/,
+      /layer 4 has gates from 0\.09967 to 0\.3799.*--gate-reduce mean, median, rms or lstsq.*--to zerogate/,
     );
     expect(refused.stderr).not.toContain("layer 5"); // whose gates are all the same
     expect(existsSync(at("lossy"))).toBe(false);
@@ -84,7 +85,27 @@ describe("convert", () => {
     expect((await run("adapters", "diff", "kept", "heads", "--json")).json[0]).toMatchObject({ layout: [] });
   });
 
-  test("gates that tanh cannot reach are refused, clamped where allowed, or written raw", async () => {
+  test("lstsq finds the gate whose layer adds most nearly the same on texts, and tells the error of its output", async () => {
+    const convert = ["convert", "original.pth", "fitted", "--to", "peft", "--gate-reduce", "lstsq"];
+    expect((await run(...convert)).stderr).toContain("give --model and --data");
+    const args = [...convert, "--model", base, "--data", heldOutFile, "--json"];
+    const fitted = await run(...args);
+    expect(fitted).toMatchObject({ code: 0 });
+    const layers = fitted.json[0]?.["layers"] as { after: number[]; relativeError: number; outputError: number }[];
+    const [differ, same] = layers;
+    expect(differ?.after[0]).toBeGreaterThan(Math.tanh(0.1));
+    expect(differ?.after[0]).toBeLessThan(Math.tanh(0.4));
+    expect(differ?.outputError).toBeGreaterThan(0.05);
+    expect(same).toMatchObject({ relativeError: 0, outputError: 0 });
+    const mean = (await run("convert", "original.pth", "meant", "--to", "peft", "--gate-reduce", "mean", "--json"))
+      .json[0];
+    expect(differ?.after[0]).not.toBe((mean?.["layers"] as { after: number[] }[])[0]?.after[0]);
+    expect((await readAdapter(at("fitted"))).layout).toMatchObject({ gateSharing: "scalar", gateActivation: "none" });
+    const other = await run("convert", "plain", "z", "--to", "zerogate", "--data", heldOutFile);
+    expect(other.stderr).toContain("--data is for --gate-reduce lstsq");
+  });
+
+  test("gates that tanh cannot reach are refused, clamped where allowed, or written raw [F1]", async () => {
     const args = ["convert", "open", "clamped.pth", "--to", "original", "--model", base];
     const refused = await run(...args);
     expect(refused).toMatchObject({ code: 2, stdout: "" });
@@ -214,5 +235,73 @@ describe("adapters", () => {
     }
     expect(await run("adapters", "average", "plain", "open", "--out", "mean")).toMatchObject({ code: 2 });
     expect(readdirSync(folder)).not.toContain("never");
+  });
+});
+
+describe.each(tinyTypes)("an adapter of a %s", (type) => {
+  const own = `${type}-base`;
+  const layersName = type === "gpt2" ? "transformer.h.2.attn" : "model.layers.2.self_attn";
+
+  beforeAll(async () => {
+    writeTinyBase(at(own), type);
+    const config = await readModelConfig(at(own));
+    const shape = { promptLength: 2, adaptedLayers: 2, gateSharing: "per-head", gateActivation: "none" } as const;
+    for (const [i, gateSharing] of (["scalar", "per-head", "scalar"] as const).entries()) {
+      const layout = adapterLayout({ ...shape, gateSharing }, config);
+      const params = initAdapter(layout, i);
+      for (const { gate } of layout.places) params.fill(0.25 * (i + 1), gate, gate + layout.gateLength);
+      const fields = { adapterLen: 2, adapterLayers: 2, taskType: "CAUSAL_LM", baseModelNameOrPath: own } as const;
+      await saveAdapter(at(`${type}-${i}`), { config: adaptionPromptConfig(fields), layout, params });
+    }
+  });
+
+  test("keeps its names through peft and zerogate; litgpt's and the original's files hold it where they can", async () => {
+    for (const [from, to] of [
+      [1, "zerogate"],
+      [1, "peft"],
+      [0, "peft"],
+    ] as const) {
+      const out = `${type}-${from}-${to}`;
+      expect(await run("convert", `${type}-${from}`, out, "--to", to, "--model", own)).toMatchObject({ code: 0 });
+      const [was, is] = [await readAdapter(at(`${type}-${from}`)), await readAdapter(at(out))];
+      expect(is.params.slice(0, 48)).toEqual(was.params.slice(0, 48)); // prompts of the lowest layer
+      expect(is.config.targetModules).toBe(type === "gpt2" ? "attn" : "self_attn");
+      const names = readFileSync(at(out, "adapter_model.safetensors")).toString("latin1");
+      expect(names).toContain(`base_model.model.${layersName}.adaption_gate`);
+    }
+    for (const to of ["litgpt", "lit-llama", "original"]) {
+      const file = `${type}-${to}.pth`;
+      const there = await run("convert", `${type}-1`, file, "--to", to, "--model", own);
+      if (type === "gpt2") {
+        expect(there).toMatchObject({ code: 2, stdout: "" });
+        expect(there.stderr).toContain("is added after the output projection");
+        continue;
+      }
+      expect(there).toMatchObject({ code: 0 });
+      expect(await run("convert", file, `${file}.back`, "--to", "peft", "--model", own)).toMatchObject({ code: 0 });
+      const [was, is] = [await readAdapter(at(`${type}-1-peft`)), await readAdapter(at(`${file}.back`))];
+      expect(is.layout.places).toEqual(was.layout.places);
+      for (const [i, value] of was.params.entries()) expect(is.params[i]).toBeCloseTo(value, 6);
+    }
+  });
+
+  test("is listed, shown, compared and averaged", async () => {
+    const listed = await run("adapters", "list", ".", "--json");
+    expect(listed.json).toContainEqual(expect.objectContaining({ path: `${type}-0`, adapterLayers: 2, base: own }));
+    const shown = await run("adapters", "show", `${type}-0`, "--model", own, "--json");
+    expect(shown.json[0]).toMatchObject({ baseLayers: 3, hiddenSize: 24, layers: [{ layer: 1 }, { layer: 2 }] });
+    const compared = await run("adapters", "diff", `${type}-0`, `${type}-2`, "--json");
+    expect(compared).toMatchObject({ code: 1 });
+    expect(compared.json[0]).toMatchObject({ layout: [], layers: [{ gate: { max: 0.5 } }, { gate: { max: 0.5 } }] });
+    const out = `${type}-mean`;
+    expect(await run("adapters", "average", `${type}-0`, `${type}-2`, "--out", out)).toMatchObject({ code: 0 });
+    const text = await run("generate", "--model", own, "--adapter", out, "--prompt", "hello", "--max-new-tokens", "2");
+    expect(text).toMatchObject({ code: 0 });
+    expect((await readAdapter(at(out))).params.at(-1)).toBe(0.5);
+  });
+
+  test.runIf(type === "gpt2")("is refused on a base of the other names", async () => {
+    const refused = await run("convert", "plain", "w", "--to", "zerogate", "--model", own);
+    expect(refused.stderr).toContain("the adapter is for a base with layers.{i}.self_attn, this one is a gpt2");
   });
 });

@@ -41,7 +41,7 @@ describe.skipIf(absent !== "")(`real torch${absent}`, () => {
   const folder = testFolder();
   beforeAll(() => runPython(script, "write", folder, "11", String(COUNT)), 120_000);
 
-  test(`${COUNT} random files of torch.save, with views, strides, parameters and shared storages, are read bit for bit`, async () => {
+  test(`${COUNT} random files of torch.save, with views, strides, parameters and shared storages, are read bit for bit [A4]`, async () => {
     for (let i = 0; i < COUNT; i++) {
       const found = await readTorch(join(folder, `${i}.pth`));
       expect(serializeSafetensors(found), `${i}.pth`).toEqual(await readSafe(join(folder, `${i}.safetensors`)));
@@ -60,7 +60,7 @@ describe.skipIf(absent !== "")(`real torch${absent}`, () => {
     for (const place of [process.cwd(), folder]) expect(existsSync(join(place, "owned"))).toBe(false);
   });
 
-  test("what we write torch.load reads with weights_only=True, bit for bit", async () => {
+  test("what we write torch.load reads with weights_only=True, bit for bit [A4]", async () => {
     const ours = join(folder, "ours");
     await mkdir(ours);
     const dtypes = ["F32", "F16", "BF16", "F64", "I64", "I32", "I16", "I8", "U8"] as const;
@@ -83,7 +83,7 @@ describe.skipIf(absent !== "")(`real torch${absent}`, () => {
     }
   });
 
-  test("A4, P4, P6: PEFT's adapter_model.bin is its safetensors; adapters called default and 3 stay apart both ways", async () => {
+  test("PEFT's adapter_model.bin is its safetensors; adapters called default and 3 stay apart both ways [A4, D4, P4, P6, P13]", async () => {
     await runPython(script, "save_bin", base, folder);
     const model = await readModelConfig(base);
     const [bin, safe] = [
@@ -111,7 +111,7 @@ describe.skipIf(absent !== "")(`real torch${absent}`, () => {
     }
   }, 120_000);
 
-  test("F1: an adapter that went to the original's .pth and back is PEFT's again, in raw gates bit for bit", async () => {
+  test("an adapter that went to the original's .pth and back is PEFT's again, in raw gates bit for bit [F1]", async () => {
     const at = (name: string) => join(folder, name);
     await runPython(script, "save_bin", base, folder);
     const convert = async (...args: string[]) => {

@@ -42,6 +42,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "effectiveLearningRate",
       "elementBytes",
       "encodeError",
+      "fitGates",
       "foreignDialects",
       "foreignTensors",
       "gateGradient",

@@ -84,7 +84,7 @@ export {
   type TensorEntry,
 } from "./formats/safetensors.ts";
 export type { ZipEntry } from "./formats/stored_zip.ts";
-export { parseStrictJson } from "./formats/strict_json.ts";
+export { checkNesting, parseStrictJson } from "./formats/strict_json.ts";
 export {
   openTorchFile,
   readTorchTensors,
@@ -100,6 +100,7 @@ export { type Decoder, streamText } from "./generate/stream_text.ts";
 export { type Architecture, architectureOf, type ModelType } from "./model/architecture.ts";
 export type { ModelConfig, RopeScaling } from "./model/config.ts";
 export { createModel, type DecoderLayer, type DecoderModel } from "./model/decoder.ts";
+export { type FittedGate, fitGates } from "./model/fit_gates.ts";
 export { cellGradient, cellLosses, cellScores, sum } from "./model/gradient.ts";
 export { parseModelConfig } from "./model/hf_config.ts";
 export { parameterCount } from "./model/hf_names.ts";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
-import { InputError } from "@zerogate/core";
+import { checkNesting, InputError } from "@zerogate/core";
 import { cutAtSpaces, keepWords } from "./space_cut.ts";
 import {
   type AddedToken,
@@ -183,6 +183,7 @@ function parse(
 ): Record<string, unknown> {
   let value: unknown;
   try {
+    checkNesting(text);
     value = JSON.parse(text);
   } catch (cause) {
     throw fail(`${name} is not JSON (${(cause as Error).message})`, cause);

@@ -44,7 +44,7 @@ const rows: [row: string, fields: Record<string, unknown>, message: string][] = 
   ],
 ];
 
-describe("A2: refused are", () => {
+describe("refused are [A2]", () => {
   test.each(rows)("%s", (_, fields, message) => {
     expect(() => use(fields)).toThrow(InputError);
     expect(() => use(fields)).toThrow(message);

@@ -67,7 +67,7 @@ test("prompts are not touched, whatever happens to gates", () => {
   );
 });
 
-test("gates that differ between heads are refused for one gate a layer, layer by layer, unless reduced", () => {
+test("gates that differ between heads are refused for one gate a layer, layer by layer, unless reduced [F1]", () => {
   const state = adapter("per-head", "none", [1, 2, 3, 6], [0.5, 0.5, 0.5, 0.5]);
   expect(problems(state, peft)).toEqual([
     "layer 3 has gates from 1.000 to 6.000, the target holds one a layer: allow it with a reduction (mean, median, rms)",
@@ -90,7 +90,7 @@ test("the root mean square takes the sign of the mean", () => {
   expect(convertGates(state, { ...peft, reduce: "rms" }).state.params[24]).toBeCloseTo(-Math.sqrt(7), 6);
 });
 
-test("a gate of 1 or more has no tanh: refused, or clamped to the nearest there is", () => {
+test("a gate of 1 or more has no tanh: refused, or clamped to the nearest there is [F1]", () => {
   const state = adapter("scalar", "none", [1.25], [0.5]);
   expect(problems(state, original)).toEqual([
     "layer 3 has the gate 1.25000, the target's tanh stays below 1: allow it with clamping",

@@ -15,8 +15,8 @@ export type GateReduction = (typeof gateReductions)[number];
 export interface GateConversion {
   readonly gateSharing: AdapterShape["gateSharing"];
   readonly gateActivation: AdapterShape["gateActivation"];
-  /** Needed where heads of a layer differ and the target has one gate a layer. */
-  readonly reduce?: GateReduction;
+  /** Needed where heads of a layer differ and the target has one gate a layer; or that gate, for each adapted layer. */
+  readonly reduce?: GateReduction | readonly number[];
   /** Take the nearest gate that tanh can reach for |g| ≥ 1, instead of refusing it. */
   readonly clamp?: boolean;
 }
@@ -53,7 +53,8 @@ export function convertGates(
     const place = layout.places[i];
     params.set(state.params.subarray(prompt, gate), place.prompt);
     const stored = state.params.subarray(gate, gate + from.gateLength);
-    const found = layerGates(from, layout, stored, target, `layer ${layer}`);
+    const reduce = typeof target.reduce === "object" ? target.reduce[i] : target.reduce;
+    const found = layerGates(from, layout, stored, { reduce, clamp: target.clamp }, `layer ${layer}`);
     if (typeof found === "string") problems.push(found);
     else params.set(found, place.gate);
     const before = effectiveGate(from, stored);
@@ -69,7 +70,7 @@ function layerGates(
   from: AdapterLayout,
   to: AdapterLayout,
   stored: Float32Array,
-  { reduce, clamp = false }: GateConversion,
+  { reduce, clamp = false }: { reduce: GateReduction | number | undefined; clamp: boolean | undefined },
   where: string,
 ): Float32Array | string {
   const isShared = to.gateLength === 1;
@@ -91,7 +92,8 @@ function layerGates(
   return factors.map((factor) => Math.atanh(Math.min(LARGEST_TANH, Math.max(-LARGEST_TANH, factor))));
 }
 
-function reduced(factors: Float32Array, how: GateReduction): number {
+function reduced(factors: Float32Array, how: GateReduction | number): number {
+  if (typeof how === "number") return how;
   const mean = factors.reduce((sum, factor) => sum + factor, 0) / factors.length;
   if (how === "mean") return mean;
   if (how === "rms") return Math.sign(mean) * Math.sqrt(factors.reduce((s, f) => s + f * f, 0) / factors.length);

@@ -31,7 +31,7 @@ const zeros = (...shape: number[]): Tensor => {
   return { dtype: "F32", shape, bytes: new Uint8Array(4 * shape.reduce((a, b) => a * b, 1)) };
 };
 
-test("any per-head adapter comes back from every dialect as it was", () => {
+test("any per-head adapter comes back from every dialect as it was [F1]", () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 4 }),
@@ -99,7 +99,7 @@ describe("how many prompts a layer of an original file has", () => {
   });
 });
 
-test("older gates: one number a layer in original files, [1, H, 1, 1] or one number in Lightning's", () => {
+test("older gates: one number a layer in original files, [1, H, 1, 1] or one number in Lightning's [L8]", () => {
   const query: [string, Tensor] = ["adapter_query.weight", zeros(4, 6)];
   const one = (name: string, ...shape: number[]): [string, Tensor] => {
     return [name, { dtype: "F32", shape, bytes: new Uint8Array(Float32Array.of(0.5).buffer) }];
@@ -185,7 +185,7 @@ describe.skipIf(golden !== "")(`files of real torch${golden}`, () => {
     return readTorchTensors(file, tensorsOf(model ?? file.root));
   }
 
-  test("F1: the original's .pth is read bit for bit and written with the same tensors", async () => {
+  test("the original's .pth is read bit for bit and written with the same tensors [F1]", async () => {
     const tensors = await torchTensors("adapter_orig.pth");
     const { tensors: expected } = parseSafetensors(bytes("adapter_orig.safetensors"), "x");
     expect(tensors).toEqual(new Map([...expected].map(([name, t]) => [name, { ...t, bytes: t.bytes.slice() }])));
@@ -194,7 +194,7 @@ describe.skipIf(golden !== "")(`files of real torch${golden}`, () => {
     expect(foreignTensors(state, "original")).toEqual(tensors);
   });
 
-  test("F1: the original, read as raw, is litgpt's file; litgpt's becomes the original's", async () => {
+  test("the original, read as raw, is litgpt's file; litgpt's becomes the original's [F1]", async () => {
     const [original, lit] = [await torchTensors("adapter_orig.pth"), await torchTensors("lit_model.pth.adapter")];
     const { state: raw } = readForeignAdapter(original, "x", { originalGate: "none" });
     expect(foreignTensors(raw, "litgpt")).toEqual(lit);

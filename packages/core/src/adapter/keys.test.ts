@@ -83,6 +83,12 @@ test("an adapter that PEFT can express has PEFT's metadata and nothing else, unl
   expect(() => declaredGate(new Map([["zerogate.gate_sharing", "per-layer"]]), "x")).toThrow(
     'Cannot read the adapter x: zerogate.gate_sharing is "per-layer", known are scalar and per-head',
   );
+  for (const [key, value] of [
+    ["zerogate.gate_sharing", "per-head"],
+    ["zerogate.gate_activation", "none"],
+  ] as const) {
+    expect(() => declaredGate(new Map([[key, value]]), "x")).toThrow(`${key} alone, the other one was lost`);
+  }
 });
 
 test("every missing, surplus and misshaped tensor is named [D5]", () => {

@@ -96,15 +96,17 @@ export function adapterMetadata(
   };
 }
 
+const gateKeys = ["zerogate.gate_sharing", "zerogate.gate_activation"];
+
 /** The part of a file's metadata that `adapterMetadata` does not make up by itself. */
 export function furtherMetadata(metadata: ReadonlyMap<string, string>): Record<string, string> {
-  const ownKeys = ["format", "zerogate.gate_sharing", "zerogate.gate_activation", "zerogate.output_bias"];
+  const ownKeys = ["format", ...gateKeys, "zerogate.output_bias"];
   return Object.fromEntries([...metadata].filter(([key]) => !ownKeys.includes(key)));
 }
 
 /**
  * The gate variant that a file's metadata declares; PEFT's (`scalar`, `none`) where it declares nothing.
- * Throws an `InputError` on a variant that is not known.
+ * Throws an `InputError` on a variant that is not known or half declared.
  */
 export function declaredGate(
   metadata: ReadonlyMap<string, string>,
@@ -114,8 +116,11 @@ export function declaredGate(
   const gateActivation = metadata.get("zerogate.gate_activation") ?? "none";
   const isSharing = gateSharing === "scalar" || gateSharing === "per-head";
   const isActivation = gateActivation === "none" || gateActivation === "tanh";
-  if (isSharing && isActivation) return { gateSharing, gateActivation };
+  const declared = gateKeys.filter((key) => metadata.has(key));
+  if (isSharing && isActivation && declared.length !== 1) return { gateSharing, gateActivation };
   const problems: string[] = [];
+  // Both are always written: where one is lost, taking PEFT's for it would be another adapter.
+  if (isSharing && isActivation) problems.push(`its metadata has ${declared[0]} alone, the other one was lost`);
   if (!isSharing)
     problems.push(`zerogate.gate_sharing is ${JSON.stringify(gateSharing)}, known are scalar and per-head`);
   if (!isActivation)

@@ -87,7 +87,7 @@ const tensorSet = fc
   })
   .map((pairs) => new Map(pairs));
 
-test("any tensors come back as they were written, nested or not", async () => {
+test("any tensors come back as they were written, nested or not [A4]", async () => {
   await fc.assert(
     fc.asyncProperty(tensorSet, fc.constantFrom(undefined, "model"), async (tensors, within) => {
       const bytes = serializeTorchFile(tensors, within);
@@ -141,7 +141,7 @@ test("the hand-made pickle is sound where nothing is wrong with it", async () =>
   expect(tensors).toEqual(new Map([["t", { dtype: "F32", shape: [2, 2], bytes: new Uint8Array(16).fill(7) }]]));
 });
 
-describe("hostile pickles", () => {
+describe("hostile pickles [A4]", () => {
   const cases: Record<string, [bytes: Uint8Array, message: string]> = {
     "os.system, called": [
       torchZip(pickle(global("os", "system"), tuple(unicode("true")), [0x52])),

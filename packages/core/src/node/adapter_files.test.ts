@@ -83,8 +83,17 @@ test("the model card carries the base, quoted so that a name cannot add YAML", a
   expect(card).toContain("3 prompt tokens in each of the last 2 layers, scalar gate, 50 trained numbers");
 });
 
+test("a config that leaves the module open is stored with the layout's", async () => {
+  const folder = join(scratch, "open");
+  await saveAdapter(folder, { ...adapterOf(shape), config: { ...config, targetModules: null } });
+  expect((await loadAdapter(folder, model)).config.targetModules).toBe("self_attn");
+  expect(await readFile(join(folder, "adapter_config.json"), "utf8")).toContain('"target_modules": "self_attn"');
+});
+
 test("a config that contradicts the layout is a fault of the caller and writes nothing", async () => {
   const folder = join(scratch, "contradiction");
+  const other = { ...adapterOf(shape), config: { ...config, targetModules: "attn" } };
+  await expect(saveAdapter(folder, other)).rejects.toThrow("its config says attn, its layout self_attn");
   await expect(saveAdapter(folder, { ...adapterOf(shape), config: { ...config, adapterLen: 4 } })).rejects.toThrow(
     RangeError,
   );

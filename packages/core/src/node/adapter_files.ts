@@ -72,11 +72,16 @@ export function adapterFiles(adapter: SavedAdapter): ReadonlyMap<string, Uint8Ar
       `Cannot save the adapter: its config says ${found}, its layout ${layout.adaptedLayers} of ${layout.promptLength}`,
     );
   }
+  const { attention } = layout.modules;
+  const targetModules = config.targetModules ?? attention;
+  if (targetModules !== attention) {
+    throw new RangeError(`Cannot save the adapter: its config says ${targetModules}, its layout ${attention}`);
+  }
   const module = config.autoMapping?.["base_model_class"]?.endsWith("Model") ? "bare" : "causal-lm";
   const tensors = adapterTensors(layout, params, dtype, module);
   return new Map<string, Uint8Array | string>([
     [SAFETENSORS, serializeSafetensors(tensors, adapterMetadata(layout, metadata))],
-    [CONFIG, serializeAdaptionPromptConfig(config)],
+    [CONFIG, serializeAdaptionPromptConfig({ ...config, targetModules })],
     ["README.md", modelCard(config, layout)],
   ]);
 }

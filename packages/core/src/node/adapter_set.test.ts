@@ -32,7 +32,7 @@ function modelWith(...names: string[]): AdaptionPromptModel {
 
 const names = ["default", "3", "self", "model", "é x"];
 
-test("D4: adapters named 3, self, model and default are saved apart and come back, whichever is active", async () => {
+test("adapters named 3, self, model and default are saved apart and come back, whichever is active [D4]", async () => {
   const folder = join(scratch, "set");
   const model = modelWith(...names);
   model.setAdapter("self");
@@ -48,7 +48,7 @@ test("D4: adapters named 3, self, model and default are saved apart and come bac
   }
 });
 
-test("P6, P13: selected adapters only, the others' folders are not touched", async () => {
+test("selected adapters only, the others' folders are not touched [P6, P13]", async () => {
   const folder = join(scratch, "selected");
   await saveAdapters(folder, modelWith(...names), { selectedAdapters: ["model", "3"], dtype: "bf16" });
   expect((await readdir(folder)).toSorted()).toEqual(["3", "model"]);
@@ -60,7 +60,17 @@ test("P6, P13: selected adapters only, the others' folders are not touched", asy
 
 test("names that are no folder, unknown names and a file in the way are refused before anything is written", async () => {
   const folder = join(scratch, "refused");
-  for (const name of ["../up", "a/b", "a\\b", "..", "adapter_config.json", "README.md", "nul\0"]) {
+  for (const name of [
+    "../up",
+    "a/b",
+    "a\\b",
+    "..",
+    "adapter_config.json",
+    "README.md",
+    "nul\0",
+    "half \ud83e",
+    "é".repeat(128),
+  ]) {
     await expect(saveAdapters(folder, modelWith("default", name))).rejects.toThrow("cannot name a folder");
   }
   await expect(saveAdapters(folder, modelWith("a"), { selectedAdapters: ["b"] })).rejects.toThrow(
@@ -88,7 +98,7 @@ test("an adapter is read without its base, and says so where its config and its 
   );
 });
 
-test("P4: weights in adapter_model.bin are read where there is no safetensors, which wins where there is", async () => {
+test("weights in adapter_model.bin are read where there is no safetensors, which wins where there is [P4, A4]", async () => {
   const folder = join(scratch, "bin");
   const model = modelWith("default");
   await saveAdapters(folder, model);
@@ -104,7 +114,7 @@ test("P4: weights in adapter_model.bin are read where there is no safetensors, w
   expect(report.matched).toHaveLength(2);
 });
 
-test("D5: missing and surplus tensors load with strict false only, and the report names them", async () => {
+test("missing and surplus tensors load with strict false only, and the report names them [D5]", async () => {
   const folder = join(scratch, "loose");
   await saveAdapters(folder, modelWith("default"));
   const larger = { ...config, layers: config.layers + 1 };

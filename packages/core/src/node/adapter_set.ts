@@ -14,6 +14,10 @@ const DEFAULT = "default";
 const CONFIG = "adapter_config.json";
 /** Files of the folder itself, and what a file system or `folderFile` takes for something else. */
 const reserved = /[/\\\0]|^\.{1,2}$|^adapter_(?:config\.json|model\.\w+)$|^README\.md$/;
+/** What a file system holds as it is: half a character becomes another one, a longer name is none. */
+const isFolderName = (name: string) =>
+  !reserved.test(name) && !loneSurrogate.test(name) && Buffer.byteLength(name) <= 255;
+const loneSurrogate = /\p{Surrogate}/u;
 
 /** What `AdaptionPromptModel` offers of its adapters. */
 export interface AdapterSource {
@@ -32,7 +36,7 @@ export async function saveAdapters(
 ): Promise<void> {
   const chosen = selectedAdapters.map((name) => ({ name, adapter: model.adapter(name) }));
   const attempt = `Cannot save adapters in ${folder}`;
-  const bad = chosen.filter(({ name }) => name !== DEFAULT && reserved.test(name));
+  const bad = chosen.filter(({ name }) => name !== DEFAULT && !isFolderName(name));
   if (bad.length > 0) {
     throw new InputError(
       attempt,

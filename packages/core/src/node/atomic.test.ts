@@ -1,6 +1,7 @@
 import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { InputError } from "../errors.ts";
 import { publishDirectory, verifyDirectory, writeFileAtomic } from "./atomic.ts";
@@ -164,6 +165,32 @@ describe("verifyDirectory finds", () => {
     const folder = await published(`verify ${name}`);
     await damage(folder);
     expect(await verifyDirectory(folder)).toEqual(problems);
+  });
+
+  test("any change of any byte of any file, the manifest's own included", async () => {
+    const file = fc.uint8Array({ minLength: 1, maxLength: 40 });
+    const contents = fc.dictionary(fc.stringMatching(/^[a-z]{1,3}(\/[a-z]{4})?$/), file, { minKeys: 1, maxKeys: 4 });
+    const change = fc.record({ contents, file: fc.nat(), at: fc.nat(), by: fc.integer({ min: 1, max: 255 }) });
+    let run = 0;
+    await fc.assert(
+      fc.asyncProperty(change, async ({ contents, file, at, by }) => {
+        const folder = join(scratch, `any-${run++}`);
+        await publishDirectory(folder, async (inside) => {
+          for (const [name, bytes] of Object.entries(contents)) {
+            await mkdir(join(inside, dirname(name)), { recursive: true });
+            await writeFile(join(inside, name), bytes);
+          }
+        });
+        expect(await verifyDirectory(folder)).toEqual([]);
+        const names = [...Object.keys(contents), "manifest.json"];
+        const name = names[file % names.length] ?? "";
+        const bytes = await readFile(join(folder, name));
+        bytes[at % bytes.length] = (bytes[at % bytes.length] ?? 0) ^ by;
+        await writeFile(join(folder, name), bytes);
+        expect(await verifyDirectory(folder)).not.toEqual([]);
+      }),
+      { numRuns: 150 },
+    );
   });
 
   test("a folder that is not there, or is a file", async () => {

@@ -5,6 +5,7 @@ import {
   type AdapterState,
   adapterLayout,
   adaptionPromptConfig,
+  architectureOf,
   baseOf,
   convertGates,
   type DType,
@@ -20,6 +21,7 @@ import {
 import { readAdapter, readAdapterFile, readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
 import { formatSmall } from "../status/format.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
+import { fitOnData } from "./fit_on_data.ts";
 import { choiceFlag, numberFlag } from "./flags.ts";
 import { checkNewFolder } from "./new_folder.ts";
 import { table } from "./table.ts";
@@ -28,6 +30,7 @@ export interface ConvertFlags {
   readonly to: string;
   readonly assumeGate?: string;
   readonly gateReduce?: string;
+  readonly data?: readonly string[];
   readonly clampGates?: boolean;
   readonly adapterLen?: string;
   readonly model?: string;
@@ -41,6 +44,13 @@ const targets = ["peft", "zerogate", "original", "litgpt", "lit-llama"] as const
 type Target = (typeof targets)[number];
 
 const dtypes = ["f32", "bf16", "f16"] as const satisfies readonly DType[];
+
+/** What became of a layer's gates and, where it was measured, ‖after − before‖ / ‖before‖ of what the layer adds. */
+interface ToldLayer extends Omit<LayerGates, "before" | "after"> {
+  readonly before: readonly number[];
+  readonly after: readonly number[];
+  readonly outputError?: number | undefined;
+}
 
 /** An adapter from a folder or a file, and what is known of it beside its numbers. */
 interface Source {
@@ -60,7 +70,12 @@ export async function convertCommand(
   const problems: string[] = [];
   const to = choiceFlag("--to", flags.to, targets, problems) ?? "peft";
   const assumed = choiceFlag("--assume-gate", flags.assumeGate, ["tanh", "raw"], problems);
-  const reduce = choiceFlag("--gate-reduce", flags.gateReduce, gateReductions, problems);
+  const reduce = choiceFlag("--gate-reduce", flags.gateReduce, [...gateReductions, "lstsq"] as const, problems);
+  const isFitted = reduce === "lstsq";
+  if (isFitted && !(flags.model && flags.data)) {
+    problems.push("--gate-reduce lstsq measures what the layers add to a base on texts: give --model and --data");
+  }
+  if (!isFitted && flags.data) problems.push("--data is for --gate-reduce lstsq");
   const dtype = choiceFlag("--dtype", flags.dtype, dtypes, problems);
   const promptLength = numberFlag("--adapter-len", flags.adapterLen, 0, { min: 1, whole: true }, problems);
   const heads = numberFlag("--heads", flags.heads, 0, { min: 1, max: 65_536, whole: true }, problems);
@@ -74,8 +89,11 @@ export async function convertCommand(
   }
   const known = withHeads(source.state, base, heads, to);
   const wanted = targetGate(to, known.layout, originalGate);
+  const fitted =
+    isFitted && flags.model && flags.data ? await fitOnData(flags.model, known, flags.data, context) : undefined;
+  const reduction = isFitted ? fitted?.map(({ gate }) => gate) : reduce;
   const { state, layers } = withFlagNames(() =>
-    convertGates(known, { ...wanted, ...(reduce && { reduce }), clamp: flags.clampGates ?? false }),
+    convertGates(known, { ...wanted, ...(reduction && { reduce: reduction }), clamp: flags.clampGates ?? false }),
   );
   await write(out, to, state, { ...source, dtype: dtype ?? source.dtype }, flags.model);
 
@@ -92,9 +110,12 @@ export async function convertCommand(
     gates: { before: gateName(known.layout), after: gateName(layout) },
     maxRelativeError: Math.max(...layers.map(({ relativeError }) => relativeError)),
   };
-  const rows = layers.map((row) => ({ ...row, before: [...row.before], after: [...row.after] }));
-  if (flags.json) printJson(context, { ...facts, layers: rows, notes });
-  else context.stdout.write(describe(facts, layers));
+  const told: ToldLayer[] = layers.map((row, i) => {
+    const outputError = row.relativeError === 0 ? 0 : fitted?.[i]?.outputError;
+    return { ...row, before: [...row.before], after: [...row.after], ...(fitted && { outputError }) };
+  });
+  if (flags.json) printJson(context, { ...facts, layers: told, notes });
+  else context.stdout.write(describe(facts, told));
   return 0;
 }
 
@@ -119,13 +140,24 @@ function withHeads(state: AdapterState, base: ModelConfig | undefined, given: nu
     if (adapter !== model) problems.push(`the adapter is for a base with ${what} ${adapter}, this one has ${model}`);
   };
   const heads = base?.heads ?? given;
+  const isForeign = to !== "peft" && to !== "zerogate";
   if (base) {
+    if (layout.modules.layers !== architectureOf(base).modules.layers) {
+      problems.push(
+        `the adapter is for a base with ${layout.modules.layers}.{i}.${layout.modules.attention}, this one is a ${base.modelType}`,
+      );
+    }
     compare("layers", layersOf(layout), base.layers);
     compare("hidden size", layout.hiddenSize, base.hiddenSize);
   }
+  if (isForeign && architectureOf({ modelType: baseOf(layout).modelType ?? "llama" }).promptsJoin === "after-output") {
+    problems.push(
+      `what the prompts of a gpt2 give is added after the output projection, a reader of ${to} adds it before: use --to peft or zerogate`,
+    );
+  }
   if (layout.gateSharing === "per-head") {
     if (heads > 0) compare("query heads", layout.heads, heads);
-  } else if (heads === 0 && to !== "peft" && to !== "zerogate") {
+  } else if (heads === 0 && isForeign) {
     problems.push(`${to} has one gate per query head and the adapter does not tell how many: give --model or --heads`);
   }
   if (problems.length > 0) throw new InputError("Cannot convert", problems);
@@ -149,7 +181,7 @@ function withFlagNames<T>(work: () => T): T {
       problem
         .replace(
           "allow it with a reduction (mean, median, rms)",
-          "allow the loss with --gate-reduce mean, median or rms, or keep it with --to zerogate",
+          "allow the loss with --gate-reduce mean, median, rms or lstsq, or keep it with --to zerogate",
         )
         .replace(
           "allow it with clamping",
@@ -204,19 +236,22 @@ function describe(
     adapterLen: number;
     gates: { before: string; after: string };
   },
-  layers: readonly LayerGates[],
+  layers: readonly ToldLayer[],
 ): string {
   const { from, to, out, adapterLayers, adapterLen, gates } = facts;
-  const range = (values: Float32Array) => {
+  const range = (values: readonly number[]) => {
     const [low, high] = [Math.min(...values), Math.max(...values)];
     return low === high ? formatSmall(low) : `${formatSmall(low)} … ${formatSmall(high)}`;
   };
-  const rows = layers.map(({ layer, before, after, relativeError }) => [
+  const error = (value: number) => (value === 0 ? "exact" : formatSmall(value));
+  const rows = layers.map(({ layer, before, after, relativeError, outputError }) => [
     String(layer),
     range(before),
     range(after),
-    relativeError === 0 ? "exact" : formatSmall(relativeError),
+    error(relativeError),
+    ...(outputError === undefined ? [] : [error(outputError)]),
   ]);
+  const measured = layers.some(({ outputError }) => outputError !== undefined) ? ["of the output"] : [];
   const head = `${from} -> ${to}: ${adapterLayers} layers of ${adapterLen} prompts, gates ${gates.before} -> ${gates.after}\n`;
-  return `${head}${table([["layer", "gates before", "after", "relative error"], ...rows])}${out}\n`;
+  return `${head}${table([["layer", "gates before", "after", "relative error", ...measured], ...rows])}${out}\n`;
 }

@@ -1,0 +1,174 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { tinyBases, tinyConfig } from "../../test/tiny_model.ts";
+import { type AdaptionPromptConfig, adaptionPromptConfig, taskTypes } from "../adapter/config.ts";
+import { adapterLayout } from "../adapter/layout.ts";
+import { InputError } from "../errors.ts";
+import { narrow, widen } from "../formats/dtype.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { normal } from "../random.ts";
+import { loadAdapter, readAdapter, type SavedAdapter, saveAdapter } from "./adapter_files.ts";
+import { listAdapters, loadAdapters, saveAdapters } from "./adapter_set.ts";
+
+let scratch: string;
+beforeAll(async () => {
+  scratch = await mkdtemp(join(tmpdir(), "zerogate-round-trip-"));
+});
+afterAll(() => rm(scratch, { recursive: true }));
+
+const models: ModelConfig[] = tinyBases.map(({ changes }) => tinyConfig(changes));
+const text = fc.string({ unit: "binary", maxLength: 12 }); // any characters, no halves of one
+const nullable = fc.option(text, { nil: null });
+
+/** Any adapter of this base: every variant of gate, dtype, config and metadata; gates and prompts of any size that f16 holds. */
+function adapterOf(model: ModelConfig): fc.Arbitrary<Required<SavedAdapter>> {
+  const chosen = fc.record({
+    promptLength: fc.integer({ min: 1, max: 4 }),
+    adaptedLayers: fc.integer({ min: 1, max: model.layers }),
+    gateSharing: fc.constantFrom("scalar" as const, "per-head" as const),
+    gateActivation: fc.constantFrom("none" as const, "tanh" as const),
+    outputBias: fc.constantFrom("once" as const, "twice" as const),
+    dtype: fc.constantFrom("f32" as const, "bf16" as const, "f16" as const),
+    metadata: fc.dictionary(
+      text.map((key) => `note.${key}`),
+      text,
+      { noNullPrototype: true },
+    ),
+    seed: fc.nat(),
+    taskType: fc.constantFrom(...taskTypes, null),
+    baseModelNameOrPath: nullable,
+    revision: nullable,
+    autoMapping: fc.option(fc.dictionary(text, text, { noNullPrototype: true }), { nil: null }),
+  });
+  return chosen.map(({ dtype, metadata, seed, promptLength, adaptedLayers, ...fields }) => {
+    const { gateSharing, gateActivation, outputBias } = fields;
+    const layout = adapterLayout({ promptLength, adaptedLayers, gateSharing, gateActivation, outputBias }, model);
+    const drawn = Float32Array.from({ length: layout.length }, (_, i) => 100 * normal(seed, 0, i));
+    const params = new Float32Array(layout.length);
+    widen(dtype, narrow(drawn, dtype), params);
+    const config: AdaptionPromptConfig = {
+      ...adaptionPromptConfig({ adapterLen: promptLength, adapterLayers: adaptedLayers }),
+      targetModules: layout.modules.attention,
+      taskType: fields.taskType,
+      baseModelNameOrPath: fields.baseModelNameOrPath,
+      revision: fields.revision,
+      autoMapping: fields.autoMapping,
+      inferenceMode: true,
+    };
+    return { config, layout, params, dtype, metadata };
+  });
+}
+
+const onAnyBase = fc.constantFrom(...models).chain((model) => adapterOf(model).map((adapter) => ({ model, adapter })));
+
+test("any adapter comes back from its folder as it was saved: config, numbers, gates, metadata", async () => {
+  const folder = join(scratch, "any");
+  await fc.assert(
+    fc.asyncProperty(onAnyBase, async ({ model, adapter }) => {
+      await saveAdapter(folder, adapter);
+      const { layout, params, config, metadata } = adapter;
+      const loaded = await loadAdapter(folder, model);
+      expect(adapterLayout(loaded.shape, model)).toEqual(layout);
+      expect(loaded).toMatchObject({ params, config, report: { missing: [], unexpected: [], misShaped: [] } });
+      expect(loaded.metadata).toEqual(metadata);
+      const alone = await readAdapter(folder, model.heads);
+      expect(alone.params).toEqual(params);
+      expect(alone.layout.places).toEqual(layout.places);
+      const again = join(scratch, "again");
+      await saveAdapter(again, { ...adapter, ...loaded });
+      for (const file of ["adapter_config.json", "adapter_model.safetensors", "README.md"]) {
+        expect(await readFile(join(again, file))).toEqual(await readFile(join(folder, file)));
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
+/** What a name must not be is `saveAdapters`' business to say. */
+const isRefused = (name: string) => /[/\\\0]|^\.{0,2}$|^adapter_|^README/.test(name) || Buffer.byteLength(name) > 255;
+const anyName = fc
+  .oneof(
+    fc.constantFrom(
+      "3",
+      "self",
+      "model",
+      "default",
+      "base_model",
+      "adaption_",
+      "__proto__",
+      "日本",
+      "🦙 x",
+      "-rf",
+      "%2e",
+    ),
+    fc.string({ unit: "grapheme", minLength: 1, maxLength: 12 }),
+  )
+  .filter((name) => !isRefused(name));
+const named = fc.constantFrom(...models).chain((model) => {
+  // A file system may take names of other case or composition for one.
+  const names = fc.uniqueArray(anyName, {
+    selector: (name) => name.normalize().toLowerCase(),
+    maxLength: 5,
+    minLength: 1,
+  });
+  return fc.record({ model: fc.constant(model), entries: names.chain((all) => namedAdapters(all, model)) });
+});
+
+function namedAdapters(names: readonly string[], model: ModelConfig): fc.Arbitrary<Map<string, SavedAdapter>> {
+  const one = adapterOf(model).map(({ config, layout, params }) => ({ config, layout, params }));
+  return fc
+    .array(one, { minLength: names.length, maxLength: names.length })
+    .map((adapters) => new Map(names.map((name, i) => [name, adapters[i] as SavedAdapter])));
+}
+
+test("adapters of any names are saved apart and come back each as it was [D4, P13]", async () => {
+  let run = 0;
+  await fc.assert(
+    fc.asyncProperty(named, async ({ model, entries }) => {
+      const folder = join(scratch, `set-${run++}`);
+      const source = {
+        adapterNames: [...entries.keys()],
+        adapter: (name: string) => entries.get(name) as SavedAdapter,
+      };
+      await saveAdapters(folder, source);
+      expect((await listAdapters(folder)).toSorted()).toEqual(source.adapterNames.toSorted());
+      const loaded = await loadAdapters(folder, model);
+      expect(loaded.size).toBe(entries.size);
+      for (const [name, { params, config }] of entries) expect(loaded.get(name)).toMatchObject({ params, config });
+    }),
+    { numRuns: 25 },
+  );
+});
+
+test("a changed bit of the header of the weights is refused, told, or changes nothing that is loaded", async () => {
+  const folder = join(scratch, "header");
+  const path = join(folder, "adapter_model.safetensors");
+  const cases = onAnyBase.chain((one) => fc.record({ one: fc.constant(one), at: fc.nat(), bit: fc.nat(7) }));
+  const seen = { refused: 0, told: 0, same: 0 };
+  await fc.assert(
+    fc.asyncProperty(cases, async ({ one: { model, adapter }, at, bit }) => {
+      await saveAdapter(folder, { ...adapter, metadata: {} });
+      const before = await loadAdapter(folder, model);
+      const bytes = await readFile(path);
+      const header = 8 + Number(bytes.readBigUInt64LE());
+      bytes[at % header] = (bytes[at % header] ?? 0) ^ (1 << bit);
+      await writeFile(path, bytes);
+      const after = await loadAdapter(folder, model).catch((error: unknown) => error);
+      if (after instanceof InputError) seen.refused++;
+      else {
+        const { metadata: _, warnings, ...loaded } = after as typeof before;
+        const isSame = { shape: before.shape, params: before.params };
+        if (warnings.length > before.warnings.length) seen.told++;
+        else {
+          expect(loaded).toMatchObject(isSame);
+          seen.same++;
+        }
+      }
+    }),
+    { numRuns: 300 },
+  );
+  expect(seen.refused).toBeGreaterThan(100);
+});

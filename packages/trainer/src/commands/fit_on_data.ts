@@ -1,0 +1,43 @@
+/** `zerogate convert --gate-reduce lstsq`: gates fitted on the texts of a data file, through the base itself. */
+import { type AdapterState, type FittedGate, fitGates, InputError, packCell } from "@zerogate/core";
+import { cutCells, loadTemplate, measureSamples, prepareTokens } from "@zerogate/data";
+import { defaultCacheDir } from "../run/inputs.ts";
+import { openModel } from "../run/open_model.ts";
+import type { CommandContext } from "./context.ts";
+
+/** Enough to tell how heads weigh against each other; what comes after the first of them is not looked at. */
+const CALIBRATION_TOKENS = 2048;
+
+/** The first records of `paths`, up to 2,048 tokens, in the template `alpaca`. */
+export async function fitOnData(
+  folder: string,
+  state: AdapterState,
+  paths: readonly string[],
+  { stderr, env, signal }: CommandContext,
+): Promise<FittedGate[]> {
+  const onWarning = (message: string) => void stderr.write(`${message}\n`);
+  const opened = await openModel(folder, {
+    engine: "auto",
+    compute: "f32",
+    adapters: [],
+    outputBias: undefined,
+    onWarning,
+    onPhase: () => {},
+  });
+  const { base } = opened.model;
+  const { tokens, stats } = await prepareTokens({
+    paths,
+    tokenizer: opened.tokenizer,
+    template: await loadTemplate("alpaca"),
+    rule: "response",
+    maxLength: Math.min(512, base.config.contextLength),
+    cacheDir: defaultCacheDir(env),
+    onWarning,
+    signal,
+  });
+  const samples = Array.from({ length: stats.samples }, (_, i) => i);
+  const [first] = cutCells(samples, measureSamples(tokens).lengths, CALIBRATION_TOKENS);
+  if (first === undefined)
+    throw new InputError("Cannot fit the gates", "the data hold no sample, at least 1 is needed");
+  return fitGates(base, state, packCell(tokens, first));
+}

@@ -1,0 +1,300 @@
+/**
+ * Whole folders from a stranger, each with one thing that would read elsewhere, run code, hang or take all memory (peers.md
+ * §5D): every one is refused with an `InputError`, by a process whose time and memory are bounded. What the parsers do with
+ * each single fault is tested beside them.
+ */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { adapterLayout, adaptionPromptConfig, initAdapter } from "@zerogate/core";
+import { readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { serializeStoredZip } from "../packages/core/src/formats/stored_zip_writer.ts";
+import { testFolder } from "./support/cli.ts";
+import { base } from "./support/world.ts";
+
+const folder = testFolder();
+const at = (...path: string[]) => join(folder, ...path);
+const torchFiles = fileURLToPath(new URL("../packages/core/test/torch_files/", import.meta.url));
+const reader = fileURLToPath(new URL("support/read_folder.mjs", import.meta.url));
+
+/** A fault in a copy of a sound folder, and what is said about it. */
+type Fault = readonly [spoil: (copy: string) => void, says: string | RegExp];
+const MIB = 2 ** 20;
+
+const put = (file: string, bytes: string | Uint8Array) => (copy: string) => writeFileSync(join(copy, file), bytes);
+/** A file of so many bytes that takes no room on disk. */
+const sparse = (file: string, bytes: number) => (copy: string) => {
+  writeFileSync(join(copy, file), "");
+  truncateSync(join(copy, file), bytes);
+};
+/** The file, elsewhere, with a link to it in its place. */
+const linkedOut = (file: string) => (copy: string) => {
+  const away = `${copy}-${file}`;
+  renameSync(join(copy, file), away);
+  symlinkSync(away, join(copy, file));
+};
+const edited = (file: string, from: string | RegExp, to: string) => (copy: string) => {
+  const text = readFileSync(join(copy, file), "utf8");
+  expect(text).toMatch(from);
+  writeFileSync(join(copy, file), text.replace(from, to));
+};
+/** A safetensors file of this header, the length that it claims, and so many zeros. */
+function safetensors(header: string, dataBytes = 0, claimed = BigInt(Buffer.byteLength(header))): Uint8Array {
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(claimed);
+  return Buffer.concat([length, Buffer.from(header), Buffer.alloc(dataBytes)]);
+}
+const tensor = (shape: string, offsets: string) => `{"dtype":"F32","shape":${shape},"data_offsets":${offsets}}`;
+const one = (shape: string, offsets: string, dataBytes = 16) =>
+  safetensors(`{"t":${tensor(shape, offsets)}}`, dataBytes);
+
+/** A file of torch of this pickle. */
+const torchZip = (pickle: Uint8Array | string) =>
+  serializeStoredZip(
+    new Map([
+      ["a/data.pkl", Buffer.from(pickle as string, "latin1")],
+      ["a/version", Buffer.from("3\n")],
+    ]),
+    64,
+  );
+const runs = "\x80\x02cos\nsystem\n(X\x04\x00\x00\x00exit\x8cR.".replace("\x8c", "t");
+/** The first entry says that it unfolds, to 4 GiB. */
+function bomb(): Uint8Array {
+  const bytes = Buffer.from(torchZip("\x80\x02}."));
+  const entry = bytes.indexOf("PK\x01\x02");
+  bytes.writeUInt16LE(8, entry + 10);
+  bytes.writeUInt32LE(2 ** 32 - 2, entry + 24);
+  return bytes;
+}
+/** Two entries on the same bytes. */
+function overlapping(): Uint8Array {
+  const bytes = Buffer.from(torchZip("\x80\x02}."));
+  const second = bytes.indexOf("PK\x01\x02", bytes.indexOf("PK\x01\x02") + 1);
+  bytes.writeUInt32LE(0, second + 42);
+  return bytes;
+}
+
+/** The same faults in a file that PEFT calls `adapter_model.bin` and one that others call what they like. */
+const torchFaults: Record<string, readonly [bytes: () => Uint8Array | string, says: string | RegExp]> = {
+  "a pickle that calls os.system": [() => torchZip(runs), '"os.system", which may run code'],
+  "a bare pickle": [() => Buffer.from(runs, "latin1"), "it is a bare pickle"],
+  "torch's format before 1.6": [() => readFileSync(join(torchFiles, "legacy.pth")), "the format of torch before 1.6"],
+  "a zip that unfolds to 4 GiB": [bomb, /is compressed|no sound size/],
+  "a zip of overlapping entries": [overlapping, /overlaps what follows it|no header|contradicts/],
+  "a file cut off": [() => readFileSync(join(torchFiles, "views.pth")).subarray(0, 900), "no zip directory at its end"],
+};
+const ADAPTER = "adapter_model.safetensors";
+const CONFIG = "adapter_config.json";
+const toTorch = (bytes: () => Uint8Array | string) => (copy: string) => {
+  rmSync(join(copy, ADAPTER));
+  writeFileSync(join(copy, "adapter_model.bin"), bytes());
+};
+
+const faults: Record<"adapter" | "file" | "model" | "tokenizer", Record<string, Fault>> = {
+  adapter: {
+    "weights linked out of the folder": [linkedOut(ADAPTER), "outside of the folder"],
+    "a config linked out of the folder": [linkedOut(CONFIG), "outside of the folder"],
+    "a pipe for its weights": [
+      (copy) => {
+        rmSync(join(copy, ADAPTER));
+        execFileSync("mkfifo", [join(copy, ADAPTER)]);
+      },
+      "it is not a regular file",
+    ],
+    "a folder for its config": [
+      (copy) => {
+        rmSync(join(copy, CONFIG));
+        mkdirSync(join(copy, CONFIG));
+      },
+      "it is not a regular file",
+    ],
+    "a config of 100 MB": [sparse(CONFIG, 1e8), /it has 100000000 bytes, at most \d+ are read/],
+    "a config of brackets as long as is read": [
+      put(CONFIG, `{"a":${"[".repeat(64 * MIB - 5)}`),
+      "nested more than 1000",
+    ],
+    "a config with NaN": [edited(CONFIG, /"adapter_len": \d/, '"adapter_len": NaN'), "not valid JSON"],
+    "a config with Infinity": [edited(CONFIG, /"adapter_len": \d/, '"adapter_len": 1e999'), "adapter_len is"],
+    "a config of a billion prompts": [
+      edited(CONFIG, /"adapter_len": \d/, '"adapter_len": 1e9'),
+      /adapter_len|needed is F32|tensors are/,
+    ],
+    "a config with a key twice": [edited(CONFIG, "{", '{"adapter_len": 9,'), "Duplicate key"],
+    "a config that is not UTF-8": [put(CONFIG, Uint8Array.of(0x7b, 0xff, 0x7d)), "Cannot read"],
+    "a base name that is an object": [edited(CONFIG, '"tiny"', '{"toString": 1}'), "base_model_name_or_path"],
+    "a header of 2⁶³ bytes": [put(ADAPTER, safetensors("{}", 0, 2n ** 63n)), "at most 100000000 are allowed"],
+    "a header of 99 MB in a file of 10 bytes": [
+      put(ADAPTER, safetensors("{}", 0, 99_000_000n)),
+      "its header claims 99000000",
+    ],
+    "a header of 90 MB of brackets": [put(ADAPTER, safetensors(`{"a":${"[".repeat(9e7)}`)), "nested more than 1000"],
+    "a header of 90 MB of nothing": [
+      (copy) => {
+        writeFileSync(join(copy, ADAPTER), safetensors("{", 0, 90_000_000n));
+        truncateSync(join(copy, ADAPTER), 90_000_008);
+      },
+      "is not valid JSON",
+    ],
+    "tensors that overlap": [
+      put(ADAPTER, safetensors(`{"a":${tensor("[4]", "[0,16]")},"b":${tensor("[4]", "[8,24]")}}`, 24)),
+      "overlaps the tensor before it",
+    ],
+    "a hole between tensors": [
+      put(ADAPTER, safetensors(`{"a":${tensor("[1]", "[0,4]")},"b":${tensor("[1]", "[8,12]")}}`, 12)),
+      "leaves a hole before it",
+    ],
+    "a tensor twice": [
+      put(ADAPTER, safetensors(`{"a":${tensor("[4]", "[0,16]")},"a":${tensor("[4]", "[0,16]")}}`, 16)),
+      'Duplicate key "a"',
+    ],
+    "negative offsets": [put(ADAPTER, one("[4]", "[-16,0]")), "not two byte positions"],
+    "offsets beyond what numbers hold": [put(ADAPTER, one("[4]", "[0,1e999]")), "not two byte positions"],
+    "NaN for an offset": [put(ADAPTER, one("[4]", "[0,NaN]")), "is not valid JSON"],
+    "a size of Infinity": [put(ADAPTER, one("[1e999]", "[0,16]")), "not a list of sizes"],
+    "sizes whose product wraps to the right one": [
+      put(ADAPTER, one("[4294967296,4294967296,4]", "[0,16]")),
+      "more elements than can be",
+    ],
+    "a terabyte on paper": [put(ADAPTER, one("[274877906944]", "[0,1099511627776]")), "its tensors end at byte"],
+    "a file cut off": [
+      (copy) => truncateSync(join(copy, ADAPTER), 700),
+      /its tensors end at byte \d+, the file at byte 700/,
+    ],
+    "prompts that are NaN": [
+      (copy) => {
+        const bytes = readFileSync(join(copy, ADAPTER));
+        bytes.writeUInt32LE(0x7fc00000, bytes.length - 4);
+        writeFileSync(join(copy, ADAPTER), bytes);
+      },
+      "numbers that are not finite",
+    ],
+    "a layer of a number without end": [edited(ADAPTER, /layers\.5\./, "layers.9."), "layer 9"],
+    ...Object.fromEntries(Object.entries(torchFaults).map(([what, [bytes, says]]) => [what, [toTorch(bytes), says]])),
+  },
+  file: {
+    ...Object.fromEntries(
+      Object.entries(torchFaults).map(([what, [bytes, says]]) => [
+        what,
+        [(copy: string) => put("a.pth", bytes())(copy), says],
+      ]),
+    ),
+    "8 GiB of nothing": [sparse("a.pth", 2 ** 33), "it is no file of torch.save"],
+  },
+  model: {
+    ...Object.fromEntries(
+      ["../model.safetensors", "/etc/hostname", "..", "a/b.safetensors", "a\\b", "nul\0"].map((name) => [
+        `an index that names ${JSON.stringify(name)}`,
+        [
+          (copy: string) => {
+            rmSync(join(copy, "model.safetensors"));
+            put("model.safetensors.index.json", JSON.stringify({ weight_map: { "model.norm.weight": name } }))(copy);
+          },
+          "is not the name of a file in this folder",
+        ] as const,
+      ]),
+    ),
+    "an index of brackets": [
+      (copy) => {
+        rmSync(join(copy, "model.safetensors"));
+        put("model.safetensors.index.json", `{"weight_map":${"[".repeat(4 * MIB)}`)(copy);
+      },
+      "nested more than 1000",
+    ],
+    "weights linked out of the folder": [linkedOut("model.safetensors"), "outside of the folder"],
+    "weights as a pickle only": [
+      (copy) => renameSync(join(copy, "model.safetensors"), join(copy, "pytorch_model.bin")),
+      "which can run code and is not read",
+    ],
+    "a config with a size of Infinity": [
+      edited("config.json", /"hidden_size": \d+/, '"hidden_size": 1e999'),
+      "hidden_size",
+    ],
+    "sizes whose product is no number": [
+      edited("config.json", /"vocab_size": \d+/, '"vocab_size": 9007199254740991'),
+      /vocab_size|needs/,
+    ],
+    "a quadrillion layers": [
+      edited("config.json", /"num_hidden_layers": \d+/, '"num_hidden_layers": 1e15'),
+      /num_hidden_layers|in no weight file/,
+    ],
+    "a config of 100 MB": [sparse("config.json", 1e8), /it has 100000000 bytes/],
+  },
+  tokenizer: {
+    "of 101 MB": [sparse("tokenizer.json", 101e6), "tokenizer.json"],
+    "of brackets": [put("tokenizer.json", "[".repeat(90 * MIB)), "nested more than 1000"],
+    "with an id that would make a huge array": [
+      edited("tokenizer.json", /"id": ?\d+/, '"id": 1e12'),
+      "added_tokens holds a bad entry",
+    ],
+    "with a regular expression that backtracks for ever": [
+      (copy) => {
+        const path = join(copy, "tokenizer.json");
+        const json = JSON.parse(readFileSync(path, "utf8")) as object;
+        const pre_tokenizer = { type: "Split", pattern: { Regex: "(a+)+b" }, behavior: "Isolated" };
+        writeFileSync(path, JSON.stringify({ ...json, pre_tokenizer }));
+      },
+      'takes seconds for a line of "a"',
+    ],
+  },
+};
+
+interface Answer {
+  readonly name: string;
+  readonly message: string;
+  readonly peakMiB: number;
+}
+
+let child: ChildProcess;
+let ask: (question: object) => Promise<Answer>;
+
+beforeAll(async () => {
+  const config = await readModelConfig(base);
+  const shape = { promptLength: 3, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none" } as const;
+  const layout = adapterLayout(shape, config);
+  const fields = { adapterLen: 3, adapterLayers: 2, taskType: "CAUSAL_LM", baseModelNameOrPath: "tiny" } as const;
+  await saveAdapter(at("adapter"), { config: adaptionPromptConfig(fields), layout, params: initAdapter(layout, 1) });
+  mkdirSync(at("file"));
+  const perHead = adapterLayout({ ...shape, gateSharing: "per-head" }, config);
+  await writeAdapterFile(at("sound.pth"), { layout: perHead, params: initAdapter(perHead, 1).fill(0.5) }, "original");
+  for (const what of ["model", "tokenizer"]) cpSync(base, at(what), { recursive: true });
+  child = spawn(process.execPath, [reader, base], { stdio: ["pipe", "pipe", "inherit"] });
+  if (!child.stdout || !child.stdin) throw new Error("the reader has no pipes");
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const { stdin } = child;
+  ask = async (question) => {
+    stdin.write(`${JSON.stringify(question)}\n`);
+    const { value } = (await lines.next()) as { value?: string };
+    if (value === undefined) throw new Error("the reader died");
+    return JSON.parse(value) as Answer;
+  };
+});
+afterAll(() => child.kill("SIGKILL"));
+
+/** Of a process that also loads engines' libraries; the longest file read is a header or tokenizer of 100 MB, as bytes and as text. */
+const MOST_MIB = 700;
+const TIME_LIMIT_MS = 30_000;
+
+describe.each(Object.entries(faults))("a hostile %s is refused [D5]", (kind, cases) => {
+  test("and a sound one is not", async () => {
+    const path = kind === "file" ? at("sound.pth") : at(kind);
+    expect(await ask({ reader: kind, path })).toMatchObject({ name: "accepted", message: "" });
+  });
+
+  test.each(Object.entries(cases))(
+    "%s",
+    async (what, [spoil, says]) => {
+      const copy = at(`${kind}-${Object.keys(cases).indexOf(what)}`);
+      cpSync(at(kind), copy, { recursive: true });
+      spoil(copy);
+      const answer = await ask({ reader: kind, path: kind === "file" ? join(copy, "a.pth") : copy });
+      rmSync(copy, { recursive: true });
+      expect(answer).toMatchObject({ name: "InputError" });
+      expect(answer.message).toMatch(says);
+      expect(answer.peakMiB).toBeLessThan(MOST_MIB);
+    },
+    TIME_LIMIT_MS,
+  );
+});
