@@ -100,6 +100,11 @@ const changes: { what: string; change: (run: string) => string[]; says: RegExp }
     says: /adapterLen was \d+, is 3: it decides the trained bits/,
   },
   {
+    what: "another storage of the base",
+    change: () => ["--storage", "int8"],
+    says: /storage was "as-is", is "int8": it decides the trained bits/,
+  },
+  {
     what: "a key that does not exist",
     change: edit({ batchsize: 3 }),
     says: /unknown key "batchsize": did you mean "batchSize"\?/,

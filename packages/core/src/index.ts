@@ -68,11 +68,13 @@ export type {
   KvCache,
   Matrix,
   RowRange,
+  WeightDType,
 } from "./engine/engine.ts";
 export { createReferenceEngine } from "./engine/reference.ts";
 export { decodeError, type EncodedError, encodeError, InputError } from "./errors.ts";
 export { type ByteSource, memorySource } from "./formats/byte_source.ts";
 export { narrow, widen } from "./formats/dtype.ts";
+export { dequantizeRows, int8Bytes, int8Rows, quantizeRows } from "./formats/int8.ts";
 export {
   elementBytes,
   parseSafetensors,
@@ -113,6 +115,7 @@ export {
   type LayerWeight,
   type WeightImage,
   type WeightPlace,
+  type WeightStorage,
   weightNames,
   weightOf,
 } from "./model/weights.ts";

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
+import { describeInt8 } from "../../core/test/int8.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
 import { absent, bf16Levels, levels, openAt } from "../test/levels.ts";
 
@@ -13,12 +14,15 @@ for (const level of levels) {
   // Float32 sums of up to 128 terms: half a unit in the last place is 6e-8, and errors add like a random walk.
   describeEngine(`cpu ${level}`, () => openAt(level), 2e-6);
   describeGolden(`cpu ${level}`, () => openAt(level), 1e-5);
+  describeInt8(`cpu ${level}`, () => openAt(level, { storage: "int8" }), 2e-6);
   describeMixed(`cpu ${level}`, () => openAt(level), 1e-5); // a product of few rows is summed in another order
 }
 describe("two threads", () => {
   for (const level of levels.slice(0, 1)) describeEngine(`cpu ${level}`, () => openAt(level, { threads: 2 }), 2e-6);
+  for (const level of levels) describeInt8(`cpu ${level}`, () => openAt(level, { threads: 2 }), 2e-6);
 });
 for (const level of bf16Levels) {
   // Both factors of a product are rounded to 8 bits: 2e-3 each, and the suite asks for the largest error.
   describeEngine(`cpu ${level} bf16`, () => openAt(level, { compute: "bf16" }), 1e-2);
+  describeInt8(`cpu ${level} bf16`, () => openAt(level, { compute: "bf16" }), 1e-2);
 }

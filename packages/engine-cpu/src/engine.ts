@@ -1,13 +1,15 @@
 /** Core's Engine over the native kernels. What is passed on is checked there: sizes, dtypes, freed arrays. */
-import type {
-  AttentionSize,
-  DeviceArray,
-  DType,
-  Engine,
-  FileTensor,
-  HostTensor,
-  KvCache,
-  Matrix,
+import {
+  type AttentionSize,
+  type DeviceArray,
+  type Engine,
+  type FileTensor,
+  type HostTensor,
+  int8Bytes,
+  type KvCache,
+  type Matrix,
+  type WeightDType,
+  type WeightStorage,
 } from "@zerogate/core";
 import {
   type Addon,
@@ -29,6 +31,8 @@ export interface CpuEngineOptions {
    * float32): about twice as fast, relative error of a product 1e-3 to 3e-3, only where the machine has AVX512-BF16.
    */
   readonly compute?: "f32" | "bf16";
+  /** How the linear maps that it will be given are stored: part of its name, any engine takes both. Default `as-is`. */
+  readonly storage?: WeightStorage;
   /** Over shared memory. Once element 0 is not 0, operations throw, also the one that runs: soon, not when it is done. */
   readonly cancel?: Int32Array;
 }
@@ -49,7 +53,7 @@ export interface CpuEngine extends Engine {
 /** What an engine needs of the binary once it is open. */
 export type Backend = Operations & Pick<Addon, "take" | "release" | "endArena" | "memory" | "write" | "read">;
 
-const dtypeCodes: Readonly<Record<DType, number>> = { f32: 0, bf16: 1, f16: 2 };
+const dtypeCodes: Readonly<Record<WeightDType, number>> = { f32: 0, bf16: 1, f16: 2, i8: 3 };
 
 // The engine makes every array, matrix and cache that it is given back; the binary refuses what it does not know.
 const handle = (array: DeviceArray) => (array as CpuArray).handle;
@@ -61,14 +65,14 @@ const heads = ({ T, H, G, d, window }: AttentionSize): HeadArguments => [T, H, G
  * Opens an engine. Throws an Error where there is no binary for this machine, an `InputError` where ZEROGATE_CPU_LEVEL names
  * a level that it lacks, a `RangeError` where the level has no bf16.
  */
-export function createEngine({ threads = 1, compute = "f32", cancel }: CpuEngineOptions = {}): CpuEngine {
+export function createEngine({ threads = 1, compute = "f32", storage, cancel }: CpuEngineOptions = {}): CpuEngine {
   const { addon } = loadAddon();
   const level = chooseLevel(addon);
   const engine = addon.open(level, threads, compute === "bf16");
   if (cancel) addon.watch(engine, cancel);
   const { mapFile } = addon;
   return {
-    ...engineOver(addon, engine, `cpu/${level}/${compute}`),
+    ...engineOver(addon, engine, `cpu/${level}/${compute}`, storage),
     addFixedPoint,
     ...(mapFile && {
       mapped: ({ dtype, shape, path, offset, byteLength }: FileTensor) =>
@@ -78,12 +82,17 @@ export function createEngine({ threads = 1, compute = "f32", cancel }: CpuEngine
 }
 
 /** The engine over the binary, or over something that takes the same calls. */
-export function engineOver(run: Backend, engine: NativeEngine, name: string): CpuEngine {
+export function engineOver(
+  run: Backend,
+  engine: NativeEngine,
+  arithmetic: string,
+  storage: WeightStorage = "as-is",
+): CpuEngine {
   const { take, ...lifetimes } = createArrays(run, engine);
 
   return {
-    name,
-    weightDtypes: ["f32", "bf16", "f16"],
+    name: storage === "int8" ? `${arithmetic}/int8` : arithmetic,
+    weightDtypes: ["f32", "bf16", "f16", "i8"],
     matrix,
     upload(values) {
       const array = take(values.length);
@@ -244,8 +253,8 @@ export function engineOver(run: Backend, engine: NativeEngine, name: string): Cp
 export function matrix({ dtype, shape, bytes }: HostTensor): CpuMatrix {
   const [rows = 0, columns = 1] = shape;
   const code = dtypeCodes[dtype];
-  if (code === undefined) throw new TypeError(`Cannot use a weight of ${dtype}: f32, bf16 or f16 is needed`);
-  const needed = rows * columns * (dtype === "f32" ? 4 : 2);
+  if (code === undefined) throw new TypeError(`Cannot use a weight of ${dtype}: f32, bf16, f16 or i8 is needed`);
+  const needed = dtype === "i8" ? int8Bytes(shape) : rows * columns * (dtype === "f32" ? 4 : 2);
   if (shape.length > 2 || bytes.byteLength !== needed) {
     const found = `${dtype} [${shape.join(", ")}] in ${bytes.byteLength} bytes`;
     throw new RangeError(`Cannot use a weight: it is ${found}, one or two dimensions and ${needed} bytes are needed`);

@@ -74,9 +74,26 @@ describe.skipIf(absent !== "")(`misuse${absent}`, () => {
     expect(() => engine.matrix(tensor)).toThrow(
       "Cannot use a weight: it is bf16 [2, 3] in 11 bytes, one or two dimensions and 12 bytes are needed",
     );
-    expect(() => engine.matrix({ ...tensor, dtype: "i8" as "bf16" })).toThrow("Cannot use a weight of i8");
+    expect(() => engine.matrix({ ...tensor, dtype: "i4" as "bf16" })).toThrow("Cannot use a weight of i4");
     const odd = engine.matrix({ ...tensor, bytes: new Uint8Array(new ArrayBuffer(16), 1, 12) });
     expect(() => engine.embed(odd, Int32Array.of(0))).toThrow("table does not start at a multiple of 2 bytes");
+  });
+
+  test("int8 is for linear maps, with scales that are whole numbers of the memory", async () => {
+    const engine = createEngine();
+    const tensor = { dtype: "i8" as const, shape: [2, 3], bytes: new Uint8Array(14) };
+    const W = engine.matrix(tensor);
+    const refused = "a dtype that this operation does not take";
+    await engine.arena(async () => {
+      const x = engine.upload(new Float32Array(3));
+      expect(() => engine.embed(W, Int32Array.of(0))).toThrow(`table has ${refused}`);
+      expect(() => engine.headLoss(x, W, Int32Array.of(0), { R: 1, D: 3 })).toThrow(`head_VD has ${refused}`);
+      const bias = engine.matrix({ ...tensor, shape: [2, 1], bytes: new Uint8Array(10) });
+      expect(() => engine.linear(x, W, { T: 1, bias })).toThrow(`bias has ${refused}`);
+      const odd = engine.matrix({ ...tensor, bytes: new Uint8Array(new ArrayBuffer(16), 1, 14) });
+      expect(() => engine.linear(x, odd, { T: 1 })).toThrow("weight does not start at a multiple of 4 bytes");
+    });
+    expect(() => engine.matrix({ ...tensor, bytes: new Uint8Array(6) })).toThrow("14 bytes are needed");
   });
 
   test("a weight whose memory was moved away is refused", () => {

@@ -6,6 +6,7 @@ import { InputError, type Matrix } from "@zerogate/core";
 import { describe, expect, test } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
+import { describeInt8 } from "../../core/test/int8.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
 import type { CpuEngine } from "./engine.ts";
 import { createWasmEngine } from "./wasm_engine.ts";
@@ -14,10 +15,12 @@ import { openMemory } from "./wasm_memory.ts";
 // Tolerances as for the binary's levels (engine.test.ts).
 describeEngine("wasm", () => createWasmEngine(), 2e-6);
 describeGolden("wasm", () => createWasmEngine(), 1e-5);
+describeInt8("wasm", () => createWasmEngine({ storage: "int8" }), 2e-6);
 describeMixed("wasm", () => createWasmEngine(), 1e-5);
 
 test("its name, which is stored with a run, says what determines the bits", () => {
   expect(createWasmEngine().name).toBe("wasm/simd128/f32");
+  expect(createWasmEngine({ storage: "int8" }).name).toBe("wasm/simd128/f32/int8");
 });
 
 const weightOf = (engine: CpuEngine, rows: number, columns: number): Matrix =>
@@ -130,6 +133,8 @@ describe("wrong use of the wasm engine", () => {
       expect(() => engine.embed(W, Int32Array.of(1, -1))).toThrow(
         "Cannot embed token -1: the vocabulary has 4 entries",
       );
+      const int8 = engine.matrix({ dtype: "i8", shape: [4, 3], bytes: new Uint8Array(28) });
+      expect(() => engine.embed(int8, Int32Array.of(1))).toThrow("table has a dtype that this operation does not take");
       expect(() => engine.gatherRows(x, Int32Array.of(2), { T: 2, D: 3 })).toThrow("row 2 is named, there are 2");
       expect(() => engine.headLoss(x, W, Int32Array.of(4, 0), { R: 2, D: 3 })).toThrow("Cannot score label 4");
       engine.free(x);

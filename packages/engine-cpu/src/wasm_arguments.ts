@@ -1,4 +1,5 @@
 /** Arguments of one operation, checked as they are read, as native/node/args.cc does for the binary. */
+import { int8Bytes } from "@zerogate/core";
 import type { WasmMemory } from "./wasm_memory.ts";
 
 /** As the kernels take it. */
@@ -19,6 +20,8 @@ export interface Arguments {
   /** The same for a handle that came in a Float64Array. */
   arrayOf(name: string, handle: unknown, length: number): number;
   weight(name: string): WeightFields;
+  /** The same, which may be int8; and the address of its scales, 0 where it has none. */
+  linearMap(name: string): readonly [...WeightFields, scales: number];
   /** The address is 0 where the argument is absent. */
   weightOrNull(name: string): WeightFields;
   ints(name: string, length?: number): Int32Array;
@@ -60,13 +63,19 @@ export function readArguments(attempt: string, memory: WasmMemory, values: reado
     return found.address;
   }
   function weight(name: string): WeightFields {
+    const [address, dtype, rows, columns, scales] = linearMap(name);
+    if (scales !== 0) throw wrong(`${name} has a dtype that this operation does not take`);
+    return [address, dtype, rows, columns];
+  }
+  function linearMap(name: string): readonly [...WeightFields, scales: number] {
     const address = next();
     const bytes = typeof address === "number" ? memory.placed(address) : undefined;
     if (bytes === undefined) throw new TypeError(`Cannot ${attempt}: ${name} is not a weight of this engine`);
     const [dtype, rows, columns] = [size("dtype", 0), size("rows", 1), size("columns", 1)];
-    const needed = rows * columns * (dtype === 0 ? 4 : 2);
+    const needed = dtype === 3 ? int8Bytes([rows, columns]) : rows * columns * (dtype === 0 ? 4 : 2);
     if (bytes !== needed) throw wrong(`${name} has ${bytes} bytes, ${needed} are needed`);
-    return [address as number, dtype, rows, columns];
+    const scales = dtype === 3 ? (address as number) : 0;
+    return [(address as number) + (dtype === 3 ? 4 * rows : 0), dtype, rows, columns, scales];
   }
   function typed<A extends HostArray>(kind: new (length: number) => A, name: string, length?: number): A {
     const value = next();
@@ -82,6 +91,7 @@ export function readArguments(attempt: string, memory: WasmMemory, values: reado
     number,
     arrayOf,
     weight,
+    linearMap,
     flag: () => Number(next() === true),
     heads() {
       const [T, H, G] = [size("T", 0), size("H", 1), size("G", 1)];

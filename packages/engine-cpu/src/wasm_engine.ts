@@ -15,7 +15,7 @@ interface WasmMatrix extends Matrix {
  * less one page for weights and arrays together: what would pass that is refused before it is allocated, as an `InputError`
  * with the numbers. The memory is given back when the engine is collected.
  */
-export function createWasmEngine({ cancel }: Pick<CpuEngineOptions, "cancel"> = {}): CpuEngine {
+export function createWasmEngine({ storage, cancel }: Pick<CpuEngineOptions, "storage" | "cancel"> = {}): CpuEngine {
   const memory = openMemory();
   const backend = {
     ...wasmOperations(memory),
@@ -41,6 +41,6 @@ export function createWasmEngine({ cancel }: Pick<CpuEngineOptions, "cancel"> = 
     return { rows, columns, weight: [memory.place(tensor.bytes), dtype, rows, columns] };
   }
   // The backend has one engine, which its operations need not be told.
-  const engine = { ...engineOver(backend, {} as NativeEngine, "wasm/simd128/f32"), matrix: place };
+  const engine = { ...engineOver(backend, {} as NativeEngine, "wasm/simd128/f32", storage), matrix: place };
   return cancel ? cancellable(engine, cancel) : engine;
 }

@@ -7,6 +7,9 @@ import type { Operations } from "./addon.ts";
 import { type Arguments, type HeadFields, readArguments } from "./wasm_arguments.ts";
 import type { WasmMemory } from "./wasm_memory.ts";
 
+/** By dtype code. */
+const numberBytes = [4, 2, 2, 1];
+
 const floatsQ = ([T, H, , d]: HeadFields) => T * H * d;
 const floatsX = ([T, H, G, d]: HeadFields) => T * (H + 2 * G) * d;
 
@@ -242,12 +245,13 @@ function vectorOf(args: Arguments, name: string, weightName: string, D: number) 
 /** A weight's rows `from` … `to` as a weight; `all` is how many there are. */
 function partOfWeight(args: Arguments, name: string) {
   const [T, from, to] = [args.size("T", 0), args.size("from", 0), args.size("to", 1)];
-  const [address, dtype, all, columns] = args.weight("weight");
+  const [address, dtype, all, columns, scales] = args.linearMap("weight");
   if (from >= to || to > all) {
     throw new RangeError(`Cannot run ${name}: rows ${from} to ${to} are asked for, the weight has ${all}`);
   }
   const rows = to - from;
-  const part = [address + from * columns * (dtype === 0 ? 4 : 2), dtype, rows, columns] as const;
+  const begin = address + from * columns * (numberBytes[dtype] ?? 4);
+  const part = [begin, dtype, rows, columns, scales === 0 ? 0 : scales + 4 * from] as const;
   return { T, from, part, rows, columns, all };
 }
 

@@ -42,7 +42,8 @@ for (let i = 0; i < 150_000; i++) {
 for (const engine of engines) {
   for (let i = 0; i < 200; i++) {
     const [T, N, K] = [random(9), 1 + random(60), 1 + random(60)];
-    const weight = [new Uint8Array(2 * N * K).fill(60), 1, N, K];
+    const int8 = random(2) === 0;
+    const weight = [new Uint8Array(int8 ? N * (4 + K) : 2 * N * K).fill(60), int8 ? 3 : 1, N, K];
     const [x, y] = [addon.take(engine, T * K), addon.take(engine, T * N)];
     addon.write(engine, new Float32Array(T * K).fill(1), x);
     addon.linear(engine, T, 0, N, ...weight, y, x);

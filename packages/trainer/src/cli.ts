@@ -56,7 +56,7 @@ function createProgram(context: CommandContext, done: (code: ExitCode) => void):
     .command("quickstart")
     .description("train an adapter on the model and instructions that come with zerogate (no download)")
     .option("--json", "one JSON object per step on stdout");
-  addConfigFlags(quickstart, ["out", "workers", "engine", "compute", "seed", "steps"]);
+  addConfigFlags(quickstart, ["out", "workers", "engine", "compute", "storage", "seed", "steps"]);
   quickstart.action(async (flags) => {
     done(await (await import("./commands/quickstart.ts")).quickstartCommand(flags, context));
   });
@@ -123,6 +123,7 @@ function createProgram(context: CommandContext, done: (code: ExitCode) => void):
     .option("--output-bias <once|twice>", "what an adapter means that does not say it (PEFT: twice)")
     .option("--engine <name>", "engine: auto, cpu, wasm, reference")
     .option("--compute <dtype>", "arithmetic of matrix products: f32, bf16")
+    .option("--storage <how>", "the base's linear maps in memory: as-is, int8")
     .option("--skip-bad-records", "leave out records that cannot be read")
     .option("--json", "one JSON object on stdout")
     .action(async (flags) => {
@@ -238,5 +239,6 @@ function addSamplingFlags(command: Command): Command {
     .option("--stop <text>", "end before this text, may be given several times", collect)
     .option("--output-bias <once|twice>", "what an adapter means that does not say it (PEFT: twice)")
     .option("--engine <name>", "engine: auto, cpu, wasm, reference")
-    .option("--compute <dtype>", "arithmetic of matrix products: f32, bf16");
+    .option("--compute <dtype>", "arithmetic of matrix products: f32, bf16")
+    .option("--storage <how>", "the base's linear maps in memory: as-is, int8");
 }

@@ -2,14 +2,15 @@
 import type {
   AdapterLayout,
   BadNumbers,
-  DType,
   Engine,
   FinishReason,
   GenerateOptions,
   ModelConfig,
   Slot,
   TokenSet,
+  WeightDType,
   WeightImage,
+  WeightStorage,
 } from "@zerogate/core";
 
 /** A module that exports `createEngine`, and what it is called with. */
@@ -31,9 +32,10 @@ export interface WeightFolder {
   /** Absolute. */
   readonly folder: string;
   /** What the engine takes as it is; everything else is widened to f32. */
-  readonly weightDtypes: readonly DType[];
+  readonly weightDtypes: readonly WeightDType[];
   /** See `LoadOptions` of core. */
   readonly mapFiles?: boolean;
+  readonly storage?: WeightStorage;
 }
 
 /** All that a worker needs; the same for every worker. Arrays over SharedArrayBuffers are not copied. */

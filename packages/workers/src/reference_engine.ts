@@ -1,5 +1,5 @@
 /** Core's reference engine as an engine module: plain TypeScript, for tests and tiny models. */
-import { createReferenceEngine, type Engine } from "@zerogate/core";
+import { createReferenceEngine, type Engine, type WeightStorage } from "@zerogate/core";
 import { builtFile } from "./built_file.ts";
 import type { EngineModule } from "./device_api.ts";
 
@@ -9,6 +9,6 @@ export function referenceEngine(): EngineModule {
 }
 
 /** What workers call. */
-export function createEngine(): Engine {
-  return createReferenceEngine();
+export function createEngine(options?: { storage?: WeightStorage }): Engine {
+  return createReferenceEngine(options);
 }

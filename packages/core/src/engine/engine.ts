@@ -16,9 +16,12 @@
 /** How a number is stored in a checkpoint. */
 export type DType = "f32" | "bf16" | "f16";
 
+/** How an engine may be given a linear map: as a checkpoint stores it, or as int8 with a scale a row (formats/int8.ts). */
+export type WeightDType = DType | "i8";
+
 /** Numbers in host memory, row-major. `bytes` may lie over a SharedArrayBuffer: engines only read it. */
 export interface HostTensor {
-  readonly dtype: DType;
+  readonly dtype: WeightDType;
   readonly shape: readonly number[];
   readonly bytes: Uint8Array;
 }
@@ -63,8 +66,8 @@ export interface AttentionSize {
 export interface Engine {
   /** Name shown to people and stored with a run, for example `reference`. Runs are bit-equal on the same engine only. */
   readonly name: string;
-  /** Weight dtypes that `matrix` takes; a loader widens everything else to f32. */
-  readonly weightDtypes: readonly DType[];
+  /** Weight dtypes that `matrix` takes; a loader widens everything else to f32. `i8` is for `linear` and its backward only. */
+  readonly weightDtypes: readonly WeightDType[];
 
   matrix(tensor: HostTensor): Matrix;
   /**

@@ -1,5 +1,6 @@
 import { describeEngine } from "../../test/conformance.ts";
 import { describeGolden } from "../../test/golden.ts";
+import { describeInt8 } from "../../test/int8.ts";
 import { describeMixed } from "../../test/mixed.ts";
 import { createReferenceEngine } from "./reference.ts";
 
@@ -7,3 +8,4 @@ import { createReferenceEngine } from "./reference.ts";
 describeEngine("reference", createReferenceEngine, 5e-7);
 describeGolden("reference", createReferenceEngine, 1e-5);
 describeMixed("reference", createReferenceEngine, 0);
+describeInt8("reference", createReferenceEngine, 5e-7);

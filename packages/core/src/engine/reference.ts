@@ -2,6 +2,8 @@
  * The reference engine: plain TypeScript over Float32Array, single-threaded, sums in float64. Every other engine must
  * agree with it. It is slow (a few GFLOP/s a core) and meant for tests, tiny models and machines where nothing else runs.
  */
+
+import { dequantizeRows } from "../formats/int8.ts";
 import { attentionBackward, attentionForward, cachedAttentionForward } from "../kernels/attention.ts";
 import { gegluBackward, gegluForward, geluBackward, geluForward } from "../kernels/gelu.ts";
 import { headLossForwardBackward } from "../kernels/head_loss.ts";
@@ -11,6 +13,7 @@ import { promptAttentionBackward, promptAttentionForward } from "../kernels/prom
 import { rmsNormBackward, rmsNormForward } from "../kernels/rmsnorm.ts";
 import { rotate } from "../kernels/rope.ts";
 import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
+import type { WeightStorage } from "../model/weights.ts";
 import { type ArrayStore, createArena } from "./arena.ts";
 import type { DeviceArray, Engine, HostTensor, KvCache, Matrix, RowRange } from "./engine.ts";
 
@@ -27,15 +30,15 @@ const host = (array: DeviceArray) => array as Float32Array;
 const optional = (array: DeviceArray | undefined) => array as Float32Array | undefined;
 const valuesOf = (weight: Matrix) => (weight as ReferenceMatrix).values;
 
-/** Makes an engine; needs nothing and holds no state but its free arrays. */
-export function createReferenceEngine(): Engine {
+/** Makes an engine; needs nothing and holds no state but its free arrays. `storage` is part of its name only. */
+export function createReferenceEngine({ storage = "as-is" }: { storage?: WeightStorage } = {}): Engine {
   const { take, ...lifetimes } = createArena(arraysByLength());
   const rowsOf = (weight: Matrix, [from, to]: RowRange) =>
     valuesOf(weight).subarray(from * weight.columns, to * weight.columns);
 
   return {
-    name: "reference",
-    weightDtypes: ["f32"],
+    name: storage === "int8" ? "reference/int8" : "reference",
+    weightDtypes: ["f32", "i8"],
     matrix,
     upload(values) {
       const array = take(values.length);
@@ -218,6 +221,10 @@ export function createReferenceEngine(): Engine {
 }
 
 function matrix({ dtype, shape, bytes }: HostTensor): ReferenceMatrix {
+  if (dtype === "i8") {
+    const [rows, columns] = shape;
+    return { rows, columns, values: dequantizeRows(bytes, shape) };
+  }
   if (dtype !== "f32") throw new TypeError(`Cannot use ${dtype} weights in the reference engine: widen them to f32`);
   const [rows, columns = 1] = shape;
   return { rows, columns, values: new Float32Array(bytes.buffer, bytes.byteOffset, rows * columns) };

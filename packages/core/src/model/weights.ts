@@ -2,11 +2,18 @@
  * The frozen base in memory: one block of bytes (shared between threads) and where each weight lies in it, or in its file.
  * Merged weights (QKV, gate·up) are contiguous, so an engine sees each as one matrix.
  */
-import type { DType, Engine, HostTensor, Matrix } from "../engine/engine.ts";
+import type { Engine, HostTensor, Matrix, WeightDType } from "../engine/engine.ts";
+
+/**
+ * How linear maps are held: as they are in the file, or as int8 with a scale for each output channel. Embeddings, head, norms
+ * and biases are never quantised: they are a small part of a large base, and the head's error is that of the logits itself
+ * (a tied head is the embedding).
+ */
+export type WeightStorage = "as-is" | "int8";
 
 /** Where one weight lies: at `offset` in the block, a multiple of 64 bytes, or at `offset` in the file `path`. */
 export interface WeightPlace {
-  readonly dtype: DType;
+  readonly dtype: WeightDType;
   readonly shape: readonly number[];
   readonly offset: number;
   readonly byteLength: number;
@@ -41,6 +48,11 @@ export type LayerWeight =
   | "down"
   | "downBias";
 
+/** Whether the weight of ours is one that `storage: int8` quantises. */
+export function isLinearMap(name: string): boolean {
+  return /\.(qkv|o|gateUp|down)$/.test(name);
+}
+
 /** Plain data: crosses to worker threads by structured clone, the block itself is shared and not copied. */
 export interface WeightImage {
   readonly bytes: SharedArrayBuffer;
@@ -63,7 +75,9 @@ export function weightOf(image: WeightImage, name: string): HostTensor | undefin
 /** The same on an engine. Throws a `RangeError` where it lies in a file and the engine does not map files. */
 export function matrixOf(engine: Engine, image: WeightImage, name: string): Matrix | undefined {
   const place = image.places[name];
-  if (place?.path !== undefined && engine.mapped) return engine.mapped({ ...place, path: place.path });
+  if (place?.path !== undefined && place.dtype !== "i8" && engine.mapped) {
+    return engine.mapped({ ...place, dtype: place.dtype, path: place.path });
+  }
   const tensor = weightOf(image, name);
   return tensor && engine.matrix(tensor);
 }

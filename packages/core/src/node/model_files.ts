@@ -2,18 +2,20 @@
 import { constants } from "node:buffer";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import type { DType } from "../engine/engine.ts";
+import type { DType, WeightDType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
 import { bytesPerElement, widen } from "../formats/dtype.ts";
+import { int8Bytes, int8Rows } from "../formats/int8.ts";
 import type { TensorDType } from "../formats/safetensors.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { parseModelConfig } from "../model/hf_config.ts";
 import { acceptedNames, type WeightPart, weightSources } from "../model/hf_names.ts";
 import { addOne, transposePart } from "../model/weight_changes.ts";
-import { imageBytes, type WeightImage, type WeightPlace } from "../model/weights.ts";
+import { imageBytes, isLinearMap, type WeightImage, type WeightPlace, type WeightStorage } from "../model/weights.ts";
 import { hashFile } from "./hash.ts";
 import { folderFile, readFolderJson } from "./model_folder.ts";
 import { type FileRange, readRanges } from "./parallel_read.ts";
+import { quantizedRange } from "./quantized_range.ts";
 import { findWeightFiles, type PlacedTensor, withWeightFiles } from "./weight_files.ts";
 
 const ourDTypes: ReadonlyMap<TensorDType, DType> = new Map([
@@ -27,7 +29,9 @@ const LEAST_MAPPED_BYTES = 64 * 2 ** 10;
 
 export interface LoadOptions {
   /** The dtypes that the engine takes (`Engine.weightDtypes`); everything else is widened to f32. */
-  readonly weightDtypes: readonly DType[];
+  readonly weightDtypes: readonly WeightDType[];
+  /** `int8` needs an engine that takes `i8`. Linear maps are quantised as they are read, and then not left in their files. */
+  readonly storage?: WeightStorage;
   /**
    * Leaves what lies in a file as the engine takes it there (`Engine.mapped`): it is read all the same, which brings it into
    * the file cache, but takes no other memory. Merged weights whose parts are apart in the file are copied.
@@ -93,10 +97,11 @@ interface FoundTensor {
   readonly change: WeightPart["change"];
 }
 
-/** Its weight, and where its numbers go in the block. */
+/** Its weight, and the row of it that it begins with. */
 interface PlannedRead extends FoundTensor {
+  readonly name: string;
   readonly place: WeightPlace;
-  readonly offset: number;
+  readonly row: number;
 }
 
 interface WeightPlan {
@@ -108,18 +113,29 @@ interface WeightPlan {
 }
 
 /** A chunk goes straight to its place, or is changed on its way there, or stays in the file cache. */
-function rangeOf({ tensor, dtype, change, place, offset }: PlannedRead, block: SharedArrayBuffer): FileRange {
+function rangeOf(read: PlannedRead, block: SharedArrayBuffer): FileRange {
+  const { tensor, dtype, change, name, place, row } = read;
   if (place.path !== undefined) return tensor;
-  if (dtype === place.dtype && change === undefined) {
+  const to = place.dtype;
+  const [rows, columns = 1] = place.shape;
+  const ownRows = (tensor.end - tensor.begin) / bytesPerElement[dtype] / columns;
+  if (to === "i8") {
+    const { scales, numbers } = int8Rows(new Uint8Array(block, place.offset, place.byteLength), rows);
+    const past = row + ownRows;
+    const own = { scales: scales.subarray(row, past), numbers: numbers.subarray(row * columns, past * columns) };
+    return quantizedRange(read, own, name);
+  }
+  const offset = place.offset + row * columns * bytesPerElement[to];
+  if (dtype === to && change === undefined) {
     return { ...tensor, place: (from, length) => new Uint8Array(block, offset + from, length) };
   }
-  const [stored, placed] = [bytesPerElement[dtype], bytesPerElement[place.dtype]];
+  const [stored, placed] = [bytesPerElement[dtype], bytesPerElement[to]];
   const onChunk = (bytes: Uint8Array, from: number) => {
     const [first, count] = [from / stored, bytes.length / stored];
     if (change === "transpose") {
-      const numbers = dtype === place.dtype ? bytes : new Uint8Array(widened(dtype, bytes, count).buffer);
+      const numbers = dtype === to ? bytes : new Uint8Array(widened(dtype, bytes, count).buffer);
       const whole = new Uint8Array(block, offset, ((tensor.end - tensor.begin) / stored) * placed);
-      return transposePart(whole, numbers, first, place.dtype, tensor.shape);
+      return transposePart(whole, numbers, first, to, tensor.shape);
     }
     const target = new Float32Array(block, offset + first * placed, count);
     widen(dtype, bytes, target);
@@ -137,9 +153,12 @@ function widened(dtype: DType, bytes: Uint8Array, count: number): Float32Array {
 function planWeights(
   config: ModelConfig,
   tensors: ReadonlyMap<string, PlacedTensor>,
-  { weightDtypes, mapFiles = false }: LoadOptions,
+  { weightDtypes, storage = "as-is", mapFiles = false }: LoadOptions,
   folder: string,
 ): WeightPlan {
+  if (storage === "int8" && !weightDtypes.includes("i8")) {
+    throw new RangeError(`Cannot load the model in ${folder} as int8: the engine takes ${weightDtypes.join(", ")}`);
+  }
   const problems: string[] = [];
   const places: Record<string, WeightPlace> = {};
   const reads: PlannedRead[] = [];
@@ -154,18 +173,18 @@ function planWeights(
       if (problem !== undefined) problems.push(problem);
       return tensor && dtype ? [{ tensor, dtype, change, elements: needed.reduce((a, b) => a * b, 1) }] : [];
     });
-    const dtype = placedDType(found, weightDtypes);
-    const byteLength = shape.reduce((a, b) => a * b, bytesPerElement[dtype]);
+    const dtype = storage === "int8" && isLinearMap(name) ? "i8" : placedDType(found, weightDtypes);
+    const byteLength = dtype === "i8" ? int8Bytes(shape) : shape.reduce((a, b) => a * b, bytesPerElement[dtype]);
     if (byteLength > constants.MAX_LENGTH) {
       problems.push(`${name} takes ${byteLength} bytes, this Node.js holds ${constants.MAX_LENGTH} in one array`);
     }
     const mapped = mapFiles && byteLength >= LEAST_MAPPED_BYTES ? placeInFile(found, dtype) : undefined;
     const place: WeightPlace = { dtype, shape, ...(mapped ?? { offset: bytes }), byteLength };
     places[name] = place;
-    let offset = bytes;
+    let row = 0;
     for (const { tensor, dtype: stored, change, elements } of found) {
-      reads.push({ tensor, dtype: stored, change, place, offset });
-      offset += elements * bytesPerElement[dtype];
+      reads.push({ tensor, dtype: stored, change, name, place, row });
+      row += elements / (shape[1] ?? 1);
       readBytes += tensor.end - tensor.begin;
     }
     if (!mapped) bytes = Math.ceil((bytes + byteLength) / 64) * 64;
@@ -175,9 +194,9 @@ function planWeights(
 }
 
 /** Where the parts lie in their file, if they are as the weight is to be: one behind the other, on whole numbers. */
-function placeInFile(found: readonly FoundTensor[], dtype: DType): { offset: number; path: string } | undefined {
+function placeInFile(found: readonly FoundTensor[], dtype: WeightDType): { offset: number; path: string } | undefined {
   const [first] = found;
-  if (!first) return undefined;
+  if (!first || dtype === "i8") return undefined;
   const { begin: offset, file } = first.tensor;
   let end = offset;
   for (const { tensor, dtype: stored, change } of found) {
@@ -188,7 +207,10 @@ function placeInFile(found: readonly FoundTensor[], dtype: DType): { offset: num
 }
 
 /** The parts' own dtype where they share one that the engine takes and their numbers stay as they are, else f32. */
-function placedDType(parts: readonly Pick<FoundTensor, "dtype" | "change">[], weightDtypes: readonly DType[]): DType {
+function placedDType(
+  parts: readonly Pick<FoundTensor, "dtype" | "change">[],
+  weightDtypes: readonly WeightDType[],
+): DType {
   const { dtype: first } = parts[0] ?? { dtype: "f32" };
   const isKept = parts.every(({ dtype, change }) => dtype === first && change !== "add-one");
   return isKept && weightDtypes.includes(first) ? first : "f32";

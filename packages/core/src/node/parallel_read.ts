@@ -15,6 +15,8 @@ export interface FileRange {
   readonly file: SafetensorsFile;
   readonly begin: number;
   readonly end: number;
+  /** Chunks are multiples of so many bytes; default 1. */
+  readonly unit?: number;
   /** Where the bytes `from` … `from + length` of the range go; absent: into memory that is used again and again. */
   readonly place?: (from: number, length: number) => Uint8Array;
   /** Told of each chunk as soon as it is there; `bytes` must not be kept. */
@@ -26,10 +28,14 @@ export async function readRanges(ranges: readonly FileRange[], onDone: (bytes: n
   const chunks = chunksOf(ranges);
   const state = { hasFailed: false };
   async function lane(): Promise<void> {
-    let scratch: Uint8Array | undefined;
+    let scratch = new Uint8Array(0);
+    const room = (length: number) => {
+      if (scratch.length < length) scratch = new Uint8Array(Math.max(length, CHUNK_BYTES));
+      return scratch.subarray(0, length);
+    };
     for (let next = chunks.next(); !next.done && !state.hasFailed; next = chunks.next()) {
       const { range, from, length } = next.value;
-      const bytes = range.place?.(from, length) ?? (scratch ??= new Uint8Array(CHUNK_BYTES)).subarray(0, length);
+      const bytes = range.place?.(from, length) ?? room(length);
       await readFully(range.file, bytes, range.begin + from);
       range.onChunk?.(bytes, from);
       onDone(length);
@@ -50,8 +56,10 @@ export async function readRanges(ranges: readonly FileRange[], onDone: (bytes: n
 function* chunksOf(ranges: readonly FileRange[]): Generator<{ range: FileRange; from: number; length: number }> {
   for (const range of ranges) {
     const bytes = range.end - range.begin;
-    for (let from = 0; from < bytes; from += CHUNK_BYTES) {
-      yield { range, from, length: Math.min(CHUNK_BYTES, bytes - from) };
+    const { unit = 1 } = range;
+    const step = unit * Math.max(1, Math.floor(CHUNK_BYTES / unit));
+    for (let from = 0; from < bytes; from += step) {
+      yield { range, from, length: Math.min(step, bytes - from) };
     }
   }
 }

@@ -11,14 +11,15 @@
 
 namespace zg {
 
-enum class Type : int { F32 = 0, BF16 = 1, F16 = 2 };
-static inline long bytes_of(Type type) { return type == Type::F32 ? 4 : 2; }
+enum class Type : int { F32 = 0, BF16 = 1, F16 = 2, I8 = 3 };
+static inline constexpr long bytes_of(Type type) { return type == Type::F32 ? 4 : type == Type::I8 ? 1 : 2; }
 
-// A frozen weight [rows, columns] as it lies in the checkpoint: y = x·Wᵀ.
+// A frozen weight [rows, columns] as it lies in the checkpoint, or quantised: row n of int8 times scales[n]. y = x·Wᵀ.
 struct Weight {
   const void* data;
   Type type;
   long rows, columns;
+  const float* scales = nullptr;  // of I8 only, which only linear and linear_backward take
 };
 
 struct Linear {

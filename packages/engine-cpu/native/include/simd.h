@@ -37,6 +37,7 @@ typedef float vf __attribute__((vector_size(4 * VL)));
 typedef int32_t vi __attribute__((vector_size(4 * VL)));
 typedef uint32_t vu __attribute__((vector_size(4 * VL)));
 typedef uint16_t vh __attribute__((vector_size(2 * VL)));
+typedef int8_t vb __attribute__((vector_size(VL)));
 
 template <class T>
 ZG_INLINE constexpr T least(T a, T b) { return a < b ? a : b; }
@@ -132,10 +133,15 @@ ZG_INLINE vf widen_f16(vh h) {
 #endif
 }
 
-// VL numbers of a row stored as `type`, from index i on.
+// VL numbers of a row stored as `type`, from index i on; those of I8 without their scale.
 template <Type type>
 ZG_INLINE vf load_as(const void* row, long i) {
   if constexpr (type == Type::F32) return load((const float*)row + i);
+  if constexpr (type == Type::I8) {
+    vb b;
+    memcpy(&b, (const char*)row + i, sizeof b);
+    return __builtin_convertvector(__builtin_convertvector(b, vi), vf);
+  }
   vh h;
   memcpy(&h, (const char*)row + 2 * i, sizeof h);
   return type == Type::BF16 ? widen_bf16(h) : widen_f16(h);
@@ -143,6 +149,11 @@ ZG_INLINE vf load_as(const void* row, long i) {
 template <Type type>
 ZG_INLINE vf load_part_as(const void* row, long i, long n) {
   if constexpr (type == Type::F32) return load_part((const float*)row + i, n);
+  if constexpr (type == Type::I8) {
+    vb b = {};
+    memcpy(&b, (const char*)row + i, n);
+    return __builtin_convertvector(__builtin_convertvector(b, vi), vf);
+  }
   vh h = {};
   memcpy(&h, (const char*)row + 2 * i, 2 * n);
   return type == Type::BF16 ? widen_bf16(h) : widen_f16(h);

@@ -115,7 +115,7 @@ static bool gemm(Pool* pool, const Gemm& g) {
         long tile = 0;
         for (long panel = begin; panel < end; panel++) {
           const int vectors = vectorsAt(panel);
-          pack({g.weight.data, g.weight.rows, g.weight.columns, panel * NR, vectors}, from, count, b);
+          pack({g.weight.data, g.weight.scales, g.weight.rows, g.weight.columns, panel * NR, vectors}, from, count, b);
           for (long row = fromRow; row < toRow; row++) {
             const char* lines[MOST_LINES];
             const long first = tile * next.rows / tilesHere, past = ++tile * next.rows / tilesHere;

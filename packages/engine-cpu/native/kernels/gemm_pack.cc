@@ -1,4 +1,5 @@
-// Packing for the GEMM: operands are laid out as the register tile reads them, and weights widened on the way, exactly.
+// Packing for the GEMM: operands are laid out as the register tile reads them, and weights widened on the way, exactly; those
+// of I8 are multiplied by their scale, and rounded once.
 //
 // A step is four bytes: one float32, or the pair (x[2u], x[2u+1]) of bf16 along the contraction.
 //   pack_rows:   MR rows of the activations          → [step][MR]
@@ -39,9 +40,15 @@ ZG_INLINE void transpose(vf (&r)[N]) {
   }
 }
 
+// Numbers of a row with the scale that those of I8 have.
+template <Type type>
+ZG_INLINE vf scaled(vf numbers, float scale) {
+  return type == Type::I8 ? numbers * splat(scale) : numbers;
+}
+
 // VL steps of a row of `length` numbers, from step u on; zeros behind its end.
 template <Type type, bool bf16>
-ZG_INLINE vf steps(const void* row, long u, long length) {
+ZG_INLINE vf steps(const void* row, long u, long length, float scale = 1) {
 #if defined(__AVX512BF16__)
   if constexpr (bf16) {
     const long n = length - 2 * u;
@@ -53,11 +60,11 @@ ZG_INLINE vf steps(const void* row, long u, long length) {
     }
     const vf a = n >= VL ? load_as<type>(row, 2 * u) : load_part_as<type>(row, 2 * u, most(n, 0l));
     const vf b = n >= 2 * VL ? load_as<type>(row, 2 * u + VL) : load_part_as<type>(row, 2 * u + VL, most(n - VL, 0l));
-    return bits<vf>(_mm512_cvtne2ps_pbh((__m512)b, (__m512)a));
+    return bits<vf>(_mm512_cvtne2ps_pbh((__m512)scaled<type>(b, scale), (__m512)scaled<type>(a, scale)));
   }
 #endif
   const long n = length - u;
-  return n >= VL ? load_as<type>(row, u) : load_part_as<type>(row, u, most(n, 0l));
+  return scaled<type>(n >= VL ? load_as<type>(row, u) : load_part_as<type>(row, u, most(n, 0l)), scale);
 }
 
 // Steps [from, from + count) of `rows` ≤ MR rows of A [·, length].
@@ -89,10 +96,13 @@ constexpr long NR = NV * VL;  // columns of a whole panel
 
 struct Panel {
   const void* weight;
+  const float* scales;
   long rows, columns;  // of the weight
   long at;             // first row (across) or column (along) of the panel
   int vectors;
 };
+
+constexpr bool is_half(Type type) { return type == Type::BF16 || type == Type::F16; }
 
 // Lanes of four bytes hold two numbers of a row each: the first or the second of them, widened.
 template <Type type, int which>
@@ -104,19 +114,21 @@ ZG_INLINE vf half_of(vf pairs) {
 
 // VL rows of W, count ≤ VL · (numbers in four bytes) steps of each.
 template <Type type, bool bf16, bool whole>
-ZG_INLINE void across(const char* row, long width, long rows, long u, long count, long length, float* out, long ahead) {
-  constexpr bool split = !bf16 && type != Type::F32;
+ZG_INLINE void across(const char* row, const float* scales, long width, long rows, long u, long count, long length, float* out,
+                      long ahead) {
+  constexpr bool split = !bf16 && is_half(type);
+  const auto scale = [&](int i) { return type == Type::I8 ? scales[i] : 1; };
   vf r[VL];
 #pragma GCC unroll 16
   for (int i = 0; i < VL; i++) {
     if constexpr (whole) {
       if constexpr (split) r[i] = load((const float*)(row + i * width + 2 * u));
-      else r[i] = steps<type, bf16>(row + i * width, u, length);
+      else r[i] = steps<type, bf16>(row + i * width, u, length, scale(i));
     } else if constexpr (split) {
       r[i] = vf{};
       if (i < rows) memcpy(&r[i], row + i * width + 2 * u, 2 * least(length - u, 2l * VL));
     } else {
-      r[i] = i < rows ? steps<type, bf16>(row + i * width, u, length) : vf{};
+      r[i] = i < rows ? steps<type, bf16>(row + i * width, u, length, scale(i)) : vf{};
     }
   }
   transpose<VL>(r);
@@ -134,18 +146,19 @@ ZG_INLINE void across(const char* row, long width, long rows, long u, long count
 template <Type type, bool bf16>
 static void pack_across(const Panel& p, long from, long count, float* out) {
   const long width = p.columns * bytes_of(type), ahead = p.vectors * VL;
-  constexpr long chunk = !bf16 && type != Type::F32 ? 2 * VL : VL;  // steps
+  constexpr long chunk = !bf16 && is_half(type) ? 2 * VL : VL;  // steps
   const long numbers = bf16 ? 2 : 1;
   for (int v = 0; v < p.vectors; v++) {
     const long first = p.at + v * VL;
     const char* row = (const char*)p.weight + first * width;
+    const float* scales = type == Type::I8 ? p.scales + first : nullptr;
     const long rows = p.rows - first;
     for (long u = 0; u < count; u += chunk) {
       float* to = out + (u * p.vectors + v) * VL;
       if (rows >= VL && u + chunk <= count && numbers * (from + u + chunk) <= p.columns) {
-        across<type, bf16, true>(row, width, VL, from + u, chunk, numbers * (from + u + chunk), to, ahead);
+        across<type, bf16, true>(row, scales, width, VL, from + u, chunk, numbers * (from + u + chunk), to, ahead);
       } else {
-        across<type, bf16, false>(row, width, rows, from + u, count - u, p.columns, to, ahead);
+        across<type, bf16, false>(row, scales, width, rows, from + u, count - u, p.columns, to, ahead);
       }
     }
   }
@@ -156,7 +169,8 @@ template <Type type, bool bf16, bool whole>
 ZG_INLINE vf along(const Panel& p, long u, long column) {
   const auto lanes = [&](long row) {
     const char* at = (const char*)p.weight + row * p.columns * bytes_of(type);
-    return whole ? load_as<type>(at, column) : load_part_as<type>(at, column, p.columns - column);
+    const vf numbers = whole ? load_as<type>(at, column) : load_part_as<type>(at, column, p.columns - column);
+    return scaled<type>(numbers, type == Type::I8 ? p.scales[row] : 1);
   };
 #if defined(__AVX512BF16__)
   if constexpr (bf16) {
@@ -200,6 +214,8 @@ static PackFn pack_of(Type type, bool backward) {
       return backward ? pack_along<Type::F32, bf16> : pack_across<Type::F32, bf16>;
     case Type::BF16:
       return backward ? pack_along<Type::BF16, bf16> : pack_across<Type::BF16, bf16>;
+    case Type::I8:
+      return backward ? pack_along<Type::I8, bf16> : pack_across<Type::I8, bf16>;
     default:
       return backward ? pack_along<Type::F16, bf16> : pack_across<Type::F16, bf16>;
   }

@@ -41,6 +41,7 @@ static void few_rows(const Linear& l, const float* bias, long from, long to) {
     for (int m = 0; m < M; m++) {
       for (int i = 0; i < rows; i++) {
         float sum = total(sums[m][i]);
+        if constexpr (type == Type::I8) sum *= l.weight.scales[n + i];
         if (bias) sum += bias[n + i];
         if (l.residual) sum += l.residual[m * N + n + i];
         l.y[m * N + n + i] = sum;
@@ -72,6 +73,7 @@ static bool linear(Pool* pool, const Linear& l) {
       if (l.weight.type == Type::F32) few_rows_of<Type::F32>(l, bias, from, to);
       if (l.weight.type == Type::BF16) few_rows_of<Type::BF16>(l, bias, from, to);
       if (l.weight.type == Type::F16) few_rows_of<Type::F16>(l, bias, from, to);
+      if (l.weight.type == Type::I8) few_rows_of<Type::I8>(l, bias, from, to);
     };
     parallel(pool, (N + rows - 1) / rows, job);
     return true;

@@ -150,18 +150,31 @@ Weight Args::weight(const char* name, bool optional) {
     at_ += 4;
     return weight;
   }
+  return weight_of_types(name, Type::F16);
+}
+
+Weight Args::linear_map(const char* name) { return weight_of_types(name, Type::I8); }
+
+Weight Args::weight_of_types(const char* name, Type last) {
+  Weight weight = {nullptr, Type::F32, 1, 1};
   long bytes = -1;
   weight.data = typed(name, napi_uint8_array, "Uint8Array", &bytes);
   const long type = size("dtype", 0);
-  weight.type = type == 1 ? Type::BF16 : type == 2 ? Type::F16 : Type::F32;
+  weight.type = type <= static_cast<long>(last) ? static_cast<Type>(type) : Type::F32;
   weight.rows = size("rows", 1);
   weight.columns = size("columns", 1);
   if (!ok_) return weight;
-  const long needed = times(weight.rows, weight.columns, bytes_of(weight.type));
-  if (type > 2) fail(Wrong::RANGE, "%s has an unknown dtype", name);
+  const long scales = weight.type == Type::I8 ? 4 * weight.rows : 0;
+  const long needed = times(weight.rows, weight.columns, bytes_of(weight.type)) + scales;
+  if (type > static_cast<long>(last)) fail(Wrong::RANGE, "%s has a dtype that this operation does not take", name);
   if (bytes != needed) fail(Wrong::RANGE, "%s has %ld bytes, %ld are needed", name, bytes, needed);
-  if (reinterpret_cast<uintptr_t>(weight.data) % bytes_of(weight.type) != 0) {
-    fail(Wrong::RANGE, "%s does not start at a multiple of %ld bytes", name, bytes_of(weight.type));
+  const long alignment = weight.type == Type::I8 ? 4 : bytes_of(weight.type);
+  if (reinterpret_cast<uintptr_t>(weight.data) % alignment != 0) {
+    fail(Wrong::RANGE, "%s does not start at a multiple of %ld bytes", name, alignment);
+  }
+  if (weight.type == Type::I8) {
+    weight.scales = static_cast<const float*>(weight.data);
+    weight.data = weight.scales + weight.rows;
   }
   return weight;
 }

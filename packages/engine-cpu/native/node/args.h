@@ -55,10 +55,13 @@ class Args {
   const double* doubles(const char* name, long* length);
   // Bytes, dtype, rows, columns. Null data where the first is undefined and `optional`.
   Weight weight(const char* name, bool optional = false);
+  // The same, which may be int8: the scales of all rows in float32, then the numbers.
+  Weight linear_map(const char* name);
 
  private:
   friend napi_value done(Args& args, bool worked);
   napi_value next();
+  Weight weight_of_types(const char* name, Type last);
   void* typed(const char* name, napi_typedarray_type type, const char* typeName, long* length);
   bool is_absent(napi_value value);
 

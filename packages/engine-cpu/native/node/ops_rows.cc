@@ -121,7 +121,7 @@ napi_value linear(napi_env env, napi_callback_info info) {
   Args args(env, info, backward ? "run linearBackward" : "run linear");
   Engine* engine = args.engine();
   const long T = args.size("T", 0), from = args.size("from", 0), to = args.size("to", 1);
-  Weight weight = args.weight("weight");
+  Weight weight = args.linear_map("weight");
   if (from >= to || to > weight.rows) {
     args.fail(Wrong::RANGE, "rows %ld to %ld are asked for, the weight has %ld", from, to, weight.rows);
   }
@@ -138,6 +138,7 @@ napi_value linear(napi_env env, napi_callback_info info) {
   if (!args.ok()) return nullptr;
   if (bias.data) bias.data = static_cast<const char*>(bias.data) + from * bytes_of(bias.type);
   weight.data = static_cast<const char*>(weight.data) + from * weight.columns * bytes_of(weight.type);
+  if (weight.scales) weight.scales += from;
   weight.rows = to - from;
   l.weight = weight;
   l.bias = bias;

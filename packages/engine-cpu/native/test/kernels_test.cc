@@ -31,9 +31,13 @@ static Numbers wave(size_t length, double phase) {
   return out;
 }
 
+// Of few digits, so that its product with an int8 is exact.
+static float int8_scale(long row) { return (float)(3 + 7 * row % 13) / 512; }
+
 // Weights as they lie in a checkpoint; at an address that is a multiple of their size and of nothing more.
 struct Stored {
   std::vector<char> bytes;
+  Numbers scales;
   Weight weight;
   Stored(const Numbers& values, Type type, long rows, long columns) : bytes(values.size() * bytes_of(type) + 2 * 4) {
     char* at = bytes.data() + bytes_of(type);
@@ -46,9 +50,11 @@ struct Stored {
         const int exponent = (int)(bits >> 23 & 255) - 112;
         half = exponent <= 0 ? 0 : (bits >> 16 & 0x8000) | exponent << 10 | (bits >> 13 & 0x3ff);
       }
-      if (type != Type::F32) memcpy(at + 2 * i, &half, 2);
+      if (type == Type::BF16 || type == Type::F16) memcpy(at + 2 * i, &half, 2);
+      if (type == Type::I8) at[i] = (char)(values[i] / int8_scale(i / columns));
     }
-    weight = {at, type, rows, columns};
+    for (long n = 0; n < rows; n++) scales.push_back(int8_scale(n));
+    weight = {at, type, rows, columns, scales.data()};
   }
 };
 
@@ -65,8 +71,10 @@ static void expect_close(const std::string& what, const Numbers& actual, const N
 }
 
 static Outputs linear_outputs(const Kernels& k, Pool* pool, Type type, bool bf16, long T, long N, long K) {
-  const Numbers w = wave(N * K, 0.7), x = wave(T * K, 0.1), dy = wave(T * N, 0.9), bias = wave(N, 1.3), past = wave(T * N, 2.1);
-  const Stored weight(w, type, N, K), stored_bias(bias, type, N, 1);
+  Numbers w = wave(N * K, 0.7);
+  for (long i = 0; i < N * K && type == Type::I8; i++) w[i] = (float)rint(90 * w[i]) * int8_scale(i / K);
+  const Numbers x = wave(T * K, 0.1), dy = wave(T * N, 0.9), bias = wave(N, 1.3), past = wave(T * N, 2.1);
+  const Stored weight(w, type, N, K), stored_bias(bias, type == Type::I8 ? Type::F32 : type, N, 1);
   Numbers y(T * N), dx(T * K);
   k.linear(pool, {y.data(), x.data(), weight.weight, stored_bias.weight, past.data(), T, bf16});
   k.linear_backward(pool, {dx.data(), dy.data(), weight.weight, {}, nullptr, T, bf16});
@@ -173,6 +181,8 @@ static Outputs all_outputs(const Kernels& k, int threads) {
     for (const long T : {1, 3, 37}) add(linear_outputs(k, pool, type, false, T, 101, 1 + 16 * T));
   }
   add(linear_outputs(k, pool, Type::BF16, false, 19, 53, 1100));
+  for (const long T : {1, 3, 4, 37}) add(linear_outputs(k, pool, Type::I8, false, T, 101, 1 + 16 * T));
+  add(linear_outputs(k, pool, Type::I8, false, 19, 53, 1100));
   if (k.bf16) linear_outputs(k, pool, Type::BF16, true, 19, 53, 1101);
   add(attention_outputs(k, pool, 64, 0));
   add(attention_outputs(k, pool, 10, 7));

@@ -37,11 +37,12 @@ run_layer_norm_backward(float* dx, const float* dy, const float* x, const float*
   return k.layer_norm_backward(POOL, {dx, dy, x, stats, residual, {data, type, rows, columns}, T, D});
 }
 ZG_EXPORT("linear")
-run_linear(float* y, const float* x, ZG_WEIGHT, const void* bias, Type biasType, const float* residual, long T) {
-  return k.linear(POOL, {y, x, {data, type, rows, columns}, {bias, biasType, rows, 1}, residual, T, false});
+run_linear(float* y, const float* x, ZG_WEIGHT, const float* scales, const void* bias, Type biasType, const float* residual, long T) {
+  return k.linear(POOL, {y, x, {data, type, rows, columns, scales}, {bias, biasType, rows, 1}, residual, T, false});
 }
-ZG_EXPORT("linearBackward") run_linear_backward(float* dx, const float* dy, ZG_WEIGHT, const float* residual, long T) {
-  return k.linear_backward(POOL, {dx, dy, {data, type, rows, columns}, {}, residual, T, false});
+ZG_EXPORT("linearBackward")
+run_linear_backward(float* dx, const float* dy, ZG_WEIGHT, const float* scales, const float* residual, long T) {
+  return k.linear_backward(POOL, {dx, dy, {data, type, rows, columns, scales}, {}, residual, T, false});
 }
 ZG_EXPORT("rope") run_rope(float* qkv, const float* cosSin, ZG_HEADS, bool inverse) {
   return k.rope(POOL, {qkv, cosSin, {T, H, G, d, window}, inverse});

@@ -22,6 +22,7 @@ export interface EvalFlags {
   readonly outputBias?: string;
   readonly engine?: string;
   readonly compute?: string;
+  readonly storage?: string;
   readonly skipBadRecords?: boolean;
   readonly json?: boolean;
 }
@@ -41,7 +42,7 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
   );
   const workers = numberFlag("--workers", flags.workers, availableParallelism(), { min: 1, whole: true }, problems);
   if (problems.length > 0) throw new InputError("Cannot evaluate", problems);
-  const { module, options, weightDtypes, mapFiles } = chooseEngine(engineFlags(flags), config, 1);
+  const { module, options, weightDtypes, mapFiles, storage } = chooseEngine(engineFlags(flags), config, 1);
   const outputBias = outputBiasFlag(flags);
   const adapter = flags.adapter === undefined ? undefined : await loadAdapter(flags.adapter, config, { outputBias });
   const tokenizer = await loadTokenizer(flags.model);
@@ -64,7 +65,7 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
     });
     const { tokens, stats } = prepared;
     if (stats.truncated > 0) status.log(`${formatCount(stats.truncated)} records were cut at ${maxLength} tokens`);
-    const weights = await loadWeights(flags.model, config, { weightDtypes, mapFiles });
+    const weights = await loadWeights(flags.model, config, { weightDtypes, mapFiles, storage });
     // The pool wants an adapter's shape; without an adapter the smallest one stands there and is never used.
     const none = { promptLength: 1, adaptedLayers: 1, gateSharing: "scalar", gateActivation: "none" } as const;
     const layout = adapterLayout(adapter?.shape ?? none, config);

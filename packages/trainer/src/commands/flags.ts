@@ -1,6 +1,6 @@
 /** Flags that several commands share. */
 import { InputError, type OutputBias } from "@zerogate/core";
-import { computeNames, engineNames, type TrainConfig } from "../config/train_config.ts";
+import { computeNames, engineNames, storageNames, type TrainConfig } from "../config/train_config.ts";
 
 /** A number from a flag's text; what is wrong with it is added to `problems`. */
 export function numberFlag(
@@ -25,21 +25,24 @@ export function outputBiasFlag({ outputBias }: { readonly outputBias?: string })
   throw new InputError("Cannot use the adapter", `--output-bias is "${outputBias}", expected once or twice`);
 }
 
-/** Engine and compute of a command; the defaults are those of training. */
+/** Engine, compute and storage of a command; the defaults are those of training. */
 export function engineFlags(flags: {
   readonly engine?: string;
   readonly compute?: string;
-}): Pick<TrainConfig, "engine" | "compute"> {
-  const { engine = "auto", compute = "f32" } = flags;
-  const [knownEngine, knownCompute] = [
+  readonly storage?: string;
+}): Pick<TrainConfig, "engine" | "compute" | "storage"> {
+  const { engine = "auto", compute = "f32", storage = "as-is" } = flags;
+  const [knownEngine, knownCompute, knownStorage] = [
     engineNames.find((name) => name === engine),
     computeNames.find((name) => name === compute),
+    storageNames.find((name) => name === storage),
   ];
   const problems: string[] = [];
   if (!knownEngine) problems.push(`--engine is "${engine}", expected one of ${engineNames.join(", ")}`);
   if (!knownCompute) problems.push(`--compute is "${compute}", expected one of ${computeNames.join(", ")}`);
-  if (!knownEngine || !knownCompute) throw new InputError("Cannot choose the engine", problems);
-  return { engine: knownEngine, compute: knownCompute };
+  if (!knownStorage) problems.push(`--storage is "${storage}", expected one of ${storageNames.join(", ")}`);
+  if (!knownEngine || !knownCompute || !knownStorage) throw new InputError("Cannot choose the engine", problems);
+  return { engine: knownEngine, compute: knownCompute, storage: knownStorage };
 }
 
 /** One of a few words; what else it is goes to `problems`. */

@@ -20,6 +20,7 @@ export interface GenerateFlags extends QuestionFlags {
   readonly outputBias?: string;
   readonly engine?: string;
   readonly compute?: string;
+  readonly storage?: string;
   readonly maxNewTokens?: string;
   readonly temperature?: string;
   readonly topP?: string;

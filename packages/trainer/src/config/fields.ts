@@ -8,6 +8,7 @@ import {
   engineNames,
   logLevels,
   presetNames,
+  storageNames,
   type TrainConfig,
 } from "./train_config.ts";
 
@@ -140,6 +141,7 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
 
   engine: optional(oneOf(engineNames), "what computes, auto: the fastest here", "auto"),
   compute: optional(oneOf(computeNames), "arithmetic of matrix products", "f32"),
+  storage: optional(oneOf(storageNames), "how the base's linear maps are held in memory", "as-is"),
   workers: optional(count(1), "device workers (default: all cores)", availableParallelism()),
   isolate: optional(onOff, "device workers as processes of their own", false),
   workerTimeout: optional(notNegative, "seconds without a sign of life until a worker is replaced, 0 = never", 60),

@@ -1,5 +1,5 @@
 /** One training run, completely described. docs/config.md is the same list for users; a test keeps the two together. */
-import type { GateActivation, GateSharing, OutputBias } from "@zerogate/core";
+import type { GateActivation, GateSharing, OutputBias, WeightStorage } from "@zerogate/core";
 
 /** Engines that can be named in a config. */
 export const engineNames = [
@@ -15,6 +15,7 @@ export const engineNames = [
 ] as const;
 export const presetNames = ["paper", "peft", "quick"] as const;
 export const computeNames = ["f32", "bf16"] as const;
+export const storageNames: readonly WeightStorage[] = ["as-is", "int8"];
 export const badNumberPolicies = ["stop", "skip", "rollback"] as const;
 export const logLevels = ["trace", "debug", "info", "warn", "error", "silent"] as const;
 
@@ -133,6 +134,8 @@ export interface TrainConfig {
    * on machines with AVX512-BF16 only.
    */
   readonly compute: (typeof computeNames)[number];
+  /** How the linear maps of the base are held: as their files have them, or quantised to int8 while they are read. */
+  readonly storage: WeightStorage;
   /** Device workers; for CPU engines threads. Never changes the trained bits. */
   readonly workers: number;
   /** Device workers are processes instead of threads: a crash of the engine costs its cells only. Each holds the base. */

@@ -1,12 +1,14 @@
 /** The engines that a config can name: the module that workers import, and the weight dtypes that it takes as they are. */
-import { type DType, InputError, type ModelConfig, parameterCount } from "@zerogate/core";
+import { InputError, type ModelConfig, parameterCount, type WeightDType, type WeightStorage } from "@zerogate/core";
 import { type CpuEngineOptions, createAdamWUpdate, probe } from "@zerogate/engine-cpu";
 import { type TfjsBackend, type TfjsEngineOptions, tfjsTraits } from "@zerogate/engine-tfjs";
 import { type EngineModule, referenceEngine } from "@zerogate/workers";
 import type { TrainConfig } from "../config/train_config.ts";
 
 export interface EngineChoice extends EngineModule {
-  readonly weightDtypes: readonly DType[];
+  readonly weightDtypes: readonly WeightDType[];
+  /** How the base is to be loaded, see `LoadOptions` of core. */
+  readonly storage: WeightStorage;
   /** Whether it uses weights where they lie in their files (`Engine.mapped`). */
   readonly mapFiles: boolean;
   /** Bases that each worker's engine holds for itself, besides the one that all share. */
@@ -27,7 +29,7 @@ const MAX_PARAMETERS_OF_A_SURPRISE = 300_000_000;
  * @throws InputError where what is named does not run here, or where `auto` would choose a hopelessly slow engine.
  */
 export function chooseEngine(
-  { engine, compute }: Pick<TrainConfig, "engine" | "compute">,
+  { engine, compute, storage }: Pick<TrainConfig, "engine" | "compute" | "storage">,
   model: ModelConfig,
   threads: number,
 ): EngineChoice {
@@ -37,12 +39,17 @@ export function chooseEngine(
     const level = chosen === "cpu" ? `${chosen} at this machine's level (${report.level})` : chosen;
     throw new InputError("Cannot compute in bf16", `the engine ${level} has f32 only: use --compute f32`);
   }
+  if (storage === "int8" && chosen.startsWith("tfjs:")) {
+    const way = "use --storage as-is, or the engine cpu or wasm";
+    throw new InputError("Cannot hold the base in int8", `the engine ${chosen} computes on f32 weights: ${way}`);
+  }
   if (engine === "auto" && chosen === "wasm" && parameterCount(model) > MAX_PARAMETERS_OF_A_SURPRISE) {
     const way = "mend it (zerogate doctor says more), or ask for the slow one with --engine wasm";
     throw new InputError("Cannot choose an engine for a model of this size", `${report.reason}: ${way}`);
   }
   const native = {
-    weightDtypes: ["f32", "bf16", "f16"],
+    weightDtypes: ["f32", "bf16", "f16", "i8"],
+    storage,
     mapFiles: false,
     weightCopies: 0,
     isComposed: false,
@@ -50,13 +57,18 @@ export function chooseEngine(
   switch (chosen) {
     case "cpu": {
       if (!report.available) throw new InputError("Cannot use the engine cpu", report.reason ?? "it does not run here");
-      const options: CpuEngineOptions = { threads, compute };
+      const options: CpuEngineOptions = { threads, compute, storage };
       return { module: import.meta.resolve("@zerogate/engine-cpu"), options, ...native, mapFiles: report.mapsFiles };
     }
-    case "wasm":
-      return { module: import.meta.resolve("@zerogate/engine-cpu/wasm"), options: {}, ...native, weightCopies: 1 };
-    case "reference":
-      return { ...referenceEngine(), ...native, weightDtypes: ["f32"] };
+    case "wasm": {
+      const options: CpuEngineOptions = { storage };
+      return { module: import.meta.resolve("@zerogate/engine-cpu/wasm"), options, ...native, weightCopies: 1 };
+    }
+    case "reference": {
+      // It widens int8 maps for itself, in every worker; f32 weights are used where they lie.
+      const weightCopies = storage === "int8" ? 4 : 0;
+      return { ...referenceEngine(), options: { storage }, ...native, weightDtypes: ["f32", "i8"], weightCopies };
+    }
     case "tfjs:node-gpu":
     case "tfjs:node":
     case "tfjs:wasm":
@@ -88,5 +100,5 @@ function tfjsEngine(backend: TfjsBackend, model: ModelConfig): EngineChoice {
   const options: TfjsEngineOptions = { backend };
   const module = import.meta.resolve("@zerogate/engine-tfjs");
   const traits = { mapFiles: false, weightCopies, isComposed: true, ...(processEnv && { processEnv }) };
-  return { module, options, weightDtypes: ["f32"], ...traits };
+  return { module, options, weightDtypes: ["f32"], storage: "as-is", ...traits };
 }

@@ -95,8 +95,8 @@ export async function openInputs(config: TrainConfig, progress: Progress): Promi
   }
   await listDataFiles([...config.data, ...(config.validationData ?? [])]); // before the base, which may take minutes
   const choice = chooseEngine(config, model, 1);
-  const { weightDtypes, mapFiles } = choice;
-  const options = { weightDtypes, mapFiles };
+  const { weightDtypes, mapFiles, storage } = choice;
+  const options = { weightDtypes, mapFiles, storage };
   const weights = isIsolated(config, choice)
     ? { folder: config.model, ...options }
     : await loadWeights(config.model, model, { ...options, onProgress: loadingPhase(onPhase) });

@@ -69,7 +69,7 @@ async function peakOfACell(engine: Engine & { memory(): { readonly peakBytes: nu
   return engine.memory().peakBytes;
 }
 
-const plain = { weightCopies: 0, isComposed: false, mapFiles: false };
+const plain = { weightCopies: 0, isComposed: false, mapFiles: false, storage: "as-is" } as const;
 
 const { available, reason } = probe();
 const absent = available ? "" : ` (skipped: ${reason})`;
@@ -103,4 +103,6 @@ test("weights count once, and once more for every worker that copies them", () =
   expect(read.total).toBe(3e9 + 3 * shared.perWorker); // each process its own, none beside them
   const mapped = estimateMemory(config, layout, { ...run, isIsolated: true, engine: { ...plain, mapFiles: true } });
   expect(mapped).toEqual(shared);
+  const quantised = { ...plain, mapFiles: true, storage: "int8" } as const;
+  expect(estimateMemory(config, layout, { ...run, isIsolated: true, engine: quantised })).toEqual(read);
 });

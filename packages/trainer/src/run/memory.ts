@@ -28,14 +28,14 @@ export function estimateMemory(
     readonly cellTokens: number;
     readonly workers: number;
     readonly weights: number;
-    readonly engine: Pick<EngineChoice, "weightCopies" | "isComposed" | "mapFiles">;
+    readonly engine: Pick<EngineChoice, "weightCopies" | "isComposed" | "mapFiles" | "storage">;
     readonly isIsolated: boolean;
   },
 ): MemoryEstimate {
   const { hiddenSize: D, intermediateSize: F, heads, kvHeads, headDim, vocabSize } = model;
   const [Q, X] = [heads * headDim, (heads + 2 * kvHeads) * headDim];
   const { activation, norm } = architectureOf(model);
-  const { weightCopies, isComposed, mapFiles } = run.engine;
+  const { weightCopies, isComposed, mapFiles, storage } = run.engine;
   const wide = activation === "gelu" ? F : 2 * F;
   const keptPerToken = 2 * D + X + Q + wide + heads + (norm === "layer" ? 4 : 2);
   const temporaryPerToken = 4 * D + 2 * X + wide + F + (isComposed ? 3 * X + 10 * F : 0);
@@ -44,7 +44,8 @@ export function estimateMemory(
   const head = 4 * 64 * vocabSize + 8 * T * D;
   const sums = 8 * layout.length + 12 * layout.length;
   const scores = isComposed ? 8 * 4 * Math.min(2 ** 22, heads * T * T) : 0;
-  const isShared = !run.isIsolated || mapFiles; // the file cache is shared by processes too
+  // The file cache is shared by processes too; quantised weights are in no file.
+  const isShared = !run.isIsolated || (mapFiles && storage === "as-is");
   const copies = weightCopies + (isShared ? 0 : 1);
   const perWorker = activations + head + scores + sums + copies * run.weights;
   const weights = isShared ? run.weights : 0;

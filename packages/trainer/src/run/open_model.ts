@@ -18,6 +18,7 @@ export interface OpenedModel {
 export interface OpenModelOptions {
   readonly engine: TrainConfig["engine"];
   readonly compute: TrainConfig["compute"];
+  readonly storage: TrainConfig["storage"];
   /** `DIR` or `DIR=NAME`; the first one is active. Without a name an adapter is called after its folder. */
   readonly adapters: readonly string[];
   /** What adapters mean that do not say it themselves, see `loadAdapter`. */
@@ -45,12 +46,13 @@ export async function openModel(folder: string, options: OpenModelOptions): Prom
     adapters.push({ name, loaded });
   }
   const chosen = chooseEngine(options, config, availableParallelism());
-  const { module, options: engineOptions, weightDtypes, mapFiles } = chosen;
+  const { module, options: engineOptions, weightDtypes, mapFiles, storage } = chosen;
   const { createEngine } = (await import(module)) as { createEngine: CreateEngine };
   const engine = await createEngine({ ...engineOptions }, 0);
   const image = await loadWeights(folder, config, {
     weightDtypes,
     mapFiles,
+    storage,
     onProgress: loadingPhase(onPhase),
   });
   onPhase(undefined);

@@ -1,0 +1,50 @@
+/** Quantises a linear map while it is read: a few rows at a time are held as the file has them, never the whole base. */
+import type { DType } from "../engine/engine.ts";
+import { bytesPerElement, widen } from "../formats/dtype.ts";
+import { type Int8Rows, quantizeRows } from "../formats/int8.ts";
+import type { WeightPart } from "../model/hf_names.ts";
+import { transposePart } from "../model/weight_changes.ts";
+import type { FileRange } from "./parallel_read.ts";
+import type { PlacedTensor } from "./weight_files.ts";
+
+/**
+ * What reads the tensor into `out`, its own rows of a weight. Chunks are whole rows; of a tensor that is stored transposed no
+ * row is whole before all is read, so it is collected first.
+ */
+export function quantizedRange(
+  { tensor, dtype, change }: { tensor: PlacedTensor; dtype: DType; change: WeightPart["change"] },
+  out: Int8Rows,
+  name: string,
+): FileRange {
+  const [rows, columns] = tensor.shape;
+  const size = bytesPerElement[dtype];
+  const widened = (bytes: Uint8Array) => {
+    const values = new Float32Array(bytes.length / size);
+    widen(dtype, bytes, values);
+    return values;
+  };
+  if (change === "transpose") {
+    let whole: Float32Array | undefined;
+    let missing = tensor.end - tensor.begin;
+    const onChunk = (bytes: Uint8Array, from: number) => {
+      whole ??= new Float32Array(rows * columns);
+      const numbers = new Uint8Array(widened(bytes).buffer);
+      transposePart(new Uint8Array(whole.buffer), numbers, from / size, "f32", tensor.shape);
+      missing -= bytes.length;
+      if (missing > 0) return;
+      quantizeRows(whole, out, name);
+      whole = undefined;
+    };
+    return { ...tensor, onChunk };
+  }
+  const unit = columns * size;
+  const onChunk = (bytes: Uint8Array, from: number) => {
+    const [first, past] = [from / unit, (from + bytes.length) / unit];
+    const part = {
+      scales: out.scales.subarray(first, past),
+      numbers: out.numbers.subarray(first * columns, past * columns),
+    };
+    quantizeRows(widened(bytes), part, name);
+  };
+  return { ...tensor, unit, onChunk };
+}

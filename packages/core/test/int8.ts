@@ -1,0 +1,73 @@
+/** What every engine that takes `i8` passes: products over int8 weights are those over the numbers that they stand for. */
+import { describe, expect, test } from "vitest";
+import type { Engine, Matrix } from "../src/engine/engine.ts";
+import { dequantizeRows, int8Bytes, int8Rows } from "../src/formats/int8.ts";
+import { expectClose, expectGradient, expectSameBits, single, wave } from "./numeric.ts";
+import * as oracle from "./oracle.ts";
+
+/** Scales differ by row and have few digits, so that every product with an int8 is exact in float32. */
+function exactWeight(rows: number, columns: number): Uint8Array {
+  const bytes = new Uint8Array(int8Bytes([rows, columns]));
+  const { scales, numbers } = int8Rows(bytes, rows);
+  for (let row = 0; row < rows; row++) scales[row] = (3 + ((7 * row) % 13)) / 512;
+  for (let i = 0; i < numbers.length; i++) numbers[i] = ((97 * i + 31 * Math.floor(i / columns)) % 255) - 127;
+  return bytes;
+}
+
+/** @param tolerance as of `describeEngine`. */
+export function describeInt8(name: string, open: () => Engine | Promise<Engine>, tolerance: number): void {
+  describe(`int8 weights on ${name}`, () => {
+    test.each([
+      [1, 1, 1],
+      [1, 7, 5],
+      [2, 70, 33],
+      [3, 20, 130],
+      [4, 5, 67],
+      [5, 13, 31],
+      [9, 64, 64],
+      [33, 53, 201],
+      [130, 101, 19],
+    ])("T=%i N=%i K=%i: forward, bias, residual, row range, backward", async (T, N, K) => {
+      const engine = await open();
+      await engine.arena(async () => {
+        const bytes = exactWeight(N, K);
+        const values = dequantizeRows(bytes, [N, K]);
+        const w = Float64Array.from(values);
+        const W = engine.matrix({ dtype: "i8", shape: [N, K], bytes });
+        const plain = engine.matrix({ dtype: "f32", shape: [N, K], bytes: new Uint8Array(values.buffer) });
+        const [x, dy, bias, past] = [wave(T * K, 0.1), wave(T * N, 0.9), wave(N, 1.3), wave(T * N, 2.1)];
+        const [X, DY, RESIDUAL] = [engine.upload(single(x)), engine.upload(single(dy)), engine.upload(single(past))];
+        const B = engine.matrix({ dtype: "f32", shape: [N], bytes: new Uint8Array(single(bias).buffer) });
+        const read = async (weight: Matrix) => {
+          const rows = [Math.floor(N / 2), N] as const;
+          const part = engine.gatherRows(DY, Int32Array.of(0), { T, D: N });
+          return {
+            y: await engine.read(engine.linear(X, weight, { T })),
+            full: await engine.read(engine.linear(X, weight, { T, bias: B, residual: RESIDUAL })),
+            part: await engine.read(engine.linear(X, weight, { T, rows, bias: B })),
+            dx: await engine.read(engine.linearBackward(DY, weight, { T, residual: X })),
+            some: await engine.read(engine.linearBackward(part, weight, { T: 1, rows: [0, N] })),
+            dxPart: await engine.read(engine.linearBackward(engine.linear(X, plain, { T, rows }), weight, { T, rows })),
+          };
+        };
+        const [found, expected] = [await read(W), await read(plain)];
+        for (const [what, numbers] of Object.entries(found)) {
+          const truth = Float64Array.from(expected[what as keyof typeof expected]);
+          // A product of few rows takes the scale out of the sum; everything else multiplies the same numbers.
+          const same = T > 4 || what.startsWith("d") || what === "some";
+          (same ? expectSameBits : expectClose)(numbers, truth, tolerance, what);
+        }
+        const forward = (at: Float64Array) => oracle.linear(at, w, { T, N, K });
+        expectClose(found.y, forward(x), tolerance, "y");
+        const dx = Float32Array.from(found.dx, (d, i) => d - x[i]);
+        expectGradient(forward, x, dy, dx, 4 * tolerance, "dx");
+      });
+    });
+
+    test("a weight of a wrong size is refused", async () => {
+      const engine = await open();
+      const bytes = exactWeight(4, 3);
+      expect(() => engine.matrix({ dtype: "i8", shape: [4, 3], bytes: bytes.subarray(0, 12) })).toThrow(RangeError);
+    });
+  });
+}

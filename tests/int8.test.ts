@@ -1,0 +1,84 @@
+/** `--storage int8`, through the command: it trains to the same bits however it is run, and says that it is another base. */
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { testFolder, zerogate } from "./support/cli.ts";
+import { adapterHash, base, stepLosses, tinyRun, validationLosses } from "./support/world.ts";
+
+const folder = testFolder();
+const flags = [...tinyRun(folder), "--save-every", "2", "--storage", "int8"];
+const run = (...args: string[]) => zerogate(args, { cwd: folder });
+const outcome = (out: string) => ({
+  adapter: adapterHash(join(folder, out)),
+  steps: stepLosses(join(folder, out)),
+  validations: validationLosses(join(folder, out)),
+});
+
+beforeAll(async () => {
+  expect(await run("train", ...flags, "--out", "whole", "--workers", "2")).toMatchObject({ code: 0 });
+});
+
+test.each([
+  ["--workers", "1"],
+  ["--workers", "3"],
+  ["--workers", "2", "--isolate"],
+])("%s %s trains the same bits as two threads", async (...machine) => {
+  const out = `run${machine.join("")}`;
+  expect(await run("train", ...flags, "--out", out, ...machine)).toMatchObject({ code: 0 });
+  expect(outcome(out)).toEqual(outcome("whole"));
+});
+
+test("a resume ends at the same bits, and one with the base as it is is refused", async () => {
+  expect(await run("train", ...flags, "--out", "cut", "--workers", "1")).toMatchObject({ code: 0 });
+  for (const step of [4, 6]) rmSync(join(folder, "cut", "checkpoints", `step-${step}`), { recursive: true });
+  const refused = await run("resume", "cut", "--storage", "as-is");
+  expect(refused).toMatchObject({ code: 2, stdout: "" });
+  expect(refused.stderr).toMatch(/storage was "int8", is "as-is": it decides the trained bits/);
+  expect(await run("resume", "cut", "--workers", "2")).toMatchObject({ code: 0 });
+  expect(outcome("cut").adapter).toBe(outcome("whole").adapter);
+});
+
+test("its numbers are near those of the base as it is and not the same; checkpoints name the engine", async () => {
+  const asIs = [...flags.slice(0, -1), "as-is"];
+  expect(await run("train", ...asIs, "--out", "as-is", "--workers", "2")).toMatchObject({ code: 0 });
+  expect(outcome("as-is").adapter).not.toBe(outcome("whole").adapter);
+  for (const [i, [, loss]] of outcome("whole").steps.entries()) {
+    const [, expected] = outcome("as-is").steps[i] ?? [];
+    expect(Math.abs(loss - Number(expected))).toBeLessThan(0.1);
+  }
+  const state = readFileSync(join(folder, "whole", "checkpoints", "step-6", "state.msgpack"), "latin1");
+  expect(state).toMatch(/engine.{1,2}(cpu|wasm)\/\w+\/f32\/int8/);
+});
+
+test("--dry-run counts less for the base", async () => {
+  const weights = async (...more: string[]) => {
+    const { json } = await run("train", ...flags, "--out", "dry", "--dry-run", "--json", ...more);
+    return (json[0] as { memory: { weights: number } }).memory.weights;
+  };
+  expect(await weights()).toBeLessThan(0.8 * (await weights("--storage", "as-is")));
+});
+
+test("eval and generate take it", async () => {
+  const adapter = ["--model", base, "--adapter", join("whole", "adapter"), "--json"];
+  const loss = async (...more: string[]) => {
+    const { json } = await run("eval", ...adapter, "--data", "held.json", ...more);
+    return Number(json[0]?.["loss"]);
+  };
+  const [asIs, quantised] = [await loss(), await loss("--storage", "int8")];
+  expect(quantised).not.toBe(asIs);
+  expect(Math.abs(quantised - asIs)).toBeLessThan(0.1);
+  const answer = await run("generate", ...adapter, "--prompt", "a", "--max-new-tokens", "3", "--storage", "int8");
+  expect(answer).toMatchObject({ code: 0 });
+});
+
+test.each([
+  { args: ["--storage", "int4"], says: '--storage is "int4", expected one of as-is, int8' },
+  {
+    args: ["--storage", "int8", "--engine", "tfjs:cpu"],
+    says: "Cannot hold the base in int8: the engine tfjs:cpu computes on f32 weights: use --storage as-is",
+  },
+])("$args is refused", async ({ args, says }) => {
+  const refused = await run("generate", "--model", base, "--prompt", "a", ...args);
+  expect(refused).toMatchObject({ code: 2, stdout: "" });
+  expect(refused.stderr).toContain(says);
+});
