@@ -28,7 +28,7 @@ const ownTraits: Readonly<Record<TfjsBackend, TfjsTraits>> = {
     ...unlimited,
     processEnv: (device) => ({ CUDA_VISIBLE_DEVICES: visibleGpu(device), TF_FORCE_GPU_ALLOW_GROWTH: "true" }),
   },
-  node: unlimited,
+  node: { ...unlimited, processEnv: () => ({}) }, // its native code in two threads of one process ended a run once
   webgpu: unlimited,
   wasm: { memoryBytes: WASM_LIMIT, weightCopies: 2 }, // backward keeps its weights a second time, packed
   cpu: { ...unlimited, weightCopies: 0 },

@@ -19,6 +19,7 @@ export async function fitOnData(
   const opened = await openModel(folder, {
     engine: "auto",
     compute: "f32",
+    storage: "as-is",
     adapters: [],
     outputBias: undefined,
     onWarning,
