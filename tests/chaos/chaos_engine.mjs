@@ -1,8 +1,8 @@
 /**
  * Engine module: another engine that fails once, on one device, at its `at`-th pass, or at every pass over more tokens than
- * `longerThan`, or that dawdles at random.
+ * `longerThan` or fewer than `shorterThan`, or that dawdles at random.
  *
- * options: { inner: EngineModule, fault?: { kind, device, at } or { kind, longerThan }, folder, delaySeed? }
+ * options: { inner: EngineModule, fault?: { kind, device, at } or { kind, longerThan?, shorterThan? }, folder, delaySeed? }
  */
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
@@ -17,6 +17,8 @@ export async function createEngine({ inner, fault, folder, delaySeed }, device) 
   let reads = 0;
 
   const isOnce = () => device === fault?.device && ++passes === fault.at && isFirst(join(folder, "device-fault"));
+  const isAlways = fault?.longerThan !== undefined || fault?.shorterThan !== undefined;
+  const isOfLength = (tokens) => tokens > (fault.longerThan ?? Infinity) || tokens < (fault.shorterThan ?? 0);
   const strike = () => {
     switch (fault.kind) {
       case "throw":
@@ -47,8 +49,7 @@ export async function createEngine({ inner, fault, folder, delaySeed }, device) 
   return {
     ...engine,
     embed(...args) {
-      const isDue = fault?.longerThan !== undefined ? args[1].length > fault.longerThan : isOnce();
-      if (isDue) strike();
+      if (isAlways ? isOfLength(args[1].length) : isOnce()) strike();
       return engine.embed(...args);
     },
     async read(array) {

@@ -7,8 +7,9 @@
  *   file      { kind, at, how }: SIGKILL at the `at`-th operation of that kind on a file below root, "before" or "after" it
  *             or with "half" of its data written
  *   point     { name, at, how }: SIGKILL at a point of the coordinator: "reduce", "commit", "evaluate", see points.mjs
- *   device    { kind, device, at } or { kind, longerThan }: a fault of a device, see chaos_engine.mjs
+ *   device    { kind, device, at } or { kind, longerThan?, shorterThan? }: a fault of a device, see chaos_engine.mjs
  *   engine    { options, delaySeed }: options to change of every device's engine, and delays at random, see chaos_engine.mjs
+ *   jumps     true: the time of day is off by up to ten years, another time at every look
  *   record    file that gets every file operation, serialised by node:v8 in frames of u32 bytes
  */
 import { appendFileSync, writeFileSync } from "node:fs";
@@ -39,6 +40,15 @@ if (plan.file) {
     const done = run(how === "half" ? operation.data.subarray(0, operation.data.length >> 1) : undefined);
     if (!(done instanceof Promise)) die(what);
     return done.then(() => die(what));
+  });
+}
+
+if (plan.jumps) {
+  const now = Date.now;
+  const TEN_YEARS_MS = 3.15e11;
+  Date.now = () => now() + Math.round((2 * Math.random() - 1) * TEN_YEARS_MS);
+  globalThis.Date = new Proxy(Date, {
+    construct: (real, args, target) => Reflect.construct(real, args.length > 0 ? args : [real.now()], target),
   });
 }
 

@@ -205,7 +205,7 @@ test("numbers that are not finite refuse the step, naming cell, samples and para
   const { faulty } = await openFaulty(2, [{ kind: "nan", sample: 8 }]);
   const thrown = await faulty.runStep(step).catch((error: unknown) => error);
   expect(thrown).toBeInstanceOf(StepRefusedError);
-  expect(thrown).toMatchObject({ step: 4, badCells: [{ cell: 4, samples: [8, 9], value: Number.NaN }] });
+  expect(thrown).toMatchObject({ step: 4, badCells: [{ cell: 4, samples: [8, 9], gradient: { value: Number.NaN } }] });
   expect(await bitsOf(faulty)).toEqual(expected.bits);
 });
 

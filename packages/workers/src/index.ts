@@ -14,4 +14,4 @@ export {
   type StepSum,
 } from "./device_pool.ts";
 export { referenceEngine } from "./reference_engine.ts";
-export { type BadCell, StepRefusedError } from "./step_refused.ts";
+export { type BadCell, describeBadNumbers, StepRefusedError } from "./step_refused.ts";

@@ -14,13 +14,25 @@ export class StepRefusedError extends Error {
   readonly badCells: readonly BadCell[];
 
   constructor(step: number, badCells: readonly BadCell[]) {
-    const lines = badCells.map(({ cell, samples, count, parameter, value }) => {
-      const first = parameter === undefined ? `the loss is ${value}` : `gradient of parameter ${parameter} is ${value}`;
-      return `  - cell ${cell} (samples ${samples.join(", ")}): ${first}${count > 1 ? `, ${count - 1} more` : ""}`;
+    const lines = badCells.map((bad) => {
+      const what = describeBadNumbers(bad, (parameter) => `parameter ${parameter}`);
+      return `  - cell ${bad.cell} (samples ${bad.samples.join(", ")}): ${what}`;
     });
     const advice = "lower the learning rate or inspect these samples";
     super(`Cannot take step ${step}: numbers are not finite or too large, ${advice}\n${lines.join("\n")}`);
     this.step = step;
     this.badCells = badCells;
   }
+}
+
+/** `the loss is NaN, the gradient of gate 0 of layer 5 is NaN, 12 more numbers`. */
+export function describeBadNumbers(
+  { count, loss, gradient }: BadNumbers,
+  nameOf: (parameter: number) => string,
+): string {
+  const told: string[] = [];
+  if (loss !== undefined) told.push(`the loss is ${loss}`);
+  if (gradient) told.push(`the gradient of ${nameOf(gradient.parameter)} is ${gradient.value}`);
+  const more = count - told.length;
+  return [...told, ...(more > 0 ? [`${more} more numbers`] : [])].join(", ");
 }

@@ -36,13 +36,14 @@ test("checkTail names a cell that is missing, doubled or from elsewhere, and wro
   expect(checkTail(slot, 0, 0)).toEqual([]);
 });
 
-test("addCell names the first number that cannot be added, and the tail counts them", () => {
+test("addCell names the last number of a gradient that cannot be added, and the loss, and the tail counts them", () => {
   const slot = createSlot(size);
-  const gradient = Float32Array.of(0, Number.NaN);
-  expect(addCell(slot, { ...cellSum(0), gradient })).toEqual({ count: 1, parameter: 1, value: Number.NaN });
-  const lost = { count: 1, parameter: undefined, value: Number.POSITIVE_INFINITY };
+  const gradient = Float32Array.of(-512, Number.NaN);
+  const last = { parameter: 1, value: Number.NaN };
+  expect(addCell(slot, { ...cellSum(0), gradient })).toEqual({ count: 2, loss: undefined, gradient: last });
+  const lost = { count: 1, loss: Number.POSITIVE_INFINITY, gradient: undefined };
   expect(addCell(slot, { ...cellSum(1), lossSum: Number.POSITIVE_INFINITY })).toEqual(lost);
-  expect(checkTail(slot, 2, 21)).toEqual(["2 numbers are not finite or too large (limit 512)"]);
+  expect(checkTail(slot, 2, 21)).toEqual(["3 numbers are not finite or too large (limit 512)"]);
 });
 
 test("a loss that is summed in another order has the same bits", () => {

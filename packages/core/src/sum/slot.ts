@@ -27,11 +27,16 @@ export interface CellSum {
   readonly labelledTokens: number;
 }
 
-/** Numbers of one cell that cannot be added, and the first of them; without `parameter` it is the loss. */
+/**
+ * Numbers of one cell that cannot be added. Backward goes from the top layer down, and gradients lie in the order of their
+ * layers: where the loss is sound, the last bad gradient is that of the layer in which they began.
+ */
 export interface BadNumbers {
   readonly count: number;
-  readonly parameter: number | undefined;
-  readonly value: number;
+  /** The loss, where it is bad: then numbers were bad before backward began. */
+  readonly loss: number | undefined;
+  /** The last bad number of the gradient. */
+  readonly gradient: { readonly parameter: number; readonly value: number } | undefined;
 }
 
 /** Unit 2⁻³²; a cell's loss must stay below 2¹⁹ nats. */
@@ -51,8 +56,8 @@ export function clearSlot(slot: Slot): void {
 }
 
 /**
- * Adds one cell. What cannot be added (not finite, or not below `addendLimit`) adds 0, is counted in the tail, and the
- * first of it is returned. Throws a RangeError, and adds nothing, where a length or the cell number does not fit.
+ * Adds one cell. What cannot be added (not finite, or not below `addendLimit`) adds 0, is counted in the tail and
+ * returned. Throws a RangeError, and adds nothing, where a length or the cell number does not fit.
  * @param add takes the place of `addFixedPoint`: a native one with the same bits.
  */
 export function addCell(
@@ -77,9 +82,12 @@ export function addCell(
   addInteger(sums, parameters + 2, bad);
   addInteger(sums, parameters + 3 + cell, 1);
   if (bad === 0) return undefined;
-  const parameter = gradient.findIndex((g) => !(Math.abs(g) < limit));
-  if (parameter === -1) return { count: bad, parameter: undefined, value: lossSum };
-  return { count: bad, parameter, value: gradient[parameter] };
+  const parameter = gradient.findLastIndex((g) => !(Math.abs(g) < limit));
+  return {
+    count: bad,
+    loss: lossIsBad ? lossSum : undefined,
+    gradient: parameter === -1 ? undefined : { parameter, value: gradient[parameter] },
+  };
 }
 
 /** Magnitude that every number of a cell's gradient must stay below: 512 for up to 64 cells a step, then less. */

@@ -23,6 +23,8 @@ export interface RunState {
   readonly best?: { readonly step: number; readonly loss: number } | undefined;
   /** Validations in a row without a new best: early stopping counts on. */
   readonly evaluationsWithoutGain: number;
+  /** The validation that was due at this step ended the run before it had a result: a resume begins with it. */
+  readonly owesEvaluation?: boolean | undefined;
   /** Steps of the plan that are passed over because of bad numbers, ascending. */
   readonly voided: readonly VoidedStep[];
   /** Link of the receipt's last line. */
@@ -54,6 +56,7 @@ const schema = z.strictObject({
   versions: z.strictObject({ zerogate: text, node: text }),
   best: z.strictObject({ step, loss: z.number() }).optional(),
   evaluationsWithoutGain: z.int().min(0),
+  owesEvaluation: z.boolean().optional(),
   voided: z.array(z.strictObject({ step, reason: text })),
   receipt: text,
 }) satisfies z.ZodType<RunState>;
@@ -62,8 +65,8 @@ const schema = z.strictObject({
 const packr = new Packr({ useRecords: false, mapsAsObjects: true });
 
 export function encodeRunState(state: RunState): Uint8Array {
-  const { best, ...rest } = state;
-  return packr.pack({ version: VERSION, ...rest, ...(best && { best }) });
+  const { best, owesEvaluation, ...rest } = state;
+  return packr.pack({ version: VERSION, ...rest, ...(best && { best }), ...(owesEvaluation && { owesEvaluation }) });
 }
 
 /** @throws InputError that names `path` where the bytes are no state of this version. */

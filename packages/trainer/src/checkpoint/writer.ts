@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Piscina } from "piscina";
 import { FIRST_RETRY_MS, isHopeless, LONGEST_RETRY_MS } from "../files/patience.ts";
-import type { Trouble } from "../files/trouble.ts";
+import { messageOf, type Trouble } from "../files/trouble.ts";
 import type { SharedNumbers, WriteJob } from "./write_worker.ts";
 
 export interface CheckpointWriter {
@@ -71,7 +71,7 @@ export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }:
         onSaved(folder, job.state.step);
       } catch (error) {
         if (error instanceof RangeError) waiting = waiting.filter((order) => order !== next); // its copy is lost
-        trouble.failed(error instanceof Error ? error.message : String(error));
+        trouble.failed(messageOf(error));
         failure = { error, again: performance.now() + retryMs };
         timer = setTimeout(pump, retryMs);
         retryMs = Math.min(2 * retryMs, LONGEST_RETRY_MS);

@@ -51,10 +51,11 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
   const status = openStatus(context.stderr, context.env);
   try {
     for (const warning of [...(adapter?.warnings ?? []), ...(mismatch ? [mismatch] : [])]) status.log(warning);
+    const template = await loadTemplate(flags.template ?? "alpaca");
     const prepared = await prepareTokens({
       paths: flags.data,
       tokenizer,
-      template: await loadTemplate(flags.template ?? "alpaca"),
+      template,
       rule: "response",
       maxLength,
       skipBad: flags.skipBadRecords ?? false,
@@ -79,8 +80,9 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
       context.signal.addEventListener("abort", () => void pool.close(), { once: true });
       const samples = Array.from({ length: stats.samples }, (_, i) => i);
       const cells = cutCells(samples, measureSamples(tokens).lengths, CELL_TOKENS);
-      const heldOut = { set: "train", samples, cells } as const;
-      const result = await evaluateHeldOut(pool, heldOut, adapter !== undefined, 0).catch((error: unknown) => {
+      const heldOut = { set: "train", ...prepared, samples, cells } as const;
+      const inputs = { tokenizer, template };
+      const result = await evaluateHeldOut(pool, heldOut, inputs, adapter !== undefined, 0).catch((error: unknown) => {
         context.signal.throwIfAborted(); // the closed pool's own complaint tells nobody anything
         throw error;
       });

@@ -5,7 +5,7 @@
  */
 import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import type { Trouble } from "./trouble.ts";
+import { messageOf, type Trouble } from "./trouble.ts";
 
 /** What is kept while nothing can be written: hours of lines, and no burden on memory. */
 const MAX_KEPT_BYTES = 32 * 2 ** 20;
@@ -72,7 +72,7 @@ export function openAppendFile(path: string, trouble: Trouble, bytes?: number): 
       writeKept();
     } catch (error) {
       release();
-      trouble.failed(error instanceof Error ? error.message : String(error));
+      trouble.failed(messageOf(error));
       return false;
     }
     trouble.worked(dropped);

@@ -37,3 +37,8 @@ export function createTrouble(
     },
   };
 }
+
+/** What an error says. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

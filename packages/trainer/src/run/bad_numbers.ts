@@ -1,12 +1,12 @@
 /** What a step with bad numbers is told as: layer, cell, samples and their text. */
 import type { AdapterLayout } from "@zerogate/core";
-import type { BadCell, DevicePool, StepRefusedError } from "@zerogate/workers";
+import type { StepPlan } from "@zerogate/data";
+import { type BadCell, type DevicePool, describeBadNumbers, type StepJob, StepRefusedError } from "@zerogate/workers";
 import type { RunInputs } from "./inputs.ts";
-import { sampleText } from "./samples.ts";
+import { describeSample } from "./samples.ts";
 
 /** Cells, and samples of a cell, that are told at length. */
 const MAX_TOLD = 3;
-const MAX_TEXT = 200;
 
 export interface BadNumbersReport {
   /** One line, the same for any number of workers: the receipt holds it. */
@@ -15,9 +15,10 @@ export interface BadNumbersReport {
   readonly message: string;
 }
 
-/** Says what was bad, and which samples of a cell are to blame: those whose own loss is bad, else all. */
+/** Says what was bad, and which samples of a cell are to blame: those that are bad by themselves, else all. */
 export async function reportBadNumbers(
-  { step, badCells }: StepRefusedError,
+  { badCells }: StepRefusedError,
+  { step, labelledTokens }: StepPlan,
   inputs: Pick<RunInputs, "layout" | "train" | "tokenizer" | "template">,
   pool: DevicePool,
   version: number,
@@ -27,24 +28,23 @@ export async function reportBadNumbers(
   const more = badCells.length > told.length ? `; ${badCells.length - told.length} more cells` : "";
   const reason = `${told.map((cell) => describeCell(cell, layout)).join("; ")}${more}`;
   const lines = [`Step ${step + 1} has numbers that cannot be used: ${reason}`];
+  const isGuilty = (sample: number) => isBad(pool, { step, cells: [[sample]], scale: 1 / labelledTokens, version });
   for (const { cell, samples } of told) {
-    const guilty = await guiltySamples(samples, pool, version);
+    const guilty: number[] = [];
+    for (const sample of samples) if (await isGuilty(sample)) guilty.push(sample);
     const blamed = guilty.length > 0 ? guilty : samples;
-    if (guilty.length === 0) lines.push(`cell ${cell}: the loss of each of its samples is finite`);
+    if (guilty.length === 0) lines.push(`cell ${cell}: each of its samples can be used by itself`);
     for (const sample of blamed.slice(0, MAX_TOLD)) {
-      const text = sampleText(train.tokens, sample, inputs);
-      const shown = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
-      const record = train.recordOf[sample];
-      lines.push(`cell ${cell}, sample ${sample} (record ${record} of the data): ${JSON.stringify(shown)}`);
+      lines.push(`cell ${cell}, ${describeSample(train, sample, inputs)}`);
     }
   }
   return { reason: reason.slice(0, 1000), message: lines.join("\n  ") };
 }
 
-function describeCell({ cell, samples, count, parameter, value }: BadCell, layout: AdapterLayout): string {
+function describeCell(bad: BadCell, layout: AdapterLayout): string {
+  const { cell, samples } = bad;
   const ids = samples.length > 8 ? `${samples.slice(0, 8).join(", ")}, …` : samples.join(", ");
-  const what = parameter === undefined ? "the loss" : `the gradient of ${parameterName(layout, parameter)}`;
-  return `cell ${cell} (samples ${ids}): ${what} is ${value}${count > 1 ? `, ${count - 1} more numbers` : ""}`;
+  return `cell ${cell} (samples ${ids}): ${describeBadNumbers(bad, (parameter) => parameterName(layout, parameter))}`;
 }
 
 /** `prompt 3, column 17 of layer 12`: a place in the flat vector of parameters. */
@@ -60,11 +60,13 @@ export function parameterName(layout: AdapterLayout, index: number): string {
   return `prompt ${Math.floor(at / width)}, column ${at % width} of layer ${layer}`;
 }
 
-async function guiltySamples(samples: readonly number[], pool: DevicePool, version: number): Promise<number[]> {
-  const guilty: number[] = [];
-  for (const sample of samples) {
-    const { lossSum } = await pool.evaluate({ set: "train", cells: [[sample]], adapter: true, version });
-    if (!Number.isFinite(lossSum)) guilty.push(sample);
+/** Whether a step of these cells has numbers that cannot be used; nothing is committed. */
+async function isBad(pool: DevicePool, job: StepJob): Promise<boolean> {
+  try {
+    await pool.runStep(job);
+    return false;
+  } catch (error) {
+    if (error instanceof StepRefusedError) return true;
+    throw error;
   }
-  return guilty;
 }

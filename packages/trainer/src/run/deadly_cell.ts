@@ -1,24 +1,29 @@
-/** What a cell that no worker survives is told as: with the text of its samples. */
-import type { DeadlyCellError } from "@zerogate/workers";
-import type { RunInputs } from "./inputs.ts";
-import { sampleText } from "./samples.ts";
+/** What a cell or prompt that no worker survives is told as: with the text of its samples. */
+import { DeadlyCellError } from "@zerogate/workers";
+import type { HeldOut, RunInputs } from "./inputs.ts";
+import { describeSample, type SampleSource } from "./samples.ts";
 
-/** Samples that are told, and characters of each. */
+/** Samples that are told. */
 const MAX_TOLD = 5;
-const MAX_TEXT = 200;
 
-/** The error's message, a line per sample, and what to do. */
-export function describeDeadlyCell(
-  { message, samples }: DeadlyCellError,
-  inputs: Pick<RunInputs, "train" | "tokenizer" | "template">,
-): string {
-  const { tokens, recordOf } = inputs.train;
-  const lines = samples.slice(0, MAX_TOLD).map((sample) => {
-    const text = sampleText(tokens, sample, inputs);
-    const shown = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
-    return `\n  - sample ${sample} (record ${recordOf[sample]} of the data): ${JSON.stringify(shown)}`;
-  });
-  if (samples.length > MAX_TOLD) lines.push(`\n  - and ${samples.length - MAX_TOLD} more`);
-  const advice = "make room in memory, lower cellTokens in a new run, or take these samples out";
-  return `${message}${lines.join("")}\nThe state before this step is saved: ${advice}`;
+/**
+ * Waits for `work`. A DeadlyCellError becomes one with a line per sample and what to do.
+ * @param source of the cells' samples; its own `samples` are those that prompts were made of, in their order.
+ */
+export async function tellingSamples<T>(
+  work: Promise<T>,
+  source: SampleSource & Partial<Pick<HeldOut, "samples">>,
+  inputs: Pick<RunInputs, "tokenizer" | "template">,
+): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof DeadlyCellError)) throw error;
+    const { message, cell } = error;
+    const samples = error.samples.length > 0 ? error.samples : (source.samples?.slice(cell, cell + 1) ?? []);
+    const lines = samples.slice(0, MAX_TOLD).map((sample) => `\n  - ${describeSample(source, sample, inputs)}`);
+    if (samples.length > MAX_TOLD) lines.push(`\n  - and ${samples.length - MAX_TOLD} more`);
+    const advice = "Make room in memory, lower cellTokens in a new run, or take these samples out";
+    throw new Error(`${message}${lines.join("")}\n${advice}`, { cause: error });
+  }
 }

@@ -1,6 +1,7 @@
 /** Held-out loss and exact match, the same for any number of workers. */
 import type { DevicePool } from "@zerogate/workers";
-import type { HeldOut } from "./inputs.ts";
+import { tellingSamples } from "./deadly_cell.ts";
+import type { HeldOut, RunInputs } from "./inputs.ts";
 
 export interface EvaluationResult {
   /** Nats per labelled token. */
@@ -15,11 +16,14 @@ export interface EvaluationResult {
 /** Scores the held-out samples with the parameters of `version`, or without the adapter. */
 export async function evaluateHeldOut(
   pool: DevicePool,
-  { set, samples, cells }: Pick<HeldOut, "set" | "samples" | "cells">,
+  heldOut: HeldOut,
+  inputs: Pick<RunInputs, "tokenizer" | "template">,
   adapter: boolean,
   version: number,
 ): Promise<EvaluationResult> {
-  const { lossSum, labelledTokens, exactSamples } = await pool.evaluate({ set, cells, adapter, version });
+  const { set, samples, cells } = heldOut;
+  const work = pool.evaluate({ set, cells, adapter, version });
+  const { lossSum, labelledTokens, exactSamples } = await tellingSamples(work, heldOut, inputs);
   const loss = lossSum / labelledTokens;
   return { loss, perplexity: Math.exp(loss), labelledTokens, exactMatch: exactSamples / samples.length };
 }

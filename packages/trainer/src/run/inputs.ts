@@ -43,6 +43,7 @@ import { loadingPhase } from "./loading.ts";
 export interface HeldOut {
   readonly set: "train" | "validation";
   readonly tokens: TokenSet;
+  readonly recordOf: PreparedTokens["recordOf"];
   readonly samples: readonly number[];
   readonly cells: readonly (readonly number[])[];
 }
@@ -224,20 +225,20 @@ async function holdOut(
   train: PreparedTokens,
   tokenise: (paths: readonly string[], name: string) => Promise<PreparedTokens>,
 ): Promise<{ trainSamples: readonly number[]; heldOut: HeldOut | undefined }> {
-  const { tokens } = train;
+  const { tokens, recordOf } = train;
   const all = Array.from({ length: tokens.offsets.length - 1 }, (_, i) => i);
   const cells = (set: TokenSet, samples: readonly number[]) =>
     cutCells(samples, measureSamples(set).lengths, config.cellTokens);
   if (config.validationData !== undefined) {
-    const { tokens: own } = await tokenise(config.validationData, "validation data");
-    const samples = Array.from({ length: own.offsets.length - 1 }, (_, i) => i);
-    const heldOut = { set: "validation", tokens: own, samples, cells: cells(own, samples) } as const;
+    const own = await tokenise(config.validationData, "validation data");
+    const samples = Array.from({ length: own.tokens.offsets.length - 1 }, (_, i) => i);
+    const heldOut = { set: "validation", ...own, samples, cells: cells(own.tokens, samples) } as const;
     return { trainSamples: all, heldOut };
   }
   if (config.valFraction === 0) return { trainSamples: all, heldOut: undefined };
   const split = splitSamples(tokens, { seed: config.seed, validation: config.valFraction });
   const { train: trainSamples, validation: samples } = split;
-  return { trainSamples, heldOut: { set: "train", tokens, samples, cells: cells(tokens, samples) } };
+  return { trainSamples, heldOut: { set: "train", tokens, recordOf, samples, cells: cells(tokens, samples) } };
 }
 
 function scheduleOf(config: TrainConfig, stepsPerEpoch: number, totalSteps: number): LearningRateSchedule {

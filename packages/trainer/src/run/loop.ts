@@ -1,14 +1,15 @@
 /** The training loop: steps, validations, checkpoints, in an order that a resumed run repeats exactly. */
-import { effectiveGate } from "@zerogate/core";
+import { effectiveGate, InputError } from "@zerogate/core";
 import type { StepPlan } from "@zerogate/data";
-import { DeadlyCellError, StepRefusedError } from "@zerogate/workers";
+import { StepRefusedError } from "@zerogate/workers";
 import type { VoidedStep } from "../checkpoint/run_state.ts";
 import type { TrainConfig } from "../config/train_config.ts";
+import { messageOf } from "../files/trouble.ts";
 import type { EvaluationMetrics, MetricsLine, StepMetrics } from "../metrics/records.ts";
 import { paramsDigest } from "../receipt/receipt.ts";
 import type { ReceiptFile } from "../receipt/receipt_file.ts";
 import { type BadNumbersReport, reportBadNumbers } from "./bad_numbers.ts";
-import { describeDeadlyCell } from "./deadly_cell.ts";
+import { tellingSamples } from "./deadly_cell.ts";
 import { evaluateHeldOut } from "./evaluate.ts";
 import type { RunInputs } from "./inputs.ts";
 import { type StepReport, type Training, trainStep } from "./train_step.ts";
@@ -20,6 +21,8 @@ export interface Standing {
   best: { readonly step: number; readonly loss: number } | undefined;
   /** Validations in a row without a new best. */
   evaluationsWithoutGain: number;
+  /** A validation is due at this step, or under way. */
+  owesEvaluation: boolean;
   /** Steps of the plan that are passed over, ascending. */
   voided: readonly VoidedStep[];
 }
@@ -39,6 +42,8 @@ export interface LoopOptions {
   readonly onWarning: (message: string) => void;
   /** Orders a checkpoint of the present standing; called at most once per step. */
   readonly save: () => Promise<void>;
+  /** Waits until all that was ordered is on disk; throws what the disk says where it refuses. */
+  readonly settle: () => Promise<void>;
 }
 
 /** What the outside wants of a run while it goes on. */
@@ -63,7 +68,7 @@ const MAX_VOIDED_IN_A_ROW = 10;
 
 /** Runs from the present standing to the end. Whatever it throws, the last checkpoint is whole. */
 export async function trainLoop(options: LoopOptions): Promise<Ending | Rollback> {
-  const { config, inputs, standing, isNew, control, receipt, onWarning, save } = options;
+  const { config, inputs, standing, isNew, control, receipt, onWarning, save, settle } = options;
   const { plan, totalSteps } = inputs;
   let savedAt = isNew ? undefined : standing.step;
   let savedWhen = performance.now(); // the time of day may jump
@@ -74,7 +79,18 @@ export async function trainLoop(options: LoopOptions): Promise<Ending | Rollback
     savedAt = standing.step;
     savedWhen = performance.now();
   };
-  if (isNew && config.evalAtStart) await validate(options);
+  /** Ends the run with the present state on disk, and says whether it is. */
+  const giveUp = async (message: string, cause?: unknown): Promise<never> => {
+    await saveOnce();
+    const state = `The state after step ${standing.step} is`;
+    const told = await settle().then(
+      () => `${state} saved`,
+      (error: unknown) => `${state} not saved: ${messageOf(error)}`,
+    );
+    throw cause instanceof InputError ? cause : new Error(`${message}\n${told}`, { cause });
+  };
+  const endWith = (error: unknown): Promise<never> => giveUp(messageOf(error), error);
+  if (isNew ? config.evalAtStart : standing.owesEvaluation) await validate(options).catch(endWith);
 
   while (standing.step < totalSteps) {
     if (isPatienceOver(config, standing)) return "stopped-early";
@@ -86,17 +102,11 @@ export async function trainLoop(options: LoopOptions): Promise<Ending | Rollback
     let voided = standing.voided.find((known) => known.step === step);
     const bad = voided
       ? undefined
-      : await takeStep(options).catch(async (error: unknown) => {
-          await saveOnce(); // whatever ended the workers, the state before this step is whole
-          throw error instanceof DeadlyCellError
-            ? new Error(describeDeadlyCell(error, inputs), { cause: error })
-            : error;
-        });
+      : await takeStep(options).catch(endWith);
     if (bad) {
       const givesUp = voidedBefore(standing) >= MAX_VOIDED_IN_A_ROW + config.rollbackSteps;
       if (config.onBadNumbers === "stop" || givesUp) {
-        await saveOnce();
-        throw new Error(`Cannot go on: ${bad.message}\n${adviceOn(config)}`);
+        await giveUp(`Cannot go on: ${bad.message}\n${adviceOn(config)}`);
       }
       onWarning(`${bad.message}\n  onBadNumbers is ${config.onBadNumbers}`);
       if (config.onBadNumbers === "rollback") {
@@ -112,7 +122,7 @@ export async function trainLoop(options: LoopOptions): Promise<Ending | Rollback
 
     const isLast = standing.step === totalSteps;
     const isDue = (every: number) => isLast || standing.step % (every || plan.stepsPerEpoch) === 0;
-    const isBest = isDue(config.evalEvery) && (await validate(options));
+    const isBest = isDue(config.evalEvery) && (await validate(options).catch(endWith));
     const isAsked = control.saveRequests.count !== requests;
     requests = control.saveRequests.count;
     const isOverdue = config.saveMinutes > 0 && performance.now() - savedWhen >= 60_000 * config.saveMinutes;
@@ -128,10 +138,10 @@ async function takeStep(options: LoopOptions): Promise<BadNumbersReport | undefi
   const step = plan.step(standing.step);
   let report: StepReport;
   try {
-    report = await trainStep(training, step);
+    report = await tellingSamples(trainStep(training, step), inputs.train, inputs);
   } catch (error) {
     if (!(error instanceof StepRefusedError)) throw error;
-    return await reportBadNumbers(error, inputs, training.pool, training.version(step.step));
+    return await reportBadNumbers(error, step, inputs, training.pool, training.version(step.step));
   }
   standing.step++;
   onMetrics(stepMetrics(step, report, effectiveGates(layout, training.params), plan.stepsPerEpoch), report);
@@ -150,7 +160,7 @@ function voidedBefore({ step, voided }: Standing): number {
 function adviceOn({ onBadNumbers }: TrainConfig): string {
   if (onBadNumbers !== "stop")
     return "So many steps in a row are bad: the data is not to blame, lower the learning rate";
-  return "The state before this step is saved. Lower the learning rate, mend these samples, or pass over the step: resume with --on-bad-numbers skip";
+  return "Lower the learning rate, mend these samples, or pass over the step: resume with --on-bad-numbers skip";
 }
 
 /** True where the held-out loss is the best so far. */
@@ -158,12 +168,10 @@ async function validate({ inputs, training, standing, onMetrics, receipt }: Loop
   const { heldOut, plan } = inputs;
   if (!heldOut) return false;
   const { step } = standing;
-  const { loss, perplexity, labelledTokens } = await evaluateHeldOut(
-    training.pool,
-    heldOut,
-    true,
-    training.version(step),
-  );
+  standing.owesEvaluation = true;
+  const result = await evaluateHeldOut(training.pool, heldOut, inputs, true, training.version(step));
+  standing.owesEvaluation = false;
+  const { loss, perplexity, labelledTokens } = result;
   const line: EvaluationMetrics = {
     event: "eval",
     step,

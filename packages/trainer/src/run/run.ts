@@ -16,7 +16,7 @@ import { type CheckpointWriter, openCheckpointWriter } from "../checkpoint/write
 import { configHash } from "../config/identity.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import { patiently } from "../files/patience.ts";
-import { createTrouble } from "../files/trouble.ts";
+import { createTrouble, messageOf } from "../files/trouble.ts";
 import { metricsPath, openMetrics, readMetrics } from "../metrics/metrics_file.ts";
 import type { MetricsLine } from "../metrics/records.ts";
 import { openEventFile } from "../metrics/tensorboard.ts";
@@ -42,6 +42,9 @@ import type { RunView } from "./view.ts";
 
 /** Names the parameters at the end: no step has this name, whatever a run that went back has seen. */
 const FINAL_VERSION = -1;
+
+/** How long a run that an error ends waits for a disk that refuses. */
+const LAST_PATIENCE_MS = 1000;
 
 /** What a run is given by its command. */
 export interface RunContext {
@@ -136,14 +139,7 @@ async function runWithRollbacks(
   let voided = start?.state.voided ?? [];
   const floor = accepted.length > 0 ? (start?.state.step ?? 0) : (from?.floor ?? 0);
   for (let rollbacks = 0; ; rollbacks++) {
-    const session = await runSession(running, { from: start, accepted, voided, rollbacks, floor }).catch(
-      async (error) => {
-        // What the loop ordered last, for example because of bad numbers, is worth a wait; the error is what counts.
-        await writer.drain(1000).catch(() => {});
-        throw error;
-      },
-    );
-    const { ending, standing } = session;
+    const { ending, standing } = await runSession(running, { from: start, accepted, voided, rollbacks, floor });
     if (typeof ending === "string") return { ending, standing };
     await writer.forget();
     start = await goBack(config.out, inputs.model, ending.to, view.warn);
@@ -175,8 +171,6 @@ async function writeRemainder({ config, writer }: Running): Promise<void> {
   }
 }
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
 /** The training loop with its metrics, receipt, events and checkpoints, from a checkpoint or from the start. */
 async function runSession(
   running: Running,
@@ -186,8 +180,8 @@ async function runSession(
   const { layout, adapterConfig, schedule, totalSteps, hashes } = inputs;
   const { params } = numbers;
   const moments = takeUp(numbers, from, inputs.initialParams);
-  const { step = 0, best, evaluationsWithoutGain = 0 } = from?.state ?? {};
-  const standing: Standing = { step, best, evaluationsWithoutGain, voided };
+  const { step = 0, best, evaluationsWithoutGain = 0, owesEvaluation = false } = from?.state ?? {};
+  const standing: Standing = { step, best, evaluationsWithoutGain, owesEvaluation, voided };
   const optimizer = optimizerOptions(config, layout);
   const trouble = (what: string) => createTrouble(what, view.warn);
   const metrics = openMetrics(config.out, from?.state.step, trouble("metrics.jsonl"));
@@ -245,6 +239,7 @@ async function runSession(
           },
           flush: [metricsPath(config.out), receiptPath(config.out)],
         }),
+      settle: () => writer.drain(LAST_PATIENCE_MS),
     });
     if (typeof ending === "string") await writeRemainder(running);
     return { ending, standing };
@@ -264,7 +259,7 @@ async function finish(
   view: RunView,
   durationMs: number,
 ): Promise<Omit<RunResult, "ending" | "steps" | "durationMs">> {
-  const { heldOut, layout, adapterConfig, model } = inputs;
+  const { layout, adapterConfig, model } = inputs;
   const { adapterDtype: dtype, diskPatience } = config;
   const save = () => saveFinalAdapter(config.out, { config: adapterConfig, layout, params, dtype });
   const trouble = createTrouble("The adapter", view.warn);
@@ -273,9 +268,11 @@ async function finish(
     throw new Error(`Cannot write the adapter: ${messageOf(cause)}; ${kept} holds it too`, { cause });
   });
   view.phase({ name: "comparing base and adapter" });
-  const base = heldOut && (await evaluateHeldOut(pool, heldOut, false, FINAL_VERSION));
-  const adapter = heldOut && (await evaluateHeldOut(pool, heldOut, true, FINAL_VERSION));
-  const samples = heldOut ? await answerSamples(pool, heldOut, inputs, config.samples, FINAL_VERSION) : [];
+  const compared = await compare(config, inputs, pool).catch((cause) => {
+    const kept = `The adapter is trained and saved as ${adapterFolder}: a resume repeats only what comes after it`;
+    throw new Error(`${messageOf(cause)}\n${kept}`, { cause });
+  });
+  const { base, adapter, samples } = compared;
   const all = parameterCount(model) + layout.length;
   const report = await writeReport(config.out, {
     title: config.out.split(/[\\/]/).at(-1) ?? config.out,
@@ -299,6 +296,20 @@ async function finish(
   return { base, adapter, best: standing.best, samples, unmoved, adapterFolder, report };
 }
 
+/** Base and adapter on what is held out, and their answers to some of it. */
+async function compare(
+  config: TrainConfig,
+  inputs: RunInputs,
+  pool: DevicePool,
+): Promise<Pick<RunResult, "base" | "adapter" | "samples">> {
+  const { heldOut } = inputs;
+  if (!heldOut) return { samples: [] };
+  const base = await evaluateHeldOut(pool, heldOut, inputs, false, FINAL_VERSION);
+  const adapter = await evaluateHeldOut(pool, heldOut, inputs, true, FINAL_VERSION);
+  const samples = await answerSamples(pool, heldOut, inputs, config.samples, FINAL_VERSION);
+  return { base, adapter, samples };
+}
+
 function runState(
   config: TrainConfig,
   inputs: RunInputs,
@@ -316,6 +327,7 @@ function runState(
     versions,
     best: standing.best,
     evaluationsWithoutGain: standing.evaluationsWithoutGain,
+    owesEvaluation: standing.owesEvaluation,
     voided: standing.voided,
     receipt,
   };

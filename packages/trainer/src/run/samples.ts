@@ -1,12 +1,17 @@
 /** Held-out prompts answered by the base and by the adapter: what a person looks at first. */
-import type { TokenSet } from "@zerogate/core";
-import { parsePrompt } from "@zerogate/data";
+import { type PreparedTokens, parsePrompt } from "@zerogate/data";
 import type { DevicePool } from "@zerogate/workers";
 import type { SampleAnswer } from "../report/data.ts";
+import { tellingSamples } from "./deadly_cell.ts";
 import type { HeldOut, RunInputs } from "./inputs.ts";
+
+/** Samples, and the records that they came from. */
+export type SampleSource = Pick<PreparedTokens, "tokens" | "recordOf">;
 
 /** Longest answer shown, in tokens. */
 const MAX_ANSWER_TOKENS = 64;
+/** Characters of a sample that errors show. */
+const MAX_TEXT = 200;
 
 /** Greedy answers to the first `count` held-out samples. */
 export async function answerSamples(
@@ -20,8 +25,10 @@ export async function answerSamples(
   const prompts = questions.map(({ promptIds }) => promptIds);
   const longest = Math.max(1, ...questions.map(({ answerIds }) => answerIds.length));
   const options = { maxNewTokens: Math.min(MAX_ANSWER_TOKENS, 2 * longest + 8), eosTokenIds: [tokenizer.eosId] };
-  const base = await pool.generateAll({ prompts, adapter: false, version, options });
-  const adapted = await pool.generateAll({ prompts, adapter: true, version, options });
+  const generate = (adapter: boolean) =>
+    tellingSamples(pool.generateAll({ prompts, adapter, version, options }), heldOut, { tokenizer, template });
+  const base = await generate(false);
+  const adapted = await generate(true);
   const text = (ids: readonly number[] | undefined) => tokenizer.decode(ids ?? []).trim();
   return questions.map(({ promptIds, answerIds }, i) => ({
     prompt: askedIn(promptIds, { tokenizer, template }),
@@ -38,14 +45,16 @@ function askedIn(ids: readonly number[], { tokenizer, template }: Pick<RunInputs
   return input === "" ? instruction : `${instruction}\n${input}`;
 }
 
-/** A sample as a person knows it: what is asked, an arrow, the answer. */
-export function sampleText(
-  tokens: TokenSet,
+/** A sample as a person knows it: its record, what is asked, an arrow, the answer. */
+export function describeSample(
+  { tokens, recordOf }: SampleSource,
   sample: number,
   inputs: Pick<RunInputs, "tokenizer" | "template">,
 ): string {
   const { promptIds, answerIds } = splitSample({ tokens }, sample);
-  return `${askedIn(promptIds, inputs)} → ${inputs.tokenizer.decode(answerIds).trim()}`;
+  const text = `${askedIn(promptIds, inputs)} → ${inputs.tokenizer.decode(answerIds).trim()}`;
+  const shown = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
+  return `sample ${sample} (record ${recordOf[sample]} of the data): ${JSON.stringify(shown)}`;
 }
 
 /** Prompt and answer of a sample: the answer begins at its first target. */

@@ -7,6 +7,7 @@ import { adapterFiles, verifyDirectory } from "@zerogate/core/node";
 import { type Checkpoint, loadCheckpoint } from "../checkpoint/checkpoint.ts";
 import { checkpointFolder, listCheckpoints } from "../checkpoint/folders.ts";
 import type { TrainConfig } from "../config/train_config.ts";
+import { messageOf } from "../files/trouble.ts";
 import { readMetrics } from "../metrics/metrics_file.ts";
 import { paramsDigest, type ReadReceipt, type ReceiptLine } from "../receipt/receipt.ts";
 import { loadReceipt } from "../receipt/receipt_file.ts";
@@ -99,7 +100,7 @@ async function checkCheckpoint(
   try {
     checkpoint = await loadCheckpoint(folder, model);
   } catch (error) {
-    problems.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+    problems.push(`${name}: ${messageOf(error)}`);
     return undefined;
   }
   const { state, params } = checkpoint;
