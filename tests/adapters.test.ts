@@ -99,7 +99,9 @@ describe("convert", () => {
     expect(same).toMatchObject({ relativeError: 0, outputError: 0 });
     const mean = (await run("convert", "original.pth", "meant", "--to", "peft", "--gate-reduce", "mean", "--json"))
       .json[0];
-    expect(differ?.after[0]).not.toBe((mean?.["layers"] as { after: number[] }[])[0]?.after[0]);
+    const meant = (mean?.["layers"] ?? []) as { after: number[] }[];
+    expect(meant).toHaveLength(2);
+    expect(differ?.after[0]).not.toBe(meant[0]?.after[0]);
     expect((await readAdapter(at("fitted"))).layout).toMatchObject({ gateSharing: "scalar", gateActivation: "none" });
     const other = await run("convert", "plain", "z", "--to", "zerogate", "--data", heldOutFile);
     expect(other.stderr).toContain("--data is for --gate-reduce lstsq");
@@ -272,12 +274,10 @@ describe.each(tinyTypes)("an adapter of a %s", (type) => {
     for (const to of ["litgpt", "lit-llama", "original"]) {
       const file = `${type}-${to}.pth`;
       const there = await run("convert", `${type}-1`, file, "--to", to, "--model", own);
-      if (type === "gpt2") {
-        expect(there).toMatchObject({ code: 2, stdout: "" });
-        expect(there.stderr).toContain("is added after the output projection");
-        continue;
-      }
-      expect(there).toMatchObject({ code: 0 });
+      const isRefused = type === "gpt2";
+      expect(there.code).toBe(isRefused ? 2 : 0);
+      expect(there.stderr.includes("is added after the output projection")).toBe(isRefused);
+      if (isRefused) continue;
       expect(await run("convert", file, `${file}.back`, "--to", "peft", "--model", own)).toMatchObject({ code: 0 });
       const [was, is] = [await readAdapter(at(`${type}-1-peft`)), await readAdapter(at(`${file}.back`))];
       expect(is.layout.places).toEqual(was.layout.places);

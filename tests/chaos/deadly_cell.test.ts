@@ -26,8 +26,7 @@ test.each([
 ])("a $what stops the run with the sample's text and a checkpoint; it goes on to the same bits", async (killer) => {
   const { what, flag, of, after } = killer;
   const flags = [...run({ [flag]: "deadly.json", "--eval-every": "3" }), "--no-eval-at-start"];
-  const train = (out: string, env = {}) =>
-    zerogate(["train", ...flags, "--out", out, "--workers", "2"], { cwd, env });
+  const train = (out: string, env = {}) => zerogate(["train", ...flags, "--out", out, "--workers", "2"], { cwd, env });
   expect(await train(`quiet ${what}`)).toMatchObject({ code: 0 });
   const stopped = await train(what, deadly({ longerThan: 128 }));
   expect(stopped).toMatchObject({ code: 1, stdout: "" });

@@ -23,6 +23,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "cellLosses",
       "cellScores",
       "checkAdapterKeys",
+      "checkNesting",
       "checkTail",
       "clearSlot",
       "clipByGlobalNorm",

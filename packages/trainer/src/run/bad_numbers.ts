@@ -3,7 +3,7 @@ import type { AdapterLayout } from "@zerogate/core";
 import type { StepPlan } from "@zerogate/data";
 import { type BadCell, type DevicePool, describeBadNumbers, type StepJob, StepRefusedError } from "@zerogate/workers";
 import type { RunInputs } from "./inputs.ts";
-import { describeSample } from "./samples.ts";
+import { describeSample } from "./sample_text.ts";
 
 /** Cells, and samples of a cell, that are told at length. */
 const MAX_TOLD = 3;

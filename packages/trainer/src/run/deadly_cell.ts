@@ -1,7 +1,7 @@
 /** What a cell or prompt that no worker survives is told as: with the text of its samples. */
 import { DeadlyCellError } from "@zerogate/workers";
 import type { HeldOut, RunInputs } from "./inputs.ts";
-import { describeSample, type SampleSource } from "./samples.ts";
+import { describeSample, type SampleSource } from "./sample_text.ts";
 
 /** Samples that are told. */
 const MAX_TOLD = 5;

@@ -100,9 +100,7 @@ export async function trainLoop(options: LoopOptions): Promise<Ending | Rollback
     }
     const { step } = standing;
     let voided = standing.voided.find((known) => known.step === step);
-    const bad = voided
-      ? undefined
-      : await takeStep(options).catch(endWith);
+    const bad = voided ? undefined : await takeStep(options).catch(endWith);
     if (bad) {
       const givesUp = voidedBefore(standing) >= MAX_VOIDED_IN_A_ROW + config.rollbackSteps;
       if (config.onBadNumbers === "stop" || givesUp) {

@@ -1,17 +1,12 @@
 /** Held-out prompts answered by the base and by the adapter: what a person looks at first. */
-import { type PreparedTokens, parsePrompt } from "@zerogate/data";
 import type { DevicePool } from "@zerogate/workers";
 import type { SampleAnswer } from "../report/data.ts";
 import { tellingSamples } from "./deadly_cell.ts";
 import type { HeldOut, RunInputs } from "./inputs.ts";
-
-/** Samples, and the records that they came from. */
-export type SampleSource = Pick<PreparedTokens, "tokens" | "recordOf">;
+import { askedIn, splitSample } from "./sample_text.ts";
 
 /** Longest answer shown, in tokens. */
 const MAX_ANSWER_TOKENS = 64;
-/** Characters of a sample that errors show. */
-const MAX_TEXT = 200;
 
 /** Greedy answers to the first `count` held-out samples. */
 export async function answerSamples(
@@ -36,36 +31,4 @@ export async function answerSamples(
     base: text(base[i]?.ids),
     adapter: text(adapted[i]?.ids),
   }));
-}
-
-/** Instruction and input of a prompt, without the template. */
-function askedIn(ids: readonly number[], { tokenizer, template }: Pick<RunInputs, "tokenizer" | "template">): string {
-  const prompt = tokenizer.decode(ids);
-  const { instruction, input } = parsePrompt(template, prompt) ?? { instruction: prompt, input: "" };
-  return input === "" ? instruction : `${instruction}\n${input}`;
-}
-
-/** A sample as a person knows it: its record, what is asked, an arrow, the answer. */
-export function describeSample(
-  { tokens, recordOf }: SampleSource,
-  sample: number,
-  inputs: Pick<RunInputs, "tokenizer" | "template">,
-): string {
-  const { promptIds, answerIds } = splitSample({ tokens }, sample);
-  const text = `${askedIn(promptIds, inputs)} → ${inputs.tokenizer.decode(answerIds).trim()}`;
-  const shown = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
-  return `sample ${sample} (record ${recordOf[sample]} of the data): ${JSON.stringify(shown)}`;
-}
-
-/** Prompt and answer of a sample: the answer begins at its first target. */
-function splitSample(
-  { tokens }: Pick<HeldOut, "tokens">,
-  sample: number,
-): { promptIds: number[]; answerIds: number[] } {
-  const { ids, target, offsets } = tokens;
-  const begin = offsets[sample] ?? 0;
-  const end = offsets[sample + 1] ?? 0;
-  let answer = begin + 1;
-  while (answer < end && target[answer] === 0) answer++;
-  return { promptIds: [...ids.subarray(begin, answer)], answerIds: [...ids.subarray(answer, end)] };
 }

@@ -1,0 +1,44 @@
+/** Samples as a person reads them, in answers and in errors. */
+import { type PreparedTokens, parsePrompt } from "@zerogate/data";
+import type { HeldOut, RunInputs } from "./inputs.ts";
+
+/** Samples, and the records that they came from. */
+export type SampleSource = Pick<PreparedTokens, "tokens" | "recordOf">;
+
+/** Characters of a sample that errors show. */
+const MAX_TEXT = 200;
+
+/** Instruction and input of a prompt, without the template. */
+export function askedIn(
+  ids: readonly number[],
+  { tokenizer, template }: Pick<RunInputs, "tokenizer" | "template">,
+): string {
+  const prompt = tokenizer.decode(ids);
+  const { instruction, input } = parsePrompt(template, prompt) ?? { instruction: prompt, input: "" };
+  return input === "" ? instruction : `${instruction}\n${input}`;
+}
+
+/** A sample as a person knows it: its record, what is asked, an arrow, the answer. */
+export function describeSample(
+  { tokens, recordOf }: SampleSource,
+  sample: number,
+  inputs: Pick<RunInputs, "tokenizer" | "template">,
+): string {
+  const { promptIds, answerIds } = splitSample({ tokens }, sample);
+  const text = `${askedIn(promptIds, inputs)} → ${inputs.tokenizer.decode(answerIds).trim()}`;
+  const shown = text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text;
+  return `sample ${sample} (record ${recordOf[sample]} of the data): ${JSON.stringify(shown)}`;
+}
+
+/** Prompt and answer of a sample: the answer begins at its first target. */
+export function splitSample(
+  { tokens }: Pick<HeldOut, "tokens">,
+  sample: number,
+): { promptIds: number[]; answerIds: number[] } {
+  const { ids, target, offsets } = tokens;
+  const begin = offsets[sample] ?? 0;
+  const end = offsets[sample + 1] ?? 0;
+  let answer = begin + 1;
+  while (answer < end && target[answer] === 0) answer++;
+  return { promptIds: [...ids.subarray(begin, answer)], answerIds: [...ids.subarray(answer, end)] };
+}
