@@ -142,14 +142,7 @@ describe("verifyDirectory finds", () => {
         const text = await readFile(join(at, "manifest.json"), "utf8");
         const { version, files } = JSON.parse(text) as { version: number; files: object[] };
         const twice = [{ ...files[0], sha256: "0" }, ...files];
-        await writeFile(join(at, "manifest.json"), `${JSON.stringify({ version, files: twice }, null, 2)}\n`);
-      },
-      ["manifest.json is missing or damaged"],
-    ],
-    "a manifest that says more than it should": [
-      async (at) => {
-        const text = await readFile(join(at, "manifest.json"), "utf8");
-        await writeFile(join(at, "manifest.json"), text.replace('"size"', '"": 0,\n      "size"'));
+        await writeFile(join(at, "manifest.json"), JSON.stringify({ version, files: twice }));
       },
       ["manifest.json is missing or damaged"],
     ],
@@ -168,20 +161,15 @@ describe("verifyDirectory finds", () => {
   });
 
   test("any change of any byte of any file, the manifest's own included", async () => {
-    const anyBytes = fc.uint8Array({ minLength: 1, maxLength: 40 });
-    const anyFiles = fc.dictionary(fc.stringMatching(/^[a-z]{1,3}(\/[a-z]{4})?$/), anyBytes, {
+    const content = fc.uint8Array({ minLength: 1, maxLength: 40 });
+    const files = fc.dictionary(fc.stringMatching(/^([a-z]{1,3}|[a-z]\d\/[a-z]{4})$/), content, {
       minKeys: 1,
       maxKeys: 4,
     });
-    const change = fc.record({
-      contents: anyFiles,
-      file: fc.nat(),
-      at: fc.nat(),
-      by: fc.integer({ min: 1, max: 255 }),
-    });
+    const change = fc.record({ contents: files, which: fc.nat(), at: fc.nat(), by: fc.integer({ min: 1, max: 255 }) });
     let run = 0;
     await fc.assert(
-      fc.asyncProperty(change, async ({ contents, file, at, by }) => {
+      fc.asyncProperty(change, async ({ contents, which, at, by }) => {
         const folder = join(scratch, `any-${run++}`);
         await publishDirectory(folder, async (inside) => {
           for (const [name, bytes] of Object.entries(contents)) {
@@ -191,7 +179,7 @@ describe("verifyDirectory finds", () => {
         });
         expect(await verifyDirectory(folder)).toEqual([]);
         const names = [...Object.keys(contents), "manifest.json"];
-        const name = names[file % names.length] ?? "";
+        const name = names[which % names.length] ?? "";
         const bytes = await readFile(join(folder, name));
         bytes[at % bytes.length] = (bytes[at % bytes.length] ?? 0) ^ by;
         await writeFile(join(folder, name), bytes);
