@@ -167,15 +167,20 @@ describe("a run that is interrupted", () => {
 });
 
 test("a run that is killed resumes from its last checkpoint to the same bits, each step once in the metrics [E2]", async () => {
-  const killed = await train("killed", 2, ["--save-every", "2"], on(/"step":5,/, "SIGKILL"));
+  // An engine that dawdles: the checkpoint of step 2 is written in the background and must be there before the kill.
+  const env = {
+    ZEROGATE_CHAOS: JSON.stringify({ engine: { options: { threads: 1 }, delaySeed: 2 } }),
+    NODE_OPTIONS: `--import ${new URL("chaos/preload.mjs", import.meta.url).href}`,
+  };
+  const killed = await train("killed", 2, ["--save-every", "2"], { ...on(/"step":5,/, "SIGKILL"), env });
   expect(killed.code).toBe(null);
   // The checkpoint of step 4 is written while step 5 is trained: it may have come too late.
   const folders = readdirSync(join(run("killed"), "checkpoints")).filter((name) => name.startsWith("step-"));
-  const saved = Math.max(0, ...folders.map((name) => Number(name.slice(5))));
-  expect(saved).toBeOneOf([0, 2, 4]); // of step 2 too, on a disk that is busy
+  const saved = Math.max(...folders.map((name) => Number(name.slice(5))));
+  expect(saved).toBeOneOf([2, 4]);
   const resumed = await resume("killed");
   expect(resumed).toMatchObject({ code: 0 });
-  expect(resumed.json.find(({ event }) => event === undefined || event === "step")?.["step"]).toBe(saved + 1);
+  expect(resumed.json[0]?.["step"]).toBe(saved + 1);
   expect(outcome("killed")).toEqual(whole);
 });
 
