@@ -89,5 +89,6 @@ test("each GPU process sees one of the GPUs that we may use", () => {
   expect(processEnv?.(1)).toEqual({ CUDA_VISIBLE_DEVICES: "1", TF_FORCE_GPU_ALLOW_GROWTH: "true" });
   vi.stubEnv("CUDA_VISIBLE_DEVICES", "3, 5");
   expect([0, 1, 2].map((device) => processEnv?.(device)["CUDA_VISIBLE_DEVICES"])).toEqual(["3", "5", ""]);
-  expect(tfjsTraits("node").processEnv).toBeUndefined();
+  expect(tfjsTraits("node").processEnv?.(1)).toEqual({}); // a process of its own, but any device
+  expect(tfjsTraits("wasm").processEnv).toBeUndefined();
 });

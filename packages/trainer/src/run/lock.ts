@@ -3,8 +3,9 @@
  * start time, host and boot. `lock-N.free` is one that ended well.
  *
  * Taking over is safe among any number of starters: who finds N free or dead makes `lock-(N+1)`, which the file system
- * gives to one of them only, and then looks again; N never falls, because only files below the highest are removed. (A single
- * file that is removed and made anew is not safe: a slow starter would remove the lock of a quick one.)
+ * gives to one of them only, and then looks again: who was slow finds a higher N, or that its own N was taken and freed in
+ * between, and starts over. N never falls, because only files below the highest are removed. (A single file that is removed and
+ * made anew is not safe: a slow starter would remove the lock of a quick one.)
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -81,7 +82,7 @@ async function acquire(runDir: string, onStale: (sentence: string) => void): Pro
     const number = (newest?.number ?? 0) + 1;
     if (!(await createLock(join(runDir, `lock-${number}`), `${JSON.stringify(own)}\n`))) continue;
     const names = await locks(runDir);
-    if (names.some((other) => other.number > number)) {
+    if (names.some((other) => other.number > number || (other.number === number && other.isFree))) {
       await removeEntry(join(runDir, `lock-${number}`));
       continue;
     }
@@ -107,8 +108,9 @@ async function locks(runDir: string): Promise<LockFile[]> {
   });
 }
 
+/** Where a slow starter made N once more, the free one counts: the other is about to go. */
 async function newestLock(runDir: string): Promise<LockFile | undefined> {
-  return (await locks(runDir)).toSorted((a, b) => b.number - a.number)[0];
+  return (await locks(runDir)).toSorted((a, b) => b.number - a.number || Number(b.isFree) - Number(a.isFree))[0];
 }
 
 /** Makes the file with its text in one step; false where it exists. */
