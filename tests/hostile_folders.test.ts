@@ -226,6 +226,15 @@ const faults: Record<"adapter" | "file" | "model" | "tokenizer", Record<string, 
     "a config of 100 MB": [sparse("config.json", 1e8), /it has 100000000 bytes/],
   },
   tokenizer: {
+    "linked out of the folder": [linkedOut("tokenizer.json"), "outside of the folder"],
+    "whose config is linked out of the folder": [linkedOut("tokenizer_config.json"), "outside of the folder"],
+    "that is a pipe": [
+      (copy) => {
+        rmSync(join(copy, "tokenizer.json"));
+        execFileSync("mkfifo", [join(copy, "tokenizer.json")]);
+      },
+      "it is not a regular file",
+    ],
     "of 101 MB": [sparse("tokenizer.json", 101e6), "tokenizer.json"],
     "of brackets": [put("tokenizer.json", "[".repeat(90 * MIB)), "nested more than 1000"],
     "with an id that would make a huge array": [

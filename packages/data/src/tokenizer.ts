@@ -1,9 +1,9 @@
 /** Token ids from text and back: `@huggingface/tokenizers` behind checks, with the few choices that training has to pin down. */
 import { createHash } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile } from "node:fs/promises";
 import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import { checkNesting, InputError } from "@zerogate/core";
+import { folderFile } from "@zerogate/core/node";
 import { cutAtSpaces, keepWords } from "./space_cut.ts";
 import {
   type AddedToken,
@@ -61,19 +61,20 @@ export interface Tokenizer {
  * @throws InputError if a file cannot be read or used, naming what is wrong.
  */
 export async function loadTokenizer(directory: string): Promise<Tokenizer> {
+  const attempt = `Cannot load the tokenizer from ${directory}`;
   const read = async (name: string, fallback?: string): Promise<string> => {
-    const path = join(directory, name);
+    const file = await folderFile(directory, name);
+    if (file === undefined) {
+      if (fallback !== undefined) return fallback;
+      throw new InputError(attempt, `${name}: there is no such file, a tokenizer in Hugging Face's format is needed`);
+    }
+    if (file.bytes > MAX_TOKENIZER_BYTES) {
+      throw new InputError(attempt, `${name}: ${file.bytes} bytes, at most ${MAX_TOKENIZER_BYTES} are allowed`);
+    }
     try {
-      const { size } = await stat(path);
-      if (size > MAX_TOKENIZER_BYTES) throw new Error(`${size} bytes, at most ${MAX_TOKENIZER_BYTES} are allowed`);
-      return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(path));
-    } catch (error) {
-      const isAbsent = error instanceof Error && "code" in error && error.code === "ENOENT";
-      if (isAbsent && fallback !== undefined) return fallback;
-      const reason = isAbsent
-        ? "there is no such file, a tokenizer in Hugging Face's format is needed"
-        : (error as Error).message;
-      throw new InputError(`Cannot load the tokenizer from ${directory}`, `${name}: ${reason}`, { cause: error });
+      return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(file.path));
+    } catch (cause) {
+      throw new InputError(attempt, `${name}: ${(cause as Error).message}`, { cause });
     }
   };
   return createTokenizer({
