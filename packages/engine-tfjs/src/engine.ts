@@ -57,6 +57,8 @@ export async function createEngine(options: TfjsEngineOptions): Promise<Engine> 
 
 function engineOver(backend: Backend, name: TfjsBackend): Engine {
   const { tf } = backend;
+  void tf.setBackend(backend.id);
+  const instance = tf.backend();
   const { take, ...lifetimes } = createArena<TfjsArray>({
     take: (length) => ({ length, tensor: undefined }),
     recycle(array) {
@@ -68,7 +70,8 @@ function engineOver(backend: Backend, name: TfjsBackend): Engine {
 
   /** Runs a composite on this engine's backend (another engine of this thread may have another); its temporaries are freed. */
   function compute<Result extends Tensor | { readonly [name: string]: Tensor }>(work: () => Result): Result {
-    if (tf.getBackend() !== backend.id) void tf.setBackend(backend.id); // at once: it was initialised before
+    // A backend that starts meanwhile sets the name first and the instance later: each alone may be another's.
+    if (tf.getBackend() !== backend.id || tf.backend() !== instance) void tf.setBackend(backend.id);
     return tf.tidy(work);
   }
   function own(tensor: Tensor): TfjsArray {

@@ -57,6 +57,17 @@ test("the peak of a step is what core plans, and the temporaries of one operatio
   expect(peakBytes - before).toBeLessThan(planned + temporaries);
 });
 
+test("WebAssembly holds as many copies of a trained base as it says", async () => {
+  const large = tinyConfig({ hiddenSize: 320, intermediateSize: 1280, layers: 6 }); // maps far larger than all else
+  const base = tinyImage(large);
+  const engine = await createEngine({ backend: "wasm" });
+  const before = heapBytes();
+  const model = createModel(engine, large, base);
+  await cellGradient(model, tinyAdapter(large, { adaptedLayers: 6 }), packCell(tinyTokens(large, [5]), [0]), 1);
+  const copies = (heapBytes() - before) / base.bytes.byteLength;
+  expect(Math.round(copies)).toBe(tfjsTraits("wasm").weightCopies);
+});
+
 test("a weight that would pass the end of the WebAssembly memory is refused before it is allocated, and the engine works on", async () => {
   const engine = await createEngine({ backend: "wasm" });
   const { memoryBytes } = tfjsTraits("wasm");

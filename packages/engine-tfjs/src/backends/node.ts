@@ -15,8 +15,7 @@ interface NodeBackend {
 export async function openNode(backend: "node" | "node-gpu"): Promise<Backend> {
   restoreOldUtil();
   const tf = await importTensorflow(backend);
-  await start(tf, "tensorflow", backend);
-  const { binding, isUsingGpuDevice, isGPUPackage } = tf.backend() as unknown as NodeBackend;
+  const { binding, isUsingGpuDevice, isGPUPackage } = (await start(tf, "tensorflow", backend)) as NodeBackend;
   if (isGPUPackage !== (backend === "node-gpu")) {
     const other = isGPUPackage ? "node-gpu" : "node";
     throw new InputError(

@@ -3,8 +3,8 @@ import { InputError } from "@zerogate/core";
 import type { TfjsBackend } from "../names.ts";
 import type { Tf } from "../tf.ts";
 
-/** @throws InputError where it does not start. */
-export async function start(tf: Tf, id: string, backend: TfjsBackend): Promise<void> {
+/** The backend itself, for the few things of it that are used. @throws InputError where it does not start. */
+export async function start(tf: Tf, id: string, backend: TfjsBackend): Promise<unknown> {
   tf.enableProdMode(); // otherwise it prints advertisements
   let started = false;
   let reason = "TensorFlow.js says no more";
@@ -15,4 +15,6 @@ export async function start(tf: Tf, id: string, backend: TfjsBackend): Promise<v
     reason = (error as Error).message;
   }
   if (!started) throw new InputError(`Cannot use the engine tfjs:${backend}`, `its backend does not start: ${reason}`);
+  void tf.setBackend(id); // at once, now that it is there: another one may have been started meanwhile
+  return tf.backend();
 }

@@ -18,8 +18,8 @@ interface WasmHeap {
 
 export async function openWasm(): Promise<Backend> {
   const tf = await importTensorflow("wasm");
-  await start(tf, "wasm", "wasm");
-  const room = guarded((tf.backend() as unknown as { readonly wasm: WasmHeap }).wasm);
+  const { wasm } = (await start(tf, "wasm", "wasm")) as { readonly wasm: WasmHeap };
+  const room = guarded(wasm);
   const nothing = () => {};
   return {
     tf,

@@ -43,8 +43,7 @@ export async function openWebgpu(): Promise<Backend> {
   const tf = (await importPackage("webgpu", corePath)) as Tf;
   await importPackage("webgpu", backendPath); // registers itself where the globals are there
   tf.env().set("WEBGPU_CPU_FORWARD", false); // small arrays would be computed by another backend, with other bits
-  await start(tf, "webgpu", "webgpu");
-  const backend = tf.backend() as unknown as WebgpuBackend;
+  const backend = (await start(tf, "webgpu", "webgpu")) as WebgpuBackend;
   const { device, bufferManager } = backend;
   const limit = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize);
   let failure: string | undefined;
