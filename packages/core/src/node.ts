@@ -27,5 +27,5 @@ export {
   writeNewFile,
 } from "./node/durable.ts";
 export { hashFile } from "./node/hash.ts";
-export { type FolderFile, folderFile } from "./node/model_folder.ts";
 export { baseHash, type LoadOptions, loadWeights, readModelConfig, weightBytes } from "./node/model_files.ts";
+export { type FolderFile, folderFile } from "./node/model_folder.ts";
