@@ -103,6 +103,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
     [
       "adapterFiles",
       "baseHash",
+      "folderFile",
       "hashFile",
       "listAdapters",
       "loadAdapter",
