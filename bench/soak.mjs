@@ -1,6 +1,7 @@
 /**
  * Does a long run stay as it is? Trains on two workers for some minutes, with validations and checkpoints all the time, and
- * samples the process from outside: resident memory and open files, with their slopes after a warm-up. Linux, needs a build.
+ * samples the process from outside: resident memory and open files, with their slopes over the second half. Linux, needs a
+ * build; ten minutes at least, or there is nothing to draw a line through.
  *
  *   node bench/soak.mjs [minutes=30] [flags of zerogate train …]
  */
@@ -53,28 +54,46 @@ const code = await ended;
 rmSync(out, { recursive: true, force: true });
 if (code !== 130) throw new Error(`Cannot judge the run: it ended with exit code ${code}, 130 was asked for`);
 
-/** Least squares, with the slope's standard error; noise of memory is not independent, so that is a lower bound. */
+/**
+ * Least squares. Memory goes up and down over minutes, with the collections of large heaps, so neighbouring points are
+ * alike: the error of the slope is that of fewer, independent ones (a first-order autoregression's).
+ */
 function slope(points) {
   const mean = (list) => list.reduce((sum, x) => sum + x, 0) / list.length;
   const [x0, y0] = [mean(points.map(([x]) => x)), mean(points.map(([, y]) => y))];
   const sxx = points.reduce((sum, [x]) => sum + (x - x0) ** 2, 0);
-  const perUnit = points.reduce((sum, [x, y]) => sum + (x - x0) * (y - y0), 0) / sxx;
-  const residual = points.reduce((sum, [x, y]) => sum + (y - y0 - perUnit * (x - x0)) ** 2, 0);
-  return { perUnit, error: Math.sqrt(residual / (points.length - 2) / sxx) };
+  const perHour = points.reduce((sum, [x, y]) => sum + (x - x0) * (y - y0), 0) / sxx;
+  const rest = points.map(([x, y]) => y - y0 - perHour * (x - x0));
+  const square = rest.reduce((sum, r) => sum + r * r, 0);
+  const alike = square === 0 ? 0 : rest.slice(1).reduce((sum, r, i) => sum + r * rest[i], 0) / square;
+  const inflation = Math.sqrt((1 + Math.max(0, alike)) / (1 - Math.max(0, alike)));
+  return { perHour, error: Math.sqrt(square / (points.length - 2) / sxx) * inflation };
 }
 
-const warm = samples.slice(Math.floor(samples.length / 3));
-const [memory, files] = [
-  slope(warm.map(({ seconds, mib }) => [seconds / 3600, mib])),
-  slope(warm.map((sample) => [sample.seconds / 3600, sample.files])),
-];
-const half = (list) => list.slice(0, list.length >> 1);
+const minutesRun = new Map();
+for (const sample of samples) {
+  const minute = Math.floor(sample.seconds / 60);
+  minutesRun.set(minute, [...(minutesRun.get(minute) ?? []), sample]);
+}
 const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
-const mib = warm.map((sample) => sample.mib);
+const perMinute = [...minutesRun].map(([minute, list]) => {
+  const mib = list.map((sample) => sample.mib);
+  const files = list.map((sample) => sample.files);
+  return { minute, median: median(mib), least: Math.min(...mib), files: median(files), mostFiles: Math.max(...files) };
+});
+// The first half is the warm-up: heaps and arenas grow to what the work needs, rarely and by steps.
+const warm = perMinute.slice(perMinute.length >> 1);
+const slopeOf = (what) => slope(warm.map((one) => [one.minute / 60, one[what]]));
+const result = { memory: slopeOf("median"), least: slopeOf("least"), files: slopeOf("files") };
+const isFlat = ({ perHour, error }) => perHour <= 2 * error;
+const told = ({ perHour, error }) => `${perHour.toFixed(1)} ± ${error.toFixed(1)}`;
+const range = (list) => `${Math.min(...list).toFixed(0)} to ${Math.max(...list).toFixed(0)}`;
 console.log(
-  `${steps} steps in ${minutes} minutes; after a third of them: resident ${median(half(mib)).toFixed(1)} MiB (median of the ` +
-    `first half), ${median(mib.slice(mib.length >> 1)).toFixed(1)} MiB (second), slope ${memory.perUnit.toFixed(1)} ± ` +
-    `${memory.error.toFixed(1)} MiB an hour; open files ${Math.min(...warm.map((s) => s.files))} to ` +
-    `${Math.max(...warm.map((s) => s.files))}, slope ${files.perUnit.toFixed(2)} ± ${files.error.toFixed(2)} an hour`,
+  `${steps} steps in ${minutes} minutes; second half, by minutes: resident ${range(warm.map((one) => one.median))} MiB ` +
+    `(medians), slope ${told(result.memory)} MiB an hour, of the least ${told(result.least)}; open files ` +
+    `${range(warm.flatMap((one) => [one.files, one.mostFiles]))}, slope ${told(result.files)} an hour; ` +
+    `${Object.values(result).every(isFlat) ? "flat" : "NOT flat"} (slopes of at most twice their standard error)`,
 );
-console.log(JSON.stringify({ bench: "soak", minutes: Number(minutes), steps, memory, files, node: process.version }));
+console.log(
+  JSON.stringify({ bench: "soak", minutes: Number(minutes), steps, ...result, perMinute, node: process.version }),
+);

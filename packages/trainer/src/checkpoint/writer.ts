@@ -10,6 +10,9 @@ import { FIRST_RETRY_MS, isHopeless, LONGEST_RETRY_MS } from "../files/patience.
 import { messageOf, type Trouble } from "../files/trouble.ts";
 import type { SharedNumbers, WriteJob } from "./write_worker.ts";
 
+/** What a checkpoint leaves behind is freed soon: see thread_host.ts in workers. */
+const YOUNG_MB = 6;
+
 export interface CheckpointWriter {
   /** The thread is up: from here on a checkpoint takes as long as the disk. */
   readonly ready: Promise<unknown>;
@@ -47,6 +50,7 @@ export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }:
     concurrentTasksPerWorker: 2,
     idleTimeout: Number.POSITIVE_INFINITY,
     execArgv: [],
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
   });
   pool.on("error", () => {}); // a thread that dies fails its tasks
   const ready = pool.run(-1, { name: "drop" }); // Node 20 aborts when a thread is ended while it loads

@@ -5,6 +5,7 @@ import { logLevel, openLog, type RunLog } from "../log.ts";
 import { isEvaluation } from "../metrics/records.ts";
 import type { Progress } from "../run/inputs.ts";
 import type { RunView } from "../run/view.ts";
+import { createCurve } from "../status/curve.ts";
 import { openStatus, type StatusDisplay } from "../status/display.ts";
 import type { TrainingStatus, WorkerStatus } from "../status/state.ts";
 import { type CommandContext, printJson } from "./context.ts";
@@ -82,7 +83,7 @@ function logDevice({ logger }: RunLog, event: DeviceEvent): void {
 /** Turns steps into the status that the display shows. */
 function trainingCurve(status: StatusDisplay): Pick<RunView, "start" | "metrics" | "device"> {
   const workers: { state: WorkerStatus["state"]; cells: number; computeMs: number }[] = [];
-  const losses: number[] = [];
+  const losses = createCurve();
   const begin = performance.now();
   let run: { config: TrainConfig; firstStep: number; totalSteps: number; stepsPerEpoch: number } | undefined;
   let loopBegin = begin;
@@ -104,7 +105,7 @@ function trainingCurve(status: StatusDisplay): Pick<RunView, "start" | "metrics"
         if (last) status.training((last = { ...last, validationLoss: line.loss, best }));
         return;
       }
-      losses.push(line.loss);
+      losses.add(line.loss);
       for (const [i, { cells, computeMs }] of (report?.sum.perWorker ?? []).entries()) {
         const worker = workers[i];
         if (worker) Object.assign(worker, { cells: worker.cells + cells, computeMs: worker.computeMs + computeMs });
@@ -120,7 +121,7 @@ function trainingCurve(status: StatusDisplay): Pick<RunView, "start" | "metrics"
           totalEpochs: Math.ceil(run.totalSteps / run.stepsPerEpoch),
           elapsedMs,
           remainingMs: perStep * (run.totalSteps - line.step),
-          losses,
+          losses: losses.values(),
           validationLoss: last?.validationLoss,
           best,
           learningRate: line.learningRate,

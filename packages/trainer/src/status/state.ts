@@ -19,7 +19,7 @@ export interface TrainingStatus {
   readonly elapsedMs: number;
   /** Undefined until it can be estimated. */
   readonly remainingMs?: number | undefined;
-  /** Of each step so far or of the last few, oldest first, nats per labelled token. */
+  /** The curve so far, oldest first, nats per labelled token: means of neighbouring steps; the last one is the last step's. */
   readonly losses: readonly number[];
   readonly validationLoss?: number | undefined;
   readonly best?: { readonly step: number; readonly loss: number } | undefined;
