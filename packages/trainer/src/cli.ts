@@ -206,6 +206,28 @@ function createProgram(context: CommandContext, done: (code: ExitCode) => void):
       done(await (await import("./commands/adapters_average.ts")).averageCommand(folders, flags, context));
     });
 
+  const cluster = program.command("cluster").description("train on several hosts: docs/cluster.md");
+  cluster
+    .command("check")
+    .description("under mpirun or srun: library, hosts, cores, versions, and the time of a sum over all hosts")
+    .option("--workers <n>", "device workers a host (default: all cores)")
+    .option("--host-timeout <seconds>", "how long a host may be late (default: 60)")
+    .option("--json", "one JSON object on stdout")
+    .action(async (flags) => {
+      done(await (await import("./commands/cluster_check.ts")).clusterCheckCommand(flags, context));
+    });
+  cluster
+    .command("init <launcher>")
+    .description("write launch files for mpirun, slurm or kubernetes")
+    .requiredOption("--config <file>", "config of the run, seen by all hosts under this path")
+    .requiredOption("--run <dir>", "run directory, on a file system that all hosts share")
+    .option("--hosts <n>", "how many hosts (default: 2)")
+    .option("--out <dir>", "folder of the files (default: this one)")
+    .option("--json", "one JSON object on stdout")
+    .action(async (launcher, flags) => {
+      done(await (await import("./commands/cluster_init.ts")).clusterInitCommand(launcher, flags, context));
+    });
+
   program
     .command("doctor")
     .description("check this machine")

@@ -40,8 +40,8 @@ export type DeviceEvent =
 export interface Deal {
   /** For messages: `step 12`. */
   readonly name: string;
-  /** How many jobs there are; dealt in the order of their numbers. */
-  readonly jobs: number;
+  /** Their numbers, in the order in which they are dealt. */
+  readonly jobs: readonly number[];
   /** Samples of a job, where it has any: for the error of one that kills. */
   samples(job: number): readonly number[];
   /** Does one job on the device of that number. A job may be done again; only its last result counts. */
@@ -120,7 +120,7 @@ export class DeviceGroup {
     await new Promise<void>((resolve, reject) => {
       const dealing: Dealing = {
         deal,
-        queue: Array.from({ length: deal.jobs }, (_, job) => job),
+        queue: [...deal.jobs],
         doneBy: new Map(),
         deaths: new Map(),
         failedOn: new Map(),
@@ -170,11 +170,12 @@ export class DeviceGroup {
     if (this.#members.some(({ state }) => state === "busy")) return;
     if (dealing.failure) {
       dealing.settle();
-    } else if (dealing.doneBy.size === dealing.deal.jobs) {
+    } else if (dealing.doneBy.size === dealing.deal.jobs.length) {
       for (const member of this.#members) member.deathsInARow = 0;
       dealing.settle();
     } else if (this.#members.every(({ state }) => state === "lost")) {
-      const left = `${dealing.deal.jobs - dealing.doneBy.size} of ${dealing.deal.jobs} jobs are left`;
+      const { length } = dealing.deal.jobs;
+      const left = `${length - dealing.doneBy.size} of ${length} jobs are left`;
       dealing.failure = { error: new Error(`Cannot finish ${dealing.deal.name}: all workers died, ${left}`) };
       dealing.settle();
     }

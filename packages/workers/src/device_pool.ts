@@ -7,7 +7,7 @@ import type { CellResult, DeviceSetup, EvaluationJob, Generated, GenerationJob, 
 import { type Deal, type DeviceEvent, DeviceGroup } from "./device_group.ts";
 import { createPatience } from "./patience.ts";
 import { startProcess } from "./process_host.ts";
-import { StepRefusedError } from "./step_refused.ts";
+import { type BadCell, StepRefusedError } from "./step_refused.ts";
 import { startThread } from "./thread_host.ts";
 
 export interface StepJob {
@@ -31,6 +31,11 @@ export interface StepSum {
   readonly reduceMs: number;
 }
 
+/** The sum over some cells of a step, for a `StepSum` of several pools: nothing of it is checked. */
+export interface ShareSum extends StepSum {
+  readonly badCells: readonly BadCell[];
+}
+
 export interface DevicePool {
   readonly engineName: string;
   /**
@@ -38,8 +43,12 @@ export interface DevicePool {
    * (an InputError stays one); a DeadlyCellError where a cell ended two workers; an Error where no worker is left.
    */
   runStep(job: StepJob): Promise<StepSum>;
+  /** Computes and sums the cells of these numbers, in this order. Throws as `runStep` does, but not for bad numbers. */
+  addCells(job: StepJob, numbers: readonly number[]): Promise<ShareSum>;
   /** Loss over cells of the token set `set`, added up in their order in float64: the same for any number of workers. */
   evaluate(job: EvaluateJob): Promise<LossSum>;
+  /** The cells of these numbers, each for itself. */
+  evaluateCells(job: EvaluateJob, numbers: readonly number[]): Promise<LossSum[]>;
   /** One continuation per prompt, in their order; each depends on its prompt and the options only. */
   generateAll(job: GenerateAllJob): Promise<Generated[]>;
   /** Ends all threads and processes. Nothing keeps this process alive after it. */
@@ -103,76 +112,77 @@ export async function openDevices({
   const group = new DeviceGroup(workers, setup, startHost, createPatience(patienceMs), onEvent);
   const engineName = await group.start();
 
+  const { train } = setup.tokens;
+  const addCells = async (job: StepJob, numbers: readonly number[]): Promise<ShareSum> => {
+    const { step, cells, scale, version } = job;
+    if (cells.length > maxCells) {
+      throw new RangeError(
+        `Cannot run step ${step}: it has ${cells.length} cells, the pool was opened for ${maxCells}`,
+      );
+    }
+    for (const slot of slots) clearSlot(slot);
+    const results: { result: CellResult; by: number }[] = [];
+    const begin = performance.now();
+    await group.deal({
+      ...cellDeal(`step ${step}`, cells, numbers),
+      async run(cell, device, by) {
+        const cellJob = { step, cell, samples: cells[cell] ?? [], scale, version, slot: at(slots, by) };
+        results[cell] = {
+          result: await device.call(`step ${step} cell ${cell}`, (api) => api.computeCell(cellJob)),
+          by,
+        };
+      },
+      // A new one, because nobody can say what the dead thread wrote last.
+      onLost: (index) => slots.splice(index, 1, createSlot(slotSize)),
+    });
+    const dealt = performance.now();
+    const badCells = results.flatMap(({ result: { bad, cell } }) =>
+      bad ? [{ ...bad, cell, samples: cells[cell] ?? [] }] : [],
+    );
+    const perWorker = slots.map((_, index) => {
+      const own = results.filter(({ by }) => by === index);
+      return { cells: own.length, computeMs: own.reduce((sum, { result }) => sum + result.computeMs, 0) };
+    });
+    const total = at(slots, 0);
+    for (const [index, worker] of perWorker.entries()) {
+      if (index > 0 && worker.cells > 0) addSlot(total, at(slots, index));
+    }
+    const computeMs = perWorker.reduce((sum, worker) => sum + worker.computeMs, 0);
+    const waitMs = Math.max(0, dealt - begin - computeMs / workers);
+    return { slot: total, perWorker, waitMs, reduceMs: performance.now() - dealt, badCells };
+  };
+  const evaluateCells = async (job: EvaluateJob, numbers: readonly number[]): Promise<LossSum[]> => {
+    const { set, cells, adapter, version } = job;
+    const results: LossSum[] = [];
+    await group.deal({
+      ...cellDeal(`evaluation on ${set}`, cells, numbers),
+      async run(cell, device) {
+        const cellJob = { set, samples: cells[cell] ?? [], adapter, version };
+        results[cell] = await device.call(`evaluation on ${set} cell ${cell}`, (api) => api.evaluateCell(cellJob));
+      },
+    });
+    return numbers.map((cell) => at(results, cell));
+  };
+
   return {
     engineName,
-    async runStep({ step, cells, scale, version }) {
-      if (cells.length > maxCells) {
-        throw new RangeError(
-          `Cannot run step ${step}: it has ${cells.length} cells, the pool was opened for ${maxCells}`,
-        );
-      }
-      const labelled = cells.flat().reduce((sum, sample) => sum + labelledTokens(setup.tokens.train, sample), 0);
-      for (const slot of slots) clearSlot(slot);
-      const results: { result: CellResult; by: number }[] = [];
-      const begin = performance.now();
-      await group.deal({
-        ...cellDeal(`step ${step}`, cells),
-        async run(cell, device, by) {
-          const job = { step, cell, samples: cells[cell] ?? [], scale, version, slot: at(slots, by) };
-          results[cell] = {
-            result: await device.call(`step ${step} cell ${cell}`, (api) => api.computeCell(job)),
-            by,
-          };
-        },
-        // A new one, because nobody can say what the dead thread wrote last.
-        onLost: (index) => slots.splice(index, 1, createSlot(slotSize)),
-      });
-      const dealt = performance.now();
-      const badCells = results.flatMap(({ result: { bad, cell } }) =>
-        bad ? [{ ...bad, cell, samples: cells[cell] ?? [] }] : [],
-      );
-      if (badCells.length > 0) throw new StepRefusedError(step, badCells);
-
-      const perWorker = slots.map((_, index) => {
-        const own = results.filter(({ by }) => by === index);
-        return { cells: own.length, computeMs: own.reduce((sum, { result }) => sum + result.computeMs, 0) };
-      });
-      const total = at(slots, 0);
-      for (const [index, worker] of perWorker.entries()) {
-        if (index > 0 && worker.cells > 0) addSlot(total, at(slots, index));
-      }
-      const problems = checkTail(total, cells.length, labelled);
-      if (problems.length > 0) {
-        throw new Error(`Cannot take step ${step}: its sum does not add up\n${problems.join("\n")}`);
-      }
-      const computeMs = perWorker.reduce((sum, worker) => sum + worker.computeMs, 0);
-      const waitMs = Math.max(0, dealt - begin - computeMs / workers);
-      return { slot: total, perWorker, waitMs, reduceMs: performance.now() - dealt };
+    addCells,
+    async runStep(job) {
+      const labelled = labelledTokensOf(job, train);
+      const { badCells, ...sum } = await addCells(job, [...job.cells.keys()]);
+      const added = performance.now();
+      checkStepSum(job, sum.slot, badCells, labelled);
+      return { ...sum, reduceMs: sum.reduceMs + performance.now() - added };
     },
 
-    async evaluate({ set, cells, adapter, version }) {
-      const results: LossSum[] = [];
-      await group.deal({
-        ...cellDeal(`evaluation on ${set}`, cells),
-        async run(cell, device) {
-          const job = { set, samples: cells[cell] ?? [], adapter, version };
-          results[cell] = await device.call(`evaluation on ${set} cell ${cell}`, (api) => api.evaluateCell(job));
-        },
-      });
-      const total = { lossSum: 0, labelledTokens: 0, exactSamples: 0 };
-      for (const result of results) {
-        total.lossSum += result.lossSum;
-        total.labelledTokens += result.labelledTokens;
-        total.exactSamples += result.exactSamples;
-      }
-      return total;
-    },
+    evaluateCells,
+    evaluate: async (job) => addLosses(await evaluateCells(job, [...job.cells.keys()])),
 
     async generateAll({ prompts, adapter, version, options }) {
       const results: Generated[] = [];
       await group.deal({
         name: "generation",
-        jobs: prompts.length,
+        jobs: [...prompts.keys()],
         samples: () => [],
         async run(prompt, device) {
           const job = { promptIds: prompts[prompt] ?? [], adapter, version, options };
@@ -186,11 +196,44 @@ export async function openDevices({
   };
 }
 
-function cellDeal(name: string, cells: readonly (readonly number[])[]): Pick<Deal, "name" | "jobs" | "samples"> {
-  return { name, jobs: cells.length, samples: (cell) => cells[cell] ?? [] };
+/** @throws StepRefusedError where numbers are bad, Error where a cell of the step is missing or was added twice. */
+export function checkStepSum(
+  { step, cells }: StepJob,
+  slot: Slot,
+  badCells: readonly BadCell[],
+  labelled: number,
+): void {
+  if (badCells.length > 0) throw new StepRefusedError(step, badCells);
+  const problems = checkTail(slot, cells.length, labelled);
+  if (problems.length > 0) {
+    throw new Error(`Cannot take step ${step}: its sum does not add up\n${problems.join("\n")}`);
+  }
 }
 
-/** Labelled tokens of one sample, counted on this side, so that the tail check can tell a worker that packed wrongly. */
+/** Counted on this side, so that the check of the sum can tell a worker that packed wrongly. */
+export function labelledTokensOf({ cells }: Pick<StepJob, "cells">, tokens: TokenSet): number {
+  return cells.flat().reduce((sum, sample) => sum + labelledTokens(tokens, sample), 0);
+}
+
+/** Adds up in this order, in float64. */
+export function addLosses(losses: readonly LossSum[]): LossSum {
+  const total = { lossSum: 0, labelledTokens: 0, exactSamples: 0 };
+  for (const loss of losses) {
+    total.lossSum += loss.lossSum;
+    total.labelledTokens += loss.labelledTokens;
+    total.exactSamples += loss.exactSamples;
+  }
+  return total;
+}
+
+function cellDeal(
+  name: string,
+  cells: readonly (readonly number[])[],
+  jobs: readonly number[],
+): Pick<Deal, "name" | "jobs" | "samples"> {
+  return { name, jobs, samples: (cell) => cells[cell] ?? [] };
+}
+
 function labelledTokens({ offsets, target }: TokenSet, sample: number): number {
   const [begin, end] = [offsets[sample], offsets[sample + 1]];
   if (begin === undefined || end === undefined) {

@@ -4,12 +4,16 @@ export { DeviceDiedError } from "./device.ts";
 export type { CreateEngine, DeviceSetup, EngineModule, Generated, LossSum, WeightFolder } from "./device_api.ts";
 export type { DeviceEvent } from "./device_group.ts";
 export {
+  addLosses,
+  checkStepSum,
   type DevicePool,
   type DevicePoolOptions,
   type EvaluateJob,
   type GenerateAllJob,
   type Isolation,
+  labelledTokensOf,
   openDevices,
+  type ShareSum,
   type StepJob,
   type StepSum,
 } from "./device_pool.ts";

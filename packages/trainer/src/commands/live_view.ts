@@ -8,6 +8,8 @@ import type { RunView } from "../run/view.ts";
 import { createCurve } from "../status/curve.ts";
 import { openStatus, type StatusDisplay } from "../status/display.ts";
 import type { TrainingStatus, WorkerStatus } from "../status/state.ts";
+import { rankView } from "../team/other_ranks.ts";
+import type { Team } from "../team/team.ts";
 import { type CommandContext, printJson } from "./context.ts";
 
 export interface LiveView extends RunView {
@@ -53,6 +55,14 @@ export function openLiveView(context: CommandContext, json: boolean): LiveView {
       log.close();
     },
   };
+}
+
+/** The view of a rank: the first shows the run of all. */
+export function openRunView(context: CommandContext, json: boolean, { rank, isFirst }: Team): LiveView {
+  if (isFirst) return openLiveView(context, json);
+  const tell = (line: string) => void context.stderr.write(`${line}\n`);
+  const progress = { onPhase() {}, onWarning() {}, signal: context.signal };
+  return { ...rankView(rank, tell), progress, openRunLog() {}, close() {} };
 }
 
 function replaceLog(before: RunLog, config: TrainConfig, context: CommandContext, status: StatusDisplay): RunLog {

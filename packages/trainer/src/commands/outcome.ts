@@ -7,6 +7,7 @@ import { type CommandContext, commandName, type ExitCode, printJson } from "./co
 /** Prints the result on stdout, as `{"event":"done",…}` or as text, and returns the exit code. */
 export function printOutcome(out: string, result: RunResult, json: boolean, context: CommandContext): ExitCode {
   const { ending, steps, base, adapter, best, samples, unmoved, adapterFolder, report, durationMs } = result;
+  if (!result.isFirst) return ending === "interrupted" ? 130 : 0;
   const resumeLine = `${commandName(context)} resume ${quoted(out)}`;
   if (ending === "interrupted") {
     if (json) printJson(context, { event: "interrupted", steps, out, resume: resumeLine });

@@ -2,11 +2,14 @@
 import { configFlags } from "../config/flags.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import { openInputs } from "../run/inputs.ts";
+import type { RunLock } from "../run/lock.ts";
 import { checkAcceptedFields, openCheckpoint } from "../run/resume.ts";
 import { executeRun, type RunResult } from "../run/run.ts";
 import { readRunConfig } from "../run/run_folder.ts";
+import { openAlike } from "../team/same_everywhere.ts";
+import { withTeam } from "../team/with_team.ts";
 import type { CommandContext, ExitCode } from "./context.ts";
-import { openLiveView } from "./live_view.ts";
+import { openRunView } from "./live_view.ts";
 import { printOutcome } from "./outcome.ts";
 import { withLock } from "./with_lock.ts";
 
@@ -24,22 +27,25 @@ export async function resumeCommand(runDir: string, flags: ResumeFlags, context:
   return printOutcome(config.out, result, json, context);
 }
 
-/** The rest of a run, shown live. */
+/** The rest of a run on all hosts, which may be others than before, shown live by the first. */
 async function resume(
   config: TrainConfig,
   accept: readonly string[],
   json: boolean,
   context: CommandContext,
 ): Promise<RunResult> {
-  const view = openLiveView(context, json);
-  try {
-    return await withLock(config.out, view.warn, async (lock) => {
-      const inputs = await openInputs(config, view.progress);
-      const from = await openCheckpoint(inputs, { config, accept, onWarning: view.warn, onNote: view.note });
-      view.openRunLog(config);
-      return await executeRun(config, inputs, from, { view, control: context, lock });
-    });
-  } finally {
-    view.close();
-  }
+  return await withTeam(config, context.stderr, async (team) => {
+    const view = openRunView(context, json, team);
+    const work = async (lock: RunLock) => {
+      const inputs = await openAlike(team, config, () => openInputs(config, view.progress));
+      const wish = { config, accept, onWarning: view.warn, onNote: view.note };
+      const from = await team.fromFirst("the checkpoint", async () => {
+        const point = await openCheckpoint(inputs, wish);
+        view.openRunLog(config);
+        return point;
+      });
+      return await executeRun(config, inputs, from, { view, control: context, lock, team });
+    };
+    return await withLock(config.out, view.warn, work, team).finally(() => view.close());
+  });
 }

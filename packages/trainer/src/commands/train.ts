@@ -2,12 +2,15 @@
 import { configFlags } from "../config/flags.ts";
 import { resolveConfig } from "../config/resolve.ts";
 import type { TrainConfig } from "../config/train_config.ts";
-import { openInputs } from "../run/inputs.ts";
+import { openInputs, type RunInputs } from "../run/inputs.ts";
+import type { RunLock } from "../run/lock.ts";
 import { executeRun, type RunResult } from "../run/run.ts";
 import { checkFolderIsFree, createRunFolder } from "../run/run_folder.ts";
+import { openAlike } from "../team/same_everywhere.ts";
+import { withTeam } from "../team/with_team.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { describePlan, planFacts } from "./dry_run.ts";
-import { openLiveView } from "./live_view.ts";
+import { openLiveView, openRunView } from "./live_view.ts";
 import { printOutcome } from "./outcome.ts";
 import { withLock } from "./with_lock.ts";
 
@@ -34,19 +37,24 @@ export async function trainCommand(flags: TrainFlags, context: CommandContext): 
   return 0;
 }
 
-/** One new run, shown live. */
+/** One new run of all hosts, shown live by the first. */
 export async function train(config: TrainConfig, json: boolean, context: CommandContext): Promise<RunResult> {
-  await checkFolderIsFree(config.out);
-  const view = openLiveView(context, json);
-  try {
-    const inputs = await openInputs(config, view.progress);
-    return await withLock(config.out, view.warn, async (lock) => {
-      await checkFolderIsFree(config.out); // two may have started at once
-      await createRunFolder(config);
-      view.openRunLog(config);
-      return await executeRun(config, inputs, undefined, { view, control: context, lock });
-    });
-  } finally {
-    view.close();
-  }
+  return await withTeam(config, context.stderr, async (team) => {
+    await team.fromFirst("the run directory", () => checkFolderIsFree(config.out));
+    const view = openRunView(context, json, team);
+    const work = async (inputs: RunInputs, lock: RunLock) => {
+      await team.fromFirst("the run directory", async () => {
+        await checkFolderIsFree(config.out); // two may have started at once
+        await createRunFolder(config);
+        view.openRunLog(config);
+      });
+      return await executeRun(config, inputs, undefined, { view, control: context, lock, team });
+    };
+    try {
+      const inputs = await openAlike(team, config, () => openInputs(config, view.progress));
+      return await withLock(config.out, view.warn, (lock) => work(inputs, lock), team);
+    } finally {
+      view.close();
+    }
+  });
 }

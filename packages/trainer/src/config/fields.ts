@@ -6,6 +6,7 @@ import {
   type ConfigKey,
   computeNames,
   engineNames,
+  hostKinds,
   logLevels,
   presetNames,
   storageNames,
@@ -145,6 +146,8 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   workers: optional(count(1), "device workers (default: all cores)", availableParallelism()),
   isolate: optional(onOff, "device workers as processes of their own", false),
   workerTimeout: optional(notNegative, "seconds without a sign of life until a worker is replaced, 0 = never", 60),
+  hosts: optional(oneOf(hostKinds), "processes that train together, auto: those that an MPI launcher started", "auto"),
+  hostTimeout: optional(positive, "seconds that a host may be late, besides ten times the longest step", 300),
   logLevel: optional(oneOf(logLevels), "level of log.jsonl and stderr (default: info)"),
 };
 

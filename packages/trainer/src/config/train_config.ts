@@ -17,6 +17,7 @@ export const presetNames = ["paper", "peft", "quick"] as const;
 export const computeNames = ["f32", "bf16"] as const;
 export const storageNames: readonly WeightStorage[] = ["as-is", "int8"];
 export const badNumberPolicies = ["stop", "skip", "rollback"] as const;
+export const hostKinds = ["auto", "local", "mpi"] as const;
 export const logLevels = ["trace", "debug", "info", "warn", "error", "silent"] as const;
 
 export type PresetName = (typeof presetNames)[number];
@@ -145,6 +146,10 @@ export interface TrainConfig {
    * times as many while it starts. 0 = never.
    */
   readonly workerTimeout: number;
+  /** `auto`: all processes that an MPI launcher started train together, without one this process alone. Never changes the bits. */
+  readonly hosts: (typeof hostKinds)[number];
+  /** Seconds that a host may be late until the job ends, besides ten times the longest step so far. */
+  readonly hostTimeout: number;
   /** Default: `ZEROGATE_LOG_LEVEL`, else `info`. */
   readonly logLevel?: LogLevel | undefined;
 }
@@ -178,5 +183,7 @@ export const safeToChange: readonly ConfigKey[] = [
   "workers",
   "isolate",
   "workerTimeout",
+  "hosts",
+  "hostTimeout",
   "logLevel",
 ];

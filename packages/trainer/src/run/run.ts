@@ -24,6 +24,10 @@ import { paramsDigest } from "../receipt/receipt.ts";
 import { openReceipt, receiptPath } from "../receipt/receipt_file.ts";
 import type { SampleAnswer } from "../report/data.ts";
 import { writeReport } from "../report/render.ts";
+import { noRecords, noWriter } from "../team/other_ranks.ts";
+import { checkAlike, LOADING_PATIENCE } from "../team/same_everywhere.ts";
+import type { Team } from "../team/team.ts";
+import { openTeamPool } from "../team/team_pool.ts";
 import { versions } from "../version.ts";
 import { startDevices } from "./devices.ts";
 import { adamWUpdateFor } from "./engines.ts";
@@ -51,6 +55,7 @@ export interface RunContext {
   readonly view: RunView;
   readonly control: RunControl;
   readonly lock: RunLock;
+  readonly team: Team;
 }
 
 /** What stays the same over the sessions of a run. */
@@ -62,6 +67,7 @@ interface Running {
   readonly writer: CheckpointWriter;
   readonly view: RunView;
   readonly control: RunControl;
+  readonly team: Team;
 }
 
 interface SessionStart {
@@ -75,6 +81,8 @@ interface SessionStart {
 }
 
 export interface RunResult {
+  /** Only rank 0 has written, and tells people what came out. */
+  readonly isFirst: boolean;
   readonly ending: Ending;
   readonly steps: number;
   /** Absent where nothing is held out, or where the run was interrupted. */
@@ -98,33 +106,64 @@ export async function executeRun(
   config: TrainConfig,
   inputs: RunInputs,
   from: ResumePoint | undefined,
-  { view, control, lock }: RunContext,
+  context: RunContext,
 ): Promise<RunResult> {
+  const { view, lock, team } = context;
   const begin = performance.now();
   const numbers = sharedNumbers(inputs.layout.length);
-  const pool = await startDevices(config, inputs, numbers.params, view);
-  const writer = openCheckpointWriter({
-    numbers,
-    trouble: createTrouble("The checkpoint", view.warn),
-    beforeWrite: async () => {
-      await lock.confirm();
-      if (!existsSync(join(config.out, "config.json"))) await createRunFolder(config); // the folder has vanished
-    },
-    onSaved: view.checkpoint,
-  });
+  const { pool, control } = await startTeam(config, inputs, numbers.params, context);
+  const openWriter = () =>
+    openCheckpointWriter({
+      numbers,
+      trouble: createTrouble("The checkpoint", view.warn),
+      beforeWrite: async () => {
+        await lock.confirm();
+        if (!existsSync(join(config.out, "config.json"))) await createRunFolder(config); // the folder has vanished
+      },
+      onSaved: view.checkpoint,
+    });
+  const writer = team.isFirst ? openWriter() : noWriter;
   try {
     // Before the metrics are opened, which takes out the lines of steps that are to be done again.
-    const engine = from ? await acceptEngine(config, from, pool.engineName, view.note) : [];
+    const engine = from
+      ? await team.fromFirst("comparing engines", () => acceptEngine(config, from, pool.engineName, view.note))
+      : [];
     const accepted = [...(from?.accepted ?? []), ...engine];
     await writer.ready;
-    const running = { config, inputs, numbers, pool, writer, view, control };
+    const running = { config, inputs, numbers, pool, writer, view, control, team };
     const { ending, standing } = await runWithRollbacks(running, from, accepted);
     const durationMs = performance.now() - begin;
-    const summary = { ending, steps: standing.step, best: standing.best, durationMs };
+    const summary = { isFirst: team.isFirst, ending, steps: standing.step, best: standing.best, durationMs };
     if (ending === "interrupted") return { ...summary, samples: [], unmoved: [] };
-    return { ...summary, ...(await finish(config, inputs, numbers.params, standing, pool, view, durationMs)) };
+    return { ...summary, ...(await finish(running, standing, durationMs)) };
   } finally {
     await Promise.all([pool.close(), writer.close()]);
+  }
+}
+
+/** The devices of this host, joined with those of all others, which run the same engine. */
+async function startTeam(
+  config: TrainConfig,
+  inputs: RunInputs,
+  params: Float32Array,
+  { view, control, team }: RunContext,
+): Promise<{ pool: DevicePool; control: RunControl }> {
+  const starting = startDevices(config, inputs, params, view);
+  try {
+    const own = async () => ({ engine: (await starting).engineName, workers: config.workers });
+    const hosts = await team.collect("starting workers", own, LOADING_PATIENCE);
+    const engines = hosts.map(({ engine }) => ({ engine }));
+    checkAlike(team, engines);
+    const { train, heldOut, maxCells } = inputs;
+    const tokens = { train: train.tokens, validation: heldOut?.tokens };
+    const workers = hosts.map((host) => host.workers);
+    return openTeamPool({ team, pool: await starting, workers, control, params, tokens, maxCells });
+  } catch (error) {
+    await starting.then(
+      (pool) => pool.close(),
+      () => {},
+    );
+    throw error;
   }
 }
 
@@ -134,7 +173,7 @@ async function runWithRollbacks(
   from: ResumePoint | undefined,
   accepted: readonly AcceptedChange[],
 ): Promise<{ ending: Ending; standing: Standing }> {
-  const { config, inputs, writer, view } = running;
+  const { config, inputs, writer, view, team } = running;
   let start = from?.checkpoint;
   let voided = start?.state.voided ?? [];
   const floor = accepted.length > 0 ? (start?.state.step ?? 0) : (from?.floor ?? 0);
@@ -142,7 +181,7 @@ async function runWithRollbacks(
     const { ending, standing } = await runSession(running, { from: start, accepted, voided, rollbacks, floor });
     if (typeof ending === "string") return { ending, standing };
     await writer.forget();
-    start = await goBack(config.out, inputs.model, ending.to, view.warn);
+    start = await team.fromFirst("going back", () => goBack(config.out, inputs.model, ending.to, view.warn));
     if ((start?.state.step ?? 0) < floor) {
       throw new Error(
         `Cannot roll back to step ${ending.to}: its checkpoint is gone, and before it other settings held`,
@@ -171,12 +210,15 @@ async function writeRemainder({ config, writer }: Running): Promise<void> {
   }
 }
 
+/** So many times their usual patience other ranks wait for rank 0 while it waits for a disk. */
+const diskRounds = ({ diskPatience, hostTimeout }: TrainConfig): number => 1 + (60 * diskPatience) / hostTimeout;
+
 /** The training loop with its metrics, receipt, events and checkpoints, from a checkpoint or from the start. */
 async function runSession(
   running: Running,
   { from, accepted, voided, rollbacks, floor }: SessionStart,
 ): Promise<{ ending: Ending | Rollback; standing: Standing }> {
-  const { config, inputs, numbers, pool, writer, view, control } = running;
+  const { config, inputs, numbers, pool, writer, view, control, team } = running;
   const { layout, adapterConfig, schedule, totalSteps, hashes } = inputs;
   const { params } = numbers;
   const moments = takeUp(numbers, from, inputs.initialParams);
@@ -184,9 +226,12 @@ async function runSession(
   const standing: Standing = { step, best, evaluationsWithoutGain, owesEvaluation, voided };
   const optimizer = optimizerOptions(config, layout);
   const trouble = (what: string) => createTrouble(what, view.warn);
-  const metrics = openMetrics(config.out, from?.state.step, trouble("metrics.jsonl"));
-  const receipt = openReceipt(config.out, from && { step, chain: from.state.receipt }, trouble("receipt.jsonl"));
-  const events = openEventFile(config.out, step, trouble("the TensorBoard file"));
+  const openRecords = () => ({
+    metrics: openMetrics(config.out, from?.state.step, trouble("metrics.jsonl")),
+    receipt: openReceipt(config.out, from && { step, chain: from.state.receipt }, trouble("receipt.jsonl")),
+    events: openEventFile(config.out, step, trouble("the TensorBoard file")),
+  });
+  const { metrics, receipt, events } = team.isFirst ? openRecords() : noRecords;
   if (!from) {
     const run = { zerogate: versions.zerogate, node: versions.node, engine: pool.engineName, hashes };
     receipt.add({ event: "start", version: 1, ...run, config: configHash(config), params: paramsDigest(params) });
@@ -241,7 +286,10 @@ async function runSession(
         }),
       settle: () => writer.drain(LAST_PATIENCE_MS),
     });
-    if (typeof ending === "string") await writeRemainder(running);
+    if (typeof ending === "string") {
+      const save = () => writeRemainder(running);
+      await team.agree("the last checkpoint", save, diskRounds(config));
+    }
     return { ending, standing };
   } finally {
     metrics.close();
@@ -251,22 +299,20 @@ async function runSession(
 }
 
 async function finish(
-  config: TrainConfig,
-  inputs: RunInputs,
-  params: Float32Array,
+  { config, inputs, numbers: { params }, pool, view, team }: Running,
   standing: Standing,
-  pool: DevicePool,
-  view: RunView,
   durationMs: number,
-): Promise<Omit<RunResult, "ending" | "steps" | "durationMs">> {
+): Promise<Omit<RunResult, "isFirst" | "ending" | "steps" | "durationMs">> {
   const { layout, adapterConfig, model } = inputs;
   const { adapterDtype: dtype, diskPatience } = config;
   const save = () => saveFinalAdapter(config.out, { config: adapterConfig, layout, params, dtype });
   const trouble = createTrouble("The adapter", view.warn);
-  const adapterFolder = await patiently(save, 60_000 * diskPatience, trouble).catch((cause) => {
-    const kept = checkpointFolder(config.out, standing.step);
-    throw new Error(`Cannot write the adapter: ${messageOf(cause)}; ${kept} holds it too`, { cause });
-  });
+  const write = () =>
+    patiently(save, 60_000 * diskPatience, trouble).catch((cause) => {
+      const kept = checkpointFolder(config.out, standing.step);
+      throw new Error(`Cannot write the adapter: ${messageOf(cause)}; ${kept} holds it too`, { cause });
+    });
+  const adapterFolder = await team.fromFirst("the adapter", write, diskRounds(config));
   view.phase({ name: "comparing base and adapter" });
   const compared = await compare(config, inputs, pool).catch((cause) => {
     const kept = `The adapter is trained and saved as ${adapterFolder}: a resume repeats only what comes after it`;
@@ -274,7 +320,7 @@ async function finish(
   });
   const { base, adapter, samples } = compared;
   const all = parameterCount(model) + layout.length;
-  const report = await writeReport(config.out, {
+  const data = () => ({
     title: config.out.split(/[\\/]/).at(-1) ?? config.out,
     createdAt: new Date(),
     config,
@@ -291,6 +337,7 @@ async function finish(
     samples,
     versions,
   });
+  const report = await team.fromFirst("the report", () => writeReport(config.out, data()));
   view.phase(undefined);
   const unmoved = unmovedParts(layout, inputs.initialParams, params);
   return { base, adapter, best: standing.best, samples, unmoved, adapterFolder, report };

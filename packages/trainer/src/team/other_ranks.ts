@@ -1,0 +1,43 @@
+/** What ranks other than the first have in place of the run's files, its lock and its display: they compute, and write nothing. */
+import type { CheckpointWriter } from "../checkpoint/writer.ts";
+import type { MetricsFile } from "../metrics/metrics_file.ts";
+import type { EventFile } from "../metrics/tensorboard.ts";
+import type { ReceiptFile } from "../receipt/receipt_file.ts";
+import type { RunLock } from "../run/lock.ts";
+import type { RunView } from "../run/view.ts";
+
+export const noWriter: CheckpointWriter = {
+  ready: Promise.resolve(),
+  async save() {},
+  async copied() {},
+  async drain() {},
+  rescue: async () => undefined,
+  async forget() {},
+  async close() {},
+};
+
+export const noRecords: { readonly metrics: MetricsFile; readonly receipt: ReceiptFile; readonly events: EventFile } = {
+  metrics: { write() {}, close() {} },
+  receipt: { add() {}, chain: () => undefined, close() {} },
+  events: { write() {}, close() {} },
+};
+
+export const noLock: RunLock = { async confirm() {}, async release() {} };
+
+/** Warnings about the inputs are those of rank 0; what happens to workers here only this rank can say. */
+export function rankView(rank: number, tell: (line: string) => void): RunView {
+  return {
+    phase() {},
+    start() {},
+    metrics() {},
+    checkpoint() {},
+    warn() {},
+    note() {},
+    device(event) {
+      if (event.type !== "worker-died") return;
+      const { device, lastOperation, reason, restarts } = event;
+      const after = restarts ? "it is started again" : "it died too often and is not started again";
+      tell(`rank ${rank}: worker ${device} died at ${lastOperation} (${reason}): ${after}`);
+    },
+  };
+}

@@ -1,0 +1,53 @@
+/** Whether all hosts were given the same: what decides bits, and what decides which way the run goes. */
+import { InputError } from "@zerogate/core";
+import { configHash } from "../config/identity.ts";
+import type { TrainConfig } from "../config/train_config.ts";
+import type { RunInputs } from "../run/inputs.ts";
+import { versions } from "../version.ts";
+import type { Team } from "./team.ts";
+
+/** Keys that change no bit but must agree, because all ranks walk the same way through a run. */
+const commonKeys = ["onBadNumbers", "rollbackSteps", "samples"] as const;
+
+/** Opens the inputs on all ranks and compares them. @throws InputError that names ranks and fields, on all ranks. */
+export async function openAlike(team: Team, config: TrainConfig, open: () => Promise<RunInputs>): Promise<RunInputs> {
+  let inputs: RunInputs | undefined;
+  const facts = await team.collect(
+    "reading the inputs",
+    async () => {
+      inputs = await open();
+      return factsOf(config, inputs);
+    },
+    LOADING_PATIENCE,
+  );
+  checkAlike(team, facts);
+  if (!inputs) throw new TypeError("Cannot go on: the inputs are missing");
+  return inputs;
+}
+
+/** Hosts read tens of gigabytes at different speeds. */
+export const LOADING_PATIENCE = 10;
+
+type Facts = Readonly<Record<string, string>>;
+
+function factsOf(config: TrainConfig, { hashes, totalSteps }: RunInputs): Facts {
+  return {
+    "zerogate version": versions.zerogate,
+    "Node version": versions.node,
+    config: configHash(config),
+    ...hashes,
+    steps: String(totalSteps),
+    ...Object.fromEntries(commonKeys.map((key) => [key, String(config[key])])),
+  };
+}
+
+/** @throws InputError where a fact of a rank is not that of rank 0. */
+export function checkAlike(team: Team, facts: readonly Facts[]): void {
+  const first = facts[0] ?? {};
+  const problems = facts.flatMap((theirs, rank) =>
+    Object.keys(first)
+      .filter((name) => theirs[name] !== first[name])
+      .map((name) => `${name} of rank ${rank} is ${theirs[name]}, of rank 0 ${first[name]}`),
+  );
+  if (problems.length > 0) team.fail(new InputError("Cannot train together", problems));
+}

@@ -1,0 +1,135 @@
+/**
+ * All hosts of a run, one process (rank) each. Ranks do the same things in the same order, and what fails on one fails on
+ * all, with the same words. A single host is a team of one: then everything here does just its work.
+ */
+import { deserialize, serialize } from "node:v8";
+import { decodeError, type EncodedError, encodeError } from "@zerogate/core";
+import { type Communicator, gather, type Meeting } from "@zerogate/mpi";
+
+export interface Team {
+  readonly rank: number;
+  readonly size: number;
+  /** For people: the library and who launched the job. */
+  readonly about: string;
+  /** Rank 0, which alone writes. */
+  readonly isFirst: boolean;
+  /** Does `work` on this rank, and throws on all ranks where it threw on any. */
+  agree<T>(phase: string, work: () => Promise<T>, patience?: number): Promise<T>;
+  /** The same, and returns what it gave, by rank: values that structured clone takes. */
+  collect<T>(phase: string, work: () => Promise<T>, patience?: number): Promise<T[]>;
+  /** Does `work` on rank 0 alone; all ranks get a copy of what it gave. */
+  fromFirst<T>(phase: string, work: () => Promise<T>, patience?: number): Promise<T>;
+  /** Adds up all ranks' numbers in place. */
+  sum(phase: string, values: BigInt64Array<SharedArrayBuffer>): Promise<void>;
+  /** Every rank has found the same error: marks it as known to all, and throws it. */
+  fail(error: Error): never;
+  /** All ranks have taken so long for a step; from now on a late one gets at least ten times as long. */
+  expect(stepMs: number): void;
+}
+
+export interface OpenTeam extends Team {
+  /** Whether all ranks threw it, or it has been told: nothing more is to be said before they part. */
+  isKnown(error: unknown): boolean;
+}
+
+/** Over the longest step so far. */
+const PATIENCE_IN_STEPS = 10;
+
+/**
+ * @param limitMs how long a rank may be late
+ * @param tell gets a line where the network or a rank fails, at once: the job may end before anybody else can say it
+ */
+export function createTeam(communicator: Communicator, limitMs: number, tell: (line: string) => void): OpenTeam {
+  const { rank, size, about } = communicator;
+  const known = new WeakSet<Error>();
+  let longestMs = 0;
+  const meeting = (phase: string, patience = 1): Meeting => {
+    return { phase, limitMs: patience * Math.max(limitMs, PATIENCE_IN_STEPS * longestMs) };
+  };
+  const together = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work;
+    } catch (error) {
+      if (error instanceof Error) {
+        tell(`rank ${rank} of ${size}: ${error.message}`);
+        known.add(error);
+      }
+      throw error;
+    }
+  };
+  const fail = (error: Error): never => {
+    known.add(error);
+    throw error;
+  };
+
+  const agreeOn = async <T, S>(phase: string, work: () => Promise<T>, share: (value: T) => S, patience?: number) => {
+    const outcome = await work().then(
+      (value) => ({ value, thrown: undefined }),
+      (error: unknown) => ({ value: undefined, thrown: { error } }),
+    );
+    const { thrown } = outcome;
+    const mine: Told<S> = thrown
+      ? { error: encodeError(thrown.error), value: undefined }
+      : { error: undefined, value: share(outcome.value) };
+    const all = await together(exchange(communicator, mine, meeting(phase, patience)));
+    const failed = all.findIndex(({ error }) => error !== undefined);
+    if (failed === -1) return { own: outcome.value as T, all: all.map(({ value }) => value as S) };
+    const at = thrown ? rank : failed;
+    const error = thrown?.error instanceof Error ? thrown.error : decodeError(all[at]?.error ?? encodeError(undefined));
+    if (!(error instanceof DOMException)) error.message = `rank ${at} of ${size}: ${error.message}`;
+    return fail(error);
+  };
+
+  return {
+    rank,
+    size,
+    about,
+    isFirst: rank === 0,
+    async agree(phase, work, patience) {
+      if (size === 1) return await work();
+      return (await agreeOn(phase, work, () => undefined, patience)).own;
+    },
+    async collect(phase, work, patience) {
+      if (size === 1) return [await work()];
+      return (await agreeOn(phase, work, (value) => value, patience)).all;
+    },
+    async fromFirst<T>(phase: string, work: () => Promise<T>, patience?: number) {
+      if (size === 1) return await work();
+      const own = async () => (rank === 0 ? serialize(await work()) : undefined);
+      const { own: bytes, all } = await agreeOn(phase, own, (value) => value?.length ?? 0, patience);
+      const shared = new Uint8Array(new SharedArrayBuffer(all[0] ?? 0));
+      if (bytes) shared.set(bytes);
+      await together(communicator.broadcast(shared, meeting(phase, patience)));
+      return deserialize(Uint8Array.from(shared)) as T;
+    },
+    async sum(phase, values) {
+      await together(communicator.sum(values, meeting(phase)));
+    },
+    fail,
+    expect(stepMs) {
+      longestMs = Math.max(longestMs, stepMs);
+    },
+    isKnown: (error) => error instanceof Error && known.has(error),
+  };
+}
+
+interface Told<S> {
+  readonly error: EncodedError | undefined;
+  readonly value: S | undefined;
+}
+
+/** Every rank's value, by rank: as a sum of bytes that are zero but for one's own. */
+async function exchange<T>(communicator: Communicator, value: T, meeting: Meeting): Promise<T[]> {
+  const { rank, size } = communicator;
+  const bytes = serialize(value);
+  const lengths = (await gather(communicator, [BigInt(bytes.length)], meeting)).map(([length]) => Number(length));
+  const words = lengths.map((length) => Math.ceil(length / 8));
+  const offsets = words.map((_, r) => words.slice(0, r).reduce((a, b) => a + b, 0));
+  const all = new BigInt64Array(new SharedArrayBuffer(8 * words.reduce((a, b) => a + b, 0)));
+  new Uint8Array(all.buffer).set(bytes, 8 * (offsets[rank] ?? 0));
+  await communicator.sum(all, meeting);
+  return Array.from({ length: size }, (_, r) => {
+    const begin = 8 * (offsets[r] ?? 0);
+    return deserialize(new Uint8Array(all.buffer).slice(begin, begin + (lengths[r] ?? 0))) as T;
+  });
+}

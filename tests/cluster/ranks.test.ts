@@ -1,0 +1,171 @@
+/** Several ranks on this machine train the bits of one process, through losses and restarts; what differs is named. */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { testFolder, zerogate } from "../support/cli.ts";
+import { type Job, type JobOutcome, openMpi, runJob, zerogateFile } from "../support/mpi.ts";
+import { adapterHash, records, stepLosses, tinyRun, validationLosses } from "../support/world.ts";
+
+const folder = testFolder();
+const flags = tinyRun(folder, { "--samples": "2" });
+const run = (out: string) => join(folder, out);
+const outcome = (out: string) => ({
+  adapter: adapterHash(run(out)),
+  steps: stepLosses(run(out)),
+  validations: validationLosses(run(out)),
+});
+
+/** Options of mpirun for ranks that share this machine. */
+const here = ["--oversubscribe", "--bind-to", "none"];
+
+type Watch = Pick<Job, "onLine" | "env">;
+
+const mpirun = (args: readonly string[], watch: Watch = {}): Promise<JobOutcome> =>
+  runJob({ command: openMpi ?? "", args: [...here, ...args], cwd: folder, ...watch });
+
+const zerogateOn = (ranks: number, args: readonly string[], watch?: Watch) =>
+  mpirun(["-np", String(ranks), process.execPath, zerogateFile, ...args], watch);
+
+const train = (out: string, ranks: number, workers: number, more: readonly string[] = [], watch?: Watch) =>
+  zerogateOn(ranks, ["train", ...flags, "--out", out, "--workers", String(workers), "--json", ...more], watch);
+
+const resume = (out: string, ranks: number) => zerogateOn(ranks, ["resume", out, "--workers", "1", "--json"]);
+
+/** Rank 1 gets other arguments than rank 0. */
+const trainApart = (out: string, second: readonly string[], more: readonly string[] = []) => {
+  const rank = (own: readonly string[]) => [
+    "-np",
+    "1",
+    process.execPath,
+    zerogateFile,
+    "train",
+    ...own,
+    "--out",
+    out,
+    "--workers",
+    "1",
+    ...more,
+  ];
+  return mpirun([...rank(flags), ":", ...rank(second)]);
+};
+
+/** Sends `signal` to a rank as soon as the line of step `step` is seen. */
+const at = (step: number, rank: number | "launcher", signal: NodeJS.Signals): Watch => {
+  let isSent = false;
+  return {
+    onLine(line, ranks, launcher) {
+      if (isSent || !line.includes(`"step":${step},`)) return;
+      isSent = true;
+      const pid = rank === "launcher" ? launcher : ranks().get(rank);
+      if (pid === undefined) throw new Error(`rank ${rank} is not there`);
+      process.kill(pid, signal);
+    },
+  };
+};
+
+const missing = openMpi ? "" : " (skipped: no mpirun of Open MPI on this machine)";
+describe.skipIf(!openMpi)(`ranks of Open MPI on one host${missing}`, () => {
+  let whole: ReturnType<typeof outcome>;
+  beforeAll(async () => {
+    const done = await zerogate(["train", ...flags, "--out", "whole", "--workers", "2"], { cwd: folder });
+    expect(done).toMatchObject({ code: 0 });
+    whole = outcome("whole");
+  });
+
+  test.each([
+    [1, 2],
+    [2, 1],
+    [2, 2],
+    [3, 1],
+  ])("%i ranks of %i workers train the bits of one process", async (ranks, workers) => {
+    const out = `ranks-${ranks}-${workers}`;
+    const { code, output } = await train(out, ranks, workers);
+    expect(code, output).toBe(0);
+    expect(outcome(out)).toEqual(whole);
+    expect(output.split("\n").filter((line) => line.includes('"event":"done"'))).toHaveLength(1);
+    const receipts = ["whole", out].map((name) => readFileSync(join(run(name), "receipt.jsonl"), "utf8"));
+    expect(receipts[1]).toBe(receipts[0]);
+  });
+
+  test.each([
+    [1, 3],
+    [0, 1],
+  ])("rank %s is killed: the launcher ends, and %s ranks resume to the same bits", async (lost, later) => {
+    const out = `killed-${lost}`;
+    const { code, output } = await train(out, 2, 1, ["--save-every", "1"], at(3, lost, "SIGKILL"));
+    expect(code, output).not.toBe(0);
+    expect(existsSync(join(run(out), "adapter"))).toBe(false);
+    const resumed = await resume(out, later);
+    expect(resumed.code, resumed.output).toBe(0);
+    expect(outcome(out)).toEqual(whole);
+  });
+
+  test("SIGTERM to one rank ends all after the same step, saved, and a single process resumes to the same bits", async () => {
+    const { code, output } = await train("stopped", 2, 1, [], at(2, 1, "SIGTERM"));
+    expect(code, output).not.toBe(0);
+    expect(output).toMatch(/"event":"interrupted","steps":[3-6]/);
+    expect(await zerogate(["resume", "stopped"], { cwd: folder })).toMatchObject({ code: 0 });
+    expect(outcome("stopped")).toEqual(whole);
+  });
+
+  test("SIGUSR1 to a rank that does not write makes a checkpoint", async () => {
+    const { code, output } = await train("saved", 2, 1, ["--keep-checkpoints", "9"], at(2, 1, "SIGUSR1"));
+    expect(code, output).toBe(0);
+    const saved = [3, 4, 5].filter((step) => existsSync(join(run("saved"), "checkpoints", `step-${step}`)));
+    expect(saved).toHaveLength(1);
+  });
+
+  test("a rank that sleeps is named within its limit, and the state before that step is kept", async () => {
+    const { code, output, seconds } = await train("asleep", 2, 1, ["--host-timeout", "3"], at(3, 1, "SIGSTOP"));
+    expect(code).not.toBe(0);
+    expect(output).toMatch(
+      /rank 0 of 2: Cannot go on at step \d: after 3 s these have not come: rank 1 \(last seen at /,
+    );
+    expect(seconds).toBeLessThan(40);
+    const resumed = await resume("asleep", 2);
+    expect(resumed.code, resumed.output).toBe(0);
+    expect(outcome("asleep")).toEqual(whole);
+  });
+
+  test("data that differ on one rank are named on all, and nothing is written", async () => {
+    writeFileSync(join(folder, "other.json"), JSON.stringify(records("train.json", 63)));
+    const { code, output } = await trainApart(
+      "apart",
+      flags.map((flag) => (flag === "data.json" ? "other.json" : flag)),
+    );
+    expect(code).toBe(2);
+    expect(output.match(/Cannot train together/g)).toHaveLength(2);
+    expect(output).toMatch(/data of rank 1 is [0-9a-f]{64}\S*, of rank 0 [0-9a-f]{64}/);
+    expect(existsSync(run("apart"))).toBe(false);
+  });
+
+  test("a config that differs on one rank is named", async () => {
+    const { code, output } = await trainApart("apart", [...flags, "--lr", "0.1"]);
+    expect(code).toBe(2);
+    expect(output).toMatch(/Cannot train together: config of rank 1 is [0-9a-f]{64}, of rank 0/);
+    expect(existsSync(run("apart"))).toBe(false);
+  });
+
+  test("what only one rank lacks ends all with its message", async () => {
+    const { code, output } = await trainApart(
+      "apart",
+      flags.map((flag) => (flag === "data.json" ? "nowhere.json" : flag)),
+    );
+    expect(code).toBe(2);
+    expect(output.match(/rank 1 of 2: Cannot .*nowhere\.json/g)).toHaveLength(2);
+    expect(existsSync(run("apart"))).toBe(false);
+  });
+
+  test("bad numbers on one rank are passed over by all, as by one process", async () => {
+    const more = ["--lr", "1e30", "--clip-norm", "0", "--schedule", "constant", "--warmup-steps", "0"];
+    const one = [...flags, ...more, "--out", "wild-1", "--workers", "1"];
+    const alone = await zerogate(["train", ...one], { cwd: folder });
+    expect(alone.code).toBe(1);
+    const { code, output } = await train("wild-2", 2, 1, more);
+    expect(code).toBe(1);
+    const reason = /Cannot go on: Step \d+ has numbers that cannot be used: [^\n]*/.exec(alone.stderr)?.[0];
+    expect(reason).toBeDefined();
+    expect(output).toContain(reason);
+    expect(stepLosses(run("wild-2"))).toEqual(stepLosses(run("wild-1")));
+  });
+});
