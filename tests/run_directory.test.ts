@@ -229,10 +229,13 @@ describe("an end from outside", () => {
     ["SIGINT", 130],
   ] as const)("%s saves and ends with %i", async (signal, code) => {
     const out = `ended-${signal}`;
+    let isSent = false; // a second one ends it at once
     const ended = await zerogate(["train", ...flags, "--out", out, "--steps", "200", "--save-every", "500"], {
       cwd,
       onLine(line, send) {
-        if (line.startsWith("step")) send(signal);
+        if (isSent || !line.startsWith("step")) return;
+        isSent = true;
+        send(signal);
       },
     });
     expect(ended.code).toBe(code);
@@ -257,7 +260,8 @@ describe("an end from outside", () => {
     const bin = new URL("../packages/trainer/dist/bin.js", import.meta.url).pathname;
     const line = [process.execPath, bin, "train", ...flags, "--out", "closed", "--steps", "5000"].join(" ");
     const env = { ...process.env, XDG_CACHE_HOME: join(folder, "cache") };
-    const terminal = spawn("script", ["-qefc", line, "/dev/null"], { cwd, env });
+    // Output that nobody reads would fill its pipe and stop the run.
+    const terminal = spawn("script", ["-qefc", line, "/dev/null"], { cwd, env, stdio: ["pipe", "ignore", "ignore"] });
     const metrics = file("closed", "metrics.jsonl");
     await until(() => existsSync(metrics) && readFileSync(metrics, "utf8").includes('"step":3,'));
     const lock = readdirSync(run("closed")).find((name) => name.startsWith("lock-")) ?? "";

@@ -16,7 +16,7 @@ const outcome = (out: string) => ({
 });
 
 /** Options of mpirun for ranks that share this machine. */
-const here = ["--oversubscribe", "--bind-to", "none"];
+const here = ["--oversubscribe", "--bind-to", "none", "--mca", "odls_base_sigkill_timeout", "20"];
 
 type Watch = Pick<Job, "onLine" | "env">;
 
@@ -127,14 +127,14 @@ describe.skipIf(!openMpi)(`ranks of Open MPI on one host${missing}`, () => {
     expect(outcome("asleep")).toEqual(whole);
   });
 
-  test("data that differ on one rank are named on all, and nothing is written", async () => {
+  test("data that differ on one rank are named once, and nothing is written", async () => {
     writeFileSync(join(folder, "other.json"), JSON.stringify(records("train.json", 63)));
     const { code, output } = await trainApart(
       "apart",
       flags.map((flag) => (flag === "data.json" ? "other.json" : flag)),
     );
     expect(code).toBe(2);
-    expect(output.match(/Cannot train together/g)).toHaveLength(2);
+    expect(output.match(/Cannot train together/g)).toHaveLength(1);
     expect(output).toMatch(/data of rank 1 is [0-9a-f]{64}\S*, of rank 0 [0-9a-f]{64}/);
     expect(existsSync(run("apart"))).toBe(false);
   });
@@ -152,7 +152,7 @@ describe.skipIf(!openMpi)(`ranks of Open MPI on one host${missing}`, () => {
       flags.map((flag) => (flag === "data.json" ? "nowhere.json" : flag)),
     );
     expect(code).toBe(2);
-    expect(output.match(/rank 1 of 2: Cannot .*nowhere\.json/g)).toHaveLength(2);
+    expect(output.match(/rank 1 of 2: Cannot .*nowhere\.json/g)).toHaveLength(1);
     expect(existsSync(run("apart"))).toBe(false);
   });
 

@@ -30,7 +30,9 @@ if (process.platform !== "win32") process.on("SIGUSR1", () => saveRequests.count
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
-  end("SIGINT"); // the reader, for example `head`, has seen enough: a run is saved as after Ctrl-C
+  // The reader, for example `head`, has seen enough: a run is saved as after Ctrl-C. Never the second one: a terminal that is
+  // closed sends SIGHUP and fails writes as well.
+  if (!interrupt.signal.aborted) end("SIGINT");
 });
 process.stderr.on("error", () => {}); // nobody is there to hear it, and the log has it too
 

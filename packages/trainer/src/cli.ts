@@ -1,9 +1,10 @@
 /** The `zerogate` command line: names, flags and help; every command is loaded only when it is called. */
 import { InputError } from "@zerogate/core";
 import { Command, CommanderError, Option } from "commander";
-import { DamagedError } from "./checkpoint/damaged.ts";
+import { isDamaged } from "./checkpoint/damaged.ts";
 import type { CommandContext, ExitCode } from "./commands/context.ts";
 import { flagDefinitions } from "./config/flags.ts";
+import { ToldError } from "./team/told_error.ts";
 import { versions } from "./version.ts";
 
 const collect = (value: string, before: string[] = []) => [...before, value];
@@ -22,19 +23,20 @@ export async function runCli(argv: readonly string[], context: CommandContext): 
     return code;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has printed it
-    if (context.signal.aborted && error === context.signal.reason) return 130;
-    if (error instanceof InputError) {
-      context.stderr.write(`${error.message}\n`);
-      return 2;
-    }
-    if (error instanceof DamagedError) {
-      context.stderr.write(`${error.message}\n`);
-      return 3;
-    }
-    const { message, stack } = error instanceof Error ? error : new Error(String(error));
-    context.stderr.write(`${context.env["ZEROGATE_LOG_LEVEL"] === "debug" ? stack : message}\n`);
-    return 1;
+    const isTold = error instanceof ToldError;
+    const cause = isTold ? error.cause : error;
+    if (context.signal.aborted && cause === context.signal.reason) return 130;
+    if (!isTold) context.stderr.write(`${textOf(cause, context.env["ZEROGATE_LOG_LEVEL"] === "debug")}\n`);
+    if (cause instanceof InputError) return 2;
+    return isDamaged(cause) ? 3 : 1;
   }
+}
+
+/** The stack is for faults of ours. */
+function textOf(error: unknown, isDebug: boolean): string {
+  if (!(error instanceof Error)) return String(error);
+  const isOurs = !(error instanceof InputError) && !isDamaged(error);
+  return (isDebug && isOurs && error.stack) || error.message;
 }
 
 function createProgram(context: CommandContext, done: (code: ExitCode) => void): Command {

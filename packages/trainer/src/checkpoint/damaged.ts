@@ -2,3 +2,8 @@
 export class DamagedError extends Error {
   override readonly name = "DamagedError";
 }
+
+/** By its name, which an error that another rank threw keeps. */
+export function isDamaged(error: unknown): boolean {
+  return error instanceof Error && error.name === "DamagedError";
+}

@@ -1,13 +1,19 @@
 /** What a run says at its end. */
 import { readMetrics } from "../metrics/metrics_file.ts";
-import type { RunResult } from "../run/run.ts";
+import type { RunResult } from "../run/running.ts";
 import { formatDuration, formatLoss, formatShare } from "../status/format.ts";
+import type { Team } from "../team/team.ts";
 import { type CommandContext, commandName, type ExitCode, printJson } from "./context.ts";
+
+/** What a rank does with the result: the first tells people, by `print`. */
+export function outcomeOf(result: RunResult, { isFirst }: Team, print: (result: RunResult) => ExitCode): ExitCode {
+  if (isFirst) return print(result);
+  return result.ending === "interrupted" ? 130 : 0;
+}
 
 /** Prints the result on stdout, as `{"event":"done",…}` or as text, and returns the exit code. */
 export function printOutcome(out: string, result: RunResult, json: boolean, context: CommandContext): ExitCode {
   const { ending, steps, base, adapter, best, samples, unmoved, adapterFolder, report, durationMs } = result;
-  if (!result.isFirst) return ending === "interrupted" ? 130 : 0;
   const resumeLine = `${commandName(context)} resume ${quoted(out)}`;
   if (ending === "interrupted") {
     if (json) printJson(context, { event: "interrupted", steps, out, resume: resumeLine });

@@ -7,7 +7,7 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { configFlags } from "../config/flags.ts";
 import { resolveConfig } from "../config/resolve.ts";
-import type { RunResult } from "../run/run.ts";
+import type { RunResult } from "../run/running.ts";
 import { type CommandContext, commandName, type ExitCode } from "./context.ts";
 import { printOutcome, quoted } from "./outcome.ts";
 import { train } from "./train.ts";
@@ -28,11 +28,12 @@ export async function quickstartCommand(flags: QuickstartFlags, context: Command
     file: join(world, "quickstart.yaml"),
     flags: { ...configFlags(flags), model, out: resolve(flags.out ?? freeFolder()) },
   });
-  const result = await train(config, json, context);
-  if (!json && result.ending !== "interrupted") context.stdout.write(`${showSamples(result)}\n`);
-  const code = printOutcome(config.out, result, json, context);
-  if (!json && code === 0) context.stdout.write(nextSteps(commandName(context), model, config.out));
-  return code;
+  return await train(config, json, context, (result) => {
+    if (!json && result.ending !== "interrupted") context.stdout.write(`${showSamples(result)}\n`);
+    const code = printOutcome(config.out, result, json, context);
+    if (!json && code === 0) context.stdout.write(nextSteps(commandName(context), model, config.out));
+    return code;
+  });
 }
 
 /** `quickstart`, or the next name that is free: a second try must not meet an error. */

@@ -4,13 +4,13 @@ import type { TrainConfig } from "../config/train_config.ts";
 import { openInputs } from "../run/inputs.ts";
 import type { RunLock } from "../run/lock.ts";
 import { checkAcceptedFields, openCheckpoint } from "../run/resume.ts";
-import { executeRun, type RunResult } from "../run/run.ts";
+import { executeRun } from "../run/run.ts";
 import { readRunConfig } from "../run/run_folder.ts";
 import { openAlike } from "../team/same_everywhere.ts";
 import { withTeam } from "../team/with_team.ts";
 import type { CommandContext, ExitCode } from "./context.ts";
 import { openRunView } from "./live_view.ts";
-import { printOutcome } from "./outcome.ts";
+import { outcomeOf, printOutcome } from "./outcome.ts";
 import { withLock } from "./with_lock.ts";
 
 export interface ResumeFlags {
@@ -23,8 +23,7 @@ export async function resumeCommand(runDir: string, flags: ResumeFlags, context:
   const { json = false, acceptChange = [] } = flags;
   checkAcceptedFields(acceptChange);
   const config = await readRunConfig(runDir, configFlags(flags));
-  const result = await resume(config, acceptChange, json, context);
-  return printOutcome(config.out, result, json, context);
+  return await resume(config, acceptChange, json, context);
 }
 
 /** The rest of a run on all hosts, which may be others than before, shown live by the first. */
@@ -33,7 +32,7 @@ async function resume(
   accept: readonly string[],
   json: boolean,
   context: CommandContext,
-): Promise<RunResult> {
+): Promise<ExitCode> {
   return await withTeam(config, context.stderr, async (team) => {
     const view = openRunView(context, json, team);
     const work = async (lock: RunLock) => {
@@ -46,6 +45,7 @@ async function resume(
       });
       return await executeRun(config, inputs, from, { view, control: context, lock, team });
     };
-    return await withLock(config.out, view.warn, work, team).finally(() => view.close());
+    const result = await withLock(config.out, view.warn, work, team).finally(() => view.close());
+    return outcomeOf(result, team, () => printOutcome(config.out, result, json, context));
   });
 }

@@ -4,14 +4,15 @@ import { resolveConfig } from "../config/resolve.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import { openInputs, type RunInputs } from "../run/inputs.ts";
 import type { RunLock } from "../run/lock.ts";
-import { executeRun, type RunResult } from "../run/run.ts";
+import { executeRun } from "../run/run.ts";
 import { checkFolderIsFree, createRunFolder } from "../run/run_folder.ts";
+import type { RunResult } from "../run/running.ts";
 import { openAlike } from "../team/same_everywhere.ts";
 import { withTeam } from "../team/with_team.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { describePlan, planFacts } from "./dry_run.ts";
 import { openLiveView, openRunView } from "./live_view.ts";
-import { printOutcome } from "./outcome.ts";
+import { outcomeOf, printOutcome } from "./outcome.ts";
 import { withLock } from "./with_lock.ts";
 
 export interface TrainFlags {
@@ -26,8 +27,7 @@ export async function trainCommand(flags: TrainFlags, context: CommandContext): 
   const { config: file, preset, json = false, dryRun = false } = flags;
   const config = resolveConfig({ file, preset, flags: configFlags(flags) });
   if (!dryRun) {
-    const result = await train(config, json, context);
-    return printOutcome(config.out, result, json, context);
+    return await train(config, json, context, (result) => printOutcome(config.out, result, json, context));
   }
   const view = openLiveView(context, false);
   const inputs = await openInputs(config, view.progress).finally(() => view.close());
@@ -37,8 +37,13 @@ export async function trainCommand(flags: TrainFlags, context: CommandContext): 
   return 0;
 }
 
-/** One new run of all hosts, shown live by the first. */
-export async function train(config: TrainConfig, json: boolean, context: CommandContext): Promise<RunResult> {
+/** One new run of all hosts, shown live by the first, which also prints the result, before any rank leaves. */
+export async function train(
+  config: TrainConfig,
+  json: boolean,
+  context: CommandContext,
+  print: (result: RunResult) => ExitCode,
+): Promise<ExitCode> {
   return await withTeam(config, context.stderr, async (team) => {
     await team.fromFirst("the run directory", () => checkFolderIsFree(config.out));
     const view = openRunView(context, json, team);
@@ -50,11 +55,10 @@ export async function train(config: TrainConfig, json: boolean, context: Command
       });
       return await executeRun(config, inputs, undefined, { view, control: context, lock, team });
     };
-    try {
+    const run = async () => {
       const inputs = await openAlike(team, config, () => openInputs(config, view.progress));
       return await withLock(config.out, view.warn, (lock) => work(inputs, lock), team);
-    } finally {
-      view.close();
-    }
+    };
+    return outcomeOf(await run().finally(() => view.close()), team, print);
   });
 }

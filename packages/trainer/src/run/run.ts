@@ -3,52 +3,27 @@
  * and leaves `RUN/adapter` (a PEFT folder) and `RUN/report.html`.
  */
 import { existsSync } from "node:fs";
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parameterCount, trainableLine } from "@zerogate/core";
 import type { DevicePool } from "@zerogate/workers";
-import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import { checkpointFolder } from "../checkpoint/folders.ts";
-import type { RunState, VoidedStep } from "../checkpoint/run_state.ts";
-import type { SharedNumbers } from "../checkpoint/write_worker.ts";
-import { type CheckpointWriter, openCheckpointWriter } from "../checkpoint/writer.ts";
-import { configHash } from "../config/identity.ts";
+import { openCheckpointWriter } from "../checkpoint/writer.ts";
 import type { TrainConfig } from "../config/train_config.ts";
-import { patiently } from "../files/patience.ts";
-import { createTrouble, messageOf } from "../files/trouble.ts";
-import { metricsPath, openMetrics, readMetrics } from "../metrics/metrics_file.ts";
-import type { MetricsLine } from "../metrics/records.ts";
-import { openEventFile } from "../metrics/tensorboard.ts";
-import { paramsDigest } from "../receipt/receipt.ts";
-import { openReceipt, receiptPath } from "../receipt/receipt_file.ts";
-import type { SampleAnswer } from "../report/data.ts";
-import { writeReport } from "../report/render.ts";
-import { noRecords, noWriter } from "../team/other_ranks.ts";
+import { createTrouble } from "../files/trouble.ts";
+import { noWriter } from "../team/other_ranks.ts";
 import { checkAlike, LOADING_PATIENCE } from "../team/same_everywhere.ts";
 import type { Team } from "../team/team.ts";
 import { openTeamPool } from "../team/team_pool.ts";
-import { versions } from "../version.ts";
 import { startDevices } from "./devices.ts";
-import { adamWUpdateFor } from "./engines.ts";
-import { type EvaluationResult, evaluateHeldOut } from "./evaluate.ts";
-import { saveFinalAdapter } from "./final_adapter.ts";
+import { finish } from "./finish.ts";
 import { goBack, voidRange } from "./go_back.ts";
 import type { RunInputs } from "./inputs.ts";
 import type { RunLock } from "./lock.ts";
-import { type Ending, type Rollback, type RunControl, type Standing, trainLoop } from "./loop.ts";
+import type { Ending, RunControl, Standing } from "./loop.ts";
 import { type AcceptedChange, acceptEngine, type ResumePoint } from "./resume.ts";
 import { createRunFolder } from "./run_folder.ts";
-import { answerSamples } from "./samples.ts";
-import { optimizerOptions, sharedNumbers, takeUp } from "./training_state.ts";
-import { unmovedParts } from "./unmoved.ts";
+import type { Running, RunResult } from "./running.ts";
+import { runSession } from "./session.ts";
+import { sharedNumbers } from "./training_state.ts";
 import type { RunView } from "./view.ts";
-
-/** Names the parameters at the end: no step has this name, whatever a run that went back has seen. */
-const FINAL_VERSION = -1;
-
-/** How long a run that an error ends waits for a disk that refuses. */
-const LAST_PATIENCE_MS = 1000;
 
 /** What a run is given by its command. */
 export interface RunContext {
@@ -56,46 +31,6 @@ export interface RunContext {
   readonly control: RunControl;
   readonly lock: RunLock;
   readonly team: Team;
-}
-
-/** What stays the same over the sessions of a run. */
-interface Running {
-  readonly config: TrainConfig;
-  readonly inputs: RunInputs;
-  readonly numbers: SharedNumbers;
-  readonly pool: DevicePool;
-  readonly writer: CheckpointWriter;
-  readonly view: RunView;
-  readonly control: RunControl;
-  readonly team: Team;
-}
-
-interface SessionStart {
-  readonly from: Checkpoint | undefined;
-  readonly accepted: readonly AcceptedChange[];
-  readonly voided: readonly VoidedStep[];
-  /** How often this run went back, in this process. */
-  readonly rollbacks: number;
-  /** No rollback goes further back than to so many steps done: other settings held before, which were changed by consent. */
-  readonly floor: number;
-}
-
-export interface RunResult {
-  /** Only rank 0 has written, and tells people what came out. */
-  readonly isFirst: boolean;
-  readonly ending: Ending;
-  readonly steps: number;
-  /** Absent where nothing is held out, or where the run was interrupted. */
-  readonly base?: EvaluationResult | undefined;
-  readonly adapter?: EvaluationResult | undefined;
-  readonly best?: Standing["best"];
-  readonly samples: readonly SampleAnswer[];
-  /** Prompts and gates that training left as they were, in words. */
-  readonly unmoved: readonly string[];
-  /** Folder of the trained adapter; absent where the run was interrupted. */
-  readonly adapterFolder?: string | undefined;
-  readonly report?: string | undefined;
-  readonly durationMs: number;
 }
 
 /**
@@ -133,7 +68,7 @@ export async function executeRun(
     const running = { config, inputs, numbers, pool, writer, view, control, team };
     const { ending, standing } = await runWithRollbacks(running, from, accepted);
     const durationMs = performance.now() - begin;
-    const summary = { isFirst: team.isFirst, ending, steps: standing.step, best: standing.best, durationMs };
+    const summary = { ending, steps: standing.step, best: standing.best, durationMs };
     if (ending === "interrupted") return { ...summary, samples: [], unmoved: [] };
     return { ...summary, ...(await finish(running, standing, durationMs)) };
   } finally {
@@ -189,193 +124,4 @@ async function runWithRollbacks(
     }
     voided = voidRange(standing.voided, ending);
   }
-}
-
-/**
- * At the end nothing is lost by waiting for a disk; how long is up to `diskPatience` and to a second Ctrl-C. Then the state
- * is put where it can be written, if anywhere.
- */
-async function writeRemainder({ config, writer }: Running): Promise<void> {
-  try {
-    await writer.drain(60_000 * config.diskPatience);
-  } catch (cause) {
-    const attempt = `Cannot save the last checkpoint in ${config.out}: ${messageOf(cause)}`;
-    const rescued = await mkdtemp(join(tmpdir(), "zerogate-rescue-"))
-      .then((folder) => writer.rescue(folder))
-      .catch(() => undefined);
-    const advice = rescued
-      ? `it is saved as ${rescued}: move that into ${join(config.out, "checkpoints")} and resume`
-      : "";
-    throw new Error([attempt, advice].filter(Boolean).join("; "), { cause });
-  }
-}
-
-/** So many times their usual patience other ranks wait for rank 0 while it waits for a disk. */
-const diskRounds = ({ diskPatience, hostTimeout }: TrainConfig): number => 1 + (60 * diskPatience) / hostTimeout;
-
-/** The training loop with its metrics, receipt, events and checkpoints, from a checkpoint or from the start. */
-async function runSession(
-  running: Running,
-  { from, accepted, voided, rollbacks, floor }: SessionStart,
-): Promise<{ ending: Ending | Rollback; standing: Standing }> {
-  const { config, inputs, numbers, pool, writer, view, control, team } = running;
-  const { layout, adapterConfig, schedule, totalSteps, hashes } = inputs;
-  const { params } = numbers;
-  const moments = takeUp(numbers, from, inputs.initialParams);
-  const { step = 0, best, evaluationsWithoutGain = 0, owesEvaluation = false } = from?.state ?? {};
-  const standing: Standing = { step, best, evaluationsWithoutGain, owesEvaluation, voided };
-  const optimizer = optimizerOptions(config, layout);
-  const trouble = (what: string) => createTrouble(what, view.warn);
-  const openRecords = () => ({
-    metrics: openMetrics(config.out, from?.state.step, trouble("metrics.jsonl")),
-    receipt: openReceipt(config.out, from && { step, chain: from.state.receipt }, trouble("receipt.jsonl")),
-    events: openEventFile(config.out, step, trouble("the TensorBoard file")),
-  });
-  const { metrics, receipt, events } = team.isFirst ? openRecords() : noRecords;
-  if (!from) {
-    const run = { zerogate: versions.zerogate, node: versions.node, engine: pool.engineName, hashes };
-    receipt.add({ event: "start", version: 1, ...run, config: configHash(config), params: paramsDigest(params) });
-  }
-  for (const { field, was, is } of accepted) receipt.add({ event: "accepted", step, field, was, is });
-  view.start(step, config, inputs);
-  try {
-    const version = (done: number) => rollbacks * (totalSteps + 1) + done;
-    const { clipNorm } = config;
-    const adamWUpdate = adamWUpdateFor(pool.engineName);
-    const training = {
-      pool,
-      params,
-      moments,
-      optimizer,
-      schedule,
-      clipNorm,
-      adamWUpdate,
-      copied: writer.copied,
-      version,
-    };
-    const ending = await trainLoop({
-      config,
-      inputs,
-      training,
-      standing,
-      isNew: from === undefined,
-      floor,
-      control,
-      receipt,
-      onMetrics(line: MetricsLine, report) {
-        metrics.write(line);
-        events.write(line);
-        view.metrics(line, report, standing.best);
-      },
-      onWarning: view.warn,
-      save: () =>
-        writer.save({
-          runDir: config.out,
-          state: runState(config, inputs, standing, pool.engineName, receipt.chain() ?? ""),
-          adapterConfig,
-          layout,
-          t: moments.t,
-          keep: {
-            newest: config.keepCheckpoints,
-            every: config.keepEvery,
-            best: standing.best?.step,
-            upTo:
-              config.onBadNumbers === "rollback" ? Math.max(floor, standing.step - config.rollbackSteps) : undefined,
-          },
-          flush: [metricsPath(config.out), receiptPath(config.out)],
-        }),
-      settle: () => writer.drain(LAST_PATIENCE_MS),
-    });
-    if (typeof ending === "string") {
-      const save = () => writeRemainder(running);
-      await team.agree("the last checkpoint", save, diskRounds(config));
-    }
-    return { ending, standing };
-  } finally {
-    metrics.close();
-    receipt.close();
-    events.close();
-  }
-}
-
-async function finish(
-  { config, inputs, numbers: { params }, pool, view, team }: Running,
-  standing: Standing,
-  durationMs: number,
-): Promise<Omit<RunResult, "isFirst" | "ending" | "steps" | "durationMs">> {
-  const { layout, adapterConfig, model } = inputs;
-  const { adapterDtype: dtype, diskPatience } = config;
-  const save = () => saveFinalAdapter(config.out, { config: adapterConfig, layout, params, dtype });
-  const trouble = createTrouble("The adapter", view.warn);
-  const write = () =>
-    patiently(save, 60_000 * diskPatience, trouble).catch((cause) => {
-      const kept = checkpointFolder(config.out, standing.step);
-      throw new Error(`Cannot write the adapter: ${messageOf(cause)}; ${kept} holds it too`, { cause });
-    });
-  const adapterFolder = await team.fromFirst("the adapter", write, diskRounds(config));
-  view.phase({ name: "comparing base and adapter" });
-  const compared = await compare(config, inputs, pool).catch((cause) => {
-    const kept = `The adapter is trained and saved as ${adapterFolder}: a resume repeats only what comes after it`;
-    throw new Error(`${messageOf(cause)}\n${kept}`, { cause });
-  });
-  const { base, adapter, samples } = compared;
-  const all = parameterCount(model) + layout.length;
-  const data = () => ({
-    title: config.out.split(/[\\/]/).at(-1) ?? config.out,
-    createdAt: new Date(),
-    config,
-    engine: pool.engineName,
-    metrics: readMetrics(config.out),
-    layers: layout.places.map(({ layer }) => layer),
-    summary: {
-      trainedParameters: trainableLine({ trainable: layout.length, all }),
-      durationMs,
-      validationLoss: { before: base?.loss, after: adapter?.loss },
-      exactMatch: { before: base?.exactMatch, after: adapter?.exactMatch },
-      bestStep: standing.best?.step,
-    },
-    samples,
-    versions,
-  });
-  const report = await team.fromFirst("the report", () => writeReport(config.out, data()));
-  view.phase(undefined);
-  const unmoved = unmovedParts(layout, inputs.initialParams, params);
-  return { base, adapter, best: standing.best, samples, unmoved, adapterFolder, report };
-}
-
-/** Base and adapter on what is held out, and their answers to some of it. */
-async function compare(
-  config: TrainConfig,
-  inputs: RunInputs,
-  pool: DevicePool,
-): Promise<Pick<RunResult, "base" | "adapter" | "samples">> {
-  const { heldOut } = inputs;
-  if (!heldOut) return { samples: [] };
-  const base = await evaluateHeldOut(pool, heldOut, inputs, false, FINAL_VERSION);
-  const adapter = await evaluateHeldOut(pool, heldOut, inputs, true, FINAL_VERSION);
-  const samples = await answerSamples(pool, heldOut, inputs, config.samples, FINAL_VERSION);
-  return { base, adapter, samples };
-}
-
-function runState(
-  config: TrainConfig,
-  inputs: RunInputs,
-  standing: Standing,
-  engine: string,
-  receipt: string,
-): RunState {
-  return {
-    step: standing.step,
-    epoch: standing.step / inputs.plan.stepsPerEpoch,
-    seed: config.seed,
-    engine,
-    hashes: inputs.hashes,
-    config: JSON.parse(JSON.stringify(config)),
-    versions,
-    best: standing.best,
-    evaluationsWithoutGain: standing.evaluationsWithoutGain,
-    owesEvaluation: standing.owesEvaluation,
-    voided: standing.voided,
-    receipt,
-  };
 }

@@ -28,8 +28,8 @@ export interface Team {
 }
 
 export interface OpenTeam extends Team {
-  /** Whether all ranks threw it, or it has been told: nothing more is to be said before they part. */
-  isKnown(error: unknown): boolean;
+  /** What this rank has to tell people of an error: rank 0 tells for all what all have thrown, each rank what is its own. */
+  lineFor(error: unknown): string | undefined;
 }
 
 /** Over the longest step so far. */
@@ -41,7 +41,9 @@ const PATIENCE_IN_STEPS = 10;
  */
 export function createTeam(communicator: Communicator, limitMs: number, tell: (line: string) => void): OpenTeam {
   const { rank, size, about } = communicator;
-  const known = new WeakSet<Error>();
+  /** Thrown by all ranks. */
+  const shared = new WeakSet<Error>();
+  const told = new WeakSet<Error>();
   let longestMs = 0;
   const meeting = (phase: string, patience = 1): Meeting => {
     return { phase, limitMs: patience * Math.max(limitMs, PATIENCE_IN_STEPS * longestMs) };
@@ -52,13 +54,13 @@ export function createTeam(communicator: Communicator, limitMs: number, tell: (l
     } catch (error) {
       if (error instanceof Error) {
         tell(`rank ${rank} of ${size}: ${error.message}`);
-        known.add(error);
+        told.add(error);
       }
       throw error;
     }
   };
   const fail = (error: Error): never => {
-    known.add(error);
+    shared.add(error);
     throw error;
   };
 
@@ -109,7 +111,12 @@ export function createTeam(communicator: Communicator, limitMs: number, tell: (l
     expect(stepMs) {
       longestMs = Math.max(longestMs, stepMs);
     },
-    isKnown: (error) => error instanceof Error && known.has(error),
+    lineFor(thrown) {
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+      const isShared = [error, error.cause].some((link) => link instanceof Error && shared.has(link));
+      if (told.has(error) || (isShared && rank !== 0)) return undefined;
+      return isShared ? error.message : `rank ${rank} of ${size}: ${error.message}`;
+    },
   };
 }
 

@@ -2,14 +2,16 @@
 import { openCommunicator } from "@zerogate/mpi";
 import type { TrainConfig } from "../config/train_config.ts";
 import { createTeam, type Team } from "./team.ts";
+import { ToldError } from "./told_error.ts";
 
 const START_LIMIT_MS = 120_000;
 
 /**
- * Opens the team, works, and leaves the job in good order. Where this rank fails alone, it says why and the whole job ends:
- * the launcher may start it again, from the last checkpoint.
+ * Opens the team, works, and leaves the job in good order. What fails is told before any rank leaves, because launchers end
+ * the others when the first one does. Where this rank fails alone, the whole job ends: the launcher may start it again, from
+ * the last checkpoint.
  *
- * @throws InputError where MPI cannot be used, and what `work` throws.
+ * @throws InputError where MPI cannot be used; what `work` throws, with several ranks as a ToldError.
  */
 export async function withTeam<T>(
   { hosts, hostTimeout }: Pick<TrainConfig, "hosts" | "hostTimeout">,
@@ -19,16 +21,16 @@ export async function withTeam<T>(
   const communicator = await openCommunicator({ kind: hosts, startLimitMs: START_LIMIT_MS });
   const tell = (line: string) => void stderr.write(`${line}\n`);
   const team = createTeam(communicator, 1000 * hostTimeout, tell);
-  const { rank, size } = team;
   try {
     const result = await work(team);
     await communicator.close();
     return result;
   } catch (error) {
-    if (size > 1 && !team.isKnown(error))
-      tell(`rank ${rank} of ${size}: ${error instanceof Error ? error.message : String(error)}`);
+    if (team.size === 1) throw error;
+    const line = team.lineFor(error);
+    if (line !== undefined) tell(line);
     // Others that wait for something else find out by it that this rank leaves; the second one ends the job.
     await communicator.close().catch(() => communicator.close().catch(() => {}));
-    throw error;
+    throw new ToldError(error);
   }
 }

@@ -1,0 +1,104 @@
+/** What comes after the last step: the adapter as a PEFT folder, base and adapter side by side, and the report. */
+import { mkdtemp } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parameterCount, trainableLine } from "@zerogate/core";
+import type { DevicePool } from "@zerogate/workers";
+import { checkpointFolder } from "../checkpoint/folders.ts";
+import type { TrainConfig } from "../config/train_config.ts";
+import { patiently } from "../files/patience.ts";
+import { createTrouble, messageOf } from "../files/trouble.ts";
+import { readMetrics } from "../metrics/metrics_file.ts";
+import { writeReport } from "../report/render.ts";
+import { versions } from "../version.ts";
+import { evaluateHeldOut } from "./evaluate.ts";
+import { saveFinalAdapter } from "./final_adapter.ts";
+import type { RunInputs } from "./inputs.ts";
+import type { Standing } from "./loop.ts";
+import type { Running, RunResult } from "./running.ts";
+import { answerSamples } from "./samples.ts";
+import { unmovedParts } from "./unmoved.ts";
+
+/** Names the parameters at the end: no step has this name, whatever a run that went back has seen. */
+const FINAL_VERSION = -1;
+
+/** So many times their usual patience other ranks wait for rank 0 while it waits for a disk. */
+const diskRounds = ({ diskPatience, hostTimeout }: TrainConfig): number => 1 + (60 * diskPatience) / hostTimeout;
+
+/**
+ * At the end nothing is lost by waiting for a disk; how long is up to `diskPatience` and to a second Ctrl-C. Then the state
+ * is put where it can be written, if anywhere.
+ */
+export async function writeRemainder({ config, writer, team }: Running): Promise<void> {
+  const drain = () => writer.drain(60_000 * config.diskPatience);
+  const rescue = async (cause: unknown): Promise<never> => {
+    const attempt = `Cannot save the last checkpoint in ${config.out}: ${messageOf(cause)}`;
+    const rescued = await mkdtemp(join(tmpdir(), "zerogate-rescue-"))
+      .then((folder) => writer.rescue(folder))
+      .catch(() => undefined);
+    const advice = rescued
+      ? `it is saved as ${rescued}: move that into ${join(config.out, "checkpoints")} and resume`
+      : "";
+    throw new Error([attempt, advice].filter(Boolean).join("; "), { cause });
+  };
+  await team.agree("the last checkpoint", () => drain().catch(rescue), diskRounds(config));
+}
+
+export async function finish(
+  { config, inputs, numbers: { params }, pool, view, team }: Running,
+  standing: Standing,
+  durationMs: number,
+): Promise<Omit<RunResult, "ending" | "steps" | "durationMs">> {
+  const { layout, adapterConfig, model } = inputs;
+  const { adapterDtype: dtype, diskPatience } = config;
+  const save = () => saveFinalAdapter(config.out, { config: adapterConfig, layout, params, dtype });
+  const trouble = createTrouble("The adapter", view.warn);
+  const write = () =>
+    patiently(save, 60_000 * diskPatience, trouble).catch((cause) => {
+      const kept = checkpointFolder(config.out, standing.step);
+      throw new Error(`Cannot write the adapter: ${messageOf(cause)}; ${kept} holds it too`, { cause });
+    });
+  const adapterFolder = await team.fromFirst("the adapter", write, diskRounds(config));
+  view.phase({ name: "comparing base and adapter" });
+  const compared = await compare(config, inputs, pool).catch((cause) => {
+    const kept = `The adapter is trained and saved as ${adapterFolder}: a resume repeats only what comes after it`;
+    throw new Error(`${messageOf(cause)}\n${kept}`, { cause });
+  });
+  const { base, adapter, samples } = compared;
+  const all = parameterCount(model) + layout.length;
+  const data = () => ({
+    title: config.out.split(/[\\/]/).at(-1) ?? config.out,
+    createdAt: new Date(),
+    config,
+    engine: pool.engineName,
+    metrics: readMetrics(config.out),
+    layers: layout.places.map(({ layer }) => layer),
+    summary: {
+      trainedParameters: trainableLine({ trainable: layout.length, all }),
+      durationMs,
+      validationLoss: { before: base?.loss, after: adapter?.loss },
+      exactMatch: { before: base?.exactMatch, after: adapter?.exactMatch },
+      bestStep: standing.best?.step,
+    },
+    samples,
+    versions,
+  });
+  const report = await team.fromFirst("the report", () => writeReport(config.out, data()));
+  view.phase(undefined);
+  const unmoved = unmovedParts(layout, inputs.initialParams, params);
+  return { base, adapter, best: standing.best, samples, unmoved, adapterFolder, report };
+}
+
+/** Base and adapter on what is held out, and their answers to some of it. */
+async function compare(
+  config: TrainConfig,
+  inputs: RunInputs,
+  pool: DevicePool,
+): Promise<Pick<RunResult, "base" | "adapter" | "samples">> {
+  const { heldOut } = inputs;
+  if (!heldOut) return { samples: [] };
+  const base = await evaluateHeldOut(pool, heldOut, inputs, false, FINAL_VERSION);
+  const adapter = await evaluateHeldOut(pool, heldOut, inputs, true, FINAL_VERSION);
+  const samples = await answerSamples(pool, heldOut, inputs, config.samples, FINAL_VERSION);
+  return { base, adapter, samples };
+}

@@ -1,0 +1,39 @@
+/** What a run has from its first step to its report, and what comes out of it. */
+import type { DevicePool } from "@zerogate/workers";
+import type { SharedNumbers } from "../checkpoint/write_worker.ts";
+import type { CheckpointWriter } from "../checkpoint/writer.ts";
+import type { TrainConfig } from "../config/train_config.ts";
+import type { SampleAnswer } from "../report/data.ts";
+import type { Team } from "../team/team.ts";
+import type { EvaluationResult } from "./evaluate.ts";
+import type { RunInputs } from "./inputs.ts";
+import type { Ending, RunControl, Standing } from "./loop.ts";
+import type { RunView } from "./view.ts";
+
+/** What stays the same over the sessions of a run. */
+export interface Running {
+  readonly config: TrainConfig;
+  readonly inputs: RunInputs;
+  readonly numbers: SharedNumbers;
+  readonly pool: DevicePool;
+  readonly writer: CheckpointWriter;
+  readonly view: RunView;
+  readonly control: RunControl;
+  readonly team: Team;
+}
+
+export interface RunResult {
+  readonly ending: Ending;
+  readonly steps: number;
+  /** Absent where nothing is held out, or where the run was interrupted. */
+  readonly base?: EvaluationResult | undefined;
+  readonly adapter?: EvaluationResult | undefined;
+  readonly best?: Standing["best"];
+  readonly samples: readonly SampleAnswer[];
+  /** Prompts and gates that training left as they were, in words. */
+  readonly unmoved: readonly string[];
+  /** Folder of the trained adapter; absent where the run was interrupted. */
+  readonly adapterFolder?: string | undefined;
+  readonly report?: string | undefined;
+  readonly durationMs: number;
+}
