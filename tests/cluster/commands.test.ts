@@ -1,10 +1,11 @@
 /** `zerogate cluster check` and `cluster init`, and what the latter wrote, run. */
 import { execFileSync } from "node:child_process";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { testFolder, zerogate } from "../support/cli.ts";
 import { openMpi, runJob, zerogateFile } from "../support/mpi.ts";
+import { adapterHash, base, tinyRun } from "../support/world.ts";
 
 const folder = testFolder();
 const reason = openMpi ? "" : " (skipped: no mpirun of Open MPI on this machine)";
@@ -59,4 +60,63 @@ test.skipIf(!openMpi)(`cluster check says hosts, versions, the time of a sum and
   expect(found.hosts).toHaveLength(2);
   expect(found.sum.bytes).toBe(9_838_080);
   expect(found.problems).toContainEqual(expect.stringMatching(/^2 ranks share /));
+});
+
+describe.skipIf(!openMpi)(`train.sh${reason}`, () => {
+  /** A run of 30 steps by the script that `cluster init` has written; `onStep` is called early in it. */
+  const launch = async (name: string, onStep: (rank: number, script: number) => void) => {
+    const out = join(folder, "runs", name);
+    const keys = { model: base, data: ["data.json"], validationData: ["held.json"], seed: 7, steps: 30 };
+    const rest = { batchSize: 8, maxLength: 128, cellTokens: 128, samples: 0, workers: 1, saveEvery: 1 };
+    writeFileSync(join(folder, "run.yaml"), JSON.stringify({ ...keys, ...rest }));
+    const place = ["--run", out, "--out", name, "--hosts", "1"];
+    const made = await zerogate(["cluster", "init", "mpirun", "--config", "run.yaml", ...place], { cwd: folder });
+    expect(made).toMatchObject({ code: 0 });
+    mkdirSync(join(folder, "runs"), { recursive: true });
+    writeFileSync(join(folder, name, "hosts"), "localhost slots=1\n");
+    let isDone = false;
+    const outcome = await runJob({
+      command: join(folder, name, "train.sh"),
+      args: [],
+      cwd: folder,
+      env: { ZEROGATE: `${process.execPath} ${zerogateFile}`, TRIES: "3", PAUSE: "0", GRACE: "2" },
+      onLine(line, ranks, script) {
+        if (isDone || !/^step [1-9]/.test(line)) return;
+        isDone = true;
+        onStep(ranks().get(0) ?? 0, script);
+      },
+    });
+    expect(isDone, outcome.output).toBe(true);
+    return { ...outcome, out };
+  };
+  const tries = (output: string) =>
+    output.match(/try \d of 3 ended with \d+, going on from the last checkpoint/g) ?? [];
+
+  test("goes on to the same bits after a rank was killed", async () => {
+    expect(
+      await zerogate(["train", ...tinyRun(folder), "--steps", "30", "--out", "whole"], { cwd: folder }),
+    ).toMatchObject({ code: 0 });
+    const { code, output, out } = await launch("killed", (rank) => process.kill(rank, "SIGKILL"));
+    expect(code, output).toBe(0);
+    expect(tries(output)).toHaveLength(1);
+    expect(adapterHash(out)).toBe(adapterHash(join(folder, "whole")));
+  });
+
+  test("is stopped by SIGTERM: the run is saved, and not tried again", async () => {
+    const { code, output, out } = await launch("ended", (_, script) => process.kill(script, "SIGTERM"));
+    expect(code, output).not.toBe(0);
+    expect(output).toContain("everything is saved");
+    expect(tries(output)).toHaveLength(0);
+    expect(existsSync(join(out, "adapter"))).toBe(false);
+  });
+
+  test("gives up after so many tries", async () => {
+    const held = join(folder, "killer.sh");
+    writeFileSync(held, "#!/bin/sh\nkill -9 $$\n", { mode: 0o755 });
+    const script = join(folder, "killed", "train.sh");
+    const env = { ZEROGATE: held, TRIES: "2", PAUSE: "0", GRACE: "2" };
+    const { code, output } = await runJob({ command: script, args: [], cwd: folder, env });
+    expect(code, output).not.toBe(0);
+    expect(output.match(/try \d of 2 ended with /g)).toHaveLength(2);
+  });
 });

@@ -1,12 +1,12 @@
 /** Several hosts, simulated by network namespaces, train the bits of one process; their sums cross the wire. */
 
-import { readFileSync } from "node:fs";
+import { appendFileSync, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { testFolder, zerogate } from "../support/cli.ts";
 import { type Hosts, noHosts, openHosts } from "../support/hosts.ts";
 import { type Job, openMpi, runJob, zerogateFile } from "../support/mpi.ts";
-import { adapterHash, stepLosses, tinyRun } from "../support/world.ts";
+import { adapterHash, base, stepLosses, tinyRun } from "../support/world.ts";
 
 const folder = testFolder();
 const flags = tinyRun(folder);
@@ -17,6 +17,8 @@ const network = 77 + (process.pid % 100);
 describe.skipIf(why !== undefined)(`hosts${why === undefined ? "" : ` (skipped: ${why})`}`, () => {
   let hosts: Hosts;
   let whole: string;
+  /** Of 40 steps: long enough for something to happen in the middle. */
+  let long: string;
   const on = (which: readonly number[], args: readonly string[], onLine?: Job["onLine"]) => {
     const [command, first] = hosts.mpirun(which);
     const job = { command, args: [...first, process.execPath, zerogateFile, ...args], cwd: folder };
@@ -27,9 +29,15 @@ describe.skipIf(why !== undefined)(`hosts${why === undefined ? "" : ` (skipped: 
 
   beforeAll(async () => {
     hosts = openHosts(3, network);
-    const done = await zerogate(["train", ...flags, "--out", "whole", "--workers", "2"], { cwd: folder });
-    expect(done).toMatchObject({ code: 0 });
+    const alone = async (...args: string[]) => {
+      expect(await zerogate(["train", ...flags, "--workers", "2", ...args], { cwd: folder })).toMatchObject({
+        code: 0,
+      });
+    };
+    await alone("--out", "whole");
     whole = adapterHash(run("whole"));
+    await alone("--out", "long", "--steps", "40");
+    long = adapterHash(run("long"));
   });
   afterAll(() => hosts.close());
 
@@ -50,6 +58,69 @@ describe.skipIf(why !== undefined)(`hosts${why === undefined ? "" : ` (skipped: 
       expect(after.received - before.received).toBeGreaterThan(least);
     },
   );
+  test("rank 0 sends the base to a host that keeps a copy, once", async () => {
+    const bytes = statSync(join(base, "model.safetensors")).size;
+    const received = async (out: string) => {
+      const before = hosts.bytes(2).received;
+      const { code, output } = await train(out, [1, 2], ["--workers", "1", "--steps", "1", "--broadcast-weights"]);
+      expect(code, output).toBe(0);
+      return hosts.bytes(2).received - before;
+    };
+    expect((await received("sent")) - (await received("kept"))).toBeGreaterThan(0.9 * bytes);
+    const [copy = "", ...others] = readdirSync(join(folder, "cache", "zerogate", "bases"));
+    expect(others).toEqual([]);
+    const kept = join(folder, "cache", "zerogate", "bases", copy);
+    expect(readdirSync(kept)).toEqual(readdirSync(base));
+    appendFileSync(join(kept, "model.safetensors"), "x");
+    const { code, output } = await train("bad-copy", [1, 2], ["--workers", "1", "--steps", "1", "--broadcast-weights"]);
+    expect(code).not.toBe(0);
+    expect(output).toMatch(/rank 1 of 2: Cannot |base of rank 1 is /);
+    expect(existsSync(run("bad-copy"))).toBe(false);
+  });
+
+  /** Trains on hosts 1 and 2 until `event` happens at step 3, and says how long after it the launcher ended. */
+  const lose = async (out: string, event: () => void) => {
+    let since: number | undefined;
+    const more = [
+      "--workers",
+      "1",
+      "--save-every",
+      "1",
+      "--steps",
+      "40",
+      "--host-timeout",
+      "3",
+      "--disk-patience",
+      "0",
+    ];
+    const { code, output } = await train(out, [1, 2], more, (line) => {
+      if (since !== undefined || !line.includes('"step":3,')) return;
+      since = performance.now();
+      event();
+    });
+    expect(since, output).toBeDefined();
+    expect(code, output).not.toBe(0);
+    expect(existsSync(join(run(out), "adapter"))).toBe(false);
+    return (performance.now() - (since ?? 0)) / 1000;
+  };
+  const resume = async (out: string, which: readonly number[]) => {
+    const { code, output } = await on(which, ["resume", out, "--workers", "1"]);
+    expect(code, output).toBe(0);
+    expect(adapterHash(run(out))).toBe(long);
+  };
+
+  test("a rank on another host is killed: the launcher ends, and three hosts resume to the same bits", async () => {
+    const seconds = await lose("killed", () => process.kill(hosts.rank(1), "SIGKILL"));
+    expect(seconds).toBeLessThan(30);
+    await resume("killed", [1, 2, 3]);
+  }, 150_000);
+
+  // Last: host 2 stays cut off.
+  test("a cable is pulled: the launcher ends, and one other host resumes to the same bits", async () => {
+    const seconds = await lose("cut", () => hosts.cut(2));
+    expect(seconds).toBeLessThan(45);
+    await resume("cut", [3]);
+  }, 150_000);
 });
 
 /** Numbers of the adapter, each of which a step's sum carries in 8 bytes. */

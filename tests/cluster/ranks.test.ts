@@ -1,10 +1,10 @@
-/** Several ranks on this machine train the bits of one process, through losses and restarts; what differs is named. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+/** Several ranks on this machine train the bits of one process, through losses and restarts. */
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { testFolder, zerogate } from "../support/cli.ts";
 import { type Job, type JobOutcome, openMpi, runJob, zerogateFile } from "../support/mpi.ts";
-import { adapterHash, records, stepLosses, tinyRun, validationLosses } from "../support/world.ts";
+import { adapterHash, stepLosses, tinyRun, validationLosses } from "../support/world.ts";
 
 const folder = testFolder();
 const flags = tinyRun(folder, { "--samples": "2" });
@@ -16,7 +16,7 @@ const outcome = (out: string) => ({
 });
 
 /** Options of mpirun for ranks that share this machine. */
-const here = ["--oversubscribe", "--bind-to", "none", "--mca", "odls_base_sigkill_timeout", "20"];
+const here = ["--oversubscribe", "--bind-to", "none", "--mca", "odls_base_sigkill_timeout", "3"];
 
 type Watch = Pick<Job, "onLine" | "env">;
 
@@ -30,24 +30,6 @@ const train = (out: string, ranks: number, workers: number, more: readonly strin
   zerogateOn(ranks, ["train", ...flags, "--out", out, "--workers", String(workers), "--json", ...more], watch);
 
 const resume = (out: string, ranks: number) => zerogateOn(ranks, ["resume", out, "--workers", "1", "--json"]);
-
-/** Rank 1 gets other arguments than rank 0. */
-const trainApart = (out: string, second: readonly string[], more: readonly string[] = []) => {
-  const rank = (own: readonly string[]) => [
-    "-np",
-    "1",
-    process.execPath,
-    zerogateFile,
-    "train",
-    ...own,
-    "--out",
-    out,
-    "--workers",
-    "1",
-    ...more,
-  ];
-  return mpirun([...rank(flags), ":", ...rank(second)]);
-};
 
 /** Sends `signal` to a rank as soon as the line of step `step` is seen. */
 const at = (step: number, rank: number | "launcher", signal: NodeJS.Signals): Watch => {
@@ -125,35 +107,6 @@ describe.skipIf(!openMpi)(`ranks of Open MPI on one host${missing}`, () => {
     const resumed = await resume("asleep", 2);
     expect(resumed.code, resumed.output).toBe(0);
     expect(outcome("asleep")).toEqual(whole);
-  });
-
-  test("data that differ on one rank are named once, and nothing is written", async () => {
-    writeFileSync(join(folder, "other.json"), JSON.stringify(records("train.json", 63)));
-    const { code, output } = await trainApart(
-      "apart",
-      flags.map((flag) => (flag === "data.json" ? "other.json" : flag)),
-    );
-    expect(code).toBe(2);
-    expect(output.match(/Cannot train together/g)).toHaveLength(1);
-    expect(output).toMatch(/data of rank 1 is [0-9a-f]{64}\S*, of rank 0 [0-9a-f]{64}/);
-    expect(existsSync(run("apart"))).toBe(false);
-  });
-
-  test("a config that differs on one rank is named", async () => {
-    const { code, output } = await trainApart("apart", [...flags, "--lr", "0.1"]);
-    expect(code).toBe(2);
-    expect(output).toMatch(/Cannot train together: config of rank 1 is [0-9a-f]{64}, of rank 0/);
-    expect(existsSync(run("apart"))).toBe(false);
-  });
-
-  test("what only one rank lacks ends all with its message", async () => {
-    const { code, output } = await trainApart(
-      "apart",
-      flags.map((flag) => (flag === "data.json" ? "nowhere.json" : flag)),
-    );
-    expect(code).toBe(2);
-    expect(output.match(/rank 1 of 2: Cannot .*nowhere\.json/g)).toHaveLength(1);
-    expect(existsSync(run("apart"))).toBe(false);
   });
 
   test("bad numbers on one rank are passed over by all, as by one process", async () => {

@@ -1,12 +1,12 @@
 /**
  * Hosts for tests: each is a network, host name and IPC namespace of its own, with its own /dev/shm, on a bridge in one more.
- * They share the file system, as a cluster's nodes do. Needs root.
+ * They share the file system, as a cluster's nodes do. Needs root, or user namespaces that anybody may make.
  */
-import { execFileSync } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openMpi } from "./mpi.ts";
+import { openMpi, ranksAmong } from "./mpi.ts";
 
 /** Why hosts cannot be made here; undefined where they can. */
 export const noHosts: string | undefined = reason();
@@ -16,6 +16,10 @@ export interface Hosts {
   mpirun(hosts: readonly number[]): readonly [command: string, args: readonly string[]];
   /** Bytes that a host has sent and received over its link since it was made. */
   bytes(host: number): { readonly sent: number; readonly received: number };
+  /** Process ids of a host, among them those of a job that was launched elsewhere. */
+  pids(host: number): number[];
+  /** Process id of a rank, on whatever host it runs. */
+  rank(rank: number): number;
   /** Pulls the cable of a host. */
   cut(host: number): void;
   close(): void;
@@ -27,7 +31,10 @@ export function openHosts(count: number, network: number): Hosts {
   const bridge = `zg${process.pid}b`;
   const address = (host: number) => `10.${network}.0.${host}`;
   const folder = mkdtempSync(join(tmpdir(), "zerogate-hosts-"));
-  const ip = (...args: string[]) => void execFileSync("ip", args, { stdio: ["ignore", "ignore", "pipe"] });
+  const place = process.getuid?.() === 0 ? undefined : userNamespace();
+  const [enter = "", ...entry] = [...(place?.entry ?? []), "ip"];
+  const ip = (...args: string[]) =>
+    execFileSync(enter, [...entry, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
   const numbers = Array.from({ length: count }, (_, i) => i + 1);
   ip("netns", "add", bridge);
   ip("-n", bridge, "link", "add", "br0", "type", "bridge");
@@ -45,7 +52,7 @@ export function openHosts(count: number, network: number): Hosts {
   const onHost = program(
     join(folder, "on_host"),
     `export H="$1"; shift
-exec ip netns exec "$H" unshare --uts --ipc --mount \
+exec ${enter} ${entry.join(" ")} netns exec "$H" unshare --uts --ipc --mount \
   sh -c 'hostname "$H"; mount -t tmpfs tmpfs /dev/shm; exec "$@"' sh "$@"`,
   );
   // In the place of ssh: options, an address, a command line.
@@ -55,6 +62,7 @@ exec ip netns exec "$H" unshare --uts --ipc --mount \
 a=$1; shift
 exec '${onHost}' "${prefix}\${a##*.}" sh -c "$*"`,
   );
+  const pids = (host: number) => ip("netns", "pids", `${prefix}${host}`).split("\n").filter(Boolean).map(Number);
   let files = 0;
   return {
     mpirun(hosts) {
@@ -66,38 +74,43 @@ exec '${onHost}' "${prefix}\${a##*.}" sh -c "$*"`,
         btl_tcp_if_include: net,
         oob_tcp_if_include: net,
         mpi_yield_when_idle: "1",
+        odls_base_sigkill_timeout: "3",
         oob_tcp_keepalive_time: "3",
         oob_tcp_keepalive_intvl: "1",
         oob_tcp_keepalive_probes: "3",
       };
       const mca = Object.entries(settings).flatMap(([name, value]) => ["--mca", name, value]);
       const session = ["--mca", "orte_tmpdir_base", folder];
-      const place = ["--hostfile", file, "-np", String(hosts.length), "--bind-to", "none"];
+      const where = ["--hostfile", file, "-np", String(hosts.length), "--bind-to", "none"];
       return [
         onHost,
-        [`${prefix}${hosts[0]}`, openMpi ?? "mpirun", ...place, ...mca, ...session, "-x", "XDG_CACHE_HOME"],
+        [`${prefix}${hosts[0]}`, openMpi ?? "mpirun", ...where, ...mca, ...session, "-x", "XDG_CACHE_HOME"],
       ];
     },
     bytes(host) {
-      const text = execFileSync("ip", ["-n", `${prefix}${host}`, "-s", "-j", "link", "show", "eth0"], {
-        encoding: "utf8",
-      });
+      const text = ip("-n", `${prefix}${host}`, "-s", "-j", "link", "show", "eth0");
       const [link] = JSON.parse(text) as { stats64: { rx: { bytes: number }; tx: { bytes: number } } }[];
       return { sent: link?.stats64.tx.bytes ?? 0, received: link?.stats64.rx.bytes ?? 0 };
     },
-    cut: (host) => ip("-n", bridge, "link", "set", `p${host}`, "down"),
+    pids,
+    rank(rank) {
+      const pid = ranksAmong(numbers.flatMap(pids)).get(rank);
+      if (pid === undefined) throw new Error(`rank ${rank} is on no host`);
+      return pid;
+    },
+    cut: (host) => void ip("-n", bridge, "link", "set", `p${host}`, "down"),
     close() {
       for (const host of numbers) {
         // Daemons of a host that was cut off linger; only processes of this namespace are listed.
-        const pids = execFileSync("ip", ["netns", "pids", `${prefix}${host}`], { encoding: "utf8" });
-        for (const pid of pids.split("\n").filter(Boolean)) {
+        for (const pid of pids(host)) {
           try {
-            process.kill(Number(pid), "SIGKILL");
+            process.kill(pid, "SIGKILL");
           } catch {} // it has ended meanwhile
         }
         ip("netns", "del", `${prefix}${host}`);
       }
       ip("netns", "del", bridge);
+      place?.holder.kill("SIGKILL");
       rmSync(folder, { recursive: true, force: true });
     },
   };
@@ -110,12 +123,32 @@ function program(path: string, text: string): string {
   return path;
 }
 
+/** Namespaces of one's own, in which one is root, kept by a process that sleeps; `entry` is the start of a command in them. */
+function userNamespace(): { holder: ChildProcess; entry: readonly string[] } {
+  const ready = "mount -t tmpfs tmpfs /run && exec sleep 600";
+  const holder = spawn("unshare", ["--user", "--map-root-user", "--net", "--mount", "sh", "-c", ready], {
+    stdio: "ignore",
+  });
+  const pid = String(holder.pid);
+  const entry = ["nsenter", "--preserve-credentials", "-t", pid, "--user", "--net", "--mount"];
+  for (let left = 100; ; left--) {
+    try {
+      execFileSync(entry[0] ?? "", [...entry.slice(1), "mountpoint", "-q", "/run"], { stdio: "ignore" });
+      return { holder, entry };
+    } catch (error) {
+      if (left === 0 || holder.exitCode !== null) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+    }
+  }
+}
+
 function reason(): string | undefined {
-  if (process.getuid?.() !== 0) return "network namespaces need root";
   const probe = `zg${process.pid}probe`;
+  const asRoot = process.getuid?.() === 0;
+  const script = `ip netns add ${probe} && ip netns del ${probe}`;
+  const own = ["--user", "--map-root-user", "--net", "--mount", "sh", "-c", `mount -t tmpfs tmpfs /run && ${script}`];
   try {
-    execFileSync("ip", ["netns", "add", probe], { stdio: "ignore" });
-    execFileSync("ip", ["netns", "del", probe], { stdio: "ignore" });
+    execFileSync(asRoot ? "sh" : "unshare", asRoot ? ["-c", script] : own, { stdio: "ignore" });
     return undefined;
   } catch {
     return "network namespaces cannot be made here";

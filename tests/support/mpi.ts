@@ -78,9 +78,14 @@ function ranksOf(launcher: number): Map<number, number> {
     const parent = parents.get(pid);
     return parent === launcher || (parent !== undefined && parent > 1 && descends(parent));
   };
+  return ranksAmong([...parents.keys()].filter(descends));
+}
+
+/** Process ids by rank, of those among `pids` that are ranks. */
+export function ranksAmong(pids: readonly number[]): Map<number, number> {
   const found = new Map<number, number>();
-  for (const pid of parents.keys()) {
-    if (!descends(pid) || !textOf(`/proc/${pid}/cmdline`).includes(zerogateFile)) continue;
+  for (const pid of pids) {
+    if (!textOf(`/proc/${pid}/cmdline`).includes(zerogateFile)) continue;
     const rank = /(?:^|\0)OMPI_COMM_WORLD_RANK=(\d+)/.exec(textOf(`/proc/${pid}/environ`))?.[1];
     if (rank !== undefined && !found.has(Number(rank))) found.set(Number(rank), pid);
   }

@@ -24,7 +24,10 @@ const mpirunSettings = [
   ["--map-by ppr:1:node", "one process a host, its workers inside"],
   ["--bind-to none", "else Open MPI pins the whole process to one core"],
   ["--mca mpi_yield_when_idle 1", "5 to 7 times faster sums where cores are contended"],
-  ["--mca odls_base_sigkill_timeout 20", "after Ctrl-C: time to finish the step and save"],
+  [
+    '--mca odls_base_sigkill_timeout "${GRACE:-10}"',
+    "seconds for a step and its checkpoint when it is stopped, after as many until the ranks hear of it",
+  ],
   ["--mca oob_tcp_keepalive_time 10", "a host that is cut off is noticed in 20 s, else never"],
   ["--mca oob_tcp_keepalive_intvl 2", ""],
   ["--mca oob_tcp_keepalive_probes 5", ""],
@@ -49,8 +52,8 @@ function hostFile({ hosts }: Launch): string {
   return `# One line a host, as ssh reaches it; the first one is rank 0, which writes.\n${lines.join("\n")}\n`;
 }
 
-/** Exit codes that another try would not change: done, unusable input, damaged files, interrupted. */
-const finalCodes = "0|2|3|130";
+/** Exit codes that another try would not change: done, unusable input, damaged files, asked to stop. */
+const finalCodes = "0|2|3|130|143";
 
 const loop = ({ config, run }: Launch) => `ZEROGATE=\${ZEROGATE:-zerogate}    # as it is called on every host
 CONFIG='${config}'
@@ -58,9 +61,14 @@ RUN='${run}'                  # on a file system that all hosts share
 TRIES=\${TRIES:-20}
 PAUSE=\${PAUSE:-10}
 
+stop=
+trap 'stop=1; kill -TERM "$child"' TERM # all ranks finish their step and save
+trap 'stop=1' INT                       # Ctrl-C reaches the launcher by itself
 for try in $(seq "$TRIES"); do
-  if [ -e "$RUN/config.json" ]; then launch resume "$RUN"; else launch train --config "$CONFIG" --out "$RUN"; fi
-  code=$?
+  if [ -e "$RUN/config.json" ]; then launch resume "$RUN" & else launch train --config "$CONFIG" --out "$RUN" & fi
+  child=$!
+  while wait "$child"; code=$?; kill -0 "$child" 2>/dev/null; do :; done
+  if [ "$stop" ]; then exit $code; fi
   case $code in ${finalCodes}) exit $code ;; esac
   echo "try $try of $TRIES ended with $code, going on from the last checkpoint" >&2
   sleep "$PAUSE"
@@ -76,7 +84,7 @@ ${reasons.join("\n")}
 hosts="$(cd "$(dirname "$0")" && pwd)/hosts"
 
 launch() {
-  mpirun --hostfile "$hosts" ${mpirunSettings.map(([setting]) => setting).join(" \\\n    ")} \\
+  exec mpirun --hostfile "$hosts" ${mpirunSettings.map(([setting]) => setting).join(" \\\n    ")} \\
     -x PATH $ZEROGATE "$@"
 }
 
@@ -94,7 +102,7 @@ function batchScript(launch: Launch): string {
 #SBATCH --signal=TERM@120            # before the time limit: finish the step and save
 
 launch() {
-  srun --mpi=pmix --kill-on-bad-exit=1 --cpus-per-task="$SLURM_CPUS_PER_TASK" $ZEROGATE "$@"
+  exec srun --mpi=pmix --kill-on-bad-exit=1 --cpus-per-task="$SLURM_CPUS_PER_TASK" $ZEROGATE "$@"
 }
 
 ${loop(launch)}`;

@@ -36,7 +36,7 @@ async function resume(
   return await withTeam(config, context.stderr, async (team) => {
     const view = openRunView(context, json, team);
     const work = async (lock: RunLock) => {
-      const inputs = await openAlike(team, config, () => openInputs(config, view.progress));
+      const inputs = await openAlike(team, config, (own) => openInputs(own, view.progress));
       const wish = { config, accept, onWarning: view.warn, onNote: view.note };
       const from = await team.fromFirst("the checkpoint", async () => {
         const point = await openCheckpoint(inputs, wish);

@@ -56,7 +56,7 @@ export async function train(
       return await executeRun(config, inputs, undefined, { view, control: context, lock, team });
     };
     const run = async () => {
-      const inputs = await openAlike(team, config, () => openInputs(config, view.progress));
+      const inputs = await openAlike(team, config, (own) => openInputs(own, view.progress));
       return await withLock(config.out, view.warn, (lock) => work(inputs, lock), team);
     };
     return outcomeOf(await run().finally(() => view.close()), team, print);

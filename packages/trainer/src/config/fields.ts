@@ -147,6 +147,7 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   isolate: optional(onOff, "device workers as processes of their own", false),
   workerTimeout: optional(notNegative, "seconds without a sign of life until a worker is replaced, 0 = never", 60),
   hosts: optional(oneOf(hostKinds), "processes that train together, auto: those that an MPI launcher started", "auto"),
+  broadcastWeights: optional(onOff, "rank 0 reads the base and sends it to all hosts, which keep a copy", false),
   hostTimeout: optional(positive, "seconds that a host may be late, besides ten times the longest step", 300),
   logLevel: optional(oneOf(logLevels), "level of log.jsonl and stderr (default: info)"),
 };

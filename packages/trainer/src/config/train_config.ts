@@ -148,6 +148,8 @@ export interface TrainConfig {
   readonly workerTimeout: number;
   /** `auto`: all processes that an MPI launcher started train together, without one this process alone. Never changes the bits. */
   readonly hosts: (typeof hostKinds)[number];
+  /** Rank 0 alone reads `model` and sends its files to all hosts, which keep a copy in `cacheDir`. Never changes the bits. */
+  readonly broadcastWeights: boolean;
   /** Seconds that a host may be late until the job ends, besides ten times the longest step so far. */
   readonly hostTimeout: number;
   /** Default: `ZEROGATE_LOG_LEVEL`, else `info`. */
@@ -184,6 +186,7 @@ export const safeToChange: readonly ConfigKey[] = [
   "isolate",
   "workerTimeout",
   "hosts",
+  "broadcastWeights",
   "hostTimeout",
   "logLevel",
 ];

@@ -4,18 +4,24 @@ import { configHash } from "../config/identity.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import type { RunInputs } from "../run/inputs.ts";
 import { versions } from "../version.ts";
+import { placeBase } from "./broadcast_base.ts";
 import type { Team } from "./team.ts";
 
 /** Keys that change no bit but must agree, because all ranks walk the same way through a run. */
 const commonKeys = ["onBadNumbers", "rollbackSteps", "samples"] as const;
 
-/** Opens the inputs on all ranks and compares them. @throws InputError that names ranks and fields, on all ranks. */
-export async function openAlike(team: Team, config: TrainConfig, open: () => Promise<RunInputs>): Promise<RunInputs> {
+/** Opens the inputs on all ranks, each with its own place of the base, and compares them. @throws InputError that names ranks and fields, on all ranks. */
+export async function openAlike(
+  team: Team,
+  config: TrainConfig,
+  open: (config: TrainConfig) => Promise<RunInputs>,
+): Promise<RunInputs> {
+  const model = await placeBase(team, config);
   let inputs: RunInputs | undefined;
   const facts = await team.collect(
     "reading the inputs",
     async () => {
-      inputs = await open();
+      inputs = await open({ ...config, model });
       return factsOf(config, inputs);
     },
     LOADING_PATIENCE,

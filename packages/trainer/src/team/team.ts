@@ -21,6 +21,8 @@ export interface Team {
   fromFirst<T>(phase: string, work: () => Promise<T>, patience?: number): Promise<T>;
   /** Adds up all ranks' numbers in place. */
   sum(phase: string, values: BigInt64Array<SharedArrayBuffer>): Promise<void>;
+  /** Overwrites all ranks' bytes, equally many, with those of rank 0. */
+  broadcast(phase: string, bytes: Uint8Array<SharedArrayBuffer>): Promise<void>;
   /** Every rank has found the same error: marks it as known to all, and throws it. */
   fail(error: Error): never;
   /** All ranks have taken so long for a step; from now on a late one gets at least ten times as long. */
@@ -106,6 +108,9 @@ export function createTeam(communicator: Communicator, limitMs: number, tell: (l
     },
     async sum(phase, values) {
       await together(communicator.sum(values, meeting(phase)));
+    },
+    async broadcast(phase, bytes) {
+      await together(communicator.broadcast(bytes, meeting(phase)));
     },
     fail,
     expect(stepMs) {

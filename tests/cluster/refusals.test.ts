@@ -1,0 +1,77 @@
+/** What cannot train together is refused: each a message that names the rank, an exit code, and nothing written. */
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { testFolder, zerogate } from "../support/cli.ts";
+import { openMpi, runJob, zerogateFile } from "../support/mpi.ts";
+import { records, tinyRun } from "../support/world.ts";
+
+const folder = testFolder();
+const flags = tinyRun(folder);
+const run = (out: string) => join(folder, out);
+const here = ["--oversubscribe", "--bind-to", "none", "--mca", "odls_base_sigkill_timeout", "3"];
+
+/** Two ranks; the second gets its own arguments and environment. */
+const trainApart = (second: readonly string[], env: Readonly<Record<string, string>> = {}) => {
+  const rank = (own: readonly string[], variables: readonly string[] = []) => {
+    const command = ["env", ...variables, process.execPath, zerogateFile, "train", ...own];
+    return ["-np", "1", ...command, "--out", "apart", "--workers", "1"];
+  };
+  const own = Object.entries(env).map(([name, value]) => `${name}=${value}`);
+  return runJob({ command: openMpi ?? "", args: [...here, ...rank(flags), ":", ...rank(second, own)], cwd: folder });
+};
+
+test("a job whose launcher has another MPI is refused: each rank would train alone", async () => {
+  // What mpirun of Open MPI tells its ranks, but none is there.
+  const env = { OMPI_COMM_WORLD_RANK: "1", OMPI_COMM_WORLD_SIZE: "2", ZEROGATE_MPI: "libnowhere.so.40" };
+  const alone = await zerogate(["train", ...flags, "--out", "alone"], { cwd: folder, env });
+  expect(alone.code).toBe(2);
+  expect(alone.stderr).toMatch(/^Cannot load MPI:\n {2}- libnowhere\.so\.40: .*\n {2}- install Open MPI/);
+  expect(existsSync(run("alone"))).toBe(false);
+});
+
+const missing = openMpi ? "" : " (skipped: no mpirun of Open MPI on this machine)";
+describe.skipIf(!openMpi)(`two ranks${missing}`, () => {
+  test("a library that no launcher started, under a launcher's variables", async () => {
+    const env = { PMI_RANK: "1", PMI_SIZE: "2", ZEROGATE_MPI: "libmpi.so.40", OMPI_ALLOW_RUN_AS_ROOT: "1" };
+    const alone = await zerogate(["train", ...flags, "--out", "alone"], { cwd: folder, env });
+    expect(alone.code).toBe(2);
+    const says = /a PMI launcher says rank 1 of 2, Open MPI .* says rank 0 of 1: this library does not belong/;
+    expect(alone.stderr).toMatch(says);
+    expect(existsSync(run("alone"))).toBe(false);
+  });
+
+  test("another version of zerogate on one rank", async () => {
+    const versionFile = new URL("../../packages/trainer/dist/version.js", import.meta.url);
+    const preload = join(folder, "version.mjs");
+    const source = `import { versions } from ${JSON.stringify(versionFile.href)}; versions.zerogate = "9.9.9";`;
+    writeFileSync(preload, source);
+    const { code, output } = await trainApart(flags, { NODE_OPTIONS: `--import=${preload}` });
+    expect(code).toBe(2);
+    expect(output).toMatch(/Cannot train together: zerogate version of rank 1 is 9\.9\.9, of rank 0 \d/);
+    expect(existsSync(run("apart"))).toBe(false);
+  });
+
+  test("data that differ on one rank are named once, and nothing is written", async () => {
+    writeFileSync(join(folder, "other.json"), JSON.stringify(records("train.json", 63)));
+    const { code, output } = await trainApart(flags.map((flag) => (flag === "data.json" ? "other.json" : flag)));
+    expect(code).toBe(2);
+    expect(output.match(/Cannot train together/g)).toHaveLength(1);
+    expect(output).toMatch(/data of rank 1 is [0-9a-f]{64}\S*, of rank 0 [0-9a-f]{64}/);
+    expect(existsSync(run("apart"))).toBe(false);
+  });
+
+  test("a config that differs on one rank is named", async () => {
+    const { code, output } = await trainApart([...flags, "--lr", "0.1"]);
+    expect(code).toBe(2);
+    expect(output).toMatch(/Cannot train together: config of rank 1 is [0-9a-f]{64}, of rank 0/);
+    expect(existsSync(run("apart"))).toBe(false);
+  });
+
+  test("what only one rank lacks ends all with its message", async () => {
+    const { code, output } = await trainApart(flags.map((flag) => (flag === "data.json" ? "nowhere.json" : flag)));
+    expect(code).toBe(2);
+    expect(output.match(/rank 1 of 2: Cannot .*nowhere\.json/g)).toHaveLength(1);
+    expect(existsSync(run("apart"))).toBe(false);
+  });
+});
