@@ -112,10 +112,50 @@ test("decoding an id that is not in the vocabulary is a fault of the caller", ()
   expect(() => tiny.decode([5, 4096])).toThrow("Cannot decode token 4096: the vocabulary of tiny has no such id");
 });
 
+test("a character whose bytes lack a token is the unknown one, as `tokenizers` 0.23 has it", () => {
+  const json = tinyTokenizerJson();
+  delete json.model.vocab["<0xA9>"];
+  const { vocab } = json.model;
+  const encode = (text: string, more = {}) =>
+    createTokenizer(tinyTokenizerFiles({ ...json, model: { ...json.model, ...more } })).encode(text);
+  const [space, a] = [vocab["▁"], vocab["a"]];
+  expect(encode("éèéé")).toEqual([BOS, space, UNK, byteId(0xc3), byteId(0xa8), UNK]);
+  expect(encode("éèéé", { fuse_unk: false })).toEqual([BOS, space, UNK, byteId(0xc3), byteId(0xa8), UNK, UNK]);
+  expect(encode("aé", { unk_token: null })).toEqual([BOS, vocab["▁a"] ?? space, ...(vocab["▁a"] ? [] : [a])]);
+});
+
+test("Unigram and WordPiece models have an unknown token too", () => {
+  const json = tinyTokenizerJson();
+  const unigram = { type: "Unigram", unk_id: UNK, vocab: Object.keys(json.model.vocab).map((piece, i) => [piece, -i]) };
+  const wordPiece = { type: "WordPiece", unk_token: "<unk>", vocab: { "<unk>": UNK, "<s>": BOS, "</s>": EOS } };
+  for (const model of [unigram, wordPiece])
+    expect(createTokenizer(tinyTokenizerFiles({ ...json, model })).encode("é")).toContain(UNK);
+});
+
+test("what is put around a text is special also where it is an added token only and the text spells special ones", () => {
+  const json = tinyTokenizerJson();
+  delete json.model.vocab["<s>"];
+  const tokenizer = createTokenizer(tinyTokenizerFiles(json));
+  const ids = tokenizer.encode("<s>", { specialTokensAsText: true });
+  expect(ids[0]).toBe(BOS);
+  expect(ids.slice(1)).toEqual(tokenizer.encode("<s>", { addSpecialTokens: false, specialTokensAsText: true }));
+  expect(ids.slice(1)).not.toContain(BOS);
+});
+
 const withModel = (model: object) => ({ ...tinyTokenizerJson(), model: { ...tinyTokenizerJson().model, ...model } });
 const withRegex = (Regex: string) => ({
   ...tinyTokenizerJson(),
   pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Split", pattern: { Regex }, behavior: "Isolated" }] },
+});
+const text = { Sequence: { id: "A", type_id: 0 } };
+const bos = { SpecialToken: { id: "<s>", type_id: 0 } };
+const eos = { SpecialToken: { id: "</s>", type_id: 0 } };
+const withSingle = (single: unknown, tokens: object = { "<s>": { id: "<s>", ids: [BOS], tokens: ["<s>"] } }) => ({
+  ...tinyTokenizerJson(),
+  post_processor: {
+    type: "Sequence",
+    processors: [{ type: "ByteLevel" }, { type: "TemplateProcessing", single, pair: [], special_tokens: tokens }],
+  },
 });
 const deep = JSON.parse(`${'{"a":'.repeat(100)}1${"}".repeat(100)}`) as unknown;
 
@@ -127,6 +167,28 @@ test.each([
   ["an id that would make a huge array", withModel({ vocab: { a: 4e9 } }), 'gives "a" the id 4000000000'],
   ["an id that is no number", withModel({ vocab: { a: "0" } }), 'gives "a" the id 0'],
   ["two pieces of one id", withModel({ vocab: { a: 0, b: 0 } }), "gives one id to two pieces"],
+  ["an unknown token that is no piece", withModel({ unk_token: "<none>" }), 'unk_token is "<none>", which is not in'],
+  [
+    "an unknown token that is only an added one, as fuzzing found it",
+    withModel({ vocab: { "<s>": 1, "</s>": 2, a: 3 }, merges: [] }),
+    'unk_token is "<unk>", which is not in model.vocab',
+  ],
+  ["no unknown token for word pieces", withModel({ type: "WordPiece", unk_token: null }), "model.unk_token is missing"],
+  ["no unknown piece", withModel({ type: "Unigram", vocab: [["a", 0]], byte_fallback: false }), "unk_id is undefined"],
+  ["bytes of a Unigram model", withModel({ type: "Unigram", vocab: [["a", 0]] }), "model.byte_fallback of a Unigram"],
+  ["no place for the text", withSingle([bos]), "post_processor.single has no place for the text"],
+  ["a place of no known kind", withSingle([text, { Sequense: {} }]), 'post_processor.single holds {"Sequense":{}}'],
+  ["a token around the text that is not described", withSingle([eos, text]), "a token with the id of the vocabulary"],
+  [
+    "another id for a token around the text",
+    withSingle([bos, text], { "<s>": { id: "<s>", ids: [7], tokens: ["<s>"] } }),
+    "a token with the id of the vocabulary is needed",
+  ],
+  [
+    "another id around the text in RoBERTa's way",
+    { ...tinyTokenizerJson(), post_processor: { type: "RobertaProcessing", cls: ["<s>", 1], sep: ["</s>", 5] } },
+    'post_processor names ["</s>",5]',
+  ],
   ["merges of one side", withModel({ merges: ["ab"] }), "model.merges is not a list of pairs"],
   [
     "a bad added token",

@@ -17,7 +17,7 @@ import { findSlowText } from "./tokenizer_probe.ts";
 
 /** What is used of the library; its own declarations do not resolve under nodenext and would be `any`. */
 interface Pipeline {
-  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
+  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[]; tokens: string[] };
   decode(ids: number[], options: { clean_up_tokenization_spaces: boolean }): string;
   token_to_id(token: string): number | undefined;
   id_to_token(id: number): string | undefined;
@@ -114,6 +114,7 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
 
   const special = json.added_tokens.filter((token) => token.special === true);
   const specialIds = new Set(special.map(({ id }) => id));
+  const idOfSpecial = new Map(special.map(({ content, id }) => [content, id]));
   const idOf = (name: "bos_token" | "eos_token"): number | undefined => {
     const content = tokenText(config[name]) ?? tokenText(map[name]);
     const id = content === undefined ? undefined : pipeline.token_to_id(content);
@@ -126,6 +127,12 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     throw fail(
       "tokenizer_config.json and special_tokens_map.json name no eos_token, a token that ends a text is needed",
     );
+  /** Where no piece fits and nothing stands for the unknown, the library gives no number. */
+  const checked = (ids: number[], text: string): number[] => {
+    if (ids.every(Number.isInteger)) return ids;
+    const shown = JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
+    throw new InputError(`Cannot encode ${shown}`, `the tokenizer of ${files.directory} has no token for a part of it`);
+  };
   const holdsSpecialToken = (text: string): boolean => special.some(({ content }) => text.includes(content));
   return {
     hash: hashFiles(files),
@@ -136,9 +143,14 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     holdsSpecialToken,
     encode(text, { addSpecialTokens = true, specialTokensAsText = false } = {}) {
       const options = { add_special_tokens: addSpecialTokens };
-      if (!specialTokensAsText || !holdsSpecialToken(text)) return pipeline.encode(text, options).ids;
+      if (!specialTokensAsText || !holdsSpecialToken(text)) return checked(pipeline.encode(text, options).ids, text);
       withoutSpecial ??= build(forgetSpecialTokens(json, special));
-      return withoutSpecial.encode(text, options).ids;
+      // What is put around the text is special all the same.
+      const { ids, tokens } = withoutSpecial.encode(text, options);
+      return checked(
+        ids.map((id, i) => idOfSpecial.get(tokens[i] ?? "") ?? id),
+        text,
+      );
     },
     decode(ids, { keepSpecialTokens = false } = {}) {
       const unknown = ids.find((id) => pipeline.id_to_token(id) === undefined);

@@ -45,7 +45,7 @@ export function findTokenizerProblems(json: unknown): string[] {
   if (!MODEL_TYPES.includes(type as string))
     problems.push(`model.type is ${JSON.stringify(type)}, one of ${MODEL_TYPES.join(", ")} is needed`);
   if (!isObject(vocab)) problems.push("model.vocab is missing, an object of ids or an array of pieces is needed");
-  else problems.push(...findVocabularyProblems(vocab));
+  else problems.push(...findVocabularyProblems(vocab), ...findUnknownProblems(model, vocab));
   if (type === "BPE" && !(Array.isArray(merges) && merges.every(isMerge))) {
     problems.push('model.merges is not a list of pairs, ["a", "b"] or "a b" each is needed');
   }
@@ -57,6 +57,7 @@ export function findTokenizerProblems(json: unknown): string[] {
     if (json[part] === undefined) problems.push(`${part} is missing, null or an object is needed`);
     else findPatternProblems(json[part], part, problems);
   }
+  if (problems.length === 0) problems.push(...findPostProcessorProblems(json as TokenizerJson));
   return problems;
 }
 
@@ -89,6 +90,75 @@ function findVocabularyProblems(vocab: object): string[] {
   if (new Set(ids).size < ids.length)
     return ["model.vocab gives one id to two pieces, an id of its own for each is needed"];
   return [];
+}
+
+/** What stands for a character that no piece has: the `tokenizers` library fails where it needs a token that is not there. */
+function findUnknownProblems(
+  { type, unk_token: token, unk_id: id, byte_fallback: bytes }: Model,
+  vocab: object,
+): string[] {
+  if (type === "Unigram") {
+    if (bytes === true) return ["model.byte_fallback of a Unigram model cannot be done here"]; // the library forgets it
+    const isPiece =
+      Number.isInteger(id) && (id as number) >= 0 && Array.isArray(vocab) && (id as number) < vocab.length;
+    return isPiece ? [] : [`model.unk_id is ${String(id)}, the number of a piece of model.vocab is needed`];
+  }
+  if (token === undefined || token === null) {
+    return type === "WordPiece" ? ["model.unk_token is missing, a piece of model.vocab is needed"] : [];
+  }
+  if (typeof token === "string" && Object.hasOwn(vocab, token)) return [];
+  return [`model.unk_token is ${JSON.stringify(token)}, which is not in model.vocab`];
+}
+
+/** What is put around a text. The library looks tokens up by their text, the file gives ids too, and both must agree. */
+function findPostProcessorProblems({ model, added_tokens: added, post_processor: processor }: TokenizerJson): string[] {
+  const idOf = (content: unknown): number | undefined =>
+    added.find((token) => token.content === content)?.id ?? pieceId(model.vocab, content);
+  const problems: string[] = [];
+  for (const { type, single, special_tokens: tokens, cls, sep } of processorsIn(processor)) {
+    if (type === "BertProcessing" || type === "RobertaProcessing") {
+      for (const pair of [cls, sep]) {
+        if (!Array.isArray(pair) || pair.length !== 2 || pair[1] === undefined || idOf(pair[0]) !== pair[1])
+          problems.push(`post_processor names ${JSON.stringify(pair)}, [token, id] as in the vocabulary is needed`);
+      }
+    }
+    if (type !== "TemplateProcessing") continue;
+    if (!Array.isArray(single) || !single.some((item) => sequenceOf(item) === "A")) {
+      problems.push('post_processor.single has no place for the text, {"Sequence": {"id": "A"}} is needed');
+    } else {
+      for (const item of single) {
+        if (sequenceOf(item) === "A") continue;
+        const token = isObject(item) && isObject(item["SpecialToken"]) ? item["SpecialToken"]["id"] : undefined;
+        const entry = isObject(tokens) && typeof token === "string" ? tokens[token] : undefined;
+        const ids = isObject(entry) ? entry["ids"] : undefined;
+        if (!Array.isArray(ids) || ids.length !== 1 || ids[0] === undefined || ids[0] !== idOf(token))
+          problems.push(
+            `post_processor.single holds ${JSON.stringify(item)}, a token with the id of the vocabulary is needed`,
+          );
+      }
+    }
+  }
+  return problems;
+}
+
+type Model = Readonly<Record<string, unknown>>;
+
+/** A post-processor or those of a sequence, whose depth is checked. */
+function processorsIn(processor: unknown): Record<string, unknown>[] {
+  if (!isObject(processor)) return [];
+  return Array.isArray(processor["processors"]) ? processor["processors"].flatMap(processorsIn) : [processor];
+}
+
+function sequenceOf(item: unknown): unknown {
+  return isObject(item) && isObject(item["Sequence"]) ? item["Sequence"]["id"] : undefined;
+}
+
+function pieceId(vocab: TokenizerJson["model"]["vocab"], content: unknown): number | undefined {
+  if (typeof content !== "string") return undefined;
+  if (!Array.isArray(vocab))
+    return Object.hasOwn(vocab, content) ? (vocab as Record<string, number>)[content] : undefined;
+  const at = vocab.findIndex(([piece]) => piece === content);
+  return at === -1 ? undefined : at;
 }
 
 /** Looks for regular expressions wherever a part of the pipeline may hold one. */
