@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { loadTokenizer } from "@zerogate/data";
 import { beforeAll, expect, test } from "vitest";
 import { type Call, testFolder, zerogate } from "./support/cli.ts";
-import { withPoisonedToken } from "./support/hostile_model.ts";
+import { withPoisonedToken, withUnexpectedToken } from "./support/hostile_model.ts";
 import { adapterHash, base, records, stepLosses, tinyRun } from "./support/world.ts";
 
 const folder = testFolder();
@@ -55,6 +55,7 @@ beforeAll(async () => {
     new RegExp(`cell \\d, sample ${RECORD} \\(record ${RECORD} of the data\\): ".*${POISON}`),
   );
   expect(stopped.stderr).toContain("resume with --on-bad-numbers skip");
+  expect(stopped.stderr).toContain(`The state after step ${bad - 1} is saved`);
 });
 
 test("by default the run stops with a checkpoint before the step, and a resume stops there again", async () => {
@@ -104,6 +105,67 @@ test("rollback takes steps back and passes over them, to the same bits wherever 
   expect(adapterHash(run("back-1"))).not.toBe(adapterHash(run("skip-1")));
   expect(await zerogate(["verify", "back-1", "--replay", "1..8"], { cwd })).toMatchObject({ code: 0 });
 });
+
+test("a gradient too large for the fixed-point sum is told and passed over as one that is no number", async () => {
+  const data = records("train.json", 64).map((record, i) =>
+    i === RECORD ? { ...record, output: `${record.output} ${POISON}` } : record,
+  );
+  writeFileSync(run("large.json"), JSON.stringify(data));
+  const tokenizer = await loadTokenizer(base);
+  const answers = data.map(({ output }) => tokenizer.encode(output));
+  const token = answers[RECORD]?.findLast((id) => answers.every((ids, i) => i === RECORD || !ids.includes(id)));
+  if (token === undefined) throw new Error(`no token of "${POISON}" is rare`);
+  cpSync(base, run("large"), { recursive: true });
+  withUnexpectedToken(run("large"), token, 0, 100_000);
+  const large = ["--model", "large", "--data", "large.json"];
+  const more = ["--on-bad-numbers", "skip"];
+  const trainLarge = (out: string, workers: number, policy: string[]) =>
+    zerogate(
+      [
+        "train",
+        ...without(flags, ["--model", "--data"]),
+        ...large,
+        "--out",
+        out,
+        "--workers",
+        String(workers),
+        ...policy,
+      ],
+      { cwd },
+    );
+
+  const skipped = await trainLarge("large-1", 1, more);
+  expect(skipped).toMatchObject({ code: 0 });
+  expect(skipped.stderr).toMatch(
+    /has numbers that cannot be used: cell \d \(samples [\d, ]+\): the gradient of the gate of layer \d is -?\d{3,}\.\d+/,
+  );
+  // Only the sample that is to blame is told, though the loss of each is finite.
+  const blamed = new RegExp(`^ {2}cell \\d, sample ${RECORD} \\(record ${RECORD} of the data\\): ".*${POISON}"$`, "m");
+  expect(skipped.stderr).toMatch(blamed);
+  expect(stepsOf("large-1", "void").length).toBeGreaterThan(0);
+  expect(stepsOf("large-1", "step").length).toBeGreaterThan(0);
+  expect(await trainLarge("large-3", 3, more)).toMatchObject({ code: 0 });
+  expect(receiptText("large-3")).toBe(receiptText("large-1"));
+  expect(adapterHash(run("large-3"))).toBe(adapterHash(run("large-1")));
+
+  const stopped = await trainLarge("large-stopped", 2, []);
+  expect(stopped).toMatchObject({ code: 1 });
+  const before = (stepsOf("large-1", "void")[0] ?? 0) - 1;
+  expect(stopped.stderr).toContain(`The state after step ${before} is saved`);
+  expect(await resume("large-stopped", more)).toMatchObject({ code: 0 });
+  expect(receiptText("large-stopped")).toBe(receiptText("large-1"));
+
+  const back = ["--on-bad-numbers", "rollback", "--rollback-steps", "1"];
+  for (const workers of [1, 2])
+    expect(await trainLarge(`large-back-${workers}`, workers, back)).toMatchObject({ code: 0 });
+  expect(stepsOf("large-back-1", "void")).toContain(before + 1);
+  expect(receiptText("large-back-2")).toBe(receiptText("large-back-1"));
+});
+
+/** Flags without some of them and their values. */
+function without(list: readonly string[], names: readonly string[]): string[] {
+  return list.filter((flag, i) => !names.includes(flag) && !names.includes(list[i - 1] ?? ""));
+}
 
 function killAfter(steps: number): Pick<Call, "onLine"> {
   let seen = 0;

@@ -7,7 +7,12 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { newestCheckpoint } from "../../packages/trainer/src/checkpoint/newest.ts";
 import { unsafeChanges } from "../../packages/trainer/src/config/identity.ts";
 import { safeToChange, type TrainConfig } from "../../packages/trainer/src/config/train_config.ts";
+import { readMetrics } from "../../packages/trainer/src/metrics/metrics_file.ts";
+import { readReceipt } from "../../packages/trainer/src/receipt/receipt.ts";
+import { loadReceipt, openReceipt } from "../../packages/trainer/src/receipt/receipt_file.ts";
+import { readAccepted, writeAccepted } from "../../packages/trainer/src/run/accepted.ts";
 import { readRunConfig } from "../../packages/trainer/src/run/run_folder.ts";
+import { verifyRun } from "../../packages/trainer/src/run/verify_run.ts";
 import { testFolder, zerogate } from "../support/cli.ts";
 import { base, tinyRun } from "../support/world.ts";
 
@@ -130,6 +135,114 @@ test("a changed bit or a cut in config.json is refused as a whole, by key, or ch
       expect(after instanceof InputError || isHarmless(before, after as TrainConfig), `byte ${at}`).toBe(true);
     });
   }
+});
+
+const quiet = { failed() {}, worked() {} };
+
+describe.each(damages)("$what outside of checkpoints", ({ damage }) => {
+  const verify = async () => verifyRun(await readRunConfig(run, {}), model);
+  const told = async () => {
+    const { problems, notes } = await verify();
+    return [...problems, ...notes].join();
+  };
+  /** A verification reads the whole run: it is done for some of the places that a cheaper look goes through. */
+  let places = 0;
+  const isVerified = () => places++ % 24 === 0;
+
+  test("at every byte of receipt.jsonl is told by verify, and by a resume that needs what is lost", async () => {
+    const path = join(run, "receipt.jsonl");
+    const checkpoint = await newestCheckpoint(run, model, () => {});
+    if (!checkpoint) throw new Error("there is no checkpoint");
+    const { step, receipt: chain } = checkpoint.state;
+    const { lines, ends } = loadReceipt(run);
+    const needed = ends[lines.findIndex((line) => line.chain === chain)] ?? 0;
+    expect(needed).toBeGreaterThan(500);
+    const sound = readFileSync(path);
+    for (let at = 0; at < sound.length; at++) {
+      const bytes = damage(sound, at);
+      writeFileSync(path, bytes);
+      if (isVerified()) expect(await told(), `byte ${at}`).toMatch(/receipt/);
+      const { problem } = readReceipt(bytes);
+      expect(problem !== undefined || bytes.length < sound.length, `byte ${at}`).toBe(true);
+      const said: string[] = [];
+      openReceipt(run, { step, chain }, quiet, (sentence) => said.push(sentence)).close();
+      if (at < needed) {
+        expect(said, `byte ${at}`).toHaveLength(1);
+        expect(readFileSync(`${path}.corrupt`)).toEqual(bytes);
+        rmSync(`${path}.corrupt`);
+      }
+      // However it was damaged: the receipt is whole again, and says where it has a gap.
+      expect(loadReceipt(run).problem, `byte ${at}`).toBeUndefined();
+    }
+    writeFileSync(path, sound);
+  });
+
+  test("of metrics.jsonl that changes a loss, a step or a line is told", async () => {
+    const losses = () => {
+      const { steps, evaluations } = readMetrics(run);
+      return JSON.stringify([...steps, ...evaluations].map(({ step, loss }) => [step, loss]));
+    };
+    const sound = losses();
+    let found = 0;
+    await atEachPlace(join(run, "metrics.jsonl"), damage, async (at) => {
+      if (losses() === sound) return; // a time, a speed or a gate's value, which nothing goes by
+      found++;
+      if (isVerified()) expect(await told(), `byte ${at}`).toMatch(/metrics/);
+    });
+    expect(found).toBeGreaterThan(100);
+  });
+
+  test("of the finished adapter is told, and a resume keeps it aside and writes the right one", async () => {
+    const path = join(run, "adapter", "adapter_model.safetensors");
+    const bytes = readFileSync(path);
+    for (let i = 0; i < 25; i++) {
+      writeFileSync(path, damage(bytes, randomBits(i, 11) % bytes.length));
+      expect((await verify()).problems.join()).toMatch(/adapter_model.safetensors is not that of the last checkpoint/);
+    }
+    const damaged = readFileSync(path);
+    const resumed = await zerogate(["resume", "run"], { cwd: folder });
+    expect(resumed).toMatchObject({ code: 0 });
+    const [, kept = ""] = /adapter was not that of the last step\. It is kept as (\S+)/.exec(resumed.stderr) ?? [];
+    expect(readFileSync(join(kept, "adapter_model.safetensors"))).toEqual(damaged);
+    expect(readFileSync(path)).toEqual(bytes);
+    for (const name of ["adapter_config.json", "README.md"]) {
+      await atEachPlace(join(run, "adapter", name), damage, async (at) => {
+        if (isVerified()) expect(await told(), `${name}, byte ${at}`).toMatch(/adapter/);
+      });
+    }
+    expect(await told()).toBe("");
+  });
+
+  test("at every byte of accepted.json is refused", async () => {
+    const path = join(run, "accepted.json");
+    await writeAccepted(run, [{ step: 2, field: "lr", was: "0.005", is: "0.01" }]);
+    await atEachPlace(path, damage, async (at) => {
+      const text = readFileSync(path, "utf8");
+      const read = await readAccepted(run).catch((error: unknown) => error);
+      // White space holds nothing.
+      const isSame = text.trimEnd() === "" ? false : !(read instanceof InputError);
+      if (isSame) expect(read, `byte ${at}`).toEqual([{ step: 2, field: "lr", was: "0.005", is: "0.01" }]);
+    });
+    rmSync(path);
+  });
+});
+
+test("a config.json that was changed before the first checkpoint is not trained with", async () => {
+  const copy = join(folder, "begun");
+  cpSync(run, copy, { recursive: true });
+  for (const name of ["checkpoints", "adapter"]) rmSync(join(copy, name), { recursive: true });
+  const path = join(copy, "config.json");
+  const config = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+  writeFileSync(path, JSON.stringify({ ...config, lr: 0.007 }));
+  const refused = await zerogate(["resume", "begun"], { cwd: folder });
+  expect(refused).toMatchObject({ code: 2, stdout: "" });
+  expect(refused.stderr).toContain(
+    "its config.json is not that which it began with: start it again with zerogate train",
+  );
+  writeFileSync(path, JSON.stringify(config));
+  expect(await zerogate(["resume", "begun", "--lr", "0.007"], { cwd: folder })).toMatchObject({ code: 2 });
+  const accepted = ["--lr", "0.007", "--accept-change", "lr"];
+  expect(await zerogate(["resume", "begun", ...accepted], { cwd: folder })).toMatchObject({ code: 0 });
 });
 
 test("a resume whose checkpoints are all damaged ends with exit code 3 and says so", async () => {

@@ -35,16 +35,39 @@ export function withTensor(folder: string, name: string, dtype: string): void {
  * shares the embedding's numbers, becomes a tensor of its own and stays sound.
  */
 export function withPoisonedToken(folder: string, token: number): void {
+  untieHead(folder, ({ embedding, row }) => {
+    for (let at = token * row; at < (token + 1) * row; at += 2) embedding.writeUInt16LE(0x7f80, at);
+  });
+}
+
+/**
+ * Makes the head's row of one token `factor` times that of a token which the base never expects: other samples do not
+ * notice, one that has it as its target has a loss that is large and a gradient that is much too large, both finite.
+ */
+export function withUnexpectedToken(folder: string, token: number, unexpected: number, factor: number): void {
+  untieHead(folder, ({ head, row }) => {
+    const number = new Float32Array(1);
+    const bits = new Uint32Array(number.buffer);
+    for (let at = 0; at < row; at += 2) {
+      bits[0] = head.readUInt16LE(unexpected * row + at) << 16;
+      number[0] = factor * (number[0] ?? 0);
+      head.writeUInt16LE((bits[0] ?? 0) >>> 16, token * row + at);
+    }
+  });
+}
+
+/** Gives the head numbers of its own; `change` gets them and the embedding's, both in BF16, `row` bytes a token. */
+function untieHead(folder: string, change: (numbers: { embedding: Buffer; head: Buffer; row: number }) => void): void {
   const path = join(folder, "model.safetensors");
   const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8")) as Record<string, unknown>;
   writeFileSync(join(folder, "config.json"), JSON.stringify({ ...config, tie_word_embeddings: false }));
   const { tensors, data } = readTensors(path);
-  const embedding = tensors.find(([name]) => name === "model.embed_tokens.weight");
-  if (embedding?.[1].dtype !== "BF16") throw new Error("the embedding is expected in BF16");
-  const { shape, data_offsets } = embedding[1];
-  const head = Buffer.from(data.subarray(...data_offsets));
-  const row = 2 * (shape[1] ?? 0);
-  for (let at = token * row; at < (token + 1) * row; at += 2) data.writeUInt16LE(0x7f80, data_offsets[0] + at);
+  const tied = tensors.find(([name]) => name === "model.embed_tokens.weight");
+  if (tied?.[1].dtype !== "BF16") throw new Error("the embedding is expected in BF16");
+  const { shape, data_offsets } = tied[1];
+  const embedding = data.subarray(...data_offsets);
+  const head = Buffer.from(embedding);
+  change({ embedding, head, row: 2 * (shape[1] ?? 0) });
   const header = Object.fromEntries(tensors);
   header["lm_head.weight"] = { dtype: "BF16", shape, data_offsets: [data.length, data.length + head.length] };
   const json = Buffer.from(JSON.stringify(header));

@@ -17,6 +17,7 @@ export {
   saveAdapters,
 } from "./node/adapter_set.ts";
 export { publishDirectory, verifyDirectory, writeFileAtomic } from "./node/atomic.ts";
+export { type BaseIdentity, baseHash, baseStamp, checkBase } from "./node/base_identity.ts";
 export {
   makeFolder,
   moveEntry,
@@ -27,5 +28,5 @@ export {
   writeNewFile,
 } from "./node/durable.ts";
 export { hashFile } from "./node/hash.ts";
-export { baseHash, type LoadOptions, loadWeights, readModelConfig, weightBytes } from "./node/model_files.ts";
+export { type LoadOptions, loadWeights, readModelConfig, weightBytes } from "./node/model_files.ts";
 export { type FolderFile, folderFile } from "./node/model_folder.ts";

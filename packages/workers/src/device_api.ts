@@ -12,6 +12,7 @@ import type {
   WeightImage,
   WeightStorage,
 } from "@zerogate/core";
+import type { BaseIdentity } from "@zerogate/core/node";
 
 /** A module that exports `createEngine`, and what it is called with. */
 export interface EngineModule {
@@ -36,6 +37,8 @@ export interface WeightFolder {
   /** See `LoadOptions` of core. */
   readonly mapFiles?: boolean;
   readonly storage?: WeightStorage;
+  /** What the folder must hold, where that is known: a worker that finds another base refuses to load it. */
+  readonly base?: BaseIdentity;
 }
 
 /** All that a worker needs; the same for every worker. Arrays over SharedArrayBuffers are not copied. */

@@ -18,7 +18,7 @@ import {
   sum,
   type WeightImage,
 } from "@zerogate/core";
-import { loadWeights } from "@zerogate/core/node";
+import { checkBase, loadWeights } from "@zerogate/core/node";
 import { expose } from "comlink";
 import { keepErrorClasses } from "./comlink_errors.ts";
 import type { CreateEngine, DeviceApi, DeviceSetup, EngineModule, WeightFolder } from "./device_api.ts";
@@ -107,12 +107,16 @@ function createDevice(pulse: Pulse, cancel: Int32Array): DeviceApi {
   };
 }
 
-function readWeights(
-  { folder, ...options }: WeightFolder,
+/** A base that is replaced while it is read is found afterwards. */
+async function readWeights(
+  { folder, base, ...options }: WeightFolder,
   config: DeviceSetup["config"],
   beat: () => void,
 ): Promise<WeightImage> {
-  return loadWeights(folder, config, { ...options, onProgress: beat });
+  const stamp = base && (await checkBase(folder, base));
+  const image = await loadWeights(folder, config, { ...options, onProgress: beat });
+  if (base && stamp !== undefined) await checkBase(folder, { ...base, stamp });
+  return image;
 }
 
 /** Samples whose labelled tokens are all hit. */

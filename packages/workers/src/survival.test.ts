@@ -1,14 +1,17 @@
 /** Whatever ends a device, in a thread or in a process of its own: it is named, replaced, and no bit of the step changes. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { crc32 } from "node:zlib";
+import { InputError } from "@zerogate/core";
+import { baseHash, baseStamp } from "@zerogate/core/node";
 import { describe, expect, test } from "vitest";
 import { bitsOf, cells, open, openFaulty, setup, step, tinyFolder, until } from "../test/faulty_pool.ts";
 import { markOf } from "../test/tiny_setup.ts";
 import { DeadlyCellError } from "./deadly_cell.ts";
+import type { DeviceEvent } from "./device_group.ts";
 import { type DevicePoolOptions, openDevices } from "./device_pool.ts";
 
 /** Short, because hung devices must be waited for. */
@@ -211,6 +214,34 @@ describe.each([
     setTimeout(() => void faulty.close(), 50);
     await expect(running).rejects.toThrow("Cannot finish step 4: the device pool was closed");
   });
+});
+
+test("a process refuses a base that is not the run's, also where it took its place later", async () => {
+  const weights = tinyFolder();
+  const path = join(weights.folder, "model.safetensors");
+  writeFileSync(join(weights.folder, "config.json"), "{}"); // part of what names a base
+  const base = { hash: await baseHash(weights.folder), stamp: await baseStamp(weights.folder) };
+  const engine = {
+    module: new URL("../test/faulty_engine.mjs", import.meta.url).href,
+    options: { faults: [{ kind: "SIGKILL", token: markOf(4) }], folder: weights.folder },
+  };
+  const events: DeviceEvent[] = [];
+  const onEvent = (event: DeviceEvent) => events.push(event);
+  const own = { ...setup, engine, weights: { ...weights, base } };
+  utimesSync(path, 1, 1); // touched, but the same
+  const pool = await open(2, { setup: own, isolate, onEvent });
+
+  const other = readFileSync(path);
+  other.writeUInt8(other.readUInt8(other.length - 1) ^ 1, other.length - 1);
+  writeFileSync(path, other);
+  expect(await bitsOf(pool)).toEqual(expected); // by the other one: the process that ended is not started again
+  await until(() => events.some((event) => event.type === "worker-died" && !event.restarts));
+  const refused = `Cannot use the base in ${weights.folder}: its files are no longer those that the run began with`;
+  const reasons = events.flatMap((event) => (event.type === "worker-died" ? [event.reason] : []));
+  expect(new Set(reasons.slice(1))).toEqual(new Set([refused]));
+  const thrown = await open(1, { setup: own, isolate }).catch((error: unknown) => error);
+  expect(thrown).toBeInstanceOf(InputError);
+  expect(String(thrown)).toContain(refused);
 });
 
 test("processes need the weights' folder, and each gets an environment of its own", async () => {

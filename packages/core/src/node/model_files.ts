@@ -1,6 +1,5 @@
-/** Loads a Hugging Face model folder into shared memory: config, weights, and the hash that names the base. */
+/** Loads a Hugging Face model folder into shared memory: config and weights. */
 import { constants } from "node:buffer";
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { DType, WeightDType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
@@ -12,8 +11,7 @@ import { parseModelConfig } from "../model/hf_config.ts";
 import { acceptedNames, type WeightPart, weightSources } from "../model/hf_names.ts";
 import { addOne, transposePart } from "../model/weight_changes.ts";
 import { imageBytes, isLinearMap, type WeightImage, type WeightPlace, type WeightStorage } from "../model/weights.ts";
-import { hashFile } from "./hash.ts";
-import { folderFile, readFolderJson } from "./model_folder.ts";
+import { readFolderJson } from "./model_folder.ts";
 import { type FileRange, readRanges } from "./parallel_read.ts";
 import { quantizedRange } from "./quantized_range.ts";
 import { findWeightFiles, type PlacedTensor, withWeightFiles } from "./weight_files.ts";
@@ -72,22 +70,6 @@ export async function weightBytes(folder: string, config: ModelConfig, options: 
   return withWeightFiles(await findWeightFiles(folder), async (tensors) => {
     return imageBytes(planWeights(config, tensors, options, folder));
   });
-}
-
-/**
- * Names the base in checkpoints: SHA-256, hexadecimal, over the SHA-256 and name of `config.json` and of every weight
- * file, one a line, names ascending. Reads all files once.
- */
-export async function baseHash(folder: string): Promise<string> {
-  const config = await folderFile(folder, "config.json");
-  if (config === undefined) throw new InputError(`Cannot name the base in ${folder}`, "there is no config.json");
-  const { files } = await findWeightFiles(folder);
-  const named = [...files, ["config.json", config] as const].toSorted(([a], [b]) => (a < b ? -1 : 1));
-  const hash = createHash("sha256");
-  for (const [name, { path }] of named) {
-    hash.update(`${await hashFile(path)}  ${name}\n`);
-  }
-  return hash.digest("hex");
 }
 
 /** A tensor of a file and how its numbers are stored there. */

@@ -35,11 +35,15 @@ const evalLine = (step: number): EvaluationMetrics => ({
 });
 
 function write(run: string, from: number | undefined, steps: readonly number[]): void {
-  const file = openMetrics(run, from, quiet);
+  const file = openMetrics(run, from, quiet, never);
   for (const step of steps) file.write(stepLine(step));
   file.write(evalLine(steps.at(-1) ?? 0));
   file.close();
 }
+
+const never = (sentence: string) => {
+  throw new Error(`not expected: ${sentence}`);
+};
 
 test("every line comes back, steps apart from validations", () => {
   const run = newRun();
@@ -64,7 +68,7 @@ test("a resume takes out later steps and validations, so that each step stands o
 test("a new run in a used folder starts with an empty file", () => {
   const run = newRun();
   write(run, undefined, [1, 2]);
-  openMetrics(run, undefined, quiet).close();
+  openMetrics(run, undefined, quiet, never).close();
   expect(readFileSync(join(run, "metrics.jsonl"), "utf8")).toBe("");
 });
 
@@ -75,6 +79,25 @@ test("a half-written last line is counted when read, and gone after a resume", (
   expect(readMetrics(run)).toMatchObject({ unreadable: 1, steps: [{ step: 1 }, { step: 2 }] });
   write(run, 2, [3]);
   expect(readMetrics(run)).toMatchObject({ unreadable: 0, steps: [{ step: 1 }, { step: 2 }, { step: 3 }] });
+});
+
+test.each([
+  ["a line that cannot be read", '{"step":2,', '{"step":2;', [1, 3, 4, 5], "line 2 is no line of metrics"],
+  ["a step out of order", '{"step":2,', '{"step":6,', [1, 3, 4, 5], "line 3 is of step 3, the one before of step 6"],
+])("on a resume %s is told, a copy kept and what is in order goes on", (_, was, is, steps, says) => {
+  const run = newRun();
+  write(run, 0, [1, 2, 3, 4]);
+  const path = join(run, "metrics.jsonl");
+  const damaged = readFileSync(path, "utf8").replace(was, is);
+  writeFileSync(path, damaged);
+  const said: string[] = [];
+  const file = openMetrics(run, 4, quiet, (sentence) => said.push(sentence));
+  file.write(stepLine(5));
+  file.close();
+  expect(said).toEqual([`${path} is damaged (${says}). It is kept as ${path}.corrupt; what is in order goes on`]);
+  expect(readFileSync(`${path}.corrupt`, "utf8")).toBe(damaged);
+  expect(readMetrics(run)).toMatchObject({ unreadable: 0, steps: steps.map((step) => ({ step })) });
+  openMetrics(run, 5, quiet, never).close();
 });
 
 test("damage costs the damaged lines only", () => {

@@ -1,7 +1,8 @@
 /** `metrics.jsonl`: one JSON line per step and per validation, each step once, also after a crash and a resume. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openAppendFile } from "../files/append_file.ts";
+import { keepCopy } from "../files/keep_copy.ts";
 import type { Trouble } from "../files/trouble.ts";
 import { type EvaluationMetrics, isEvaluation, type MetricsLine, type StepMetrics } from "./records.ts";
 
@@ -22,10 +23,22 @@ export interface MetricsFile {
 
 /**
  * Opens `metrics.jsonl` of a run that goes on after `step` steps; undefined: one that starts, perhaps once more. What the
- * run is about to do again, and a half-written end, is cut off first: lines stand in the order of their steps.
+ * run is about to do again, and a half-written end, is cut off first: lines stand in the order of their steps. Where they do
+ * not, or are no metrics, that is told to `onDamage`, and a copy of the file is kept.
  */
-export function openMetrics(runDir: string, step: number | undefined, trouble: Trouble): MetricsFile {
+export function openMetrics(
+  runDir: string,
+  step: number | undefined,
+  trouble: Trouble,
+  onDamage: (sentence: string) => void,
+): MetricsFile {
   const path = metricsPath(runDir);
+  const text = step !== undefined && existsSync(path) ? readFileSync(path, "utf8") : "";
+  const damage = damageOf(text);
+  if (damage !== undefined) {
+    onDamage(`${path} is damaged (${damage}). It is kept as ${keepCopy(path)}; what is in order goes on`);
+    writeFileSync(path, linesInOrder(text));
+  }
   const file = openAppendFile(path, trouble, existsSync(path) ? bytesUntil(path, step ?? -1) : 0);
   return { write: (line) => file.write(`${JSON.stringify(line)}\n`), close: file.close };
 }
@@ -56,6 +69,33 @@ function bytesUntil(path: string, step: number): number {
     kept = end;
   }
   return kept;
+}
+
+/** The first line that is no metrics or out of order; a last one that was written in part is no damage. */
+function damageOf(text: string): string | undefined {
+  let before = -1;
+  for (const [i, line] of text.split("\n").slice(0, -1).entries()) {
+    const parsed = parseLine(line);
+    if (parsed === undefined) return `line ${i + 1} is no line of metrics`;
+    if (parsed.step < before) return `line ${i + 1} is of step ${parsed.step}, the one before of step ${before}`;
+    before = parsed.step;
+  }
+  return undefined;
+}
+
+/** Lines whose steps fit between those around them. */
+function linesInOrder(text: string): string {
+  const lines = text.split("\n").flatMap((line) => {
+    const parsed = parseLine(line);
+    return parsed === undefined ? [] : [{ line, step: parsed.step }];
+  });
+  let before = -1;
+  const kept = lines.filter(({ step }, i) => {
+    const fits = before <= step && step <= (lines[i + 1]?.step ?? step);
+    if (fits) before = step;
+    return fits;
+  });
+  return kept.map(({ line }) => `${line}\n`).join("");
 }
 
 function readLines(path: string): { lines: MetricsLine[]; unreadable: number } {

@@ -25,11 +25,14 @@ const start: ReceiptBody = {
   params: "0",
 };
 const step = (n: number): ReceiptBody => ({ event: "step", step: n, loss: 1 / n, params: `p${n}` });
+const never = (sentence: string) => {
+  throw new Error(`not expected: ${sentence}`);
+};
 const path = () => join(run, "receipt.jsonl");
 
 /** A receipt of so many steps; returns the link after each line. */
 function writeReceipt(steps: number): (string | undefined)[] {
-  const file = openReceipt(run, undefined, quiet);
+  const file = openReceipt(run, undefined, quiet, never);
   const chains = [start, ...Array.from({ length: steps }, (_, i) => step(i + 1))].map((body) => {
     file.add(body);
     return file.chain();
@@ -78,7 +81,7 @@ test("a resume cuts back to the line of its checkpoint and goes on to the same b
   const chains = writeReceipt(6);
   const whole = readFileSync(path());
   writeFileSync(path(), Buffer.concat([whole, Buffer.from('{"half')]));
-  const file = openReceipt(run, { step: 4, chain: chains[4] ?? "" }, quiet);
+  const file = openReceipt(run, { step: 4, chain: chains[4] ?? "" }, quiet, never);
   expect(loadReceipt(run).lines).toHaveLength(5);
   file.add(step(5));
   file.add(step(6));
@@ -90,11 +93,17 @@ test("where the checkpoint's line is lost a gap follows the whole lines before i
   const chains = writeReceipt(6);
   const { ends } = loadReceipt(run);
   writeFileSync(path(), readFileSync(path()).subarray(0, ends[2]));
-  const file = openReceipt(run, { step: 5, chain: chains[5] ?? "" }, quiet);
+  const damaged = readFileSync(path());
+  const said: string[] = [];
+  const file = openReceipt(run, { step: 5, chain: chains[5] ?? "" }, quiet, (sentence) => said.push(sentence));
   file.add(step(6));
   file.close();
   const { lines, problem } = loadReceipt(run);
   expect(problem).toBeUndefined();
   expect(lines.map(({ event }) => event)).toEqual(["start", "step", "step", "gap", "step"]);
   expect(lines[3]).toMatchObject({ step: 5, before: chains[5] });
+  expect(said).toEqual([
+    `${path()} is damaged (its end is missing). It is kept as ${path()}.corrupt; a new one notes the gap and goes on from step 5`,
+  ]);
+  expect(readFileSync(`${path()}.corrupt`)).toEqual(damaged);
 });

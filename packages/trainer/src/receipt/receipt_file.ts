@@ -2,6 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { openAppendFile } from "../files/append_file.ts";
+import { keepCopy } from "../files/keep_copy.ts";
 import type { Trouble } from "../files/trouble.ts";
 import { chainLine, type ReadReceipt, type ReceiptBody, readReceipt } from "./receipt.ts";
 
@@ -26,17 +27,24 @@ export function loadReceipt(runDir: string): ReadReceipt {
 
 /**
  * Opens the receipt of a run that goes on from a checkpoint, cut back to the line that the checkpoint knows; undefined: of
- * one that starts (once more). Where that line is lost, whole ones before it stay and a `gap` follows them.
+ * one that starts (once more). Where that line is lost, whole ones before it stay and a `gap` follows them; that is told to
+ * `onDamage`, and a copy of the file is kept.
  */
 export function openReceipt(
   runDir: string,
   from: { readonly step: number; readonly chain: string } | undefined,
   trouble: Trouble,
+  onDamage: (sentence: string) => void,
 ): ReceiptFile {
-  const { lines, ends } = loadReceipt(runDir);
+  const path = receiptPath(runDir);
+  const { lines, ends, problem = "its end is missing" } = loadReceipt(runDir);
   const known = lines.findIndex(({ chain }) => chain === from?.chain);
+  if (from && known === -1) {
+    const found = existsSync(path) ? `is damaged (${problem}). It is kept as ${keepCopy(path)}` : "is missing";
+    onDamage(`${path} ${found}; a new one notes the gap and goes on from step ${from.step}`);
+  }
   const last = known !== -1 ? known : lastBefore(lines, from?.step);
-  const file = openAppendFile(receiptPath(runDir), trouble, last === -1 ? 0 : ends[last]);
+  const file = openAppendFile(path, trouble, last === -1 ? 0 : ends[last]);
   let chain = lines[last]?.chain;
   const add = (body: ReceiptBody) => {
     const line = chainLine(chain, body);

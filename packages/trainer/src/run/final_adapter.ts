@@ -14,8 +14,12 @@ import {
 } from "@zerogate/core/node";
 import { newRewoundFolder } from "./go_back.ts";
 
-/** Writes the adapter and returns its folder. Another one in its place is kept in `RUN/rewound/N`. */
-export async function saveFinalAdapter(runDir: string, adapter: SavedAdapter): Promise<string> {
+/** Writes the adapter and returns its folder. Another one in its place is kept in `RUN/rewound/N`, which `onOther` is told. */
+export async function saveFinalAdapter(
+  runDir: string,
+  adapter: SavedAdapter,
+  onOther: (sentence: string) => void,
+): Promise<string> {
   const folder = join(runDir, "adapter");
   const files = adapterFiles(adapter);
   if (await holds(folder, files)) return folder;
@@ -24,7 +28,11 @@ export async function saveFinalAdapter(runDir: string, adapter: SavedAdapter): P
     await makeFolder(temporary);
     for (const [name, bytes] of files) await writeNewFile(join(temporary, name), bytes);
     await syncFolder(temporary);
-    if (existsSync(folder)) await moveEntry(folder, join(await newRewoundFolder(runDir), "adapter"));
+    if (existsSync(folder)) {
+      const kept = join(await newRewoundFolder(runDir), "adapter");
+      await moveEntry(folder, kept);
+      onOther(`${folder} was not that of the last step. It is kept as ${kept}`);
+    }
     await moveEntry(temporary, folder);
   } catch (error) {
     await removeEntry(temporary).catch(() => {});

@@ -51,7 +51,7 @@ export async function finish(
 ): Promise<Omit<RunResult, "ending" | "steps" | "durationMs">> {
   const { layout, adapterConfig, model } = inputs;
   const { adapterDtype: dtype, diskPatience } = config;
-  const save = () => saveFinalAdapter(config.out, { config: adapterConfig, layout, params, dtype });
+  const save = () => saveFinalAdapter(config.out, { config: adapterConfig, layout, params, dtype }, view.warn);
   const trouble = createTrouble("The adapter", view.warn);
   const write = () =>
     patiently(save, 60_000 * diskPatience, trouble).catch((cause) => {

@@ -16,7 +16,7 @@ import {
   validateAdaptionPromptConfig,
   type WeightImage,
 } from "@zerogate/core";
-import { baseHash, loadAdapter, loadWeights, readModelConfig, weightBytes } from "@zerogate/core/node";
+import { baseHash, baseStamp, loadAdapter, loadWeights, readModelConfig, weightBytes } from "@zerogate/core/node";
 import {
   checkVocabulary,
   createPlan,
@@ -98,6 +98,7 @@ export async function openInputs(config: TrainConfig, progress: Progress): Promi
   const choice = chooseEngine(config, model, 1);
   const { weightDtypes, mapFiles, storage } = choice;
   const options = { weightDtypes, mapFiles, storage };
+  const stamp = await baseStamp(config.model);
   const weights = isIsolated(config, choice)
     ? { folder: config.model, ...options }
     : await loadWeights(config.model, model, { ...options, onProgress: loadingPhase(onPhase) });
@@ -129,11 +130,12 @@ export async function openInputs(config: TrainConfig, progress: Progress): Promi
   const totalSteps = config.steps ?? (config.epochs ?? 1) * plan.stepsPerEpoch;
   onPhase({ name: "hashing the base" });
   const base = await hashing;
+  await checkUnchanged(config.model, stamp);
   signal.throwIfAborted();
   onPhase(undefined);
   return {
     model,
-    weights,
+    weights: "folder" in weights ? { ...weights, base: { hash: base, stamp } } : weights,
     weightBytes: await weightBytes(config.model, model, options),
     tokenizer,
     template,
@@ -151,6 +153,12 @@ export async function openInputs(config: TrainConfig, progress: Progress): Promi
       plan: plan.hash,
     },
   };
+}
+
+/** What was loaded must be what was hashed. */
+async function checkUnchanged(folder: string, stamp: string): Promise<void> {
+  if ((await baseStamp(folder)) === stamp) return;
+  throw new InputError(`Cannot use the base in ${folder}`, "its files changed while they were read: try again");
 }
 
 /** Where tokens and other things that can be made again are kept: the XDG cache folder. */

@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { InputError } from "@zerogate/core";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { lockRun } from "./lock.ts";
 
@@ -67,6 +68,24 @@ test("a lock that is no lock is taken over, an empty one after a while", async (
   writeFileSync(join(run, "lock-5"), "");
   await (await lockRun(run, () => {})).release();
   expect(readdirSync(run)).toEqual(["lock-6.free"]);
+});
+
+test("a changed bit or a cut anywhere in a lock never leaves two writers, and a takeover is told", async () => {
+  const first = await lockRun(run, never);
+  const bytes = readFileSync(join(run, "lock-1"));
+  for (let at = 1; at < bytes.length; at++) {
+    const flipped = Buffer.from(bytes);
+    flipped.writeUInt8(flipped.readUInt8(at) ^ (1 << (at % 8)), at);
+    for (const damaged of [flipped, bytes.subarray(0, at)]) {
+      for (const name of readdirSync(run)) rmSync(join(run, name));
+      writeFileSync(join(run, "lock-1"), damaged);
+      const sentences: string[] = [];
+      const second = await lockRun(run, (sentence) => sentences.push(sentence)).catch((error: unknown) => error);
+      if (second instanceof InputError) continue; // somebody may be writing
+      expect(sentences).toHaveLength(1);
+      await expect(first.confirm(), `byte ${at}`).rejects.toThrow("is writing to it");
+    }
+  }
 });
 
 test("a lock that vanished with its folder is made again, one that was lost to another process is not", async () => {

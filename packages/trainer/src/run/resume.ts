@@ -1,16 +1,15 @@
 /** Where a resumed run goes on, and whether it may: every change since then is explained, those that decide bits are refused. */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { InputError } from "@zerogate/core";
-import { writeFileAtomic } from "@zerogate/core/node";
-import * as z from "zod";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { newestCheckpoint } from "../checkpoint/newest.ts";
+import type { RunState } from "../checkpoint/run_state.ts";
 import { configKeys } from "../config/fields.ts";
-import { safeChanges, unsafeChanges } from "../config/identity.ts";
+import { configHash, safeChanges, unsafeChanges } from "../config/identity.ts";
 import { suggest } from "../config/suggest.ts";
 import type { TrainConfig } from "../config/train_config.ts";
+import { loadReceipt } from "../receipt/receipt_file.ts";
 import { versions } from "../version.ts";
+import { type AcceptedChange, type AcceptedRecord, readAccepted, writeAccepted } from "./accepted.ts";
 import type { RunInputs } from "./inputs.ts";
 import { readStoredConfig, writeRunConfig } from "./run_folder.ts";
 
@@ -26,17 +25,6 @@ const meanings = {
 } as const;
 
 const acceptableFields: readonly string[] = [...Object.keys(meanings), ...configKeys];
-
-/** A change that decides bits and was wanted all the same. */
-export interface AcceptedChange {
-  readonly field: string;
-  readonly was: string;
-  readonly is: string;
-}
-
-const recordsSchema = z.array(
-  z.strictObject({ step: z.int().min(0), field: z.string(), was: z.string(), is: z.string() }),
-);
 
 export interface ResumePoint {
   /** None where the run ended before its first. */
@@ -81,12 +69,14 @@ export async function openCheckpoint(inputs: RunInputs, wish: ResumeWish): Promi
     onWarning("the run ended before its first checkpoint: it starts again from its first step, to the same result");
   }
   const stored = await readStoredConfig(config.out);
+  const records = await readAccepted(config.out);
   const before = (checkpoint?.state.config ?? stored) as unknown as TrainConfig;
   for (const key of safeChanges(before, config)) {
     if (key === "out" || key === "preset") continue;
     onNote(`${key} was ${show(before[key])}, is ${show(config[key])}: allowed, it changes nothing of what is trained`);
   }
-  const changed = [...(checkpoint ? changesSince(checkpoint, inputs) : []), ...configChanges(before, config)];
+  const began = checkpoint?.state ?? startOf(config.out, stored as unknown as TrainConfig, records);
+  const changed = [...(began ? changesSince(began, inputs) : []), ...configChanges(before, config)];
   const accepted = await acceptChanges(config, checkpoint?.state.step ?? 0, changed, accept, onNote);
   if (checkpoint && checkpoint.layout.length !== inputs.layout.length) {
     const sizes = `it has ${checkpoint.layout.length} numbers, the config asks for ${inputs.layout.length}`;
@@ -98,7 +88,7 @@ export async function openCheckpoint(inputs: RunInputs, wish: ResumeWish): Promi
     await writeRunConfig(config.out, JSON.parse(JSON.stringify({ ...stored, ...changes })));
   }
   const step = checkpoint?.state.step ?? 0;
-  const changes = (await readRecords(config.out)).map((record) => record.step).filter((at) => at <= step);
+  const changes = records.map((record) => record.step).filter((at) => at <= step);
   return { checkpoint, accepted: checkpoint ? accepted : [], accept, floor: Math.max(0, ...changes) };
 }
 
@@ -117,7 +107,23 @@ export async function acceptEngine(
   return await acceptChanges(config, step, changed, accept, onNote);
 }
 
-function changesSince({ state }: Checkpoint, inputs: RunInputs): AcceptedChange[] {
+type Began = Pick<RunState, "hashes" | "versions">;
+
+/**
+ * What a run without a checkpoint was begun with, as far as its receipt tells.
+ * @throws InputError where the stored config is another one: somebody or something changed the file.
+ */
+function startOf(runDir: string, stored: TrainConfig, records: readonly AcceptedRecord[]): Began | undefined {
+  const start = loadReceipt(runDir).lines[0];
+  if (start?.event !== "start" || records.length > 0) return undefined;
+  if (start.config !== configHash(stored)) {
+    const advice = "start it again with zerogate train";
+    throw new InputError(`Cannot resume ${runDir}`, `its config.json is not that which it began with: ${advice}`);
+  }
+  return { hashes: start.hashes, versions: { zerogate: start.zerogate, node: start.node } };
+}
+
+function changesSince(state: Began, inputs: RunInputs): AcceptedChange[] {
   const pairs = [
     ...(["base", "data", "tokenizer", "plan"] as const).map((field) => [
       field,
@@ -142,7 +148,7 @@ async function acceptChanges(
   onNote: (message: string) => void,
 ): Promise<readonly AcceptedChange[]> {
   if (changed.length === 0) return [];
-  const records = await readRecords(out);
+  const records = await readAccepted(out);
   const isKnown = ({ field, was, is }: AcceptedChange) =>
     records.some((known) => known.step === step && known.field === field && known.was === was && known.is === is);
   const refused = changed.filter((change) => !accept.includes(change.field) && !isKnown(change));
@@ -156,22 +162,9 @@ async function acceptChanges(
   for (const change of changed) onNote(`${describe(change)}: accepted`);
   const added = changed.filter((change) => !isKnown(change)).map((change) => ({ step, ...change }));
   if (added.length > 0) {
-    await writeFileAtomic(join(out, RECORDS), `${JSON.stringify([...records, ...added], null, 2)}\n`);
+    await writeAccepted(out, [...records, ...added]);
   }
   return changed;
-}
-
-const RECORDS = "accepted.json";
-
-async function readRecords(runDir: string): Promise<z.infer<typeof recordsSchema>> {
-  try {
-    return recordsSchema.parse(JSON.parse(await readFile(join(runDir, RECORDS), "utf8")));
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw new InputError(`Cannot read ${join(runDir, RECORDS)}`, "it is damaged: remove it and accept changes again", {
-      cause,
-    });
-  }
 }
 
 function describe({ field, was, is }: AcceptedChange): string {

@@ -11,11 +11,11 @@ import { paramsDigest } from "../receipt/receipt.ts";
 import { openReceipt, receiptPath } from "../receipt/receipt_file.ts";
 import { noRecords } from "../team/other_ranks.ts";
 import { versions } from "../version.ts";
+import type { AcceptedChange } from "./accepted.ts";
 import { adamWUpdateFor } from "./engines.ts";
 import { writeRemainder } from "./finish.ts";
 import type { RunInputs } from "./inputs.ts";
 import { type Ending, type Rollback, type Standing, trainLoop } from "./loop.ts";
-import type { AcceptedChange } from "./resume.ts";
 import type { Running } from "./running.ts";
 import { optimizerOptions, takeUp } from "./training_state.ts";
 
@@ -46,8 +46,8 @@ export async function runSession(
   const optimizer = optimizerOptions(config, layout);
   const trouble = (what: string) => createTrouble(what, view.warn);
   const openRecords = () => ({
-    metrics: openMetrics(config.out, from?.state.step, trouble("metrics.jsonl")),
-    receipt: openReceipt(config.out, from && { step, chain: from.state.receipt }, trouble("receipt.jsonl")),
+    metrics: openMetrics(config.out, from?.state.step, trouble("metrics.jsonl"), view.warn),
+    receipt: openReceipt(config.out, from && { step, chain: from.state.receipt }, trouble("receipt.jsonl"), view.warn),
     events: openEventFile(config.out, step, trouble("the TensorBoard file")),
   });
   const { metrics, receipt, events } = team.isFirst ? openRecords() : noRecords;

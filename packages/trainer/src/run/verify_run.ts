@@ -69,19 +69,25 @@ function checkReceipt({ lines, problem, isCutOff }: ReadReceipt, { checked, prob
   }
 }
 
-function checkMetrics(runDir: string, { lines }: ReadReceipt, { checked, problems }: Findings): void {
-  const { steps, unreadable } = readMetrics(runDir);
+function checkMetrics(runDir: string, { lines }: ReadReceipt, { checked, problems, notes }: Findings): void {
+  const { steps, evaluations, unreadable } = readMetrics(runDir);
   if (unreadable > 0) problems.push(`metrics.jsonl: ${unreadable} lines cannot be read`);
-  const losses = new Map(steps.map(({ step, loss }) => [step, loss]));
+  const losses = {
+    step: new Map(steps.map(({ step, loss }) => [step, loss])),
+    eval: new Map(evaluations.map(({ step, loss }) => [step, loss])),
+  };
   let compared = 0;
+  let missing = 0;
   for (const line of lines) {
-    const loss = line.event === "step" ? losses.get(line.step) : undefined;
-    if (line.event !== "step" || loss === undefined) continue;
-    compared++;
-    if (loss !== line.loss)
-      problems.push(`metrics.jsonl: the loss of step ${line.step} is ${loss}, the receipt says ${line.loss}`);
+    if (line.event !== "step" && line.event !== "eval") continue;
+    const loss = losses[line.event].get(line.step);
+    const name = line.event === "step" ? "loss" : "validation loss";
+    if (loss === undefined) missing++;
+    else if (loss === line.loss) compared++;
+    else problems.push(`metrics.jsonl: the ${name} of step ${line.step} is ${loss}, the receipt says ${line.loss}`);
   }
-  if (compared > 0) checked.push(`metrics.jsonl: the losses of ${compared} steps are those of the receipt`);
+  if (missing > 0) notes.push(`metrics.jsonl: ${missing} losses of the receipt are not in it`);
+  if (compared > 0) checked.push(`metrics.jsonl: ${compared} losses are those of the receipt`);
 }
 
 async function checkCheckpoint(
@@ -135,16 +141,37 @@ async function checkAdapter(config: TrainConfig, newest: Checkpoint | undefined,
     return;
   }
   if (!newest) return;
-  const { adapterConfig, layout, params } = newest;
-  const dtype = config.adapterDtype;
-  const files = adapterFiles({ config: adapterConfig, layout, params, dtype });
-  const name = "adapter_model.safetensors";
-  const stored = await readFile(join(folder, name)).catch(() => undefined);
-  const expected = files.get(name);
-  if (stored && expected && Buffer.from(expected as Uint8Array).equals(stored)) {
-    checked.push(`adapter: it is that of the last checkpoint, step ${newest.state.step}`);
-  } else {
-    const found = stored ? "is not that of the last checkpoint" : "is missing";
-    problems.push(`adapter/${name} ${found}, step ${newest.state.step}`);
+  const { adapterConfig, layout, params, state } = newest;
+  const read = (name: string) => readFile(join(folder, name)).catch(() => undefined);
+  const named = baseNamedIn((await read(CONFIG_NAME))?.toString());
+  const baseModelNameOrPath = named ?? adapterConfig.baseModelNameOrPath;
+  const files = adapterFiles({
+    config: { ...adapterConfig, baseModelNameOrPath },
+    layout,
+    params,
+    dtype: config.adapterDtype,
+  });
+  const last = `the last checkpoint, step ${state.step}`;
+  let isSame = true;
+  for (const [name, expected] of files) {
+    const stored = await read(name);
+    if (stored?.equals(Buffer.from(expected as Uint8Array))) continue;
+    isSame = false;
+    problems.push(`adapter/${name} ${stored ? "is not that of" : "is missing, unlike in"} ${last}`);
+  }
+  if (isSame) checked.push(`adapter: it is that of ${last}`);
+  if (named !== undefined && named !== config.model && named !== adapterConfig.baseModelNameOrPath)
+    notes.push(`adapter: it names ${named} as its base, which has moved since or was never there`);
+}
+
+const CONFIG_NAME = "adapter_config.json";
+
+/** Where the base lay when the adapter was written is free to change: a run may be finished or moved later. */
+function baseNamedIn(text: string | undefined): string | undefined {
+  try {
+    const path: unknown = JSON.parse(text ?? "").base_model_name_or_path;
+    return typeof path === "string" ? path : undefined;
+  } catch {
+    return undefined;
   }
 }
