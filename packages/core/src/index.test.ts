@@ -103,6 +103,8 @@ test("what the package offers: a change here is a change for its users [P1]", ()
     [
       "adapterFiles",
       "baseHash",
+      "baseStamp",
+      "checkBase",
       "folderFile",
       "hashFile",
       "listAdapters",
