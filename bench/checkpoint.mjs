@@ -61,7 +61,7 @@ async function main() {
 
 async function saves(layout, numbers, stepMs, steps) {
   const runDir = mkdtempSync(join(tmpdir(), "zerogate-bench-"));
-  const receipt = openReceipt(runDir, undefined, quiet);
+  const receipt = openReceipt(runDir, undefined, quiet, console.log);
   const writer = openCheckpointWriter({ numbers, trouble: quiet, beforeWrite: async () => {}, onSaved: () => {} });
   await writer.ready;
   const worker = new Worker(new URL(import.meta.url));

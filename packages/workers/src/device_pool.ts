@@ -6,7 +6,7 @@ import { addSlot, checkTail, clearSlot, createSlot, type Slot, type TokenSet } f
 import type { CellResult, DeviceSetup, EvaluationJob, Generated, GenerationJob, LossSum } from "./device_api.ts";
 import { type Deal, type DeviceEvent, DeviceGroup } from "./device_group.ts";
 import { createPatience } from "./patience.ts";
-import { startProcess } from "./process_host.ts";
+import { endLeftProcesses, startProcess } from "./process_host.ts";
 import { type BadCell, StepRefusedError } from "./step_refused.ts";
 import { startThread } from "./thread_host.ts";
 
@@ -104,6 +104,7 @@ export async function openDevices({
   if (isolate && "bytes" in setup.weights) {
     throw new RangeError("Cannot open devices: processes share no memory, weights must be named by their folder");
   }
+  endLeftProcesses();
   const startHost = isolate
     ? (device: number) => startProcess(setup, maxCells, isolate.env?.(device) ?? {})
     : startThread;

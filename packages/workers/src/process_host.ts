@@ -14,6 +14,7 @@ import { builtFile } from "./built_file.ts";
 import type { DeviceApi, DeviceSetup } from "./device_api.ts";
 import { encodeFrame, readFrames } from "./frames.ts";
 import type { Host } from "./host.ts";
+import { endStoppedOrphans } from "./orphans.ts";
 import { processorWait } from "./patience.ts";
 import type { Answers, Message, Request } from "./process_messages.ts";
 import type { PulseReading } from "./pulse.ts";
@@ -22,15 +23,21 @@ import type { PulseReading } from "./pulse.ts";
 const MESSAGE_BYTES = 2 ** 20;
 const OUTPUT_CHARACTERS = 1000;
 
+const program = (): string => fileURLToPath(builtFile("process_worker"));
+
+/** Ends what an earlier coordinator left behind, where it was killed while a process of its was stopped. */
+export function endLeftProcesses(): void {
+  endStoppedOrphans(program());
+}
+
 /** @param env added to this process's environment. */
 export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly<Record<string, string>>): Host {
   const requestBytes = MESSAGE_BYTES + setup.params.byteLength + tokenBytes(setup);
   const messageBytes = MESSAGE_BYTES + 8 * (setup.layout.length + 3 + maxCells);
-  const child = spawn(
-    process.execPath,
-    [fileURLToPath(builtFile("process_worker")), String(requestBytes), String(messageBytes)],
-    { stdio: ["ignore", "pipe", "pipe", "pipe"], env: { ...process.env, ...env } },
-  );
+  const child = spawn(process.execPath, [program(), String(requestBytes), String(messageBytes), String(process.pid)], {
+    stdio: ["ignore", "pipe", "pipe", "pipe"],
+    env: { ...process.env, ...env },
+  });
   const socket = child.stdio[3] as Duplex;
   const output = tailOf([child.stdout, child.stderr]);
   let pulse: PulseReading = { beats: 0, operation: "", thread: 0 };

@@ -2,7 +2,7 @@
  * Program of a device's own process, see process_host.ts. It runs the worker thread and answers frames on file descriptor 3;
  * its own thread never computes, so it notices at once when the parent is gone, also while the engine is stuck.
  *
- * Arguments: largest request and largest message, in bytes.
+ * Arguments: largest request and largest message, in bytes; the parent's process id, for orphans.ts.
  */
 import { Socket } from "node:net";
 import { clearSlot, createSlot, encodeError, type Slot } from "@zerogate/core";

@@ -94,6 +94,26 @@ test("a device's process ends when its parent is killed, also in the middle of a
   await until(() => !isAlive(looping));
 });
 
+test.skipIf(!existsSync("/proc/self/ns"))(
+  "a process that is stopped while its parent is killed stays, until the next pool is opened (skipped without /proc)",
+  async () => {
+    const { child, folder } = startProgram("endless-loop", { isolate, patienceMs: 0 });
+    const note = join(folder, "looping");
+    await until(() => existsSync(note) && readFileSync(note, "utf8") !== "");
+    const stopped = Number(readFileSync(note, "utf8"));
+    process.kill(stopped, "SIGSTOP");
+    await until(() => readFileSync(`/proc/${stopped}/stat`, "latin1").includes(") T "));
+    await open(1); // not an orphan yet
+    expect(isAlive(stopped)).toBe(true);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    await until(() => !readFileSync(`/proc/${stopped}/stat`, "latin1").includes(`) T ${child.pid} `));
+    expect(isAlive(stopped)).toBe(true);
+    await open(1);
+    await until(() => !isAlive(stopped));
+  },
+);
+
 function isAlive(processId: number): boolean {
   try {
     process.kill(processId, 0);

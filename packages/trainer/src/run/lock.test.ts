@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -96,6 +96,17 @@ test("a lock that vanished with its folder is made again, one that was lost to a
   const other = { ...record("lock-1"), host: "elsewhere" };
   writeFileSync(join(run, "lock-2"), JSON.stringify(other));
   await expect(lock.confirm()).rejects.toThrow("elsewhere");
+});
+
+test("a lock of the same number that another process made in the folder's place is neither taken for one's own nor freed", async () => {
+  const lock = await lockRun(run, never);
+  const other = JSON.stringify({ ...record("lock-1"), host: "elsewhere" });
+  rmSync(run, { recursive: true });
+  mkdirSync(run);
+  writeFileSync(join(run, "lock-1"), other);
+  await expect(lock.confirm()).rejects.toThrow("elsewhere");
+  await lock.release();
+  expect(readFileSync(join(run, "lock-1"), "utf8")).toBe(other);
 });
 
 test("of many that start at once on a stale lock exactly one wins, again and again", async () => {

@@ -48,15 +48,18 @@ export interface RunLock {
  * @throws InputError that names the process where another one is writing, or where that cannot be known.
  */
 export async function lockRun(runDir: string, onStale: (sentence: string) => void): Promise<RunLock> {
-  let number = await acquire(runDir, onStale);
+  const text = `${JSON.stringify(await ownRecord())}\n`;
+  let path = await acquire(runDir, text, onStale);
+  /** In a folder that vanished another process may have begun with the same number. */
+  const isOwn = async () => (await readFile(path, "utf8").catch(() => "")) === text;
   return {
     async confirm() {
       const newest = await newestLock(runDir);
-      if (newest?.number === number) return;
-      number = await acquire(runDir, onStale);
+      if (newest?.path === path && (await isOwn())) return;
+      path = await acquire(runDir, text, onStale);
     },
     async release() {
-      await rename(join(runDir, `lock-${number}`), join(runDir, `lock-${number}.free`)).catch(() => {});
+      if (await isOwn()) await rename(path, `${path}.free`).catch(() => {});
     },
   };
 }
@@ -66,9 +69,10 @@ export function isLockName(name: string): boolean {
   return namePattern.test(name) || /^\.lock-.*\.tmp$/.test(name);
 }
 
-async function acquire(runDir: string, onStale: (sentence: string) => void): Promise<number> {
+/** Makes a lock with this text and returns its path. */
+async function acquire(runDir: string, text: string, onStale: (sentence: string) => void): Promise<string> {
   await makeFolder(runDir);
-  const own = await ownRecord();
+  const own = recordSchema.parse(JSON.parse(text));
   const said = new Set<number>();
   for (;;) {
     const newest = await newestLock(runDir);
@@ -80,14 +84,15 @@ async function acquire(runDir: string, onStale: (sentence: string) => void): Pro
       said.add(newest.number);
     }
     const number = (newest?.number ?? 0) + 1;
-    if (!(await createLock(join(runDir, `lock-${number}`), `${JSON.stringify(own)}\n`))) continue;
+    const path = join(runDir, `lock-${number}`);
+    if (!(await createLock(path, text))) continue;
     const names = await locks(runDir);
     if (names.some((other) => other.number > number || (other.number === number && other.isFree))) {
-      await removeEntry(join(runDir, `lock-${number}`));
+      await removeEntry(path);
       continue;
     }
     for (const older of names) if (older.number < number) await removeEntry(older.path);
-    return number;
+    return path;
   }
 }
 
