@@ -76,7 +76,8 @@ for (const sample of samples) {
   minutesRun.set(minute, [...(minutesRun.get(minute) ?? []), sample]);
 }
 const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
-const perMinute = [...minutesRun].map(([minute, list]) => {
+const wholeMinutes = [...minutesRun].filter(([, list]) => list.length > 30); // the last one is often a second long
+const perMinute = wholeMinutes.map(([minute, list]) => {
   const mib = list.map((sample) => sample.mib);
   const files = list.map((sample) => sample.files);
   return { minute, median: median(mib), least: Math.min(...mib), files: median(files), mostFiles: Math.max(...files) };

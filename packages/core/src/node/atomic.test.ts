@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -27,6 +28,25 @@ async function published(name: string): Promise<string> {
 test("hashFile is SHA-256 in hexadecimal", async () => {
   await writeFile(join(scratch, "abc"), "abc"); // the test vector of FIPS 180-2, appendix B.1
   expect(await hashFile(join(scratch, "abc"))).toBe("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+});
+
+test("a file that is larger than the buffer is hashed whole, an empty one too", async () => {
+  const bytes = new Uint8Array(3_000_001).map((_, i) => i % 251);
+  for (const content of [bytes, new Uint8Array()]) {
+    await writeFile(join(scratch, "sized"), content);
+    expect(await hashFile(join(scratch, "sized"))).toBe(createHash("sha256").update(content).digest("hex"));
+  }
+});
+
+test("hashing small files leaves small garbage: a run does it at every checkpoint", async () => {
+  await writeFile(join(scratch, "small"), "abc");
+  const left: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    const before = process.memoryUsage().arrayBuffers;
+    await hashFile(join(scratch, "small"));
+    left.push(process.memoryUsage().arrayBuffers - before); // less than nothing where garbage is collected meanwhile
+  }
+  expect(Math.max(...left)).toBeLessThan(1 << 20);
 });
 
 describe("writeFileAtomic", () => {
