@@ -19,9 +19,14 @@ describe.skipIf(why !== undefined)(`hosts${why === undefined ? "" : ` (skipped: 
   let whole: string;
   /** Of 40 steps: long enough for something to happen in the middle. */
   let long: string;
-  const on = (which: readonly number[], args: readonly string[], onLine?: Job["onLine"]) => {
+  const on = (
+    which: readonly number[],
+    args: readonly string[],
+    onLine?: Job["onLine"],
+    mca: readonly string[] = [],
+  ) => {
     const [command, first] = hosts.mpirun(which);
-    const job = { command, args: [...first, process.execPath, zerogateFile, ...args], cwd: folder };
+    const job = { command, args: [...first, ...mca, process.execPath, zerogateFile, ...args], cwd: folder };
     return runJob({ ...job, ...(onLine && { onLine }), timeoutMs: 100_000 });
   };
   const train = (out: string, which: readonly number[], more: readonly string[], onLine?: Job["onLine"]) =>
@@ -114,6 +119,29 @@ describe.skipIf(why !== undefined)(`hosts${why === undefined ? "" : ` (skipped: 
     expect(seconds).toBeLessThan(30);
     await resume("killed", [1, 2, 3]);
   }, 150_000);
+
+  test("a host that nobody knows: the launcher ends at once, and nothing is written", async () => {
+    const { code, output, seconds } = await train("unknown", [1, 9], ["--workers", "1"]);
+    expect(code).not.toBe(0);
+    expect(output).toContain(hosts.name(9));
+    expect(seconds).toBeLessThan(20);
+    expect(existsSync(run("unknown"))).toBe(false);
+  });
+
+  test("ports that are closed: the message names the rank behind them, and nothing is written", async () => {
+    for (const host of [1, 2]) hosts.closePorts(host, 20_000, 20_099);
+    const ports = ["--mca", "btl_tcp_port_min_v4", "20000", "--mca", "btl_tcp_port_range_v4", "100"];
+    const { code, output, seconds } = await on(
+      [1, 2],
+      ["train", ...flags, "--out", "closed", "--host-timeout", "1"],
+      undefined,
+      ports,
+    );
+    expect(code).not.toBe(0);
+    expect(output).toMatch(/rank 1/);
+    expect(seconds).toBeLessThan(50);
+    expect(existsSync(run("closed"))).toBe(false);
+  }, 100_000);
 
   // Last: host 2 stays cut off.
   test("a cable is pulled: the launcher ends, and one other host resumes to the same bits", async () => {

@@ -14,12 +14,19 @@ export const noHosts: string | undefined = reason();
 export interface Hosts {
   /** Command and arguments that run mpirun on the first of these hosts (from 1), one rank on each. */
   mpirun(hosts: readonly number[]): readonly [command: string, args: readonly string[]];
+  /** Start of a command line that runs on a host. */
+  on(host: number): readonly [command: string, ...args: string[]];
+  /** Its name, which only it knows, and its address. */
+  name(host: number): string;
+  address(host: number): string;
   /** Bytes that a host has sent and received over its link since it was made. */
   bytes(host: number): { readonly sent: number; readonly received: number };
   /** Process ids of a host, among them those of a job that was launched elsewhere. */
   pids(host: number): number[];
   /** Process id of a rank, on whatever host it runs. */
   rank(rank: number): number;
+  /** Nobody but itself reaches these TCP ports of a host any more, as behind a firewall. */
+  closePorts(host: number, first: number, last: number): void;
   /** Pulls the cable of a host. */
   cut(host: number): void;
   close(): void;
@@ -32,9 +39,9 @@ export function openHosts(count: number, network: number): Hosts {
   const address = (host: number) => `10.${network}.0.${host}`;
   const folder = mkdtempSync(join(tmpdir(), "zerogate-hosts-"));
   const place = process.getuid?.() === 0 ? undefined : userNamespace();
-  const [enter = "", ...entry] = [...(place?.entry ?? []), "ip"];
+  const entry = place?.entry ?? [];
   const ip = (...args: string[]) =>
-    execFileSync(enter, [...entry, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+    execFileSync("env", [...entry, "ip", ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
   const numbers = Array.from({ length: count }, (_, i) => i + 1);
   ip("netns", "add", bridge);
   ip("-n", bridge, "link", "add", "br0", "type", "bridge");
@@ -52,7 +59,7 @@ export function openHosts(count: number, network: number): Hosts {
   const onHost = program(
     join(folder, "on_host"),
     `export H="$1"; shift
-exec ${enter} ${entry.join(" ")} netns exec "$H" unshare --uts --ipc --mount \
+exec ${entry.join(" ")} ip netns exec "$H" unshare --uts --ipc --mount \
   sh -c 'hostname "$H"; mount -t tmpfs tmpfs /dev/shm; exec "$@"' sh "$@"`,
   );
   // In the place of ssh: options, an address, a command line.
@@ -87,6 +94,9 @@ exec '${onHost}' "${prefix}\${a##*.}" sh -c "$*"`,
         [`${prefix}${hosts[0]}`, openMpi ?? "mpirun", ...where, ...mca, ...session, "-x", "XDG_CACHE_HOME"],
       ];
     },
+    on: (host) => [onHost, `${prefix}${host}`],
+    name: (host) => `${prefix}${host}`,
+    address,
     bytes(host) {
       const text = ip("-n", `${prefix}${host}`, "-s", "-j", "link", "show", "eth0");
       const [link] = JSON.parse(text) as { stats64: { rx: { bytes: number }; tx: { bytes: number } } }[];
@@ -97,6 +107,12 @@ exec '${onHost}' "${prefix}\${a##*.}" sh -c "$*"`,
       const pid = ranksAmong(numbers.flatMap(pids)).get(rank);
       if (pid === undefined) throw new Error(`rank ${rank} is on no host`);
       return pid;
+    },
+    closePorts(host, first, last) {
+      for (const other of numbers.filter((number) => number !== host)) {
+        const ports = ["ipproto", "tcp", "dport", `${first}-${last}`];
+        ip("-n", `${prefix}${other}`, "rule", "add", "to", address(host), ...ports, "unreachable");
+      }
     },
     cut: (host) => void ip("-n", bridge, "link", "set", `p${host}`, "down"),
     close() {

@@ -3,6 +3,8 @@
  * where a host is lost: on whatever hosts the launcher has then, to the same bits.
  */
 
+import { dirname } from "node:path";
+
 export const launcherNames = ["mpirun", "slurm", "kubernetes"] as const;
 export type LauncherName = (typeof launcherNames)[number];
 
@@ -109,6 +111,7 @@ ${loop(launch)}`;
 }
 
 function mpiJob({ config, run, hosts }: Launch): string {
+  const shared = commonFolder(dirname(config), dirname(run));
   const script = [
     `if [ -e '${run}/config.json' ]; then set -- resume '${run}'; else set -- train --config '${config}' --out '${run}'; fi`,
     `exec mpirun ${mpirunSettings.map(([setting]) => setting).join(" ")} -x PATH zerogate "$@"`,
@@ -139,9 +142,9 @@ spec:
                 - |
 ${script.map((line) => `                  ${line}`).join("\n")}
               volumeMounts:
-                - { name: data, mountPath: /data } # holds config, model, data and run
+                - { name: shared, mountPath: '${shared}' } # holds config, run directory, base and data
           volumes:
-            - { name: data, persistentVolumeClaim: { claimName: zerogate } }
+            - { name: shared, persistentVolumeClaim: { claimName: zerogate } }
     Worker:
       replicas: ${hosts}
       restartPolicy: OnFailure
@@ -154,8 +157,13 @@ ${script.map((line) => `                  ${line}`).join("\n")}
               resources:
                 limits: { cpu: 16, memory: 64Gi }
               volumeMounts:
-                - { name: data, mountPath: /data }
+                - { name: shared, mountPath: '${shared}' }
           volumes:
-            - { name: data, persistentVolumeClaim: { claimName: zerogate } }
+            - { name: shared, persistentVolumeClaim: { claimName: zerogate } }
 `;
+}
+
+/** The innermost folder that holds both. */
+function commonFolder(a: string, b: string): string {
+  return b === a || b.startsWith(`${a}/`) || a === "/" ? a : commonFolder(dirname(a), b);
 }

@@ -44,7 +44,7 @@ const PATIENCE_IN_STEPS = 10;
 export function createTeam(communicator: Communicator, limitMs: number, tell: (line: string) => void): OpenTeam {
   const { rank, size, about } = communicator;
   /** Thrown by all ranks. */
-  const shared = new WeakSet<Error>();
+  const ofAll = new WeakSet<Error>();
   const told = new WeakSet<Error>();
   let longestMs = 0;
   const meeting = (phase: string, patience = 1): Meeting => {
@@ -62,7 +62,7 @@ export function createTeam(communicator: Communicator, limitMs: number, tell: (l
     }
   };
   const fail = (error: Error): never => {
-    shared.add(error);
+    ofAll.add(error);
     throw error;
   };
 
@@ -118,7 +118,7 @@ export function createTeam(communicator: Communicator, limitMs: number, tell: (l
     },
     lineFor(thrown) {
       const error = thrown instanceof Error ? thrown : new Error(String(thrown));
-      const isShared = [error, error.cause].some((link) => link instanceof Error && shared.has(link));
+      const isShared = [error, error.cause].some((link) => link instanceof Error && ofAll.has(link));
       if (told.has(error) || (isShared && rank !== 0)) return undefined;
       return isShared ? error.message : `rank ${rank} of ${size}: ${error.message}`;
     },

@@ -1,0 +1,80 @@
+/** The written sbatch file on a cluster of three: a node is cut off, Slurm requeues the job, and it ends with the same bits. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { testFolder, zerogate } from "../support/cli.ts";
+import { type Hosts, openHosts } from "../support/hosts.ts";
+import { zerogateFile } from "../support/mpi.ts";
+import { noSlurm, openSlurm, type Slurm } from "../support/slurm.ts";
+import { adapterHash, base, stepLosses, tinyRun } from "../support/world.ts";
+
+const folder = testFolder();
+let hosts: Hosts | undefined;
+let slurm: Slurm | undefined;
+afterAll(() => {
+  slurm?.close();
+  hosts?.close();
+});
+
+async function until(condition: () => boolean, what: () => string, ms = 90_000): Promise<void> {
+  const begin = performance.now();
+  while (!condition()) {
+    if (performance.now() - begin > ms) throw new Error(`did not happen: ${what()}`);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
+describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? "" : ` (skipped: ${noSlurm})`}`, () => {
+  test("a node is cut off: the job is requeued, resumes on the others, and ends with the same bits", async () => {
+    const steps = 120;
+    const flags = [...tinyRun(folder), "--steps", String(steps)];
+    expect(await zerogate(["train", ...flags, "--out", "whole"], { cwd: folder })).toMatchObject({ code: 0 });
+    const out = join(folder, "run");
+    const keys = { model: base, data: ["data.json"], validationData: ["held.json"], seed: 7, steps, batchSize: 8 };
+    const rest = { maxLength: 128, cellTokens: 128, samples: 0, workers: 1, saveEvery: 5, hostTimeout: 3 };
+    writeFileSync(join(folder, "run.yaml"), JSON.stringify({ ...keys, ...rest }));
+    const init = ["cluster", "init", "slurm", "--config", "run.yaml", "--run", out, "--hosts", "2"];
+    expect(await zerogate(init, { cwd: folder })).toMatchObject({ code: 0 });
+
+    mkdirSync(join(folder, "slurm"));
+    hosts = openHosts(3, 177 + (process.pid % 70));
+    slurm = await openSlurm(hosts, 3, join(folder, "slurm"));
+    const { run } = slurm;
+    const log = join(folder, "job.log");
+    const text = () => (existsSync(log) ? readFileSync(log, "utf8") : "");
+    const variables = {
+      ZEROGATE: `${process.execPath} ${zerogateFile}`,
+      PAUSE: "1",
+      XDG_CACHE_HOME: join(folder, "cache"),
+      OMPI_MCA_btl_tcp_if_include: "eth0",
+    };
+    const exported = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
+    const job = run(
+      "sbatch",
+      "--parsable",
+      `--output=${log}`,
+      `--chdir=${folder}`,
+      `--export=ALL,${exported.join(",")}`,
+      join(folder, "train.sbatch"),
+    ).trim();
+    const metrics = join(out, "metrics.jsonl");
+    await until(() => existsSync(metrics) && stepLosses(out).length >= 7, text);
+    const [second = ""] = run("scontrol", "show", "hostnames", run("squeue", "-h", "-j", job, "-o", "%N").trim())
+      .split("\n")
+      .slice(1);
+    hosts.cut(Number(second.at(-1)));
+    const field = (name: string) =>
+      new RegExp(`\\b${name}=(\\S+)`).exec(run("scontrol", "show", "job", job))?.[1] ?? "";
+    await until(
+      () => field("Restarts") === "1",
+      () => run("scontrol", "show", "job", job) + text(),
+    );
+    // Slurm waits two minutes before it starts a requeued job again; an administrator need not.
+    run("scontrol", "update", `JobId=${job}`, "StartTime=now");
+    await until(
+      () => field("JobState") === "COMPLETED",
+      () => run("scontrol", "show", "job", job) + text(),
+    );
+    expect(adapterHash(out)).toBe(adapterHash(join(folder, "whole")));
+  }, 240_000);
+});
