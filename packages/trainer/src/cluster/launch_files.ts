@@ -142,7 +142,7 @@ spec:
                 - |
 ${script.map((line) => `                  ${line}`).join("\n")}
               volumeMounts:
-                - { name: shared, mountPath: '${shared}' } # holds config, run directory, base and data
+                - { name: shared, mountPath: ${JSON.stringify(shared)} } # holds config, run directory, base and data
           volumes:
             - { name: shared, persistentVolumeClaim: { claimName: zerogate } }
     Worker:
@@ -157,7 +157,7 @@ ${script.map((line) => `                  ${line}`).join("\n")}
               resources:
                 limits: { cpu: 16, memory: 64Gi }
               volumeMounts:
-                - { name: shared, mountPath: '${shared}' }
+                - { name: shared, mountPath: ${JSON.stringify(shared)} }
           volumes:
             - { name: shared, persistentVolumeClaim: { claimName: zerogate } }
 `;
