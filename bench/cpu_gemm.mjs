@@ -3,8 +3,9 @@
  *
  *   node bench/cpu_gemm.mjs [rounds] [threads, for example 1,2] [compute, for example f32,bf16] [rows, for example 128,512]
  *
- * Checks 24 numbers of every product against float64, then times all in turn, round after round, and prints medians. One
- * thread is timed by the process's processor time, which other programs disturb less; several by the clock.
+ * Checks 24 numbers of every product against float64, then times all in turn, round after round, each just after the peak of
+ * as many threads, and prints medians. One thread is timed by the process's processor time, which other programs disturb
+ * less; several by the clock. The peak is always by processor time.
  */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -31,7 +32,7 @@ const peakProgram = join(folder, "peak");
 const source = fileURLToPath(new URL("cpu_peak.cc", import.meta.url));
 execFileSync("c++", ["-O3", "-std=c++17", "-march=native", "-pthread", source, "-o", peakProgram]);
 const peak = (threads) =>
-  execFileSync(peakProgram, [String(threads), "0.1"], { encoding: "utf8" })
+  execFileSync(peakProgram, [String(threads), "0.02"], { encoding: "utf8" })
     .split(" ")
     .map(Number);
 
@@ -98,8 +99,8 @@ for (const threads of threadCounts) {
 
 for (let round = 0; round < rounds; round++) {
   for (const threads of threadCounts) {
-    const [f32, bf16] = peak(threads);
     for (const item of cases.filter((each) => each.threads === threads)) {
+      const [f32, bf16] = peak(threads);
       await item.engine.arena(async () => {
         item.engine.free(item.call());
         const repeats = Math.max(1, Math.round(2e10 / item.flops));
@@ -115,7 +116,7 @@ for (let round = 0; round < rounds; round++) {
 
 const results = cases.map(({ threads, compute, M, K, N, backward, rates, peaks }) => {
   const gflops = Math.round(median(rates));
-  const ofPeak = median(rates) / Math.max(...peaks);
+  const ofPeak = median(rates) / median(peaks);
   return {
     threads,
     compute,

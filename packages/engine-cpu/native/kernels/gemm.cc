@@ -12,11 +12,10 @@
 namespace zg {
 namespace ZG_ISA {
 
-constexpr long KC = 192;                                // steps of the contraction at a time: a panel of B stays in L1
-constexpr long ROW_PANELS = 384 / MR;                      // of a job, at most: 384 × KC of A stay in L2
-constexpr long COLUMN_PANELS = most(1152l / NR, 1l);    // of a job, at most: what its blocks add to stays near
-constexpr long FETCHED_PANELS = most(144l / NR, 1l);    // whose weights are fetched together: longer runs of memory
-constexpr int MOST_LINES = 48;                          // fetched during a tile
+constexpr long KC = 192;                              // steps of the contraction at a time: a panel of B stays in L1
+constexpr long ROW_PANELS = 384 / MR;                 // of a job, at most: 384 × KC of A stay in L2
+constexpr long COLUMN_PANELS = most(1152l / NR, 1l);  // of a job, at most: what its blocks add to stays near
+constexpr long FETCHED_PANELS = most(144l / NR, 1l);  // whose weights are fetched together: longer runs of memory
 
 struct Gemm {
   long M, N, K;  // C[M, N] = A[M, K] · B[K, N]
@@ -50,30 +49,16 @@ static Split split_of(long rowPanels, long columnPanels, long threads) {
   return best;
 }
 
-// The weights that `count` steps of panels [begin, end) of B take: `rows` runs of `bytes`.
-struct Region {
-  const char* at;
-  long rows, bytes, stride;
-};
+// The weights that `count` steps of panels [begin, end) of B take.
 template <bool bf16>
-ZG_INLINE Region region_of(const Gemm& g, long from, long count, long begin, long end) {
+ZG_INLINE Fetch fetch_of(const Gemm& g, long from, long count, long begin, long end) {
   const long size = bytes_of(g.weight.type), stride = g.weight.columns * size, numbers = bf16 ? 2 : 1;
   const long first = numbers * from, length = least(g.K - first, numbers * count);
   const long column = begin * NR, width = least(g.N, end * NR) - column;
-  const char* w = (const char*)g.weight.data;
-  if (g.backward) return {w + first * stride + column * size, length, width * size, stride};
-  return {w + column * stride + first * size, width, length * size, stride};
-}
-
-// Cache lines of its rows [from, to); returns how many.
-ZG_INLINE int lines_of(const Region& region, long from, long to, const char** lines) {
-  int count = 0;
-  for (long row = from; row < to; row++) {
-    const char* at = region.at + row * region.stride;
-    const char* end = at + region.bytes;
-    for (at -= (uintptr_t)at % 64; at < end && count < MOST_LINES; at += 64) lines[count++] = at;
-  }
-  return count;
+  const long rows = g.backward ? length : width, bytes = (g.backward ? width : length) * size;
+  const char* at = (const char*)g.weight.data + (g.backward ? first : column) * stride + (g.backward ? column : first) * size;
+  const long before = (uintptr_t)at % 64, lines = parts_of(before + bytes, 64);
+  return {at - before, lines, lines, stride - 64 * lines, rows * lines};
 }
 
 template <bool bf16>
@@ -109,17 +94,14 @@ static bool gemm(Pool* pool, const Gemm& g) {
       }
       for (long begin = fromColumn; begin < toColumn; begin += FETCHED_PANELS) {
         const long end = least(begin + FETCHED_PANELS, toColumn), tilesHere = (end - begin) * (toRow - fromRow);
-        Region next = {};
-        if (end < toColumn) next = region_of<bf16>(g, from, count, end, least(end + FETCHED_PANELS, toColumn));
-        else if (!last) next = region_of<bf16>(g, from + kc, kc, fromColumn, least(fromColumn + FETCHED_PANELS, toColumn));
-        long tile = 0;
+        Fetch next = {};
+        if (end < toColumn) next = fetch_of<bf16>(g, from, count, end, least(end + FETCHED_PANELS, toColumn));
+        else if (!last) next = fetch_of<bf16>(g, from + kc, kc, fromColumn, least(fromColumn + FETCHED_PANELS, toColumn));
+        const long lines = parts_of(next.left, tilesHere);
         for (long panel = begin; panel < end; panel++) {
           const int vectors = vectorsAt(panel);
           pack({g.weight.data, g.weight.scales, g.weight.rows, g.weight.columns, panel * NR, vectors}, from, count, b);
           for (long row = fromRow; row < toRow; row++) {
-            const char* lines[MOST_LINES];
-            const long first = tile * next.rows / tilesHere, past = ++tile * next.rows / tilesHere;
-            const int lineCount = lines_of(next, first, past, lines);
             const long at = row * MR * g.N + panel * NR;
             const Tile t = {count,
                             packed + (row - fromRow) * MR * count,
@@ -130,8 +112,8 @@ static bool gemm(Pool* pool, const Gemm& g) {
                             from == 0,
                             last && g.bias ? g.bias + panel * NR : nullptr,
                             last && g.residual ? g.residual + at : nullptr,
-                            lines,
-                            lineCount};
+                            &next,
+                            lines};
             tiles[row == toRow - 1][panel == toColumn - 1](t);
           }
         }

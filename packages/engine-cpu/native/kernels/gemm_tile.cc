@@ -10,6 +10,15 @@
 namespace zg {
 namespace ZG_ISA {
 
+// Memory that tiles bring into L2 while they compute: lines of rows `skip` bytes apart, begun at `at`.
+struct Fetch {
+  const char* at;
+  long rowLeft, row;  // lines
+  long skip;          // from behind the last line of a row to the next row
+  long left;          // lines of all rows
+};
+constexpr long FETCH_STEPS = 4;  // between two lines: more at a time would hold up the tile's own reads
+
 struct Tile {
   long k;
   const float* a;  // k × MR steps
@@ -20,10 +29,9 @@ struct Tile {
   bool first;
   const float* bias;      // null: none; at column 0 of the tile
   const float* residual;  // null: none; at the tile, rows ldc apart
-  const char* const* lines;  // of memory, to be brought into L2 meanwhile
-  int lineCount;
+  Fetch* fetch;
+  long lines;  // of it, that this tile brings at most
 };
-constexpr long FETCH_STEPS = 8;  // between two lines: more at a time would hold up the tile's own reads
 using TileFn = void (*)(const Tile&);
 
 template <bool bf16>
@@ -47,26 +55,34 @@ static void tile(const Tile& t) {
       __builtin_prefetch(t.c + r * t.ldc + VL * v);
     }
   }
-  int fetched = 0;
-  for (long done = 0; done < t.k; done += FETCH_STEPS) {
-    if (fetched < t.lineCount) __builtin_prefetch(t.lines[fetched++], 0, 2);
-    const long steps = least(FETCH_STEPS, t.k - done);
-#pragma GCC unroll 2
-    for (long k = 0; k < steps; k++) {
-      vf row[V];
+  const auto step = [&] {
+    vf row[V];
 #pragma GCC unroll 4
-      for (int v = 0; v < V; v++) row[v] = load(b + VL * v);
+    for (int v = 0; v < V; v++) row[v] = load(b + VL * v);
 #pragma GCC unroll 16
-      for (int r = 0; r < R; r++) {
-        const vf left = splat(a[r]);
+    for (int r = 0; r < R; r++) {
+      const vf left = splat(a[r]);
 #pragma GCC unroll 4
-        for (int v = 0; v < V; v++) c[r][v] = dot<bf16>(c[r][v], left, row[v]);
-      }
-      a += MR;
-      b += VL * V;
+      for (int v = 0; v < V; v++) c[r][v] = dot<bf16>(c[r][v], left, row[v]);
     }
+    a += MR;
+    b += VL * V;
+  };
+  Fetch fetch = *t.fetch;
+  const long stop = fetch.left - least(t.lines, fetch.left);
+  long k = t.k;
+  for (; k >= FETCH_STEPS; k -= FETCH_STEPS) {
+    if (fetch.left > stop) {
+      __builtin_prefetch(fetch.at, 0, 2);
+      fetch.left--;
+      fetch.at += 64;
+      if (--fetch.rowLeft == 0) fetch.rowLeft = fetch.row, fetch.at += fetch.skip;
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < FETCH_STEPS; i++) step();
   }
-  while (fetched < t.lineCount) __builtin_prefetch(t.lines[fetched++], 0, 2);
+  for (; k > 0; k--) step();
+  *t.fetch = fetch;
 #pragma GCC unroll 16
   for (int r = 0; r < R; r++) {
 #pragma GCC unroll 4
