@@ -15,25 +15,6 @@ namespace zg {
 namespace ZG_ISA {
 
 // Lanes of (a, b) for one exchange of the transposition: those whose number has the bit `half` come from the other vector.
-#if defined(__AVX512F__)
-// As written below, compilers take permutations by table: slower, and the tables fill the registers.
-template <int half, int... l>
-ZG_INLINE vf exchange_low(vf low, vf high, std::integer_sequence<int, l...>) {
-  const __m512 a = (__m512)low, b = (__m512)high;
-  if constexpr (half == 1) return (vf)_mm512_mask_moveldup_ps(a, 0xaaaa, b);
-  if constexpr (half == 2) return (vf)_mm512_unpacklo_pd((__m512d)a, (__m512d)b);
-  if constexpr (half == 4) return (vf)_mm512_mask_shuffle_f32x4(a, 0xf0f0, b, b, 0x80);
-  return (vf)_mm512_shuffle_f32x4(a, b, 0x44);
-}
-template <int half, int... l>
-ZG_INLINE vf exchange_high(vf low, vf high, std::integer_sequence<int, l...>) {
-  const __m512 a = (__m512)low, b = (__m512)high;
-  if constexpr (half == 1) return (vf)_mm512_mask_movehdup_ps(b, 0x5555, a);
-  if constexpr (half == 2) return (vf)_mm512_unpackhi_pd((__m512d)a, (__m512d)b);
-  if constexpr (half == 4) return (vf)_mm512_mask_shuffle_f32x4(b, 0x0f0f, a, a, 0x31);
-  return (vf)_mm512_shuffle_f32x4(a, b, 0xee);
-}
-#else
 template <int half, int... l>
 ZG_INLINE vf exchange_low(vf a, vf b, std::integer_sequence<int, l...>) {
   return __builtin_shufflevector(a, b, ((l & half) ? VL + l - half : l)...);
@@ -42,7 +23,6 @@ template <int half, int... l>
 ZG_INLINE vf exchange_high(vf a, vf b, std::integer_sequence<int, l...>) {
   return __builtin_shufflevector(a, b, ((l & half) ? VL + l : l + half)...);
 }
-#endif
 
 // Transposes blocks of N × N inside N vectors: lane l of vector i goes to vector l mod N, lane (l − l mod N) + i.
 template <int N, int half = 1>
@@ -184,15 +164,6 @@ static void pack_across(const Panel& p, long from, long count, float* out) {
   }
 }
 
-#if defined(__AVX512BF16__)
-// 0, 16, 1, 17, …: pairs of the two halves of a vector.
-ZG_INLINE __m512i alternate() {
-  vu pairs;
-  for (uint32_t i = 0; i < VL; i++) pairs[i] = i | (VL + i) << 16;
-  return bits<__m512i>(pairs);
-}
-#endif
-
 // VL columns of W from `column` on, step u.
 template <Type type, bool bf16, bool whole>
 ZG_INLINE vf along(const Panel& p, long u, long column) {
@@ -203,24 +174,23 @@ ZG_INLINE vf along(const Panel& p, long u, long column) {
   };
 #if defined(__AVX512BF16__)
   if constexpr (bf16) {
-    const auto halves = [&](long row) {
-      if constexpr (type != Type::BF16) return bits<__m256i>(_mm512_cvtneps_pbh((__m512)lanes(row)));
-      vh h = {};
-      memcpy(&h, (const uint16_t*)p.weight + row * p.columns + column, whole ? sizeof h : 2 * (p.columns - column));
-      return bits<__m256i>(h);
-    };
     const long last = least(2 * u + 1, p.rows - 1);
-    const __mmask32 there = last == 2 * u ? 0x55555555 : 0xffffffff;
-    const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(halves(2 * u)), halves(last), 1);
-    return bits<vf>(_mm512_maskz_permutexvar_epi16(there, alternate(), both));
+    vu low, high;
+    if constexpr (type == Type::BF16) {
+      low = bits<vu>(lanes(2 * u)) >> 16;
+      high = bits<vu>(lanes(last));
+    } else {
+      low = __builtin_convertvector(bits<vh>(_mm512_cvtneps_pbh((__m512)lanes(2 * u))), vu);
+      high = __builtin_convertvector(bits<vh>(_mm512_cvtneps_pbh((__m512)lanes(last))), vu) << 16;
+    }
+    return bits<vf>(low | (last == 2 * u ? vu{} : high));
   }
 #endif
   return lanes(u);
 }
 
 template <Type type, bool bf16>
-static void pack_along(const Panel& panel, long from, long count, float* out) {
-  const Panel p = panel;  // in registers: stores might change what is behind a reference
+static void pack_along(const Panel& p, long from, long count, float* out) {
   const long whole = least((long)p.vectors, (p.columns - p.at) / VL);
   for (long u = from; u < from + count; u++, out += p.vectors * VL) {
     if (whole == NV) {
