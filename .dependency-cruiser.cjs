@@ -11,14 +11,14 @@ module.exports = {
     {
       name: "siblings-do-not-meet",
       severity: "error",
-      from: { path: "^packages/(data|ffi|workers|engine-[^/]+)/" },
+      from: { path: "^packages/(data|ffi|workers|engine-(?!cuda)[^/]+)/" },
       to: { path: "^packages/(?!core/)", pathNot: "^packages/$1/" },
     },
     {
-      name: "mpi-stands-on-ffi",
+      name: "native-libraries-stand-on-ffi",
       severity: "error",
-      from: { path: "^packages/mpi/" },
-      to: { path: "^packages/(?!core/|ffi/|mpi/)" },
+      from: { path: "^packages/(mpi|engine-cuda)/" },
+      to: { path: "^packages/(?!core/|ffi/)", pathNot: "^packages/$1/" },
     },
     {
       name: "only-public-entry",

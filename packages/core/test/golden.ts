@@ -17,8 +17,17 @@ import { absent, sharedPath } from "./shared.ts";
 
 const goldenCases = ["llama_mha", "llama_gqa", "llama3_rope", "mistral_gqa", "gpt2"] as const;
 
-/** @param tolerance on logits, losses, and gradients relative to their largest; spec §6.5 asks for 1e-5. */
-export function describeGolden(name: string, open: () => Engine | Promise<Engine>, tolerance: number): void {
+/**
+ * @param tolerance on logits, losses, and gradients relative to their largest; spec §6.5 asks for 1e-5.
+ * @param options.coarse arithmetic of 8 bits: losses are within the tolerance only, and what a rounding decides (AdamW's first
+ * steps, which are as long for a tiny gradient as for a large one, and greedy tokens) is left out.
+ */
+export function describeGolden(
+  name: string,
+  open: () => Engine | Promise<Engine>,
+  tolerance: number,
+  { coarse = false }: { coarse?: boolean } = {},
+): void {
   describe.each(goldenCases)(`engine ${name}, golden %s`, (golden) => {
     const reason = absent(`golden/${golden}`);
     test.skipIf(reason !== "")(
@@ -50,7 +59,9 @@ export function describeGolden(name: string, open: () => Engine | Promise<Engine
           [adapted, "loss_adapted", "grad/"],
         ] as const) {
           const { lossSum, gradient } = await cellGradient(model, state, cell, 1 / labelled);
-          expect(lossSum / labelled, which).toBeCloseTo(values.f32(which)[0], 5);
+          const loss = values.f32(which)[0];
+          const most = coarse ? tolerance * loss : 5e-6;
+          expect(Math.abs(lossSum / labelled - loss), which).toBeLessThanOrEqual(most);
           expect(sum(await cellLosses(model, state, cell)), "forward alone gives the same loss").toBe(lossSum);
           expectNear(gradient, values.adapter(gradients, layout), tolerance, gradients);
         }
@@ -63,6 +74,7 @@ export function describeGolden(name: string, open: () => Engine | Promise<Engine
           expect(gradient[gate], "gates do").not.toBe(0);
         }
 
+        if (coarse) return;
         await expectAdamW(model, fresh, cell, values);
         const tokens: number[] = [];
         const prompt = [...cell.ids_T.subarray(0, 4)];

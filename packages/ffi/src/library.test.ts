@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Library, openLibrary } from "./library.ts";
+import { addressOf, type Library, memoryAt, openLibrary } from "./library.ts";
 
 const SOURCE = `
 #include <cstdint>
@@ -131,6 +131,15 @@ describe.skipIf(compiler !== "")(`a library in C${compiler}`, () => {
     expect(open().has("add32")).toBe(true);
     expect(open().has("gone")).toBe(false);
     expect(() => open().address("gone")).toThrow("does not export gone");
+  });
+
+  test("the address of a view is where C finds it, and memory of C is seen at its address", () => {
+    const values = new Int32Array(32).subarray(4);
+    expect(addressOf(values)).toBe(sample.where(values));
+    sample.count_up(addressOf(values), 3, 5);
+    expect([...values.subarray(0, 4)]).toEqual([5, 6, 7, 0]);
+    expect(new Int32Array(memoryAt(open().address("answer"), 4))[0]).toBe(42);
+    expect(() => addressOf(new Int32Array(2))).toThrow("the view has 8 bytes, 64 are needed");
   });
 
   test("an exported variable has an address", () => {

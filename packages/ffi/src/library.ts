@@ -65,6 +65,21 @@ export function openLibrary({ name, candidates, remedy, global = false }: Librar
   throw new InputError(`Cannot load ${name}`, [...tries, remedy]);
 }
 
+/**
+ * Where a view's memory lies, for tables of pointers. It stays there for as long as the view is referenced. The view needs 64
+ * bytes at least: smaller ones may move.
+ */
+export function addressOf(view: ArrayBufferView): Address {
+  if (view.byteLength < 64)
+    throw new RangeError(`Cannot take an address: the view has ${view.byteLength} bytes, 64 are needed`);
+  return koffi().address(view);
+}
+
+/** Memory of a library, seen from here. Nothing keeps it alive: it must not be used after the library has freed it. */
+export function memoryAt(address: Address, bytes: number): ArrayBuffer {
+  return koffi().view(address, bytes);
+}
+
 function library(name: string, path: string, handle: LibraryHandle): Library {
   const symbolOf = (symbol: string): Address | undefined => {
     try {

@@ -10,7 +10,8 @@
  * Rules. Operations return new arrays and never change their inputs, `rope` excepted. They may be queued: only `read`
  * waits. All work happens inside an `arena`. The caller frees what it got (`free`) at its last use; the arena frees the rest,
  * also after a failure.
- * All activations are float32. Weights are frozen and keep the dtype they were given in.
+ * All activations are float32 for the host; an engine may keep those between `linear` and `linear` in bf16, its tolerance says
+ * so. Weights are frozen and keep the dtype they were given in.
  */
 
 /** How a number is stored in a checkpoint. */
@@ -125,17 +126,20 @@ export interface Engine {
     size: { T: number; D: number },
   ): DeviceArray;
 
-  /** `y = x·Wᵀ (+ bias) (+ residual)` over `rows` of the weight (default: all). `bias` spans all rows of the weight. */
+  /**
+   * `y = x·Wᵀ (+ bias) (+ residual)` over `rows` of the weight (default: all). `bias` spans all rows of the weight. With
+   * `toRead` the host reads the result: an engine whose activations have 16 bits leaves it in float32.
+   */
   linear(
     x: DeviceArray,
     weight: Matrix,
-    options: { T: number; rows?: RowRange; bias?: Matrix | undefined; residual?: DeviceArray },
+    options: { T: number; rows?: RowRange; bias?: Matrix | undefined; residual?: DeviceArray; toRead?: boolean },
   ): DeviceArray;
   /** `dx = dy·W (+ residual)`: activation gradient only, weights are frozen. */
   linearBackward(
     dy: DeviceArray,
     weight: Matrix,
-    options: { T: number; rows?: RowRange; residual?: DeviceArray },
+    options: { T: number; rows?: RowRange; residual?: DeviceArray; toRead?: boolean },
   ): DeviceArray;
 
   /**

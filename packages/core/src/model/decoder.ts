@@ -214,7 +214,11 @@ export function layerBackward(
   const djoined = architecture.promptsJoin === "before-output" ? do_TQ : dx1_TD;
   const input = { do_TQ: djoined, qkv_TX, ...prompt, ...(dqkv_TX && { dqkv_TX }) };
   const { dkv_KY, dgate_H } = engine.promptAttentionBackward(input, { ...size, K: prompt.K });
-  const dprompt_KD = engine.linearBackward(dkv_KY, layer.qkv, { T: prompt.K, rows: kvRows(model, layer) });
+  const dprompt_KD = engine.linearBackward(dkv_KY, layer.qkv, {
+    T: prompt.K,
+    rows: kvRows(model, layer),
+    toRead: true,
+  });
   engine.free(do_TQ, dkv_KY);
 
   let dx_TD: DeviceArray | undefined;

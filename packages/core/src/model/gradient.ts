@@ -3,10 +3,11 @@
  * layers below the lowest adapted one run forward only and keep nothing; backward stops at the lowest adapter.
  */
 import { gateGradient } from "../adapter/gate.ts";
+import type { LayerPlace } from "../adapter/layout.ts";
 import type { AdapterState } from "../adapter/state.ts";
 import type { Cell } from "../cell/tokens.ts";
 import type { DeviceArray } from "../engine/engine.ts";
-import { type DecoderModel, layerBackward } from "./decoder.ts";
+import { type DecoderModel, type LayerGradient, layerBackward } from "./decoder.ts";
 import { normBackward, normForward } from "./norm.ts";
 import { openPass, preparePrompts, runLayers } from "./pass.ts";
 import { promptsForAll } from "./prompts.ts";
@@ -31,17 +32,21 @@ export async function cellGradient(
     const top = labelledLoss(model, y_TD, cell, scale);
     const gradient = new Float32Array(layout.length);
     let dy_TD = top.dy_TD;
+    const backs: { place: LayerPlace; back: LayerGradient }[] = [];
     for (const place of layout.places.toReversed()) {
       const prompt = prompts.get(place.layer);
       const kept = saved.get(place.layer);
       if (!prompt || !kept || !dy_TD) throw new RangeError(`Cannot run layer ${place.layer} backward: it kept nothing`);
       const isLowest = place === layout.places[0];
       const back = layerBackward(model, model.layers[place.layer], dy_TD, kept, pass, prompt, isLowest);
+      backs.push({ place, back });
+      dy_TD = back.dx_TD;
+    }
+    // Only now: reading waits, and all work may be queued before.
+    for (const { place, back } of backs) {
       gradient.set(await engine.read(back.dprompt_KD), place.prompt);
       const stored = params.subarray(place.gate, place.gate + layout.gateLength);
       gradient.set(gateGradient(layout, stored, await engine.read(back.dgate_H)), place.gate);
-      engine.free(back.dprompt_KD, back.dgate_H);
-      dy_TD = back.dx_TD;
     }
     return { lossSum: sum(await engine.read(top.nll_R)), gradient };
   });

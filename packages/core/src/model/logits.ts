@@ -48,7 +48,7 @@ export function headLogits(
   const D = config.hiddenSize;
   const x_RD = engine.gatherRows(y_TD, rows_R, { T, D });
   const norm = normForward(engine, x_RD, finalNorm, { T: R, D });
-  const z_RV = engine.linear(norm.y_TD, head, { T: R });
+  const z_RV = engine.linear(norm.y_TD, head, { T: R, toRead: true });
   engine.free(y_TD, x_RD, norm.y_TD, norm.stats);
   return z_RV;
 }

@@ -8,6 +8,7 @@ import { formatBytes } from "../status/format.ts";
 import { versions } from "../version.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { type Check, wrongProduct } from "./doctor_check.ts";
+import { cudaChecks } from "./doctor_cuda.ts";
 import { tfjsChecks } from "./doctor_tfjs.ts";
 
 export async function doctorCommand({ json = false }: { json?: boolean }, context: CommandContext): Promise<ExitCode> {
@@ -62,6 +63,7 @@ async function engineChecks(): Promise<Check[]> {
     native,
     await engineCheck("engine wasm", createWasmEngine, ""),
     await engineCheck("engine reference", createReferenceEngine, ""),
+    ...(await cudaChecks()),
     ...(await tfjsChecks()),
   ];
 }

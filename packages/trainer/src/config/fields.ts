@@ -54,6 +54,12 @@ const files: Kind<readonly string[]> = {
   argument: "<files...>",
 };
 
+const gpus: Kind<readonly number[]> = {
+  type: z.array(z.int().min(0)).min(1),
+  expects: "numbers of GPUs, as 0,1,2",
+  argument: "<n,n,...>",
+};
+
 function oneOf<T extends string>(names: readonly T[]): Kind<T> {
   return {
     type: z.literal(names),
@@ -144,6 +150,7 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   compute: optional(oneOf(computeNames), "arithmetic of matrix products", "f32"),
   storage: optional(oneOf(storageNames), "how the base's linear maps are held in memory", "as-is"),
   workers: optional(count(1), "device workers (default: all cores)", availableParallelism()),
+  devices: optional(gpus, "GPUs of the engine cuda, a worker each (default: 0 to workers - 1)"),
   isolate: optional(onOff, "device workers as processes of their own", false),
   workerTimeout: optional(notNegative, "seconds without a sign of life until a worker is replaced, 0 = never", 60),
   hosts: optional(oneOf(hostKinds), "processes that train together, auto: those that an MPI launcher started", "auto"),

@@ -50,6 +50,10 @@ export function resolveConfig(sources: {
   const merged = new Map<ConfigKey, Given>();
   for (const layer of [defaultLayer(), preset, file, flags]) applyLayer(merged, layer);
 
+  const [devices, workers] = [merged.get("devices"), merged.get("workers")];
+  if (Array.isArray(devices?.value) && workers?.label === "workers") {
+    merged.set("workers", { value: devices.value.length, label: devices.label }); // the default stands back
+  }
   const values = Object.fromEntries([...merged].map(([key, { value }]) => [key, value]));
   const parsed = schema.safeParse(values);
   if (!parsed.success) problems.push(...describeIssues(parsed.error.issues, merged));
@@ -116,8 +120,10 @@ function unknownKey(name: string): string {
   return `unknown key ${show(name)}${near === undefined ? "" : `: did you mean "${near}"?`}`;
 }
 
-/** One file may be written without the brackets of a list. */
+/** One file may be written without the brackets of a list, GPUs as `0,1`. */
 function listed(key: ConfigKey, value: unknown): unknown {
+  if (key === "devices" && typeof value === "number") return [value];
+  if (key === "devices" && typeof value === "string" && /^\d+(,\d+)*$/.test(value)) return value.split(",").map(Number);
   return (key === "data" || key === "validationData") && typeof value === "string" ? [value] : value;
 }
 

@@ -6,6 +6,7 @@ export const engineNames = [
   "auto",
   "cpu",
   "wasm",
+  "cuda",
   "tfjs:node-gpu",
   "tfjs:node",
   "tfjs:wasm",
@@ -132,13 +133,15 @@ export interface TrainConfig {
   readonly engine: (typeof engineNames)[number];
   /**
    * Arithmetic of matrix products. `bf16` rounds both factors (sums stay float32): about twice as fast on the CPU engine,
-   * on machines with AVX512-BF16 only.
+   * on machines with AVX512-BF16 only; on tensor cores with `cuda`, which rounds what is between its products too.
    */
   readonly compute: (typeof computeNames)[number];
   /** How the linear maps of the base are held: as their files have them, or quantised to int8 while they are read. */
   readonly storage: WeightStorage;
   /** Device workers; for CPU engines threads. Never changes the trained bits. */
   readonly workers: number;
+  /** GPUs of the engine `cuda`, by the driver's numbers: a worker each. Default: 0 to `workers` − 1. */
+  readonly devices?: readonly number[] | undefined;
   /** Device workers are processes instead of threads: a crash of the engine costs its cells only. Each holds the base. */
   readonly isolate: boolean;
   /**
@@ -183,6 +186,7 @@ export const safeToChange: readonly ConfigKey[] = [
   "engine",
   "compute",
   "workers",
+  "devices",
   "isolate",
   "workerTimeout",
   "hosts",

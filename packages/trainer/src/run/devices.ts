@@ -14,7 +14,9 @@ export async function startDevices(
 ): Promise<DevicePool> {
   const { model, weights, layout, train, heldOut, maxCells } = inputs;
   const choice = chooseEngine(config, model, 1);
-  const { module, options, processEnv } = choice;
+  const { module, processEnv, optionsForCells } = choice;
+  const cells = { tokens: Math.max(config.cellTokens, train.stats.longest), adaptedLayers: layout.adaptedLayers };
+  const options = optionsForCells?.(cells) ?? choice.options;
   view.phase({ name: "starting workers" });
   const tokens = { train: train.tokens, ...(heldOut?.set === "validation" && { validation: heldOut.tokens }) };
   const setup = { engine: { module, options }, config: model, weights, layout, params, tokens };

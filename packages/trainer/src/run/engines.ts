@@ -1,6 +1,7 @@
 /** The engines that a config can name: the module that workers import, and the weight dtypes that it takes as they are. */
 import { InputError, type ModelConfig, parameterCount, type WeightDType, type WeightStorage } from "@zerogate/core";
 import { type CpuEngineOptions, createAdamWUpdate, probe } from "@zerogate/engine-cpu";
+import { type CudaEngineOptions, gpuReports, planCell } from "@zerogate/engine-cuda";
 import { type TfjsBackend, type TfjsEngineOptions, tfjsTraits } from "@zerogate/engine-tfjs";
 import { type EngineModule, referenceEngine } from "@zerogate/workers";
 import type { TrainConfig } from "../config/train_config.ts";
@@ -15,6 +16,8 @@ export interface EngineChoice extends EngineModule {
   readonly weightCopies: number;
   /** Operations are made of smaller ones, each of which leaves a temporary. */
   readonly isComposed: boolean;
+  /** The options once it is known what cells will be computed; for what is said where memory ends. */
+  readonly optionsForCells?: (cells: { tokens: number; adaptedLayers: number }) => object;
   /** A process takes one device whatever it is told: workers must be processes, with this added to the environment of each. */
   readonly processEnv?: (device: number) => Readonly<Record<string, string>>;
 }
@@ -29,15 +32,26 @@ const MAX_PARAMETERS_OF_A_SURPRISE = 300_000_000;
  * @throws InputError where what is named does not run here, or where `auto` would choose a hopelessly slow engine.
  */
 export function chooseEngine(
-  { engine, compute, storage }: Pick<TrainConfig, "engine" | "compute" | "storage">,
+  { engine, compute, storage, devices }: Pick<TrainConfig, "engine" | "compute" | "storage" | "devices">,
   model: ModelConfig,
   threads: number,
 ): EngineChoice {
   const report = probe();
   const chosen = engine === "auto" ? (report.available ? "cpu" : "wasm") : engine;
-  if (compute === "bf16" && !(chosen === "cpu" && report.bf16Levels.includes(report.level ?? ""))) {
+  if (devices && chosen !== "cuda") {
+    throw new InputError("Cannot choose GPUs", `the engine is ${chosen}, devices are those of cuda: use --engine cuda`);
+  }
+  if (
+    compute === "bf16" &&
+    chosen !== "cuda" &&
+    !(chosen === "cpu" && report.bf16Levels.includes(report.level ?? ""))
+  ) {
     const level = chosen === "cpu" ? `${chosen} at this machine's level (${report.level})` : chosen;
     throw new InputError("Cannot compute in bf16", `the engine ${level} has f32 only: use --compute f32`);
+  }
+  if (storage === "int8" && chosen === "cuda") {
+    const way = "use --storage as-is, or the engine cpu or wasm";
+    throw new InputError("Cannot hold the base in int8", `the engine cuda multiplies in ${compute}: ${way}`);
   }
   if (storage === "int8" && chosen.startsWith("tfjs:")) {
     const way = "use --storage as-is, or the engine cpu or wasm";
@@ -69,6 +83,12 @@ export function chooseEngine(
       const weightCopies = storage === "int8" ? 4 : 0;
       return { ...referenceEngine(), options: { storage }, ...native, weightDtypes: ["f32", "i8"], weightCopies };
     }
+    case "cuda":
+      return {
+        ...cudaEngine({ compute, ...(devices && { devices }) }, model),
+        ...native,
+        weightDtypes: ["f32", "bf16", "f16"],
+      };
     case "tfjs:node-gpu":
     case "tfjs:node":
     case "tfjs:wasm":
@@ -86,6 +106,29 @@ export function isIsolated({ isolate }: Pick<TrainConfig, "isolate">, { processE
 /** AdamW's inner loop beside an engine of that name: native where the engine is, else core's. The bits are the same. */
 export function adamWUpdateFor(engineName: string): ReturnType<typeof createAdamWUpdate> | undefined {
   return engineName.startsWith("cpu/") ? createAdamWUpdate() : undefined;
+}
+
+/** @throws InputError with everything that is missing, and for GPUs that are not there, too old or named twice. */
+function cudaEngine(
+  options: CudaEngineOptions,
+  model: ModelConfig,
+): Pick<EngineChoice, "module" | "options" | "optionsForCells"> {
+  const { gpus, missing } = gpuReports();
+  const { devices = [], compute = "f32" } = options;
+  const listed = gpus.map(({ ordinal, name }) => `${ordinal} (${name})`).join(", ") || "none";
+  const problems = devices.flatMap((ordinal, i) => {
+    const gpu = gpus[ordinal];
+    if (devices.indexOf(ordinal) !== i) return [`GPU ${ordinal} is named twice: name each once`];
+    if (gpu?.problem !== undefined) return [`GPU ${ordinal} (${gpu.name}): ${gpu.problem}`];
+    return gpu ? [] : [`there is no GPU ${ordinal}, the driver lists ${listed}: name one of them`];
+  });
+  const all = missing.length > 0 ? missing : problems;
+  if (all.length > 0) throw new InputError("Cannot use the engine cuda", all);
+  return {
+    module: import.meta.resolve("@zerogate/engine-cuda"),
+    options,
+    optionsForCells: (cells) => ({ ...options, plan: planCell(model, { ...cells, compute }) }),
+  };
 }
 
 /** @throws InputError where its packages are not installed, or the base alone is more than its memory can hold. */

@@ -1,0 +1,47 @@
+// Whole rows: embedding, gathering, scattering, biases, and changes of type.
+#include "common.cuh"
+
+// y[t] = scale · table[ids[t]] (+ residual[t]); one block a row.
+template <class W>
+DEVICE void embed_rows(float* y_TD, const W* table_VD, const int* ids_T, const float* residual_TD, int D, float scale) {
+  size_t t = blockIdx.x;
+  const W* row = table_VD + (size_t)ids_T[t] * D;
+  for (int d = threadIdx.x; d < D; d += blockDim.x) {
+    y_TD[t * D + d] = scale * load(row + d) + (residual_TD ? residual_TD[t * D + d] : 0.f);
+  }
+}
+KERNEL(embed_f32)(float* y_TD, const float* table_VD, const int* ids_T, const float* residual_TD, int D, float scale) {
+  embed_rows(y_TD, table_VD, ids_T, residual_TD, D, scale);
+}
+KERNEL(embed_bf16)(float* y_TD, const u16* table_VD, const int* ids_T, const float* residual_TD, int D, float scale) {
+  embed_rows(y_TD, table_VD, ids_T, residual_TD, D, scale);
+}
+
+KERNEL(gather_rows)(float* y_RD, const float* x_TD, const int* rows_R, int D) {
+  size_t r = blockIdx.x, row = rows_R[r];
+  for (int d = threadIdx.x; d < D; d += blockDim.x) y_RD[r * D + d] = x_TD[row * D + d];
+}
+// Onto zeros; rows are distinct.
+KERNEL(scatter_rows)(float* y_TD, const float* x_RD, const int* rows_R, int D) {
+  size_t r = blockIdx.x, row = rows_R[r];
+  for (int d = threadIdx.x; d < D; d += blockDim.x) y_TD[row * D + d] = x_RD[r * D + d];
+}
+
+KERNEL(add_bias_f32)(float* y_TN, const float* bias_N, int N) {
+  size_t t = blockIdx.x;
+  for (int n = threadIdx.x; n < N; n += blockDim.x) y_TN[t * N + n] += bias_N[n];
+}
+KERNEL(add_bias_bf16)(u16* y_TN, const float* bias_N, int N) {
+  size_t t = blockIdx.x;
+  for (int n = threadIdx.x; n < N; n += blockDim.x) store(y_TN + t * N + n, load(y_TN + t * N + n) + bias_N[n]);
+}
+
+KERNEL(to_bf16)(u16* y, const float* x, u64 length) {
+  u64 i = ((u64)blockIdx.x * blockDim.x + threadIdx.x) * 2;
+  if (i + 1 < length) *(u32*)(y + i) = pack2(x[i], x[i + 1]);
+  else if (i < length) store(y + i, x[i]);
+}
+KERNEL(to_f32)(float* y, const u16* x, u64 length) {
+  u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < length) y[i] = load(x + i);
+}

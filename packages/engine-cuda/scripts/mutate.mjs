@@ -1,0 +1,101 @@
+/**
+ * Plants one bug at a time in a copy of the kernels and runs the tests on it: every bug must be caught. Run it after a change of
+ * kernels or of their tests; a few seconds a bug.
+ *
+ *   node packages/engine-cuda/scripts/mutate.mjs [--only flash] [--verbose]
+ */
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+
+/** File, what stands there, the number of its occurrence (from 0), what is put there, and which tests should see it. */
+const bugs = [
+  // Barriers and copies
+  ["flash.cu", "    __syncthreads();  // the tiles just read are fetched into next\n", 0, "", "flash"],
+  ["flash.cu", "    copy_wait<1>();\n    __syncthreads();\n", 0, "    copy_wait<1>();\n", "flash"],
+  ["flash.cu", "    copy_wait<1>();", 0, "    copy_wait<2>();", "flash"],
+  ["flash.cu", "    __syncthreads();  // all have read the tiles before\n", 0, "", "flash"],
+  ["flash.cu", "      __syncthreads();  // all have read the tiles before\n", 0, "", "flash"],
+  ["flash.cu", "  copy_wait<0>();\n  __syncthreads();\n", 0, "  copy_wait<0>();\n", "flash"],
+  ["flash.cu", "      copy_wait<0>();\n      __syncthreads();\n", 0, "      copy_wait<0>();\n", "flash"],
+  ["prompt.cu", "  __syncwarp();\n}", 0, "}", "prompt"],
+  ["common.cuh", "  __syncthreads();\n  float total", 0, "  float total", "orm"],
+  // Masks and edges
+  ["flash.cu", "column <= row && row < T", 0, "column < row && row < T", "flash"],
+  ["flash.cu", "column <= row && row < T", 0, "column <= row", "flash"],
+  ["flash.cu", "column > row - window", 0, "column >= row - window", "flash"],
+  ["flash.cu", "n0 + ROWS - 1 + window", 0, "n0 - 1 + window", "flash"],
+  ["flash.cu", "(m0 + 1 - window) / ROWS : 0", 0, "(m0 + ROWS - window) / ROWS : 0", "flash"],
+  ["attention.cu", "past > window ? past - window : 0", 0, "past > window ? past - window - 1 : 0", "attention"],
+  ["attention.cu", "if (window > 0 && t + window < end) end = t + window;", 0, "", "attention"],
+  ["attention.cu", "int past = starts_S[s] + t", 0, "int past = t", "cached"],
+  ["prompt.cu", "t < from || t >= to", 0, "t < from || t > to", "prompt"],
+  ["prompt.cu", "from + span < T ? from + span : T", 0, "from + span - 1 < T ? from + span - 1 : T", "prompt"],
+  // Groups and layouts
+  ["flash.cu", "(H + h / (H / G)) * HD", 0, "(H + h % G) * HD", "flash"],
+  ["attention.cu", "h / (H / G) * d", 0, "h % G * d", "attention"],
+  ["flash.cu", "(H + G + g) * HD, X, ROWS", 0, "(H + g) * HD, X, ROWS", "flash"],
+  ["flash.cu", "((l >> 4) << 3)) * PITCH", 0, "((l >> 3) << 3)) * PITCH", "flash"],
+  ["rope.cu", "b * cosine + a * sine", 0, "b * cosine - a * sine", "rope"],
+  ["rows.cu", "scale * load(row + d)", 0, "load(row + d)", "embed"],
+  // Arithmetic
+  ["flash.cu", "acc[j][half * 2] *= shrink;", 0, "", "flash"],
+  ["flash.cu", "p * (dp[j][e] - delta[r]) * scale", 0, "p * dp[j][e] * scale", "flash"],
+  ["flash.cu", "p * (dp[j][e] - delta[e >> 1]) * scale", 0, "p * (dp[j][e] - delta[e >> 1])", "flash"],
+  ["attention.cu", "sum = sum * shrink", 0, "sum = sum", "attention"],
+  ["prompt.cu", "weight[l] * (ds[l] - rho) * scale", 0, "weight[l] * ds[l] * scale", "prompt"],
+  ["prompt.cu", "gate == 0.f || ", 0, "", "prompt"],
+  ["norm.cu", "rstd * rstd;", 0, "rstd;", "rmsNorm"],
+  ["norm.cu", "- sum - (x[d] - mean)", 0, "- (x[d] - mean)", "layernorm"],
+  ["mlp.cu", "(1.f + gate * (1.f - s))", 0, "(1.f - gate * (1.f - s))", "swiglu"],
+  ["mlp.cu", "3.f * 0.044715f", 0, "0.044715f", "gelu"],
+  ["head.cu", "v == label ? p - 1.f : p", 0, "p", "headLoss"],
+  ["head.cu", "z[v] == own && v < label", 0, "z[v] == own && v > label", "golden|headLoss|lowest"],
+];
+
+const { values } = parseArgs({ options: { only: { type: "string", default: "" }, verbose: { type: "boolean" } } });
+const own = fileURLToPath(new URL("../", import.meta.url));
+let missed = 0;
+for (const [file, from, occurrence, to, tests] of bugs.filter(([name]) => name.includes(values.only))) {
+  const folder = mkdtempSync(join(tmpdir(), "zerogate-mutant-"));
+  try {
+    cpSync(join(own, "kernels"), folder, { recursive: true });
+    const pieces = readFileSync(join(folder, file), "utf8").split(from);
+    if (pieces.length < occurrence + 2) throw new Error(`Cannot plant a bug: ${file} has no ${JSON.stringify(from)}`);
+    const text = pieces.slice(0, occurrence + 1).join(from) + to + pieces.slice(occurrence + 1).join(from);
+    writeFileSync(join(folder, file), text);
+    const run = spawnSync(
+      "npx",
+      [
+        "--no-install",
+        "vitest",
+        "run",
+        "--bail",
+        "1",
+        "packages/engine-cuda/src/engine.test.ts",
+        "packages/engine-cuda/src/ops",
+        "-t",
+        tests,
+      ],
+      {
+        cwd: join(own, "../.."),
+        env: { ...process.env, ZEROGATE_CUDA_KERNELS: folder },
+        encoding: "utf8",
+        timeout: 300_000,
+      },
+    );
+    const isCaught = run.status !== 0;
+    if (!isCaught) missed++;
+    console.log(
+      `${isCaught ? "caught" : "MISSED"}  ${file}: ${JSON.stringify(from.trim())} -> ${JSON.stringify(to.trim())}`,
+    );
+    if (values.verbose) console.log(run.stdout.slice(-2000));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+console.log(missed === 0 ? "every planted bug was caught" : `${missed} bugs were missed`);
+process.exitCode = missed === 0 ? 0 : 1;

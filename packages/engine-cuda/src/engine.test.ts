@@ -1,0 +1,32 @@
+/** Core's conformance suite and golden values: in float32, where every formula shows, and in bf16, which training uses. */
+import { afterAll, describe, vi } from "vitest";
+import { describeEngine } from "../../core/test/conformance.ts";
+import { describeGolden } from "../../core/test/golden.ts";
+import { describeMixed } from "../../core/test/mixed.ts";
+import { absent, fakeEnv } from "../test/fake.ts";
+import { type CudaEngine, createEngine } from "./engine.ts";
+
+for (const [name, value] of Object.entries(fakeEnv())) vi.stubEnv(name, value);
+
+const engines = new Map<string, CudaEngine>();
+/** One engine of each kind, as a worker has it. */
+function open(compute: "f32" | "bf16"): CudaEngine {
+  const engine = engines.get(compute) ?? createEngine({ compute, tune: false });
+  engines.set(compute, engine);
+  return engine;
+}
+afterAll(() => {
+  for (const engine of engines.values()) engine.close();
+});
+
+describe.skipIf(absent !== "")(`on the emulator${absent}`, () => {
+  // Float32 sums of up to 128 terms: half a unit in the last place is 6e-8, and errors add like a random walk.
+  describeEngine("cuda f32", () => open("f32"), 2e-6);
+  describeGolden("cuda f32", () => open("f32"), 1e-5);
+  describeMixed("cuda f32", () => open("f32"), 1e-5);
+  // Factors, results and inner activations are rounded to 8 bits: 2e-3 each, and the suite asks for the largest error.
+  describeEngine("cuda bf16", () => open("bf16"), 1e-2, { cached: 1e-2 });
+  // Some two hundred roundings of 2e-3 on the way to a logit; the largest differences that were seen are 3.4e-2.
+  describeGolden("cuda bf16", () => open("bf16"), 5e-2, { coarse: true });
+  describeMixed("cuda bf16", () => open("bf16"), 2e-2);
+});

@@ -1,0 +1,184 @@
+/** Core's Engine on one NVIDIA GPU. */
+import { type Engine, InputError } from "@zerogate/core";
+import { openGpu } from "./gpu.ts";
+import { attention, attentionBackward, type CudaCache, cachedAttention } from "./ops/attention.ts";
+import { headLoss } from "./ops/head.ts";
+import { linear, linearBackward } from "./ops/linear.ts";
+import { promptAttention, promptAttentionBackward } from "./ops/prompt.ts";
+import { embed, gatherRows, scatterRows } from "./ops/rows.ts";
+import type { CellPlan } from "./plan.ts";
+import { bytesOf, createRuntime, elementwise, type Runtime, rowwise } from "./runtime.ts";
+import { createMatrix, vector } from "./weights.ts";
+
+export interface CudaEngineOptions {
+  /** GPUs by the driver's numbers, one for each device. Default: 0, 1, 2, … */
+  readonly devices?: readonly number[];
+  /**
+   * `bf16` (default): products, attention and inner activations in bf16, sums and the residual stream in float32. `f32`: all
+   * in float32, on plain cores, to compare with.
+   */
+  readonly compute?: "f32" | "bf16";
+  /** Times the algorithms of products once and remembers the fastest; default unless ZEROGATE_CUDA_TUNE is 0. */
+  readonly tune?: boolean;
+  /** Waits after each kernel, fills memory with NaN; default where ZEROGATE_CUDA_DEBUG is 1. */
+  readonly debug?: boolean;
+  /** What is told where memory ends. */
+  readonly plan?: CellPlan | undefined;
+}
+
+export interface CudaEngine extends Engine {
+  /** Bytes of GPU memory in use and taken from the driver: now, and at most in use so far. */
+  memory(): { readonly bytes: number; readonly peakBytes: number; readonly heldBytes: number };
+  /** Gives all memory back; the engine cannot be used after it. A thread's end does the same. */
+  close(): void;
+}
+
+/**
+ * Opens an engine on a GPU, in this thread: its context is current here. `device` counts from 0 in `devices`.
+ *
+ * @throws InputError where driver, NVRTC or cuBLASLt are not on this machine, or the GPU is not there or too old.
+ */
+export function createEngine(options: CudaEngineOptions = {}, device = 0): CudaEngine {
+  const { devices, compute = "bf16", plan } = options;
+  const { tune = process.env["ZEROGATE_CUDA_TUNE"] !== "0", debug = process.env["ZEROGATE_CUDA_DEBUG"] === "1" } =
+    options;
+  const ordinal = devices ? devices[device] : device;
+  if (ordinal === undefined) {
+    const found = `devices ${devices?.join(", ")} are named, worker ${device + 1} has none: name a GPU for each worker`;
+    throw new InputError("Cannot use the engine cuda", found);
+  }
+  const runtime = createRuntime(openGpu(ordinal), { compute, tune, debug, plan });
+  const onExit = () => runtime.close();
+  process.once("exit", onExit); // of a worker too; the context is the process's and would keep the memory
+  return {
+    ...engineOver(runtime),
+    memory() {
+      const { used, peak, held } = runtime.usage();
+      return { bytes: used, peakBytes: peak, heldBytes: held };
+    },
+    close() {
+      process.off("exit", onExit);
+      runtime.close();
+    },
+  };
+}
+
+function engineOver(runtime: Runtime): Engine {
+  const { inner } = runtime;
+  const [at, array] = [runtime.at, runtime.array];
+
+  /** `[T, F]` numbers out of inner ones, one thread each. */
+  function activation(
+    name: string,
+    x: Parameters<Engine["read"]>[0],
+    { T, F }: { T: number; F: number },
+    merged: boolean,
+  ) {
+    const y = array(T * F, inner);
+    runtime.as(inner, [x], (from) => {
+      const args = [at(y), from, BigInt(T * F), ...(merged ? [F] : [])];
+      runtime.run("mlp", name, elementwise(T * F), args);
+    });
+    return y;
+  }
+  function activationBackward(
+    name: string,
+    dy: Parameters<Engine["read"]>[0],
+    x: Parameters<Engine["read"]>[0],
+    { T, F }: { T: number; F: number },
+    merged: boolean,
+  ) {
+    const dx = array(x.length, inner);
+    runtime.as(inner, [dy, x], (dyAt, xAt) => {
+      const args = [at(dx), dyAt, xAt, BigInt(T * F), ...(merged ? [F] : [])];
+      runtime.run("mlp", `${name}_backward`, elementwise(T * F), args);
+    });
+    return dx;
+  }
+
+  return {
+    name: `cuda/${runtime.version}/${inner}`,
+    weightDtypes: ["f32", "bf16", "f16"],
+    matrix: (tensor) => createMatrix(runtime, tensor),
+    upload(values) {
+      const y = array(values.length);
+      const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+      runtime.staging.upload(at(y), bytes);
+      return y;
+    },
+    read: (x) =>
+      runtime.as("f32", [x], async (from = 0n) => {
+        const out = new Float32Array(x.length);
+        runtime.staging.download(new Uint8Array(out.buffer), from);
+        return out;
+      }),
+    free: runtime.free,
+    keep: runtime.keep,
+    arena: runtime.arena,
+    kvCache: (capacity, Y): CudaCache => ({ capacity, block: runtime.hold(capacity * Y * bytesOf[inner]) }),
+    freeCache: (cache) => runtime.release((cache as CudaCache).block),
+
+    embed: (table, ids_T, options = {}) => embed(runtime, table, ids_T, options),
+    gatherRows: (x, rows_R, size) => gatherRows(runtime, x, rows_R, size),
+    scatterRows: (x, rows_R, size) => scatterRows(runtime, x, rows_R, size),
+
+    rmsNorm(x, weight, { T, D, eps }) {
+      const [y_TD, rstd_T] = [array(T * D, inner), array(T)];
+      runtime.as("f32", [x], (from) => {
+        runtime.run("norm", "rms_norm", rowwise(T, D), [at(y_TD), at(rstd_T), from, vector(runtime, weight), D, eps]);
+      });
+      return { y_TD, rstd_T };
+    },
+    rmsNormBackward({ dy_TD, x_TD, weight_D, rstd_T, residual_TD }, { T, D }) {
+      const dx = array(T * D);
+      runtime.as(inner, [dy_TD], (dy) =>
+        runtime.as("f32", [x_TD, residual_TD], (x, past) => {
+          const args = [at(dx), dy, x, vector(runtime, weight_D), at(rstd_T), past, D];
+          runtime.run("norm", "rms_norm_backward", rowwise(T, D), args);
+        }),
+      );
+      return dx;
+    },
+    layerNorm(x, { weight_D, bias_D }, { T, D, eps }) {
+      const [y_TD, stats_T2] = [array(T * D, inner), array(2 * T)];
+      runtime.as("f32", [x], (from) => {
+        const weights = [vector(runtime, weight_D), vector(runtime, bias_D)];
+        runtime.run("norm", "layer_norm", rowwise(T, D), [at(y_TD), at(stats_T2), from, ...weights, D, eps]);
+      });
+      return { y_TD, stats_T2 };
+    },
+    layerNormBackward({ dy_TD, x_TD, weight_D, stats_T2, residual_TD }, { T, D }) {
+      const dx = array(T * D);
+      runtime.as(inner, [dy_TD], (dy) =>
+        runtime.as("f32", [x_TD, residual_TD], (x, past) => {
+          const args = [at(dx), dy, x, vector(runtime, weight_D), at(stats_T2), past, D];
+          runtime.run("norm", "layer_norm_backward", rowwise(T, D), args);
+        }),
+      );
+      return dx;
+    },
+
+    linear: (x, weight, options) => linear(runtime, x, weight, options),
+    linearBackward: (dy, weight, options) => linearBackward(runtime, dy, weight, options),
+
+    rope(qkv, cosSin, { T, H, G, d, inverse = false }) {
+      const args = [runtime.makeInner(qkv), at(cosSin), T, H + G, d, (H + 2 * G) * d, inverse ? -1 : 1];
+      runtime.run("rope", "rope", elementwise(T * (H + G) * (d / 2)), args);
+    },
+    attention: (qkv, cuSeqlens, size) => attention(runtime, qkv, cuSeqlens, size),
+    attentionBackward: (input, cuSeqlens, size) => attentionBackward(runtime, input, cuSeqlens, size),
+    cachedAttention: (qkv, caches, starts, cuSeqlens, size) =>
+      cachedAttention(runtime, qkv, caches, starts, cuSeqlens, size),
+    promptAttention: (o, input, size) => promptAttention(runtime, o, input, size),
+    promptAttentionBackward: (input, size) => promptAttentionBackward(runtime, input, size),
+
+    swiglu: (x, size) => activation("swiglu", x, size, true),
+    swigluBackward: (dy, x, size) => activationBackward("swiglu", dy, x, size, true),
+    geglu: (x, size) => activation("geglu", x, size, true),
+    gegluBackward: (dy, x, size) => activationBackward("geglu", dy, x, size, true),
+    gelu: (x, size) => activation("gelu", x, size, false),
+    geluBackward: (dy, x, size) => activationBackward("gelu", dy, x, size, false),
+
+    headLoss: (y, head, labels_R, size) => headLoss(runtime, y, head, labels_R, size),
+  };
+}

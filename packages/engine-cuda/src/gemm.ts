@@ -1,0 +1,201 @@
+/**
+ * Matrix products by cuBLASLt. Row-major `y[T, N] = x[T, K]·Wᵀ` is, column by column, `y = Wᵀ·x` of a W that lies as [K, N]:
+ * the left factor is transposed; `dx[T, K] = dy[T, N]·W` is the same without. Descriptions are made once a shape.
+ */
+import { CudaError } from "./errors.ts";
+import { algorithmChooser, type ProductKey } from "./gemm_choice.ts";
+import type { Gpu } from "./gpu.ts";
+import {
+  ALGORITHM_BYTES,
+  COMPUTE_F32,
+  type CublasLt,
+  HEURISTIC_BYTES,
+  PREFERENCE,
+  TRANSPOSE,
+  TYPE,
+} from "./native/cublaslt.ts";
+import type { NumberType, Product } from "./product.ts";
+
+interface Operands {
+  readonly y: bigint;
+  readonly x: bigint;
+  readonly weight: bigint;
+  /** Added to the product; lies as `y` does. */
+  readonly residual: bigint | undefined;
+}
+
+export interface Products {
+  /** Enqueues `y = x·W (+ residual)`. */
+  run(product: Product, operands: Operands): void;
+}
+
+export interface ProductOptions {
+  /** Folder of remembered choices; undefined takes the library's first choice. */
+  readonly choices: string | undefined;
+  /** Device memory for the algorithms. */
+  readonly workspace: { readonly address: bigint; readonly bytes: number };
+}
+
+/** A product that is ready to run: native descriptions and the chosen algorithm. */
+interface Plan {
+  readonly description: bigint;
+  readonly layouts: readonly [a: bigint, b: bigint, d: bigint];
+  readonly algorithm: Uint8Array;
+}
+
+const MOST_ALGORITHMS = 8;
+const [ONE, ZERO] = [Float32Array.of(1), Float32Array.of(0)];
+
+export function createProducts(gpu: Gpu, library: CublasLt, { choices, workspace }: ProductOptions): Products {
+  const { calls } = library;
+  const plans = new Map<string, Plan>();
+  const chooser = choices === undefined ? undefined : algorithmChooser(gpu, library, choices);
+
+  function check(code: number, call: string, product: Product): void {
+    if (code === 0) return;
+    const shape = `multiply [${product.T}, ${product.K}] by [${product.K}, ${product.N}] in ${product.input} on ${gpu.title}`;
+    throw new CudaError(shape, call, code, calls.cublasLtGetStatusString(code) ?? "nothing");
+  }
+  const made = (make: (out: BigUint64Array) => void): bigint => {
+    const out = new BigUint64Array(8);
+    make(out);
+    return out[0] ?? 0n;
+  };
+  const handle = made((out) => {
+    const code = calls.cublasLtCreate(out);
+    if (code !== 0)
+      throw new CudaError(
+        `open cuBLASLt on ${gpu.title}`,
+        "cublasLtCreate",
+        code,
+        calls.cublasLtGetStatusString(code) ?? "nothing",
+      );
+  });
+
+  function layout(product: Product, type: NumberType, rows: number, columns: number): bigint {
+    return made((out) => {
+      const code = calls.cublasLtMatrixLayoutCreate(out, TYPE[type], BigInt(rows), BigInt(columns), BigInt(rows));
+      check(code, "cublasLtMatrixLayoutCreate", product);
+    });
+  }
+
+  /** Algorithms that the library proposes, the best first, as their opaque bytes. */
+  function proposals(product: Product, plan: Omit<Plan, "algorithm">, alignment: number): Uint8Array[] {
+    const preference = made((out) =>
+      check(calls.cublasLtMatmulPreferenceCreate(out), "cublasLtMatmulPreferenceCreate", product),
+    );
+    const set = (attribute: number, value: BigUint64Array | Uint32Array) => {
+      const code = calls.cublasLtMatmulPreferenceSetAttribute(preference, attribute, value, BigInt(value.byteLength));
+      check(code, "cublasLtMatmulPreferenceSetAttribute", product);
+    };
+    set(PREFERENCE.workspaceBytes, BigUint64Array.of(BigInt(workspace.bytes)));
+    for (const attribute of Object.values(PREFERENCE.alignmentOf)) set(attribute, Uint32Array.of(alignment));
+    const [results, count] = [new Uint8Array(MOST_ALGORITHMS * HEURISTIC_BYTES), new Int32Array(16)];
+    const {
+      description,
+      layouts: [a, b, d],
+    } = plan;
+    const code = calls.cublasLtMatmulAlgoGetHeuristic(
+      handle,
+      description,
+      a,
+      b,
+      d,
+      d,
+      preference,
+      MOST_ALGORITHMS,
+      results,
+      count,
+    );
+    calls.cublasLtMatmulPreferenceDestroy(preference);
+    check(code, "cublasLtMatmulAlgoGetHeuristic", product);
+    const found = Array.from({ length: count[0] ?? 0 }, (_, i) =>
+      results.slice(i * HEURISTIC_BYTES, i * HEURISTIC_BYTES + ALGORITHM_BYTES),
+    );
+    if (found.length === 0) check(15, "cublasLtMatmulAlgoGetHeuristic", product); // CUBLAS_STATUS_NOT_SUPPORTED
+    return found;
+  }
+
+  /** Whether an algorithm chosen at another number of rows is right for this one too. */
+  function isRight(plan: Omit<Plan, "algorithm">, algorithm: Uint8Array): boolean {
+    const [
+      result,
+      {
+        description,
+        layouts: [a, b, d],
+      },
+    ] = [new Uint8Array(HEURISTIC_BYTES), plan];
+    const code = calls.cublasLtMatmulAlgoCheck(handle, description, a, b, d, d, algorithm, result);
+    return code === 0 && new DataView(result.buffer).getBigUint64(ALGORITHM_BYTES, true) <= BigInt(workspace.bytes);
+  }
+
+  function multiply(product: Product, plan: Plan, { y, x, weight, residual }: Operands): void {
+    const {
+      description,
+      layouts: [a, b, d],
+      algorithm,
+    } = plan;
+    const beta = residual === undefined ? ZERO : ONE;
+    const { address, bytes } = workspace;
+    const code = calls.cublasLtMatmul(
+      handle,
+      description,
+      ONE,
+      weight,
+      a,
+      x,
+      b,
+      beta,
+      residual ?? y,
+      d,
+      y,
+      d,
+      algorithm,
+      address,
+      BigInt(bytes),
+      gpu.stream,
+    );
+    check(code, "cublasLtMatmul", product);
+  }
+
+  function prepare(product: Product, operands: Operands, alignment: number): Plan {
+    const { T, N, K, transposed, input, output } = product;
+    const description = made((out) =>
+      check(calls.cublasLtMatmulDescCreate(out, COMPUTE_F32, TYPE.f32), "cublasLtMatmulDescCreate", product),
+    );
+    const code = calls.cublasLtMatmulDescSetAttribute(description, TRANSPOSE.a, Int32Array.of(transposed ? 1 : 0), 4n);
+    check(code, "cublasLtMatmulDescSetAttribute", product);
+    const weight = transposed ? layout(product, input, K, N) : layout(product, input, N, K);
+    const plan = {
+      description,
+      layouts: [weight, layout(product, input, K, T), layout(product, output, N, T)],
+    } as const;
+    const key: ProductKey = { ...product, alignment, hasResidual: operands.residual !== undefined };
+    const run = (algorithm: Uint8Array) => multiply(product, { ...plan, algorithm }, operands);
+    const algorithm = chooser?.(key, () => proposals(product, plan, alignment), run);
+    if (algorithm && isRight(plan, algorithm)) return { ...plan, algorithm };
+    return { ...plan, algorithm: proposals(product, plan, alignment)[0] as Uint8Array };
+  }
+
+  return {
+    run(product, operands) {
+      const { T, N, K, transposed, input, output } = product;
+      const { y, x, weight, residual } = operands;
+      const alignment = alignmentOf(
+        [y, x, weight, residual ?? y],
+        input === "bf16" ? [N, K].map((n) => 2 * n) : [N, K].map((n) => 4 * n),
+      );
+      const key = [T, N, K, transposed, input, output, residual !== undefined, alignment].join();
+      let plan = plans.get(key);
+      if (!plan) plans.set(key, (plan = prepare(product, operands, alignment)));
+      multiply(product, plan, operands);
+    },
+  };
+}
+
+/** The largest power of two, at most 256, that divides all addresses and pitches (which algorithms may load at once). */
+function alignmentOf(addresses: readonly bigint[], pitches: readonly number[]): number {
+  const bits =
+    addresses.reduce((all, address) => all | Number(address & 255n), 256) | pitches.reduce((all, n) => all | n, 0);
+  return bits & -bits;
+}

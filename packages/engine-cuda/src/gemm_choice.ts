@@ -1,0 +1,103 @@
+/**
+ * Which algorithm of cuBLASLt multiplies: timed once for each kind of product, written down, the same from then on. Whoever
+ * writes first decides for all workers, and so for the bits of a run; the file is named by GPU and library version.
+ */
+import { createHash } from "node:crypto";
+import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { temporarySibling } from "@zerogate/core/node";
+import type { Gpu } from "./gpu.ts";
+import { ALGORITHM_BYTES, type CublasLt } from "./native/cublaslt.ts";
+import type { Product } from "./product.ts";
+
+export interface ProductKey extends Product {
+  readonly alignment: number;
+  readonly hasResidual: boolean;
+}
+
+/**
+ * @param propose algorithms to try, the library's best first.
+ * @param run the product with one of them; results may be overwritten.
+ */
+export type Chooser = (
+  key: ProductKey,
+  propose: () => Uint8Array[],
+  run: (algorithm: Uint8Array) => void,
+) => Uint8Array;
+
+const TRIES = 3;
+
+/** Row counts differ from cell to cell: those of one class share a choice. Small ones by powers of two, then by 256. */
+function rowClass(T: number): number {
+  return T > 256 ? Math.ceil(T / 256) * 256 : 2 ** Math.ceil(Math.log2(T));
+}
+
+export function algorithmChooser(gpu: Gpu, { version }: CublasLt, folder: string): Chooser {
+  const machine = createHash("sha256")
+    .update(JSON.stringify([gpu.name, gpu.architecture, version]))
+    .digest("hex")
+    .slice(0, 16);
+  const known = new Map<string, Uint8Array>();
+  return ({ T, N, K, transposed, input, output, alignment, hasResidual }, propose, run) => {
+    const kind = `${transposed ? "forward" : "backward"}-${input}-${output}${hasResidual ? "-residual" : ""}`;
+    const name = `${rowClass(T)}x${N}x${K}-${kind}-${alignment}`;
+    let algorithm = known.get(name);
+    if (!algorithm) {
+      const path = join(folder, `products-${machine}`, name);
+      algorithm = read(path) ?? decide(path, fastest(gpu, propose(), run));
+      known.set(name, algorithm);
+    }
+    return algorithm;
+  };
+}
+
+function fastest(gpu: Gpu, algorithms: readonly Uint8Array[], run: (algorithm: Uint8Array) => void): Uint8Array {
+  const [begin, end] = [newEvent(gpu), newEvent(gpu)];
+  let [best, bestMs] = [algorithms[0] as Uint8Array, Number.POSITIVE_INFINITY];
+  for (const algorithm of algorithms) {
+    run(algorithm); // the first time is not like the others
+    gpu.call("time a product", "cuEventRecord", begin, gpu.stream);
+    for (let i = 0; i < TRIES; i++) run(algorithm);
+    gpu.call("time a product", "cuEventRecord", end, gpu.stream);
+    gpu.call("time a product", "cuEventSynchronize", end);
+    const ms = new Float32Array(16);
+    gpu.call("time a product", "cuEventElapsedTime", ms, begin, end);
+    if ((ms[0] ?? 0) < bestMs) [best, bestMs] = [algorithm, ms[0] ?? 0];
+  }
+  for (const event of [begin, end]) gpu.call("free an event", "cuEventDestroy_v2", event);
+  return best;
+}
+
+function newEvent(gpu: Gpu): bigint {
+  const out = new BigUint64Array(8);
+  gpu.call("make an event", "cuEventCreate", out, 0);
+  return out[0] ?? 0n;
+}
+
+/** A choice is the algorithm's bytes and their hash. */
+function read(path: string): Uint8Array | undefined {
+  try {
+    const bytes = readFileSync(path);
+    const algorithm = Uint8Array.from(bytes.subarray(0, ALGORITHM_BYTES));
+    return hashOf(algorithm).equals(bytes.subarray(ALGORITHM_BYTES)) ? algorithm : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Writes it down unless somebody was faster; then theirs holds. */
+function decide(path: string, algorithm: Uint8Array): Uint8Array {
+  const temporary = temporarySibling(path);
+  try {
+    mkdirSync(join(path, ".."), { recursive: true });
+    writeFileSync(temporary, Buffer.concat([algorithm, hashOf(algorithm)]), { flag: "wx" });
+    linkSync(temporary, path);
+    return algorithm;
+  } catch {
+    return read(path) ?? algorithm; // or nothing can be written: the choice holds for this engine
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}
+
+const hashOf = (bytes: Uint8Array): Buffer => createHash("sha256").update(bytes).digest();

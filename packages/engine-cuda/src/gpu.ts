@@ -1,0 +1,137 @@
+/** One GPU as this thread sees it: its primary context, current in the thread, and one stream for all work. */
+import { InputError } from "@zerogate/core";
+import { CudaError } from "./errors.ts";
+import { type Driver, type DriverFunctions, openDriver } from "./native/driver.ts";
+
+/** What is known of a GPU without a context on it. */
+export interface GpuFacts {
+  readonly ordinal: number;
+  readonly name: string;
+  /** Compute capability: 9.0 is 90. */
+  readonly architecture: number;
+  readonly memoryBytes: number;
+}
+
+export interface Gpu extends GpuFacts {
+  readonly driver: Driver;
+  readonly stream: bigint;
+  /** `GPU 0 (NVIDIA H100)`. */
+  readonly title: string;
+  /**
+   * Calls the driver. Throws a `CudaError` where it returns anything but 0.
+   * @param what what the call is a part of, for people: "run swiglu".
+   */
+  call<N extends keyof DriverFunctions>(what: string, name: N, ...args: Parameters<DriverFunctions[N]>): void;
+  /** Waits for all work. */
+  synchronize(what: string): void;
+  /** Bytes that the driver could still give: now, of all users of the GPU. */
+  freeBytes(): number;
+  /** Gives the context back; the last user of a process frees all memory in it. */
+  close(): void;
+}
+
+/** Kernels use mma of bf16 and cp.async. */
+const OLDEST_ARCHITECTURE = 80;
+const [MAJOR, MINOR] = [75, 76]; // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_…
+const BLOCKING_SYNC = 4; // a waiting thread gives its processor away
+const NON_BLOCKING = 1; // the stream does not wait for the default one
+const FIRST_FATAL = 700; // from here on the context is lost
+
+/** Every GPU that the driver lists, also those that are too old. @throws InputError where there is no usable driver. */
+export function listGpus(): GpuFacts[] {
+  const driver = openDriver();
+  const count = new Int32Array(16);
+  check(driver, "list GPUs", "cuDeviceGetCount", driver.calls.cuDeviceGetCount(count));
+  return Array.from({ length: count[0] ?? 0 }, (_, ordinal) => factsOf(driver, ordinal));
+}
+
+/** The context that is current in this thread, and how many engines are in it. */
+const current = { ordinal: -1, users: 0 };
+
+/** @throws InputError where there is no such GPU, or it is too old; RangeError where this thread is on another one. */
+export function openGpu(ordinal: number): Gpu {
+  const driver = openDriver();
+  const all = listGpus();
+  const facts = all[ordinal];
+  if (!facts) {
+    const found = all.map((gpu) => `${gpu.ordinal} (${gpu.name})`).join(", ") || "none";
+    throw new InputError(`Cannot use GPU ${ordinal}`, `the driver lists ${found}: name one of them`);
+  }
+  const title = `GPU ${ordinal} (${facts.name})`;
+  const problem = tooOld(facts);
+  if (problem) throw new InputError(`Cannot use ${title}`, problem);
+  if (current.users > 0 && current.ordinal !== ordinal) {
+    throw new RangeError(`Cannot open ${title}: this thread is on GPU ${current.ordinal}, take a thread for each`);
+  }
+
+  const call: Gpu["call"] = (what, name, ...args) => {
+    const run = driver.calls[name] as (...given: typeof args) => number;
+    check(driver, `${what} on ${title}`, name, run(...args));
+  };
+  const device = new Int32Array(16);
+  call("open", "cuDeviceGet", device, ordinal);
+  const [id = 0] = device;
+  driver.calls.cuDevicePrimaryCtxSetFlags_v2(id, BLOCKING_SYNC); // refused where it is in use already: as good
+  const context = new BigUint64Array(8);
+  call("open a context", "cuDevicePrimaryCtxRetain", context, id);
+  call("enter the context", "cuCtxSetCurrent", context[0] ?? 0n);
+  const created = new BigUint64Array(8);
+  call("open a stream", "cuStreamCreate", created, NON_BLOCKING);
+  const [stream = 0n] = created;
+  current.ordinal = ordinal;
+  current.users++;
+  return {
+    ...facts,
+    driver,
+    stream,
+    title,
+    call,
+    synchronize: (what) => call(what, "cuStreamSynchronize", stream),
+    freeBytes() {
+      const [free, total] = [new BigUint64Array(8), new BigUint64Array(8)];
+      call("ask for memory", "cuMemGetInfo_v2", free, total);
+      return Number(free[0]);
+    },
+    close() {
+      if (--current.users === 0) driver.calls.cuCtxSetCurrent(0n);
+      driver.calls.cuDevicePrimaryCtxRelease_v2(id);
+    },
+  };
+}
+
+/** Why a GPU cannot be used, if so. */
+export function tooOld({ architecture }: GpuFacts): string | undefined {
+  if (architecture >= OLDEST_ARCHITECTURE) return undefined;
+  const needed = `${shown(OLDEST_ARCHITECTURE)} (Ampere) or newer is needed`;
+  return `its compute capability is ${shown(architecture)}, ${needed}`;
+}
+
+const shown = (architecture: number) => (architecture / 10).toFixed(1);
+
+function factsOf(driver: Driver, ordinal: number): GpuFacts {
+  const { calls } = driver;
+  const device = new Int32Array(16);
+  check(driver, `find GPU ${ordinal}`, "cuDeviceGet", calls.cuDeviceGet(device, ordinal));
+  const [id = 0] = device;
+  const name = new Uint8Array(128);
+  check(driver, `name GPU ${ordinal}`, "cuDeviceGetName", calls.cuDeviceGetName(name, name.length, id));
+  const attribute = (number: number) => {
+    const value = new Int32Array(16);
+    check(driver, `ask GPU ${ordinal}`, "cuDeviceGetAttribute", calls.cuDeviceGetAttribute(value, number, id));
+    return value[0] ?? 0;
+  };
+  const bytes = new BigUint64Array(8);
+  check(driver, `ask GPU ${ordinal}`, "cuDeviceTotalMem_v2", calls.cuDeviceTotalMem_v2(bytes, id));
+  return {
+    ordinal,
+    name: new TextDecoder().decode(name.subarray(0, name.indexOf(0))),
+    architecture: 10 * attribute(MAJOR) + attribute(MINOR),
+    memoryBytes: Number(bytes[0]),
+  };
+}
+
+function check(driver: Driver, what: string, name: string, code: number): void {
+  if (code === 0) return;
+  const advice = code >= FIRST_FATAL ? "; the context is lost, the worker must be started anew" : "";
+  throw new CudaError(what, name, code, driver.nameOf(code), advice);
+}

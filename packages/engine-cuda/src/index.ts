@@ -1,0 +1,5 @@
+/** Public entry of @zerogate/engine-cuda. Workers import it by URL and call `createEngine`. */
+export { type CudaEngine, type CudaEngineOptions, createEngine } from "./engine.ts";
+export { planCell } from "./plan.ts";
+export { type GpuReport, gpuReports } from "./report.ts";
+export { type GpuTest, testGpu } from "./self_test.ts";

@@ -1,0 +1,59 @@
+/**
+ * Compiled kernels on disk, shared by all workers and runs. A file is named by what it was made of and begins with the hash of
+ * what follows, so a damaged one is compiled anew; it appears whole or not at all.
+ */
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { temporarySibling } from "@zerogate/core/node";
+import type { Nvrtc, Source } from "./native/nvrtc.ts";
+
+/** Goes up when the way of compiling changes. */
+const FORMAT = "1";
+const HASH_BYTES = 32;
+
+/** `ZEROGATE_CUDA_CACHE`, else `zerogate/cuda` in the user's cache folder. */
+export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
+  return env["ZEROGATE_CUDA_CACHE"] || join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "zerogate", "cuda");
+}
+
+/** The cubin of a source, from the cache or compiled into it. A cache that cannot be written to is done without. */
+export function compiled(
+  nvrtc: Nvrtc,
+  source: Source,
+  options: readonly string[],
+  folder: string = cacheFolder(),
+): Uint8Array {
+  const made = JSON.stringify([FORMAT, nvrtc.version, options, source]);
+  const path = join(folder, `${source.name}-${createHash("sha256").update(made).digest("hex")}.cubin`);
+  const kept = read(path);
+  if (kept) return kept;
+  const cubin = nvrtc.compile(source, options);
+  write(path, Buffer.concat([hashOf(cubin), cubin]));
+  return cubin;
+}
+
+const hashOf = (bytes: Uint8Array): Buffer => createHash("sha256").update(bytes).digest();
+
+function read(path: string): Uint8Array | undefined {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(path);
+  } catch {
+    return undefined;
+  }
+  const cubin = bytes.subarray(HASH_BYTES);
+  return hashOf(cubin).equals(bytes.subarray(0, HASH_BYTES)) ? Uint8Array.from(cubin) : undefined;
+}
+
+function write(path: string, bytes: Uint8Array): void {
+  const temporary = temporarySibling(path);
+  try {
+    mkdirSync(join(path, ".."), { recursive: true });
+    writeFileSync(temporary, bytes, { flag: "wx" });
+    renameSync(temporary, path);
+  } catch {
+    rmSync(temporary, { force: true }); // a full disk, or somebody else's folder: the next start compiles again
+  }
+}

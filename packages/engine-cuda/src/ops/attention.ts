@@ -1,0 +1,140 @@
+/** Attention over packed tokens and over caches. Head dimensions of `FLASH` go to the tensor cores in bf16. */
+import type { AttentionSize, DeviceArray, Engine, KvCache } from "@zerogate/core";
+import type { Launch } from "../kernels.ts";
+import type { Block } from "../memory.ts";
+import { bytesOf, type Runtime } from "../runtime.ts";
+
+/** Head dimensions whose flash kernels are compiled. */
+const FLASH: readonly number[] = [64, 96, 128];
+const LARGEST_HEAD = 256;
+const [ROWS, FEW_ROWS, WARPS] = [64, 32, 4];
+
+export interface CudaCache extends KvCache {
+  readonly block: Block;
+}
+
+const widthOf = ({ H, G, d }: AttentionSize) => (H + 2 * G) * d;
+const scaleOf = ({ d }: AttentionSize) => 1 / Math.sqrt(d);
+const isFlash = ({ inner }: Runtime, { d }: AttentionSize) => inner === "bf16" && FLASH.includes(d);
+
+/** One warp a token and head. */
+const warps = (count: number): Launch => ({ grid: [Math.ceil(count / WARPS)], block: 32 * WARPS });
+
+function checkHead({ d }: AttentionSize): void {
+  if (d > LARGEST_HEAD)
+    throw new RangeError(`Cannot attend with a head dimension of ${d}: at most ${LARGEST_HEAD} is possible here`);
+}
+
+/** Tiles of the longest sequence, heads, sequences; dynamic shared memory in rows of a head. */
+function tiles(cuSeqlens: Int32Array, heads: number, rows: number, { d }: AttentionSize): Launch {
+  let longest = 0;
+  for (let s = 1; s < cuSeqlens.length; s++) longest = Math.max(longest, (cuSeqlens[s] ?? 0) - (cuSeqlens[s - 1] ?? 0));
+  return { grid: [Math.ceil(longest / ROWS), heads, cuSeqlens.length - 1], block: 128, shared: rows * (d + 8) * 2 };
+}
+
+export function attention(
+  runtime: Runtime,
+  qkv: DeviceArray,
+  cuSeqlens: Int32Array,
+  size: AttentionSize,
+): ReturnType<Engine["attention"]> {
+  checkHead(size);
+  const { T, H, G, d, window } = size;
+  const o_TQ = runtime.array(T * H * d, runtime.inner);
+  const lse_TH = runtime.array(T * H);
+  runtime.as(runtime.inner, [qkv], (at = 0n) => {
+    if (isFlash(runtime, size)) {
+      runtime.withData([cuSeqlens], (cu) => {
+        const args = [runtime.at(o_TQ), runtime.at(lse_TH), at, cu, H, G, window, scaleOf(size)];
+        runtime.run("flash", "flash_forward", tiles(cuSeqlens, H, 5 * ROWS, size), args, [`HD=${d}`]);
+      });
+      return;
+    }
+    const X = widthOf(size);
+    const step = bytesOf[runtime.inner];
+    const keys = BigUint64Array.from(cuSeqlens.subarray(0, -1), (t) => at + BigInt((t * X + H * d) * step));
+    attend(runtime, { o_TQ, lse_TH, qkv: at, keys, stride: X, starts: new Int32Array(keys.length), cuSeqlens }, size);
+  });
+  return { o_TQ, lse_TH };
+}
+
+export function attentionBackward(
+  runtime: Runtime,
+  { do_TQ, qkv_TX, o_TQ, lse_TH }: Parameters<Engine["attentionBackward"]>[0],
+  cuSeqlens: Int32Array,
+  size: AttentionSize,
+): DeviceArray {
+  const { T, H, G, d, window } = size;
+  const dqkv = runtime.array(qkv_TX.length, runtime.inner);
+  const delta = runtime.array(T * H);
+  runtime.as(runtime.inner, [do_TQ, qkv_TX, o_TQ], (dO, qkv, o) =>
+    runtime.withData([cuSeqlens], (cu) => {
+      const [out, lse, deltas, scale] = [runtime.at(dqkv), runtime.at(lse_TH), runtime.at(delta), scaleOf(size)];
+      if (isFlash(runtime, size)) {
+        const [shape, variant] = [[cu, H, G, window, scale], [`HD=${d}`]];
+        const queries = tiles(cuSeqlens, H, 4 * ROWS, size);
+        runtime.run("flash", "flash_backward_q", queries, [out, deltas, dO, qkv, o, lse, ...shape], variant);
+        const keys = tiles(cuSeqlens, G, 2 * ROWS + 2 * FEW_ROWS, size);
+        runtime.run("flash", "flash_backward_kv", keys, [out, deltas, dO, qkv, lse, ...shape], variant);
+        return;
+      }
+      const shape = [cu, cuSeqlens.length - 1, T, H, G, d, window, scale];
+      runtime.run("attention", "attend_backward_q", warps(T * H), [out, deltas, dO, qkv, o, lse, ...shape]);
+      runtime.run("attention", "attend_backward_kv", warps(T * G), [out, deltas, dO, qkv, lse, ...shape]);
+    }),
+  );
+  runtime.free(delta);
+  return dqkv;
+}
+
+export function cachedAttention(
+  runtime: Runtime,
+  qkv: DeviceArray,
+  caches: readonly KvCache[],
+  starts: Int32Array,
+  cuSeqlens: Int32Array,
+  size: AttentionSize,
+): DeviceArray {
+  checkHead(size);
+  const { T, H, G, d } = size;
+  const [Q, Y] = [H * d, 2 * G * d];
+  for (const [s, { capacity }] of caches.entries()) {
+    const end = (starts[s] ?? 0) + (cuSeqlens[s + 1] ?? 0) - (cuSeqlens[s] ?? 0);
+    if (end > capacity)
+      throw new RangeError(`Cannot append to cache ${s}: it holds ${capacity} tokens, ${end} are needed`);
+  }
+  const o_TQ = runtime.array(T * Q, runtime.inner);
+  runtime.as(runtime.inner, [qkv], (at = 0n) => {
+    const keys = BigUint64Array.from(caches as readonly CudaCache[], ({ block }) => block.address);
+    runtime.withData([keys, starts, cuSeqlens], (k, start, cu) => {
+      const launch = { grid: [T], block: 128 } as const;
+      runtime.run("attention", "append_to_caches", launch, [k, start, at, cu, caches.length, Q, Y]);
+    });
+    attend(runtime, { o_TQ, lse_TH: undefined, qkv: at, keys, stride: Y, starts, cuSeqlens }, size);
+  });
+  return o_TQ;
+}
+
+interface Attended {
+  readonly o_TQ: DeviceArray;
+  readonly lse_TH: DeviceArray | undefined;
+  readonly qkv: bigint;
+  /** Where the keys of each sequence begin, `stride` numbers apart; values lie behind the keys of a token. */
+  readonly keys: BigUint64Array;
+  readonly stride: number;
+  readonly starts: Int32Array;
+  readonly cuSeqlens: Int32Array;
+}
+
+function attend(
+  runtime: Runtime,
+  { o_TQ, lse_TH, qkv, keys, stride, starts, cuSeqlens }: Attended,
+  size: AttentionSize,
+): void {
+  const { T, H, G, d, window } = size;
+  runtime.withData([keys, starts, cuSeqlens], (k, start, cu) => {
+    const out = [runtime.at(o_TQ), lse_TH && runtime.at(lse_TH)];
+    const rows = [qkv, widthOf(size), k, stride, G * d, start, cu, keys.length];
+    runtime.run("attention", "attend", warps(T * H), [...out, ...rows, T, H, G, d, window, scaleOf(size)]);
+  });
+}

@@ -1,0 +1,53 @@
+/** Whole rows: embedding, gathering, scattering. They are of the residual stream: float32. */
+import type { DeviceArray, Engine, Matrix } from "@zerogate/core";
+import { type Runtime, rowwise } from "../runtime.ts";
+import { table } from "../weights.ts";
+
+export function embed(
+  runtime: Runtime,
+  matrix: Matrix,
+  ids_T: Int32Array,
+  { scale = 1, residual }: NonNullable<Parameters<Engine["embed"]>[2]>,
+): DeviceArray {
+  for (const id of ids_T) {
+    if (!(id >= 0 && id < matrix.rows)) {
+      throw new RangeError(`Cannot embed token ${id}: the vocabulary has ${matrix.rows} entries`);
+    }
+  }
+  const [T, D] = [ids_T.length, matrix.columns];
+  const y = runtime.array(T * D);
+  const { at, type } = table(runtime, matrix);
+  runtime.as("f32", [residual], (past) =>
+    runtime.withData([ids_T], (ids) => {
+      runtime.run("rows", `embed_${type}`, rowwise(T, D), [runtime.at(y), at, ids, past, D, scale]);
+    }),
+  );
+  return y;
+}
+
+export function gatherRows(runtime: Runtime, x: DeviceArray, rows_R: Int32Array, { D }: { D: number }): DeviceArray {
+  const y = runtime.array(rows_R.length * D);
+  runtime.as("f32", [x], (at) =>
+    runtime.withData([rows_R], (rows) => {
+      runtime.run("rows", "gather_rows", rowwise(rows_R.length, D), [runtime.at(y), at, rows, D]);
+    }),
+  );
+  return y;
+}
+
+export function scatterRows(
+  runtime: Runtime,
+  x: DeviceArray,
+  rows_R: Int32Array,
+  { T, D }: { T: number; D: number },
+): DeviceArray {
+  const { gpu } = runtime;
+  const y = runtime.array(T * D);
+  gpu.call("clear memory", "cuMemsetD8Async", runtime.at(y), 0, BigInt(4 * T * D), gpu.stream);
+  runtime.as("f32", [x], (at) =>
+    runtime.withData([rows_R], (rows) => {
+      runtime.run("rows", "scatter_rows", rowwise(rows_R.length, D), [runtime.at(y), at, rows, D]);
+    }),
+  );
+  return y;
+}

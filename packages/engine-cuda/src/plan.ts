@@ -1,0 +1,79 @@
+/** How much memory a cell takes on a GPU, and what is said where there is not enough. */
+import { InputError, type ModelConfig, parameterCount } from "@zerogate/core";
+import type { Gpu } from "./gpu.ts";
+import type { Memory } from "./memory.ts";
+
+/** Sizes of a training cell, known before it runs. */
+export interface CellPlan {
+  /** The frozen base. */
+  readonly weightBytes: number;
+  /** What forward keeps of each token for backward, all adapted layers together. */
+  readonly bytesPerToken: number;
+  /** What is needed besides, whatever the cell: workspace, the head's chunk of logits, one layer's temporaries a token. */
+  readonly otherBytes: number;
+  readonly workBytesPerToken: number;
+  /** Tokens of the largest cell. */
+  readonly tokens: number;
+}
+
+/** Logits of one chunk in float32; their gradients beside them take half of it. */
+export const CHUNK_LOGITS: number = 1 << 25;
+
+/** The plan of cells of `tokens` tokens with `adaptedLayers` layers; inner activations of 2 bytes, or 4 in f32. */
+export function planCell(
+  model: ModelConfig,
+  { tokens, adaptedLayers, compute }: { tokens: number; adaptedLayers: number; compute: "f32" | "bf16" },
+): CellPlan {
+  const inner = compute === "bf16" ? 2 : 4;
+  const { hiddenSize: D, intermediateSize: F, heads: H, kvHeads: G, headDim: d, vocabSize: V } = model;
+  const [Q, X] = [H * d, (H + 2 * G) * d];
+  // x and x1 of the residual stream, statistics, log-sum-exp; qkv, o, gate and up.
+  const kept = 4 * (2 * D + 4 + H) + inner * (X + Q + 2 * F);
+  // At the widest place of backward: dx twice, ds, dgateUp, dm or dqkv, do.
+  const work = 4 * 3 * D + inner * (3 * F + X + Q + 2 * D);
+  return {
+    weightBytes: inner * parameterCount(model),
+    bytesPerToken: adaptedLayers * kept,
+    otherBytes: (64 << 20) + Math.max(CHUNK_LOGITS, V) * (4 + inner),
+    workBytesPerToken: work,
+    tokens,
+  };
+}
+
+/** What a plan needs for its largest cell. */
+function plannedBytes(plan: CellPlan): number {
+  return plan.weightBytes + plan.otherBytes + plan.tokens * (plan.bytesPerToken + plan.workBytesPerToken);
+}
+
+/** Tokens of the largest cell that fits into so many bytes; 0 where not even the base does. */
+function tokensThatFit({ weightBytes, otherBytes, bytesPerToken, workBytesPerToken }: CellPlan, bytes: number): number {
+  return Math.max(0, Math.floor((bytes - weightBytes - otherBytes) / (bytesPerToken + workBytesPerToken)));
+}
+
+/** The error of an allocation that failed, with the plan and what would fit. */
+export function outOfMemory(
+  gpu: Gpu,
+  asked: number,
+  { used, held }: ReturnType<Memory["usage"]>,
+  plan: CellPlan | undefined,
+): InputError {
+  const free = gpu.freeBytes();
+  const others = gpu.memoryBytes - free - held;
+  const state = `${gib(asked)} are asked for, ${gib(free)} of ${gib(gpu.memoryBytes)} are free; this engine uses ${gib(used)}, others use ${gib(others)}`;
+  return new InputError(`Cannot hold this on ${gpu.title}`, plan ? [state, ...planLines(plan, free + held)] : state);
+}
+
+function planLines(plan: CellPlan, bytes: number): string[] {
+  const { weightBytes, otherBytes, bytesPerToken, workBytesPerToken, tokens } = plan;
+  const share = `${tokens} tokens of ${((bytesPerToken + workBytesPerToken) / 2 ** 20).toFixed(2)} MiB`;
+  const line = `the plan is ${gib(weightBytes)} of weights, ${gib(otherBytes)} besides, and a cell of ${share}: ${gib(plannedBytes(plan))}`;
+  const fits = tokensThatFit(plan, bytes);
+  return [
+    line,
+    fits > 0
+      ? `cells of ${fits} tokens fit: set --cell-tokens to that or less`
+      : "the base alone does not fit: take a larger GPU",
+  ];
+}
+
+const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;

@@ -1,0 +1,202 @@
+/** What the operations of one engine share: its GPU, kernels, products, memory, and arrays with the type of their numbers. */
+import { type Arena, createArena, type DeviceArray } from "@zerogate/core";
+import { createProducts, type Products } from "./gemm.ts";
+import type { Gpu } from "./gpu.ts";
+import { createKernels, type KernelArgument, type KernelFile, type Launch } from "./kernels.ts";
+import { type Block, createMemory, type Memory } from "./memory.ts";
+import { cacheFolder } from "./module_cache.ts";
+import { openCublasLt } from "./native/cublaslt.ts";
+import { openNvrtc } from "./native/nvrtc.ts";
+import { type CellPlan, outOfMemory } from "./plan.ts";
+import type { NumberType, Product } from "./product.ts";
+import { createStaging, type Staging } from "./staging.ts";
+
+/** The residual stream and what the host gives or reads are f32; inner activations have the runtime's type. */
+interface CudaArray extends DeviceArray {
+  type: NumberType;
+  block: Block | undefined;
+}
+
+export interface RuntimeOptions {
+  readonly compute: NumberType;
+  readonly tune: boolean;
+  readonly debug: boolean;
+  readonly plan: CellPlan | undefined;
+}
+
+export interface Runtime extends Pick<Arena<CudaArray>, "free" | "keep" | "arena"> {
+  readonly gpu: Gpu;
+  /** Type of inner activations and of the factors of products. */
+  readonly inner: NumberType;
+  /** What determines the bits besides our code. */
+  readonly version: string;
+  readonly staging: Staging;
+  run(
+    file: KernelFile,
+    name: string,
+    launch: Launch,
+    args: readonly KernelArgument[],
+    variant?: readonly string[],
+  ): void;
+  multiply: Products["run"];
+  /** A new array, freed by the caller or the arena; its numbers are whatever lay there. */
+  array(length: number, type?: NumberType): CudaArray;
+  /** Where an array lies. Throws a RangeError where it is free already. */
+  at(array: DeviceArray): bigint;
+  typeOf(array: DeviceArray): NumberType;
+  /** Memory that outlives arenas, until `release`. */
+  hold(bytes: number): Block;
+  release(block: Block): void;
+  /** Small host data for the kernels that `work` enqueues. */
+  withData<T>(values: readonly ArrayBufferView[], work: (...addresses: bigint[]) => T): T;
+  /** The array in another type: itself, or a copy for as long as `work` runs. */
+  as<T>(
+    type: NumberType,
+    arrays: readonly (DeviceArray | undefined)[],
+    work: (...addresses: (bigint | undefined)[]) => T,
+  ): T;
+  /** Changes an array itself to inner numbers. */
+  makeInner(array: DeviceArray): bigint;
+  convert(to: bigint, type: NumberType, from: bigint, fromType: NumberType, length: number): void;
+  usage: Memory["usage"];
+  close(): void;
+}
+
+export const bytesOf: Readonly<Record<NumberType, number>> = { f32: 4, bf16: 2 };
+const WORKSPACE_BYTES = 32 << 20;
+
+/** @throws InputError where NVRTC or cuBLASLt is not on this machine. */
+export function createRuntime(gpu: Gpu, { compute: inner, tune, debug, plan }: RuntimeOptions): Runtime {
+  const [newest] = gpu.driver.version;
+  const nvrtc = openNvrtc(newest);
+  const cublasLt = openCublasLt(newest);
+  const kernels = createKernels(gpu, nvrtc, [`ACT=${inner === "f32" ? "float" : "u16"}`], debug);
+  const staging = createStaging(gpu);
+  const memory = createMemory({
+    take(bytes) {
+      const out = new BigUint64Array(8);
+      return gpu.driver.calls.cuMemAlloc_v2(out, BigInt(bytes)) === 0 ? out[0] : undefined;
+    },
+    give: (address) => gpu.call("free memory", "cuMemFree_v2", address),
+  });
+
+  function block(bytes: number): Block {
+    const taken = memory.take(bytes);
+    if (!taken) throw outOfMemory(gpu, bytes, memory.usage(), plan);
+    // NaN in whatever a kernel might read before it was written.
+    if (debug) gpu.call("mark memory", "cuMemsetD8Async", taken.address, 0xff, BigInt(taken.bytes), gpu.stream);
+    return taken;
+  }
+  const { take, ...lifetimes } = createArena<CudaArray>({
+    take: (length) => ({ length, type: "f32", block: undefined }),
+    recycle(array) {
+      // What is still queued runs before anything that gets the block next: there is one stream.
+      if (array.block) memory.give(array.block);
+      array.block = undefined;
+    },
+    endArena() {},
+  });
+  const space = block(WORKSPACE_BYTES);
+  const workspace = { address: space.address, bytes: WORKSPACE_BYTES };
+  const products = createProducts(gpu, cublasLt, { workspace, choices: tune ? cacheFolder() : undefined });
+
+  function at(array: DeviceArray): bigint {
+    const { block: own } = array as CudaArray;
+    if (!own) throw new RangeError("Cannot use an array: it is free already");
+    return own.address;
+  }
+  const run: Runtime["run"] = (...call) => kernels.run(...call);
+  function withBlocks<T>(sizes: readonly number[], work: (blocks: readonly Block[]) => T): T {
+    const blocks: Block[] = [];
+    try {
+      for (const bytes of sizes) blocks.push(block(bytes));
+      return work(blocks);
+    } finally {
+      for (const own of blocks) memory.give(own);
+    }
+  }
+  const convert: Runtime["convert"] = (to, type, from, fromType, length) => {
+    if (type === fromType) {
+      gpu.call("copy", "cuMemcpyDtoDAsync_v2", to, from, BigInt(length * bytesOf[type]), gpu.stream);
+      return;
+    }
+    const threads = type === "bf16" ? Math.ceil(length / 2) : length;
+    run("rows", `to_${type}`, elementwise(threads), [to, from, BigInt(length)]);
+  };
+
+  return {
+    gpu,
+    inner,
+    version: `${gpu.name.replaceAll(/\s+/g, "-")}/cublaslt-${cublasLt.version}/nvrtc-${nvrtc.version}`,
+    staging,
+    run,
+    multiply: (product: Product, operands) => products.run(product, operands),
+    ...lifetimes,
+    array(length, type = "f32") {
+      const array = take(length);
+      array.type = type;
+      array.block = block(length * bytesOf[type]);
+      return array;
+    },
+    at,
+    typeOf: (array) => (array as CudaArray).type,
+    hold: block,
+    release: (own) => memory.give(own),
+    withData(values, work) {
+      return withBlocks(
+        values.map((view) => view.byteLength),
+        (blocks) => {
+          for (const [i, { buffer, byteOffset, byteLength }] of values.entries()) {
+            staging.upload(blocks[i]?.address ?? 0n, new Uint8Array(buffer, byteOffset, byteLength));
+          }
+          return work(...blocks.map(({ address }) => address));
+        },
+      );
+    },
+    as(type, arrays, work) {
+      const others = arrays.map((array) => array !== undefined && (array as CudaArray).type !== type);
+      const sizes = arrays.map((array, i) => (array && others[i] ? array.length * bytesOf[type] : 0));
+      return withBlocks(
+        sizes.filter((bytes) => bytes > 0),
+        (blocks) => {
+          let next = 0;
+          const addresses = arrays.map((array, i) => {
+            if (!array || !others[i] || array.length === 0) return array && at(array);
+            const to = blocks[next++]?.address ?? 0n;
+            convert(to, type, at(array), (array as CudaArray).type, array.length);
+            return to;
+          });
+          return work(...addresses);
+        },
+      );
+    },
+    makeInner(array) {
+      const own = array as CudaArray;
+      if (own.type !== inner) {
+        const changed = block(own.length * bytesOf[inner]);
+        convert(changed.address, inner, at(own), own.type, own.length);
+        if (own.block) memory.give(own.block);
+        own.block = changed;
+        own.type = inner;
+      }
+      return at(own);
+    },
+    convert,
+    usage: memory.usage,
+    close() {
+      gpu.synchronize("finish the work");
+      staging.close();
+      memory.close();
+      gpu.close();
+    },
+  };
+}
+
+/** One thread a number. */
+export function elementwise(length: number): Launch {
+  return { grid: [Math.ceil(length / 256)], block: 256 };
+}
+/** One block a row. */
+export function rowwise(rows: number, columns: number): Launch {
+  return { grid: [rows], block: Math.min(256, Math.ceil(columns / 32) * 32) };
+}

@@ -1,0 +1,107 @@
+/**
+ * The engine cuda through the command, on the emulator of packages/engine-cuda/emu: one, two and four GPUs, threads and processes
+ * train the same bits; and what is said where something that it needs is missing, too old or too small.
+ */
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { absent, fakeEnv } from "../packages/engine-cuda/test/fake.ts";
+import { type Call, testFolder, zerogate } from "./support/cli.ts";
+import { writeTinyBase } from "./support/tiny_base.ts";
+import { adapterHash, stepLosses, tinyRun } from "./support/world.ts";
+
+const env = { ...fakeEnv(), ZEROGATE_CUDA_DEBUG: "0", EMU_GPUS: "4" };
+
+describe.skipIf(absent !== "")(`the engine cuda${absent}`, () => {
+  const folder = testFolder();
+  writeTinyBase(join(folder, "base"), "qwen2");
+  const flags = tinyRun(folder, {
+    "--model": "base",
+    "--adapter-layers": "2",
+    "--steps": "2",
+    "--batch-size": "4",
+    "--max-length": "64",
+    "--cell-tokens": "64",
+    "--lr": "0.05",
+    "--warmup-steps": "0",
+  });
+  const train = (out: string, more: readonly string[], call: Partial<Call> = {}) =>
+    zerogate(["train", ...flags, "--out", out, "--json", ...more], { cwd: folder, env, ...call });
+  const outcome = (out: string) => ({ adapter: adapterHash(join(folder, out)), steps: stepLosses(join(folder, out)) });
+  const cuda = ["--engine", "cuda", "--compute", "bf16"];
+
+  test("one, two and four GPUs, in threads and in processes, train the same bits", async () => {
+    const one = await train("one", [...cuda, "--devices", "0"]);
+    expect(one, one.stderr).toMatchObject({ code: 0 });
+    expect(await train("two", [...cuda, "--devices", "2,1"])).toMatchObject({ code: 0 });
+    expect(await train("four", [...cuda, "--devices", "0,1,2,3"])).toMatchObject({ code: 0 });
+    expect(await train("processes", [...cuda, "--devices", "1,3", "--isolate"])).toMatchObject({ code: 0 });
+    for (const out of ["two", "four", "processes"]) expect(outcome(out), out).toEqual(outcome("one"));
+  });
+
+  test("in float32 it trains what the reference engine does, to rounding", async () => {
+    expect(await train("f32", ["--engine", "cuda", "--devices", "0"])).toMatchObject({ code: 0 });
+    expect(await train("reference", ["--engine", "reference", "--workers", "1"])).toMatchObject({ code: 0 });
+    const [ours, right] = [outcome("f32").steps, outcome("reference").steps];
+    for (const [i, [, loss]] of right.entries()) expect(Math.abs((ours[i]?.[1] ?? 0) - loss)).toBeLessThan(1e-4 * loss);
+  });
+
+  test("doctor lists GPUs and libraries, and lets each GPU work for a second", async () => {
+    const { json, stderr } = await zerogate(["doctor", "--json"], { cwd: folder, env: { ...env, EMU_GPUS: "2" } });
+    const checks = json[0]?.["checks"] as { name: string; ok: boolean; found: string }[];
+    const cudas = checks.filter(({ name }) => /cuda|GPU/.test(name) && !name.includes("tfjs"));
+    expect(
+      cudas.map(({ name, ok }) => [name, ok]),
+      stderr,
+    ).toEqual([
+      ["engine cuda", true],
+      ["GPU 0", true],
+      ["GPU 1", true],
+    ]);
+    expect(cudas[0]?.found).toMatch(/^driver CUDA 13\.0 \(.+\), NVRTC 13\.0 \(.+\), cuBLASLt 130101 \(.+\)$/);
+    expect(cudas[1]?.found).toMatch(
+      /^Emulated GPU 9\.0, 4\.0 GiB, compute capability 9\.0: works, largest error .+ TFLOP\/s$/,
+    );
+  });
+
+  test.each([
+    [
+      { ZEROGATE_LIBCUDA: "/none/libcuda.so" },
+      [],
+      /Cannot load the NVIDIA driver \(libcuda\):[^]*\/none\/libcuda\.so: [^]*it comes with NVIDIA's driver/,
+    ],
+    [
+      { ZEROGATE_NVRTC: "/none/libnvrtc.so" },
+      [],
+      /Cannot load NVRTC[^]*\/none\/libnvrtc\.so: [^]*pip install nvidia-cuda-nvrtc/,
+    ],
+    [{ ZEROGATE_CUBLASLT: "/none/lt.so" }, [], /Cannot load cuBLASLt[^]*\/none\/lt\.so: [^]*pip install nvidia-cublas/],
+    [{ EMU_DRIVER: "11040" }, [], /supports CUDA 11\.4, 12\.0 or newer is needed: update the driver \(525 or newer\)/],
+    [{ EMU_GPUS: "0" }, [], /cuInit says CUDA_ERROR_NO_DEVICE, a GPU that the driver can use is needed/],
+    [
+      { EMU_CC: "7.5" },
+      [],
+      /GPU 0 \(Emulated GPU 7\.5\): its compute capability is 7\.5, 8\.0 \(Ampere\) or newer is needed/,
+    ],
+    [{}, ["--devices", "0,4"], /there is no GPU 4, the driver lists 0 \(Emulated GPU 9\.0\), 1 .+: name one of them/],
+    [{}, ["--devices", "1,1"], /GPU 1 is named twice/],
+    [{}, ["--engine", "cpu", "--compute", "f32"], /Cannot choose GPUs: the engine is cpu, devices are those of cuda/],
+    [{}, ["--devices", "zero"], /--devices is "zero", expected numbers of GPUs, as 0,1,2/],
+    [{}, ["--storage", "int8"], /Cannot hold the base in int8: the engine cuda multiplies in bf16/],
+    [
+      { EMU_MEMORY: "33700000" },
+      [],
+      /Cannot hold this on GPU 0[^]*the plan is [^]*cells of \d+ tokens fit|the base alone does not fit/,
+    ],
+    [
+      { EMU_FAIL: "swiglu:700" },
+      [],
+      /Cannot run swiglu on GPU 0 \(Emulated GPU 9\.0\): cuLaunchKernel says CUDA_ERROR_ILLEGAL_ADDRESS \(700\)/,
+    ],
+  ])("what is missing or wrong is told: %j %j", async (machine, more, message) => {
+    const failed = await train(`failed-${Object.keys(machine).join("")}`, [...cuda, "--devices", "0", ...more], {
+      env: { ...env, ...machine },
+    });
+    expect(failed.code, failed.stderr).toBeGreaterThan(0);
+    expect(failed.stderr).toMatch(message);
+  });
+});
