@@ -1,5 +1,5 @@
 /** Core's conformance suite and golden values: in float32, where every formula shows, and in bf16, which training uses. */
-import { afterAll, describe, vi } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
@@ -29,4 +29,21 @@ describe.skipIf(absent !== "")(`on the emulator${absent}`, () => {
   // Some two hundred roundings of 2e-3 on the way to a logit; the largest differences that were seen are 3.4e-2.
   describeGolden("cuda bf16", () => open("bf16"), 5e-2, { coarse: true });
   describeMixed("cuda bf16", () => open("bf16"), 2e-2);
+
+  test("of equal logits the lowest id is the one that greedy decoding takes", async () => {
+    const engine = open("f32");
+    const head = engine.matrix({
+      dtype: "f32",
+      shape: [4, 1],
+      bytes: new Uint8Array(Float32Array.of(1, 2, 2, 1).buffer),
+    });
+    const { hit_R } = await engine.arena(async () => {
+      const loss = engine.headLoss(engine.upload(Float32Array.of(3, 3, 3)), head, Int32Array.of(0, 1, 2), {
+        R: 3,
+        D: 1,
+      });
+      return { hit_R: await engine.read(loss.hit_R) };
+    });
+    expect([...hit_R]).toEqual([0, 1, 0]);
+  });
 });

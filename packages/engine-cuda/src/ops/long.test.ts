@@ -1,0 +1,58 @@
+/** What core's conformance suite is too short for: more than a warp of keys, more tokens and prompts than one block adds up. */
+import { createReferenceEngine, type Engine } from "@zerogate/core";
+import { afterAll, describe, expect, test, vi } from "vitest";
+import { expectClose, single, wave } from "../../../core/test/numeric.ts";
+import { absent, fakeEnv } from "../../test/fake.ts";
+import { type CudaEngine, createEngine } from "../engine.ts";
+
+for (const [name, value] of Object.entries(fakeEnv())) vi.stubEnv(name, value);
+
+let opened: CudaEngine | undefined;
+const open = () => (opened ??= createEngine({ compute: "f32", tune: false }));
+afterAll(() => opened?.close());
+
+async function expectAlike(work: (engine: Engine) => Promise<Float32Array[]>, tolerance: number): Promise<void> {
+  const engines = [open(), createReferenceEngine()] as const;
+  const [ours, right] = await Promise.all(engines.map((engine) => engine.arena(() => work(engine))));
+  for (const [i, values] of right.entries()) expectClose(ours[i], Float64Array.from(values), tolerance, `result ${i}`);
+}
+
+describe.skipIf(absent !== "")(`long attention and prompts in float32${absent}`, () => {
+  test.each([0, 40])("attention over 100 tokens, window %i", (window) =>
+    expectAlike(async (engine) => {
+      const size = { T: 100, H: 2, G: 1, d: 10, window };
+      const cu = Int32Array.of(0, 90, 100);
+      // Scores that grow along the sequence, so that the largest one moves from chunk to chunk.
+      const qkv_TX = engine.upload(single(wave(100 * 40, 0.4)).map((x, i) => x * (1 + i / 2000)));
+      const do_TQ = engine.upload(single(wave(100 * 20, 2.5)));
+      const { o_TQ, lse_TH } = engine.attention(qkv_TX, cu, size);
+      const back = engine.attentionBackward({ do_TQ, qkv_TX, o_TQ, lse_TH }, cu, size);
+      return [await engine.read(o_TQ), await engine.read(back)];
+    }, 2e-5),
+  );
+
+  test("prompt attention of 200 tokens to 20 and 40 prompts", async () => {
+    for (const K of [20, 40]) {
+      await expectAlike(async (engine) => {
+        const size = { T: 200, H: 4, G: 2, d: 6, window: 0, K };
+        const [qkv_TX, kv_KY] = [engine.upload(single(wave(200 * 48, 0.3))), engine.upload(single(wave(K * 24, 1.3)))];
+        const input = { qkv_TX, kv_KY, gate_H: Float32Array.of(0.5, -1, 0, 2) };
+        const y = engine.promptAttention(engine.upload(single(wave(200 * 24, 0.9))), input, size);
+        const do_TQ = engine.upload(single(wave(200 * 24, 2.2)));
+        const { dkv_KY, dgate_H } = engine.promptAttentionBackward({ do_TQ, ...input }, size);
+        return [await engine.read(y), await engine.read(dkv_KY), await engine.read(dgate_H)];
+      }, 2e-5);
+    }
+  });
+
+  test("a head whose gate is 0 keeps even the sign of a zero", async () => {
+    const engine = open();
+    const size = { T: 1, H: 1, G: 1, d: 2, window: 0, K: 1 };
+    const y = await engine.arena(async () => {
+      const input = { qkv_TX: engine.upload(new Float32Array(6)), kv_KY: engine.upload(new Float32Array(4)) };
+      const o = engine.upload(Float32Array.of(-0, 0));
+      return engine.read(engine.promptAttention(o, { ...input, gate_H: Float32Array.of(0) }, size));
+    });
+    expect([...y].map((x) => Object.is(x, -0))).toEqual([true, false]);
+  });
+});
