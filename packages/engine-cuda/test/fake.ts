@@ -5,11 +5,12 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
-import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const sources = fileURLToPath(new URL("../emu/", import.meta.url));
+/** Built libraries and compiled kernels stay, as with other caches of tools. */
+const cache = fileURLToPath(new URL("../node_modules/.cache/emulator", import.meta.url));
 
 const onRealGpu: boolean = process.env["ZEROGATE_TEST_GPU"] === "1";
 
@@ -32,7 +33,7 @@ export function fakeEnv(): Record<string, string> {
   const hash = createHash("sha256");
   const names = readdirSync(sources).toSorted();
   for (const name of names) hash.update(readFileSync(join(sources, name)));
-  const folder = join(tmpdir(), `zerogate-emulator-${userInfo().uid}`, hash.digest("hex").slice(0, 16));
+  const folder = join(cache, hash.digest("hex").slice(0, 16));
   const library = join(folder, "libemulator.so");
   if (!existsSync(library)) {
     mkdirSync(folder, { recursive: true });
