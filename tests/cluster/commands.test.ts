@@ -63,10 +63,10 @@ test.skipIf(!openMpi)(`cluster check says hosts, versions, the time of a sum and
 });
 
 describe.skipIf(!openMpi)(`train.sh${reason}`, () => {
-  /** A run of 30 steps by the script that `cluster init` has written; `onStep` is called early in it. */
-  const launch = async (name: string, onStep: (rank: number, script: number) => void) => {
+  /** A run by the script that `cluster init` has written; `onStep` is called early in it. */
+  const launch = async (name: string, steps: number, onStep: (rank: number, script: number) => void) => {
     const out = join(folder, "runs", name);
-    const keys = { model: base, data: ["data.json"], validationData: ["held.json"], seed: 7, steps: 30 };
+    const keys = { model: base, data: ["data.json"], validationData: ["held.json"], seed: 7, steps };
     const rest = { batchSize: 8, maxLength: 128, cellTokens: 128, samples: 0, workers: 1, saveEvery: 1 };
     writeFileSync(join(folder, "run.yaml"), JSON.stringify({ ...keys, ...rest }));
     const place = ["--run", out, "--out", name, "--hosts", "1"];
@@ -96,14 +96,14 @@ describe.skipIf(!openMpi)(`train.sh${reason}`, () => {
     expect(
       await zerogate(["train", ...tinyRun(folder), "--steps", "30", "--out", "whole"], { cwd: folder }),
     ).toMatchObject({ code: 0 });
-    const { code, output, out } = await launch("killed", (rank) => process.kill(rank, "SIGKILL"));
+    const { code, output, out } = await launch("killed", 30, (rank) => process.kill(rank, "SIGKILL"));
     expect(code, output).toBe(0);
     expect(tries(output)).toHaveLength(1);
     expect(adapterHash(out)).toBe(adapterHash(join(folder, "whole")));
   });
 
   test("is stopped by SIGTERM: the run is saved, and not tried again", async () => {
-    const { code, output, out } = await launch("ended", (_, script) => process.kill(script, "SIGTERM"));
+    const { code, output, out } = await launch("ended", 3000, (_, script) => process.kill(script, "SIGTERM"));
     expect(code, output).not.toBe(0);
     expect(output).toContain("everything is saved");
     expect(tries(output)).toHaveLength(0);
