@@ -144,10 +144,10 @@ describe.skipIf(why !== undefined)(`hosts${why === undefined ? "" : ` (skipped: 
   }, 100_000);
 
   // Last: host 2 stays cut off.
-  test("a cable is pulled: the launcher ends, and one other host resumes to the same bits", async () => {
+  test("a cable is pulled: the launcher ends, and the host that is left resumes to the same bits", async () => {
     const seconds = await lose("cut", () => hosts.cut(2));
     expect(seconds).toBeLessThan(45);
-    await resume("cut", [3]);
+    await resume("cut", [1]); // the lock of a rank 0 that was killed can be judged on its own host only
   }, 150_000);
 });
 
