@@ -43,7 +43,7 @@ test.each([
   };
   const killed = await zerogate(["train", ...flags, "--out", out, "--workers", "1", "--json"], { cwd, env });
   expect(killed.code).toBe(null);
-  if ("point" in fault) expect(existsSync(note)).toBe(true);
+  expect(existsSync(note)).toBe("point" in fault);
   const steps = killed.json.filter(({ event }) => event === "step").length;
   expect(steps).toBe(step);
   expect(await zerogate(["resume", out, "--workers", "2"], { cwd })).toMatchObject({ code: 0 });

@@ -147,7 +147,7 @@ const withRegex = (Regex: string) => ({
   ...tinyTokenizerJson(),
   pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Split", pattern: { Regex }, behavior: "Isolated" }] },
 });
-const text = { Sequence: { id: "A", type_id: 0 } };
+const sequence = { Sequence: { id: "A", type_id: 0 } };
 const bos = { SpecialToken: { id: "<s>", type_id: 0 } };
 const eos = { SpecialToken: { id: "</s>", type_id: 0 } };
 const withSingle = (single: unknown, tokens: object = { "<s>": { id: "<s>", ids: [BOS], tokens: ["<s>"] } }) => ({
@@ -177,11 +177,15 @@ test.each([
   ["no unknown piece", withModel({ type: "Unigram", vocab: [["a", 0]], byte_fallback: false }), "unk_id is undefined"],
   ["bytes of a Unigram model", withModel({ type: "Unigram", vocab: [["a", 0]] }), "model.byte_fallback of a Unigram"],
   ["no place for the text", withSingle([bos]), "post_processor.single has no place for the text"],
-  ["a place of no known kind", withSingle([text, { Sequense: {} }]), 'post_processor.single holds {"Sequense":{}}'],
-  ["a token around the text that is not described", withSingle([eos, text]), "a token with the id of the vocabulary"],
+  ["a place of no known kind", withSingle([sequence, { Sequense: {} }]), 'post_processor.single holds {"Sequense":{}}'],
+  [
+    "a token around the text that is not described",
+    withSingle([eos, sequence]),
+    "a token with the id of the vocabulary",
+  ],
   [
     "another id for a token around the text",
-    withSingle([bos, text], { "<s>": { id: "<s>", ids: [7], tokens: ["<s>"] } }),
+    withSingle([bos, sequence], { "<s>": { id: "<s>", ids: [7], tokens: ["<s>"] } }),
     "a token with the id of the vocabulary is needed",
   ],
   [
