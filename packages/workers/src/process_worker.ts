@@ -26,7 +26,9 @@ let params: Float32Array | undefined;
 let slot: Slot | undefined;
 
 function send(message: Message): void {
+  socket.cork(); // header and body in one write
   for (const bytes of encodeFrame(message, messageBytes)) socket.write(bytes);
+  socket.uncork();
 }
 
 async function answer(request: Request): Promise<Answers[keyof Answers]> {
