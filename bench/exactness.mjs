@@ -41,7 +41,7 @@ const { values: options } = parseArgs({
 const [batch, workers, rounds] = [Number(options.batch), Number(options.workers), Number(options.rounds)];
 const folder = await makeModel("135m", join(tmpdir(), "zerogate-bench-135m"));
 const config = await readModelConfig(folder);
-const { level, bf16Levels = [], mapsFiles } = probe();
+const { level, bf16Levels, mapsFiles } = probe();
 const compute = bf16Levels.includes(level) ? "bf16" : "f32";
 const engine = createEngine({ threads: cpus().length, compute });
 const image = await loadWeights(folder, config, { weightDtypes: ["f32", "bf16", "f16"], mapFiles: mapsFiles });
