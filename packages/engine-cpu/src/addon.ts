@@ -37,6 +37,7 @@ export interface Addon {
   /** Memory of the file, which must not be written to. Absent where files cannot be mapped. */
   mapFile?(path: string, offset: number, length: number): Uint8Array;
   addFixedPoint(sum: Int32Array, gradient: Float32Array, limit: number): number;
+  steadyMemory(): boolean;
   /** Arguments: native/node/addon.cc. */
   adamW(engine: NativeEngine, ...args: readonly (Float32Array | number)[]): void;
 }

@@ -3,4 +3,5 @@ export { createAdamWUpdate } from "./adamw.ts";
 export { type CpuReport, probe } from "./addon.ts";
 export { type CpuEngine, type CpuEngineOptions, createEngine } from "./engine.ts";
 export { addFixedPoint } from "./fixed_point.ts";
+export { steadyMemory } from "./steady_memory.ts";
 export { createWasmEngine } from "./wasm_engine.ts";

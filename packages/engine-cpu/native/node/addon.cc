@@ -4,6 +4,7 @@
 
 #include "args.h"
 #include "mapped_files.h"
+#include "steady_memory.h"
 
 namespace zg {
 
@@ -172,6 +173,13 @@ napi_value add_fixed(napi_env env, napi_callback_info info) {
   return bad;
 }
 
+// steadyMemory(): whether the C library can
+napi_value steady(napi_env env, napi_callback_info) {
+  napi_value result;
+  napi_get_boolean(env, steady_memory(), &result);
+  return result;
+}
+
 // adamW(engine, params, m, v, gradient, from, to, keep, stepSize, rootCorrection, beta1, beta2, eps)
 napi_value adamw(napi_env env, napi_callback_info info) {
   Args args(env, info, "take an AdamW step");
@@ -208,7 +216,7 @@ NAPI_MODULE_INIT() {
       ZG_FUNCTION("endArena", zg::end_arena),   ZG_FUNCTION("memory", zg::memory),
       ZG_FUNCTION("write", zg::copy<true>),     ZG_FUNCTION("read", zg::copy<false>),
       ZG_FUNCTION("addFixedPoint", zg::add_fixed), ZG_FUNCTION("watch", zg::watch),
-      ZG_FUNCTION("adamW", zg::adamw),
+      ZG_FUNCTION("adamW", zg::adamw),          ZG_FUNCTION("steadyMemory", zg::steady),
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
   zg::add_row_functions(env, exports);

@@ -4,6 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { steadyMemory } from "@zerogate/engine-cpu";
 import type { DevicePool } from "@zerogate/workers";
 import { openCheckpointWriter } from "../checkpoint/writer.ts";
 import type { TrainConfig } from "../config/train_config.ts";
@@ -46,6 +47,7 @@ export async function executeRun(
 ): Promise<RunResult> {
   const { view, lock, team } = context;
   const begin = performance.now();
+  steadyMemory(); // before the threads of workers have heaps of their own
   const numbers = sharedNumbers(inputs.layout.length);
   const { pool, control } = await startTeam(config, inputs, numbers.params, context);
   const openWriter = () =>

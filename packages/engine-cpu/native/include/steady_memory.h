@@ -1,0 +1,9 @@
+// What becomes of memory that is given back, for a process that runs for days.
+#pragma once
+
+namespace zg {
+
+// See src/steady_memory.ts; false where the C library has nothing like it.
+bool steady_memory();
+
+}  // namespace zg
