@@ -60,8 +60,12 @@ export async function runJob({ command, args, cwd, env, onLine, timeoutMs = 60_0
   const code = await new Promise<number | null>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", resolve);
+    // A daemon on a host that was cut off stays, and keeps the pipes open.
+    child.once("exit", (status) => setTimeout(resolve, 1000, status));
   });
   clearTimeout(timer);
+  child.stdout.destroy();
+  child.stderr.destroy();
   const output = lines.join("\n");
   if (isLate) throw new Error(`${command} did not end within ${timeoutMs} ms:\n${output}`);
   return { code, output, seconds: (performance.now() - begin) / 1000 };
