@@ -104,6 +104,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "adapterFiles",
       "baseHash",
       "baseStamp",
+      "cachedBaseHash",
       "checkBase",
       "folderFile",
       "hashFile",

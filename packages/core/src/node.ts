@@ -17,7 +17,7 @@ export {
   saveAdapters,
 } from "./node/adapter_set.ts";
 export { publishDirectory, verifyDirectory, writeFileAtomic } from "./node/atomic.ts";
-export { type BaseIdentity, baseHash, baseStamp, checkBase } from "./node/base_identity.ts";
+export { type BaseIdentity, baseHash, baseStamp, cachedBaseHash, checkBase } from "./node/base_identity.ts";
 export {
   makeFolder,
   moveEntry,

@@ -1,7 +1,9 @@
 /** Which base a folder holds: its hash, and a stamp by which one sees cheaply that its files are still the same. */
 import { createHash } from "node:crypto";
-import { stat } from "node:fs/promises";
+import { mkdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { InputError } from "../errors.ts";
+import { writeFileAtomic } from "./atomic.ts";
 import { hashFile } from "./hash.ts";
 import { folderFile } from "./model_folder.ts";
 import { findWeightFiles } from "./weight_files.ts";
@@ -21,6 +23,41 @@ export async function baseHash(folder: string): Promise<string> {
   const hash = createHash("sha256");
   for (const [name, path] of await baseFiles(folder)) hash.update(`${await hashFile(path)}  ${name}\n`);
   return hash.digest("hex");
+}
+
+/** A file that changed so shortly before could change once more within the same tick of its file system's clock. */
+const SETTLED_MS = 10_000;
+
+/**
+ * `baseHash`, taken from the cache folder where the files still have the stamp under which it was put there: at 2.2 GB it
+ * is a second or two. A cache that is damaged is as good as none, and one that cannot be written is done without.
+ */
+export async function cachedBaseHash(folder: string, cacheDir: string): Promise<string> {
+  const stamp = await baseStamp(folder);
+  const path = join(cacheDir, `base-${sha256(stamp)}`);
+  const known = await readFile(path, "utf8").catch(() => "");
+  const [cached = ""] = known.split("\n");
+  if (known === cacheEntry(cached, stamp)) return cached;
+  const begin = Date.now();
+  const hash = await baseHash(folder);
+  if ((await lastChange(folder)) < begin - SETTLED_MS) {
+    await mkdir(cacheDir, { recursive: true })
+      .then(() => writeFileAtomic(path, cacheEntry(hash, stamp)))
+      .catch(() => {});
+  }
+  return hash;
+}
+
+/** The hash and a digest over it and the stamp that it belongs to, one a line. */
+const cacheEntry = (hash: string, stamp: string): string => `${hash}\n${sha256(`${hash}\n${stamp}`)}\n`;
+
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+
+/** Milliseconds since 1970. */
+async function lastChange(folder: string): Promise<number> {
+  const files = await baseFiles(folder);
+  const times = await Promise.all(files.map(async ([, path]) => (await stat(path)).ctimeMs));
+  return Math.max(...times);
 }
 
 /**

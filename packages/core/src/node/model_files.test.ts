@@ -14,7 +14,6 @@ import { createModel } from "../model/decoder.ts";
 import { parseModelConfig } from "../model/hf_config.ts";
 import { weightSources } from "../model/hf_names.ts";
 import { imageBytes, type WeightImage, weightOf } from "../model/weights.ts";
-import { baseHash } from "./base_identity.ts";
 import { loadWeights, readModelConfig } from "./model_files.ts";
 import { readRanges } from "./parallel_read.ts";
 import { openSafetensors } from "./safetensors_file.ts";
@@ -375,17 +374,6 @@ describe("what is refused", () => {
       await problemsOf(readModelConfig(await folderOf({ "config.json": Uint8Array.of(0x22, 0xff, 0x22) }))),
     ).toHaveLength(1);
   });
-});
-
-test("baseHash changes with config and weights, not with the folder's name or other files", async () => {
-  const weights = serializeSafetensors(tensorsOf(config));
-  const hash = await baseHash(await folderOf({ "model.safetensors": weights }));
-  expect(hash).toMatch(/^[0-9a-f]{64}$/);
-  expect(await baseHash(await folderOf({ "model.safetensors": weights, "README.md": "hi" }))).toBe(hash);
-  expect(await baseHash(await folderOf({ "model.safetensors": weights, "config.json": "{}" }))).not.toBe(hash);
-  const flipped = weights.slice();
-  flipped[flipped.length - 1] ^= 1;
-  expect(await baseHash(await folderOf({ "model.safetensors": flipped }))).not.toBe(hash);
 });
 
 const shared = fileURLToPath(new URL("../../../../../shared", import.meta.url));

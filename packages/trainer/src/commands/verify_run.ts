@@ -1,6 +1,6 @@
 /** `zerogate verify RUN`: all hashes of a run directory, and with `--replay A..B` its steps done once more. */
 import { InputError } from "@zerogate/core";
-import { readModelConfig } from "@zerogate/core/node";
+import { baseHash, readModelConfig } from "@zerogate/core/node";
 import { configFlags } from "../config/flags.ts";
 import { openInputs } from "../run/inputs.ts";
 import { type Replay, replayRun, type StepRange } from "../run/replay.ts";
@@ -28,7 +28,10 @@ export async function verifyRunCommand(
     const verified = await verifyRun(config, await readModelConfig(config.model));
     const replay =
       range &&
-      (await replayRun(config, await openInputs(config, view.progress), range, { ...view, signal: context.signal }));
+      (await replayRun(config, await openInputs(config, view.progress, baseHash), range, {
+        ...view,
+        signal: context.signal,
+      }));
     view.close();
     if (flags.json) printJson(context, { ok: isRight(verified, replay), ...verified, replay });
     else context.stdout.write(describe(verified, replay, range));

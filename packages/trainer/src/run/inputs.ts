@@ -16,7 +16,7 @@ import {
   validateAdaptionPromptConfig,
   type WeightImage,
 } from "@zerogate/core";
-import { baseHash, baseStamp, loadAdapter, loadWeights, readModelConfig, weightBytes } from "@zerogate/core/node";
+import { baseStamp, cachedBaseHash, loadAdapter, loadWeights, readModelConfig, weightBytes } from "@zerogate/core/node";
 import {
   checkVocabulary,
   createPlan,
@@ -80,8 +80,15 @@ export interface Progress {
   readonly signal: AbortSignal;
 }
 
-/** @throws InputError for whatever of it cannot be used; nothing is written but the token cache. */
-export async function openInputs(config: TrainConfig, progress: Progress): Promise<RunInputs> {
+/**
+ * @param hashBase Tells the base's hash; by default without reading its files again where the cache knows them.
+ * @throws InputError for whatever of it cannot be used; nothing is written but the cache.
+ */
+export async function openInputs(
+  config: TrainConfig,
+  progress: Progress,
+  hashBase: (folder: string, cacheDir: string) => Promise<string> = cachedBaseHash,
+): Promise<RunInputs> {
   const { onPhase, onWarning, signal } = progress;
   const model = await readModelConfig(config.model);
   const adapter = await openAdapter(config, model, onWarning);
@@ -102,8 +109,9 @@ export async function openInputs(config: TrainConfig, progress: Progress): Promi
   const weights = isIsolated(config, choice)
     ? { folder: config.model, ...options }
     : await loadWeights(config.model, model, { ...options, onProgress: loadingPhase(onPhase) });
-  // Beside everything below: it takes longer than the base itself, and only the first checkpoint needs it.
-  const hashing = baseHash(config.model);
+  const cacheDir = config.cacheDir ?? defaultCacheDir();
+  // Beside everything below: where it is not in the cache, it takes longer than to load the base.
+  const hashing = hashBase(config.model, cacheDir);
   hashing.catch(() => {}); // awaited below; what fails before that is told instead
   const tokenise = async (paths: readonly string[], name: string) => {
     const prepared = await prepareTokens({
@@ -113,7 +121,7 @@ export async function openInputs(config: TrainConfig, progress: Progress): Promi
       rule: config.labels,
       maxLength,
       skipBad: config.skipBadRecords,
-      cacheDir: config.cacheDir ?? defaultCacheDir(),
+      cacheDir,
       onWarning,
       onProgress: (done, total) => onPhase({ name: `tokenising ${name}`, done, total }),
       signal,
