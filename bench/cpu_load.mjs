@@ -3,7 +3,7 @@
  * needs at most. Each run is a process of its own, as its first use of memory is what counts. Needs a build and
  * ../shared/data; run it twice where the file cache may be cold.
  *
- *   node bench/cpu_load.mjs [--model 1.1b] [--workers 1,2] [--engine cpu,wasm] [--rounds 3] [--steps 1] [--read]
+ *   node bench/cpu_load.mjs [--model 1.1b] [--workers 1,2] [--engine cpu,wasm] [--storage int8] [--rounds 3] [--steps 1] [--read]
  *
  * `--read` copies the weights into memory instead of mapping their files. Peak is that of the whole process (VmHWM); its
  * budget is the weights, 1.25 times the plan (`estimateMemory`), and what an idle process with the same modules has.
@@ -20,6 +20,8 @@ const { values: options } = parseArgs({
     model: { type: "string", default: "1.1b" },
     workers: { type: "string", default: "1,2" },
     engine: { type: "string", default: "cpu" },
+    storage: { type: "string", default: "as-is" },
+    compute: { type: "string", default: "f32" },
     rounds: { type: "string", default: "3" },
     steps: { type: "string", default: "1" },
     cell: { type: "string", default: "1024" },
@@ -39,7 +41,7 @@ async function main() {
   await loadSamples(16, folder);
   const run = async (engine, workers) => {
     const flags = ["--child", ...(options.read ? ["--read"] : [])];
-    for (const name of ["model", "steps", "cell"]) flags.push(`--${name}`, options[name]);
+    for (const name of ["model", "steps", "cell", "storage", "compute"]) flags.push(`--${name}`, options[name]);
     flags.push("--engine", engine, "--workers", workers);
     const begin = performance.timeOrigin + performance.now();
     const { stdout } = await promisify(execFile)(process.execPath, [fileURLToPath(import.meta.url), ...flags]);
@@ -88,12 +90,13 @@ async function start() {
   const tokens = await loadSamples(16, folder);
   const workers = Number(options.workers);
   const config = await readModelConfig(folder);
-  const engine = chooseEngine({ engine: options.engine, compute: "f32" }, config, 1);
+  const { engine: name, compute, storage } = options;
+  const engine = chooseEngine({ engine: name, compute, storage }, config, 1);
   const { module, options: engineOptions, weightDtypes, mapFiles } = engine;
   const idle = 1024 * statusKiB("VmRSS");
 
   const loadBegin = performance.now();
-  const weights = await loadWeights(folder, config, { weightDtypes, mapFiles: mapFiles && !options.read });
+  const weights = await loadWeights(folder, config, { weightDtypes, mapFiles: mapFiles && !options.read, storage });
   const loaded = (performance.now() - loadBegin) / 1000;
   const shape = { promptLength: 10, adaptedLayers: adaptedLayers[options.model], gateSharing: "scalar" };
   const layout = adapterLayout({ ...shape, gateActivation: "none" }, config);

@@ -38,8 +38,18 @@ export const shapes = {
     vocab_size: 32000,
     tie_word_embeddings: false,
   },
+  /** Llama 2's smallest, 13.5 GB: for what a machine of little memory can do, not for speed. */
+  "7b": {
+    hidden_size: 4096,
+    intermediate_size: 11008,
+    num_hidden_layers: 32,
+    num_attention_heads: 32,
+    num_key_value_heads: 32,
+    vocab_size: 32000,
+    tie_word_embeddings: false,
+  },
 };
-export const adaptedLayers = { "135m": 28, mid: 4, "1.1b": 20 };
+export const adaptedLayers = { "135m": 28, mid: 4, "1.1b": 20, "7b": 30 };
 
 /** Writes a Hugging Face model folder with random bf16 weights of standard deviation 0.02, unless it is there already. */
 export async function makeModel(name, folder) {
