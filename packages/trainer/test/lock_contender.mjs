@@ -4,10 +4,11 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { lockRun } from "../dist/run/lock.js";
 
-const [run, rounds] = process.argv.slice(2);
+const [run, rounds, everyMs, deadAfterMs] = process.argv.slice(2);
+const times = everyMs && { everyMs: Number(everyMs), deadAfterMs: Number(deadAfterMs) };
 let wins = 0;
 for (let round = 0; round < Number(rounds); round++) {
-  const lock = await lockRun(run, () => {}).catch((error) => {
+  const lock = await lockRun(run, () => {}, times).catch((error) => {
     if (error.name !== "InputError") throw error;
   });
   if (!lock) {

@@ -45,7 +45,8 @@ async function resume(
       });
       return await executeRun(config, inputs, from, { view, control: context, lock, team });
     };
-    const result = await withLock(config.out, view.warn, work, team).finally(() => view.close());
+    const hosts = { team, hostTimeout: config.hostTimeout };
+    const result = await withLock(config.out, view.warn, work, hosts).finally(() => view.close());
     return outcomeOf(result, team, () => printOutcome(config.out, result, json, context));
   });
 }

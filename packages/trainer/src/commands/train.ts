@@ -57,7 +57,8 @@ export async function train(
     };
     const run = async () => {
       const inputs = await openAlike(team, config, (own) => openInputs(own, view.progress));
-      return await withLock(config.out, view.warn, (lock) => work(inputs, lock), team);
+      const hosts = { team, hostTimeout: config.hostTimeout };
+      return await withLock(config.out, view.warn, (lock) => work(inputs, lock), hosts);
     };
     return outcomeOf(await run().finally(() => view.close()), team, print);
   });

@@ -1,5 +1,6 @@
 /** What a command does as the only writer of a run directory. */
 import { lockRun, type RunLock } from "../run/lock.ts";
+import { beatTimes } from "../run/lock_beat.ts";
 import { noLock } from "../team/other_ranks.ts";
 import type { Team } from "../team/team.ts";
 
@@ -9,14 +10,16 @@ import type { Team } from "../team/team.ts";
  */
 export async function withLock<T>(
   runDir: string,
-  onStale: (sentence: string) => void,
+  tell: (sentence: string) => void,
   work: (lock: RunLock) => Promise<T>,
-  team?: Team,
+  hosts?: { readonly team: Team; readonly hostTimeout: number },
 ): Promise<T> {
-  const acquire = () => lockRun(runDir, onStale);
-  const lock = team
-    ? await team.agree("the lock of the run", async () => (team.isFirst ? await acquire() : noLock))
-    : await acquire();
+  const acquire = () => lockRun(runDir, tell);
+  const ofTeam = async ({ team, hostTimeout }: NonNullable<typeof hosts>) => {
+    const patience = 1 + beatTimes.deadAfterMs / 1000 / hostTimeout; // while rank 0 watches a lock of another host
+    return await team.agree("the lock of the run", async () => (team.isFirst ? await acquire() : noLock), patience);
+  };
+  const lock = hosts ? await ofTeam(hosts) : await acquire();
   try {
     return await work(lock);
   } finally {

@@ -45,7 +45,7 @@ export async function writeRemainder({ config, writer, team }: Running): Promise
 }
 
 export async function finish(
-  { config, inputs, numbers: { params }, pool, view, team }: Running,
+  { config, inputs, numbers: { params }, pool, view, team, lock }: Running,
   standing: Standing,
   durationMs: number,
 ): Promise<Omit<RunResult, "ending" | "steps" | "durationMs">> {
@@ -53,11 +53,13 @@ export async function finish(
   const { adapterDtype: dtype, diskPatience } = config;
   const save = () => saveFinalAdapter(config.out, { config: adapterConfig, layout, params, dtype }, view.warn);
   const trouble = createTrouble("The adapter", view.warn);
-  const write = () =>
-    patiently(save, 60_000 * diskPatience, trouble).catch((cause) => {
+  const write = async () => {
+    await lock.check();
+    return await patiently(save, 60_000 * diskPatience, trouble).catch((cause) => {
       const kept = checkpointFolder(config.out, standing.step);
       throw new Error(`Cannot write the adapter: ${messageOf(cause)}; ${kept} holds it too`, { cause });
     });
+  };
   const adapterFolder = await team.fromFirst("the adapter", write, diskRounds(config));
   view.phase({ name: "comparing base and adapter" });
   const compared = await compare(config, inputs, pool).catch((cause) => {
@@ -83,7 +85,10 @@ export async function finish(
     samples,
     versions,
   });
-  const report = await team.fromFirst("the report", () => writeReport(config.out, data()));
+  const report = await team.fromFirst("the report", async () => {
+    await lock.check();
+    return await writeReport(config.out, data());
+  });
   view.phase(undefined);
   const unmoved = unmovedParts(layout, inputs.initialParams, params);
   return { base, adapter, best: standing.best, samples, unmoved, adapterFolder, report };

@@ -15,6 +15,8 @@ beforeEach(() => {
 afterEach(() => rmSync(run, { recursive: true, force: true }));
 
 const record = (file: string) => JSON.parse(readFileSync(join(run, file), "utf8")) as Record<string, unknown>;
+/** So that no test waits long for a lock of another host. */
+const soon = { everyMs: 20, deadAfterMs: 400 };
 const never = (sentence: string) => {
   throw new Error(`not expected: ${sentence}`);
 };
@@ -50,13 +52,13 @@ test.each([
   const lock = await lockRun(run, (sentence) => sentences.push(sentence));
   expect(sentences).toHaveLength(1);
   expect(sentences[0]).toMatch(/^process \d+ on \S+, since \S+, was writing to this run .*: taken over$/);
-  expect(readdirSync(run)).toEqual(["lock-2"]);
+  expect(readdirSync(run)).toEqual(["lock-2", "lock-2.beat"]);
   await lock.release();
 });
 
-test("the lock of another machine is refused, with the way out", async () => {
+test("the lock of another machine that has no heartbeat is refused, with the way out", async () => {
   await leaveLock({ host: "elsewhere" });
-  await expect(lockRun(run, never)).rejects.toThrow(
+  await expect(lockRun(run, never, soon)).rejects.toThrow(
     `may be writing to it, which cannot be seen from here: if it no longer runs, remove ${join(run, "lock-1")}`,
   );
 });
@@ -80,26 +82,26 @@ test("a changed bit or a cut anywhere in a lock never leaves two writers, and a 
       for (const name of readdirSync(run)) rmSync(join(run, name));
       writeFileSync(join(run, "lock-1"), damaged);
       const sentences: string[] = [];
-      const second = await lockRun(run, (sentence) => sentences.push(sentence)).catch((error: unknown) => error);
+      const second = await lockRun(run, (sentence) => sentences.push(sentence), soon).catch((error: unknown) => error);
       if (second instanceof InputError) continue; // somebody may be writing
       expect(sentences).toHaveLength(1);
-      await expect(first.confirm(), `byte ${at}`).rejects.toThrow("is writing to it");
+      await expect(first.confirm(), `byte ${at}`).rejects.toThrow("is writing to it: this process");
     }
   }
 });
 
 test("a lock that vanished with its folder is made again, one that was lost to another process is not", async () => {
-  const lock = await lockRun(run, never);
+  const lock = await lockRun(run, never, soon);
   rmSync(run, { recursive: true });
   await lock.confirm();
-  expect(readdirSync(run)).toEqual(["lock-1"]);
+  expect(readdirSync(run)).toEqual(["lock-1", "lock-1.beat"]);
   const other = { ...record("lock-1"), host: "elsewhere" };
   writeFileSync(join(run, "lock-2"), JSON.stringify(other));
   await expect(lock.confirm()).rejects.toThrow("elsewhere");
 });
 
 test("a lock of the same number that another process made in the folder's place is neither taken for one's own nor freed", async () => {
-  const lock = await lockRun(run, never);
+  const lock = await lockRun(run, never, soon);
   const other = JSON.stringify({ ...record("lock-1"), host: "elsewhere" });
   rmSync(run, { recursive: true });
   mkdirSync(run);

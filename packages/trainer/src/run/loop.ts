@@ -38,6 +38,8 @@ export interface LoopOptions {
   readonly floor: number;
   readonly control: RunControl;
   readonly receipt: Pick<ReceiptFile, "add">;
+  /** Before anything is recorded: throws where another process has taken the run over while this one slept. */
+  readonly checkLock: () => Promise<void>;
   readonly onMetrics: (line: MetricsLine, report: StepReport | undefined) => void;
   readonly onWarning: (message: string) => void;
   /** Orders a checkpoint of the present standing; called at most once per step. */
@@ -131,7 +133,7 @@ export async function trainLoop(options: LoopOptions): Promise<Ending | Rollback
 
 /** Takes and records the next step; where its numbers are bad, nothing has changed and they are told. */
 async function takeStep(options: LoopOptions): Promise<BadNumbersReport | undefined> {
-  const { inputs, training, standing, onMetrics, receipt } = options;
+  const { inputs, training, standing, onMetrics, receipt, checkLock } = options;
   const { plan, layout } = inputs;
   const step = plan.step(standing.step);
   let report: StepReport;
@@ -141,6 +143,7 @@ async function takeStep(options: LoopOptions): Promise<BadNumbersReport | undefi
     if (!(error instanceof StepRefusedError)) throw error;
     return await reportBadNumbers(error, step, inputs, training.pool, training.version(step.step));
   }
+  await checkLock();
   standing.step++;
   onMetrics(stepMetrics(step, report, effectiveGates(layout, training.params), plan.stepsPerEpoch), report);
   receipt.add({ event: "step", step: standing.step, loss: report.loss, params: paramsDigest(training.params) });
@@ -162,12 +165,13 @@ function adviceOn({ onBadNumbers }: TrainConfig): string {
 }
 
 /** True where the held-out loss is the best so far. */
-async function validate({ inputs, training, standing, onMetrics, receipt }: LoopOptions): Promise<boolean> {
+async function validate({ inputs, training, standing, onMetrics, receipt, checkLock }: LoopOptions): Promise<boolean> {
   const { heldOut, plan } = inputs;
   if (!heldOut) return false;
   const { step } = standing;
   standing.owesEvaluation = true;
   const result = await evaluateHeldOut(training.pool, heldOut, inputs, true, training.version(step));
+  await checkLock();
   standing.owesEvaluation = false;
   const { loss, perplexity, labelledTokens } = result;
   const line: EvaluationMetrics = {

@@ -68,7 +68,7 @@ export async function executeRun(
       : [];
     const accepted = [...(from?.accepted ?? []), ...engine];
     await writer.ready;
-    const running = { config, inputs, numbers, pool, writer, view, control, team };
+    const running = { config, inputs, numbers, pool, writer, view, control, team, lock };
     const { ending, standing } = await runWithRollbacks(running, from, accepted);
     const durationMs = performance.now() - begin;
     const summary = { ending, steps: standing.step, best: standing.best, durationMs };

@@ -7,6 +7,7 @@ import type { SampleAnswer } from "../report/data.ts";
 import type { Team } from "../team/team.ts";
 import type { EvaluationResult } from "./evaluate.ts";
 import type { RunInputs } from "./inputs.ts";
+import type { RunLock } from "./lock.ts";
 import type { Ending, RunControl, Standing } from "./loop.ts";
 import type { RunView } from "./view.ts";
 
@@ -20,6 +21,7 @@ export interface Running {
   readonly view: RunView;
   readonly control: RunControl;
   readonly team: Team;
+  readonly lock: RunLock;
 }
 
 export interface RunResult {

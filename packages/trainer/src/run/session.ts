@@ -37,7 +37,7 @@ export async function runSession(
   running: Running,
   { from, accepted, voided, rollbacks, floor }: SessionStart,
 ): Promise<{ ending: Ending | Rollback; standing: Standing }> {
-  const { config, inputs, numbers, pool, writer, view, control, team } = running;
+  const { config, inputs, numbers, pool, writer, view, control, team, lock } = running;
   const { layout, adapterConfig, schedule, totalSteps, hashes } = inputs;
   const { params } = numbers;
   const moments = takeUp(numbers, from, inputs.initialParams);
@@ -81,6 +81,7 @@ export async function runSession(
       floor,
       control,
       receipt,
+      checkLock: lock.check,
       onMetrics(line: MetricsLine, report) {
         metrics.write(line);
         events.write(line);

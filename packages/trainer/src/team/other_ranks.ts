@@ -22,7 +22,7 @@ export const noRecords: { readonly metrics: MetricsFile; readonly receipt: Recei
   events: { write() {}, close() {} },
 };
 
-export const noLock: RunLock = { async confirm() {}, async release() {} };
+export const noLock: RunLock = { async check() {}, async confirm() {}, async release() {} };
 
 /** Warnings about the inputs are those of rank 0; what happens to workers here only this rank can say. */
 export function rankView(rank: number, tell: (line: string) => void): RunView {
