@@ -63,7 +63,8 @@ export function createEngine(options: CudaEngineOptions = {}, device = 0): CudaE
   };
 }
 
-function engineOver(runtime: Runtime): Engine {
+/** The operations over a runtime; benchmarks call it too. */
+export function engineOver(runtime: Runtime): Engine {
   const { inner } = runtime;
   const [at, array] = [runtime.at, runtime.array];
 

@@ -16,6 +16,8 @@ export interface CellPlan {
   readonly tokens: number;
 }
 
+/** For cuBLASLt's algorithms. */
+export const WORKSPACE_BYTES: number = 32 << 20;
 /** Logits of one chunk in float32; their gradients beside them take half of it. */
 export const CHUNK_LOGITS: number = 1 << 25;
 
@@ -31,10 +33,11 @@ export function planCell(
   const kept = 4 * (2 * D + 4 + H) + inner * (X + Q + 2 * F);
   // At the widest place of backward: dx twice, ds, dgateUp, dm or dqkv, do.
   const work = 4 * 3 * D + inner * (3 * F + X + Q + 2 * D);
+  const logits = V * Math.min(tokens, Math.max(1, Math.floor(CHUNK_LOGITS / V)));
   return {
     weightBytes: inner * parameterCount(model),
     bytesPerToken: adaptedLayers * kept,
-    otherBytes: (64 << 20) + Math.max(CHUNK_LOGITS, V) * (4 + inner),
+    otherBytes: WORKSPACE_BYTES + logits * (4 + inner),
     workBytesPerToken: work,
     tokens,
   };

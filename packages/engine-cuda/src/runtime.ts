@@ -7,7 +7,7 @@ import { type Block, createMemory, type Memory } from "./memory.ts";
 import { cacheFolder } from "./module_cache.ts";
 import { openCublasLt } from "./native/cublaslt.ts";
 import { openNvrtc } from "./native/nvrtc.ts";
-import { type CellPlan, outOfMemory } from "./plan.ts";
+import { type CellPlan, outOfMemory, WORKSPACE_BYTES } from "./plan.ts";
 import type { NumberType, Product } from "./product.ts";
 import { createStaging, type Staging } from "./staging.ts";
 
@@ -63,7 +63,6 @@ export interface Runtime extends Pick<Arena<CudaArray>, "free" | "keep" | "arena
 }
 
 export const bytesOf: Readonly<Record<NumberType, number>> = { f32: 4, bf16: 2 };
-const WORKSPACE_BYTES = 32 << 20;
 
 /** @throws InputError where NVRTC or cuBLASLt is not on this machine. */
 export function createRuntime(gpu: Gpu, { compute: inner, tune, debug, plan }: RuntimeOptions): Runtime {

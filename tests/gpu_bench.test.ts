@@ -1,0 +1,50 @@
+/** bench/gpu in small, on the emulator: that the one command for a GPU machine works before there is one. */
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { absent, fakeEnv } from "../packages/engine-cuda/test/fake.ts";
+import { testFolder } from "./support/cli.ts";
+
+const command = fileURLToPath(new URL("../bench/gpu/run.mjs", import.meta.url));
+const python = process.env["ZEROGATE_PYTHON"];
+const noPython = python ? "" : " (skipped: ZEROGATE_PYTHON names no Python)";
+
+function bench(out: string, flags: readonly string[], env: Record<string, string> = {}) {
+  const all = ["--shape", "tiny", "--tokens", "96", "--out", out, ...flags];
+  const settings = { ...process.env, ...fakeEnv(), ZEROGATE_CUDA_DEBUG: "0", ...env };
+  const run = spawnSync(process.execPath, [command, ...all], { env: settings, encoding: "utf8" });
+  return { ...run, table: existsSync(join(out, "table.md")) ? readFileSync(join(out, "table.md"), "utf8") : "" };
+}
+
+describe.skipIf(absent !== "")(`the GPU benchmark${absent}`, () => {
+  const folder = testFolder();
+
+  test("correctness, probe and steps in one call, and a table of them", () => {
+    const out = join(folder, "all");
+    const flags = ["--parts", "suite,probe,step,peft", "--suite-only", "H=4 G=1 d=128"];
+    const run = bench(out, flags, { ZEROGATE_PYTHON: "/none/python3" });
+    expect(run, run.stderr + run.stdout).toMatchObject({ status: 0 });
+    expect(run.table).toMatch(/^# GPU benchmark, shape tiny\n\nEmulated GPU 9\.0, driver for CUDA 13\.0; .*commit \w+/);
+    expect(run.table).toMatch(/Correctness suite: 1 passed, 0 failed/);
+    expect(run.table.match(/\| Zerogate bf16, .* same bits \|/g)).toHaveLength(2);
+    // Within 5 % of the plan.
+    expect(run.table.match(/GiB \([+-]?[0-4]\.\d %\)/g)).toHaveLength(2);
+    expect(run.table).toMatch(/Alpaca 52 K × 5 epochs, projected: [\d.]+ minutes/);
+    expect(run.table).toMatch(/PEFT: skipped, \/none\/python3: .*ENOENT/);
+    expect(run.table).toMatch(/\| prompts backward \| [\d.]+ \| [\d.]+ \| \d+ \|/);
+  }, 240_000);
+
+  test.skipIf(noPython !== "")(
+    `PEFT's side runs on whatever device torch has${noPython}`,
+    () => {
+      const run = bench(join(folder, "peft"), ["--parts", "peft", "--torch-device", "cpu"]);
+      expect(run, run.stderr + run.stdout).toMatchObject({ status: 0 });
+      for (const method of ["adaption_prompt", "lora"]) {
+        expect(run.table.match(new RegExp(`\\| PEFT ${method} bf16, `, "g"))).toHaveLength(2);
+      }
+    },
+    240_000,
+  );
+});
