@@ -48,3 +48,25 @@ describe.skipIf(absent !== "")(`the GPU benchmark${absent}`, () => {
     240_000,
   );
 });
+
+const noPack = ["xz", "tar", "git"].filter((name) => spawnSync(name, ["--version"]).status !== 0);
+const noTools = noPack.length > 0 ? ` (skipped: ${noPack.join(", ")} not on this machine)` : "";
+
+describe.skipIf(absent !== "" || noTools !== "")(`the pack for a bare GPU machine${absent}${noTools}`, () => {
+  test("runs in an empty environment, in another folder, with the Node that it carries", () => {
+    const folder = testFolder();
+    const pack = join(folder, "pack");
+    const script = fileURLToPath(new URL("../scripts/pack_gpu.mjs", import.meta.url));
+    const packed = spawnSync(process.execPath, [script, pack, "--level", "0", "--limit", "100"], { encoding: "utf8" });
+    expect(packed, packed.stderr).toMatchObject({ status: 0 });
+    const env = { ...fakeEnv(), PATH: "/usr/bin:/bin", ZEROGATE_UNPACK: join(folder, "unpacked") };
+    const run = (...command: string[]) =>
+      spawnSync("sh", [join(pack, "run.sh"), ...command], { env, cwd: "/", encoding: "utf8" });
+    expect(run("node", "-p", "process.execPath").stdout.trim()).toBe(join(folder, "unpacked/node/node"));
+    const out = join(folder, "results");
+    const flags = ["--shape", "tiny", "--tokens", "64", "--suite-only", "H=4 G=1 d=128|golden llama_gqa"];
+    const bench = run("node", "bench/gpu/run.mjs", "--parts", "suite,step", "--out", out, ...flags);
+    expect(bench, bench.stderr + bench.stdout).toMatchObject({ status: 0 });
+    expect(readFileSync(join(out, "table.md"), "utf8")).toMatch(/commit \w+[^]*[3-9] passed, 0 failed[^]*same bits/);
+  }, 300_000);
+});

@@ -20,13 +20,15 @@ const env = { ...process.env, ...(options.emulator ? {} : { ZEROGATE_TEST_GPU: "
 const filter = options.only ? ["-t", options.only] : [];
 try {
   spawnSync(process.execPath, [vitest, ...flags, ...filter], { cwd: root, env, stdio: "inherit" });
-  const { numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(readFileSync(report, "utf8"));
+  const { success, numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(
+    readFileSync(report, "utf8"),
+  );
   const all = testResults.flatMap(({ assertionResults }) => assertionResults);
   const failed = all.filter(({ status }) => status === "failed");
   const because = ({ fullName, failureMessages }) => `${fullName}: ${failureMessages[0]?.split("\n", 1)[0] ?? ""}`;
   const names = failed.slice(0, 20).map(because);
   writeResult(options, { passed: numPassedTests, failed: numFailedTests, skipped: numPendingTests, names });
-  if (numFailedTests > 0 || numPassedTests === 0) process.exitCode = 1;
+  if (!success || numPassedTests === 0) process.exitCode = 1;
 } finally {
   rmSync(folder, { recursive: true });
 }

@@ -1,7 +1,7 @@
 /** Where NVIDIA's libraries may lie: named by the user, a toolkit, what the loader finds, folders of pip's wheels. */
 import { readdirSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { basename, delimiter, dirname, join } from "node:path";
 
 export interface LibraryPlace {
   /** Environment variable with a path: then nothing else is tried. */
@@ -28,11 +28,15 @@ function toolkitFolders(): string[] {
   return expand("/usr/local", [/^cuda/, "lib64"]);
 }
 
-/** `nvidia/<library>/lib` of the Python installations that somebody is likely to have. */
+/** `nvidia/<library>/lib` of the Python installations that somebody is likely to have; that of each `bin` in PATH is one. */
 function wheelFolders(env: NodeJS.ProcessEnv): string[] {
-  const environments = [env["VIRTUAL_ENV"], env["CONDA_PREFIX"]].flatMap((folder) => folder || []);
+  const inPath = (env["PATH"] ?? "")
+    .split(delimiter)
+    .filter((folder) => basename(folder) === "bin" && folder !== "/bin");
+  const named = [env["VIRTUAL_ENV"], env["CONDA_PREFIX"]].flatMap((folder) => folder || []);
+  const environments = new Set([...named, ...inPath.map((folder) => dirname(folder))]);
   const packages = [
-    ...environments.flatMap((folder) => expand(join(folder, "lib"), [/^python3/, "site-packages"])),
+    ...[...environments].flatMap((folder) => expand(join(folder, "lib"), [/^python3/, "site-packages"])),
     ...expand(join(homedir(), ".local/lib"), [/^python3/, "site-packages"]),
     ...expand("/usr/local/lib", [/^python3/, /^(dist|site)-packages$/]),
     "/usr/lib/python3/dist-packages",
