@@ -23,7 +23,7 @@ describe.skipIf(absent !== "")(`the GPU benchmark${absent}`, () => {
 
   test("correctness, probe and steps in one call, and a table of them", () => {
     const out = join(folder, "all");
-    const flags = ["--parts", "suite,probe,step,peft", "--suite-only", "H=4 G=1 d=128"];
+    const flags = ["--parts", "suite,probe,step,decode,peft", "--suite-only", "H=4 G=1 d=128"];
     const run = bench(out, flags, { ZEROGATE_PYTHON: "/none/python3" });
     expect(run, run.stderr + run.stdout).toMatchObject({ status: 0 });
     expect(run.table).toMatch(/^# GPU benchmark, shape tiny\n\nEmulated GPU 9\.0, driver for CUDA 13\.0; .*commit \w+/);
@@ -32,6 +32,7 @@ describe.skipIf(absent !== "")(`the GPU benchmark${absent}`, () => {
     // Within 5 % of the plan.
     expect(run.table.match(/GiB \([+-]?[0-4]\.\d %\)/g)).toHaveLength(2);
     expect(run.table).toMatch(/Alpaca 52 K × 5 epochs, projected: [\d.]+ minutes/);
+    expect(run.table.match(/\| (graphs|launches) \| .* same \|/g)).toHaveLength(4);
     expect(run.table).toMatch(/PEFT: skipped, \/none\/python3: .*ENOENT/);
     expect(run.table).toMatch(/\| prompts backward \| [\d.]+ \| [\d.]+ \| \d+ \|/);
   }, 240_000);

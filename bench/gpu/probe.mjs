@@ -19,7 +19,7 @@ const T = Number(options.tokens);
 const { config } = modelOf(options.shape);
 const gpu = openGpu(Number(options.device));
 const tune = process.env.ZEROGATE_CUDA_TUNE !== "0";
-const runtime = createRuntime(gpu, { compute: "bf16", tune, debug: false, plan: undefined });
+const runtime = createRuntime(gpu, { compute: "bf16", tune, debug: false, graphs: true, plan: undefined });
 const engine = engineOver(runtime);
 
 const newEvent = () => {

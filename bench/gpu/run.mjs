@@ -3,7 +3,7 @@
  * PEFT on the same GPU. Each part is a process of its own and leaves a file in the output folder; table.md is made of all files
  * there, so parts can run in several calls.
  *
- *   node bench/gpu/run.mjs [--parts suite,probe,step,peft] [--shape 7b] [--tokens 4096] [--device 0] [--out gpu-results]
+ *   node bench/gpu/run.mjs [--parts suite,probe,step,decode,peft] [--shape 7b] [--tokens 4096] [--device 0] [--out gpu-results]
  *
  * Needs a build; no data, no network. `scripts/pack_gpu.mjs` makes a folder for a machine without Node. ZEROGATE_PYTHON names a
  * Python with torch, transformers and peft (default: python3). Exit code 1 where a part failed, after the others ran.
@@ -17,7 +17,7 @@ import { gpuTable } from "./table.mjs";
 
 const { values: options } = parseArgs({
   options: {
-    parts: { type: "string", default: "suite,probe,step,peft" },
+    parts: { type: "string", default: "suite,probe,step,decode,peft" },
     shape: { type: "string", default: "7b" },
     tokens: { type: "string", default: "4096" },
     device: { type: "string", default: "0" },
@@ -31,6 +31,7 @@ const own = {
   suite: ["--only", options["suite-only"], "--emulator", process.env.EMU_INCLUDE ? "1" : ""],
   probe: ["--tokens", options.tokens],
   step: ["--tokens", options.tokens],
+  decode: options.shape === "tiny" ? ["--prompt", "8", "--new", "4"] : [],
   peft: ["--tokens", options.tokens, "--torch-device", options["torch-device"]],
 };
 const parts = options.parts.split(",");

@@ -15,14 +15,14 @@ export function gpuTable(folder, shape) {
     const file = join(folder, `${part}.json`);
     return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : undefined;
   };
-  const [suite, probe, step, peft] = ["suite", "probe", "step", "peft"].map(read);
+  const [suite, probe, step, decode, peft] = ["suite", "probe", "step", "decode", "peft"].map(read);
   const machine = [
     probe ? `${probe.gpu.name}, driver for CUDA ${probe.gpu.driver}` : "GPU not probed",
     `${cpus()[0]?.model}, ${cpus().length} CPUs`,
     `Node ${process.version}`,
   ];
   const head = `# GPU benchmark, shape ${shape}\n\n${machine.join("; ")}; ${new Date().toISOString().slice(0, 10)}; commit ${commit()}`;
-  const sections = [head, suiteText(suite), stepText(step, peft), probeText(probe)];
+  const sections = [head, suiteText(suite), stepText(step, peft), decodeText(decode), probeText(probe)];
   return `${sections.join("\n\n")}\n`;
 }
 
@@ -77,6 +77,16 @@ function stepText(step, peft) {
   if (peft?.skipped) notes.push(`PEFT: skipped, ${peft.skipped}.`);
   if (peft?.rows) notes.push(peft.rows[0].versions);
   return [lines.join("\n"), notes.map((note) => `- ${note}`).join("\n")].join("\n\n");
+}
+
+function decodeText(decode) {
+  if (!decode) return "Decoding: not run.";
+  const lines = decode.rows.map(
+    ({ texts, graphs, msPerToken, tokensPerSecond, prefillMs, sameTokens }) =>
+      `| ${texts} | ${graphs ? "graphs" : "launches"} | ${tokensPerSecond.toFixed(1)} | ${msPerToken.toFixed(2)} | ${prefillMs.toFixed(1)} | ${sameTokens ? "same" : "OTHER"} |`,
+  );
+  const head = `Decoding of ${decode.newTokens} tokens after ${decode.promptTokens}:\n\n| texts | by | tokens/s | ms a token | first token, ms | tokens |\n|---|---|---|---|---|---|`;
+  return [head, ...lines].join("\n");
 }
 
 function probeText(probe) {

@@ -37,7 +37,11 @@ std::map<u64, size_t> pinned;
 std::map<int, size_t> used;
 std::map<u64, int> poisoned;
 thread_local u64 context = 0;
-thread_local std::vector<std::function<void()>> queue;
+typedef std::vector<std::function<void()>> Work;
+thread_local Work queue;
+/** What a stream is recording; a call that a capture forbids spoils it. */
+thread_local bool capturing = false, spoiled = false;
+thread_local Work captured;
 const u64 FIRST_CONTEXT = 0xC000;
 
 const char* setting(const char* name, const char* otherwise) {
@@ -67,10 +71,13 @@ bool fake::is_device_memory(u64 at, size_t bytes) {
 }
 bool fake::enqueue(std::function<void()> work) {
   if (!context) return false;
-  queue.push_back(std::move(work));
+  (capturing ? captured : queue).push_back(std::move(work));
   return true;
 }
 
+// CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
+#define NOT_IN_CAPTURE \
+  if (capturing) return spoiled = true, 900;
 #define NEED_CONTEXT                                   \
   if (!context) return 201;                            \
   if (poisoned.count(context)) return poisoned[context];
@@ -105,6 +112,7 @@ Result cuMemGetInfo_v2(size_t* free, size_t* total) {
 
 Result cuMemAlloc_v2(u64* out, size_t bytes) {
   NEED_CONTEXT
+  NOT_IN_CAPTURE
   if (!bytes) return 1;
   std::lock_guard<std::mutex> lock(memory_lock);
   int device = context - FIRST_CONTEXT;
@@ -116,6 +124,7 @@ Result cuMemAlloc_v2(u64* out, size_t bytes) {
   return 0;
 }
 Result cuMemFree_v2(u64 p) {
+  NOT_IN_CAPTURE
   work_off();
   std::lock_guard<std::mutex> lock(memory_lock);
   auto it = allocations.find(p);
@@ -127,6 +136,7 @@ Result cuMemFree_v2(u64 p) {
 }
 Result cuMemHostAlloc(void** out, size_t bytes, unsigned) {
   NEED_CONTEXT
+  NOT_IN_CAPTURE
   std::lock_guard<std::mutex> lock(memory_lock);
   pinned[(u64)(*out = aligned_alloc(4096, (bytes + 4095) & ~(size_t)4095))] = bytes;
   return 0;
@@ -142,12 +152,14 @@ Result cuMemcpyHtoDAsync_v2(u64 to, const void* from, size_t bytes, u64) {
   NEED_CONTEXT
   if (!fake::is_device_memory(to, bytes)) return 1;
   if (is_pinned(from, bytes)) return fake::enqueue([=] { memcpy((void*)to, from, bytes); }), 0;
+  NOT_IN_CAPTURE  // the graph would read this memory at every launch
   std::vector<char> staged((const char*)from, (const char*)from + bytes);
   return fake::enqueue([=, staged = std::move(staged)] { memcpy((void*)to, staged.data(), bytes); }), 0;
 }
 Result cuMemcpyDtoHAsync_v2(void* to, u64 from, size_t bytes, u64) {
   NEED_CONTEXT
   if (!fake::is_device_memory(from, bytes)) return 1;
+  if (!is_pinned(to, bytes)) NOT_IN_CAPTURE
   fake::enqueue([=] { memcpy(to, (void*)from, bytes); });
   if (!is_pinned(to, bytes)) work_off();
   return 0;
@@ -166,6 +178,7 @@ Result cuMemsetD8Async(u64 at, unsigned char value, size_t bytes, u64) {
 /** A "cubin" is the shared library that fake_nvrtc.cc made: an ELF file with its section headers at the end. */
 Result cuModuleLoadData(u64* out, const void* image) {
   NEED_CONTEXT
+  NOT_IN_CAPTURE
   auto* header = (const Elf64_Ehdr*)image;
   if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) return 200;
   char path[] = "/tmp/zerogate-module-XXXXXX";
@@ -214,6 +227,7 @@ Result cuStreamCreate(u64* out, unsigned) {
 }
 Result cuStreamSynchronize(u64) {
   NEED_CONTEXT
+  NOT_IN_CAPTURE
   return work_off(), 0;
 }
 Result cuEventCreate(u64* out, unsigned) { return *out = (u64) new Event, 0; }
@@ -223,17 +237,49 @@ Result cuEventRecord(u64 event, u64) {
 }
 Result cuEventSynchronize(u64) {
   NEED_CONTEXT
+  NOT_IN_CAPTURE
   return work_off(), 0;
 }
 Result cuEventElapsedTime(float* ms, u64 from, u64 to) { return *ms = (float)(((Event*)to)->ms - ((Event*)from)->ms), 0; }
 Result cuEventDestroy_v2(u64 event) { return delete (Event*)event, 0; }
+
+Result cuStreamBeginCapture_v2(u64, int mode) {
+  NEED_CONTEXT
+  NOT_IN_CAPTURE
+  if (mode != 1) return 1;
+  captured.clear();
+  spoiled = false;
+  return capturing = true, 0;
+}
+Result cuStreamEndCapture(u64, u64* graph) {
+  NEED_CONTEXT
+  if (!capturing) return 901;  // CUDA_ERROR_STREAM_CAPTURE_INVALIDATED
+  capturing = false;
+  if (spoiled) return *graph = 0, 901;
+  return *graph = (u64) new Work(std::move(captured)), 0;
+}
+Result cuGraphInstantiateWithFlags(u64* exec, u64 graph, u64 flags) {
+  NEED_CONTEXT
+  NOT_IN_CAPTURE
+  return graph && !flags ? (*exec = (u64) new Work(*(Work*)graph), 0) : 1;
+}
+Result cuGraphLaunch(u64 exec, u64) {
+  NEED_CONTEXT
+  NOT_IN_CAPTURE
+  for (auto& work : *(Work*)exec) fake::enqueue(work);
+  return 0;
+}
+Result cuGraphDestroy(u64 graph) { return delete (Work*)graph, 0; }
+Result cuGraphExecDestroy(u64 exec) { return delete (Work*)exec, 0; }
 
 Result cuGetErrorName(int code, const char** name) {
   static const std::map<int, const char*> names = {{1, "CUDA_ERROR_INVALID_VALUE"},  {2, "CUDA_ERROR_OUT_OF_MEMORY"},
                                                    {100, "CUDA_ERROR_NO_DEVICE"},    {101, "CUDA_ERROR_INVALID_DEVICE"},
                                                    {200, "CUDA_ERROR_INVALID_IMAGE"}, {201, "CUDA_ERROR_INVALID_CONTEXT"},
                                                    {500, "CUDA_ERROR_NOT_FOUND"},    {700, "CUDA_ERROR_ILLEGAL_ADDRESS"},
-                                                   {719, "CUDA_ERROR_LAUNCH_FAILED"}};
+                                                   {719, "CUDA_ERROR_LAUNCH_FAILED"},
+                                                   {900, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"},
+                                                   {901, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED"}};
   auto it = names.find(code);
   return *name = it == names.end() ? nullptr : it->second, it == names.end();
 }

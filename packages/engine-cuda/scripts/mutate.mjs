@@ -53,6 +53,25 @@ const bugs = [
   ["mlp.cu", "3.f * 0.044715f", 0, "0.044715f", "gelu"],
   ["head.cu", "v == label ? p - 1.f : p", 0, "p", "headLoss"],
   ["head.cu", "z[v] == own && v < label", 0, "z[v] == own && v > label", "golden|headLoss|lowest"],
+  // Graphs: bugs in TypeScript are planted where it lies and taken out again.
+  ["src/graphs.ts", "graph?.data.set(step.bytes, offset)", 0, "undefined", "graphs"],
+  ["src/graphs.ts", "if (!isKnown) {", 0, "if (isKnown) {", "graphs"],
+  [
+    "src/graphs.ts",
+    'gpu.call("wait for a graph", "cuEventSynchronize", graph.event);\n      placed',
+    0,
+    "placed",
+    "graphs",
+  ],
+  ["src/graphs.ts", "at += aligned(data.length);", 0, "", "graphs"],
+  [
+    "src/kernels.ts",
+    "[kernel.handle, x, y, z, block, shared, ...args]",
+    0,
+    "[kernel.handle, x, y, z, block, shared]",
+    "graphs",
+  ],
+  ["src/gemm.ts", "[key, y, x, weight, residual]", 0, "[key, y, x, residual]", "graphs"],
 ];
 
 // "prompt" also finds the tests of ops/long.test.ts, "attention" those of flash attention.
@@ -60,13 +79,16 @@ const { values } = parseArgs({ options: { only: { type: "string", default: "" },
 const own = fileURLToPath(new URL("../", import.meta.url));
 let missed = 0;
 for (const [file, from, occurrence, to, tests] of bugs.filter(([name]) => name.includes(values.only))) {
+  let original;
   const folder = mkdtempSync(join(tmpdir(), "zerogate-mutant-"));
   try {
     cpSync(join(own, "kernels"), folder, { recursive: true });
-    const pieces = readFileSync(join(folder, file), "utf8").split(from);
+    const path = file.startsWith("src/") ? join(own, file) : join(folder, file);
+    original = { path, text: readFileSync(path, "utf8") };
+    const pieces = original.text.split(from);
     if (pieces.length < occurrence + 2) throw new Error(`Cannot plant a bug: ${file} has no ${JSON.stringify(from)}`);
     const text = pieces.slice(0, occurrence + 1).join(from) + to + pieces.slice(occurrence + 1).join(from);
-    writeFileSync(join(folder, file), text);
+    writeFileSync(path, text);
     const run = spawnSync(
       "npx",
       [
@@ -76,6 +98,7 @@ for (const [file, from, occurrence, to, tests] of bugs.filter(([name]) => name.i
         "--bail",
         "1",
         "packages/engine-cuda/src/engine.test.ts",
+        "packages/engine-cuda/src/graphs.test.ts",
         "packages/engine-cuda/src/ops",
         "-t",
         tests,
@@ -94,6 +117,7 @@ for (const [file, from, occurrence, to, tests] of bugs.filter(([name]) => name.i
     );
     if (values.verbose) console.log(run.stdout.slice(-2000));
   } finally {
+    if (original) writeFileSync(original.path, original.text);
     rmSync(folder, { recursive: true });
   }
 }

@@ -22,6 +22,8 @@ export interface CudaEngineOptions {
   readonly tune?: boolean;
   /** Waits after each kernel, fills memory with NaN; default where ZEROGATE_CUDA_DEBUG is 1. */
   readonly debug?: boolean;
+  /** Decodes by CUDA graphs; default unless ZEROGATE_CUDA_GRAPHS is 0. */
+  readonly graphs?: boolean;
   /** What is told where memory ends. */
   readonly plan?: CellPlan | undefined;
 }
@@ -42,12 +44,13 @@ export function createEngine(options: CudaEngineOptions = {}, device = 0): CudaE
   const { devices, compute = "bf16", plan } = options;
   const { tune = process.env["ZEROGATE_CUDA_TUNE"] !== "0", debug = process.env["ZEROGATE_CUDA_DEBUG"] === "1" } =
     options;
+  const { graphs = process.env["ZEROGATE_CUDA_GRAPHS"] !== "0" } = options;
   const ordinal = devices ? devices[device] : device;
   if (ordinal === undefined) {
     const found = `devices ${devices?.join(", ")} are named, worker ${device + 1} has none: name a GPU for each worker`;
     throw new InputError("Cannot use the engine cuda", found);
   }
-  const runtime = createRuntime(openGpu(ordinal), { compute, tune, debug, plan });
+  const runtime = createRuntime(openGpu(ordinal), { compute, tune, debug, graphs, plan });
   const onExit = () => runtime.close();
   process.once("exit", onExit); // of a worker too; the context is the process's and would keep the memory
   return {
@@ -116,6 +119,7 @@ export function engineOver(runtime: Runtime): Engine {
     free: runtime.free,
     keep: runtime.keep,
     arena: runtime.arena,
+    repeated: runtime.repeated,
     kvCache: (capacity, Y): CudaCache => ({ capacity, block: runtime.hold(capacity * Y * bytesOf[inner]) }),
     freeCache: (cache) => runtime.release((cache as CudaCache).block),
 

@@ -5,6 +5,7 @@
 import { CudaError } from "./errors.ts";
 import { algorithmChooser, type ProductKey } from "./gemm_choice.ts";
 import type { Gpu } from "./gpu.ts";
+import type { Enqueue } from "./graphs.ts";
 import {
   ALGORITHM_BYTES,
   COMPUTE_F32,
@@ -46,7 +47,12 @@ interface Plan {
 const MOST_ALGORITHMS = 8;
 const [ONE, ZERO] = [Float32Array.of(1), Float32Array.of(0)];
 
-export function createProducts(gpu: Gpu, library: CublasLt, { choices, workspace }: ProductOptions): Products {
+export function createProducts(
+  gpu: Gpu,
+  library: CublasLt,
+  enqueue: Enqueue,
+  { choices, workspace }: ProductOptions,
+): Products {
   const { calls } = library;
   const plans = new Map<string, Plan>();
   const chooser = choices === undefined ? undefined : algorithmChooser(gpu, library, choices);
@@ -188,7 +194,11 @@ export function createProducts(gpu: Gpu, library: CublasLt, { choices, workspace
       const key = [T, N, K, transposed, input, output, residual !== undefined, alignment].join();
       let plan = plans.get(key);
       if (!plan) plans.set(key, (plan = prepare(product, operands, alignment)));
-      multiply(product, plan, operands);
+      const ready = plan;
+      enqueue(
+        () => [key, y, x, weight, residual].join(" "),
+        () => multiply(product, ready, operands),
+      );
     },
   };
 }

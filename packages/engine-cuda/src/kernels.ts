@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { addressOf } from "@zerogate/ffi";
 import type { Gpu } from "./gpu.ts";
+import type { Enqueue } from "./graphs.ts";
 import { compiled } from "./module_cache.ts";
 import type { Nvrtc, Source } from "./native/nvrtc.ts";
 
@@ -47,8 +48,13 @@ interface Kernel {
 const SHARED_BYTES_ATTRIBUTE = 8; // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 const MOST_ARGUMENTS = 24;
 
-/** @param defines macros of all files, `ACT=float`. @param debug waits after every kernel, so that a fault has its name. */
-export function createKernels(gpu: Gpu, nvrtc: Nvrtc, defines: readonly string[], debug: boolean): Kernels {
+/** `defines` are macros of all files, `ACT=float`; `debug` waits after every kernel, so that a fault has its name. */
+export function createKernels(
+  gpu: Gpu,
+  nvrtc: Nvrtc,
+  enqueue: Enqueue,
+  { defines, debug }: { defines: readonly string[]; debug: boolean },
+): Kernels {
   const modules = new Map<string, { handle: bigint; text: string }>();
   const kernels = new Map<string, Kernel>();
   // One slot of eight bytes an argument; the driver copies them before it returns.
@@ -107,9 +113,13 @@ export function createKernels(gpu: Gpu, nvrtc: Nvrtc, defines: readonly string[]
         gpu.call(`prepare ${name}`, "cuFuncSetAttribute", kernel.handle, SHARED_BYTES_ATTRIBUTE, shared);
         kernel.shared = shared;
       }
-      setArguments(name, kernel.parameters, args);
+      setArguments(name, kernel.parameters, args); // checks them, also where the launch is only noted
       const what = `run ${name}`;
-      gpu.call(what, "cuLaunchKernel", kernel.handle, x, y, z, block, 1, 1, shared, gpu.stream, table, null);
+      const key = () => [kernel.handle, x, y, z, block, shared, ...args].join(" ");
+      enqueue(key, () => {
+        setArguments(name, kernel.parameters, args);
+        gpu.call(what, "cuLaunchKernel", kernel.handle, x, y, z, block, 1, 1, shared, gpu.stream, table, null);
+      });
       if (debug) gpu.synchronize(what);
     },
   };

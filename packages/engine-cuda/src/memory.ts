@@ -28,6 +28,8 @@ export interface Memory {
   /** Undefined where the device has no room for them. */
   take(bytes: number): Block | undefined;
   give(block: Block): void;
+  /** Whether a block is of here. */
+  owns(block: Block): boolean;
   /** Bytes in blocks: now, and at most so far; and bytes in slabs. */
   usage(): { readonly used: number; readonly peak: number; readonly held: number };
   /** Gives all slabs back, whatever is in them. */
@@ -90,6 +92,7 @@ export function createMemory(source: MemorySource): Memory {
       joinAt(free, at - 1);
       used -= bytes;
     },
+    owns: ({ slab }) => slabs.includes(slab),
     usage: () => ({ used, peak, held }),
     close() {
       for (const { address } of slabs.splice(0)) source.give(address);

@@ -2,6 +2,7 @@
 import { type Arena, createArena, type DeviceArray } from "@zerogate/core";
 import { createProducts, type Products } from "./gemm.ts";
 import type { Gpu } from "./gpu.ts";
+import { createGraphs, type Graphs } from "./graphs.ts";
 import { createKernels, type KernelArgument, type KernelFile, type Launch } from "./kernels.ts";
 import { type Block, createMemory, type Memory } from "./memory.ts";
 import { cacheFolder } from "./module_cache.ts";
@@ -21,6 +22,8 @@ export interface RuntimeOptions {
   readonly compute: NumberType;
   readonly tune: boolean;
   readonly debug: boolean;
+  /** Repeated work becomes graphs; not with `debug`, which waits after each kernel. */
+  readonly graphs: boolean;
   readonly plan: CellPlan | undefined;
 }
 
@@ -57,6 +60,10 @@ export interface Runtime extends Pick<Arena<CudaArray>, "free" | "keep" | "arena
   ): T;
   /** Changes an array itself to inner numbers. */
   makeInner(array: DeviceArray): bigint;
+  /** Sets memory to zero bytes. */
+  clear(at: bigint, bytes: number): void;
+  repeated: Graphs["repeated"];
+  aside: Graphs["aside"];
   convert(to: bigint, type: NumberType, from: bigint, fromType: NumberType, length: number): void;
   usage: Memory["usage"];
   close(): void;
@@ -65,23 +72,44 @@ export interface Runtime extends Pick<Arena<CudaArray>, "free" | "keep" | "arena
 export const bytesOf: Readonly<Record<NumberType, number>> = { f32: 4, bf16: 2 };
 
 /** @throws InputError where NVRTC or cuBLASLt is not on this machine. */
-export function createRuntime(gpu: Gpu, { compute: inner, tune, debug, plan }: RuntimeOptions): Runtime {
+export function createRuntime(
+  gpu: Gpu,
+  { compute: inner, tune, debug, graphs: withGraphs, plan }: RuntimeOptions,
+): Runtime {
   const [newest] = gpu.driver.version;
   const nvrtc = openNvrtc(newest);
   const cublasLt = openCublasLt(newest);
-  const kernels = createKernels(gpu, nvrtc, [`ACT=${inner === "f32" ? "float" : "u16"}`], debug);
-  const staging = createStaging(gpu);
-  const memory = createMemory({
-    take(bytes) {
+  const staging: Staging = createStaging(gpu, (to, bytes) => graphs.upload(to, bytes));
+  const graphs = createGraphs(gpu, { uploadNow: staging.upload, afterwards: giveLate });
+  const { enqueue } = graphs;
+  const kernels = createKernels(gpu, nvrtc, enqueue, { defines: [`ACT=${inner === "f32" ? "float" : "u16"}`], debug });
+  const source = {
+    take(bytes: number) {
       const out = new BigUint64Array(8);
       return gpu.driver.calls.cuMemAlloc_v2(out, BigInt(bytes)) === 0 ? out[0] : undefined;
     },
-    give: (address) => gpu.call("free memory", "cuMemFree_v2", address),
-  });
+    give: (address: bigint) => gpu.call("free memory", "cuMemFree_v2", address),
+  };
+  // Blocks of noted work lie apart: they have the same places each time, whatever else comes and goes.
+  const [memory, notedMemory] = [createMemory(source), createMemory(source)];
+  const late: Block[] = [];
 
-  function block(bytes: number): Block {
-    const taken = memory.take(bytes);
-    if (!taken) throw outOfMemory(gpu, bytes, memory.usage(), plan);
+  function usage(): ReturnType<Memory["usage"]> {
+    const [own, noted] = [memory.usage(), notedMemory.usage()];
+    return { used: own.used + noted.used, peak: own.peak + noted.peak, held: own.held + noted.held };
+  }
+  function give(own: Block): void {
+    if (notedMemory.owns(own)) notedMemory.give(own);
+    // What is noted may still read it, so it is nobody else's before that is enqueued.
+    else if (graphs.isNoting()) late.push(own);
+    else memory.give(own);
+  }
+  function giveLate(): void {
+    for (const own of late.splice(0)) memory.give(own);
+  }
+  function block(bytes: number, from: Memory = graphs.isNoting() ? notedMemory : memory): Block {
+    const taken = from.take(bytes);
+    if (!taken) throw outOfMemory(gpu, bytes, usage(), plan);
     // NaN in whatever a kernel might read before it was written.
     if (debug) gpu.call("mark memory", "cuMemsetD8Async", taken.address, 0xff, BigInt(taken.bytes), gpu.stream);
     return taken;
@@ -90,14 +118,14 @@ export function createRuntime(gpu: Gpu, { compute: inner, tune, debug, plan }: R
     take: (length) => ({ length, type: "f32", block: undefined }),
     recycle(array) {
       // What is still queued runs before anything that gets the block next: there is one stream.
-      if (array.block) memory.give(array.block);
+      if (array.block) give(array.block);
       array.block = undefined;
     },
     endArena() {},
   });
   const space = block(WORKSPACE_BYTES);
   const workspace = { address: space.address, bytes: WORKSPACE_BYTES };
-  const products = createProducts(gpu, cublasLt, { workspace, choices: tune ? cacheFolder() : undefined });
+  const products = createProducts(gpu, cublasLt, enqueue, { workspace, choices: tune ? cacheFolder() : undefined });
 
   function at(array: DeviceArray): bigint {
     const { block: own } = array as CudaArray;
@@ -111,12 +139,16 @@ export function createRuntime(gpu: Gpu, { compute: inner, tune, debug, plan }: R
       for (const bytes of sizes) blocks.push(block(bytes));
       return work(blocks);
     } finally {
-      for (const own of blocks) memory.give(own);
+      for (const own of blocks) give(own);
     }
   }
   const convert: Runtime["convert"] = (to, type, from, fromType, length) => {
     if (type === fromType) {
-      gpu.call("copy", "cuMemcpyDtoDAsync_v2", to, from, BigInt(length * bytesOf[type]), gpu.stream);
+      const bytes = BigInt(length * bytesOf[type]);
+      enqueue(
+        () => `copy ${to} ${from} ${bytes}`,
+        () => gpu.call("copy", "cuMemcpyDtoDAsync_v2", to, from, bytes, gpu.stream),
+      );
       return;
     }
     const threads = type === "bf16" ? Math.ceil(length / 2) : length;
@@ -139,8 +171,8 @@ export function createRuntime(gpu: Gpu, { compute: inner, tune, debug, plan }: R
     },
     at,
     typeOf: (array) => (array as CudaArray).type,
-    hold: block,
-    release: (own) => memory.give(own),
+    hold: (bytes) => block(bytes, memory),
+    release: give,
     withData(values, work) {
       return withBlocks(
         values.map((view) => view.byteLength),
@@ -174,18 +206,27 @@ export function createRuntime(gpu: Gpu, { compute: inner, tune, debug, plan }: R
       if (own.type !== inner) {
         const changed = block(own.length * bytesOf[inner]);
         convert(changed.address, inner, at(own), own.type, own.length);
-        if (own.block) memory.give(own.block);
+        if (own.block) give(own.block);
         own.block = changed;
         own.type = inner;
       }
       return at(own);
     },
+    clear(to, bytes) {
+      enqueue(
+        () => `clear ${to} ${bytes}`,
+        () => gpu.call("clear memory", "cuMemsetD8Async", to, 0, BigInt(bytes), gpu.stream),
+      );
+    },
+    repeated: (work) => (withGraphs && !debug ? graphs.repeated(work) : work()),
+    aside: graphs.aside,
     convert,
-    usage: memory.usage,
+    usage,
     close() {
       gpu.synchronize("finish the work");
+      graphs.close();
       staging.close();
-      memory.close();
+      for (const own of [memory, notedMemory]) own.close();
       gpu.close();
     },
   };

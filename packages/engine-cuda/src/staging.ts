@@ -21,7 +21,8 @@ interface PinnedBuffer {
   readonly event: bigint;
 }
 
-export function createStaging(gpu: Gpu): Staging {
+/** @param note takes an upload for later and says so, where work is being noted (graphs.ts). */
+export function createStaging(gpu: Gpu, note: (to: bigint, bytes: Uint8Array) => boolean): Staging {
   const buffers: PinnedBuffer[] = [];
   let turn = 0;
 
@@ -43,6 +44,7 @@ export function createStaging(gpu: Gpu): Staging {
 
   return {
     upload(to, bytes) {
+      if (note(to, bytes)) return;
       if (bytes.length <= SMALL_BYTES) {
         gpu.call("copy to", "cuMemcpyHtoDAsync_v2", to, bytes, BigInt(bytes.length), gpu.stream);
         return;

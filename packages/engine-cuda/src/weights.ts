@@ -46,6 +46,10 @@ export function vector(runtime: Runtime, matrix: Matrix, row = 0): bigint {
 function formOf(runtime: Runtime, { tensor, forms, rows, columns }: CudaMatrix, type: NumberType): bigint {
   const known = forms.get(type);
   if (known) return known.address;
+  return runtime.aside(() => put(runtime, { tensor, forms, rows, columns }, type));
+}
+
+function put(runtime: Runtime, { tensor, forms, rows, columns }: CudaMatrix, type: NumberType): bigint {
   const length = rows * columns;
   const block = runtime.hold(length * bytesOf[type]);
   forms.set(type, block);

@@ -84,6 +84,11 @@ export interface Engine {
    * order of their calls, so several users may share an engine; they do not nest.
    */
   arena<T>(work: () => Promise<T>): Promise<T>;
+  /**
+   * Runs work that only enqueues (no `read`) and comes again and again alike, such as decoding one token of each text. An
+   * engine may record it and replay what was recorded, with the data of now: same bits, less to do.
+   */
+  repeated?<T>(work: () => T): T;
   /** Takes arrays out of the running arena: they live until they are freed, in this arena or a later one. */
   keep(...arrays: readonly DeviceArray[]): void;
   /** Lives until `freeCache`, whichever arena it was made in. */

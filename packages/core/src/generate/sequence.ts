@@ -1,5 +1,5 @@
 /** Sequences being continued: each with its KV caches, its prompts and its length; one pass appends to several of them. */
-import type { KvCache } from "../engine/engine.ts";
+import type { DeviceArray, KvCache } from "../engine/engine.ts";
 import { type DecoderModel, freeSaved, layerForward } from "../model/decoder.ts";
 import { headLogits, packSequences } from "../model/logits.ts";
 import { embedTokens, openPass } from "../model/pass.ts";
@@ -47,7 +47,7 @@ export async function appendTokens(
     sequences.map(({ adapted }) => adapted),
     cuSeqlens,
   );
-  const logits_SV = await engine.arena(async () => {
+  const enqueue = (): DeviceArray => {
     const pass = openPass(model, tokens);
     let x_TD = embedTokens(model, tokens);
     for (let i = 0; i < layers.length; i++) {
@@ -60,8 +60,12 @@ export async function appendTokens(
       x_TD = y_TD;
     }
     const last = cuSeqlens.subarray(1).map((end) => end - 1);
-    return engine.read(headLogits(model, x_TD, ids_T.length, last));
-  });
+    return headLogits(model, x_TD, ids_T.length, last);
+  };
+  const isDecoding = ids.every(({ length }) => length === 1);
+  const logits_SV = await engine.arena(() =>
+    engine.read(isDecoding && engine.repeated ? engine.repeated(enqueue) : enqueue()),
+  );
   for (const [s, sequence] of sequences.entries()) sequence.length += ids[s].length;
   return sequences.map((_, s) => logits_SV.subarray(s * head.rows, (s + 1) * head.rows));
 }

@@ -50,6 +50,12 @@ const table = {
   cuEventSynchronize: { result: "int32", parameters: ["uint64"] },
   cuEventElapsedTime: { result: "int32", parameters: ["pointer", "uint64", "uint64"] },
   cuEventDestroy_v2: { result: "int32", parameters: ["uint64"] },
+  cuStreamBeginCapture_v2: { result: "int32", parameters: ["uint64", "int32"] },
+  cuStreamEndCapture: { result: "int32", parameters: ["uint64", "pointer"] },
+  cuGraphInstantiateWithFlags: { result: "int32", parameters: ["pointer", "uint64", "uint64"] },
+  cuGraphLaunch: { result: "int32", parameters: ["uint64", "uint64"] },
+  cuGraphDestroy: { result: "int32", parameters: ["uint64"] },
+  cuGraphExecDestroy: { result: "int32", parameters: ["uint64"] },
   cuGetErrorName: { result: "int32", parameters: ["int32", "pointer"] },
 } as const;
 

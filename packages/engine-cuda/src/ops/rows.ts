@@ -41,9 +41,8 @@ export function scatterRows(
   rows_R: Int32Array,
   { T, D }: { T: number; D: number },
 ): DeviceArray {
-  const { gpu } = runtime;
   const y = runtime.array(T * D);
-  gpu.call("clear memory", "cuMemsetD8Async", runtime.at(y), 0, BigInt(4 * T * D), gpu.stream);
+  runtime.clear(runtime.at(y), 4 * T * D);
   runtime.as("f32", [x], (at) =>
     runtime.withData([rows_R], (rows) => {
       runtime.run("rows", "scatter_rows", rowwise(rows_R.length, D), [runtime.at(y), at, rows, D]);
