@@ -31,6 +31,8 @@ DEVICE float log2_of(float x) {
   return r;
 }
 DEVICE float tanh_of(float x) { return tanhf(x); }
+/** To the nearest integer, ties to even. */
+DEVICE long long to_integer(double x) { return __double2ll_rn(x); }
 /** d += a·b for a 16×16 and a 16×8 tile of bf16, spread over the warp as PTX's mma.m16n8k16 says. */
 DEVICE void mma(float* d, const u32* a, u32 b0, u32 b1) {
   asm volatile(

@@ -41,6 +41,13 @@ KERNEL(to_bf16)(u16* y, const float* x, u64 length) {
   if (i + 1 < length) *(u32*)(y + i) = pack2(x[i], x[i + 1]);
   else if (i < length) store(y + i, x[i]);
 }
+// A weight that is stored in 8 bits with a scale a row, as a factor of products: y[n, k] = scale[n] · q[n, k]. One block a row.
+KERNEL(widen_i8)(ACT* y_NK, const float* scale_N, const signed char* q_NK, int K) {
+  size_t n = blockIdx.x;
+  float scale = scale_N[n];
+  for (int k = threadIdx.x; k < K; k += blockDim.x) store(y_NK + n * K + k, scale * (float)q_NK[n * K + k]);
+}
+
 KERNEL(to_f32)(float* y, const u16* x, u64 length) {
   u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x;
   if (i < length) y[i] = load(x + i);

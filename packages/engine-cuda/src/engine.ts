@@ -1,11 +1,12 @@
 /** Core's Engine on one NVIDIA GPU. */
-import { type Engine, InputError } from "@zerogate/core";
+import { type Engine, InputError, type WeightStorage } from "@zerogate/core";
 import { openGpu } from "./gpu.ts";
 import { attention, attentionBackward, type CudaCache, cachedAttention } from "./ops/attention.ts";
 import { headLoss } from "./ops/head.ts";
 import { linear, linearBackward } from "./ops/linear.ts";
 import { promptAttention, promptAttentionBackward } from "./ops/prompt.ts";
 import { embed, gatherRows, scatterRows } from "./ops/rows.ts";
+import { addFixedPoint } from "./ops/sum.ts";
 import type { CellPlan } from "./plan.ts";
 import { bytesOf, createRuntime, elementwise, type Runtime, rowwise } from "./runtime.ts";
 import { createMatrix, vector } from "./weights.ts";
@@ -18,6 +19,8 @@ export interface CudaEngineOptions {
    * in float32, on plain cores, to compare with.
    */
   readonly compute?: "f32" | "bf16";
+  /** How linear maps are held; then it is part of the name. */
+  readonly storage?: WeightStorage;
   /** Times the algorithms of products once and remembers the fastest; default unless ZEROGATE_CUDA_TUNE is 0. */
   readonly tune?: boolean;
   /** Waits after each kernel, fills memory with NaN; default where ZEROGATE_CUDA_DEBUG is 1. */
@@ -41,7 +44,7 @@ export interface CudaEngine extends Engine {
  * @throws InputError where driver, NVRTC or cuBLASLt are not on this machine, or the GPU is not there or too old.
  */
 export function createEngine(options: CudaEngineOptions = {}, device = 0): CudaEngine {
-  const { devices, compute = "bf16", plan } = options;
+  const { devices, compute = "bf16", storage = "as-is", plan } = options;
   const { tune = process.env["ZEROGATE_CUDA_TUNE"] !== "0", debug = process.env["ZEROGATE_CUDA_DEBUG"] === "1" } =
     options;
   const { graphs = process.env["ZEROGATE_CUDA_GRAPHS"] !== "0" } = options;
@@ -54,7 +57,7 @@ export function createEngine(options: CudaEngineOptions = {}, device = 0): CudaE
   const onExit = () => runtime.close();
   process.once("exit", onExit); // of a worker too; the context is the process's and would keep the memory
   return {
-    ...engineOver(runtime),
+    ...engineOver(runtime, storage),
     memory() {
       const { used, peak, held } = runtime.usage();
       return { bytes: used, peakBytes: peak, heldBytes: held };
@@ -67,7 +70,7 @@ export function createEngine(options: CudaEngineOptions = {}, device = 0): CudaE
 }
 
 /** The operations over a runtime; benchmarks call it too. */
-export function engineOver(runtime: Runtime): Engine {
+export function engineOver(runtime: Runtime, storage: WeightStorage = "as-is"): Engine {
   const { inner } = runtime;
   const [at, array] = [runtime.at, runtime.array];
 
@@ -101,8 +104,8 @@ export function engineOver(runtime: Runtime): Engine {
   }
 
   return {
-    name: `cuda/${runtime.version}/${inner}`,
-    weightDtypes: ["f32", "bf16", "f16"],
+    name: `cuda/${runtime.version}/${inner}${storage === "as-is" ? "" : `/${storage}`}`,
+    weightDtypes: ["f32", "bf16", "f16", "i8"],
     matrix: (tensor) => createMatrix(runtime, tensor),
     upload(values) {
       const y = array(values.length);
@@ -184,6 +187,7 @@ export function engineOver(runtime: Runtime): Engine {
     gelu: (x, size) => activation("gelu", x, size, false),
     geluBackward: (dy, x, size) => activationBackward("gelu", dy, x, size, false),
 
+    addFixedPoint: (sum, gradient, limit) => addFixedPoint(runtime, sum, gradient, limit),
     headLoss: (y, head, labels_R, size) => headLoss(runtime, y, head, labels_R, size),
   };
 }

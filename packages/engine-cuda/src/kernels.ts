@@ -8,7 +8,7 @@ import type { Enqueue } from "./graphs.ts";
 import { compiled } from "./module_cache.ts";
 import type { Nvrtc, Source } from "./native/nvrtc.ts";
 
-export const kernelFiles = ["rows", "norm", "rope", "mlp", "attention", "flash", "prompt", "head"] as const;
+export const kernelFiles = ["rows", "norm", "rope", "mlp", "attention", "flash", "prompt", "head", "sum"] as const;
 export type KernelFile = (typeof kernelFiles)[number];
 
 /** A bigint for an address or a u64, a number for an int or a float; undefined is the null pointer. */

@@ -1,5 +1,5 @@
 /** How much memory a cell takes on a GPU, and what is said where there is not enough. */
-import { InputError, type ModelConfig, parameterCount } from "@zerogate/core";
+import { InputError, type ModelConfig, parameterCount, type WeightStorage } from "@zerogate/core";
 import type { Gpu } from "./gpu.ts";
 import type { Memory } from "./memory.ts";
 
@@ -24,7 +24,12 @@ export const CHUNK_LOGITS: number = 1 << 25;
 /** The plan of cells of `tokens` tokens with `adaptedLayers` layers; inner activations of 2 bytes, or 4 in f32. */
 export function planCell(
   model: ModelConfig,
-  { tokens, adaptedLayers, compute }: { tokens: number; adaptedLayers: number; compute: "f32" | "bf16" },
+  {
+    tokens,
+    adaptedLayers,
+    compute,
+    storage = "as-is",
+  }: { tokens: number; adaptedLayers: number; compute: "f32" | "bf16"; storage?: WeightStorage },
 ): CellPlan {
   const inner = compute === "bf16" ? 2 : 4;
   const { hiddenSize: D, intermediateSize: F, heads: H, kvHeads: G, headDim: d, vocabSize: V } = model;
@@ -34,10 +39,14 @@ export function planCell(
   // At the widest place of backward: dx twice, ds, dgateUp, dm or dqkv, do.
   const work = 4 * 3 * D + inner * (3 * F + X + Q + 2 * D);
   const logits = V * Math.min(tokens, Math.max(1, Math.floor(CHUNK_LOGITS / V)));
+  // Of 8 bits in memory, the one that is being multiplied in inner numbers.
+  const mapNumbers = D * (X + Q + 3 * F) * model.layers;
+  const saved = storage === "as-is" ? 0 : mapNumbers * (inner - 1) - 4 * model.layers * (X + D + 2 * F + D);
+  const widened = storage === "as-is" ? 0 : inner * D * Math.max(X, 2 * F);
   return {
-    weightBytes: inner * parameterCount(model),
+    weightBytes: inner * parameterCount(model) - saved,
     bytesPerToken: adaptedLayers * kept,
-    otherBytes: WORKSPACE_BYTES + logits * (4 + inner),
+    otherBytes: WORKSPACE_BYTES + widened + logits * (4 + inner),
     workBytesPerToken: work,
     tokens,
   };

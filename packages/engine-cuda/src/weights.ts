@@ -1,21 +1,23 @@
 /** Frozen weights on the GPU, in the form that an operation needs: factors of products, rows of a table, vectors of float32. */
-import { type HostTensor, type Matrix, widen } from "@zerogate/core";
+import { type HostTensor, int8Bytes, type Matrix, type RowRange, widen } from "@zerogate/core";
 import type { Block } from "./memory.ts";
 import type { NumberType } from "./product.ts";
-import { bytesOf, type Runtime } from "./runtime.ts";
+import { bytesOf, type Runtime, rowwise } from "./runtime.ts";
+
+/** `i8` is the bytes of an int8 weight: scales of its rows, then numbers. */
+type Form = NumberType | "i8";
 
 /** A weight is put on the GPU at its first use, in the type of that use; few have more than one. */
 export interface CudaMatrix extends Matrix {
   readonly tensor: HostTensor;
-  readonly forms: Map<NumberType, Block>;
+  readonly forms: Map<Form, Block>;
 }
 
-/** @throws TypeError for int8, RangeError where shape and bytes do not fit. */
+/** @throws RangeError where shape and bytes do not fit. */
 export function createMatrix(runtime: Runtime, tensor: HostTensor): CudaMatrix {
   const { dtype, shape, bytes } = tensor;
-  if (dtype === "i8") throw new TypeError("Cannot use a weight of i8: f32, bf16 or f16 is needed");
   const [rows = 0, columns = 1] = shape;
-  const needed = rows * columns * (dtype === "f32" ? 4 : 2);
+  const needed = dtype === "i8" ? int8Bytes([rows, columns]) : rows * columns * (dtype === "f32" ? 4 : 2);
   if (shape.length > 2 || bytes.byteLength !== needed) {
     const found = `${dtype} [${shape.join(", ")}] in ${bytes.byteLength} bytes`;
     throw new RangeError(`Cannot use a weight: it is ${found}, one or two dimensions and ${needed} bytes are needed`);
@@ -23,13 +25,32 @@ export function createMatrix(runtime: Runtime, tensor: HostTensor): CudaMatrix {
   const matrix: CudaMatrix = { rows, columns, tensor, forms: new Map() };
   // A map of 16 bits has one form only: while loading is the time for it.
   if (shape.length === 2 && dtype === "bf16" && runtime.inner === "bf16") formOf(runtime, matrix, "bf16");
+  if (dtype === "i8") formOf(runtime, matrix, "i8");
   return matrix;
 }
 
-/** The left factor of a product, from `row` on. */
-export function factor(runtime: Runtime, matrix: Matrix, row = 0): bigint {
-  const at = formOf(runtime, matrix as CudaMatrix, runtime.inner);
-  return at + BigInt(row * matrix.columns * bytesOf[runtime.inner]);
+/**
+ * The left factor of a product, `rows` of it, for as long as `work` runs. One of 8 bits is widened for each product: that reads and
+ * writes it once, where the product reads it for every 128 tokens or so.
+ */
+export function withFactor(
+  runtime: Runtime,
+  matrix: Matrix,
+  [from, to]: RowRange,
+  work: (factor: bigint) => void,
+): void {
+  const { tensor, rows, columns } = matrix as CudaMatrix;
+  if (tensor.dtype !== "i8") {
+    const at = formOf(runtime, matrix as CudaMatrix, runtime.inner);
+    work(at + BigInt(from * columns * bytesOf[runtime.inner]));
+    return;
+  }
+  const at = formOf(runtime, matrix as CudaMatrix, "i8");
+  const wide = runtime.array((to - from) * columns, runtime.inner);
+  const [scales, numbers] = [at + BigInt(4 * from), at + BigInt(4 * rows + from * columns)];
+  runtime.run("rows", "widen_i8", rowwise(to - from, columns), [runtime.at(wide), scales, numbers, columns]);
+  work(runtime.at(wide));
+  runtime.free(wide);
 }
 
 /** A table of rows as it was given, f16 widened. */
@@ -43,13 +64,21 @@ export function vector(runtime: Runtime, matrix: Matrix, row = 0): bigint {
   return formOf(runtime, matrix as CudaMatrix, "f32") + BigInt(4 * row);
 }
 
-function formOf(runtime: Runtime, { tensor, forms, rows, columns }: CudaMatrix, type: NumberType): bigint {
+function formOf(runtime: Runtime, { tensor, forms, rows, columns }: CudaMatrix, type: Form): bigint {
   const known = forms.get(type);
   if (known) return known.address;
   return runtime.aside(() => put(runtime, { tensor, forms, rows, columns }, type));
 }
 
-function put(runtime: Runtime, { tensor, forms, rows, columns }: CudaMatrix, type: NumberType): bigint {
+function put(runtime: Runtime, { tensor, forms, rows, columns }: CudaMatrix, type: Form): bigint {
+  if (type === "i8" || tensor.dtype === "i8") {
+    if (type !== tensor.dtype)
+      throw new TypeError(`Cannot use a weight of ${tensor.dtype} as ${type}: it is for linear maps`);
+    const block = runtime.hold(tensor.bytes.byteLength);
+    forms.set(type, block);
+    runtime.staging.upload(block.address, tensor.bytes);
+    return block.address;
+  }
   const length = rows * columns;
   const block = runtime.hold(length * bytesOf[type]);
   forms.set(type, block);

@@ -2,7 +2,7 @@
 import type { DeviceArray, Engine, Matrix } from "@zerogate/core";
 import { CHUNK_LOGITS } from "../plan.ts";
 import { bytesOf, type Runtime, rowwise } from "../runtime.ts";
-import { factor } from "../weights.ts";
+import { withFactor } from "../weights.ts";
 
 export function headLoss(
   runtime: Runtime,
@@ -22,27 +22,28 @@ export function headLoss(
   const rows = Math.min(R, Math.max(1, Math.floor(CHUNK_LOGITS / V)));
   const logits = runtime.array(rows * V);
   const dlogits = dy_RD && runtime.array(rows * V, inner);
-  const weight = factor(runtime, head);
-  runtime.as(inner, [y_RD], (y = 0n) =>
-    runtime.withData([labels_R], (labels = 0n) => {
-      for (let from = 0; from < R; from += rows) {
-        const T = Math.min(rows, R - from);
-        const at = (address: bigint, width: number) => address + BigInt(from * width);
-        const row = D * bytesOf[inner];
-        runtime.multiply(
-          { T, N: V, K: D, transposed: true, input: inner, output: "f32" },
-          { y: runtime.at(logits), x: at(y, row), weight, residual: undefined },
-        );
-        const out = [at(runtime.at(nll_R), 4), at(runtime.at(hit_R), 4), dlogits && runtime.at(dlogits)];
-        const args = [...out, runtime.at(logits), at(labels, 4), V, scale ?? 0];
-        runtime.run("head", "cross_entropy", rowwise(T, V), args);
-        if (!dy_RD || !dlogits) continue;
-        runtime.multiply(
-          { T, N: D, K: V, transposed: false, input: inner, output: inner },
-          { y: at(runtime.at(dy_RD), row), x: runtime.at(dlogits), weight, residual: undefined },
-        );
-      }
-    }),
+  withFactor(runtime, head, [0, V], (weight) =>
+    runtime.as(inner, [y_RD], (y = 0n) =>
+      runtime.withData([labels_R], (labels = 0n) => {
+        for (let from = 0; from < R; from += rows) {
+          const T = Math.min(rows, R - from);
+          const at = (address: bigint, width: number) => address + BigInt(from * width);
+          const row = D * bytesOf[inner];
+          runtime.multiply(
+            { T, N: V, K: D, transposed: true, input: inner, output: "f32" },
+            { y: runtime.at(logits), x: at(y, row), weight, residual: undefined },
+          );
+          const out = [at(runtime.at(nll_R), 4), at(runtime.at(hit_R), 4), dlogits && runtime.at(dlogits)];
+          const args = [...out, runtime.at(logits), at(labels, 4), V, scale ?? 0];
+          runtime.run("head", "cross_entropy", rowwise(T, V), args);
+          if (!dy_RD || !dlogits) continue;
+          runtime.multiply(
+            { T, N: D, K: V, transposed: false, input: inner, output: inner },
+            { y: at(runtime.at(dy_RD), row), x: runtime.at(dlogits), weight, residual: undefined },
+          );
+        }
+      }),
+    ),
   );
   runtime.free(logits, dlogits);
   return dy_RD ? { nll_R, hit_R, dy_RD } : { nll_R, hit_R };

@@ -1,7 +1,7 @@
 /** Linear maps: products of cuBLASLt, biases added after them. */
 import type { DeviceArray, Engine, Matrix } from "@zerogate/core";
 import { type Runtime, rowwise } from "../runtime.ts";
-import { factor, vector } from "../weights.ts";
+import { vector, withFactor } from "../weights.ts";
 
 /** What is added to a residual stream, or read by the host, is float32; everything else is inner. */
 const outputType = (runtime: Runtime, residual: DeviceArray | undefined, toRead: boolean | undefined) =>
@@ -18,9 +18,11 @@ export function linear(
   const y = runtime.array(T * N, output);
   runtime.as(runtime.inner, [x], (at = 0n) =>
     runtime.as("f32", [residual], (past) =>
-      runtime.multiply(
-        { T, N, K, transposed: true, input: runtime.inner, output },
-        { y: runtime.at(y), x: at, weight: factor(runtime, weight, from), residual: past },
+      withFactor(runtime, weight, [from, to], (factor) =>
+        runtime.multiply(
+          { T, N, K, transposed: true, input: runtime.inner, output },
+          { y: runtime.at(y), x: at, weight: factor, residual: past },
+        ),
       ),
     ),
   );
@@ -39,9 +41,11 @@ export function linearBackward(
   const dx = runtime.array(T * N, output);
   runtime.as(runtime.inner, [dy], (at = 0n) =>
     runtime.as("f32", [residual], (past) =>
-      runtime.multiply(
-        { T, N, K, transposed: false, input: runtime.inner, output },
-        { y: runtime.at(dx), x: at, weight: factor(runtime, weight, from), residual: past },
+      withFactor(runtime, weight, [from, to], (factor) =>
+        runtime.multiply(
+          { T, N, K, transposed: false, input: runtime.inner, output },
+          { y: runtime.at(dx), x: at, weight: factor, residual: past },
+        ),
       ),
     ),
   );
