@@ -68,12 +68,14 @@ export type {
   KvCache,
   Matrix,
   RowRange,
+  ScaledDType,
   WeightDType,
 } from "./engine/engine.ts";
 export { createReferenceEngine } from "./engine/reference.ts";
 export { decodeError, type EncodedError, encodeError, InputError } from "./errors.ts";
 export { type ByteSource, memorySource } from "./formats/byte_source.ts";
 export { narrow, widen } from "./formats/dtype.ts";
+export { dequantizeRowsFp8, quantizeRowsFp8 } from "./formats/fp8.ts";
 export { dequantizeRows, int8Bytes, int8Rows, quantizeRows } from "./formats/int8.ts";
 export {
   elementBytes,

@@ -53,7 +53,7 @@ export interface CpuEngine extends Engine {
 /** What an engine needs of the binary once it is open. */
 export type Backend = Operations & Pick<Addon, "take" | "release" | "endArena" | "memory" | "write" | "read">;
 
-const dtypeCodes: Readonly<Record<WeightDType, number>> = { f32: 0, bf16: 1, f16: 2, i8: 3 };
+const dtypeCodes: Readonly<Partial<Record<WeightDType, number>>> = { f32: 0, bf16: 1, f16: 2, i8: 3 };
 
 // The engine makes every array, matrix and cache that it is given back; the binary refuses what it does not know.
 const handle = (array: DeviceArray) => (array as CpuArray).handle;

@@ -75,6 +75,17 @@ DEVICE float low_half(u32 x) { return from_bits(x << 16); }
 DEVICE float high_half(u32 x) { return from_bits(x & 0xffff0000u); }
 DEVICE float load(const float* p) { return *p; }
 DEVICE float load(const u16* p) { return from_bits((u32)*p << 16); }
+/** A number in 8 bits: an integer, or a float E4M3, whose bits are those of a float with another bias (2¹²⁰ more). */
+struct Eight {
+  unsigned char bits;
+};
+struct Integer : Eight {};
+struct Float : Eight {};
+DEVICE float load(const Integer* p) { return (float)(signed char)p->bits; }
+DEVICE float load(const Float* p) {
+  float magnitude = from_bits((u32)(p->bits & 0x7f) << 20) * 1329227995784915872903807060280344576.f;
+  return p->bits & 0x80 ? -magnitude : magnitude;
+}
 DEVICE void store(float* p, float x) { *p = x; }
 DEVICE void store(u16* p, float x) { *p = (u16)(pack2(x, 0.f) & 0xffffu); }
 

@@ -42,11 +42,14 @@ KERNEL(to_bf16)(u16* y, const float* x, u64 length) {
   else if (i < length) store(y + i, x[i]);
 }
 // A weight that is stored in 8 bits with a scale a row, as a factor of products: y[n, k] = scale[n] · q[n, k]. One block a row.
-KERNEL(widen_i8)(ACT* y_NK, const float* scale_N, const signed char* q_NK, int K) {
+template <class Q>
+DEVICE void widen_rows(ACT* y_NK, const float* scale_N, const Q* q_NK, int K) {
   size_t n = blockIdx.x;
   float scale = scale_N[n];
-  for (int k = threadIdx.x; k < K; k += blockDim.x) store(y_NK + n * K + k, scale * (float)q_NK[n * K + k]);
+  for (int k = threadIdx.x; k < K; k += blockDim.x) store(y_NK + n * K + k, scale * load(q_NK + n * K + k));
 }
+KERNEL(widen_i8)(ACT* y_NK, const float* scale_N, const Integer* q_NK, int K) { widen_rows(y_NK, scale_N, q_NK, K); }
+KERNEL(widen_f8)(ACT* y_NK, const float* scale_N, const Float* q_NK, int K) { widen_rows(y_NK, scale_N, q_NK, K); }
 
 KERNEL(to_f32)(float* y, const u16* x, u64 length) {
   u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x;

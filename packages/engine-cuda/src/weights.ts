@@ -1,23 +1,30 @@
 /** Frozen weights on the GPU, in the form that an operation needs: factors of products, rows of a table, vectors of float32. */
-import { type HostTensor, int8Bytes, type Matrix, type RowRange, widen } from "@zerogate/core";
+import {
+  type HostTensor,
+  int8Bytes,
+  type Matrix,
+  type RowRange,
+  type ScaledDType,
+  type WeightDType,
+  widen,
+} from "@zerogate/core";
 import type { Block } from "./memory.ts";
 import type { NumberType } from "./product.ts";
 import { bytesOf, type Runtime, rowwise } from "./runtime.ts";
 
-/** `i8` is the bytes of an int8 weight: scales of its rows, then numbers. */
-type Form = NumberType | "i8";
+const isScaled = (dtype: WeightDType): dtype is ScaledDType => dtype === "i8" || dtype === "f8";
 
 /** A weight is put on the GPU at its first use, in the type of that use; few have more than one. */
 export interface CudaMatrix extends Matrix {
   readonly tensor: HostTensor;
-  readonly forms: Map<Form, Block>;
+  readonly forms: Map<WeightDType, Block>;
 }
 
 /** @throws RangeError where shape and bytes do not fit. */
 export function createMatrix(runtime: Runtime, tensor: HostTensor): CudaMatrix {
   const { dtype, shape, bytes } = tensor;
   const [rows = 0, columns = 1] = shape;
-  const needed = dtype === "i8" ? int8Bytes([rows, columns]) : rows * columns * (dtype === "f32" ? 4 : 2);
+  const needed = isScaled(dtype) ? int8Bytes([rows, columns]) : rows * columns * (dtype === "f32" ? 4 : 2);
   if (shape.length > 2 || bytes.byteLength !== needed) {
     const found = `${dtype} [${shape.join(", ")}] in ${bytes.byteLength} bytes`;
     throw new RangeError(`Cannot use a weight: it is ${found}, one or two dimensions and ${needed} bytes are needed`);
@@ -25,7 +32,7 @@ export function createMatrix(runtime: Runtime, tensor: HostTensor): CudaMatrix {
   const matrix: CudaMatrix = { rows, columns, tensor, forms: new Map() };
   // A map of 16 bits has one form only: while loading is the time for it.
   if (shape.length === 2 && dtype === "bf16" && runtime.inner === "bf16") formOf(runtime, matrix, "bf16");
-  if (dtype === "i8") formOf(runtime, matrix, "i8");
+  if (isScaled(dtype)) bytesAt(runtime, matrix);
   return matrix;
 }
 
@@ -40,15 +47,20 @@ export function withFactor(
   work: (factor: bigint) => void,
 ): void {
   const { tensor, rows, columns } = matrix as CudaMatrix;
-  if (tensor.dtype !== "i8") {
+  if (!isScaled(tensor.dtype)) {
     const at = formOf(runtime, matrix as CudaMatrix, runtime.inner);
     work(at + BigInt(from * columns * bytesOf[runtime.inner]));
     return;
   }
-  const at = formOf(runtime, matrix as CudaMatrix, "i8");
+  const at = bytesAt(runtime, matrix as CudaMatrix);
   const wide = runtime.array((to - from) * columns, runtime.inner);
   const [scales, numbers] = [at + BigInt(4 * from), at + BigInt(4 * rows + from * columns)];
-  runtime.run("rows", "widen_i8", rowwise(to - from, columns), [runtime.at(wide), scales, numbers, columns]);
+  runtime.run("rows", `widen_${tensor.dtype}`, rowwise(to - from, columns), [
+    runtime.at(wide),
+    scales,
+    numbers,
+    columns,
+  ]);
   work(runtime.at(wide));
   runtime.free(wide);
 }
@@ -64,21 +76,24 @@ export function vector(runtime: Runtime, matrix: Matrix, row = 0): bigint {
   return formOf(runtime, matrix as CudaMatrix, "f32") + BigInt(4 * row);
 }
 
-function formOf(runtime: Runtime, { tensor, forms, rows, columns }: CudaMatrix, type: Form): bigint {
+/** A weight of 8 bits as it was given. */
+function bytesAt(runtime: Runtime, { tensor: { dtype, bytes }, forms }: CudaMatrix): bigint {
+  const known = forms.get(dtype);
+  if (known) return known.address;
+  const block = runtime.hold(bytes.byteLength);
+  forms.set(dtype, block);
+  runtime.staging.upload(block.address, bytes); // in `matrix`, so it is never a part of noted work
+  return block.address;
+}
+
+function formOf(runtime: Runtime, { tensor, forms, rows, columns }: CudaMatrix, type: NumberType): bigint {
   const known = forms.get(type);
   if (known) return known.address;
   return runtime.aside(() => put(runtime, { tensor, forms, rows, columns }, type));
 }
 
-function put(runtime: Runtime, { tensor, forms, rows, columns }: CudaMatrix, type: Form): bigint {
-  if (type === "i8" || tensor.dtype === "i8") {
-    if (type !== tensor.dtype)
-      throw new TypeError(`Cannot use a weight of ${tensor.dtype} as ${type}: it is for linear maps`);
-    const block = runtime.hold(tensor.bytes.byteLength);
-    forms.set(type, block);
-    runtime.staging.upload(block.address, tensor.bytes);
-    return block.address;
-  }
+function put(runtime: Runtime, { tensor, forms, rows, columns }: CudaMatrix, type: NumberType): bigint {
+  if (isScaled(tensor.dtype)) throw new TypeError(`Cannot use a weight of ${tensor.dtype}: it is for linear maps only`);
   const length = rows * columns;
   const block = runtime.hold(length * bytesOf[type]);
   forms.set(type, block);

@@ -17,8 +17,10 @@
 /** How a number is stored in a checkpoint. */
 export type DType = "f32" | "bf16" | "f16";
 
-/** How an engine may be given a linear map: as a checkpoint stores it, or as int8 with a scale a row (formats/int8.ts). */
-export type WeightDType = DType | "i8";
+/** How an engine may be given a linear map: as a checkpoint stores it, or in 8 bits with a scale a row (formats/int8.ts, fp8.ts). */
+export type WeightDType = DType | ScaledDType;
+/** Integers, or floats E4M3. */
+export type ScaledDType = "i8" | "f8";
 
 /** Numbers in host memory, row-major. `bytes` may lie over a SharedArrayBuffer: engines only read it. */
 export interface HostTensor {
@@ -67,7 +69,7 @@ export interface AttentionSize {
 export interface Engine {
   /** Name shown to people and stored with a run, for example `reference`. Runs are bit-equal on the same engine only. */
   readonly name: string;
-  /** Weight dtypes that `matrix` takes; a loader widens everything else to f32. `i8` is for `linear` and its backward only. */
+  /** Weight dtypes that `matrix` takes; a loader widens everything else to f32. `i8` and `f8` are for `linear` and its backward only. */
   readonly weightDtypes: readonly WeightDType[];
 
   matrix(tensor: HostTensor): Matrix;

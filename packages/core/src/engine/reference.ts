@@ -3,6 +3,7 @@
  * agree with it. It is slow (a few GFLOP/s a core) and meant for tests, tiny models and machines where nothing else runs.
  */
 
+import { dequantizeRowsFp8 } from "../formats/fp8.ts";
 import { dequantizeRows } from "../formats/int8.ts";
 import { attentionBackward, attentionForward, cachedAttentionForward } from "../kernels/attention.ts";
 import { gegluBackward, gegluForward, geluBackward, geluForward } from "../kernels/gelu.ts";
@@ -37,8 +38,8 @@ export function createReferenceEngine({ storage = "as-is" }: { storage?: WeightS
     valuesOf(weight).subarray(from * weight.columns, to * weight.columns);
 
   return {
-    name: storage === "int8" ? "reference/int8" : "reference",
-    weightDtypes: ["f32", "i8"],
+    name: storage === "as-is" ? "reference" : `reference/${storage}`,
+    weightDtypes: ["f32", "i8", "f8"],
     matrix,
     upload(values) {
       const array = take(values.length);
@@ -221,9 +222,9 @@ export function createReferenceEngine({ storage = "as-is" }: { storage?: WeightS
 }
 
 function matrix({ dtype, shape, bytes }: HostTensor): ReferenceMatrix {
-  if (dtype === "i8") {
+  if (dtype === "i8" || dtype === "f8") {
     const [rows, columns] = shape;
-    return { rows, columns, values: dequantizeRows(bytes, shape) };
+    return { rows, columns, values: (dtype === "i8" ? dequantizeRows : dequantizeRowsFp8)(bytes, shape) };
   }
   if (dtype !== "f32") throw new TypeError(`Cannot use ${dtype} weights in the reference engine: widen them to f32`);
   const [rows, columns = 1] = shape;

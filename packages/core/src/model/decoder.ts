@@ -51,7 +51,7 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
   };
   const biasTable = (name: string) => {
     const tensor = weightOf(image, name);
-    if (!tensor || tensor.dtype === "i8") return undefined; // a bias is never i8
+    if (!tensor || tensor.dtype === "i8" || tensor.dtype === "f8") return undefined; // no bias is
     const [D] = tensor.shape;
     const rows = new Float32Array(2 * D);
     widen(tensor.dtype, tensor.bytes, rows.subarray(D));

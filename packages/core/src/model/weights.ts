@@ -5,11 +5,11 @@
 import type { Engine, HostTensor, Matrix, WeightDType } from "../engine/engine.ts";
 
 /**
- * How linear maps are held: as they are in the file, or as int8 with a scale for each output channel. Embeddings, head, norms
+ * How linear maps are held: as they are in the file, or in 8 bits (int8, fp8) with a scale for each output channel. Embeddings, head, norms
  * and biases are never quantised: they are a small part of a large base, and the head's error is that of the logits itself
  * (a tied head is the embedding).
  */
-export type WeightStorage = "as-is" | "int8";
+export type WeightStorage = "as-is" | "int8" | "fp8";
 
 /** Where one weight lies: at `offset` in the block, a multiple of 64 bytes, or at `offset` in the file `path`. */
 export interface WeightPlace {
@@ -48,7 +48,7 @@ export type LayerWeight =
   | "down"
   | "downBias";
 
-/** Whether the weight of ours is one that `storage: int8` quantises. */
+/** Whether the weight of ours is one that `storage: int8` and `fp8` quantise. */
 export function isLinearMap(name: string): boolean {
   return /\.(qkv|o|gateUp|down)$/.test(name);
 }
@@ -75,7 +75,7 @@ export function weightOf(image: WeightImage, name: string): HostTensor | undefin
 /** The same on an engine. Throws a `RangeError` where it lies in a file and the engine does not map files. */
 export function matrixOf(engine: Engine, image: WeightImage, name: string): Matrix | undefined {
   const place = image.places[name];
-  if (place?.path !== undefined && place.dtype !== "i8" && engine.mapped) {
+  if (place?.path !== undefined && place.dtype !== "i8" && place.dtype !== "f8" && engine.mapped) {
     return engine.mapped({ ...place, dtype: place.dtype, path: place.path });
   }
   const tensor = weightOf(image, name);

@@ -67,7 +67,7 @@ const single = (tensors: Map<string, Tensor>) =>
 const load = (folder: string, weightDtypes: readonly DType[] = all) => loadWeights(folder, config, { weightDtypes });
 
 function numbers({ dtype, bytes }: { dtype: WeightDType; bytes: Uint8Array }): Float32Array {
-  if (dtype === "i8") throw new Error("not quantised here");
+  if (dtype === "i8" || dtype === "f8") throw new Error("not quantised here");
   const out = new Float32Array(bytes.length / (dtype === "f32" ? 4 : 2));
   widen(dtype, bytes, out);
   return out;

@@ -1,7 +1,7 @@
 /** Loads a Hugging Face model folder into shared memory: config and weights. */
 import { constants } from "node:buffer";
 import { join } from "node:path";
-import type { DType, WeightDType } from "../engine/engine.ts";
+import type { DType, ScaledDType, WeightDType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
 import { bytesPerElement, widen } from "../formats/dtype.ts";
 import { int8Bytes, int8Rows } from "../formats/int8.ts";
@@ -28,7 +28,7 @@ const LEAST_MAPPED_BYTES = 64 * 2 ** 10;
 export interface LoadOptions {
   /** The dtypes that the engine takes (`Engine.weightDtypes`); everything else is widened to f32. */
   readonly weightDtypes: readonly WeightDType[];
-  /** `int8` needs an engine that takes `i8`. Linear maps are quantised as they are read, and then not left in their files. */
+  /** `int8` needs an engine that takes `i8`, `fp8` one that takes `f8`. Linear maps are quantised as they are read, and then not left in their files. */
   readonly storage?: WeightStorage;
   /**
    * Leaves what lies in a file as the engine takes it there (`Engine.mapped`): it is read all the same, which brings it into
@@ -101,11 +101,11 @@ function rangeOf(read: PlannedRead, block: SharedArrayBuffer): FileRange {
   const to = place.dtype;
   const [rows, columns = 1] = place.shape;
   const ownRows = (tensor.end - tensor.begin) / bytesPerElement[dtype] / columns;
-  if (to === "i8") {
+  if (to === "i8" || to === "f8") {
     const { scales, numbers } = int8Rows(new Uint8Array(block, place.offset, place.byteLength), rows);
     const past = row + ownRows;
     const own = { scales: scales.subarray(row, past), numbers: numbers.subarray(row * columns, past * columns) };
-    return quantizedRange(read, own, name);
+    return quantizedRange(read, { to, ...own }, name);
   }
   const offset = place.offset + row * columns * bytesPerElement[to];
   if (dtype === to && change === undefined) {
@@ -132,14 +132,19 @@ function widened(dtype: DType, bytes: Uint8Array, count: number): Float32Array {
   return numbers;
 }
 
+const scaledDTypes: Readonly<Record<Exclude<WeightStorage, "as-is">, ScaledDType>> = { int8: "i8", fp8: "f8" };
+
 function planWeights(
   config: ModelConfig,
   tensors: ReadonlyMap<string, PlacedTensor>,
   { weightDtypes, storage = "as-is", mapFiles = false }: LoadOptions,
   folder: string,
 ): WeightPlan {
-  if (storage === "int8" && !weightDtypes.includes("i8")) {
-    throw new RangeError(`Cannot load the model in ${folder} as int8: the engine takes ${weightDtypes.join(", ")}`);
+  const scaled = storage === "as-is" ? undefined : scaledDTypes[storage];
+  if (scaled && !weightDtypes.includes(scaled)) {
+    throw new RangeError(
+      `Cannot load the model in ${folder} as ${storage}: the engine takes ${weightDtypes.join(", ")}`,
+    );
   }
   const problems: string[] = [];
   const places: Record<string, WeightPlace> = {};
@@ -155,8 +160,9 @@ function planWeights(
       if (problem !== undefined) problems.push(problem);
       return tensor && dtype ? [{ tensor, dtype, change, elements: needed.reduce((a, b) => a * b, 1) }] : [];
     });
-    const dtype = storage === "int8" && isLinearMap(name) ? "i8" : placedDType(found, weightDtypes);
-    const byteLength = dtype === "i8" ? int8Bytes(shape) : shape.reduce((a, b) => a * b, bytesPerElement[dtype]);
+    const dtype = scaled && isLinearMap(name) ? scaled : placedDType(found, weightDtypes);
+    const byteLength =
+      dtype === "i8" || dtype === "f8" ? int8Bytes(shape) : shape.reduce((a, b) => a * b, bytesPerElement[dtype]);
     if (byteLength > constants.MAX_LENGTH) {
       problems.push(`${name} takes ${byteLength} bytes, this Node.js holds ${constants.MAX_LENGTH} in one array`);
     }
@@ -178,7 +184,7 @@ function planWeights(
 /** Where the parts lie in their file, if they are as the weight is to be: one behind the other, on whole numbers. */
 function placeInFile(found: readonly FoundTensor[], dtype: WeightDType): { offset: number; path: string } | undefined {
   const [first] = found;
-  if (!first || dtype === "i8") return undefined;
+  if (!first || dtype === "i8" || dtype === "f8") return undefined;
   const { begin: offset, file } = first.tensor;
   let end = offset;
   for (const { tensor, dtype: stored, change } of found) {

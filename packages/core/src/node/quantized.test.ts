@@ -8,6 +8,7 @@ import type { DType } from "../engine/engine.ts";
 import { createReferenceEngine } from "../engine/reference.ts";
 import { InputError } from "../errors.ts";
 import { narrow, widen } from "../formats/dtype.ts";
+import { quantizeRowsFp8 } from "../formats/fp8.ts";
 import { dequantizeRows, int8Bytes, int8Rows, quantizeRows } from "../formats/int8.ts";
 import { createModel } from "../model/decoder.ts";
 import { imageBytes, isLinearMap, type WeightImage, weightOf } from "../model/weights.ts";
@@ -17,16 +18,30 @@ import { quantizedRange } from "./quantized_range.ts";
 const folder = mkdtempSync(join(tmpdir(), "zerogate-int8-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const weightDtypes = ["f32", "bf16", "f16", "i8"] as const;
+const weightDtypes = ["f32", "bf16", "f16", "i8", "f8"] as const;
 const int8 = { weightDtypes, storage: "int8" } as const;
 
 /** The whole tensor at once. */
-function quantizedWhole(image: WeightImage, name: string): Uint8Array {
+function quantizedWhole(image: WeightImage, name: string, quantize = quantizeRows): Uint8Array {
   const { shape = [], bytes = new Uint8Array() } = weightOf(image, name) ?? {};
   const out = new Uint8Array(int8Bytes(shape));
-  quantizeRows(new Float32Array(bytes.slice().buffer), int8Rows(out, shape[0]), name);
+  quantize(new Float32Array(bytes.slice().buffer), int8Rows(out, shape[0]), name);
   return out;
 }
+
+test("a base loaded as fp8 has its linear maps in 8-bit floats by row", async () => {
+  const config = tinyConfig();
+  writeTinyModel(folder, config, tinyImage(config));
+  const plain = await loadWeights(folder, config, { weightDtypes });
+  const image = await loadWeights(folder, config, { weightDtypes, storage: "fp8" });
+  for (const [name, { dtype }] of Object.entries(image.places)) {
+    expect(dtype === "f8", name).toBe(isLinearMap(name));
+    if (isLinearMap(name)) expect(weightOf(image, name)?.bytes).toEqual(quantizedWhole(plain, name, quantizeRowsFp8));
+  }
+  createModel(createReferenceEngine(), config, image);
+  const load = loadWeights(folder, config, { weightDtypes: ["f32", "i8"], storage: "fp8" });
+  await expect(load).rejects.toThrow("as fp8: the engine takes f32, i8");
+});
 
 describe("a base loaded as int8", () => {
   test.each(tinyBases)("$title: its linear maps are quantised by row, all else stays", async ({ changes }) => {
@@ -88,7 +103,7 @@ describe("quantizedRange", () => {
     const [ours, across] = change ? [columns, rows] : [rows, columns];
     const out = new Uint8Array(int8Bytes([ours, across]));
     const tensor = { shape, begin: 100, end: 100 + bytes.length } as never;
-    const { onChunk, unit = 1 } = quantizedRange({ tensor, dtype, change }, int8Rows(out, ours), "w");
+    const { onChunk, unit = 1 } = quantizedRange({ tensor, dtype, change }, { to: "i8", ...int8Rows(out, ours) }, "w");
     const step = size * numbersAChunk(unit / size);
     const starts = Array.from({ length: Math.ceil(bytes.length / step) }, (_, i) => i * step);
     expect(step % unit).toBe(0);

@@ -1,6 +1,7 @@
 /** Quantises a linear map while it is read: a few rows at a time are held as the file has them, never the whole base. */
-import type { DType } from "../engine/engine.ts";
+import type { DType, ScaledDType } from "../engine/engine.ts";
 import { bytesPerElement, widen } from "../formats/dtype.ts";
+import { quantizeRowsFp8 } from "../formats/fp8.ts";
 import { type Int8Rows, quantizeRows } from "../formats/int8.ts";
 import type { WeightPart } from "../model/hf_names.ts";
 import { transposePart } from "../model/weight_changes.ts";
@@ -13,9 +14,10 @@ import type { PlacedTensor } from "./weight_files.ts";
  */
 export function quantizedRange(
   { tensor, dtype, change }: { tensor: PlacedTensor; dtype: DType; change: WeightPart["change"] },
-  out: Int8Rows,
+  { to, ...out }: Int8Rows & { readonly to: ScaledDType },
   name: string,
 ): FileRange {
+  const quantize = to === "i8" ? quantizeRows : quantizeRowsFp8;
   const [rows, columns] = tensor.shape;
   const size = bytesPerElement[dtype];
   const widened = (bytes: Uint8Array) => {
@@ -32,7 +34,7 @@ export function quantizedRange(
       transposePart(new Uint8Array(whole.buffer), numbers, from / size, "f32", tensor.shape);
       missing -= bytes.length;
       if (missing > 0) return;
-      quantizeRows(whole, out, name);
+      quantize(whole, out, name);
       whole = undefined;
     };
     return { ...tensor, onChunk };
@@ -44,7 +46,7 @@ export function quantizedRange(
       scales: out.scales.subarray(first, past),
       numbers: out.numbers.subarray(first * columns, past * columns),
     };
-    quantizeRows(widened(bytes), part, name);
+    quantize(widened(bytes), part, name);
   };
   return { ...tensor, unit, onChunk };
 }

@@ -16,7 +16,7 @@ export const engineNames = [
 ] as const;
 export const presetNames = ["paper", "peft", "quick"] as const;
 export const computeNames = ["f32", "bf16"] as const;
-export const storageNames: readonly WeightStorage[] = ["as-is", "int8"];
+export const storageNames: readonly WeightStorage[] = ["as-is", "int8", "fp8"];
 export const badNumberPolicies = ["stop", "skip", "rollback"] as const;
 export const hostKinds = ["auto", "local", "mpi"] as const;
 export const logLevels = ["trace", "debug", "info", "warn", "error", "silent"] as const;
@@ -136,7 +136,7 @@ export interface TrainConfig {
    * on machines with AVX512-BF16 only; on tensor cores with `cuda`, which rounds what is between its products too.
    */
   readonly compute: (typeof computeNames)[number];
-  /** How the linear maps of the base are held: as their files have them, or quantised to int8 while they are read. */
+  /** How the linear maps of the base are held: as their files have them, or quantised to int8 or fp8 (cuda) while they are read. */
   readonly storage: WeightStorage;
   /** Device workers; for CPU engines threads. Never changes the trained bits. */
   readonly workers: number;

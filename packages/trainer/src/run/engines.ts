@@ -49,12 +49,12 @@ export function chooseEngine(
     const level = chosen === "cpu" ? `${chosen} at this machine's level (${report.level})` : chosen;
     throw new InputError("Cannot compute in bf16", `the engine ${level} has f32 only: use --compute f32`);
   }
-  if (storage === "int8" && chosen === "cuda") {
-    const way = "use --storage as-is, or the engine cpu or wasm";
-    throw new InputError("Cannot hold the base in int8", `the engine cuda multiplies in ${compute}: ${way}`);
+  if (storage === "fp8" && chosen !== "cuda" && chosen !== "reference") {
+    const way = "use --storage int8 or as-is, or the engine cuda";
+    throw new InputError("Cannot hold the base in fp8", `the engine ${chosen} does not read 8-bit floats: ${way}`);
   }
   if (storage === "int8" && chosen.startsWith("tfjs:")) {
-    const way = "use --storage as-is, or the engine cpu or wasm";
+    const way = "use --storage as-is, or the engine cpu, wasm or cuda";
     throw new InputError("Cannot hold the base in int8", `the engine ${chosen} computes on f32 weights: ${way}`);
   }
   if (engine === "auto" && chosen === "wasm" && parameterCount(model) > MAX_PARAMETERS_OF_A_SURPRISE) {
@@ -79,15 +79,15 @@ export function chooseEngine(
       return { module: import.meta.resolve("@zerogate/engine-cpu/wasm"), options, ...native, weightCopies: 1 };
     }
     case "reference": {
-      // It widens int8 maps for itself, in every worker; f32 weights are used where they lie.
-      const weightCopies = storage === "int8" ? 4 : 0;
-      return { ...referenceEngine(), options: { storage }, ...native, weightDtypes: ["f32", "i8"], weightCopies };
+      // It widens maps of 8 bits for itself, in every worker; f32 weights are used where they lie.
+      const weightCopies = storage === "as-is" ? 0 : 4;
+      return { ...referenceEngine(), options: { storage }, ...native, weightDtypes: ["f32", "i8", "f8"], weightCopies };
     }
     case "cuda":
       return {
-        ...cudaEngine({ compute, ...(devices && { devices }) }, model),
+        ...cudaEngine({ compute, storage, ...(devices && { devices }) }, model),
         ...native,
-        weightDtypes: ["f32", "bf16", "f16"],
+        weightDtypes: ["f32", "bf16", "f16", "i8", "f8"],
       };
     case "tfjs:node-gpu":
     case "tfjs:node":
@@ -114,7 +114,7 @@ function cudaEngine(
   model: ModelConfig,
 ): Pick<EngineChoice, "module" | "options" | "optionsForCells"> {
   const { gpus, missing } = gpuReports();
-  const { devices = [], compute = "f32" } = options;
+  const { devices = [], compute = "f32", storage = "as-is" } = options;
   const listed = gpus.map(({ ordinal, name }) => `${ordinal} (${name})`).join(", ") || "none";
   const problems = devices.flatMap((ordinal, i) => {
     const gpu = gpus[ordinal];
@@ -127,7 +127,7 @@ function cudaEngine(
   return {
     module: import.meta.resolve("@zerogate/engine-cuda"),
     options,
-    optionsForCells: (cells) => ({ ...options, plan: planCell(model, { ...cells, compute }) }),
+    optionsForCells: (cells) => ({ ...options, plan: planCell(model, { ...cells, compute, storage }) }),
   };
 }
 
