@@ -13,6 +13,7 @@
 
 #define EMULATED 1
 #define DEVICE static inline
+#define DEVICE_METHOD static inline
 #define KERNEL(name) extern "C" void name
 #define BOUNDED_KERNEL(name, threads) extern "C" void name
 #define SHARED static
@@ -117,6 +118,23 @@ DEVICE float from_bits(unsigned x) {
   memcpy(&f, &x, 4);
   return f;
 }
+DEVICE unsigned to_bits(float x) {
+  unsigned u;
+  memcpy(&u, &x, 4);
+  return u;
+}
+struct alignas(16) Quad {
+  unsigned x, y, z, w;
+};
+/** A GPU faults where 16 bytes are moved at once from or to another address. */
+DEVICE void check_quad(const void* p) {
+  if ((uintptr_t)p & 15) {
+    fprintf(stderr, "emulator: misaligned access of 16 bytes\n");
+    abort();
+  }
+}
+DEVICE Quad load_quad(const void* p) { return check_quad(p), *(const Quad*)p; }
+DEVICE void store_quad(void* p, Quad q) { check_quad(p), *(Quad*)p = q; }
 DEVICE unsigned bf16_bits(float f) {
   unsigned x;
   memcpy(&x, &f, 4);

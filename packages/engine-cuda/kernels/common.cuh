@@ -9,11 +9,13 @@ typedef unsigned long long u64;
 
 #ifndef EMULATED
 #define DEVICE static __device__ __forceinline__
+#define DEVICE_METHOD static __device__ __forceinline__
 #define KERNEL(name) extern "C" __global__ void name
 #define BOUNDED_KERNEL(name, threads) extern "C" __global__ void __launch_bounds__(threads) name
 #define SHARED __shared__
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
 DEVICE float from_bits(u32 x) { return __uint_as_float(x); }
+DEVICE u32 to_bits(float x) { return __float_as_uint(x); }
 /** Two numbers as bf16, ties to even; `low` in the lower half. */
 DEVICE u32 pack2(float low, float high) {
   u32 r;
@@ -31,6 +33,12 @@ DEVICE float log2_of(float x) {
   return r;
 }
 DEVICE float tanh_of(float x) { return tanhf(x); }
+/** 16 bytes, moved at once; addresses are multiples of 16. */
+struct __align__(16) Quad {
+  u32 x, y, z, w;
+};
+DEVICE Quad load_quad(const void* p) { return *(const Quad*)p; }
+DEVICE void store_quad(void* p, Quad q) { *(Quad*)p = q; }
 /** To the nearest integer, ties to even. */
 DEVICE long long to_integer(double x) { return __double2ll_rn(x); }
 /** d += a·b for a 16×16 and a 16×8 tile of bf16, spread over the warp as PTX's mma.m16n8k16 says. */
@@ -56,12 +64,12 @@ DEVICE void load_tiles_transposed(u32* r, const void* row) {
 /** 16 bytes to shared memory, there after the wait; zeros where `valid` is false. */
 DEVICE void copy_async(void* to, const void* from, bool valid) {
   int bytes = valid ? 16 : 0;
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(bytes));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(bytes) : "memory");
 }
-DEVICE void copy_commit() { asm volatile("cp.async.commit_group;"); }
+DEVICE void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int PENDING>
 DEVICE void copy_wait() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(PENDING));
+  asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory");
 }
 #endif
 
@@ -88,6 +96,41 @@ DEVICE float load(const Float* p) {
 }
 DEVICE void store(float* p, float x) { *p = x; }
 DEVICE void store(u16* p, float x) { *p = (u16)(pack2(x, 0.f) & 0xffffu); }
+
+/** Numbers that a thread moves at once where rows are whole multiples of it: 128 bits of bf16, twice that of float. */
+#define WIDE 8
+template <int N>
+DEVICE void load_some(float* v, const float* p) {
+  if (N == 1) v[0] = *p;
+  else
+    for (int i = 0; i < N; i += 4) {
+      Quad q = load_quad(p + i);
+      v[i] = from_bits(q.x), v[i + 1] = from_bits(q.y), v[i + 2] = from_bits(q.z), v[i + 3] = from_bits(q.w);
+    }
+}
+template <int N>
+DEVICE void load_some(float* v, const u16* p) {
+  if (N == 1) v[0] = load(p);
+  else
+    for (int i = 0; i < N; i += 8) {
+      Quad q = load_quad(p + i);
+      v[i] = low_half(q.x), v[i + 1] = high_half(q.x), v[i + 2] = low_half(q.y), v[i + 3] = high_half(q.y);
+      v[i + 4] = low_half(q.z), v[i + 5] = high_half(q.z), v[i + 6] = low_half(q.w), v[i + 7] = high_half(q.w);
+    }
+}
+template <int N>
+DEVICE void store_some(float* p, const float* v) {
+  if (N == 1) *p = v[0];
+  else
+    for (int i = 0; i < N; i += 4) store_quad(p + i, {to_bits(v[i]), to_bits(v[i + 1]), to_bits(v[i + 2]), to_bits(v[i + 3])});
+}
+template <int N>
+DEVICE void store_some(u16* p, const float* v) {
+  if (N == 1) store(p, v[0]);
+  else
+    for (int i = 0; i < N; i += 8)
+      store_quad(p + i, {pack2(v[i], v[i + 1]), pack2(v[i + 2], v[i + 3]), pack2(v[i + 4], v[i + 5]), pack2(v[i + 6], v[i + 7])});
+}
 
 DEVICE float warp_sum(float v) {
   for (int o = 16; o; o >>= 1) v += __shfl_xor_sync(0xffffffffu, v, o);

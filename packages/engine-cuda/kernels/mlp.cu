@@ -1,4 +1,4 @@
-// What stands between the two halves of an MLP: SwiGLU, GeGLU, GELU, forward and backward. One thread a number of `[T, F]`.
+// What stands between the two halves of an MLP: SwiGLU, GeGLU, GELU, forward and backward. One thread a number of `[T, F]`, or WIDE of them.
 #include "common.cuh"
 
 DEVICE float sigmoid(float x) { return 1.f / (1.f + exp2_of(-x * LOG2E)); }
@@ -12,35 +12,63 @@ DEVICE float gelu_slope(float x) {
 
 DEVICE u64 element() { return (u64)blockIdx.x * blockDim.x + threadIdx.x; }
 
-KERNEL(swiglu)(ACT* y_TF, const ACT* gate_up, u64 length, int F) {
-  u64 i = element();
+// Of gate, up and dy: y, and what goes back to gate and up.
+struct SwiGlu {
+  DEVICE_METHOD float forward(float gate, float up) { return gate * sigmoid(gate) * up; }
+  DEVICE_METHOD void backward(float& gate, float& up, float dy) {
+    float s = sigmoid(gate), dgate = dy * up * s * (1.f + gate * (1.f - s));
+    up = dy * gate * s;
+    gate = dgate;
+  }
+};
+struct GeGlu {
+  DEVICE_METHOD float forward(float gate, float up) { return gelu_of(gate) * up; }
+  DEVICE_METHOD void backward(float& gate, float& up, float dy) {
+    float dgate = dy * up * gelu_slope(gate);
+    up = dy * gelu_of(gate);
+    gate = dgate;
+  }
+};
+// N numbers a thread; a row of `gate_up` is F gates, then F ups.
+template <class Unit, int N>
+DEVICE void gated(ACT* y_TF, const ACT* gate_up, u64 length, int F) {
+  u64 i = element() * N;
   if (i >= length) return;
   u64 at = i / F * 2 * F + i % F;
-  float gate = load(gate_up + at), up = load(gate_up + at + F);
-  store(y_TF + i, gate * sigmoid(gate) * up);
+  float gate[N], up[N];
+  load_some<N>(gate, gate_up + at);
+  load_some<N>(up, gate_up + at + F);
+  for (int n = 0; n < N; n++) gate[n] = Unit::forward(gate[n], up[n]);
+  store_some<N>(y_TF + i, gate);
+}
+template <class Unit, int N>
+DEVICE void gated_backward(ACT* dgate_up, const ACT* dy_TF, const ACT* gate_up, u64 length, int F) {
+  u64 i = element() * N;
+  if (i >= length) return;
+  u64 at = i / F * 2 * F + i % F;
+  float gate[N], up[N], dy[N];
+  load_some<N>(gate, gate_up + at);
+  load_some<N>(up, gate_up + at + F);
+  load_some<N>(dy, dy_TF + i);
+  for (int n = 0; n < N; n++) Unit::backward(gate[n], up[n], dy[n]);
+  store_some<N>(dgate_up + at, gate);
+  store_some<N>(dgate_up + at + F, up);
+}
+KERNEL(swiglu)(ACT* y_TF, const ACT* gate_up, u64 length, int F) {
+  if (F % WIDE == 0) gated<SwiGlu, WIDE>(y_TF, gate_up, length, F);
+  else gated<SwiGlu, 1>(y_TF, gate_up, length, F);
 }
 KERNEL(swiglu_backward)(ACT* dgate_up, const ACT* dy_TF, const ACT* gate_up, u64 length, int F) {
-  u64 i = element();
-  if (i >= length) return;
-  u64 at = i / F * 2 * F + i % F;
-  float gate = load(gate_up + at), up = load(gate_up + at + F), dy = load(dy_TF + i), s = sigmoid(gate);
-  store(dgate_up + at, dy * up * s * (1.f + gate * (1.f - s)));
-  store(dgate_up + at + F, dy * gate * s);
+  if (F % WIDE == 0) gated_backward<SwiGlu, WIDE>(dgate_up, dy_TF, gate_up, length, F);
+  else gated_backward<SwiGlu, 1>(dgate_up, dy_TF, gate_up, length, F);
 }
-
 KERNEL(geglu)(ACT* y_TF, const ACT* gate_up, u64 length, int F) {
-  u64 i = element();
-  if (i >= length) return;
-  u64 at = i / F * 2 * F + i % F;
-  store(y_TF + i, gelu_of(load(gate_up + at)) * load(gate_up + at + F));
+  if (F % WIDE == 0) gated<GeGlu, WIDE>(y_TF, gate_up, length, F);
+  else gated<GeGlu, 1>(y_TF, gate_up, length, F);
 }
 KERNEL(geglu_backward)(ACT* dgate_up, const ACT* dy_TF, const ACT* gate_up, u64 length, int F) {
-  u64 i = element();
-  if (i >= length) return;
-  u64 at = i / F * 2 * F + i % F;
-  float gate = load(gate_up + at), dy = load(dy_TF + i);
-  store(dgate_up + at, dy * load(gate_up + at + F) * gelu_slope(gate));
-  store(dgate_up + at + F, dy * gelu_of(gate));
+  if (F % WIDE == 0) gated_backward<GeGlu, WIDE>(dgate_up, dy_TF, gate_up, length, F);
+  else gated_backward<GeGlu, 1>(dgate_up, dy_TF, gate_up, length, F);
 }
 
 KERNEL(gelu)(ACT* y_TF, const ACT* up_TF, u64 length) {

@@ -37,9 +37,13 @@ KERNEL(add_bias_bf16)(u16* y_TN, const float* bias_N, int N) {
 }
 
 KERNEL(to_bf16)(u16* y, const float* x, u64 length) {
-  u64 i = ((u64)blockIdx.x * blockDim.x + threadIdx.x) * 2;
-  if (i + 1 < length) *(u32*)(y + i) = pack2(x[i], x[i + 1]);
-  else if (i < length) store(y + i, x[i]);
+  u64 i = ((u64)blockIdx.x * blockDim.x + threadIdx.x) * WIDE;
+  float v[WIDE];
+  if (i + WIDE <= length) {
+    load_some<WIDE>(v, x + i);
+    store_some<WIDE>(y + i, v);
+  } else
+    for (; i < length; i++) store(y + i, x[i]);
 }
 // A weight that is stored in 8 bits with a scale a row, as a factor of products: y[n, k] = scale[n] · q[n, k]. One block a row.
 template <class Q>

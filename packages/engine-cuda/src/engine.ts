@@ -8,7 +8,7 @@ import { promptAttention, promptAttentionBackward } from "./ops/prompt.ts";
 import { embed, gatherRows, scatterRows } from "./ops/rows.ts";
 import { addFixedPoint } from "./ops/sum.ts";
 import type { CellPlan } from "./plan.ts";
-import { bytesOf, createRuntime, elementwise, type Runtime, rowwise } from "./runtime.ts";
+import { bytesOf, createRuntime, elementwise, type Runtime, rowwise, WIDE } from "./runtime.ts";
 import { createMatrix, vector } from "./weights.ts";
 
 export interface CudaEngineOptions {
@@ -74,7 +74,11 @@ export function engineOver(runtime: Runtime, storage: WeightStorage = "as-is"): 
   const { inner } = runtime;
   const [at, array] = [runtime.at, runtime.array];
 
-  /** `[T, F]` numbers out of inner ones, one thread each. */
+  /** Threads of an activation; gated ones take several numbers at once where rows are whole multiples. */
+  const threads = ({ T, F }: { T: number; F: number }, merged: boolean) =>
+    (T * F) / (merged && F % WIDE === 0 ? WIDE : 1);
+
+  /** `[T, F]` numbers out of inner ones. */
   function activation(
     name: string,
     x: Parameters<Engine["read"]>[0],
@@ -84,7 +88,7 @@ export function engineOver(runtime: Runtime, storage: WeightStorage = "as-is"): 
     const y = array(T * F, inner);
     runtime.as(inner, [x], (from) => {
       const args = [at(y), from, BigInt(T * F), ...(merged ? [F] : [])];
-      runtime.run("mlp", name, elementwise(T * F), args);
+      runtime.run("mlp", name, elementwise(threads({ T, F }, merged)), args);
     });
     return y;
   }
@@ -98,7 +102,7 @@ export function engineOver(runtime: Runtime, storage: WeightStorage = "as-is"): 
     const dx = array(x.length, inner);
     runtime.as(inner, [dy, x], (dyAt, xAt) => {
       const args = [at(dx), dyAt, xAt, BigInt(T * F), ...(merged ? [F] : [])];
-      runtime.run("mlp", `${name}_backward`, elementwise(T * F), args);
+      runtime.run("mlp", `${name}_backward`, elementwise(threads({ T, F }, merged)), args);
     });
     return dx;
   }

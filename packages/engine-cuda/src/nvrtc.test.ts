@@ -46,4 +46,13 @@ describe.skipIf(absent !== "")(`NVRTC${absent}`, () => {
       300_000,
     );
   }
+
+  // What the architecture alone has, as wgmma, is not used; code for it compiles all the same.
+  test.each([90, 100])("compiles attention for sm_%ia", (architecture) => {
+    const options = compileOptions(nvrtc, architecture, ["ACT=u16", "HD=128"]).map((option) =>
+      option.replace(`sm_${architecture}`, `sm_${architecture}a`),
+    );
+    expect(options[0]).toBe(`--gpu-architecture=sm_${architecture}a`);
+    expect(nvrtc.compile(kernelSource("flash"), options).length).toBeGreaterThan(10_000);
+  });
 });

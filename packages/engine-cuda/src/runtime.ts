@@ -151,7 +151,7 @@ export function createRuntime(
       );
       return;
     }
-    const threads = type === "bf16" ? Math.ceil(length / 2) : length;
+    const threads = type === "bf16" ? Math.ceil(length / WIDE) : length;
     run("rows", `to_${type}`, elementwise(threads), [to, from, BigInt(length)]);
   };
 
@@ -231,6 +231,9 @@ export function createRuntime(
     },
   };
 }
+
+/** Numbers that a thread of some kernels takes at once: WIDE of common.cuh. */
+export const WIDE = 8;
 
 /** One thread a number. */
 export function elementwise(length: number): Launch {
