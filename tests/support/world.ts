@@ -58,10 +58,24 @@ export function validationLosses(runDir: string): [step: number, loss: number][]
   return metricsLines(runDir).flatMap(({ event, step, loss }) => (event === "eval" ? [[step, loss]] : []));
 }
 
-function metricsLines(runDir: string): { event?: string; step: number; loss: number }[] {
+/** Every training step of `metrics.jsonl`. */
+export function stepMetrics(runDir: string): Line[] {
+  return metricsLines(runDir).filter(({ event }) => event === undefined);
+}
+
+interface Line {
+  readonly event?: string;
+  readonly step: number;
+  readonly loss: number;
+  readonly tokens: number;
+  /** Of several hosts. */
+  readonly hostTokens?: readonly number[];
+}
+
+function metricsLines(runDir: string): Line[] {
   const text = readFileSync(join(runDir, "metrics.jsonl"), "utf8");
   return text
     .trimEnd()
     .split("\n")
-    .map((line) => JSON.parse(line) as { event?: string; step: number; loss: number });
+    .map((line) => JSON.parse(line) as Line);
 }

@@ -25,6 +25,8 @@ export interface StepSum {
   readonly slot: Slot;
   /** By device: how many cells it did, and for how long it computed. */
   readonly perWorker: readonly { readonly cells: number; readonly computeMs: number }[];
+  /** Of several hosts: the tokens that each one computed, by rank. */
+  readonly hostTokens?: readonly number[];
   /** Time from the first cell to the last in which a worker did not compute, averaged over workers. */
   readonly waitMs: number;
   /** Adding up the slots and checking the tail. */

@@ -15,6 +15,8 @@ export interface StepMetrics {
   readonly gates: readonly number[];
   readonly labelledTokens: number;
   readonly tokens: number;
+  /** Of several hosts: how many of these tokens each one computed, by rank. */
+  readonly hostTokens?: readonly number[];
   readonly labelledTokensPerSecond: number;
   readonly tokensPerSecond: number;
   /** Longest time that a worker computed, the sum of slots and optimizer, and the rest of `stepMs`. */

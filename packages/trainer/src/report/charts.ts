@@ -30,7 +30,7 @@ export function charts({ metrics }: Pick<ReportData, "metrics">): Chart[] {
   const { evaluations } = metrics;
   const steps = thin(metrics.steps);
   const x = steps.map(({ step }) => step);
-  const pick = (key: Exclude<keyof StepMetrics, "gates">) => steps.map((step) => rounded(step[key]));
+  const pick = (key: Exclude<keyof StepMetrics, "gates" | "hostTokens">) => steps.map((step) => rounded(step[key]));
   if (steps.length === 0 && evaluations.length === 0) return [];
   const all: Chart[] = [lossChart(steps, evaluations)];
   if (steps.length === 0) return all;

@@ -209,6 +209,7 @@ function stepMetrics(plan: StepPlan, report: StepReport, gates: number[], stepsP
     gates,
     labelledTokens,
     tokens,
+    ...(sum.hostTokens && { hostTokens: sum.hostTokens }),
     labelledTokensPerSecond: perSecond(labelledTokens),
     tokensPerSecond: perSecond(tokens),
     computeMs,

@@ -103,7 +103,8 @@ export function openTeamPool(options: TeamPoolOptions): { pool: DevicePool; cont
       learn(rows);
       checkStepSum(job, slot, [], labelled);
       const { perWorker = [], waitMs = 0, reduceMs = 0 }: Partial<ShareSum> = share ?? {};
-      return { slot, perWorker, waitMs, reduceMs: reduceMs + summed - summing };
+      const hostTokens = rows.map((row) => Number(row[ROW.tokens]));
+      return { slot, perWorker, hostTokens, waitMs, reduceMs: reduceMs + summed - summing };
     },
 
     async evaluateCells(job, numbers) {
