@@ -64,14 +64,13 @@ describe.skipIf(why !== undefined)(`hosts${why === undefined ? "" : ` (skipped: 
     await trains("hosts-2", [1, 2], () => train("hosts-2", [1, 2], ["--workers", "2"]));
   });
 
-  test("three hosts of 3, 2 and 1 workers train the same bits, each its share: the more workers, the more tokens", async () => {
-    const each = 'exec "$@" --workers $((3 - OMPI_COMM_WORLD_RANK))';
+  test("three hosts of 2, 1 and 1 workers train the same bits, in uneven shares", async () => {
+    const each = 'exec "$@" --workers $((OMPI_COMM_WORLD_RANK == 0 ? 2 : 1))';
     const command = ["sh", "-c", each, "sh", process.execPath, zerogateFile, "train", ...flags, "--out", "uneven"];
     const shares = await trains("uneven", [1, 2, 3], () => launch([1, 2, 3], command));
     const [first = 0, second = 0, third = 0] = shares[0] ?? []; // by workers: nothing is measured yet
-    expect(first).toBeGreaterThan(second);
-    expect(second).toBeGreaterThan(third);
-    expect(third).toBeGreaterThan(0);
+    expect(Math.min(second, third)).toBeGreaterThan(0);
+    expect(first).toBeGreaterThan(1.2 * Math.max(second, third));
   });
 
   test("rank 0 sends the base to a host that keeps a copy, once", async () => {
@@ -158,7 +157,8 @@ describe.skipIf(why !== undefined)(`hosts${why === undefined ? "" : ` (skipped: 
       ports,
     );
     expect(code).not.toBe(0);
-    expect(output).toMatch(/these have not come: rank 1 |Unable to connect to the peer 10\./);
+    // Before it Open MPI says which address and port rank 1 cannot reach, and ends that rank.
+    expect(output).toMatch(/rank 0 of 2: Cannot go on at .*: after 1 s these have not come: rank 1 /);
     expect(seconds).toBeLessThan(50);
     expect(existsSync(run("closed"))).toBe(false);
   }, 100_000);

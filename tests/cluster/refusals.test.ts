@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { testFolder, zerogate } from "../support/cli.ts";
-import { openMpi, runJob, zerogateFile } from "../support/mpi.ts";
+import { mpich, openMpi, runJob, zerogateFile } from "../support/mpi.ts";
 import { records, tinyRun } from "../support/world.ts";
 
 const folder = testFolder();
@@ -32,14 +32,40 @@ test("a job whose launcher has another MPI is refused: each rank would train alo
 
 const missing = openMpi ? "" : " (skipped: no mpirun of Open MPI on this machine)";
 describe.skipIf(!openMpi)(`two ranks${missing}`, () => {
-  test("a library that no launcher started, under a launcher's variables", async () => {
-    const env = { PMI_RANK: "1", PMI_SIZE: "2", ZEROGATE_MPI: "libmpi.so.40", OMPI_ALLOW_RUN_AS_ROOT: "1" };
+  // Of a launcher that is not there, or that speaks another language than the library (srun without --mpi=pmix).
+  test.each([
+    ["a PMI launcher", { PMI_RANK: "1", PMI_SIZE: "2" }, "does not belong to this launcher"],
+    [
+      "Open MPI's mpirun",
+      { OMPI_COMM_WORLD_RANK: "1", OMPI_COMM_WORLD_SIZE: "2" },
+      "name the right one with ZEROGATE_MPI",
+    ],
+    ["Slurm's srun", { SLURM_STEP_ID: "0", SLURM_PROCID: "1", SLURM_STEP_NUM_TASKS: "2" }, "srun --mpi=pmix"],
+  ])("variables of %s, under which the library finds itself alone", async (by, variables, advice) => {
+    const env = { ...variables, ZEROGATE_MPI: "libmpi.so.40", OMPI_ALLOW_RUN_AS_ROOT: "1" };
     const alone = await zerogate(["train", ...flags, "--out", "alone"], { cwd: folder, env });
     expect(alone.code).toBe(2);
-    const says = /a PMI launcher says rank 1 of 2, Open MPI .* says rank 0 of 1: this library does not belong/;
-    expect(alone.stderr).toMatch(says);
+    expect(alone.stderr).toMatch(new RegExp(`Cannot use MPI: ${by} says rank 1 of 2, Open MPI .* says rank 0 of 1: `));
+    expect(alone.stderr).toContain(advice);
     expect(existsSync(run("alone"))).toBe(false);
   });
+
+  const noMpich = mpich ? "" : " (skipped: no mpirun of MPICH on this machine)";
+  test.skipIf(!mpich).each([
+    ["MPICH", "Open MPI's mpirun", openMpi, here, "libmpich.so.12"],
+    ["Open MPI", "a PMI launcher", mpich, [], "libmpi.so.40"],
+  ])(
+    `the library of %s under another launcher is refused by every rank${noMpich}`,
+    async (...[, by, mpirun, options, library]) => {
+      const ranks = ["-np", "2", process.execPath, zerogateFile, "train", ...flags, "--out", "other"];
+      const env = { ZEROGATE_MPI: library };
+      const { code, output } = await runJob({ command: mpirun ?? "", args: [...options, ...ranks], cwd: folder, env });
+      expect(code).toBe(2);
+      for (const rank of [0, 1])
+        expect(output).toMatch(new RegExp(`${by} says rank ${rank} of 2, .* says rank 0 of 1: `));
+      expect(existsSync(run("other"))).toBe(false);
+    },
+  );
 
   test("another version of zerogate on one rank", async () => {
     const versionFile = new URL("../../packages/trainer/dist/version.js", import.meta.url);

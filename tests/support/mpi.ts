@@ -7,15 +7,19 @@ import { fileURLToPath } from "node:url";
 
 export const zerogateFile: string = fileURLToPath(new URL("../../packages/trainer/dist/bin.js", import.meta.url));
 
-/** mpirun of Open MPI, where this machine has it. */
-export const openMpi: string | undefined = ["mpirun.openmpi", "mpirun"].find((command) => {
-  try {
-    const text = execFileSync(command, ["--version"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
-    return /Open MPI|OpenRTE/.test(text);
-  } catch {
-    return false;
-  }
-});
+/** mpirun of Open MPI and of MPICH, where this machine has them. */
+export const openMpi: string | undefined = mpirunOf(["mpirun.openmpi", "mpirun"], /Open MPI|OpenRTE/);
+export const mpich: string | undefined = mpirunOf(["mpirun.mpich", "mpirun"], /HYDRA/);
+
+function mpirunOf(commands: readonly string[], says: RegExp): string | undefined {
+  return commands.find((command) => {
+    try {
+      return says.test(execFileSync(command, ["--version"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }));
+    } catch {
+      return false;
+    }
+  });
+}
 
 export interface Job {
   readonly command: string;

@@ -94,10 +94,11 @@ function candidatesFor({ library }: CommunicatorOptions, launch: Launch | undefi
 function checkWorld({ size, rank, about }: About, launch: Launch | undefined): void {
   if (!launch || (launch.size === size && launch.rank === rank)) return;
   const says = `${launch.by} says rank ${launch.rank} of ${launch.size}, ${about} says rank ${rank} of ${size}`;
-  throw new InputError(
-    "Cannot use MPI",
-    `${says}: this library does not belong to this launcher, name the right one with ZEROGATE_MPI`,
-  );
+  const advice =
+    launch.by === "Slurm's srun"
+      ? "start it with srun --mpi=pmix, or name the library that belongs to this Slurm with ZEROGATE_MPI"
+      : "this library does not belong to this launcher, name the right one with ZEROGATE_MPI";
+  throw new InputError("Cannot use MPI", `${says}: ${advice}`);
 }
 
 interface MpiThread {
