@@ -1,7 +1,7 @@
 /**
  * Rates of the CPU engine's matrix products against the processor's peak. Needs a build and a C++ compiler.
  *
- *   node bench/cpu_gemm.mjs [rounds] [threads, for example 1,2] [compute, for example f32,bf16] [rows, for example 128,512]
+ *   node bench/cpu_gemm.mjs [rounds] [threads, for example 1,2] [compute, for example f32,bf16] [rows, for example 128,512] [packing: off,on]
  *
  * Checks 24 numbers of every product against float64, then times all in turn, round after round, each just after the peak of
  * as many threads, and prints medians. One thread is timed by the process's processor time, which other programs disturb
@@ -18,6 +18,7 @@ const list = (text, fallback) => (text ? text.split(",") : fallback);
 const rounds = Number(process.argv[2] ?? 5);
 const threadCounts = list(process.argv[3], ["1", "2"]).map(Number);
 const computes = list(process.argv[4], probe().bf16Levels.includes(probe().level) ? ["f32", "bf16"] : ["f32"]);
+const packings = list(process.argv[6], ["off", "on"]);
 const rowCounts = list(process.argv[5], ["128", "512", "2048"]).map(Number);
 const shapes = [
   [288, 768],
@@ -73,25 +74,26 @@ async function check(engine, backward, values, x, y, { M, N, K }) {
 
 const cases = [];
 const weights = shapes.map(([K, N]) => ({ K, N, values: numbers(N * K, 7) }));
-for (const threads of threadCounts) {
-  for (const compute of computes) {
-    const engine = createEngine({ threads, compute });
-    for (const { K, N, values } of weights) {
-      const weight = engine.matrix(bf16Weight(values, N, K));
-      for (const M of rowCounts) {
-        for (const backward of [false, true]) {
-          const x = numbers(M * (backward ? N : K), 3);
-          const X = await engine.arena(async () => {
-            const array = engine.upload(x);
-            engine.keep(array);
-            return array;
-          });
-          const call = () =>
-            backward ? engine.linearBackward(X, weight, { T: M }) : engine.linear(X, weight, { T: M });
-          await engine.arena(async () => check(engine, backward, values, x, call(), { M, N, K }));
-          const flops = 2 * M * N * K;
-          cases.push({ threads, compute, M, K, N, backward, engine, call, flops, rates: [], peaks: [] });
-        }
+const engines = threadCounts.flatMap((threads) =>
+  computes.flatMap((compute) => packings.map((packing) => ({ threads, compute, packing }))),
+);
+for (const { threads, compute, packing } of engines) {
+  const engine = createEngine({ threads, compute, packing: packing === "on" });
+  for (const { K, N, values } of weights) {
+    const weight = engine.matrix(bf16Weight(values, N, K));
+    for (const M of rowCounts) {
+      for (const backward of [false, true]) {
+        const x = numbers(M * (backward ? N : K), 3);
+        const X = await engine.arena(async () => {
+          const array = engine.upload(x);
+          engine.keep(array);
+          return array;
+        });
+        const call = () =>
+          backward ? engine.linearBackward(X, weight, { T: M }) : engine.linear(X, weight, { T: M });
+        await engine.arena(async () => check(engine, backward, values, x, call(), { M, N, K }));
+        const flops = 2 * M * N * K;
+        cases.push({ threads, compute, packing, M, K, N, backward, engine, call, flops, rates: [], peaks: [] });
       }
     }
   }
@@ -114,12 +116,13 @@ for (let round = 0; round < rounds; round++) {
   }
 }
 
-const results = cases.map(({ threads, compute, M, K, N, backward, rates, peaks }) => {
+const results = cases.map(({ threads, compute, packing, M, K, N, backward, rates, peaks }) => {
   const gflops = Math.round(median(rates));
   const ofPeak = median(rates) / median(peaks);
   return {
     threads,
     compute,
+    packing,
     direction: backward ? "dX" : "forward",
     M,
     K,
@@ -128,11 +131,12 @@ const results = cases.map(({ threads, compute, M, K, N, backward, rates, peaks }
     ofPeak: Number(ofPeak.toFixed(3)),
   };
 });
-console.log("threads compute direction      M      K      N   GFLOP/s  of peak");
-for (const { threads, compute, direction, M, K, N, gflops, ofPeak } of results) {
+console.log("threads compute packing direction      M      K      N   GFLOP/s  of peak");
+for (const { threads, compute, packing, direction, M, K, N, gflops, ofPeak } of results) {
   const cells = [
     String(threads).padStart(7),
     compute.padEnd(7),
+    packing.padEnd(7),
     direction.padEnd(9),
     ...[M, K, N].map((n) => String(n).padStart(6)),
   ];

@@ -19,6 +19,7 @@ interface Level {
 export type NativeEngine = { readonly native: unique symbol };
 /** `undefined` where there is no weight; else four arguments in a row. */
 export type WeightArguments = readonly [bytes: Uint8Array, dtype: number, rows: number, columns: number] | readonly [];
+export type NativePacks = { readonly nativePacks: unique symbol };
 export type HeadArguments = readonly [T: number, H: number, G: number, d: number, window: number];
 
 /** What the binary exports. Arrays are handles; native/node/ops_*.cc say what each operation takes. */
@@ -27,6 +28,10 @@ export interface Addon {
   open(level: string, threads: number, bf16: boolean): NativeEngine;
   /** Operations throw once element 0 of `cancel`, over shared memory, is not 0; long ones end early. */
   watch(engine: NativeEngine, cancel: Int32Array): void;
+  /** What `linear` and `linearBackward` keep the packed copies of that whole weight in, last of their arguments. */
+  pack(engine: NativeEngine, ...weight: readonly unknown[]): NativePacks;
+  /** Bytes of all packed copies of the process. */
+  packedBytes(): number;
   take(engine: NativeEngine, length: number): number;
   release(engine: NativeEngine, array: number): void;
   endArena(engine: NativeEngine): void;

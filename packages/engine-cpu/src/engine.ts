@@ -17,6 +17,7 @@ import {
   type HeadArguments,
   loadAddon,
   type NativeEngine,
+  type NativePacks,
   type Operations,
   type WeightArguments,
 } from "./addon.ts";
@@ -33,12 +34,19 @@ export interface CpuEngineOptions {
   readonly compute?: "f32" | "bf16";
   /** How the linear maps that it will be given are stored: part of its name, any engine takes both. Default `as-is`. */
   readonly storage?: WeightStorage;
+  /**
+   * Keeps a copy of each linear map in the order in which products read it, one for each direction that is used: four bytes
+   * a number in f32, two in bf16. The first product makes it, all engines of the process share it, no bit changes: products
+   * of 128 rows are up to a tenth faster. Default false.
+   */
+  readonly packing?: boolean;
   /** Over shared memory. Once element 0 is not 0, operations throw, also the one that runs: soon, not when it is done. */
   readonly cancel?: Int32Array;
 }
 
 interface CpuMatrix extends Matrix {
   readonly weight: WeightArguments;
+  readonly packs?: NativePacks;
 }
 interface CpuCache extends KvCache {
   readonly handle: number;
@@ -59,24 +67,31 @@ const dtypeCodes: Readonly<Partial<Record<WeightDType, number>>> = { f32: 0, bf1
 const handle = (array: DeviceArray) => (array as CpuArray).handle;
 const optional = (array: DeviceArray | undefined) => (array as CpuArray | undefined)?.handle;
 const weightOf = (weight: Matrix) => (weight as CpuMatrix).weight ?? [];
+const packsOf = (weight: Matrix) => (weight as CpuMatrix).packs;
+const noWeight = [undefined, undefined, undefined, undefined];
 const heads = ({ T, H, G, d, window }: AttentionSize): HeadArguments => [T, H, G, d, window];
 
 /**
  * Opens an engine. Throws an Error where there is no binary for this machine, an `InputError` where ZEROGATE_CPU_LEVEL names
  * a level that it lacks, a `RangeError` where the level has no bf16.
  */
-export function createEngine({ threads = 1, compute = "f32", storage, cancel }: CpuEngineOptions = {}): CpuEngine {
+export function createEngine({ threads = 1, compute = "f32", storage, packing = false, cancel }: CpuEngineOptions = {}): CpuEngine {
   const { addon } = loadAddon();
   const level = chooseLevel(addon);
   const engine = addon.open(level, threads, compute === "bf16");
   if (cancel) addon.watch(engine, cancel);
   const { mapFile } = addon;
+  const place = (tensor: HostTensor): CpuMatrix => {
+    const made = matrix(tensor);
+    return packing && tensor.shape.length === 2 ? { ...made, packs: addon.pack(engine, ...made.weight) } : made;
+  };
   return {
     ...engineOver(addon, engine, `cpu/${level}/${compute}`, storage),
+    matrix: place,
     addFixedPoint,
     ...(mapFile && {
       mapped: ({ dtype, shape, path, offset, byteLength }: FileTensor) =>
-        matrix({ dtype, shape, bytes: mapFile(path, offset, byteLength) }),
+        place({ dtype, shape, bytes: mapFile(path, offset, byteLength) }),
     }),
   };
 }
@@ -157,13 +172,14 @@ export function engineOver(
 
     linear(x, weight, { T, rows: [from, to] = [0, weight.rows], bias, residual }) {
       const y = take(T * (to - from));
-      const inputs = [y.handle, handle(x), optional(residual), ...(bias ? weightOf(bias) : [])];
-      run.linear(engine, T, from, to, ...weightOf(weight), ...inputs);
+      const inputs = [y.handle, handle(x), optional(residual), ...(bias ? weightOf(bias) : noWeight)];
+      run.linear(engine, T, from, to, ...weightOf(weight), ...inputs, packsOf(weight));
       return y;
     },
     linearBackward(dy, weight, { T, rows: [from, to] = [0, weight.rows], residual }) {
       const dx = take(T * weight.columns);
-      run.linearBackward(engine, T, from, to, ...weightOf(weight), dx.handle, handle(dy), optional(residual));
+      const inputs = [dx.handle, handle(dy), optional(residual)];
+      run.linearBackward(engine, T, from, to, ...weightOf(weight), ...inputs, packsOf(weight));
       return dx;
     },
 

@@ -22,6 +22,14 @@ struct Weight {
   const float* scales = nullptr;  // of I8 only, which only linear and linear_backward take
 };
 
+// The copy of a weight for one direction of a linear map; see packed.h. Its bits are those of packing anew.
+struct Packed;
+// The copy, null as long as there is none.
+const float* packed_data(const Packed* packed);
+// Memory for the copy, for one caller only, which fills and settles it; null for all others, and where memory is lacking.
+float* packed_claim(Packed* packed, size_t floats);
+void packed_settle(Packed* packed, bool isWhole);
+
 struct Linear {
   float* y;
   const float* x;
@@ -30,6 +38,7 @@ struct Linear {
   const float* residual;  // null: none
   long T;
   bool bf16;  // round activations and weights to bf16, sum in float32
+  Packed* packed = nullptr;  // null: none is to be made
 };
 
 struct RmsNorm {

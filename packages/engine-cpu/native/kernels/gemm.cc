@@ -5,7 +5,8 @@
 // A job is a rectangle of the result and packs all that it reads into memory of its thread: lines that another core wrote
 // last cost more than packing twice. Inside: a block of the contraction, its rows of A packed to stay in L2; then panel after
 // panel of B, packed into L1 and run against all rows, while the next panels' part of the weight comes from memory. Both
-// directions read the one copy of the weight.
+// directions read the one copy of the weight, or a packed one of their own that stays (packed.h): the same numbers in the same
+// order.
 
 #include "simd.h"
 
@@ -25,6 +26,7 @@ struct Gemm {
   float* c;
   const float* bias;
   const float* residual;
+  Packed* packed;
 };
 
 ZG_INLINE long parts_of(long length, long most) { return (length + most - 1) / most; }
@@ -35,14 +37,14 @@ struct Split {
 };
 
 // The split whose threads end first, by the size of the largest job and by what it packs. The bits do not depend on it.
-static Split split_of(long rowPanels, long columnPanels, long threads) {
+static Split split_of(long rowPanels, long columnPanels, long threads, bool isPacked) {
   const Split fewest = {parts_of(rowPanels, ROW_PANELS), parts_of(columnPanels, COLUMN_PANELS)};
   Split best = fewest;
   double bestCost = 0;
   for (long rows = fewest.rows; rows <= least(rowPanels, fewest.rows + threads); rows++) {
     for (long columns = fewest.columns; columns <= least(columnPanels, fewest.columns + threads); columns++) {
       const double m = parts_of(rowPanels, rows) * MR, n = parts_of(columnPanels, columns) * NR;
-      const double cost = parts_of(rows * columns, threads) * (m * n + 8 * m + 16 * n);
+      const double cost = parts_of(rows * columns, threads) * (m * n + 8 * m + (isPacked ? 4 : 16) * n);
       if (bestCost == 0 || cost < bestCost) bestCost = cost, best = {rows, columns};
     }
   }
@@ -61,6 +63,38 @@ ZG_INLINE Fetch fetch_of(const Gemm& g, long from, long count, long begin, long 
   return {at - before, lines, lines, stride - 64 * lines, rows * lines};
 }
 
+// The same of a packed weight, where panels lie one behind the other.
+ZG_INLINE Fetch packed_fetch(const float* panel, long floats) {
+  const long lines = floats / (64 / 4);
+  return {(const char*)panel, lines, lines, 0, lines};
+}
+
+// B packed for good: block after block of `kc` steps, each panel after panel. Null where it is not wanted or not there yet.
+static const float* packed_weight(Pool* pool, const Gemm& g, long U, long kc, PackFn pack) {
+#if defined(__wasm__)
+  (void)pool, (void)g, (void)U, (void)kc, (void)pack;
+  return nullptr;
+#else
+  if (!g.packed) return nullptr;
+  if (const float* ready = packed_data(g.packed)) return ready;
+  const long width = round_up(g.N, VL);
+  float* out = packed_claim(g.packed, U * width);
+  if (!out) return nullptr;
+  auto job = [&](long panel, int) {
+    const int vectors = (int)least((long)NV, parts_of(g.N - panel * NR, VL));
+    const Panel source = {g.weight.data, g.weight.scales, g.weight.rows, g.weight.columns, panel * NR, vectors};
+    for (long from = 0; from < U; from += kc) {
+      const long count = least(kc, U - from);
+      pack(source, from, count, out + from * width + panel * NR * count);
+    }
+  };
+  parallel(pool, parts_of(g.N, NR), job);
+  const bool isWhole = !pool_cancelled(pool);
+  packed_settle(g.packed, isWhole);
+  return isWhole ? out : nullptr;
+#endif
+}
+
 template <bool bf16>
 static bool gemm(Pool* pool, const Gemm& g) {
   if (g.M == 0) return true;
@@ -68,10 +102,12 @@ static bool gemm(Pool* pool, const Gemm& g) {
   const long rowPanels = parts_of(g.M, MR), columnPanels = parts_of(g.N, NR);
   // Equal blocks of steps: 576 is not 512 + 64.
   const long kc = round_up(parts_of(U, parts_of(U, KC)), 2 * VL);
-  const Split split = split_of(rowPanels, columnPanels, pool_threads(pool));
+  const PackFn pack = pack_of<bf16>(g.weight.type, g.backward);
+  const float* const whole = packed_weight(pool, g, U, kc, pack);
+  const long width = round_up(g.N, VL);
+  const Split split = split_of(rowPanels, columnPanels, pool_threads(pool), whole != nullptr);
   const long mostRows = parts_of(rowPanels, split.rows) * MR;
   if (!reserve_threads(pool, kc * (mostRows + NR) + VL)) return false;
-  const PackFn pack = pack_of<bf16>(g.weight.type, g.backward);
 
   auto job = [&](long job, int thread) {
     const long part = job / split.columns, block = job % split.columns;
@@ -82,8 +118,15 @@ static bool gemm(Pool* pool, const Gemm& g) {
     const int lastRows = (int)least((long)MR, g.M - (toRow - 1) * MR), lastVectors = vectorsAt(toColumn - 1);
     const TileFn tiles[2][2] = {{tile_of<bf16>(MR, NV), tile_of<bf16>(MR, lastVectors)},
                                 {tile_of<bf16>(lastRows, NV), tile_of<bf16>(lastRows, lastVectors)}};
-    float* b = scratch_of(pool, thread);
-    float* packed = b + kc * NR;
+    float* const panelOfB = scratch_of(pool, thread);
+    float* const packed = panelOfB + kc * NR;
+    const auto packedAt = [&](long from, long panel) { return whole + from * width + panel * NR * least(kc, U - from); };
+    // What some panels from `begin` on take of the block that begins with step `from`.
+    const auto fetch = [&](long from, long begin) {
+      const long end = least(begin + FETCHED_PANELS, toColumn), count = least(kc, U - from);
+      if (!whole) return fetch_of<bf16>(g, from, count, begin, end);
+      return packed_fetch(packedAt(from, begin), least((end - begin) * NR, width - begin * NR) * count);
+    };
 
     for (long from = 0; from < U; from += kc) {
       const long count = least(kc, U - from);
@@ -95,12 +138,15 @@ static bool gemm(Pool* pool, const Gemm& g) {
       for (long begin = fromColumn; begin < toColumn; begin += FETCHED_PANELS) {
         const long end = least(begin + FETCHED_PANELS, toColumn), tilesHere = (end - begin) * (toRow - fromRow);
         Fetch next = {};
-        if (end < toColumn) next = fetch_of<bf16>(g, from, count, end, least(end + FETCHED_PANELS, toColumn));
-        else if (!last) next = fetch_of<bf16>(g, from + kc, kc, fromColumn, least(fromColumn + FETCHED_PANELS, toColumn));
+        if (end < toColumn) next = fetch(from, end);
+        else if (!last) next = fetch(from + kc, fromColumn);
         const long lines = parts_of(next.left, tilesHere);
         for (long panel = begin; panel < end; panel++) {
           const int vectors = vectorsAt(panel);
-          pack({g.weight.data, g.weight.scales, g.weight.rows, g.weight.columns, panel * NR, vectors}, from, count, b);
+          const float* b = whole ? packedAt(from, panel) : panelOfB;
+          if (!whole) {
+            pack({g.weight.data, g.weight.scales, g.weight.rows, g.weight.columns, panel * NR, vectors}, from, count, panelOfB);
+          }
           for (long row = fromRow; row < toRow; row++) {
             const long at = row * MR * g.N + panel * NR;
             const Tile t = {count,

@@ -78,7 +78,7 @@ static bool linear(Pool* pool, const Linear& l) {
     parallel(pool, (N + rows - 1) / rows, job);
     return true;
   }
-  const Gemm g = {l.T, N, K, l.x, l.weight, false, l.y, bias, l.residual};
+  const Gemm g = {l.T, N, K, l.x, l.weight, false, l.y, bias, l.residual, l.packed};
 #if defined(__AVX512BF16__)
   if (l.bf16) return gemm<true>(pool, g);
 #endif
@@ -86,7 +86,7 @@ static bool linear(Pool* pool, const Linear& l) {
 }
 
 static bool linear_backward(Pool* pool, const Linear& l) {
-  const Gemm g = {l.T, l.weight.columns, l.weight.rows, l.x, l.weight, true, l.y, nullptr, l.residual};
+  const Gemm g = {l.T, l.weight.columns, l.weight.rows, l.x, l.weight, true, l.y, nullptr, l.residual, l.packed};
 #if defined(__AVX512BF16__)
   if (l.bf16) return gemm<true>(pool, g);
 #endif

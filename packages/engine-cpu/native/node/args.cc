@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "packed.h"
+
 namespace zg {
 
 const napi_type_tag engineTag = {0x7a65726f67617465, 0x656e67696e656370};
@@ -57,18 +59,20 @@ bool Args::is_absent(napi_value value) {
   return type == napi_undefined;
 }
 
-Engine* Args::engine() {
-  const napi_value value = next();
+void* Args::external(napi_value value, const napi_type_tag& tag) {
   napi_valuetype type = napi_undefined;
   napi_typeof(env_, value, &type);
   bool ours = false;
-  void* engine = nullptr;
-  if (type != napi_external || napi_check_object_type_tag(env_, value, &engineTag, &ours) != napi_ok || !ours ||
-      napi_get_value_external(env_, value, &engine) != napi_ok) {
-    fail(Wrong::TYPE, "the first argument is not an engine");
-    return nullptr;
-  }
-  return engine_ = static_cast<Engine*>(engine);
+  void* data = nullptr;
+  if (type != napi_external || napi_check_object_type_tag(env_, value, &tag, &ours) != napi_ok || !ours) return nullptr;
+  napi_get_value_external(env_, value, &data);
+  return data;
+}
+
+Engine* Args::engine() {
+  engine_ = static_cast<Engine*>(external(next(), engineTag));
+  if (!engine_) fail(Wrong::TYPE, "the first argument is not an engine");
+  return engine_;
 }
 
 double Args::number(const char* name) {
@@ -154,6 +158,18 @@ Weight Args::weight(const char* name, bool optional) {
 }
 
 Weight Args::linear_map(const char* name) { return weight_of_types(name, Type::I8); }
+
+Packed* Args::packed(const Weight& weight, bool backward) {
+  const napi_value value = next();
+  if (!ok_ || is_absent(value)) return nullptr;
+  const Packs* packs = static_cast<Packs*>(external(value, packsTag));
+  Packed* packed = packs ? packs->directions[backward] : nullptr;
+  if (!packed) fail(Wrong::TYPE, "packed is not what pack returns");
+  else if (!packed_fits(packed, {engine_->kernels, engine_->bf16, backward, weight})) {
+    fail(Wrong::RANGE, "packed is of another weight or engine");
+  }
+  return packed;
+}
 
 Weight Args::weight_of_types(const char* name, Type last) {
   Weight weight = {nullptr, Type::F32, 1, 1};

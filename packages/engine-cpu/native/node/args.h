@@ -17,6 +17,12 @@ struct Engine {
   napi_ref cancel = nullptr;  // keeps the flag that the pool watches
 };
 
+// Packed copies of one weight, forward and backward.
+struct Packs {
+  Packed* directions[2];
+  napi_ref bytes;  // of the weight
+};
+
 enum class Wrong { TYPE, RANGE, OTHER };
 
 // Product of sizes; huge instead of overflowing, so that no array is ever long enough.
@@ -57,6 +63,8 @@ class Args {
   Weight weight(const char* name, bool optional = false);
   // The same, which may be int8: the scales of all rows in float32, then the numbers.
   Weight linear_map(const char* name);
+  // The copy for that direction of the whole weight. Null where there is none.
+  Packed* packed(const Weight& weight, bool backward);
 
  private:
   friend napi_value done(Args& args, bool worked);
@@ -64,6 +72,8 @@ class Args {
   Weight weight_of_types(const char* name, Type last);
   void* typed(const char* name, napi_typedarray_type type, const char* typeName, long* length);
   bool is_absent(napi_value value);
+  // Null where the value is not of that kind.
+  void* external(napi_value value, const napi_type_tag& tag);
 
   static constexpr size_t MOST = 24;
   napi_env env_;
@@ -74,7 +84,7 @@ class Args {
   Engine* engine_ = nullptr;
 };
 
-extern const napi_type_tag engineTag;
+extern const napi_type_tag engineTag, packsTag;
 
 // The result of an operation: an error where its kernel lacked memory, or was cancelled.
 napi_value done(Args& args, bool worked);
@@ -83,5 +93,6 @@ napi_value done(Args& args, bool worked);
 void add_row_functions(napi_env env, napi_value exports);
 void add_attention_functions(napi_env env, napi_value exports);
 void add_file_functions(napi_env env, napi_value exports);
+void add_pack_functions(napi_env env, napi_value exports);
 
 }  // namespace zg

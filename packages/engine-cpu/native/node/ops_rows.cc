@@ -115,7 +115,8 @@ napi_value layer_norm_backward(napi_env env, napi_callback_info info) {
   return done(args, engine->kernels->layer_norm_backward(engine->pool, {dx, dy, x, stats, residual, weight, T, D}));
 }
 
-// (engine, T, from, to, weight, y, x, residual?, bias?): forward and backward over rows from … to of the weight
+// (engine, T, from, to, weight, y, x, residual?, bias?, packed?): forward over rows from … to of the weight; backward without
+// a bias. What is packed is the whole weight.
 template <bool backward>
 napi_value linear(napi_env env, napi_callback_info info) {
   Args args(env, info, backward ? "run linearBackward" : "run linear");
@@ -135,6 +136,8 @@ napi_value linear(napi_env env, napi_callback_info info) {
     const long numbers = times(bias.rows, bias.columns);
     args.fail(Wrong::RANGE, "bias has %ld numbers, the weight has %ld rows", numbers, weight.rows);
   }
+  l.packed = args.packed(weight, backward);
+  if (to - from < weight.rows) l.packed = nullptr;
   if (!args.ok()) return nullptr;
   if (bias.data) bias.data = static_cast<const char*>(bias.data) + from * bytes_of(bias.type);
   weight.data = static_cast<const char*>(weight.data) + from * weight.columns * bytes_of(weight.type);
