@@ -48,13 +48,15 @@ struct Pool {
 
   pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
   pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
-  std::atomic<uint64_t> round{0};  // one more for each pool_run, and to stop
+  // The round, one more for each pool_run, above the first job of it that nobody has taken. A thread that comes late, because
+  // it slept or has to share its core, finds the jobs gone: nobody waits for a thread, only for jobs.
+  std::atomic<uint64_t> ticket{0};
   std::atomic<bool> stop{false};
-  std::atomic<int> busy{0};
-  std::atomic<long> next{0};
-  long jobs = 0;
-  Job run = nullptr;
-  void* context = nullptr;
+  std::atomic<long> finished{0};
+  // Written while there is no job to take: who takes one with the ticket that it read before has read what belongs to it.
+  std::atomic<long> jobs{0};
+  std::atomic<Job> run{nullptr};
+  std::atomic<void*> context{nullptr};
   const int32_t* cancel = nullptr;
 };
 
@@ -64,9 +66,22 @@ struct Start {
   int thread;
 };
 
+constexpr int JOB_BITS = 32;
+constexpr uint64_t NO_JOB = UINT32_MAX;
+uint64_t round_of(uint64_t ticket) { return ticket >> JOB_BITS; }
+long job_of(uint64_t ticket) { return (long)(uint32_t)ticket; }
+
 void work(Pool* pool, int thread) {
-  for (long job; (job = pool->next.fetch_add(1)) < pool->jobs && !pool_cancelled(pool);) {
-    pool->run(pool->context, job, thread);
+  uint64_t ticket = pool->ticket.load();
+  while (!pool_cancelled(pool)) {
+    const long job = job_of(ticket);
+    const Job run = pool->run.load();
+    void* const context = pool->context.load();
+    if (job >= pool->jobs.load()) return;
+    if (!pool->ticket.compare_exchange_weak(ticket, ticket + 1)) continue;
+    run(context, job, thread);
+    pool->finished.fetch_add(1);
+    ticket = pool->ticket.load();
   }
 }
 
@@ -75,22 +90,22 @@ void* thread_main(void* start) {
   const int thread = static_cast<Start*>(start)->thread;
   delete static_cast<Start*>(start);
   for (uint64_t seen = 0;;) {
-    for (int i = 0; i < SPINS && pool->round.load() == seen; i++) relax();
-    if (pool->round.load() == seen) {
+    const auto isSeen = [&] { return round_of(pool->ticket.load()) == seen; };
+    for (int i = 0; i < SPINS && isSeen(); i++) relax();
+    if (isSeen()) {
       pthread_mutex_lock(&pool->mutex);
-      while (pool->round.load() == seen) pthread_cond_wait(&pool->wake, &pool->mutex);
+      while (isSeen()) pthread_cond_wait(&pool->wake, &pool->mutex);
       pthread_mutex_unlock(&pool->mutex);
     }
-    seen++;
+    seen = round_of(pool->ticket.load());
     if (pool->stop.load()) return nullptr;
     work(pool, thread);
-    pool->busy.fetch_sub(1);
   }
 }
 
 void next_round(Pool* pool) {
   pthread_mutex_lock(&pool->mutex);
-  pool->round.fetch_add(1);
+  pool->ticket = (round_of(pool->ticket.load()) + 1) << JOB_BITS;
   pthread_cond_broadcast(&pool->wake);
   pthread_mutex_unlock(&pool->mutex);
 }
@@ -129,19 +144,20 @@ void pool_watch(Pool* pool, const int32_t* cancel) { pool->cancel = cancel; }
 bool pool_cancelled(const Pool* pool) { return pool->cancel && __atomic_load_n(pool->cancel, __ATOMIC_RELAXED) != 0; }
 
 void pool_run(Pool* pool, long jobs, Job run, void* context) {
-  if (pool->threads == 1 || jobs <= 1) {
+  if (pool->threads == 1 || jobs <= 1 || jobs >= (long)NO_JOB) {
     for (long job = 0; job < jobs && !pool_cancelled(pool); job++) run(context, job, 0);
     return;
   }
   pool->run = run;
   pool->context = context;
   pool->jobs = jobs;
-  pool->next = 0;
-  pool->busy = pool->threads - 1;
+  pool->finished = 0;
   next_round(pool);
   work(pool, 0);
-  // The others are finishing their last job. Yield where they have to share the cores.
-  for (int i = 0; pool->busy.load() != 0; i++) {
+  // Nothing is taken any more, also of what was cancelled. The others are finishing their last job. Yield where they have to
+  // share the cores.
+  const long taken = job_of(pool->ticket.fetch_or(NO_JOB));
+  for (int i = 0; pool->finished.load() != taken; i++) {
     if (i < SPINS) relax();
     else sched_yield();
   }
