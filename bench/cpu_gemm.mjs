@@ -89,8 +89,7 @@ for (const { threads, compute, packing } of engines) {
           engine.keep(array);
           return array;
         });
-        const call = () =>
-          backward ? engine.linearBackward(X, weight, { T: M }) : engine.linear(X, weight, { T: M });
+        const call = () => (backward ? engine.linearBackward(X, weight, { T: M }) : engine.linear(X, weight, { T: M }));
         await engine.arena(async () => check(engine, backward, values, x, call(), { M, N, K }));
         const flops = 2 * M * N * K;
         cases.push({ threads, compute, packing, M, K, N, backward, engine, call, flops, rates: [], peaks: [] });

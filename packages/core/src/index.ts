@@ -107,7 +107,7 @@ export { createModel, type DecoderLayer, type DecoderModel } from "./model/decod
 export { type FittedGate, fitGates } from "./model/fit_gates.ts";
 export { cellGradient, cellLosses, cellScores, sum } from "./model/gradient.ts";
 export { parseModelConfig } from "./model/hf_config.ts";
-export { parameterCount } from "./model/hf_names.ts";
+export { linearMapCount, parameterCount } from "./model/hf_names.ts";
 export { mixedLogits, oneSequence, packSequences, tokenLogits } from "./model/logits.ts";
 export type { PackedTokens } from "./model/pass.ts";
 export { openPromptCache, type PromptCache, type PromptLease } from "./model/prompt_cache.ts";

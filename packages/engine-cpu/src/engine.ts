@@ -75,7 +75,13 @@ const heads = ({ T, H, G, d, window }: AttentionSize): HeadArguments => [T, H, G
  * Opens an engine. Throws an Error where there is no binary for this machine, an `InputError` where ZEROGATE_CPU_LEVEL names
  * a level that it lacks, a `RangeError` where the level has no bf16.
  */
-export function createEngine({ threads = 1, compute = "f32", storage, packing = false, cancel }: CpuEngineOptions = {}): CpuEngine {
+export function createEngine({
+  threads = 1,
+  compute = "f32",
+  storage,
+  packing = false,
+  cancel,
+}: CpuEngineOptions = {}): CpuEngine {
   const { addon } = loadAddon();
   const level = chooseLevel(addon);
   const engine = addon.open(level, threads, compute === "bf16");

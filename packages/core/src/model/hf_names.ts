@@ -1,7 +1,7 @@
 /** Which tensors of a Hugging Face checkpoint make up each weight of ours: names, order of stacking and shapes. */
 import { architectureOf } from "./architecture.ts";
 import type { ModelConfig } from "./config.ts";
-import { type LayerWeight, weightNames } from "./weights.ts";
+import { isLinearMap, type LayerWeight, weightNames } from "./weights.ts";
 
 /** One tensor of the checkpoint. Files of a bare model (`LlamaModel`, `GPT2Model`) leave out the leading `model.` or `transformer.`. */
 export interface WeightPart {
@@ -30,6 +30,12 @@ export function weightSources(config: ModelConfig): WeightSource[] {
 /** Numbers in the base; a tied head counts once, as in PyTorch. */
 export function parameterCount(config: ModelConfig): number {
   return weightSources(config).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b), 0);
+}
+
+/** Numbers of the linear maps of all layers, which are what `storage` and packing are about. */
+export function linearMapCount(config: ModelConfig): number {
+  const maps = weightSources(config).filter(({ name }) => isLinearMap(name));
+  return maps.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b), 0);
 }
 
 /** The names under which a checkpoint may hold this tensor, the usual one first. */

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels.h"
+#include "packed.h"
 
 using namespace zg;
 using Numbers = std::vector<float>;
@@ -70,6 +71,21 @@ static void expect_close(const std::string& what, const Numbers& actual, const N
   printf("%s: error %g, at most %g is allowed\n", what.c_str(), worst, tolerance);
 }
 
+// Whether a product that makes the packed copy, and one that finds it, have the bits in `l.y`.
+static bool packed_equal(const Kernels& k, Pool* pool, Linear l, long width, bool backward) {
+  const Numbers expected(l.y, l.y + l.T * width);
+  l.packed = packed_open({&k, l.bf16, backward, l.weight});
+  bool isEqual = true;
+  for (int i = 0; i < 2; i++) {
+    Numbers y(l.T * width);
+    l.y = y.data();
+    (backward ? k.linear_backward : k.linear)(pool, l);
+    isEqual = isEqual && y == expected;
+  }
+  packed_close(l.packed);
+  return isEqual && packed_bytes() == 0;
+}
+
 static Outputs linear_outputs(const Kernels& k, Pool* pool, Type type, bool bf16, long T, long N, long K) {
   Numbers w = wave(N * K, 0.7);
   for (long i = 0; i < N * K && type == Type::I8; i++) w[i] = (float)rint(90 * w[i]) * int8_scale(i / K);
@@ -78,6 +94,10 @@ static Outputs linear_outputs(const Kernels& k, Pool* pool, Type type, bool bf16
   Numbers y(T * N), dx(T * K);
   k.linear(pool, {y.data(), x.data(), weight.weight, stored_bias.weight, past.data(), T, bf16});
   k.linear_backward(pool, {dx.data(), dy.data(), weight.weight, {}, nullptr, T, bf16});
+  if (packed_equal(k, pool, {y.data(), x.data(), weight.weight, stored_bias.weight, past.data(), T, bf16}, N, false) +
+          packed_equal(k, pool, {dx.data(), dy.data(), weight.weight, {}, nullptr, T, bf16}, K, true) < 2) {
+    failures++, printf("%s: packed weights give other bits\n", k.name);
+  }
   if (type != Type::F16) {  // f16 drops what is too small for it: judged against the portable level
     Numbers y_true(T * N), dx_true(T * K);
     for (long t = 0; t < T; t++) {

@@ -20,6 +20,7 @@ export async function fitOnData(
     engine: "auto",
     compute: "f32",
     storage: "as-is",
+    packing: "auto",
     adapters: [],
     outputBias: undefined,
     onWarning,

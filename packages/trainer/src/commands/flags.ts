@@ -25,12 +25,12 @@ export function outputBiasFlag({ outputBias }: { readonly outputBias?: string })
   throw new InputError("Cannot use the adapter", `--output-bias is "${outputBias}", expected once or twice`);
 }
 
-/** Engine, compute and storage of a command; the defaults are those of training. */
+/** Engine, compute and storage of a command; the defaults, and how weights are packed, are those of training. */
 export function engineFlags(flags: {
   readonly engine?: string;
   readonly compute?: string;
   readonly storage?: string;
-}): Pick<TrainConfig, "engine" | "compute" | "storage"> {
+}): Pick<TrainConfig, "engine" | "compute" | "storage" | "packing"> {
   const { engine = "auto", compute = "f32", storage = "as-is" } = flags;
   const [knownEngine, knownCompute, knownStorage] = [
     engineNames.find((name) => name === engine),
@@ -42,7 +42,7 @@ export function engineFlags(flags: {
   if (!knownCompute) problems.push(`--compute is "${compute}", expected one of ${computeNames.join(", ")}`);
   if (!knownStorage) problems.push(`--storage is "${storage}", expected one of ${storageNames.join(", ")}`);
   if (!knownEngine || !knownCompute || !knownStorage) throw new InputError("Cannot choose the engine", problems);
-  return { engine: knownEngine, compute: knownCompute, storage: knownStorage };
+  return { engine: knownEngine, compute: knownCompute, storage: knownStorage, packing: "auto" };
 }
 
 /** One of a few words; what else it is goes to `problems`. */

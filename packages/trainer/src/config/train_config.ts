@@ -17,6 +17,7 @@ export const engineNames = [
 export const presetNames = ["paper", "peft", "quick"] as const;
 export const computeNames = ["f32", "bf16"] as const;
 export const storageNames: readonly WeightStorage[] = ["as-is", "int8", "fp8"];
+export const packingNames = ["auto", "always", "never"] as const;
 export const badNumberPolicies = ["stop", "skip", "rollback"] as const;
 export const hostKinds = ["auto", "local", "mpi"] as const;
 export const logLevels = ["trace", "debug", "info", "warn", "error", "silent"] as const;
@@ -138,6 +139,8 @@ export interface TrainConfig {
   readonly compute: (typeof computeNames)[number];
   /** How the linear maps of the base are held: as their files have them, or quantised to int8 or fp8 (cuda) while they are read. */
   readonly storage: WeightStorage;
+  /** Whether the engine `cpu` keeps packed copies of the linear maps: `auto` where both take at most 512 MiB. Never changes the bits. */
+  readonly packing: (typeof packingNames)[number];
   /** Device workers; for CPU engines threads. Never changes the trained bits. */
   readonly workers: number;
   /** GPUs of the engine `cuda`, by the driver's numbers: a worker each. Default: 0 to `workers` − 1. */
@@ -185,6 +188,7 @@ export const safeToChange: readonly ConfigKey[] = [
   "samples",
   "engine",
   "compute",
+  "packing",
   "workers",
   "devices",
   "isolate",

@@ -1,5 +1,12 @@
 /** The engines that a config can name: the module that workers import, and the weight dtypes that it takes as they are. */
-import { InputError, type ModelConfig, parameterCount, type WeightDType, type WeightStorage } from "@zerogate/core";
+import {
+  InputError,
+  linearMapCount,
+  type ModelConfig,
+  parameterCount,
+  type WeightDType,
+  type WeightStorage,
+} from "@zerogate/core";
 import { type CpuEngineOptions, createAdamWUpdate, probe } from "@zerogate/engine-cpu";
 import { type CudaEngineOptions, gpuReports, planCell } from "@zerogate/engine-cuda";
 import { type TfjsBackend, type TfjsEngineOptions, tfjsTraits } from "@zerogate/engine-tfjs";
@@ -14,6 +21,8 @@ export interface EngineChoice extends EngineModule {
   readonly mapFiles: boolean;
   /** Bases that each worker's engine holds for itself, besides the one that all share. */
   readonly weightCopies: number;
+  /** Of the copies of all linear maps that its engines share, packed for one direction; 0 where it keeps none. */
+  readonly packedBytes: number;
   /** Operations are made of smaller ones, each of which leaves a temporary. */
   readonly isComposed: boolean;
   /** The options once it is known what cells will be computed; for what is said where memory ends. */
@@ -25,6 +34,9 @@ export interface EngineChoice extends EngineModule {
 /** A larger base would take minutes a step, and each worker a copy of it, so it runs there only where somebody asked for it. */
 const MAX_PARAMETERS_OF_A_SURPRISE = 300_000_000;
 
+/** What packed copies for both directions may take where nobody asked for them: those of 135 M parameters in bf16. */
+const MAX_PACKED_BYTES = 512 * 2 ** 20;
+
 /**
  * `auto` is the native CPU engine where it runs, else the same kernels in WebAssembly.
  *
@@ -32,10 +44,11 @@ const MAX_PARAMETERS_OF_A_SURPRISE = 300_000_000;
  * @throws InputError where what is named does not run here, or where `auto` would choose a hopelessly slow engine.
  */
 export function chooseEngine(
-  { engine, compute, storage, devices }: Pick<TrainConfig, "engine" | "compute" | "storage" | "devices">,
+  config: Pick<TrainConfig, "engine" | "compute" | "storage" | "packing" | "devices">,
   model: ModelConfig,
   threads: number,
 ): EngineChoice {
+  const { engine, compute, storage, packing, devices } = config;
   const report = probe();
   const chosen = engine === "auto" ? (report.available ? "cpu" : "wasm") : engine;
   if (devices && chosen !== "cuda") {
@@ -57,6 +70,10 @@ export function chooseEngine(
     const way = "use --storage as-is, or the engine cpu, wasm or cuda";
     throw new InputError("Cannot hold the base in int8", `the engine ${chosen} computes on f32 weights: ${way}`);
   }
+  if (packing === "always" && chosen !== "cpu") {
+    const way = "use --packing auto, or the engine cpu";
+    throw new InputError("Cannot keep packed copies of the base", `the engine ${chosen} makes none: ${way}`);
+  }
   if (engine === "auto" && chosen === "wasm" && parameterCount(model) > MAX_PARAMETERS_OF_A_SURPRISE) {
     const way = "mend it (zerogate doctor says more), or ask for the slow one with --engine wasm";
     throw new InputError("Cannot choose an engine for a model of this size", `${report.reason}: ${way}`);
@@ -66,13 +83,16 @@ export function chooseEngine(
     storage,
     mapFiles: false,
     weightCopies: 0,
+    packedBytes: 0,
     isComposed: false,
   } as const;
   switch (chosen) {
     case "cpu": {
       if (!report.available) throw new InputError("Cannot use the engine cpu", report.reason ?? "it does not run here");
-      const options: CpuEngineOptions = { threads, compute, storage };
-      return { module: import.meta.resolve("@zerogate/engine-cpu"), options, ...native, mapFiles: report.mapsFiles };
+      const packedBytes = packedBytesOf(config, model);
+      const options: CpuEngineOptions = { threads, compute, storage, packing: packedBytes > 0 };
+      const module = import.meta.resolve("@zerogate/engine-cpu");
+      return { module, options, ...native, packedBytes, mapFiles: report.mapsFiles };
     }
     case "wasm": {
       const options: CpuEngineOptions = { storage };
@@ -96,6 +116,16 @@ export function chooseEngine(
     case "tfjs:cpu":
       return tfjsEngine(chosen.slice("tfjs:".length) as TfjsBackend, model);
   }
+}
+
+/** Who asks for int8 wants less memory and not more. */
+function packedBytesOf(
+  { compute, storage, packing }: Pick<TrainConfig, "compute" | "storage" | "packing">,
+  model: ModelConfig,
+): number {
+  const bytes = linearMapCount(model) * (compute === "bf16" ? 2 : 4);
+  const isSmall = storage === "as-is" && 2 * bytes <= MAX_PACKED_BYTES;
+  return packing === "always" || (packing === "auto" && isSmall) ? bytes : 0;
 }
 
 /** Whether every worker is a process that reads the base for itself: where the config says so, or the engine needs it. */
@@ -142,6 +172,6 @@ function tfjsEngine(backend: TfjsBackend, model: ModelConfig): EngineChoice {
   }
   const options: TfjsEngineOptions = { backend };
   const module = import.meta.resolve("@zerogate/engine-tfjs");
-  const traits = { mapFiles: false, weightCopies, isComposed: true, ...(processEnv && { processEnv }) };
+  const traits = { mapFiles: false, weightCopies, packedBytes: 0, isComposed: true, ...(processEnv && { processEnv }) };
   return { module, options, weightDtypes: ["f32"], storage: "as-is", ...traits };
 }

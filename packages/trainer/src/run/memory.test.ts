@@ -69,7 +69,7 @@ async function peakOfACell(engine: Engine & { memory(): { readonly peakBytes: nu
   return engine.memory().peakBytes;
 }
 
-const plain = { weightCopies: 0, isComposed: false, mapFiles: false, storage: "as-is" } as const;
+const plain = { weightCopies: 0, packedBytes: 0, isComposed: false, mapFiles: false, storage: "as-is" } as const;
 
 const { available, reason } = probe();
 const absent = available ? "" : ` (skipped: ${reason})`;
@@ -103,6 +103,13 @@ test("weights count once, and once more for every worker that copies them", () =
   expect(read.total).toBe(3e9 + 3 * shared.perWorker); // each process its own, none beside them
   const mapped = estimateMemory(config, layout, { ...run, isIsolated: true, engine: { ...plain, mapFiles: true } });
   expect(mapped).toEqual(shared);
+  const packing = { ...plain, packedBytes: 1e8 };
+  const packed = estimateMemory(config, { ...layout, adaptedLayers: config.layers }, { ...run, engine: packing });
+  const unpacked = estimateMemory(config, { ...layout, adaptedLayers: config.layers }, run);
+  expect(packed).toEqual({ ...unpacked, weights: 1.2e9, total: unpacked.total + 2e8 });
+  const isolated = estimateMemory(config, layout, { ...run, isIsolated: true, engine: packing });
+  expect(isolated.weights).toBe(0);
+  expect(isolated.perWorker).toBeGreaterThan(read.perWorker + 1e8);
   const quantised = { ...plain, mapFiles: true, storage: "int8" } as const;
   expect(estimateMemory(config, layout, { ...run, isIsolated: true, engine: quantised })).toEqual(read);
 });

@@ -1,9 +1,9 @@
-/** How much memory a run will take: the base once, and per worker what one cell keeps for its backward. */
+/** How much memory a run will take: the base and its packed copies once, and per worker what one cell keeps for its backward. */
 import { type AdapterLayout, architectureOf, type ModelConfig } from "@zerogate/core";
 import type { EngineChoice } from "./engines.ts";
 
 export interface MemoryEstimate {
-  /** Bytes of the shared base. */
+  /** Bytes of the shared base and of its packed copies. */
   readonly weights: number;
   /** Bytes of activations and sums of one worker, and of its own copy of the base where its engine makes one. */
   readonly perWorker: number;
@@ -28,14 +28,14 @@ export function estimateMemory(
     readonly cellTokens: number;
     readonly workers: number;
     readonly weights: number;
-    readonly engine: Pick<EngineChoice, "weightCopies" | "isComposed" | "mapFiles" | "storage">;
+    readonly engine: Pick<EngineChoice, "weightCopies" | "packedBytes" | "isComposed" | "mapFiles" | "storage">;
     readonly isIsolated: boolean;
   },
 ): MemoryEstimate {
   const { hiddenSize: D, intermediateSize: F, heads, kvHeads, headDim, vocabSize } = model;
   const [Q, X] = [heads * headDim, (heads + 2 * kvHeads) * headDim];
   const { activation, norm } = architectureOf(model);
-  const { weightCopies, isComposed, mapFiles, storage } = run.engine;
+  const { weightCopies, packedBytes, isComposed, mapFiles, storage } = run.engine;
   const wide = activation === "gelu" ? F : 2 * F;
   const keptPerToken = 2 * D + X + Q + wide + heads + (norm === "layer" ? 4 : 2);
   const temporaryPerToken = 4 * D + 2 * X + wide + F + (isComposed ? 3 * X + 10 * F : 0);
@@ -46,8 +46,10 @@ export function estimateMemory(
   const scores = isComposed ? 8 * 4 * Math.min(2 ** 22, heads * T * T) : 0;
   // The file cache is shared by processes too; quantised weights are in no file.
   const isShared = !run.isIsolated || (mapFiles && storage === "as-is");
-  const copies = weightCopies + (isShared ? 0 : 1);
-  const perWorker = activations + head + scores + sums + copies * run.weights;
-  const weights = isShared ? run.weights : 0;
+  // Packed for forward everywhere, for backward where an adapter is at or below.
+  const packed = packedBytes * (1 + layout.adaptedLayers / model.layers);
+  const own = weightCopies * run.weights + (isShared ? 0 : run.weights) + (run.isIsolated ? packed : 0);
+  const perWorker = activations + head + scores + sums + own;
+  const weights = (isShared ? run.weights : 0) + (run.isIsolated ? 0 : packed);
   return { weights, perWorker, total: weights + run.workers * perWorker };
 }

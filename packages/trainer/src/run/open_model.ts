@@ -19,6 +19,7 @@ export interface OpenModelOptions {
   readonly engine: TrainConfig["engine"];
   readonly compute: TrainConfig["compute"];
   readonly storage: TrainConfig["storage"];
+  readonly packing: TrainConfig["packing"];
   /** `DIR` or `DIR=NAME`; the first one is active. Without a name an adapter is called after its folder. */
   readonly adapters: readonly string[];
   /** What adapters mean that do not say it themselves, see `loadAdapter`. */
