@@ -56,18 +56,22 @@ export function openHosts(count: number, network: number): Hosts {
     ip("-n", bridge, "link", "set", `p${host}`, "master", "br0");
     ip("-n", bridge, "link", "set", `p${host}`, "up");
   }
-  const onHost = program(
-    join(folder, "on_host"),
-    `export H="$1"; shift
-exec ${entry.join(" ")} ip netns exec "$H" unshare --uts --ipc --mount \
+  /** From outside, or from one host to another, where one is in the user namespace already. */
+  const onto = (name: string, enter: readonly string[]) =>
+    program(
+      join(folder, name),
+      `export H="$1"; shift
+exec ${enter.join(" ")} ip netns exec "$H" unshare --uts --ipc --mount \
   sh -c 'hostname "$H"; mount -t tmpfs tmpfs /dev/shm; exec "$@"' sh "$@"`,
-  );
+    );
+  const onHost = onto("on_host", entry);
+  const fromHost = onto("from_host", []);
   // In the place of ssh: options, an address, a command line.
   const agent = program(
     join(folder, "agent"),
     `while [ "\${1#-}" != "$1" ]; do shift; done
 a=$1; shift
-exec '${onHost}' "${prefix}\${a##*.}" sh -c "$*"`,
+exec '${fromHost}' "${prefix}\${a##*.}" sh -c "$*"`,
   );
   const pids = (host: number) => ip("netns", "pids", `${prefix}${host}`).split("\n").filter(Boolean).map(Number);
   let files = 0;
@@ -146,7 +150,7 @@ function userNamespace(): { holder: ChildProcess; entry: readonly string[] } {
     stdio: "ignore",
   });
   const pid = String(holder.pid);
-  const entry = ["nsenter", "--preserve-credentials", "-t", pid, "--user", "--net", "--mount"];
+  const entry = ["nsenter", "--wd=.", "--preserve-credentials", "-t", pid, "--user", "--net", "--mount"];
   for (let left = 100; ; left--) {
     try {
       execFileSync(entry[0] ?? "", [...entry.slice(1), "mountpoint", "-q", "/run"], { stdio: "ignore" });
