@@ -15,7 +15,7 @@ function shared(bytes: Uint8Array): Uint8Array {
   return copy;
 }
 
-function weightOf(dtype: WeightDType, rows: number, columns: number): HostTensor {
+function weightOf(dtype: Exclude<WeightDType, "f8">, rows: number, columns: number): HostTensor {
   const numbers = wave(rows * columns, 0.4);
   if (dtype === "f32") return { dtype, shape: [rows, columns], bytes: shared(new Uint8Array(numbers.buffer)) };
   if (dtype !== "i8") return { dtype, shape: [rows, columns], bytes: shared(narrow(numbers, dtype)) };
