@@ -52,7 +52,7 @@ struct Stored {
         half = exponent <= 0 ? 0 : (bits >> 16 & 0x8000) | exponent << 10 | (bits >> 13 & 0x3ff);
       }
       if (type == Type::BF16 || type == Type::F16) memcpy(at + 2 * i, &half, 2);
-      if (type == Type::I8) at[i] = (char)(values[i] / int8_scale(i / columns));
+      if (type == Type::I8) at[i] = (char)(int8_t)(values[i] / int8_scale(i / columns));  // char has no sign on arm64
     }
     for (long n = 0; n < rows; n++) scales.push_back(int8_scale(n));
     weight = {at, type, rows, columns, scales.data()};
