@@ -6,15 +6,8 @@ import { CudaError } from "./errors.ts";
 import { algorithmChooser, type ProductKey } from "./gemm_choice.ts";
 import type { Gpu } from "./gpu.ts";
 import type { Enqueue } from "./graphs.ts";
-import {
-  ALGORITHM_BYTES,
-  COMPUTE_F32,
-  type CublasLt,
-  HEURISTIC_BYTES,
-  PREFERENCE,
-  TRANSPOSE,
-  TYPE,
-} from "./native/cublaslt.ts";
+import { ALGORITHM_BYTES, type CublasLt, HEURISTIC_BYTES, TYPE } from "./native/cublaslt.ts";
+import { CUBLAS, CUBLASLT } from "./native/numbers.ts";
 import type { NumberType, Product } from "./product.ts";
 
 interface Operands {
@@ -45,6 +38,12 @@ interface Plan {
 }
 
 const MOST_ALGORITHMS = 8;
+const ALIGNMENTS = [
+  CUBLASLT.MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+  CUBLASLT.MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+  CUBLASLT.MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+  CUBLASLT.MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+];
 const [ONE, ZERO] = [Float32Array.of(1), Float32Array.of(0)];
 
 export function createProducts(
@@ -94,8 +93,8 @@ export function createProducts(
       const code = calls.cublasLtMatmulPreferenceSetAttribute(preference, attribute, value, BigInt(value.byteLength));
       check(code, "cublasLtMatmulPreferenceSetAttribute", product);
     };
-    set(PREFERENCE.workspaceBytes, BigUint64Array.of(BigInt(workspace.bytes)));
-    for (const attribute of Object.values(PREFERENCE.alignmentOf)) set(attribute, Uint32Array.of(alignment));
+    set(CUBLASLT.MATMUL_PREF_MAX_WORKSPACE_BYTES, BigUint64Array.of(BigInt(workspace.bytes)));
+    for (const attribute of ALIGNMENTS) set(attribute, Uint32Array.of(alignment));
     const [results, count] = [new Uint8Array(MOST_ALGORITHMS * HEURISTIC_BYTES), new Int32Array(16)];
     const {
       description,
@@ -118,7 +117,7 @@ export function createProducts(
     const found = Array.from({ length: count[0] ?? 0 }, (_, i) =>
       results.slice(i * HEURISTIC_BYTES, i * HEURISTIC_BYTES + ALGORITHM_BYTES),
     );
-    if (found.length === 0) check(15, "cublasLtMatmulAlgoGetHeuristic", product); // CUBLAS_STATUS_NOT_SUPPORTED
+    if (found.length === 0) check(CUBLAS.STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic", product);
     return found;
   }
 
@@ -167,9 +166,10 @@ export function createProducts(
   function prepare(product: Product, operands: Operands, alignment: number): Plan {
     const { T, N, K, transposed, input, output } = product;
     const description = made((out) =>
-      check(calls.cublasLtMatmulDescCreate(out, COMPUTE_F32, TYPE.f32), "cublasLtMatmulDescCreate", product),
+      check(calls.cublasLtMatmulDescCreate(out, CUBLAS.COMPUTE_32F, TYPE.f32), "cublasLtMatmulDescCreate", product),
     );
-    const code = calls.cublasLtMatmulDescSetAttribute(description, TRANSPOSE.a, Int32Array.of(transposed ? 1 : 0), 4n);
+    const operation = Int32Array.of(transposed ? CUBLAS.OP_T : CUBLAS.OP_N);
+    const code = calls.cublasLtMatmulDescSetAttribute(description, CUBLASLT.MATMUL_DESC_TRANSA, operation, 4n);
     check(code, "cublasLtMatmulDescSetAttribute", product);
     const weight = transposed ? layout(product, input, K, N) : layout(product, input, N, K);
     const plan = {

@@ -2,6 +2,7 @@
 import { InputError } from "@zerogate/core";
 import { CudaError } from "./errors.ts";
 import { type Driver, type DriverFunctions, openDriver } from "./native/driver.ts";
+import { CU } from "./native/numbers.ts";
 
 /** What is known of a GPU without a context on it. */
 export interface GpuFacts {
@@ -32,9 +33,6 @@ export interface Gpu extends GpuFacts {
 
 /** Kernels use mma of bf16 and cp.async. */
 const OLDEST_ARCHITECTURE = 80;
-const [MAJOR, MINOR] = [75, 76]; // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_…
-const BLOCKING_SYNC = 4; // a waiting thread gives its processor away
-const NON_BLOCKING = 1; // the stream does not wait for the default one
 const FIRST_FATAL = 700; // from here on the context is lost
 
 /** Every GPU that the driver lists, also those that are too old. @throws InputError where there is no usable driver. */
@@ -71,12 +69,13 @@ export function openGpu(ordinal: number): Gpu {
   const device = new Int32Array(16);
   call("open", "cuDeviceGet", device, ordinal);
   const [id = 0] = device;
-  driver.calls.cuDevicePrimaryCtxSetFlags_v2(id, BLOCKING_SYNC); // refused where it is in use already: as good
+  // A waiting thread gives its processor away. Refused where the context is in use already: as good.
+  driver.calls.cuDevicePrimaryCtxSetFlags_v2(id, CU.CTX_SCHED_BLOCKING_SYNC);
   const context = new BigUint64Array(8);
   call("open a context", "cuDevicePrimaryCtxRetain", context, id);
   call("enter the context", "cuCtxSetCurrent", context[0] ?? 0n);
   const created = new BigUint64Array(8);
-  call("open a stream", "cuStreamCreate", created, NON_BLOCKING);
+  call("open a stream", "cuStreamCreate", created, CU.STREAM_NON_BLOCKING); // does not wait for the default one
   const [stream = 0n] = created;
   current.ordinal = ordinal;
   current.users++;
@@ -125,7 +124,9 @@ function factsOf(driver: Driver, ordinal: number): GpuFacts {
   return {
     ordinal,
     name: new TextDecoder().decode(name.subarray(0, name.indexOf(0))),
-    architecture: 10 * attribute(MAJOR) + attribute(MINOR),
+    architecture:
+      10 * attribute(CU.DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) +
+      attribute(CU.DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR),
     memoryBytes: Number(bytes[0]),
   };
 }

@@ -8,6 +8,7 @@
  */
 import { memoryAt } from "@zerogate/ffi";
 import type { Gpu } from "./gpu.ts";
+import { CU } from "./native/numbers.ts";
 
 /** Enqueues on the engine's stream, now or as a part of noted work. @param key tells calls apart by all that they are given. */
 export type Enqueue = (key: () => string, call: () => void) => void;
@@ -46,9 +47,6 @@ interface Graph {
 
 /** Graphs that are kept; one serves a number of texts at once. */
 const MOST_GRAPHS = 16;
-const THREAD_LOCAL = 1; // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may allocate meanwhile
-const PORTABLE = 1;
-const DISABLE_TIMING = 2;
 const ALIGNMENT = 16;
 
 /** @param uploadNow copies host data as any other work does. @param afterwards runs once noted work is enqueued. */
@@ -95,11 +93,12 @@ export function createGraphs(
       ALIGNMENT,
       placed(work, () => undefined),
     );
-    gpu.call("pin memory", "cuMemHostAlloc", out, BigInt(bytes), PORTABLE);
+    gpu.call("pin memory", "cuMemHostAlloc", out, BigInt(bytes), CU.MEMHOSTALLOC_PORTABLE);
     const address = handle();
-    gpu.call("make an event", "cuEventCreate", out, DISABLE_TIMING);
+    gpu.call("make an event", "cuEventCreate", out, CU.EVENT_DISABLE_TIMING);
     const event = handle();
-    gpu.call("begin a capture", "cuStreamBeginCapture_v2", gpu.stream, THREAD_LOCAL);
+    // Thread-local: other workers may allocate meanwhile.
+    gpu.call("begin a capture", "cuStreamBeginCapture_v2", gpu.stream, CU.STREAM_CAPTURE_MODE_THREAD_LOCAL);
     let at = 0;
     try {
       enqueueAll(work, ({ to, bytes: data }) => {

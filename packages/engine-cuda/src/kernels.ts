@@ -6,6 +6,7 @@ import { addressOf } from "@zerogate/ffi";
 import type { Gpu } from "./gpu.ts";
 import type { Enqueue } from "./graphs.ts";
 import { compiled } from "./module_cache.ts";
+import { CU } from "./native/numbers.ts";
 import type { Nvrtc, Source } from "./native/nvrtc.ts";
 
 export const kernelFiles = ["rows", "norm", "rope", "mlp", "attention", "flash", "prompt", "head", "sum"] as const;
@@ -45,7 +46,7 @@ interface Kernel {
   shared: number;
 }
 
-const SHARED_BYTES_ATTRIBUTE = 8; // CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+const SHARED_BYTES_ATTRIBUTE = CU.FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
 const MOST_ARGUMENTS = 24;
 
 /** `defines` are macros of all files, `ACT=float`; `debug` waits after every kernel, so that a fault has its name. */

@@ -1,6 +1,7 @@
 /** Copies between host and device. Large ones go through two pinned buffers in turn, so that one is filled while the other is read. */
 import { memoryAt } from "@zerogate/ffi";
 import type { Gpu } from "./gpu.ts";
+import { CU } from "./native/numbers.ts";
 
 export interface Staging {
   /** Enqueues a copy; `bytes` may be changed as soon as this returns. */
@@ -13,7 +14,6 @@ export interface Staging {
 const BUFFER_BYTES = 8 << 20;
 /** The driver copies what is small and not pinned to buffers of its own before it returns. */
 const SMALL_BYTES = 64 << 10;
-const PORTABLE = 1; // pinned for all contexts
 
 interface PinnedBuffer {
   readonly address: bigint;
@@ -36,7 +36,7 @@ export function createStaging(gpu: Gpu, note: (to: bigint, bytes: Uint8Array) =>
   }
   function open(): PinnedBuffer {
     const [address, event] = [new BigUint64Array(8), new BigUint64Array(8)];
-    gpu.call("pin memory", "cuMemHostAlloc", address, BigInt(BUFFER_BYTES), PORTABLE);
+    gpu.call("pin memory", "cuMemHostAlloc", address, BigInt(BUFFER_BYTES), CU.MEMHOSTALLOC_PORTABLE);
     gpu.call("make an event", "cuEventCreate", event, 0);
     const [at = 0n] = address;
     return { address: at, bytes: new Uint8Array(memoryAt(at, BUFFER_BYTES)), event: event[0] ?? 0n };

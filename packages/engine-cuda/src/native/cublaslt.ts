@@ -1,6 +1,7 @@
-/** cuBLASLt: matrix products. Numbers of attributes and types are those of cublasLt.h and library_types.h. */
+/** cuBLASLt: matrix products. Numbers are those of numbers.ts. */
 import { type NativeFunction, openLibrary } from "@zerogate/ffi";
 import { candidates } from "./locate.ts";
+import { CUDA_TYPE } from "./numbers.ts";
 
 const table = {
   cublasLtGetVersion: { result: "size", parameters: [] },
@@ -44,10 +45,7 @@ const table = {
   },
 } as const;
 
-export const TRANSPOSE = { a: 3, b: 4 } as const;
-export const PREFERENCE = { workspaceBytes: 1, alignmentOf: { a: 5, b: 6, c: 7, d: 8 } } as const;
-export const COMPUTE_F32 = 68;
-export const TYPE = { f32: 0, bf16: 14 } as const;
+export const TYPE: { readonly f32: 0; readonly bf16: 14 } = { f32: CUDA_TYPE.R_32F, bf16: CUDA_TYPE.R_16BF };
 /** sizeof(cublasLtMatmulHeuristicResult_t), and of the algorithm at its begin. */
 export const HEURISTIC_BYTES = 96;
 export const ALGORITHM_BYTES = 64;

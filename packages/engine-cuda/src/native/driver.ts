@@ -3,7 +3,8 @@ import { InputError } from "@zerogate/core";
 import { type Library, memoryAt, type NativeFunction, openLibrary } from "@zerogate/ffi";
 import { candidates } from "./locate.ts";
 
-const table = {
+/** What the engine calls, with the types of its arguments. */
+export const driverTable = {
   cuInit: { result: "int32", parameters: ["uint32"] },
   cuDriverGetVersion: { result: "int32", parameters: ["pointer"] },
   cuDeviceGetCount: { result: "int32", parameters: ["pointer"] },
@@ -59,7 +60,7 @@ const table = {
   cuGetErrorName: { result: "int32", parameters: ["int32", "pointer"] },
 } as const;
 
-export type DriverFunctions = { readonly [N in keyof typeof table]: NativeFunction<(typeof table)[N]> };
+export type DriverFunctions = { readonly [N in keyof typeof driverTable]: NativeFunction<(typeof driverTable)[N]> };
 
 export interface Driver {
   readonly path: string;
@@ -93,7 +94,7 @@ function open(): Driver {
       `${library.path} supports CUDA ${version.join(".")}, ${needed}`,
     );
   }
-  const calls = library.functions(table);
+  const calls = library.functions(driverTable);
   const driver: Driver = { path: library.path, version, calls, nameOf: (code) => errorName(calls, code) };
   const code = calls.cuInit(0);
   if (code !== 0) {
@@ -104,7 +105,7 @@ function open(): Driver {
 }
 
 function driverVersion(library: Library): Driver["version"] {
-  const { cuDriverGetVersion } = library.functions({ cuDriverGetVersion: table.cuDriverGetVersion });
+  const { cuDriverGetVersion } = library.functions({ cuDriverGetVersion: driverTable.cuDriverGetVersion });
   const number = new Int32Array(16);
   cuDriverGetVersion(number);
   const [version = 0] = number;
