@@ -51,7 +51,13 @@ const bugs = [
   ["norm.cu", "g[i] * w[i] - sum - (v[i] - mean)", 0, "g[i] * w[i] - (v[i] - mean)", "layernorm"],
   ["norm.cu", "v[i] += g[i]", 0, "v[i] = g[i]", "rmsNorm"],
   ["norm.cu", "residual_TD + at", 0, "residual_TD", "rmsNorm"],
-  ["norm.cu", "threadIdx.x * N; d < D; d += blockDim.x * N", 0, "threadIdx.x * N; d < D; d += blockDim.x", "orm"],
+  [
+    "norm.cu",
+    "threadIdx.x * N; d < D; d += blockDim.x * N",
+    0,
+    "threadIdx.x * N; d < D; d += blockDim.x",
+    "norms of rows",
+  ],
   ["mlp.cu", "(1.f + gate * (1.f - s))", 0, "(1.f - gate * (1.f - s))", "swiglu"],
   ["mlp.cu", "3.f * 0.044715f", 0, "0.044715f", "gelu"],
   ["head.cu", "v == label ? p - 1.f : p", 0, "p", "headLoss"],
@@ -63,7 +69,6 @@ const bugs = [
   ["common.cuh", "to_bits(v[i + 3])}", 0, "to_bits(v[i + 2])}", "orm|golden"],
   ["mlp.cu", "dgate_up + at + F, up", 0, "dgate_up + at + F, gate", "swiglu"],
   ["norm.cu", "if (D % WIDE == 0) rms_norm_row", 0, "if (true) rms_norm_row", "rmsNorm"],
-  ["rows.cu", "i + WIDE <= length", 0, "i < length", "bf16"],
   // Sums and weights of 8 bits
   ["sum.cu", "units > -most && ", 0, "", "fixed-point"],
   ["sum.cu", "units < most", 0, "units <= most", "fixed-point"],

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { absent, fakeEnv } from "../test/fake.ts";
+import { absent, fakeEnv, onRealGpu } from "../test/fake.ts";
 import { compileOptions } from "./kernels.ts";
 import { createMemory } from "./memory.ts";
 import { compiled } from "./module_cache.ts";
@@ -19,7 +19,10 @@ afterEach(() => rmSync(folder, { recursive: true }));
 
 const source = (text: string) => ({ name: "k.cu", text, headers: {} });
 
-describe.skipIf(absent !== "")(`the cache of modules${absent}`, () => {
+// The kernels here are written for the fake NVRTC.
+const real = onRealGpu ? " (skipped: only the emulator compiles these)" : absent;
+
+describe.skipIf(real !== "")(`the cache of modules${real}`, () => {
   test("a module is compiled once for each source, option and version; a damaged file is compiled anew", () => {
     let count = 0;
     const real = openNvrtc(13);

@@ -53,15 +53,13 @@ export function withFactor(
     return;
   }
   const at = bytesAt(runtime, matrix as CudaMatrix);
-  const wide = runtime.array((to - from) * columns, runtime.inner);
+  // It lies as these rows of a whole widened weight would: cuBLASLt chooses by alignment, and another choice has other bits.
+  const skipped = (from * columns * bytesOf[runtime.inner]) % 256;
+  const wide = runtime.array((to - from) * columns + skipped / bytesOf[runtime.inner], runtime.inner);
+  const widened = runtime.at(wide) + BigInt(skipped);
   const [scales, numbers] = [at + BigInt(4 * from), at + BigInt(4 * rows + from * columns)];
-  runtime.run("rows", `widen_${tensor.dtype}`, rowwise(to - from, columns), [
-    runtime.at(wide),
-    scales,
-    numbers,
-    columns,
-  ]);
-  work(runtime.at(wide));
+  runtime.run("rows", `widen_${tensor.dtype}`, rowwise(to - from, columns), [widened, scales, numbers, columns]);
+  work(widened);
   runtime.free(wide);
 }
 

@@ -12,7 +12,8 @@ const sources = fileURLToPath(new URL("../emu/", import.meta.url));
 /** Built libraries and compiled kernels stay, as with other caches of tools. */
 const cache = fileURLToPath(new URL("../node_modules/.cache/emulator", import.meta.url));
 
-const onRealGpu: boolean = process.env["ZEROGATE_TEST_GPU"] === "1";
+/** What only the emulator has is skipped then. */
+export const onRealGpu: boolean = process.env["ZEROGATE_TEST_GPU"] === "1";
 
 /** For test titles: why the emulator cannot run here, or nothing. */
 export const absent: string = onRealGpu ? "" : whyNot();

@@ -45,6 +45,32 @@ describe.skipIf(absent !== "")(`long attention and prompts in float32${absent}`,
     }
   });
 
+  test.each([1040, 1043])("norms of rows of %i numbers, more than a block takes at once", (D) =>
+    expectAlike(async (engine) => {
+      const [T, eps] = [3, 1e-5];
+      const upload = (phase: number) => engine.upload(single(wave(T * D, phase)));
+      const weight = (phase: number) =>
+        engine.matrix({ dtype: "f32", shape: [D], bytes: new Uint8Array(single(wave(D, phase)).buffer) });
+      const [x_TD, dy_TD, residual_TD, weight_D, bias_D] = [
+        upload(0.1),
+        upload(0.7),
+        upload(1.9),
+        weight(0.4),
+        weight(2),
+      ];
+      const rms = engine.rmsNorm(x_TD, weight_D, { T, D, eps });
+      const layer = engine.layerNorm(x_TD, { weight_D, bias_D }, { T, D, eps });
+      const input = { dy_TD, x_TD, weight_D, residual_TD };
+      const results = [
+        rms.y_TD,
+        layer.y_TD,
+        engine.rmsNormBackward({ ...input, rstd_T: rms.rstd_T }, { T, D }),
+        engine.layerNormBackward({ ...input, stats_T2: layer.stats_T2 }, { T, D }),
+      ];
+      return Promise.all(results.map((array) => engine.read(array)));
+    }, 1e-5),
+  );
+
   test("a head whose gate is 0 keeps even the sign of a zero", async () => {
     const engine = open();
     const size = { T: 1, H: 1, G: 1, d: 2, window: 0, K: 1 };
