@@ -55,7 +55,7 @@ writeFileSync(join(out, "stamp"), hash.digest("hex").slice(0, 16));
 const bytes = readdirSync(out).reduce((sum, name) => sum + statSync(join(out, name)).size, 0);
 const mib = bytes / 2 ** 20;
 console.log(
-  `${out}: ${mib.toFixed(1)} MiB (${archives.map((path) => `${(statSync(path).size / 2 ** 20).toFixed(1)}`).join(" Node, ")} the rest)`,
+  `${out}: ${mib.toFixed(1)} MiB (${archives.map((path) => (statSync(path).size / 2 ** 20).toFixed(1)).join(" Node, ")} the rest)`,
 );
 if (mib > Number(options.limit)) {
   console.error(`Cannot carry ${mib.toFixed(1)} MiB: the limit is ${options.limit}`);

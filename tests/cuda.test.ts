@@ -46,9 +46,9 @@ describe.skipIf(absent !== "")(`the engine cuda${absent}`, () => {
   });
 
   test.each(["int8", "fp8"])("%s: it trains what the reference engine does with the same storage", async (storage) => {
-    const flags = ["--storage", storage];
-    expect(await train(`cuda-${storage}`, ["--engine", "cuda", "--devices", "0", ...flags])).toMatchObject({ code: 0 });
-    const reference = await train(`reference-${storage}`, ["--engine", "reference", "--workers", "1", ...flags]);
+    const more = ["--storage", storage];
+    expect(await train(`cuda-${storage}`, ["--engine", "cuda", "--devices", "0", ...more])).toMatchObject({ code: 0 });
+    const reference = await train(`reference-${storage}`, ["--engine", "reference", "--workers", "1", ...more]);
     expect(reference, reference.stderr).toMatchObject({ code: 0 });
     const [ours, right] = [outcome(`cuda-${storage}`).steps, outcome(`reference-${storage}`).steps];
     expect(right.length).toBeGreaterThan(0);

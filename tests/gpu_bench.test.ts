@@ -7,14 +7,14 @@ import { describe, expect, test } from "vitest";
 import { absent, fakeEnv } from "../packages/engine-cuda/test/fake.ts";
 import { testFolder } from "./support/cli.ts";
 
-const command = fileURLToPath(new URL("../bench/gpu/run.mjs", import.meta.url));
+const script = fileURLToPath(new URL("../bench/gpu/run.mjs", import.meta.url));
 const python = process.env["ZEROGATE_PYTHON"];
 const noPython = python ? "" : " (skipped: ZEROGATE_PYTHON names no Python)";
 
-function bench(out: string, flags: readonly string[], env: Record<string, string> = {}) {
+function runBench(out: string, flags: readonly string[], env: Record<string, string> = {}) {
   const all = ["--shape", "tiny", "--tokens", "96", "--out", out, ...flags];
   const settings = { ...process.env, ...fakeEnv(), ZEROGATE_CUDA_DEBUG: "0", ...env };
-  const run = spawnSync(process.execPath, [command, ...all], { env: settings, encoding: "utf8" });
+  const run = spawnSync(process.execPath, [script, ...all], { env: settings, encoding: "utf8" });
   return { ...run, table: existsSync(join(out, "table.md")) ? readFileSync(join(out, "table.md"), "utf8") : "" };
 }
 
@@ -24,7 +24,7 @@ describe.skipIf(absent !== "")(`the GPU benchmark${absent}`, () => {
   test("correctness, probe and steps in one call, and a table of them", () => {
     const out = join(folder, "all");
     const flags = ["--parts", "suite,probe,step,decode,peft", "--suite-only", "H=4 G=1 d=128"];
-    const run = bench(out, flags, { ZEROGATE_PYTHON: "/none/python3" });
+    const run = runBench(out, flags, { ZEROGATE_PYTHON: "/none/python3" });
     expect(run, run.stderr + run.stdout).toMatchObject({ status: 0 });
     expect(run.table).toMatch(/^# GPU benchmark, shape tiny\n\nEmulated GPU 9\.0, driver for CUDA 13\.0; .*commit \w+/);
     expect(run.table).toMatch(/Correctness suite: 1 passed, 0 failed/);
@@ -40,7 +40,7 @@ describe.skipIf(absent !== "")(`the GPU benchmark${absent}`, () => {
   test.skipIf(noPython !== "")(
     `PEFT's side runs on whatever device torch has${noPython}`,
     () => {
-      const run = bench(join(folder, "peft"), ["--parts", "peft", "--torch-device", "cpu"]);
+      const run = runBench(join(folder, "peft"), ["--parts", "peft", "--torch-device", "cpu"]);
       expect(run, run.stderr + run.stdout).toMatchObject({ status: 0 });
       for (const method of ["adaption_prompt", "lora"]) {
         expect(run.table.match(new RegExp(`\\| PEFT ${method} bf16, `, "g"))).toHaveLength(2);
@@ -57,8 +57,10 @@ describe.skipIf(absent !== "" || noTools !== "")(`the pack for a bare GPU machin
   test("runs in an empty environment, in another folder, with the Node that it carries", () => {
     const folder = testFolder();
     const pack = join(folder, "pack");
-    const script = fileURLToPath(new URL("../scripts/pack_gpu.mjs", import.meta.url));
-    const packed = spawnSync(process.execPath, [script, pack, "--level", "0", "--limit", "100"], { encoding: "utf8" });
+    const packScript = fileURLToPath(new URL("../scripts/pack_gpu.mjs", import.meta.url));
+    const packed = spawnSync(process.execPath, [packScript, pack, "--level", "0", "--limit", "100"], {
+      encoding: "utf8",
+    });
     expect(packed, packed.stderr).toMatchObject({ status: 0 });
     const env = { ...fakeEnv(), PATH: "/usr/bin:/bin", ZEROGATE_UNPACK: join(folder, "unpacked") };
     const run = (...command: string[]) =>

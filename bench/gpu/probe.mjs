@@ -164,7 +164,7 @@ async function kernels() {
     const prompt = { qkv_TX: qkv, kv_KY: kv, gate_H };
     const pairs = cuSeqlens
       .slice(1)
-      .reduce((sum, end, s) => sum + ((end - cuSeqlens[s]) * (end - cuSeqlens[s] + 1)) / 2, 0);
+      .reduce((sum, past, s) => sum + ((past - cuSeqlens[s]) * (past - cuSeqlens[s] + 1)) / 2, 0);
     const freed = (result) => engine.free(...(result.length === undefined ? Object.values(result) : [result]));
     const cases = [
       ["rmsNorm", 6 * T * D, 0, () => freed(engine.rmsNorm(x, weight, { T, D, eps: 1e-5 }))],

@@ -20,9 +20,9 @@ afterEach(() => rmSync(folder, { recursive: true }));
 const source = (text: string) => ({ name: "k.cu", text, headers: {} });
 
 // The kernels here are written for the fake NVRTC.
-const real = onRealGpu ? " (skipped: only the emulator compiles these)" : absent;
+const unable = onRealGpu ? " (skipped: only the emulator compiles these)" : absent;
 
-describe.skipIf(real !== "")(`the cache of modules${real}`, () => {
+describe.skipIf(unable !== "")(`the cache of modules${unable}`, () => {
   test("a module is compiled once for each source, option and version; a damaged file is compiled anew", () => {
     let count = 0;
     const real = openNvrtc(13);

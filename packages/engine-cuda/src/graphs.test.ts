@@ -31,7 +31,7 @@ describe.skipIf(absent !== "")(`graphs${absent}`, () => {
   async function decoded(engine: CudaEngine): Promise<{ ids: unknown[]; logits: string[] }> {
     const logits: string[] = [];
     const read = engine.read;
-    const watched = {
+    const listened = {
       ...engine,
       read: async (array: Parameters<typeof read>[0]) => {
         const values = await read(array);
@@ -39,7 +39,7 @@ describe.skipIf(absent !== "")(`graphs${absent}`, () => {
         return values;
       },
     };
-    const { config, model } = tinyModel(changes, watched);
+    const { config, model } = tinyModel(changes, listened);
     const ids: unknown[] = [];
     for await (const event of generateBatch(model, requests(tinyAdapter(config)), { maxTexts: 3 })) ids.push(event);
     return { ids, logits };
