@@ -1,7 +1,7 @@
 /**
  * Generation on the CPU engine: prefill and greedy decoding at batch 1, base model and adapter. Needs a build and ../shared/data.
  *
- *   node bench/cpu_decode.mjs [--model 135m] [--prompt 128] [--new 64] [--threads 2] [--rounds 5] [--compute f32]
+ *   node bench/cpu_decode.mjs [--model 135m] [--prompt 128] [--new 64] [--threads 2] [--rounds 5] [--compute f32] [--packing]
  *
  * Checks first that cached decoding takes the tokens of whole passes. With ZEROGATE_PYTHON also runs transformers' generate
  * (bf16 and f32) on the same weights and prompt, without an adapter, as ours is then.
@@ -24,12 +24,14 @@ const { values: options } = parseArgs({
     threads: { type: "string", default: "2" },
     rounds: { type: "string", default: "5" },
     compute: { type: "string", default: "f32" },
+    packing: { type: "boolean", default: false },
   },
 });
 const [promptLength, newTokens] = [Number(options.prompt), Number(options.new)];
 const folder = await makeModel(options.model, join(tmpdir(), `zerogate-bench-${options.model}`));
 const config = await readModelConfig(folder);
-const engine = createEngine({ threads: Number(options.threads), compute: options.compute });
+const { compute, packing } = options;
+const engine = createEngine({ threads: Number(options.threads), compute, packing });
 const model = createModel(engine, config, await loadWeights(folder, config, { weightDtypes: engine.weightDtypes }));
 const tokens = await loadSamples(32, folder);
 const prompt = Array.from(tokens.ids.subarray(0, promptLength));
@@ -62,7 +64,7 @@ const rounds = [];
 for (let i = 0; i < Number(options.rounds); i++) rounds.push(await run());
 const rows = [
   {
-    who: `zerogate ${options.compute}`,
+    who: `zerogate ${compute}${packing ? ", packed" : ""}`,
     prefill: median(rounds.map((r) => r.prefill)),
     decode: median(rounds.map((r) => r.decode)),
   },

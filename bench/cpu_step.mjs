@@ -2,7 +2,7 @@
  * Whole training steps of the CPU engine: real tokens per second, scaling over workers, time outside of kernels, memory.
  * Needs a build and ../shared/data.
  *
- *   node bench/cpu_step.mjs [--model 135m] [--samples 64] [--batch 32] [--cell 2048] [--rounds 3] [--compute f32] [--layout 1x1,2x1,1x2] [--even 0]
+ *   node bench/cpu_step.mjs [--model 135m] [--samples 64] [--batch 32] [--cell 2048] [--rounds 3] [--compute f32] [--packing] [--layout 1x1,2x1,1x2] [--even 0]
  *
  * A layout is workers × threads of each. Workers share one copy of the weights; gradients are added in fixed point, so all
  * layouts of the same cells must end in the same sum: that is checked first. With --even N a step is the same cell N times:
@@ -39,6 +39,7 @@ async function main() {
       cell: { type: "string", default: "2048" },
       rounds: { type: "string", default: "3" },
       compute: { type: "string", default: "f32" },
+      packing: { type: "boolean", default: false },
       layout: { type: "string", default: "1x1,2x1,1x2" },
       even: { type: "string", default: "0" },
     },
@@ -69,7 +70,7 @@ async function main() {
 
   const groups = [];
   for (const [workers, threads] of layouts) {
-    const data = { image, config, layout, params, threads, compute: options.compute };
+    const data = { image, config, layout, params, threads, compute: options.compute, packing: options.packing };
     const all = Array.from({ length: workers }, () => new Worker(fileURLToPath(import.meta.url), { workerData: data }));
     groups.push({ workers, threads, all, rates: [], outside: [], peaks: [] });
     await Promise.all(all.map((worker) => new Promise((resolve) => worker.once("message", resolve))));
@@ -135,7 +136,7 @@ async function main() {
   }));
   const realTokens = steps.flat().reduce((sum, cell) => sum + cell.ids_T.length, 0);
   console.log(
-    `${options.model}, ${options.compute}, ${options.samples} samples, ${realTokens} real tokens, ${steps.flat().length} cells of at most ${options.cell}; loss ${[...results.values()][0].toFixed(4)}, equal bits in all layouts`,
+    `${options.model}, ${options.compute}${options.packing ? ", packed" : ""}, ${options.samples} samples, ${realTokens} real tokens, ${steps.flat().length} cells of at most ${options.cell}; loss ${[...results.values()][0].toFixed(4)}, equal bits in all layouts`,
   );
   console.log("workers × threads   real tokens/s   outside kernels   activations a worker");
   for (const row of rows) {
@@ -168,8 +169,8 @@ async function main() {
 }
 
 async function work() {
-  const { image, config, layout, params, threads, compute } = workerData;
-  const engine = createEngine({ threads, compute });
+  const { image, config, layout, params, threads, compute, packing } = workerData;
+  const engine = createEngine({ threads, compute, packing });
   let kernelMs = 0;
   const opMs = {};
   // Operations are the engine's functions; what they take is inside, everything else is outside.

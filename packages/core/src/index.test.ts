@@ -60,6 +60,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "int8Rows",
       "layersOf",
       "learningRate",
+      "linearMapCount",
       "memorySource",
       "mixedLogits",
       "narrow",
