@@ -5,15 +5,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { lockRun } from "../dist/run/lock.js";
 
 const [run, name, everyMs, deadAfterMs] = process.argv.slice(2);
-let isAsked = false;
-process.stdin.once("data", () => {
-  isAsked = true;
-});
+const asked = new AbortController();
+process.stdin.once("data", () => asked.abort());
 const times = { everyMs: Number(everyMs), deadAfterMs: Number(deadAfterMs) };
 try {
   const lock = await lockRun(run, (sentence) => console.log(sentence), times);
   console.log("has the lock");
-  while (!isAsked) {
+  while (!asked.signal.aborted) {
     await lock.check();
     appendFileSync(join(run, "lines"), `${name}\n`);
     await sleep(5);
