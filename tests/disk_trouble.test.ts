@@ -43,19 +43,29 @@ const faults = (out: string) => ({
 const train = (out: string, more: string[], call: Partial<Call>) =>
   zerogate(["train", ...flags, "--out", out, "--json", ...more], { cwd, env: faults(out), ...call });
 
+const subjects = ["The checkpoint", "metrics.jsonl", "receipt.jsonl"];
+
 describe.each(["ENOSPC", "EIO", "EACCES", "EROFS"])("while every write fails with %s", (code) => {
   test("training goes on, says so once, and everything is written in the end", async () => {
     const out = `once-${code}`;
-    const refuse = () => writeFileSync(run(`${out}.refuses`), code);
-    const done = await train(out, [], at({ 3: refuse, 30: () => rmSync(run(`${out}.refuses`)) }));
+    const refuses = run(`${out}.refuses`);
+    const waiting = new Set(subjects);
+    const done = await train(out, [], {
+      onLine(line) {
+        if (line.startsWith('{"event":"step","step":3,')) writeFileSync(refuses, code);
+        // Each file has its turn: a save may take as long as all the steps left.
+        for (const subject of waiting) if (line.includes(`${subject} cannot be written`)) waiting.delete(subject);
+        if (waiting.size === 0) rmSync(refuses, { force: true });
+      },
+    });
     expect(done).toMatchObject({ code: 0 });
     expect(done.json.filter(({ event }) => event === "step")).toHaveLength(40);
     expect(outcome(out)).toEqual(whole);
     expect(checkpoints(out)).toContain("step-40");
-    for (const what of ["The checkpoint", "metrics\\.jsonl", "receipt\\.jsonl"]) {
-      const said = new RegExp(`${what} cannot be written: ${code}: refused by the test, .*Training goes on`, "g");
+    for (const subject of subjects) {
+      const said = new RegExp(`${subject} cannot be written: ${code}: refused by the test, .*Training goes on`, "g");
       expect(done.stderr.match(said)).toHaveLength(1);
-      expect(done.stderr).toMatch(new RegExp(`${what} is written again, nothing of it is lost`));
+      expect(done.stderr).toMatch(new RegExp(`${subject} is written again, nothing of it is lost`));
     }
     expect(await zerogate(["verify", out], { cwd })).toMatchObject({ code: 0 });
   });
