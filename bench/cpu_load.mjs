@@ -3,7 +3,7 @@
  * needs at most. Each run is a process of its own, as its first use of memory is what counts. Needs a build and
  * ../shared/data; run it twice where the file cache may be cold.
  *
- *   node bench/cpu_load.mjs [--model 1.1b] [--workers 1,2] [--engine cpu,wasm] [--storage int8] [--rounds 3] [--steps 1] [--read]
+ *   node bench/cpu_load.mjs [--model 1.1b] [--workers 1,2] [--engine cpu,wasm] [--storage int8] [--packing auto] [--rounds 3] [--steps 1] [--read]
  *
  * `--read` copies the weights into memory instead of mapping their files. Peak is that of the whole process (VmHWM); its
  * budget is the weights, 1.25 times the plan (`estimateMemory`), and what an idle process with the same modules has.
@@ -22,6 +22,7 @@ const { values: options } = parseArgs({
     engine: { type: "string", default: "cpu" },
     storage: { type: "string", default: "as-is" },
     compute: { type: "string", default: "f32" },
+    packing: { type: "string", default: "auto" },
     rounds: { type: "string", default: "3" },
     steps: { type: "string", default: "1" },
     cell: { type: "string", default: "1024" },
@@ -41,7 +42,8 @@ async function main() {
   await loadSamples(16, folder);
   const run = async (engine, workers) => {
     const flags = ["--child", ...(options.read ? ["--read"] : [])];
-    for (const name of ["model", "steps", "cell", "storage", "compute"]) flags.push(`--${name}`, options[name]);
+    for (const name of ["model", "steps", "cell", "storage", "compute", "packing"])
+      flags.push(`--${name}`, options[name]);
     flags.push("--engine", engine, "--workers", workers);
     const begin = performance.timeOrigin + performance.now();
     const { stdout } = await promisify(execFile)(process.execPath, [fileURLToPath(import.meta.url), ...flags]);
@@ -90,8 +92,8 @@ async function start() {
   const tokens = await loadSamples(16, folder);
   const workers = Number(options.workers);
   const config = await readModelConfig(folder);
-  const { engine: name, compute, storage } = options;
-  const engine = chooseEngine({ engine: name, compute, storage }, config, 1);
+  const { engine: name, compute, storage, packing } = options;
+  const engine = chooseEngine({ engine: name, compute, storage, packing }, config, 1);
   const { module, options: engineOptions, weightDtypes, mapFiles } = engine;
   const idle = 1024 * statusKiB("VmRSS");
 
