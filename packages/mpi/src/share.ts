@@ -4,7 +4,7 @@
  * Deals cells to ranks so that all end at about the same time: the largest cell first, to whoever would end it soonest.
  * A pure function, so that every rank finds the same answer without asking.
  *
- * @param sizes tokens of each cell, or any other measure of its work
+ * @param sizes of each cell, in any measure of its work
  * @param speeds measured work per second of each rank; only their ratios count
  * @returns for each rank its cells, the largest first
  */

@@ -9,6 +9,7 @@ import type { DevicePool } from "@zerogate/workers";
 import { openCheckpointWriter } from "../checkpoint/writer.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import { createTrouble } from "../files/trouble.ts";
+import { cellWork } from "../team/cell_work.ts";
 import { noWriter } from "../team/other_ranks.ts";
 import { checkAlike, LOADING_PATIENCE } from "../team/same_everywhere.ts";
 import type { Team } from "../team/team.ts";
@@ -95,7 +96,8 @@ async function startTeam(
     const { train, heldOut, maxCells } = inputs;
     const tokens = { train: train.tokens, validation: heldOut?.tokens };
     const workers = hosts.map((host) => host.workers);
-    return openTeamPool({ team, pool: await starting, workers, control, params, tokens, maxCells });
+    const work = cellWork(inputs.model, inputs.layout.adaptedLayers);
+    return openTeamPool({ team, pool: await starting, workers, work, control, params, tokens, maxCells });
   } catch (error) {
     await starting.then(
       (pool) => pool.close(),

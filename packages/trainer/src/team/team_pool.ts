@@ -12,6 +12,8 @@ export interface TeamPoolOptions {
   readonly pool: DevicePool;
   /** Device workers of each rank: how fast they are before anything is measured. */
   readonly workers: readonly number[];
+  /** Of a cell: with its time it says how fast a rank is. */
+  readonly work: (tokens: TokenSet, samples: readonly number[]) => number;
   /** What this rank was asked for from outside. */
   readonly control: RunControl;
   readonly params: Float32Array;
@@ -29,7 +31,7 @@ const SPEED_WEIGHT = 0.3;
  * for, to all after the same step. With one rank both are what they were.
  */
 export function openTeamPool(options: TeamPoolOptions): { pool: DevicePool; control: RunControl } {
-  const { team, pool, workers, control, params, tokens, maxCells } = options;
+  const { team, pool, workers, work, control, params, tokens, maxCells } = options;
   const { rank, size } = team;
   if (size === 1) return { pool, control };
   const stop = new AbortController();
@@ -40,18 +42,19 @@ export function openTeamPool(options: TeamPoolOptions): { pool: DevicePool; cont
   const sizeOf = ({ offsets }: TokenSet, samples: readonly number[]) =>
     samples.reduce((sum, sample) => sum + (offsets[sample + 1] ?? 0) - (offsets[sample] ?? 0), 0);
 
-  /** Tokens per millisecond and worker, where a rank has been measured. */
+  /** Work per millisecond and worker, where a rank has been measured. */
   const rates: (number | undefined)[] = workers.map(() => undefined);
   const speeds = () => {
     const known = rates.filter((rate) => rate !== undefined);
     const usual = known.length > 0 ? known.reduce((a, b) => a + b, 0) / known.length : 1;
     return workers.map((count, r) => count * (rates[r] ?? usual));
   };
-  const learn = (rows: readonly BigInt64Array[]) => {
+  const learn = (rows: readonly BigInt64Array[], works: readonly number[], shares: readonly (readonly number[])[]) => {
     for (const [r, row] of rows.entries()) {
       const ms = Number(row[ROW.microseconds]) / 1000;
       team.expect(ms);
-      const rate = Number(row[ROW.tokens]) / Math.max(ms, 1e-3) / (workers[r] ?? 1);
+      const done = shares[r]?.reduce((sum, cell) => sum + (works[cell] ?? 0), 0) ?? 0;
+      const rate = done / Math.max(ms, 1e-3) / (workers[r] ?? 1);
       const before = rates[r] ?? rate;
       if (rate > 0) rates[r] = before + SPEED_WEIGHT * (rate - before);
     }
@@ -62,8 +65,9 @@ export function openTeamPool(options: TeamPoolOptions): { pool: DevicePool; cont
     async runStep(job) {
       const phase = `step ${job.step + 1}`;
       const labelled = labelledTokensOf(job, tokens.train);
-      const sizes = job.cells.map((samples) => sizeOf(tokens.train, samples));
-      const mine = shareCells(sizes, speeds())[rank] ?? [];
+      const works = job.cells.map((samples) => work(tokens.train, samples));
+      const shares = shareCells(works, speeds());
+      const mine = shares[rank] ?? [];
       const begin = performance.now();
       const computing = settled(pool.addCells(job, mine));
       const digest = BigInt.asIntN(64, BigInt(`0x${paramsDigest(params).slice(0, 16)}`)); // while the workers compute
@@ -74,7 +78,7 @@ export function openTeamPool(options: TeamPoolOptions): { pool: DevicePool; cont
       const ownRow = values.subarray(slotWords + rank * ROW.length, slotWords + (rank + 1) * ROW.length);
       ownRow[ROW.digest] = digest;
       ownRow[ROW.microseconds] = BigInt(Math.round(1000 * (computed - begin)));
-      ownRow[ROW.tokens] = BigInt(mine.reduce((sum, cell) => sum + (sizes[cell] ?? 0), 0));
+      ownRow[ROW.tokens] = BigInt(mine.reduce((sum, cell) => sum + sizeOf(tokens.train, job.cells[cell] ?? []), 0));
       ownRow[ROW.fails] = thrown || share?.badCells.length ? 1n : 0n;
       ownRow[ROW.stops] = control.signal.aborted ? 1n : 0n;
       ownRow[ROW.saves] = BigInt(control.saveRequests.count);
@@ -100,7 +104,7 @@ export function openTeamPool(options: TeamPoolOptions): { pool: DevicePool; cont
         const badCells = bad.flat().toSorted((a, b) => a.cell - b.cell);
         checkStepSum(job, slot, badCells, labelled); // throws
       }
-      learn(rows);
+      learn(rows, works, shares);
       checkStepSum(job, slot, [], labelled);
       const { perWorker = [], waitMs = 0, reduceMs = 0 }: Partial<ShareSum> = share ?? {};
       const hostTokens = rows.map((row) => Number(row[ROW.tokens]));
@@ -109,8 +113,8 @@ export function openTeamPool(options: TeamPoolOptions): { pool: DevicePool; cont
 
     async evaluateCells(job, numbers) {
       const set = job.set === "validation" ? (tokens.validation ?? tokens.train) : tokens.train;
-      const sizes = numbers.map((cell) => sizeOf(set, job.cells[cell] ?? []));
-      const mine = (shareCells(sizes, speeds())[rank] ?? []).map((at) => numbers[at] ?? 0);
+      const works = numbers.map((cell) => work(set, job.cells[cell] ?? []));
+      const mine = (shareCells(works, speeds())[rank] ?? []).map((at) => numbers[at] ?? 0);
       const parts = await team.collect("validation", async () => {
         const losses = await pool.evaluateCells(job, mine);
         return losses.map((loss, i) => [mine[i] ?? 0, loss] as const);
