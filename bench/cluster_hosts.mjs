@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const folder = mkdtempSync(join(tmpdir(), "zerogate-bench-cluster-"));
 const bridge = "zgbenchb";
 const hosts = [1, 2].map((i) => ({ name: `zgbench${i}`, address: `10.199.0.${i}`, port: `p${i}` }));
 
@@ -20,6 +19,7 @@ const ip = (...args) => run("ip", args);
  * removes them.
  */
 export function openHosts() {
+  const folder = mkdtempSync(join(tmpdir(), "zerogate-bench-cluster-"));
   ip("netns", "add", bridge);
   ip("-n", bridge, "link", "add", "br0", "type", "bridge");
   ip("-n", bridge, "link", "set", "br0", "up");
