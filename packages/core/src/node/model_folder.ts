@@ -35,7 +35,8 @@ export async function folderFile(folder: string, name: string): Promise<FolderFi
     const [root, target] = await Promise.all([realpath(folder), realpath(path)]);
     const inside = [root];
     if (basename(dirname(root)) === "snapshots") inside.push(join(dirname(dirname(root)), "blobs"));
-    if (!inside.includes(dirname(target))) throw refused(`it is a link to ${target}, outside of the folder`);
+    if (!inside.includes(dirname(target)))
+      throw refused(`it is a link to ${target}, outside of the folder: copy it, or name the folder that it is in`);
     const stats = await stat(target);
     if (!stats.isFile()) throw refused("it is not a regular file");
     return { path: target, bytes: stats.size };
