@@ -8,7 +8,6 @@
 import { engineOver } from "../../packages/engine-cuda/dist/engine.js";
 import { openGpu } from "../../packages/engine-cuda/dist/gpu.js";
 import { attention, attentionBackward } from "../../packages/engine-cuda/dist/ops/attention.js";
-import { promptAttention, promptAttentionBackward } from "../../packages/engine-cuda/dist/ops/prompt.js";
 import { createRuntime, rowwise } from "../../packages/engine-cuda/dist/runtime.js";
 import { modelOf, promptLength } from "./model.mjs";
 import { partOptions, writeResult } from "./part.mjs";
@@ -162,6 +161,8 @@ async function kernels() {
     const { o_TQ, lse_TH } = attention(runtime, qkv, cuSeqlens, heads);
     const norm = { dy_TD: dy, x_TD: x, weight_D: weight, rstd_T, residual_TD: residual };
     const prompt = { qkv_TX: qkv, kv_KY: kv, gate_H };
+    const withPrompts = () => engine.promptedAttention(prompt, cuSeqlens, { ...heads, K });
+    const promptedInput = { do_TQ: dO, ...prompt, ...withPrompts() };
     const pairs = cuSeqlens
       .slice(1)
       .reduce((sum, past, s) => sum + ((past - cuSeqlens[s]) * (past - cuSeqlens[s] + 1)) / 2, 0);
@@ -179,12 +180,13 @@ async function kernels() {
         10 * H * d * pairs,
         () => freed(attentionBackward(runtime, { do_TQ: dO, qkv_TX: qkv, o_TQ, lse_TH }, cuSeqlens, heads)),
       ],
-      ["prompts", 6 * T * Q, 4 * T * Q * K, () => freed(promptAttention(runtime, o_TQ, prompt, { ...heads, K }))],
+      // What the prompts cost is the difference to attention alone.
+      ["attention with prompts", 0, 4 * H * d * (pairs + T * K), () => freed(withPrompts())],
       [
-        "prompts backward",
-        8 * T * Q,
-        10 * T * Q * K,
-        () => freed(promptAttentionBackward(runtime, { do_TQ: dO, ...prompt, dqkv_TX: qkv }, { ...heads, K })),
+        "attention with prompts backward",
+        0,
+        10 * H * d * (pairs + T * K),
+        () => freed(engine.promptedAttentionBackward(promptedInput, cuSeqlens, { ...heads, K, withInput: true })),
       ],
     ];
     return cases.map(([name, bytes, work, enqueue]) => {

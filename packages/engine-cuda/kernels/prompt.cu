@@ -150,6 +150,7 @@ KERNEL(sum_splits)(float* y, const float* parts, int splits, u64 length) {
   u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= length) return;
   float sum = 0.f;
+#pragma unroll 8  // so that many loads are under way
   for (int n = 0; n < splits; n++) sum += parts[n * length + i];
   y[i] = sum;
 }

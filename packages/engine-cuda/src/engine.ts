@@ -4,7 +4,12 @@ import { openGpu } from "./gpu.ts";
 import { attention, attentionBackward, type CudaCache, cachedAttention } from "./ops/attention.ts";
 import { headLoss } from "./ops/head.ts";
 import { linear, linearBackward } from "./ops/linear.ts";
-import { promptAttention, promptAttentionBackward } from "./ops/prompt.ts";
+import {
+  promptAttention,
+  promptAttentionBackward,
+  promptedAttention,
+  promptedAttentionBackward,
+} from "./ops/prompt.ts";
 import { embed, gatherRows, scatterRows } from "./ops/rows.ts";
 import { addFixedPoint } from "./ops/sum.ts";
 import type { CellPlan } from "./plan.ts";
@@ -183,6 +188,8 @@ export function engineOver(runtime: Runtime, storage: WeightStorage = "as-is"): 
       cachedAttention(runtime, qkv, caches, starts, cuSeqlens, size),
     promptAttention: (o, input, size) => promptAttention(runtime, o, input, size),
     promptAttentionBackward: (input, size) => promptAttentionBackward(runtime, input, size),
+    promptedAttention: (input, cuSeqlens, size) => promptedAttention(runtime, input, cuSeqlens, size),
+    promptedAttentionBackward: (input, cuSeqlens, size) => promptedAttentionBackward(runtime, input, cuSeqlens, size),
 
     swiglu: (x, size) => activation("swiglu", x, size, true),
     swigluBackward: (dy, x, size) => activationBackward("swiglu", dy, x, size, true),

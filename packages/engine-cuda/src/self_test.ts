@@ -1,5 +1,5 @@
 /** A second of work on one GPU: a small model's gradient against core's reference engine, then products against the clock. */
-import { createReferenceEngine, type DeviceArray, type Engine } from "@zerogate/core";
+import { type AttentionSize, createReferenceEngine, type DeviceArray, type Engine } from "@zerogate/core";
 import { createEngine } from "./engine.ts";
 
 export interface GpuTest {
@@ -49,19 +49,36 @@ async function results(engine: Engine): Promise<Float32Array[]> {
   return engine.arena(async () => {
     const { y_TD } = engine.rmsNorm(engine.upload(wave(T * D, 0.1)), weight_D, { T, D, eps: 1e-5 });
     const qkv_TX = engine.upload(wave(T * X, 0.3));
-    const { o_TQ, lse_TH } = engine.attention(qkv_TX, cuSeqlens, heads);
     const input = { qkv_TX, kv_KY: engine.upload(wave(K * 2 * G * d, 0.4)), gate_H: Float32Array.of(0.5, -1) };
-    const adapted = engine.promptAttention(o_TQ, input, { ...heads, K });
+    const attended = attend(engine, { ...input, do_TQ: engine.upload(wave(T * H * d, 0.8)) }, cuSeqlens, {
+      ...heads,
+      K,
+    });
     const gateUp = engine.linear(y_TD, matrix(2 * F, D, 0.5), { T });
     const hidden = engine.linear(engine.swiglu(gateUp, { T, F }), matrix(D, F, 0.6), { T, toRead: true });
     const labels_R = Int32Array.from({ length: T }, (_, t) => (7 * t) % 50);
     const loss = engine.headLoss(hidden, matrix(50, D, 0.7), labels_R, { R: T, D, scale: 1 });
-    const do_TQ = engine.upload(wave(T * H * d, 0.8));
-    const dqkv_TX = engine.attentionBackward({ do_TQ, qkv_TX, o_TQ, lse_TH }, cuSeqlens, heads);
-    const back = engine.promptAttentionBackward({ do_TQ, ...input }, { ...heads, K });
-    const read: DeviceArray[] = [hidden, adapted, loss.nll_R, dqkv_TX, back.dkv_KY, back.dgate_H];
+    const read: DeviceArray[] = [hidden, loss.nll_R, ...attended];
     return Promise.all(read.map((array) => engine.read(array)));
   });
+}
+
+/** Attention with prompts and its gradients: at once where the engine can, else one after the other. */
+function attend(
+  engine: Engine,
+  input: { do_TQ: DeviceArray; qkv_TX: DeviceArray; kv_KY: DeviceArray; gate_H: Float32Array },
+  cuSeqlens: Int32Array,
+  size: AttentionSize & { K: number },
+): DeviceArray[] {
+  const both = engine.promptedAttention?.(input, cuSeqlens, size);
+  const back =
+    both && engine.promptedAttentionBackward?.({ ...input, ...both }, cuSeqlens, { ...size, withInput: true });
+  if (both && back?.dqkv_TX) return [both.y_TQ, back.dqkv_TX, back.dkv_KY, back.dgate_H];
+  const alone = engine.attention(input.qkv_TX, cuSeqlens, size);
+  const y_TQ = engine.promptAttention(alone.o_TQ, input, size);
+  const dqkv_TX = engine.attentionBackward({ ...input, ...alone }, cuSeqlens, size);
+  const { dkv_KY, dgate_H } = engine.promptAttentionBackward({ ...input, dqkv_TX }, size);
+  return [y_TQ, dqkv_TX, dkv_KY, dgate_H];
 }
 
 function relativeError(actual: Float32Array, expected: Float32Array): number {

@@ -194,6 +194,30 @@ export interface Engine {
     size: AttentionSize & { K: number },
   ): { dkv_KY: DeviceArray; dgate_H: DeviceArray };
 
+  /**
+   * `attention` and `promptAttention` at once, where the engine has that: absent, or undefined for sizes that it has it not for,
+   * and the two are called one after the other. Heads whose gate is 0 and tokens outside of `tokens` have the bits of
+   * `attention`.
+   */
+  promptedAttention?(
+    input: { qkv_TX: DeviceArray; kv_KY: DeviceArray; gate_H: Float32Array },
+    cuSeqlens: Int32Array,
+    size: AttentionSize & { K: number; tokens?: RowRange | undefined },
+  ): { y_TQ: DeviceArray; lse_TH: DeviceArray } | undefined;
+  /** Of `y_TQ` for all tokens. Without `withInput` only the prompts' gradients are made. */
+  promptedAttentionBackward?(
+    input: {
+      do_TQ: DeviceArray;
+      qkv_TX: DeviceArray;
+      y_TQ: DeviceArray;
+      lse_TH: DeviceArray;
+      kv_KY: DeviceArray;
+      gate_H: Float32Array;
+    },
+    cuSeqlens: Int32Array,
+    size: AttentionSize & { K: number; withInput: boolean },
+  ): { dqkv_TX: DeviceArray | undefined; dkv_KY: DeviceArray; dgate_H: DeviceArray };
+
   /** `silu(gate)·up` over merged `[gate | up]` rows. */
   swiglu(gateUp: DeviceArray, size: { T: number; F: number }): DeviceArray;
   swigluBackward(dy_TF: DeviceArray, gateUp: DeviceArray, size: { T: number; F: number }): DeviceArray;

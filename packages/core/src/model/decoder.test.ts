@@ -1,9 +1,21 @@
 import { expect, test } from "vitest";
-import { gateKinds, tinyAdapter, tinyBases, tinyConfig, tinyImage, tinyModel } from "../../test/tiny_model.ts";
+import {
+  gateKinds,
+  tinyAdapter,
+  tinyBases,
+  tinyConfig,
+  tinyImage,
+  tinyModel,
+  tinyTokens,
+} from "../../test/tiny_model.ts";
+import { packCell } from "../cell/tokens.ts";
+import type { DeviceArray, Engine } from "../engine/engine.ts";
 import { createReferenceEngine } from "../engine/reference.ts";
 import { normal } from "../random.ts";
 import { createModel } from "./decoder.ts";
-import { oneSequence, tokenLogits } from "./logits.ts";
+import { cellGradient } from "./gradient.ts";
+import { mixedLogits, oneSequence, packSequences, tokenLogits } from "./logits.ts";
+import { preparePrompts } from "./pass.ts";
 import { weightNames } from "./weights.ts";
 
 const bits = (values: Float32Array) => new Uint32Array(values.buffer, values.byteOffset, values.length);
@@ -96,6 +108,57 @@ test("shifting all positions leaves the base alone and moves the adapter, except
   expect(await shift(0)).toBeLessThan(rounding);
   expect(await shift(1), "K = 1: the softmax is 1, whatever the query").toBeLessThan(rounding);
   expect(await shift(3)).toBeGreaterThan(0.01);
+});
+
+test("an engine that does attention and prompts at once is asked for both, except for gpt2 and several adapters in a pass", async () => {
+  const plain = createReferenceEngine();
+  const asked: string[] = [];
+  const base_TQ = new Map<DeviceArray, DeviceArray>();
+  const engine: Engine = {
+    ...plain,
+    promptedAttention(input, cuSeqlens, size) {
+      asked.push("forward");
+      const { o_TQ, lse_TH } = plain.attention(input.qkv_TX, cuSeqlens, size);
+      const y_TQ = plain.promptAttention(o_TQ, input, size);
+      base_TQ.set(y_TQ, o_TQ);
+      return size.K > 3 ? undefined : { y_TQ, lse_TH };
+    },
+    promptedAttentionBackward({ y_TQ, ...input }, cuSeqlens, { withInput, ...size }) {
+      asked.push(withInput ? "backward" : "lowest");
+      const o_TQ = base_TQ.get(y_TQ) as DeviceArray;
+      const dqkv_TX = withInput ? plain.attentionBackward({ ...input, o_TQ }, cuSeqlens, size) : undefined;
+      return { dqkv_TX, ...plain.promptAttentionBackward({ ...input, ...(dqkv_TX && { dqkv_TX }) }, size) };
+    },
+  };
+  for (const { title, changes } of tinyBases) {
+    for (const promptLength of [3, 4]) {
+      const [both, apart] = [engine, plain].map((one) => {
+        const { config, model } = tinyModel(changes, one);
+        const adapter = tinyAdapter(config, { adaptedLayers: 2, promptLength });
+        return cellGradient(model, adapter, packCell(tinyTokens(config, [5, 2]), [0, 1]), 0.25);
+      });
+      expect(await both, title).toEqual(await apart);
+      const isAsked = title !== "gpt2";
+      const isTaken = isAsked && promptLength === 3;
+      expect(asked.splice(0), title).toEqual([
+        ...(isAsked ? ["forward", "forward"] : []),
+        ...(isTaken ? ["backward", "lowest"] : []),
+      ]);
+    }
+  }
+
+  const { config, model } = tinyModel({}, engine);
+  const prompts = await engine.arena(async () => {
+    const own = [1, 2].map((seed) => preparePrompts(model, tinyAdapter(config, { promptLength: 2 }, { seed })));
+    for (const one of own) for (const { kv_KY } of one.values()) engine.keep(kv_KY);
+    return own;
+  });
+  const tokens = packSequences([{ ids: [3, 4] }, { ids: [5] }]);
+  const [first, second] = prompts.map((one) => ({ prompts: one, scale: 0.5 }));
+  await mixedLogits(model, [first, second], tokens);
+  expect(asked.splice(0)).toEqual([]);
+  await mixedLogits(model, [first, undefined], tokens);
+  expect(asked.length).toBeGreaterThan(0);
 });
 
 test("a gpt2 refuses a position that it has not learned", async () => {

@@ -8,7 +8,7 @@ import { widen } from "../formats/dtype.ts";
 import { type Architecture, architectureOf } from "./architecture.ts";
 import type { ModelConfig } from "./config.ts";
 import { type Norm, normBackward, normForward } from "./norm.ts";
-import { addBiasAgain, addPrompts, type LayerPrompt, type TokenPrompts } from "./prompts.ts";
+import { addBiasAgain, addPrompts, attendWithPrompts, type LayerPrompt, type TokenPrompts } from "./prompts.ts";
 import { type LayerWeight, matrixOf, type WeightImage, weightNames, weightOf } from "./weights.ts";
 
 export interface DecoderLayer {
@@ -108,6 +108,8 @@ export interface SavedLayer {
   readonly attnStats: DeviceArray;
   readonly qkv_TX: DeviceArray;
   readonly o_TQ: DeviceArray;
+  /** Whether `o_TQ` has what the prompts add: the engine made both at once. */
+  readonly isAdapted: boolean;
   readonly lse_TH: DeviceArray | undefined;
   readonly x1_TD: DeviceArray;
   readonly mlpStats: DeviceArray;
@@ -138,7 +140,7 @@ export function layerForward(
   x_TD: DeviceArray,
   pass: Pass,
   prompts: readonly TokenPrompts[],
-  attend: Attend = (qkv_TX, size) => model.engine.attention(qkv_TX, pass.cuSeqlens, size),
+  attend?: Attend,
 ): { y_TD: DeviceArray; saved: SavedLayer } {
   const { engine, config, architecture } = model;
   const layer = model.layers[i];
@@ -152,8 +154,13 @@ export function layerForward(
   const qkv_TX = engine.linear(h.y_TD, layer.qkv, { T, bias: layer.qkvBias });
   engine.free(h.y_TD);
   if (pass.cosSin_Td) engine.rope(qkv_TX, pass.cosSin_Td, size);
-  const { o_TQ, lse_TH } = attend(qkv_TX, size);
-  const adapted_TQ = joinPrompts("before-output", o_TQ);
+  const both =
+    attend || architecture.promptsJoin !== "before-output"
+      ? undefined
+      : attendWithPrompts(engine, i, qkv_TX, pass.cuSeqlens, prompts, size);
+  const alone = attend ?? (() => engine.attention(qkv_TX, pass.cuSeqlens, size));
+  const { o_TQ, lse_TH } = both ? { o_TQ: both.y_TQ, lse_TH: both.lse_TH } : alone(qkv_TX, size);
+  const adapted_TQ = both ? o_TQ : joinPrompts("before-output", o_TQ);
   const attended_TD = engine.linear(adapted_TQ, layer.o, { T, bias: layer.oBias, residual: x_TD });
   if (adapted_TQ !== o_TQ) engine.free(adapted_TQ);
   const joined_TD = joinPrompts("after-output", attended_TD);
@@ -167,12 +174,13 @@ export function layerForward(
   const s_TF = engine[architecture.activation](gateUp, { T, F });
   const y_TD = engine.linear(s_TF, layer.down, { T, bias: layer.downBias, residual: x1_TD });
   engine.free(s_TF);
-  return { y_TD, saved: { x_TD, attnStats: h.stats, qkv_TX, o_TQ, lse_TH, x1_TD, mlpStats: m.stats, gateUp } };
+  const attention = { attnStats: h.stats, qkv_TX, o_TQ, isAdapted: both !== undefined, lse_TH };
+  return { y_TD, saved: { x_TD, ...attention, x1_TD, mlpStats: m.stats, gateUp } };
 }
 
 /** Frees all that a layer saved, its input included. */
-export function freeSaved(engine: Engine, saved: SavedLayer): void {
-  engine.free(...Object.values(saved));
+export function freeSaved(engine: Engine, { isAdapted, ...arrays }: SavedLayer): void {
+  engine.free(...Object.values(arrays));
 }
 
 /** Gradients of one adapted layer; `dgate_H` is that of the effective gate. No `dx_TD` for the lowest adapted layer. */
@@ -180,6 +188,28 @@ export interface LayerGradient {
   readonly dprompt_KD: DeviceArray;
   readonly dgate_H: DeviceArray;
   readonly dx_TD: DeviceArray | undefined;
+}
+
+/** Backward of attention and its prompts, which joined it where `djoined` is the gradient. */
+function attentionBackward(
+  engine: Engine,
+  { do_TQ, djoined, withInput }: { do_TQ: DeviceArray; djoined: DeviceArray; withInput: boolean },
+  { qkv_TX, o_TQ, lse_TH, isAdapted }: SavedLayer,
+  { kv_KY, gate_H, K }: LayerPrompt,
+  cuSeqlens: Int32Array,
+  size: AttentionSize,
+): { dqkv_TX: DeviceArray | undefined; dkv_KY: DeviceArray; dgate_H: DeviceArray } {
+  if (!lse_TH) throw new RangeError("Cannot run backward of a layer that attended over a cache");
+  if (isAdapted) {
+    const input = { do_TQ, qkv_TX, y_TQ: o_TQ, lse_TH, kv_KY, gate_H };
+    const both = engine.promptedAttentionBackward?.(input, cuSeqlens, { ...size, K, withInput });
+    if (!both)
+      throw new RangeError(`Cannot run backward of attention: ${engine.name} has its forward with prompts only`);
+    return both;
+  }
+  const dqkv_TX = withInput ? engine.attentionBackward({ do_TQ, qkv_TX, o_TQ, lse_TH }, cuSeqlens, size) : undefined;
+  const input = { do_TQ: djoined, qkv_TX, kv_KY, gate_H, ...(dqkv_TX && { dqkv_TX }) };
+  return { dqkv_TX, ...engine.promptAttentionBackward(input, { ...size, K }) };
 }
 
 /** Backward of one adapted layer (spec §3.3). Frees `dy_TD` and `saved`. Below the lowest layer nothing needs a gradient. */
@@ -196,8 +226,7 @@ export function layerBackward(
   const { T } = pass.size;
   const { hiddenSize: D, intermediateSize: F } = config;
   const size = { ...pass.size, window: layer.window };
-  const { qkv_TX, o_TQ, lse_TH, x_TD, x1_TD } = saved;
-  if (!lse_TH) throw new RangeError("Cannot run backward of a layer that attended over a cache");
+  const { x_TD, x1_TD } = saved;
 
   const ds_TF = engine.linearBackward(dy_TD, layer.down, { T });
   const dgateUp = engine[`${architecture.activation}Backward` as const](ds_TF, saved.gateUp, { T, F });
@@ -208,12 +237,9 @@ export function layerBackward(
   engine.free(dm_TD, dy_TD);
 
   const do_TQ = engine.linearBackward(dx1_TD, layer.o, { T });
-  const dqkv_TX = isLowest
-    ? undefined
-    : engine.attentionBackward({ do_TQ, qkv_TX, o_TQ, lse_TH }, pass.cuSeqlens, size);
   const djoined = architecture.promptsJoin === "before-output" ? do_TQ : dx1_TD;
-  const input = { do_TQ: djoined, qkv_TX, ...prompt, ...(dqkv_TX && { dqkv_TX }) };
-  const { dkv_KY, dgate_H } = engine.promptAttentionBackward(input, { ...size, K: prompt.K });
+  const gradients = { do_TQ, djoined, withInput: !isLowest };
+  const { dqkv_TX, dkv_KY, dgate_H } = attentionBackward(engine, gradients, saved, prompt, pass.cuSeqlens, size);
   const dprompt_KD = engine.linearBackward(dkv_KY, layer.qkv, {
     T: prompt.K,
     rows: kvRows(model, layer),

@@ -52,6 +52,27 @@ export function promptsBySequence(
   return ranges;
 }
 
+/** Gates of a layer's prompts under the scale of a sequence. */
+function gatesOf({ gate_H }: LayerPrompt, scale: number): Float32Array {
+  return scale === 1 ? gate_H : gate_H.map((gate) => scale * gate);
+}
+
+/** Attention with what the prompts of this layer add to it, where it has one adapter's and the engine does both at once. */
+export function attendWithPrompts(
+  engine: Engine,
+  layer: number,
+  qkv_TX: DeviceArray,
+  cuSeqlens: Int32Array,
+  ranges: readonly TokenPrompts[],
+  size: AttentionSize,
+): ReturnType<NonNullable<Engine["promptedAttention"]>> {
+  const [own, another] = ranges.filter(({ prompts }) => prompts.has(layer));
+  const prompt = own?.prompts.get(layer);
+  if (!prompt || another) return undefined;
+  const input = { qkv_TX, kv_KY: prompt.kv_KY, gate_H: gatesOf(prompt, own.scale) };
+  return engine.promptedAttention?.(input, cuSeqlens, { ...size, K: prompt.K, tokens: own.tokens });
+}
+
 /** `o_TQ`, or what comes out of its projection, with what the prompts of this layer add; itself where they add nothing. */
 export function addPrompts(
   engine: Engine,
@@ -65,8 +86,7 @@ export function addPrompts(
   for (const { prompts, scale, tokens } of ranges) {
     const prompt = prompts.get(layer);
     if (!prompt) continue;
-    const gate_H = scale === 1 ? prompt.gate_H : prompt.gate_H.map((gate) => scale * gate);
-    const input = { qkv_TX, kv_KY: prompt.kv_KY, gate_H };
+    const input = { qkv_TX, kv_KY: prompt.kv_KY, gate_H: gatesOf(prompt, scale) };
     const next_TQ = engine.promptAttention(y_TQ, input, { ...size, K: prompt.K, tokens });
     if (y_TQ !== o_TQ) engine.free(y_TQ);
     y_TQ = next_TQ;

@@ -1,13 +1,12 @@
-/** Attention over packed tokens and over caches. Head dimensions of `FLASH` go to the tensor cores in bf16. */
+/** Attention over packed tokens, by the flash kernels where those are for such heads, and over caches. */
 import type { AttentionSize, DeviceArray, Engine, KvCache } from "@zerogate/core";
 import type { Launch } from "../kernels.ts";
 import type { Block } from "../memory.ts";
 import { bytesOf, type Runtime } from "../runtime.ts";
+import { flashBackward, flashForward, isFlash } from "./flash.ts";
 
-/** Head dimensions whose flash kernels are compiled. */
-const FLASH: readonly number[] = [64, 96, 128];
 const LARGEST_HEAD = 256;
-const [ROWS, FEW_ROWS, WARPS] = [64, 32, 4];
+const WARPS = 4;
 
 export interface CudaCache extends KvCache {
   readonly block: Block;
@@ -15,7 +14,6 @@ export interface CudaCache extends KvCache {
 
 const widthOf = ({ H, G, d }: AttentionSize) => (H + 2 * G) * d;
 const scaleOf = ({ d }: AttentionSize) => 1 / Math.sqrt(d);
-const isFlash = ({ inner }: Runtime, { d }: AttentionSize) => inner === "bf16" && FLASH.includes(d);
 
 /** One warp a token and head. */
 const warps = (count: number): Launch => ({ grid: [Math.ceil(count / WARPS)], block: 32 * WARPS });
@@ -25,13 +23,6 @@ function checkHead({ d }: AttentionSize): void {
     throw new RangeError(`Cannot attend with a head dimension of ${d}: at most ${LARGEST_HEAD} is possible here`);
 }
 
-/** Tiles of the longest sequence, heads, sequences; dynamic shared memory in rows of a head. */
-function tiles(cuSeqlens: Int32Array, heads: number, rows: number, { d }: AttentionSize): Launch {
-  let longest = 0;
-  for (let s = 1; s < cuSeqlens.length; s++) longest = Math.max(longest, (cuSeqlens[s] ?? 0) - (cuSeqlens[s - 1] ?? 0));
-  return { grid: [Math.ceil(longest / ROWS), heads, cuSeqlens.length - 1], block: 128, shared: rows * (d + 8) * 2 };
-}
-
 export function attention(
   runtime: Runtime,
   qkv: DeviceArray,
@@ -39,17 +30,14 @@ export function attention(
   size: AttentionSize,
 ): ReturnType<Engine["attention"]> {
   checkHead(size);
-  const { T, H, G, d, window } = size;
+  if (isFlash(runtime, size)) {
+    const { y_TQ, lse_TH } = flashForward(runtime, qkv, cuSeqlens, size);
+    return { o_TQ: y_TQ, lse_TH };
+  }
+  const { T, H, d } = size;
   const o_TQ = runtime.array(T * H * d, runtime.inner);
   const lse_TH = runtime.array(T * H);
   runtime.as(runtime.inner, [qkv], (at = 0n) => {
-    if (isFlash(runtime, size)) {
-      runtime.withData([cuSeqlens], (cu) => {
-        const args = [runtime.at(o_TQ), runtime.at(lse_TH), at, cu, H, G, window, scaleOf(size)];
-        runtime.run("flash", "flash_forward", tiles(cuSeqlens, H, 5 * ROWS, size), args, [`HD=${d}`]);
-      });
-      return;
-    }
     const X = widthOf(size);
     const step = bytesOf[runtime.inner];
     const keys = BigUint64Array.from(cuSeqlens.subarray(0, -1), (t) => at + BigInt((t * X + H * d) * step));
@@ -64,20 +52,13 @@ export function attentionBackward(
   cuSeqlens: Int32Array,
   size: AttentionSize,
 ): DeviceArray {
+  if (isFlash(runtime, size)) return flashBackward(runtime, { do_TQ, qkv_TX, y_TQ: o_TQ, lse_TH }, cuSeqlens, size);
   const { T, H, G, d, window } = size;
   const dqkv = runtime.array(qkv_TX.length, runtime.inner);
   const delta = runtime.array(T * H);
   runtime.as(runtime.inner, [do_TQ, qkv_TX, o_TQ], (dO, qkv, o) =>
     runtime.withData([cuSeqlens], (cu) => {
       const [out, lse, deltas, scale] = [runtime.at(dqkv), runtime.at(lse_TH), runtime.at(delta), scaleOf(size)];
-      if (isFlash(runtime, size)) {
-        const [shape, variant] = [[cu, H, G, window, scale], [`HD=${d}`]];
-        const queries = tiles(cuSeqlens, H, 4 * ROWS, size);
-        runtime.run("flash", "flash_backward_q", queries, [out, deltas, dO, qkv, o, lse, ...shape], variant);
-        const keys = tiles(cuSeqlens, G, 2 * ROWS + 2 * FEW_ROWS, size);
-        runtime.run("flash", "flash_backward_kv", keys, [out, deltas, dO, qkv, lse, ...shape], variant);
-        return;
-      }
       const shape = [cu, cuSeqlens.length - 1, T, H, G, d, window, scale];
       runtime.run("attention", "attend_backward_q", warps(T * H), [out, deltas, dO, qkv, o, lse, ...shape]);
       runtime.run("attention", "attend_backward_kv", warps(T * G), [out, deltas, dO, qkv, lse, ...shape]);

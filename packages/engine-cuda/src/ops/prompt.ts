@@ -1,6 +1,10 @@
-/** Attention to the adapter's prompts: scores, softmax, gate and sum are one kernel; its reductions over tokens go by splits. */
-import type { AttentionSize, DeviceArray, Engine } from "@zerogate/core";
+/**
+ * Attention to the adapter's prompts: within the flash kernels where those are for such sizes, else by itself: scores, softmax,
+ * gate and sum are one kernel then, its reductions over tokens go by splits.
+ */
+import type { AttentionSize, DeviceArray, Engine, RowRange } from "@zerogate/core";
 import { elementwise, type Runtime } from "../runtime.ts";
+import { flashForward, flashPromptsBackward, isFlash } from "./flash.ts";
 
 const [WARPS, SLOTS] = [4, 16];
 /** Tokens that one block of the reduction adds up. */
@@ -11,6 +15,35 @@ type PromptSize = AttentionSize & { K: number };
 const launchOf = ({ T, H, K }: PromptSize) =>
   ({ grid: [Math.ceil((T * H) / WARPS)], block: 32 * WARPS, shared: 4 * WARPS * K }) as const;
 
+/** Tokens that get the prompts. Throws a RangeError where the pass has not so many. */
+function tokensOf({ T, tokens: [from, to] = [0, T] }: Parameters<Engine["promptAttention"]>[2]): RowRange {
+  if (!(from >= 0 && from <= to && to <= T)) {
+    throw new RangeError(`Cannot attend to prompts: tokens ${from} to ${to} are asked for, the pass has ${T}`);
+  }
+  return [from, to];
+}
+
+type Prompted = NonNullable<Engine["promptedAttention"]>;
+export function promptedAttention(
+  runtime: Runtime,
+  { qkv_TX, ...prompts }: Parameters<Prompted>[0],
+  cuSeqlens: Int32Array,
+  size: Parameters<Prompted>[2],
+): ReturnType<Prompted> {
+  if (!isFlash(runtime, size)) return undefined;
+  return flashForward(runtime, qkv_TX, cuSeqlens, size, { ...prompts, K: size.K }, tokensOf(size));
+}
+
+type PromptedBackward = NonNullable<Engine["promptedAttentionBackward"]>;
+export function promptedAttentionBackward(
+  runtime: Runtime,
+  { kv_KY, gate_H, ...input }: Parameters<PromptedBackward>[0],
+  cuSeqlens: Int32Array,
+  { withInput, ...size }: Parameters<PromptedBackward>[2],
+): ReturnType<PromptedBackward> {
+  return flashPromptsBackward(runtime, input, cuSeqlens, size, { kv_KY, gate_H, K: size.K }, withInput);
+}
+
 export function promptAttention(
   runtime: Runtime,
   o: DeviceArray,
@@ -18,10 +51,7 @@ export function promptAttention(
   size: Parameters<Engine["promptAttention"]>[2],
 ): DeviceArray {
   const { T, H, G, d, K } = size;
-  const [from, to] = size.tokens ?? [0, T];
-  if (!(from >= 0 && from <= to && to <= T)) {
-    throw new RangeError(`Cannot attend to prompts: tokens ${from} to ${to} are asked for, the pass has ${T}`);
-  }
+  const [from, to] = tokensOf(size);
   const type = runtime.typeOf(o);
   const y = runtime.array(o.length, type);
   runtime.as(runtime.inner, [qkv_TX, kv_KY], (qkv, kv) =>
