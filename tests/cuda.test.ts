@@ -63,6 +63,21 @@ describe.skipIf(absent !== "")(`the engine cuda${absent}`, () => {
     );
   });
 
+  test("a GPU that falls off the bus is a dead worker: the others train the same bits", async () => {
+    const more = [...cuda, "--devices", "0,1"];
+    for (const isolate of [[], ["--isolate"]]) {
+      const out = `fallen${isolate.join("")}`;
+      const call = { env: { ...env, EMU_FAIL: "swiglu:700:1" } };
+      const survived = await train(out, [...more, ...isolate], call);
+      expect(survived, survived.stderr).toMatchObject({ code: 0 });
+      expect(outcome(out)).toEqual(outcome("one"));
+      expect(survived.stderr).toMatch(
+        /worker 1 died at .+\(Cannot run swiglu on GPU 1 .+ILLEGAL_ADDRESS \(700\); the context is lost, .+it is started again/,
+      );
+      expect(survived.stderr).toMatch(/worker 1 died at .+: it died too often and is not started again/);
+    }
+  });
+
   test("doctor lists GPUs and libraries, and lets each GPU work for a second", async () => {
     const { json, stderr } = await zerogate(["doctor", "--json"], { cwd: folder, env: { ...env, EMU_GPUS: "2" } });
     const checks = json[0]?.["checks"] as { name: string; ok: boolean; found: string }[];

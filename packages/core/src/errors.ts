@@ -21,6 +21,14 @@ export class InputError extends Error {
   }
 }
 
+/**
+ * The device of an engine is gone, and the engine with it: nothing that it is asked for will ever work again. A worker that
+ * throws it is taken for dead. Between threads and processes it is known by its name.
+ */
+export class EngineLostError extends Error {
+  override readonly name = "EngineLostError";
+}
+
 /** An error as plain data: structured clone drops an error's class, name and own fields (measured on Node 20). */
 export interface EncodedError {
   readonly name: string;

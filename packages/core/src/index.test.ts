@@ -7,6 +7,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
     [
       "ADDEND_LIMIT",
       "AdaptionPromptModel",
+      "EngineLostError",
       "InputError",
       "adamWStep",
       "adapterLayout",

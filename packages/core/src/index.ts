@@ -72,7 +72,7 @@ export type {
   WeightDType,
 } from "./engine/engine.ts";
 export { createReferenceEngine } from "./engine/reference.ts";
-export { decodeError, type EncodedError, encodeError, InputError } from "./errors.ts";
+export { decodeError, type EncodedError, EngineLostError, encodeError, InputError } from "./errors.ts";
 export { type ByteSource, memorySource } from "./formats/byte_source.ts";
 export { narrow, widen } from "./formats/dtype.ts";
 export { dequantizeRowsFp8, quantizeRowsFp8 } from "./formats/fp8.ts";

@@ -1,6 +1,6 @@
 // A fake libcuda: as much of the driver API as the engine uses, on the CPU. Work is queued by thread and done when the thread
 // waits. The environment shapes the machine: EMU_GPUS, EMU_CC ("9.0"), EMU_DRIVER (13000), EMU_MEMORY (bytes of each GPU),
-// EMU_FAIL ("kernel:code": the launch of that kernel fails and, from 700 on, takes the context with it).
+// EMU_FAIL ("kernel:code" or "kernel:code:GPU": the launch of that kernel fails and, from 700 on, takes the context with it).
 #include <dlfcn.h>
 #include <elf.h>
 #include <unistd.h>
@@ -204,8 +204,9 @@ Result cuLaunchKernel(u64 f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
   auto* function = (Function*)f;
   if (!gx || !gy || !gz || gy > 65535 || gz > 65535 || bx * by * bz > 1024 || shared > 101376) return 1;
   std::string fail = setting("EMU_FAIL", "");
-  if (fail.rfind(function->name + ":", 0) == 0) {
-    int code = atoi(fail.c_str() + function->name.size() + 1);
+  int code = 0, on = -1;
+  if (fail.rfind(function->name + ":", 0) == 0) sscanf(fail.c_str() + function->name.size(), ":%d:%d", &code, &on);
+  if (code && (on < 0 || context == FIRST_CONTEXT + on)) {
     if (code >= 700) poisoned[context] = code;
     return code;
   }

@@ -7,8 +7,8 @@ export class CudaError extends Error {
   readonly code: number;
 
   /** @param what for people: "run swiglu on GPU 0 (NVIDIA H100)". */
-  constructor(what: string, call: string, code: number, status: string, advice = "") {
-    super(`Cannot ${what}: ${call} says ${status} (${code})${advice}`);
+  constructor(what: string, call: string, code: number, status: string) {
+    super(`Cannot ${what}: ${call} says ${status} (${code})`);
     this.call = call;
     this.code = code;
   }

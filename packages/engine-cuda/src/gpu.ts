@@ -1,8 +1,8 @@
 /** One GPU as this thread sees it: its primary context, current in the thread, and one stream for all work. */
-import { InputError } from "@zerogate/core";
+import { EngineLostError, InputError } from "@zerogate/core";
 import { CudaError } from "./errors.ts";
 import { type Driver, type DriverFunctions, openDriver } from "./native/driver.ts";
-import { CU } from "./native/numbers.ts";
+import { CU, CUDA_ERROR } from "./native/numbers.ts";
 
 /** What is known of a GPU without a context on it. */
 export interface GpuFacts {
@@ -19,7 +19,7 @@ export interface Gpu extends GpuFacts {
   /** `GPU 0 (NVIDIA H100)`. */
   readonly title: string;
   /**
-   * Calls the driver. Throws a `CudaError` where it returns anything but 0.
+   * Calls the driver. Throws a `CudaError` where it returns anything but 0, an `EngineLostError` where the context is lost.
    * @param what what the call is a part of, for people: "run swiglu".
    */
   call<N extends keyof DriverFunctions>(what: string, name: N, ...args: Parameters<DriverFunctions[N]>): void;
@@ -33,7 +33,7 @@ export interface Gpu extends GpuFacts {
 
 /** Kernels use mma of bf16 and cp.async. */
 const OLDEST_ARCHITECTURE = 80;
-const FIRST_FATAL = 700; // from here on the context is lost
+const FATAL: ReadonlySet<number> = new Set(Object.values(CUDA_ERROR));
 
 /** Every GPU that the driver lists, also those that are too old. @throws InputError where there is no usable driver. */
 export function listGpus(): GpuFacts[] {
@@ -133,6 +133,7 @@ function factsOf(driver: Driver, ordinal: number): GpuFacts {
 
 function check(driver: Driver, what: string, name: string, code: number): void {
   if (code === 0) return;
-  const advice = code >= FIRST_FATAL ? "; the context is lost, the worker must be started anew" : "";
-  throw new CudaError(what, name, code, driver.nameOf(code), advice);
+  const error = new CudaError(what, name, code, driver.nameOf(code));
+  if (!FATAL.has(code)) throw error;
+  throw new EngineLostError(`${error.message}; the context is lost, a new process is needed`, { cause: error });
 }

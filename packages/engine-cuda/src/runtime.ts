@@ -223,11 +223,14 @@ export function createRuntime(
     convert,
     usage,
     close() {
-      gpu.synchronize("finish the work");
-      graphs.close();
-      staging.close();
-      for (const own of [memory, notedMemory]) own.close();
-      gpu.close();
+      try {
+        gpu.synchronize("finish the work");
+        graphs.close();
+        staging.close();
+        for (const own of [memory, notedMemory]) own.close();
+      } finally {
+        gpu.close(); // also of a lost context
+      }
     },
   };
 }

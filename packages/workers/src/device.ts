@@ -2,9 +2,13 @@
  * One device, seen from the coordinator, in whichever host it lives: every call ends with an answer, with the host's death,
  * or because the device shows no sign of life. A device dies once; whoever wants another starts another.
  */
+import type { EngineLostError } from "@zerogate/core";
 import type { DeviceApi } from "./device_api.ts";
 import type { Host } from "./host.ts";
 import { type Patience, watch } from "./patience.ts";
+
+/** What an engine without its device throws; the class does not come across. */
+const LOST: EngineLostError["name"] = "EngineLostError";
 
 /** A device ended by itself, or was given up because it hung. `cause` is what its host said. */
 export class DeviceDiedError extends Error {
@@ -91,7 +95,7 @@ export function openDevice(
           resolve(result);
         };
         pending.add(fail);
-        make(host.api).then(succeed, fail);
+        make(host.api).then(succeed, (reason: Error) => (reason.name === LOST ? die(reason) : fail(reason)));
       });
     },
     async close() {

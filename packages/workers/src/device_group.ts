@@ -171,7 +171,8 @@ export class DeviceGroup {
     if (dealing.failure) {
       dealing.settle();
     } else if (dealing.doneBy.size === dealing.deal.jobs.length) {
-      for (const member of this.#members) member.deathsInARow = 0;
+      // One that is still being started has not lived through it: a device that is gone for good would be tried for ever.
+      for (const member of this.#members) if (member.state === "ready") member.deathsInARow = 0;
       dealing.settle();
     } else if (this.#members.every(({ state }) => state === "lost")) {
       const { length } = dealing.deal.jobs;

@@ -179,7 +179,7 @@ export function layerForward(
 }
 
 /** Frees all that a layer saved, its input included. */
-export function freeSaved(engine: Engine, { isAdapted, ...arrays }: SavedLayer): void {
+export function freeSaved(engine: Engine, { isAdapted: _flag, ...arrays }: SavedLayer): void {
   engine.free(...Object.values(arrays));
 }
 

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { driverTable } from "./driver.ts";
-import { CU, CUBLAS, CUBLASLT, CUDA_TYPE } from "./numbers.ts";
+import { CU, CUBLAS, CUBLASLT, CUDA_ERROR, CUDA_TYPE } from "./numbers.ts";
 
 const folders = [process.env["CUDA_PATH"], process.env["CUDA_HOME"], "/usr/local/cuda"];
 const include = folders
@@ -18,6 +18,7 @@ function header(name: string): { text: string; absent: string } {
 
 describe.each([
   ["cuda.h", "CU_", CU],
+  ["cuda.h", "CUDA_ERROR_", CUDA_ERROR],
   ["library_types.h", "CUDA_", CUDA_TYPE],
   ["cublas_api.h", "CUBLAS_", CUBLAS],
   ["cublasLt.h", "CUBLASLT_", CUBLASLT],

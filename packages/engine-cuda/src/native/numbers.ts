@@ -16,6 +16,24 @@ export const CU = {
   MEMHOSTALLOC_PORTABLE: 1,
 } as const;
 
+/** cuda.h, without CUDA_ERROR_: what a context does not survive, by the descriptions there, and what a GPU that is gone says. */
+export const CUDA_ERROR = {
+  DEVICE_UNAVAILABLE: 46,
+  ECC_UNCORRECTABLE: 214,
+  NVLINK_UNCORRECTABLE: 220,
+  ILLEGAL_ADDRESS: 700,
+  LAUNCH_TIMEOUT: 702,
+  CONTEXT_IS_DESTROYED: 709,
+  ASSERT: 710,
+  HARDWARE_STACK_ERROR: 714,
+  ILLEGAL_INSTRUCTION: 715,
+  MISALIGNED_ADDRESS: 716,
+  INVALID_ADDRESS_SPACE: 717,
+  INVALID_PC: 718,
+  LAUNCH_FAILED: 719,
+  UNKNOWN: 999,
+} as const;
+
 /** library_types.h, without CUDA_. */
 export const CUDA_TYPE = { R_32F: 0, R_16BF: 14 } as const;
 
