@@ -56,17 +56,27 @@ export function ropeAngles(
   positions_T: Int32Array,
   cuSeqlens: Int32Array,
 ): Float32Array {
-  const half = config.headDim / 2;
-  const cosSin_Td = new Float32Array(positions_T.length * config.headDim);
+  const { headDim: d } = config;
+  const half = d / 2;
+  const cosSin_Td = new Float32Array(positions_T.length * d);
   const shared = config.ropeScaling.type === "dynamic" ? undefined : ropeFrequencies(config, 0);
+  // Packed sequences have the same positions: their rows are copied. An engine may be waiting for this.
+  const rowOf = new Map<number, number>();
   for (let s = 0; s + 1 < cuSeqlens.length; s++) {
     const last = positions_T[cuSeqlens[s + 1] - 1];
     const { frequencies, attentionFactor } = shared ?? ropeFrequencies(config, last + 1);
     for (let t = cuSeqlens[s]; t < cuSeqlens[s + 1]; t++) {
+      const row = t * d;
+      const known = rowOf.get(positions_T[t]);
+      if (known !== undefined) {
+        cosSin_Td.copyWithin(row, known, known + d);
+        continue;
+      }
+      if (shared) rowOf.set(positions_T[t], row);
       for (let i = 0; i < half; i++) {
         const angle = Math.fround(positions_T[t] * frequencies[i]);
-        cosSin_Td[t * 2 * half + i] = Math.cos(angle) * attentionFactor;
-        cosSin_Td[t * 2 * half + half + i] = Math.sin(angle) * attentionFactor;
+        cosSin_Td[row + i] = Math.cos(angle) * attentionFactor;
+        cosSin_Td[row + half + i] = Math.sin(angle) * attentionFactor;
       }
     }
   }
