@@ -1,6 +1,7 @@
 /** `zerogate cluster check` and `cluster init`, and what the latter wrote, run. */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { testFolder, zerogate } from "../support/cli.ts";
@@ -61,6 +62,19 @@ test.skipIf(!openMpi)(`cluster check says hosts, versions, the time of a sum and
   expect(found.sum.bytes).toBe(9_838_080);
   expect(found.problems).toContainEqual(expect.stringMatching(/^2 ranks share /));
 });
+
+test.skipIf(!openMpi)(
+  `cluster check says where a launcher leaves a rank fewer cores than workers${reason}`,
+  async () => {
+    const allowed = availableParallelism();
+    const check = [process.execPath, zerogateFile, "cluster", "check"];
+    const args = ["-np", "1", "--bind-to", "none", ...check, "--workers", String(allowed + 1)];
+    const { code, output } = await runJob({ command: openMpi ?? "", args, cwd: folder });
+    expect(code, output).toBe(1);
+    const pinned = `no  rank 0 may use ${allowed} of \\d+ cores of \\S+ for ${allowed + 1} workers: launch with --bind-to none`;
+    expect(output).toMatch(new RegExp(pinned));
+  },
+);
 
 describe.skipIf(!openMpi)(`train.sh${reason}`, () => {
   /** A run by the script that `cluster init` has written; `onStep` is called early in it. */

@@ -1,10 +1,10 @@
 /** What cannot train together is refused: each a message that names the rank, an exit code, and nothing written. */
-import { existsSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { testFolder, zerogate } from "../support/cli.ts";
 import { mpich, openMpi, runJob, zerogateFile } from "../support/mpi.ts";
-import { records, tinyRun } from "../support/world.ts";
+import { base, records, tinyRun } from "../support/world.ts";
 
 const folder = testFolder();
 const flags = tinyRun(folder);
@@ -87,6 +87,19 @@ describe.skipIf(!openMpi)(`two ranks${missing}`, () => {
     expect(existsSync(run("apart"))).toBe(false);
   });
 
+  test("a base of the same shapes with another number in it on one rank is named", async () => {
+    const other = join(folder, "other-base");
+    cpSync(base, other, { recursive: true });
+    const file = join(other, "model.safetensors");
+    const bytes = readFileSync(file);
+    bytes[bytes.length - 2] = (bytes[bytes.length - 2] ?? 0) ^ 1;
+    writeFileSync(file, bytes);
+    const { code, output } = await trainApart(flags.map((flag) => (flag === base ? other : flag)));
+    expect(code).toBe(2);
+    expect(output).toMatch(/base of rank 1 is [0-9a-f]{64}\S*, of rank 0 [0-9a-f]{64}/);
+    expect(existsSync(run("apart"))).toBe(false);
+  });
+
   test("a config that differs on one rank is named", async () => {
     const { code, output } = await trainApart([...flags, "--lr", "0.1"]);
     expect(code).toBe(2);
@@ -99,5 +112,14 @@ describe.skipIf(!openMpi)(`two ranks${missing}`, () => {
     expect(code).toBe(2);
     expect(output.match(/rank 1 of 2: Cannot .*nowhere\.json/g)).toHaveLength(1);
     expect(existsSync(run("apart"))).toBe(false);
+  });
+
+  test("parameters that come apart, because one machine computes otherwise, are named before a step is taken", async () => {
+    const preload = join(folder, "cosine.mjs");
+    writeFileSync(preload, "const { cos } = Math; Math.cos = (x) => cos(x) * (1 - 1e-6);"); // of the first prompts
+    const { code, output } = await trainApart(flags, { NODE_OPTIONS: `--import=${preload}` });
+    expect(code, output).toBe(1);
+    expect(output.match(/Cannot take step 1: the parameters of rank 1 are not those of rank 0/g)).toHaveLength(1);
+    expect(existsSync(join(run("apart"), "adapter"))).toBe(false);
   });
 });

@@ -91,6 +91,14 @@ describe.skipIf(!openMpi)(`Open MPI${openMpi ? "" : " (skipped: no mpirun of Ope
     expect(seconds).toBeLessThan(20);
   });
 
+  test("a library that does not come back from its start ends the process, and the job, with the reason", async () => {
+    const { code, lines, stderr } = await mpirun(2, "stuck");
+    expect(code).not.toBe(0);
+    expect(lines).toEqual([]);
+    const reason = "MPI did not return within 1 s (a rank has not started, or hosts cannot reach each other's ports)";
+    expect(stderr).toContain(`rank 0 of 2: Cannot go on at the start of MPI: ${reason}, this process kills itself`);
+  });
+
   test("a library that is missing is named with what to install, on every rank", async () => {
     const { code, stderr } = await mpirun(2, "sums", { ZEROGATE_MPI: "libnowhere.so.1" });
     expect(code).not.toBe(0);

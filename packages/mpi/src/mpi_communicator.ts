@@ -42,7 +42,9 @@ const settings = {
 export async function openMpi(options: CommunicatorOptions, launch: Launch | undefined): Promise<Communicator> {
   // Before the thread starts: C sees only what the main thread set.
   for (const [name, value] of Object.entries(settings)) process.env[name] ??= value;
-  const thread = startThread(candidatesFor(options, launch), options.onStuck ?? ((reason) => console.error(reason)));
+  const { onStuck = (reason) => console.error(reason) } = options;
+  const who = launch ? `rank ${launch.rank} of ${launch.size}: ` : "";
+  const thread = startThread(candidatesFor(options, launch), (reason) => onStuck(who + reason));
   let isBroken = false;
   const ask = async (request: ThreadRequest, limitMs: number, phase: string) => {
     if (isBroken) throw new Error(`Cannot go on at ${phase}: the communicator failed before`);
@@ -117,7 +119,10 @@ function startThread(candidates: readonly string[], onStuck: (reason: string) =>
   return {
     async ask(request, limitMs, phase) {
       const watchdog = setTimeout(() => {
-        onStuck(`Cannot go on at ${phase}: MPI did not return within ${limitMs / 1000} s, this process kills itself`);
+        const why =
+          request.kind === "open" ? " (a rank has not started, or hosts cannot reach each other's ports)" : "";
+        const stuck = `MPI did not return within ${limitMs / 1000} s${why}, this process kills itself`;
+        onStuck(`Cannot go on at ${phase}: ${stuck}`);
         process.kill(process.pid, "SIGKILL"); // a thread inside MPI cannot be ended, so `process.exit` would hang
       }, limitMs);
       try {

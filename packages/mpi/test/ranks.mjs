@@ -43,7 +43,9 @@ const scenarios = {
 
 let communicator;
 try {
-  communicator = await openCommunicator({ kind: "auto", startLimitMs: 30_000 });
+  const isStuck = scenario === "stuck"; // rank 0 waits inside MPI_Init for a rank that does not come there
+  if (isStuck && process.env.OMPI_COMM_WORLD_RANK === "1") await setTimeout(20_000);
+  communicator = await openCommunicator({ kind: "auto", startLimitMs: isStuck ? 1_000 : 30_000 });
   const { rank, size, about } = communicator;
   const result = await scenarios[scenario](communicator, communicator);
   console.log(JSON.stringify({ rank, size, about, result }));
