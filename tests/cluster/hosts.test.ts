@@ -150,20 +150,42 @@ describe.skipIf(why !== undefined)(`hosts${why === undefined ? "" : ` (skipped: 
     expect(existsSync(run("unknown"))).toBe(false);
   });
 
-  test("ports that are closed: the message names the rank behind them, and nothing is written", async () => {
-    for (const host of [1, 2]) hosts.closePorts(host, 20_000, 20_099);
-    const ports = ["--mca", "btl_tcp_port_min_v4", "20000", "--mca", "btl_tcp_port_range_v4", "100"];
-    const { code, output, seconds } = await on(
+  describe.each(["refused", "dropped"] as const)("ports between the ranks that are closed, %s", (how) => {
+    const first = how === "refused" ? 20_000 : 20_100;
+    const ports = ["--mca", "btl_tcp_port_min_v4", String(first), "--mca", "btl_tcp_port_range_v4", "100"];
+    const out = `closed-${how}`;
+
+    test("the message names the rank behind them, and nothing is written", async () => {
+      for (const host of [1, 2]) hosts.closePorts(host, first, first + 99, how);
+      const args = ["train", ...flags, "--out", out, "--host-timeout", "1"];
+      const { code, output, seconds } = await on([1, 2], args, undefined, ports);
+      expect(code).not.toBe(0);
+      // Where they are refused Open MPI says before it which address and port rank 1 cannot reach, and ends that rank.
+      expect(output).toMatch(/rank 0 of 2: Cannot go on at .*: after 1 s these have not come: rank 1 /);
+      expect(seconds).toBeLessThan(50);
+      expect(existsSync(run(out))).toBe(false);
+    }, 100_000);
+  });
+
+  test("ports that are closed in the middle of a run: it ends, and only rank 0 says what is saved", async () => {
+    const ports = ["--mca", "btl_tcp_port_min_v4", "20200", "--mca", "btl_tcp_port_range_v4", "100"];
+    const more = ["--workers", "1", "--save-every", "1", "--steps", "4000", "--host-timeout", "3", "--json"];
+    let isClosed = false;
+    const { code, output } = await on(
       [1, 2],
-      ["train", ...flags, "--out", "closed", "--host-timeout", "1"],
-      undefined,
+      ["train", ...flags, "--out", "shut", ...more],
+      (line) => {
+        if (isClosed || !line.includes('"step":3,')) return;
+        isClosed = true;
+        for (const host of [1, 2]) hosts.closePorts(host, 20_200, 20_299, "dropped");
+      },
       ports,
     );
+    expect(isClosed, output).toBe(true);
     expect(code).not.toBe(0);
-    // Before it Open MPI says which address and port rank 1 cannot reach, and ends that rank.
-    expect(output).toMatch(/rank 0 of 2: Cannot go on at .*: after 1 s these have not come: rank 1 /);
-    expect(seconds).toBeLessThan(50);
-    expect(existsSync(run("closed"))).toBe(false);
+    expect(output).toMatch(/rank [01] of 2: Cannot go on at /);
+    expect(output).not.toMatch(/rank 1 of 2: .*\nThe state after step \d+ is/);
+    expect(existsSync(join(run("shut"), "adapter"))).toBe(false);
   }, 100_000);
 
   // Last: host 2 stays cut off.

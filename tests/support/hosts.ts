@@ -25,8 +25,8 @@ export interface Hosts {
   pids(host: number): number[];
   /** Process id of a rank, on whatever host it runs. */
   rank(rank: number): number;
-  /** Nobody but itself reaches these TCP ports of a host any more, as behind a firewall. */
-  closePorts(host: number, first: number, last: number): void;
+  /** Nobody but itself reaches these TCP ports of a host any more, as behind a firewall that refuses, or says nothing. */
+  closePorts(host: number, first: number, last: number, how: "refused" | "dropped"): void;
   /** Pulls the cable of a host. */
   cut(host: number): void;
   close(): void;
@@ -112,10 +112,12 @@ exec '${fromHost}' "${prefix}\${a##*.}" sh -c "$*"`,
       if (pid === undefined) throw new Error(`rank ${rank} is on no host`);
       return pid;
     },
-    closePorts(host, first, last) {
+    closePorts(host, first, last, how) {
+      const rule = (at: number, to: number, ...what: string[]) =>
+        ip("-n", `${prefix}${at}`, "rule", "add", "to", address(to), "ipproto", "tcp", ...what);
       for (const other of numbers.filter((number) => number !== host)) {
-        const ports = ["ipproto", "tcp", "dport", `${first}-${last}`];
-        ip("-n", `${prefix}${other}`, "rule", "add", "to", address(host), ...ports, "unreachable");
+        if (how === "refused") rule(other, host, "dport", `${first}-${last}`, "unreachable");
+        else rule(host, other, "sport", `${first}-${last}`, "blackhole"); // no answer leaves the host
       }
     },
     cut: (host) => void ip("-n", bridge, "link", "set", `p${host}`, "down"),

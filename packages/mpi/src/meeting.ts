@@ -45,7 +45,7 @@ export function openMeetingPlace(mpi: MpiLibrary): MeetingPlace {
         if (await isInTime(() => sent.isDone() && met.isDone(), limitMs + GRACE_MS)) return;
         const waited = `${(limitMs + GRACE_MS) / 1000} s`;
         throw new RankLateError(
-          `Cannot go on at ${phase}: rank 0 did not say within ${waited} that all ranks are here, see its message`,
+          `Cannot go on at ${phase}: rank 0 did not say within ${waited} that all ranks are here: see its message, else the network to it is cut`,
         );
       }
       const arrivals = others.map((rank) => {

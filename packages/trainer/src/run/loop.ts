@@ -44,8 +44,8 @@ export interface LoopOptions {
   readonly onWarning: (message: string) => void;
   /** Orders a checkpoint of the present standing; called at most once per step. */
   readonly save: () => Promise<void>;
-  /** Waits until all that was ordered is on disk; throws what the disk says where it refuses. */
-  readonly settle: () => Promise<void>;
+  /** Waits until all that was ordered is on disk; throws what the disk says where it refuses. Undefined where another rank writes. */
+  readonly settle: (() => Promise<void>) | undefined;
 }
 
 /** What the outside wants of a run while it goes on. */
@@ -84,6 +84,7 @@ export async function trainLoop(options: LoopOptions): Promise<Ending | Rollback
   /** Ends the run with the present state on disk, and says whether it is. */
   const giveUp = async (message: string, cause?: unknown): Promise<never> => {
     await saveOnce();
+    if (!settle) throw cause instanceof Error ? cause : new Error(message);
     const state = `The state after step ${standing.step} is`;
     const told = await settle().then(
       () => `${state} saved`,

@@ -104,7 +104,7 @@ export async function runSession(
           },
           flush: [metricsPath(config.out), receiptPath(config.out)],
         }),
-      settle: () => writer.drain(LAST_PATIENCE_MS),
+      settle: team.isFirst ? () => writer.drain(LAST_PATIENCE_MS) : undefined,
     });
     if (typeof ending === "string") await writeRemainder(running);
     return { ending, standing };
