@@ -34,6 +34,7 @@ const scenarios = {
   async apart({ rank }, communicator) {
     await communicator.sum(shared(rank === 2 ? 9 : 8), meeting("step 1"));
   },
+  async stuck() {},
   async dies({ rank }, communicator) {
     await communicator.sum(shared(1), meeting("step 1"));
     if (rank === 1) process.kill(process.pid, "SIGKILL");
