@@ -8,6 +8,9 @@
  * 2. Whole steps of `zerogate train` at the 135 M shape (28 adapted layers, 10 prompts, Alpaca records), on the same two cores:
  *    one process with two workers against two hosts with one each, in turn. All runs take the same steps, so a step is compared
  *    with itself; the first one of each run, which warms up and measures the hosts' speeds, is left out.
+ *
+ * Bounds: a sum within 15 ms, a second host within 3 % of a step. The last line of the output is the second; nothing else may
+ * run beside it. Of the steps there are 2 x rounds x steps, 6 s each on 2 cores: all of it takes about 5 minutes.
  */
 import { cpSync, linkSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";

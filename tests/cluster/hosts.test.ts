@@ -96,9 +96,11 @@ describe.skipIf(why !== undefined)(`hosts${why === undefined ? "" : ` (skipped: 
     expect(existsSync(run("bad-copy"))).toBe(false);
   });
 
-  /** Trains on hosts 1 and 2 until `event` happens at step 3, and says how long after it the launcher ended. */
+  /** Trains on hosts 1 and 2 until `event` happens, once a checkpoint is there, and says how long after it the launcher ended. */
   const lose = async (out: string, event: () => void) => {
     let since: number | undefined;
+    const checkpoints = join(run(out), "checkpoints");
+    const isSaved = () => existsSync(checkpoints) && readdirSync(checkpoints).some((name) => /^step-[1-9]/.test(name));
     const more = [
       "--workers",
       "1",
@@ -112,7 +114,7 @@ describe.skipIf(why !== undefined)(`hosts${why === undefined ? "" : ` (skipped: 
       "0",
     ];
     const { code, output } = await train(out, [1, 2], more, (line) => {
-      if (since !== undefined || !line.includes('"step":3,')) return;
+      if (since !== undefined || !line.includes('"event":"step"') || !isSaved()) return;
       since = performance.now();
       event();
     });
