@@ -226,6 +226,10 @@ Result cuStreamCreate(u64* out, unsigned) {
   NEED_CONTEXT
   return *out = 2, 0;
 }
+Result cuStreamDestroy_v2(u64) {
+  NEED_CONTEXT
+  return 0;
+}
 Result cuStreamSynchronize(u64) {
   NEED_CONTEXT
   NOT_IN_CAPTURE

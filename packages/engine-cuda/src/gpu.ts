@@ -92,6 +92,7 @@ export function openGpu(ordinal: number): Gpu {
       return Number(free[0]);
     },
     close() {
+      driver.calls.cuStreamDestroy_v2(stream);
       if (--current.users === 0) driver.calls.cuCtxSetCurrent(0n);
       driver.calls.cuDevicePrimaryCtxRelease_v2(id);
     },

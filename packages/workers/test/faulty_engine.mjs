@@ -13,7 +13,7 @@ import { execFileSync } from "node:child_process";
 import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { threadId } from "node:worker_threads";
-import { createReferenceEngine, InputError } from "@zerogate/core";
+import { createReferenceEngine, EngineLostError, InputError } from "@zerogate/core";
 
 export function createEngine({ faults, folder, maxLoads = Infinity, shared = new Int32Array(3) }, device) {
   if (!takesTurn(folder, "load", maxLoads)) process.exit(4);
@@ -28,6 +28,8 @@ export function createEngine({ faults, folder, maxLoads = Infinity, shared = new
         throw new SyntaxError("injected");
       case "input-error":
         throw new InputError("Cannot compute", ["injected one", "injected two"]);
+      case "lost-engine":
+        throw new EngineLostError("the GPU is gone");
       case "nan":
         spoiled = true;
         return;

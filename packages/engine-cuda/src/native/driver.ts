@@ -45,6 +45,7 @@ export const driverTable = {
     ],
   },
   cuStreamCreate: { result: "int32", parameters: ["pointer", "uint32"] },
+  cuStreamDestroy_v2: { result: "int32", parameters: ["uint64"] },
   cuStreamSynchronize: { result: "int32", parameters: ["uint64"] },
   cuEventCreate: { result: "int32", parameters: ["pointer", "uint32"] },
   cuEventRecord: { result: "int32", parameters: ["uint64", "uint64"] },
