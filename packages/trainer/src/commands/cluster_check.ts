@@ -1,7 +1,8 @@
 /** `zerogate cluster check`: started by a launcher as a run would be, says whether the hosts can train together, and how fast they add. */
-import { availableParallelism, cpus, hostname } from "node:os";
+import { availableParallelism } from "node:os";
 import { InputError } from "@zerogate/core";
 import { launchOf } from "@zerogate/mpi";
+import { type Cores, coresHere, pinnedRanks } from "../cluster/cores.ts";
 import type { Team } from "../team/team.ts";
 import { withTeam } from "../team/with_team.ts";
 import { versions } from "../version.ts";
@@ -14,11 +15,7 @@ export interface ClusterCheckFlags {
   readonly json?: boolean;
 }
 
-interface Host {
-  readonly host: string;
-  /** Cores that the launcher lets this process use, and those that the machine has. */
-  readonly allowed: number;
-  readonly cores: number;
+interface Host extends Cores {
   readonly workers: number;
   readonly zerogate: string;
   readonly node: string;
@@ -44,7 +41,7 @@ export async function clusterCheckCommand(flags: ClusterCheckFlags, context: Com
   const isOk = await withTeam({ hosts: "mpi", hostTimeout }, context.stderr, async (team) => {
     const hosts = await team.collect("the check", async (): Promise<Host> => {
       const { zerogate, node } = versions;
-      return { host: hostname(), allowed: availableParallelism(), cores: cpus().length, workers, zerogate, node };
+      return { ...coresHere(), workers, zerogate, node };
     });
     const sum = await timeSums(team);
     const wrong = findProblems(hosts, launchOf(context.env) !== undefined);
@@ -78,13 +75,10 @@ function findProblems(hosts: readonly Host[], isLaunched: boolean): string[] {
   const problems = isLaunched
     ? []
     : ["nobody launched this process as one of several: mpirun … zerogate cluster check"];
+  problems.push(...pinnedRanks(hosts));
   const ranksOf = new Map<string, number>();
-  for (const [rank, { host, allowed, cores, workers, zerogate, node }] of hosts.entries()) {
+  for (const [rank, { host, zerogate, node }] of hosts.entries()) {
     ranksOf.set(host, (ranksOf.get(host) ?? 0) + 1);
-    if (workers > allowed || (allowed === 1 && cores > 1)) {
-      const pinned = `rank ${rank} may use ${allowed} of ${cores} cores of ${host} for ${workers} workers`;
-      problems.push(`${pinned}: launch with --bind-to none (mpirun) or --cpus-per-task (Slurm)`);
-    }
     for (const [name, its, first] of [
       ["zerogate", zerogate, hosts[0]?.zerogate],
       ["Node", node, hosts[0]?.node],

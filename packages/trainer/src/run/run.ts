@@ -5,8 +5,10 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { steadyMemory } from "@zerogate/engine-cpu";
+import { launchOf } from "@zerogate/mpi";
 import type { DevicePool } from "@zerogate/workers";
 import { openCheckpointWriter } from "../checkpoint/writer.ts";
+import { coresHere, pinnedRanks } from "../cluster/cores.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import { createTrouble } from "../files/trouble.ts";
 import { cellWork } from "../team/cell_work.ts";
@@ -89,10 +91,11 @@ async function startTeam(
 ): Promise<{ pool: DevicePool; control: RunControl }> {
   const starting = startDevices(config, inputs, params, view);
   try {
-    const own = async () => ({ engine: (await starting).engineName, workers: config.workers });
+    const own = async () => ({ engine: (await starting).engineName, workers: config.workers, ...coresHere() });
     const hosts = await team.collect("starting workers", own, LOADING_PATIENCE);
     const engines = hosts.map(({ engine }) => ({ engine }));
     checkAlike(team, engines);
+    if (launchOf(process.env) && team.isFirst) for (const pinned of pinnedRanks(hosts)) view.warn(pinned);
     const { train, heldOut, maxCells } = inputs;
     const tokens = { train: train.tokens, validation: heldOut?.tokens };
     const workers = hosts.map((host) => host.workers);
