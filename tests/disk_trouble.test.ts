@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Call, testFolder, zerogate } from "./support/cli.ts";
 import { adapterHash, stepLosses, tinyRun } from "./support/world.ts";
 
@@ -27,21 +27,28 @@ beforeAll(async () => {
   whole = outcome("whole");
 });
 
-/** Does something when a step is told. */
-const at = (actions: Readonly<Record<number, () => void>>): Pick<Call, "onLine"> => ({
-  onLine(line) {
-    const step = /^\{"event":"step","step":(\d+),/.exec(line)?.[1];
-    if (step !== undefined) actions[Number(step)]?.();
-  },
-});
-
-const faults = (out: string) => ({
-  NODE_OPTIONS: `--import ${new URL("support/disk_faults.mjs", import.meta.url).href}`,
-  FAULT_ROOT: run(out),
-  FAULT_SWITCH: run(`${out}.refuses`),
-});
-const train = (out: string, more: string[], call: Partial<Call>) =>
-  zerogate(["train", ...flags, "--out", out, "--json", ...more], { cwd, env: faults(out), ...call });
+/** A run that is held after the step behind `step` until `act` is done, which happens when `step` is told. */
+const train = (out: string, step: number, act: () => void, more: readonly string[] = [], call: Partial<Call> = {}) =>
+  zerogate(["train", ...flags, "--out", out, "--json", ...more], {
+    cwd,
+    ...call,
+    env: {
+      NODE_OPTIONS: `--import ${new URL("support/disk_faults.mjs", import.meta.url).href}`,
+      FAULT_ROOT: run(out),
+      FAULT_SWITCH: run(`${out}.refuses`),
+      HOLD_AFTER: `"step":${step + 1},`,
+      HOLD_UNTIL: run("acted"),
+      ...call.env,
+    },
+    onLine(line, ...rest) {
+      if (line.startsWith(`{"event":"step","step":${step},`)) {
+        act();
+        writeFileSync(run("acted"), "");
+      }
+      call.onLine?.(line, ...rest);
+    },
+  });
+beforeEach(() => rmSync(run("acted"), { force: true }));
 
 const subjects = ["The checkpoint", "metrics.jsonl", "receipt.jsonl"];
 
@@ -50,9 +57,8 @@ describe.each(["ENOSPC", "EIO", "EACCES", "EROFS"])("while every write fails wit
     const out = `once-${code}`;
     const refuses = run(`${out}.refuses`);
     const waiting = new Set(subjects);
-    const done = await train(out, [], {
+    const done = await train(out, 3, () => writeFileSync(refuses, code), [], {
       onLine(line) {
-        if (line.startsWith('{"event":"step","step":3,')) writeFileSync(refuses, code);
         // Each file has its turn: a save may take as long as all the steps left.
         for (const subject of waiting) if (line.includes(`${subject} cannot be written`)) waiting.delete(subject);
         if (waiting.size === 0) rmSync(refuses, { force: true });
@@ -73,10 +79,7 @@ describe.each(["ENOSPC", "EIO", "EACCES", "EROFS"])("while every write fails wit
 
 test("a disk that refuses to the end costs the end only: the state is put elsewhere, and older checkpoints stay", async () => {
   const refuse = () => writeFileSync(run("never.refuses"), "ENOSPC");
-  const failed = await train("never", ["--disk-patience", "0.01"], {
-    ...at({ 10: refuse }),
-    env: { ...faults("never"), TMPDIR: folder },
-  });
+  const failed = await train("never", 10, refuse, ["--disk-patience", "0.01"], { env: { TMPDIR: folder } });
   expect(failed).toMatchObject({ code: 1 });
   expect(failed.stderr).toMatch(
     /Cannot save the last checkpoint in \S+never: ENOSPC: .*; it is saved as (\S+step-40): move/,
@@ -93,14 +96,9 @@ test("a disk that refuses to the end costs the end only: the state is put elsewh
 });
 
 test("a run whose folder vanishes makes it again, and loses no line", async () => {
-  const done = await zerogate(["train", ...flags, "--out", "gone", "--json"], {
-    cwd,
-    ...at({
-      10() {
-        renameSync(run("gone"), run("gone.old"));
-        rmSync(run("gone.old"), { recursive: true, force: true, maxRetries: 10 });
-      },
-    }),
+  const done = await train("gone", 10, () => {
+    renameSync(run("gone"), run("gone.old"));
+    rmSync(run("gone.old"), { recursive: true, force: true, maxRetries: 10 });
   });
   expect(done).toMatchObject({ code: 0 });
   expect(outcome("gone")).toEqual(whole);
@@ -124,9 +122,9 @@ test.skipIf(!mounted)(
         // Full, as it should be.
       }
     };
-    const more = ["--keep-checkpoints", "2", "--out", out, "--json"];
-    const call = { cwd, ...at({ 5: fill, 35: () => rmSync(ballast) }) };
-    const done = await zerogate(["train", ...flags, ...more], call);
+    const done = await train(out, 5, fill, ["--keep-checkpoints", "2"], {
+      onLine: (line) => line.includes("The checkpoint cannot be written") && rmSync(ballast, { force: true }),
+    });
     expect(done).toMatchObject({ code: 0 });
     expect(done.stderr).toMatch(/The checkpoint cannot be written: ENOSPC/);
     expect(outcome(out)).toEqual(whole);

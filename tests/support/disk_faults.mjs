@@ -1,4 +1,6 @@
 // Preload: while the file $FAULT_SWITCH exists, everything that would change a file below $FAULT_ROOT fails with its text as code.
+// Once a line with the text $HOLD_AFTER is written, nothing goes on until the file $HOLD_UNTIL exists, so that whoever watches
+// from outside is in time.
 import fs from "node:fs";
 import fsp from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
@@ -54,6 +56,15 @@ fs.writeSync = (fd, bytes, ...rest) => {
     if (error.code === "ENOSPC" && typeof bytes !== "string" && bytes.length > 10) realWriteSync(fd, bytes, 0, 10);
     throw error;
   }
-  return realWriteSync(fd, bytes, ...rest);
+  const count = realWriteSync(fd, bytes, ...rest);
+  if (isHeldBy(bytes)) hold();
+  return count;
 };
+let text = process.env.HOLD_AFTER;
+const isHeldBy = (bytes) => text !== undefined && Buffer.from(bytes).includes(text);
+function hold() {
+  text = undefined;
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  while (!existsSync(process.env.HOLD_UNTIL)) Atomics.wait(pause, 0, 0, 5);
+}
 syncBuiltinESMExports();
