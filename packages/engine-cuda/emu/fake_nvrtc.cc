@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <regex>
 #include <sstream>
 #include <string>
@@ -14,7 +15,9 @@
 
 namespace {
 struct Program {
-  std::string source, log, binary;
+  std::string source;
+  std::map<std::string, std::string> headers;
+  std::string log, binary;
 };
 const std::vector<int> architectures = {80, 90, 100, 120};
 
@@ -42,6 +45,7 @@ int compile(Program& program, const std::string& defines) {
   char folder[] = "/tmp/zerogate-nvrtc-XXXXXX";
   if (!mkdtemp(folder)) return 6;
   std::string base = std::string(folder) + "/module";
+  for (const auto& [name, text] : program.headers) std::ofstream(folder + ("/" + name)) << text;
   std::ofstream(base + ".cc") << program.source << "\n" << entries(program.source);
   std::string command = "c++ -std=c++17 -O1 -fPIC -shared -fno-strict-aliasing -ffp-contract=off -w -include emu.hpp -I'" +
                         std::string(getenv("EMU_INCLUDE")) + "' " + defines + " -o " + base + ".so " + base + ".cc '" +
@@ -50,6 +54,7 @@ int compile(Program& program, const std::string& defines) {
   program.log = contents(base + ".log");
   program.binary = contents(base + ".so");
   for (const char* suffix : {".cc", ".so", ".log"}) unlink((base + suffix).c_str());
+  for (const auto& [name, text] : program.headers) unlink((folder + ("/" + name)).c_str());
   rmdir(folder);
   return status == 0 ? 0 : 6;
 }
@@ -61,13 +66,9 @@ const char* nvrtcGetErrorString(int code) { return code == 6 ? "NVRTC_ERROR_COMP
 int nvrtcGetNumSupportedArchs(int* count) { return *count = architectures.size(), 0; }
 int nvrtcGetSupportedArchs(int* out) { return memcpy(out, architectures.data(), 4 * architectures.size()), 0; }
 int nvrtcCreateProgram(Program** out, const char* source, const char*, int headers, const char** texts, const char** names) {
-  std::string all = source;
-  for (int i = 0; i < headers; i++) {
-    std::string line = std::string("#include \"") + names[i] + "\"";
-    size_t at = all.find(line);
-    if (at != std::string::npos) all.replace(at, line.size(), texts[i]);
-  }
-  return *out = new Program{all, "", ""}, 0;
+  *out = new Program{source, {}, "", ""};
+  for (int i = 0; i < headers; i++) (*out)->headers[names[i]] = texts[i];
+  return 0;
 }
 int nvrtcCompileProgram(Program* program, int count, const char** options) {
   std::string defines;

@@ -9,7 +9,18 @@ import { compiled } from "./module_cache.ts";
 import { CU } from "./native/numbers.ts";
 import type { Nvrtc, Source } from "./native/nvrtc.ts";
 
-export const kernelFiles = ["rows", "norm", "rope", "mlp", "attention", "flash", "prompt", "head", "sum"] as const;
+export const kernelFiles = [
+  "rows",
+  "norm",
+  "rope",
+  "mlp",
+  "attention",
+  "flash",
+  "flash_backward",
+  "prompt",
+  "head",
+  "sum",
+] as const;
 export type KernelFile = (typeof kernelFiles)[number];
 
 /** A bigint for an address or a u64, a number for an int or a float; undefined is the null pointer. */
@@ -126,11 +137,12 @@ export function createKernels(
   };
 }
 
-/** A kernel file with the header that it includes. ZEROGATE_CUDA_KERNELS names another folder: for trying changes. */
+/** A kernel file with the headers that it may include. ZEROGATE_CUDA_KERNELS names another folder: for trying changes. */
 export function kernelSource(file: KernelFile): Source {
   const folder = process.env["ZEROGATE_CUDA_KERNELS"] ?? fileURLToPath(new URL("../kernels", import.meta.url));
   const text = (name: string) => readFileSync(join(folder, name), "utf8");
-  return { name: `${file}.cu`, text: text(`${file}.cu`), headers: { "common.cuh": text("common.cuh") } };
+  const headers = Object.fromEntries(["common.cuh", "flash.cuh"].map((name) => [name, text(name)]));
+  return { name: `${file}.cu`, text: text(`${file}.cu`), headers };
 }
 
 /** NVRTC's options for a GPU; architectures that it does not know yet run the code of the last one below of the same generation. */

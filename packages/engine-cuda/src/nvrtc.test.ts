@@ -1,7 +1,7 @@
 /** NVIDIA's own compiler on every kernel, for the architectures that people have; no GPU is needed for it. */
 import { InputError } from "@zerogate/core";
 import { describe, expect, test } from "vitest";
-import { compileOptions, kernelFiles, kernelSource } from "./kernels.ts";
+import { compileOptions, type KernelFile, kernelFiles, kernelSource } from "./kernels.ts";
 import { type Nvrtc, openNvrtc } from "./native/nvrtc.ts";
 
 const found = (() => {
@@ -14,6 +14,8 @@ const found = (() => {
 })();
 const absent = found ? "" : " (skipped: NVRTC is not on this machine, pip install nvidia-cuda-nvrtc)";
 
+const flash: readonly KernelFile[] = ["flash", "flash_backward"];
+
 /** All that are ever compiled for the first architecture, those that training uses for the others: it takes seconds each. */
 function variantsFor(architecture: number) {
   const [compute, heads] =
@@ -23,10 +25,10 @@ function variantsFor(architecture: number) {
           [64, 96, 128],
         ]
       : [["u16"], [128]];
-  const plain = kernelFiles.filter((file) => file !== "flash");
+  const plain = kernelFiles.filter((file) => !flash.includes(file));
   return [
     ...compute.flatMap((type) => plain.map((file) => ({ file, defines: [`ACT=${type}`] }))),
-    ...heads.map((d) => ({ file: "flash" as const, defines: ["ACT=u16", `HD=${d}`] })),
+    ...heads.flatMap((d) => flash.map((file) => ({ file, defines: ["ACT=u16", `HD=${d}`] }))),
   ];
 }
 
@@ -53,6 +55,6 @@ describe.skipIf(absent !== "")(`NVRTC${absent}`, () => {
       option.replace(`sm_${architecture}`, `sm_${architecture}a`),
     );
     expect(options[0]).toBe(`--gpu-architecture=sm_${architecture}a`);
-    expect(nvrtc.compile(kernelSource("flash"), options).length).toBeGreaterThan(10_000);
+    for (const file of flash) expect(nvrtc.compile(kernelSource(file), options).length).toBeGreaterThan(10_000);
   });
 });

@@ -1,4 +1,4 @@
-/** Flash attention on the tensor cores, and in the same kernels what an adapter's prompts add: see kernels/flash.cu. */
+/** Flash attention on the tensor cores, and in the same kernels what an adapter's prompts add: see kernels/flash.cuh. */
 import type { AttentionSize, DeviceArray, RowRange } from "@zerogate/core";
 import type { Launch } from "../kernels.ts";
 import { elementwise, type Runtime } from "../runtime.ts";
@@ -132,10 +132,16 @@ function backward(
     const out = [at(dqkv_TX), runtime.at(delta), at(dkvParts), at(dgateParts)];
     const sizes = [H, G, window, prompts?.K ?? 0, scale];
     const args = [...out, dO, qkv, y, lse, tilesAt, kv, gate, ...sizes];
-    runtime.run("flash", "flash_backward_q", launchOf(tiles, H, 4 * ROWS, size), args, variant);
+    runtime.run("flash_backward", "flash_backward_q", launchOf(tiles, H, 4 * ROWS, size), args, variant);
     if (!dqkv_TX) return;
     const ofKeys = [at(dqkv_TX), runtime.at(delta), dO, qkv, lse, tilesAt, H, G, window, scale];
-    runtime.run("flash", "flash_backward_kv", launchOf(tiles, G, 2 * ROWS + 2 * FEW_ROWS, size), ofKeys, variant);
+    runtime.run(
+      "flash_backward",
+      "flash_backward_kv",
+      launchOf(tiles, G, 2 * ROWS + 2 * FEW_ROWS, size),
+      ofKeys,
+      variant,
+    );
   });
   runtime.free(delta);
 }

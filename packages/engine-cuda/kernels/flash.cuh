@@ -1,0 +1,112 @@
+// Causal grouped-query attention on tensor cores for head dimensions that are multiples of 32 (D of FlashAttention-2,
+// arXiv:2307.08691): bf16 inputs, float sums, scores never leave the registers. One block of four warps a tile of 64 rows.
+// Queries also attend to the K ≤ 64 prompts of LLaMA-Adapter (arXiv:2303.16199 §3.2) by a softmax of their own, where K > 0:
+// one more tile of keys, without mask, before the sum is written (forward) or the causal keys begin (backward).
+//
+// A warp owns 16 rows of a tile. Of an accumulator tile (16 × 8) lane l holds rows l/4 and l/4 + 8, columns 2·(l%4) and the
+// next: `s[j][2·half + e]` is row `16·warp + l/4 + 8·half`, column `8·j + 2·(l%4) + e`. Two of them side by side are, rounded,
+// the left factor of the next product. Rows of shared tiles are HD + 8 numbers apart, so that load_tiles meets no bank twice.
+#pragma once
+#include "common.cuh"
+
+#ifndef HD
+#define HD 128
+#endif
+#define STEPS (HD / 16)  // of a product over the head dimension
+#define TILES (HD / 8)   // of an output row
+#define PITCH (HD + 8)
+#define ROWS 64      // queries of a tile, or keys, or the most prompts
+
+// `rows` rows of HD numbers; those from `valid` on are zeros.
+DEVICE void load_rows(u16* tile, const u16* from, int stride, int rows, int valid) {
+  for (int i = threadIdx.x; i < rows * TILES; i += blockDim.x) {
+    int r = i / TILES, c = i % TILES * 8;
+    bool there = r < valid;
+    copy_async(tile + r * PITCH + c, from + (size_t)(there ? r : 0) * stride + c, there);
+  }
+}
+DEVICE void left_factor(u32* a, const u16* tile, int row, int k, int l) {
+  load_tiles(a, tile + (row + (l & 15)) * PITCH + k + ((l >> 4) << 3));
+}
+// The same of one that lies as [k][row].
+DEVICE void left_factor_transposed(u32* a, const u16* tile, int k, int row, int l) {
+  load_tiles_transposed(a, tile + (k + (l & 7) + ((l >> 4) << 3)) * PITCH + row + (((l >> 3) & 1) << 3));
+}
+// Columns n … n+15 of a right factor that lies as [n][k].
+DEVICE void right_factor(u32* b, const u16* tile, int n, int k, int l) {
+  load_tiles(b, tile + (n + (l & 7) + ((l >> 4) << 3)) * PITCH + k + (((l >> 3) & 1) << 3));
+}
+// The same of one that lies as [k][n].
+DEVICE void right_factor_transposed(u32* b, const u16* tile, int k, int n, int l) {
+  load_tiles_transposed(b, tile + (k + (l & 7) + (((l >> 3) & 1) << 3)) * PITCH + n + ((l >> 4) << 3));
+}
+DEVICE float quad_sum(float v) {
+  v += __shfl_xor_sync(0xffffffffu, v, 1);
+  return v + __shfl_xor_sync(0xffffffffu, v, 2);
+}
+DEVICE float quad_max(float v) {
+  v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 1));
+  return fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 2));
+}
+DEVICE bool sees(int row, int column, int T, int window) {
+  return column <= row && row < T && (window == 0 || column > row - window);
+}
+// Accumulator tiles 2k and 2k+1 of a warp as a left factor.
+DEVICE void rounded(u32* a, float s[][4], int k) {
+  a[0] = pack2(s[2 * k][0], s[2 * k][1]);
+  a[1] = pack2(s[2 * k][2], s[2 * k][3]);
+  a[2] = pack2(s[2 * k + 1][0], s[2 * k + 1][1]);
+  a[3] = pack2(s[2 * k + 1][2], s[2 * k + 1][3]);
+}
+
+// acc += s · tile over the first `rows` rows of it, s rounded.
+DEVICE void add_product(float acc[][4], float s[][4], const u16* tile, int rows, int l) {
+#pragma unroll
+  for (int i = 0; i < ROWS / 16; i++)
+    if (i * 16 < rows) {
+      u32 p[4];
+      rounded(p, s, i);
+#pragma unroll
+      for (int j = 0; j < TILES / 2; j++) {
+        u32 b[4];
+        right_factor_transposed(b, tile, i * 16, j * 16, l);
+        mma(acc[2 * j], p, b[0], b[1]);
+        mma(acc[2 * j + 1], p, b[2], b[3]);
+      }
+    }
+}
+// What a block works on: `first` and the rows behind it, of a sequence of T tokens that begins at token `begin`.
+struct Tile {
+  int begin, T, first;
+};
+DEVICE Tile tile_of(const int* tiles_N3, int n) { return {tiles_N3[3 * n], tiles_N3[3 * n + 1], tiles_N3[3 * n + 2]}; }
+// Keys and values of the prompts of group g, whole tiles of 16.
+DEVICE void load_prompts(u16* k_tile, u16* v_tile, const u16* kv_KY, int g, int G, int K) {
+  load_rows(k_tile, kv_KY + g * HD, 2 * G * HD, (K + 15) & ~15, K);
+  load_rows(v_tile, kv_KY + (G + g) * HD, 2 * G * HD, (K + 15) & ~15, K);
+}
+// Scores become shares of their row; those of no prompt are 0.
+DEVICE void prompt_softmax(float s[][4], int K, float scale2, int l) {
+#pragma unroll
+  for (int half = 0; half < 2; half++) {
+    float most = NEG_INF, sum = 0.f;
+    for (int j = 0; j < ROWS / 8; j++)
+      if (j * 8 < K)  // the others hold zeros
+        for (int e = 0; e < 2; e++) {
+          float& x = s[j][half * 2 + e];
+          x = j * 8 + (l & 3) * 2 + e < K ? x * scale2 : NEG_INF;
+          most = fmaxf(most, x);
+        }
+    most = quad_max(most);
+    for (int j = 0; j < ROWS / 8; j++)
+      if (j * 8 < K)
+        for (int e = 0; e < 2; e++) {
+          float& x = s[j][half * 2 + e];
+          x = exp2_of(x - most);
+          sum += x;
+        }
+    float inverse = 1.f / quad_sum(sum);
+    for (int j = 0; j < ROWS / 8; j++)
+      for (int e = 0; e < 2; e++) s[j][half * 2 + e] *= inverse;
+  }
+}
