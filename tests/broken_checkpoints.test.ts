@@ -143,7 +143,7 @@ test("metrics that cannot be written end the run with an error, and no worker ke
   const run = copyRun("no metrics");
   rmSync(join(run, "metrics.jsonl"));
   mkdirSync(join(run, "metrics.jsonl"));
-  const failed = await zerogate(["resume", run], { cwd, timeoutMs: 20_000 });
+  const failed = await zerogate(["resume", run], { cwd });
   expect(failed).toMatchObject({ code: 1, stdout: "" });
   expect(failed.stderr).toContain("EISDIR");
 });

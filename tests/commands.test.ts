@@ -240,7 +240,7 @@ test("--help and --version answer on stdout", async () => {
     expect(await run(name, "--help")).toMatchObject({ code: 0, stderr: "" });
   }
   expect(help.stdout).toMatch(/Exit codes: 0 .* 1 .* 2 .* 3 .* 129, 130, 143 /);
-  expect(await run("--version")).toMatchObject({ code: 0, stdout: "0.1.0\n" });
+  expect(await run("--version")).toMatchObject({ code: 0, stdout: "0.2.0\n" });
 });
 
 test("no escape sequence reaches a pipe, with or without NO_COLOR", async () => {

@@ -35,7 +35,7 @@ describe.skipIf(absent !== "")(`the GPU benchmark${absent}`, () => {
     expect(run.table.match(/\| (graphs|launches) \| .* same \|/g)).toHaveLength(4);
     expect(run.table).toMatch(/PEFT: skipped, \/none\/python3: .*ENOENT/);
     expect(run.table).toMatch(/\| attention with prompts backward \| [\d.]+ \| [\d.]+ \|/);
-  }, 240_000);
+  });
 
   test.skipIf(noPython !== "")(
     `PEFT's side runs on whatever device torch has${noPython}`,
@@ -71,5 +71,5 @@ describe.skipIf(absent !== "" || noTools !== "")(`the pack for a bare GPU machin
     const bench = run("node", "bench/gpu/run.mjs", "--parts", "suite,step", "--out", out, ...flags);
     expect(bench, bench.stderr + bench.stdout).toMatchObject({ status: 0 });
     expect(readFileSync(join(out, "table.md"), "utf8")).toMatch(/commit \w+[^]*[3-9] passed, 0 failed[^]*same bits/);
-  }, 300_000);
+  });
 });

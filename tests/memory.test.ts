@@ -32,7 +32,7 @@ test("no thread keeps anything of a step, a validation or a checkpoint", async (
     NODE_OPTIONS: `--import ${new URL("support/memory_probe.mjs", import.meta.url).href}`,
   };
   const args = ["train", ...tinyRun(folder, changes), "--out", "run", "--json"];
-  const { code, stderr } = await zerogate(args, { cwd: folder, env, timeoutMs: 240_000 });
+  const { code, stderr } = await zerogate(args, { cwd: folder, env });
   expect(code, stderr).toBe(130);
 
   const { snapshots, young } = JSON.parse(readFileSync(out, "utf8")) as Probed;
@@ -50,4 +50,4 @@ test("no thread keeps anything of a step, a validation or a checkpoint", async (
   expect(Math.max(...growth), `growth in bytes, by thread: ${growth.join(", ")}`).toBeLessThan(120_000);
   // Garbage between two collections is no more than that either; Node's default is 48 MB a thread.
   expect(young).toEqual([6, 6, 6]);
-}, 240_000);
+});

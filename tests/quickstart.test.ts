@@ -63,7 +63,7 @@ test("eval counts as exact what generate really answers", async () => {
 
   const all = await run("eval", "--model", base, "--adapter", adapter, "--data", heldOutFile, "--json");
   expect(all.json[0]?.["exactMatch"]).toBe(done.adapter.exactMatch);
-}, 180_000);
+});
 
 test("a second quickstart into the same folder is refused, one that names none takes the next free name", async () => {
   const next = await run("quickstart", "--steps", "12", "--json");

@@ -53,9 +53,7 @@ test("the record holds what a run does to be durable", () => {
   expect(published.map(Number)).toEqual([2, 4, 6, 8]);
 });
 
-test("after every operation, every uncertain state resumes from the newest committed checkpoint or a newer one", {
-  timeout: 240_000,
-}, async () => {
+test("after every operation, every uncertain state resumes from the newest committed checkpoint or a newer one", async () => {
   const disk = createDisk(root);
   const seen = new Set<string>();
   let renamed = 0;

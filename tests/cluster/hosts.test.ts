@@ -21,7 +21,7 @@ describe.skipIf(why !== undefined)(`hosts${why === undefined ? "" : ` (skipped: 
   let long: string;
   const launch = (which: readonly number[], ranks: readonly string[], onLine?: Job["onLine"]) => {
     const [command, first] = hosts.mpirun(which);
-    return runJob({ command, args: [...first, ...ranks], cwd: folder, ...(onLine && { onLine }), timeoutMs: 100_000 });
+    return runJob({ command, args: [...first, ...ranks], cwd: folder, ...(onLine && { onLine }) });
   };
   const on = (which: readonly number[], args: readonly string[], onLine?: Job["onLine"], mca: readonly string[] = []) =>
     launch(which, [...mca, process.execPath, zerogateFile, ...args], onLine);
@@ -134,7 +134,7 @@ describe.skipIf(why !== undefined)(`hosts${why === undefined ? "" : ` (skipped: 
     const seconds = await lose("killed", () => process.kill(hosts.rank(1), "SIGKILL"));
     expect(seconds).toBeLessThan(30);
     await resume("killed", [1, 2, 3]);
-  }, 150_000);
+  });
 
   test("rank 0 is killed, and its host stays away: the others wait for its beat, say so, and resume to the same bits", async () => {
     const seconds = await lose("first-lost", () => process.kill(hosts.rank(0), "SIGKILL"));
@@ -142,7 +142,7 @@ describe.skipIf(why !== undefined)(`hosts${why === undefined ? "" : ` (skipped: 
     const output = await resume("first-lost", [2, 3]);
     const who = `process \\d+ on ${hosts.name(1)}, since \\S+, was writing to this run`;
     expect(output).toMatch(new RegExp(`${who} and gave no sign of life for 10 s: taken over`));
-  }, 150_000);
+  });
 
   test("a host that nobody knows: the launcher ends at once, and nothing is written", async () => {
     const { code, output, seconds } = await train("unknown", [1, 9], ["--workers", "1"]);
@@ -166,7 +166,7 @@ describe.skipIf(why !== undefined)(`hosts${why === undefined ? "" : ` (skipped: 
       expect(output).toMatch(/rank 0 of 2: Cannot go on at .*: after 1 s these have not come: rank 1 /);
       expect(seconds).toBeLessThan(50);
       expect(existsSync(run(out))).toBe(false);
-    }, 100_000);
+    });
   });
 
   test("ports that are closed in the middle of a run: it ends, and only rank 0 says what is saved", async () => {
@@ -188,14 +188,14 @@ describe.skipIf(why !== undefined)(`hosts${why === undefined ? "" : ` (skipped: 
     expect(output).toMatch(/rank [01] of 2: Cannot go on at /);
     expect(output).not.toMatch(/rank 1 of 2: .*\nThe state after step \d+ is/);
     expect(existsSync(join(run("shut"), "adapter"))).toBe(false);
-  }, 100_000);
+  });
 
   // Last: host 2 stays cut off.
   test("a cable is pulled: the launcher ends, and the host that is left resumes to the same bits", async () => {
     const seconds = await lose("cut", () => hosts.cut(2));
     expect(seconds).toBeLessThan(45);
     await resume("cut", [1]);
-  }, 150_000);
+  });
 });
 
 /** Numbers of the adapter, each of which a step's sum carries in 8 bytes. */

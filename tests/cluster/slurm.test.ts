@@ -90,5 +90,5 @@ describe.skipIf(noSlurm !== undefined)(`Slurm${noSlurm === undefined ? "" : ` (s
     await until(() => state() === "", text);
     expect(text().split("everything is saved")[1]).not.toContain("going on from the last checkpoint");
     expect(existsSync(join(out, "adapter"))).toBe(false);
-  }, 240_000);
+  });
 });

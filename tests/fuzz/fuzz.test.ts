@@ -22,7 +22,7 @@ test.each(targets)(
     const rounds = ROUNDS[target as keyof typeof ROUNDS] ?? 5000;
     const length = seconds === undefined ? ["--rounds", String(rounds)] : ["--seconds", seconds];
     const args = [here("run.mjs"), "--target", target, ...length, "--seed", "7"];
-    const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 120_000 }).catch(
+    const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 840_000 }).catch(
       (error: { stdout?: string; message: string }) => ({ stdout: error.stdout || error.message }),
     );
     const counts = JSON.parse(stdout) as { inputs: number; accepted: number; refused: number; fault?: string };
@@ -35,6 +35,6 @@ test.each(targets)(
 );
 
 test("a fault is found, told with its input and ends with 1", async () => {
-  const broken = promisify(execFile)(process.execPath, [here("run.mjs"), "--target", "nowhere"], { timeout: 60_000 });
+  const broken = promisify(execFile)(process.execPath, [here("run.mjs"), "--target", "nowhere"], { timeout: 840_000 });
   await expect(broken).rejects.toMatchObject({ code: 1, stdout: expect.stringContaining('"fault":"') });
 });

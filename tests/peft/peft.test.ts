@@ -78,7 +78,7 @@ describe.skipIf(absentPython !== "")(`real PEFT${absentPython}`, () => {
     const file = join(folder, "jobs.json");
     await writeFile(file, JSON.stringify(list));
     await runPython(here("peft_check.py"), file, folder);
-  }, 300_000);
+  });
 
   test.each(["ours", "theirs"])("%s: keys, logits, loss, gradients and greedy tokens agree [A3]", async (name) => {
     const { gates } = await expectAgreement(jobs[name], folder);

@@ -39,7 +39,7 @@ async function readSafe(path: string): Promise<Uint8Array> {
 
 describe.skipIf(absent !== "")(`real torch${absent}`, () => {
   const folder = testFolder();
-  beforeAll(() => runPython(script, "write", folder, "11", String(COUNT)), 120_000);
+  beforeAll(() => runPython(script, "write", folder, "11", String(COUNT)));
 
   test(`${COUNT} random files of torch.save, with views, strides, parameters and shared storages, are read bit for bit [A4]`, async () => {
     for (let i = 0; i < COUNT; i++) {
@@ -109,7 +109,7 @@ describe.skipIf(absent !== "")(`real torch${absent}`, () => {
       const [theirs, ours] = [join(folder, "again", name, "peft.safetensors"), join(folder, "safe", name)];
       expect(await readSafe(theirs)).toEqual(await readSafe(join(ours, "adapter_model.safetensors")));
     }
-  }, 120_000);
+  });
 
   test("an adapter that went to the original's .pth and back is PEFT's again, in raw gates bit for bit [F1]", async () => {
     const at = (name: string) => join(folder, name);
@@ -125,5 +125,5 @@ describe.skipIf(absent !== "")(`real torch${absent}`, () => {
     expect(await readSafe(at("back/adapter_model.safetensors"))).toEqual(
       await readSafe(at("safe/adapter_model.safetensors")),
     );
-  }, 120_000);
+  });
 });

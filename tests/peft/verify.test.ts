@@ -32,7 +32,6 @@ const verify = (...args: string[]) =>
   zerogate(["verify", "--against", "peft", "--model", base, ...args], {
     cwd: folder,
     env: { ZEROGATE_PYTHON: python },
-    timeoutMs: 120_000,
   });
 
 test("a Python without PEFT, a base or adapter that is not named, and gates that PEFT lacks are refused", async () => {

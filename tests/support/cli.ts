@@ -29,14 +29,14 @@ export interface Call {
   readonly onLine?: (line: string, send: (signal: NodeJS.Signals) => void, leave: () => void) => void;
   /** Called once the process is started. */
   readonly onStart?: (send: (signal: NodeJS.Signals) => void) => void;
-  /** The process is killed and the promise rejects after it. Default: 60 s. */
+  /** The process is killed and the promise rejects after it. Default: 14 minutes: a limit for hangs, on the busiest of machines. */
   readonly timeoutMs?: number;
 }
 
 /** Runs `zerogate` in `cwd`; the token cache lies there too, whatever the user's own holds. */
 export async function zerogate(args: readonly string[], call: Call): Promise<Outcome> {
   if (!existsSync(bin)) throw new Error(`Cannot run zerogate: ${bin} is not built, run pnpm build`);
-  const { cwd, env, input, onStart, onLine, timeoutMs = 60_000 } = { input: "", ...call };
+  const { cwd, env, input, onStart, onLine, timeoutMs = 840_000 } = { input: "", ...call };
   const { CI: _, NO_COLOR: __, ZEROGATE_LOG_LEVEL: ___, npm_command: ____, ...inherited } = process.env;
   const child = spawn(process.execPath, [bin, ...args], {
     cwd,

@@ -38,7 +38,7 @@ export interface JobOutcome {
 }
 
 /** Runs a launcher to its end; one that does not end is killed, with all of its ranks, and that is an error. */
-export async function runJob({ command, args, cwd, env, onLine, timeoutMs = 60_000 }: Job): Promise<JobOutcome> {
+export async function runJob({ command, args, cwd, env, onLine, timeoutMs = 840_000 }: Job): Promise<JobOutcome> {
   const begin = performance.now();
   const asRoot = { OMPI_ALLOW_RUN_AS_ROOT: "1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1" };
   const { CI: _, ZEROGATE_LOG_LEVEL: __, ...inherited } = process.env;

@@ -8,7 +8,7 @@ export const python: string = process.env["ZEROGATE_PYTHON"] ?? "python3";
 export function absentModules(...modules: readonly string[]): string {
   const names = modules.map((name) => `"${name}"`).join(", ");
   const look = `import importlib.util as u; print(*[n for n in (${names},) if not u.find_spec(n)])`;
-  const { error, status, stdout, stderr } = spawnSync(python, ["-c", look], { encoding: "utf8", timeout: 60_000 });
+  const { error, status, stdout, stderr } = spawnSync(python, ["-c", look], { encoding: "utf8", timeout: 840_000 });
   if (!error && status === 0 && stdout.trim() === "") return "";
   const missing = status === 0 ? `${python} has no ${stdout.trim().replaceAll(" ", ", ")}` : undefined;
   const reason = error?.message ?? missing ?? stderr.trim().split("\n").at(-1) ?? `exit code ${status}`;

@@ -35,7 +35,7 @@ function run(command: string, args: readonly string[], env: Record<string, strin
   const asRoot = { OMPI_ALLOW_RUN_AS_ROOT: "1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM: "1" };
   const begin = performance.now();
   return new Promise((resolve) => {
-    const options = { env: { ...process.env, ...asRoot, ...env }, timeout: 50_000 };
+    const options = { env: { ...process.env, ...asRoot, ...env }, timeout: 840_000 };
     const child = execFile(command, [...args], options, (_, stdout, stderr) => {
       const json = stdout.split("\n").filter((line) => line.startsWith("{"));
       const lines = json.map((line) => JSON.parse(line) as Outcome["lines"][number]);

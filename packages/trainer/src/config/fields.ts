@@ -27,6 +27,16 @@ export interface Field<T> extends Kind<T> {
   /** Undefined where the key must be given, may stay away, or stands back behind its alternatives. */
   readonly fallback: T | undefined;
   readonly required: boolean;
+  /** What earlier versions did, oldest first: a run goes on as the version that began it. */
+  readonly earlier?: readonly Earlier<T>[];
+  /** Version that added the key, undefined for keys of 0.1.0. Only keys with a default may be added: runs store those always. */
+  readonly since?: string;
+}
+
+/** The default of all versions before `before`; of a key that was not there yet, what they did. */
+interface Earlier<T> {
+  readonly before: string;
+  readonly value: T;
 }
 
 const count = (min: number): Kind<number> => ({
@@ -81,6 +91,13 @@ const optional = <T>(kind: Kind<T>, description: string, fallback?: T): Field<T>
   description,
   fallback,
   required: false,
+});
+
+/** A key that 0.1.0 did not have: `before` is what runs of versions before `since` did. */
+export const added = <T>(since: string, before: T, field: Field<T>): Field<T> => ({
+  ...field,
+  since,
+  earlier: [{ before: since, value: before }],
 });
 
 /** In the order in which `--help` and docs/config.md list them. */

@@ -1,6 +1,7 @@
 /** Whether two configs train the same bits. */
 import { createHash } from "node:crypto";
 import { configKeys } from "./fields.ts";
+import { isAsBeforeAdded } from "./stored_config.ts";
 import { type ConfigKey, safeToChange, type TrainConfig } from "./train_config.ts";
 
 const identityKeys: readonly ConfigKey[] = configKeys.filter((key) => !safeToChange.includes(key));
@@ -15,9 +16,14 @@ export function safeChanges(before: TrainConfig, next: TrainConfig): ConfigKey[]
   return safeToChange.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(next[key]));
 }
 
-/** SHA-256 over all values that decide bits, hexadecimal. */
+/**
+ * SHA-256 over all values that decide bits, hexadecimal. A key that was added later counts only where it says another thing
+ * than what versions without it did: the hash of an older run stays what it was.
+ */
 export function configHash(config: TrainConfig): string {
-  const values = identityKeys.map((key) => [key, identityValue(config, key)]);
+  const values = identityKeys
+    .map((key) => [key, identityValue(config, key)] as const)
+    .filter(([key, value]) => !isAsBeforeAdded(key, value));
   return createHash("sha256").update(JSON.stringify(values)).digest("hex");
 }
 

@@ -4,6 +4,7 @@ import { InputError } from "@zerogate/core";
 import { readConfigFile } from "./config_file.ts";
 import { alternatives, configKeys, type Field, fields, flagName, schema } from "./fields.ts";
 import { presets } from "./presets.ts";
+import { defaultOf, FIRST_VERSION, VERSION_KEY } from "./stored_config.ts";
 import { suggest } from "./suggest.ts";
 import { type ConfigKey, presetNames, type TrainConfig } from "./train_config.ts";
 
@@ -29,26 +30,38 @@ interface Given {
 /** Everything one source says, by key. */
 type Layer = ReadonlyMap<ConfigKey, Given>;
 
+interface FileLayer {
+  readonly layer: Layer;
+  /** The version that wrote the file, of a run's stored config. */
+  readonly version: string | undefined;
+}
+
 /**
  * The config of a run; a later source wins: defaults, preset, file, flags. Relative paths start at the config file's
  * folder where the file names them, at the working directory where a flag does.
  *
  * @param sources.flags by key (`batchSize`), values as commander gives them: strings, booleans, arrays of strings.
  * @param sources.preset wins over a `preset` in file or flags.
+ * @param sources.isStored The file is the config of a run: keys that it lacks have the value of the version that wrote it,
+ *   whatever the presets and defaults are now.
  * @throws InputError with every problem of every source.
  */
 export function resolveConfig(sources: {
   readonly file?: string | undefined;
   readonly flags?: Readonly<Record<string, unknown>> | undefined;
   readonly preset?: string | undefined;
+  readonly isStored?: boolean;
 }): TrainConfig {
   const problems: string[] = [];
-  const file: Layer = sources.file === undefined ? new Map() : fileLayer(sources.file, problems);
+  const { layer: file, version = FIRST_VERSION }: FileLayer =
+    sources.file === undefined ? { layer: new Map(), version: undefined } : fileLayer(sources.file, problems);
   const flags = flagLayer({ ...sources.flags, preset: sources.preset ?? sources.flags?.["preset"] }, problems);
-  const preset = presetLayer(flags.get("preset") ?? file.get("preset"));
+  const below = sources.isStored
+    ? [defaultLayer(version)]
+    : [defaultLayer(), presetLayer(flags.get("preset") ?? file.get("preset"))];
 
   const merged = new Map<ConfigKey, Given>();
-  for (const layer of [defaultLayer(), preset, file, flags]) applyLayer(merged, layer);
+  for (const layer of [...below, file, flags]) applyLayer(merged, layer);
 
   const [devices, workers] = [merged.get("devices"), merged.get("workers")];
   if (Array.isArray(devices?.value) && workers?.label === "workers") {
@@ -73,11 +86,12 @@ function applyLayer(merged: Map<ConfigKey, Given>, layer: Layer): void {
   }
 }
 
-function defaultLayer(): Layer {
+/** The defaults of a version, by default this one. */
+function defaultLayer(version?: string): Layer {
   const layer = new Map<ConfigKey, Given>();
   for (const key of configKeys) {
-    const { fallback }: Field<unknown> = fields[key];
-    if (fallback !== undefined) layer.set(key, { value: fallback, label: key });
+    const value = defaultOf(key, version);
+    if (value !== undefined) layer.set(key, { value, label: key });
   }
   return layer;
 }
@@ -90,17 +104,22 @@ function presetLayer(given: Given | undefined): Layer {
   return new Map(Object.entries(presets[name]).map(([key, value]) => [key as ConfigKey, { value, label }]));
 }
 
-function fileLayer(path: string, problems: string[]): Layer {
+function fileLayer(path: string, problems: string[]): FileLayer {
   const { values, lines } = readConfigFile(path);
   const layer = new Map<ConfigKey, Given>();
+  let version: string | undefined;
   for (const [name, value] of values) {
     const place = `(${path}, line ${lines.get(name)})`;
+    if (name === VERSION_KEY && typeof value === "string") {
+      version = value;
+      continue;
+    }
     if (!isKey(name)) problems.push(`${unknownKey(name)} ${place}`);
     else if (value !== null) {
       layer.set(name, { value: withPaths(name, listed(name, value), dirname(path)), label: `${name} ${place}` });
     }
   }
-  return layer;
+  return { layer, version };
 }
 
 function flagLayer(flags: Readonly<Record<string, unknown>>, problems: string[]): Layer {

@@ -5,6 +5,7 @@ import { newestCheckpoint } from "../checkpoint/newest.ts";
 import type { RunState } from "../checkpoint/run_state.ts";
 import { configKeys } from "../config/fields.ts";
 import { configHash, safeChanges, unsafeChanges } from "../config/identity.ts";
+import { completeConfig } from "../config/stored_config.ts";
 import { suggest } from "../config/suggest.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import { loadReceipt } from "../receipt/receipt_file.ts";
@@ -70,12 +71,12 @@ export async function openCheckpoint(inputs: RunInputs, wish: ResumeWish): Promi
   }
   const stored = await readStoredConfig(config.out);
   const records = await readAccepted(config.out);
-  const before = (checkpoint?.state.config ?? stored) as unknown as TrainConfig;
+  const before = checkpoint ? configOf(checkpoint) : stored;
   for (const key of safeChanges(before, config)) {
     if (key === "out" || key === "preset") continue;
     onNote(`${key} was ${show(before[key])}, is ${show(config[key])}: allowed, it changes nothing of what is trained`);
   }
-  const began = checkpoint?.state ?? startOf(config.out, stored as unknown as TrainConfig, records);
+  const began = checkpoint?.state ?? startOf(config.out, stored, records);
   const changed = [...(began ? changesSince(began, inputs) : []), ...configChanges(before, config)];
   const accepted = await acceptChanges(config, checkpoint?.state.step ?? 0, changed, accept, onNote);
   if (checkpoint && checkpoint.layout.length !== inputs.layout.length) {
@@ -105,6 +106,10 @@ export async function acceptEngine(
   const { engine: was, step } = checkpoint?.state ?? { engine, step: 0 };
   const changed = was === engine ? [] : [{ field: "engine", was, is: engine }];
   return await acceptChanges(config, step, changed, accept, onNote);
+}
+
+function configOf({ state, folder }: Checkpoint & { readonly folder: string }): TrainConfig {
+  return completeConfig(state.config, state.versions.zerogate, folder);
 }
 
 type Began = Pick<RunState, "hashes" | "versions">;

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { InputError } from "@zerogate/core";
 import { makeFolder, writeFileAtomic } from "@zerogate/core/node";
 import { resolveConfig } from "../config/resolve.ts";
+import { VERSION_KEY } from "../config/stored_config.ts";
 import type { TrainConfig } from "../config/train_config.ts";
+import { versions } from "../version.ts";
 import { isLockName } from "./lock.ts";
 
 const CONFIG = "config.json";
@@ -31,9 +33,10 @@ export async function createRunFolder(config: TrainConfig): Promise<void> {
   await writeRunConfig(config.out, config);
 }
 
-/** Replaces the stored config. */
+/** Replaces the stored config. It must be whole: what a later version does by default is not what this one does. */
 export async function writeRunConfig(runDir: string, config: object): Promise<void> {
-  await writeFileAtomic(join(runDir, CONFIG), `${JSON.stringify(config, null, 2)}\n`);
+  const stored = { [VERSION_KEY]: versions.zerogate, ...config };
+  await writeFileAtomic(join(runDir, CONFIG), `${JSON.stringify(stored, null, 2)}\n`);
 }
 
 /**
@@ -50,10 +53,10 @@ export async function readRunConfig(runDir: string, flags: Readonly<Record<strin
       `there is no ${CONFIG} in it: name the run directory of zerogate train`,
     );
   }
-  return resolveConfig({ file: path, flags: { ...flags, out: runDir } });
+  return resolveConfig({ file: path, flags: { ...flags, out: runDir }, isStored: true });
 }
 
 /** The stored config, without anybody's flags; `readRunConfig` has checked it. */
-export async function readStoredConfig(runDir: string): Promise<Readonly<Record<string, unknown>>> {
-  return { ...(await readRunConfig(runDir, {})) };
+export async function readStoredConfig(runDir: string): Promise<TrainConfig> {
+  return await readRunConfig(runDir, {});
 }

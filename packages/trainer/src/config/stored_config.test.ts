@@ -1,0 +1,50 @@
+import { expect, test } from "vitest";
+import { added, configKeys, type Field, fields } from "./fields.ts";
+import { resolveConfig } from "./resolve.ts";
+import { completeConfig, defaultOf } from "./stored_config.ts";
+
+const needed = { model: "m", data: ["d"], out: "o" };
+
+test("a key that was added later has a default, and says what versions without it did", () => {
+  for (const key of configKeys) {
+    const { since, earlier = [], fallback, type }: Field<unknown> = fields[key];
+    if (since === undefined) continue;
+    expect(fallback, `${key} is always stored`).not.toBe(undefined);
+    expect(earlier[0], key).toMatchObject({ before: since });
+    for (const { value } of earlier) expect(type.safeParse(value).success, key).toBe(true);
+  }
+});
+
+test("a config of 0.1.0 gets the defaults of 0.1.0, in any version", () => {
+  const complete = completeConfig({ ...needed, steps: 5 }, "0.1.0", "step-1");
+  for (const key of configKeys) {
+    if (key in needed || ["steps", "epochs"].includes(key)) continue;
+    if (["blr", "warmupSteps", "warmupEpochs"].includes(key)) continue; // set aside by a default of their group
+    expect(complete[key], key).toEqual(defaultOf(key, "0.1.0"));
+  }
+  expect(complete).toMatchObject({ steps: 5, cellTokens: 2048, adapterDtype: "f32", onBadNumbers: "stop" });
+  expect(complete.epochs).toBe(undefined);
+});
+
+test("of alternatives a stored one is enough", () => {
+  const complete = completeConfig({ ...needed, blr: 0.1, warmupSteps: 2 }, "0.1.0", "step-1");
+  expect([complete.lr, complete.warmupRatio, complete.epochs]).toEqual([undefined, undefined, 3]);
+});
+
+test("what is no config is refused", () => {
+  expect(() => completeConfig({ ...needed, seed: "x" }, "0.1.0", "step-1")).toThrow(/config of step-1: seed/);
+  expect(() => completeConfig({ ...needed, other: 1 }, "0.1.0", "step-1")).toThrow(/other/);
+});
+
+test("this version's config is what its defaults say", () => {
+  const now = resolveConfig({ flags: needed });
+  const keys = configKeys.filter((key) => defaultOf(key) !== undefined);
+  expect(Object.fromEntries(keys.map((key) => [key, now[key]]))).toEqual(
+    Object.fromEntries(keys.map((key) => [key, defaultOf(key)])),
+  );
+});
+
+test("an added key stores what versions without it did", () => {
+  const key = added("0.2.0", "response", fields.labels);
+  expect(key).toMatchObject({ since: "0.2.0", earlier: [{ before: "0.2.0", value: "response" }] });
+});
