@@ -25,6 +25,12 @@ export const levels = {
 const common = `-std=c++17 -fPIC -fno-exceptions -fno-rtti -ffp-contract=off -fno-math-errno -fvisibility=hidden`.split(
   " ",
 );
+/**
+ * A faulty index ends the process instead of overwriting a return address, and the tables of a loaded binary are read-only.
+ * Distributions set this by themselves, bare compilers do not. (`-U` first: some have a level of their own.)
+ */
+const hardened = ["-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"];
+const hardenedLink = process.platform === "linux" ? ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"] : [];
 const warnings = ["-Wall", "-Wextra", "-Wno-maybe-uninitialized", "-Wno-unknown-pragmas", "-Wno-psabi"];
 
 async function files(folder) {
@@ -74,10 +80,10 @@ async function units(architecture, folders) {
 export async function compile({ compiler, out, architecture = process.arch, kind = "addon", extra = [] }) {
   const folders = kind === "addon" ? ["host", "node"] : ["host", "test"];
   const headers = kind === "addon" ? ["-I", headerFolder()] : [];
-  const flags = [...common, ...warnings, "-I", join(native, "include"), ...headers];
+  const flags = [...common, ...hardened, ...warnings, "-I", join(native, "include"), ...headers];
   const all = await units(architecture, folders);
   const { stdout: version } = await run(compiler, ["--version"]);
-  const settings = JSON.stringify([version, flags, extra, all.map((unit) => unit.flags)]);
+  const settings = JSON.stringify([version, flags, hardenedLink, extra, all.map((unit) => unit.flags)]);
   const digest = await sourceHash(["include", "kernels", "isa", ...folders], settings);
   const stamp = `${out}.sha256`;
   if (existsSync(out) && existsSync(stamp) && (await readFile(stamp, "utf8")) === digest) return false;
@@ -95,7 +101,7 @@ export async function compile({ compiler, out, architecture = process.arch, kind
     await Promise.all(Array.from({ length: Math.min(availableParallelism(), todo.length) }, worker));
     const linked = join(objects, "linked");
     const shared = process.platform === "darwin" ? ["-bundle", "-undefined", "dynamic_lookup"] : ["-shared"];
-    const link = [...(kind === "addon" ? shared : []), "-pthread", ...extra];
+    const link = [...(kind === "addon" ? shared : []), "-pthread", ...hardenedLink, ...extra];
     await run(compiler, [...waiting.map((unit) => unit.object), ...link, "-o", linked]);
     await rename(linked, out); // a process that has the old one open keeps it
     await writeFile(stamp, digest);
