@@ -18,6 +18,7 @@ export {
 } from "./node/adapter_set.ts";
 export { publishDirectory, verifyDirectory, writeFileAtomic } from "./node/atomic.ts";
 export { type BaseIdentity, baseHash, baseStamp, cachedBaseHash, checkBase } from "./node/base_identity.ts";
+export { describeFileAt } from "./node/described_file.ts";
 export {
   makeFolder,
   moveEntry,
