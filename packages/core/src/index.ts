@@ -75,13 +75,9 @@ export { createReferenceEngine } from "./engine/reference.ts";
 export { decodeError, type EncodedError, EngineLostError, encodeError, InputError } from "./errors.ts";
 export { type ByteSource, memorySource } from "./formats/byte_source.ts";
 export { narrow, widen } from "./formats/dtype.ts";
-export {
-  DESCRIBED_BYTES,
-  describeFile,
-  type FileDescription,
-  type FileKind,
-  shownSize,
-} from "./formats/file_kind.ts";
+export { DESCRIBED_BYTES, describeFile, type FileDescription } from "./formats/file_kind.ts";
+export type { FileKind } from "./formats/file_signatures.ts";
+export { formatBytes } from "./formats/format_bytes.ts";
 export { dequantizeRowsFp8, quantizeRowsFp8 } from "./formats/fp8.ts";
 export { dequantizeRows, int8Bytes, int8Rows, quantizeRows } from "./formats/int8.ts";
 export {

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, describe, expect, test } from "vitest";
 import { describeFileAt } from "../node.ts";
-import { describeFile, type FileKind, shownSize } from "./file_kind.ts";
+import { describeFile } from "./file_kind.ts";
+import type { FileKind } from "./file_signatures.ts";
 import { serializeSafetensors, type Tensor } from "./safetensors.ts";
 import { serializeTorchFile } from "./torch_file.ts";
 
@@ -24,6 +25,8 @@ const lfs = (size: string) =>
   utf8(`version https://git-lfs.github.com/spec/v1\noid sha256:${"5".repeat(64)}\nsize ${size}\n`);
 const tar = padded(utf8("model/config.json"));
 tar.set(utf8("ustar"), 257);
+
+const exactly = (text: string) => new RegExp(`^${text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")}$`);
 
 /** What each file is, and what its sentence must say. */
 const files: Record<string, [file: Uint8Array, kind: FileKind, says: string | RegExp]> = {
@@ -103,8 +106,7 @@ describe("a file is recognised by its first bytes [T-C3]", () => {
   test.each(Object.entries(files))("%s", (_, [file, kind, says]) => {
     const found = describeFile(file, file.length);
     expect(found?.kind).toBe(kind);
-    if (typeof says === "string") expect(found?.problem).toBe(says);
-    else expect(found?.problem).toMatch(says);
+    expect(found?.problem).toMatch(typeof says === "string" ? exactly(says) : says);
     expect(found?.problem).toContain(`it is ${found?.what}: `);
   });
 
@@ -147,17 +149,4 @@ test("a file on disk is described without waiting for a pipe [T-C3, T-B11]", asy
   mkdirSync(at("folder"));
   expect((await describeFileAt(at("pointer")))?.problem).toContain("4.9 GB");
   for (const name of ["pipe", "folder", "nothing"]) expect(await describeFileAt(at(name))).toBeUndefined();
-});
-
-test.each([
-  [0, "0 B"],
-  [999, "999 B"],
-  [1000, "1.0 kB"],
-  [999_499, "999 kB"],
-  [999_500, "1.0 MB"],
-  [99_949_999, "99.9 MB"],
-  [4_938_985_352, "4.9 GB"],
-  [5e15, "5000 TB"],
-])("%d bytes are shown as %s", (bytes, shown) => {
-  expect(shownSize(bytes)).toBe(shown);
 });

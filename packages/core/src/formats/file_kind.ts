@@ -2,32 +2,8 @@
  * Recognises what a file is by its first bytes, for the message where it is not what was needed: a Git LFS pointer instead of
  * weights, a web page instead of a config, a compressed file instead of data. Bytes in, words out, no files.
  */
-import { binaryKinds } from "./file_signatures.ts";
-
-export type FileKind =
-  | "empty"
-  | "zeros"
-  | "pointer"
-  | "web-page"
-  | "server-message"
-  | "link-text"
-  | "compressed"
-  | "archive"
-  | "torch"
-  | "pickle"
-  | "numpy"
-  | "image"
-  | "document"
-  | "gguf"
-  | "parquet"
-  | "table"
-  | "other-weights"
-  | "safetensors"
-  | "sentencepiece"
-  | "program"
-  | "metadata"
-  | "utf-16"
-  | "text";
+import { binaryKinds, type FileKind } from "./file_signatures.ts";
+import { formatBytes } from "./format_bytes.ts";
 
 export interface FileDescription {
   readonly kind: FileKind;
@@ -47,15 +23,6 @@ export const DESCRIBED_BYTES = 512;
 export function describeFile(head: Uint8Array, fileBytes: number, wanted?: FileKind): FileDescription | undefined {
   const found = recognise(head.subarray(0, DESCRIBED_BYTES), fileBytes);
   return found === undefined || found.kind === wanted ? undefined : found;
-}
-
-/** `812 B`, `4.9 GB`: powers of 1000, as the Hub and Git LFS show sizes. */
-export function shownSize(bytes: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let unit = 0;
-  let value = bytes;
-  for (; value >= 999.5 && unit < units.length - 1; unit++) value /= 1000;
-  return `${unit === 0 || value >= 99.95 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }
 
 const again = "download or copy it again";
@@ -106,14 +73,14 @@ function recogniseText(text: string, fileBytes: number): FileDescription {
 function pointerOf(text: string): FileDescription | undefined {
   if (/^version https:\/\/(?:git-lfs\.github\.com|hawser\.github\.com)\/spec\//.test(text)) {
     const size = /^size (\d{1,15})$/m.exec(text)?.[1];
-    const real = size === undefined ? "the file itself" : `the file itself (${shownSize(Number(size))})`;
+    const real = size === undefined ? "the file itself" : `the file itself (${formatBytes(Number(size))})`;
     const what = `a Git LFS pointer; ${real} was not fetched`;
     return described("pointer", what, "run `git lfs pull` in its repository, or download it from the Hub");
   }
-  if (/^# xet version /.test(text)) {
+  if (text.startsWith("# xet version ")) {
     return described("pointer", "a Xet pointer; the file itself was not fetched", "run `git xet pull`, or download it");
   }
-  if (/^\/annex\/objects\//.test(text)) {
+  if (text.startsWith("/annex/objects/")) {
     return described("pointer", "a git-annex pointer; the file itself was not fetched", "run `git annex get` on it");
   }
   return undefined;
@@ -139,8 +106,8 @@ function textOf(head: Uint8Array): string | undefined {
 
 function quoted(text: string): string {
   const line = text.replace(/\s+/g, " ").trimEnd();
-  const characters = [...line];
-  return JSON.stringify(characters.length > 60 ? `${characters.slice(0, 60).join("")}…` : line);
+  const shown = line.length > 60 ? `${line.slice(0, 60).replace(/\p{Surrogate}$/u, "")}…` : line;
+  return JSON.stringify(shown);
 }
 
 function described(kind: FileKind, what: string, advice: string): FileDescription {

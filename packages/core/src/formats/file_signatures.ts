@@ -1,5 +1,29 @@
 /** Signatures of binary files that end up where weights, a config, a tokenizer or data were meant to be. */
-import type { FileKind } from "./file_kind.ts";
+
+export type FileKind =
+  | "empty"
+  | "zeros"
+  | "pointer"
+  | "web-page"
+  | "server-message"
+  | "link-text"
+  | "compressed"
+  | "archive"
+  | "torch"
+  | "pickle"
+  | "numpy"
+  | "image"
+  | "document"
+  | "gguf"
+  | "parquet"
+  | "table"
+  | "other-weights"
+  | "safetensors"
+  | "sentencepiece"
+  | "program"
+  | "metadata"
+  | "utf-16"
+  | "text";
 
 export interface BinaryKind {
   readonly kind: FileKind;

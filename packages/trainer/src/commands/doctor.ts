@@ -1,10 +1,9 @@
 /** `zerogate doctor`: what this machine offers and what would go wrong, before anything is started. */
 import { access, constants, mkdir } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
-import { createReferenceEngine, type Engine } from "@zerogate/core";
+import { createReferenceEngine, type Engine, formatBytes } from "@zerogate/core";
 import { createEngine as createCpuEngine, createWasmEngine, probe } from "@zerogate/engine-cpu";
 import { defaultCacheDir } from "../run/inputs.ts";
-import { formatBytes } from "../status/format.ts";
 import { versions } from "../version.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { type Check, wrongProduct } from "./doctor_check.ts";

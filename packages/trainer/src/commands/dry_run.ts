@@ -1,10 +1,10 @@
 /** What `train --dry-run` prints: the resolved config, the plan, the memory, the parameters. */
-import { parameterCount, trainableLine } from "@zerogate/core";
+import { formatBytes, parameterCount, trainableLine } from "@zerogate/core";
 import type { TrainConfig } from "../config/train_config.ts";
 import { chooseEngine, isIsolated } from "../run/engines.ts";
 import type { RunInputs } from "../run/inputs.ts";
 import { estimateMemory, type MemoryEstimate } from "../run/memory.ts";
-import { formatBytes, formatCount, formatSmall } from "../status/format.ts";
+import { formatCount, formatSmall } from "../status/format.ts";
 
 export interface PlanFacts {
   readonly config: TrainConfig;

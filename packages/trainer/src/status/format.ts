@@ -19,18 +19,6 @@ export function formatCount(n: number): string {
   return Math.round(n).toLocaleString("en-US");
 }
 
-/** `812 B`, `4.9 MB` (powers of 1000). */
-export function formatBytes(bytes: number): string {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let value = bytes;
-  let unit = 0;
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1000;
-    unit++;
-  }
-  return `${unit === 0 || value >= 99.95 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
-}
-
 /** A loss in nats, to four decimals; any number too large or too small for those in powers of ten. */
 export function formatLoss(value: number): string {
   if (!Number.isFinite(value)) return String(value);
