@@ -8,34 +8,9 @@
 import { DeadlyCellError } from "./deadly_cell.ts";
 import { type Device, DeviceDiedError, openDevice } from "./device.ts";
 import type { DeviceSetup } from "./device_api.ts";
+import type { DeviceEvent } from "./device_event.ts";
 import type { StartHost } from "./host.ts";
 import type { Patience } from "./patience.ts";
-
-export type DeviceEvent =
-  | { readonly type: "worker-started"; readonly device: number; readonly engineName: string; readonly loadMs: number }
-  | {
-      readonly type: "worker-died";
-      readonly device: number;
-      readonly reason: string;
-      readonly lastOperation: string;
-      /** False: it died too often. */
-      readonly restarts: boolean;
-    }
-  | {
-      /** Cells (or prompts) of a dead worker that are dealt again; `of` names the whole, for example `step 12`. */
-      readonly type: "cells-redone";
-      readonly device: number;
-      readonly of: string;
-      readonly cells: readonly number[];
-    }
-  | {
-      /** A cell (or prompt) that threw, with the worker alive; it is tried once more. */
-      readonly type: "cell-failed";
-      readonly device: number;
-      readonly of: string;
-      readonly cell: number;
-      readonly reason: string;
-    };
 
 export interface Deal {
   /** For messages: `step 12`. */
@@ -82,6 +57,8 @@ export class DeviceGroup {
   readonly #patience: Patience;
   readonly #onEvent: (event: DeviceEvent) => void;
   #dealing: Dealing | undefined;
+  #engineName = "";
+  #lastDeath = "";
   #closed = false;
 
   constructor(
@@ -100,15 +77,44 @@ export class DeviceGroup {
     this.#onEvent = onEvent;
   }
 
-  /** Starts and loads all devices; returns the engine's name. What stops one of them is thrown, the others are closed. */
+  /**
+   * Starts and loads all devices; returns the engine's name as soon as each has loaded or died and one is ready. A device
+   * that dies while it loads is started again like any other, beside the work of those that live. Throws what a device throws
+   * while it loads, and an error that names the last death where all of them died too often; all are closed then.
+   */
   async start(): Promise<string> {
+    const restarts: Promise<void>[] = [];
+    const load = async (member: Member) => {
+      try {
+        await this.#load(member);
+      } catch (error) {
+        if (!(error instanceof DeviceDiedError)) throw error;
+        restarts.push(this.#restart(member, error));
+      }
+    };
     try {
-      const names = await Promise.all(this.#members.map((member) => this.#load(member)));
-      return names[0] ?? "";
+      await Promise.all(this.#members.map(load));
+      await this.#oneReady(restarts);
+      return this.#engineName;
     } catch (error) {
       await this.close();
       throw error;
     }
+  }
+
+  /** Waits for the first of the restarts that succeeds, where no device is ready before them. */
+  async #oneReady(restarts: readonly Promise<void>[]): Promise<void> {
+    const isReady = () => this.#members.some(({ state }) => state === "ready");
+    if (isReady()) return;
+    const attempts = restarts.map(async (restart) => {
+      await restart;
+      if (!isReady()) throw new Error("it is lost");
+    });
+    await Promise.any(attempts).catch(() => {
+      const { length } = this.#members;
+      const who = length === 1 ? "the only worker" : `all ${length} workers`;
+      throw new Error(`Cannot start computing: ${who} died while loading, the last time by: ${this.#lastDeath}`);
+    });
   }
 
   /** Does all jobs. Settles only when no device is at work any more, so shared memory may be changed then. */
@@ -147,15 +153,15 @@ export class DeviceGroup {
     this.#dealNext();
   }
 
-  async #load(member: Member): Promise<string> {
+  async #load(member: Member): Promise<void> {
     const begin = performance.now();
     const host = this.#startHost(member.index);
     const device = openDevice(member.index, host, this.#patience, (error) => this.#onDeath(member, error));
     member.device = device;
     const { engineName } = await device.call("load", (api) => api.load(this.#setup, member.index));
+    this.#engineName = engineName;
     member.state = "ready";
     this.#onEvent({ type: "worker-started", device: member.index, engineName, loadMs: performance.now() - begin });
-    return engineName;
   }
 
   /** Gives jobs to all that are ready, and settles the deal when it is over. */
@@ -216,7 +222,7 @@ export class DeviceGroup {
   }
 
   #onDeath(member: Member, error: DeviceDiedError): void {
-    if (member.state === "starting") return; // `load` rejects with it
+    if (member.state === "starting") return; // `#load` rejects with it
     const { job } = member;
     member.state = "starting";
     member.job = undefined;
@@ -252,6 +258,7 @@ export class DeviceGroup {
     let { reason, lastOperation } = error;
     while (member.state === "starting") {
       member.deathsInARow++;
+      this.#lastDeath = `${reason}, at ${lastOperation}`;
       const restarts = member.deathsInARow < MAX_DEATHS_IN_A_ROW;
       this.#onEvent({ type: "worker-died", device: member.index, reason, lastOperation, restarts });
       await member.device?.close();

@@ -3,7 +3,7 @@ import { gradientSum, InputError, randomBits, readFixedPoint, slotTotals } from 
 import { afterEach, expect, test } from "vitest";
 import { bitsOf, cells, labelledTokens, open, openFaulty, setup, step, until } from "../test/faulty_pool.ts";
 import { markOf, tinySetup } from "../test/tiny_setup.ts";
-import type { DeviceEvent } from "./device_group.ts";
+import type { DeviceEvent } from "./device_event.ts";
 import { openDevices } from "./device_pool.ts";
 import { StepRefusedError } from "./step_refused.ts";
 
@@ -237,19 +237,6 @@ test("generation gives the same tokens for any number of workers, and survives o
   const { faulty } = await openFaulty(2, [{ kind: "exit", sample: 1 }]);
   expect(await faulty.generateAll(job)).toEqual(alone);
   await expect(faulty.generateAll({ ...job, prompts: [[]] })).rejects.toBeInstanceOf(InputError);
-});
-
-test("a pool that cannot start says why and leaves no thread behind", async () => {
-  const missing = { ...setup, engine: { module: "no-such-engine" } };
-  const thrown = await openDevices({ workers: 2, setup: missing, maxCells: 8 }).catch((error: unknown) => error);
-  expect(thrown).toBeInstanceOf(InputError);
-  expect(thrown).toMatchObject({
-    message: expect.stringContaining('Cannot load engine "no-such-engine": Cannot find package'),
-  });
-  const noEngine = { ...setup, engine: { module: "node:path" } };
-  await expect(openDevices({ workers: 1, setup: noEngine, maxCells: 8 })).rejects.toThrow(
-    'Cannot load engine "node:path": the module exports no function createEngine',
-  );
 });
 
 test("misuse is refused before anything is sent", async () => {

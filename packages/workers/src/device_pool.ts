@@ -4,7 +4,8 @@
  */
 import { addSlot, checkTail, clearSlot, createSlot, type Slot, type TokenSet } from "@zerogate/core";
 import type { CellResult, DeviceSetup, EvaluationJob, Generated, GenerationJob, LossSum } from "./device_api.ts";
-import { type Deal, type DeviceEvent, DeviceGroup } from "./device_group.ts";
+import type { DeviceEvent } from "./device_event.ts";
+import { type Deal, DeviceGroup } from "./device_group.ts";
 import { createPatience } from "./patience.ts";
 import { endLeftProcesses, startProcess } from "./process_host.ts";
 import { type BadCell, StepRefusedError } from "./step_refused.ts";
@@ -87,7 +88,10 @@ export interface DevicePoolOptions {
   readonly onEvent?: (event: DeviceEvent) => void;
 }
 
-/** Starts and loads all workers. Throws what stopped one of them (an InputError stays one); none is left running then. */
+/**
+ * Starts and loads all workers. One that dies meanwhile is started again, beside the work of the others. Throws what a worker
+ * throws while it loads (an InputError stays one), and an Error where all of them died; none is left running then.
+ */
 export async function openDevices({
   workers,
   setup,

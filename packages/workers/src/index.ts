@@ -2,7 +2,7 @@
 export { DeadlyCellError } from "./deadly_cell.ts";
 export { DeviceDiedError } from "./device.ts";
 export type { CreateEngine, DeviceSetup, EngineModule, Generated, LossSum, WeightFolder } from "./device_api.ts";
-export type { DeviceEvent } from "./device_group.ts";
+export type { DeviceEvent } from "./device_event.ts";
 export {
   addLosses,
   checkStepSum,

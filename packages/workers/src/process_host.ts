@@ -38,6 +38,7 @@ export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly
     stdio: ["ignore", "pipe", "pipe", "pipe"],
     env: { ...process.env, ...env },
   });
+  if (!hasStreams(child)) return withoutProcess(child);
   const socket = child.stdio[3] as Duplex;
   const output = tailOf([child.stdout, child.stderr]);
   let pulse: PulseReading = { beats: 0, operation: "", thread: 0 };
@@ -105,6 +106,21 @@ export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly
       if (isRunning(child)) await once(child, "exit");
       socket.destroy();
     },
+  };
+}
+
+/** Node makes no streams where this process has no file descriptor left. */
+const hasStreams = (child: { readonly stdio?: ChildProcess["stdio"] }): boolean => child.stdio !== undefined;
+
+/** Stands for a process that could not be started; `ended` says why. */
+function withoutProcess(child: ChildProcess): Host {
+  const unanswered = () => new Promise<never>(() => {});
+  return {
+    api: { load: unanswered, computeCell: unanswered, evaluateCell: unanswered, generate: unanswered },
+    pulse: () => ({ beats: 0, operation: "", thread: 0 }),
+    waitedMs: () => 0,
+    ended: once(child, "error").then(([error]) => `its process did not start: ${(error as Error).message}`),
+    async stop() {},
   };
 }
 

@@ -11,7 +11,7 @@ import { describe, expect, test } from "vitest";
 import { bitsOf, cells, open, openFaulty, setup, step, tinyFolder, until } from "../test/faulty_pool.ts";
 import { markOf } from "../test/tiny_setup.ts";
 import { DeadlyCellError } from "./deadly_cell.ts";
-import type { DeviceEvent } from "./device_group.ts";
+import type { DeviceEvent } from "./device_event.ts";
 import { type DevicePoolOptions, openDevices } from "./device_pool.ts";
 
 /** Short, because hung devices must be waited for. */

@@ -2,11 +2,12 @@
  * Engine module for tests: the reference engine, with faults where a cell holds a certain token. Real threads and processes
  * really end.
  *
- * options: { faults: { kind, token, device?, times? }[], folder, maxLoads?, shared?: Int32Array over a SharedArrayBuffer }
+ * options: { faults: { kind, token, device?, times? }[], folder, maxLoads?, loads?, shared?: Int32Array over a SharedArrayBuffer }
  *   kind      see `strike`
  *   times     how often it strikes, over all lives of all devices (default 1)
  *   folder    remembers how often, for processes too: one file a strike
  *   maxLoads  further engines exit their thread when they are made
+ *   loads     for each device what its engines do when they are made, one after another: "exit", "hang" or, as after the last, "load"
  *   shared    id of a thread that hangs, passes finished, release of late throws (threads only)
  */
 import { execFileSync } from "node:child_process";
@@ -15,8 +16,14 @@ import { join } from "node:path";
 import { threadId } from "node:worker_threads";
 import { createReferenceEngine, EngineLostError, InputError } from "@zerogate/core";
 
-export function createEngine({ faults, folder, maxLoads = Infinity, shared = new Int32Array(3) }, device) {
+export async function createEngine(
+  { faults, folder, maxLoads = Infinity, loads = [], shared = new Int32Array(3) },
+  device,
+) {
   if (!takesTurn(folder, "load", maxLoads)) process.exit(4);
+  const atLoad = (loads[device] ?? []).find((_, turn) => takesTurn(folder, `load-of-${device}-${turn}`, 1));
+  if (atLoad === "exit") process.exit(4);
+  if (atLoad === "hang") await new Promise(() => {});
   const engine = createReferenceEngine();
   let hung = false;
   let spoiled = false;

@@ -10,6 +10,13 @@ import { markOf, tinySetup, writeTinyBase } from "./tiny_setup.ts";
 export const cells: number[][] = [[0, 1, 2], [3, 4], [5], [6, 7], [8, 9], [10], [11]];
 export const setup: ReturnType<typeof tinySetup> = tinySetup();
 export const labelledTokens: number = setup.tokens.train.target.reduce((sum, target) => sum + target, 0);
+/** What a pool is opened for, besides faults. */
+export interface FaultyOptions extends Partial<DevicePoolOptions> {
+  /** See faulty_engine.mjs. */
+  readonly maxLoads?: number;
+  readonly loads?: readonly (readonly ("exit" | "hang" | "load")[])[];
+}
+
 export const step = { step: 4, cells, scale: 1 / labelledTokens, version: 1 };
 
 export interface Fault {
@@ -53,7 +60,7 @@ export function tinyFolder(): ReturnType<typeof writeTinyBase> {
 export async function openFaulty(
   workers: number,
   faults: readonly Fault[],
-  { maxLoads, ...options }: Partial<DevicePoolOptions> & { maxLoads?: number } = {},
+  { maxLoads, loads, ...options }: FaultyOptions = {},
 ): Promise<FaultyPool> {
   const weights = tinyFolder();
   const shared = new Int32Array(new SharedArrayBuffer(12));
@@ -64,6 +71,7 @@ export async function openFaulty(
       faults: faults.map(({ sample, ...fault }) => ({ ...fault, token: markOf(sample) })),
       folder: weights.folder,
       maxLoads,
+      loads,
       ...(!options.isolate && { shared }),
     },
   };
