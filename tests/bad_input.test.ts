@@ -174,7 +174,7 @@ const broken: Readonly<Record<string, readonly Case[]>> = {
     {
       what: "a misspelt flag",
       make: given({ "--adapter-layer": "3" }),
-      says: ["unknown option '--adapter-layer'", "Did you mean --adapter-layers"],
+      says: ["there is no flag --adapter-layer, did you mean --adapter-layers?"],
     },
     {
       what: "a misspelt key of a config file",

@@ -20,7 +20,7 @@ beforeAll(async () => {
 });
 test.each([
   { args: ["generate", "--model", base], says: "expected one of --prompt TEXT, --instruction TEXT and --prompts FILE" },
-  { args: ["generate", "--prompt", "a"], says: "required option '--model <dir>' not specified" },
+  { args: ["generate", "--prompt", "a"], says: "--model <dir> (folder of the base model) is missing" },
   {
     args: ["generate", "--model", base, "--prompt", "a", "--adapter", "nope"],
     says: "nope/adapter_config.json: there is no such file",
@@ -58,7 +58,7 @@ test.each([
   { args: ["inspect", "adapter"], says: "adapter_config.json: not valid JSON" },
   { args: ["inspect", "."], says: "it is a folder of no kind that zerogate knows" },
   { args: ["resume", "nope"], says: "there is no config.json in it: name the run directory of zerogate train" },
-  { args: ["trian"], says: "Did you mean train?" },
+  { args: ["trian"], says: "there is no command trian, did you mean train?" },
   { args: [], says: "Usage: zerogate" },
 ])("$args.0: $says", async ({ args, says }) => {
   const refused = await zerogate(args, { cwd: folder });

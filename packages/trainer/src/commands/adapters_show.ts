@@ -6,9 +6,14 @@ import { sparkline } from "../status/sparkline.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { table } from "./table.ts";
 
+export interface ShowFlags {
+  readonly model?: string;
+  readonly json?: boolean;
+}
+
 export async function showCommand(
   folder: string,
-  { model, json = false }: { model?: string; json?: boolean },
+  { model, json = false }: ShowFlags,
   context: CommandContext,
 ): Promise<ExitCode> {
   const base = model === undefined ? undefined : await readModelConfig(model);

@@ -20,6 +20,8 @@ interface Kind<T> {
   readonly expects: string;
   /** How `--help` shows the value; undefined for a switch, which takes none. */
   readonly argument: string | undefined;
+  /** All values, where they are a few words. */
+  readonly choices?: readonly string[];
 }
 
 export interface Field<T> extends Kind<T> {
@@ -75,7 +77,8 @@ function oneOf<T extends string>(names: readonly T[]): Kind<T> {
   return {
     type: z.literal(names),
     expects: `one of ${names.join(", ")}`,
-    argument: `<${names.join("|")}>`,
+    argument: "<name>",
+    choices: names,
   };
 }
 
@@ -132,7 +135,7 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   gateActivation: optional(oneOf(["none", "tanh"]), "what the gate goes through", "none"),
   outputBias: optional(
     oneOf(["once", "twice"]),
-    "bias of the output projection in adapted layers (default: once, PEFT: twice)",
+    "how often adapted layers add the bias of the output projection, once if not given, PEFT: twice",
   ),
   adapterDtype: optional(oneOf(["f32", "bf16", "f16"]), "numbers in the finished adapter", "f32"),
   initStd: optional(positive, "standard deviation of the first prompts", 1),
@@ -175,7 +178,7 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   hosts: optional(oneOf(hostKinds), "processes that train together, auto: those that an MPI launcher started", "auto"),
   broadcastWeights: optional(onOff, "rank 0 reads the base and sends it to all hosts, which keep a copy", false),
   hostTimeout: optional(positive, "seconds that a host may be late, besides ten times the longest step", 300),
-  logLevel: optional(oneOf(logLevels), "level of log.jsonl and stderr (default: info)"),
+  logLevel: optional(oneOf(logLevels), "level of log.jsonl and stderr, info if not given"),
 };
 
 export const configKeys: readonly ConfigKey[] = Object.keys(fields) as ConfigKey[];
@@ -186,11 +189,6 @@ export const alternatives: readonly (readonly ConfigKey[])[] = [
   ["lr", "blr"],
   ["warmupSteps", "warmupEpochs", "warmupRatio"],
 ];
-
-/** `batchSize` is the flag `--batch-size`. */
-export function flagName(key: ConfigKey): string {
-  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
-}
 
 /** Checks merged sources, defaults among them. Unknown keys and missing required ones are issues, too. */
 export const schema: z.ZodType<TrainConfig> = z.strictObject(

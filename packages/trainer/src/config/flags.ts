@@ -1,29 +1,97 @@
 /** The keys of a run config as command line flags. */
-import { configKeys, type Field, fields, flagName } from "./fields.ts";
+import type { Flag, FlagGroup } from "../cli/definition.ts";
+import { configKeys, type Field, fields } from "./fields.ts";
 import type { ConfigKey } from "./train_config.ts";
 
-export interface FlagDefinition {
-  /** `--batch-size`. */
-  readonly flag: string;
-  readonly key: ConfigKey;
-  /** `<n>`, `<files...>`; undefined for a switch. */
-  readonly argument: string | undefined;
-  readonly description: string;
+/** Where the help of a command shows a key. */
+const groups: { readonly [Key in ConfigKey]: FlagGroup } = {
+  preset: "Common",
+  model: "Model",
+  data: "Data",
+  out: "Common",
+  validationData: "Data",
+  valFraction: "Data",
+  template: "Data",
+  labels: "Data",
+  maxLength: "Common",
+  skipBadRecords: "Data",
+  cacheDir: "Machine",
+
+  seed: "Common",
+  epochs: "Common",
+  steps: "Common",
+  batchSize: "Common",
+  cellTokens: "Advanced",
+  dropLast: "Training",
+
+  adapterLen: "Common",
+  adapterLayers: "Common",
+  gateSharing: "Adapter",
+  gateActivation: "Adapter",
+  outputBias: "Adapter",
+  adapterDtype: "Adapter",
+  initStd: "Adapter",
+  initAdapter: "Adapter",
+
+  lr: "Common",
+  blr: "Training",
+  schedule: "Training",
+  warmupSteps: "Training",
+  warmupEpochs: "Training",
+  warmupRatio: "Training",
+  minLr: "Training",
+  beta1: "Training",
+  beta2: "Training",
+  eps: "Training",
+  weightDecay: "Training",
+  decayGroup: "Training",
+  clipNorm: "Training",
+
+  evalEvery: "Validation and checkpoints",
+  evalAtStart: "Validation and checkpoints",
+  earlyStopping: "Validation and checkpoints",
+  saveEvery: "Validation and checkpoints",
+  saveMinutes: "Validation and checkpoints",
+  keepCheckpoints: "Validation and checkpoints",
+  keepEvery: "Validation and checkpoints",
+  diskPatience: "Advanced",
+  onBadNumbers: "Training",
+  rollbackSteps: "Training",
+  samples: "Validation and checkpoints",
+
+  engine: "Machine",
+  compute: "Machine",
+  storage: "Machine",
+  packing: "Advanced",
+  workers: "Machine",
+  devices: "Machine",
+  isolate: "Machine",
+  workerTimeout: "Advanced",
+  hosts: "Machine",
+  broadcastWeights: "Advanced",
+  hostTimeout: "Advanced",
+  logLevel: "Advanced",
+};
+
+/** The flags of these keys, with the same words for every command that has them. */
+export function configFlagTable<Key extends ConfigKey>(keys: readonly Key[]): Record<Key, Flag> {
+  return Object.fromEntries(keys.map((key) => [key, configFlag(key)])) as Record<Key, Flag>;
 }
 
-/** One definition per key, and for a switch a second one, `--no-…`, that turns it off; both name the same key. */
-export function flagDefinitions(): FlagDefinition[] {
-  return configKeys.flatMap((key) => {
-    const { argument, description, fallback }: Field<unknown> = fields[key];
-    // A default that depends on the machine is named in the description; so are those of keys without one.
-    const shown =
-      fallback === undefined || key === "workers"
-        ? description
-        : `${description} (default: ${JSON.stringify(fallback).replaceAll('"', "")})`;
-    const flag = { flag: flagName(key), key, argument, description: shown };
-    if (argument !== undefined) return [flag];
-    return [flag, { ...flag, flag: flag.flag.replace("--", "--no-"), description: `do not ${description}` }];
-  });
+function configFlag(key: ConfigKey): Flag {
+  const { argument, description, choices = [], fallback }: Field<unknown> = fields[key];
+  const shown = [];
+  if (choices.length > 0) shown.push(choices.join(", "));
+  // A default that depends on the machine is named in the description; so are those of keys without one.
+  if (fallback !== undefined && key !== "workers") shown.push(`default: ${shownDefault(fallback)}`);
+  const about = shown.length === 0 ? description : `${description} (${shown.join("; ")})`;
+  return argument === undefined
+    ? { group: groups[key], about, isNegatable: true }
+    : { group: groups[key], about, argument };
+}
+
+function shownDefault(value: unknown): string {
+  return typeof value === "boolean" ? (value ? "on" : "off") : String(value);
 }
 
 /** The config flags among all options of a command, which has others as well (`--json`, `--config`). */

@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import { InputError } from "@zerogate/core";
 import { expect, test } from "vitest";
 import { configKeys } from "./fields.ts";
-import { configFlags, flagDefinitions } from "./flags.ts";
+import { configFlags, configFlagTable } from "./flags.ts";
 import { unsafeChanges } from "./identity.ts";
 import { peakLearningRate, resolveConfig } from "./resolve.ts";
 import type { TrainConfig } from "./train_config.ts";
@@ -179,18 +179,15 @@ test("an empty config file says nothing", () => {
 });
 
 test("every key is a flag, and a switch can be turned off", () => {
-  const definitions = flagDefinitions();
-  expect(new Set(definitions.map(({ key }) => key))).toEqual(new Set(configKeys));
-  expect(definitions.find(({ key }) => key === "batchSize")).toEqual({
-    flag: "--batch-size",
-    key: "batchSize",
+  const table = configFlagTable(configKeys);
+  expect(Object.keys(table)).toEqual(configKeys);
+  expect(table.batchSize).toEqual({
+    group: "Common",
     argument: "<n>",
-    description: "sequences per optimizer step over all workers (default: 32)",
+    about: "sequences per optimizer step over all workers (default: 32)",
   });
-  expect(definitions.filter(({ key }) => key === "dropLast").map(({ flag }) => flag)).toEqual([
-    "--drop-last",
-    "--no-drop-last",
-  ]);
+  expect(table.decayGroup.about).toBe("what decays (all, original, none; default: all)");
+  expect(table.dropLast).toMatchObject({ isNegatable: true });
   expect(configFlags({ batchSize: "4", json: true, seed: undefined })).toEqual({ batchSize: "4" });
 });
 

@@ -2,7 +2,8 @@
 import { dirname, resolve as resolvePath } from "node:path";
 import { InputError } from "@zerogate/core";
 import { readConfigFile } from "./config_file.ts";
-import { alternatives, configKeys, type Field, fields, flagName, schema } from "./fields.ts";
+import { alternatives, configKeys, type Field, fields, schema } from "./fields.ts";
+import { flagName } from "./flag_name.ts";
 import { presets } from "./presets.ts";
 import { defaultOf, FIRST_VERSION, VERSION_KEY } from "./stored_config.ts";
 import { suggest } from "./suggest.ts";

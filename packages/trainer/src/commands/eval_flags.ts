@@ -1,0 +1,22 @@
+/** Flags and help of `zerogate eval`. */
+import type { CommandDefinition } from "../cli/definition.ts";
+import { configFlagTable } from "../config/flags.ts";
+import type { EvalFlags } from "./eval.ts";
+import { json, outputBias } from "./shared_flags.ts";
+
+export const definition: CommandDefinition<EvalFlags> = {
+  flags: {
+    ...configFlagTable(["maxLength", "workers", "engine", "compute", "storage", "skipBadRecords"]),
+    model: { group: "Required", argument: "<dir>", about: "folder of the base model", isRequired: true },
+    data: { group: "Required", argument: "<files...>", about: "instruction files", isRequired: true },
+    adapter: { group: "Common", argument: "<dir>", about: "adapter folder; without it the base is evaluated" },
+    template: { group: "Common", argument: "<name|file>", about: "prompt template (default: alpaca)" },
+    outputBias,
+    json,
+  },
+  examples: [
+    ["--model base --data heldout.json", "how good is the base?"],
+    ["--model base --data heldout.json --adapter run/adapter", "and with the adapter?"],
+  ],
+  run: async (_, flags, context) => (await import("./eval.ts")).evalCommand(flags, context),
+};

@@ -1,0 +1,31 @@
+/** Flags and help of `zerogate generate`. */
+import type { CommandDefinition } from "../cli/definition.ts";
+import type { GenerateFlags } from "./generate.ts";
+import { answering } from "./shared_flags.ts";
+
+export const definition: CommandDefinition<GenerateFlags> = {
+  flags: {
+    ...answering,
+    instruction: { group: "Common", argument: "<text>", about: "instruction to answer under the template" },
+    input: { group: "Common", argument: "<text>", about: "input of the instruction" },
+    prompt: { group: "Common", argument: "<text>", about: "text to continue as it is, without a template" },
+    prompts: {
+      group: "Common",
+      argument: "<file>",
+      about: "instructions to answer, one a line (.txt) or as an instruction file",
+    },
+    compare: {
+      group: "Adapter",
+      argument: "<dirs...>",
+      about: "adapter folders (dir or dir=name) that answer side by side with the base",
+    },
+    json: { group: "Common", about: "one JSON object on stdout; with --prompts or --compare one for each prompt" },
+  },
+  notes: "One of --instruction, --prompt and --prompts is needed.",
+  examples: [
+    ['--model base --adapter run/adapter --instruction "Name a colour"', "answer one instruction"],
+    ["--model base --compare run/adapter --prompts questions.txt", "base and adapter side by side"],
+    ['--model base --prompt "Once upon a time" --temperature 0.8', "let the base continue a text"],
+  ],
+  run: async (_, flags, context) => (await import("./generate.ts")).generateCommand(flags, context),
+};

@@ -1,0 +1,18 @@
+/** Flags and help of `zerogate quickstart`. */
+import type { CommandDefinition } from "../cli/definition.ts";
+import { configFlagTable } from "../config/flags.ts";
+import type { QuickstartFlags } from "./quickstart.ts";
+import { jsonSteps } from "./shared_flags.ts";
+
+export const definition: CommandDefinition<QuickstartFlags> = {
+  flags: {
+    ...configFlagTable(["workers", "engine", "compute", "storage", "seed", "steps"]),
+    out: { group: "Common", argument: "<dir>", about: "run directory (default: quickstart, or the next free name)" },
+    json: jsonSteps,
+  },
+  examples: [
+    ["", "train for about a minute, then show base and adapter side by side"],
+    ["--steps 100 --out first-run", "a longer run, in a folder of your choice"],
+  ],
+  run: async (_, flags, context) => (await import("./quickstart.ts")).quickstartCommand(flags, context),
+};

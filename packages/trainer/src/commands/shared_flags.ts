@@ -1,0 +1,41 @@
+/** Flags that several commands declare alike. */
+import type { Flag, FlagTable } from "../cli/definition.ts";
+import { configFlagTable } from "../config/flags.ts";
+import type { ChatFlags } from "./chat.ts";
+
+export const json: Flag = { group: "Common", about: "one JSON object on stdout" };
+
+export const jsonSteps: Flag = { group: "Common", about: "one JSON object per step on stdout" };
+
+export const outputBias: Flag = {
+  group: "Advanced",
+  argument: "<name>",
+  about: "what an adapter means that does not say it: once, twice (PEFT)",
+};
+
+/** What answers instructions, as `generate` and `chat` take it. */
+export const answering: FlagTable<ChatFlags> = {
+  model: { group: "Required", argument: "<dir>", about: "folder of the base model", isRequired: true },
+  adapter: {
+    group: "Adapter",
+    argument: "<dir[=name]>",
+    about: "adapter folder, may be given several times; the first is active",
+    repeats: true,
+  },
+  use: { group: "Adapter", argument: "<name>", about: "adapter to answer with" },
+  scale: { group: "Adapter", argument: "<s>", about: "how much of the adapter, 0 (the base) to 1 (default: 1)" },
+  template: { group: "Common", argument: "<name|file>", about: "prompt template of instructions (default: alpaca)" },
+  maxNewTokens: { group: "Answers", argument: "<n>", about: "longest answer in tokens (default: 128)" },
+  temperature: { group: "Answers", argument: "<t>", about: "0: always the most likely token (default: 0)" },
+  topP: { group: "Answers", argument: "<p>", about: "nucleus sampling (default: 1)" },
+  topK: { group: "Answers", argument: "<k>", about: "keep the k most likely tokens, 0: all (default: 0)" },
+  seed: { group: "Answers", argument: "<n>", about: "seed of the sampling (default: 0)" },
+  stop: {
+    group: "Answers",
+    argument: "<text>",
+    about: "end before this text, may be given several times",
+    repeats: true,
+  },
+  outputBias,
+  ...configFlagTable(["engine", "compute", "storage"]),
+};
