@@ -22,7 +22,10 @@ export interface Outcome {
 
 export interface Call {
   readonly cwd: string;
-  readonly env?: Readonly<Record<string, string>>;
+  /** Variables to set, or with undefined to take away. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Runs the command as this user, which only root may. */
+  readonly uid?: number;
   /** All of stdin, by default nothing; undefined leaves it open, like a user who does not type. */
   readonly input?: string | undefined;
   /** Called with every line of stdout and stderr as it comes; `send` signals the process, `leave` closes its stdout. */
@@ -36,11 +39,12 @@ export interface Call {
 /** Runs `zerogate` in `cwd`; the token cache lies there too, whatever the user's own holds. */
 export async function zerogate(args: readonly string[], call: Call): Promise<Outcome> {
   if (!existsSync(bin)) throw new Error(`Cannot run zerogate: ${bin} is not built, run pnpm build`);
-  const { cwd, env, input, onStart, onLine, timeoutMs = 840_000 } = { input: "", ...call };
+  const { cwd, env, uid, input, onStart, onLine, timeoutMs = 840_000 } = { input: "", ...call };
   const { CI: _, NO_COLOR: __, ZEROGATE_LOG_LEVEL: ___, npm_command: ____, ...inherited } = process.env;
   const child = spawn(process.execPath, [bin, ...args], {
     cwd,
     env: { ...inherited, XDG_CACHE_HOME: join(cwd, "cache"), ...env },
+    ...(uid !== undefined && { uid, gid: uid }),
   });
   let isLate = false;
   const timer = setTimeout(() => {

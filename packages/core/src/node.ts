@@ -31,3 +31,4 @@ export {
 export { hashFile } from "./node/hash.ts";
 export { type LoadOptions, loadWeights, readModelConfig, weightBytes } from "./node/model_files.ts";
 export { type FolderFile, folderFile } from "./node/model_folder.ts";
+export { cacheFolder, homeFolder } from "./node/user_folders.ts";

@@ -14,8 +14,8 @@ export {
 } from "./records.ts";
 export { type Split, type SplitOptions, splitSamples } from "./split.ts";
 export { listTemplates, loadTemplate, parsePrompt, renderPrompt, type Template } from "./templates.ts";
-export { measureSamples } from "./token_set.ts";
-export { type TokenizedData, type TokenizeOptions, type TokenStats, tokenizeRecords } from "./tokenize.ts";
+export { measureSamples, type TokenStats } from "./token_set.ts";
+export { type TokenizedData, type TokenizeOptions, tokenizeRecords } from "./tokenize.ts";
 export {
   checkVocabulary,
   createTokenizer,

@@ -3,16 +3,20 @@
  *
  *   "ZGTOKENS"  u32 header bytes  header JSON  ids (i32)  targets (u8)  offsets (f64)  recordOf (i32)  SHA-256 of all before
  *
- * Little-endian. A file that is damaged or of another format is as good as none: the caller tokenises again.
+ * Little-endian. Nothing that the file says of itself is believed: its tokens are hashed and measured again. A file that is
+ * damaged or of another format is as good as none: the caller tokenises again.
  */
 import { createHash } from "node:crypto";
 import { type FileHandle, mkdir, open } from "node:fs/promises";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+import { parseStrictJson } from "@zerogate/core";
 import { writeFileAtomic } from "@zerogate/core/node";
+import * as z from "zod";
 import type { SampleFormat } from "./encode_sample.ts";
 import type { DataFile, RecordProblem } from "./records.ts";
-import { allocateTokens, bytesOf } from "./token_set.ts";
-import type { TokenizedData, TokenStats } from "./tokenize.ts";
+import { allocateTokens, bytesOf, faultOf, hashTokens, type TokenStats, tokenStats } from "./token_set.ts";
+import type { TokenizedData } from "./tokenize.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Part of every key: raise it when the format of the file or the way of tokenising changes. */
@@ -36,6 +40,35 @@ interface CacheHeader {
   readonly skipped: number;
   readonly problems: readonly RecordProblem[];
 }
+
+const count = z.int().min(0);
+const words = z.string().max(100_000);
+const headerSchema: z.ZodType<CacheHeader> = z.strictObject({
+  key: words,
+  tokens: count,
+  samples: count,
+  hash: words,
+  stats: z.strictObject({
+    samples: count,
+    tokens: count,
+    labelled: count,
+    truncated: count,
+    droppedNoTarget: count,
+    longest: count,
+    meanLength: z.number().min(0),
+  }),
+  skipped: count,
+  problems: z.array(
+    z.strictObject({
+      file: words,
+      index: count.exactOptional(),
+      line: count.exactOptional(),
+      field: words.exactOptional(),
+      found: words,
+      expected: words,
+    }),
+  ),
+});
 
 /** What tokens depend on. Paths do not belong to it: the same bytes in another place give the same tokens. */
 export interface CacheInput extends SampleFormat {
@@ -115,7 +148,8 @@ async function readFile(file: FileHandle, path: string, key: string): Promise<Ca
   }
   const headerText = Buffer.alloc(headerBytes);
   await fillHashed(headerText);
-  const header = JSON.parse(headerText.toString()) as CacheHeader;
+  const header = parseHeader(headerText.toString());
+  if (header === undefined) throw fail("its header is not that of a token file");
   // Nothing is allocated on the header's word alone: the sizes have to add up to the file's.
   const bodyBytes = 4 * header.tokens + header.tokens + 8 * (header.samples + 1) + 4 * header.samples;
   if (header.key !== key || PREFIX_BYTES + headerBytes + bodyBytes + HASH_BYTES !== size)
@@ -127,8 +161,22 @@ async function readFile(file: FileHandle, path: string, key: string): Promise<Ca
   const stored = Buffer.alloc(HASH_BYTES);
   await fill(stored);
   if (!hash.digest().equals(stored)) throw fail("its contents do not match its SHA-256");
-  const { stats, skipped, problems } = header;
-  return { tokens: { ...arrays, hash: header.hash }, recordOf, stats, skipped, problems };
+  const fault = faultOf(arrays, recordOf);
+  if (fault !== undefined) throw fail(fault);
+  const tokens = { ...arrays, hash: hashTokens(arrays) };
+  if (tokens.hash !== header.hash) throw fail("its tokens are not those whose hash it names");
+  const stats = tokenStats(tokens, header.stats);
+  if (!isDeepStrictEqual(stats, header.stats)) throw fail("its header counts other tokens than it holds");
+  const { skipped, problems } = header;
+  return { tokens, recordOf, stats, skipped, problems };
+}
+
+function parseHeader(text: string): CacheHeader | undefined {
+  try {
+    return headerSchema.parse(parseStrictJson(text));
+  } catch {
+    return undefined;
+  }
 }
 
 const cachePath = (cacheDir: string, key: string): string => join(cacheDir, `${key}.tokens`);

@@ -11,6 +11,20 @@ export interface EncodedChunk {
   readonly droppedNoTarget: number;
 }
 
+export interface TokenStats {
+  readonly samples: number;
+  readonly tokens: number;
+  /** Targets. */
+  readonly labelled: number;
+  /** Samples and dropped records that were cut at `maxLength`. */
+  readonly truncated: number;
+  /** Records left out because no target was left after the cut. */
+  readonly droppedNoTarget: number;
+  /** Tokens of the longest sample. */
+  readonly longest: number;
+  readonly meanLength: number;
+}
+
 /** Room for `samples` samples with `tokens` tokens in all, in shared memory. */
 export function allocateTokens(tokens: number, samples: number): Omit<TokenSet, "hash"> {
   return {
@@ -66,6 +80,38 @@ export function measureSamples({ target, offsets }: TokenSet): { lengths: Int32A
     for (let t = begin + 1; t < end; t++) labelled[sample] = labelled[sample]! + target[t]!;
   }
   return { lengths, labelled };
+}
+
+/** Counts what is in the tokens, beside what was lost on the way to them. */
+export function tokenStats(
+  set: TokenSet,
+  { truncated, droppedNoTarget }: Pick<TokenStats, "truncated" | "droppedNoTarget">,
+): TokenStats {
+  const { lengths, labelled } = measureSamples(set);
+  return {
+    samples: lengths.length,
+    tokens: set.ids.length,
+    labelled: labelled.reduce((sum, n) => sum + n, 0),
+    truncated,
+    droppedNoTarget,
+    longest: lengths.reduce((longest, n) => Math.max(longest, n), 0),
+    meanLength: lengths.length === 0 ? 0 : set.ids.length / lengths.length,
+  };
+}
+
+/** What no tokenising gives, in words; undefined where the arrays may be samples of records. */
+export function faultOf({ ids, target, offsets }: Omit<TokenSet, "hash">, recordOf: Int32Array): string | undefined {
+  const samples = offsets.length - 1;
+  if (ids.some((id) => id < 0)) return "it holds a token id below 0";
+  if (target.some((value) => value > 1)) return "it holds a target other than 0 and 1";
+  if (offsets[0] !== 0 || offsets[samples] !== ids.length) return "its samples do not span its tokens";
+  for (let sample = 0; sample < samples; sample++) {
+    const [begin, end] = [offsets[sample]!, offsets[sample + 1]!];
+    if (!Number.isInteger(end) || end <= begin) return `its sample ${sample} ends before it begins`;
+    if (!target.subarray(begin + 1, end).includes(1)) return `its sample ${sample} has no target`;
+    if (recordOf[sample]! <= (sample === 0 ? -1 : recordOf[sample - 1]!)) return "its records are out of order";
+  }
+  return undefined;
 }
 
 /** The same memory, byte by byte. */

@@ -7,7 +7,7 @@ import { decodeError, type EncodedError, InputError, type TokenSet } from "@zero
 import { Piscina } from "piscina";
 import { encodeChunk, type SampleFormat } from "./encode_sample.ts";
 import type { InstructionRecord } from "./records.ts";
-import { type EncodedChunk, joinChunks, measureSamples } from "./token_set.ts";
+import { type EncodedChunk, joinChunks, type TokenStats, tokenStats } from "./token_set.ts";
 import type { Tokenizer, TokenizerFiles } from "./tokenizer.ts";
 
 export interface TokenizeOptions extends SampleFormat {
@@ -17,20 +17,6 @@ export interface TokenizeOptions extends SampleFormat {
   readonly onProgress?: (done: number, total: number) => void;
   /** Ends the work; the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
-}
-
-export interface TokenStats {
-  readonly samples: number;
-  readonly tokens: number;
-  /** Targets. */
-  readonly labelled: number;
-  /** Samples and dropped records that were cut at `maxLength`. */
-  readonly truncated: number;
-  /** Records left out because no target was left after the cut. */
-  readonly droppedNoTarget: number;
-  /** Tokens of the longest sample. */
-  readonly longest: number;
-  readonly meanLength: number;
 }
 
 export interface TokenizedData {
@@ -71,16 +57,10 @@ export async function tokenizeRecords(
   const isSmall = records.length < MIN_POOL_RECORDS;
   const chunks = await (isSmall ? encodeHere(records, options) : encodeInPool(records, options));
   const { tokens, recordOf } = joinChunks(chunks);
-  const { lengths, labelled } = measureSamples(tokens);
-  const stats: TokenStats = {
-    samples: lengths.length,
-    tokens: tokens.ids.length,
-    labelled: labelled.reduce((sum, n) => sum + n, 0),
+  const stats = tokenStats(tokens, {
     truncated: chunks.reduce((sum, chunk) => sum + chunk.truncated, 0),
     droppedNoTarget: chunks.reduce((sum, chunk) => sum + chunk.droppedNoTarget, 0),
-    longest: lengths.reduce((longest, n) => Math.max(longest, n), 0),
-    meanLength: lengths.length === 0 ? 0 : tokens.ids.length / lengths.length,
-  };
+  });
   if (stats.samples === 0) {
     const problem = `none of ${records.length} records has a token of its response within maxLength ${maxLength}, raise maxLength`;
     throw new InputError("Cannot use the data", problem);

@@ -4,27 +4,28 @@
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
-import { temporarySibling } from "@zerogate/core/node";
+import { temporarySibling, cacheFolder as userCacheFolder } from "@zerogate/core/node";
 import type { Nvrtc, Source } from "./native/nvrtc.ts";
 
 /** Goes up when the way of compiling changes. */
 const FORMAT = "1";
 const HASH_BYTES = 32;
 
-/** `ZEROGATE_CUDA_CACHE`, else `zerogate/cuda` in the user's cache folder. */
-export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
-  return env["ZEROGATE_CUDA_CACHE"] || join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "zerogate", "cuda");
+/** Returns `ZEROGATE_CUDA_CACHE`, else `cuda` in the user's cache folder; undefined where the user has none. */
+export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string | undefined {
+  const folder = userCacheFolder(env);
+  return env["ZEROGATE_CUDA_CACHE"] || (folder && join(folder, "cuda"));
 }
 
-/** The cubin of a source, from the cache or compiled into it. A cache that cannot be written to is done without. */
+/** The cubin of a source, from the cache or compiled into it. Without a cache, or one that can be written, it is only compiled. */
 export function compiled(
   nvrtc: Nvrtc,
   source: Source,
   options: readonly string[],
-  folder: string = cacheFolder(),
+  folder: string | undefined = cacheFolder(),
 ): Uint8Array {
+  if (folder === undefined) return nvrtc.compile(source, options);
   const made = JSON.stringify([FORMAT, nvrtc.version, options, source]);
   const path = join(folder, `${source.name}-${createHash("sha256").update(made).digest("hex")}.cubin`);
   const kept = read(path);

@@ -1,7 +1,7 @@
 /** Where NVIDIA's libraries may lie: named by the user, a toolkit, what the loader finds, folders of pip's wheels. */
 import { readdirSync } from "node:fs";
-import { homedir } from "node:os";
 import { basename, delimiter, dirname, join } from "node:path";
+import { homeFolder } from "@zerogate/core/node";
 
 export interface LibraryPlace {
   /** Environment variable with a path: then nothing else is tried. */
@@ -35,9 +35,10 @@ function wheelFolders(env: NodeJS.ProcessEnv): string[] {
     .filter((folder) => basename(folder) === "bin" && folder !== "/bin");
   const named = [env["VIRTUAL_ENV"], env["CONDA_PREFIX"]].flatMap((folder) => folder || []);
   const environments = new Set([...named, ...inPath.map((folder) => dirname(folder))]);
+  const home = homeFolder();
   const packages = [
     ...[...environments].flatMap((folder) => expand(join(folder, "lib"), [/^python3/, "site-packages"])),
-    ...expand(join(homedir(), ".local/lib"), [/^python3/, "site-packages"]),
+    ...(home === undefined ? [] : expand(join(home, ".local/lib"), [/^python3/, "site-packages"])),
     ...expand("/usr/local/lib", [/^python3/, /^(dist|site)-packages$/]),
     "/usr/lib/python3/dist-packages",
   ];

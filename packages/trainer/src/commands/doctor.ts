@@ -2,8 +2,8 @@
 import { access, constants, mkdir } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
 import { createReferenceEngine, type Engine, formatBytes } from "@zerogate/core";
+import { cacheFolder } from "@zerogate/core/node";
 import { createEngine as createCpuEngine, createWasmEngine, probe } from "@zerogate/engine-cpu";
-import { defaultCacheDir } from "../run/inputs.ts";
 import { versions } from "../version.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { type Check, wrongProduct } from "./doctor_check.ts";
@@ -41,7 +41,12 @@ function memoryCheck(): Check {
 }
 
 async function cacheCheck(env: CommandContext["env"]): Promise<Check> {
-  const folder = defaultCacheDir(env);
+  const folder = cacheFolder(env);
+  if (folder === undefined) {
+    const found =
+      "none, this user has no home folder: tokens are made again by every run, give --cache-dir to keep them";
+    return { name: "cache folder", ok: true, found };
+  }
   try {
     await mkdir(folder, { recursive: true });
     await access(folder, constants.W_OK);

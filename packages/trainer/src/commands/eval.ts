@@ -1,12 +1,11 @@
 /** `zerogate eval`: loss, perplexity and exact match of a base, or of a base with an adapter, on a data set. */
 import { availableParallelism } from "node:os";
 import { adapterLayout, InputError } from "@zerogate/core";
-import { loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
+import { cacheFolder, loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
 import { checkVocabulary, cutCells, loadTemplate, loadTokenizer, measureSamples, prepareTokens } from "@zerogate/data";
 import { openDevices } from "@zerogate/workers";
 import { chooseEngine } from "../run/engines.ts";
 import { evaluateHeldOut } from "../run/evaluate.ts";
-import { defaultCacheDir } from "../run/inputs.ts";
 import { openStatus } from "../status/display.ts";
 import { formatCount, formatLoss, formatShare } from "../status/format.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
@@ -59,7 +58,7 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
       rule: "response",
       maxLength,
       skipBad: flags.skipBadRecords ?? false,
-      cacheDir: defaultCacheDir(context.env),
+      cacheDir: cacheFolder(context.env),
       onWarning: status.log,
       onProgress: (done, total) => status.phase({ name: "tokenising", done, total }),
       signal: context.signal,

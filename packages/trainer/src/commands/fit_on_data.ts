@@ -1,7 +1,7 @@
 /** `zerogate convert --gate-reduce lstsq`: gates fitted on the texts of a data file, through the base itself. */
 import { type AdapterState, type FittedGate, fitGates, InputError, packCell } from "@zerogate/core";
+import { cacheFolder } from "@zerogate/core/node";
 import { cutCells, loadTemplate, measureSamples, prepareTokens } from "@zerogate/data";
-import { defaultCacheDir } from "../run/inputs.ts";
 import { openModel } from "../run/open_model.ts";
 import type { CommandContext } from "./context.ts";
 
@@ -33,7 +33,7 @@ export async function fitOnData(
     template: await loadTemplate("alpaca"),
     rule: "response",
     maxLength: Math.min(512, base.config.contextLength),
-    cacheDir: defaultCacheDir(env),
+    cacheDir: cacheFolder(env),
     onWarning,
     signal,
   });

@@ -1,6 +1,6 @@
 /** `zerogate verify RUN`: all hashes of a run directory, and with `--replay A..B` its steps done once more. */
 import { InputError } from "@zerogate/core";
-import { baseHash, readModelConfig } from "@zerogate/core/node";
+import { readModelConfig } from "@zerogate/core/node";
 import { configFlags } from "../config/flags.ts";
 import { openInputs } from "../run/inputs.ts";
 import { type Replay, replayRun, type StepRange } from "../run/replay.ts";
@@ -28,7 +28,7 @@ export async function verifyRunCommand(
     const verified = await verifyRun(config, await readModelConfig(config.model));
     const replay =
       range &&
-      (await replayRun(config, await openInputs(config, view.progress, baseHash), range, {
+      (await replayRun(config, await openInputs(config, view.progress, "passed over"), range, {
         ...view,
         signal: context.signal,
       }));

@@ -2,8 +2,6 @@
  * Everything a run reads, checked before anything is written: base, tokenizer, data, and what follows from them: the adapter's
  * layout, the split, the plan. The order is cheapest first, so that a wrong flag is not found after a minute of tokenising.
  */
-import { homedir } from "node:os";
-import { join } from "node:path";
 import {
   type AdapterLayout,
   type AdaptionPromptConfig,
@@ -16,7 +14,16 @@ import {
   validateAdaptionPromptConfig,
   type WeightImage,
 } from "@zerogate/core";
-import { baseStamp, cachedBaseHash, loadAdapter, loadWeights, readModelConfig, weightBytes } from "@zerogate/core/node";
+import {
+  baseHash,
+  baseStamp,
+  cachedBaseHash,
+  cacheFolder,
+  loadAdapter,
+  loadWeights,
+  readModelConfig,
+  weightBytes,
+} from "@zerogate/core/node";
 import {
   checkVocabulary,
   createPlan,
@@ -81,13 +88,13 @@ export interface Progress {
 }
 
 /**
- * @param hashBase Tells the base's hash; by default without reading its files again where the cache knows them.
+ * @param caches Whether tokens and the base's hash may come from the cache, or all of it is read and made anew.
  * @throws InputError for whatever of it cannot be used; nothing is written but the cache.
  */
 export async function openInputs(
   config: TrainConfig,
   progress: Progress,
-  hashBase: (folder: string, cacheDir: string) => Promise<string> = cachedBaseHash,
+  caches: "used" | "passed over" = "used",
 ): Promise<RunInputs> {
   const { onPhase, onWarning, signal } = progress;
   const model = await readModelConfig(config.model);
@@ -109,9 +116,9 @@ export async function openInputs(
   const weights = isIsolated(config, choice)
     ? { folder: config.model, ...options }
     : await loadWeights(config.model, model, { ...options, onProgress: loadingPhase(onPhase) });
-  const cacheDir = config.cacheDir ?? defaultCacheDir();
+  const cacheDir = caches === "used" ? cacheDirOf(config, onWarning) : undefined;
   // Beside everything below: where it is not in the cache, it takes longer than to load the base.
-  const hashing = hashBase(config.model, cacheDir);
+  const hashing = cacheDir === undefined ? baseHash(config.model) : cachedBaseHash(config.model, cacheDir);
   hashing.catch(() => {}); // awaited below; what fails before that is told instead
   const tokenise = async (paths: readonly string[], name: string) => {
     const prepared = await prepareTokens({
@@ -169,9 +176,13 @@ async function checkUnchanged(folder: string, stamp: string): Promise<void> {
   throw new InputError(`Cannot use the base in ${folder}`, "its files changed while they were read: try again");
 }
 
-/** Where tokens and other things that can be made again are kept: the XDG cache folder. */
-export function defaultCacheDir(env: Readonly<Record<string, string | undefined>> = process.env): string {
-  return join(env["XDG_CACHE_HOME"] || join(homedir(), ".cache"), "zerogate");
+/** Returns where tokens and the base's hash are kept; undefined, which is said, where there is no such place. */
+function cacheDirOf({ cacheDir }: TrainConfig, onWarning: (message: string) => void): string | undefined {
+  const folder = cacheDir ?? cacheFolder();
+  if (folder === undefined) {
+    onWarning("this user has no home folder: tokens are kept nowhere and made again by every run; give --cache-dir");
+  }
+  return folder;
 }
 
 async function openAdapter(

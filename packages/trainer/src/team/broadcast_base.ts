@@ -7,8 +7,8 @@ import { existsSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "@zerogate/core";
+import { cacheFolder } from "@zerogate/core/node";
 import type { TrainConfig } from "../config/train_config.ts";
-import { defaultCacheDir } from "../run/inputs.ts";
 import type { Team } from "./team.ts";
 
 const PIECE_BYTES = 32 << 20;
@@ -34,10 +34,19 @@ interface Piece {
 export async function placeBase(team: Team, config: TrainConfig): Promise<string> {
   if (team.size === 1 || !config.broadcastWeights) return config.model;
   const { key, files } = await team.fromFirst(PHASE, () => listBase(config.model));
-  const copy = join(config.cacheDir ?? defaultCacheDir(), "bases", key);
-  const missing = await team.collect(PHASE, async () => !team.isFirst && !existsSync(copy));
+  let copy = "";
+  const missing = await team.collect(PHASE, async () => {
+    copy = join(copiesOf(config), "bases", key);
+    return !team.isFirst && !existsSync(copy);
+  });
   if (missing.includes(true)) await send(team, config.model, files, copy);
   return team.isFirst ? config.model : copy;
+}
+
+function copiesOf({ cacheDir }: TrainConfig): string {
+  const folder = cacheDir ?? cacheFolder();
+  if (folder !== undefined) return folder;
+  throw new InputError("Cannot send the base", "this user has no home folder to keep the copy in: give --cache-dir");
 }
 
 /** Files at the top of the folder; the key says when one of them has changed. */
