@@ -40,7 +40,8 @@ export interface Call {
 export async function zerogate(args: readonly string[], call: Call): Promise<Outcome> {
   if (!existsSync(bin)) throw new Error(`Cannot run zerogate: ${bin} is not built, run pnpm build`);
   const { cwd, env, uid, input, onStart, onLine, timeoutMs = 840_000 } = { input: "", ...call };
-  const { CI: _, NO_COLOR: __, ZEROGATE_LOG_LEVEL: ___, npm_command: ____, ...inherited } = process.env;
+  const { CI: _, NO_COLOR: __, ZEROGATE_LOG_LEVEL: ___, ...others } = process.env;
+  const inherited = Object.fromEntries(Object.entries(others).filter(([name]) => !name.startsWith("npm_"))); // of `npm test`
   const child = spawn(process.execPath, [bin, ...args], {
     cwd,
     env: { ...inherited, XDG_CACHE_HOME: join(cwd, "cache"), ...env },

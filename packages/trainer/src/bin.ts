@@ -48,6 +48,7 @@ const code = await runCli(process.argv.slice(2), {
   stderr: process.stderr,
   stdin: process.stdin,
   env: process.env,
+  script: process.argv[1],
   signal: interrupt.signal,
   saveRequests,
 });

@@ -4,6 +4,7 @@
  */
 import { isDamaged } from "./checkpoint/damaged.ts";
 import type { CommandContext } from "./commands/context.ts";
+import { setOwnName } from "./own_command.ts";
 import { ToldError } from "./team/told_error.ts";
 import { versions } from "./version.ts";
 
@@ -16,6 +17,7 @@ export async function runCli(argv: readonly string[], context: CommandContext): 
     context.stdout.write(`${versions.zerogate}\n`);
     return 0;
   }
+  setOwnName(context.env, context.script);
   const { runProgram } = await import("./cli/program.ts");
   try {
     return await runProgram(argv, context);

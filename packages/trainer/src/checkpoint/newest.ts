@@ -1,6 +1,7 @@
 /** Where a resume starts: the newest checkpoint that is whole. */
 import type { ModelConfig } from "@zerogate/core";
 import { verifyDirectory } from "@zerogate/core/node";
+import { ownCommand } from "../own_command.ts";
 import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
 import { DamagedError } from "./damaged.ts";
 import { checkpointFolder, holdsBroken, listCheckpoints, removeLeftovers, setAside } from "./folders.ts";
@@ -30,5 +31,5 @@ export async function newestCheckpoint(
   }
   const found =
     steps.length > 0 ? `none of its ${steps.length} checkpoints is whole` : "all its checkpoints were broken";
-  throw new DamagedError(`Cannot resume ${runDir}: ${found}, start it again with zerogate train`);
+  throw new DamagedError(`Cannot resume ${runDir}: ${found}, start it again with ${ownCommand`train`}`);
 }

@@ -1,8 +1,9 @@
 /** The command line as commander parses it: the commands of `commands/list.ts`, with the flags of the one that is called. */
 import { Command, CommanderError, Option } from "commander";
-import { type CommandContext, commandName, type ExitCode } from "../commands/context.ts";
+import type { CommandContext, ExitCode } from "../commands/context.ts";
 import { type ListedCommand, sections } from "../commands/list.ts";
 import { flagName } from "../config/flag_name.ts";
+import { ownCommand } from "../own_command.ts";
 import { type Flag, flagGroups } from "./definition.ts";
 import { addHelpEnd, configured } from "./help.ts";
 import { wrongUsage } from "./wrong_usage.ts";
@@ -16,7 +17,7 @@ export async function runProgram(argv: readonly string[], context: CommandContex
   let code: ExitCode = 0;
   const words = argv[0] === "help" ? [...argv.slice(1), "--help"] : [...argv];
   const program = createProgram(context);
-  const { command, line, listed } = calledCommand(program, commandName(context), words);
+  const { command, line, listed } = calledCommand(program, words);
   if (listed) {
     const { definition } = await listed.load();
     for (const operand of definition.operands ?? []) command.argument(operand);
@@ -45,7 +46,7 @@ function createProgram(context: CommandContext): Command {
     .addOption(new Option("-V, --version", "print the version").helpGroup("Common:")) // `runCli` answers it
     .addHelpText(
       "after",
-      `\n${commandName(context)} COMMAND --help shows the flags of a command, with examples.\n\n` +
+      `\n${ownCommand`COMMAND --help`} shows the flags of a command, with examples.\n\n` +
         "Exit codes: 0 done, 1 failed, 2 unusable input, 3 damaged files,\n" +
         "129, 130, 143 interrupted (everything saved).",
     );
@@ -68,11 +69,11 @@ interface Called {
   readonly listed?: ListedCommand | undefined;
 }
 
-function calledCommand(program: Command, name: string, [first, second]: readonly string[]): Called {
+function calledCommand(program: Command, [first, second]: readonly string[]): Called {
   const entry = sections.flatMap(({ commands }) => commands).find((known) => known.name === first);
   const command = program.commands.find((known) => known.name() === first);
-  if (!entry || !command) return { command: program, line: name };
-  const line = `${name} ${entry.name}`;
+  if (!entry || !command) return { command: program, line: ownCommand`` };
+  const line = ownCommand`${entry.name}`;
   if (!("commands" in entry)) return { command, line, listed: entry };
   const listed = entry.commands.find((known) => known.name === second);
   const below = command.commands.find((known) => known.name() === second);

@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { InputError } from "@zerogate/core";
 import { launchOf } from "@zerogate/mpi";
 import { type Cores, coresHere, pinnedRanks } from "../cluster/cores.ts";
+import { ownCommand } from "../own_command.ts";
 import type { Team } from "../team/team.ts";
 import { withTeam } from "../team/with_team.ts";
 import { versions } from "../version.ts";
@@ -74,7 +75,7 @@ async function timeSums(team: Team): Promise<SumTime> {
 function findProblems(hosts: readonly Host[], isLaunched: boolean): string[] {
   const problems = isLaunched
     ? []
-    : ["nobody launched this process as one of several: mpirun … zerogate cluster check"];
+    : [`nobody launched this process as one of several: mpirun … ${ownCommand`cluster check`}`];
   problems.push(...pinnedRanks(hosts));
   const ranksOf = new Map<string, number>();
   for (const [rank, { host, zerogate, node }] of hosts.entries()) {

@@ -1,5 +1,6 @@
 /** Flags and help of `zerogate cluster check`. */
 import type { CommandDefinition } from "../cli/definition.ts";
+import { ownCommand } from "../own_command.ts";
 import type { ClusterCheckFlags } from "./cluster_check.ts";
 import { json } from "./shared_flags.ts";
 
@@ -9,7 +10,7 @@ export const definition: CommandDefinition<ClusterCheckFlags> = {
     hostTimeout: { group: "Machine", argument: "<seconds>", about: "how long a host may be late (default: 60)" },
     json,
   },
-  notes: "Start it as the run would be started: mpirun … zerogate cluster check.",
+  notes: `Start it as the run would be started: mpirun … ${ownCommand`cluster check`}.`,
   examples: [["", "which MPI is here? (alone, without a launcher)"]],
   run: async (_, flags, context) => (await import("./cluster_check.ts")).clusterCheckCommand(flags, context),
 };

@@ -5,9 +5,9 @@ import { join, resolve } from "node:path";
 import { InputError } from "@zerogate/core";
 import { makeFolder, writeNewFile } from "@zerogate/core/node";
 import { type Launch, type LauncherName, launcherNames, launchFiles } from "../cluster/launch_files.ts";
+import { quoted } from "../own_command.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { numberFlag } from "./flags.ts";
-import { quoted } from "./outcome.ts";
 
 export interface ClusterInitFlags {
   readonly config: string;

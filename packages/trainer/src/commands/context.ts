@@ -8,6 +8,8 @@ export interface CommandContext {
   readonly stderr: StatusStream;
   readonly stdin: NodeJS.ReadableStream;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** The file that node was started with. */
+  readonly script?: string | undefined;
   /** Aborted by Ctrl-C and other ends from outside: finish what must not be cut, then return 130. */
   readonly signal: AbortSignal;
   /** Checkpoints asked for so far, by SIGUSR1. */
@@ -23,9 +25,4 @@ export type ExitCode = 0 | 1 | 3 | 130;
 /** Writes one JSON object as one line. */
 export function printJson(context: CommandContext, value: unknown): void {
   context.stdout.write(`${JSON.stringify(value)}\n`);
-}
-
-/** How a person types our command here: through npx where npm started this process. */
-export function commandName({ env }: CommandContext): string {
-  return env["npm_command"] ? "npx zerogate" : "zerogate";
 }

@@ -1,9 +1,10 @@
 /** What a run says at its end. */
 import { readMetrics } from "../metrics/metrics_file.ts";
+import { ownCommand } from "../own_command.ts";
 import type { RunResult } from "../run/running.ts";
 import { formatDuration, formatLoss, formatShare } from "../status/format.ts";
 import type { Team } from "../team/team.ts";
-import { type CommandContext, commandName, type ExitCode, printJson } from "./context.ts";
+import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 
 /** What a rank does with the result: the first tells people, by `print`. */
 export function outcomeOf(result: RunResult, { isFirst }: Team, print: (result: RunResult) => ExitCode): ExitCode {
@@ -14,7 +15,7 @@ export function outcomeOf(result: RunResult, { isFirst }: Team, print: (result: 
 /** Prints the result on stdout, as `{"event":"done",…}` or as text, and returns the exit code. */
 export function printOutcome(out: string, result: RunResult, json: boolean, context: CommandContext): ExitCode {
   const { ending, steps, base, adapter, best, samples, unmoved, adapterFolder, report, durationMs } = result;
-  const resumeLine = `${commandName(context)} resume ${quoted(out)}`;
+  const resumeLine = ownCommand`resume ${out}`;
   if (ending === "interrupted") {
     if (json) printJson(context, { event: "interrupted", steps, out, resume: resumeLine });
     else context.stdout.write(`Stopped after step ${steps}; everything is saved. Go on with:\n  ${resumeLine}\n`);
@@ -58,8 +59,3 @@ export function printOutcome(out: string, result: RunResult, json: boolean, cont
 
 const row = (name: string, before: string, after: string) =>
   `${name.padEnd(15)}${before.padStart(10)}${after.padStart(10)}`;
-
-/** A path as a shell takes it. */
-export function quoted(path: string): string {
-  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", String.raw`'\''`)}'`;
-}

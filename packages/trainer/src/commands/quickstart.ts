@@ -7,9 +7,10 @@ import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { configFlags } from "../config/flags.ts";
 import { resolveConfig } from "../config/resolve.ts";
+import { ownCommand } from "../own_command.ts";
 import type { RunResult } from "../run/running.ts";
-import { type CommandContext, commandName, type ExitCode } from "./context.ts";
-import { printOutcome, quoted } from "./outcome.ts";
+import type { CommandContext, ExitCode } from "./context.ts";
+import { printOutcome } from "./outcome.ts";
 import { train } from "./train.ts";
 
 export interface QuickstartFlags {
@@ -31,7 +32,7 @@ export async function quickstartCommand(flags: QuickstartFlags, context: Command
   return await train(config, json, context, (result) => {
     if (!json && result.ending !== "interrupted") context.stdout.write(`${showSamples(result)}\n`);
     const code = printOutcome(config.out, result, json, context);
-    if (!json && code === 0) context.stdout.write(nextSteps(commandName(context), model, config.out));
+    if (!json && code === 0) context.stdout.write(nextSteps(model, config.out));
     return code;
   });
 }
@@ -57,7 +58,7 @@ const oneLine = (text: string) => {
   return line.length > 70 ? `${line.slice(0, 69)}…` : line;
 };
 
-function nextSteps(command: string, model: string, out: string): string {
-  const line = `${command} chat --model ${quoted(model)} --adapter ${quoted(join(out, "adapter"))}`;
+function nextSteps(model: string, out: string): string {
+  const line = ownCommand`chat --model ${model} --adapter ${join(out, "adapter")}`;
   return `\nOpen the report in a browser, or talk to the adapter:\n  ${line}\n`;
 }

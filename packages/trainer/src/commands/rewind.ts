@@ -1,10 +1,10 @@
 /** `zerogate rewind RUN --to STEP`. */
 import { InputError } from "@zerogate/core";
+import { ownCommand } from "../own_command.ts";
 import { rewindRun } from "../run/rewind.ts";
 import { readRunConfig } from "../run/run_folder.ts";
-import { type CommandContext, commandName, type ExitCode, printJson } from "./context.ts";
+import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { numberFlag } from "./flags.ts";
-import { quoted } from "./outcome.ts";
 import { withLock } from "./with_lock.ts";
 
 export interface RewindFlags {
@@ -19,7 +19,7 @@ export async function rewindCommand(runDir: string, flags: RewindFlags, context:
   const { out } = await readRunConfig(runDir, {});
   const say = (sentence: string) => context.stderr.write(`${sentence}\n`);
   const { folder, moved } = await withLock(out, say, () => rewindRun(out, step));
-  const resume = `${commandName(context)} resume ${quoted(out)}`;
+  const resume = ownCommand`resume ${out}`;
   if (flags.json) printJson(context, { step, folder, moved, resume });
   else {
     const what = folder === undefined ? "nothing came after it" : `what came after it is kept in ${folder}`;

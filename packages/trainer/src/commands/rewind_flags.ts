@@ -1,5 +1,6 @@
 /** Flags and help of `zerogate rewind`. */
 import type { CommandDefinition } from "../cli/definition.ts";
+import { ownCommand } from "../own_command.ts";
 import type { RewindFlags } from "./rewind.ts";
 import { json } from "./shared_flags.ts";
 
@@ -9,7 +10,7 @@ export const definition: CommandDefinition<RewindFlags, readonly [run: string]> 
     to: { group: "Required", argument: "<step>", about: "the checkpoint to go back to", isRequired: true },
     json,
   },
-  notes: "What came later is kept in RUN/rewound. zerogate inspect RUN lists the checkpoints.",
+  notes: `What came later is kept in RUN/rewound. ${ownCommand`inspect RUN`} lists the checkpoints.`,
   examples: [["run --to 200", "make the checkpoint of step 200 the newest"]],
   run: async ([run], flags, context) => (await import("./rewind.ts")).rewindCommand(run, flags, context),
 };

@@ -12,6 +12,7 @@ import { type CudaEngineOptions, gpuReports, planCell } from "@zerogate/engine-c
 import { type TfjsBackend, type TfjsEngineOptions, tfjsTraits } from "@zerogate/engine-tfjs";
 import { type EngineModule, referenceEngine } from "@zerogate/workers";
 import type { TrainConfig } from "../config/train_config.ts";
+import { ownCommand } from "../own_command.ts";
 
 export interface EngineChoice extends EngineModule {
   readonly weightDtypes: readonly WeightDType[];
@@ -75,7 +76,7 @@ export function chooseEngine(
     throw new InputError("Cannot keep packed copies of the base", `the engine ${chosen} makes none: ${way}`);
   }
   if (engine === "auto" && chosen === "wasm" && parameterCount(model) > MAX_PARAMETERS_OF_A_SURPRISE) {
-    const way = "mend it (zerogate doctor says more), or ask for the slow one with --engine wasm";
+    const way = `mend it (${ownCommand`doctor`} says more), or ask for the slow one with --engine wasm`;
     throw new InputError("Cannot choose an engine for a model of this size", `${report.reason}: ${way}`);
   }
   const native = {

@@ -8,6 +8,7 @@ import { configHash, safeChanges, unsafeChanges } from "../config/identity.ts";
 import { completeConfig } from "../config/stored_config.ts";
 import { suggest } from "../config/suggest.ts";
 import type { TrainConfig } from "../config/train_config.ts";
+import { ownCommand } from "../own_command.ts";
 import { loadReceipt } from "../receipt/receipt_file.ts";
 import { versions } from "../version.ts";
 import { type AcceptedChange, type AcceptedRecord, readAccepted, writeAccepted } from "./accepted.ts";
@@ -122,7 +123,7 @@ function startOf(runDir: string, stored: TrainConfig, records: readonly Accepted
   const start = loadReceipt(runDir).lines[0];
   if (start?.event !== "start" || records.length > 0) return undefined;
   if (start.config !== configHash(stored)) {
-    const advice = "start it again with zerogate train";
+    const advice = `start it again with ${ownCommand`train`}`;
     throw new InputError(`Cannot resume ${runDir}`, `its config.json is not that which it began with: ${advice}`);
   }
   return { hashes: start.hashes, versions: { zerogate: start.zerogate, node: start.node } };

@@ -6,6 +6,7 @@ import { makeFolder, writeFileAtomic } from "@zerogate/core/node";
 import { resolveConfig } from "../config/resolve.ts";
 import { VERSION_KEY } from "../config/stored_config.ts";
 import type { TrainConfig } from "../config/train_config.ts";
+import { ownCommand } from "../own_command.ts";
 import { versions } from "../version.ts";
 import { isLockName } from "./lock.ts";
 
@@ -23,7 +24,7 @@ export async function checkFolderIsFree(out: string): Promise<void> {
   }
   if (entries.every(isLockName)) return; // of a start that was cut short
   const problem = entries.includes(CONFIG)
-    ? `it holds a run: zerogate resume ${out} continues it, or choose another folder`
+    ? `it holds a run: ${ownCommand`resume ${out}`} continues it, or choose another folder`
     : "it is not empty: choose another folder";
   throw new InputError(`Cannot use ${out} as run directory`, problem);
 }
@@ -50,7 +51,7 @@ export async function readRunConfig(runDir: string, flags: Readonly<Record<strin
   } catch {
     throw new InputError(
       `Cannot use the run ${runDir}`,
-      `there is no ${CONFIG} in it: name the run directory of zerogate train`,
+      `there is no ${CONFIG} in it: name the run directory of ${ownCommand`train`}`,
     );
   }
   return resolveConfig({ file: path, flags: { ...flags, out: runDir }, isStored: true });

@@ -1,0 +1,70 @@
+import { execFileSync } from "node:child_process";
+import { afterEach, expect, test } from "vitest";
+import { ownCommand, ownName, quoted, setOwnName } from "./own_command.ts";
+
+afterEach(() => setOwnName({}));
+
+test.each([
+  { how: "installed", env: {}, script: "/usr/local/bin/zerogate", name: "zerogate" },
+  {
+    how: "installed, in a terminal that an npm script opened",
+    env: { npm_command: "run" },
+    script: "/usr/bin/zerogate",
+    name: "zerogate",
+  },
+  {
+    how: "npx, from its cache",
+    env: { npm_command: "exec" },
+    script: "/home/a/.npm/_npx/1f/node_modules/.bin/zerogate",
+    name: "npx zerogate",
+  },
+  { how: "npx of npm 6", env: { npm_execpath: "npx-cli.js" }, script: "/tmp/bin.js", name: "npx zerogate" },
+  {
+    how: "a script of package.json",
+    env: { npm_command: "run" },
+    script: "/a/node_modules/.bin/zerogate",
+    name: "npx zerogate",
+  },
+  { how: "by its path in a project", env: {}, script: "/a/node_modules/.bin/zerogate", name: "npx zerogate" },
+  {
+    how: "by its path in a project on Windows",
+    env: {},
+    script: String.raw`C:\a\node_modules\@zerogate\trainer\bin\zerogate.js`,
+    name: "npx zerogate",
+  },
+  { how: "built from source", env: {}, script: "/a/packages/trainer/dist/bin.js", name: "zerogate" },
+])("$how: lines begin with $name [T-D4]", ({ env, script, name }) => {
+  expect(ownName(env, script)).toBe(name);
+});
+
+test("a line holds its values as a shell takes them [T-D4]", () => {
+  expect(ownCommand`resume ${"/a/run-1"} --workers 2`).toBe("zerogate resume /a/run-1 --workers 2");
+  setOwnName({ npm_command: "exec" }, "/x/bin.js");
+  expect(ownCommand`chat --model ${"my base"} --adapter ${"it's"}`).toBe(
+    String.raw`npx zerogate chat --model 'my base' --adapter 'it'\''s'`,
+  );
+  expect(ownCommand`train`).toBe("npx zerogate train");
+});
+
+test.each([
+  "plain",
+  "two words",
+  "it's",
+  'say "a"',
+  "$HOME",
+  "a;b",
+  "`b`",
+  "a\nb",
+  "\u001b[31m",
+  "ä\u007f'\\",
+  "*",
+  "~",
+  "",
+])("the shell gives %j back as it was [T-D4]", (text) => {
+  expect(execFileSync("bash", ["-c", `printf %s ${quoted(text)}`], { encoding: "utf8" })).toBe(text);
+});
+
+test("a folder whose name begins with a dash is no flag [T-D4]", () => {
+  expect(quoted("-run")).toBe("./-run");
+  expect(quoted("--my run")).toBe("'./--my run'");
+});

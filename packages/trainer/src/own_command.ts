@@ -1,0 +1,35 @@
+/** Lines that a person can paste to start this program again, as it was started. */
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Set once, by `runCli`: messages from anywhere name commands. */
+let name = "zerogate";
+
+/** Settles how lines begin, by the environment and the script that node was given. */
+export function setOwnName(env: Environment, script = ""): void {
+  name = ownName(env, script);
+}
+
+/**
+ * Returns `npx zerogate` where the command lies in a project's `node_modules` (npx's own folder is one), or an npm script
+ * started it: the shell would not find it. An installed command is typed as it is, whatever npm left in the environment.
+ */
+export function ownName(env: Environment, script: string): string {
+  const isInProject = /[\\/]node_modules[\\/]/.test(script);
+  const isInstalled = /[\\/]zerogate$/.test(script);
+  const isByNpm = env["npm_command"] !== undefined || env["npm_execpath"] !== undefined;
+  return isInProject || (isByNpm && !isInstalled) ? "npx zerogate" : "zerogate";
+}
+
+/** Returns a line to paste, its values quoted: ownCommand`resume ${folder} --workers 2`. */
+export function ownCommand(words: TemplateStringsArray, ...values: readonly string[]): string {
+  return `${name} ${String.raw({ raw: words }, ...values.map(quoted))}`.trimEnd();
+}
+
+/** Writes a path or text as a shell takes it, and so that it is no flag. */
+export function quoted(text: string): string {
+  const plain = text.startsWith("-") ? `./${text}` : text;
+  if (/^[\w@%+=:,./-]+$/.test(plain)) return plain;
+  if (!/\p{Cc}/u.test(plain)) return `'${plain.replaceAll("'", String.raw`'\''`)}'`;
+  return `$'${JSON.stringify(plain).slice(1, -1).replaceAll("'", String.raw`\'`)}'`;
+}
