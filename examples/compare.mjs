@@ -24,7 +24,9 @@ const { gateSharing, gateActivation } = adapter.shape;
 model.addAdapter("default", adapter.config, { params: adapter.params, gateSharing, gateActivation });
 
 const tokenizer = await loadTokenizer(baseFolder);
-const promptIds = encodePrompt(tokenizer, await loadTemplate("alpaca"), { instruction, input });
+// How the prompts were written that it was trained on; adapters of PEFT do not say it.
+const format = adapter.promptFormat ?? { template: await loadTemplate("alpaca"), bos: "tokenizer" };
+const promptIds = encodePrompt(tokenizer, format, { instruction, input });
 
 async function answer(name) {
   process.stdout.write(`${name}: `);

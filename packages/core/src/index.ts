@@ -54,6 +54,14 @@ export {
   type ChosenText,
   trainableLine,
 } from "./adapter/model.ts";
+export {
+  type BosRule,
+  bosRules,
+  isSameTemplate,
+  type PromptFormat,
+  type Template,
+  templateProblems,
+} from "./adapter/prompt_format.ts";
 export { type AdapterState, initAdapter } from "./adapter/state.ts";
 export { type Cell, packCell, type TokenSet } from "./cell/tokens.ts";
 export { type Arena, type ArrayStore, createArena } from "./engine/arena.ts";

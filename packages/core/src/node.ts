@@ -5,6 +5,7 @@ export {
   type LoadedAdapter,
   loadAdapter,
   readAdapter,
+  readPromptFormat,
   type SavedAdapter,
   type StoredAdapter,
   saveAdapter,

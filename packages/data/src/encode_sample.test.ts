@@ -1,7 +1,7 @@
 import { InputError } from "@zerogate/core";
 import { expect, test } from "vitest";
 import { BOS, EOS, tinyTokenizerFiles, tinyTokenizerJson } from "../test/tiny_tokenizer.ts";
-import { encodeChunk, encodeSample, type SampleFormat } from "./encode_sample.ts";
+import { encodeChunk, encodePrompt, encodeSample, type SampleFormat } from "./encode_sample.ts";
 import { createTokenizer } from "./tokenizer.ts";
 
 const tiny = createTokenizer(tinyTokenizerFiles());
@@ -23,20 +23,54 @@ test("a sample is BOS, prompt, response, EOS, and the response with its EOS is t
   expect(encodeSample(tiny, { ...format, rule: "all" }, record("ab", "cd")).firstTarget).toBe(1);
 });
 
-test("BOS is there once whether the tokenizer's post-processor adds it, or the template spells it, or neither", () => {
-  const silent = createTokenizer(tinyTokenizerFiles({ ...tinyTokenizerJson(), post_processor: null }));
-  const spelled = { ...format, template: { name: "spelled", withInput: "", withoutInput: "<s>{instruction}" } };
-  const expected = [BOS, ...pieces("▁ab", "c"), EOS];
-  expect(encodeSample(tiny, format, record("ab", "c")).ids).toEqual(expected);
-  expect(encodeSample(silent, format, record("ab", "c")).ids).toEqual(expected);
-  expect(encodeSample(tiny, spelled, record("ab", "c")).ids).toEqual(expected);
+const without = (part: string) => createTokenizer(tinyTokenizerFiles({ ...tinyTokenizerJson(), [part]: null }));
+const bert = { type: "BertProcessing", cls: ["<s>", BOS], sep: ["</s>", EOS] };
+const start = (token: string, id: number) => ({
+  type: "TemplateProcessing",
+  single: [{ SpecialToken: { id: token, type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }],
+  pair: [],
+  special_tokens: { [token]: { id: token, ids: [id], tokens: [token] } },
+});
+const ends = { ...start("</s>", EOS), single: start("</s>", EOS).single.toReversed() };
+const sequence = { type: "Sequence", processors: [{ type: "ByteLevel" }, start("<s>", BOS), start("</s>", EOS)] };
+
+test.each([
+  ["none", null, []],
+  ["bytes only", { type: "ByteLevel" }, []],
+  ["a template with a BOS", start("<s>", BOS), [BOS]],
+  ["a template with an end only", ends, []],
+  ["BERT's", bert, [BOS]],
+  ["RoBERTa's", { ...bert, type: "RobertaProcessing" }, [BOS]],
+  ["several, each in front of the one before", sequence, [EOS, BOS]],
+])(
+  "what goes in front is what the post-processor puts there and nothing else: %s [T-A5, T-case11]",
+  (_, processor, front) => {
+    const tokenizer = createTokenizer(tinyTokenizerFiles({ ...tinyTokenizerJson(), post_processor: processor }));
+    expect(tokenizer.frontIds()).toEqual(front);
+    expect(encodeSample(tokenizer, format, record("ab", "c")).ids).toEqual([...front, ...pieces("▁ab", "c"), EOS]);
+    const prompt = encodePrompt(tokenizer, format, { instruction: "ab", input: "" });
+    expect(prompt).toEqual([...front, ...pieces("▁ab")]);
+  },
+);
+
+test("by the rule of 0.1.0 the BOS that is named goes in front, whatever the post-processor does [T-A5, T-case11]", () => {
+  const named = { ...format, bos: "named" } as const;
+  for (const tokenizer of [tiny, without("post_processor")]) {
+    expect(encodeSample(tokenizer, named, record("ab", "c")).ids).toEqual([BOS, ...pieces("▁ab", "c"), EOS]);
+  }
+  const unnamed = createTokenizer(tinyTokenizerFiles(tinyTokenizerJson(), { eos_token: "</s>" }));
+  expect(encodeSample(unnamed, named, record("ab", "c")).ids).toEqual([...pieces("▁ab", "c"), EOS]);
 });
 
-test("a tokenizer without a BOS starts with the prompt, and its first token is never a target", () => {
-  const noBos = createTokenizer(tinyTokenizerFiles(tinyTokenizerJson(), { eos_token: "</s>" }));
-  expect(encodeSample(noBos, format, record("ab", "c")).ids).toEqual([...pieces("▁ab", "c"), EOS]);
-  expect(encodeSample(noBos, { ...format, rule: "all" }, record("ab", "c")).firstTarget).toBe(1);
-  expect(encodeSample(noBos, format, record("a", "b")).firstTarget).toBe(1); // "▁ab" swallows the prompt
+test("what the template spells in front is not put there again", () => {
+  const spelled = { ...format, template: { name: "spelled", withInput: "", withoutInput: "<s>{instruction}" } };
+  expect(encodeSample(tiny, spelled, record("ab", "c")).ids).toEqual([BOS, ...pieces("▁ab", "c"), EOS]);
+});
+
+test("where nothing goes in front, a sample starts with the prompt, and its first token is never a target", () => {
+  const silent = without("post_processor");
+  expect(encodeSample(silent, { ...format, rule: "all" }, record("ab", "c")).firstTarget).toBe(1);
+  expect(encodeSample(silent, format, record("a", "b")).firstTarget).toBe(1); // "▁ab" swallows the prompt
 });
 
 test("where a merge reaches over the end of the prompt, the merged token is the first target", () => {

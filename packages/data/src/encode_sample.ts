@@ -3,11 +3,12 @@
  *
  *   prompt ids = BOS + encode(prompt)        full ids = BOS + encode(prompt + output) + EOS
  *
+ * with the BOS that the tokenizer's own post-processor puts in front, if it does, or by the rule of 0.1.0 the one that is named;
  * cut on the right at `maxLength` (which may take the EOS away), with the response alone as target.
  */
-import { InputError } from "@zerogate/core";
+import { type BosRule, InputError, type Template } from "@zerogate/core";
 import type { InstructionRecord } from "./records.ts";
-import { renderPrompt, type Template } from "./templates.ts";
+import { renderPrompt } from "./templates.ts";
 import type { EncodedChunk } from "./token_set.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -16,6 +17,8 @@ export type MaskRule = "response" | "all";
 
 export interface SampleFormat {
   readonly template: Template;
+  /** What goes in front. @default "tokenizer" */
+  readonly bos?: BosRule;
   readonly rule: MaskRule;
   /** Tokens, BOS and EOS included. */
   readonly maxLength: number;
@@ -29,7 +32,7 @@ export interface EncodedSample {
 }
 
 /**
- * BOS (where the tokenizer has one) and EOS are there exactly once, whatever its post-processor adds: it is not asked.
+ * BOS (where the rule gives one) and EOS are there exactly once, also where the template spells the BOS.
  * Special tokens count in the template only; written in a record they are ordinary text, or data could end a sample.
  * Tokenizers may merge over the end of the prompt. Then the targets begin at the first token that differs from the
  * prompt's own ids, so that every token of the response is trained.
@@ -37,9 +40,10 @@ export interface EncodedSample {
  * @throws InputError if a record spells a special token while its template holds some: the two cannot be told apart.
  */
 export function encodeSample(tokenizer: Tokenizer, format: SampleFormat, record: InstructionRecord): EncodedSample {
-  const { template, rule, maxLength } = format;
+  const { template, bos, rule, maxLength } = format;
   const prompt = renderPrompt(template, record);
-  const encode = (text: string) => encodeText(tokenizer, text, readsSpecialAsText(tokenizer, template, { ...record }));
+  const asText = readsSpecialAsText(tokenizer, template, { ...record });
+  const encode = (text: string) => encodeText(tokenizer, text, bos, asText);
   const ids = encode(prompt + record.output);
   ids.push(tokenizer.eosId);
   const firstTarget = rule === "all" ? 1 : Math.max(1, commonPrefix(encode(prompt), ids));
@@ -50,11 +54,11 @@ export function encodeSample(tokenizer: Tokenizer, format: SampleFormat, record:
 /** The prompt of an instruction, with the ids that training gave such prompts. @throws InputError as `encodeSample` does. */
 export function encodePrompt(
   tokenizer: Tokenizer,
-  template: Template,
+  { template, bos }: Pick<SampleFormat, "template" | "bos">,
   { instruction, input }: Pick<InstructionRecord, "instruction" | "input">,
 ): number[] {
   const asText = readsSpecialAsText(tokenizer, template, { instruction, input });
-  return encodeText(tokenizer, renderPrompt(template, { instruction, input }), asText);
+  return encodeText(tokenizer, renderPrompt(template, { instruction, input }), bos, asText);
 }
 
 /** Encodes records in order. One whose targets are all cut off is dropped: nothing could be learned from it. */
@@ -102,10 +106,17 @@ function readsSpecialAsText(
   return inRecord;
 }
 
-/** BOS once, where the tokenizer has one, then the text. */
-function encodeText(tokenizer: Tokenizer, text: string, specialTokensAsText: boolean): number[] {
+/** What goes in front, unless the text begins with it, then the text. */
+function encodeText(
+  tokenizer: Tokenizer,
+  text: string,
+  bos: BosRule | undefined,
+  specialTokensAsText: boolean,
+): number[] {
   const ids = tokenizer.encode(text, { addSpecialTokens: false, specialTokensAsText });
-  return tokenizer.bosId === undefined || ids[0] === tokenizer.bosId ? ids : [tokenizer.bosId, ...ids];
+  const front = tokenizer.frontIds(bos);
+  const isThere = front.every((id, i) => ids[i] === id);
+  return isThere ? ids : [...front, ...ids];
 }
 
 function commonPrefix(a: readonly number[], b: readonly number[]): number {

@@ -1,4 +1,5 @@
 /** `@zerogate/data`: instruction data read, tokenised, cached, split and cut into cells. Prints nothing. */
+export type { Template } from "@zerogate/core";
 export { type EncodedSample, encodePrompt, encodeSample, type MaskRule, type SampleFormat } from "./encode_sample.ts";
 export { createPlan, cutCells, type Plan, type PlanInput, type StepPlan } from "./plan.ts";
 export { type PreparedTokens, type PrepareOptions, prepareTokens } from "./prepare.ts";
@@ -13,7 +14,7 @@ export {
   readRecords,
 } from "./records.ts";
 export { type Split, type SplitOptions, splitSamples } from "./split.ts";
-export { listTemplates, loadTemplate, parsePrompt, renderPrompt, type Template } from "./templates.ts";
+export { listTemplates, loadTemplate, parsePrompt, renderPrompt } from "./templates.ts";
 export { measureSamples, type TokenStats } from "./token_set.ts";
 export { type TokenizedData, type TokenizeOptions, tokenizeRecords } from "./tokenize.ts";
 export {

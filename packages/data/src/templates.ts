@@ -3,16 +3,9 @@
  * The two Alpaca texts are a data format: they are those of LLaMA-Adapter's own recipe, without a line break after "Response:".
  */
 import { readFile, stat } from "node:fs/promises";
-import { InputError } from "@zerogate/core";
+import { basename } from "node:path";
+import { InputError, type Template, templateProblems } from "@zerogate/core";
 import type { InstructionRecord } from "./records.ts";
-
-export interface Template {
-  readonly name: string;
-  /** Used where the record has an input; holds `{instruction}` and `{input}`. */
-  readonly withInput: string;
-  /** Used where the record's input is empty; holds `{instruction}`. */
-  readonly withoutInput: string;
-}
 
 const alpaca: Template = {
   name: "alpaca",
@@ -93,25 +86,7 @@ function parseTemplate(name: string, file: unknown, attempt: string): Template {
     string,
     unknown
   >;
-  const problems = [
-    ...checkText("withInput", withInput, ["instruction", "input"]),
-    ...checkText("withoutInput", withoutInput, ["instruction"]),
-  ];
+  const problems = templateProblems({ withInput, withoutInput });
   if (problems.length > 0) throw new InputError(attempt, problems);
-  return { name, withInput: withInput as string, withoutInput: withoutInput as string };
-}
-
-/** Each of `needed` has to appear, and nothing else in braces. */
-function checkText(field: string, text: unknown, needed: readonly string[]): string[] {
-  if (typeof text !== "string")
-    return [`${field} is ${text === undefined ? "missing" : typeof text}, a text is needed`];
-  const found = new Set(Array.from(text.matchAll(PLACEHOLDER), ([, name]) => name as string));
-  const missing = needed.filter((name) => !found.has(name));
-  const unknown = [...found].filter((name) => !needed.includes(name));
-  return [
-    ...missing.map((name) => `${field} has no {${name}}, it is needed`),
-    ...unknown.map(
-      (name) => `${field} holds {${name}}, only ${needed.map((n) => `{${n}}`).join(" and ")} can be filled in`,
-    ),
-  ];
+  return { name: basename(name), withInput: withInput as string, withoutInput: withoutInput as string };
 }

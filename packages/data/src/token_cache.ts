@@ -20,7 +20,7 @@ import type { TokenizedData } from "./tokenize.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Part of every key: raise it when the format of the file or the way of tokenising changes. */
-const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 2;
 const MAGIC = "ZGTOKENS";
 const PREFIX_BYTES = MAGIC.length + 4;
 const MAX_HEADER_BYTES = 1_000_000;
@@ -78,11 +78,11 @@ export interface CacheInput extends SampleFormat {
 }
 
 /** SHA-256 over all of it, hexadecimal. */
-export function tokenCacheKey({ files, tokenizer, template, rule, maxLength, skipBad }: CacheInput): string {
+export function tokenCacheKey({ files, tokenizer, template, bos, rule, maxLength, skipBad }: CacheInput): string {
   const parts = [
     FORMAT_VERSION,
     files.map(({ sha256 }) => sha256),
-    [tokenizer.hash, tokenizer.bosId ?? null, tokenizer.eosId],
+    [tokenizer.hash, tokenizer.frontIds(bos), tokenizer.eosId],
     [template.withInput, template.withoutInput],
     [rule, maxLength, skipBad],
   ];

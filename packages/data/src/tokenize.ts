@@ -81,10 +81,10 @@ async function encodeHere(records: readonly InstructionRecord[], options: Tokeni
 }
 
 async function encodeInPool(records: readonly InstructionRecord[], options: TokenizeOptions): Promise<EncodedChunk[]> {
-  const { tokenizer, template, rule, maxLength, onProgress, signal } = options;
+  const { tokenizer, template, bos = "tokenizer", rule, maxLength, onProgress, signal } = options;
   const chunkCount = Math.ceil(records.length / CHUNK_RECORDS);
   const threads = Math.min(options.threads ?? Math.min(availableParallelism(), MAX_THREADS), chunkCount);
-  const data: TokenizeWorkerData = { files: tokenizer.files, format: { template, rule, maxLength } };
+  const data: TokenizeWorkerData = { files: tokenizer.files, format: { template, bos, rule, maxLength } };
   const pool = new Piscina<readonly InstructionRecord[], ChunkReply>({
     minThreads: threads,
     maxThreads: threads,

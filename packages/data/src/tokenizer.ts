@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
-import { checkNesting, InputError } from "@zerogate/core";
+import { type BosRule, checkNesting, InputError } from "@zerogate/core";
 import { folderFile } from "@zerogate/core/node";
 import { cutAtSpaces, keepWords } from "./space_cut.ts";
 import {
@@ -21,6 +21,7 @@ interface Pipeline {
   decode(ids: number[], options: { clean_up_tokenization_spaces: boolean }): string;
   token_to_id(token: string): number | undefined;
   id_to_token(id: number): string | undefined;
+  readonly post_processor: { post_process(tokens: string[]): { tokens: string[] } } | null;
 }
 
 /** The files as they are on disk: what a worker thread needs to build the same tokenizer. */
@@ -44,9 +45,11 @@ export interface Tokenizer {
   /** SHA-256 over the files that were read, hexadecimal. */
   readonly hash: string;
   readonly files: TokenizerFiles;
-  /** Undefined for tokenizers that have none, such as Qwen's. */
+  /** The `bos_token` that is named; undefined for tokenizers that have none, such as Qwen's. */
   readonly bosId: number | undefined;
   readonly eosId: number;
+  /** What goes in front of a text: what tokenizer.json's post-processor puts there, or by the rule "named" the BOS. @default "tokenizer" */
+  frontIds(rule?: BosRule): readonly number[];
   /** One more than the largest id. */
   readonly vocabularySize: number;
   encode(text: string, options?: EncodeOptions): number[];
@@ -133,12 +136,15 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     const shown = JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
     throw new InputError(`Cannot encode ${shown}`, `the tokenizer of ${files.directory} has no token for a part of it`);
   };
+  const bosId = idOf("bos_token");
+  const front = { tokenizer: frontOf(pipeline), named: bosId === undefined ? [] : [bosId] };
   const holdsSpecialToken = (text: string): boolean => special.some(({ content }) => text.includes(content));
   return {
     hash: hashFiles(files),
     files,
-    bosId: idOf("bos_token"),
+    bosId,
     eosId,
+    frontIds: (rule = "tokenizer") => front[rule],
     vocabularySize: countVocabulary(json),
     holdsSpecialToken,
     encode(text, { addSpecialTokens = true, specialTokensAsText = false } = {}) {
@@ -177,6 +183,13 @@ export function checkVocabulary(tokenizer: Tokenizer, modelVocabSize: number): s
     );
   }
   return size < modelVocabSize / 2 ? `${both}: is this the tokenizer of this model?` : undefined;
+}
+
+/** What the post-processor puts in front of a single text. */
+function frontOf(pipeline: Pipeline): number[] {
+  const text = "";
+  const tokens = pipeline.post_processor?.post_process([text]).tokens ?? [text];
+  return tokens.slice(0, tokens.indexOf(text)).flatMap((token) => pipeline.token_to_id(token) ?? []);
 }
 
 /** The same tokenizer as one that never saw its special tokens: no text can become one of them. */

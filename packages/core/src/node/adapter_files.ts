@@ -1,5 +1,8 @@
-/** An adapter folder as PEFT writes and reads it: `adapter_model.safetensors`, `adapter_config.json`, `README.md`. */
-import { mkdir } from "node:fs/promises";
+/**
+ * An adapter folder as PEFT writes and reads it: `adapter_model.safetensors`, `adapter_config.json`, `README.md`; beside them
+ * `zerogate.json`, which says how its prompts are written and which PEFT does not look at.
+ */
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type AdaptionPromptConfig,
@@ -20,6 +23,12 @@ import {
   readAdapterTensors,
 } from "../adapter/keys.ts";
 import { type AdapterLayout, type AdapterShape, adapterLayout, type OutputBias } from "../adapter/layout.ts";
+import {
+  PROMPT_FORMAT,
+  type PromptFormat,
+  parsePromptFormat,
+  serializePromptFormat,
+} from "../adapter/prompt_format.ts";
 import { storedLayout } from "../adapter/stored_layout.ts";
 import type { DType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
@@ -27,7 +36,7 @@ import { serializeSafetensors } from "../formats/safetensors.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { SAFETENSORS, withAdapterWeights } from "./adapter_weights.ts";
 import { writeFileAtomic } from "./atomic.ts";
-import { readFolderJson } from "./model_folder.ts";
+import { folderFile, readFolderJson } from "./model_folder.ts";
 
 const CONFIG = "adapter_config.json";
 
@@ -39,6 +48,8 @@ export interface SavedAdapter {
   readonly dtype?: DType;
   /** Further keys for the file's metadata, for example `zerogate.step`; PEFT ignores them. */
   readonly metadata?: Readonly<Record<string, string>>;
+  /** How the prompts were written that it was trained on; without it the folder does not say. */
+  readonly promptFormat?: PromptFormat | undefined;
 }
 
 export interface LoadedAdapter {
@@ -47,6 +58,8 @@ export interface LoadedAdapter {
   readonly params: Float32Array;
   /** The file's further metadata, as `saveAdapter` takes it: `format` and what `shape` says are left out. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** Undefined where the folder does not say. */
+  readonly promptFormat: PromptFormat | undefined;
   /** Every tensor of the file and every one that should be there. */
   readonly report: AdapterReport;
   /** What was ignored, one sentence each. */
@@ -54,18 +67,20 @@ export interface LoadedAdapter {
 }
 
 /**
- * Writes the three files into `folder`, made where it is missing; each file is replaced in one step. PEFT loads the
- * folder as is, except with per-head or tanh gates, which PEFT does not have.
+ * Writes the files into `folder`, made where it is missing; each file is replaced in one step, and a prompt format of an
+ * adapter that was there before is removed. PEFT loads the folder as is, except with per-head or tanh gates, which PEFT
+ * does not have.
  */
 export async function saveAdapter(folder: string, adapter: SavedAdapter): Promise<void> {
   const files = adapterFiles(adapter);
   await mkdir(folder, { recursive: true });
+  if (!files.has(PROMPT_FORMAT)) await rm(join(folder, PROMPT_FORMAT), { force: true });
   for (const [name, bytes] of files) await writeFileAtomic(join(folder, name), bytes);
 }
 
-/** The same three files as bytes, by name. Throws a RangeError where config and layout disagree. */
+/** The same files as bytes, by name. Throws a RangeError where config and layout disagree. */
 export function adapterFiles(adapter: SavedAdapter): ReadonlyMap<string, Uint8Array | string> {
-  const { config, layout, params, dtype = "f32", metadata } = adapter;
+  const { config, layout, params, dtype = "f32", metadata, promptFormat } = adapter;
   if (config.adapterLen !== layout.promptLength || config.adapterLayers !== layout.adaptedLayers) {
     const found = `${config.adapterLayers} layers of ${config.adapterLen} prompts`;
     throw new RangeError(
@@ -83,6 +98,7 @@ export function adapterFiles(adapter: SavedAdapter): ReadonlyMap<string, Uint8Ar
     [SAFETENSORS, serializeSafetensors(tensors, adapterMetadata(layout, metadata))],
     [CONFIG, serializeAdaptionPromptConfig({ ...config, targetModules })],
     ["README.md", modelCard(config, layout)],
+    ...(promptFormat ? [[PROMPT_FORMAT, serializePromptFormat(promptFormat)] as const] : []),
   ]);
 }
 
@@ -100,6 +116,7 @@ export async function loadAdapter(
 ): Promise<LoadedAdapter> {
   const { config: parsed, warnings } = await readAdapterConfig(folder);
   const config = validateAdaptionPromptConfig(parsed, model);
+  const promptFormat = await readPromptFormat(folder);
   return withAdapterWeights(folder, async (stored) => {
     const meant = declaredOutputBias(stored.metadata, stored.path) ?? outputBias;
     const shape: AdapterShape = {
@@ -112,7 +129,7 @@ export async function loadAdapter(
     if (layout.outputBias !== undefined && meant === undefined) warnings.push(undeclaredBias(folder));
     checkAdapterKeys(compareAdapterKeys(stored.entries, layout), layout, stored.path, strict);
     const { params, report } = readAdapterTensors(await stored.read(), layout, stored.path, { strict });
-    return { config, shape, params, report, metadata: furtherMetadata(stored.metadata), warnings };
+    return { config, shape, params, report, metadata: furtherMetadata(stored.metadata), promptFormat, warnings };
   });
 }
 
@@ -132,6 +149,7 @@ export interface StoredAdapter extends Omit<LoadedAdapter, "report"> {
  */
 export async function readAdapter(folder: string, heads?: number): Promise<StoredAdapter> {
   const { config, warnings } = await readAdapterConfig(folder);
+  const promptFormat = await readPromptFormat(folder);
   return withAdapterWeights(folder, async (stored) => {
     const outputBias = declaredOutputBias(stored.metadata, stored.path);
     const declared = { ...declaredGate(stored.metadata, stored.path), outputBias };
@@ -150,12 +168,18 @@ export async function readAdapter(folder: string, heads?: number): Promise<Store
     const dtypes = new Set([...stored.entries.values()].map(({ dtype }) => ourDTypes.get(dtype) ?? "f32"));
     const [dtype = "f32"] = dtypes.size === 1 ? dtypes : [];
     const metadata = furtherMetadata(stored.metadata);
-    return { config, shape, layout, params, dtype, weightsPath: stored.path, metadata, warnings };
+    return { config, shape, layout, params, dtype, weightsPath: stored.path, metadata, promptFormat, warnings };
   });
 }
 
 async function readAdapterConfig(folder: string): Promise<{ config: AdaptionPromptConfig; warnings: string[] }> {
   return parseAdaptionPromptConfig(await readFolderJson(folder, CONFIG), join(folder, CONFIG));
+}
+
+/** How the prompts of an adapter folder were written; undefined where it does not say. Throws an `InputError` on another file of that name. */
+export async function readPromptFormat(folder: string): Promise<PromptFormat | undefined> {
+  if ((await folderFile(folder, PROMPT_FORMAT)) === undefined) return undefined;
+  return parsePromptFormat(await readFolderJson(folder, PROMPT_FORMAT), join(folder, PROMPT_FORMAT));
 }
 
 /** The adapter may come from PEFT, which would compute something else on this base. */

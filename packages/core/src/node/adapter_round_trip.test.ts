@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { tinyBases, tinyConfig } from "../../test/tiny_model.ts";
 import { type AdaptionPromptConfig, adaptionPromptConfig, taskTypes } from "../adapter/config.ts";
 import { adapterLayout } from "../adapter/layout.ts";
+import { bosRules } from "../adapter/prompt_format.ts";
 import { InputError } from "../errors.ts";
 import { narrow, widen } from "../formats/dtype.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -22,10 +23,11 @@ afterAll(() => rm(scratch, { recursive: true }));
 
 const models: ModelConfig[] = tinyBases.map(({ changes }) => tinyConfig(changes));
 const text = fc.string({ unit: "binary", maxLength: 12 }); // any characters, no halves of one
+const plain = text.map((any) => any.replaceAll(/[{}]/g, "")); // no placeholder
 const nullable = fc.option(text, { nil: null });
 
 /** Any adapter of this base: every variant of gate, dtype, config and metadata; gates and prompts of any size that f16 holds. */
-function adapterOf(model: ModelConfig): fc.Arbitrary<Required<SavedAdapter>> {
+function adapterOf(model: ModelConfig): fc.Arbitrary<Required<Omit<SavedAdapter, "promptFormat">> & SavedAdapter> {
   const chosen = fc.record({
     promptLength: fc.integer({ min: 1, max: 4 }),
     adaptedLayers: fc.integer({ min: 1, max: model.layers }),
@@ -38,13 +40,24 @@ function adapterOf(model: ModelConfig): fc.Arbitrary<Required<SavedAdapter>> {
       text,
       { noNullPrototype: true },
     ),
+    promptFormat: fc.option(
+      fc.record({
+        template: fc.record({
+          name: text,
+          withInput: plain.map((after) => `{instruction}{input}${after}`),
+          withoutInput: plain.map((before) => `${before}{instruction}`),
+        }),
+        bos: fc.constantFrom(...bosRules),
+      }),
+      { nil: undefined },
+    ),
     seed: fc.nat(),
     taskType: fc.constantFrom(...taskTypes, null),
     baseModelNameOrPath: nullable,
     revision: nullable,
     autoMapping: fc.option(fc.dictionary(text, text, { noNullPrototype: true }), { nil: null }),
   });
-  return chosen.map(({ dtype, metadata, seed, promptLength, adaptedLayers, ...fields }) => {
+  return chosen.map(({ dtype, metadata, promptFormat, seed, promptLength, adaptedLayers, ...fields }) => {
     const { gateSharing, gateActivation, outputBias } = fields;
     const layout = adapterLayout({ promptLength, adaptedLayers, gateSharing, gateActivation, outputBias }, model);
     const drawn = Float32Array.from({ length: layout.length }, (_, i) => 100 * normal(seed, 0, i));
@@ -59,20 +72,21 @@ function adapterOf(model: ModelConfig): fc.Arbitrary<Required<SavedAdapter>> {
       autoMapping: fields.autoMapping,
       inferenceMode: true,
     };
-    return { config, layout, params, dtype, metadata };
+    return { config, layout, params, dtype, metadata, promptFormat };
   });
 }
 
 const onAnyBase = fc.constantFrom(...models).chain((model) => adapterOf(model).map((adapter) => ({ model, adapter })));
 
-test("any adapter comes back from its folder as it was saved: config, numbers, gates, metadata", async () => {
+test("any adapter comes back from its folder as it was saved: config, numbers, gates, metadata, prompt format", async () => {
   const folder = join(scratch, "any");
   await fc.assert(
     fc.asyncProperty(onAnyBase, async ({ model, adapter }) => {
       await saveAdapter(folder, adapter);
-      const { layout, params, config, metadata } = adapter;
+      const { layout, params, config, metadata, promptFormat } = adapter;
       const loaded = await loadAdapter(folder, model);
       expect(adapterLayout(loaded.shape, model)).toEqual(layout);
+      expect(loaded.promptFormat).toEqual(promptFormat);
       expect(loaded).toMatchObject({ params, config, report: { missing: [], unexpected: [], misShaped: [] } });
       expect(loaded.metadata).toEqual(metadata);
       const alone = await readAdapter(folder, model.heads);
@@ -89,7 +103,8 @@ test("any adapter comes back from its folder as it was saved: config, numbers, g
 });
 
 /** What a name must not be is `saveAdapters`' business to say. */
-const isRefused = (name: string) => /[/\\\0]|^\.{0,2}$|^adapter_|^README/.test(name) || Buffer.byteLength(name) > 255;
+const isRefused = (name: string) =>
+  /[/\\\0]|^\.{0,2}$|^adapter_|^README|^zerogate\.json/.test(name) || Buffer.byteLength(name) > 255;
 const anyName = fc
   .oneof(
     fc.constantFrom(

@@ -13,7 +13,7 @@ import { folderFile } from "./model_folder.ts";
 const DEFAULT = "default";
 const CONFIG = "adapter_config.json";
 /** Files of the folder itself, and what a file system or `folderFile` takes for something else. */
-const reserved = /[/\\\0]|^\.{1,2}$|^adapter_(?:config\.json|model\.\w+)$|^README\.md$/;
+const reserved = /[/\\\0]|^\.{1,2}$|^adapter_(?:config\.json|model\.\w+)$|^(?:README\.md|zerogate\.json)$/;
 /** What a file system holds as it is: half a character becomes another one, a longer name is none. */
 const isFolderName = (name: string) =>
   !reserved.test(name) && !loneSurrogate.test(name) && Buffer.byteLength(name) <= 255;
@@ -53,7 +53,7 @@ export async function saveAdapters(
   }
 }
 
-export interface SaveAdaptersOptions extends Pick<SavedAdapter, "dtype" | "metadata"> {
+export interface SaveAdaptersOptions extends Pick<SavedAdapter, "dtype" | "metadata" | "promptFormat"> {
   /** Default: all. */
   readonly selectedAdapters?: readonly string[];
 }

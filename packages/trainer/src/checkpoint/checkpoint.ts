@@ -11,6 +11,7 @@ import {
   adapterLayout,
   InputError,
   type ModelConfig,
+  type PromptFormat,
 } from "@zerogate/core";
 import {
   adapterFiles,
@@ -30,6 +31,8 @@ const STATE = "state.msgpack";
 export interface Checkpoint {
   readonly state: RunState;
   readonly adapterConfig: AdaptionPromptConfig;
+  /** Undefined in checkpoints of 0.1.0. */
+  readonly promptFormat?: PromptFormat | undefined;
   readonly layout: AdapterLayout;
   /** Flat as `layout` says; so are the moments. */
   readonly params: Float32Array;
@@ -43,9 +46,9 @@ export interface Checkpoint {
  * @throws InputError where `step-N` exists, Error where the disk refuses; either way nothing half-written stays.
  */
 export async function saveCheckpoint(runDir: string, checkpoint: Checkpoint): Promise<string> {
-  const { state, adapterConfig: config, layout, params, moments } = checkpoint;
+  const { state, adapterConfig: config, promptFormat, layout, params, moments } = checkpoint;
   const files = new Map<string, Uint8Array | string>([
-    ...adapterFiles({ config, layout, params }),
+    ...adapterFiles({ config, layout, params, promptFormat }),
     [MOMENTS, encodeMoments(moments)],
     [STATE, encodeRunState(state)],
   ]);
@@ -65,9 +68,9 @@ export async function saveCheckpoint(runDir: string, checkpoint: Checkpoint): Pr
 export async function loadCheckpoint(folder: string, model: ModelConfig): Promise<Checkpoint> {
   const problems = await verifyDirectory(folder);
   if (problems.length > 0) throw new InputError(`Cannot use the checkpoint ${folder}`, problems);
-  const { config: adapterConfig, shape, params } = await loadAdapter(folder, model);
+  const { config: adapterConfig, shape, params, promptFormat } = await loadAdapter(folder, model);
   const layout = adapterLayout(shape, model);
   const moments = decodeMoments(await readFile(join(folder, MOMENTS)), layout.length, join(folder, MOMENTS));
   const state = decodeRunState(await readFile(join(folder, STATE)), join(folder, STATE));
-  return { state, adapterConfig, layout, params, moments };
+  return { state, adapterConfig, promptFormat, layout, params, moments };
 }

@@ -1,5 +1,5 @@
 /** `zerogate adapters average A B… --out DIR`: the weighted mean of the numbers of adapters of one layout. */
-import { type DType, InputError, layersOf } from "@zerogate/core";
+import { type DType, InputError, isSameTemplate, layersOf, type PromptFormat } from "@zerogate/core";
 import { readAdapter, type StoredAdapter, saveAdapter } from "@zerogate/core/node";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { choiceFlag } from "./flags.ts";
@@ -42,6 +42,7 @@ export async function averageCommand(
     }
   }
   if (problems.length > 0) throw new InputError("Cannot average adapters of different layouts", problems);
+  const promptFormat = commonFormat(folders, adapters, (note) => context.stderr.write(`${note}\n`));
   const bases = new Set(adapters.map(({ config }) => config.baseModelNameOrPath));
   if (bases.size > 1) {
     context.stderr.write(`the adapters name different bases: ${[...bases].map((base) => base ?? "none").join(", ")}\n`);
@@ -52,7 +53,7 @@ export async function averageCommand(
     for (const [k, adapter] of adapters.entries()) sum += (weights[k] ?? 0) * (adapter.params[i] ?? 0);
     params[i] = sum;
   }
-  await saveAdapter(flags.out, { config: first.config, layout: first.layout, params, dtype });
+  await saveAdapter(flags.out, { config: first.config, layout: first.layout, params, dtype, promptFormat });
   const adaptersUsed = folders.map((path, i) => ({ path, weight: weights[i] }));
   if (flags.json) printJson(context, { out: flags.out, adapters: adaptersUsed });
   else
@@ -60,6 +61,32 @@ export async function averageCommand(
       `${flags.out}: mean of ${adaptersUsed.map(({ path, weight }) => `${weight} × ${path}`).join(" + ")}\n`,
     );
   return 0;
+}
+
+/** How the prompts of all of them were written; those that do not say it are taken as the others. */
+function commonFormat(
+  folders: readonly string[],
+  adapters: readonly StoredAdapter[],
+  onNote: (note: string) => void,
+): PromptFormat | undefined {
+  const known = adapters.flatMap(({ promptFormat }, i) => (promptFormat ? [{ folder: folders[i], promptFormat }] : []));
+  const [first] = known;
+  if (!first) return undefined;
+  const { template, bos } = first.promptFormat;
+  const others = known.filter(
+    ({ promptFormat }) => promptFormat.bos !== bos || !isSameTemplate(promptFormat.template, template),
+  );
+  if (others.length > 0) {
+    const name = (format: PromptFormat) => `template "${format.template.name}", bos "${format.bos}"`;
+    const problems = others.map(
+      ({ folder, promptFormat }) =>
+        `${folder} was trained with ${name(promptFormat)}; ${first.folder} with ${name(first.promptFormat)}`,
+    );
+    throw new InputError("Cannot average adapters that were trained on other prompts", problems);
+  }
+  if (known.length < adapters.length)
+    onNote(`not all of the adapters say how their prompts were written: the mean says it as ${first.folder}`);
+  return first.promptFormat;
 }
 
 /** Weights that sum to 1. */

@@ -1,5 +1,5 @@
 /** `zerogate adapters diff A B`: where two adapters differ, in their configs and layer by layer. */
-import { type AdaptionPromptConfig, layersOf } from "@zerogate/core";
+import { type AdaptionPromptConfig, isSameTemplate, layersOf } from "@zerogate/core";
 import { readAdapter, type StoredAdapter } from "@zerogate/core/node";
 import { formatSmall } from "../status/format.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
@@ -24,7 +24,7 @@ export async function diffCommand(
   context: CommandContext,
 ): Promise<ExitCode> {
   const [first, second] = [await readAdapter(a), await readAdapter(b)];
-  const config = configDifferences(first.config, second.config);
+  const config = [...configDifferences(first.config, second.config), ...promptDifferences(first, second)];
   const layout = layoutDifferences(first, second);
   const layers = layout.length > 0 ? [] : layerDistances(first, second);
   const isSame =
@@ -37,6 +37,15 @@ export async function diffCommand(
 function configDifferences(a: AdaptionPromptConfig, b: AdaptionPromptConfig): Difference[] {
   const names = Object.keys(a) as (keyof AdaptionPromptConfig)[];
   return differences(names.map((name) => ({ name, a: a[name], b: b[name] })));
+}
+
+/** Null where an adapter does not say how its prompts were written. */
+function promptDifferences({ promptFormat: a }: StoredAdapter, { promptFormat: b }: StoredAdapter): Difference[] {
+  const isSame = a && b && isSameTemplate(a.template, b.template);
+  return differences([
+    ...(isSame ? [] : [{ name: "template", a: a?.template ?? null, b: b?.template ?? null }]),
+    { name: "bos", a: a?.bos ?? null, b: b?.bos ?? null },
+  ]);
 }
 
 function layoutDifferences(a: StoredAdapter, b: StoredAdapter): Difference[] {

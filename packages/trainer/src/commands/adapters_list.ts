@@ -23,14 +23,14 @@ export async function listCommand(
       if (json) printJson(context, facts);
       else if ("problem" in facts) rows.push([folder, facts.problem]);
       else {
-        const { adapterLayers, adapterLen, gates, parameters, base, hash } = facts;
+        const { adapterLayers, adapterLen, gates, parameters, base, template, hash } = facts;
         const shape = `${adapterLayers} × ${adapterLen}`;
-        rows.push([folder, shape, gates, formatCount(parameters), base ?? "–", hash.slice(0, 12)]);
+        rows.push([folder, shape, gates, formatCount(parameters), base ?? "–", template ?? "–", hash.slice(0, 12)]);
       }
     }
   }
   if (json) return 0;
-  const head = ["adapter", "layers × prompts", "gate", "parameters", "base", "sha256"];
+  const head = ["adapter", "layers × prompts", "gate", "parameters", "base", "template", "sha256"];
   context.stdout.write(rows.length === 0 ? "no adapters\n" : table([head, ...rows]));
   return 0;
 }
@@ -38,7 +38,7 @@ export async function listCommand(
 /** One that cannot be read is listed with the reason. */
 async function about(folder: string) {
   try {
-    const { config, layout, dtype, weightsPath } = await readAdapter(folder);
+    const { config, layout, dtype, weightsPath, promptFormat } = await readAdapter(folder);
     return {
       path: folder,
       adapterLayers: config.adapterLayers,
@@ -47,6 +47,8 @@ async function about(folder: string) {
       dtype,
       parameters: layout.length,
       base: config.baseModelNameOrPath,
+      template: promptFormat?.template.name ?? null,
+      bos: promptFormat?.bos ?? null,
       hash: await hashFile(weightsPath),
     };
   } catch (error) {

@@ -17,7 +17,10 @@ export async function showCommand(
   context: CommandContext,
 ): Promise<ExitCode> {
   const base = model === undefined ? undefined : await readModelConfig(model);
-  const { config, layout, params, dtype, weightsPath, metadata, warnings } = await readAdapter(folder, base?.heads);
+  const { config, layout, params, dtype, weightsPath, metadata, promptFormat, warnings } = await readAdapter(
+    folder,
+    base?.heads,
+  );
   const layers = layout.places.map(({ layer, prompt, gate }) => ({
     layer,
     gates: [...effectiveGate(layout, params.subarray(gate, gate + layout.gateLength))].slice(0, layout.gateLength),
@@ -30,7 +33,7 @@ export async function showCommand(
     const { gateSharing, gateActivation, hiddenSize } = layout;
     const shape = { baseLayers: layersOf(layout), hiddenSize, gateSharing, gateActivation, dtype };
     const sha256 = await hashFile(weightsPath);
-    printJson(context, { path: folder, config, ...shape, sha256, parameters: counts, metadata, layers });
+    printJson(context, { path: folder, config, ...shape, sha256, parameters: counts, metadata, promptFormat, layers });
     return 0;
   }
   const gate = `${layout.gateSharing}${layout.gateActivation === "tanh" ? " with tanh" : ""}`;
@@ -41,6 +44,8 @@ export async function showCommand(
     ["prompts", `${layout.promptLength} a layer, of ${formatCount(layout.hiddenSize)} numbers in ${dtype}`],
     ["gate", gate],
     ["task", config.taskType ?? "none"],
+    ["template", promptFormat?.template.name ?? "not said"],
+    ["bos", promptFormat?.bos ?? "not said"],
     ["sha256", await hashFile(weightsPath)],
     [
       "gates",

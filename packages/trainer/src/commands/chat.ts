@@ -1,11 +1,11 @@
 /** `zerogate chat`: instructions typed one after another; each is answered on its own, as the adapter was trained. */
 import { createInterface } from "node:readline/promises";
 import { InputError, streamText } from "@zerogate/core";
-import { encodePrompt, loadTemplate } from "@zerogate/data";
+import { encodePrompt } from "@zerogate/data";
 import { type OpenedModel, openModel } from "../run/open_model.ts";
 import { openStatus } from "../status/display.ts";
 import type { CommandContext, ExitCode } from "./context.ts";
-import { engineFlags, outputBiasFlag } from "./flags.ts";
+import { engineFlags, outputBiasFlag, promptFlags } from "./flags.ts";
 import { type GenerateFlags, samplingFlags } from "./generate.ts";
 import { endTokens } from "./questions.ts";
 
@@ -20,10 +20,10 @@ const help = `Type an instruction and press Enter.
 
 export async function chatCommand(flags: ChatFlags, context: CommandContext): Promise<ExitCode> {
   const options = samplingFlags(flags);
-  const template = await loadTemplate(flags.template ?? "alpaca");
   const status = openStatus(context.stderr, context.env);
   const opened = await openModel(flags.model, {
     ...engineFlags(flags),
+    ...promptFlags(flags),
     adapters: flags.adapter ?? [],
     outputBias: outputBiasFlag(flags),
     onWarning: status.log,
@@ -49,7 +49,7 @@ export async function chatCommand(flags: ChatFlags, context: CommandContext): Pr
     } else if (line !== "") {
       await answer(
         opened,
-        encodePrompt(opened.tokenizer, template, { instruction: line, input }),
+        encodePrompt(opened.tokenizer, opened.promptFormat(opened.model.activeAdapter), { instruction: line, input }),
         { ...options, scale, stop: flags.stop ?? [] },
         context,
       );

@@ -4,7 +4,7 @@ import { encodePrompt, renderPrompt } from "@zerogate/data";
 import type { OpenedModel } from "../run/open_model.ts";
 import { sideBySide } from "../status/columns.ts";
 import { type CommandContext, printJson } from "./context.ts";
-import { endTokens, type Question } from "./questions.ts";
+import { endTokens, formatFor, type Question } from "./questions.ts";
 
 export interface CompareOptions extends Required<SamplingOptions> {
   readonly maxNewTokens: number;
@@ -37,14 +37,21 @@ export async function answerSideBySide(
   for (let at = 0; at < questions.length; at += PROMPTS_AT_ONCE) {
     const part = questions.slice(at, at + PROMPTS_AT_ONCE);
     const answers = await answerAll(opened, part, adapters, options, context.signal);
-    for (const [q, { template, ...asked }] of part.entries()) {
+    for (const [q, question] of part.entries()) {
       const own = answers.slice(q * adapters.length, (q + 1) * adapters.length);
       if (json) {
-        printJson(context, { prompt: renderPrompt(template, asked), scale: options.scale, answers: own });
+        const promptOf = (adapter: string | null | undefined) =>
+          renderPrompt(formatFor(question, opened.promptFormat(adapter)).template, question);
+        const prompt = promptOf(adapters[0]);
+        const told = own.map((answer) => {
+          const ownPrompt = promptOf(answer.adapter);
+          return ownPrompt === prompt ? answer : { ...answer, prompt: ownPrompt };
+        });
+        printJson(context, { prompt, scale: options.scale, answers: told });
         continue;
       }
       const columns = own.map(({ adapter, text }) => ({ title: adapter ?? "base", text: text.trim() }));
-      const title = [asked.instruction, asked.input].filter((line) => line !== "").join("\n");
+      const title = [question.instruction, question.input].filter((line) => line !== "").join("\n");
       stdout.write(`${at + q > 0 ? "\n" : ""}${sideBySide(title, columns, width)}\n`);
     }
   }
@@ -52,17 +59,19 @@ export async function answerSideBySide(
 
 /** The answers to every question of every adapter, question by question. */
 async function answerAll(
-  { model, tokenizer }: OpenedModel,
+  { model, tokenizer, promptFormat }: OpenedModel,
   questions: readonly Question[],
   adapters: readonly (string | null)[],
   { stop, ...options }: Omit<CompareOptions, "json">,
   signal: AbortSignal,
 ): Promise<Answer[]> {
   const eosTokenIds = endTokens(tokenizer, model);
-  const texts = questions.flatMap(({ template, ...asked }) => {
-    const promptIds = encodePrompt(tokenizer, template, asked);
-    return adapters.map((adapter) => ({ ...options, promptIds, adapter, eosTokenIds }) satisfies ChosenText);
-  });
+  const texts = questions.flatMap((question) =>
+    adapters.map((adapter) => {
+      const promptIds = encodePrompt(tokenizer, formatFor(question, promptFormat(adapter)), question);
+      return { ...options, promptIds, adapter, eosTokenIds } satisfies ChosenText;
+    }),
+  );
   const found = texts.map(() => ({ tokens: [] as number[], finishReason: "length" as FinishReason }));
   for await (const event of model.generateBatch(texts, { signal })) {
     const text = found[event.request];

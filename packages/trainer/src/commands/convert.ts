@@ -57,7 +57,7 @@ interface Source {
   readonly from: Target;
   readonly state: AdapterState;
   readonly dtype: DType;
-  readonly folder?: Pick<Awaited<ReturnType<typeof readAdapter>>, "config" | "metadata">;
+  readonly folder?: Pick<Awaited<ReturnType<typeof readAdapter>>, "config" | "metadata" | "promptFormat">;
   readonly notes: readonly string[];
 }
 
@@ -90,14 +90,16 @@ export async function convertCommand(
   const known = withHeads(source.state, base, heads, to);
   const wanted = targetGate(to, known.layout, originalGate);
   const fitted =
-    isFitted && flags.model && flags.data ? await fitOnData(flags.model, known, flags.data, context) : undefined;
+    isFitted && flags.model && flags.data
+      ? await fitOnData(flags.model, known, flags.data, source.folder?.promptFormat, context)
+      : undefined;
   const reduction = isFitted ? fitted?.map(({ gate }) => gate) : reduce;
   const { state, layers } = withFlagNames(() =>
     convertGates(known, { ...wanted, ...(reduction && { reduce: reduction }), clamp: flags.clampGates ?? false }),
   );
   await write(out, to, state, { ...source, dtype: dtype ?? source.dtype }, flags.model);
 
-  const notes = [...source.notes, ...targetNotes(to, source.from, originalGate)];
+  const notes = [...source.notes, ...targetNotes(to, source, originalGate)];
   for (const note of notes) context.stderr.write(`${note}\n`);
   const { layout } = state;
   const facts = {
@@ -126,10 +128,10 @@ async function readSource(input: string, options: Parameters<typeof readAdapterF
       dialect === "original" ? [`gates of ${input} are taken as ${options?.originalGate}: --assume-gate`] : [];
     return { from: dialect, state, dtype: "f32", notes: [...notes, ...gates] };
   }
-  const { config, metadata, layout, params, dtype, warnings } = await readAdapter(input);
+  const { config, metadata, promptFormat, layout, params, dtype, warnings } = await readAdapter(input);
   const isPlain = layout.gateSharing === "scalar" && layout.gateActivation === "none";
   const from = isPlain ? "peft" : "zerogate";
-  return { from, state: { layout, params }, dtype, folder: { config, metadata }, notes: warnings };
+  return { from, state: { layout, params }, dtype, folder: { config, metadata, promptFormat }, notes: warnings };
 }
 
 /** The adapter with the number of heads that its base has; it must fit the base where that is given. */
@@ -208,10 +210,18 @@ async function write(
   const fresh = () =>
     adaptionPromptConfig({ adapterLen, adapterLayers, targetModules: "self_attn", taskType: "CAUSAL_LM" });
   const config = { ...(folder?.config ?? fresh()), ...(model !== undefined && { baseModelNameOrPath: model }) };
-  await saveAdapter(out, { config, layout, params, dtype, metadata: folder?.metadata ?? {} });
+  const { metadata = {}, promptFormat } = folder ?? {};
+  await saveAdapter(out, { config, layout, params, dtype, metadata, promptFormat });
 }
 
-function targetNotes(to: Target, from: Target, originalGate: GateActivation): string[] {
+function targetNotes(to: Target, { from, folder }: Source, originalGate: GateActivation): string[] {
+  if (to === "peft" || to === "zerogate") return [];
+  const { template } = folder?.promptFormat ?? {};
+  const lost = template ? [`a file of ${to} has no place for the prompt template "${template.name}"`] : [];
+  return [...lost, ...gateNotes(to, from, originalGate)];
+}
+
+function gateNotes(to: Target, from: Target, originalGate: GateActivation): string[] {
   if (to === "litgpt") {
     return [
       "litgpt 0.5.5 to 0.5.13 reads prompt keys and values of wrong heads (after its pull request 1013): older ones are right",

@@ -2,20 +2,22 @@
 import { availableParallelism } from "node:os";
 import { adapterLayout, InputError } from "@zerogate/core";
 import { cacheFolder, loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
-import { checkVocabulary, cutCells, loadTemplate, loadTokenizer, measureSamples, prepareTokens } from "@zerogate/data";
+import { checkVocabulary, cutCells, loadTokenizer, measureSamples, prepareTokens } from "@zerogate/data";
 import { openDevices } from "@zerogate/workers";
 import { chooseEngine } from "../run/engines.ts";
 import { evaluateHeldOut } from "../run/evaluate.ts";
+import { promptFormatOf } from "../run/prompt_format.ts";
 import { openStatus } from "../status/display.ts";
 import { formatCount, formatLoss, formatShare } from "../status/format.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
-import { engineFlags, numberFlag, outputBiasFlag } from "./flags.ts";
+import { engineFlags, numberFlag, outputBiasFlag, promptFlags } from "./flags.ts";
 
 export interface EvalFlags {
   readonly model: string;
   readonly adapter?: string;
   readonly data: readonly string[];
   readonly template?: string;
+  readonly bos?: string;
   readonly maxLength?: string;
   readonly workers?: string;
   readonly outputBias?: string;
@@ -50,11 +52,13 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
   const status = openStatus(context.stderr, context.env);
   try {
     for (const warning of [...(adapter?.warnings ?? []), ...(mismatch ? [mismatch] : [])]) status.log(warning);
-    const template = await loadTemplate(flags.template ?? "alpaca");
+    const used = adapter && { ...adapter, folder: flags.adapter ?? "" };
+    const { template, bos } = await promptFormatOf(used, promptFlags(flags), tokenizer, status.log);
     const prepared = await prepareTokens({
       paths: flags.data,
       tokenizer,
       template,
+      bos,
       rule: "response",
       maxLength,
       skipBad: flags.skipBadRecords ?? false,

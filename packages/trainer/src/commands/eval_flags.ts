@@ -2,7 +2,7 @@
 import type { CommandDefinition } from "../cli/definition.ts";
 import { configFlagTable } from "../config/flags.ts";
 import type { EvalFlags } from "./eval.ts";
-import { json, outputBias } from "./shared_flags.ts";
+import { bos, json, outputBias } from "./shared_flags.ts";
 
 export const definition: CommandDefinition<EvalFlags> = {
   flags: {
@@ -10,7 +10,12 @@ export const definition: CommandDefinition<EvalFlags> = {
     model: { group: "Required", argument: "<dir>", about: "folder of the base model", isRequired: true },
     data: { group: "Required", argument: "<files...>", about: "instruction files", isRequired: true },
     adapter: { group: "Common", argument: "<dir>", about: "adapter folder; without it the base is evaluated" },
-    template: { group: "Common", argument: "<name|file>", about: "prompt template (default: alpaca)" },
+    template: {
+      group: "Common",
+      argument: "<name|file>",
+      about: "prompt template (default: the adapter's, else alpaca)",
+    },
+    bos,
     outputBias,
     json,
   },

@@ -1,5 +1,5 @@
 /** `zerogate convert --gate-reduce lstsq`: gates fitted on the texts of a data file, through the base itself. */
-import { type AdapterState, type FittedGate, fitGates, InputError, packCell } from "@zerogate/core";
+import { type AdapterState, type FittedGate, fitGates, InputError, type PromptFormat, packCell } from "@zerogate/core";
 import { cacheFolder } from "@zerogate/core/node";
 import { cutCells, loadTemplate, measureSamples, prepareTokens } from "@zerogate/data";
 import { openModel } from "../run/open_model.ts";
@@ -8,11 +8,12 @@ import type { CommandContext } from "./context.ts";
 /** Enough to tell how heads weigh against each other; what comes after the first of them is not looked at. */
 const CALIBRATION_TOKENS = 2048;
 
-/** The first records of `paths`, up to 2,048 tokens, in the template `alpaca`. */
+/** The first records of `paths`, up to 2,048 tokens, written as `format` says, by default as the original's. */
 export async function fitOnData(
   folder: string,
   state: AdapterState,
   paths: readonly string[],
+  format: PromptFormat | undefined,
   { stderr, env, signal }: CommandContext,
 ): Promise<FittedGate[]> {
   const onWarning = (message: string) => void stderr.write(`${message}\n`);
@@ -23,6 +24,8 @@ export async function fitOnData(
     packing: "auto",
     adapters: [],
     outputBias: undefined,
+    template: undefined,
+    bos: undefined,
     onWarning,
     onPhase: () => {},
   });
@@ -30,7 +33,8 @@ export async function fitOnData(
   const { tokens, stats } = await prepareTokens({
     paths,
     tokenizer: opened.tokenizer,
-    template: await loadTemplate("alpaca"),
+    template: format?.template ?? (await loadTemplate("alpaca")),
+    bos: format?.bos ?? "named",
     rule: "response",
     maxLength: Math.min(512, base.config.contextLength),
     cacheDir: cacheFolder(env),

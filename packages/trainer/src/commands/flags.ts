@@ -1,6 +1,7 @@
 /** Flags that several commands share. */
-import { InputError, type OutputBias } from "@zerogate/core";
+import { type BosRule, bosRules, InputError, type OutputBias } from "@zerogate/core";
 import { computeNames, engineNames, storageNames, type TrainConfig } from "../config/train_config.ts";
+import type { PromptFlags } from "../run/prompt_format.ts";
 
 /** A number from a flag's text; what is wrong with it is added to `problems`. */
 export function numberFlag(
@@ -23,6 +24,14 @@ export function numberFlag(
 export function outputBiasFlag({ outputBias }: { readonly outputBias?: string }): OutputBias | undefined {
   if (outputBias === undefined || outputBias === "once" || outputBias === "twice") return outputBias;
   throw new InputError("Cannot use the adapter", `--output-bias is "${outputBias}", expected once or twice`);
+}
+
+/** `--template` and `--bos` of commands that read adapters. */
+export function promptFlags({ template, bos }: { readonly template?: string; readonly bos?: string }): PromptFlags {
+  const problems: string[] = [];
+  const rule = choiceFlag<BosRule>("--bos", bos, bosRules, problems);
+  if (problems.length > 0) throw new InputError("Cannot write prompts", problems);
+  return { template, bos: rule };
 }
 
 /** Engine, compute and storage of a command; the defaults, and how weights are packed, are those of training. */

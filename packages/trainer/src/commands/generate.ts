@@ -5,8 +5,8 @@ import { type OpenedModel, openModel } from "../run/open_model.ts";
 import { openStatus } from "../status/display.ts";
 import { answerSideBySide } from "./compare.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
-import { engineFlags, numberFlag, outputBiasFlag } from "./flags.ts";
-import { endTokens, type Question, type QuestionFlags, questionsOf } from "./questions.ts";
+import { engineFlags, numberFlag, outputBiasFlag, promptFlags } from "./flags.ts";
+import { endTokens, formatFor, type Question, type QuestionFlags, questionsOf } from "./questions.ts";
 
 export interface GenerateFlags extends QuestionFlags {
   readonly model: string;
@@ -15,6 +15,8 @@ export interface GenerateFlags extends QuestionFlags {
   readonly use?: string;
   /** Adapters that answer beside the base, as `--adapter` takes them. */
   readonly compare?: readonly string[];
+  readonly template?: string;
+  readonly bos?: string;
   readonly scale?: string;
   readonly stop?: readonly string[];
   readonly outputBias?: string;
@@ -35,6 +37,7 @@ export async function generateCommand(flags: GenerateFlags, context: CommandCont
   const status = openStatus(context.stderr, context.env);
   const opened = await openModel(flags.model, {
     ...engineFlags(flags),
+    ...promptFlags(flags),
     adapters: [...(flags.adapter ?? []), ...(flags.compare ?? [])],
     outputBias: outputBiasFlag(flags),
     onWarning: status.log,
@@ -55,13 +58,14 @@ export async function generateCommand(flags: GenerateFlags, context: CommandCont
 
 /** The text as it comes, or one JSON object. */
 async function answerOne(
-  { model, tokenizer }: OpenedModel,
-  { template, ...asked }: Question,
+  { model, tokenizer, promptFormat }: OpenedModel,
+  question: Question,
   options: ReturnType<typeof samplingFlags>,
   { stop = [], json = false }: GenerateFlags,
   context: CommandContext,
 ): Promise<void> {
-  const promptIds = encodePrompt(tokenizer, template, asked);
+  const format = formatFor(question, promptFormat(model.activeAdapter));
+  const promptIds = encodePrompt(tokenizer, format, question);
   const begin = performance.now();
   const tokens = model.generate(promptIds, {
     ...options,
@@ -74,7 +78,13 @@ async function answerOne(
   const { text, ids, finishReason } = next.value;
   const tokensPerSecond = (1000 * ids.length) / (performance.now() - begin);
   if (json)
-    printJson(context, { prompt: renderPrompt(template, asked), text, tokens: ids, finishReason, tokensPerSecond });
+    printJson(context, {
+      prompt: renderPrompt(format.template, question),
+      text,
+      tokens: ids,
+      finishReason,
+      tokensPerSecond,
+    });
   else context.stdout.write("\n");
 }
 

@@ -8,7 +8,7 @@ import {
   parseSafetensors,
   parseStrictJson,
 } from "@zerogate/core";
-import { readModelConfig, verifyDirectory } from "@zerogate/core/node";
+import { readModelConfig, readPromptFormat, verifyDirectory } from "@zerogate/core/node";
 import { readRecords } from "@zerogate/data";
 import { listCheckpoints } from "../checkpoint/folders.ts";
 import { decodeRunState } from "../checkpoint/run_state.ts";
@@ -56,7 +56,8 @@ async function inspectAdapter(path: string): Promise<Facts> {
   const file = join(path, "adapter_config.json");
   const { config, warnings } = parseAdaptionPromptConfig(await readJson(file), file);
   const tensors = await inspectTensors(join(path, "adapter_model.safetensors"));
-  return { ...tensors, kind: "adapter", path, ...config, warnings };
+  const format = await readPromptFormat(path);
+  return { ...tensors, kind: "adapter", path, ...config, template: format?.template.name, bos: format?.bos, warnings };
 }
 
 async function readJson(path: string): Promise<unknown> {

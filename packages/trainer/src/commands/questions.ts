@@ -1,11 +1,11 @@
 /** What `generate` and its relatives are asked: a prompt as it is, an instruction under a template, or a file of these. */
 import { readFile } from "node:fs/promises";
-import { InputError } from "@zerogate/core";
-import { loadTemplate, readRecords, type Template, type Tokenizer } from "@zerogate/data";
+import { InputError, type PromptFormat, type Template } from "@zerogate/core";
+import { readRecords, type Tokenizer } from "@zerogate/data";
 
-/** What is asked, and the template that it is asked under. */
+/** What is asked; under the template of who answers, unless it is to be continued as it is. */
 export interface Question {
-  readonly template: Template;
+  readonly isVerbatim: boolean;
   readonly instruction: string;
   readonly input: string;
 }
@@ -23,7 +23,6 @@ export interface QuestionFlags {
   readonly input?: string;
   /** File of prompts. */
   readonly prompts?: string;
-  readonly template?: string;
 }
 
 /** @throws InputError where not exactly one of the three is given, or the file holds nothing usable. */
@@ -32,10 +31,14 @@ export async function questionsOf(flags: QuestionFlags): Promise<Question[]> {
   if ([prompt, instruction, prompts].filter((given) => given !== undefined).length !== 1) {
     throw new InputError("Cannot generate", "expected one of --prompt TEXT, --instruction TEXT and --prompts FILE");
   }
-  if (prompt !== undefined) return [{ template: verbatim, instruction: prompt, input: "" }];
-  const template = await loadTemplate(flags.template ?? "alpaca");
-  if (prompts === undefined) return [{ template, instruction: instruction ?? "", input }];
-  return (await readPrompts(prompts)).map((asked) => ({ template, ...asked }));
+  if (prompt !== undefined) return [{ isVerbatim: true, instruction: prompt, input: "" }];
+  if (prompts === undefined) return [{ isVerbatim: false, instruction: instruction ?? "", input }];
+  return (await readPrompts(prompts)).map((asked) => ({ isVerbatim: false, ...asked }));
+}
+
+/** How the question is written for an adapter. */
+export function formatFor({ isVerbatim }: Question, format: PromptFormat): PromptFormat {
+  return isVerbatim ? { ...format, template: verbatim } : format;
 }
 
 /** One instruction a line of a `.txt`; anything else is an instruction file, whose outputs are not looked at. */

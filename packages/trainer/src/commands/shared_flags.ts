@@ -13,6 +13,12 @@ export const outputBias: Flag = {
   about: "what an adapter means that does not say it: once, twice (PEFT)",
 };
 
+export const bos: Flag = {
+  group: "Advanced",
+  argument: "<rule>",
+  about: "what goes in front: tokenizer, named (default: as the adapter was trained)",
+};
+
 /** What answers instructions, as `generate` and `chat` take it. */
 export const answering: FlagTable<ChatFlags> = {
   model: { group: "Required", argument: "<dir>", about: "folder of the base model", isRequired: true },
@@ -24,7 +30,11 @@ export const answering: FlagTable<ChatFlags> = {
   },
   use: { group: "Adapter", argument: "<name>", about: "adapter to answer with" },
   scale: { group: "Adapter", argument: "<s>", about: "how much of the adapter, 0 (the base) to 1 (default: 1)" },
-  template: { group: "Common", argument: "<name|file>", about: "prompt template of instructions (default: alpaca)" },
+  template: {
+    group: "Common",
+    argument: "<name|file>",
+    about: "prompt template of instructions (default: the adapter's, else alpaca)",
+  },
   maxNewTokens: { group: "Answers", argument: "<n>", about: "longest answer in tokens (default: 128)" },
   temperature: { group: "Answers", argument: "<t>", about: "0: always the most likely token (default: 0)" },
   topP: { group: "Answers", argument: "<p>", about: "nucleus sampling (default: 1)" },
@@ -36,6 +46,7 @@ export const answering: FlagTable<ChatFlags> = {
     about: "end before this text, may be given several times",
     repeats: true,
   },
+  bos,
   outputBias,
   ...configFlagTable(["engine", "compute", "storage"]),
 };

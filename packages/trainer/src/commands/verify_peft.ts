@@ -18,7 +18,7 @@ import {
   readAdapterTensors,
   tokenLogits,
 } from "@zerogate/core";
-import { encodePrompt, type Tokenizer } from "@zerogate/data";
+import { encodePrompt } from "@zerogate/data";
 import { type OpenedModel, openModel } from "../run/open_model.ts";
 import { openStatus } from "../status/display.ts";
 import { formatCount, formatLoss, formatSmall } from "../status/format.ts";
@@ -82,6 +82,8 @@ export async function verifyAgainstPeft(flags: VerifyPeftFlags, context: Command
   try {
     const opened = await openModel(base, {
       ...engineFlags(flags),
+      template: undefined,
+      bos: undefined,
       adapters: [`${folder}=adapter`],
       outputBias: "twice",
       onWarning: status.log,
@@ -130,11 +132,14 @@ function refuseOtherGates({ layout }: Adapter, folder: string): void {
   throw new InputError(`Cannot verify ${folder} against PEFT`, `${found}, PEFT has one plain gate a layer only`);
 }
 
-function encodeTexts({ tokenizer, model }: OpenedModel, texts: readonly string[]): Sequence[] {
+function encodeTexts({ tokenizer, model, promptFormat }: OpenedModel, texts: readonly string[]): Sequence[] {
   const { contextLength } = model.base.config;
-  const encode = (text: string, by: Tokenizer) => encodePrompt(by, verbatim, { instruction: text, input: "" });
+  const format = { ...promptFormat("adapter"), template: verbatim };
   const sequences = texts.map((text) => {
-    return { ids: encode(text, tokenizer).slice(0, contextLength), firstTarget: 1 } as const;
+    return {
+      ids: encodePrompt(tokenizer, format, { instruction: text, input: "" }).slice(0, contextLength),
+      firstTarget: 1,
+    } as const;
   });
   const short = sequences.findIndex(({ ids }) => ids.length < 2);
   if (short === -1) return sequences;

@@ -1,5 +1,6 @@
 /** What each key of a run config may hold, its default, and what `--help` and error messages say about it. */
 import { availableParallelism } from "node:os";
+import { bosRules } from "@zerogate/core";
 import * as z from "zod";
 import {
   badNumberPolicies,
@@ -116,6 +117,11 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
     path("alpaca, plain or a file", "<name|file>"),
     "prompt template: alpaca, plain or a file",
     "alpaca",
+  ),
+  bos: added(
+    "0.2.0",
+    "named",
+    optional(oneOf(bosRules), "what goes in front: what tokenizer.json says, or any BOS that is named", "tokenizer"),
   ),
   labels: optional(oneOf(["response", "all"]), "tokens that the loss counts", "response"),
   maxLength: optional(count(2), "tokens per record, longer ones are cut (default: 512, or the model's context)"),

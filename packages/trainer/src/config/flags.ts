@@ -12,6 +12,7 @@ const groups: { readonly [Key in ConfigKey]: FlagGroup } = {
   validationData: "Data",
   valFraction: "Data",
   template: "Data",
+  bos: "Advanced",
   labels: "Data",
   maxLength: "Common",
   skipBadRecords: "Data",

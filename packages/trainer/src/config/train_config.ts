@@ -1,5 +1,5 @@
 /** One training run, completely described. docs/config.md is the same list for users; a test keeps the two together. */
-import type { GateActivation, GateSharing, OutputBias, WeightStorage } from "@zerogate/core";
+import type { BosRule, GateActivation, GateSharing, OutputBias, WeightStorage } from "@zerogate/core";
 
 /** Engines that can be named in a config. */
 export const engineNames = [
@@ -46,6 +46,8 @@ export interface TrainConfig {
   readonly valFraction: number;
   /** `alpaca`, `plain`, or a template file. */
   readonly template: string;
+  /** What goes in front of a text: what tokenizer.json's post-processor puts there, or the `bos_token` wherever one is named. */
+  readonly bos: BosRule;
   /** Which tokens the loss counts: those of the response, or all but the first. */
   readonly labels: "response" | "all";
   /** Tokens per record; longer ones are cut at the end, counted and reported. Default: 512, or the model's context if shorter. */

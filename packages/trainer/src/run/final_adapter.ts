@@ -10,9 +10,13 @@ import {
   type SavedAdapter,
   syncFolder,
   temporarySibling,
+  writeFileAtomic,
   writeNewFile,
 } from "@zerogate/core/node";
 import { newRewoundFolder } from "./go_back.ts";
+
+/** The one file that an adapter of 0.1.0 lacks: it is put beside the others. */
+const FORMAT_FILE = "zerogate.json";
 
 /** Writes the adapter and returns its folder. Another one in its place is kept in `RUN/rewound/N`, which `onOther` is told. */
 export async function saveFinalAdapter(
@@ -22,7 +26,12 @@ export async function saveFinalAdapter(
 ): Promise<string> {
   const folder = join(runDir, "adapter");
   const files = adapterFiles(adapter);
-  if (await holds(folder, files)) return folder;
+  const wrong = await otherFiles(folder, files);
+  if (wrong.length === 0) return folder;
+  if (wrong.every((name) => name === FORMAT_FILE && !existsSync(join(folder, name)))) {
+    await writeFileAtomic(join(folder, FORMAT_FILE), files.get(FORMAT_FILE) ?? "");
+    return folder;
+  }
   const temporary = temporarySibling(folder);
   try {
     await makeFolder(temporary);
@@ -41,10 +50,12 @@ export async function saveFinalAdapter(
   return folder;
 }
 
-async function holds(folder: string, files: ReadonlyMap<string, Uint8Array | string>): Promise<boolean> {
+/** Names of files that are missing or hold something else. */
+async function otherFiles(folder: string, files: ReadonlyMap<string, Uint8Array | string>): Promise<string[]> {
+  const other: string[] = [];
   for (const [name, bytes] of files) {
     const found = await readFile(join(folder, name)).catch(() => undefined);
-    if (!found?.equals(Buffer.from(bytes as Uint8Array))) return false;
+    if (!found?.equals(Buffer.from(bytes as Uint8Array))) other.push(name);
   }
-  return true;
+  return other;
 }

@@ -49,9 +49,10 @@ export async function finish(
   standing: Standing,
   durationMs: number,
 ): Promise<Omit<RunResult, "ending" | "steps" | "durationMs">> {
-  const { layout, adapterConfig, model } = inputs;
-  const { adapterDtype: dtype, diskPatience } = config;
-  const save = () => saveFinalAdapter(config.out, { config: adapterConfig, layout, params, dtype }, view.warn);
+  const { layout, adapterConfig, model, template } = inputs;
+  const { adapterDtype: dtype, bos, diskPatience } = config;
+  const trained = { config: adapterConfig, layout, params, dtype, promptFormat: { template, bos } };
+  const save = () => saveFinalAdapter(config.out, trained, view.warn);
   const trouble = createTrouble("The adapter", view.warn);
   const write = async () => {
     await lock.check();

@@ -125,6 +125,7 @@ export async function openInputs(
       paths,
       tokenizer,
       template,
+      bos: config.bos,
       rule: config.labels,
       maxLength,
       skipBad: config.skipBadRecords,

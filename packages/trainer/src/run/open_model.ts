@@ -1,7 +1,7 @@
 /** A base with its tokenizer and any number of adapters in this thread: for generate, chat and other tools. */
 import { availableParallelism } from "node:os";
 import { basename } from "node:path";
-import { AdaptionPromptModel, createModel, InputError } from "@zerogate/core";
+import { AdaptionPromptModel, createModel, InputError, type PromptFormat } from "@zerogate/core";
 import { type LoadedAdapter, loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
 import { checkVocabulary, loadTokenizer, type Tokenizer } from "@zerogate/data";
 import type { CreateEngine } from "@zerogate/workers";
@@ -9,13 +9,16 @@ import type { TrainConfig } from "../config/train_config.ts";
 import type { Phase } from "../status/state.ts";
 import { chooseEngine } from "./engines.ts";
 import { loadingPhase } from "./loading.ts";
+import { type PromptFlags, promptFormatOf } from "./prompt_format.ts";
 
 export interface OpenedModel {
   readonly model: AdaptionPromptModel;
   readonly tokenizer: Tokenizer;
+  /** How prompts are written for an adapter; those of the base alone are written as the first adapter's. */
+  promptFormat(adapter: string | null | undefined): PromptFormat;
 }
 
-export interface OpenModelOptions {
+export interface OpenModelOptions extends PromptFlags {
   readonly engine: TrainConfig["engine"];
   readonly compute: TrainConfig["compute"];
   readonly storage: TrainConfig["storage"];
@@ -35,7 +38,8 @@ export async function openModel(folder: string, options: OpenModelOptions): Prom
   const tokenizer = await loadTokenizer(folder);
   const mismatch = checkVocabulary(tokenizer, config.vocabSize);
   if (mismatch) onWarning(mismatch);
-  const adapters: { name: string; loaded: LoadedAdapter }[] = [];
+  const baseFormat = await promptFormatOf(undefined, options, tokenizer, onWarning);
+  const adapters: { name: string; loaded: LoadedAdapter; format: PromptFormat }[] = [];
   for (const text of options.adapters) {
     const { directory, name } = parseAdapterFlag(text);
     if (adapters.some((other) => other.name === name)) {
@@ -44,7 +48,8 @@ export async function openModel(folder: string, options: OpenModelOptions): Prom
     }
     const loaded = await loadAdapter(directory, config, { outputBias: options.outputBias });
     for (const warning of loaded.warnings) onWarning(warning);
-    adapters.push({ name, loaded });
+    const format = await promptFormatOf({ ...loaded, folder: directory }, options, tokenizer, onWarning);
+    adapters.push({ name, loaded, format });
   }
   const chosen = chooseEngine(options, config, availableParallelism());
   const { module, options: engineOptions, weightDtypes, mapFiles, storage } = chosen;
@@ -62,7 +67,9 @@ export async function openModel(folder: string, options: OpenModelOptions): Prom
     const { gateSharing, gateActivation, outputBias } = loaded.shape;
     model.addAdapter(name, loaded.config, { params: loaded.params, gateSharing, gateActivation, outputBias });
   }
-  return { model, tokenizer };
+  const promptFormat = (adapter: string | null | undefined) =>
+    (adapters.find(({ name }) => name === adapter) ?? adapters[0])?.format ?? baseFormat;
+  return { model, tokenizer, promptFormat };
 }
 
 /** `DIR=NAME` or `DIR`. A `=` inside the folder's own name is fine as long as a name follows the last one. */

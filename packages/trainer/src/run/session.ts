@@ -38,7 +38,7 @@ export async function runSession(
   { from, accepted, voided, rollbacks, floor }: SessionStart,
 ): Promise<{ ending: Ending | Rollback; standing: Standing }> {
   const { config, inputs, numbers, pool, writer, view, control, team, lock } = running;
-  const { layout, adapterConfig, schedule, totalSteps, hashes } = inputs;
+  const { layout, adapterConfig, template, schedule, totalSteps, hashes } = inputs;
   const { params } = numbers;
   const moments = takeUp(numbers, from, inputs.initialParams);
   const { step = 0, best, evaluationsWithoutGain = 0, owesEvaluation = false } = from?.state ?? {};
@@ -93,6 +93,7 @@ export async function runSession(
           runDir: config.out,
           state: runState(config, inputs, standing, pool.engineName, receipt.chain() ?? ""),
           adapterConfig,
+          promptFormat: { template, bos: config.bos },
           layout,
           t: moments.t,
           keep: {

@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import type { ModelConfig } from "@zerogate/core";
-import { adapterFiles, verifyDirectory } from "@zerogate/core/node";
+import type { ModelConfig, PromptFormat } from "@zerogate/core";
+import { adapterFiles, readPromptFormat, verifyDirectory } from "@zerogate/core/node";
 import { type Checkpoint, loadCheckpoint } from "../checkpoint/checkpoint.ts";
 import { checkpointFolder, listCheckpoints } from "../checkpoint/folders.ts";
 import type { TrainConfig } from "../config/train_config.ts";
@@ -142,6 +142,7 @@ async function checkAdapter(config: TrainConfig, newest: Checkpoint | undefined,
   }
   if (!newest) return;
   const { adapterConfig, layout, params, state } = newest;
+  const promptFormat = newest.promptFormat ?? (await formatOfOldRun(folder, config, problems));
   const read = (name: string) => readFile(join(folder, name)).catch(() => undefined);
   const named = baseNamedIn((await read(CONFIG_NAME))?.toString());
   const baseModelNameOrPath = named ?? adapterConfig.baseModelNameOrPath;
@@ -150,6 +151,7 @@ async function checkAdapter(config: TrainConfig, newest: Checkpoint | undefined,
     layout,
     params,
     dtype: config.adapterDtype,
+    promptFormat,
   });
   const last = `the last checkpoint, step ${state.step}`;
   let isSame = true;
@@ -162,6 +164,18 @@ async function checkAdapter(config: TrainConfig, newest: Checkpoint | undefined,
   if (isSame) checked.push(`adapter: it is that of ${last}`);
   if (named !== undefined && named !== config.model && named !== adapterConfig.baseModelNameOrPath)
     notes.push(`adapter: it names ${named} as its base, which has moved since or was never there`);
+}
+
+/** Checkpoints of 0.1.0 do not say how prompts were written, the run's config does. */
+async function formatOfOldRun(
+  folder: string,
+  { bos, template }: TrainConfig,
+  problems: string[],
+): Promise<PromptFormat | undefined> {
+  const stored = await readPromptFormat(folder).catch((error: unknown) => void problems.push(messageOf(error)));
+  if (stored && (stored.bos !== bos || stored.template.name !== basename(template)))
+    problems.push("adapter/zerogate.json is not that of the run's config");
+  return stored ?? undefined;
 }
 
 const CONFIG_NAME = "adapter_config.json";
