@@ -1,10 +1,14 @@
-/** The power may fail after any file operation of a run: no checkpoint that was committed is lost, none is found broken. */
+/**
+ * The power may fail after any file operation of a run: no checkpoint that the run has told as saved is lost, and none is found
+ * broken, neither the newest nor those that wait to be removed.
+ */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { deserialize } from "node:v8";
-import { readModelConfig } from "@zerogate/core/node";
+import { readModelConfig, verifyDirectory } from "@zerogate/core/node";
 import { beforeAll, expect, test } from "vitest";
+import { checkpointFolder, listCheckpoints } from "../../packages/trainer/src/checkpoint/folders.ts";
 import { newestCheckpoint } from "../../packages/trainer/src/checkpoint/newest.ts";
 import { readRunConfig } from "../../packages/trainer/src/run/run_folder.ts";
 import { testFolder, zerogate } from "../support/cli.ts";
@@ -22,7 +26,7 @@ let operations: FileOperation[];
 beforeAll(async () => {
   mkdirSync(root);
   const record = join(folder, "operations");
-  const keep = ["--save-every", "2", "--keep-checkpoints", "2", "--eval-every", "4"];
+  const keep = ["--save-every", "2", "--keep-checkpoints", "2", "--eval-every", "4", "--log-level", "debug"];
   const flags = [...tinyRun(folder, { "--steps": String(STEPS) }), ...keep, "--out", "disk/run", "--workers", "1"];
   const env = {
     ZEROGATE_CHAOS: JSON.stringify({ root, record }),
@@ -53,30 +57,55 @@ test("the record holds what a run does to be durable", () => {
   expect(published.map(Number)).toEqual([2, 4, 6, 8]);
 });
 
-test("after every operation, every uncertain state resumes from the newest committed checkpoint or a newer one", async () => {
+/** Steps of the checkpoints that an operation tells as saved: the lines that it writes to the log. */
+function reportedBy({ kind, path, data = new Uint8Array() }: FileOperation): number[] {
+  if (kind !== "write" || !path.endsWith("/run/log.jsonl")) return [];
+  const lines = Buffer.from(data)
+    .toString()
+    .split("\n")
+    .filter((line) => line !== "");
+  return lines.flatMap((line) => {
+    const { msg, folder: saved = "" } = JSON.parse(line) as { msg?: string; folder?: string };
+    return msg === "checkpoint" ? Number(stepOf(saved)) : [];
+  });
+}
+
+test("after every operation, every uncertain state resumes from what the run has told as saved, or from a newer one [T-E1, T-E2]", async () => {
   const disk = createDisk(root);
   const seen = new Set<string>();
-  let renamed = 0;
-  let committed = 0;
+  const reported = [0];
   for (const [at, operation] of operations.entries()) {
     disk.apply(operation);
-    if (operation.kind === "rename") renamed = Math.max(renamed, Number(stepOf(operation.to ?? "") ?? 0));
-    if (operation.kind === "sync" && operation.path.endsWith("/checkpoints")) committed = renamed;
+    reported.push(...reportedBy(operation));
+    const saved = reported.at(-1) ?? 0;
     for (const { keepsName, variant } of waysToCut(disk.uncertain(), MOST_WAYS, at)) {
       const tree = relevant(disk.cut(keepsName, variant));
-      const key = `${committed} ${hashOf(tree)}`;
+      const key = `${saved} ${hashOf(tree)}`;
       if (seen.has(key)) continue;
       seen.add(key);
-      await expectResumable(tree, committed, `after operation ${at} (${operation.kind} ${operation.path})`);
+      await expectResumable(tree, saved, `after operation ${at} (${operation.kind} ${operation.path})`);
     }
   }
-  expect(committed).toBe(STEPS);
+  expect(reported).toEqual([0, 2, 4, 6, 8]);
   expect(seen.size).toBeGreaterThan(200);
+});
+
+test("when the run has ended, its adapter, metrics and receipt are there whatever is lost [T-E1]", async () => {
+  const disk = createDisk(root);
+  for (const operation of operations) disk.apply(operation);
+  const adapter = readdirSync(join(root, "run", "adapter")).map((name) => `adapter/${name}`);
+  expect(adapter.length).toBeGreaterThan(1);
+  for (const { keepsName, variant } of waysToCut(disk.uncertain(), MOST_WAYS, 0)) {
+    const tree = disk.cut(keepsName, variant);
+    for (const name of [...adapter, "metrics.jsonl", "receipt.jsonl"]) {
+      expect(tree.get(`/run/${name}`), name).toEqual(readFileSync(join(root, "run", name)));
+    }
+  }
 });
 
 /** What a resume begins with. */
 function relevant(tree: Map<string, Buffer>): Map<string, Buffer> {
-  const files = ["/run/config.json", "/run/metrics.jsonl"];
+  const files = ["/run/config.json", "/run/metrics.jsonl", "/run/receipt.jsonl"];
   return new Map([...tree].filter(([path]) => files.includes(path) || path.startsWith("/run/checkpoints")));
 }
 
@@ -86,7 +115,8 @@ function hashOf(tree: Map<string, Buffer>): string {
   return hash.digest("hex");
 }
 
-async function expectResumable(tree: Map<string, Buffer>, committed: number, when: string): Promise<void> {
+/** Writes a tree where the last one was; returns the run directory in it. */
+function layOut(tree: Map<string, Buffer>): string {
   const cut = join(folder, "cut");
   rmSync(cut, { recursive: true, force: true });
   for (const [path, bytes] of tree) {
@@ -95,15 +125,25 @@ async function expectResumable(tree: Map<string, Buffer>, committed: number, whe
   }
   const run = join(cut, "run");
   mkdirSync(run, { recursive: true }); // without it there is nothing to resume, and the command says so
+  return run;
+}
+
+async function expectResumable(tree: Map<string, Buffer>, reported: number, when: string): Promise<void> {
+  const run = layOut(tree);
+  for (const step of await listCheckpoints(run)) {
+    expect(await verifyDirectory(checkpointFolder(run, step)), when).toEqual([]);
+  }
   const problems: string[] = [];
   const found = await newestCheckpoint(run, model, (problem) => problems.push(problem));
   expect(problems, when).toEqual([]);
   const step = found?.state.step ?? 0;
-  expect(step, when).toBeGreaterThanOrEqual(committed);
-  if (step === 0) return;
+  expect(step, when).toBeGreaterThanOrEqual(reported);
+  if (!found || step === 0) return;
   expect(await readRunConfig(run, {}), when).toMatchObject({ steps: STEPS });
-  const lines = (tree.get("/run/metrics.jsonl") ?? Buffer.alloc(0)).toString().split("\n");
+  const text = (name: string) => (tree.get(`/run/${name}`) ?? Buffer.alloc(0)).toString();
+  const lines = text("metrics.jsonl").split("\n");
   const steps = lines.flatMap((line) => /^\{"step":(\d+),.*\}$/.exec(line)?.[1] ?? []).map(Number);
   const expected = Array.from({ length: step }, (_, i) => i + 1);
   expect(steps.slice(0, step), when).toEqual(expected);
+  expect(text("receipt.jsonl"), when).toContain(found.state.receipt);
 }

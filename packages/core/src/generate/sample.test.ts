@@ -45,6 +45,16 @@ test.each<[what: string, options: SamplingOptions, kept: number[]]>([
   }
 });
 
+test.each([
+  [0.25, [0]],
+  [0.5, [0, 1]],
+  [0.75, [0, 1, 2]],
+])("a nucleus of %d that is reached to the bit holds no token more [T-E6]", (topP, kept) => {
+  const even = new Float32Array(4); // each has a probability of a quarter, which no rounding touches
+  const drawn = Array.from({ length: 400 }, (_, i) => sampleToken(even, i, { temperature: 1, topP }));
+  expect([...new Set(drawn)].toSorted((a, b) => a - b)).toEqual(kept);
+});
+
 const text = (seed: number) => Array.from({ length: 50 }, (_, i) => sampleToken(logits, i, { temperature: 1, seed }));
 
 test("the choice depends on seed and position only", () => {

@@ -81,6 +81,16 @@ test("a stop string may begin and end inside tokens", async () => {
   expect(text).toBe("Hello world.");
 });
 
+test.each([[["END", "STOP"]], [["STOP", "END"]]])(
+  "of the stop strings %j in one token the first in the text counts [T-E6]",
+  async (stop) => {
+    const decoder = pieceDecoder(["one", " two STOP three END four"]);
+    const { parts, text } = await collect(streamText(tokensOf([0, 1]), decoder, { stop }));
+    expect(parts).toEqual(["one", " two "]);
+    expect(text).toBe("one two ");
+  },
+);
+
 test("a text that continues a prefix keeps the space at its start", async () => {
   const decoder = pieceDecoder([" Once", " upon", " a", " time"]);
   const alone = await collect(streamText(tokensOf([2, 3]), decoder));

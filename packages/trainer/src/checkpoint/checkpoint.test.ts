@@ -205,13 +205,17 @@ test("what a crash in the middle of a save leaves is no checkpoint, and is remov
   expect(readdirSync(run).toSorted()).toEqual([starting, "checkpoints"]);
 });
 
-test("a run with no whole checkpoint cannot be resumed, and says why", async () => {
+test("a run with no whole checkpoint cannot be resumed, and says why [T-E6]", async () => {
   expect(await newestCheckpoint(newRun(), model, () => {})).toBeUndefined(); // it never had one: nothing is lost
   const broken = await runWith(1, 2);
   for (const step of [1, 2]) rmSync(join(broken, "checkpoints", `step-${step}`, "manifest.json"));
   await expect(loadNewest(broken)).rejects.toThrow("none of its 2 checkpoints is whole");
   expect(existsSync(join(broken, "checkpoints", "step-1.corrupt"))).toBe(true);
   await expect(loadNewest(broken)).rejects.toThrow("all its checkpoints were broken");
+  const single = await runWith(1);
+  rmSync(join(single, "checkpoints", "step-1", "manifest.json"));
+  await expect(loadNewest(single)).rejects.toThrow("none of its 1 checkpoints is whole");
+  await expect(loadNewest(single)).rejects.toThrow("all its checkpoints were broken");
 });
 
 test("the wrong base is refused and costs no checkpoint", async () => {

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { adapterLayout, type ModelConfig } from "@zerogate/core";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { decodeMoments } from "./moments_file.ts";
 import type { RunState } from "./run_state.ts";
 import type { SharedNumbers, WriteJob } from "./write_worker.ts";
@@ -20,16 +20,19 @@ let numbers: SharedNumbers;
 let writer: CheckpointWriter;
 let failures: string[];
 let saved: number[];
+/** Throws what the disk says. */
+let disk: () => void;
 beforeEach(() => {
   run = mkdtempSync(join(tmpdir(), "zerogate-writer-"));
   const shared = () => new Float32Array(new SharedArrayBuffer(4 * layout.length));
   numbers = { params: shared(), m: shared(), v: shared() };
   failures = [];
   saved = [];
+  disk = () => {};
   writer = openCheckpointWriter({
     numbers,
     trouble: { failed: (problem) => failures.push(problem), worked: () => {} },
-    beforeWrite: async () => {},
+    beforeWrite: async () => disk(),
     onSaved: (_, step) => saved.push(step),
   });
 });
@@ -114,4 +117,77 @@ test("the newest that waits can be saved elsewhere, and what waits can be forgot
   await writer.forget();
   await writer.drain(0);
   expect(saved).toEqual([]);
+});
+
+/** A disk that refuses `times` times, for a reason that may pass. */
+function refuse(times: number): void {
+  let left = times;
+  disk = () => {
+    if (left-- > 0) throw new Error("ENOSPC: no space left on device");
+  };
+}
+
+/** Delays of half a second and more that timers were asked for; each of them passes at once. */
+function hastenedTimers(): { readonly delays: number[]; readonly restore: () => void } {
+  const real = globalThis.setTimeout;
+  const delays: number[] = [];
+  const spy = vi.spyOn(globalThis, "setTimeout").mockImplementation((work: () => void, ms = 0) => {
+    if (ms >= 500) delays.push(ms);
+    return real(work, ms >= 500 ? 1 : ms);
+  });
+  return { delays, restore: () => spy.mockRestore() };
+}
+
+test("a refused write is tried again after twice the time, up to half a minute, and after a success from the start [T-E5]", async () => {
+  const { delays, restore } = hastenedTimers();
+  try {
+    for (const [step, refusals] of [
+      [1, 9],
+      [2, 2],
+    ] as const) {
+      delays.length = 0;
+      failures = [];
+      refuse(refusals);
+      await writer.save(job(step));
+      while (!saved.includes(step)) await new Promise((resolve) => setTimeout(resolve, 5));
+      const expected = [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000].slice(0, refusals);
+      expect(delays).toEqual(expected);
+      expect(failures).toEqual(expected.map(() => "ENOSPC: no space left on device"));
+    }
+  } finally {
+    restore();
+  }
+  expect(folders()).toEqual(["step-1", "step-2"]);
+});
+
+test("drain waits while the disk may come back, and no longer than it was asked to [T-E5]", async () => {
+  refuse(2);
+  await writer.save(job(1));
+  await writer.drain(600_000);
+  expect(saved).toEqual([1]);
+  refuse(Number.POSITIVE_INFINITY);
+  await writer.save(job(2));
+  await expect(writer.drain(0)).rejects.toThrow("ENOSPC");
+  expect(saved).toEqual([1]);
+  refuse(0);
+  await writer.drain(600_000);
+  expect(saved).toEqual([1, 2]);
+});
+
+test("drain does not wait where waiting cannot help [T-E5]", async () => {
+  disk = () => {
+    throw new Error("ENOTDIR: not a directory");
+  };
+  await writer.save(job(1));
+  await expect(writer.drain(600_000)).rejects.toThrow("ENOTDIR");
+  await expect(writer.drain(600_000)).rejects.toThrow("ENOTDIR");
+  expect(saved).toEqual([]);
+});
+
+test("without trouble two orders wait and the third waits for them: none is lost", async () => {
+  for (const step of [1, 2, 3, 4, 5, 6]) await writer.save(job(step));
+  expect(saved.length).toBeGreaterThanOrEqual(2);
+  await writer.drain(0);
+  expect(saved).toEqual([1, 2, 3, 4, 5, 6]);
+  await writer.drain(0); // nothing waits any more
 });

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -98,6 +98,26 @@ test("a lock that vanished with its folder is made again, one that was lost to a
   const other = { ...record("lock-1"), host: "elsewhere" };
   writeFileSync(join(run, "lock-2"), JSON.stringify(other));
   await expect(lock.confirm()).rejects.toThrow("elsewhere");
+});
+
+test("a step that is checked while the folder is gone goes on and makes nothing: only a save makes it again [T-E5]", async () => {
+  const lock = await lockRun(run, never, soon);
+  rmSync(run, { recursive: true });
+  await lock.check();
+  expect(existsSync(run)).toBe(false);
+  writeFileSync(run, "in its place"); // as a disk that refuses
+  await lock.check();
+  rmSync(run);
+});
+
+test("a step that is checked after another process took the run over is refused, with its name [T-E5]", async () => {
+  const lock = await lockRun(run, never, soon);
+  await lock.check();
+  const other = JSON.stringify({ ...record("lock-1"), host: "elsewhere" });
+  rmSync(join(run, "lock-1"));
+  await lock.check(); // nobody else is there
+  writeFileSync(join(run, "lock-2"), other);
+  await expect(lock.check()).rejects.toThrow(/elsewhere, since \S+, is writing to it: this process did not answer/);
 });
 
 test("a lock of the same number that another process made in the folder's place is neither taken for one's own nor freed", async () => {

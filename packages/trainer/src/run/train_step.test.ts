@@ -1,0 +1,54 @@
+import { EventEmitter, once } from "node:events";
+import { expect, test } from "vitest";
+import { plan, startLoop } from "../../test/tiny_loop.ts";
+import { trainStep } from "./train_step.ts";
+
+async function ready() {
+  const { training, ending } = await startLoop({ totalSteps: 1, learningRate: 0.01, isHeldOut: false });
+  await ending;
+  return training;
+}
+
+test("a step is computed while a checkpoint is copied, but changes nothing before the copy is made [T-E5]", async () => {
+  const training = await ready();
+  const before = { params: training.params.slice(), t: training.moments.t, m: training.moments.m.slice() };
+  let isCopied = (): void => {};
+  const asked = new EventEmitter();
+  const copied = () => {
+    asked.emit("asked");
+    return new Promise<void>((resolve) => (isCopied = resolve));
+  };
+  const isAsked = once(asked, "asked");
+  const stepping = trainStep({ ...training, copied }, plan.step(1));
+  await isAsked;
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect({ params: training.params, t: training.moments.t, m: training.moments.m }).toEqual(before);
+  isCopied();
+  await stepping;
+  expect(training.moments.t).toBe(before.t + 1);
+  expect(training.params).not.toEqual(before.params);
+});
+
+test("clipping changes the update and not the norm that is told", async () => {
+  const training = await ready();
+  const start = training.params.slice();
+  let version = 100; // a device keeps the parameters of the version that it knows
+  const step = async (clipNorm: number) => {
+    training.params.set(start);
+    const moments = { m: new Float32Array(start.length), v: new Float32Array(start.length), t: 0 };
+    // Without eps AdamW's first update would not depend on the gradient's size.
+    const optimizer = { ...training.optimizer, eps: 1 };
+    const report = await trainStep(
+      { ...training, moments, optimizer, clipNorm, version: () => version++ },
+      plan.step(0),
+    );
+    return { ...report, params: training.params.slice() };
+  };
+  const free = await step(0);
+  const clipped = await step(free.gradientNorm / 2);
+  const loose = await step(free.gradientNorm * 2);
+  expect(clipped.gradientNorm).toBe(free.gradientNorm);
+  expect(clipped.loss).toBe(free.loss);
+  expect(clipped.params).not.toEqual(free.params);
+  expect(loose.params).toEqual(free.params);
+});
