@@ -171,6 +171,7 @@ describe("a resume with changes", () => {
 
   test("refuses another version of zerogate by name", async () => {
     const out = copyOf("version");
+    rmSync(file(out, "checkpoints/step-6"), { recursive: true });
     const versionFile = new URL("../packages/trainer/dist/version.js", import.meta.url);
     const preload = join(folder, "version.mjs");
     const source = `import { versions } from ${JSON.stringify(versionFile.href)}; versions.zerogate = "9.9.9";`;

@@ -50,6 +50,8 @@ export interface SavedAdapter {
   readonly metadata?: Readonly<Record<string, string>>;
   /** How the prompts were written that it was trained on; without it the folder does not say. */
   readonly promptFormat?: PromptFormat | undefined;
+  /** Which state of a run this is, for the model card, for example `step 60 of 60, the last`. */
+  readonly origin?: string;
 }
 
 export interface LoadedAdapter {
@@ -80,7 +82,7 @@ export async function saveAdapter(folder: string, adapter: SavedAdapter): Promis
 
 /** The same files as bytes, by name. Throws a RangeError where config and layout disagree. */
 export function adapterFiles(adapter: SavedAdapter): ReadonlyMap<string, Uint8Array | string> {
-  const { config, layout, params, dtype = "f32", metadata, promptFormat } = adapter;
+  const { config, layout, params, dtype = "f32", metadata, promptFormat, origin } = adapter;
   if (config.adapterLen !== layout.promptLength || config.adapterLayers !== layout.adaptedLayers) {
     const found = `${config.adapterLayers} layers of ${config.adapterLen} prompts`;
     throw new RangeError(
@@ -97,7 +99,7 @@ export function adapterFiles(adapter: SavedAdapter): ReadonlyMap<string, Uint8Ar
   return new Map<string, Uint8Array | string>([
     [SAFETENSORS, serializeSafetensors(tensors, adapterMetadata(layout, metadata))],
     [CONFIG, serializeAdaptionPromptConfig({ ...config, targetModules })],
-    ["README.md", modelCard(config, layout)],
+    ["README.md", modelCard(config, layout, origin)],
     ...(promptFormat ? [[PROMPT_FORMAT, serializePromptFormat(promptFormat)] as const] : []),
   ]);
 }
@@ -191,7 +193,7 @@ function undeclaredBias(folder: string): string {
 }
 
 /** A short model card with the header that the Hugging Face hub reads; values are quoted, a path is not trusted YAML. */
-function modelCard(config: AdaptionPromptConfig, layout: AdapterLayout): string {
+function modelCard(config: AdaptionPromptConfig, layout: AdapterLayout, origin: string | undefined): string {
   const base = config.baseModelNameOrPath;
   const header = ["library_name: peft"];
   if (base) header.unshift(`base_model: ${JSON.stringify(base)}`);
@@ -209,5 +211,6 @@ function modelCard(config: AdaptionPromptConfig, layout: AdapterLayout): string 
       ? " The bias of the base's output projection is added once; PEFT adds it twice and computes something else."
       : "";
   const text = `LLaMA-Adapter (adaption prompts): ${layout.promptLength} prompt tokens in each of the last ${layout.adaptedLayers} layers, ${gate}, ${layout.length} trained numbers.${bias}`;
-  return `---\n${header.join("\n")}\n---\n\n# Adapter\n\n${text}\n`;
+  const source = origin === undefined ? "" : `\nTaken from ${origin}.\n`;
+  return `---\n${header.join("\n")}\n---\n\n# Adapter\n\n${text}\n${source}`;
 }

@@ -27,7 +27,9 @@ const plain = text.map((any) => any.replaceAll(/[{}]/g, "")); // no placeholder
 const nullable = fc.option(text, { nil: null });
 
 /** Any adapter of this base: every variant of gate, dtype, config and metadata; gates and prompts of any size that f16 holds. */
-function adapterOf(model: ModelConfig): fc.Arbitrary<Required<Omit<SavedAdapter, "promptFormat">> & SavedAdapter> {
+function adapterOf(
+  model: ModelConfig,
+): fc.Arbitrary<Required<Omit<SavedAdapter, "promptFormat" | "origin">> & SavedAdapter> {
   const chosen = fc.record({
     promptLength: fc.integer({ min: 1, max: 4 }),
     adaptedLayers: fc.integer({ min: 1, max: model.layers }),

@@ -1,6 +1,7 @@
 /** What a run says at its end. */
 import { readMetrics } from "../metrics/metrics_file.ts";
 import { ownCommand } from "../own_command.ts";
+import { describeChoice } from "../run/adapter_choice.ts";
 import type { RunResult } from "../run/running.ts";
 import { formatDuration, formatLoss, formatShare } from "../status/format.ts";
 import type { Team } from "../team/team.ts";
@@ -14,7 +15,7 @@ export function outcomeOf(result: RunResult, { isFirst }: Team, print: (result: 
 
 /** Prints the result on stdout, as `{"event":"done",…}` or as text, and returns the exit code. */
 export function printOutcome(out: string, result: RunResult, json: boolean, context: CommandContext): ExitCode {
-  const { ending, steps, base, adapter, best, samples, unmoved, adapterFolder, report, durationMs } = result;
+  const { ending, steps, base, adapter, best, samples, unmoved, choice, adapterFolder, report, durationMs } = result;
   const resumeLine = ownCommand`resume ${out}`;
   if (ending === "interrupted") {
     if (json) printJson(context, { event: "interrupted", steps, out, resume: resumeLine });
@@ -30,8 +31,11 @@ export function printOutcome(out: string, result: RunResult, json: boolean, cont
       steps,
       out,
       adapterFolder,
+      adapterFrom: choice?.from,
+      adapterStep: choice?.step,
       report,
       durationMs,
+      ...(result.hadEnded && { hadEnded: true }),
       ...evaluation,
       samples,
       unmoved,
@@ -39,7 +43,11 @@ export function printOutcome(out: string, result: RunResult, json: boolean, cont
     return 0;
   }
   const early = ending === "stopped-early" ? " (stopped early: no better validation)" : "";
-  const lines = [`Trained ${steps} steps in ${formatDuration(durationMs)}${early}.`];
+  const lines = [
+    result.hadEnded
+      ? `This run has ended after ${steps} steps${early}: there is nothing to do. With a greater --steps or --epochs it goes on.`
+      : `Trained ${steps} steps in ${formatDuration(durationMs)}${early}.`,
+  ];
   if (base && adapter) {
     lines.push(
       "",
@@ -51,6 +59,10 @@ export function printOutcome(out: string, result: RunResult, json: boolean, cont
   if (unmoved.length > 0) {
     const reasons = "look at the learning rate, its warmup, the gates and the number of steps";
     lines.push("", `Warning: ${unmoved.join(" and ")} never moved: ${reasons}.`);
+  }
+  if (choice) lines.push("", `The adapter is that of ${describeChoice(choice)}.`);
+  if (base && choice?.loss !== undefined && base.loss < choice.loss) {
+    lines.push(`Warning: on what is held out no step was better than the base alone, ${formatLoss(base.loss)}.`);
   }
   lines.push("", `adapter  ${adapterFolder}`, `report   ${report}`, "");
   context.stdout.write(lines.join("\n"));

@@ -1,6 +1,8 @@
 /** `zerogate resume RUN`: goes on from the newest whole checkpoint, to the same bits as if it had never stopped. */
+import { readModelConfig } from "@zerogate/core/node";
 import { configFlags } from "../config/flags.ts";
 import type { TrainConfig } from "../config/train_config.ts";
+import { endedRun } from "../run/ended.ts";
 import { openInputs } from "../run/inputs.ts";
 import type { RunLock } from "../run/lock.ts";
 import { checkAcceptedFields, openCheckpoint } from "../run/resume.ts";
@@ -36,6 +38,9 @@ async function resume(
   return await withTeam(config, context.stderr, async (team) => {
     const view = openRunView(context, json, team);
     const work = async (lock: RunLock) => {
+      const model = await readModelConfig(config.model);
+      const ended = await team.fromFirst("the end of the run", () => endedRun(config, model));
+      if (ended) return ended;
       const inputs = await openAlike(team, config, (own) => openInputs(own, view.progress));
       const wish = { config, accept, onWarning: view.warn, onNote: view.note };
       const from = await team.fromFirst("the checkpoint", async () => {

@@ -144,6 +144,11 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
     "how often adapted layers add the bias of the output projection, once if not given, PEFT: twice",
   ),
   adapterDtype: optional(oneOf(["f32", "bf16", "f16"]), "numbers in the finished adapter", "f32"),
+  adapterFrom: added(
+    "0.2.0",
+    "last",
+    optional(oneOf(["best", "last"]), "state that becomes the adapter, best: of the lowest held-out loss", "best"),
+  ),
   initStd: optional(positive, "standard deviation of the first prompts", 1),
   initAdapter: optional(path("the folder of an adapter", "<dir>"), "adapter to start from"),
 

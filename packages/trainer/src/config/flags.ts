@@ -31,6 +31,7 @@ const groups: { readonly [Key in ConfigKey]: FlagGroup } = {
   gateActivation: "Adapter",
   outputBias: "Adapter",
   adapterDtype: "Adapter",
+  adapterFrom: "Validation and checkpoints",
   initStd: "Adapter",
   initAdapter: "Adapter",
 

@@ -82,6 +82,8 @@ export interface TrainConfig {
   readonly outputBias?: OutputBias | undefined;
   /** How `RUN/adapter` stores its numbers. Training and checkpoints always use f32. */
   readonly adapterDtype: "f32" | "bf16" | "f16";
+  /** Which state becomes `RUN/adapter`: that of the lowest held-out loss, or the last. Without validation always the last. */
+  readonly adapterFrom: "best" | "last";
   /** Standard deviation of the first prompts. Gates always start at 0. */
   readonly initStd: number;
   /** Adapter folder to start from instead (its shape wins over the keys above). */
@@ -180,6 +182,7 @@ export const safeToChange: readonly ConfigKey[] = [
   "cacheDir",
   "initAdapter",
   "adapterDtype",
+  "adapterFrom",
   "saveEvery",
   "saveMinutes",
   "keepCheckpoints",

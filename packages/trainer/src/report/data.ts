@@ -35,6 +35,8 @@ export interface ReportData {
     /** Share of held-out answers that are exactly the expected ones, 0…1. */
     readonly exactMatch: BeforeAfter;
     readonly bestStep?: number | undefined;
+    /** The state that the adapter is, for example `step 60 of 60, the last`. */
+    readonly adapterOf: string;
   };
   readonly samples: readonly SampleAnswer[];
   readonly versions: { readonly zerogate: string; readonly node: string };

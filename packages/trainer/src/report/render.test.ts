@@ -53,6 +53,7 @@ const data: ReportData = {
     validationLoss: { before: 3, after: 1.25 },
     exactMatch: { before: 0.01, after: 0.925 },
     bestStep: 4,
+    adapterOf: "step 4 of 6, with the lowest held-out loss, 1.25",
   },
   samples: [{ prompt: hostile, expected: "Green.", base: hostile, adapter: "Green. " }],
   versions: { zerogate: "0.1.0", node: "v20.20.0" },

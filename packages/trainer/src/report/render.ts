@@ -71,6 +71,7 @@ function cards({ summary, metrics, config, engine }: ReportData): string {
   if (last) all.push(["Training loss", formatLoss(last.loss), `last of ${formatCount(last.step)} steps`]);
   const [trained, ...rest] = summary.trainedParameters.replace(/^trainable params:\s*/, "").split("||");
   all.push(["Trained parameters", escapeHtml((trained ?? "").trim()), rest.map((part) => part.trim()).join(", ")]);
+  all.push(["Adapter", escapeHtml(summary.adapterOf.replace(/,.*/, "")), summary.adapterOf.replace(/^[^,]*, /, "")]);
   all.push([
     "Duration",
     formatDuration(summary.durationMs),

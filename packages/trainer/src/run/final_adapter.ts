@@ -40,7 +40,7 @@ export async function saveFinalAdapter(
     if (existsSync(folder)) {
       const kept = join(await newRewoundFolder(runDir), "adapter");
       await moveEntry(folder, kept);
-      onOther(`${folder} was not that of the last step. It is kept as ${kept}`);
+      onOther(`${folder} was another one. It is kept as ${kept}`);
     }
     await moveEntry(temporary, folder);
   } catch (error) {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parameterCount, trainableLine } from "@zerogate/core";
 import type { DevicePool } from "@zerogate/workers";
+import { loadCheckpoint } from "../checkpoint/checkpoint.ts";
 import { checkpointFolder } from "../checkpoint/folders.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import { patiently } from "../files/patience.ts";
@@ -11,6 +12,7 @@ import { createTrouble, messageOf } from "../files/trouble.ts";
 import { readMetrics } from "../metrics/metrics_file.ts";
 import { writeReport } from "../report/render.ts";
 import { versions } from "../version.ts";
+import { type AdapterChoice, chooseAdapter, describeChoice, lastAdapter } from "./adapter_choice.ts";
 import { evaluateHeldOut } from "./evaluate.ts";
 import { saveFinalAdapter } from "./final_adapter.ts";
 import type { RunInputs } from "./inputs.ts";
@@ -45,19 +47,23 @@ export async function writeRemainder({ config, writer, team }: Running): Promise
 }
 
 export async function finish(
-  { config, inputs, numbers: { params }, pool, view, team, lock }: Running,
+  running: Running,
   standing: Standing,
   durationMs: number,
 ): Promise<Omit<RunResult, "ending" | "steps" | "durationMs">> {
+  const { config, inputs, numbers, pool, view, team, lock } = running;
   const { layout, adapterConfig, model, template } = inputs;
   const { adapterDtype: dtype, bos, diskPatience } = config;
-  const trained = { config: adapterConfig, layout, params, dtype, promptFormat: { template, bos } };
+  const { params } = numbers;
+  const choice = await takeChosen(running, standing);
+  const origin = describeChoice(choice);
+  const trained = { config: adapterConfig, layout, params, dtype, promptFormat: { template, bos }, origin };
   const save = () => saveFinalAdapter(config.out, trained, view.warn);
   const trouble = createTrouble("The adapter", view.warn);
   const write = async () => {
     await lock.check();
     return await patiently(save, 60_000 * diskPatience, trouble).catch((cause) => {
-      const kept = checkpointFolder(config.out, standing.step);
+      const kept = checkpointFolder(config.out, choice.step);
       throw new Error(`Cannot write the adapter: ${messageOf(cause)}; ${kept} holds it too`, { cause });
     });
   };
@@ -82,6 +88,7 @@ export async function finish(
       validationLoss: { before: base?.loss, after: adapter?.loss },
       exactMatch: { before: base?.exactMatch, after: adapter?.exactMatch },
       bestStep: standing.best?.step,
+      adapterOf: origin,
     },
     samples,
     versions,
@@ -92,7 +99,28 @@ export async function finish(
   });
   view.phase(undefined);
   const unmoved = unmovedParts(layout, inputs.initialParams, params);
-  return { base, adapter, best: standing.best, samples, unmoved, adapterFolder, report };
+  return { base, adapter, best: standing.best, samples, unmoved, choice, adapterFolder, report };
+}
+
+/** Sets the parameters of all ranks to those that are delivered. Where the best are lost, which is told, the last stay. */
+async function takeChosen(
+  { config, inputs, numbers, view, team }: Running,
+  standing: Standing,
+): Promise<AdapterChoice> {
+  const wanted = chooseAdapter(config, standing);
+  if (wanted.step === standing.step) return wanted;
+  const best = await team.fromFirst("the best checkpoint", async () => {
+    try {
+      return (await loadCheckpoint(checkpointFolder(config.out, wanted.step), inputs.model)).params;
+    } catch (error) {
+      const instead = `the adapter is that of the last step, ${standing.step}`;
+      view.warn(`The best state, ${describeChoice(wanted)}, cannot be taken: ${messageOf(error)}: ${instead}`);
+      return undefined;
+    }
+  });
+  if (best === undefined) return lastAdapter(standing.step);
+  numbers.params.set(best);
+  return wanted;
 }
 
 /** Base and adapter on what is held out, and their answers to some of it. */

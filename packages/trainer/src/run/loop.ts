@@ -192,7 +192,10 @@ async function validate({ inputs, training, standing, onMetrics, receipt, checkL
   return isBest;
 }
 
-function isPatienceOver({ earlyStopping }: TrainConfig, { evaluationsWithoutGain }: Standing): boolean {
+export function isPatienceOver(
+  { earlyStopping }: TrainConfig,
+  { evaluationsWithoutGain }: Pick<Standing, "evaluationsWithoutGain">,
+): boolean {
   return earlyStopping > 0 && evaluationsWithoutGain >= earlyStopping;
 }
 

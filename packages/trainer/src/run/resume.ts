@@ -7,7 +7,7 @@ import { configKeys } from "../config/fields.ts";
 import { configHash, safeChanges, unsafeChanges } from "../config/identity.ts";
 import { completeConfig } from "../config/stored_config.ts";
 import { suggest } from "../config/suggest.ts";
-import type { TrainConfig } from "../config/train_config.ts";
+import type { ConfigKey, TrainConfig } from "../config/train_config.ts";
 import { ownCommand } from "../own_command.ts";
 import { loadReceipt } from "../receipt/receipt_file.ts";
 import { versions } from "../version.ts";
@@ -27,6 +27,9 @@ const meanings = {
 } as const;
 
 const acceptableFields: readonly string[] = [...Object.keys(meanings), ...configKeys];
+
+/** What the finished adapter is goes by them, so `verify` must find them in the stored config. */
+const deliveryKeys: readonly ConfigKey[] = ["adapterDtype", "adapterFrom"];
 
 export interface ResumePoint {
   /** None where the run ended before its first. */
@@ -84,7 +87,9 @@ export async function openCheckpoint(inputs: RunInputs, wish: ResumeWish): Promi
     const sizes = `it has ${checkpoint.layout.length} numbers, the config asks for ${inputs.layout.length}`;
     throw new InputError(`Cannot resume ${config.out} with an adapter of another shape`, sizes);
   }
-  const keys = configKeys.filter((key) => accepted.some(({ field }) => field === key));
+  const keys = configKeys.filter(
+    (key) => accepted.some(({ field }) => field === key) || (deliveryKeys.includes(key) && config[key] !== stored[key]),
+  );
   if (keys.length > 0) {
     const changes = Object.fromEntries(keys.map((key) => [key, config[key]]));
     await writeRunConfig(config.out, JSON.parse(JSON.stringify({ ...stored, ...changes })));

@@ -5,6 +5,7 @@ import type { CheckpointWriter } from "../checkpoint/writer.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import type { SampleAnswer } from "../report/data.ts";
 import type { Team } from "../team/team.ts";
+import type { AdapterChoice } from "./adapter_choice.ts";
 import type { EvaluationResult } from "./evaluate.ts";
 import type { RunInputs } from "./inputs.ts";
 import type { RunLock } from "./lock.ts";
@@ -34,6 +35,10 @@ export interface RunResult {
   readonly samples: readonly SampleAnswer[];
   /** Prompts and gates that training left as they were, in words. */
   readonly unmoved: readonly string[];
+  /** Which state the adapter is; absent where the run was interrupted. */
+  readonly choice?: AdapterChoice | undefined;
+  /** The run had ended before, and nothing was done. */
+  readonly hadEnded?: boolean;
   /** Folder of the trained adapter; absent where the run was interrupted. */
   readonly adapterFolder?: string | undefined;
   readonly report?: string | undefined;

@@ -1,9 +1,8 @@
 /** Whether a run directory holds what was written: manifests, the receipt's chain, and that all of it tells one story. */
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import type { ModelConfig, PromptFormat } from "@zerogate/core";
-import { adapterFiles, readPromptFormat, verifyDirectory } from "@zerogate/core/node";
+import type { ModelConfig } from "@zerogate/core";
+import { verifyDirectory } from "@zerogate/core/node";
 import { type Checkpoint, loadCheckpoint } from "../checkpoint/checkpoint.ts";
 import { checkpointFolder, listCheckpoints } from "../checkpoint/folders.ts";
 import type { TrainConfig } from "../config/train_config.ts";
@@ -11,6 +10,7 @@ import { messageOf } from "../files/trouble.ts";
 import { readMetrics } from "../metrics/metrics_file.ts";
 import { paramsDigest, type ReadReceipt, type ReceiptLine } from "../receipt/receipt.ts";
 import { loadReceipt } from "../receipt/receipt_file.ts";
+import { compareAdapter } from "./verify_adapter.ts";
 
 export interface VerifiedRun {
   /** What was compared and found right, one sentence each. */
@@ -34,12 +34,14 @@ export async function verifyRun(config: TrainConfig, model: ModelConfig): Promis
   checkMetrics(runDir, receipt, findings);
   const steps = await listCheckpoints(runDir);
   let newest: Checkpoint | undefined;
+  let best: Checkpoint | undefined;
   for (const step of steps) {
     const checkpoint = await checkCheckpoint(checkpointFolder(runDir, step), model, receipt, findings);
     newest ??= checkpoint;
+    if (step === newest?.state.best?.step) best = checkpoint;
   }
   if (steps.length === 0) findings.notes.push("there is no checkpoint");
-  await checkAdapter(config, newest, findings);
+  await checkAdapter(config, newest, best, findings);
   return { ...findings, chain: receipt.lines.at(-1)?.chain };
 }
 
@@ -133,59 +135,16 @@ function digestAt(lines: readonly ReceiptLine[], at: number): string | undefined
   return line && "params" in line ? line.params : undefined;
 }
 
-async function checkAdapter(config: TrainConfig, newest: Checkpoint | undefined, findings: Findings): Promise<void> {
-  const { checked, problems, notes } = findings;
-  const folder = join(config.out, "adapter");
-  if (!existsSync(folder)) {
-    notes.push("there is no adapter yet: the run has not ended");
-    return;
-  }
-  if (!newest) return;
-  const { adapterConfig, layout, params, state } = newest;
-  const promptFormat = newest.promptFormat ?? (await formatOfOldRun(folder, config, problems));
-  const read = (name: string) => readFile(join(folder, name)).catch(() => undefined);
-  const named = baseNamedIn((await read(CONFIG_NAME))?.toString());
-  const baseModelNameOrPath = named ?? adapterConfig.baseModelNameOrPath;
-  const files = adapterFiles({
-    config: { ...adapterConfig, baseModelNameOrPath },
-    layout,
-    params,
-    dtype: config.adapterDtype,
-    promptFormat,
-  });
-  const last = `the last checkpoint, step ${state.step}`;
-  let isSame = true;
-  for (const [name, expected] of files) {
-    const stored = await read(name);
-    if (stored?.equals(Buffer.from(expected as Uint8Array))) continue;
-    isSame = false;
-    problems.push(`adapter/${name} ${stored ? "is not that of" : "is missing, unlike in"} ${last}`);
-  }
-  if (isSame) checked.push(`adapter: it is that of ${last}`);
-  if (named !== undefined && named !== config.model && named !== adapterConfig.baseModelNameOrPath)
-    notes.push(`adapter: it names ${named} as its base, which has moved since or was never there`);
-}
-
-/** Checkpoints of 0.1.0 do not say how prompts were written, the run's config does. */
-async function formatOfOldRun(
-  folder: string,
-  { bos, template }: TrainConfig,
-  problems: string[],
-): Promise<PromptFormat | undefined> {
-  const stored = await readPromptFormat(folder).catch((error: unknown) => void problems.push(messageOf(error)));
-  if (stored && (stored.bos !== bos || stored.template.name !== basename(template)))
-    problems.push("adapter/zerogate.json is not that of the run's config");
-  return stored ?? undefined;
-}
-
-const CONFIG_NAME = "adapter_config.json";
-
-/** Where the base lay when the adapter was written is free to change: a run may be finished or moved later. */
-function baseNamedIn(text: string | undefined): string | undefined {
-  try {
-    const path: unknown = JSON.parse(text ?? "").base_model_name_or_path;
-    return typeof path === "string" ? path : undefined;
-  } catch {
-    return undefined;
-  }
+async function checkAdapter(
+  config: TrainConfig,
+  newest: Checkpoint | undefined,
+  best: Checkpoint | undefined,
+  { checked, problems, notes }: Findings,
+): Promise<void> {
+  const found = newest && (await compareAdapter(config, newest, best));
+  if (!existsSync(join(config.out, "adapter"))) notes.push("there is no adapter yet: the run has not ended");
+  if (!found) return;
+  problems.push(...found.problems);
+  notes.push(...found.notes);
+  if (found.problems.length === 0) checked.push(`adapter: it is that of ${found.of}`);
 }

@@ -1,0 +1,61 @@
+/** A run that has come to its end, with all that belongs there: a resume of it has nothing to do. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { ModelConfig } from "@zerogate/core";
+import { verifyDirectory } from "@zerogate/core/node";
+import { type Checkpoint, loadCheckpoint } from "../checkpoint/checkpoint.ts";
+import { checkpointFolder, listCheckpoints } from "../checkpoint/folders.ts";
+import { unsafeChanges } from "../config/identity.ts";
+import { completeConfig } from "../config/stored_config.ts";
+import type { TrainConfig } from "../config/train_config.ts";
+import { chooseAdapter } from "./adapter_choice.ts";
+import { type Ending, isPatienceOver } from "./loop.ts";
+import type { RunResult } from "./running.ts";
+import { compareAdapter } from "./verify_adapter.ts";
+
+/**
+ * The result of a run that has ended, undefined where something is left to do: steps, a validation, an adapter or a report
+ * that is lost or damaged, or what this call's config wants otherwise.
+ */
+export async function endedRun(config: TrainConfig, model: ModelConfig): Promise<RunResult | undefined> {
+  const [newest, best] = await endCheckpoints(config.out, model);
+  if (!newest) return undefined;
+  const { state } = newest;
+  const before = completeConfig(state.config, state.versions.zerogate, checkpointFolder(config.out, state.step));
+  const ending = endingOf(config, newest);
+  if (!ending || unsafeChanges(before, config).length > 0 || before.samples !== config.samples) return undefined;
+  const report = join(config.out, "report.html");
+  const found = await compareAdapter(config, newest, best);
+  if (!existsSync(report) || !found || found.problems.length > 0) return undefined;
+  return {
+    ending,
+    steps: state.step,
+    best: state.best,
+    choice: chooseAdapter(config, state),
+    samples: [],
+    unmoved: [],
+    adapterFolder: join(config.out, "adapter"),
+    report,
+    durationMs: 0,
+    hadEnded: true,
+  };
+}
+
+/** The newest checkpoint and the best, where both are whole. */
+async function endCheckpoints(runDir: string, model: ModelConfig): Promise<(Checkpoint | undefined)[]> {
+  const load = async (step: number | undefined) => {
+    const folder = checkpointFolder(runDir, step ?? 0);
+    if (step === undefined || (await verifyDirectory(folder)).length > 0) return undefined;
+    return await loadCheckpoint(folder, model);
+  };
+  const newest = await load((await listCheckpoints(runDir))[0]);
+  return [newest, await load(newest?.state.best?.step)];
+}
+
+function endingOf(config: TrainConfig, { state }: Checkpoint): Ending | undefined {
+  const { step, epoch, owesEvaluation = false } = state;
+  if (owesEvaluation || step === 0) return undefined;
+  const stepsPerEpoch = Math.round(step / epoch);
+  if (step === (config.steps ?? (config.epochs ?? 1) * stepsPerEpoch)) return "finished";
+  return isPatienceOver(config, state) ? "stopped-early" : undefined;
+}
