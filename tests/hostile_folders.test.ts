@@ -36,6 +36,11 @@ const linkedOut = (file: string) => (copy: string) => {
   renameSync(join(copy, file), away);
   symlinkSync(away, join(copy, file));
 };
+/** A link in the place of the file. */
+const replaced = (file: string, target: string) => (copy: string) => {
+  rmSync(join(copy, file));
+  symlinkSync(target, join(copy, file));
+};
 const edited = (file: string, from: string | RegExp, to: string) => (copy: string) => {
   const text = readFileSync(join(copy, file), "latin1");
   expect(text).toMatch(from);
@@ -93,7 +98,16 @@ const toTorch = (bytes: () => Uint8Array | string) => (copy: string) => {
   writeFileSync(join(copy, "adapter_model.bin"), bytes());
 };
 
-const faults: Record<"adapter" | "file" | "model" | "tokenizer", Record<string, Fault>> = {
+const faults: Record<"adapter" | "file" | "followed" | "model" | "tokenizer", Record<string, Fault>> = {
+  followed: {
+    "a link to a device for its weights": [
+      replaced(ADAPTER, "/dev/zero"),
+      "which is a device: needed is a regular file",
+    ],
+    "a link to a folder for its config": [replaced(CONFIG, "/etc"), "which is a folder: needed is a regular file"],
+    "a link to a password file for its weights": [replaced(ADAPTER, "/etc/passwd"), "it is text that begins with"],
+    "a link to a file of the system without a size": [replaced(CONFIG, "/proc/self/environ"), "it is empty"],
+  },
   adapter: {
     "weights linked out of the folder": [linkedOut(ADAPTER), "outside of the folder"],
     "a config linked out of the folder": [linkedOut(CONFIG), "outside of the folder"],
@@ -102,20 +116,52 @@ const faults: Record<"adapter" | "file" | "model" | "tokenizer", Record<string, 
         rmSync(join(copy, ADAPTER));
         execFileSync("mkfifo", [join(copy, ADAPTER)]);
       },
-      "it is not a regular file",
+      "it is a pipe: needed is a regular file",
     ],
     "a folder for its config": [
       (copy) => {
         rmSync(join(copy, CONFIG));
         mkdirSync(join(copy, CONFIG));
       },
-      "it is not a regular file",
+      "it is a folder: needed is a regular file",
     ],
     "a config of 100 MB": [sparse(CONFIG, 1e8), /it has 100000000 bytes, at most \d+ are read/],
     "a config of brackets as long as is read": [
       put(CONFIG, `{"a":${"[".repeat(64 * MIB - 5)}`),
       "nested more than 1000",
     ],
+    "a config of empty lists as long as is read": [
+      put(CONFIG, `{"a":[${"[],".repeat(21 * MIB)}[]]}`),
+      "It is little but brackets",
+    ],
+    "a header of 60 MB of empty objects": [
+      put(ADAPTER, safetensors(`{"a":[${"{},".repeat(2e7)}{}]}`)),
+      "It is little but brackets",
+    ],
+    "weights in shards beside its own": [
+      put("adapter_model-00002-of-00002.safetensors", "x"),
+      "is a part that is not read",
+    ],
+    "a further part": [put("vision.safetensors", "x"), '"vision.safetensors" is a part that is not read'],
+    "a part whose name is an attack": [
+      put("\u001b[2Jx.safetensors", "x"),
+      '"\\u001b[2Jx.safetensors" is a part that is not read',
+    ],
+    "a device for its weights": [replaced(ADAPTER, "/dev/zero"), "outside of the folder"],
+    "a link to itself for its weights": [replaced(ADAPTER, ADAPTER), "it is a link that leads back to itself"],
+    "a link to nothing for its config": [replaced(CONFIG, "nothing"), "which is not there"],
+    "a link through another one out of the folder": [
+      (copy) => {
+        replaced(CONFIG, "hop")(copy);
+        symlinkSync("../hop", join(copy, "hop"));
+      },
+      "outside of the folder",
+    ],
+    "a Git LFS pointer with an endless size": [
+      put(ADAPTER, `version https://git-lfs.github.com/spec/v1\nsize ${"9".repeat(400)}\n`),
+      "it is a Git LFS pointer",
+    ],
+    "a web page with an endless title": [put(CONFIG, `<html><title>${"x".repeat(MIB)}`), "it is a web page"],
     "a config with NaN": [edited(CONFIG, /"adapter_len": \d/, '"adapter_len": NaN'), "not valid JSON"],
     "a config with Infinity": [edited(CONFIG, /"adapter_len": \d/, '"adapter_len": 1e999'), "adapter_len is"],
     "a config of a billion prompts": [
@@ -161,7 +207,7 @@ const faults: Record<"adapter" | "file" | "model" | "tokenizer", Record<string, 
     "a terabyte on paper": [put(ADAPTER, one("[274877906944]", "[0,1099511627776]")), "its tensors end at byte"],
     "a file cut off": [
       (copy) => truncateSync(join(copy, ADAPTER), 700),
-      /its tensors end at byte \d+, the file at byte 700/,
+      /its tensors end at byte \d+ \(.*\), the file at byte 700 \(700 B\): the file was cut off/,
     ],
     "prompts that are NaN": [
       (copy) => {
@@ -184,7 +230,7 @@ const faults: Record<"adapter" | "file" | "model" | "tokenizer", Record<string, 
         [(copy: string) => put("a.pth", bytes())(copy), says],
       ]),
     ),
-    "8 GiB of nothing": [sparse("a.pth", 2 ** 33), "it is no file of torch.save"],
+    "8 GiB of nothing": [sparse("a.pth", 2 ** 33), "it is filled with zeros"],
   },
   model: {
     ...Object.fromEntries(
@@ -199,6 +245,9 @@ const faults: Record<"adapter" | "file" | "model" | "tokenizer", Record<string, 
         ] as const,
       ]),
     ),
+    "a further part": [put("mm_projector.safetensors", "x"), "is a part that is not read"],
+    "an adapter beside it": [put(CONFIG, "{}"), "which transformers puts on the model"],
+    "a device for its config": [replaced("config.json", "/dev/urandom"), "outside of the folder"],
     "an index of brackets": [
       (copy) => {
         rmSync(join(copy, "model.safetensors"));
@@ -233,7 +282,7 @@ const faults: Record<"adapter" | "file" | "model" | "tokenizer", Record<string, 
         rmSync(join(copy, "tokenizer.json"));
         execFileSync("mkfifo", [join(copy, "tokenizer.json")]);
       },
-      "it is not a regular file",
+      "it is a pipe: needed is a regular file",
     ],
     "of 101 MB": [sparse("tokenizer.json", 101e6), "tokenizer.json"],
     "of brackets": [put("tokenizer.json", "[".repeat(90 * MIB)), "nested more than 1000"],
@@ -268,6 +317,7 @@ beforeAll(async () => {
   const layout = adapterLayout(shape, config);
   const fields = { adapterLen: 3, adapterLayers: 2, taskType: "CAUSAL_LM", baseModelNameOrPath: "tiny" } as const;
   await saveAdapter(at("adapter"), { config: adaptionPromptConfig(fields), layout, params: initAdapter(layout, 1) });
+  cpSync(at("adapter"), at("followed"), { recursive: true });
   mkdirSync(at("file"));
   const perHead = adapterLayout({ ...shape, gateSharing: "per-head" }, config);
   await writeAdapterFile(at("sound.pth"), { layout: perHead, params: initAdapter(perHead, 1).fill(0.5) }, "original");

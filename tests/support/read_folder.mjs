@@ -3,15 +3,28 @@
  * `{reader, path}` a line from stdin and answers each with what was thrown, the time and the process's largest memory so far.
  */
 import { createInterface } from "node:readline";
-import { loadAdapter, loadWeights, readAdapter, readAdapterFile, readModelConfig } from "@zerogate/core/node";
+import {
+  loadAdapter,
+  loadWeights,
+  readAdapter,
+  readAdapterFile,
+  readModelConfig,
+  refuseOutsideLinks,
+} from "@zerogate/core/node";
 import { loadTokenizer } from "@zerogate/data";
 
 const base = await readModelConfig(process.argv[2]);
+/** As `--no-links` reads what a stranger packed. */
+const unlinked = (read) => async (path) => {
+  await refuseOutsideLinks(path);
+  return read(path);
+};
 const readers = {
-  adapter: async (path) => void (await Promise.all([readAdapter(path), loadAdapter(path, base)])),
+  adapter: unlinked(async (path) => void (await Promise.all([readAdapter(path), loadAdapter(path, base)]))),
+  followed: async (path) => void (await Promise.all([readAdapter(path), loadAdapter(path, base)])),
   file: (path) => readAdapterFile(path),
-  model: async (path) => loadWeights(path, await readModelConfig(path), { weightDtypes: ["f32", "bf16"] }),
-  tokenizer: (path) => loadTokenizer(path),
+  model: unlinked(async (path) => loadWeights(path, await readModelConfig(path), { weightDtypes: ["f32", "bf16"] })),
+  tokenizer: unlinked((path) => loadTokenizer(path)),
 };
 
 for await (const line of createInterface({ input: process.stdin })) {

@@ -132,6 +132,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "readAdapterFile",
       "readModelConfig",
       "readPromptFormat",
+      "refuseOutsideLinks",
       "removeEntry",
       "saveAdapter",
       "saveAdapters",

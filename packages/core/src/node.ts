@@ -30,6 +30,7 @@ export {
   writeNewFile,
 } from "./node/durable.ts";
 export { hashFile } from "./node/hash.ts";
+export { refuseOutsideLinks } from "./node/links.ts";
 export { type LoadOptions, loadWeights, readModelConfig, weightBytes } from "./node/model_files.ts";
 export { type FolderFile, folderFile } from "./node/model_folder.ts";
 export { cacheFolder, homeFolder } from "./node/user_folders.ts";

@@ -80,7 +80,7 @@ export const binaryKinds: readonly BinaryKind[] = [
   }),
   signed("parquet", "a parquet file", toJson, "PAR1"),
   signed("table", "an Arrow file", toJson, "ARROW1"),
-  signed("table", "an Arrow stream", toJson, "\xff\xff\xff\xff"),
+  signed("table", "an Arrow stream", toJson, "\xff\xff\xff\xff", "\0\0", 6),
   signed("table", "an Avro file", toJson, "Obj\x01"),
   signed("table", "an SQLite database", toJson, "SQLite format 3\0"),
   signed("other-weights", "an HDF5 file (Keras)", toSafetensors, "\x89HDF\r\n\x1a\n"),

@@ -34,18 +34,18 @@ describe("hostile headers", () => {
     ],
     "metadata incomplete buffer: bytes after the last tensor": [
       file(`{"t":{${I32},"data_offsets":[0,16]}}`, 50),
-      "its tensors end at byte 81, the file at byte 115: copy the file again",
+      "its tensors end at byte 81 (81 B), the file at byte 115 (115 B): there is more in it than tensors, download or copy it again",
     ],
     "metadata incomplete buffer: two bytes are missing": [
       file(`{"t":{${I32},"data_offsets":[0,16]}}`, 14),
-      "its tensors end at byte 81, the file at byte 79",
+      "its tensors end at byte 81 (81 B), the file at byte 79 (79 B): the file was cut off, download or copy it again",
     ],
     "header too large": [file("{}", 16, 0xffffff0000003cn), "at most 100000000 are allowed"],
     "header too large by one, in a file that is long enough on paper": [
       file("{}", 0, 100_000_001n),
       "at most 100000000",
     ],
-    "header too small: an empty file": [new Uint8Array(0), "it has 0 bytes"],
+    "header too small: an empty file": [new Uint8Array(0), "it is empty: download or copy it again"],
     "header too small: seven bytes": [new Uint8Array(7), "it has 7 bytes"],
     "invalid header length: nothing follows": [file("", 0, 60n), "its header claims 60 bytes, 0 follow"],
     "header length 2⁶⁴−1": [file("{}", 0, 0xffffffffffffffffn), "its header claims 18446744073709551615 bytes"],

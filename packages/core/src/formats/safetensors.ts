@@ -4,6 +4,8 @@
  * the same bytes as the Rust library's (checked against 0.8.0), whose order of `__metadata__` keys is random: ours is sorted.
  */
 import { InputError } from "../errors.ts";
+import { describeFile } from "./file_kind.ts";
+import { formatBytes } from "./format_bytes.ts";
 import { isJsonObject } from "./json_fields.ts";
 import { parseStrictJson } from "./strict_json.ts";
 
@@ -57,28 +59,35 @@ export interface Tensor {
 }
 
 /**
- * Where the header ends, from the first 8 bytes of a file of `fileBytes` bytes; call it before making room for the
- * header. Throws an `InputError` that names `path` where the length cannot be true.
+ * Where the header ends, from the first bytes of a file of `fileBytes` bytes, at least 8; call it before making room for the
+ * header. Throws an `InputError` that names `path` where the length cannot be true, and says what the file is instead where
+ * `head` shows it (`DESCRIBED_BYTES` are enough).
  */
 export function safetensorsHeaderEnd(head: Uint8Array, fileBytes: number, path: string): number {
+  const wrong = (problem: string) => {
+    const other = describeFile(head, fileBytes, "safetensors");
+    const isEnough = head.byteLength > 8 || head.byteLength === fileBytes;
+    return unreadable(path, isEnough && other ? other.problem : problem);
+  };
   if (fileBytes < 8 || head.byteLength < 8) {
-    throw unreadable(path, `it has ${fileBytes} bytes, a safetensors file has at least 8: copy it again`);
+    throw wrong(`it has ${fileBytes} bytes, a safetensors file has at least 8: download or copy it again`);
   }
   const headerBytes = new DataView(head.buffer, head.byteOffset, 8).getBigUint64(0, true);
   if (headerBytes > MAX_HEADER_BYTES) {
-    throw unreadable(
-      path,
+    throw wrong(
       `its header claims ${headerBytes} bytes, at most ${MAX_HEADER_BYTES} are allowed: is this a safetensors file`,
     );
   }
   if (Number(headerBytes) > fileBytes - 8) {
-    throw unreadable(
-      path,
-      `its header claims ${headerBytes} bytes, ${fileBytes - 8} follow: the file was cut off, copy it again`,
+    throw wrong(
+      `its header claims ${headerBytes} bytes, ${fileBytes - 8} follow: the file was cut off, download or copy it again`,
     );
   }
+  if (head.byteLength > 8 && head[8] !== 0x7b) throw wrong(noBrace);
   return 8 + Number(headerBytes);
 }
+
+const noBrace = "its header does not start with {: is this a safetensors file";
 
 /**
  * Reads a header and checks every claim in it against the size of the file: known dtypes, bytes = shape × dtype, tensors
@@ -113,7 +122,9 @@ export function parseSafetensorsHeader(head: Uint8Array, fileBytes: number, path
     next = end;
   }
   if (next !== fileBytes) {
-    throw unreadable(path, `its tensors end at byte ${next}, the file at byte ${fileBytes}: copy the file again`);
+    const [needed, found] = [next, fileBytes].map((bytes) => `byte ${bytes} (${formatBytes(bytes)})`);
+    const problem = next > fileBytes ? "the file was cut off" : "there is more in it than tensors";
+    throw unreadable(path, `its tensors end at ${needed}, the file at ${found}: ${problem}, download or copy it again`);
   }
   return { tensors: new Map(sorted), metadata };
 }
@@ -173,7 +184,7 @@ export function serializeSafetensors(
 }
 
 function parseObject(bytes: Uint8Array, path: string): Readonly<Record<string, unknown>> {
-  if (bytes[0] !== 0x7b) throw unreadable(path, "its header does not start with {: is this a safetensors file");
+  if (bytes[0] !== 0x7b) throw unreadable(path, noBrace);
   let header: unknown;
   try {
     // Not every TextDecoder takes shared memory, hence the copy.

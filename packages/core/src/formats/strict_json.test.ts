@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { parseStrictJson } from "./strict_json.ts";
+import { checkNesting, isCutOff, parseStrictJson } from "./strict_json.ts";
 
 test("any JSON reads as JSON.parse reads it, however it is spaced", () => {
   fc.assert(
@@ -75,4 +75,23 @@ test("a thousand brackets within each other are read, more are refused before th
   }
   expect(parseStrictJson(`["${"[".repeat(2000)}", "\\"${"{".repeat(2000)}"]`)).toHaveLength(2);
   expect(parseStrictJson(`[${"[],".repeat(2000)}{}]`)).toHaveLength(2001);
+});
+
+test("a text of little but brackets is refused before it costs memory, however flat it is [T-B7]", () => {
+  const many = (item: string, count: number) => `[${`${item},`.repeat(count)}{}]`;
+  for (const text of [many("[]", 1.5e6), many("{}", 1.5e6), many("[[],[]]", 4e5)]) {
+    expect(() => checkNesting(text)).toThrow(/^It is little but brackets: \d+ of them in \d+ characters$/);
+    expect(() => parseStrictJson(text)).toThrow(SyntaxError);
+  }
+  // What formats have, as many as you like: pairs of tokens, records, and brackets in strings.
+  for (const text of [many('["a","b"]', 1.5e6), many('{"a":1}', 1.5e6), JSON.stringify("[]".repeat(2e6))]) {
+    expect(() => checkNesting(text)).not.toThrow();
+  }
+  expect(() => checkNesting(many("[]", 9e5))).not.toThrow();
+});
+
+test("a JSON text that was cut off anywhere is known as such [T-C3]", () => {
+  const whole = '{"a": [1, {"b": "c]\\"}"}], "d": null}';
+  for (let length = 1; length < whole.length; length++) expect(isCutOff(whole.slice(0, length))).toBe(true);
+  for (const text of [whole, "", "{]", '{"a": nul}', "1 2"]) expect(isCutOff(text)).toBe(false);
 });

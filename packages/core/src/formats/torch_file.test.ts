@@ -218,7 +218,7 @@ describe("hostile pickles [A4]", () => {
       "it has 2 entries <name>/data.pkl, a file of torch.save has one",
     ],
     "no pickle": [serializeStoredZip(new Map([["constants.pkl", pickle()]]), 64), "it has 0 entries <name>/data.pkl"],
-    "no zip": [text("hello, world"), "it is no file of torch.save: that is a zip"],
+    "no zip": [text("hello, world"), 'it is text that begins with "hello, world"'],
   };
   test.each(Object.entries(cases))("%s", async (_, [bytes, message]) => {
     expect(await refusal(bytes)).toMatch(message.includes("\\d") ? new RegExp(message) : message);

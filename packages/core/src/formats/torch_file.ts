@@ -4,6 +4,7 @@
  */
 import { InputError } from "../errors.ts";
 import type { ByteSource } from "./byte_source.ts";
+import { DESCRIBED_BYTES, describeFile } from "./file_kind.ts";
 import { elementBytes, type Tensor } from "./safetensors.ts";
 import { isZip, readZipDirectory, readZipEntry, type ZipEntry } from "./stored_zip.ts";
 import { serializeStoredZip } from "./stored_zip_writer.ts";
@@ -25,8 +26,8 @@ export interface TorchFile {
 
 /** Opens a file and reads all of it but the numbers. Throws an `InputError` on anything that torch would not write. */
 export async function openTorchFile(source: ByteSource): Promise<TorchFile> {
-  const head = await source.read(0, Math.min(4, source.bytes));
-  if (!isZip(head)) throw refused(source, notZip(head));
+  const head = await source.read(0, Math.min(DESCRIBED_BYTES, source.bytes));
+  if (!isZip(head)) throw refused(source, notZip(head, source.bytes));
   const directory = await readZipDirectory(source);
   const pickles = [...directory.keys()].filter((name) => /^[^/]+\/data\.pkl$/.test(name));
   const [pickle] = pickles;
@@ -149,14 +150,16 @@ async function readText(source: ByteSource, entry: ZipEntry): Promise<string> {
   return entry.bytes > 100 ? "" : new TextDecoder().decode(await readZipEntry(source, entry));
 }
 
-function notZip(head: Uint8Array): string {
+function notZip(head: Uint8Array, fileBytes: number): string {
   if (head[0] === 0x80) {
     return (
       "it is a bare pickle, the format of torch before 1.6, which is not read: in Python, " +
       "torch.save(torch.load(path, weights_only=True), path) writes it anew"
     );
   }
-  return "it is no file of torch.save: that is a zip";
+  const other = describeFile(head, fileBytes);
+  if (other?.kind === "safetensors") return "it is a safetensors file: give it a name that ends in .safetensors";
+  return other?.problem ?? "it is no file of torch.save: that is a zip";
 }
 
 function refused(source: ByteSource, problem: string): InputError {

@@ -122,8 +122,8 @@ describe("what is refused", () => {
     await rm(join(folder, "adapter_model.safetensors"));
     expect(await refusal(folder)).toContain("there is neither adapter_model.safetensors nor adapter_model.bin");
     await writeFile(join(folder, "adapter_model.bin"), "x");
-    expect(await refusal(folder)).toContain("adapter_model.bin: it is no file of torch.save: that is a zip");
-    expect(await refusal(join(scratch, "nowhere"))).toContain("adapter_config.json: there is no such file");
+    expect(await refusal(folder)).toContain('adapter_model.bin: it is text that begins with "x"');
+    expect(await refusal(join(scratch, "nowhere"))).toMatch(/nowhere: there is no such folder$/);
   });
 
   test("another number of layers in the base, in config and keys [D5]", async () => {
@@ -141,7 +141,7 @@ describe("what is refused", () => {
     const folder = await copy("config");
     const write = (text: string) => writeFile(join(folder, "adapter_config.json"), text);
     await write("{");
-    expect(await refusal(folder)).toContain("not valid JSON");
+    expect(await refusal(folder)).toContain("it ends after 1 bytes in the middle");
     await write('{"peft_type": "ADAPTION_PROMPT", "adapter_len": 3, "adapter_len": 4, "adapter_layers": 2}');
     expect(await refusal(folder)).toContain('Duplicate key "adapter_len"');
     await write('{"peft_type": "LORA"}');
@@ -152,7 +152,7 @@ describe("what is refused", () => {
     const folder = await copy("folder");
     await rm(join(folder, "adapter_model.safetensors"));
     await mkdir(join(folder, "adapter_model.safetensors"));
-    expect(await refusal(folder)).toContain("it is not a regular file");
+    expect(await refusal(folder)).toContain("it is a folder: needed is a regular file");
   });
 });
 

@@ -8,8 +8,10 @@ import type { Tensor, TensorEntry } from "../formats/safetensors.ts";
 import { openTorchFile, readTorchTensors, type TorchFile, tensorsOf } from "../formats/torch_file.ts";
 import type { TorchTensor } from "../formats/torch_pickle.ts";
 import { namedFile, withFileSource } from "./file_source.ts";
+import { checkAdapterParts } from "./folder_parts.ts";
 import { type FolderFile, folderFile } from "./model_folder.ts";
-import { openSafetensors, readFully } from "./safetensors_file.ts";
+import { readFully } from "./regular_file.ts";
+import { openSafetensors } from "./safetensors_file.ts";
 
 export const SAFETENSORS = "adapter_model.safetensors";
 const TORCH = "adapter_model.bin";
@@ -26,9 +28,9 @@ export interface StoredTensors {
 
 /** Opens the weights of an adapter folder for `work`. Throws an `InputError` where there are none or they are damaged. */
 export async function withAdapterWeights<T>(folder: string, work: (stored: StoredTensors) => Promise<T>): Promise<T> {
-  const safe = await folderFile(folder, SAFETENSORS);
-  if (safe) return withSafetensors(safe, work);
-  const torch = await folderFile(folder, TORCH);
+  const [safe, torch] = [await folderFile(folder, SAFETENSORS), await folderFile(folder, TORCH)];
+  await checkAdapterParts(folder, new Set([SAFETENSORS, TORCH]));
+  if (safe) return withSafetensors(safe, work); // PEFT's choice where both are there
   if (torch) return withTorchFile(torch, work);
   throw new InputError(`Cannot load the adapter in ${folder}`, `there is neither ${SAFETENSORS} nor ${TORCH}`);
 }

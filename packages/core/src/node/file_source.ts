@@ -1,17 +1,17 @@
 /** A regular file, read by position. */
-import { type FileHandle, open, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { InputError } from "../errors.ts";
 import type { ByteSource } from "../formats/byte_source.ts";
-import { reason } from "./fs_errors.ts";
+import { kindOfEntry, reason } from "./fs_errors.ts";
 import type { FolderFile } from "./model_folder.ts";
-import { readFully } from "./safetensors_file.ts";
+import { openRegularFile, readFully } from "./regular_file.ts";
 
 /** A file that the user named: links are followed. Throws an `InputError` where it is no regular file. */
 export async function namedFile(path: string): Promise<FolderFile> {
   try {
     const stats = await stat(path);
-    if (!stats.isFile()) throw new InputError(`Cannot read ${path}`, "it is not a regular file");
-    return { path, bytes: stats.size };
+    if (stats.isFile()) return { path, bytes: stats.size };
+    throw new InputError(`Cannot read ${path}`, `it is ${kindOfEntry(stats)}, needed is a regular file`);
   } catch (cause) {
     if (cause instanceof InputError) throw cause;
     throw new InputError(`Cannot read ${path}`, reason(cause), { cause });
@@ -23,12 +23,7 @@ export async function withFileSource<T>(
   { path, bytes }: FolderFile,
   work: (source: ByteSource) => Promise<T>,
 ): Promise<T> {
-  let handle: FileHandle;
-  try {
-    handle = await open(path);
-  } catch (cause) {
-    throw new InputError(`Cannot read ${path}`, reason(cause), { cause });
-  }
+  const handle = await openRegularFile(path);
   try {
     return await work({
       path,

@@ -1,10 +1,36 @@
-/** What `node:fs` throws, as text and by code. */
+/** What `node:fs` throws, by code and as text for people. */
+import type { Stats } from "node:fs";
 
 /** Does this error of `node:fs` have that code, for example `ENOENT`? */
 export function isCode(error: unknown, code: string): boolean {
   return error instanceof Error && "code" in error && error.code === code;
 }
 
+const reasons: readonly (readonly [code: string, reason: string])[] = [
+  ["ENOENT", "there is no such file or folder"],
+  ["ENOTDIR", "a part of this path is a file, needed is a folder"],
+  ["EACCES", "permission denied (EACCES)"],
+  ["EPERM", "permission denied (EPERM)"],
+  ["ELOOP", "it is a link that leads back to itself"],
+  ["ENAMETOOLONG", "its name is longer than file systems allow"],
+  ["EISDIR", "it is a folder, needed is a file"],
+  ["EMFILE", "this process has as many files open as it may (ulimit -n)"],
+  ["EIO", "its disk fails (EIO)"],
+  ["ESTALE", "its network file system lost it (ESTALE): try again"],
+];
+
+/** Why a call of `node:fs` failed; other errors in their own words. */
 export function reason(thrown: unknown): string {
+  for (const [code, text] of reasons) if (isCode(thrown, code)) return text;
   return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+/** What lies at a path, with its article: `a pipe`. */
+export function kindOfEntry(stats: Stats): string {
+  if (stats.isFile()) return "a regular file";
+  if (stats.isDirectory()) return "a folder";
+  if (stats.isFIFO()) return "a pipe";
+  if (stats.isSocket()) return "a socket";
+  if (stats.isSymbolicLink()) return "a link";
+  return "a device";
 }

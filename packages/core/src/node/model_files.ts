@@ -11,10 +11,11 @@ import { parseModelConfig } from "../model/hf_config.ts";
 import { acceptedNames, type WeightPart, weightSources } from "../model/hf_names.ts";
 import { addOne, transposePart } from "../model/weight_changes.ts";
 import { imageBytes, isLinearMap, type WeightImage, type WeightPlace, type WeightStorage } from "../model/weights.ts";
+import { checkModelParts } from "./folder_parts.ts";
 import { readFolderJson } from "./model_folder.ts";
 import { type FileRange, readRanges } from "./parallel_read.ts";
 import { quantizedRange } from "./quantized_range.ts";
-import { findWeightFiles, type PlacedTensor, withWeightFiles } from "./weight_files.ts";
+import { findWeightFiles, type PlacedTensor, weightFileNames, withWeightFiles } from "./weight_files.ts";
 
 const ourDTypes: ReadonlyMap<TensorDType, DType> = new Map([
   ["F32", "f32"],
@@ -39,9 +40,15 @@ export interface LoadOptions {
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 
-/** `config.json` of the folder. Throws an `InputError` where it is missing, damaged or not of a supported model. */
+/**
+ * `config.json` of the folder. Throws an `InputError` where it is missing, damaged or not of a supported model, and where the
+ * folder holds parts of a model that would not be read.
+ */
 export async function readModelConfig(folder: string): Promise<ModelConfig> {
-  return parseModelConfig(await readFolderJson(folder, "config.json"), join(folder, "config.json"));
+  const config = parseModelConfig(await readFolderJson(folder, "config.json"), join(folder, "config.json"));
+  const read = await weightFileNames(folder);
+  if (read) await checkModelParts(folder, read);
+  return config;
 }
 
 /**

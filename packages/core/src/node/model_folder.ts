@@ -1,65 +1,109 @@
 /**
- * The files of one model or adapter folder. A folder may come from a stranger: names in it are not trusted, links may not
- * lead out of it, and only regular files are opened (a pipe would block forever).
+ * The files of one model or adapter folder. A folder may come from a stranger: names in it are not trusted, and only regular
+ * files are opened (a pipe would block forever). Links to files are followed, see `links.ts`.
  */
-import { readFile, realpath, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import type { Stats } from "node:fs";
+import { realpath, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { InputError } from "../errors.ts";
-import { parseStrictJson } from "../formats/strict_json.ts";
-import { isCode, reason } from "./fs_errors.ts";
+import { describeFile } from "../formats/file_kind.ts";
+import { isCutOff, parseStrictJson } from "../formats/strict_json.ts";
+import { isCode, kindOfEntry, reason } from "./fs_errors.ts";
+import { deadLink } from "./links.ts";
+import { openRegularFile, readFully } from "./regular_file.ts";
 
 /** The largest config or shard index seen is below 1 MB; a longer one is not a config. */
 const MAX_JSON_BYTES = 64 * 2 ** 20;
 
-/** A regular file: its real path and size in bytes; undefined where there is nothing of that name. */
+/** A regular file: its path, by the name that it has in its folder, and its size in bytes. */
 export interface FolderFile {
   readonly path: string;
   readonly bytes: number;
 }
 
 /**
- * Finds `name` directly in `folder`. Links may lead to the folder itself or, in the cache of the Hugging Face hub, to
- * the `blobs` beside its `snapshots`. Throws an `InputError` on a name or link that leads elsewhere and on anything
- * that is not a regular file.
+ * Finds `name` directly in `folder`, or a link of that name to a regular file anywhere; undefined where there is nothing of
+ * that name. Throws an `InputError` on a name that leads elsewhere, on a link that leads to nothing, on a folder that is none
+ * and on anything that is not a regular file.
  */
 export async function folderFile(folder: string, name: string): Promise<FolderFile | undefined> {
-  const path = join(folder, name);
-  const refused = (problem: string, cause?: unknown) => new InputError(`Cannot read ${path}`, problem, { cause });
   if (name === "" || name === "." || name === ".." || /[/\\\0]/.test(name)) {
     throw new InputError(
       `Cannot read from ${folder}`,
       `${JSON.stringify(name)} is not the name of a file in this folder`,
     );
   }
-  try {
-    const [root, target] = await Promise.all([realpath(folder), realpath(path)]);
-    const inside = [root];
-    if (basename(dirname(root)) === "snapshots") inside.push(join(dirname(dirname(root)), "blobs"));
-    if (!inside.includes(dirname(target)))
-      throw refused(`it is a link to ${target}, outside of the folder: copy it, or name the folder that it is in`);
-    const stats = await stat(target);
-    if (!stats.isFile()) throw refused("it is not a regular file");
-    return { path: target, bytes: stats.size };
-  } catch (cause) {
-    if (isCode(cause, "ENOENT")) return undefined;
-    if (cause instanceof InputError) throw cause;
-    throw refused(reason(cause), cause);
+  const path = join(folder, name);
+  const stats = await entryAt(path);
+  if (stats === undefined) {
+    await checkFolder(folder);
+    return undefined;
   }
+  if (!stats.isFile()) {
+    const target = await realpath(path);
+    const where = target === join(await realpath(folder), name) ? "it is" : `it is a link to ${target}, which is`;
+    throw new InputError(`Cannot read ${path}`, `${where} ${kindOfEntry(stats)}: needed is a regular file`);
+  }
+  return { path: join(await realpath(folder), name), bytes: stats.size };
+}
+
+/** What lies at `path`, links followed; undefined where there is nothing. Throws an `InputError` on a link to nothing. */
+async function entryAt(path: string): Promise<Stats | undefined> {
+  const attempt = `Cannot read ${path}`;
+  try {
+    return await stat(path);
+  } catch (cause) {
+    if (isCode(cause, "ENOTDIR")) return undefined;
+    if (!isCode(cause, "ENOENT")) throw new InputError(attempt, reason(cause), { cause });
+    const dead = await deadLink(path);
+    if (dead === undefined) return undefined;
+    const way = dead.target.includes("/blobs/") ? "download the model again" : "mount or copy what it leads to";
+    const which = dead.link.endsWith(path) ? "it" : dead.link;
+    throw new InputError(attempt, `${which} is a link to ${dead.target}, which is not there: ${way}`, { cause });
+  }
+}
+
+async function checkFolder(folder: string): Promise<void> {
+  const stats = await entryAt(folder);
+  if (stats?.isDirectory()) return;
+  const problem = stats
+    ? `it is ${kindOfEntry(stats)}, needed is the folder that holds the files`
+    : "there is no such folder";
+  throw new InputError(`Cannot read from ${folder}`, problem);
 }
 
 /** A JSON file of the folder. Throws an `InputError` where it is missing, too long or not strict JSON. */
 export async function readFolderJson(folder: string, name: string): Promise<unknown> {
   const attempt = `Cannot read ${join(folder, name)}`;
-  const file = await folderFile(folder, name);
-  if (file === undefined) throw new InputError(attempt, "there is no such file");
-  if (file.bytes > MAX_JSON_BYTES) {
-    throw new InputError(attempt, `it has ${file.bytes} bytes, at most ${MAX_JSON_BYTES} are read`);
+  const found = await folderFile(folder, name);
+  if (found === undefined) throw new InputError(attempt, "there is no such file");
+  if (found.bytes > MAX_JSON_BYTES) {
+    throw new InputError(attempt, `it has ${found.bytes} bytes, at most ${MAX_JSON_BYTES} are read`);
   }
+  const handle = await openRegularFile(found.path);
   try {
-    return parseStrictJson(new TextDecoder("utf-8", { fatal: true }).decode(await readFile(file.path)));
+    const bytes = new Uint8Array(found.bytes); // no more than it had when its size was checked
+    await readFully({ path: found.path, handle }, bytes, 0);
+    return parseJson(bytes, attempt);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Says what the bytes are where they are something else than JSON. */
+function parseJson(bytes: Uint8Array, attempt: string): unknown {
+  const other = describeFile(bytes, bytes.length, "text");
+  if (other?.kind === "server-message") throw new InputError(attempt, other.problem); // may be JSON as well
+  let text = "";
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return parseStrictJson(text);
   } catch (cause) {
-    throw new InputError(attempt, cause instanceof SyntaxError ? `not valid JSON: ${cause.message}` : reason(cause), {
-      cause,
-    });
+    if (other) throw new InputError(attempt, other.problem, { cause });
+    if (!(cause instanceof SyntaxError)) throw new InputError(attempt, "it is not UTF-8: save it as that", { cause });
+    const problem = isCutOff(text)
+      ? `it ends after ${bytes.length} bytes in the middle: download or copy it again`
+      : "";
+    throw new InputError(attempt, problem || `not valid JSON: ${cause.message}`, { cause });
   }
 }

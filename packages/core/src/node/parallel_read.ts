@@ -2,7 +2,8 @@
  * Several reads at once. What a file cache holds is copied faster than memory that is used for the first time is given, and
  * the system gives it to one thread at a time: Node's four file threads halve the time and more.
  */
-import { readFully, type SafetensorsFile } from "./safetensors_file.ts";
+import { readFully } from "./regular_file.ts";
+import type { SafetensorsFile } from "./safetensors_file.ts";
 
 /** Node's own number of file threads. */
 const LANES = 4;

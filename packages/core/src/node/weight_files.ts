@@ -1,4 +1,5 @@
 /** Where each tensor of a model folder lies: in one `model.safetensors`, or in the shards that an index names. */
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import { isJsonObject } from "../formats/json_fields.ts";
@@ -49,6 +50,18 @@ export async function findWeightFiles(folder: string): Promise<WeightFiles> {
   return { files, weightMap };
 }
 
+/**
+ * The names of the files that the weights are read from, as far as they can be known without reading them; undefined where
+ * `findWeightFiles` will refuse the folder.
+ */
+export async function weightFileNames(folder: string): Promise<ReadonlySet<string> | undefined> {
+  if (await folderFile(folder, "model.safetensors")) return new Set(["model.safetensors"]);
+  if (!(await folderFile(folder, INDEX))) return undefined;
+  const index = await readFolderJson(folder, INDEX);
+  const map = isJsonObject(index) ? index["weight_map"] : undefined;
+  return isJsonObject(map) ? new Set(Object.values(map).filter((name) => typeof name === "string")) : undefined;
+}
+
 /** Opens every weight file and hands over all tensors in it; closes the files when `work` ends, however it ends. */
 export async function withWeightFiles<T>(
   { files, weightMap }: WeightFiles,
@@ -77,5 +90,8 @@ async function noWeights(folder: string): Promise<string> {
       return `its weights are a pickle (${name}), which can run code and is not read: convert it to model.safetensors`;
     }
   }
-  return `there is neither model.safetensors nor ${INDEX}`;
+  const found = (await readdir(folder)).filter((name) => /\.(?:safetensors|gguf)$/i.test(name)).toSorted();
+  const names = found.slice(0, 3).map((name) => JSON.stringify(name).slice(0, 200));
+  const others = names.length > 0 ? ` (but ${names.join(", ")}${found.length > 3 ? ", …" : ""})` : "";
+  return `there is neither model.safetensors nor ${INDEX}${others}: download the model again`;
 }
