@@ -49,7 +49,7 @@ const broken: Readonly<Record<string, readonly Case[]>> = {
     {
       what: "that does not exist",
       make: given({ "--model": "nowhere" }),
-      says: ["nowhere/config.json: there is no such file"],
+      says: ["nowhere: there is no such folder"],
     },
     {
       what: "without weights",
@@ -59,12 +59,14 @@ const broken: Readonly<Record<string, readonly Case[]>> = {
     {
       what: "whose weights were cut off",
       make: model((copy) => truncateSync(join(copy, "model.safetensors"), 1_000_000)),
-      says: [/its tensors end at byte \d+, the file at byte 1000000: copy the file again/],
+      says: [
+        /its tensors end at byte \d+ \(.* MB\), the file at byte 1000000 \(1.0 MB\): the file was cut off, download or copy it again/,
+      ],
     },
     {
       what: "whose header was cut off",
       make: model((copy) => truncateSync(join(copy, "model.safetensors"), 100)),
-      says: [/its header claims \d+ bytes, 92 follow: the file was cut off, copy it again/],
+      says: [/its header claims \d+ bytes, 92 follow: the file was cut off, download or copy it again/],
     },
     {
       what: "of which a shard is missing",
@@ -105,7 +107,7 @@ const broken: Readonly<Record<string, readonly Case[]>> = {
     {
       what: "whose config is no JSON",
       make: model((copy) => writeFileSync(join(copy, "config.json"), "{")),
-      says: ["config.json: not valid JSON"],
+      says: ["config.json: it ends after 1 bytes in the middle"],
     },
   ],
   data: [
@@ -194,7 +196,7 @@ const broken: Readonly<Record<string, readonly Case[]>> = {
     {
       what: "an adapter to start from that does not exist",
       make: given({ "--init-adapter": "nope" }),
-      says: ["nope/adapter_config.json: there is no such file"],
+      says: ["nope: there is no such folder"],
     },
   ],
 };

@@ -23,7 +23,7 @@ test.each([
   { args: ["generate", "--prompt", "a"], says: "--model <dir> (folder of the base model) is missing" },
   {
     args: ["generate", "--model", base, "--prompt", "a", "--adapter", "nope"],
-    says: "nope/adapter_config.json: there is no such file",
+    says: "nope: there is no such folder",
   },
   {
     args: ["generate", "--model", base, "--prompt", "a", "--adapter", "adapter"],
@@ -52,7 +52,7 @@ test.each([
   { args: ["eval", "--model", base, "--data", "nope.json"], says: "nope.json" },
   {
     args: ["eval", "--model", base, "--data", "held.json", "--adapter", "nope"],
-    says: "nope/adapter_config.json: there is no such file",
+    says: "nope: there is no such folder",
   },
   { args: ["inspect", "nope"], says: "Cannot inspect nope: there is no such file or folder" },
   { args: ["inspect", "adapter"], says: "adapter_config.json: not valid JSON" },
