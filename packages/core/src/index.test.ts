@@ -94,6 +94,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "serializeAdaptionPromptConfig",
       "serializeSafetensors",
       "serializeTorchFile",
+      "shellQuoted",
       "slotTotals",
       "streamText",
       "sum",

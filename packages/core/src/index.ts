@@ -146,6 +146,7 @@ export {
 export { clipByGlobalNorm, globalNorm } from "./optim/clip.ts";
 export { effectiveLearningRate, type LearningRateSchedule, learningRate } from "./optim/schedule.ts";
 export { normal, randomBits, uniform } from "./random.ts";
+export { shellQuoted } from "./shell_words.ts";
 export {
   ADDEND_LIMIT,
   addFixedPoint,

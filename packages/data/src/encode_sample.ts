@@ -7,7 +7,7 @@
  * cut on the right at `maxLength` (which may take the EOS away), with the response alone as target.
  */
 import { type BosRule, InputError, type Template } from "@zerogate/core";
-import type { InstructionRecord } from "./records.ts";
+import type { InstructionRecord } from "./record.ts";
 import { renderPrompt } from "./templates.ts";
 import type { EncodedChunk } from "./token_set.ts";
 import type { Tokenizer } from "./tokenizer.ts";

@@ -1,18 +1,13 @@
 /** `@zerogate/data`: instruction data read, tokenised, cached, split and cut into cells. Prints nothing. */
 export type { Template } from "@zerogate/core";
+export { type DataFile, listDataFiles } from "./data_files.ts";
 export { type EncodedSample, encodePrompt, encodeSample, type MaskRule, type SampleFormat } from "./encode_sample.ts";
 export { createPlan, cutCells, type Plan, type PlanInput, type StepPlan } from "./plan.ts";
 export { type PreparedTokens, type PrepareOptions, prepareTokens } from "./prepare.ts";
-export {
-  type DataFile,
-  type Dataset,
-  describeProblem,
-  type InstructionRecord,
-  listDataFiles,
-  type ReadOptions,
-  type RecordProblem,
-  readRecords,
-} from "./records.ts";
+export type { UnreadField } from "./reading.ts";
+export type { InstructionRecord } from "./record.ts";
+export { describeProblem, type RecordProblem } from "./record_problems.ts";
+export { type Dataset, type ReadOptions, readRecords } from "./records.ts";
 export { type Split, type SplitOptions, splitSamples } from "./split.ts";
 export { listTemplates, loadTemplate, parsePrompt, renderPrompt } from "./templates.ts";
 export { measureSamples, type TokenStats } from "./token_set.ts";

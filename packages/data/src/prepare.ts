@@ -1,5 +1,8 @@
 /** From data files to tokens, through the cache: the one call that a run needs. */
-import { type DataFile, hashDataFile, listDataFiles, type RecordProblem, readRecords } from "./records.ts";
+import { type DataFile, hashDataFile, listDataFiles } from "./data_files.ts";
+import type { UnreadField } from "./reading.ts";
+import type { RecordProblem } from "./record_problems.ts";
+import { readRecords } from "./records.ts";
 import { readTokenCache, tokenCacheKey, writeTokenCache } from "./token_cache.ts";
 import { type TokenizedData, type TokenizeOptions, tokenizeRecords } from "./tokenize.ts";
 
@@ -19,6 +22,8 @@ export interface PreparedTokens extends TokenizedData {
   /** Bad records left out, and the first of what was wrong with them. */
   readonly skipped: number;
   readonly problems: readonly RecordProblem[];
+  /** Fields besides instruction, input and output that hold something. */
+  readonly unread: readonly UnreadField[];
   readonly isCached: boolean;
 }
 
@@ -36,12 +41,12 @@ export async function prepareTokens(options: PrepareOptions): Promise<PreparedTo
       onWarning?.(`${(error as Error).message}: tokenising again`);
     }
   }
-  const { records, files, skipped, problems } = await readRecords(paths, { skipBad });
+  const { records, ...read } = await readRecords(paths, { skipBad });
   const tokenized = await tokenizeRecords(records, options);
-  const prepared = { ...tokenized, files, skipped, problems };
+  const prepared = { ...tokenized, ...read };
   if (cacheDir !== undefined) {
     try {
-      await writeTokenCache(cacheDir, tokenCacheKey({ ...options, files, skipBad }), prepared);
+      await writeTokenCache(cacheDir, tokenCacheKey({ ...options, files: read.files, skipBad }), prepared);
     } catch (error) {
       onWarning?.(`Cannot keep the tokens in ${cacheDir}: ${(error as Error).message}`);
     }

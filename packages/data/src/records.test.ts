@@ -20,7 +20,7 @@ async function dataFile(content: string | Uint8Array, name = "data.json"): Promi
 const good = { instruction: "Say hi.", input: "", output: "Hi." };
 const lines = (...items: unknown[]) => items.map((item) => JSON.stringify(item)).join("\n");
 
-test("a JSON array is read with absent, null and given inputs; fields that nobody asked for are ignored", async () => {
+test("a JSON array is read with absent, null and given inputs", async () => {
   const { input: _, ...noInput } = good;
   const content = JSON.stringify([noInput, { ...good, input: null }, { ...good, input: "x", id: 7 }]);
   const path = await dataFile(content);
@@ -30,7 +30,7 @@ test("a JSON array is read with absent, null and given inputs; fields that nobod
   expect(skipped).toBe(0);
 });
 
-test("JSONL is read whatever its name, line ends, empty lines and a byte order mark", async () => {
+test("JSONL is read whatever its name, line ends, empty lines and a byte order mark [T-C6]", async () => {
   const content = `\ufeff${JSON.stringify(good)}\r\n\r\n${JSON.stringify({ ...good, output: "é 你" })}\n\n`;
   for (const name of ["data.jsonl", "data.json", "data"]) {
     const { records } = await readRecords(await dataFile(content, name));
@@ -38,7 +38,7 @@ test("JSONL is read whatever its name, line ends, empty lines and a byte order m
   }
 });
 
-test("a JSON array is an array whatever its name, with a byte order mark and spaces in front", async () => {
+test("a JSON array is an array whatever its name, with a byte order mark and spaces in front [T-C6]", async () => {
   const { records } = await readRecords(await dataFile(`\ufeff \n${JSON.stringify([good])}`, "data.jsonl"));
   expect(records).toEqual([good]);
 });
@@ -86,13 +86,29 @@ test("bad records are named by line, field, what was found and what was expected
   );
 });
 
-test("the first 20 bad records of an array are listed by index, with the total", async () => {
-  const path = await dataFile(JSON.stringify([good, ...Array.from({ length: 30 }, () => ({ ...good, output: null }))]));
+test("the same problem of many records is one line with its count and the first of them [T-C7]", async () => {
+  const bad = [...Array.from({ length: 30 }, () => ({ ...good, output: null })), { ...good, input: 3 }];
+  const path = await dataFile(JSON.stringify([good, ...bad]));
   const error = (await readRecords(path).catch((e: unknown) => e)) as InputError;
-  expect(error.message).toContain("Cannot use 30 of 31 records");
+  expect(error.message).toContain("Cannot use 31 of 32 records");
+  expect(error.problems).toEqual([
+    `${path}, records 1, 2, 3, 4, 5 and 25 more, field "output": found null, expected a text`,
+    `${path}, record 31, field "input": found a value of type number, expected a text or nothing`,
+  ]);
+  const texts = await dataFile(`${lines(good)}\nhello\nand more\nlast\n`);
+  await expect(readRecords(texts)).rejects.toThrow(
+    `${texts}, lines 2, 3 and 4: found for example "hello", which is not JSON, expected one object a line`,
+  );
+});
+
+test("at most 20 problems are listed, and the records of all others are counted [T-C7]", async () => {
+  const paths = await Promise.all(
+    Array.from({ length: 23 }, (_, i) => dataFile(lines(good, { ...good, output: i }, { ...good, output: i }))),
+  );
+  const error = (await readRecords(paths).catch((e: unknown) => e)) as InputError;
   expect(error.problems).toHaveLength(21);
-  expect(error.problems[0]).toBe(`${path}, record 1, field "output": found null, expected a text`);
-  expect(error.problems[20]).toBe("and 10 more");
+  expect(error.problems[20]).toBe("and 6 more");
+  expect((await readRecords(paths, { skipBad: true })).skipped).toBe(46);
 });
 
 test("skipBad leaves bad records out and counts them, but not a file that cannot be read", async () => {
@@ -104,30 +120,61 @@ test("skipBad leaves bad records out and counts them, but not a file that cannot
 
 test("files that cannot be read are all named at once", async () => {
   const notUtf8 = await dataFile(
-    Buffer.concat([Buffer.from('[\n{"instruction":"'), Buffer.of(0xff), Buffer.from('"}]')]),
+    Buffer.concat([Buffer.from('[\n{"instruction":"\ufffd'), Buffer.of(0xff), Buffer.from('"}]')]),
   );
   const cut = await dataFile(JSON.stringify([good]).slice(0, -5));
   const error = (await readRecords([notUtf8, cut]).catch((e: unknown) => e)) as InputError;
-  expect(error.problems[0]).toBe(`${notUtf8}: line 2 is not UTF-8, save the file as UTF-8`);
-  expect(error.problems[1]).toMatch(/: not JSON \(.*\), an array of records is needed$/);
+  expect(error.problems[0]).toBe(
+    `${notUtf8}: line 2 holds the byte 0xFF, which is not UTF-8: save the file as UTF-8, or if it is Latin-1: ` +
+      `iconv -f WINDOWS-1252 -t UTF-8 ${notUtf8} > ${notUtf8.replace(/json$/, "fixed.json")}`,
+  );
+  expect(error.problems[1]).toBe(`${cut}: record 0 (line 1) is cut off: the file ends inside it, copy it again`);
   const missing = join(await folder(), "missing.json");
   await expect(readRecords([missing, await folder()])).rejects.toThrow(
     /ENOENT[^]*a folder without \*\.json or \*\.jsonl/,
   );
 });
 
-test("a JSONL line that is not UTF-8 is a bad record of its own", async () => {
+test("a JSONL line that is not UTF-8 is a bad record of its own, named with its line and byte [T-C6]", async () => {
   const path = await dataFile(
     Buffer.concat([Buffer.from(`${lines(good)}\n`), Buffer.of(0xc3, 0x28), Buffer.from(`\n${lines(good)}`)]),
   );
   const { records, problems } = await readRecords(path, { skipBad: true });
   expect(records).toHaveLength(2);
-  expect(problems).toEqual([{ file: path, line: 2, found: "bytes that are not UTF-8", expected: "UTF-8" }]);
+  expect(problems).toMatchObject([{ file: path, line: 2, found: "the byte 0xC3" }]);
+  const latin1 = await dataFile(Buffer.from(lines(good, { ...good, output: "é" }, { ...good, output: "ß" }), "latin1"));
+  await expect(readRecords(latin1)).rejects.toThrow(
+    `lines 2 and 3: found for example the byte 0xE9, expected UTF-8 (if the file is Latin-1: iconv -f WINDOWS-1252`,
+  );
 });
 
 test("data without a usable record is refused", async () => {
   for (const content of ["[]", "", "\n\n", "\ufeff"]) {
     await expect(readRecords(await dataFile(content))).rejects.toThrow("no usable record, at least 1 is needed");
+  }
+});
+
+test("a file is hashed and counted byte by byte, whatever its form [T-E6]", async () => {
+  const long = { ...good, output: "ä".repeat(100_000) };
+  for (const content of [
+    lines(good, long),
+    `${lines(good)}\n`,
+    JSON.stringify([good]),
+    JSON.stringify(good, null, 2),
+  ]) {
+    const path = await dataFile(content);
+    const sha256 = createHash("sha256").update(content).digest("hex");
+    expect((await readRecords(path)).files).toEqual([{ path, bytes: Buffer.byteLength(content), sha256 }]);
+  }
+});
+
+test("60 characters of a text are quoted, of a longer one the first 60 [T-E6]", async () => {
+  for (const [text, quoted] of [
+    ["x".repeat(60), `"${"x".repeat(60)}"`],
+    ["x".repeat(61), `"${"x".repeat(60)}…"`],
+  ] as const) {
+    const path = await dataFile(`${lines(good)}\n${text}`);
+    await expect(readRecords(path)).rejects.toThrow(`line 2: found ${quoted}, which is not JSON`);
   }
 });
 
@@ -144,4 +191,19 @@ test("a field too long for any model is a bad record", async () => {
 test("an empty output is an answer: the end at once", async () => {
   const { records } = await readRecords(await dataFile(lines({ ...good, output: "" })));
   expect(records[0]?.output).toBe("");
+});
+
+test("fields that hold something and are not read are counted by name [T-C7, T-case23]", async () => {
+  const path = await dataFile(
+    JSON.stringify([
+      { ...good, system: "Be short.", history: [["a", "b"]], id: 0 },
+      { ...good, system: "Be short.", history: [], id: 1, note: "  ", tags: {}, none: null },
+      { ...good, system: "", history: [], output: 3, only: "in a bad record" },
+    ]),
+  );
+  expect((await readRecords(path, { skipBad: true })).unread).toEqual([
+    { name: "id", records: 2 },
+    { name: "system", records: 2 },
+    { name: "history", records: 1 },
+  ]);
 });

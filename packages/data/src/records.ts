@@ -1,48 +1,33 @@
 /**
- * Readers of instruction data: Alpaca JSON (an array of `{instruction, input?, output}`) and JSONL (one such object a line).
- * What the file holds decides which of the two it is, not its name. Every problem is named by file, place and field.
+ * Readers of instruction data: a JSON list of `{instruction, input?, output}`, or such objects one after another, one a line
+ * (JSONL) or spread over lines. What the file holds decides which it is, not its name. Every problem is named by file, place
+ * and field; a file in another form is named in one line.
  */
 
 import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { open, readdir, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
-import { InputError } from "@zerogate/core";
-import { hashFile } from "@zerogate/core/node";
-
-export interface InstructionRecord {
-  readonly instruction: string;
-  /** Empty where the record has none. */
-  readonly input: string;
-  readonly output: string;
-}
-
-export interface DataFile {
-  readonly path: string;
-  readonly bytes: number;
-  readonly sha256: string;
-}
-
-export interface RecordProblem {
-  readonly file: string;
-  /** Position in the array of a JSON file, from 0. */
-  readonly index?: number;
-  /** Line of a JSONL file, from 1. */
-  readonly line?: number;
-  /** Undefined where the record as a whole is at fault. */
-  readonly field?: string;
-  readonly found: string;
-  readonly expected: string;
-}
+import { open, readFile, stat } from "node:fs/promises";
+import { checkNesting, DESCRIBED_BYTES, describeFile, InputError } from "@zerogate/core";
+import { iconv } from "./conversions.ts";
+import { type DataFile, listDataFiles } from "./data_files.ts";
+import { describeForeignRecords } from "./foreign_records.ts";
+import { describeForeignBytes, describeForeignText } from "./foreign_text.ts";
+import { isOneValue, parseJson, parseValues } from "./json_values.ts";
+import { firstNotUtf8 } from "./not_utf8.ts";
+import { addItem, type FileShape, newReading, newShape, type Reading, type UnreadField, unreadOf } from "./reading.ts";
+import type { InstructionRecord } from "./record.ts";
+import { addProblem, describeProblems, quote, type RecordProblem } from "./record_problems.ts";
 
 export interface Dataset {
   readonly records: readonly InstructionRecord[];
   readonly files: readonly DataFile[];
   /** Bad records left out; 0 unless `skipBad`. */
   readonly skipped: number;
-  /** The first of what was wrong with them, at most 20. */
+  /** What was wrong with them, at most 20 problems. */
   readonly problems: readonly RecordProblem[];
+  /** Fields besides instruction, input and output that hold something, the most frequent first. */
+  readonly unread: readonly UnreadField[];
 }
 
 export interface ReadOptions {
@@ -54,44 +39,33 @@ export interface ReadOptions {
 const MAX_JSON_BYTES = 400_000_000;
 /** A longer line is not an instruction record, and a file without line breaks must not fill the memory. */
 const MAX_LINE_BYTES = 16_000_000;
-/** About 250,000 tokens, far beyond any context; byte-pair encoding of an endless text would never come back. */
-const MAX_FIELD_CHARACTERS = 1_000_000;
-const MAX_LISTED = 20;
-/** With the u flag a pair counts as the character that it encodes. */
-const LONE_SURROGATE = /\p{Surrogate}/u;
-
-/** What one pass over the files collects. */
-interface Reading {
-  readonly records: InstructionRecord[];
-  readonly files: DataFile[];
-  readonly problems: RecordProblem[];
-  /** Files that cannot be read at all: these are never skipped. */
-  readonly broken: string[];
-  bad: number;
-}
+/** Lines after which a text of which none begins like JSON is taken for something else. */
+const MAX_FOREIGN_LINES = 1000;
+const [brace, bracket] = ["{", "["];
 
 /**
  * Reads all records of the given files, in order; a folder stands for its *.json and *.jsonl files in the order of their names.
- * @throws InputError if a file cannot be read, if a record is bad (the first 20 are listed) unless `skipBad`, or if there is none.
+ * @throws InputError if a file cannot be read or is in another form, if a record is bad (the first 20 problems are listed)
+ *   unless `skipBad`, or if there is none.
  */
 export async function readRecords(
   paths: string | readonly string[],
   { skipBad = false }: ReadOptions = {},
 ): Promise<Dataset> {
-  const reading: Reading = { records: [], files: [], problems: [], broken: [], bad: 0 };
+  const reading = newReading();
   for (const path of await listDataFiles(paths)) {
     try {
-      await ((await startsWithBracket(path)) ? readJson(path, reading) : readJsonl(path, reading));
+      await readDataFile(path, reading);
     } catch (error) {
       reading.broken.push(`${path}: ${(error as Error).message}`);
     }
   }
-  const { records, files, problems, broken, bad } = reading;
+  const { records, files, problems, broken } = reading;
+  const { bad } = problems;
   if (broken.length > 0) throw new InputError("Cannot read the data", broken);
   if (bad > 0 && !skipBad) {
-    const more = bad > problems.length ? [`and ${bad - problems.length} more`] : [];
     const attempt = `Cannot use ${bad} of ${bad + records.length} records (skip bad records to leave such out)`;
-    throw new InputError(attempt, [...problems.map(describeProblem), ...more]);
+    throw new InputError(attempt, describeProblems(problems));
   }
   if (records.length === 0) {
     const names = files.map(({ path }) => path).join(", ");
@@ -100,76 +74,84 @@ export async function readRecords(
       `${names}: no usable record, at least 1 is needed (${bad} bad ones were skipped)`,
     );
   }
-  return { records, files, skipped: bad, problems };
+  return { records, files, skipped: bad, problems: [...problems.byKind.values()], unread: unreadOf(reading) };
 }
 
-/** The files that `paths` stand for. @throws InputError listing every path that does not exist or holds no data file. */
-export async function listDataFiles(paths: string | readonly string[]): Promise<string[]> {
-  const files: string[] = [];
-  const problems: string[] = [];
-  for (const path of typeof paths === "string" ? [paths] : paths) {
-    const info = await stat(path).catch((error: Error) => error);
-    if (info instanceof Error) problems.push(`${path}: ${info.message}`);
-    else if (!info.isDirectory()) files.push(path);
-    else {
-      const names = (await readdir(path)).filter((name) => /\.(json|jsonl)$/i.test(name)).toSorted();
-      if (names.length === 0) problems.push(`${path}: a folder without *.json or *.jsonl, at least one is needed`);
-      files.push(...names.map((name) => join(path, name)));
-    }
+/** @throws Error that says what the file is where none of its records is usable because they are of another form. */
+async function readDataFile(path: string, reading: Reading): Promise<void> {
+  const head = await readHead(path);
+  const start = head.toString("utf8").trimStart(); // trimStart takes a byte order mark too
+  const described = describeFile(head.subarray(0, DESCRIBED_BYTES), (await stat(path)).size);
+  const isJson = start.startsWith(brace) || start.startsWith(bracket);
+  const isAnswer = described?.kind === "server-message" && isJson; // or a record that begins like one
+  if (described && !isAnswer && described.kind !== "text" && described.kind !== "empty") {
+    throw new Error(describeForeignBytes(path, described, head));
   }
-  if (files.length + problems.length === 0) problems.push("no path was given, at least 1 is needed");
-  if (problems.length > 0) throw new InputError("Cannot read the data", problems);
-  return files;
+  const shape = newShape(path);
+  const before = reading.records.length;
+  if (start.startsWith(bracket) || !(await readLines(shape, reading))) await readWhole(shape, reading);
+  const { items, foreign, first, keys, isList } = shape;
+  if (reading.records.length > before || first === undefined || foreign < items) return;
+  if (described && isAnswer) throw new Error(described.problem);
+  throw new Error(describeForeignRecords({ path, count: items, isList, first, keys: [...keys] }));
 }
 
-/** Size and SHA-256 of a file. */
-export async function hashDataFile(path: string): Promise<DataFile> {
-  return { path, bytes: (await stat(path)).size, sha256: await hashFile(path) };
-}
-
-/** One line for a person: `data.jsonl, line 3, field "output": found an empty text, expected a text`. */
-export function describeProblem({ file, index, line, field, found, expected }: RecordProblem): string {
-  const place = line === undefined ? `record ${index}` : `line ${line}`;
-  return `${file}, ${place}${field === undefined ? "" : `, field "${field}"`}: found ${found}, expected ${expected}`;
-}
-
-async function startsWithBracket(path: string): Promise<boolean> {
+async function readHead(path: string): Promise<Buffer> {
   const handle = await open(path);
   try {
     const { bytesRead, buffer } = await handle.read(Buffer.alloc(4096), 0, 4096, 0);
-    return buffer.toString("utf8", 0, bytesRead).trimStart().startsWith("["); // trimStart takes a byte order mark too
+    return buffer.subarray(0, bytesRead);
   } finally {
     await handle.close();
   }
 }
 
-async function readJson(path: string, reading: Reading): Promise<void> {
+/** Reads a list, or values one after another, that only a parser can take apart; lines where it turns out that there are some. */
+async function readWhole(shape: FileShape, reading: Reading): Promise<void> {
+  const { path } = shape;
   const { size } = await stat(path);
-  if (size > MAX_JSON_BYTES)
-    throw new Error(`a JSON array of ${size} bytes, at most ${MAX_JSON_BYTES} are allowed: use JSONL`);
+  if (size > MAX_JSON_BYTES) throw new Error(`JSON of ${size} bytes, at most ${MAX_JSON_BYTES} are allowed: use JSONL`);
   const bytes = await readFile(path);
-  reading.files.push({ path, bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") });
-  if (!isUtf8(bytes)) throw new Error(`line ${firstLineNotUtf8(bytes)} is not UTF-8, save the file as UTF-8`);
-  let items: unknown[];
-  try {
-    items = JSON.parse(new TextDecoder().decode(bytes)) as unknown[]; // begins with a bracket, so an array
-  } catch (cause) {
-    throw new Error(`not JSON (${(cause as Error).message}), an array of records is needed`, { cause });
+  const fault = firstNotUtf8(bytes);
+  if (fault) {
+    const found = `line ${fault.line} holds the byte ${fault.byte}, which is not UTF-8`;
+    throw new Error(`${found}: save the file as UTF-8, or if it is Latin-1: ${iconv(path, "WINDOWS-1252")}`);
   }
-  for (const [index, item] of items.entries()) addRecord(item, { file: path, index }, reading);
+  const text = new TextDecoder().decode(bytes);
+  checkNesting(text);
+  const parsed = parseValues(text);
+  if (parsed === undefined) {
+    await readLines(shape, reading, true);
+    return;
+  }
+  reading.files.push({ path, bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") });
+  shape.isList = parsed.isList;
+  for (const [index, item] of parsed.values.entries()) addItem(item, { file: path, index }, reading, shape);
 }
 
-async function readJsonl(path: string, reading: Reading): Promise<void> {
+/** Returns false, having added nothing, where the first line is no whole value: then the file is not one of lines. */
+async function readLines(shape: FileShape, reading: Reading, areLines = false): Promise<boolean> {
+  const { path } = shape;
   const hash = createHash("sha256");
+  const firstLines: string[] = [];
   let bytes = 0;
   let line = 0;
+  let likeJson = 0;
   let held: Buffer[] = [];
   let heldBytes = 0;
-  const endLine = (): void => {
+  const endLine = (): boolean => {
     line++;
-    addLine(Buffer.concat(held), { file: path, line }, reading);
+    const lineBytes = Buffer.concat(held);
     held = [];
     heldBytes = 0;
+    const text = new TextDecoder().decode(lineBytes).trim();
+    if (text === "") return true;
+    const isObject = text.startsWith(brace);
+    if (!areLines && firstLines.length === 0 && isObject && isUtf8(lineBytes) && !isOneValue(text)) return false;
+    if (firstLines.length < 2) firstLines.push(text);
+    if (addLine(lineBytes, text, { file: path, line }, reading, shape) || isObject) likeJson++;
+    if (likeJson === 0 && shape.items >= MAX_FOREIGN_LINES) throw new Error(describeForeignText(path, firstLines));
+    return true;
   };
   for await (const piece of createReadStream(path) as AsyncIterable<Buffer>) {
     hash.update(piece);
@@ -177,100 +159,46 @@ async function readJsonl(path: string, reading: Reading): Promise<void> {
     let begin = 0;
     for (let end = piece.indexOf(10); end >= 0; end = piece.indexOf(10, begin)) {
       held.push(piece.subarray(begin, end));
-      endLine();
+      if (!endLine()) return false;
       begin = end + 1;
     }
     held.push(piece.subarray(begin));
     heldBytes += piece.length - begin;
-    if (heldBytes > MAX_LINE_BYTES)
-      throw new Error(`line ${line + 1} is longer than ${MAX_LINE_BYTES} bytes, one record a line is needed`);
+    if (heldBytes <= MAX_LINE_BYTES) continue;
+    const start = held[0]?.toString("utf8", 0, 100).trimStart();
+    if (!areLines && firstLines.length === 0 && start?.startsWith(brace)) return false;
+    throw new Error(`line ${line + 1} is longer than ${MAX_LINE_BYTES} bytes, one record a line is needed`);
   }
-  endLine();
+  if (!endLine()) return false;
+  if (likeJson === 0 && firstLines.length > 0) throw new Error(describeForeignText(path, firstLines));
   reading.files.push({ path, bytes, sha256: hash.digest("hex") });
+  return true;
 }
 
-function addLine(bytes: Buffer, place: { readonly file: string; readonly line: number }, reading: Reading): void {
-  if (!isUtf8(bytes)) {
-    addProblem({ ...place, found: "bytes that are not UTF-8", expected: "UTF-8" }, reading);
-    return;
+/** Returns whether the line is JSON. */
+function addLine(
+  bytes: Buffer,
+  text: string,
+  place: { readonly file: string; readonly line: number },
+  reading: Reading,
+  shape: FileShape,
+): boolean {
+  const notUtf8 = firstNotUtf8(bytes);
+  if (notUtf8) {
+    shape.items++;
+    const expected = `UTF-8 (if the file is Latin-1: ${iconv(place.file, "WINDOWS-1252")})`;
+    addProblem(reading.problems, place, { kind: "not UTF-8", found: `the byte ${notUtf8.byte}`, expected });
+    return false;
   }
-  const text = new TextDecoder().decode(bytes).trim();
-  if (text === "") return;
   let item: unknown;
   try {
-    item = JSON.parse(text);
+    item = parseJson(text);
   } catch {
-    addProblem({ ...place, found: `${quote(text)}, which is not JSON`, expected: "one object a line" }, reading);
-    return;
+    shape.items++;
+    const found = `${quote(text)}, which is not JSON`;
+    addProblem(reading.problems, place, { kind: "not JSON", found, expected: "one object a line" });
+    return false;
   }
-  addRecord(item, place, reading);
-}
-
-/** An empty output is an answer too (end at once): the original Alpaca file has 28, and its authors train them. */
-const expected = {
-  instruction: "a text that is not empty",
-  input: "a text or nothing",
-  output: "a text",
-} as const;
-
-type Place = Pick<RecordProblem, "file" | "index" | "line">;
-
-function addRecord(item: unknown, place: Place, reading: Reading): void {
-  if (typeof item !== "object" || item === null || Array.isArray(item)) {
-    addProblem({ ...place, found: describe(item), expected: "an object with instruction and output" }, reading);
-    return;
-  }
-  const { instruction, input = "", output } = item as Record<string, unknown>;
-  const record = { instruction, input: input ?? "", output }; // some exporters write null for "no input"
-  for (const [field, value] of Object.entries(record)) {
-    if (typeof value !== "string" || (field === "instruction" && value.trim() === "")) {
-      addProblem(
-        { ...place, field, found: describe(value), expected: expected[field as keyof typeof record] },
-        reading,
-      );
-      return;
-    }
-    if (value.length > MAX_FIELD_CHARACTERS) {
-      addProblem(
-        { ...place, field, found: `${value.length} characters`, expected: `at most ${MAX_FIELD_CHARACTERS}` },
-        reading,
-      );
-      return;
-    }
-    if (LONE_SURROGATE.test(value)) {
-      addProblem(
-        { ...place, field, found: "half of a surrogate pair (\\ud800 … \\udfff)", expected: "whole characters" },
-        reading,
-      );
-      return;
-    }
-  }
-  reading.records.push(record as InstructionRecord);
-}
-
-function addProblem(problem: RecordProblem, reading: Reading): void {
-  reading.bad++;
-  if (reading.problems.length < MAX_LISTED) reading.problems.push(problem);
-}
-
-function describe(value: unknown): string {
-  if (value === undefined) return "nothing";
-  if (value === null) return "null";
-  if (typeof value === "string") return value === "" ? "an empty text" : `the text ${quote(value)}`;
-  return Array.isArray(value) ? "an array" : `a value of type ${typeof value}`;
-}
-
-/** Short, and with control characters made visible: what a data file says must not drive a terminal. */
-function quote(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text);
-}
-
-function firstLineNotUtf8(bytes: Buffer): number {
-  let line = 1;
-  for (let begin = 0; begin <= bytes.length; line++) {
-    const end = bytes.indexOf(10, begin);
-    if (end < 0 || !isUtf8(bytes.subarray(begin, end))) break;
-    begin = end + 1;
-  }
-  return line;
+  addItem(item, place, reading, shape);
+  return true;
 }

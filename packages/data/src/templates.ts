@@ -5,7 +5,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { InputError, type Template, templateProblems } from "@zerogate/core";
-import type { InstructionRecord } from "./records.ts";
+import type { InstructionRecord } from "./record.ts";
 
 const alpaca: Template = {
   name: "alpaca",

@@ -13,14 +13,16 @@ import { isDeepStrictEqual } from "node:util";
 import { parseStrictJson } from "@zerogate/core";
 import { writeFileAtomic } from "@zerogate/core/node";
 import * as z from "zod";
+import type { DataFile } from "./data_files.ts";
 import type { SampleFormat } from "./encode_sample.ts";
-import type { DataFile, RecordProblem } from "./records.ts";
+import type { UnreadField } from "./reading.ts";
+import type { RecordProblem } from "./record_problems.ts";
 import { allocateTokens, bytesOf, faultOf, hashTokens, type TokenStats, tokenStats } from "./token_set.ts";
 import type { TokenizedData } from "./tokenize.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Part of every key: raise it when the format of the file or the way of tokenising changes. */
-const FORMAT_VERSION = 2;
+const FORMAT_VERSION = 3;
 const MAGIC = "ZGTOKENS";
 const PREFIX_BYTES = MAGIC.length + 4;
 const MAX_HEADER_BYTES = 1_000_000;
@@ -29,6 +31,7 @@ const HASH_BYTES = 32;
 export interface CachedTokens extends TokenizedData {
   readonly skipped: number;
   readonly problems: readonly RecordProblem[];
+  readonly unread: readonly UnreadField[];
 }
 
 interface CacheHeader {
@@ -39,6 +42,7 @@ interface CacheHeader {
   readonly stats: TokenStats;
   readonly skipped: number;
   readonly problems: readonly RecordProblem[];
+  readonly unread: readonly UnreadField[];
 }
 
 const count = z.int().min(0);
@@ -66,8 +70,11 @@ const headerSchema: z.ZodType<CacheHeader> = z.strictObject({
       field: words.exactOptional(),
       found: words,
       expected: words,
+      places: z.array(count),
+      count,
     }),
   ),
+  unread: z.array(z.strictObject({ name: words, records: count })),
 });
 
 /** What tokens depend on. Paths do not belong to it: the same bytes in another place give the same tokens. */
@@ -91,9 +98,10 @@ export function tokenCacheKey({ files, tokenizer, template, bos, rule, maxLength
 
 /** Puts the tokens into the cache in one step: readers see the whole file or none. */
 export async function writeTokenCache(cacheDir: string, key: string, cached: CachedTokens): Promise<void> {
-  const { tokens, recordOf, stats, skipped, problems } = cached;
+  const { tokens, recordOf, stats, skipped, problems, unread } = cached;
   const samples = recordOf.length;
-  const header: CacheHeader = { key, tokens: tokens.ids.length, samples, hash: tokens.hash, stats, skipped, problems };
+  const losses = { stats, skipped, problems, unread };
+  const header: CacheHeader = { key, tokens: tokens.ids.length, samples, hash: tokens.hash, ...losses };
   const headerBytes = Buffer.from(JSON.stringify(header));
   const prefix = Buffer.alloc(PREFIX_BYTES);
   prefix.write(MAGIC);
@@ -167,8 +175,8 @@ async function readFile(file: FileHandle, path: string, key: string): Promise<Ca
   if (tokens.hash !== header.hash) throw fail("its tokens are not those whose hash it names");
   const stats = tokenStats(tokens, header.stats);
   if (!isDeepStrictEqual(stats, header.stats)) throw fail("its header counts other tokens than it holds");
-  const { skipped, problems } = header;
-  return { tokens, recordOf, stats, skipped, problems };
+  const { skipped, problems, unread } = header;
+  return { tokens, recordOf, stats, skipped, problems, unread };
 }
 
 function parseHeader(text: string): CacheHeader | undefined {

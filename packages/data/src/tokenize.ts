@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { decodeError, type EncodedError, InputError, type TokenSet } from "@zerogate/core";
 import { Piscina } from "piscina";
 import { encodeChunk, type SampleFormat } from "./encode_sample.ts";
-import type { InstructionRecord } from "./records.ts";
+import type { InstructionRecord } from "./record.ts";
 import { type EncodedChunk, joinChunks, type TokenStats, tokenStats } from "./token_set.ts";
 import type { Tokenizer, TokenizerFiles } from "./tokenizer.ts";
 

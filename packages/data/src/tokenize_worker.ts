@@ -2,7 +2,7 @@
 import { encodeError } from "@zerogate/core";
 import { workerData } from "piscina";
 import { encodeChunk } from "./encode_sample.ts";
-import type { InstructionRecord } from "./records.ts";
+import type { InstructionRecord } from "./record.ts";
 import type { ChunkReply, TokenizeWorkerData } from "./tokenize.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
 

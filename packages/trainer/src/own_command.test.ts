@@ -1,6 +1,5 @@
-import { execFileSync } from "node:child_process";
 import { afterEach, expect, test } from "vitest";
-import { ownCommand, ownName, quoted, setOwnName } from "./own_command.ts";
+import { ownCommand, ownName, setOwnName } from "./own_command.ts";
 
 afterEach(() => setOwnName({}));
 
@@ -44,27 +43,4 @@ test("a line holds its values as a shell takes them [T-D4]", () => {
     String.raw`npx zerogate chat --model 'my base' --adapter 'it'\''s'`,
   );
   expect(ownCommand`train`).toBe("npx zerogate train");
-});
-
-test.each([
-  "plain",
-  "two words",
-  "it's",
-  'say "a"',
-  "$HOME",
-  "a;b",
-  "`b`",
-  "a\nb",
-  "\u001b[31m",
-  "ä\u007f'\\",
-  "*",
-  "~",
-  "",
-])("the shell gives %j back as it was [T-D4]", (text) => {
-  expect(execFileSync("bash", ["-c", `printf %s ${quoted(text)}`], { encoding: "utf8" })).toBe(text);
-});
-
-test("a folder whose name begins with a dash is no flag [T-D4]", () => {
-  expect(quoted("-run")).toBe("./-run");
-  expect(quoted("--my run")).toBe("'./--my run'");
 });

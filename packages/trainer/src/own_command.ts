@@ -1,4 +1,5 @@
 /** Lines that a person can paste to start this program again, as it was started. */
+import { shellQuoted } from "@zerogate/core";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -23,13 +24,5 @@ export function ownName(env: Environment, script: string): string {
 
 /** Returns a line to paste, its values quoted: ownCommand`resume ${folder} --workers 2`. */
 export function ownCommand(words: TemplateStringsArray, ...values: readonly string[]): string {
-  return `${name} ${String.raw({ raw: words }, ...values.map(quoted))}`.trimEnd();
-}
-
-/** Writes a path or text as a shell takes it, and so that it is no flag. */
-export function quoted(text: string): string {
-  const plain = text.startsWith("-") ? `./${text}` : text;
-  if (/^[\w@%+=:,./-]+$/.test(plain)) return plain;
-  if (!/\p{Cc}/u.test(plain)) return `'${plain.replaceAll("'", String.raw`'\''`)}'`;
-  return `$'${JSON.stringify(plain).slice(1, -1).replaceAll("'", String.raw`\'`)}'`;
+  return `${name} ${String.raw({ raw: words }, ...values.map(shellQuoted))}`.trimEnd();
 }

@@ -92,6 +92,10 @@ const files: Record<string, [file: Uint8Array, kind: FileKind, says: string | Re
   "UTF-16 with a mark": [latin('\xff\xfe{\0"\0'), "utf-16", /it is text in UTF-16: save it as UTF-8/],
   "UTF-16 without a mark": [latin('{\0"\0a\0"\0:\x001\0}\0'), "utf-16", /UTF-16/],
   "big-endian UTF-16 without a mark": [latin('\0{\0"\0a\0"\0:\x001\0}'), "utf-16", /UTF-16/],
+  "UTF-32 with a mark": [latin("\xff\xfe\0\0{\0\0\0"), "utf-32", "it is text in UTF-32: save it as UTF-8"],
+  "big-endian UTF-32 with a mark": [latin("\0\0\xfe\xff\0\0\0{"), "utf-32", /UTF-32/],
+  "UTF-32 without a mark": [latin('{\0\0\0"\0\0\0a\0\0\0'), "utf-32", /UTF-32/],
+  "big-endian UTF-32 without a mark": [latin('\0\0\0{\0\0\0"\0\0\0a'), "utf-32", /UTF-32/],
   "a safetensors file": [serializeSafetensors(tensors), "safetensors", "it is a safetensors file: it holds tensors"],
   JSON: [utf8('{"model_type": "llama"}'), "text", /text that begins with "{\\"model_type\\"/],
   "a licence": [

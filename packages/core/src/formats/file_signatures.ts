@@ -23,6 +23,7 @@ export type FileKind =
   | "program"
   | "metadata"
   | "utf-16"
+  | "utf-32"
   | "text";
 
 export interface BinaryKind {
@@ -92,6 +93,7 @@ export const binaryKinds: readonly BinaryKind[] = [
   signed("program", "a program of Windows", another, "MZ\x90\0"),
   signed("metadata", "a file in which macOS describes another one (._NAME)", another, "\0\x05\x16\x07"),
   signed("metadata", "a .DS_Store file of macOS", another, "\0\0\0\x01Bud1"),
+  matching("utf-32", "text in UTF-32", "save it as UTF-8", isUtf32),
   matching("utf-16", "text in UTF-16", "save it as UTF-8", isUtf16),
 ];
 
@@ -111,6 +113,15 @@ function zipped(kind: FileKind, what: string, advice: string, pattern: RegExp): 
 
 function matching(kind: FileKind, what: string, advice: string, matches: BinaryKind["matches"]): BinaryKind {
   return { kind, what, advice, matches };
+}
+
+/** A byte order mark, or ASCII with three zeros on one side of each character. */
+function isUtf32(head: Uint8Array): boolean {
+  const mark = latin(head, 0, 4);
+  if (mark === "\xff\xfe\0\0" || mark === "\0\0\xfe\xff") return true;
+  return (
+    /^(?:[\t\n\r -~]\0{3}){2,16}/.test(latin(head, 0, 64)) || /^(?:\0{3}[\t\n\r -~]){2,16}/.test(latin(head, 0, 64))
+  );
 }
 
 /** A byte order mark, or mostly ASCII with a zero on one side of each character. */

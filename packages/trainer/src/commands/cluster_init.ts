@@ -2,10 +2,9 @@
 import { existsSync } from "node:fs";
 import { chmod } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { InputError } from "@zerogate/core";
+import { InputError, shellQuoted } from "@zerogate/core";
 import { makeFolder, writeNewFile } from "@zerogate/core/node";
 import { type Launch, type LauncherName, launcherNames, launchFiles } from "../cluster/launch_files.ts";
-import { quoted } from "../own_command.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { numberFlag } from "./flags.ts";
 
@@ -55,7 +54,7 @@ function isLauncher(name: string): name is LauncherName {
 }
 
 function nextLine(launcher: LauncherName, folder: string): string {
-  const path = (name: string) => quoted(join(folder, name));
+  const path = (name: string) => shellQuoted(join(folder, name));
   switch (launcher) {
     case "mpirun":
       return `name your hosts in ${path("hosts")}, then: ${path("train.sh")}`;

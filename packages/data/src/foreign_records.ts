@@ -1,0 +1,139 @@
+/**
+ * Records in other forms than `{instruction, input?, output}`: says what they are, with the keys that are there, and the command
+ * that makes records of them where there is one.
+ */
+import { jq, jqPath, otherForm, python } from "./conversions.ts";
+import { isObject } from "./record.ts";
+import { listed, quote, withRest } from "./record_problems.ts";
+
+/** What the records of a file look like, none of which is usable. */
+export interface ForeignRecords {
+  readonly path: string;
+  readonly count: number;
+  /** Whether they stand in one JSON list. */
+  readonly isList: boolean;
+  readonly first: Readonly<Record<string, unknown>>;
+  /** All names of their fields. */
+  readonly keys: readonly string[];
+}
+
+/** Objects in objects are looked through this far. */
+const MAX_DEPTH = 2;
+
+/** Names that others give to the fields of a record, in lower case. */
+const otherNames = {
+  instruction: ["instruction", "prompt", "question", "query", "problem", "input_text", "user", "human"],
+  input: ["input", "context"],
+  output: ["output", "completion", "answer", "response", "chosen", "target", "solution", "label", "assistant"],
+} as const;
+
+/** What some data is, and the command that makes records of it. */
+interface Form {
+  readonly what: string;
+  /** What jq makes of one record. */
+  readonly fields?: string;
+  readonly command?: string;
+  /** What the command makes where that is not all of it. */
+  readonly made?: string;
+}
+
+/** Says what records are that have no instruction or no output. */
+export function describeForeignRecords({ path, count, isList, first, keys }: ForeignRecords): string {
+  const { what, fields, command, made }: Form =
+    conversations(first) ?? (count === 1 ? wholeFile(path, first) : undefined) ?? otherFields(first, count, keys);
+  const program = fields === undefined ? undefined : `${isList ? ".[] | " : ""}${fields}`;
+  return otherForm(what, program === undefined ? command : jq(path, program), made);
+}
+
+/** As OpenAI and ShareGPT write them. */
+const turnStyles = [
+  { who: "role", said: "content", user: "user", model: "assistant" },
+  { who: "from", said: "value", user: "human", model: "gpt" },
+] as const;
+
+/** Records with a list of turns. */
+function conversations(record: Readonly<Record<string, unknown>>): Form | undefined {
+  for (const [key, value] of Object.entries(record)) {
+    const turn: unknown = Array.isArray(value) ? value[0] : undefined;
+    if (!isObject(turn)) continue;
+    const style = turnStyles.find(({ who, said }) => who in turn && said in turn);
+    if (style === undefined) continue;
+    const { who, said, user, model } = style;
+    const of = (name: string) => `([${jqPath(key)}[] | select(.${who} == "${name}") | .${said}] | first)`;
+    return {
+      what: `it holds conversations (${quote(key)}, lists of ${who} and ${said})`,
+      fields: `{instruction: ${of(user)}, output: ${of(model)}}`,
+      made: "make one of the first question and its answer of each",
+    };
+  }
+  return undefined;
+}
+
+/** Records whose fields have other names. */
+function otherFields(first: Readonly<Record<string, unknown>>, count: number, keys: readonly string[]): Form {
+  const whose = count === 1 ? "its record has" : `its ${count} records have`;
+  if (keys.length === 0) return { what: `${whose} no keys` };
+  const what = `${whose} the ${keys.length === 1 ? "key" : "keys"} ${listed(keys)}`;
+  const inner = keys.find((key) => isRecordLike(first[key]));
+  if (inner !== undefined) return { what: `${what}, with the records in ${quote(inner)}`, fields: jqPath(inner) };
+  const keyFor = (field: keyof typeof otherNames): string | undefined =>
+    otherNames[field].map((name) => keys.find((key) => key.toLowerCase() === name)).find((key) => key !== undefined);
+  const [instruction, input, output] = [keyFor("instruction"), keyFor("input"), keyFor("output")];
+  const asked = instruction ?? input; // of {input, output} the input is what is asked
+  if (asked === undefined || output === undefined) return { what };
+  const context = instruction !== undefined && input !== undefined ? `input: ${jqPath(input)}, ` : "";
+  return { what, fields: `{instruction: ${jqPath(asked)}, ${context}output: ${jqPath(output)}}` };
+}
+
+/** An object that is the whole file: with lists of records in it, with columns, with records under their names. */
+function wholeFile(path: string, file: Readonly<Record<string, unknown>>): Form | undefined {
+  const entries = Object.entries(file);
+  const [list, another] = listsIn(file, "", 0);
+  if (list !== undefined) {
+    const names = listsIn(file, "", 0).map(({ name, length }) => `${quote(name)} (${length})`);
+    const command = jq(path, `${list.jqName}[]`);
+    if (another === undefined) return { what: `it is an object around the list ${names[0]}`, command };
+    return {
+      what: `it is an object with the lists ${withRest(names)}`,
+      command,
+      made: `make one of ${quote(list.name)}`,
+    };
+  }
+  if (entries.length > 0 && entries.every(([, value]) => isRecordLike(value))) {
+    return { what: `it is an object with ${entries.length} records under names`, command: jq(path, ".[]") };
+  }
+  return tableByColumns(path, file);
+}
+
+/** What pandas' to_json and to_dict write by default. */
+function tableByColumns(path: string, file: Readonly<Record<string, unknown>>): Form | undefined {
+  const { data, columns, instruction, output } = file;
+  const pandas = (orient: string) => {
+    const table = `pandas.read_json(sys.argv[1], orient='${orient}')`;
+    return python(path, "pandas", `${table}.to_json(sys.argv[2], orient='records', lines=True)`);
+  };
+  if (Array.isArray(data) && Array.isArray(data[0]) && Array.isArray(columns)) {
+    return { what: `it is a table of rows with the columns ${listed(columns.map(String))}`, command: pandas("split") };
+  }
+  const what = `it is a table by columns: ${listed(Object.keys(file))}`;
+  if (isObject(instruction) && isObject(output)) return { what, command: pandas("columns") };
+  if (!Array.isArray(instruction) || !Array.isArray(output)) return undefined;
+  return { what, command: jq(path, "range(.instruction | length) as $i | map_values(.[$i])") };
+}
+
+interface FoundList {
+  readonly name: string;
+  readonly jqName: string;
+  readonly length: number;
+}
+
+/** The lists of objects in an object, and in objects inside it. */
+function listsIn(value: Readonly<Record<string, unknown>>, jqName: string, depth: number): FoundList[] {
+  return Object.entries(value).flatMap(([name, inner]): FoundList[] => {
+    const here = `${jqName}${jqPath(name)}`;
+    if (Array.isArray(inner)) return isObject(inner[0]) ? [{ name, jqName: here, length: inner.length }] : [];
+    return isObject(inner) && depth < MAX_DEPTH ? listsIn(inner, here, depth + 1) : [];
+  });
+}
+
+const isRecordLike = (value: unknown): boolean => isObject(value) && "instruction" in value && "output" in value;

@@ -1,0 +1,47 @@
+/** Files that are no JSON: says what they are by their first bytes or lines, and the command that makes JSON of them, if there is one. */
+import type { FileDescription, FileKind } from "@zerogate/core";
+import { iconv, otherForm, python } from "./conversions.ts";
+import { listed, quote } from "./record_problems.ts";
+
+/** Says what a text is of which no line begins like JSON. */
+export function describeForeignText(path: string, lines: readonly string[]): string {
+  const [header = "", next = ""] = lines;
+  for (const [separator, name] of [
+    ["\t", "TSV"],
+    [",", "CSV"],
+    [";", "CSV with semicolons"],
+  ] as const) {
+    const columns = header.split(separator).map((cell) => cell.trim().replaceAll(/^"|"$/g, ""));
+    const isHeader = columns.length > 1 && columns.every((cell) => /^[\w .()/-]{1,40}$/.test(cell));
+    if (!isHeader || !next.includes(separator)) continue;
+    const delimiter = separator === "\t" ? String.raw`\t` : separator;
+    const rows = `csv.DictReader(open(sys.argv[1], newline='', encoding='utf-8-sig'), delimiter='${delimiter}')`;
+    const program = `open(sys.argv[2], 'w').writelines(json.dumps(row) + chr(10) for row in ${rows})`;
+    return otherForm(`it is a table (${name}) with the columns ${listed(columns)}`, python(path, "csv, json", program));
+  }
+  const isText = !/\ufffd|(?!\s)\p{Cc}/u.test(header);
+  return otherForm(
+    isText ? `it is text that begins with ${quote(header)}` : "it is neither text nor of a kind that is known",
+  );
+}
+
+/** Says what a file is that is no text in UTF-8, by its first bytes. */
+export function describeForeignBytes(path: string, { kind, what, problem }: FileDescription, head: Uint8Array): string {
+  const read = (name: string) =>
+    python(path, "pandas", `pandas.${name}(sys.argv[1]).to_json(sys.argv[2], orient='records', lines=True)`);
+  const commands: Partial<Record<FileKind, string | undefined>> = {
+    parquet: read("read_parquet"),
+    table: what.includes("Arrow file") ? read("read_feather") : undefined,
+    document: what.includes("office") ? read("read_excel") : undefined,
+    "utf-16": iconv(path, utf16Name(head)),
+    "utf-32": iconv(path, "UTF-32"),
+  };
+  const command = commands[kind];
+  return command === undefined ? problem : `${problem}: ${command}`;
+}
+
+/** Without a byte order mark iconv has to be given the order. */
+function utf16Name(head: Uint8Array): string {
+  const isMarked = (head[0] === 0xff && head[1] === 0xfe) || (head[0] === 0xfe && head[1] === 0xff);
+  return isMarked ? "UTF-16" : head[1] === 0 ? "UTF-16LE" : "UTF-16BE";
+}
