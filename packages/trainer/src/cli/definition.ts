@@ -48,4 +48,6 @@ export interface CommandDefinition<Flags, Operands extends readonly string[] = r
 }
 
 /** A definition of which only the name of the command is known. */
-export type AnyDefinition = CommandDefinition<object, readonly string[]>;
+export type AnyDefinition = Omit<CommandDefinition<object, readonly string[]>, "flags"> & {
+  readonly flags: Readonly<Record<string, Flag>>;
+};

@@ -1,21 +1,7 @@
 import { expect, test } from "vitest";
-import { runCli } from "../cli.ts";
+import { run } from "../../test/run_cli.ts";
 import { sections } from "../commands/list.ts";
 import { computeNames, engineNames, storageNames } from "../config/train_config.ts";
-
-/** Runs a command line in this process. */
-async function run(...argv: string[]) {
-  let [stdout, stderr] = ["", ""];
-  const code = await runCli(argv, {
-    stdout: { write: (text) => (stdout += text) },
-    stderr: { write: (text: string) => (stderr += text), columns: 80 },
-    stdin: process.stdin,
-    env: {},
-    signal: new AbortController().signal,
-    saveRequests: { count: 0 },
-  });
-  return { code, stdout, stderr };
-}
 
 const commands = sections.flatMap(({ commands: entries }) =>
   entries.flatMap((entry) =>

@@ -6,7 +6,8 @@ import { flagName } from "../config/flag_name.ts";
 import { ownCommand } from "../own_command.ts";
 import { type Flag, flagGroups } from "./definition.ts";
 import { addHelpEnd, configured } from "./help.ts";
-import { wrongUsage } from "./wrong_usage.ts";
+import { addSynonyms, namedFlags } from "./synonym_flags.ts";
+import { checkRequired, wrongUsage } from "./wrong_usage.ts";
 
 /**
  * Runs one command line.
@@ -22,10 +23,14 @@ export async function runProgram(argv: readonly string[], context: CommandContex
     const { definition } = await listed.load();
     for (const operand of definition.operands ?? []) command.argument(operand);
     addFlags(command, Object.entries(definition.flags));
+    addSynonyms(command, definition.flags);
     addHelpEnd(command, line, definition, context.stdout.columns);
     command.action(async () => {
       const operands: unknown[] = command.processedArgs.flat();
-      code = await definition.run(operands as string[], command.opts(), context);
+      const onNote = (note: string) => context.stderr.write(`${note}\n`);
+      const flags = namedFlags(command.opts(), Object.keys(definition.flags), `Cannot run ${line}`, onNote);
+      checkRequired(definition.flags, flags, line);
+      code = await definition.run(operands as string[], flags, context);
     });
   }
   try {
@@ -84,10 +89,9 @@ function addFlags(command: Command, flags: readonly [key: string, flag: Flag][])
   const place = ({ group }: Flag) => flagGroups.indexOf(group);
   const negatable = new Set<Option>();
   for (const [key, flag] of flags.toSorted(([, a], [, b]) => place(a) - place(b))) {
-    const { group, argument, about, isRequired = false, repeats = false, isNegatable = false } = flag;
+    const { group, argument, about, repeats = false, isNegatable = false } = flag;
     const name = flagName(key);
     const option = new Option(argument === undefined ? name : `${name} ${argument}`, about).helpGroup(`${group}:`);
-    option.makeOptionMandatory(isRequired);
     if (repeats) option.argParser((value: string, before?: string[]) => [...(before ?? []), value]);
     command.addOption(option);
     if (!isNegatable) continue;

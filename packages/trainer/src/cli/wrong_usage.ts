@@ -1,7 +1,9 @@
 /** Says what is wrong with a command line, in our words instead of the parser's. */
 import { InputError } from "@zerogate/core";
 import type { Command, CommanderError } from "commander";
+import { flagName } from "../config/flag_name.ts";
 import { suggest } from "../config/suggest.ts";
+import type { Flag } from "./definition.ts";
 
 /**
  * The error of a command line that commander refused.
@@ -10,26 +12,37 @@ import { suggest } from "../config/suggest.ts";
  */
 export function wrongUsage(error: CommanderError, command: Command, line: string): InputError {
   const lists = command.commands.length > 0 ? "commands" : "flags";
-  const problem = `${problemOf(error, command)} (${line} --help lists all ${lists})`;
-  return new InputError(`Cannot run ${line}`, problem, { cause: error });
+  return refusal(line, problemOf(error, command), lists, error);
+}
+
+/** @throws InputError where a flag that the command needs is not given, under any name. */
+export function checkRequired(
+  table: Readonly<Record<string, Flag>>,
+  given: Readonly<Record<string, unknown>>,
+  line: string,
+): void {
+  const missing = Object.entries(table).filter(([key, flag]) => flag.isRequired && given[key] === undefined);
+  const named = missing.map(([key, { argument, about }]) => `${flagName(key)} ${argument} (${about})`);
+  if (named.length > 0) throw refusal(line, `${named.join(" and ")} ${named.length === 1 ? "is" : "are"} missing`);
+}
+
+function refusal(line: string, problem: string, lists = "flags", cause?: Error): InputError {
+  return new InputError(`Cannot run ${line}`, `${problem} (${line} --help lists all ${lists})`, { cause });
 }
 
 function problemOf({ code, message }: CommanderError, command: Command): string {
   const [, quoted = ""] = /'(.*?)'/.exec(message) ?? [];
   switch (code) {
     case "commander.unknownOption":
-      return `there is no flag ${quoted}${didYouMean(quoted, flagsOf(command))}`;
-    case "commander.unknownCommand":
-      return `there is no command ${quoted}${didYouMean(
-        quoted,
-        command.commands.map((known) => known.name()),
-      )}`;
+      return `there is no flag ${quoted}${didYouMean(suggest(quoted, keysOf(command)), flagName)}`;
+    case "commander.unknownCommand": {
+      const names = command.commands.map((known) => known.name());
+      return `there is no command ${quoted}${didYouMean(suggest(quoted, names), String)}`;
+    }
     case "commander.optionMissingArgument":
       return `${quoted} needs a value`;
     case "commander.missingArgument":
       return `<${quoted}> is missing`;
-    case "commander.missingMandatoryOptionValue":
-      return missingFlags(command);
     case "commander.excessArguments":
       return excess(command);
     default:
@@ -37,21 +50,11 @@ function problemOf({ code, message }: CommanderError, command: Command): string 
   }
 }
 
-const flagsOf = (command: Command) =>
-  command.options.flatMap(({ long, hidden }) => (long == null || hidden ? [] : [long]));
+const keysOf = (command: Command) =>
+  command.options.filter(({ hidden }) => !hidden).map((option) => option.attributeName());
 
-function didYouMean(given: string, known: readonly string[]): string {
-  const near = suggest(given, known);
-  return near === undefined ? "" : `, did you mean ${near}?`;
-}
-
-/** Commander names the first one only. */
-function missingFlags(command: Command): string {
-  const missing = command.options.filter(
-    (option) => option.mandatory && command.getOptionValue(option.attributeName()) === undefined,
-  );
-  const named = missing.map(({ flags, description }) => `${flags} (${description})`);
-  return `${named.join(" and ")} ${named.length === 1 ? "is" : "are"} missing`;
+function didYouMean(near: string | undefined, show: (name: string) => string): string {
+  return near === undefined ? "" : `, did you mean ${show(near)}?`;
 }
 
 function excess({ args, registeredArguments, options }: Command): string {

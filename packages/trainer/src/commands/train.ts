@@ -25,7 +25,8 @@ export interface TrainFlags {
 
 export async function trainCommand(flags: TrainFlags, context: CommandContext): Promise<ExitCode> {
   const { config: file, preset, json = false, dryRun = false } = flags;
-  const config = resolveConfig({ file, preset, flags: configFlags(flags) });
+  const onNote = (note: string) => context.stderr.write(`${note}\n`);
+  const config = resolveConfig({ file, preset, flags: configFlags(flags), onNote });
   if (!dryRun) {
     return await train(config, json, context, (result) => printOutcome(config.out, result, json, context));
   }

@@ -87,7 +87,7 @@ test("a stored config resolves to itself", () => {
 
 test("all problems are reported at once, in the words of where they come from", () => {
   const file = configFile(
-    "bacth-size: 4\nbatchSize: many\nlearningRate: 1\nzzzzzz: 1\nvalFraction: 1\n\nschedule: cosin\n",
+    "bacth-size: 4\nbatchSize: many\nlearningRat: 1\nzzzzzz: 1\nvalFraction: 1\n\nschedule: cosin\n",
   );
   const problems = problemsOf(() =>
     resolveConfig({ file, flags: { data: ["x.json"], out: "run", workers: "0", lr: "fast", engin: "reference" } }),
@@ -95,7 +95,7 @@ test("all problems are reported at once, in the words of where they come from", 
   expect(problems).toMatchInlineSnapshot(`
     [
       "unknown key "bacth-size": did you mean "batchSize"? (/run.yaml, line 1)",
-      "unknown key "learningRate": did you mean "lr"? (/run.yaml, line 3)",
+      "unknown key "learningRat": did you mean "lr"? (/run.yaml, line 3)",
       "unknown key "zzzzzz" (/run.yaml, line 4)",
       "unknown key "engin": did you mean "engine"?",
       "model is missing, expected the folder of a model: give --model or put it in the config file",

@@ -1,41 +1,11 @@
 /** From defaults, preset, file and flags to one checked config. */
-import { dirname, resolve as resolvePath } from "node:path";
 import { InputError } from "@zerogate/core";
-import { readConfigFile } from "./config_file.ts";
-import { alternatives, configKeys, type Field, fields, schema } from "./fields.ts";
+import { alternatives, configKeys, fields, schema } from "./fields.ts";
 import { flagName } from "./flag_name.ts";
 import { presets } from "./presets.ts";
-import { defaultOf, FIRST_VERSION, VERSION_KEY } from "./stored_config.ts";
-import { suggest } from "./suggest.ts";
+import { type FileLayer, fileLayer, flagLayer, type Given, type Layer, show } from "./sources.ts";
+import { defaultOf, FIRST_VERSION } from "./stored_config.ts";
 import { type ConfigKey, presetNames, type TrainConfig } from "./train_config.ts";
-
-/** Template names that are not files. */
-const builtInTemplates = ["alpaca", "plain"];
-
-const pathKeys: readonly ConfigKey[] = [
-  "model",
-  "data",
-  "out",
-  "validationData",
-  "cacheDir",
-  "initAdapter",
-  "template",
-];
-
-interface Given {
-  readonly value: unknown;
-  /** How messages name it: `batchSize (run.yaml, line 3)` or `--batch-size`. */
-  readonly label: string;
-}
-
-/** Everything one source says, by key. */
-type Layer = ReadonlyMap<ConfigKey, Given>;
-
-interface FileLayer {
-  readonly layer: Layer;
-  /** The version that wrote the file, of a run's stored config. */
-  readonly version: string | undefined;
-}
 
 /**
  * The config of a run; a later source wins: defaults, preset, file, flags. Relative paths start at the config file's
@@ -45,6 +15,7 @@ interface FileLayer {
  * @param sources.preset wins over a `preset` in file or flags.
  * @param sources.isStored The file is the config of a run: keys that it lacks have the value of the version that wrote it,
  *   whatever the presets and defaults are now.
+ * @param sources.onNote Told of each name in the file that is taken for a key of ours.
  * @throws InputError with every problem of every source.
  */
 export function resolveConfig(sources: {
@@ -52,12 +23,16 @@ export function resolveConfig(sources: {
   readonly flags?: Readonly<Record<string, unknown>> | undefined;
   readonly preset?: string | undefined;
   readonly isStored?: boolean;
+  readonly onNote?: (note: string) => void;
 }): TrainConfig {
+  const { isStored = false, onNote = () => {} } = sources;
   const problems: string[] = [];
   const { layer: file, version = FIRST_VERSION }: FileLayer =
-    sources.file === undefined ? { layer: new Map(), version: undefined } : fileLayer(sources.file, problems);
+    sources.file === undefined
+      ? { layer: new Map(), version: undefined }
+      : fileLayer(sources.file, isStored, { problems, onNote });
   const flags = flagLayer({ ...sources.flags, preset: sources.preset ?? sources.flags?.["preset"] }, problems);
-  const below = sources.isStored
+  const below = isStored
     ? [defaultLayer(version)]
     : [defaultLayer(), presetLayer(flags.get("preset") ?? file.get("preset"))];
 
@@ -105,64 +80,6 @@ function presetLayer(given: Given | undefined): Layer {
   return new Map(Object.entries(presets[name]).map(([key, value]) => [key as ConfigKey, { value, label }]));
 }
 
-function fileLayer(path: string, problems: string[]): FileLayer {
-  const { values, lines } = readConfigFile(path);
-  const layer = new Map<ConfigKey, Given>();
-  let version: string | undefined;
-  for (const [name, value] of values) {
-    const place = `(${path}, line ${lines.get(name)})`;
-    if (name === VERSION_KEY && typeof value === "string") {
-      version = value;
-      continue;
-    }
-    if (!isKey(name)) problems.push(`${unknownKey(name)} ${place}`);
-    else if (value !== null) {
-      layer.set(name, { value: withPaths(name, listed(name, value), dirname(path)), label: `${name} ${place}` });
-    }
-  }
-  return { layer, version };
-}
-
-function flagLayer(flags: Readonly<Record<string, unknown>>, problems: string[]): Layer {
-  const layer = new Map<ConfigKey, Given>();
-  for (const [name, value] of Object.entries(flags)) {
-    if (value === undefined) continue;
-    if (!isKey(name)) problems.push(unknownKey(name));
-    else layer.set(name, { value: withPaths(name, fromText(name, listed(name, value)), "."), label: flagName(name) });
-  }
-  return layer;
-}
-
-const isKey = (name: string): name is ConfigKey => configKeys.includes(name as ConfigKey);
-
-function unknownKey(name: string): string {
-  const near = suggest(name, configKeys);
-  return `unknown key ${show(name)}${near === undefined ? "" : `: did you mean "${near}"?`}`;
-}
-
-/** One file may be written without the brackets of a list, GPUs as `0,1`. */
-function listed(key: ConfigKey, value: unknown): unknown {
-  if (key === "devices" && typeof value === "number") return [value];
-  if (key === "devices" && typeof value === "string" && /^\d+(,\d+)*$/.test(value)) return value.split(",").map(Number);
-  return (key === "data" || key === "validationData") && typeof value === "string" ? [value] : value;
-}
-
-/** A flag's text as the number or boolean that the key holds; text that is neither stays, and is reported as it was typed. */
-function fromText(key: ConfigKey, value: unknown): unknown {
-  if (typeof value !== "string") return value;
-  const { type }: Field<unknown> = fields[key];
-  if (type.safeParse(value).success || value.trim() === "") return value;
-  if (value === "true" || value === "false") return value === "true";
-  return Number.isNaN(Number(value)) ? value : Number(value);
-}
-
-function withPaths(key: ConfigKey, value: unknown, folder: string): unknown {
-  if (!pathKeys.includes(key)) return value;
-  if (Array.isArray(value)) return value.map((item: unknown) => withPaths(key, item, folder));
-  if (typeof value !== "string" || value === "") return value;
-  return key === "template" && builtInTemplates.includes(value) ? value : resolvePath(folder, value);
-}
-
 /** zod says where; what was expected is said in the words of the field. */
 function describeIssues(issues: readonly { readonly path: readonly PropertyKey[] }[], merged: Layer): string[] {
   const keys = new Set(issues.map((issue) => issue.path[0] as ConfigKey));
@@ -201,9 +118,4 @@ export function peakLearningRate(config: TrainConfig): number {
   if (lr !== undefined) return lr;
   if (blr === undefined) throw new RangeError("Cannot find the learning rate: the config has neither lr nor blr");
   return (blr * batchSize) / 256;
-}
-
-function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }

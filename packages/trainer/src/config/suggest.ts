@@ -1,42 +1,27 @@
 /** “Did you mean …?” for a misspelt name. */
-
-/** What the same setting is called elsewhere, without letter case and separators. */
-const otherNames: Readonly<Record<string, string>> = {
-  learningrate: "lr",
-  baselearningrate: "blr",
-  numepochs: "epochs",
-  numtrainepochs: "epochs",
-  maxsteps: "steps",
-  gradclip: "clipNorm",
-  maxgradnorm: "clipNorm",
-  wd: "weightDecay",
-  promptlength: "adapterLen",
-  maxseqlen: "maxLength",
-  output: "out",
-  outputdir: "out",
-  dataset: "data",
-};
+import { squash, synonymOf, synonyms } from "./synonyms.ts";
 
 /** The known name nearest to `given`, or undefined where none is near enough to be meant. */
 export function suggest(given: string, known: readonly string[]): string | undefined {
   const plain = squash(given);
-  const other = otherNames[plain];
-  if (other !== undefined && known.includes(other)) return other;
   const limit = Math.max(1, Math.floor(plain.length / 3));
   let best: string | undefined;
   let bestDistance = limit + 1;
-  for (const name of known) {
+  for (const [name, meant] of candidates(known)) {
     const distance = editDistance(plain, squash(name));
-    if (distance < bestDistance) [best, bestDistance] = [name, distance];
+    if (distance < bestDistance) [best, bestDistance] = [meant, distance];
   }
   return best;
 }
 
-const squash = (name: string) =>
-  name
-    .slice(0, 64)
-    .toLowerCase()
-    .replace(/[-_\s]/g, "");
+/** Known names, and what the same is called elsewhere, each with the known name that is meant. */
+function candidates(known: readonly string[]): [name: string, meant: string][] {
+  const others = synonyms.flatMap((name): [string, string][] => {
+    const found = synonymOf(name, known, String);
+    return found && "key" in found ? [[name, found.key]] : [];
+  });
+  return [...known.map((name): [string, string] => [name, name]), ...others];
+}
 
 /** Fewest insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`. */
 function editDistance(a: string, b: string): number {

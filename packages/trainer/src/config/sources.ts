@@ -1,0 +1,114 @@
+/** What a config file says and what flags say, by key; names of elsewhere are taken for the keys that mean the same. */
+import { dirname, resolve as resolvePath } from "node:path";
+import { readConfigFile } from "./config_file.ts";
+import { configKeys, type Field, fields } from "./fields.ts";
+import { flagName } from "./flag_name.ts";
+import { VERSION_KEY } from "./stored_config.ts";
+import { suggest } from "./suggest.ts";
+import { synonymOf } from "./synonyms.ts";
+import type { ConfigKey } from "./train_config.ts";
+
+/** Template names that are not files. */
+const builtInTemplates = ["alpaca", "plain"];
+
+const pathKeys: readonly ConfigKey[] = [
+  "model",
+  "data",
+  "out",
+  "validationData",
+  "cacheDir",
+  "initAdapter",
+  "template",
+];
+
+export interface Given {
+  readonly value: unknown;
+  /** How messages name it: `batchSize (run.yaml, line 3)` or `--batch-size`. */
+  readonly label: string;
+}
+
+/** Everything one source says, by key. */
+export type Layer = ReadonlyMap<ConfigKey, Given>;
+
+export interface FileLayer {
+  readonly layer: Layer;
+  /** The version that wrote the file, of a run's stored config. */
+  readonly version: string | undefined;
+}
+
+/** Where what was found is told: problems, and names that were taken for others. */
+export interface Findings {
+  readonly problems: string[];
+  readonly onNote: (note: string) => void;
+}
+
+/** @param isStored A run wrote the file: its names are ours. */
+export function fileLayer(path: string, isStored: boolean, { problems, onNote }: Findings): FileLayer {
+  const { values, lines } = readConfigFile(path);
+  const layer = new Map<ConfigKey, Given>();
+  let version: string | undefined;
+  for (const [name, value] of values) {
+    const place = `(${path}, line ${lines.get(name)})`;
+    if (name === VERSION_KEY && typeof value === "string") {
+      version = value;
+      continue;
+    }
+    const meant = isKey(name) || isStored ? undefined : synonymOf(name, configKeys, String);
+    const key = meant && "key" in meant ? meant.key : name;
+    if (meant && "instead" in meant) problems.push(`${name} ${place} is no key: ${meant.instead}`);
+    else if (!isKey(key)) problems.push(`${unknownKey(name)} ${place}`);
+    else if (key !== name && (values.has(key) || layer.has(key))) {
+      const other = layer.get(key)?.label ?? `line ${lines.get(key)}`;
+      problems.push(`${name} ${place} means ${key}, which ${other} gives: leave one out`);
+    } else if (value !== null) {
+      if (key !== name) onNote(`${name} ${place} is taken as ${key}`);
+      layer.set(key, { value: withPaths(key, listed(key, value), dirname(path)), label: `${name} ${place}` });
+    }
+  }
+  return { layer, version };
+}
+
+export function flagLayer(flags: Readonly<Record<string, unknown>>, problems: string[]): Layer {
+  const layer = new Map<ConfigKey, Given>();
+  for (const [name, value] of Object.entries(flags)) {
+    if (value === undefined) continue;
+    if (!isKey(name)) problems.push(unknownKey(name));
+    else layer.set(name, { value: withPaths(name, fromText(name, listed(name, value)), "."), label: flagName(name) });
+  }
+  return layer;
+}
+
+const isKey = (name: string): name is ConfigKey => configKeys.includes(name as ConfigKey);
+
+function unknownKey(name: string): string {
+  const near = suggest(name, configKeys);
+  return `unknown key ${show(name)}${near === undefined ? "" : `: did you mean "${near}"?`}`;
+}
+
+/** One file may be written without the brackets of a list, GPUs as `0,1`. */
+function listed(key: ConfigKey, value: unknown): unknown {
+  if (key === "devices" && typeof value === "number") return [value];
+  if (key === "devices" && typeof value === "string" && /^\d+(,\d+)*$/.test(value)) return value.split(",").map(Number);
+  return (key === "data" || key === "validationData") && typeof value === "string" ? [value] : value;
+}
+
+/** A flag's text as the number or boolean that the key holds; text that is neither stays, and is reported as it was typed. */
+function fromText(key: ConfigKey, value: unknown): unknown {
+  if (typeof value !== "string") return value;
+  const { type }: Field<unknown> = fields[key];
+  if (type.safeParse(value).success || value.trim() === "") return value;
+  if (value === "true" || value === "false") return value === "true";
+  return Number.isNaN(Number(value)) ? value : Number(value);
+}
+
+function withPaths(key: ConfigKey, value: unknown, folder: string): unknown {
+  if (!pathKeys.includes(key)) return value;
+  if (Array.isArray(value)) return value.map((item: unknown) => withPaths(key, item, folder));
+  if (typeof value !== "string" || value === "") return value;
+  return key === "template" && builtInTemplates.includes(value) ? value : resolvePath(folder, value);
+}
+
+export function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
