@@ -160,8 +160,8 @@ async function kernels() {
     const { rstd_T } = engine.rmsNorm(x, weight, { T, D, eps: 1e-5 });
     const { o_TQ, lse_TH } = attention(runtime, qkv, cuSeqlens, heads);
     const norm = { dy_TD: dy, x_TD: x, weight_D: weight, rstd_T, residual_TD: residual };
-    const prompt = { qkv_TX: qkv, kv_KY: kv, gate_H };
-    const withPrompts = () => engine.promptedAttention(prompt, cuSeqlens, { ...heads, K });
+    const prompt = { qkv_TX: qkv, sets: [{ kv_RY: kv, rows: [0, K], tokens: [0, T], gate_H }] };
+    const withPrompts = () => engine.promptedAttention(prompt, cuSeqlens, heads);
     const promptedInput = { do_TQ: dO, ...prompt, ...withPrompts() };
     const pairs = cuSeqlens
       .slice(1)

@@ -74,11 +74,17 @@ export type {
   FileTensor,
   HostTensor,
   KvCache,
+  LinearOrder,
+  LossCell,
   Matrix,
+  PromptSet,
+  PromptSetGradient,
   RowRange,
   ScaledDType,
   WeightDType,
 } from "./engine/engine.ts";
+export { cellsOfLoss } from "./engine/loss_cells.ts";
+export { checkPromptSets } from "./engine/prompt_sets.ts";
 export { createReferenceEngine } from "./engine/reference.ts";
 export { decodeError, type EncodedError, EngineLostError, encodeError, InputError } from "./errors.ts";
 export { type ByteSource, memorySource } from "./formats/byte_source.ts";
@@ -116,7 +122,15 @@ export { type Architecture, architectureOf, type ModelType } from "./model/archi
 export type { ModelConfig, RopeScaling } from "./model/config.ts";
 export { createModel, type DecoderLayer, type DecoderModel } from "./model/decoder.ts";
 export { type FittedGate, fitGates } from "./model/fit_gates.ts";
-export { cellGradient, cellLosses, cellScores, sum } from "./model/gradient.ts";
+export {
+  type CellGradient,
+  type CellTask,
+  cellGradient,
+  cellGradients,
+  cellLosses,
+  cellScores,
+  sum,
+} from "./model/gradient.ts";
 export { parseModelConfig } from "./model/hf_config.ts";
 export { linearMapCount, parameterCount } from "./model/hf_names.ts";
 export { mixedLogits, oneSequence, packSequences, tokenLogits } from "./model/logits.ts";

@@ -3,7 +3,7 @@
  * finite differences, over odd sizes, GQA 1/2/4/8, head dimensions 32/64/128, one-token sequences, zero gates, windows.
  */
 import { describe, expect, test } from "vitest";
-import type { AttentionSize, DeviceArray, Engine } from "../src/engine/engine.ts";
+import type { AttentionSize, DeviceArray, Engine, PromptSet } from "../src/engine/engine.ts";
 import { expectClose, expectGradient, expectSameBits, single, wave } from "./numeric.ts";
 import * as oracle from "./oracle.ts";
 
@@ -203,7 +203,7 @@ export function describeEngine(
           }),
         );
         expect(only.dy_RD).toBeUndefined();
-        const { nll_R, dy_RD } = engine.headLoss(y_RD, head, labels, { R, D, scale: 0.25 });
+        const { nll_R, dy_RD } = engine.headLoss(y_RD, head, labels, { R, D, cells: [{ R, scale: 0.25 }] });
         expectClose(await engine.read(nll_R), forward(y), tolerance, "nll");
         const dy = new Float64Array(R).fill(0.25);
         expectGradient(forward, y, dy, await engine.read(dy_RD as DeviceArray), 2 * tolerance, "headLoss");
@@ -262,7 +262,6 @@ export function describeEngine(
         test(`promptAttention ${title}: forward, zero gates keep every bit, backward`, () =>
           run(async (engine) => {
             const K = 1 + (T % 4);
-            const promptSize = { ...size, K };
             const [o, qkv, kv] = [wave(T * H * d, 1.4), wave(T * X, 0.2), wave(K * 2 * G * d, 2.8)];
             const gate = wave(H, 0.6);
             const dO = wave(T * H * d, 3.1);
@@ -271,11 +270,12 @@ export function describeEngine(
               DeviceArray,
               DeviceArray,
             ];
-            const input = { qkv_TX, kv_KY, gate_H: single(gate) };
-            const y = await engine.read(engine.promptAttention(o_TQ, input, promptSize));
-            expectClose(y, oracle.promptAttention({ o, qkv, kv, gate }, promptSize), tolerance, "y");
-            const closed = { qkv_TX, kv_KY, gate_H: new Float32Array(H) };
-            const base = await engine.read(engine.promptAttention(o_TQ, closed, promptSize));
+            const set: PromptSet = { kv_RY: kv_KY, rows: [0, K], tokens: [0, T], gate_H: single(gate) };
+            const add = (sets: readonly PromptSet[]) =>
+              engine.read(engine.promptAttention(o_TQ, { qkv_TX, sets }, size));
+            const y = await add([set]);
+            expectClose(y, oracle.promptAttention({ o, qkv, kv, gate }, { ...size, K }), tolerance, "y");
+            const base = await add([{ ...set, gate_H: new Float32Array(H) }]);
             expect(new Uint32Array(base.buffer)).toEqual(new Uint32Array(single(o).buffer));
 
             for (const [from, to] of [
@@ -284,23 +284,18 @@ export function describeEngine(
               [T >> 1, T],
               [1, 1],
             ] as const) {
-              const some = { ...promptSize, tokens: [from, to] as const };
-              const part = await engine.read(engine.promptAttention(o_TQ, input, some));
+              const part = await add([{ ...set, tokens: [from, to] }]);
               const expected = single(o);
               expected.set(y.subarray(from * H * d, to * H * d), from * H * d);
               expect(new Uint32Array(part.buffer), `tokens ${from} to ${to}`).toEqual(new Uint32Array(expected.buffer));
             }
-            const beyond = { ...promptSize, tokens: [0, T + 1] as const };
-            expect(() => engine.promptAttention(o_TQ, input, beyond)).toThrow(`tokens 0 to ${T + 1} are asked for`);
 
             const before = wave(T * X, 0.5);
             const dqkv_TX = engine.upload(single(before));
-            const back = engine.promptAttentionBackward(
-              { do_TQ: engine.upload(single(dO)), ...input, dqkv_TX },
-              promptSize,
-            );
+            const input = { do_TQ: engine.upload(single(dO)), qkv_TX, sets: [set], dqkv_TX };
+            const [back] = engine.promptAttentionBackward(input, size);
             const added = (await engine.read(dqkv_TX)).map((g, i) => g - before[i]);
-            const of = (change: object) => oracle.promptAttention({ o, qkv, kv, gate, ...change }, promptSize);
+            const of = (change: object) => oracle.promptAttention({ o, qkv, kv, gate, ...change }, { ...size, K });
             expectGradient((at) => of({ qkv: at }), qkv, dO, added, 8 * tolerance, "prompt attention, q");
             expectGradient((at) => of({ kv: at }), kv, dO, await engine.read(back.dkv_KY), 4 * tolerance, "kv");
             expectGradient((at) => of({ gate: at }), gate, dO, await engine.read(back.dgate_H), 4 * tolerance, "gate");

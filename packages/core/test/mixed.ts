@@ -2,20 +2,36 @@
 import { describe, expect, test } from "vitest";
 import type { AdapterState } from "../src/adapter/state.ts";
 import type { Engine } from "../src/engine/engine.ts";
-import { type BatchEvent, generate, generateBatch, type TextRequest } from "../src/index.ts";
+import {
+  type BatchEvent,
+  cellGradient,
+  cellGradients,
+  generate,
+  generateBatch,
+  packCell,
+  type TextRequest,
+} from "../src/index.ts";
 import { mixedLogits, oneSequence, packSequences, tokenLogits } from "../src/model/logits.ts";
 import { openPromptCache } from "../src/model/prompt_cache.ts";
 import { randomBits } from "../src/random.ts";
 import { expectClose } from "./numeric.ts";
-import { gateKinds, tinyAdapter, tinyModel } from "./tiny_model.ts";
+import { gateKinds, tinyAdapter, tinyModel, tinyTokens } from "./tiny_model.ts";
 
 /** Large enough that passes of 1, 8 and 100 tokens take different ways through blocked kernels. */
 const size = { vocabSize: 96, hiddenSize: 80, intermediateSize: 112, heads: 8, headDim: 16, eosTokenIds: [] };
 /** Of the four adapters, by sequence; undefined is the base. */
 const own = [0, 1, 1, undefined, 2, 3, 0, 3];
 
-/** @param tolerance on logits, relative to their largest; 0 asks for the same bits. */
-export function describeMixed(name: string, open: () => Engine | Promise<Engine>, tolerance: number): void {
+/**
+ * @param tolerance on logits, relative to their largest; 0 asks for the same bits.
+ * @param training the same of losses and gradients, whose rows are summed in packed order.
+ */
+export function describeMixed(
+  name: string,
+  open: () => Engine | Promise<Engine>,
+  tolerance: number,
+  training: number = tolerance,
+): void {
   describe(`engine ${name}, eight sequences with four adapters`, () => {
     const setup = async () => {
       const { model, config } = tinyModel(size, await open());
@@ -26,7 +42,7 @@ export function describeMixed(name: string, open: () => Engine | Promise<Engine>
         Array.from({ length: 3 + 9 * (s % 4) }, (__, i) => randomBits(9, s, i) % size.vocabSize),
       );
       const adapterOf = (s: number): AdapterState | undefined => adapters[own[s] ?? -1];
-      return { model, adapters, prompts, adapterOf };
+      return { model, config, adapters, prompts, adapterOf };
     };
 
     test(`one pass has the ${tolerance === 0 ? "bits" : "numbers"} of eight passes`, async () => {
@@ -42,6 +58,22 @@ export function describeMixed(name: string, open: () => Engine | Promise<Engine>
         expectClose(part, Float64Array.from(alone), tolerance, `sequence ${s}`);
       }
       cache.close();
+    });
+
+    test(`one training pass has the ${training === 0 ? "bits" : "numbers"} of a pass for each adapter`, async () => {
+      const { model, config, adapters, prompts } = await setup();
+      // Cells of 2 to 34 tokens, adapters of 1 to 3 layers and 1 to 10 prompts, two cells of one adapter.
+      const cells = own.map((a, s) => {
+        const tokens = tinyTokens(config, [s === 5 ? 2 : prompts[s].length, 2 + (s % 3)], s);
+        return { adapter: adapters[a ?? 2], cell: packCell(tokens, s % 2 === 0 ? [0] : [0, 1]), scale: 1 / (3 + s) };
+      });
+      const together = await cellGradients(model, cells);
+      for (const [n, { adapter, cell, scale }] of cells.entries()) {
+        const alone = await cellGradient(model, adapter, cell, scale);
+        const off = Math.abs(together[n].lossSum / alone.lossSum - 1);
+        expect(off, `loss of cell ${n}`).toBeLessThanOrEqual(training);
+        expectClose(together[n].gradient, Float64Array.from(alone.gradient), training, `cell ${n}`);
+      }
     });
 
     test("texts that are generated together are those that are generated alone", async () => {

@@ -6,6 +6,7 @@ import { describeGolden } from "../../core/test/golden.ts";
 import { describeInt8 } from "../../core/test/int8.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
 import type { Numbers } from "../../core/test/oracle.ts";
+import { describePromptSets } from "../../core/test/prompt_sets.ts";
 import { absent, bf16Levels, levels, openAt } from "../test/levels.ts";
 
 test.skipIf(absent !== "")(`a machine with the binary runs at least one level${absent}`, () => {
@@ -17,13 +18,15 @@ for (const level of levels) {
   describeEngine(`cpu ${level}`, () => openAt(level), 2e-6);
   describeGolden(`cpu ${level}`, () => openAt(level), 1e-5);
   describeInt8(`cpu ${level}`, () => openAt(level, { storage: "int8" }), 2e-6);
-  describeMixed(`cpu ${level}`, () => openAt(level), 1e-5); // a product of few rows is summed in another order
+  describeMixed(`cpu ${level}`, () => openAt(level), 1e-5, 0); // a product of few rows is summed in another order
+  describePromptSets(`cpu ${level}`, () => openAt(level), 0);
 }
 describe("two threads", () => {
   for (const level of levels.slice(0, 1)) describeEngine(`cpu ${level}`, () => openAt(level, { threads: 2 }), 2e-6);
   for (const level of levels) describeInt8(`cpu ${level}`, () => openAt(level, { threads: 2 }), 2e-6);
 });
 for (const level of bf16Levels) {
+  describePromptSets(`cpu ${level} bf16`, () => openAt(level, { compute: "bf16" }), 0);
   // Both factors of a product are rounded to 8 bits: 2e-3 each, and the suite asks for the largest error.
   describeEngine(`cpu ${level} bf16`, () => openAt(level, { compute: "bf16" }), 1e-2);
   describeInt8(`cpu ${level} bf16`, () => openAt(level, { compute: "bf16" }), 1e-2, asBf16);

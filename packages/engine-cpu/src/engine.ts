@@ -1,6 +1,8 @@
 /** Core's Engine over the native kernels. What is passed on is checked there: sizes, dtypes, freed arrays. */
 import {
   type AttentionSize,
+  cellsOfLoss,
+  checkPromptSets,
   type DeviceArray,
   type Engine,
   type FileTensor,
@@ -8,6 +10,7 @@ import {
   int8Bytes,
   type KvCache,
   type Matrix,
+  type PromptSet,
   type WeightDType,
   type WeightStorage,
 } from "@zerogate/core";
@@ -176,10 +179,10 @@ export function engineOver(
       return dx;
     },
 
-    linear(x, weight, { T, rows: [from, to] = [0, weight.rows], bias, residual }) {
+    linear(x, weight, { T, rows: [from, to] = [0, weight.rows], bias, residual, order }) {
       const y = take(T * (to - from));
       const inputs = [y.handle, handle(x), optional(residual), ...(bias ? weightOf(bias) : noWeight)];
-      run.linear(engine, T, from, to, ...weightOf(weight), ...inputs, packsOf(weight));
+      run.linear(engine, T, from, to, ...weightOf(weight), ...inputs, order === "packed", packsOf(weight));
       return y;
     },
     linearBackward(dy, weight, { T, rows: [from, to] = [0, weight.rows], residual }) {
@@ -214,19 +217,23 @@ export function engineOver(
       return o;
     },
 
-    promptAttention(o, { qkv_TX, kv_KY, gate_H }, size) {
-      const [from, to] = size.tokens ?? [0, size.T];
+    promptAttention(o, { qkv_TX, sets }, size) {
+      checkPromptSets("promptAttention", sets, size);
       const y = take(o.length);
-      const inputs = [handle(o), handle(qkv_TX), handle(kv_KY), gate_H];
-      run.promptAttention(engine, ...heads(size), size.K, from, to, y.handle, ...inputs);
+      run.promptAttention(engine, ...heads(size), ...setsOf(sets, size), y.handle, handle(o), handle(qkv_TX));
       return y;
     },
-    promptAttentionBackward({ do_TQ, qkv_TX, kv_KY, gate_H, dqkv_TX }, size) {
-      const dkv_KY = take(kv_KY.length);
-      const dgate_H = take(size.H);
-      const inputs = [handle(do_TQ), handle(qkv_TX), handle(kv_KY), gate_H, optional(dqkv_TX)];
-      run.promptAttentionBackward(engine, ...heads(size), size.K, dkv_KY.handle, dgate_H.handle, ...inputs);
-      return { dkv_KY, dgate_H };
+    promptAttentionBackward({ do_TQ, qkv_TX, sets, dqkv_TX }, size) {
+      checkPromptSets("promptAttentionBackward", sets, size);
+      const gradients = sets.map(({ rows: [first, end] }) => {
+        return { dkv_KY: take((end - first) * 2 * size.G * size.d), dgate_H: take(size.H) };
+      });
+      const outputs = (["dkv_KY", "dgate_H"] as const).map((name) =>
+        Float64Array.from(gradients, (gradient) => gradient[name].handle),
+      );
+      const inputs = [handle(do_TQ), handle(qkv_TX), optional(dqkv_TX)];
+      run.promptAttentionBackward(engine, ...heads(size), ...setsOf(sets, size), ...outputs, ...inputs);
+      return gradients;
     },
 
     swiglu(gateUp, { T, F }) {
@@ -261,14 +268,27 @@ export function engineOver(
       return dup;
     },
 
-    headLoss(y, head, labels_R, { R, D, scale }) {
+    headLoss(y, head, labels_R, { R, D, cells }) {
+      const own = cellsOfLoss(R, cells);
+      const counts = Int32Array.from(own, (cell) => cell.R);
+      const scales = Float32Array.from(own, ({ scale = 0 }) => scale);
       const [nll_R, hit_R] = [take(R), take(R)];
-      const dy_RD = scale === undefined ? undefined : take(R * D);
+      const dy_RD = cells && take(R * D);
       const outputs = [nll_R.handle, hit_R.handle, handle(y), dy_RD?.handle];
-      run.headLoss(engine, R, scale ?? 0, ...weightOf(head), labels_R, ...outputs);
+      run.headLoss(engine, R, counts, scales, ...weightOf(head), labels_R, ...outputs);
       return dy_RD ? { nll_R, hit_R, dy_RD } : { nll_R, hit_R };
     },
   };
+}
+
+/** Prompt sets as the operations take them: bounds, gates, and the arrays of their keys and values. */
+function setsOf(
+  sets: readonly PromptSet[],
+  { G, d }: AttentionSize,
+): readonly [bounds: Int32Array, gates: Float32Array, kvs: Float64Array] {
+  const bounds = sets.flatMap(({ kv_RY, rows, tokens }) => [kv_RY.length / (2 * G * d), ...rows, ...tokens]);
+  const gates = sets.flatMap(({ gate_H }) => [...gate_H]);
+  return [Int32Array.from(bounds), Float32Array.from(gates), Float64Array.from(sets, ({ kv_RY }) => handle(kv_RY))];
 }
 
 /** Uses the bytes where they lie, for as long as the matrix lives. */

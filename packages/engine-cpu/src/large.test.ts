@@ -2,7 +2,15 @@
  * Sizes that cross every block of the kernels (steps and columns of the GEMM, query blocks, prompt and loss chunks), and all
  * weight dtypes, against the reference engine; the same bits for any number of threads.
  */
-import { createReferenceEngine, type DeviceArray, type DType, type Engine, narrow, widen } from "@zerogate/core";
+import {
+  createReferenceEngine,
+  type DeviceArray,
+  type DType,
+  type Engine,
+  narrow,
+  type PromptSet,
+  widen,
+} from "@zerogate/core";
 import { describe, expect, test } from "vitest";
 import { single, wave } from "../../core/test/numeric.ts";
 import { absent, bf16Levels, levels, openAt } from "../test/levels.ts";
@@ -87,25 +95,22 @@ function attentionCase(d: number, window: number) {
     const cached = engine.cachedAttention(qkv_TX, caches, Int32Array.of(0, 0, 0), cuSeqlens, size);
     for (const cache of caches) engine.freeCache(cache);
     const gate_H = Float32Array.of(0.3, -1.2, 0, 0.01, 2, 0);
-    const input = { qkv_TX, kv_KY: up(engine, K * 2 * G * d, 1.7), gate_H };
-    const long = { ...size, K };
-    const adapted = engine.promptAttention(o_TQ, input, long);
+    const set: PromptSet = { kv_RY: up(engine, K * 2 * G * d, 1.7), rows: [0, K], tokens: [0, T], gate_H };
+    const adapted = engine.promptAttention(o_TQ, { qkv_TX, sets: [set] }, size);
     const dq = up(engine, T * X, 0.2);
-    const { dkv_KY, dgate_H } = engine.promptAttentionBackward({ do_TQ, ...input, dqkv_TX: dq }, long);
-    return outputs(engine, { o_TQ, dqkv_TX, cached, adapted, dq, dkv_KY, dgate_H });
+    const [gradient] = engine.promptAttentionBackward({ do_TQ, qkv_TX, sets: [set], dqkv_TX: dq }, size);
+    return outputs(engine, { o_TQ, dqkv_TX, cached, adapted, dq, ...gradient });
   };
 }
 
 /** More tokens than one chunk of prompt attention takes. */
 async function promptCase(engine: Engine): Promise<Outputs> {
   const [T, H, G, d, K] = [700, 2, 1, 16, 21];
-  const size = { T, H, G, d, K, window: 0 };
-  const input = {
-    qkv_TX: up(engine, T * 4 * d, 0.3),
-    kv_KY: up(engine, K * 2 * d, 1.3),
-    gate_H: Float32Array.of(0.5, -0.25),
-  };
-  const back = engine.promptAttentionBackward({ do_TQ: up(engine, T * H * d, 2.2), ...input }, size);
+  const size = { T, H, G, d, window: 0 };
+  const gate_H = Float32Array.of(0.5, -0.25);
+  const set: PromptSet = { kv_RY: up(engine, K * 2 * d, 1.3), rows: [0, K], tokens: [0, T], gate_H };
+  const input = { qkv_TX: up(engine, T * 4 * d, 0.3), sets: [set] };
+  const [back] = engine.promptAttentionBackward({ do_TQ: up(engine, T * H * d, 2.2), ...input }, size);
   return outputs(engine, { ...back, y: engine.promptAttention(up(engine, T * H * d, 0.8), input, size) });
 }
 
@@ -117,7 +122,7 @@ function lossCase(dtype: DType) {
     const { nll_R, hit_R, dy_RD } = engine.headLoss(up(engine, R * D, 0.3), makeHead(engine), labels, {
       R,
       D,
-      scale: 0.02,
+      cells: [{ R, scale: 0.02 }],
     });
     return outputs(engine, { nll_R, hit_R, dy_RD });
   };

@@ -141,7 +141,7 @@ describe.skipIf(absent !== "")(`misuse${absent}`, () => {
       const W = weightOf(engine, 4, 3);
       expect((await engine.read(engine.linear(none, W, { T: 0 }))).length).toBe(0);
       expect((await engine.read(engine.linearBackward(none, W, { T: 0 }))).length).toBe(0);
-      const loss = engine.headLoss(none, W, new Int32Array(), { R: 0, D: 3, scale: 1 });
+      const loss = engine.headLoss(none, W, new Int32Array(), { R: 0, D: 3, cells: [{ R: 0, scale: 1 }] });
       expect((await engine.read(loss.nll_R)).length).toBe(0);
     });
   });

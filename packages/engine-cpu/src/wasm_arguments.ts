@@ -104,7 +104,11 @@ export function readArguments(attempt: string, memory: WasmMemory, values: reado
       const handle = next();
       return handle === undefined ? 0 : arrayOf(name, handle, length);
     },
-    weightOrNull: (name) => (values[at] === undefined ? NO_WEIGHT : weight(name)),
+    weightOrNull(name) {
+      if (values[at] !== undefined) return weight(name);
+      at += NO_WEIGHT.length;
+      return NO_WEIGHT;
+    },
     ints: (name, length) => typed(Int32Array, name, length),
     floats: (name, length) => typed(Float32Array, name, length),
     doubles: (name, length) => typed(Float64Array, name, length),

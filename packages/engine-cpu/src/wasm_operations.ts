@@ -92,7 +92,7 @@ export function wasmOperations(memory: WasmMemory): Operations {
         throw new RangeError(`Cannot run linear: bias has ${numbers} numbers, the weight has ${all} rows`);
       }
       const biasPart = bias === 0 ? 0 : bias + from * (dtype === 0 ? 4 : 2);
-      return kernels.linear(y, x, ...part, biasPart, dtype, residual, T);
+      return kernels.linear(y, x, ...part, biasPart, dtype, residual, T, args.flag());
     }),
     linearBackward: operation("linearBackward", (args) => {
       const { T, part, rows, columns } = partOfWeight(args, "linearBackward");
@@ -156,31 +156,23 @@ export function wasmOperations(memory: WasmMemory): Operations {
 
     promptAttention: operation("promptAttention", (args) => {
       const heads = args.heads();
-      const [T, H, G, d, window] = heads;
-      const [Q, X] = [H * d, (H + 2 * G) * d];
-      const [K, from, to] = [args.size("K", 1), args.size("from", 0), args.size("to", 0)];
-      if (from > to || to > T) {
-        throw new RangeError(`Cannot run promptAttention: tokens ${from} to ${to} are asked for, there are ${T}`);
-      }
+      const sets = promptSets(args, heads, "promptAttention");
       const [y, o] = [args.array("y_TQ", floatsQ(heads)), args.array("o_TQ", floatsQ(heads))];
-      const [qkv, kv] = [args.array("qkv_TX", floatsX(heads)), args.array("kv_KY", K * 2 * G * d)];
-      const gate = args.copy(args.floats("gate_H", H));
-      const view = floats();
-      view.copyWithin(y / 4, o / 4, o / 4 + from * Q);
-      view.copyWithin(y / 4 + to * Q, o / 4 + to * Q, o / 4 + T * Q);
-      const some = [to - from, H, G, d, window] as const;
-      return kernels.promptAttention(y + 4 * from * Q, o + 4 * from * Q, qkv + 4 * from * X, kv, gate, ...some, K);
+      const qkv = args.array("qkv_TX", floatsX(heads));
+      return kernels.promptAttention(y, o, qkv, ...heads, sets.copy(), sets.S);
     }),
     promptAttentionBackward: operation("promptAttentionBackward", (args) => {
       const heads = args.heads();
       const [, H, G, d] = heads;
-      const K = args.size("K", 1);
-      const KY = K * 2 * G * d;
-      const [dkv, dgate] = [args.array("dkv_KY", KY), args.array("dgate_H", H)];
+      const sets = promptSets(args, heads, "promptAttentionBackward");
+      const [dkvs, dgates] = [args.doubles("dkv_KY", sets.S), args.doubles("dgate_H", sets.S)];
+      const outputs = Array.from(dkvs, (dkv, s) => {
+        const own = args.arrayOf("dkv_KY", dkv, 2 * sets.prompts(s) * G * d);
+        return [own, args.arrayOf("dgate_H", dgates[s], H)] as const;
+      });
       const [dO, qkv] = [args.array("do_TQ", floatsQ(heads)), args.array("qkv_TX", floatsX(heads))];
-      const [kv, gate] = [args.array("kv_KY", KY), args.floats("gate_H", H)];
       const dqkv = args.arrayOrNull("dqkv_TX", floatsX(heads));
-      return kernels.promptAttentionBackward(dkv, dgate, dqkv, dO, qkv, kv, args.copy(gate), ...heads, K);
+      return kernels.promptAttentionBackward(dqkv, dO, qkv, ...heads, sets.copy(outputs), sets.S);
     }),
 
     swiglu: operation("swiglu", (args) => {
@@ -213,7 +205,12 @@ export function wasmOperations(memory: WasmMemory): Operations {
     }),
 
     headLoss: operation("headLoss", (args) => {
-      const [R, scale] = [args.size("R", 0), args.number("scale")];
+      const [R, cells] = [args.size("R", 0), args.ints("cells")];
+      const scales = args.floats("scales", cells.length);
+      const rows = cells.reduce((sum, own) => sum + own, 0);
+      if (rows !== R || cells.some((own) => own < 0)) {
+        throw new RangeError(`Cannot run headLoss: its cells have ${rows} rows, there are ${R}`);
+      }
       const head = args.weight("head_VD");
       const [, , V, D] = head;
       const labels = args.ints("labels_R", R);
@@ -221,8 +218,49 @@ export function wasmOperations(memory: WasmMemory): Operations {
       if (bad !== undefined) throw new RangeError(`Cannot score label ${bad}: the head has ${V} rows`);
       const [nll, hit, y] = [args.array("nll_R", R), args.array("hit_R", R), args.array("y_RD", R * D)];
       const dy = args.arrayOrNull("dy_RD", R * D);
-      return kernels.headLoss(nll, hit, dy, y, ...head, args.copy(labels), R, scale);
+      const labelsAt = args.copy(labels);
+      let at = 0;
+      return Number(
+        cells.every((own, c) => {
+          const [few, wide] = [4 * at, 4 * at * D];
+          const cell = [nll + few, hit + few, dy === 0 ? 0 : dy + wide, y + wide, ...head, labelsAt + few] as const;
+          at += own;
+          return kernels.headLoss(...cell, own, scales[c] ?? 0) !== 0;
+        }),
+      );
     }),
+  };
+}
+
+/** Numbers of one set in `sets`: rows of its keys and values in all, its first and the one behind its last, its tokens. */
+const SET_FIELDS = 5;
+
+/** Prompt sets as native/include/kernels.h has them: keys and values, gates, K, tokens, and the outputs of a backward. */
+function promptSets(args: Arguments, [T, H, G, d]: HeadFields, name: string) {
+  const wrong = (problem: string) => new RangeError(`Cannot run ${name}: ${problem}`);
+  const bounds = args.ints("sets");
+  const S = bounds.length / SET_FIELDS;
+  if (!Number.isInteger(S)) throw wrong(`sets has ${bounds.length} numbers, ${SET_FIELDS} a set are needed`);
+  const [gates, kvs] = [args.floats("gate_SH", S * H), args.doubles("kv_RY", S)];
+  let next = 0;
+  const sets = Array.from(kvs, (kv, s) => {
+    const [R = 0, first = 0, end = 0, from = 0, to = 0] = bounds.subarray(s * SET_FIELDS);
+    if (from < 0 || from > to || to > T) throw wrong(`tokens ${from} to ${to} are asked for, there are ${T}`);
+    if (from < next) throw wrong(`a set begins at token ${from}, the one before it ends at ${next}`);
+    if (first < 0 || first >= end || end > R) throw wrong(`rows ${first} to ${end} are asked for, there are ${R}`);
+    next = to;
+    return { kv: args.arrayOf("kv_RY", kv, R * 2 * G * d) + 4 * first * 2 * G * d, K: end - first, from, to };
+  });
+  return {
+    S,
+    prompts: (s: number) => sets[s]?.K ?? 0,
+    copy(outputs: readonly (readonly [dkv: number, dgate: number])[] = []) {
+      const gatesAt = args.copy(gates);
+      const fields = sets.flatMap(({ kv, K, from, to }, s) => {
+        return [kv, gatesAt + 4 * s * H, K, from, to, ...(outputs[s] ?? [0, 0])];
+      });
+      return args.copy(Int32Array.from(fields));
+    },
   };
 }
 

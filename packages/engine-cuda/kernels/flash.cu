@@ -17,23 +17,24 @@ DEVICE void scores(float s[][4], u32 of_q[][4], const u16* k_tile, int columns, 
       }
 }
 
-// y = softmax(scale q·k) v + gate softmax(scale q·k_prompt) v_prompt; the second part for tokens from … to-1 and gates other than
+// y = softmax(scale q·k) v + gate softmax(scale q·k_prompt) v_prompt; the second part for tokens of a set and gates other than
 // 0, all others have the bits that they have without it. Grid: tiles of queries, heads. Dynamic shared memory: 5 tiles (queries;
 // keys and values twice, the next being fetched).
 BOUNDED_KERNEL(flash_forward, 128)
-(u16* y_TQ, float* lse_TH, const u16* qkv_TX, const int* tiles_N3, const u16* kv_KY, const float* gate_H, int H, int G,
- int window, int K, int from, int to, float scale) {
+(u16* y_TQ, float* lse_TH, const u16* qkv_TX, const int* tiles_N5, const Set* sets, int H, int G, int window, float scale) {
   DYNAMIC_SHARED(shared);
   u16* q_tile = (u16*)shared;
   u16* k_tiles = q_tile + ROWS * PITCH;
   u16* v_tiles = k_tiles + 2 * ROWS * PITCH;
-  Tile tile = tile_of(tiles_N3, blockIdx.x);
+  Tile tile = tile_of(tiles_N5, blockIdx.x);
+  Set set = set_of(sets, tile);
   int h = blockIdx.y, g = h / (H / G), begin = tile.begin, T = tile.T, m0 = tile.first;
   int w = threadIdx.x >> 5, l = threadIdx.x & 31, X = (H + 2 * G) * HD;
   const u16* q = qkv_TX + (size_t)begin * X + h * HD;
   const u16* k = qkv_TX + (size_t)begin * X + (H + g) * HD;
   const u16* v = k + G * HD;
-  float gate = K > 0 ? gate_H[h] : 0.f;
+  int K = set.K;
+  float gate = K > 0 ? set.gate_H[h] : 0.f;
   int first = window > 0 && m0 + 1 > window ? (m0 + 1 - window) / ROWS : 0, end = ((m0 + ROWS < T ? m0 + ROWS : T) + ROWS - 1) / ROWS;
   load_rows(q_tile, q + (size_t)m0 * X, X, ROWS, T - m0);
   load_rows(k_tiles + (first & 1) * ROWS * PITCH, k + (size_t)first * ROWS * X, X, ROWS, T - first * ROWS);
@@ -53,7 +54,7 @@ BOUNDED_KERNEL(flash_forward, 128)
       int next = (n + 1) * ROWS;
       load_rows(next_k, k + (size_t)next * X, X, ROWS, T - next);
       load_rows(next_v, v + (size_t)next * X, X, ROWS, T - next);
-    } else if (gate != 0.f) load_prompts(next_k, next_v, kv_KY, g, G, K);
+    } else if (gate != 0.f) load_prompts(next_k, next_v, set.kv_KY, g, G, K);
     copy_commit();
     copy_wait<1>();
     __syncthreads();
@@ -119,7 +120,7 @@ BOUNDED_KERNEL(flash_forward, 128)
     for (int half = 0; half < 2; half++) {
       int row = m0 + w * 16 + (l >> 2) + half * 8, t = begin + row;
       if (row >= T) continue;
-      bool adds = gate != 0.f && t >= from && t < to;
+      bool adds = gate != 0.f && has(set, t);
       u16* y = y_TQ + ((size_t)t * H + h) * HD + j * 8 + (l & 3) * 2;
       for (int side = 0; side < 2; side++) {
         float low = acc[j + side][half * 2] * inverse[half], high = acc[j + side][half * 2 + 1] * inverse[half];

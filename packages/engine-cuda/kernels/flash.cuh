@@ -1,7 +1,8 @@
 // Causal grouped-query attention on tensor cores for head dimensions that are multiples of 32 (D of FlashAttention-2,
 // arXiv:2307.08691): bf16 inputs, float sums, scores never leave the registers. One block of four warps a tile of 64 rows.
-// Queries also attend to the K ≤ 64 prompts of LLaMA-Adapter (arXiv:2303.16199 §3.2) by a softmax of their own, where K > 0:
-// one more tile of keys, without mask, before the sum is written (forward) or the causal keys begin (backward).
+// Queries also attend to the K ≤ 64 prompts of LLaMA-Adapter (arXiv:2303.16199 §3.2) of their set, if they are in one, by a
+// softmax of their own: one more tile of keys, without mask, before the sum is written (forward) or the causal keys begin
+// (backward). Rows of a tile are of one set at most.
 //
 // A warp owns 16 rows of a tile. Of an accumulator tile (16 × 8) lane l holds rows l/4 and l/4 + 8, columns 2·(l%4) and the
 // next: `s[j][2·half + e]` is row `16·warp + l/4 + 8·half`, column `8·j + 2·(l%4) + e`. Two of them side by side are, rounded,
@@ -75,11 +76,25 @@ DEVICE void add_product(float acc[][4], float s[][4], const u16* tile, int rows,
       }
     }
 }
-// What a block works on: `first` and the rows behind it, of a sequence of T tokens that begins at token `begin`.
+// What a block works on: `first` and the rows behind it, of a sequence of T tokens that begins at token `begin`; the set of
+// some of its rows, −1: none, and how many tiles of that set come before it.
 struct Tile {
-  int begin, T, first;
+  int begin, T, first, set, n;
 };
-DEVICE Tile tile_of(const int* tiles_N3, int n) { return {tiles_N3[3 * n], tiles_N3[3 * n + 1], tiles_N3[3 * n + 2]}; }
+DEVICE Tile tile_of(const int* tiles_N5, int n) {
+  const int* at = tiles_N5 + 5 * n;
+  return {at[0], at[1], at[2], at[3], at[4]};
+}
+// Prompts of one set: keys and values of K prompts, gates, tokens [from, to), and the sums of each tile that a backward makes.
+struct Set {
+  const u16* kv_KY;
+  const float* gate_H;
+  float* dkv_NKY;
+  float* dgate_NH;
+  int K, from, to, unused;
+};
+DEVICE Set set_of(const Set* sets, const Tile& tile) { return tile.set < 0 ? Set{} : sets[tile.set]; }
+DEVICE bool has(const Set& set, int t) { return t >= set.from && t < set.to; }
 // Keys and values of the prompts of group g, whole tiles of 16.
 DEVICE void load_prompts(u16* k_tile, u16* v_tile, const u16* kv_KY, int g, int G, int K) {
   load_rows(k_tile, kv_KY + g * HD, 2 * G * HD, (K + 15) & ~15, K);

@@ -30,24 +30,26 @@ DEVICE void scores_backward(float s[][4], float dp[][4], const u16* q_tile, cons
 // Of the prompts: A = softmax(scale q·k_prompt),  dA = do·v_prompt,  rho = Σ A dA (the gate's gradient),
 // dS = gate A (dA − rho) scale,  dq = dS k_prompt; per tile and head dk_prompt = dSᵀ q,  dv_prompt = (gate A)ᵀ do,  Σ rho.
 // Of the sequence: delta = do·y − gate rho,  P = exp(scale q·k − lse),  dS = P (do·v − delta) scale,  dq += dS k.
-// Without dqkv_TX the prompts alone. N runs over tiles and the heads of a group, those sums are added up behind it. Grid as
-// forward; 4 tiles.
+// Without dqkv_TX the prompts alone. N runs over the tiles of a set and the heads of a group, those sums are added up behind
+// it. Grid as forward; 4 tiles.
 BOUNDED_KERNEL(flash_backward_q, 128)
-(u16* dqkv_TX, float* delta_TH, float* dkv_NKY, float* dgate_NH, const u16* do_TQ, const u16* qkv_TX, const u16* y_TQ,
- const float* lse_TH, const int* tiles_N3, const u16* kv_KY, const float* gate_H, int H, int G, int window, int K, float scale) {
+(u16* dqkv_TX, float* delta_TH, const u16* do_TQ, const u16* qkv_TX, const u16* y_TQ, const float* lse_TH,
+ const int* tiles_N5, const Set* sets, int H, int G, int window, float scale) {
   DYNAMIC_SHARED(shared);
   SHARED float rhos[4];
   u16* q_tile = (u16*)shared;
   u16* do_tile = q_tile + ROWS * PITCH;
   u16* k_tile = do_tile + ROWS * PITCH;
   u16* v_tile = k_tile + ROWS * PITCH;
-  Tile tile = tile_of(tiles_N3, blockIdx.x);
+  Tile tile = tile_of(tiles_N5, blockIdx.x);
+  Set set = set_of(sets, tile);
+  int K = set.K;
   int h = blockIdx.y, heads = H / G, g = h / heads, begin = tile.begin, T = tile.T, m0 = tile.first;
   int w = threadIdx.x >> 5, l = threadIdx.x & 31, X = (H + 2 * G) * HD, Q = H * HD;
   float scale2 = scale * LOG2E, acc[TILES][4], s[ROWS / 8][4], dp[ROWS / 8][4], delta[2] = {0.f, 0.f}, lse2[2];
   load_rows(q_tile, qkv_TX + (size_t)(begin + m0) * X + h * HD, X, ROWS, T - m0);
   load_rows(do_tile, do_TQ + (size_t)(begin + m0) * Q + h * HD, Q, ROWS, T - m0);
-  if (K > 0) load_prompts(k_tile, v_tile, kv_KY, g, G, K);
+  if (K > 0) load_prompts(k_tile, v_tile, set.kv_KY, g, G, K);
   copy_commit();
   copy_wait<0>();
   __syncthreads();
@@ -55,12 +57,15 @@ BOUNDED_KERNEL(flash_backward_q, 128)
     for (int e = 0; e < 4; e++) acc[j][e] = 0.f;
 
   if (K > 0) {
-    float gate = gate_H[h], rho_sum = 0.f;
+    float gate = set.gate_H[h], rho_sum = 0.f;
     scores_backward(s, dp, q_tile, do_tile, k_tile, v_tile, K, w, l);
     prompt_softmax(s, K, scale2, l);
 #pragma unroll
     for (int half = 0; half < 2; half++) {
       float rho = 0.f;
+      if (!has(set, begin + m0 + w * 16 + (l >> 2) + half * 8))
+        for (int j = 0; j < ROWS / 8; j++)
+          for (int e = half * 2; e < half * 2 + 2; e++) s[j][e] = 0.f;
       for (int j = 0; j < ROWS / 8; j++)
         for (int e = 0; e < 2; e++) rho += s[j][half * 2 + e] * dp[j][half * 2 + e];
       rho = quad_sum(rho);
@@ -85,9 +90,9 @@ BOUNDED_KERNEL(flash_backward_q, 128)
           *(u32*)(v_tile + at) = pack2(s[j][half * 2], s[j][half * 2 + 1]);
         }
     __syncthreads();  // all of dS and gate A are there
-    if (threadIdx.x == 0) dgate_NH[(size_t)blockIdx.x * H + h] = rhos[0] + rhos[1] + rhos[2] + rhos[3];
+    if (threadIdx.x == 0) set.dgate_NH[(size_t)tile.n * H + h] = rhos[0] + rhos[1] + rhos[2] + rhos[3];
     int Y = 2 * G * HD;
-    size_t n = (size_t)blockIdx.x * heads + h % heads;
+    size_t n = (size_t)tile.n * heads + h % heads;
     // A warp makes 16 columns of 16 prompts at a time.
     for (int piece = w; piece < (K + 15) / 16 * STEPS; piece += 4) {
       int l0 = piece / STEPS * 16, c0 = piece % STEPS * 16;
@@ -107,7 +112,7 @@ BOUNDED_KERNEL(flash_backward_q, 128)
       for (int half = 0; half < 2; half++) {
         int prompt = l0 + (l >> 2) + half * 8;
         if (prompt >= K) continue;
-        float* out = dkv_NKY + (n * K + prompt) * Y + g * HD + c0 + (l & 3) * 2;
+        float* out = set.dkv_NKY + (n * K + prompt) * Y + g * HD + c0 + (l & 3) * 2;
         for (int side = 0; side < 2; side++)
           for (int e = 0; e < 2; e++) {
             out[side * 8 + e] = dk[side][half * 2 + e];
@@ -163,7 +168,7 @@ BOUNDED_KERNEL(flash_backward_q, 128)
 // dv = Pᵀ do,  dk = dSᵀ q over the heads of a group. Pᵀ is made as k·qᵀ, so that it is a left factor in registers.
 // Grid: tiles of keys, key heads. Dynamic shared memory: 2 tiles of keys and values, 2 of FEW_ROWS.
 BOUNDED_KERNEL(flash_backward_kv, 128)
-(u16* dqkv_TX, const float* delta_TH, const u16* do_TQ, const u16* qkv_TX, const float* lse_TH, const int* tiles_N3,
+(u16* dqkv_TX, const float* delta_TH, const u16* do_TQ, const u16* qkv_TX, const float* lse_TH, const int* tiles_N5,
  int H, int G, int window, float scale) {
   DYNAMIC_SHARED(shared);
   SHARED float lse2[FEW_ROWS];
@@ -172,7 +177,7 @@ BOUNDED_KERNEL(flash_backward_kv, 128)
   u16* v_tile = k_tile + ROWS * PITCH;
   u16* q_tile = v_tile + ROWS * PITCH;
   u16* do_tile = q_tile + FEW_ROWS * PITCH;
-  Tile tile = tile_of(tiles_N3, blockIdx.x);
+  Tile tile = tile_of(tiles_N5, blockIdx.x);
   int g = blockIdx.y, begin = tile.begin, T = tile.T, n0 = tile.first;
   int w = threadIdx.x >> 5, l = threadIdx.x & 31, X = (H + 2 * G) * HD, Q = H * HD, heads = H / G;
   float scale2 = scale * LOG2E, dk[TILES][4], dv[TILES][4];

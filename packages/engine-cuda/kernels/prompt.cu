@@ -26,39 +26,33 @@ DEVICE void prompt_softmax(float* a, const ACT* q, const ACT* k_KY, int K, int Y
   __syncwarp();
 }
 
-// y = o + gate · a·v for tokens [from, to) and heads whose gate is not 0; all others keep the bits of o.
+// y += gate · a·v for the T tokens of a set; heads whose gate is 0 keep their bits.
 template <class O>
-DEVICE void prompt_forward(O* y_TQ, const O* o_TQ, const ACT* qkv_TX, const ACT* kv_KY, const float* gate_H, int T, int H,
-                           int G, int d, int K, int from, int to, float scale, float* a) {
+DEVICE void prompt_forward(O* y_TQ, const ACT* qkv_TX, const ACT* kv_KY, const float* gate_H, int T, int H, int G, int d,
+                           int K, float scale, float* a) {
   int pair = blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5), lane = threadIdx.x & 31;
   if (pair >= T * H) return;
   int t = pair / H, h = pair % H, X = (H + 2 * G) * d, Y = 2 * G * d;
   O* y = y_TQ + (size_t)pair * d;
-  const O* o = o_TQ + (size_t)pair * d;
   float gate = gate_H[h];
-  if (gate == 0.f || t < from || t >= to) {
-    for (int c = lane; c < d; c += 32) y[c] = o[c];
-    return;
-  }
+  if (gate == 0.f) return;
   const ACT* k = kv_KY + h / (H / G) * d;
   prompt_softmax(a, qkv_TX + (size_t)t * X + h * d, k, K, Y, d, scale);
   for (int c = lane; c < d; c += 32) {
     float sum = 0.f;
     for (int l = 0; l < K; l++) sum += a[l] * load(k + G * d + (size_t)l * Y + c);
-    store(y + c, load(o + c) + gate * sum);
+    store(y + c, load(y + c) + gate * sum);
   }
 }
 KERNEL(prompt_attention_f32)
-(float* y_TQ, const float* o_TQ, const ACT* qkv_TX, const ACT* kv_KY, const float* gate_H, int T, int H, int G, int d,
- int K, int from, int to, float scale) {
+(float* y_TQ, const ACT* qkv_TX, const ACT* kv_KY, const float* gate_H, int T, int H, int G, int d, int K, float scale) {
   DYNAMIC_SHARED(shared);
-  prompt_forward(y_TQ, o_TQ, qkv_TX, kv_KY, gate_H, T, H, G, d, K, from, to, scale, warp_scratch(shared, K));
+  prompt_forward(y_TQ, qkv_TX, kv_KY, gate_H, T, H, G, d, K, scale, warp_scratch(shared, K));
 }
 KERNEL(prompt_attention_bf16)
-(u16* y_TQ, const u16* o_TQ, const ACT* qkv_TX, const ACT* kv_KY, const float* gate_H, int T, int H, int G, int d, int K,
- int from, int to, float scale) {
+(u16* y_TQ, const ACT* qkv_TX, const ACT* kv_KY, const float* gate_H, int T, int H, int G, int d, int K, float scale) {
   DYNAMIC_SHARED(shared);
-  prompt_forward(y_TQ, o_TQ, qkv_TX, kv_KY, gate_H, T, H, G, d, K, from, to, scale, warp_scratch(shared, K));
+  prompt_forward(y_TQ, qkv_TX, kv_KY, gate_H, T, H, G, d, K, scale, warp_scratch(shared, K));
 }
 
 // da = do·v,  rho = Σ a da (the gate's gradient),  ds = gate a (da − rho) scale,  weight = gate a,  dq += ds k

@@ -4,6 +4,7 @@ import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
 import { describeInt8 } from "../../core/test/int8.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
+import { describePromptSets } from "../../core/test/prompt_sets.ts";
 import { absent, fakeEnv } from "../test/fake.ts";
 import { type CudaEngine, createEngine } from "./engine.ts";
 
@@ -25,12 +26,14 @@ describe.skipIf(absent !== "")(`on the emulator${absent}`, () => {
   describeEngine("cuda f32", () => open("f32"), 2e-6);
   describeGolden("cuda f32", () => open("f32"), 1e-5);
   describeMixed("cuda f32", () => open("f32"), 1e-5);
+  describePromptSets("cuda f32", () => open("f32"), 2e-6);
   describeInt8("cuda f32", () => open("f32"), 2e-6);
   // Factors, results and inner activations are rounded to 8 bits: 2e-3 each, and the suite asks for the largest error.
   describeEngine("cuda bf16", () => open("bf16"), 1e-2, { cached: 1e-2 });
   // Some two hundred roundings of 2e-3 on the way to a logit; the largest differences that were seen are 3.4e-2.
   describeGolden("cuda bf16", () => open("bf16"), 5e-2, { coarse: true });
   describeMixed("cuda bf16", () => open("bf16"), 2e-2);
+  describePromptSets("cuda bf16", () => open("bf16"), 1e-2);
 
   test("of equal logits the lowest id is the one that greedy decoding takes", async () => {
     const engine = open("f32");

@@ -1,5 +1,12 @@
 /** A second of work on one GPU: a small model's gradient against core's reference engine, then products against the clock. */
-import { type AttentionSize, createReferenceEngine, type DeviceArray, type Engine } from "@zerogate/core";
+import {
+  type AttentionSize,
+  createReferenceEngine,
+  type DeviceArray,
+  type Engine,
+  type PromptSet,
+  type PromptSetGradient,
+} from "@zerogate/core";
 import { createEngine } from "./engine.ts";
 
 export interface GpuTest {
@@ -49,15 +56,13 @@ async function results(engine: Engine): Promise<Float32Array[]> {
   return engine.arena(async () => {
     const { y_TD } = engine.rmsNorm(engine.upload(wave(T * D, 0.1)), weight_D, { T, D, eps: 1e-5 });
     const qkv_TX = engine.upload(wave(T * X, 0.3));
-    const input = { qkv_TX, kv_KY: engine.upload(wave(K * 2 * G * d, 0.4)), gate_H: Float32Array.of(0.5, -1) };
-    const attended = attend(engine, { ...input, do_TQ: engine.upload(wave(T * H * d, 0.8)) }, cuSeqlens, {
-      ...heads,
-      K,
-    });
+    const kv_RY = engine.upload(wave(K * 2 * G * d, 0.4));
+    const sets: PromptSet[] = [{ kv_RY, rows: [0, K], tokens: [0, T], gate_H: Float32Array.of(0.5, -1) }];
+    const attended = attend(engine, { qkv_TX, sets, do_TQ: engine.upload(wave(T * H * d, 0.8)) }, cuSeqlens, heads);
     const gateUp = engine.linear(y_TD, matrix(2 * F, D, 0.5), { T });
     const hidden = engine.linear(engine.swiglu(gateUp, { T, F }), matrix(D, F, 0.6), { T, toRead: true });
     const labels_R = Int32Array.from({ length: T }, (_, t) => (7 * t) % 50);
-    const loss = engine.headLoss(hidden, matrix(50, D, 0.7), labels_R, { R: T, D, scale: 1 });
+    const loss = engine.headLoss(hidden, matrix(50, D, 0.7), labels_R, { R: T, D, cells: [{ R: T, scale: 1 }] });
     const read: DeviceArray[] = [hidden, loss.nll_R, ...attended];
     return Promise.all(read.map((array) => engine.read(array)));
   });
@@ -66,19 +71,19 @@ async function results(engine: Engine): Promise<Float32Array[]> {
 /** Attention with prompts and its gradients: at once where the engine can, else one after the other. */
 function attend(
   engine: Engine,
-  input: { do_TQ: DeviceArray; qkv_TX: DeviceArray; kv_KY: DeviceArray; gate_H: Float32Array },
+  input: { do_TQ: DeviceArray; qkv_TX: DeviceArray; sets: readonly PromptSet[] },
   cuSeqlens: Int32Array,
-  size: AttentionSize & { K: number },
+  size: AttentionSize,
 ): DeviceArray[] {
   const both = engine.promptedAttention?.(input, cuSeqlens, size);
   const back =
     both && engine.promptedAttentionBackward?.({ ...input, ...both }, cuSeqlens, { ...size, withInput: true });
-  if (both && back?.dqkv_TX) return [both.y_TQ, back.dqkv_TX, back.dkv_KY, back.dgate_H];
+  const all = (prompts: readonly PromptSetGradient[]) => prompts.flatMap(({ dkv_KY, dgate_H }) => [dkv_KY, dgate_H]);
+  if (both && back?.dqkv_TX) return [both.y_TQ, back.dqkv_TX, ...all(back.prompts)];
   const alone = engine.attention(input.qkv_TX, cuSeqlens, size);
   const y_TQ = engine.promptAttention(alone.o_TQ, input, size);
   const dqkv_TX = engine.attentionBackward({ ...input, ...alone }, cuSeqlens, size);
-  const { dkv_KY, dgate_H } = engine.promptAttentionBackward({ ...input, dqkv_TX }, size);
-  return [y_TQ, dqkv_TX, dkv_KY, dgate_H];
+  return [y_TQ, dqkv_TX, ...all(engine.promptAttentionBackward({ ...input, dqkv_TX }, size))];
 }
 
 function relativeError(actual: Float32Array, expected: Float32Array): number {

@@ -3,7 +3,15 @@
  * of the reference engine and of this one, must give the same. Shapes are random, from a seed.
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { cellGradient, createModel, createReferenceEngine, type Engine, packCell, randomBits } from "@zerogate/core";
+import {
+  cellGradient,
+  createModel,
+  createReferenceEngine,
+  type Engine,
+  type PromptSet,
+  packCell,
+  randomBits,
+} from "@zerogate/core";
 import { beforeAll, describe, expect, test } from "vitest";
 import { single, wave } from "../../core/test/numeric.ts";
 import { gateKinds, labelled, tinyAdapter, tinyConfig, tinyImage, tinyTokens } from "../../core/test/tiny_model.ts";
@@ -176,14 +184,9 @@ const operations: Readonly<Record<string, (seed: number) => Operation>> = {
       forward: (qkv, kv, gate_H) => gatedAttention({ o: tf.tensor3d(o, [T, H, d]), qkv, kv, gate_H }, size),
       async backward(engine, [qkv, kv, gate_H], dy) {
         const dqkv_TX = engine.upload(new Float32Array(qkv.length));
-        const input = {
-          do_TQ: engine.upload(dy),
-          qkv_TX: engine.upload(qkv),
-          kv_KY: engine.upload(kv),
-          gate_H,
-          dqkv_TX,
-        };
-        const { dkv_KY, dgate_H } = engine.promptAttentionBackward(input, size);
+        const set: PromptSet = { kv_RY: engine.upload(kv), rows: [0, K], tokens: [0, T], gate_H };
+        const input = { do_TQ: engine.upload(dy), qkv_TX: engine.upload(qkv), sets: [set], dqkv_TX };
+        const [{ dkv_KY, dgate_H }] = engine.promptAttentionBackward(input, size);
         return [await engine.read(dqkv_TX), await engine.read(dkv_KY), await engine.read(dgate_H)];
       },
     };
@@ -198,7 +201,7 @@ const operations: Readonly<Record<string, (seed: number) => Operation>> = {
       forward: (y) => nllSum(y, tf.tensor2d(head, [V, D]), labels),
       async backward(engine, [y], [scale]) {
         const matrix = engine.matrix(f32(head, [V, D]));
-        const { dy_RD } = engine.headLoss(engine.upload(y), matrix, labels, { R, D, scale });
+        const { dy_RD } = engine.headLoss(engine.upload(y), matrix, labels, { R, D, cells: [{ R, scale }] });
         if (!dy_RD) throw new Error("no gradient");
         return [await engine.read(dy_RD)];
       },

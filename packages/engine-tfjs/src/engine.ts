@@ -1,12 +1,14 @@
 /** Core's Engine over TensorFlow.js: each operation is one tidy composite of its tensor operations, nothing is left behind. */
 import {
   type AttentionSize,
+  checkPromptSets,
   createArena,
   type DeviceArray,
   type Engine,
   type HostTensor,
   type KvCache,
   type Matrix,
+  type PromptSet,
 } from "@zerogate/core";
 import { openBackend } from "./backend.ts";
 import { type TfjsBackend, tfjsBackends } from "./names.ts";
@@ -90,6 +92,8 @@ function engineOver(backend: Backend, name: TfjsBackend): Engine {
   }
   const plus = (y: Tensor, residual: DeviceArray | undefined) => (residual ? tf.add(y, view(residual, y.shape)) : y);
   const qkvView = (array: DeviceArray, { T, H, G, d }: AttentionSize) => view(array, [T, H + 2 * G, d]);
+  const kvOf = ({ kv_RY, rows: [first, end] }: PromptSet, { G, d }: AttentionSize) =>
+    part(tf, view(kv_RY, [kv_RY.length / (2 * G * d), 2 * G, d]), 0, first, end);
 
   return {
     name: `tfjs/${name}/${backend.version}/f32`,
@@ -235,42 +239,53 @@ function engineOver(backend: Backend, name: TfjsBackend): Engine {
       return own(joined);
     },
 
-    promptAttention(o, { qkv_TX, kv_KY, gate_H }, size) {
-      const { T, H, G, d, K, tokens: [from, to] = [0, T] } = size;
-      if (!(from >= 0 && from <= to && to <= T)) {
-        throw new RangeError(`Cannot run promptAttention: tokens ${from} to ${to} are asked for, there are ${T}`);
-      }
+    promptAttention(o, { qkv_TX, sets }, size) {
+      checkPromptSets("promptAttention", sets, size);
+      const { T, H, d } = size;
       return own(
         compute(() => {
-          const [past, qkv, kv] = [view(o, [T, H, d]), qkvView(qkv_TX, size), view(kv_KY, [K, 2 * G, d])];
-          const y = promptAttention(backend, past, { qkv, kv, gate_H }, size);
-          if (to - from === T) return y;
-          // All are computed, so that a token has the same bits whatever the range.
-          return tf.concat([part(tf, past, 0, 0, from), part(tf, y, 0, from, to), part(tf, past, 0, to, T)]);
+          const [past, qkv] = [view(o, [T, H, d]), qkvView(qkv_TX, size)];
+          const parts: Tensor[] = [];
+          let next = 0;
+          for (const set of sets) {
+            const [from, to] = set.tokens;
+            // All are computed, so that a token has the same bits whatever the range.
+            const y = promptAttention(backend, past, { qkv, kv: kvOf(set, size), gate_H: set.gate_H }, size);
+            parts.push(part(tf, past, 0, next, from), part(tf, y, 0, from, to));
+            next = to;
+          }
+          return tf.concat([...parts, part(tf, past, 0, next, T)]);
         }),
       );
     },
-    promptAttentionBackward({ do_TQ, qkv_TX, kv_KY, gate_H, dqkv_TX }, size) {
-      const { T, H, G, d, K } = size;
-      const { dq, dkv, dgate } = compute(() => {
-        const input = { qkv: qkvView(qkv_TX, size), kv: view(kv_KY, [K, 2 * G, d]), gate_H };
-        return promptAttentionBackward(backend, view(do_TQ, [T, H, d]), input, size);
+    promptAttentionBackward({ do_TQ, qkv_TX, sets, dqkv_TX }, size) {
+      checkPromptSets("promptAttentionBackward", sets, size);
+      const { T, H, G, d } = size;
+      return sets.map((set) => {
+        const [from, to] = set.tokens;
+        if (from === to) {
+          const zeros = compute(() => ({ dkv: tf.zerosLike(kvOf(set, size)), dgate: tf.zeros([H]) }));
+          return { dkv_KY: own(zeros.dkv), dgate_H: own(zeros.dgate) };
+        }
+        const { dq, dkv, dgate } = compute(() => {
+          const [qkv, dO] = [qkvView(qkv_TX, size), view(do_TQ, [T, H, d])].map((all) => part(tf, all, 0, from, to));
+          const input = { qkv: qkv as Tensor, kv: kvOf(set, size), gate_H: set.gate_H };
+          return promptAttentionBackward(backend, dO as Tensor, input, { ...size, T: to - from });
+        });
+        if (dqkv_TX) {
+          const places: [number, number][] = [
+            [from, T - to],
+            [0, 2 * G],
+            [0, 0],
+          ];
+          replace(
+            dqkv_TX,
+            compute(() => tf.add(qkvView(dqkv_TX, size), tf.pad(dq, places))),
+          );
+        }
+        dq.dispose();
+        return { dkv_KY: own(dkv), dgate_H: own(dgate) };
       });
-      if (dqkv_TX) {
-        const added = compute(() =>
-          tf.add(
-            qkvView(dqkv_TX, size),
-            tf.pad(dq, [
-              [0, 0],
-              [0, 2 * G],
-              [0, 0],
-            ]),
-          ),
-        );
-        replace(dqkv_TX, added);
-      }
-      dq.dispose();
-      return { dkv_KY: own(dkv), dgate_H: own(dgate) };
     },
 
     swiglu: (gateUp, size) => own(compute(() => swiglu(backend, view(gateUp, [size.T, 2 * size.F]), size))),
@@ -293,13 +308,13 @@ function engineOver(backend: Backend, name: TfjsBackend): Engine {
     gelu: (up, { T, F }) => own(compute(() => gelu(backend, view(up, [T, F])))),
     geluBackward: (dy, up, { T, F }) => own(compute(() => geluBackward(backend, view(dy, [T, F]), view(up, [T, F])))),
 
-    headLoss(y, head, labels_R, { R, D, scale }) {
+    headLoss(y, head, labels_R, { R, D, cells }) {
       for (const label of labels_R) {
         if (!(label >= 0 && label < head.rows)) {
           throw new RangeError(`Cannot score label ${label}: the head has ${head.rows} rows`);
         }
       }
-      const loss = compute(() => ({ ...headLoss(backend, view(y, [R, D]), weight(head), labels_R, scale) }));
+      const loss = compute(() => ({ ...headLoss(backend, view(y, [R, D]), weight(head), labels_R, cells) }));
       const losses = { nll_R: own(loss.nll_R), hit_R: own(loss.hit_R) };
       return loss.dy_RD ? { ...losses, dy_RD: own(loss.dy_RD) } : losses;
     },

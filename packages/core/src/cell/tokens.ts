@@ -49,3 +49,19 @@ export function packCell(tokens: TokenSet, samples: readonly number[]): Cell {
   }
   return { ids_T, positions_T, cuSeqlens, rows_R: Int32Array.from(rows), labels_R: Int32Array.from(labels) };
 }
+
+/** Several cells back to back as the tokens of one pass; cell n spans the tokens `bounds[n] … bounds[n + 1]`. */
+export function joinCells(cells: readonly Cell[]): Cell & { readonly bounds: readonly number[] } {
+  const bounds = [0];
+  for (const [n, { ids_T }] of cells.entries()) bounds.push(bounds[n] + ids_T.length);
+  const joined = (part: (cell: Cell) => Int32Array, base = 0) =>
+    Int32Array.from(cells.flatMap((cell, n) => Array.from(part(cell), (value) => value + base * bounds[n])));
+  return {
+    ids_T: joined(({ ids_T }) => ids_T),
+    positions_T: joined(({ positions_T }) => positions_T),
+    cuSeqlens: Int32Array.of(0, ...joined(({ cuSeqlens }) => cuSeqlens.subarray(1), 1)),
+    rows_R: joined(({ rows_R }) => rows_R, 1),
+    labels_R: joined(({ labels_R }) => labels_R),
+    bounds,
+  };
+}

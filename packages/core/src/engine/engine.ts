@@ -57,6 +57,37 @@ export interface KvCache {
 /** Half-open range of rows, for example the key and value rows of a merged QKV weight, or the tokens of a sequence. */
 export type RowRange = readonly [from: number, to: number];
 
+/**
+ * Prompts that a range of tokens attends to. The sets of one call may share keys and values, at other gates; their tokens
+ * ascend and do not overlap. Tokens of no set, and heads whose gate is 0, keep the bits that they have without prompts.
+ */
+export interface PromptSet {
+  /** Keys then values of prompts, `[R, Y]`, of which `rows` are this set's. */
+  readonly kv_RY: DeviceArray;
+  readonly rows: RowRange;
+  readonly tokens: RowRange;
+  /** The effective gate of each query head: sharing and activation are already applied. */
+  readonly gate_H: Float32Array;
+}
+
+/** Gradients of one set: of its own keys and values, and of its effective gates. Sums over tokens begin at its first token. */
+export interface PromptSetGradient {
+  readonly dkv_KY: DeviceArray;
+  readonly dgate_H: DeviceArray;
+}
+
+/** Labelled tokens of one cell in `headLoss`: how many, and what their gradient is multiplied with. */
+export interface LossCell {
+  readonly R: number;
+  readonly scale: number;
+}
+
+/**
+ * In which order `linear` adds up: an engine may have a faster one for few rows, so a row computed `alone` need not have the
+ * bits of one among many. `packed` is the order of many rows for any number of them.
+ */
+export type LinearOrder = "alone" | "packed";
+
 /** Sizes of one attention block. `window` is how many tokens back a query sees, itself included; 0 means all. */
 export interface AttentionSize {
   readonly T: number;
@@ -136,11 +167,19 @@ export interface Engine {
   /**
    * `y = x·Wᵀ (+ bias) (+ residual)` over `rows` of the weight (default: all). `bias` spans all rows of the weight. With
    * `toRead` the host reads the result: an engine whose activations have 16 bits leaves it in float32.
+   * @param options.order Default: `alone`.
    */
   linear(
     x: DeviceArray,
     weight: Matrix,
-    options: { T: number; rows?: RowRange; bias?: Matrix | undefined; residual?: DeviceArray; toRead?: boolean },
+    options: {
+      T: number;
+      rows?: RowRange;
+      bias?: Matrix | undefined;
+      residual?: DeviceArray;
+      toRead?: boolean;
+      order?: LinearOrder;
+    },
   ): DeviceArray;
   /** `dx = dy·W (+ residual)`: activation gradient only, weights are frozen. */
   linearBackward(
@@ -180,43 +219,40 @@ export interface Engine {
 
   /**
    * Zero-init attention of LLaMA-Adapter (arXiv:2303.16199 §3.2): `o + gate_H · softmax(q·k_promptᵀ/√d)·v_prompt`, a
-   * softmax of its own, no mask, no rotation of prompt keys. A head whose gate is 0 keeps the bits of `o`; so do the tokens
-   * outside of `tokens` (default: all get it), which is how sequences of one pass have adapters of their own.
+   * softmax of its own, no mask, no rotation of prompt keys. Sequences of one pass have adapters of their own by sets.
    */
   promptAttention(
     o_TQ: DeviceArray,
-    input: { qkv_TX: DeviceArray; kv_KY: DeviceArray; gate_H: Float32Array },
-    size: AttentionSize & { K: number; tokens?: RowRange | undefined },
+    input: { qkv_TX: DeviceArray; sets: readonly PromptSet[] },
+    size: AttentionSize,
   ): DeviceArray;
-  /** `dqkv_TX` gets the query part added in place; the rest comes back. `dgate_H` is the gradient of the effective gate. */
+  /** Returns a gradient for each set; `dqkv_TX` gets the query part of the sets' tokens added in place. */
   promptAttentionBackward(
-    input: { do_TQ: DeviceArray; qkv_TX: DeviceArray; kv_KY: DeviceArray; gate_H: Float32Array; dqkv_TX?: DeviceArray },
-    size: AttentionSize & { K: number },
-  ): { dkv_KY: DeviceArray; dgate_H: DeviceArray };
+    input: { do_TQ: DeviceArray; qkv_TX: DeviceArray; sets: readonly PromptSet[]; dqkv_TX?: DeviceArray },
+    size: AttentionSize,
+  ): readonly PromptSetGradient[];
 
   /**
-   * `attention` and `promptAttention` at once, where the engine has that: absent, or undefined for sizes that it has it not for,
-   * and the two are called one after the other. Heads whose gate is 0 and tokens outside of `tokens` have the bits of
-   * `attention`.
+   * `attention` and `promptAttention` at once. Absent if the engine does not have it, and undefined for sizes and sets that it
+   * does not support: then the two are called one after the other.
    */
   promptedAttention?(
-    input: { qkv_TX: DeviceArray; kv_KY: DeviceArray; gate_H: Float32Array },
+    input: { qkv_TX: DeviceArray; sets: readonly PromptSet[] },
     cuSeqlens: Int32Array,
-    size: AttentionSize & { K: number; tokens?: RowRange | undefined },
+    size: AttentionSize,
   ): { y_TQ: DeviceArray; lse_TH: DeviceArray } | undefined;
-  /** Of `y_TQ` for all tokens. Without `withInput` only the prompts' gradients are made. */
+  /** Backward of `promptedAttention` with the same sets. Without `withInput` only the prompts' gradients are made. */
   promptedAttentionBackward?(
     input: {
       do_TQ: DeviceArray;
       qkv_TX: DeviceArray;
       y_TQ: DeviceArray;
       lse_TH: DeviceArray;
-      kv_KY: DeviceArray;
-      gate_H: Float32Array;
+      sets: readonly PromptSet[];
     },
     cuSeqlens: Int32Array,
-    size: AttentionSize & { K: number; withInput: boolean },
-  ): { dqkv_TX: DeviceArray | undefined; dkv_KY: DeviceArray; dgate_H: DeviceArray };
+    size: AttentionSize & { withInput: boolean },
+  ): { dqkv_TX: DeviceArray | undefined; prompts: readonly PromptSetGradient[] };
 
   /** `silu(gate)·up` over merged `[gate | up]` rows. */
   swiglu(gateUp: DeviceArray, size: { T: number; F: number }): DeviceArray;
@@ -230,14 +266,14 @@ export interface Engine {
 
   /**
    * Head and loss of labelled tokens, in chunks: negative log-likelihood in nats per token; 1 where the label is what
-   * greedy decoding takes (the lowest id of the largest logit), else 0; and with `scale` also `dy = scale · ∂(Σ nll)/∂y`.
-   * A `[T, V]` matrix never exists.
+   * greedy decoding takes (the lowest id of the largest logit), else 0; and with `cells` also `dy = scale · ∂(Σ nll)/∂y`.
+   * A `[T, V]` matrix never exists. `cells` divide the rows among cells, in order; a cell's rows have the bits of its own call.
    */
   headLoss(
     y_RD: DeviceArray,
     head_VD: Matrix,
     labels_R: Int32Array,
-    size: { R: number; D: number; scale?: number },
+    size: { R: number; D: number; cells?: readonly LossCell[] },
   ): { nll_R: DeviceArray; hit_R: DeviceArray; dy_RD?: DeviceArray };
 
   /** Core's `addFixedPoint` with the same bits, where the engine has a faster one: adds a cell's gradient to its slot. */

@@ -2,6 +2,7 @@ import { describeEngine } from "../../test/conformance.ts";
 import { describeGolden } from "../../test/golden.ts";
 import { describeInt8 } from "../../test/int8.ts";
 import { describeMixed } from "../../test/mixed.ts";
+import { describePromptSets } from "../../test/prompt_sets.ts";
 import { createReferenceEngine } from "./reference.ts";
 
 // Float64 sums rounded once to float32: half a unit in the last place is 6e-8; sums of a few rounded terms stay below 5e-7.
@@ -9,3 +10,4 @@ describeEngine("reference", createReferenceEngine, 5e-7);
 describeGolden("reference", createReferenceEngine, 1e-5);
 describeMixed("reference", createReferenceEngine, 0);
 describeInt8("reference", createReferenceEngine, 5e-7);
+describePromptSets("reference", createReferenceEngine, 0);

@@ -10,13 +10,15 @@ import { gegluBackward, gegluForward, geluBackward, geluForward } from "../kerne
 import { headLossForwardBackward } from "../kernels/head_loss.ts";
 import { layerNormBackward, layerNormForward } from "../kernels/layernorm.ts";
 import { linearBackward, linearForward } from "../kernels/linear.ts";
-import { promptAttentionBackward, promptAttentionForward } from "../kernels/prompt_attention.ts";
+import { type PromptRange, promptAttentionBackward, promptAttentionForward } from "../kernels/prompt_attention.ts";
 import { rmsNormBackward, rmsNormForward } from "../kernels/rmsnorm.ts";
 import { rotate } from "../kernels/rope.ts";
 import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
 import type { WeightStorage } from "../model/weights.ts";
 import { type ArrayStore, createArena } from "./arena.ts";
-import type { DeviceArray, Engine, HostTensor, KvCache, Matrix, RowRange } from "./engine.ts";
+import type { AttentionSize, DeviceArray, Engine, HostTensor, KvCache, Matrix, PromptSet, RowRange } from "./engine.ts";
+import { cellsOfLoss } from "./loss_cells.ts";
+import { checkPromptSets, promptCount } from "./prompt_sets.ts";
 
 interface ReferenceMatrix extends Matrix {
   readonly values: Float32Array;
@@ -163,20 +165,28 @@ export function createReferenceEngine({ storage = "as-is" }: { storage?: WeightS
       return o_TQ;
     },
 
-    promptAttention(o, { qkv_TX, kv_KY, gate_H }, size) {
+    promptAttention(o, { qkv_TX, sets }, size) {
+      checkPromptSets("promptAttention", sets, size);
       const y_TQ = take(o.length);
-      const input = { o_TQ: host(o), qkv_TX: host(qkv_TX), kv_KY: host(kv_KY), gate_H };
-      promptAttentionForward({ y_TQ }, input, size);
+      y_TQ.set(host(o));
+      for (const set of sets) {
+        promptAttentionForward(
+          { y_TQ },
+          { qkv_TX: host(qkv_TX), ...rangeOf(set, size) },
+          { ...size, K: promptCount(set) },
+        );
+      }
       return y_TQ;
     },
-    promptAttentionBackward({ do_TQ, qkv_TX, kv_KY, gate_H, dqkv_TX }, size) {
-      const out = { dkv_KY: take(kv_KY.length), dgate_H: take(size.H) };
-      promptAttentionBackward(
-        { ...out, dqkv_TX: optional(dqkv_TX) },
-        { do_TQ: host(do_TQ), qkv_TX: host(qkv_TX), kv_KY: host(kv_KY), gate_H },
-        size,
-      );
-      return out;
+    promptAttentionBackward({ do_TQ, qkv_TX, sets, dqkv_TX }, size) {
+      checkPromptSets("promptAttentionBackward", sets, size);
+      return sets.map((set) => {
+        const K = promptCount(set);
+        const out = { dkv_KY: take(K * 2 * size.G * size.d), dgate_H: take(size.H) };
+        const input = { do_TQ: host(do_TQ), qkv_TX: host(qkv_TX), ...rangeOf(set, size) };
+        promptAttentionBackward({ ...out, dqkv_TX: optional(dqkv_TX) }, input, { ...size, K });
+        return out;
+      });
     },
 
     swiglu(gateUp, size) {
@@ -211,14 +221,26 @@ export function createReferenceEngine({ storage = "as-is" }: { storage?: WeightS
       return dup_TF;
     },
 
-    headLoss(y, head, labels_R, { R, D, scale }) {
+    headLoss(y, head, labels_R, { R, D, cells }) {
       const [nll_R, hit_R] = [take(R), take(R)];
-      const dy_RD = scale === undefined ? undefined : take(R * D);
-      const input = { y_RD: host(y), head_VD: valuesOf(head), labels_R };
-      headLossForwardBackward({ nll_R, hit_R, dy_RD }, input, { R, D, V: head.rows, scale });
+      const dy_RD = cells && take(R * D);
+      let at = 0;
+      for (const { R: rows, scale } of cellsOfLoss(R, cells)) {
+        const part = (array: Float32Array, width = 1) => array.subarray(at * width, (at + rows) * width);
+        const input = { y_RD: part(host(y), D), head_VD: valuesOf(head), labels_R: labels_R.subarray(at, at + rows) };
+        const out = { nll_R: part(nll_R), hit_R: part(hit_R), dy_RD: dy_RD && part(dy_RD, D) };
+        headLossForwardBackward(out, input, { R: rows, D, V: head.rows, scale });
+        at += rows;
+      }
       return dy_RD ? { nll_R, hit_R, dy_RD } : { nll_R, hit_R };
     },
   };
+}
+
+/** A set's own keys and values, and who attends to them. */
+function rangeOf({ kv_RY, rows: [from, to], tokens, gate_H }: PromptSet, { G, d }: AttentionSize): PromptRange {
+  const Y = 2 * G * d;
+  return { kv_KY: host(kv_RY).subarray(from * Y, to * Y), gate_H, tokens };
 }
 
 function matrix({ dtype, shape, bytes }: HostTensor): ReferenceMatrix {

@@ -1,8 +1,10 @@
 /** Sequences being continued: each with its KV caches, its prompts and its length; one pass appends to several of them. */
 import type { DeviceArray, KvCache } from "../engine/engine.ts";
-import { type DecoderModel, freeSaved, layerForward } from "../model/decoder.ts";
+import { freeSaved, layerForward } from "../model/block.ts";
+import type { DecoderModel } from "../model/decoder.ts";
+import { embedTokens } from "../model/forward.ts";
 import { headLogits, packSequences } from "../model/logits.ts";
-import { embedTokens, openPass } from "../model/pass.ts";
+import { openPass } from "../model/pass.ts";
 import { promptsBySequence, type SequencePrompts } from "../model/prompts.ts";
 
 export interface Sequence {

@@ -11,24 +11,29 @@ import type { AttentionSize, RowRange } from "../engine/engine.ts";
 import { checkLengths } from "../shape.ts";
 import { attentionWeights, type KeyRun, weightedValues } from "./attend.ts";
 
-export type PromptAttentionSize = AttentionSize & { readonly K: number };
+/** Keys and values of one set, and the tokens that attend to them. */
+export interface PromptRange {
+  readonly kv_KY: Float32Array;
+  readonly gate_H: Float32Array;
+  readonly tokens: RowRange;
+}
 
+type PromptAttentionSize = AttentionSize & { readonly K: number };
+
+/** Adds what one set of prompts gives its tokens to `y_TQ`, which holds `o_TQ`. */
 export function promptAttentionForward(
   out: { y_TQ: Float32Array },
-  input: { o_TQ: Float32Array; qkv_TX: Float32Array; kv_KY: Float32Array; gate_H: Float32Array },
-  { T, H, G, d, K, tokens: [from, to] = [0, T] }: PromptAttentionSize & { readonly tokens?: RowRange | undefined },
+  { qkv_TX, kv_KY, gate_H, tokens: [from, to] }: PromptRange & { readonly qkv_TX: Float32Array },
+  { T, H, G, d, K }: PromptAttentionSize,
 ): void {
   const { y_TQ } = out;
-  const { o_TQ, qkv_TX, kv_KY, gate_H } = input;
   checkLengths({ qkv_TX }, { T, heads: H + 2 * G, d });
-  checkLengths({ o_TQ, y_TQ }, { T, H, d });
+  checkLengths({ y_TQ }, { T, H, d });
   checkLengths({ kv_KY }, { K, heads: 2 * G, d });
   checkLengths({ gate_H }, { H });
-  checkTokens(from, to, T);
   const X = (H + 2 * G) * d;
   const p = new Float64Array(K);
   const c = new Float64Array(d);
-  y_TQ.set(o_TQ);
   for (let h = 0; h < H; h++) {
     const gate = gate_H[h];
     if (gate === 0) continue; // not even the sign of a zero may change: gate 0 is the base, bit for bit
@@ -49,11 +54,11 @@ export function promptAttentionForward(
  */
 export function promptAttentionBackward(
   grad: { dkv_KY: Float32Array; dgate_H: Float32Array; dqkv_TX?: Float32Array | undefined },
-  input: { do_TQ: Float32Array; qkv_TX: Float32Array; kv_KY: Float32Array; gate_H: Float32Array },
+  input: PromptRange & { readonly do_TQ: Float32Array; readonly qkv_TX: Float32Array },
   { T, H, G, d, K }: PromptAttentionSize,
 ): void {
   const { dkv_KY, dgate_H, dqkv_TX } = grad;
-  const { do_TQ, qkv_TX, kv_KY, gate_H } = input;
+  const { do_TQ, qkv_TX, kv_KY, gate_H, tokens } = input;
   checkLengths({ qkv_TX, ...(dqkv_TX && { dqkv_TX }) }, { T, heads: H + 2 * G, d });
   checkLengths({ do_TQ }, { T, H, d });
   checkLengths({ kv_KY, dkv_KY }, { K, heads: 2 * G, d });
@@ -69,7 +74,7 @@ export function promptAttentionBackward(
     const gate = gate_H[h];
     const run = promptsOf(kv_KY, Math.floor((h * G) / H), { G, d, K });
     let dgate = 0;
-    for (let t = 0; t < T; t++) {
+    for (let t = tokens[0]; t < tokens[1]; t++) {
       const qAt = t * X + h * d;
       const oAt = (t * H + h) * d;
       attentionWeights(p, qkv_TX, qAt, run, d);
@@ -101,9 +106,4 @@ export function promptAttentionBackward(
 
 function promptsOf(kv_KY: Float32Array, head: number, { G, d, K }: { G: number; d: number; K: number }): KeyRun {
   return { data: kv_KY, key: head * d, value: (G + head) * d, stride: 2 * G * d, length: K };
-}
-
-function checkTokens(from: number, to: number, T: number): void {
-  if (from >= 0 && from <= to && to <= T) return;
-  throw new RangeError(`Cannot run promptAttention: tokens ${from} to ${to} are asked for, there are ${T}`);
 }

@@ -9,13 +9,13 @@ import {
   tinyTokens,
 } from "../../test/tiny_model.ts";
 import { packCell } from "../cell/tokens.ts";
-import type { DeviceArray, Engine } from "../engine/engine.ts";
+import type { DeviceArray, Engine, PromptSet } from "../engine/engine.ts";
 import { createReferenceEngine } from "../engine/reference.ts";
 import { normal } from "../random.ts";
 import { createModel } from "./decoder.ts";
+import { preparePrompts } from "./forward.ts";
 import { cellGradient } from "./gradient.ts";
 import { mixedLogits, oneSequence, packSequences, tokenLogits } from "./logits.ts";
-import { preparePrompts } from "./pass.ts";
 import { weightNames } from "./weights.ts";
 
 const bits = (values: Float32Array) => new Uint32Array(values.buffer, values.byteOffset, values.length);
@@ -74,7 +74,8 @@ test("what the prompts add to attention is affine in the gate", async () => {
     const [o_TQ, qkv_TX, kv_KY] = [random(T * H * d, 1), random(T * (H + 2 * G) * d, 2), random(K * 2 * G * d, 3)];
     const at = (gate: number) => {
       const gate_H = new Float32Array(H).fill(gate);
-      return engine.read(engine.promptAttention(o_TQ, { qkv_TX, kv_KY, gate_H }, { T, H, G, d, window, K }));
+      const set: PromptSet = { kv_RY: kv_KY, rows: [0, K], tokens: [0, T], gate_H };
+      return engine.read(engine.promptAttention(o_TQ, { qkv_TX, sets: [set] }, { T, H, G, d, window }));
     };
     const [zero, one, minusThree] = [await at(0), await at(1), await at(-3)];
     const line = zero.map((y, i) => y - 3 * (one[i] - y));
@@ -110,7 +111,7 @@ test("shifting all positions leaves the base alone and moves the adapter, except
   expect(await shift(3)).toBeGreaterThan(0.01);
 });
 
-test("an engine that does attention and prompts at once is asked for both, except for gpt2 and several adapters in a pass", async () => {
+test("an engine that does attention and prompts at once is asked for both, except for gpt2 and the base", async () => {
   const plain = createReferenceEngine();
   const asked: string[] = [];
   const base_TQ = new Map<DeviceArray, DeviceArray>();
@@ -121,13 +122,14 @@ test("an engine that does attention and prompts at once is asked for both, excep
       const { o_TQ, lse_TH } = plain.attention(input.qkv_TX, cuSeqlens, size);
       const y_TQ = plain.promptAttention(o_TQ, input, size);
       base_TQ.set(y_TQ, o_TQ);
-      return size.K > 3 ? undefined : { y_TQ, lse_TH };
+      return input.sets.some(({ rows: [first, end] }) => end - first > 3) ? undefined : { y_TQ, lse_TH };
     },
     promptedAttentionBackward({ y_TQ, ...input }, cuSeqlens, { withInput, ...size }) {
       asked.push(withInput ? "backward" : "lowest");
       const o_TQ = base_TQ.get(y_TQ) as DeviceArray;
       const dqkv_TX = withInput ? plain.attentionBackward({ ...input, o_TQ }, cuSeqlens, size) : undefined;
-      return { dqkv_TX, ...plain.promptAttentionBackward({ ...input, ...(dqkv_TX && { dqkv_TX }) }, size) };
+      const prompts = plain.promptAttentionBackward({ ...input, ...(dqkv_TX && { dqkv_TX }) }, size);
+      return { dqkv_TX, prompts };
     },
   };
   for (const { title, changes } of tinyBases) {
@@ -155,9 +157,9 @@ test("an engine that does attention and prompts at once is asked for both, excep
   });
   const tokens = packSequences([{ ids: [3, 4] }, { ids: [5] }]);
   const [first, second] = prompts.map((one) => ({ prompts: one, scale: 0.5 }));
-  await mixedLogits(model, [first, second], tokens);
+  await mixedLogits(model, [undefined, undefined], tokens);
   expect(asked.splice(0)).toEqual([]);
-  await mixedLogits(model, [first, undefined], tokens);
+  await mixedLogits(model, [first, second], tokens);
   expect(asked.length).toBeGreaterThan(0);
 });
 

@@ -6,9 +6,11 @@
  */
 import type { AdapterState } from "../adapter/state.ts";
 import type { DeviceArray } from "../engine/engine.ts";
-import { type DecoderModel, freeSaved, layerForward, type Pass } from "./decoder.ts";
-import { embedTokens, openPass, type PackedTokens, preparePrompts } from "./pass.ts";
-import { addPrompts, type LayerPrompt, promptsForAll } from "./prompts.ts";
+import { freeSaved, layerForward } from "./block.ts";
+import type { DecoderModel } from "./decoder.ts";
+import { embedTokens, preparePrompts } from "./forward.ts";
+import { openPass, type PackedTokens, type Pass } from "./pass.ts";
+import { type LayerPrompt, promptSets, promptsForAll } from "./prompts.ts";
 
 /** The gate of one layer and what it costs: ‖g·open − wanted‖ / ‖wanted‖ over all tokens. */
 export interface FittedGate {
@@ -29,8 +31,9 @@ export function fitGates(model: DecoderModel, state: AdapterState, tokens: Packe
       const { y_TD, saved } = layerForward(model, layer, x_TD, pass, promptsForAll(adapter));
       const prompt = adapter.get(layer);
       if (prompt) {
-        const wanted = await added(model, layer, saved.qkv_TX, prompt, pass);
-        const open = await added(model, layer, saved.qkv_TX, { ...prompt, gate_H: prompt.gate_H.map(() => 1) }, pass);
+        const wanted = await added(model, layer, saved.attention.qkv_TX, prompt, pass);
+        const opened = { ...prompt, gate_H: prompt.gate_H.map(() => 1) };
+        const open = await added(model, layer, saved.attention.qkv_TX, opened, pass);
         fitted.push({ layer, ...fit(wanted, open) });
       }
       freeSaved(engine, saved);
@@ -52,7 +55,8 @@ async function added(
   const { o, window } = model.layers[i];
   const { T, H, d } = pass.size;
   const zero_TQ = engine.upload(new Float32Array(T * H * d));
-  const y_TQ = addPrompts(engine, i, zero_TQ, qkv_TX, promptsForAll(new Map([[i, prompt]])), { ...pass.size, window });
+  const sets = promptSets(i, promptsForAll(new Map([[i, prompt]])), T);
+  const y_TQ = engine.promptAttention(zero_TQ, { qkv_TX, sets }, { ...pass.size, window });
   const y_TD = architecture.promptsJoin === "before-output" ? engine.linear(y_TQ, o, { T }) : y_TQ;
   const values = await engine.read(y_TD);
   engine.free(zero_TQ, y_TQ);

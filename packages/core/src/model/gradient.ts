@@ -5,51 +5,125 @@
 import { gateGradient } from "../adapter/gate.ts";
 import type { LayerPlace } from "../adapter/layout.ts";
 import type { AdapterState } from "../adapter/state.ts";
-import type { Cell } from "../cell/tokens.ts";
-import type { DeviceArray } from "../engine/engine.ts";
-import { type DecoderModel, type LayerGradient, layerBackward } from "./decoder.ts";
+import { type Cell, joinCells } from "../cell/tokens.ts";
+import type { DeviceArray, LossCell } from "../engine/engine.ts";
+import { promptKvBackward } from "./attention.ts";
+import { layerBackward, type SavedLayer } from "./block.ts";
+import type { DecoderModel } from "./decoder.ts";
+import { preparePrompts, runLayers } from "./forward.ts";
 import { normBackward, normForward } from "./norm.ts";
-import { openPass, preparePrompts, runLayers } from "./pass.ts";
-import { promptsForAll } from "./prompts.ts";
+import { openPass, type Pass } from "./pass.ts";
+import { type AdapterPrompts, promptsForAll, type TokenPrompts } from "./prompts.ts";
 
-/**
- * Loss and gradient of one cell.
- * @param scale 1 / labelled tokens of the whole step: the gradient is this cell's share of that of the step's mean loss.
- * @returns `lossSum` in nats over the cell's labelled tokens; `gradient` as flat as the adapter's `params`.
- */
+/** A cell of a pass, and the adapter that trains on it. */
+export interface CellTask {
+  readonly adapter: AdapterState;
+  readonly cell: Cell;
+  /** 1 / labelled tokens of the whole step: the gradient is this cell's share of that of the step's mean loss. */
+  readonly scale: number;
+}
+
+/** `lossSum` in nats over the cell's labelled tokens; `gradient` as flat as the adapter's `params`. */
+export interface CellGradient {
+  readonly lossSum: number;
+  readonly gradient: Float32Array;
+}
+
+/** Loss and gradient of one cell, see `cellGradients`. */
 export async function cellGradient(
   model: DecoderModel,
   adapter: AdapterState,
   cell: Cell,
   scale: number,
-): Promise<{ lossSum: number; gradient: Float32Array }> {
+): Promise<CellGradient> {
+  const [own] = await cellGradients(model, [{ adapter, cell, scale }]);
+  return own;
+}
+
+/**
+ * Loss and gradient of several cells in one pass, each under its own adapter, in the order of `tasks`. On engines that keep
+ * rows apart (docs/engines.md) a cell has the bits that it has in a pass of its own.
+ */
+export async function cellGradients(model: DecoderModel, tasks: readonly CellTask[]): Promise<CellGradient[]> {
   const { engine } = model;
-  const { layout, params } = adapter;
   return engine.arena(async () => {
-    const pass = openPass(model, cell);
-    const prompts = preparePrompts(model, adapter);
-    const { y_TD, saved } = runLayers(model, cell, pass, promptsForAll(prompts), true);
-    const top = labelledLoss(model, y_TD, cell, scale);
-    const gradient = new Float32Array(layout.length);
-    let dy_TD = top.dy_TD;
-    const backs: { place: LayerPlace; back: LayerGradient }[] = [];
-    for (const place of layout.places.toReversed()) {
-      const prompt = prompts.get(place.layer);
-      const kept = saved.get(place.layer);
-      if (!prompt || !kept || !dy_TD) throw new RangeError(`Cannot run layer ${place.layer} backward: it kept nothing`);
-      const isLowest = place === layout.places[0];
-      const back = layerBackward(model, model.layers[place.layer], dy_TD, kept, pass, prompt, isLowest);
-      backs.push({ place, back });
-      dy_TD = back.dx_TD;
-    }
+    const cells = joinCells(tasks.map(({ cell }) => cell));
+    const pass = openPass(model, cells, "packed");
+    const prompts = promptsOfTasks(model, tasks, cells.bounds);
+    const { y_TD, saved } = runLayers(model, cells, pass, prompts, true);
+    const losses = tasks.map(({ cell, scale }) => ({ R: cell.rows_R.length, scale }));
+    const top = labelledLoss(model, y_TD, cells, losses);
+    const backs = layersBackward(model, top.dy_TD, saved, pass, tasks);
     // Only now: reading waits, and all work may be queued before.
-    for (const { place, back } of backs) {
-      gradient.set(await engine.read(back.dprompt_KD), place.prompt);
-      const stored = params.subarray(place.gate, place.gate + layout.gateLength);
-      gradient.set(gateGradient(layout, stored, await engine.read(back.dgate_H)), place.gate);
+    const nll_R = await engine.read(top.nll_R);
+    const results: CellGradient[] = [];
+    let row = 0;
+    for (const [n, { adapter, cell }] of tasks.entries()) {
+      const lossSum = sum(nll_R.subarray(row, (row += cell.rows_R.length)));
+      results.push({ lossSum, gradient: await readGradient(model, adapter, backs[n]) });
     }
-    return { lossSum: sum(await engine.read(top.nll_R)), gradient };
+    return results;
   });
+}
+
+/** The prompts of every task for the tokens of its cell; tasks of one adapter share its keys and values. */
+function promptsOfTasks(model: DecoderModel, tasks: readonly CellTask[], bounds: readonly number[]): TokenPrompts[] {
+  const made = new Map<AdapterState, AdapterPrompts>();
+  return tasks.map(({ adapter }, n) => {
+    const prompts = made.get(adapter) ?? preparePrompts(model, adapter);
+    made.set(adapter, prompts);
+    return { prompts, scale: 1, tokens: [bounds[n], bounds[n + 1]] };
+  });
+}
+
+/** What one adapted layer gives an adapter's gradient; `dgate_H` is that of the effective gate. */
+interface LayerGradient {
+  readonly place: LayerPlace;
+  readonly dprompt_KD: DeviceArray;
+  readonly dgate_H: DeviceArray;
+}
+
+/** Backward from the top to the lowest adapted layer: the gradients of every task's layers, downwards. */
+function layersBackward(
+  model: DecoderModel,
+  top_TD: DeviceArray,
+  saved: ReadonlyMap<number, SavedLayer>,
+  pass: Pass,
+  tasks: readonly CellTask[],
+): readonly (readonly LayerGradient[])[] {
+  const backs = tasks.map((): LayerGradient[] => []);
+  const lowest = Math.min(...saved.keys());
+  let dy_TD: DeviceArray | undefined = top_TD;
+  for (let i = model.layers.length - 1; i >= lowest; i--) {
+    const kept = saved.get(i);
+    if (!kept || !dy_TD) throw new RangeError(`Cannot run layer ${i} backward: it kept nothing`);
+    const { prompts, dx_TD } = layerBackward(model, i, dy_TD, kept, pass, i > lowest);
+    let set = 0;
+    for (const [n, { adapter }] of tasks.entries()) {
+      const place = adapter.layout.places.find(({ layer }) => layer === i);
+      if (!place) continue;
+      const { dkv_KY, dgate_H } = prompts[set++];
+      const dprompt_KD = promptKvBackward(model, model.layers[i], dkv_KY, adapter.layout.promptLength);
+      model.engine.free(dkv_KY);
+      backs[n].push({ place, dprompt_KD, dgate_H });
+    }
+    dy_TD = dx_TD;
+  }
+  return backs;
+}
+
+async function readGradient(
+  { engine }: DecoderModel,
+  { layout, params }: AdapterState,
+  backs: readonly LayerGradient[],
+): Promise<Float32Array> {
+  const gradient = new Float32Array(layout.length);
+  for (const { place, dprompt_KD, dgate_H } of backs) {
+    gradient.set(await engine.read(dprompt_KD), place.prompt);
+    const stored = params.subarray(place.gate, place.gate + layout.gateLength);
+    gradient.set(gateGradient(layout, stored, await engine.read(dgate_H)), place.gate);
+  }
+  return gradient;
 }
 
 /**
@@ -86,19 +160,23 @@ export function sum(values: Float32Array): number {
   return total;
 }
 
-/** Final norm, head and loss over the labelled tokens only. Frees `y_TD`; with a scale returns its gradient. */
-function labelledLoss(
+/** Final norm, head and loss over the labelled tokens only. Frees `y_TD`; with cells returns its gradient. */
+function labelledLoss<Cells extends readonly LossCell[] | undefined>(
   { engine, config, finalNorm, head }: DecoderModel,
   y_TD: DeviceArray,
-  { ids_T, rows_R, labels_R }: Cell,
-  scale: number | undefined,
-): { nll_R: DeviceArray; hit_R: DeviceArray; dy_TD: DeviceArray | undefined } {
+  { ids_T, rows_R, labels_R }: Pick<Cell, "ids_T" | "rows_R" | "labels_R">,
+  cells: Cells,
+): {
+  nll_R: DeviceArray;
+  hit_R: DeviceArray;
+  dy_TD: Cells extends undefined ? undefined : DeviceArray;
+} {
   const T = ids_T.length;
   const R = rows_R.length;
   const D = config.hiddenSize;
   const x_RD = engine.gatherRows(y_TD, rows_R, { T, D });
   const norm = normForward(engine, x_RD, finalNorm, { T: R, D });
-  const loss = engine.headLoss(norm.y_TD, head, labels_R, { R, D, ...(scale !== undefined && { scale }) });
+  const loss = engine.headLoss(norm.y_TD, head, labels_R, { R, D, ...(cells && { cells }) });
   engine.free(y_TD, norm.y_TD);
   let dy_TD: DeviceArray | undefined;
   if (loss.dy_RD) {
@@ -108,5 +186,5 @@ function labelledLoss(
     engine.free(loss.dy_RD, dx_RD);
   }
   engine.free(x_RD, norm.stats);
-  return { nll_R: loss.nll_R, hit_R: loss.hit_R, dy_TD };
+  return { nll_R: loss.nll_R, hit_R: loss.hit_R, dy_TD: dy_TD as Cells extends undefined ? undefined : DeviceArray };
 }

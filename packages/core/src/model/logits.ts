@@ -2,8 +2,9 @@
 import type { AdapterState } from "../adapter/state.ts";
 import type { DeviceArray } from "../engine/engine.ts";
 import type { DecoderModel } from "./decoder.ts";
+import { preparePrompts, runLayers } from "./forward.ts";
 import { normForward } from "./norm.ts";
-import { openPass, type PackedTokens, preparePrompts, runLayers } from "./pass.ts";
+import { openPass, type PackedTokens } from "./pass.ts";
 import { promptsBySequence, promptsForAll, type SequencePrompts, type TokenPrompts } from "./prompts.ts";
 
 /** Logits `[R, V]` of the tokens at `rows_R` (default: all T of them), row-major. Without an adapter: of the base. */

@@ -1,16 +1,30 @@
-/** One forward pass over packed tokens, from the embedding to the top of the last layer. */
-import { effectiveGate } from "../adapter/gate.ts";
-import type { AdapterState } from "../adapter/state.ts";
+/** What all layers of one pass over packed tokens share. */
 import type { Cell } from "../cell/tokens.ts";
-import type { DeviceArray } from "../engine/engine.ts";
-import { type DecoderModel, freeSaved, layerForward, type Pass, promptKv, type SavedLayer } from "./decoder.ts";
-import type { AdapterPrompts, LayerPrompt, TokenPrompts } from "./prompts.ts";
+import type { AttentionSize, DeviceArray, LinearOrder } from "../engine/engine.ts";
+import type { DecoderModel } from "./decoder.ts";
 import { ropeAngles } from "./rope_angles.ts";
 
 export type PackedTokens = Pick<Cell, "ids_T" | "positions_T" | "cuSeqlens">;
 
-/** Sizes and rotary angles that all layers of a pass over `tokens` share. */
-export function openPass({ engine, config, architecture }: DecoderModel, tokens: PackedTokens): Pass {
+/** What the layers of one pass share. */
+export interface Pass {
+  readonly cuSeqlens: Int32Array;
+  /** None where positions are learned. */
+  readonly cosSin_Td: DeviceArray | undefined;
+  /** The window is each layer's own. */
+  readonly size: Omit<AttentionSize, "window">;
+  readonly order: LinearOrder;
+}
+
+/**
+ * Sizes and rotary angles that all layers of a pass over `tokens` share.
+ * @param order `packed` where a token must have the same bits whatever else is in the pass.
+ */
+export function openPass(
+  { engine, config, architecture }: DecoderModel,
+  tokens: PackedTokens,
+  order: LinearOrder = "alone",
+): Pass {
   const { positions_T, cuSeqlens } = tokens;
   const { heads: H, kvHeads: G, headDim: d } = config;
   const isRotary = architecture.positions === "rotary";
@@ -18,63 +32,6 @@ export function openPass({ engine, config, architecture }: DecoderModel, tokens:
     cuSeqlens,
     cosSin_Td: isRotary ? engine.upload(ropeAngles(config, positions_T, cuSeqlens)) : undefined,
     size: { T: positions_T.length, H, G, d },
+    order,
   };
-}
-
-/** What enters the first layer. Throws a `RangeError` for a position beyond the learned ones. */
-export function embedTokens(model: DecoderModel, { ids_T, positions_T }: PackedTokens): DeviceArray {
-  const { engine, config, embed, positions } = model;
-  const { embedScale: scale, contextLength } = config;
-  if (!positions) return engine.embed(embed, ids_T, { scale });
-  const last = positions_T.reduce((a, b) => Math.max(a, b), 0);
-  if (last >= contextLength) {
-    throw new RangeError(`Cannot embed position ${last}: the model has learned ${contextLength} positions`);
-  }
-  const residual = engine.embed(positions, positions_T);
-  const x_TD = engine.embed(embed, ids_T, { scale, residual });
-  engine.free(residual);
-  return x_TD;
-}
-
-/**
- * Prompt keys and values of every adapted layer, from the parameters as they are now. Training makes them anew for every
- * pass: a cache that outlives a step is how the best-known implementation stopped training its prompts (spec §7.3).
- */
-export function preparePrompts(model: DecoderModel, adapter: AdapterState | undefined): AdapterPrompts {
-  const prompts = new Map<number, LayerPrompt>();
-  if (!adapter) return prompts;
-  const { engine, layers } = model;
-  const { layout, params } = adapter;
-  const { promptLength: K, outputBias } = layout;
-  for (const { layer, prompt, gate } of layout.places) {
-    const prompt_KD = engine.upload(params.subarray(prompt, gate));
-    const gate_H = effectiveGate(layout, params.subarray(gate, gate + layout.gateLength));
-    prompts.set(layer, { kv_KY: promptKv(model, layers[layer], prompt_KD, K), gate_H, K, outputBias });
-    engine.free(prompt_KD);
-  }
-  return prompts;
-}
-
-/**
- * Runs all layers. With `keep`, the lowest adapted layer and those above leave what their backward needs in `saved`;
- * everything else is freed as soon as the next layer has read it.
- */
-export function runLayers(
-  model: DecoderModel,
-  tokens: PackedTokens,
-  pass: Pass,
-  prompts: readonly TokenPrompts[],
-  keep: boolean,
-): { y_TD: DeviceArray; saved: Map<number, SavedLayer> } {
-  const { engine } = model;
-  const lowest = Math.min(...prompts.flatMap((one) => [...one.prompts.keys()]));
-  const kept = new Map<number, SavedLayer>();
-  let x_TD = embedTokens(model, tokens);
-  for (let i = 0; i < model.layers.length; i++) {
-    const { y_TD, saved } = layerForward(model, i, x_TD, pass, prompts);
-    if (keep && i >= lowest) kept.set(i, saved);
-    else freeSaved(engine, saved);
-    x_TD = y_TD;
-  }
-  return { y_TD: x_TD, saved: kept };
 }

@@ -5,7 +5,7 @@
  */
 import type { AdapterState } from "../adapter/state.ts";
 import type { DecoderModel } from "./decoder.ts";
-import { preparePrompts } from "./pass.ts";
+import { preparePrompts } from "./forward.ts";
 import type { AdapterPrompts } from "./prompts.ts";
 
 /** Prompts under one snapshot of the parameters. They live until `release`, whatever becomes of the adapter. */

@@ -1,6 +1,6 @@
 /** Which prompts the tokens of one pass get: sequences packed together may have adapters of their own, or none. */
 import type { OutputBias } from "../adapter/layout.ts";
-import type { AttentionSize, DeviceArray, Engine, Matrix, RowRange } from "../engine/engine.ts";
+import type { DeviceArray, Engine, Matrix, PromptSet, RowRange } from "../engine/engine.ts";
 
 /** What one adapted layer adds to its attention. */
 export interface LayerPrompt {
@@ -57,41 +57,12 @@ function gatesOf({ gate_H }: LayerPrompt, scale: number): Float32Array {
   return scale === 1 ? gate_H : gate_H.map((gate) => scale * gate);
 }
 
-/** Attention with what the prompts of this layer add to it, where it has one adapter's and the engine does both at once. */
-export function attendWithPrompts(
-  engine: Engine,
-  layer: number,
-  qkv_TX: DeviceArray,
-  cuSeqlens: Int32Array,
-  ranges: readonly TokenPrompts[],
-  size: AttentionSize,
-): ReturnType<NonNullable<Engine["promptedAttention"]>> {
-  const [own, another] = ranges.filter(({ prompts }) => prompts.has(layer));
-  const prompt = own?.prompts.get(layer);
-  if (!prompt || another) return undefined;
-  const input = { qkv_TX, kv_KY: prompt.kv_KY, gate_H: gatesOf(prompt, own.scale) };
-  return engine.promptedAttention?.(input, cuSeqlens, { ...size, K: prompt.K, tokens: own.tokens });
-}
-
-/** `o_TQ`, or what comes out of its projection, with what the prompts of this layer add; itself where they add nothing. */
-export function addPrompts(
-  engine: Engine,
-  layer: number,
-  o_TQ: DeviceArray,
-  qkv_TX: DeviceArray,
-  ranges: readonly TokenPrompts[],
-  size: AttentionSize,
-): DeviceArray {
-  let y_TQ = o_TQ;
-  for (const { prompts, scale, tokens } of ranges) {
+/** The sets of one layer: who attends to which prompts there. */
+export function promptSets(layer: number, ranges: readonly TokenPrompts[], T: number): PromptSet[] {
+  return ranges.flatMap(({ prompts, scale, tokens = [0, T] }) => {
     const prompt = prompts.get(layer);
-    if (!prompt) continue;
-    const input = { qkv_TX, kv_KY: prompt.kv_KY, gate_H: gatesOf(prompt, scale) };
-    const next_TQ = engine.promptAttention(y_TQ, input, { ...size, K: prompt.K, tokens });
-    if (y_TQ !== o_TQ) engine.free(y_TQ);
-    y_TQ = next_TQ;
-  }
-  return y_TQ;
+    return prompt ? [{ kv_RY: prompt.kv_KY, rows: [0, prompt.K], tokens, gate_H: gatesOf(prompt, scale) }] : [];
+  });
 }
 
 /** `x_TD` with the output bias once more, times `scale`, for the tokens of adapters that add it twice; else `x_TD` itself. */

@@ -39,6 +39,7 @@ struct Linear {
   long T;
   bool bf16;  // round activations and weights to bf16, sum in float32
   Packed* packed = nullptr;  // null: none is to be made
+  bool isPacked = false;     // the order of many rows for few of them too
 };
 
 struct RmsNorm {
@@ -96,17 +97,25 @@ struct AttentionBackward {
   long S;
   Heads heads;
 };
+// Prompts of one set, and the tokens [from, to) that attend to them; the backward's outputs, if it is one.
+struct PromptSet {
+  const float *kv_KY, *gate_H;
+  long K, from, to;
+  float *dkv_KY, *dgate_H;
+};
 struct PromptAttention {
   float* y_TQ;
-  const float *o_TQ, *qkv_TX, *kv_KY, *gate_H;
+  const float *o_TQ, *qkv_TX;
   Heads heads;
-  long K;
+  const PromptSet* sets;  // S of them; their tokens ascend and do not overlap
+  long S;
 };
 struct PromptAttentionBackward {
-  float *dkv_KY, *dgate_H, *dqkv_TX;  // dqkv null: not wanted
-  const float *do_TQ, *qkv_TX, *kv_KY, *gate_H;
+  float* dqkv_TX;  // null: not wanted
+  const float *do_TQ, *qkv_TX;
   Heads heads;
-  long K;
+  const PromptSet* sets;
+  long S;
 };
 
 struct Swiglu {

@@ -2,7 +2,7 @@
 //
 //   y[t, n] = Σ_k x[t, k] · w[n, k] (+ bias[n]) (+ residual[t, n])        dx[t, k] = Σ_n dy[t, n] · w[n, k] (+ residual[t, k])
 //
-// A row has the same bits with any number of other rows from 5 on, and with any number up to 4.
+// A row has the same bits with any number of other rows from 5 on, and with any number up to 4; in packed order with any.
 
 #include "simd.h"
 
@@ -66,7 +66,7 @@ static bool linear(Pool* pool, const Linear& l) {
     if (!bias) return false;
     widen(bias, l.bias.data, l.bias.type, N);
   }
-  if (l.T <= FEW_ROWS) {
+  if (l.T <= FEW_ROWS && !l.isPacked) {
     constexpr long rows = 64;  // of W in one job
     auto job = [&](long job, int) {
       const long from = job * rows, to = least(from + rows, N);

@@ -12,8 +12,24 @@
 namespace zg {
 namespace ZG_ISA {
 
-// Tokens of one job. Sums over tokens are made per job and then added in order, so it must not depend on the threads.
+// Tokens of one job. Sums over tokens are made per job and then added in order, so it must not depend on the threads. Jobs
+// are counted from the first token of their set, so a set has the same bits whatever else is in the pass.
 constexpr long PROMPT_TOKENS = 256;
+
+// Jobs of a set over one key head.
+ZG_INLINE long chunks_of(const PromptSet& set) { return (set.to - set.from + PROMPT_TOKENS - 1) / PROMPT_TOKENS; }
+
+// The set that a job of all sets belongs to; `chunk` becomes its number in there.
+ZG_INLINE const PromptSet& set_of(const PromptSet* sets, long* chunk) {
+  for (; *chunk >= chunks_of(*sets); sets++) *chunk -= chunks_of(*sets);
+  return *sets;
+}
+
+ZG_INLINE long most_prompts(const PromptSet* sets, long S) {
+  long K = 0;
+  for (long s = 0; s < S; s++) K = most(K, sets[s].K);
+  return K;
+}
 
 ZG_INLINE Sight sight_of_prompts(long rows, long K) {
   Sight s = sight_of(K - 1, 0, rows, QB, 0);  // every row sees all K
@@ -24,20 +40,30 @@ ZG_INLINE Sight sight_of_prompts(long rows, long K) {
 static bool prompt_attention(Pool* pool, const PromptAttention& a) {
   const auto [T, H, G, d, window] = a.heads;
   (void)window;
-  const long X = (H + 2 * G) * d, Q = H * d, Y = 2 * G * d, per = H / G, dp = round_up(d, VL), K = a.K;
+  const long X = (H + 2 * G) * d, Q = H * d, Y = 2 * G * d, per = H / G, dp = round_up(d, VL);
   const float scale = 1.0f / __builtin_sqrtf((float)d);
   const long block = QB * dp;
-  if (!reserve_threads(pool, 3 * block + K * (QB + dp))) return false;
+  if (!reserve_threads(pool, 3 * block + most_prompts(a.sets, a.S) * (QB + dp))) return false;
+  long chunks = 0, next = 0;
+  for (long s = 0; s <= a.S; s++) {  // tokens of no set
+    const long until = s < a.S ? a.sets[s].from : T;
+    memcpy(a.y_TQ + next * Q, a.o_TQ + next * Q, 4 * (until - next) * Q);
+    if (s == a.S) break;
+    next = a.sets[s].to;
+    chunks += chunks_of(a.sets[s]);
+  }
 
-  auto job = [&, T = T, G = G, d = d](long job, int thread) {
-    const long g = job % G, begin = job / G * PROMPT_TOKENS, tokens = least(PROMPT_TOKENS, T - begin);
+  auto job = [&, G = G, d = d](long job, int thread) {
+    long chunk = job / G;
+    const PromptSet& set = set_of(a.sets, &chunk);
+    const long K = set.K, g = job % G, begin = set.from + chunk * PROMPT_TOKENS, tokens = least(PROMPT_TOKENS, set.to - begin);
     float* queries = scratch_of(pool, thread);
     float* across = queries + block;
     float* out = across + block;
     float* scores = out + block;
-    const Rows keys = {a.kv_KY + g * d, Y};
+    const Rows keys = {set.kv_KY + g * d, Y};
     const Rows values = whole_rows({keys.at + G * d, Y}, K, d, true, scores + K * QB);
-    const float* gate = a.gate_H + g * per;
+    const float* gate = set.gate_H + g * per;
     for (long t = begin; t < begin + tokens; t++) {
       const long at = t * Q + g * per * d;
       memcpy(a.y_TQ + at, a.o_TQ + at, 4 * per * d);
@@ -68,7 +94,7 @@ static bool prompt_attention(Pool* pool, const PromptAttention& a) {
       }
     }
   };
-  parallel(pool, (T + PROMPT_TOKENS - 1) / PROMPT_TOKENS * G, job);
+  parallel(pool, chunks * G, job);
   return true;
 }
 
@@ -96,24 +122,29 @@ static void soften_prompt_backward(float* p, float* dS, long K, int vectors, flo
 
 static bool prompt_attention_backward(Pool* pool, const PromptAttentionBackward& a) {
   const auto [T, H, G, d, window] = a.heads;
-  (void)window;
-  const long X = (H + 2 * G) * d, Q = H * d, Y = 2 * G * d, per = H / G, width = round_up(d, VL), K = a.K;
+  (void)T, (void)window;
+  const long X = (H + 2 * G) * d, Q = H * d, Y = 2 * G * d, per = H / G, width = round_up(d, VL);
   const float scale = 1.0f / __builtin_sqrtf((float)d);
-  const long block = QB * width, span = K * width, chunks = (T + PROMPT_TOKENS - 1) / PROMPT_TOKENS;
-  const long each = 2 * span + per;  // dkp, dvp, dgate of one job
-  float* partial = scratch(pool, PARTIAL, chunks * G * each);
-  if (!partial || !reserve_threads(pool, 5 * block + 2 * K * QB + 2 * span)) return false;
+  const long block = QB * width, longest = most_prompts(a.sets, a.S);
+  const long most_each = 2 * longest * width + per;  // dkp, dvp, dgate of one job, at most
+  long chunks = 0;
+  for (long s = 0; s < a.S; s++) chunks += chunks_of(a.sets[s]);
+  float* partial = scratch(pool, PARTIAL, most(1l, chunks * G * most_each));
+  if (!partial || !reserve_threads(pool, 5 * block + 2 * longest * QB + 2 * longest * width)) return false;
 
-  auto job = [&, T = T, G = G, d = d](long job, int thread) {
-    const long g = job % G, begin = job / G * PROMPT_TOKENS, tokens = least(PROMPT_TOKENS, T - begin);
+  auto job = [&, G = G, d = d](long job, int thread) {
+    long chunk = job / G;
+    const PromptSet& set = set_of(a.sets, &chunk);
+    const long K = set.K, span = K * width, each = 2 * span + per;
+    const long g = job % G, begin = set.from + chunk * PROMPT_TOKENS, tokens = least(PROMPT_TOKENS, set.to - begin);
     float* at = scratch_of(pool, thread);
     const auto part = [&](long floats) { return (at += floats) - floats; };
     float *q = part(block), *across = part(block), *dO = part(block), *dOAcross = part(block), *dq = part(block);
     float *scores = part(K * QB), *dS = part(K * QB), *copiedKeys = part(span), *copiedValues = part(span);
-    float *dk = partial + job * each, *dv = dk + span, *dgate = dv + span;
+    float *dk = partial + job * most_each, *dv = dk + span, *dgate = dv + span;
     memset(dk, 0, 4 * each);
-    const Rows keys = whole_rows({a.kv_KY + g * d, Y}, K, d, true, copiedKeys);
-    const Rows values = whole_rows({a.kv_KY + (G + g) * d, Y}, K, d, true, copiedValues);
+    const Rows keys = whole_rows({set.kv_KY + g * d, Y}, K, d, true, copiedKeys);
+    const Rows values = whole_rows({set.kv_KY + (G + g) * d, Y}, K, d, true, copiedValues);
     for (long row = 0; row < tokens * per; row += QB) {
       const long rows = least((long)QB, tokens * per - row);
       const int vectors = (int)((rows + VL - 1) / VL);
@@ -126,7 +157,7 @@ static bool prompt_attention_backward(Pool* pool, const PromptAttentionBackward&
       vf max[PV], sum[PV];
       soften(scores, sight_of_prompts(rows, K), vectors, scale, max, sum);
       float gates[QB] = {}, dgates[QB];
-      for (long r = 0; r < rows; r++) gates[r] = a.gate_H[g * per + (row + r) % per];
+      for (long r = 0; r < rows; r++) gates[r] = set.gate_H[g * per + (row + r) % per];
       soften_prompt_backward(scores, dS, K, vectors, scale, sum, gates, dgates);
       for (long r = 0; r < rows; r++) dgate[(row + r) % per] += dgates[r];
       product(K, width, rows, scores, QB, 1, dO, width, dv, width, true);
@@ -145,19 +176,25 @@ static bool prompt_attention_backward(Pool* pool, const PromptAttentionBackward&
   parallel(pool, chunks * G, job);
 
   // Float64, in the order of the tokens.
-  for (long g = 0; g < G; g++) {
-    const auto sum = [&, G = G](long at) {
-      double total = 0;
-      for (long c = 0; c < chunks; c++) total += partial[(c * G + g) * each + at];
-      return (float)total;
-    };
-    for (long j = 0; j < K; j++) {
-      for (long i = 0; i < d; i++) {
-        a.dkv_KY[j * Y + g * d + i] = sum(j * width + i);
-        a.dkv_KY[j * Y + (G + g) * d + i] = sum(span + j * width + i);
+  long first = 0;
+  for (long s = 0; s < a.S; s++) {
+    const PromptSet& set = a.sets[s];
+    const long own = chunks_of(set), span = set.K * width;
+    for (long g = 0; g < G; g++) {
+      const auto sum = [&, G = G](long at) {
+        double total = 0;
+        for (long c = first; c < first + own; c++) total += partial[(c * G + g) * most_each + at];
+        return (float)total;
+      };
+      for (long j = 0; j < set.K; j++) {
+        for (long i = 0; i < d; i++) {
+          set.dkv_KY[j * Y + g * d + i] = sum(j * width + i);
+          set.dkv_KY[j * Y + (G + g) * d + i] = sum(span + j * width + i);
+        }
       }
+      for (long h = 0; h < per; h++) set.dgate_H[g * per + h] = sum(2 * span + h);
     }
-    for (long h = 0; h < per; h++) a.dgate_H[g * per + h] = sum(2 * span + h);
+    first += own;
   }
   return true;
 }

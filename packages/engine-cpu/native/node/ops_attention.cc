@@ -97,39 +97,64 @@ napi_value cached_attention(napi_env env, napi_callback_info info) {
   return done(args, engine->kernels->attention(engine->pool, {o, nullptr, qkv, cu, S, h, caches.data(), starts}));
 }
 
-// (engine, T, H, G, d, window, K, from, to, y, o, qkv, kv, gate)
+// Numbers of one set in `sets`: rows of its keys and values in all, its first and the one behind its last, its tokens.
+constexpr long SET_FIELDS = 5;
+
+// (sets, gates, keys and values of each): their tokens ascend and do not overlap.
+std::vector<PromptSet> prompt_sets(Args& args, const Heads& h) {
+  const long Y = times(2, h.G, h.d);
+  long fields = -1;
+  const int32_t* bounds = args.ints("sets", &fields);
+  const long S = fields / SET_FIELDS;
+  long gateCount = times(S, h.H), handles = S;
+  const float* gates = args.floats("gate_SH", &gateCount);
+  const double* kvs = args.doubles("kv_RY", &handles);
+  std::vector<PromptSet> sets;
+  if (args.ok() && fields % SET_FIELDS != 0) args.fail(Wrong::RANGE, "sets has %ld numbers, %ld a set are needed", fields, SET_FIELDS);
+  long next = 0;
+  for (long s = 0; args.ok() && s < S; s++) {
+    const int32_t* at = bounds + s * SET_FIELDS;
+    const long R = at[0], first = at[1], end = at[2], from = at[3], to = at[4];
+    if (from < 0 || from > to || to > h.T) args.fail(Wrong::RANGE, "tokens %ld to %ld are asked for, there are %ld", from, to, h.T);
+    else if (from < next) args.fail(Wrong::RANGE, "a set begins at token %ld, the one before it ends at %ld", from, next);
+    else if (first < 0 || first >= end || end > R) args.fail(Wrong::RANGE, "rows %ld to %ld are asked for, there are %ld", first, end, R);
+    const float* kv = args.array_of("kv_RY", kvs[s], times(R, Y));
+    sets.push_back({kv + first * Y, gates + s * h.H, end - first, from, to, nullptr, nullptr});
+    next = to;
+  }
+  return sets;
+}
+
+// (engine, T, H, G, d, window, sets, gates, kvs, y, o, qkv)
 napi_value prompt_attention(napi_env env, napi_callback_info info) {
   Args args(env, info, "run promptAttention");
   Engine* engine = args.engine();
   const Heads h = heads(args);
-  const long K = args.size("K", 1), from = args.size("from", 0), to = args.size("to", 0);
-  if (from > to || to > h.T) args.fail(Wrong::RANGE, "tokens %ld to %ld are asked for, there are %ld", from, to, h.T);
+  const std::vector<PromptSet> sets = prompt_sets(args, h);
   float *y = args.array("y_TQ", floats_q(h)), *o = args.array("o_TQ", floats_q(h));
-  float *qkv = args.array("qkv_TX", floats_x(h)), *kv = args.array("kv_KY", times(K, 2 * h.G, h.d));
-  long count = h.H;
-  const float* gate = args.floats("gate_H", &count);
+  float* qkv = args.array("qkv_TX", floats_x(h));
   if (!args.ok()) return nullptr;
-  const long Q = h.H * h.d, X = Q + 2 * h.G * h.d;
-  memcpy(y, o, 4 * from * Q);
-  memcpy(y + to * Q, o + to * Q, 4 * (h.T - to) * Q);
-  const Heads some = {to - from, h.H, h.G, h.d, h.window};
-  const PromptAttention part = {y + from * Q, o + from * Q, qkv + from * X, kv, gate, some, K};
-  return done(args, engine->kernels->prompt_attention(engine->pool, part));
+  const PromptAttention forward = {y, o, qkv, h, sets.data(), (long)sets.size()};
+  return done(args, engine->kernels->prompt_attention(engine->pool, forward));
 }
 
-// (engine, T, H, G, d, window, K, dkv, dgate, do, qkv, kv, gate, dqkv?)
+// (engine, T, H, G, d, window, sets, gates, kvs, dkvs, dgates, do, qkv, dqkv?)
 napi_value prompt_attention_backward(napi_env env, napi_callback_info info) {
   Args args(env, info, "run promptAttentionBackward");
   Engine* engine = args.engine();
   const Heads h = heads(args);
-  const long K = args.size("K", 1), KY = times(K, 2 * h.G, h.d);
-  float *dkv = args.array("dkv_KY", KY), *dgate = args.array("dgate_H", h.H);
-  float *dO = args.array("do_TQ", floats_q(h)), *qkv = args.array("qkv_TX", floats_x(h)), *kv = args.array("kv_KY", KY);
-  long count = h.H;
-  const float* gate = args.floats("gate_H", &count);
+  std::vector<PromptSet> sets = prompt_sets(args, h);
+  long S = (long)sets.size();
+  const double* dkvs = args.doubles("dkv_KY", &S);
+  const double* dgates = args.doubles("dgate_H", &S);
+  for (long s = 0; args.ok() && s < S; s++) {
+    sets[s].dkv_KY = args.array_of("dkv_KY", dkvs[s], times(sets[s].K, 2, h.G, h.d));
+    sets[s].dgate_H = args.array_of("dgate_H", dgates[s], h.H);
+  }
+  float *dO = args.array("do_TQ", floats_q(h)), *qkv = args.array("qkv_TX", floats_x(h));
   float* dqkv = args.array_or_null("dqkv_TX", floats_x(h));
   if (!args.ok()) return nullptr;
-  const PromptAttentionBackward backward = {dkv, dgate, dqkv, dO, qkv, kv, gate, h, K};
+  const PromptAttentionBackward backward = {dqkv, dO, qkv, h, sets.data(), S};
   return done(args, engine->kernels->prompt_attention_backward(engine->pool, backward));
 }
 

@@ -115,8 +115,8 @@ napi_value layer_norm_backward(napi_env env, napi_callback_info info) {
   return done(args, engine->kernels->layer_norm_backward(engine->pool, {dx, dy, x, stats, residual, weight, T, D}));
 }
 
-// (engine, T, from, to, weight, y, x, residual?, bias?, packed?): forward over rows from … to of the weight; backward without
-// a bias. What is packed is the whole weight.
+// (engine, T, from, to, weight, y, x, residual?, bias?, isPacked, packed?): forward over rows from … to of the weight; backward
+// without a bias and an order. The packed copy is of the whole weight, `isPacked` asks for the order of many rows.
 template <bool backward>
 napi_value linear(napi_env env, napi_callback_info info) {
   Args args(env, info, backward ? "run linearBackward" : "run linear");
@@ -136,6 +136,7 @@ napi_value linear(napi_env env, napi_callback_info info) {
     const long numbers = times(bias.rows, bias.columns);
     args.fail(Wrong::RANGE, "bias has %ld numbers, the weight has %ld rows", numbers, weight.rows);
   }
+  if (!backward) l.isPacked = args.flag();
   l.packed = args.packed(weight, backward);
   if (to - from < weight.rows) l.packed = nullptr;
   if (!args.ok()) return nullptr;
@@ -194,12 +195,18 @@ napi_value gelu_backward(napi_env env, napi_callback_info info) {
   return done(args, engine->kernels->gelu_backward(engine->pool, {dup, dy, up, T, F}));
 }
 
-// (engine, R, scale, head, labels, nll, hit, y, dy?)
+// (engine, R, rows of each cell, their scales, head, labels, nll, hit, y, dy?)
 napi_value head_loss(napi_env env, napi_callback_info info) {
   Args args(env, info, "run headLoss");
   Engine* engine = args.engine();
-  long R = args.size("R", 0);
-  const float scale = (float)args.number("scale");
+  long R = args.size("R", 0), count = -1, known = 0;
+  const int32_t* cells = args.ints("cells", &count);
+  const float* scales = args.floats("scales", &count);
+  for (long c = 0; args.ok() && c < count; c++) {
+    if (cells[c] < 0 || cells[c] > R - known) args.fail(Wrong::RANGE, "its cells have more rows than the %ld there are", R);
+    else known += cells[c];
+  }
+  if (args.ok() && known != R) args.fail(Wrong::RANGE, "its cells have %ld rows, there are %ld", known, R);
   const Weight head = args.weight("head_VD");
   const int32_t* labels = args.ints("labels_R", &R);
   const long RD = times(R, head.columns);
@@ -212,7 +219,13 @@ napi_value head_loss(napi_env env, napi_callback_info info) {
     }
   }
   if (!args.ok()) return nullptr;
-  return done(args, engine->kernels->head_loss(engine->pool, {nll, hit, dy, y, head, labels, R, scale, engine->bf16}));
+  bool worked = true;
+  for (long c = 0, at = 0; worked && c < count; at += cells[c++]) {
+    float* own_dy = dy ? dy + at * head.columns : nullptr;
+    const HeadLoss own = {nll + at, hit + at, own_dy, y + at * head.columns, head, labels + at, cells[c], scales[c], engine->bf16};
+    worked = engine->kernels->head_loss(engine->pool, own);
+  }
+  return done(args, worked);
 }
 
 }  // namespace

@@ -128,8 +128,9 @@ static Outputs attention_outputs(const Kernels& k, Pool* pool, long d, long wind
   k.rope(pool, {qkv.data(), angles.data(), h, false});
   k.attention(pool, {o.data(), lse.data(), qkv.data(), cu.data(), S, h, nullptr, nullptr});
   k.attention_backward(pool, {dqkv.data(), dO.data(), qkv.data(), o.data(), lse.data(), cu.data(), S, h});
-  k.prompt_attention(pool, {y.data(), o.data(), qkv.data(), kv.data(), gate.data(), h, K});
-  k.prompt_attention_backward(pool, {dkv.data(), dgate.data(), dqkv.data(), dO.data(), qkv.data(), kv.data(), gate.data(), h, K});
+  const PromptSet set = {kv.data(), gate.data(), K, 0, h.T, dkv.data(), dgate.data()};
+  k.prompt_attention(pool, {y.data(), o.data(), qkv.data(), h, &set, 1});
+  k.prompt_attention_backward(pool, {dqkv.data(), dO.data(), qkv.data(), h, &set, 1});
   std::vector<Numbers> stored;
   std::vector<float*> caches;
   for (long s = 0; s < S; s++) {

@@ -37,8 +37,9 @@ run_layer_norm_backward(float* dx, const float* dy, const float* x, const float*
   return k.layer_norm_backward(POOL, {dx, dy, x, stats, residual, {data, type, rows, columns}, T, D});
 }
 ZG_EXPORT("linear")
-run_linear(float* y, const float* x, ZG_WEIGHT, const float* scales, const void* bias, Type biasType, const float* residual, long T) {
-  return k.linear(POOL, {y, x, {data, type, rows, columns, scales}, {bias, biasType, rows, 1}, residual, T, false});
+run_linear(float* y, const float* x, ZG_WEIGHT, const float* scales, const void* bias, Type biasType, const float* residual, long T,
+           bool isPacked) {
+  return k.linear(POOL, {y, x, {data, type, rows, columns, scales}, {bias, biasType, rows, 1}, residual, T, false, nullptr, isPacked});
 }
 ZG_EXPORT("linearBackward")
 run_linear_backward(float* dx, const float* dy, ZG_WEIGHT, const float* scales, const float* residual, long T) {
@@ -58,13 +59,12 @@ run_attention_backward(float* dqkv, const float* dO, const float* qkv, const flo
   return k.attention_backward(POOL, {dqkv, dO, qkv, o, lse, cu, S, {T, H, G, d, window}});
 }
 ZG_EXPORT("promptAttention")
-run_prompt_attention(float* y, const float* o, const float* qkv, const float* kv, const float* gate, ZG_HEADS, long K) {
-  return k.prompt_attention(POOL, {y, o, qkv, kv, gate, {T, H, G, d, window}, K});
+run_prompt_attention(float* y, const float* o, const float* qkv, ZG_HEADS, const PromptSet* sets, long S) {
+  return k.prompt_attention(POOL, {y, o, qkv, {T, H, G, d, window}, sets, S});
 }
 ZG_EXPORT("promptAttentionBackward")
-run_prompt_attention_backward(float* dkv, float* dgate, float* dqkv, const float* dO, const float* qkv, const float* kv,
-                              const float* gate, ZG_HEADS, long K) {
-  return k.prompt_attention_backward(POOL, {dkv, dgate, dqkv, dO, qkv, kv, gate, {T, H, G, d, window}, K});
+run_prompt_attention_backward(float* dqkv, const float* dO, const float* qkv, ZG_HEADS, const PromptSet* sets, long S) {
+  return k.prompt_attention_backward(POOL, {dqkv, dO, qkv, {T, H, G, d, window}, sets, S});
 }
 ZG_EXPORT("swiglu") run_swiglu(float* y, const float* gateUp, long T, long F) { return k.swiglu(POOL, {y, gateUp, T, F}); }
 ZG_EXPORT("swigluBackward") run_swiglu_backward(float* dgateUp, const float* dy, const float* gateUp, long T, long F) {

@@ -4,6 +4,7 @@ import type { Launch } from "../kernels.ts";
 import type { Block } from "../memory.ts";
 import { bytesOf, type Runtime } from "../runtime.ts";
 import { flashBackward, flashForward, isFlash } from "./flash.ts";
+import { tilesOf } from "./tiles.ts";
 
 const LARGEST_HEAD = 256;
 const WARPS = 4;
@@ -31,7 +32,7 @@ export function attention(
 ): ReturnType<Engine["attention"]> {
   checkHead(size);
   if (isFlash(runtime, size)) {
-    const { y_TQ, lse_TH } = flashForward(runtime, qkv, cuSeqlens, size);
+    const { y_TQ, lse_TH } = flashForward(runtime, qkv, tilesOf(cuSeqlens), size);
     return { o_TQ: y_TQ, lse_TH };
   }
   const { T, H, d } = size;
@@ -52,7 +53,9 @@ export function attentionBackward(
   cuSeqlens: Int32Array,
   size: AttentionSize,
 ): DeviceArray {
-  if (isFlash(runtime, size)) return flashBackward(runtime, { do_TQ, qkv_TX, y_TQ: o_TQ, lse_TH }, cuSeqlens, size);
+  if (isFlash(runtime, size)) {
+    return flashBackward(runtime, { do_TQ, qkv_TX, y_TQ: o_TQ, lse_TH }, tilesOf(cuSeqlens), size);
+  }
   const { T, H, G, d, window } = size;
   const dqkv = runtime.array(qkv_TX.length, runtime.inner);
   const delta = runtime.array(T * H);

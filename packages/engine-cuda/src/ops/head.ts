@@ -1,15 +1,26 @@
 /** Head and loss of labelled tokens, a chunk of rows at a time: `[R, V]` never exists. */
-import type { DeviceArray, Engine, Matrix } from "@zerogate/core";
+import { cellsOfLoss, type DeviceArray, type Engine, type LossCell, type Matrix } from "@zerogate/core";
 import { CHUNK_LOGITS } from "../plan.ts";
 import { bytesOf, type Runtime, rowwise } from "../runtime.ts";
 import { withFactor } from "../weights.ts";
+
+/** Rows that are scored at a time: a cell's own, so that they have the bits that they have alone. */
+function chunksOf(R: number, cells: readonly LossCell[] | undefined, most: number) {
+  const chunks: { from: number; T: number; scale: number | undefined }[] = [];
+  let begin = 0;
+  for (const { R: own, scale } of cellsOfLoss(R, cells)) {
+    for (let row = 0; row < own; row += most) chunks.push({ from: begin + row, T: Math.min(most, own - row), scale });
+    begin += own;
+  }
+  return chunks;
+}
 
 export function headLoss(
   runtime: Runtime,
   y_RD: DeviceArray,
   head: Matrix,
   labels_R: Int32Array,
-  { R, D, scale }: { R: number; D: number; scale?: number },
+  { R, D, cells }: { R: number; D: number; cells?: readonly LossCell[] },
 ): ReturnType<Engine["headLoss"]> {
   const { inner } = runtime;
   const V = head.rows;
@@ -18,15 +29,14 @@ export function headLoss(
       throw new RangeError(`Cannot score label ${label}: the vocabulary has ${V} entries`);
   }
   const [nll_R, hit_R] = [runtime.array(R), runtime.array(R)];
-  const dy_RD = scale === undefined ? undefined : runtime.array(R * D, inner);
+  const dy_RD = cells && runtime.array(R * D, inner);
   const rows = Math.min(R, Math.max(1, Math.floor(CHUNK_LOGITS / V)));
   const logits = runtime.array(rows * V);
   const dlogits = dy_RD && runtime.array(rows * V, inner);
   withFactor(runtime, head, [0, V], (weight) =>
     runtime.as(inner, [y_RD], (y = 0n) =>
       runtime.withData([labels_R], (labels = 0n) => {
-        for (let from = 0; from < R; from += rows) {
-          const T = Math.min(rows, R - from);
+        for (const { from, T, scale } of chunksOf(R, cells, rows)) {
           const at = (address: bigint, width: number) => address + BigInt(from * width);
           const row = D * bytesOf[inner];
           runtime.multiply(

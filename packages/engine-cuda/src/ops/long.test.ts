@@ -1,5 +1,5 @@
 /** What core's conformance suite is too short for: more than a warp of keys, more tokens and prompts than one block adds up. */
-import { createReferenceEngine, type Engine } from "@zerogate/core";
+import { createReferenceEngine, type Engine, type PromptSet } from "@zerogate/core";
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { expectClose, single, wave } from "../../../core/test/numeric.ts";
 import { absent, fakeEnv } from "../../test/fake.ts";
@@ -34,13 +34,15 @@ describe.skipIf(absent !== "")(`long attention and prompts in float32${absent}`,
   test("prompt attention of 200 tokens to 20 and 40 prompts", async () => {
     for (const K of [20, 40]) {
       await expectAlike(async (engine) => {
-        const size = { T: 200, H: 4, G: 2, d: 6, window: 0, K };
-        const [qkv_TX, kv_KY] = [engine.upload(single(wave(200 * 48, 0.3))), engine.upload(single(wave(K * 24, 1.3)))];
-        const input = { qkv_TX, kv_KY, gate_H: Float32Array.of(0.5, -1, 0, 2) };
+        const size = { T: 200, H: 4, G: 2, d: 6, window: 0 };
+        const [qkv_TX, kv_RY] = [engine.upload(single(wave(200 * 48, 0.3))), engine.upload(single(wave(K * 24, 1.3)))];
+        const gate_H = Float32Array.of(0.5, -1, 0, 2);
+        const input = { qkv_TX, sets: [{ kv_RY, rows: [0, K], tokens: [0, 200], gate_H }] as const };
         const y = engine.promptAttention(engine.upload(single(wave(200 * 24, 0.9))), input, size);
         const do_TQ = engine.upload(single(wave(200 * 24, 2.2)));
-        const { dkv_KY, dgate_H } = engine.promptAttentionBackward({ do_TQ, ...input }, size);
-        return [await engine.read(y), await engine.read(dkv_KY), await engine.read(dgate_H)];
+        const back = engine.promptAttentionBackward({ do_TQ, ...input }, size);
+        const arrays = [y, ...back.flatMap(({ dkv_KY, dgate_H }) => [dkv_KY, dgate_H])];
+        return Promise.all(arrays.map((array) => engine.read(array)));
       }, 2e-5);
     }
   });
@@ -73,11 +75,13 @@ describe.skipIf(absent !== "")(`long attention and prompts in float32${absent}`,
 
   test("a head whose gate is 0 keeps even the sign of a zero", async () => {
     const engine = open();
-    const size = { T: 1, H: 1, G: 1, d: 2, window: 0, K: 1 };
+    const size = { T: 1, H: 1, G: 1, d: 2, window: 0 };
     const y = await engine.arena(async () => {
-      const input = { qkv_TX: engine.upload(new Float32Array(6)), kv_KY: engine.upload(new Float32Array(4)) };
+      const [qkv_TX, kv_RY] = [6, 4].map((length) => engine.upload(new Float32Array(length)));
+      if (!qkv_TX || !kv_RY) throw new Error("no arrays");
+      const set: PromptSet = { kv_RY, rows: [0, 1], tokens: [0, 1], gate_H: Float32Array.of(0) };
       const o = engine.upload(Float32Array.of(-0, 0));
-      return engine.read(engine.promptAttention(o, { ...input, gate_H: Float32Array.of(0) }, size));
+      return engine.read(engine.promptAttention(o, { qkv_TX, sets: [set] }, size));
     });
     expect([...y].map((x) => Object.is(x, -0))).toEqual([true, false]);
   });

@@ -2,62 +2,101 @@
  * Attention to the adapter's prompts: within the flash kernels where those are for such sizes, else by itself: scores, softmax,
  * gate and sum are one kernel then, its reductions over tokens go by splits.
  */
-import type { AttentionSize, DeviceArray, Engine, RowRange } from "@zerogate/core";
-import { elementwise, type Runtime } from "../runtime.ts";
-import { flashForward, flashPromptsBackward, isFlash } from "./flash.ts";
+import {
+  type AttentionSize,
+  checkPromptSets,
+  type DeviceArray,
+  type Engine,
+  type PromptSet,
+  type PromptSetGradient,
+} from "@zerogate/core";
+import type { Launch } from "../kernels.ts";
+import { bytesOf, elementwise, type Runtime } from "../runtime.ts";
+import { flashForward, flashPromptsBackward, flashTiles, isFlash } from "./flash.ts";
 
 const [WARPS, SLOTS] = [4, 16];
 /** Tokens that one block of the reduction adds up. */
 const SPAN = 128;
 
-type PromptSize = AttentionSize & { K: number };
-
-const launchOf = ({ T, H, K }: PromptSize) =>
-  ({ grid: [Math.ceil((T * H) / WARPS)], block: 32 * WARPS, shared: 4 * WARPS * K }) as const;
-
-/** Tokens that get the prompts. Throws a RangeError where the pass has not so many. */
-function tokensOf({ T, tokens: [from, to] = [0, T] }: Parameters<Engine["promptAttention"]>[2]): RowRange {
-  if (!(from >= 0 && from <= to && to <= T)) {
-    throw new RangeError(`Cannot attend to prompts: tokens ${from} to ${to} are asked for, the pass has ${T}`);
-  }
-  return [from, to];
-}
-
 type Prompted = NonNullable<Engine["promptedAttention"]>;
 export function promptedAttention(
   runtime: Runtime,
-  { qkv_TX, ...prompts }: Parameters<Prompted>[0],
+  { qkv_TX, sets }: Parameters<Prompted>[0],
   cuSeqlens: Int32Array,
-  size: Parameters<Prompted>[2],
+  size: AttentionSize,
 ): ReturnType<Prompted> {
-  if (!isFlash(runtime, size)) return undefined;
-  return flashForward(runtime, qkv_TX, cuSeqlens, size, { ...prompts, K: size.K }, tokensOf(size));
+  checkPromptSets("promptedAttention", sets, size);
+  const tiles = isFlash(runtime, size) ? flashTiles(cuSeqlens, sets) : undefined;
+  return tiles && flashForward(runtime, qkv_TX, tiles, size, sets);
 }
 
 type PromptedBackward = NonNullable<Engine["promptedAttentionBackward"]>;
 export function promptedAttentionBackward(
   runtime: Runtime,
-  { kv_KY, gate_H, ...input }: Parameters<PromptedBackward>[0],
+  { sets, ...input }: Parameters<PromptedBackward>[0],
   cuSeqlens: Int32Array,
   { withInput, ...size }: Parameters<PromptedBackward>[2],
 ): ReturnType<PromptedBackward> {
-  return flashPromptsBackward(runtime, input, cuSeqlens, size, { kv_KY, gate_H, K: size.K }, withInput);
+  const tiles = flashTiles(cuSeqlens, sets);
+  if (!tiles) throw new RangeError("Cannot run promptedAttentionBackward: its sets are not those of a forward");
+  return flashPromptsBackward(runtime, input, tiles, size, sets, withInput);
+}
+
+/** What the kernels of one set take: its tokens, and where its keys, values and numbers of those tokens lie. */
+interface SetLaunch {
+  readonly T: number;
+  readonly K: number;
+  readonly launch: Launch;
+  /** Address of the first token of the set in an array of `width` numbers a token. */
+  readonly token: (address: bigint, width: number, bytes: number) => bigint;
+  readonly kv: bigint;
+  readonly gate: bigint;
+}
+
+/** Runs `work` for every set that has tokens. */
+function withSets(
+  runtime: Runtime,
+  sets: readonly PromptSet[],
+  { H, G, d }: AttentionSize,
+  work: (set: SetLaunch, index: number) => void,
+): void {
+  for (const [
+    index,
+    {
+      kv_RY,
+      rows: [first, end],
+      tokens: [from, to],
+      gate_H,
+    },
+  ] of sets.entries()) {
+    if (from === to) continue;
+    const [T, K] = [to - from, end - first];
+    runtime.as(runtime.inner, [kv_RY], (kvs = 0n) =>
+      runtime.withData([gate_H], (gate = 0n) => {
+        const kv = kvs + BigInt(first * 2 * G * d * bytesOf[runtime.inner]);
+        const token = (address: bigint, width: number, bytes: number) => address + BigInt(from * width * bytes);
+        const launch = { grid: [Math.ceil((T * H) / WARPS)], block: 32 * WARPS, shared: 4 * WARPS * K } as const;
+        work({ T, K, launch, token, kv, gate }, index);
+      }),
+    );
+  }
 }
 
 export function promptAttention(
   runtime: Runtime,
   o: DeviceArray,
-  { qkv_TX, kv_KY, gate_H }: Parameters<Engine["promptAttention"]>[1],
-  size: Parameters<Engine["promptAttention"]>[2],
+  { qkv_TX, sets }: Parameters<Engine["promptAttention"]>[1],
+  size: AttentionSize,
 ): DeviceArray {
-  const { T, H, G, d, K } = size;
-  const [from, to] = tokensOf(size);
+  checkPromptSets("promptAttention", sets, size);
+  const { H, G, d } = size;
   const type = runtime.typeOf(o);
   const y = runtime.array(o.length, type);
-  runtime.as(runtime.inner, [qkv_TX, kv_KY], (qkv, kv) =>
-    runtime.withData([gate_H], (gate) => {
-      const args = [runtime.at(y), runtime.at(o), qkv, kv, gate, T, H, G, d, K, from, to, 1 / Math.sqrt(d)];
-      runtime.run("prompt", `prompt_attention_${type}`, launchOf(size), args);
+  runtime.convert(runtime.at(y), type, runtime.at(o), type, o.length);
+  runtime.as(runtime.inner, [qkv_TX], (qkv = 0n) =>
+    withSets(runtime, sets, size, ({ T, K, launch, token, kv, gate }) => {
+      const own = [token(runtime.at(y), H * d, bytesOf[type]), token(qkv, (H + 2 * G) * d, bytesOf[runtime.inner])];
+      runtime.run("prompt", `prompt_attention_${type}`, launch, [...own, kv, gate, T, H, G, d, K, 1 / Math.sqrt(d)]);
     }),
   );
   return y;
@@ -65,47 +104,53 @@ export function promptAttention(
 
 export function promptAttentionBackward(
   runtime: Runtime,
-  { do_TQ, qkv_TX, kv_KY, gate_H, dqkv_TX }: Parameters<Engine["promptAttentionBackward"]>[0],
-  size: PromptSize,
-): ReturnType<Engine["promptAttentionBackward"]> {
-  const { T, H, G, d, K } = size;
-  const splits = Math.ceil(T / SPAN);
-  const dkv_KY = runtime.array(kv_KY.length);
-  const dgate_H = runtime.array(H);
-  const [ds, weight, rho] = [runtime.array(T * H * K), runtime.array(T * H * K), runtime.array(T * H)];
-  const [dkvParts, dgateParts] = [runtime.array(splits * kv_KY.length), runtime.array(splits * H)];
-  const at = (array: DeviceArray) => runtime.at(array);
-  runtime.as(runtime.inner, [do_TQ, qkv_TX, kv_KY], (dO, qkv, kv) => {
-    runtime.withData([gate_H], (gate) => {
-      const args = [
-        dqkv_TX && at(dqkv_TX),
-        at(ds),
-        at(weight),
-        at(rho),
-        dO,
-        qkv,
-        kv,
-        gate,
-        T,
-        H,
-        G,
-        d,
-        K,
-        1 / Math.sqrt(d),
-      ];
-      const type = dqkv_TX ? runtime.typeOf(dqkv_TX) : runtime.inner;
-      runtime.run("prompt", `prompt_backward_q_${type}`, launchOf(size), args);
-    });
-    const launch = { grid: [splits, G, Math.ceil(K / SLOTS)], block: Math.min(128, Math.ceil(d / 32) * 32) } as const;
-    const args = [at(dkvParts), at(dgateParts), at(ds), at(weight), at(rho), dO, qkv, T, H, G, d, K, SPAN];
-    runtime.run("prompt", "prompt_backward_kv", launch, args);
+  { do_TQ, qkv_TX, sets, dqkv_TX }: Parameters<Engine["promptAttentionBackward"]>[0],
+  size: AttentionSize,
+): readonly PromptSetGradient[] {
+  checkPromptSets("promptAttentionBackward", sets, size);
+  const { H, G, d } = size;
+  const X = (H + 2 * G) * d;
+  const gradients = sets.map(({ rows: [first, end], tokens: [from, to] }) => {
+    const own = { dkv_KY: runtime.array((end - first) * 2 * G * d), dgate_H: runtime.array(H) };
+    if (from === to) for (const array of [own.dkv_KY, own.dgate_H]) runtime.clear(runtime.at(array), 4 * array.length);
+    return own;
   });
+  const type = dqkv_TX ? runtime.typeOf(dqkv_TX) : runtime.inner;
+  runtime.as(runtime.inner, [do_TQ, qkv_TX], (dO = 0n, qkv = 0n) =>
+    withSets(runtime, sets, size, ({ T, K, launch, token, kv, gate }, index) => {
+      const gradient = gradients[index];
+      if (!gradient) return;
+      const [ownDo, ownQkv] = [token(dO, H * d, bytesOf[runtime.inner]), token(qkv, X, bytesOf[runtime.inner])];
+      const [ds, weight, rho] = [runtime.array(T * H * K), runtime.array(T * H * K), runtime.array(T * H)];
+      const scores = [ds, weight, rho].map((array) => runtime.at(array));
+      const dq = dqkv_TX && token(runtime.at(dqkv_TX), X, bytesOf[type]);
+      const args = [dq, ...scores, ownDo, ownQkv, kv, gate, T, H, G, d, K, 1 / Math.sqrt(d)];
+      runtime.run("prompt", `prompt_backward_q_${type}`, launch, args);
+      sumTokens(runtime, gradient, [...scores, ownDo, ownQkv], { ...size, T, K });
+      runtime.free(ds, weight, rho);
+    }),
+  );
+  return gradients;
+}
+
+/** Reductions over the tokens of a set, by splits that begin at its first token. */
+function sumTokens(
+  runtime: Runtime,
+  { dkv_KY, dgate_H }: PromptSetGradient,
+  inputs: readonly bigint[],
+  { T, H, G, d, K }: AttentionSize & { K: number },
+): void {
+  const splits = Math.ceil(T / SPAN);
+  const [dkvParts, dgateParts] = [runtime.array(splits * dkv_KY.length), runtime.array(splits * H)];
+  const launch = { grid: [splits, G, Math.ceil(K / SLOTS)], block: Math.min(128, Math.ceil(d / 32) * 32) } as const;
+  const args = [runtime.at(dkvParts), runtime.at(dgateParts), ...inputs, T, H, G, d, K, SPAN];
+  runtime.run("prompt", "prompt_backward_kv", launch, args);
   for (const [sum, parts] of [
     [dkv_KY, dkvParts],
     [dgate_H, dgateParts],
   ] as const) {
-    runtime.run("prompt", "sum_splits", elementwise(sum.length), [at(sum), at(parts), splits, BigInt(sum.length)]);
+    const sums = [runtime.at(sum), runtime.at(parts), splits, BigInt(sum.length)];
+    runtime.run("prompt", "sum_splits", elementwise(sum.length), sums);
   }
-  runtime.free(ds, weight, rho, dkvParts, dgateParts);
-  return { dkv_KY, dgate_H };
+  runtime.free(dkvParts, dgateParts);
 }

@@ -1,5 +1,5 @@
 /** Prompts within flash attention: as one operation, and in the whole model. */
-import { cellGradient, createReferenceEngine, packCell } from "@zerogate/core";
+import { cellGradient, createReferenceEngine, type PromptSet, packCell } from "@zerogate/core";
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { expectClose } from "../../../core/test/numeric.ts";
 import { describePrompted } from "../../../core/test/prompted.ts";
@@ -35,15 +35,18 @@ describe.skipIf(absent !== "")(`flash attention with prompts${absent}`, () => {
     { forward: 5e-3, backward: 1.5e-2 },
   );
 
-  test("more than 64 prompts, other heads and float32 are left to the plain kernels", () =>
+  test("more than 64 prompts, other heads, float32 and two sets within 64 tokens are left to the plain kernels", () =>
     open().arena(async () => {
-      const fits = (compute: "f32" | "bf16", d: number, K: number) => {
+      const another = (set: PromptSet): PromptSet => ({ ...set, tokens: [1, 2] });
+      const fits = (compute: "f32" | "bf16", d: number, K: number, more = false) => {
         const engine = open(compute);
-        const [qkv_TX, kv_KY] = [engine.upload(new Float32Array(3 * d)), engine.upload(new Float32Array(K * 2 * d))];
-        const input = { qkv_TX, kv_KY, gate_H: Float32Array.of(1) };
-        const size = { T: 1, H: 1, G: 1, d, window: 0, K };
-        return engine.promptedAttention?.(input, Int32Array.of(0, 1), size) !== undefined;
+        const kv_RY = engine.upload(new Float32Array(K * 2 * d));
+        const set: PromptSet = { kv_RY, rows: [0, K], tokens: [0, 1], gate_H: Float32Array.of(1) };
+        const input = { qkv_TX: engine.upload(new Float32Array(2 * 3 * d)), sets: more ? [set, another(set)] : [set] };
+        const size = { T: 2, H: 1, G: 1, d, window: 0 };
+        return engine.promptedAttention?.(input, Int32Array.of(0, 2), size) !== undefined;
       };
+      expect(fits("bf16", 64, 64, true)).toBe(false);
       expect([fits("bf16", 64, 64), fits("bf16", 64, 65), fits("bf16", 32, 1)]).toEqual([true, false, false]);
       await open("f32").arena(async () => expect(fits("f32", 64, 1)).toBe(false));
     }));
@@ -55,8 +58,10 @@ describe.skipIf(absent !== "")(`flash attention with prompts${absent}`, () => {
     const kv = Float32Array.from({ length: K * 2 * d }, (_, i) => Math.cos(2.3 * i));
     const attend = (qkv: Float32Array, cuSeqlens: Int32Array) =>
       engine.arena(async () => {
-        const input = { qkv_TX: engine.upload(qkv), kv_KY: engine.upload(kv), gate_H: Float32Array.of(0.5, -1) };
-        const size = { T: qkv.length / X, H, G, d, window: 0, K };
+        const size = { T: qkv.length / X, H, G, d, window: 0 };
+        const gate_H = Float32Array.of(0.5, -1);
+        const set: PromptSet = { kv_RY: engine.upload(kv), rows: [0, K], tokens: [0, size.T], gate_H };
+        const input = { qkv_TX: engine.upload(qkv), sets: [set] };
         const both = engine.promptedAttention?.(input, cuSeqlens, size);
         return both && engine.read(both.y_TQ);
       });

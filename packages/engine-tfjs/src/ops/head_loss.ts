@@ -5,6 +5,7 @@
  *   hit[r] = 1 if label[r] is the lowest id of the largest logit, else 0
  *   dy[r] = scale · (softmax(z[r]) − onehot(label[r]))·head
  */
+import { cellsOfLoss, type LossCell } from "@zerogate/core";
 import type { Maths, Tensor } from "../tf.ts";
 
 /** Logits held at a time, as far as one row allows it: 16 MB. */
@@ -21,21 +22,27 @@ export function headLoss(
   y_RD: Tensor,
   head_VD: Tensor,
   labels_R: Int32Array,
-  scale: number | undefined,
+  cells: readonly LossCell[] | undefined,
 ): LossResult {
   const { tf } = maths;
   const [R = 0, D = 0] = y_RD.shape;
   const [V = 0] = head_VD.shape;
   const rows = Math.max(1, Math.floor(MAX_LOGITS / V));
   const chunks: LossResult[] = [];
-  for (let from = 0; from < R; from += rows) {
-    const to = Math.min(R, from + rows);
-    const y = tf.slice(y_RD, [from, 0], [to - from, D]);
-    chunks.push(tf.tidy(() => ({ ...chunkLoss(maths, y, head_VD, labels_R.subarray(from, to), scale) })));
+  let end = 0;
+  for (const cell of cellsOfLoss(R, cells)) {
+    let from = end;
+    end += cell.R;
+    for (; from < end; from += rows) {
+      const to = Math.min(end, from + rows);
+      const y = tf.slice(y_RD, [from, 0], [to - from, D]);
+      const labels = labels_R.slice(from, to);
+      chunks.push(tf.tidy(() => ({ ...chunkLoss(maths, y, head_VD, labels, cell.scale) })));
+    }
   }
   const joined = (pick: (chunk: LossResult) => Tensor) => tf.concat(chunks.map(pick));
   const losses = { nll_R: joined(({ nll_R }) => nll_R), hit_R: joined(({ hit_R }) => hit_R) };
-  return scale === undefined ? losses : { ...losses, dy_RD: joined(({ dy_RD }) => dy_RD as Tensor) };
+  return cells === undefined ? losses : { ...losses, dy_RD: joined(({ dy_RD }) => dy_RD as Tensor) };
 }
 
 function chunkLoss(

@@ -1,0 +1,176 @@
+/**
+ * The attention block of one layer with zero-init attention (arXiv:2303.16199 §3.2, eq. 3 to 6), forward and hand-derived
+ * backward (spec §3.3). Shape suffixes: engine.ts.
+ *
+ *   o = attention(q, k, v) + gate · attention(q, k_prompt, v_prompt)      x1 = x + o·W_oᵀ
+ *
+ * In gpt2 the prompts join behind the projection, as PEFT has them there: x1 = x + attention(q, k, v)·W_oᵀ + gate · (…).
+ */
+import type { AttentionSize, DeviceArray, PromptSet, PromptSetGradient, RowRange } from "../engine/engine.ts";
+import type { DecoderLayer, DecoderModel } from "./decoder.ts";
+import { normBackward, normForward } from "./norm.ts";
+import type { Pass } from "./pass.ts";
+import { addBiasAgain, promptSets, type TokenPrompts } from "./prompts.ts";
+
+/** What its backward needs. */
+export interface SavedAttention {
+  readonly x_TD: DeviceArray;
+  readonly attnStats: DeviceArray;
+  readonly qkv_TX: DeviceArray;
+  readonly o_TQ: DeviceArray;
+  readonly lse_TH: DeviceArray | undefined;
+  /** Who attended to which prompts. */
+  readonly sets: readonly PromptSet[];
+  /** Whether `o_TQ` has what the prompts add: the engine made both at once. */
+  readonly isAdapted: boolean;
+}
+
+/** How a layer attends: over the packed tokens alone, or over a KV cache as well. */
+export type Attend = (
+  qkv_TX: DeviceArray,
+  size: AttentionSize,
+) => { o_TQ: DeviceArray; lse_TH: DeviceArray | undefined };
+
+/** The key and value rows of the merged projection. */
+const kvRows = ({ config }: DecoderModel, layer: DecoderLayer): RowRange => [
+  config.heads * config.headDim,
+  layer.qkv.rows,
+];
+
+/** Keys and values of the prompts: projected like hidden states, never rotated (a prompt has no position). */
+export function promptKv(model: DecoderModel, layer: DecoderLayer, prompt_KD: DeviceArray, K: number): DeviceArray {
+  return model.engine.linear(prompt_KD, layer.qkv, { T: K, rows: kvRows(model, layer), bias: layer.qkvBias });
+}
+
+/** Gradient of the prompts themselves, of that of their keys and values; for the host to read. */
+export function promptKvBackward(
+  model: DecoderModel,
+  layer: DecoderLayer,
+  dkv_KY: DeviceArray,
+  K: number,
+): DeviceArray {
+  return model.engine.linearBackward(dkv_KY, layer.qkv, { T: K, rows: kvRows(model, layer), toRead: true });
+}
+
+/** Layer i's x + attention(norm(x)). Takes over `x_TD`: it ends in `saved`. */
+export function attentionForward(
+  model: DecoderModel,
+  i: number,
+  x_TD: DeviceArray,
+  pass: Pass,
+  prompts: readonly TokenPrompts[],
+  attend?: Attend,
+): { x1_TD: DeviceArray; saved: SavedAttention } {
+  const { engine, config } = model;
+  const layer = model.layers[i];
+  const { T } = pass.size;
+  const size = { ...pass.size, window: layer.window };
+  const sets = promptSets(i, prompts, T);
+
+  const h = normForward(engine, x_TD, layer.attnNorm, { T, D: config.hiddenSize });
+  const qkv_TX = engine.linear(h.y_TD, layer.qkv, { T, bias: layer.qkvBias, order: pass.order });
+  engine.free(h.y_TD);
+  if (pass.cosSin_Td) engine.rope(qkv_TX, pass.cosSin_Td, size);
+  const attended = attendAll(model, qkv_TX, sets, pass, size, attend);
+  const joined_TD = project(model, layer, attended, x_TD, { qkv_TX, sets, pass, size });
+  const x1_TD = layer.oBiasTable ? addBiasAgain(engine, i, joined_TD, layer.oBiasTable, prompts, T) : joined_TD;
+  if (x1_TD !== joined_TD) engine.free(joined_TD);
+  return { x1_TD, saved: { x_TD, attnStats: h.stats, qkv_TX, sets, ...attended } };
+}
+
+type Attended = Pick<SavedAttention, "o_TQ" | "lse_TH" | "isAdapted">;
+
+/** Attention over the tokens; with the prompts, where they join here and the engine makes both at once. */
+function attendAll(
+  { engine, architecture }: DecoderModel,
+  qkv_TX: DeviceArray,
+  sets: readonly PromptSet[],
+  { cuSeqlens }: Pass,
+  size: AttentionSize,
+  attend: Attend | undefined,
+): Attended {
+  if (attend) return { ...attend(qkv_TX, size), isAdapted: false };
+  const joinsHere = architecture.promptsJoin === "before-output" && sets.length > 0;
+  const both = joinsHere ? engine.promptedAttention?.({ qkv_TX, sets }, cuSeqlens, size) : undefined;
+  if (both) return { o_TQ: both.y_TQ, lse_TH: both.lse_TH, isAdapted: true };
+  return { ...engine.attention(qkv_TX, cuSeqlens, size), isAdapted: false };
+}
+
+interface Joining {
+  readonly qkv_TX: DeviceArray;
+  readonly sets: readonly PromptSet[];
+  readonly pass: Pass;
+  readonly size: AttentionSize;
+}
+
+/** x + o·W_oᵀ, with what the prompts add on the side of the projection where they join. */
+function project(
+  { engine, architecture }: DecoderModel,
+  layer: DecoderLayer,
+  { o_TQ, isAdapted }: Attended,
+  x_TD: DeviceArray,
+  { qkv_TX, sets, pass, size }: Joining,
+): DeviceArray {
+  const addPrompts = (to: DeviceArray) => engine.promptAttention(to, { qkv_TX, sets }, size);
+  const output = (from: DeviceArray) =>
+    engine.linear(from, layer.o, { T: size.T, bias: layer.oBias, residual: x_TD, order: pass.order });
+  if (sets.length === 0 || isAdapted) return output(o_TQ);
+  const [first, then] = architecture.promptsJoin === "before-output" ? [addPrompts, output] : [output, addPrompts];
+  const between = first(o_TQ);
+  const joined = then(between);
+  engine.free(between);
+  return joined;
+}
+
+/**
+ * Gradients of the layer's sets and, with `withInput`, of its input: below the lowest adapted layer nothing needs one.
+ * Frees `dx1_TD`.
+ */
+export function attentionBackward(
+  model: DecoderModel,
+  layer: DecoderLayer,
+  dx1_TD: DeviceArray,
+  saved: SavedAttention,
+  pass: Pass,
+  withInput: boolean,
+): { prompts: readonly PromptSetGradient[]; dx_TD: DeviceArray | undefined } {
+  const { engine, config } = model;
+  const { T } = pass.size;
+  const size = { ...pass.size, window: layer.window };
+  const do_TQ = engine.linearBackward(dx1_TD, layer.o, { T });
+  const { dqkv_TX, prompts } = attendBackward(model, { do_TQ, dx1_TD, withInput }, saved, pass.cuSeqlens, size);
+  engine.free(do_TQ);
+  let dx_TD: DeviceArray | undefined;
+  if (dqkv_TX) {
+    if (pass.cosSin_Td) engine.rope(dqkv_TX, pass.cosSin_Td, { ...size, inverse: true });
+    const dh_TD = engine.linearBackward(dqkv_TX, layer.qkv, { T });
+    const input = { dy_TD: dh_TD, x_TD: saved.x_TD, stats: saved.attnStats, residual_TD: dx1_TD };
+    dx_TD = normBackward(engine, input, layer.attnNorm, { T, D: config.hiddenSize });
+    engine.free(dqkv_TX, dh_TD);
+  }
+  engine.free(dx1_TD);
+  return { prompts, dx_TD };
+}
+
+/** Backward of attention and of the prompts, which joined it before or behind the projection. */
+function attendBackward(
+  { engine, architecture }: DecoderModel,
+  { do_TQ, dx1_TD, withInput }: { do_TQ: DeviceArray; dx1_TD: DeviceArray; withInput: boolean },
+  { qkv_TX, o_TQ, lse_TH, sets, isAdapted }: SavedAttention,
+  cuSeqlens: Int32Array,
+  size: AttentionSize,
+): { dqkv_TX: DeviceArray | undefined; prompts: readonly PromptSetGradient[] } {
+  if (!lse_TH) throw new RangeError("Cannot run backward of a layer that attended over a cache");
+  if (isAdapted) {
+    const input = { do_TQ, qkv_TX, y_TQ: o_TQ, lse_TH, sets };
+    const both = engine.promptedAttentionBackward?.(input, cuSeqlens, { ...size, withInput });
+    if (!both)
+      throw new RangeError(`Cannot run backward of attention: ${engine.name} has its forward with prompts only`);
+    return both;
+  }
+  const dqkv_TX = withInput ? engine.attentionBackward({ do_TQ, qkv_TX, o_TQ, lse_TH }, cuSeqlens, size) : undefined;
+  if (sets.length === 0) return { dqkv_TX, prompts: [] };
+  const djoined = architecture.promptsJoin === "before-output" ? do_TQ : dx1_TD;
+  const input = { do_TQ: djoined, qkv_TX, sets, ...(dqkv_TX && { dqkv_TX }) };
+  return { dqkv_TX, prompts: engine.promptAttentionBackward(input, size) };
+}

@@ -1,0 +1,52 @@
+/**
+ * One decoder layer over packed tokens: attention, then the feed-forward block. Nothing is parked on the model: what
+ * backward needs is returned by forward and handed back.
+ */
+import type { DeviceArray, Engine, PromptSetGradient } from "../engine/engine.ts";
+import { type Attend, attentionBackward, attentionForward, type SavedAttention } from "./attention.ts";
+import type { DecoderModel } from "./decoder.ts";
+import { mlpBackward, mlpForward, type SavedMlp } from "./mlp.ts";
+import type { Pass } from "./pass.ts";
+import type { TokenPrompts } from "./prompts.ts";
+
+/** What backward of one layer needs. */
+export interface SavedLayer {
+  readonly attention: SavedAttention;
+  readonly mlp: SavedMlp;
+}
+
+/** Layer i. Takes over `x_TD`: it ends in `saved`, which the caller frees. */
+export function layerForward(
+  model: DecoderModel,
+  i: number,
+  x_TD: DeviceArray,
+  pass: Pass,
+  prompts: readonly TokenPrompts[],
+  attend?: Attend,
+): { y_TD: DeviceArray; saved: SavedLayer } {
+  const { x1_TD, saved: attention } = attentionForward(model, i, x_TD, pass, prompts, attend);
+  const { y_TD, saved: mlp } = mlpForward(model, model.layers[i], x1_TD, pass);
+  return { y_TD, saved: { attention, mlp } };
+}
+
+/** Gradients of the layer's sets, in their order, and of its input. Frees `dy_TD` and `saved`. */
+export function layerBackward(
+  model: DecoderModel,
+  i: number,
+  dy_TD: DeviceArray,
+  saved: SavedLayer,
+  pass: Pass,
+  withInput: boolean,
+): { prompts: readonly PromptSetGradient[]; dx_TD: DeviceArray | undefined } {
+  const layer = model.layers[i];
+  const dx1_TD = mlpBackward(model, layer, dy_TD, saved.mlp, pass);
+  const gradients = attentionBackward(model, layer, dx1_TD, saved.attention, pass, withInput);
+  freeSaved(model.engine, saved);
+  return gradients;
+}
+
+/** Frees all that a layer saved, its input included; the prompts belong to others. */
+export function freeSaved(engine: Engine, { attention, mlp }: SavedLayer): void {
+  const { x_TD, attnStats, qkv_TX, o_TQ, lse_TH } = attention;
+  engine.free(x_TD, attnStats, qkv_TX, o_TQ, lse_TH, ...Object.values(mlp));
+}
