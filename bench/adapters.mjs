@@ -45,7 +45,7 @@ function addAdapters(model, count, layers) {
   for (let a = 0; a < count; a++) {
     const params = initAdapter(layout, a);
     for (const { gate } of layout.places) params[gate] = 0.5;
-    model.addAdapter(`a${a}`, adapterConfig(layers), { params });
+    model.addAdapter(`a${a}`, { config: adapterConfig(layers), shape, params });
   }
   return layout;
 }

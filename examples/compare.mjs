@@ -20,8 +20,7 @@ const image = await loadWeights(baseFolder, config, { weightDtypes: engine.weigh
 const model = new AdaptionPromptModel(createModel(engine, config, image));
 
 const adapter = await loadAdapter(adapterFolder, config);
-const { gateSharing, gateActivation } = adapter.shape;
-model.addAdapter("default", adapter.config, { params: adapter.params, gateSharing, gateActivation });
+model.addAdapter("default", adapter);
 
 const tokenizer = await loadTokenizer(baseFolder);
 // How the prompts were written that it was trained on; adapters of PEFT do not say it.

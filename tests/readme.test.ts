@@ -4,8 +4,16 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { adapterLayout, initAdapter, parseAdaptionPromptConfig } from "@zerogate/core";
-import { readModelConfig, saveAdapter } from "@zerogate/core/node";
+import {
+  adapterLayout,
+  createModel,
+  createReferenceEngine,
+  initAdapter,
+  oneSequence,
+  parseAdaptionPromptConfig,
+  tokenLogits,
+} from "@zerogate/core";
+import { loadWeights, readModelConfig, saveAdapter } from "@zerogate/core/node";
 import { afterAll, expect, test } from "vitest";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -29,20 +37,36 @@ async function runExample(readme: string, given: string, shown: string, written:
   return JSON.parse(stdout.split("\n").at(-1) ?? "");
 }
 
-test("README.md: core as a library", async () => {
-  const model = await readModelConfig(join(world, "base"));
-  const shape = { promptLength: 4, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none" } as const;
-  const layout = adapterLayout(shape, model);
-  const params = initAdapter(layout, 1);
-  for (const { gate } of layout.places) params[gate] = 0.5;
-  const json = { peft_type: "ADAPTION_PROMPT", adapter_len: 4, adapter_layers: 2, target_modules: "self_attn" };
-  const adapterFolder = join(folder, "adapter");
-  await saveAdapter(adapterFolder, { config: parseAdaptionPromptConfig(json, "test").config, layout, params });
+const gates = [
+  ["scalar", "none"],
+  ["scalar", "tanh"],
+  ["per-head", "none"],
+  ["per-head", "tanh"],
+] as const;
+test.each(gates)(
+  "README.md: core as a library, an adapter of %s gates under %s has the logits that it was trained with [T-A7]",
+  async (gateSharing, gateActivation) => {
+    const config = await readModelConfig(join(world, "base"));
+    const layout = adapterLayout({ promptLength: 4, adaptedLayers: 2, gateSharing, gateActivation }, config);
+    const params = initAdapter(layout, 1);
+    for (const { gate } of layout.places) params.fill(0.75, gate, gate + layout.gateLength);
+    const json = { peft_type: "ADAPTION_PROMPT", adapter_len: 4, adapter_layers: 2, target_modules: "self_attn" };
+    const adapterFolder = join(folder, `adapter-${gateSharing}-${gateActivation}`);
+    await saveAdapter(adapterFolder, { config: parseAdaptionPromptConfig(json, "test").config, layout, params });
 
-  const given = `const modelFolder = ${modelFolder};\nconst adapterFolder = ${JSON.stringify(adapterFolder)};`;
-  const shown = "{ logits: adapted.length, differs: adapted.some((z, i) => z !== base[i]) }";
-  expect(await runExample("README.md", given, shown)).toEqual({ logits: 3 * model.vocabSize, differs: true });
-});
+    const engine = createReferenceEngine();
+    const weights = await loadWeights(join(world, "base"), config, { weightDtypes: engine.weightDtypes });
+    const model = createModel(engine, config, weights);
+    const expected = await tokenLogits(model, { layout, params }, oneSequence([1, 2, 3]));
+    const plain = await tokenLogits(model, undefined, oneSequence([1, 2, 3]));
+
+    const given = `const modelFolder = ${modelFolder};\nconst adapterFolder = ${JSON.stringify(adapterFolder)};`;
+    const shown = "{ adapted: [...adapted], base: [...base] }";
+    const found = await runExample("README.md", given, shown);
+    expect(found).toEqual({ adapted: [...expected], base: [...plain] });
+    expect(found.adapted).not.toEqual(found.base);
+  },
+);
 
 test("packages/data/README.md: from records to a plan", async () => {
   const shown = "{ cells: cells.length, labelledTokens }";

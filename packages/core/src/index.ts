@@ -47,13 +47,12 @@ export {
   type OutputBias,
 } from "./adapter/layout.ts";
 export {
-  type Adapter,
   type AdapterChoice,
   AdaptionPromptModel,
-  type AddAdapterOptions,
   type ChosenText,
   trainableLine,
 } from "./adapter/model.ts";
+export type { Adapter, NewAdapterOptions, TrainedAdapter } from "./adapter/new_adapter.ts";
 export {
   type BosRule,
   bosRules,

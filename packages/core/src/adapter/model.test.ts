@@ -10,7 +10,8 @@ import { sum } from "../model/gradient.ts";
 import { parameterCount } from "../model/hf_names.ts";
 import { oneSequence, packSequences, tokenLogits } from "../model/logits.ts";
 import { adapterLayout } from "./layout.ts";
-import { AdaptionPromptModel, type AddAdapterOptions, trainableLine } from "./model.ts";
+import { AdaptionPromptModel, trainableLine } from "./model.ts";
+import type { NewAdapterOptions } from "./new_adapter.ts";
 
 const { model: base, config, image } = tinyModel();
 const sequence = oneSequence([4, 9, 22, 0, 17]);
@@ -94,7 +95,8 @@ describe("PEFT's sequences, where equal means bit for bit (spec §6.1)", () => {
     }
     expect(logits.get("a")).not.toEqual(logits.get("b"));
     model.setAdapter("b");
-    model.addAdapter("d", adapterConfig(), { params: model.adapter("c").params.slice() });
+    const { config: own, layout, params } = model.adapter("c");
+    model.addAdapter("d", { config: own, shape: layout, params: params.slice() });
     expect(model.activeAdapter).toBe("b");
     expect(await model.logits(sequence)).toEqual(logits.get("b"));
 
@@ -183,10 +185,35 @@ test("a config that does not fit the model and params of another adapter are ref
     "the model has 3 layers: use 1 to 3",
   );
   expect(() => model.addAdapter("a", adapterConfig({ adapterLayers: 0 }))).toThrow(InputError);
-  expect(() => model.addAdapter("a", adapterConfig(), { params: new Float32Array(5) })).toThrow(
-    new InputError('Cannot add adapter "a"', "expected 74 numbers for K=3, L=2, got 5"),
+  const shape = { promptLength: 3, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none" } as const;
+  expect(() => model.addAdapter("a", { config: adapterConfig(), shape, params: new Float32Array(5) })).toThrow(
+    new InputError('Cannot add adapter "a"', "expected 74 numbers for K=3, L=2 and scalar gates, got 5"),
+  );
+  const longer = { ...shape, promptLength: 4 };
+  expect(() => model.addAdapter("a", { config: adapterConfig(), shape: longer, params: new Float32Array(98) })).toThrow(
+    new InputError(
+      'Cannot add adapter "a"',
+      "its config says K=3, L=2, its shape K=4, L=2: take both from one adapter",
+    ),
   );
   expect([model.activeAdapter, model.adapterNames]).toEqual([undefined, []]);
+});
+
+test("params without their shape do not type-check, and are refused in JavaScript [T-A7]", () => {
+  const model = modelWith("one");
+  const { config: own, params } = model.adapter("one");
+  // @ts-expect-error: the README of 0.1.0 said so, and lost the gate
+  expect(() => model.addAdapter("a", own, { params })).toThrow(
+    'Cannot add adapter "a": its params come without the shape that says what they mean, pass what loadAdapter returns: addAdapter("a", await loadAdapter(folder, config))',
+  );
+  // @ts-expect-error: a config and params, no shape
+  expect(() => model.addAdapter("a", { config: own, params })).toThrow("its params come without their shape");
+  const trained = { config: own, shape: model.adapter("one").layout, params };
+  // @ts-expect-error: a trained adapter has its own gate
+  expect(() => model.addAdapter("a", trained, { gateActivation: "tanh" })).toThrow(
+    "gateActivation is for fresh adapters",
+  );
+  expect(model.adapterNames).toEqual(["one"]);
 });
 
 test("the target module is filled in, and gates are PEFT's unless asked for otherwise", () => {
@@ -194,7 +221,7 @@ test("the target module is filled in, and gates are PEFT's unless asked for othe
   const adapter = model.addAdapter("peft", adapterConfig());
   expect(adapter.config.targetModules).toBe("self_attn");
   expect(adapter.layout).toMatchObject({ gateSharing: "scalar", gateActivation: "none", length: 2 * (3 * 12 + 1) });
-  const options: AddAdapterOptions = { gateSharing: "per-head", gateActivation: "tanh" };
+  const options: NewAdapterOptions = { gateSharing: "per-head", gateActivation: "tanh" };
   expect(model.addAdapter("paper", adapterConfig(), options).layout).toMatchObject({
     ...options,
     length: 2 * (3 * 12 + 4),
@@ -277,8 +304,8 @@ test("adapters go along to a base of another engine or precision, and switching 
   const rounded = { ...image, bytes: roundedToBf16(image.bytes) };
   const moved = new AdaptionPromptModel(createModel(createReferenceEngine(), config, rounded));
   for (const name of first.adapterNames) {
-    const { config: own, params } = first.adapter(name);
-    moved.addAdapter(name, own, { params });
+    const { config: own, layout, params } = first.adapter(name);
+    moved.addAdapter(name, { config: own, shape: layout, params });
   }
   for (const name of ["a", "b", "a"]) {
     moved.setAdapter(name);

@@ -20,22 +20,14 @@ import { parameterCount } from "../model/hf_names.ts";
 import { mixedLogits } from "../model/logits.ts";
 import type { PackedTokens } from "../model/pass.ts";
 import { openPromptCache, type PromptCache, type PromptLease } from "../model/prompt_cache.ts";
-import { type AdaptionPromptConfig, validateAdaptionPromptConfig } from "./config.ts";
-import { adapterLayout, type GateActivation, type GateSharing, type OutputBias } from "./layout.ts";
-import { type AdapterState, initAdapter } from "./state.ts";
-
-export interface Adapter extends AdapterState {
-  readonly config: AdaptionPromptConfig;
-}
-
-export interface AddAdapterOptions {
-  readonly gateSharing?: GateSharing;
-  readonly gateActivation?: GateActivation;
-  readonly outputBias?: OutputBias | undefined;
-  /** Numbers of a trained adapter, flat as `AdapterLayout` says; taken over, not copied. Default: fresh from `seed`. */
-  readonly params?: Float32Array;
-  readonly seed?: number;
-}
+import type { AdaptionPromptConfig } from "./config.ts";
+import {
+  type Adapter,
+  freshAdapter,
+  type NewAdapterOptions,
+  type TrainedAdapter,
+  trainedAdapter,
+} from "./new_adapter.ts";
 
 /** Which adapter a sequence gets and how much of it. While adapters are disabled, every choice is the base. */
 export interface AdapterChoice {
@@ -64,11 +56,14 @@ export class AdaptionPromptModel {
   }
 
   /**
-   * Adds an adapter. The first one becomes active, later ones only once `setAdapter` names them (PEFT 0.21's rule). Adapters may
-   * differ in length, layers and gate.
-   * @throws InputError for a name that is taken or empty, a config that does not fit the model, or a wrong number of params.
+   * Adds a trained adapter, as `loadAdapter` returns it, or a fresh one of this config. The first one becomes active, later ones
+   * only once `setAdapter` names them (PEFT 0.21's rule). Adapters may differ in length, layers and gate.
+   * @throws InputError for a name that is taken or empty, a config that does not fit the model or the shape, or a wrong number
+   * of params. TypeError for params without their shape.
    */
-  addAdapter(name: string, config: AdaptionPromptConfig, options: AddAdapterOptions = {}): Adapter {
+  addAdapter(name: string, trained: TrainedAdapter): Adapter;
+  addAdapter(name: string, config: AdaptionPromptConfig, options?: NewAdapterOptions): Adapter;
+  addAdapter(name: string, source: TrainedAdapter | AdaptionPromptConfig, options: NewAdapterOptions = {}): Adapter {
     if (name === "") throw new InputError("Cannot add the adapter", "its name is empty, give it one");
     if (this.#adapters.has(name)) {
       throw new InputError(
@@ -76,22 +71,10 @@ export class AdaptionPromptModel {
         "an adapter of this name exists, delete it or choose another",
       );
     }
-    const { gateSharing = "scalar", gateActivation = "none", outputBias, seed = 0 } = options;
-    const checked = validateAdaptionPromptConfig(config, this.base.config);
-    const shape = {
-      promptLength: checked.adapterLen,
-      adaptedLayers: checked.adapterLayers,
-      gateSharing,
-      gateActivation,
-      outputBias,
-    };
-    const layout = adapterLayout(shape, this.base.config);
-    const params = options.params ?? initAdapter(layout, seed);
-    if (params.length !== layout.length) {
-      const found = `expected ${layout.length} numbers for K=${shape.promptLength}, L=${shape.adaptedLayers}`;
-      throw new InputError(`Cannot add adapter "${name}"`, `${found}, got ${params.length}`);
-    }
-    const adapter: Adapter = { config: checked, layout, params };
+    const adapter =
+      "params" in source
+        ? trainedAdapter(name, source, options, this.base.config)
+        : freshAdapter(name, source, options, this.base.config);
     this.#adapters.set(name, adapter);
     this.#active ??= name;
     return adapter;

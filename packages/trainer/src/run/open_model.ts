@@ -63,10 +63,7 @@ export async function openModel(folder: string, options: OpenModelOptions): Prom
   });
   onPhase(undefined);
   const model = new AdaptionPromptModel(createModel(engine, config, image));
-  for (const { name, loaded } of adapters) {
-    const { gateSharing, gateActivation, outputBias } = loaded.shape;
-    model.addAdapter(name, loaded.config, { params: loaded.params, gateSharing, gateActivation, outputBias });
-  }
+  for (const { name, loaded } of adapters) model.addAdapter(name, loaded);
   const promptFormat = (adapter: string | null | undefined) =>
     (adapters.find(({ name }) => name === adapter) ?? adapters[0])?.format ?? baseFormat;
   return { model, tokenizer, promptFormat };

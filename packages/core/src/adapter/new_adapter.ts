@@ -1,0 +1,84 @@
+/** What an adapter is made from when it is added to a model: a trained one's three parts, or the config of a fresh one. */
+import { InputError } from "../errors.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { type AdaptionPromptConfig, validateAdaptionPromptConfig } from "./config.ts";
+import { type AdapterShape, adapterLayout, type GateActivation, type GateSharing, type OutputBias } from "./layout.ts";
+import { type AdapterState, initAdapter } from "./state.ts";
+
+export interface Adapter extends AdapterState {
+  readonly config: AdaptionPromptConfig;
+}
+
+/**
+ * A trained adapter, as `loadAdapter` returns it. The numbers mean nothing without the shape that they were trained in: the
+ * same ones under another gate are another adapter, so the three stay together.
+ */
+export interface TrainedAdapter {
+  readonly config: AdaptionPromptConfig;
+  readonly shape: AdapterShape;
+  /** Flat as `AdapterLayout` says; taken over, not copied. */
+  readonly params: Float32Array;
+}
+
+/** Of a fresh adapter, besides its config. */
+export interface NewAdapterOptions {
+  readonly gateSharing?: GateSharing;
+  readonly gateActivation?: GateActivation;
+  readonly outputBias?: OutputBias | undefined;
+  readonly seed?: number;
+  /** Never: the numbers of a trained adapter come with their shape, see `TrainedAdapter`. */
+  readonly params?: never;
+}
+
+/** Throws a TypeError for params without their shape. */
+export function freshAdapter(
+  name: string,
+  config: AdaptionPromptConfig,
+  options: NewAdapterOptions,
+  model: ModelConfig,
+): Adapter {
+  if (options.params !== undefined) {
+    const way = `pass what loadAdapter returns: addAdapter("${name}", await loadAdapter(folder, config))`;
+    throw new TypeError(
+      `Cannot add adapter "${name}": its params come without the shape that says what they mean, ${way}`,
+    );
+  }
+  const { gateSharing = "scalar", gateActivation = "none", outputBias, seed = 0 } = options;
+  const checked = validateAdaptionPromptConfig(config, model);
+  const { adapterLen: promptLength, adapterLayers: adaptedLayers } = checked;
+  const shape = { promptLength, adaptedLayers, gateSharing, gateActivation, outputBias };
+  const layout = adapterLayout(shape, model);
+  return { config: checked, layout, params: initAdapter(layout, seed) };
+}
+
+/** Throws an `InputError` where config, shape, params and model do not belong together. */
+export function trainedAdapter(
+  name: string,
+  { config, shape, params }: TrainedAdapter,
+  options: NewAdapterOptions,
+  model: ModelConfig,
+): Adapter {
+  const attempt = `Cannot add adapter "${name}"`;
+  if (shape === undefined) throw new TypeError(`${attempt}: its params come without their shape, pass both`);
+  if (Object.keys(options).length > 0) {
+    throw new TypeError(
+      `${attempt}: ${Object.keys(options).join(", ")} is for fresh adapters, a trained one has its own`,
+    );
+  }
+  const checked = validateAdaptionPromptConfig(config, model);
+  const { promptLength, adaptedLayers, gateSharing, gateActivation, outputBias } = shape;
+  if (checked.adapterLen !== promptLength || checked.adapterLayers !== adaptedLayers) {
+    const says = `its config says K=${checked.adapterLen}, L=${checked.adapterLayers}`;
+    throw new InputError(
+      attempt,
+      `${says}, its shape K=${promptLength}, L=${adaptedLayers}: take both from one adapter`,
+    );
+  }
+  const own = { promptLength, adaptedLayers, gateSharing, gateActivation, outputBias };
+  const layout = adapterLayout(own, model);
+  if (params.length !== layout.length) {
+    const found = `expected ${layout.length} numbers for K=${promptLength}, L=${adaptedLayers}`;
+    throw new InputError(attempt, `${found} and ${gateSharing} gates, got ${params.length}`);
+  }
+  return { config: checked, layout, params };
+}
