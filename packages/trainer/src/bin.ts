@@ -3,10 +3,22 @@
  * second Ctrl-C or SIGTERM ends it at once.
  */
 import { runCli } from "./cli.ts";
+import { openMessages, openResults } from "./terminal/output.ts";
 
 /** 128 + the signal's number, as shells say it. */
 const exitCodes = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 type Ending = keyof typeof exitCodes;
+
+const stdout = openResults(process.stdout);
+const stderr = openMessages(process.stderr);
+
+// Faults of ours that no command could catch, and what a library throws outside of every call: nothing is known any more.
+process.on("uncaughtException", (error: unknown) => {
+  const isDebug = process.env["ZEROGATE_LOG_LEVEL"] === "debug";
+  const said = error instanceof Error ? (isDebug && error.stack) || error.message : String(error);
+  stderr.write(`Cannot go on: ${said}\n`);
+  process.exit(1);
+});
 
 const interrupt = new AbortController();
 let ending: Ending = "SIGINT";
@@ -28,14 +40,6 @@ process.on("SIGHUP", () => {
 const saveRequests = { count: 0 };
 if (process.platform !== "win32") process.on("SIGUSR1", () => saveRequests.count++);
 
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
-  // The reader, for example `head`, has seen enough: a run is saved as after Ctrl-C. Never the second one: a terminal that is
-  // closed sends SIGHUP and fails writes as well.
-  if (!interrupt.signal.aborted) end("SIGINT");
-});
-process.stderr.on("error", () => {}); // nobody is there to hear it, and the log has it too
-
 if (process.env["ZEROGATE_STOP_WITH_PARENT"]) {
   const parent = process.ppid;
   setInterval(() => {
@@ -43,11 +47,12 @@ if (process.env["ZEROGATE_STOP_WITH_PARENT"]) {
   }, 500).unref();
 }
 
+const { env, stdin } = process;
 const code = await runCli(process.argv.slice(2), {
-  stdout: process.stdout,
-  stderr: process.stderr,
-  stdin: process.stdin,
-  env: process.env,
+  stdout,
+  stderr,
+  stdin,
+  env,
   script: process.argv[1],
   signal: interrupt.signal,
   saveRequests,

@@ -6,6 +6,7 @@ import { isDamaged } from "./checkpoint/damaged.ts";
 import type { CommandContext } from "./commands/context.ts";
 import { setOwnName } from "./own_command.ts";
 import { ToldError } from "./team/told_error.ts";
+import { continued } from "./terminal/plain_text.ts";
 import { versions } from "./version.ts";
 
 /**
@@ -13,13 +14,21 @@ import { versions } from "./version.ts";
  * @returns 0 done, 1 failed, 2 unusable input or usage, 3 damaged files, 130 interrupted. Messages go to stderr.
  */
 export async function runCli(argv: readonly string[], context: CommandContext): Promise<number> {
-  if (argv[0] === "--version" || argv[0] === "-V") {
-    context.stdout.write(`${versions.zerogate}\n`);
-    return 0;
-  }
+  const code = await runCommand(argv, context);
+  const lost = await context.stdout.flush();
+  if (lost === undefined) return code;
+  context.stderr.write(`Cannot write the output: ${lost}\n`);
+  return code === 0 ? 1 : code;
+}
+
+async function runCommand(argv: readonly string[], context: CommandContext): Promise<number> {
   setOwnName(context.env, context.script);
-  const { runProgram } = await import("./cli/program.ts");
   try {
+    if (argv[0] === "--version" || argv[0] === "-V") {
+      context.stdout.write(`${versions.zerogate}\n`);
+      return 0;
+    }
+    const { runProgram } = await import("./cli/program.ts");
     return await runProgram(argv, context);
   } catch (error) {
     return await exitCodeOf(error, context);
@@ -33,7 +42,8 @@ async function exitCodeOf(error: unknown, context: CommandContext): Promise<numb
   const cause = isTold ? error.cause : error;
   if (context.signal.aborted && cause === context.signal.reason) return 130;
   const isOurs = !(cause instanceof InputError) && !isDamaged(cause);
-  if (!isTold) context.stderr.write(`${textOf(cause, isOurs && context.env["ZEROGATE_LOG_LEVEL"] === "debug")}\n`);
+  const text = textOf(cause, isOurs && context.env["ZEROGATE_LOG_LEVEL"] === "debug");
+  if (!isTold) context.stderr.write(`${continued(text)}\n`);
   if (cause instanceof InputError) return 2;
   return isOurs ? 1 : 3;
 }

@@ -30,6 +30,19 @@ test("a line goes to the file as JSON and to the watcher as text; lower levels g
   ]);
 });
 
+test("what steers a terminal is in neither, and lines of a message stay with it [T-B6]", () => {
+  const runDir = mkdtempSync(join(tmpdir(), "zerogate-log-"));
+  const printed: string[] = [];
+  const log = openLog({ level: "info", runDir, print: (line) => printed.push(line) });
+  const hostile = "no \u001b[2J\u009b2J\u202e\nwarning: forged";
+  log.logger.warn(hostile);
+  log.close();
+  expect(printed).toEqual(["warning: no  \n  warning: forged"]);
+  const text = readFileSync(join(runDir, "log.jsonl"), "utf8");
+  expect(text).not.toMatch(/[\u007f-\u009f\u202e]/);
+  expect(JSON.parse(text)).toMatchObject({ msg: hostile });
+});
+
 test("silent prints nothing", () => {
   const printed: string[] = [];
   openLog({ level: "silent", print: (line) => printed.push(line) }).logger.error("no");

@@ -3,9 +3,10 @@ import { join } from "node:path";
 import { InputError } from "@zerogate/core";
 import { type Level, type Logger, multistream, pino, stdTimeFunctions } from "pino";
 import { type LogLevel, logLevels } from "./config/train_config.ts";
-import { openAppendFile } from "./files/append_file.ts";
+import { type AppendFile, openAppendFile } from "./files/append_file.ts";
 import { createTrouble } from "./files/trouble.ts";
 import { oneLine } from "./status/fit.ts";
+import { continued, plainText } from "./terminal/plain_text.ts";
 
 export interface RunLog {
   readonly logger: Logger;
@@ -43,10 +44,13 @@ export function openLog(options: {
   const file = runDir === undefined ? undefined : openAppendFile(join(runDir, "log.jsonl"), trouble);
   const logger = pino(
     { level, base: null, timestamp: stdTimeFunctions.isoTime },
-    multistream(file ? [printed, { level: level as Level, stream: file }] : [printed]),
+    multistream(file ? [printed, { level: level as Level, stream: written(file) }] : [printed]),
   );
   return { logger, close: () => file?.close() };
 }
+
+/** Whoever prints the file to a terminal is not steered by it either. */
+const written = (file: AppendFile) => ({ write: (json: string) => file.write(plainText(json)) });
 
 /** `warning: worker cpu 1 is lost  cell=12`; plain messages of level info stand alone. */
 function readable(json: string): string {
@@ -58,7 +62,7 @@ function readable(json: string): string {
   const problem = err as { readonly message?: string } | undefined;
   const text = [msg, problem?.message].filter((part) => part !== undefined && part !== "");
   const line = [`${name}${[...new Set(text)].join(": ")}`, ...values].join("  ");
-  return line.split("\n").map(oneLine).join("\n");
+  return continued(line).split("\n").map(oneLine).join("\n");
 }
 
 const levelNames: Readonly<Record<number, string>> = {

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { normal, serializeSafetensors, type Tensor } from "@zerogate/core";
 import { afterAll } from "vitest";
 import { runCli } from "../src/cli.ts";
+import { recorded } from "./recorded.ts";
 
 const world = fileURLToPath(new URL("../world/", import.meta.url));
 
@@ -53,8 +54,7 @@ export function openPlace(): Place {
       if (onLine && text.startsWith("{")) onLine(JSON.parse(text) as Line, () => interrupt.abort());
     };
     const code = await runCli(args, {
-      stdout: { write },
-      stderr: { write: (text) => void err.push(text) },
+      ...recorded(write, (text) => void err.push(text)),
       stdin: Readable.from([]),
       env: { XDG_CACHE_HOME: at("cache"), ...env },
       signal: interrupt.signal,

@@ -1,5 +1,6 @@
 /** Runs a command line in this process, as if nobody watched. */
 import { runCli } from "../src/cli.ts";
+import { recorded } from "./recorded.ts";
 
 export interface Answered {
   readonly code: number;
@@ -10,8 +11,10 @@ export interface Answered {
 export async function run(...argv: readonly string[]): Promise<Answered> {
   let [stdout, stderr] = ["", ""];
   const code = await runCli(argv, {
-    stdout: { write: (text) => (stdout += text) },
-    stderr: { write: (text: string) => (stderr += text), columns: 80 },
+    ...recorded(
+      (text) => (stdout += text),
+      (text) => (stderr += text),
+    ),
     stdin: process.stdin,
     env: {},
     signal: new AbortController().signal,

@@ -3,6 +3,7 @@ import { effectiveGate, layersOf, parameterCount, trainableLine } from "@zerogat
 import { hashFile, readAdapter, readModelConfig } from "@zerogate/core/node";
 import { formatCount, formatSmall } from "../status/format.ts";
 import { sparkline } from "../status/sparkline.ts";
+import { continued, plainCell } from "../terminal/plain_text.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { table } from "./table.ts";
 
@@ -28,7 +29,7 @@ export async function showCommand(
   }));
   const trainable = layout.length;
   const counts = { trainable, ...(base && { all: parameterCount(base) + trainable }) };
-  for (const warning of warnings) context.stderr.write(`${warning}\n`);
+  for (const warning of warnings) context.stderr.write(`${continued(warning)}\n`);
   if (json) {
     const { gateSharing, gateActivation, hiddenSize } = layout;
     const shape = { baseLayers: layersOf(layout), hiddenSize, gateSharing, gateActivation, dtype };
@@ -69,7 +70,7 @@ export async function showCommand(
   ]);
   const head = ["layer", layout.gateLength === 1 ? "gate" : "gates of heads", "mean prompt norm", "largest"];
   context.stdout.write(
-    `${facts.map(([name = "", value]) => `${name.padEnd(9)}${value}`).join("\n")}\n${count}\n\n${table([head, ...rows])}`,
+    `${facts.map(([name = "", value = ""]) => `${name.padEnd(9)}${plainCell(value)}`).join("\n")}\n${count}\n\n${table([head, ...rows])}`,
   );
   return 0;
 }

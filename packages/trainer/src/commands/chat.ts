@@ -73,7 +73,7 @@ async function answer(
       eosTokenIds: endTokens(tokenizer, model),
       signal: context.signal,
     });
-    for await (const part of streamText(tokens, tokenizer, { prefix: promptIds, stop })) context.stdout.write(part);
+    for await (const part of streamText(tokens, tokenizer, { prefix: promptIds, stop })) context.stdout.exact(part);
     context.stdout.write("\n");
   } catch (error) {
     if (!(error instanceof InputError)) throw error;

@@ -1,11 +1,10 @@
 /** What a command gets from the outside, so that only `bin.ts` touches `process`. */
-import type { StatusStream } from "../status/display.ts";
+import type { Messages, Results } from "../terminal/output.ts";
 
 export interface CommandContext {
-  /** Results. `columns` is the width of a terminal. */
-  readonly stdout: { write(text: string): unknown; readonly columns?: number | undefined };
+  readonly stdout: Results;
   /** Progress and logs. */
-  readonly stderr: StatusStream;
+  readonly stderr: Messages;
   readonly stdin: NodeJS.ReadableStream;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The file that node was started with. */

@@ -20,6 +20,7 @@ import {
 } from "@zerogate/core";
 import { readAdapter, readAdapterFile, readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
 import { formatSmall } from "../status/format.ts";
+import { continued } from "../terminal/plain_text.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { fitOnData } from "./fit_on_data.ts";
 import { choiceFlag, numberFlag } from "./flags.ts";
@@ -100,7 +101,7 @@ export async function convertCommand(
   await write(out, to, state, { ...source, dtype: dtype ?? source.dtype }, flags.model);
 
   const notes = [...source.notes, ...targetNotes(to, source, originalGate)];
-  for (const note of notes) context.stderr.write(`${note}\n`);
+  for (const note of notes) context.stderr.write(`${continued(note)}\n`);
   const { layout } = state;
   const facts = {
     from: source.from,

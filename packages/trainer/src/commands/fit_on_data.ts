@@ -16,7 +16,7 @@ export async function fitOnData(
   format: PromptFormat | undefined,
   { stderr, env, signal }: CommandContext,
 ): Promise<FittedGate[]> {
-  const onWarning = (message: string) => void stderr.write(`${message}\n`);
+  const onWarning = (message: string) => stderr.write(`${message}\n`);
   const opened = await openModel(folder, {
     engine: "auto",
     compute: "f32",

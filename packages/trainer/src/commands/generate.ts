@@ -74,7 +74,7 @@ async function answerOne(
   });
   const stream = streamText(tokens, tokenizer, { prefix: promptIds, stop });
   let next = await stream.next();
-  for (; !next.done; next = await stream.next()) if (!json) context.stdout.write(next.value);
+  for (; !next.done; next = await stream.next()) if (!json) context.stdout.exact(next.value);
   const { text, ids, finishReason } = next.value;
   const tokensPerSecond = (1000 * ids.length) / (performance.now() - begin);
   if (json)

@@ -14,6 +14,7 @@ import { listCheckpoints } from "../checkpoint/folders.ts";
 import { decodeRunState } from "../checkpoint/run_state.ts";
 import { readMetrics } from "../metrics/metrics_file.ts";
 import { formatCount } from "../status/format.ts";
+import { plainCell } from "../terminal/plain_text.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 
 type Facts = { readonly kind: string } & Readonly<Record<string, unknown>>;
@@ -137,13 +138,13 @@ function describe(facts: Facts): string {
     if (value === undefined || (Array.isArray(value) && value.length === 0)) return [];
     if (key === "tensors") {
       const tensors = value as { name: string; dtype: string; shape: number[] }[];
-      return tensors.map(({ name, dtype, shape }) => `  ${name}  ${dtype} [${shape.join(", ")}]`);
+      return tensors.map(({ name, dtype, shape }) => `  ${plainCell(name)}  ${dtype} [${shape.join(", ")}]`);
     }
     const text =
       typeof value === "number" && Number.isInteger(value)
         ? formatCount(value)
         : typeof value === "string"
-          ? value
+          ? plainCell(value)
           : JSON.stringify(value);
     return [`${key.padEnd(22)}${text}`];
   });

@@ -59,10 +59,21 @@ export function openLiveView(context: CommandContext, json: boolean): LiveView {
 
 /** The view of a rank: the first shows the run of all. */
 export function openRunView(context: CommandContext, json: boolean, { rank, isFirst }: Team): LiveView {
-  if (isFirst) return openLiveView(context, json);
-  const tell = (line: string) => void context.stderr.write(`${line}\n`);
+  if (isFirst) return withoutReader(openLiveView(context, json), context);
+  const tell = (line: string) => context.stderr.write(`${line}\n`);
   const progress = { onPhase() {}, onWarning() {}, signal: context.signal };
   return { ...rankView(rank, tell), progress, openRunLog() {}, close() {} };
+}
+
+/** A run whose output nobody can read goes on, and says so once. */
+function withoutReader(view: LiveView, context: CommandContext): LiveView {
+  const warning = (reason: string) => `stdout cannot be written: ${reason}. The run goes on, its folder has all of it`;
+  context.stdout.goOnWithout((reason) => view.warn(warning(reason)));
+  const close = () => {
+    view.close();
+    context.stdout.goOnWithout((reason) => context.stderr.write(`warning: ${warning(reason)}\n`));
+  };
+  return { ...view, close };
 }
 
 function replaceLog(before: RunLog, config: TrainConfig, context: CommandContext, status: StatusDisplay): RunLog {

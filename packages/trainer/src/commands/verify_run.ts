@@ -6,6 +6,7 @@ import { openInputs } from "../run/inputs.ts";
 import { type Replay, replayRun, type StepRange } from "../run/replay.ts";
 import { readRunConfig } from "../run/run_folder.ts";
 import { type VerifiedRun, verifyRun } from "../run/verify_run.ts";
+import { continued } from "../terminal/plain_text.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { openLiveView } from "./live_view.ts";
 
@@ -54,9 +55,9 @@ function parseRange(text: string): StepRange {
 function describe(verified: VerifiedRun, replay: Replay | undefined, range: StepRange | undefined): string {
   const { checked, problems, notes, chain } = verified;
   const lines = [
-    ...checked.map((line) => `ok    ${line}`),
-    ...notes.map((line) => `note  ${line}`),
-    ...problems.map((line) => `WRONG ${line}`),
+    ...checked.map((line) => `ok    ${continued(line)}`),
+    ...notes.map((line) => `note  ${continued(line)}`),
+    ...problems.map((line) => `WRONG ${continued(line)}`),
   ];
   if (replay && range) {
     const { difference, start, same } = replay;

@@ -96,7 +96,7 @@ test.each([
   ["an empty NO_COLOR, which means nothing", true, { NO_COLOR: "" }, true],
   ["a dumb terminal", true, { TERM: "dumb" }, false],
 ])("%s: block is %s", (_, isTTY, env, expected) => {
-  expect(canRedraw({ write: () => true, isTTY }, env)).toBe(expected);
+  expect(canRedraw({ isTTY }, env)).toBe(expected);
 });
 
 /** Just enough of a terminal: what is on the screen after the cursor moves, erasures and texts of a block. */
@@ -121,6 +121,9 @@ function recorder(isTTY: boolean): StatusStream & { text: string } {
     columns: 100,
     rows: 24,
     write(text: string) {
+      this.text += text;
+    },
+    paint(text: string) {
       this.text += text;
     },
   };
@@ -155,6 +158,15 @@ test("on a terminal the block is redrawn in place, log lines stay above it and t
   expect(stream.text.endsWith("\u001b[?25h")).toBe(true);
   // 30 steps in 1.2 s at ten redraws a second, two log lines, a phase and the end.
   expect(stream.text.split("step ").length / 2).toBeLessThan(18);
+});
+
+test("what is logged above the block steers nothing [T-B6]", () => {
+  const stream = recorder(true);
+  const display = openStatus(stream, {});
+  display.log("\u001b[2Jevil\u009b2J\u202e");
+  display.stop();
+  expect(stream.text).toContain("\\u001b[2Jevil\\u009b2J\\u202e");
+  for (const part of ["\u001b[2J", "\u009b", "\u202e"]) expect(stream.text).not.toContain(part);
 });
 
 test("the cursor comes back when the process exits without stop", () => {

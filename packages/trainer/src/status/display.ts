@@ -1,5 +1,6 @@
 /** Shows a run while it runs: one block redrawn in place on a terminal, plain lines elsewhere. */
 import { createColors } from "picocolors";
+import { plainText } from "../terminal/plain_text.ts";
 import { renderBlock } from "./block.ts";
 import { visibleWidth } from "./fit.ts";
 import { plainLine, plainPhase } from "./plain_line.ts";
@@ -13,9 +14,10 @@ const showCursor = "\u001b[?25h";
 const clearLine = "\u001b[K";
 const clearBelow = "\u001b[J";
 
-/** What of `process.stderr` is used. */
+/** See `Messages` of terminal/output.ts. */
 export interface StatusStream {
   write(text: string): unknown;
+  paint(text: string): unknown;
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
   readonly rows?: number | undefined;
@@ -32,7 +34,10 @@ export interface StatusDisplay {
 }
 
 /** Whether a block may be drawn: a terminal that can, and nobody who reads the output as a file. */
-export function canRedraw(stream: StatusStream, env: Readonly<Record<string, string | undefined>>): boolean {
+export function canRedraw(
+  stream: Pick<StatusStream, "isTTY">,
+  env: Readonly<Record<string, string | undefined>>,
+): boolean {
   const isSet = (name: string) =>
     env[name] !== undefined && env[name] !== "" && env[name] !== "0" && env[name] !== "false";
   return stream.isTTY === true && env["TERM"] !== "dumb" && !isSet("NO_COLOR") && !isSet("CI");
@@ -51,9 +56,9 @@ function openBlock(stream: StatusStream): StatusDisplay {
   let timer: NodeJS.Timeout | undefined;
   let open = true;
   // process.exit skips everything else: a terminal must not be left without its cursor.
-  const restore = () => stream.write(showCursor);
+  const restore = () => stream.paint(showCursor);
   process.once("exit", restore);
-  stream.write(hideCursor);
+  stream.paint(hideCursor);
 
   const draw = (above = "") => {
     clearTimeout(timer);
@@ -62,7 +67,7 @@ function openBlock(stream: StatusStream): StatusDisplay {
     const columns = Math.max(20, stream.columns ?? 80);
     const lines = renderBlock(shown, { columns, rows: Math.max(4, (stream.rows ?? 24) - 1) }, colors);
     // One write: whoever else writes to the terminal cannot come between.
-    stream.write(backToTop(columns) + above + lines.map((line) => `${line}${clearLine}\n`).join("") + clearBelow);
+    stream.paint(backToTop(columns) + above + lines.map((line) => `${line}${clearLine}\n`).join("") + clearBelow);
     drawn = lines.map(visibleWidth);
   };
   const backToTop = (columns: number) => {
@@ -84,7 +89,9 @@ function openBlock(stream: StatusStream): StatusDisplay {
       if (open) drawSoon();
     },
     log: (text) => {
-      const above = text.split("\n").map((line) => `${line}${clearLine}\n`);
+      const above = plainText(text)
+        .split("\n")
+        .map((line) => `${line}${clearLine}\n`);
       if (open) draw(above.join(""));
       else stream.write(`${text}\n`);
     },

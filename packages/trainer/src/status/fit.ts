@@ -1,5 +1,6 @@
 /** Text with colours, measured and cut by what is seen of it. */
 import { stripVTControlCharacters } from "node:util";
+import { spaced } from "../terminal/plain_text.ts";
 
 const ESCAPE = "\u001b";
 const pieces = new RegExp(`${ESCAPE}\\[[0-9;]*m|[^]`, "gu");
@@ -33,9 +34,7 @@ export function fitLine(line: string, width: number): string {
   return `${out}${coloured ? `${ESCAPE}[0m` : ""}${width > 0 ? "…" : ""}`;
 }
 
-/** Text from elsewhere (a path, a phase) on one line and without control characters: it must not steer the terminal. */
+/** Text from elsewhere (a path, a phase) on one line: it must not steer the terminal. */
 export function oneLine(text: string): string {
-  return Array.from(stripVTControlCharacters(text))
-    .map((c) => (c < " " || (c >= "\u007f" && c < "\u00a0") ? " " : c))
-    .join("");
+  return spaced(stripVTControlCharacters(text));
 }
