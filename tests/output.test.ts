@@ -7,7 +7,7 @@ import { adapterLayout, adaptionPromptConfig, initAdapter } from "@zerogate/core
 import { readModelConfig, saveAdapter } from "@zerogate/core/node";
 import { beforeAll, describe, expect, test } from "vitest";
 import { testFolder, zerogate } from "./support/cli.ts";
-import { adapterHash, base, tinyRun } from "./support/world.ts";
+import { adapterHash, base, records, tinyRun } from "./support/world.ts";
 
 const folder = testFolder();
 const bin = fileURLToPath(new URL("../packages/trainer/dist/bin.js", import.meta.url));
@@ -106,6 +106,26 @@ test("a reader that leaves in the middle of an answer is named, without a stack 
   });
   expect(hidden.code).toBe(1);
   expect(hidden.stderr).toMatch(/^Cannot write the output: its reader has left \(write EPIPE\)$/m);
+});
+
+test("what a run and its resume warn of before they begin is in its log [T-B12]", async () => {
+  const file = join(folder, "unanswered.json");
+  writeFileSync(
+    file,
+    JSON.stringify([...records("train.json", 40), { instruction: "Say nothing.", input: "", output: "" }]),
+  );
+  const short = ["train", ...flags, "--data", file, "--out", "cut", "--save-every", "1"];
+  const stopped = await zerogate(short, {
+    cwd: folder,
+    onLine: (line, send) => line.includes("starting workers") && send("SIGINT"),
+  });
+  const log = () =>
+    readFileSync(join(folder, "cut", "log.jsonl"), "utf8").match(/records of data have no answer but its end/g)?.length;
+  expect(stopped.stderr).toMatch(/warning: 1 records of data have no answer but its end/);
+  expect(log()).toBe(1);
+  const resumed = await zerogate(["resume", "cut"], { cwd: folder });
+  expect(resumed, resumed.stderr).toMatchObject({ code: 0 });
+  expect(log()).toBe(2);
 });
 
 /** What steers a terminal: a sequence of each control set, marks that turn writing, a line of its own. */

@@ -43,6 +43,19 @@ test("what steers a terminal is in neither, and lines of a message stay with it 
   expect(JSON.parse(text)).toMatchObject({ msg: hostile });
 });
 
+test("lines from before there was a folder are in its file first, those of its level [T-B12]", () => {
+  const runDir = mkdtempSync(join(tmpdir(), "zerogate-log-"));
+  const before = openLog({ level: "debug", print() {} });
+  before.logger.warn("3 records are cut");
+  before.logger.info("loading");
+  const log = openLog({ level: "warn", runDir, print() {}, earlier: before.kept });
+  log.logger.error("later");
+  log.close();
+  const lines = readFileSync(join(runDir, "log.jsonl"), "utf8").trim().split("\n");
+  expect(lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual(["3 records are cut", "later"]);
+  expect(log.kept).toEqual([]);
+});
+
 test("silent prints nothing", () => {
   const printed: string[] = [];
   openLog({ level: "silent", print: (line) => printed.push(line) }).logger.error("no");

@@ -10,6 +10,8 @@ import { continued, plainText } from "./terminal/plain_text.ts";
 
 export interface RunLog {
   readonly logger: Logger;
+  /** Lines that no file has got, in JSON. */
+  readonly kept: readonly string[];
   close(): void;
 }
 
@@ -31,23 +33,34 @@ export function logLevel(
 /**
  * @param options.runDir the folder of `log.jsonl`; without it lines are only printed.
  * @param options.print gets readable lines, for example `status.log`: it must not mix with the status block.
+ * @param options.earlier lines that another log kept before there was a folder; those of this level come first in the file.
  */
 export function openLog(options: {
   readonly level: LogLevel;
   readonly print: (line: string) => void;
   readonly runDir?: string | undefined;
+  readonly earlier?: readonly string[];
 }): RunLog {
-  const { level, print, runDir } = options;
+  const { level, print, runDir, earlier = [] } = options;
   const printed = { level: level as Level, stream: { write: (json: string) => print(readable(json)) } };
   // Trouble with the log itself is printed only.
   const trouble = createTrouble("log.jsonl", (message) => print(`warning: ${message}`));
   const file = runDir === undefined ? undefined : openAppendFile(join(runDir, "log.jsonl"), trouble);
+  const kept: string[] = [];
+  const keep = { write: (json: string) => void (kept.length < MAX_KEPT && kept.push(json)) };
+  const stream = file ? written(file) : keep;
+  for (const json of earlier) if (levelOf(json) >= (pino.levels.values[level] ?? Infinity)) stream.write(json);
   const logger = pino(
     { level, base: null, timestamp: stdTimeFunctions.isoTime },
-    multistream(file ? [printed, { level: level as Level, stream: written(file) }] : [printed]),
+    multistream([printed, { level: level as Level, stream }]),
   );
-  return { logger, close: () => file?.close() };
+  return { logger, kept, close: () => file?.close() };
 }
+
+/** A run warns of a few things before it begins; more than this is a fault of ours. */
+const MAX_KEPT = 10_000;
+
+const levelOf = (json: string): number => Number((JSON.parse(json) as { level: unknown }).level);
 
 /** Whoever prints the file to a terminal is not steered by it either. */
 const written = (file: AppendFile) => ({ write: (json: string) => file.write(plainText(json)) });

@@ -78,7 +78,8 @@ function withoutReader(view: LiveView, context: CommandContext): LiveView {
 
 function replaceLog(before: RunLog, config: TrainConfig, context: CommandContext, status: StatusDisplay): RunLog {
   before.close();
-  return openLog({ level: logLevel(config.logLevel, context.env), print: status.log, runDir: config.out });
+  const level = logLevel(config.logLevel, context.env);
+  return openLog({ level, print: status.log, runDir: config.out, earlier: before.kept });
 }
 
 function logDevice({ logger }: RunLog, event: DeviceEvent): void {
