@@ -44,7 +44,7 @@ export function encodeSample(tokenizer: Tokenizer, format: SampleFormat, record:
   const prompt = renderPrompt(template, record);
   const asText = readsSpecialAsText(tokenizer, template, { ...record });
   const encode = (text: string) => encodeText(tokenizer, text, bos, asText);
-  const ids = encode(prompt + record.output);
+  const ids = naming(record, () => encode(prompt + record.output));
   ids.push(tokenizer.eosId);
   const firstTarget = rule === "all" ? 1 : Math.max(1, commonPrefix(encode(prompt), ids));
   const truncated = ids.length > maxLength;
@@ -97,13 +97,23 @@ function readsSpecialAsText(
 ): boolean {
   const inRecord = Object.values(record).some((text) => tokenizer.holdsSpecialToken(text));
   if (inRecord && tokenizer.holdsSpecialToken(template.withInput + template.withoutInput)) {
-    const text = JSON.stringify(record["instruction"]?.slice(0, 60));
-    throw new InputError(
-      "Cannot encode a record",
-      `the one that begins ${text} spells a special token and so does the template`,
-    );
+    throw new InputError("Cannot encode a record", `${nameOf(record)} spells a special token and so does the template`);
   }
   return inRecord;
+}
+
+const nameOf = ({ instruction = "" }: { readonly instruction?: string }): string =>
+  `the one that begins ${JSON.stringify(instruction.slice(0, 60))}`;
+
+/** Names the record in what cannot be encoded. */
+function naming<T>(record: InstructionRecord, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    const problems = error.problems.map((problem) => `${nameOf(record)}: ${problem}`);
+    throw new InputError("Cannot encode a record", problems, { cause: error });
+  }
 }
 
 /** What goes in front, unless the text begins with it, then the text. */

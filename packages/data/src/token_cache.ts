@@ -89,7 +89,7 @@ export function tokenCacheKey({ files, tokenizer, template, bos, rule, maxLength
   const parts = [
     FORMAT_VERSION,
     files.map(({ sha256 }) => sha256),
-    [tokenizer.hash, tokenizer.frontIds(bos), tokenizer.eosId],
+    [tokenizer.hash, tokenizer.frontIds(bos), tokenizer.eosId, tokenizer.files.modelVocabSize ?? null],
     [template.withInput, template.withoutInput],
     [rule, maxLength, skipBad],
   ];

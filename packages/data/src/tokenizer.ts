@@ -1,28 +1,17 @@
 /** Token ids from text and back: `@huggingface/tokenizers` behind checks, with the few choices that training has to pin down. */
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import { type BosRule, checkNesting, InputError } from "@zerogate/core";
 import { folderFile } from "@zerogate/core/node";
-import { cutAtSpaces, keepWords } from "./space_cut.ts";
+import { createPipeline, type Pipeline } from "./pipeline/pipeline.ts";
 import {
-  type AddedToken,
+  completeTokenizer,
+  countPieces,
   countVocabulary,
   findTokenizerProblems,
   MAX_TOKENIZER_BYTES,
-  mergedPiece,
-  type TokenizerJson,
 } from "./tokenizer_checks.ts";
-import { findSlowText } from "./tokenizer_probe.ts";
-
-/** What is used of the library; its own declarations do not resolve under nodenext and would be `any`. */
-interface Pipeline {
-  encode(text: string, options: { add_special_tokens: boolean }): { ids: number[]; tokens: string[] };
-  decode(ids: number[], options: { clean_up_tokenization_spaces: boolean }): string;
-  token_to_id(token: string): number | undefined;
-  id_to_token(id: number): string | undefined;
-  readonly post_processor: { post_process(tokens: string[]): { tokens: string[] } } | null;
-}
+import { type AddedToken, mergedPiece, type TokenizerJson } from "./tokenizer_json.ts";
 
 /** The files as they are on disk: what a worker thread needs to build the same tokenizer. */
 export interface TokenizerFiles {
@@ -32,6 +21,10 @@ export interface TokenizerFiles {
   /** Empty objects where the files are absent. */
   readonly tokenizerConfigJson: string;
   readonly specialTokensMapJson: string;
+  /** Of config.json or generation_config.json: the end of text where the files above name none, as GPT-2's. */
+  readonly modelEosId?: number | undefined;
+  /** How many ids the model has embeddings for; a text that needs another one is refused. */
+  readonly modelVocabSize?: number | undefined;
 }
 
 export interface EncodeOptions {
@@ -52,6 +45,8 @@ export interface Tokenizer {
   frontIds(rule?: BosRule): readonly number[];
   /** One more than the largest id. */
   readonly vocabularySize: number;
+  /** The same without added tokens that are no pieces of the model. */
+  readonly pieces: number;
   encode(text: string, options?: EncodeOptions): number[];
   /** Special tokens are left out unless `keepSpecialTokens`. @throws RangeError for an id that is not in the vocabulary. */
   decode(ids: readonly number[], options?: { readonly keepSpecialTokens?: boolean }): string;
@@ -61,9 +56,13 @@ export interface Tokenizer {
 
 /**
  * Loads tokenizer.json, tokenizer_config.json and special_tokens_map.json from a model folder; the last two may be absent.
+ * `model` is the base that the tokenizer is for: it limits the ids, and names the end of text where the files do not.
  * @throws InputError if a file cannot be read or used, naming what is wrong.
  */
-export async function loadTokenizer(directory: string): Promise<Tokenizer> {
+export async function loadTokenizer(
+  directory: string,
+  model: { readonly vocabSize?: number; readonly eosTokenIds?: readonly number[] } = {},
+): Promise<Tokenizer> {
   const attempt = `Cannot load the tokenizer from ${directory}`;
   const read = async (name: string, fallback?: string): Promise<string> => {
     const file = await folderFile(directory, name);
@@ -85,6 +84,8 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
     tokenizerJson: await read("tokenizer.json"),
     tokenizerConfigJson: await read("tokenizer_config.json", "{}"),
     specialTokensMapJson: await read("special_tokens_map.json", "{}"),
+    modelEosId: model.eosTokenIds?.[0],
+    modelVocabSize: model.vocabSize,
   });
 }
 
@@ -92,7 +93,7 @@ export async function loadTokenizer(directory: string): Promise<Tokenizer> {
 export function createTokenizer(files: TokenizerFiles): Tokenizer {
   const fail = (problems: string | string[], cause?: unknown): InputError =>
     new InputError(`Cannot load the tokenizer from ${files.directory}`, problems, { cause });
-  const json = parse(files.tokenizerJson, "tokenizer.json", fail) as unknown as TokenizerJson;
+  const json = completeTokenizer(parse(files.tokenizerJson, "tokenizer.json", fail)) as unknown as TokenizerJson;
   const config = parse(files.tokenizerConfigJson, "tokenizer_config.json", fail);
   const map = parse(files.specialTokensMapJson, "special_tokens_map.json", fail);
   const problems = findTokenizerProblems(json);
@@ -100,45 +101,46 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
 
   const build = (pipelineJson: TokenizerJson): Pipeline => {
     try {
-      const library = new LibraryTokenizer(cutAtSpaces(pipelineJson), config);
-      keepWords(library);
-      return library;
+      return createPipeline(pipelineJson);
     } catch (cause) {
       throw fail(`tokenizer.json asks for what cannot be done here: ${(cause as Error).message}`, cause);
     }
   };
   const pipeline = build(json);
-  if (files.tokenizerJson.includes('"Regex"')) {
-    const slow = findSlowText((text) => pipeline.encode(text, { add_special_tokens: false }));
-    if (slow !== undefined)
-      throw fail(`a regular expression of tokenizer.json takes seconds for a line of ${JSON.stringify(slow)}`);
-  }
   let withoutSpecial: Pipeline | undefined; // built when first needed: hardly any text spells a special token
 
   const special = json.added_tokens.filter((token) => token.special === true);
   const specialIds = new Set(special.map(({ id }) => id));
-  const idOfSpecial = new Map(special.map(({ content, id }) => [content, id]));
   const idOf = (name: "bos_token" | "eos_token"): number | undefined => {
     const content = tokenText(config[name]) ?? tokenText(map[name]);
-    const id = content === undefined ? undefined : pipeline.token_to_id(content);
+    const id = content === undefined ? undefined : pipeline.idOf(content);
     if (content !== undefined && id === undefined)
       throw fail(`${name} is ${JSON.stringify(content)}, which is not in the vocabulary`);
     return id;
   };
-  const eosId = idOf("eos_token");
+  const eosId = idOf("eos_token") ?? files.modelEosId;
   if (eosId === undefined)
     throw fail(
-      "tokenizer_config.json and special_tokens_map.json name no eos_token, a token that ends a text is needed",
+      "tokenizer_config.json, special_tokens_map.json, config.json and generation_config.json name no end of text: eos_token or eos_token_id is needed",
     );
-  /** Where no piece fits and nothing stands for the unknown, the library gives no number. */
+  const limit = files.modelVocabSize ?? Number.POSITIVE_INFINITY;
+  if (eosId >= limit || pipeline.tokenOf(eosId) === undefined)
+    throw fail(`the end of text has the id ${eosId}, which is not in the vocabulary`);
+  /** Refuses parts that no token stands for, and tokens that the model has no embedding for. */
   const checked = (ids: number[], text: string): number[] => {
-    if (ids.every(Number.isInteger)) return ids;
+    const bad = ids.find((id) => !(id < limit));
+    if (bad === undefined) return ids;
     const shown = JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
-    throw new InputError(`Cannot encode ${shown}`, `the tokenizer of ${files.directory} has no token for a part of it`);
+    const beyond = `its token ${JSON.stringify(pipeline.tokenOf(bad))} has the id ${bad}, the largest of the model is ${limit - 1}`;
+    const absent = `the tokenizer of ${files.directory} has no token for a part of it`;
+    throw new InputError(`Cannot encode ${shown}`, Number.isNaN(bad) ? absent : beyond);
   };
   const bosId = idOf("bos_token");
-  const front = { tokenizer: frontOf(pipeline), named: bosId === undefined ? [] : [bosId] };
-  const holdsSpecialToken = (text: string): boolean => special.some(({ content }) => text.includes(content));
+  const front = { tokenizer: pipeline.front, named: bosId === undefined ? [] : [bosId] };
+  const hasNormalized = json.normalizer !== null && special.some(({ normalized }) => normalized === true);
+  const holdsSpecialToken = (text: string): boolean =>
+    special.some(({ content }) => text.includes(content)) ||
+    (hasNormalized && pipeline.addedIn(text).some(({ id }) => specialIds.has(id)));
   return {
     hash: hashFiles(files),
     files,
@@ -146,59 +148,58 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     eosId,
     frontIds: (rule = "tokenizer") => front[rule],
     vocabularySize: countVocabulary(json),
+    pieces: countPieces(json),
     holdsSpecialToken,
     encode(text, { addSpecialTokens = true, specialTokensAsText = false } = {}) {
-      const options = { add_special_tokens: addSpecialTokens };
-      if (!specialTokensAsText || !holdsSpecialToken(text)) return checked(pipeline.encode(text, options).ids, text);
-      withoutSpecial ??= build(forgetSpecialTokens(json, special));
-      // What is put around the text is special all the same.
-      const { ids, tokens } = withoutSpecial.encode(text, options);
-      return checked(
-        ids.map((id, i) => idOfSpecial.get(tokens[i] ?? "") ?? id),
-        text,
-      );
+      const asText = specialTokensAsText && holdsSpecialToken(text);
+      if (asText) withoutSpecial ??= build(forgetSpecialTokens(json, special));
+      const ids = ((asText ? withoutSpecial : undefined) ?? pipeline).encode(text);
+      return checked(addSpecialTokens ? [...pipeline.front, ...ids, ...pipeline.back] : ids, text);
     },
     decode(ids, { keepSpecialTokens = false } = {}) {
-      const unknown = ids.find((id) => pipeline.id_to_token(id) === undefined);
+      const unknown = ids.find((id) => pipeline.tokenOf(id) === undefined);
       if (unknown !== undefined)
         throw new RangeError(`Cannot decode token ${unknown}: the vocabulary of ${files.directory} has no such id`);
       const kept = keepSpecialTokens ? [...ids] : ids.filter((id) => !specialIds.has(id));
-      // The library's clean-up of spaces is off: it would change text that the model wrote, and depends on what follows.
-      return kept.length === 0 ? "" : pipeline.decode(kept, { clean_up_tokenization_spaces: false });
+      return kept.length === 0 ? "" : pipeline.decode(kept);
     },
   };
 }
 
 /**
- * Holds a tokenizer against a model's `vocab_size`. @returns a warning if the tokenizer is clearly smaller, else undefined.
- * @throws InputError if it has ids that the model has no embedding for: it belongs to another model.
+ * Holds a tokenizer against a model's `vocab_size`. @returns a warning if the tokenizer is clearly smaller, or if added tokens of
+ * it have no embedding: a text that needs one is refused then. Otherwise undefined.
+ * @throws InputError if pieces of its own have no embedding: it belongs to another model.
  */
 export function checkVocabulary(tokenizer: Tokenizer, modelVocabSize: number): string | undefined {
-  const { vocabularySize: size, files } = tokenizer;
+  const { vocabularySize: size, pieces, files } = tokenizer;
   const both = `the largest token id of ${files.directory} is ${size - 1}, the model's vocabulary has ${modelVocabSize}`;
-  if (size > modelVocabSize) {
+  if (pieces > modelVocabSize) {
     throw new InputError(
       "Cannot use a tokenizer that does not match the vocabulary",
       `${both}: use the tokenizer of this model`,
     );
   }
+  if (size > modelVocabSize) return `${both}: texts that hold one of the added tokens beyond it are refused`;
   return size < modelVocabSize / 2 ? `${both}: is this the tokenizer of this model?` : undefined;
 }
 
-/** What the post-processor puts in front of a single text. */
-function frontOf(pipeline: Pipeline): number[] {
-  const text = "";
-  const tokens = pipeline.post_processor?.post_process([text]).tokens ?? [text];
-  return tokens.slice(0, tokens.indexOf(text)).flatMap((token) => pipeline.token_to_id(token) ?? []);
-}
+/** Stands for the text of a special token: no text holds it. */
+const hidden = (content: string) => `\u{10FFFF}${content}`;
 
 /** The same tokenizer as one that never saw its special tokens: no text can become one of them. */
 function forgetSpecialTokens(json: TokenizerJson, special: readonly AddedToken[]): TokenizerJson {
   const contents = new Set(special.map(({ content }) => content));
-  const { merges } = json.model;
-  const model = merges
-    ? { ...json.model, merges: merges.filter((merge) => !contents.has(mergedPiece(merge))) }
-    : json.model;
+  const { merges, vocab, unk_token: unknown } = json.model;
+  const name = (piece: string) => (contents.has(piece) ? hidden(piece) : piece);
+  const model = {
+    ...json.model,
+    vocab: Array.isArray(vocab)
+      ? vocab.map(([piece, score]) => [name(piece), score] as const)
+      : Object.fromEntries(Object.entries(vocab).map(([piece, id]) => [name(piece), id as number])),
+    ...(merges && { merges: merges.filter((merge) => !contents.has(mergedPiece(merge))) }),
+    ...(typeof unknown === "string" && { unk_token: name(unknown) }),
+  };
   return { ...json, model, added_tokens: json.added_tokens.filter((token) => !special.includes(token)) };
 }
 

@@ -2,40 +2,35 @@
  * A tokenizer.json is somebody else's file: its size, ids and regular expressions are checked before the library sees them.
  * What the library cannot do exactly is refused, since wrong token ids train a wrong model without a word.
  */
+import { findPartProblems } from "./part_checks.ts";
+import type { TokenizerJson } from "./tokenizer_json.ts";
 
 /** The largest in use (Gemma, 256,000 pieces) has 34 MB. */
 export const MAX_TOKENIZER_BYTES = 100_000_000;
 /** Four times the largest vocabulary in use; an id is an index into an array, so it must not be any number. */
 const MAX_VOCABULARY = 1_048_576;
-/** The longest in use (Llama 3, Qwen 2) has about 120 characters. */
-const MAX_REGEX_CHARACTERS = 2_000;
-/** Deeper than any real file: tokenizer.json nests sequences, not trees. */
-const MAX_DEPTH = 64;
-/** The library guesses where the type is another one. */
 const MODEL_TYPES = ["BPE", "Unigram", "WordPiece"];
 
-/** "a b" in older files, ["a", "b"] in newer ones. */
-export type Merge = string | readonly [string, string];
-
-export interface TokenizerJson {
-  readonly model: {
-    readonly type?: string;
-    readonly vocab: Readonly<Record<string, number>> | readonly (readonly [string, number])[];
-    readonly merges?: readonly Merge[];
-    readonly [key: string]: unknown;
-  };
-  readonly added_tokens: readonly AddedToken[];
-  readonly pre_tokenizer: unknown;
-  readonly [key: string]: unknown;
+/**
+ * The file with what the Rust library takes where a key is absent: no part, and the kind of model that the other keys show, as in
+ * the files of GPT-2.
+ */
+export function completeTokenizer(json: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const { model, added_tokens = [], normalizer, pre_tokenizer, post_processor, decoder } = json;
+  const parts = { normalizer, pre_tokenizer, post_processor, decoder };
+  const present = Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, part ?? null]));
+  return { ...json, ...present, added_tokens, model: isObject(model) ? { ...model, type: modelType(model) } : model };
 }
 
-export interface AddedToken {
-  readonly id: number;
-  readonly content: string;
-  readonly special?: boolean;
+/** The Rust library tries BPE, WordPiece, WordLevel, Unigram in this order. */
+function modelType({ type, vocab, merges, ...others }: Model): unknown {
+  if (type !== undefined) return type;
+  if (Array.isArray(vocab)) return "Unigram";
+  if (Array.isArray(merges)) return "BPE";
+  return "max_input_chars_per_word" in others && "continuing_subword_prefix" in others ? "WordPiece" : undefined;
 }
 
-/** Everything that is wrong with a parsed tokenizer.json, in words; empty if it can be used. */
+/** Everything that is wrong with a parsed and completed tokenizer.json, in words; empty if it can be used. */
 export function findTokenizerProblems(json: unknown): string[] {
   if (!isObject(json)) return ["tokenizer.json is not an object, one with a model is needed"];
   const { model, added_tokens: added } = json;
@@ -43,9 +38,11 @@ export function findTokenizerProblems(json: unknown): string[] {
   const { type, vocab, merges } = model;
   const problems: string[] = [];
   if (!MODEL_TYPES.includes(type as string))
-    problems.push(`model.type is ${JSON.stringify(type)}, one of ${MODEL_TYPES.join(", ")} is needed`);
+    problems.push(
+      `model.type is ${type === undefined ? "missing" : JSON.stringify(type)}, one of ${MODEL_TYPES.join(", ")} is needed`,
+    );
   if (!isObject(vocab)) problems.push("model.vocab is missing, an object of ids or an array of pieces is needed");
-  else problems.push(...findVocabularyProblems(vocab), ...findUnknownProblems(model, vocab));
+  else problems.push(...findVocabularyProblems(vocab), ...findModelProblems(model, vocab));
   if (type === "BPE" && !(Array.isArray(merges) && merges.every(isMerge))) {
     problems.push('model.merges is not a list of pairs, ["a", "b"] or "a b" each is needed');
   }
@@ -53,26 +50,22 @@ export function findTokenizerProblems(json: unknown): string[] {
   else if (!added.every(isAddedToken)) {
     problems.push(`added_tokens holds a bad entry, {id, content} with an id below ${MAX_VOCABULARY} is needed`);
   }
-  for (const part of ["normalizer", "pre_tokenizer", "post_processor", "decoder"]) {
-    if (json[part] === undefined) problems.push(`${part} is missing, null or an object is needed`);
-    else findPatternProblems(json[part], part, problems);
-  }
+  problems.push(...findPartProblems(json));
+  if (problems.length === 0)
+    problems.push(...findMergeProblems(json as TokenizerJson), ...findIdProblems(json as TokenizerJson));
   if (problems.length === 0) problems.push(...findPostProcessorProblems(json as TokenizerJson));
   return problems;
 }
 
-/** The piece that a merge makes. */
-export function mergedPiece(merge: Merge): string {
-  return typeof merge === "string" ? merge.replace(" ", "") : merge.join("");
+/** One more than the largest id, added tokens included. */
+export function countVocabulary(json: TokenizerJson): number {
+  return json.added_tokens.reduce((size, { id }) => Math.max(size, id + 1), countPieces(json));
 }
 
-/** One more than the largest id, added tokens included. */
-export function countVocabulary({ model, added_tokens: added }: TokenizerJson): number {
-  let largest = -1;
-  if (Array.isArray(model.vocab)) largest = model.vocab.length - 1;
-  else for (const id of Object.values(model.vocab as Record<string, number>)) largest = Math.max(largest, id);
-  for (const { id } of added) largest = Math.max(largest, id);
-  return largest + 1;
+/** One more than the largest id of the model's own pieces. */
+export function countPieces({ model: { vocab } }: TokenizerJson): number {
+  if (Array.isArray(vocab)) return vocab.length;
+  return Object.values(vocab as Record<string, number>).reduce((size, id) => Math.max(size, id + 1), 0);
 }
 
 function findVocabularyProblems(vocab: object): string[] {
@@ -92,22 +85,69 @@ function findVocabularyProblems(vocab: object): string[] {
   return [];
 }
 
-/** What stands for a character that no piece has: the `tokenizers` library fails where it needs a token that is not there. */
-function findUnknownProblems(
-  { type, unk_token: token, unk_id: id, byte_fallback: bytes }: Model,
-  vocab: object,
-): string[] {
+/** What the library does in another way than Rust's, or not at all. */
+function findModelProblems(model: Model, vocab: object): string[] {
+  const {
+    type,
+    unk_id: id,
+    byte_fallback: bytes,
+    dropout,
+    continuing_subword_prefix: prefix,
+    unk_token: token,
+  } = model;
+  const { end_of_word_suffix: suffix } = model;
+  if (Array.isArray(vocab) !== (type === "Unigram"))
+    return [
+      `model.vocab is ${Array.isArray(vocab) ? "a list" : "an object"}, which a model of type ${String(type)} has not`,
+    ];
   if (type === "Unigram") {
     if (bytes === true) return ["model.byte_fallback of a Unigram model cannot be done here"]; // the library forgets it
-    const isPiece =
-      Number.isInteger(id) && (id as number) >= 0 && Array.isArray(vocab) && (id as number) < vocab.length;
-    return isPiece ? [] : [`model.unk_id is ${String(id)}, the number of a piece of model.vocab is needed`];
+    const isPiece = Number.isInteger(id) && (id as number) >= 0 && (id as number) < (vocab as unknown[]).length;
+    if (isPiece || id === null || id === undefined) return [];
+    return [`model.unk_id is ${JSON.stringify(id)}, the number of a piece of model.vocab is needed`];
   }
-  if (token === undefined || token === null) {
-    return type === "WordPiece" ? ["model.unk_token is missing, a piece of model.vocab is needed"] : [];
+  if (type === "WordPiece") return typeof token === "string" ? [] : ["model.unk_token is missing, a text is needed"];
+  const problems: string[] = [];
+  if (typeof dropout === "number" && dropout > 0)
+    problems.push(`model.dropout is ${dropout}, which makes ids a matter of chance`);
+  if (typeof prefix === "string" && prefix !== "")
+    problems.push(`model.continuing_subword_prefix is ${JSON.stringify(prefix)}, which cannot be done here for BPE`);
+  if (typeof suffix === "string" && suffix !== "" && typeof token !== "string")
+    problems.push("model.end_of_word_suffix without an unk_token cannot be done here");
+  return problems;
+}
+
+/** The Rust library refuses merges of pieces that are not there. */
+function findMergeProblems({ model }: TokenizerJson): string[] {
+  const { type, vocab, merges } = model;
+  if (type !== "BPE" || Array.isArray(vocab)) return [];
+  for (const merge of merges ?? []) {
+    const sides = typeof merge === "string" ? merge.split(" ") : merge;
+    const missing = [...sides, sides.join("")].find((piece) => !Object.hasOwn(vocab, piece));
+    if (sides.length !== 2 || missing !== undefined)
+      return [`model.merges holds ${JSON.stringify(merge)}, and model.vocab lacks ${JSON.stringify(missing ?? merge)}`];
   }
-  if (typeof token === "string" && Object.hasOwn(vocab, token)) return [];
-  return [`model.unk_token is ${JSON.stringify(token)}, which is not in model.vocab`];
+  return [];
+}
+
+/** The Rust library numbers added tokens itself, whatever the file says: those that are no pieces from the vocabulary's size on. */
+function findIdProblems({ model, added_tokens: added }: TokenizerJson): string[] {
+  const { vocab } = model;
+  const ids = new Map(
+    Array.isArray(vocab) ? vocab.map(([piece], id) => [piece as string, id] as const) : Object.entries(vocab),
+  );
+  const { size } = ids;
+  let largest = -1;
+  for (const { id, content } of added) {
+    const numbered = ids.get(content) ?? (largest < size ? size : largest + 1);
+    if (numbered !== id)
+      return [
+        `added_tokens gives ${JSON.stringify(content)} the id ${id}, its place gives it ${numbered}: both must agree`,
+      ];
+    ids.set(content, id);
+    largest = Math.max(largest, id);
+  }
+  return [];
 }
 
 /** What is put around a text. The library looks tokens up by their text, the file gives ids too, and both must agree. */
@@ -143,10 +183,12 @@ function findPostProcessorProblems({ model, added_tokens: added, post_processor:
 
 type Model = Readonly<Record<string, unknown>>;
 
-/** A post-processor or those of a sequence, whose depth is checked. */
+/** A post-processor or those of a sequence. */
 function processorsIn(processor: unknown): Record<string, unknown>[] {
   if (!isObject(processor)) return [];
-  return Array.isArray(processor["processors"]) ? processor["processors"].flatMap(processorsIn) : [processor];
+  return Array.isArray(processor["processors"])
+    ? processor["processors"].flatMap((step) => processorsIn(step))
+    : [processor];
 }
 
 function sequenceOf(item: unknown): unknown {
@@ -159,42 +201,6 @@ function pieceId(vocab: TokenizerJson["model"]["vocab"], content: unknown): numb
     return Object.hasOwn(vocab, content) ? (vocab as Record<string, number>)[content] : undefined;
   const at = vocab.findIndex(([piece]) => piece === content);
   return at === -1 ? undefined : at;
-}
-
-/** Looks for regular expressions wherever a part of the pipeline may hold one. */
-function findPatternProblems(part: unknown, path: string, problems: string[], depth = 0): void {
-  if (typeof part !== "object" || part === null) return;
-  if (depth > MAX_DEPTH) {
-    problems.push(`${path} is nested more than ${MAX_DEPTH} deep`);
-    return;
-  }
-  for (const [key, value] of Object.entries(part)) {
-    // The library warns on the console and then splits or replaces nothing.
-    if (
-      key === "pattern" &&
-      !(isObject(value) && ["String", "Regex"].some((kind) => typeof value[kind] === "string"))
-    ) {
-      problems.push(`${path}.pattern is neither {"String": …} nor {"Regex": …}, one of them is needed`);
-    }
-    if (key !== "Regex") findPatternProblems(value, `${path}.${key}`, problems, depth + 1);
-    else if (typeof value !== "string") problems.push(`${path}.Regex is not a text`);
-    else problems.push(...findRegexProblems(value).map((problem) => `${path}.Regex ${problem}`));
-  }
-}
-
-/** `\G` and `&&` mean something in Oniguruma, where these expressions come from, that JavaScript has no word for. */
-function findRegexProblems(regex: string): string[] {
-  if (regex.length > MAX_REGEX_CHARACTERS)
-    return [`has ${regex.length} characters, at most ${MAX_REGEX_CHARACTERS} are allowed`];
-  const problems: string[] = [];
-  let openSets = 0;
-  for (const [token] of regex.matchAll(/\\.|&&|[[\]]/gs)) {
-    if (token === "[") openSets++;
-    else if (token === "]") openSets--;
-    else if (token === "\\G") problems.push("uses \\G (end of the previous match), which cannot be done here");
-    else if (token === "&&" && openSets > 0) problems.push("uses && (set intersection), which cannot be done here");
-  }
-  return problems;
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === "object" && value !== null;

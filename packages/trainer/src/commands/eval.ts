@@ -46,7 +46,7 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
   const { module, options, weightDtypes, mapFiles, storage } = chooseEngine(engineFlags(flags), config, 1);
   const outputBias = outputBiasFlag(flags);
   const adapter = flags.adapter === undefined ? undefined : await loadAdapter(flags.adapter, config, { outputBias });
-  const tokenizer = await loadTokenizer(flags.model);
+  const tokenizer = await loadTokenizer(flags.model, config);
   const mismatch = checkVocabulary(tokenizer, config.vocabSize);
 
   const status = openStatus(context.stderr, context.env);

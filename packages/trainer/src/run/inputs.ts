@@ -100,7 +100,7 @@ export async function openInputs(
   const model = await readModelConfig(config.model);
   const adapter = await openAdapter(config, model, onWarning);
   const template = await loadTemplate(config.template);
-  const tokenizer = await loadTokenizer(config.model);
+  const tokenizer = await loadTokenizer(config.model, model);
   const mismatch = checkVocabulary(tokenizer, model.vocabSize);
   if (mismatch) onWarning(mismatch);
   const { maxLength = Math.min(512, model.contextLength) } = config;

@@ -35,7 +35,7 @@ export interface OpenModelOptions extends PromptFlags {
 export async function openModel(folder: string, options: OpenModelOptions): Promise<OpenedModel> {
   const { onWarning, onPhase } = options;
   const config = await readModelConfig(folder);
-  const tokenizer = await loadTokenizer(folder);
+  const tokenizer = await loadTokenizer(folder, config);
   const mismatch = checkVocabulary(tokenizer, config.vocabSize);
   if (mismatch) onWarning(mismatch);
   const baseFormat = await promptFormatOf(undefined, options, tokenizer, onWarning);

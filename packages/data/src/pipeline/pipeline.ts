@@ -1,0 +1,125 @@
+/**
+ * From text to ids and back. Added tokens, normalizers and pre-tokenizers are done here, exactly as the Rust library has them;
+ * the models (BPE, Unigram, WordPiece) and decoders are those of `@huggingface/tokenizers`.
+ */
+import { cutAtSpaces, keepWords } from "../space_cut.ts";
+import { type AddedToken, contentOf, type TokenizerJson } from "../tokenizer_json.ts";
+import { createSplitter } from "./added_tokens.ts";
+import { type LibraryTokenizer, Tokenizer } from "./library.ts";
+import { createNormalizer } from "./normalize.ts";
+import { createPreTokenizer, type Node } from "./pre_tokenize.ts";
+import type { Part } from "./split.ts";
+
+export interface Pipeline {
+  /** Ids of the text alone; NaN where the model has no token and nothing stands for the unknown. */
+  encode(text: string): number[];
+  decode(ids: number[]): string;
+  idOf(token: string): number | undefined;
+  tokenOf(id: number): string | undefined;
+  /** What the post-processor puts around a text. */
+  readonly front: readonly number[];
+  readonly back: readonly number[];
+  /** The added tokens that a text spells. */
+  addedIn(text: string): AddedToken[];
+}
+
+/** No text holds it: it stands for a token that the vocabulary lacks, and for a text that is put between others. */
+const NOWHERE = "\u{10FFFF}";
+
+/** Throws where a part asks for what cannot be done, such as a regular expression that is none. */
+export function createPipeline(json: TokenizerJson): Pipeline {
+  const { added_tokens: added } = json;
+  const normalize = createNormalizer(json.normalizer as Node | null);
+  const preTokenize = createPreTokenizer(cutAtSpaces(json).pre_tokenizer as Node | null);
+  const library = new Tokenizer(forLibrary(json), {});
+  const { model } = library;
+  keepWords(model);
+  restoreUnknownScore(model, json);
+  const ids = new Map(added.map(({ content, id }) => [content, id]));
+  for (const { id, content } of added) model.vocab[id] = content;
+  if (library.decoder) library.decoder.added_tokens = added;
+
+  const isNormalized = (token: AddedToken) => token.normalized ?? token.special !== true;
+  const splitRaw = createSplitter(
+    added.filter((token) => !isNormalized(token)),
+    contentOf,
+  );
+  const splitNormalized = createSplitter(
+    added.filter(isNormalized),
+    ({ content }) => normalize({ text: content, isFirst: true }).text,
+  );
+  /** Tokens, and the words between them. */
+  const sectionsOf = (text: string) =>
+    splitRaw({ text, isFirst: true }).flatMap((section) =>
+      "token" in section ? [section] : splitNormalized(normalize(section)),
+    );
+  const withoutUnknown = unknownDropper(json, model.tokens_to_ids);
+  const idsOf = ({ text }: Part): number[] =>
+    model([withoutUnknown(text)]).map((token) => model.tokens_to_ids.get(token) ?? model.unk_token_id ?? Number.NaN);
+  const idOf = (token: string) => ids.get(token) ?? model.tokens_to_ids.get(token);
+  const around = library.post_processor?.post_process([NOWHERE]).tokens ?? [NOWHERE];
+  const place = around.indexOf(NOWHERE);
+  const idsAround = (tokens: readonly string[]) => tokens.map((token) => idOf(token) ?? Number.NaN);
+  return {
+    encode: (text) =>
+      sectionsOf(text).flatMap((section) =>
+        "token" in section ? [section.token.id] : preTokenize(section).flatMap(idsOf),
+      ),
+    decode: (list) => library.decode(list, { clean_up_tokenization_spaces: false }),
+    idOf,
+    tokenOf: (id) => model.vocab[id],
+    front: idsAround(around.slice(0, place)),
+    back: idsAround(around.slice(place + 1)),
+    addedIn: (text) => sectionsOf(text).flatMap((section) => ("token" in section ? [section.token] : [])),
+  };
+}
+
+/** The parts that the library does, so that it does them as Rust's. */
+function forLibrary(json: TokenizerJson): object {
+  const { vocab, unk_token: unknown } = json.model;
+  const model = { continuing_subword_prefix: json.model.type === "WordPiece" ? "##" : undefined, ...json.model };
+  // The library would take an added token for the unknown one, Rust's refuses a text that needs it.
+  const isMissing = typeof unknown === "string" && !Array.isArray(vocab) && !Object.hasOwn(vocab, unknown);
+  return {
+    ...json,
+    model: isMissing ? { ...model, unk_token: NOWHERE } : model,
+    normalizer: null,
+    pre_tokenizer: null,
+    added_tokens: [],
+    decoder: withPlainContent(json.decoder),
+  };
+}
+
+/** In the content of a replacement `$1` is no reference. */
+function withPlainContent(decoder: unknown): unknown {
+  if (Array.isArray(decoder)) return decoder.map(withPlainContent);
+  if (typeof decoder !== "object" || decoder === null) return decoder;
+  const node = decoder as Node;
+  const { decoders, content } = node;
+  if (Array.isArray(decoders)) return { ...node, decoders: decoders.map(withPlainContent) };
+  const isReplacement = node["type"] === "Replace" && typeof content === "string";
+  return isReplacement ? { ...node, content: content.replaceAll("$", "$$$$") } : node;
+}
+
+/** The library takes the unknown piece's own text for as unlikely as an unknown character. */
+function restoreUnknownScore({ scores }: LibraryTokenizer["model"], { model }: TokenizerJson): void {
+  const { vocab, unk_id: unknown } = model;
+  if (scores && Array.isArray(vocab) && typeof unknown === "number") scores[unknown] = Number(vocab[unknown]?.[1]);
+}
+
+/** Where nothing stands for the unknown, BPE passes over such characters before it merges what is left. */
+function unknownDropper({ model }: TokenizerJson, ids: ReadonlyMap<string, number>): (word: string) => string {
+  const { type, unk_token: unknown, byte_fallback: hasBytes } = model;
+  if (type !== "BPE" || typeof unknown === "string") return (word) => word;
+  const bytesOf = (character: string) =>
+    Array.from(
+      new TextEncoder().encode(character),
+      (byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`,
+    );
+  const isKnown = (character: string) =>
+    ids.has(character) || (hasBytes === true && bytesOf(character).every((byte) => ids.has(byte)));
+  return (word) => {
+    const characters = Array.from(word);
+    return characters.every(isKnown) ? word : characters.filter(isKnown).join("");
+  };
+}

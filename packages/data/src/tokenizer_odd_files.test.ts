@@ -1,0 +1,153 @@
+/** Tokenizer files as they are met: keys left out, tokens beyond the vocabulary, expressions that never end. */
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { InputError } from "@zerogate/core";
+import { describe, expect, test } from "vitest";
+import { EOS, tinyTokenizerFiles, tinyTokenizerJson, UNK } from "../test/tiny_tokenizer.ts";
+import { encodePrompt, encodeSample } from "./encode_sample.ts";
+import { loadTemplate } from "./templates.ts";
+import { checkVocabulary, createTokenizer, loadTokenizer } from "./tokenizer.ts";
+
+const json = tinyTokenizerJson();
+const tiny = createTokenizer(tinyTokenizerFiles());
+const caseFolder = (name: string) => fileURLToPath(new URL(`../../../../shared/cases/${name}/input`, import.meta.url));
+const unlessShared = (name: string) => (existsSync(caseFolder(name)) ? "" : " (skipped: ../shared/cases is absent)");
+
+/** The tokenizer.json without some keys of its model or of its own. */
+function without({ model = [], parts = [] }: { model?: readonly string[]; parts?: readonly string[] }) {
+  const drop = (object: object, names: readonly string[]) =>
+    Object.fromEntries(Object.entries(object).filter(([name]) => !names.includes(name)));
+  return { ...drop(json, parts), model: drop(json.model, model) };
+}
+
+describe("what a file leaves out", () => {
+  test("a model without a type is of the kind that its keys show [T-C1, T-case01]", () => {
+    const bpe = { ...without({ model: ["type"] }) };
+    const official = { ...bpe, model: { ...bpe.model, continuing_subword_prefix: "", end_of_word_suffix: "" } };
+    const text = "ab c</s> é";
+    for (const file of [bpe, official])
+      expect(createTokenizer(tinyTokenizerFiles(file)).encode(text)).toEqual(tiny.encode(text));
+    const unigram = { unk_id: 0, vocab: Object.keys(json.model.vocab).map((piece, i) => [piece, -i]) };
+    expect(createTokenizer(tinyTokenizerFiles({ ...json, model: unigram })).encode("é")).toContain(UNK);
+    const wordPiece = { vocab: { "<unk>": 0, "<s>": 1, "</s>": 2, a: 3, "##b": 4 }, unk_token: "<unk>" };
+    const keys = { continuing_subword_prefix: "##", max_input_chars_per_word: 100 };
+    const words = { ...json, normalizer: null, model: { ...wordPiece, ...keys } };
+    expect(createTokenizer(tinyTokenizerFiles(words)).encode("ab", { addSpecialTokens: false })).toEqual([3, 4]);
+    const unclear = { ...json, model: { vocab: { "<unk>": 0, a: 1 }, unk_token: "<unk>" } };
+    expect(() => createTokenizer(tinyTokenizerFiles(unclear))).toThrow("model.type is missing, one of BPE, Unigram");
+  });
+
+  test("parts that are not there are none [T-C1]", () => {
+    const bare = without({ parts: ["normalizer", "pre_tokenizer", "post_processor", "decoder", "added_tokens"] });
+    const ids = createTokenizer(tinyTokenizerFiles(bare)).encode("ab");
+    expect(ids).toEqual([
+      json.model.vocab["ab"] ?? json.model.vocab["a"],
+      ...(json.model.vocab["ab"] ? [] : [json.model.vocab["b"]]),
+    ]);
+  });
+
+  test("where the tokenizer's files name no end of text, the model's is taken [T-C1, T-case02]", () => {
+    const files = tinyTokenizerFiles(json, { model_max_length: 1024 });
+    expect(createTokenizer({ ...files, modelEosId: EOS }).eosId).toBe(EOS);
+    expect(() => createTokenizer(files)).toThrow("eos_token or eos_token_id is needed");
+    expect(() => createTokenizer({ ...files, modelEosId: 999 })).toThrow(
+      "the end of text has the id 999, which is not in",
+    );
+  });
+
+  for (const name of ["01-gpt2-tokenizer-without-model-type", "02-gpt2-eos-not-named"]) {
+    test.skipIf(unlessShared(name) !== "")(`${name}${unlessShared(name)} [T-C1, T-case01, T-case02]`, async () => {
+      const tokenizer = await loadTokenizer(caseFolder(name), { vocabSize: 277, eosTokenIds: [276] });
+      expect([tokenizer.eosId, tokenizer.encode("Name item 1")]).toEqual([276, [263, 262, 264]]);
+    });
+  }
+});
+
+describe("an unknown token that is no piece of the model", () => {
+  const { "<unk>": _, ...pieces } = json.model.vocab;
+  const vocab = Object.fromEntries(Object.keys(pieces).map((piece, id) => [piece, id]));
+  const model = { ...json.model, byte_fallback: false, vocab };
+  const unknown = { id: Object.keys(vocab).length, content: "<unk>", special: true, normalized: false };
+  const special = json.added_tokens.slice(1).map((token) => ({ ...token, id: token.id - 1 }));
+  const file = { ...json, post_processor: null, added_tokens: [...special, unknown], model };
+
+  test("loads, and is missed only by a text that needs it [T-C6]", () => {
+    const tokenizer = createTokenizer(tinyTokenizerFiles(file));
+    expect(tokenizer.encode("ab")).toEqual([vocab["▁ab"]]);
+    expect(tokenizer.encode("<unk>")).toContain(unknown.id);
+    expect(() => tokenizer.encode("é")).toThrow(InputError);
+    expect(() => tokenizer.encode("aé")).toThrow("has no token for a part of it");
+  });
+
+  test("may be missing altogether [T-C6]", () => {
+    const tokenizer = createTokenizer(tinyTokenizerFiles({ ...file, model: { ...model, unk_token: "<none>" } }));
+    expect(tokenizer.encode("ab")).toEqual([vocab["▁ab"]]);
+    expect(() => tokenizer.encode("é")).toThrow("has no token for a part of it");
+  });
+});
+
+describe("added tokens beyond the model's vocabulary", () => {
+  const size = tiny.vocabularySize;
+  const padded = {
+    ...json,
+    added_tokens: [...json.added_tokens, { id: size, content: "[PAD]", special: true, normalized: false }],
+  };
+  const tokenizer = createTokenizer({ ...tinyTokenizerFiles(padded), modelVocabSize: size });
+
+  test("are warned about, and refused where a text holds them [T-C4, T-case17]", async () => {
+    expect(checkVocabulary(tokenizer, size)).toContain("texts that hold one of the added tokens beyond it are refused");
+    expect(tokenizer.encode("ab")).toEqual(tiny.encode("ab"));
+    expect(() => tokenizer.encode("ab [PAD]")).toThrow(
+      `Cannot encode "ab [PAD]": its token "[PAD]" has the id ${size}, the largest of the model is ${size - 1}`,
+    );
+    const turns = { name: "turns", withInput: "{instruction}{input}", withoutInput: "{instruction}[PAD]" };
+    const record = { instruction: "first", input: "", output: "ab" };
+    const plain = await loadTemplate("plain");
+    expect(encodeSample(tokenizer, { template: plain, rule: "all", maxLength: 99 }, record).ids.at(-1)).toBe(EOS);
+    const encode = () => encodeSample(tokenizer, { template: turns, rule: "all", maxLength: 99 }, record);
+    expect(encode).toThrow('Cannot encode a record: the one that begins "first": its token "[PAD]" has the id');
+    expect(() => encodePrompt(tokenizer, { template: turns }, record)).toThrow('its token "[PAD]" has the id');
+  });
+
+  test("that end every text are refused at once, and so are pieces of the model itself [T-C4]", () => {
+    const files = { ...tinyTokenizerFiles(padded, { eos_token: "[PAD]" }), modelVocabSize: size };
+    expect(() => createTokenizer(files)).toThrow(`the end of text has the id ${size}`);
+    expect(() => checkVocabulary(tokenizer, size - 1)).toThrow("use the tokenizer of this model");
+  });
+});
+
+describe("regular expressions of a stranger", () => {
+  const hostile = (part: object) => {
+    const text = JSON.stringify({ ...json, post_processor: null, ...part });
+    return createTokenizer({ ...tinyTokenizerFiles(), tokenizerJson: text.replaceAll('"Regex"', '"\\u0052egex"') });
+  };
+  const split = (Regex: string) => ({ type: "Split", pattern: { Regex }, behavior: "Isolated", invert: false });
+  const replace = { type: "Replace", pattern: { Regex: "(z+)+!" }, content: "y" };
+
+  test.each([
+    ["a pre-tokenizer's", { pre_tokenizer: split("(z+)+!") }],
+    ["one in a sequence", { pre_tokenizer: { type: "Sequence", pretokenizers: [split("[0-9]"), split("(z|z)*!")] } }],
+    ["a normalizer's", { normalizer: { type: "Sequence", normalizers: [replace] } }],
+  ])("%s that never ends is stopped, however its key is spelled [T-B5]", (_, part) => {
+    const tokenizer = hostile(part);
+    expect(tokenizer.encode("ab ab")).not.toEqual([]);
+    const encode = () => tokenizer.encode("z".repeat(60));
+    expect(encode).toThrow(InputError);
+    expect(encode).toThrow(
+      /the regular expression "\(z.*!" of tokenizer.json takes too long on a text of 6[01] characters/,
+    );
+  });
+
+  test("one that is stopped a little on every text is stopped for good [T-B5]", () => {
+    const tokenizer = hostile({ pre_tokenizer: split("(z+)+!") });
+    const slow = () => {
+      for (let length = 18; length < 40; length++) for (let i = 0; i < 20; i++) tokenizer.encode("z".repeat(length));
+    };
+    expect(slow).toThrow("takes too long");
+  });
+
+  test("one that fills its memory is an error with its name [T-B5]", () => {
+    const tokenizer = hostile({ pre_tokenizer: split("(?:a|b|(?=c))*c") });
+    expect(() => tokenizer.encode("ab".repeat(20_000_000))).toThrow(InputError);
+  });
+});
