@@ -24,7 +24,7 @@ const readers = {
   followed: async (path) => void (await Promise.all([readAdapter(path), loadAdapter(path, base)])),
   file: (path) => readAdapterFile(path),
   model: unlinked(async (path) => loadWeights(path, await readModelConfig(path), { weightDtypes: ["f32", "bf16"] })),
-  tokenizer: unlinked((path) => loadTokenizer(path)),
+  tokenizer: unlinked(async (path) => void (await loadTokenizer(path)).encode("a".repeat(1000))),
 };
 
 for await (const line of createInterface({ input: process.stdin })) {
