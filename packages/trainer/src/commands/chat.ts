@@ -25,6 +25,7 @@ export async function chatCommand(flags: ChatFlags, context: CommandContext): Pr
     ...engineFlags(flags),
     ...promptFlags(flags),
     adapters: flags.adapter ?? [],
+    links: flags.links,
     outputBias: outputBiasFlag(flags),
     onWarning: status.log,
     onPhase: status.phase,

@@ -6,6 +6,7 @@ import { checkVocabulary, cutCells, loadTokenizer, measureSamples, prepareTokens
 import { openDevices } from "@zerogate/workers";
 import { chooseEngine } from "../run/engines.ts";
 import { evaluateHeldOut } from "../run/evaluate.ts";
+import { checkLinks } from "../run/links.ts";
 import { promptFormatOf } from "../run/prompt_format.ts";
 import { openStatus } from "../status/display.ts";
 import { formatCount, formatLoss, formatShare } from "../status/format.ts";
@@ -20,6 +21,7 @@ export interface EvalFlags {
   readonly bos?: string;
   readonly maxLength?: string;
   readonly workers?: string;
+  readonly links?: boolean;
   readonly outputBias?: string;
   readonly engine?: string;
   readonly compute?: string;
@@ -33,6 +35,7 @@ const CELL_TOKENS = 2048;
 
 export async function evalCommand(flags: EvalFlags, context: CommandContext): Promise<ExitCode> {
   const problems: string[] = [];
+  await checkLinks(flags, [flags.model, flags.adapter]);
   const config = await readModelConfig(flags.model);
   const maxLength = numberFlag(
     "--max-length",

@@ -6,7 +6,7 @@ import { bos, json, outputBias } from "./shared_flags.ts";
 
 export const definition: CommandDefinition<EvalFlags> = {
   flags: {
-    ...configFlagTable(["maxLength", "workers", "engine", "compute", "storage", "skipBadRecords"]),
+    ...configFlagTable(["links", "maxLength", "workers", "engine", "compute", "storage", "skipBadRecords"]),
     model: { group: "Required", argument: "<dir>", about: "folder of the base model", isRequired: true },
     data: { group: "Required", argument: "<files...>", about: "instruction files", isRequired: true },
     adapter: { group: "Common", argument: "<dir>", about: "adapter folder; without it the base is evaluated" },

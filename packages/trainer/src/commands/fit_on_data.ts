@@ -22,6 +22,7 @@ export async function fitOnData(
     compute: "f32",
     storage: "as-is",
     packing: "auto",
+    links: true, // looked at by the command
     adapters: [],
     outputBias: undefined,
     template: undefined,

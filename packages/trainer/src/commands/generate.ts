@@ -19,6 +19,7 @@ export interface GenerateFlags extends QuestionFlags {
   readonly bos?: string;
   readonly scale?: string;
   readonly stop?: readonly string[];
+  readonly links?: boolean;
   readonly outputBias?: string;
   readonly engine?: string;
   readonly compute?: string;
@@ -39,6 +40,7 @@ export async function generateCommand(flags: GenerateFlags, context: CommandCont
     ...engineFlags(flags),
     ...promptFlags(flags),
     adapters: [...(flags.adapter ?? []), ...(flags.compare ?? [])],
+    links: flags.links,
     outputBias: outputBiasFlag(flags),
     onWarning: status.log,
     onPhase: status.phase,

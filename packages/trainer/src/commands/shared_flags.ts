@@ -48,5 +48,5 @@ export const answering: FlagTable<ChatFlags> = {
   },
   bos,
   outputBias,
-  ...configFlagTable(["engine", "compute", "storage"]),
+  ...configFlagTable(["links", "engine", "compute", "storage"]),
 };

@@ -7,7 +7,7 @@ import type { VerifyFlags } from "./verify.ts";
 export const definition: CommandDefinition<VerifyFlags, readonly string[]> = {
   operands: ["[run]"],
   flags: {
-    ...configFlagTable(["workers", "model", "data", "validationData", "cacheDir", "engine", "compute"]),
+    ...configFlagTable(["workers", "model", "links", "data", "validationData", "cacheDir", "engine", "compute"]),
     replay: {
       group: "Common",
       argument: "<from..to>",

@@ -29,6 +29,7 @@ import { verbatim } from "./questions.ts";
 export interface VerifyPeftFlags {
   readonly model?: string;
   readonly adapter?: string;
+  readonly links?: boolean;
   readonly text?: readonly string[];
   readonly python?: string;
   readonly tolerance?: string;
@@ -85,6 +86,7 @@ export async function verifyAgainstPeft(flags: VerifyPeftFlags, context: Command
       template: undefined,
       bos: undefined,
       adapters: [`${folder}=adapter`],
+      links: flags.links,
       outputBias: "twice",
       onWarning: status.log,
       onPhase: status.phase,

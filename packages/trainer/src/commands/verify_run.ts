@@ -3,6 +3,7 @@ import { InputError } from "@zerogate/core";
 import { readModelConfig } from "@zerogate/core/node";
 import { configFlags } from "../config/flags.ts";
 import { openInputs } from "../run/inputs.ts";
+import { checkLinks } from "../run/links.ts";
 import { type Replay, replayRun, type StepRange } from "../run/replay.ts";
 import { readRunConfig } from "../run/run_folder.ts";
 import { type VerifiedRun, verifyRun } from "../run/verify_run.ts";
@@ -26,6 +27,7 @@ export async function verifyRunCommand(
   const config = await readRunConfig(runDir, configFlags(flags));
   const view = openLiveView(context, false);
   try {
+    await checkLinks(config, [config.model, config.initAdapter]);
     const verified = await verifyRun(config, await readModelConfig(config.model));
     const replay =
       range &&

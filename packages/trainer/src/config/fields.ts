@@ -109,6 +109,7 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   preset: optional(oneOf(presetNames), "settings to start from"),
 
   model: required(path("the folder of a model", "<dir>"), "folder of the frozen base model"),
+  links: added("0.2.0", false, optional(onOff, "follow links that lead out of a model's or adapter's folder", true)),
   data: required(files, "instruction files, Alpaca JSON or JSONL"),
   out: required(path("the folder of the run", "<dir>"), "run directory"),
   validationData: optional(files, "held-out files (default: a share of the data)"),

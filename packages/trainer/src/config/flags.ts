@@ -7,6 +7,7 @@ import type { ConfigKey } from "./train_config.ts";
 const groups: { readonly [Key in ConfigKey]: FlagGroup } = {
   preset: "Common",
   model: "Model",
+  links: "Model",
   data: "Data",
   out: "Common",
   validationData: "Data",

@@ -36,6 +36,8 @@ export interface TrainConfig {
 
   /** Folder of the frozen base: `config.json`, safetensors, `tokenizer.json`. */
   readonly model: string;
+  /** Follow links of files that lead out of the folders of `model` and `initAdapter`; off for what a stranger packed. */
+  readonly links: boolean;
   /** Instruction files, Alpaca JSON or JSONL. */
   readonly data: readonly string[];
   /** Run directory. */
@@ -176,6 +178,7 @@ export type ConfigKey = keyof TrainConfig;
 export const safeToChange: readonly ConfigKey[] = [
   "preset",
   "model",
+  "links",
   "data",
   "out",
   "validationData",

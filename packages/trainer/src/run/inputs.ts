@@ -44,6 +44,7 @@ import { peakLearningRate } from "../config/resolve.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import type { Phase } from "../status/state.ts";
 import { chooseEngine, isIsolated } from "./engines.ts";
+import { checkLinks } from "./links.ts";
 import { loadingPhase } from "./loading.ts";
 
 /** Held-out samples of one of the token sets, cut into cells once: the same for every validation. */
@@ -97,6 +98,7 @@ export async function openInputs(
   caches: "used" | "passed over" = "used",
 ): Promise<RunInputs> {
   const { onPhase, onWarning, signal } = progress;
+  await checkLinks(config, [config.model, config.initAdapter]);
   const model = await readModelConfig(config.model);
   const adapter = await openAdapter(config, model, onWarning);
   const template = await loadTemplate(config.template);

@@ -8,6 +8,7 @@ import type { CreateEngine } from "@zerogate/workers";
 import type { TrainConfig } from "../config/train_config.ts";
 import type { Phase } from "../status/state.ts";
 import { chooseEngine } from "./engines.ts";
+import { checkLinks } from "./links.ts";
 import { loadingPhase } from "./loading.ts";
 import { type PromptFlags, promptFormatOf } from "./prompt_format.ts";
 
@@ -23,6 +24,8 @@ export interface OpenModelOptions extends PromptFlags {
   readonly compute: TrainConfig["compute"];
   readonly storage: TrainConfig["storage"];
   readonly packing: TrainConfig["packing"];
+  /** Whether links may lead out of the folders. */
+  readonly links: boolean | undefined;
   /** `DIR` or `DIR=NAME`; the first one is active. Without a name an adapter is called after its folder. */
   readonly adapters: readonly string[];
   /** What adapters mean that do not say it themselves, see `loadAdapter`. */
@@ -34,6 +37,7 @@ export interface OpenModelOptions extends PromptFlags {
 /** @throws InputError for whatever of it cannot be used. */
 export async function openModel(folder: string, options: OpenModelOptions): Promise<OpenedModel> {
   const { onWarning, onPhase } = options;
+  await checkLinks(options, [folder, ...options.adapters.map((text) => parseAdapterFlag(text).directory)]);
   const config = await readModelConfig(folder);
   const tokenizer = await loadTokenizer(folder, config);
   const mismatch = checkVocabulary(tokenizer, config.vocabSize);
