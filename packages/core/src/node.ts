@@ -29,6 +29,7 @@ export {
   temporarySibling,
   writeNewFile,
 } from "./node/durable.ts";
+export { type GenerationConfig, readGenerationConfig } from "./node/generation_config.ts";
 export { hashFile } from "./node/hash.ts";
 export { refuseOutsideLinks } from "./node/links.ts";
 export { type LoadOptions, loadWeights, readModelConfig, weightBytes } from "./node/model_files.ts";

@@ -12,6 +12,7 @@ import { acceptedNames, type WeightPart, weightSources } from "../model/hf_names
 import { addOne, transposePart } from "../model/weight_changes.ts";
 import { imageBytes, isLinearMap, type WeightImage, type WeightPlace, type WeightStorage } from "../model/weights.ts";
 import { checkModelParts } from "./folder_parts.ts";
+import { readGenerationConfig } from "./generation_config.ts";
 import { readFolderJson } from "./model_folder.ts";
 import { type FileRange, readRanges } from "./parallel_read.ts";
 import { quantizedRange } from "./quantized_range.ts";
@@ -48,7 +49,9 @@ export async function readModelConfig(folder: string): Promise<ModelConfig> {
   const config = parseModelConfig(await readFolderJson(folder, "config.json"), join(folder, "config.json"));
   const read = await weightFileNames(folder);
   if (read) await checkModelParts(folder, read);
-  return config;
+  // As in transformers, which asks this file first; where it names none, the config's stay.
+  const { eosTokenIds = config.eosTokenIds } = await readGenerationConfig(folder);
+  return { ...config, eosTokenIds };
 }
 
 /**

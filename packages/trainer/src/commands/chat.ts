@@ -1,13 +1,14 @@
 /** `zerogate chat`: instructions typed one after another; each is answered on its own, as the adapter was trained. */
 import { createInterface } from "node:readline/promises";
 import { InputError, streamText } from "@zerogate/core";
+import { readGenerationConfig } from "@zerogate/core/node";
 import { encodePrompt } from "@zerogate/data";
+import { endTokens } from "../run/end_tokens.ts";
 import { type OpenedModel, openModel } from "../run/open_model.ts";
 import { openStatus } from "../status/display.ts";
 import type { CommandContext, ExitCode } from "./context.ts";
 import { engineFlags, outputBiasFlag, promptFlags } from "./flags.ts";
 import { type GenerateFlags, samplingFlags } from "./generate.ts";
-import { endTokens } from "./questions.ts";
 
 export type ChatFlags = Omit<GenerateFlags, "prompt" | "instruction" | "input" | "prompts" | "compare" | "json">;
 
@@ -19,7 +20,7 @@ const help = `Type an instruction and press Enter.
 `;
 
 export async function chatCommand(flags: ChatFlags, context: CommandContext): Promise<ExitCode> {
-  const options = samplingFlags(flags);
+  const options = samplingFlags(flags, await readGenerationConfig(flags.model));
   const status = openStatus(context.stderr, context.env);
   const opened = await openModel(flags.model, {
     ...engineFlags(flags),
@@ -71,7 +72,7 @@ async function answer(
   try {
     const tokens = model.generate(promptIds, {
       ...options,
-      eosTokenIds: endTokens(tokenizer, model),
+      eosTokenIds: endTokens(tokenizer, model.base.config),
       signal: context.signal,
     });
     for await (const part of streamText(tokens, tokenizer, { prefix: promptIds, stop })) context.stdout.exact(part);

@@ -1,10 +1,11 @@
 /** Several prompts, or several adapters for each: computed as one batch, shown side by side. */
 import { type ChosenText, type FinishReason, type SamplingOptions, streamText } from "@zerogate/core";
 import { encodePrompt, renderPrompt } from "@zerogate/data";
+import { endTokens } from "../run/end_tokens.ts";
 import type { OpenedModel } from "../run/open_model.ts";
 import { sideBySide } from "../status/columns.ts";
 import { type CommandContext, printJson } from "./context.ts";
-import { endTokens, formatFor, type Question } from "./questions.ts";
+import { formatFor, type Question } from "./questions.ts";
 
 export interface CompareOptions extends Required<SamplingOptions> {
   readonly maxNewTokens: number;
@@ -65,7 +66,7 @@ async function answerAll(
   { stop, ...options }: Omit<CompareOptions, "json">,
   signal: AbortSignal,
 ): Promise<Answer[]> {
-  const eosTokenIds = endTokens(tokenizer, model);
+  const eosTokenIds = endTokens(tokenizer, model.base.config);
   const texts = questions.flatMap((question) =>
     adapters.map((adapter) => {
       const promptIds = encodePrompt(tokenizer, formatFor(question, promptFormat(adapter)), question);

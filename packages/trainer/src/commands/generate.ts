@@ -1,12 +1,14 @@
 /** `zerogate generate`: continues a prompt or answers instructions, with one adapter or with several side by side. */
 import { InputError, type SamplingOptions, streamText } from "@zerogate/core";
+import { type GenerationConfig, readGenerationConfig } from "@zerogate/core/node";
 import { encodePrompt, renderPrompt } from "@zerogate/data";
+import { endTokens } from "../run/end_tokens.ts";
 import { type OpenedModel, openModel } from "../run/open_model.ts";
 import { openStatus } from "../status/display.ts";
 import { answerSideBySide } from "./compare.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { engineFlags, numberFlag, outputBiasFlag, promptFlags } from "./flags.ts";
-import { endTokens, formatFor, type Question, type QuestionFlags, questionsOf } from "./questions.ts";
+import { formatFor, type Question, type QuestionFlags, questionsOf } from "./questions.ts";
 
 export interface GenerateFlags extends QuestionFlags {
   readonly model: string;
@@ -29,11 +31,15 @@ export interface GenerateFlags extends QuestionFlags {
   readonly topP?: string;
   readonly topK?: string;
   readonly seed?: string;
+  readonly samplingDefaults?: boolean;
   readonly json?: boolean;
 }
 
+/** Longest answer where neither flag nor generation_config.json says one. */
+const DEFAULT_NEW_TOKENS = 128;
+
 export async function generateCommand(flags: GenerateFlags, context: CommandContext): Promise<ExitCode> {
-  const options = samplingFlags(flags);
+  const options = samplingFlags(flags, await readGenerationConfig(flags.model));
   const questions = await questionsOf(flags);
   const status = openStatus(context.stderr, context.env);
   const opened = await openModel(flags.model, {
@@ -71,7 +77,7 @@ async function answerOne(
   const begin = performance.now();
   const tokens = model.generate(promptIds, {
     ...options,
-    eosTokenIds: endTokens(tokenizer, model),
+    eosTokenIds: endTokens(tokenizer, model.base.config),
     signal: context.signal,
   });
   const stream = streamText(tokens, tokenizer, { prefix: promptIds, stop });
@@ -90,17 +96,21 @@ async function answerOne(
   else context.stdout.write("\n");
 }
 
-/** How to generate, from flags; all problems at once. */
+/** How to generate, from flags and, where they say nothing, from generation_config.json: its sampling on request only. All problems at once. */
 export function samplingFlags(
-  flags: Pick<GenerateFlags, "maxNewTokens" | "scale" | "temperature" | "topP" | "topK" | "seed">,
+  flags: Pick<GenerateFlags, "maxNewTokens" | "scale" | "temperature" | "topP" | "topK" | "seed" | "samplingDefaults">,
+  { maxNewTokens = DEFAULT_NEW_TOKENS, sampling }: GenerationConfig,
 ): Required<SamplingOptions> & { readonly maxNewTokens: number; readonly scale: number } {
   const problems: string[] = [];
+  if (flags.samplingDefaults && !sampling)
+    problems.push("--sampling-defaults: generation_config.json asks for no sampling, give --temperature instead");
+  const usual = flags.samplingDefaults ? sampling : undefined;
   const options = {
-    maxNewTokens: numberFlag("--max-new-tokens", flags.maxNewTokens, 128, { min: 1, whole: true }, problems),
+    maxNewTokens: numberFlag("--max-new-tokens", flags.maxNewTokens, maxNewTokens, { min: 1, whole: true }, problems),
     scale: numberFlag("--scale", flags.scale, 1, { min: 0, max: 1 }, problems),
-    temperature: numberFlag("--temperature", flags.temperature, 0, { min: 0 }, problems),
-    topP: numberFlag("--top-p", flags.topP, 1, { min: 0, max: 1 }, problems),
-    topK: numberFlag("--top-k", flags.topK, 0, { min: 0, whole: true }, problems),
+    temperature: numberFlag("--temperature", flags.temperature, usual?.temperature ?? 0, { min: 0 }, problems),
+    topP: numberFlag("--top-p", flags.topP, usual?.topP ?? 1, { min: 0, max: 1 }, problems),
+    topK: numberFlag("--top-k", flags.topK, usual?.topK ?? 0, { min: 0, whole: true }, problems),
     seed: numberFlag("--seed", flags.seed, 0, { min: 0, max: 2 ** 32 - 1, whole: true }, problems),
   };
   if (problems.length > 0) throw new InputError("Cannot generate", problems);

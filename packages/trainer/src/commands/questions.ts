@@ -1,7 +1,7 @@
 /** What `generate` and its relatives are asked: a prompt as it is, an instruction under a template, or a file of these. */
 import { readFile } from "node:fs/promises";
 import { InputError, type PromptFormat, type Template } from "@zerogate/core";
-import { readRecords, type Tokenizer } from "@zerogate/data";
+import { readRecords } from "@zerogate/data";
 
 /** What is asked; under the template of who answers, unless it is to be continued as it is. */
 export interface Question {
@@ -52,12 +52,4 @@ async function readPrompts(path: string): Promise<Pick<Question, "instruction" |
   const lines = text.split(/\r?\n/).filter((line) => line.trim() !== "");
   if (lines.length === 0) throw new InputError(`Cannot use ${path}`, "it has no line with an instruction");
   return lines.map((instruction) => ({ instruction, input: "" }));
-}
-
-/** What ends an answer: the model's end tokens and the tokenizer's, which training appends. */
-export function endTokens(
-  tokenizer: Tokenizer,
-  model: { base: { config: { eosTokenIds: readonly number[] } } },
-): number[] {
-  return [...new Set([...model.base.config.eosTokenIds, tokenizer.eosId])];
 }

@@ -35,10 +35,15 @@ export const answering: FlagTable<ChatFlags> = {
     argument: "<name|file>",
     about: "prompt template of instructions (default: the adapter's, else alpaca)",
   },
-  maxNewTokens: { group: "Answers", argument: "<n>", about: "longest answer in tokens (default: 128)" },
+  maxNewTokens: {
+    group: "Answers",
+    argument: "<n>",
+    about: "longest answer in tokens (default: the model's, else 128)",
+  },
   temperature: { group: "Answers", argument: "<t>", about: "0: always the most likely token (default: 0)" },
   topP: { group: "Answers", argument: "<p>", about: "nucleus sampling (default: 1)" },
   topK: { group: "Answers", argument: "<k>", about: "keep the k most likely tokens, 0: all (default: 0)" },
+  samplingDefaults: { group: "Answers", about: "sample as the model's generation_config.json says" },
   seed: { group: "Answers", argument: "<n>", about: "seed of the sampling (default: 0)" },
   stop: {
     group: "Answers",

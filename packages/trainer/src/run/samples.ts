@@ -2,6 +2,7 @@
 import type { DevicePool } from "@zerogate/workers";
 import type { SampleAnswer } from "../report/data.ts";
 import { tellingSamples } from "./deadly_cell.ts";
+import { endTokens } from "./end_tokens.ts";
 import type { HeldOut, RunInputs } from "./inputs.ts";
 import { askedIn, splitSample } from "./sample_text.ts";
 
@@ -12,14 +13,17 @@ const MAX_ANSWER_TOKENS = 64;
 export async function answerSamples(
   pool: DevicePool,
   heldOut: HeldOut,
-  { tokenizer, template }: Pick<RunInputs, "tokenizer" | "template">,
+  { tokenizer, template, model }: Pick<RunInputs, "tokenizer" | "template" | "model">,
   count: number,
   version: number,
 ): Promise<SampleAnswer[]> {
   const questions = heldOut.samples.slice(0, count).map((sample) => splitSample(heldOut, sample));
   const prompts = questions.map(({ promptIds }) => promptIds);
   const longest = Math.max(1, ...questions.map(({ answerIds }) => answerIds.length));
-  const options = { maxNewTokens: Math.min(MAX_ANSWER_TOKENS, 2 * longest + 8), eosTokenIds: [tokenizer.eosId] };
+  const options = {
+    maxNewTokens: Math.min(MAX_ANSWER_TOKENS, 2 * longest + 8),
+    eosTokenIds: endTokens(tokenizer, model),
+  };
   const generate = (adapter: boolean) =>
     tellingSamples(pool.generateAll({ prompts, adapter, version, options }), heldOut, { tokenizer, template });
   const base = await generate(false);

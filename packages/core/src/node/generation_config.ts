@@ -1,0 +1,66 @@
+/** `generation_config.json`: how the makers of a model mean it to be asked. Absent, its values are absent. */
+import { join } from "node:path";
+import { InputError } from "../errors.ts";
+import { isJsonObject } from "../formats/json_fields.ts";
+import { folderFile, readFolderJson } from "./model_folder.ts";
+
+const NAME = "generation_config.json";
+
+export interface GenerationConfig {
+  /** Tokens that end a text; undefined where the file names none. */
+  readonly eosTokenIds: readonly number[] | undefined;
+  readonly bosTokenId: number | undefined;
+  readonly padTokenId: number | undefined;
+  /** Most new tokens of an answer. */
+  readonly maxNewTokens: number | undefined;
+  /** Most tokens of prompt and answer. */
+  readonly maxLength: number | undefined;
+  /** How to sample; undefined where the file asks for the most likely token, or says nothing. */
+  readonly sampling: { readonly temperature: number; readonly topP: number; readonly topK: number } | undefined;
+}
+
+/** Throws an `InputError` on a file that is damaged or holds something else than numbers where numbers are needed. */
+export async function readGenerationConfig(folder: string): Promise<GenerationConfig> {
+  const json = (await folderFile(folder, NAME)) ? await readFolderJson(folder, NAME) : {};
+  return parseGenerationConfig(json, join(folder, NAME));
+}
+
+/** An id of −1 is none, as Python programs write it; transformers samples at temperature 1 of the 50 likeliest where a file only says `do_sample`. */
+export function parseGenerationConfig(json: unknown, path: string): GenerationConfig {
+  if (!isJsonObject(json)) throw new InputError(`Cannot use ${path}`, "it is not an object");
+  const problems: string[] = [];
+  const number = (name: string, min: number, isWhole = false): number | undefined => {
+    const value = json[name];
+    if (value === undefined || value === null) return undefined;
+    if (typeof value === "number" && value >= min && (!isWhole || Number.isInteger(value))) return value;
+    problems.push(
+      `${name} is ${JSON.stringify(value)}, a ${isWhole ? "whole " : ""}number of at least ${min} is needed`,
+    );
+    return undefined;
+  };
+  const id = (name: string) => {
+    const value = number(name, -1, true);
+    return value === -1 ? undefined : value;
+  };
+  const [temperature, topP, topK] = [number("temperature", 0), number("top_p", 0), number("top_k", 0, true)];
+  const config: GenerationConfig = {
+    eosTokenIds: endIds(json["eos_token_id"], problems),
+    bosTokenId: id("bos_token_id"),
+    padTokenId: id("pad_token_id"),
+    maxNewTokens: number("max_new_tokens", 1, true),
+    maxLength: number("max_length", 1, true),
+    sampling:
+      json["do_sample"] === true ? { temperature: temperature ?? 1, topP: topP ?? 1, topK: topK ?? 50 } : undefined,
+  };
+  if (problems.length > 0) throw new InputError(`Cannot use ${path}`, problems);
+  return config;
+}
+
+function endIds(value: unknown, problems: string[]): readonly number[] | undefined {
+  if (value === undefined || value === null) return undefined;
+  const ids: unknown[] = Array.isArray(value) ? value : [value];
+  if (ids.every((id) => Number.isInteger(id) && (id as number) >= -1))
+    return (ids as number[]).filter((id) => id !== -1);
+  problems.push(`eos_token_id is ${JSON.stringify(value)}, an id or a list of ids is needed`);
+  return undefined;
+}

@@ -1,0 +1,7 @@
+/** What ends an answer: the model's end tokens, those of generation_config.json before others, and the tokenizer's, which training appends. */
+import type { ModelConfig } from "@zerogate/core";
+import type { Tokenizer } from "@zerogate/data";
+
+export function endTokens(tokenizer: Tokenizer, { eosTokenIds }: Pick<ModelConfig, "eosTokenIds">): number[] {
+  return [...new Set([...eosTokenIds, tokenizer.eosId])];
+}

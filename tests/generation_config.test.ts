@@ -1,0 +1,36 @@
+/** `generate` follows generation_config.json: where it ends, how long it is, and on request how it samples. */
+import { cpSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { testFolder, zerogate } from "./support/cli.ts";
+import { base } from "./support/world.ts";
+
+const cwd = testFolder();
+const generate = async (config: object, ...flags: string[]) => {
+  writeFileSync(join(cwd, "base", "generation_config.json"), JSON.stringify(config));
+  const args = ["generate", "--model", "base", "--engine", "reference", "--json", "--prompt", "Name item", ...flags];
+  const { code, stderr, json } = await zerogate(args, { cwd });
+  return { code, stderr, answer: json[0] as { tokens: number[]; finishReason: string; text: string } };
+};
+
+beforeAll(() => cpSync(base, join(cwd, "base"), { recursive: true }));
+
+test("a token that only generation_config.json calls an end ends the answer [T-A6, T-case13]", async () => {
+  const long = await generate({}, "--max-new-tokens", "6");
+  const [, second] = long.answer.tokens;
+  expect(long.answer.tokens.length).toBeGreaterThan(1);
+  const ended = await generate({ eos_token_id: [2, second] }, "--max-new-tokens", "6");
+  expect(ended.answer).toMatchObject({ finishReason: "eos" });
+  expect(ended.answer.tokens.length).toBeLessThan(long.answer.tokens.length);
+});
+
+test("its limit is the default one, and its sampling is used on request only [T-A6]", async () => {
+  const config = { max_new_tokens: 3, do_sample: true, temperature: 50, top_k: 0 };
+  const greedy = await generate(config);
+  expect(greedy.answer).toMatchObject({ finishReason: "length" });
+  expect(greedy.answer.tokens).toHaveLength(3);
+  const hot = await generate(config, "--sampling-defaults", "--seed", "3");
+  expect(hot.answer.text).not.toBe(greedy.answer.text);
+  const refused = await generate({}, "--sampling-defaults");
+  expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("asks for no sampling") });
+});
