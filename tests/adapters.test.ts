@@ -130,7 +130,7 @@ describe("convert", () => {
     [["plain", "x", "--to", "zerogate", "--assume-gate", "raw"], "neither side is one"],
     [["heads", "x.pth", "--to", "litgpt", "--heads", "3"], "is for a base with query heads"],
     [["original.pth", "x", "--to", "zerogate", "--adapter-len", "4"], "which does not fit 4 prompts a layer"],
-    [["text.pth", "x", "--to", "peft"], "it is no file of torch.save"],
+    [["text.pth", "x", "--to", "peft"], 'it is text that begins with "hello, I am no adapter"'],
     [["plain/adapter_model.safetensors", "x", "--to", "peft"], "for an adapter of PEFT give its folder"],
   ])("refuses %j", async (args, message) => {
     writeFileSync(at("text.pth"), "hello, I am no adapter");
@@ -161,7 +161,7 @@ describe("adapters", () => {
     const { json, code } = await run("adapters", "list", "many", "--json");
     expect(code).toBe(0);
     expect(json).toMatchObject([
-      { path: "many/broken", problem: expect.stringContaining("it has 5 bytes") },
+      { path: "many/broken", problem: expect.stringContaining('it is text that begins with "short"') },
       {
         path: "many/one",
         adapterLayers: 2,
