@@ -68,6 +68,8 @@ interface Line {
   readonly step: number;
   readonly loss: number;
   readonly tokens: number;
+  readonly epoch: number;
+  readonly learningRate: number;
   /** Of several hosts. */
   readonly hostTokens?: readonly number[];
 }

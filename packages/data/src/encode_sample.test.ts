@@ -17,9 +17,9 @@ const format: SampleFormat = {
 const record = (instruction: string, output: string) => ({ instruction, input: "", output });
 
 test("a sample is BOS, prompt, response, EOS, and the response with its EOS is the target [E5]", () => {
-  const { ids, firstTarget, truncated } = encodeSample(tiny, format, record("ab", "cd"));
+  const { ids, firstTarget, wholeLength } = encodeSample(tiny, format, record("ab", "cd"));
   expect(ids).toEqual([BOS, ...pieces("▁ab", "c", "d"), EOS]);
-  expect([firstTarget, truncated]).toEqual([2, false]);
+  expect([firstTarget, wholeLength]).toEqual([2, 5]);
   expect(encodeSample(tiny, { ...format, rule: "all" }, record("ab", "cd")).firstTarget).toBe(1);
 });
 

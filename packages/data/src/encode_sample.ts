@@ -28,7 +28,8 @@ export interface EncodedSample {
   readonly ids: readonly number[];
   /** The first target; everything from here on is one. At least 1: nothing precedes token 0. */
   readonly firstTarget: number;
-  readonly truncated: boolean;
+  /** Tokens before the cut. */
+  readonly wholeLength: number;
 }
 
 /**
@@ -47,8 +48,7 @@ export function encodeSample(tokenizer: Tokenizer, format: SampleFormat, record:
   const ids = naming(record, () => encode(prompt + record.output));
   ids.push(tokenizer.eosId);
   const firstTarget = rule === "all" ? 1 : Math.max(1, commonPrefix(encode(prompt), ids));
-  const truncated = ids.length > maxLength;
-  return { ids: truncated ? ids.slice(0, maxLength) : ids, firstTarget, truncated };
+  return { ids: ids.slice(0, maxLength), firstTarget, wholeLength: ids.length };
 }
 
 /** The prompt of an instruction, with the ids that training gave such prompts. @throws InputError as `encodeSample` does. */
@@ -77,7 +77,7 @@ export function encodeChunk(
   let droppedNoTarget = 0;
   for (const [s, sample] of samples.entries()) {
     const length = lengths[s]!;
-    if (sample.truncated) truncated++;
+    if (sample.wholeLength > sample.ids.length) truncated++;
     if (length === 0) {
       droppedNoTarget++;
       continue;
@@ -86,7 +86,9 @@ export function encodeChunk(
     target.fill(1, begin + sample.firstTarget, begin + length);
     begin += length;
   }
-  return { ids, target, lengths, truncated, droppedNoTarget };
+  const wholeLengths = Int32Array.from(samples, ({ wholeLength }) => wholeLength);
+  const neededLengths = Int32Array.from(samples, ({ firstTarget }) => firstTarget + 1);
+  return { ids, target, lengths, wholeLengths, neededLengths, truncated, droppedNoTarget };
 }
 
 /** Whether special tokens spelled in the record are ordinary text; false where only the template's are there to count. */

@@ -6,6 +6,7 @@ export { createPlan, cutCells, type Plan, type PlanInput, type StepPlan } from "
 export { type PreparedTokens, type PrepareOptions, prepareTokens } from "./prepare.ts";
 export type { UnreadField } from "./reading.ts";
 export type { InstructionRecord } from "./record.ts";
+export { lengthKeeping, type RecordLengths } from "./record_lengths.ts";
 export { describeProblem, type RecordProblem } from "./record_problems.ts";
 export { type Dataset, type ReadOptions, readRecords } from "./records.ts";
 export { type Split, type SplitOptions, splitSamples } from "./split.ts";

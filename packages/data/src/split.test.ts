@@ -8,7 +8,9 @@ function tokensOf(contents: readonly number[]) {
   const ids = Int32Array.from(contents.flatMap((content) => [content, content + 1]));
   const target = Uint8Array.from(contents.flatMap(() => [0, 1]));
   const lengths = new Int32Array(contents.length).fill(2);
-  return joinChunks([{ ids, target, lengths, truncated: 0, droppedNoTarget: 0 }]).tokens;
+  return joinChunks([
+    { ids, target, lengths, wholeLengths: lengths, neededLengths: lengths, truncated: 0, droppedNoTarget: 0 },
+  ]).tokens;
 }
 const different = (count: number) => tokensOf(Array.from({ length: count }, (_, i) => i));
 

@@ -22,7 +22,7 @@ import type { TokenizedData } from "./tokenize.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Part of every key: raise it when the format of the file or the way of tokenising changes. */
-const FORMAT_VERSION = 3;
+const FORMAT_VERSION = 4;
 const MAGIC = "ZGTOKENS";
 const PREFIX_BYTES = MAGIC.length + 4;
 const MAX_HEADER_BYTES = 1_000_000;
@@ -60,6 +60,10 @@ const headerSchema: z.ZodType<CacheHeader> = z.strictObject({
     droppedNoTarget: count,
     longest: count,
     meanLength: z.number().min(0),
+    uncut: z.strictObject({
+      longest: count,
+      keeping: z.array(z.strictObject({ share: z.number().min(0).max(1), some: count, whole: count })),
+    }),
   }),
   skipped: count,
   problems: z.array(

@@ -1,12 +1,17 @@
 /** Builds and measures core's `TokenSet`: samples back to back in shared memory, so that worker threads read them without a copy. */
 import { createHash } from "node:crypto";
 import type { TokenSet } from "@zerogate/core";
+import type { RecordLengths } from "./record_lengths.ts";
 
 /** Some samples in order; a length of 0 stands for a record that was dropped. */
 export interface EncodedChunk {
   readonly ids: Int32Array;
   readonly target: Uint8Array;
   readonly lengths: Int32Array;
+  /** Of each record, before the cut. */
+  readonly wholeLengths: Int32Array;
+  /** Of each record, what has to be left of it for a target to be left. */
+  readonly neededLengths: Int32Array;
   readonly truncated: number;
   readonly droppedNoTarget: number;
 }
@@ -23,6 +28,8 @@ export interface TokenStats {
   /** Tokens of the longest sample. */
   readonly longest: number;
   readonly meanLength: number;
+  /** Of all records, before the cut. */
+  readonly uncut: RecordLengths;
 }
 
 /** Room for `samples` samples with `tokens` tokens in all, in shared memory. */
@@ -85,7 +92,7 @@ export function measureSamples({ target, offsets }: TokenSet): { lengths: Int32A
 /** Counts what is in the tokens, beside what was lost on the way to them. */
 export function tokenStats(
   set: TokenSet,
-  { truncated, droppedNoTarget }: Pick<TokenStats, "truncated" | "droppedNoTarget">,
+  { truncated, droppedNoTarget, uncut }: Pick<TokenStats, "truncated" | "droppedNoTarget" | "uncut">,
 ): TokenStats {
   const { lengths, labelled } = measureSamples(set);
   return {
@@ -96,6 +103,7 @@ export function tokenStats(
     droppedNoTarget,
     longest: lengths.reduce((longest, n) => Math.max(longest, n), 0),
     meanLength: lengths.length === 0 ? 0 : set.ids.length / lengths.length,
+    uncut,
   };
 }
 

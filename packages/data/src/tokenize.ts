@@ -7,6 +7,7 @@ import { decodeError, type EncodedError, InputError, type TokenSet } from "@zero
 import { Piscina } from "piscina";
 import { encodeChunk, type SampleFormat } from "./encode_sample.ts";
 import type { InstructionRecord } from "./record.ts";
+import { recordLengths } from "./record_lengths.ts";
 import { type EncodedChunk, joinChunks, type TokenStats, tokenStats } from "./token_set.ts";
 import type { Tokenizer, TokenizerFiles } from "./tokenizer.ts";
 
@@ -60,10 +61,12 @@ export async function tokenizeRecords(
   const stats = tokenStats(tokens, {
     truncated: chunks.reduce((sum, chunk) => sum + chunk.truncated, 0),
     droppedNoTarget: chunks.reduce((sum, chunk) => sum + chunk.droppedNoTarget, 0),
+    uncut: recordLengths(chunks),
   });
   if (stats.samples === 0) {
-    const problem = `none of ${records.length} records has a token of its response within maxLength ${maxLength}, raise maxLength`;
-    throw new InputError("Cannot use the data", problem);
+    const problem = `none of ${records.length} records has a token of its response within maxLength ${maxLength}`;
+    const { some = 0 } = stats.uncut.keeping.at(-1) ?? {};
+    throw new InputError("Cannot use the data", `${problem}, raise maxLength: all of them have one within ${some}`);
   }
   return { tokens, stats, recordOf };
 }

@@ -65,9 +65,9 @@ const levelOf = (json: string): number => Number((JSON.parse(json) as { level: u
 /** Whoever prints the file to a terminal is not steered by it either. */
 const written = (file: AppendFile) => ({ write: (json: string) => file.write(plainText(json)) });
 
-/** `warning: worker cpu 1 is lost  cell=12`; plain messages of level info stand alone. */
+/** `warning: worker cpu 1 is lost  cell=12`; plain messages of level info stand alone, and say their counts in words. */
 function readable(json: string): string {
-  const { level, time: _, msg, err, ...fields } = JSON.parse(json) as Record<string, unknown>;
+  const { level, time: _, msg, err, counts: _said, ...fields } = JSON.parse(json) as Record<string, unknown>;
   const name = level === 30 ? "" : `${levelNames[Number(level)] ?? "log"}: `;
   const values = Object.entries(fields).map(
     ([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`,

@@ -1,6 +1,7 @@
 /** What `train --dry-run` prints: the resolved config, the plan, the memory, the parameters. */
 import { formatBytes, parameterCount, trainableLine } from "@zerogate/core";
 import type { TrainConfig } from "../config/train_config.ts";
+import { type DataCounts, describeCounts } from "../run/data_counts.ts";
 import { chooseEngine, isIsolated } from "../run/engines.ts";
 import type { RunInputs } from "../run/inputs.ts";
 import { estimateMemory, type MemoryEstimate } from "../run/memory.ts";
@@ -14,6 +15,8 @@ export interface PlanFacts {
   readonly meanLength: number;
   readonly longest: number;
   readonly truncated: number;
+  /** What became of the records, of `data` and of `validationData` where it is set. */
+  readonly data: readonly DataCounts[];
   readonly stepsPerEpoch: number;
   readonly totalSteps: number;
   /** Of the first step. */
@@ -24,7 +27,7 @@ export interface PlanFacts {
 }
 
 export function planFacts(config: TrainConfig, inputs: RunInputs): PlanFacts {
-  const { model, weightBytes, layout, train, heldOut, plan, totalSteps, schedule } = inputs;
+  const { model, weightBytes, layout, train, counts, heldOut, plan, totalSteps, schedule } = inputs;
   const engine = chooseEngine(config, model, 1);
   const { stats } = train;
   const largestCell = Math.max(config.cellTokens, stats.longest);
@@ -36,6 +39,7 @@ export function planFacts(config: TrainConfig, inputs: RunInputs): PlanFacts {
     meanLength: stats.meanLength,
     longest: stats.longest,
     truncated: stats.truncated,
+    data: counts,
     stepsPerEpoch: plan.stepsPerEpoch,
     totalSteps,
     cells: plan.step(0).cells.length,
@@ -55,6 +59,7 @@ export function describePlan(facts: PlanFacts): string {
   const { config, memory } = facts;
   const rows: [string, string][] = [
     ["parameters", facts.trainable],
+    ...facts.data.map((counts): [string, string] => ["records", describeCounts(counts)]),
     ["samples", `${formatCount(facts.samples)} to train on, ${formatCount(facts.heldOut)} held out`],
     ["length", `${facts.meanLength.toFixed(1)} tokens on average, ${facts.longest} at most, ${facts.truncated} cut`],
     [

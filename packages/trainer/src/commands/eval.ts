@@ -4,6 +4,7 @@ import { adapterLayout, InputError } from "@zerogate/core";
 import { cacheFolder, loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
 import { checkVocabulary, cutCells, loadTokenizer, measureSamples, prepareTokens } from "@zerogate/data";
 import { openDevices } from "@zerogate/workers";
+import { countData, dataWarnings } from "../run/data_counts.ts";
 import { chooseEngine } from "../run/engines.ts";
 import { evaluateHeldOut } from "../run/evaluate.ts";
 import { checkLinks } from "../run/links.ts";
@@ -71,7 +72,8 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
       signal: context.signal,
     });
     const { tokens, stats } = prepared;
-    if (stats.truncated > 0) status.log(`${formatCount(stats.truncated)} records were cut at ${maxLength} tokens`);
+    const counts = countData("data", prepared, { maxLength, eosId: tokenizer.eosId });
+    for (const warning of dataWarnings(counts)) status.log(warning);
     const weights = await loadWeights(flags.model, config, { weightDtypes, mapFiles, storage });
     // The pool wants an adapter's shape; without an adapter the smallest one stands there and is never used.
     const none = { promptLength: 1, adaptedLayers: 1, gateSharing: "scalar", gateActivation: "none" } as const;
@@ -93,7 +95,7 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
         throw error;
       });
       status.stop();
-      if (flags.json) printJson(context, { ...result, samples: samples.length });
+      if (flags.json) printJson(context, { ...result, samples: samples.length, data: counts });
       else context.stdout.write(describe(result, samples.length));
       return 0;
     } finally {

@@ -44,7 +44,7 @@ export function openLiveView(context: CommandContext, json: boolean): LiveView {
     },
     checkpoint: (folder) => log.logger.debug({ folder }, "checkpoint"),
     warn: (message) => log.logger.warn(message),
-    note: (message) => log.logger.info(message),
+    note: (message, counts) => log.logger.info(counts ? { counts } : {}, message),
     device(event) {
       curve.device(event);
       logDevice(log, event);
@@ -140,7 +140,7 @@ function trainingCurve(status: StatusDisplay): Pick<RunView, "start" | "metrics"
           step: line.step,
           totalSteps: run.totalSteps,
           epoch: line.epoch,
-          totalEpochs: Math.ceil(run.totalSteps / run.stepsPerEpoch),
+          totalEpochs: run.totalSteps / run.stepsPerEpoch,
           elapsedMs,
           remainingMs: perStep * (run.totalSteps - line.step),
           losses: losses.values(),

@@ -7,6 +7,7 @@ import type { RunLock } from "../run/lock.ts";
 import { executeRun } from "../run/run.ts";
 import { checkFolderIsFree, createRunFolder } from "../run/run_folder.ts";
 import type { RunResult } from "../run/running.ts";
+import { scheduleOf, shortenWarmup } from "../run/schedule.ts";
 import { openAlike } from "../team/same_everywhere.ts";
 import { withTeam } from "../team/with_team.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
@@ -31,8 +32,10 @@ export async function trainCommand(flags: TrainFlags, context: CommandContext): 
     return await train(config, json, context, (result) => printOutcome(config.out, result, json, context));
   }
   const view = openLiveView(context, false);
-  const inputs = await openInputs(config, view.progress).finally(() => view.close());
-  const facts = planFacts(config, inputs);
+  const run = await openInputs(config, view.progress)
+    .then((inputs) => roomForWarmup(config, inputs, view.progress.onWarning))
+    .finally(() => view.close());
+  const facts = planFacts(run.config, run.inputs);
   if (json) printJson(context, facts);
   else context.stdout.write(describePlan(facts));
   return 0;
@@ -48,19 +51,32 @@ export async function train(
   return await withTeam(config, context.stderr, async (team) => {
     await team.fromFirst("the run directory", () => checkFolderIsFree(config.out));
     const view = openRunView(context, json, team);
-    const work = async (inputs: RunInputs, lock: RunLock) => {
+    const work = async ({ config: fitted, inputs }: NewRun, lock: RunLock) => {
       await team.fromFirst("the run directory", async () => {
         await checkFolderIsFree(config.out); // two may have started at once
-        await createRunFolder(config);
-        view.openRunLog(config);
+        await createRunFolder(fitted);
+        view.openRunLog(fitted);
       });
-      return await executeRun(config, inputs, undefined, { view, control: context, lock, team });
+      return await executeRun(fitted, inputs, undefined, { view, control: context, lock, team });
     };
     const run = async () => {
       const inputs = await openAlike(team, config, (own) => openInputs(own, view.progress));
       const hosts = { team, hostTimeout: config.hostTimeout };
-      return await withLock(config.out, view.warn, (lock) => work(inputs, lock), hosts);
+      const started = roomForWarmup(config, inputs, view.warn);
+      return await withLock(config.out, view.warn, (lock) => work(started, lock), hosts);
     };
     return outcomeOf(await run().finally(() => view.close()), team, print);
   });
+}
+
+interface NewRun {
+  readonly config: TrainConfig;
+  readonly inputs: RunInputs;
+}
+
+/** A run that was begun keeps its warm-up; a new one gets one that it has room for. */
+function roomForWarmup(config: TrainConfig, inputs: RunInputs, onWarning: (message: string) => void): NewRun {
+  const fitted = shortenWarmup(config, inputs.schedule, onWarning);
+  const schedule = scheduleOf(fitted, inputs.plan.stepsPerEpoch, inputs.totalSteps);
+  return { config: fitted, inputs: { ...inputs, schedule } };
 }

@@ -6,7 +6,7 @@ import { configKeys, type Field, fields } from "./fields.ts";
 import { flagName } from "./flag_name.ts";
 import { presets } from "./presets.ts";
 import { resolveConfig } from "./resolve.ts";
-import { type ConfigKey, safeToChange } from "./train_config.ts";
+import { type ConfigKey, comparedOtherwise, safeToChange } from "./train_config.ts";
 
 const page = readFileSync(new URL("../../../../docs/config.md", import.meta.url), "utf8");
 
@@ -49,10 +49,19 @@ test("its table of presets holds every value of every preset", () => {
   }
 });
 
-test("its list of keys that are safe to change is the list in the code", () => {
-  const text = page.slice(page.indexOf("These may change"), page.indexOf("Files may move"));
-  const named = [...text.matchAll(/`(\w+)`/g)].map((match) => match[1] as ConfigKey);
-  expect(named).toEqual(safeToChange);
+test("its list of keys that are safe to change is the list in the code, and says of which it is not they that are compared [T-D13]", () => {
+  const named = (text: string) => [...text.matchAll(/`(\w+)`/g)].map((match) => match[1] as ConfigKey);
+  const items = between("A resume allows a change", "Every other key is part").split("\n- ").slice(1);
+  expect(items.flatMap(named).toSorted()).toEqual(safeToChange.toSorted());
+  expect(named(items[1] ?? "").toSorted()).toEqual(comparedOtherwise.toSorted());
+});
+
+test("of no other key it says that it changes no bit, and of none of these that it is part of the identity [T-D13]", () => {
+  const saying = (words: RegExp) =>
+    rows(between("## Keys", "## Presets")).flatMap(([key, , , meaning = ""]) => (words.test(meaning) ? [key] : []));
+  const harmless = safeToChange.filter((key) => !comparedOtherwise.includes(key));
+  expect(harmless).toEqual(expect.arrayContaining(saying(/[Cc]hanges no bit|[Nn]ever changes the trained bits/)));
+  expect(saying(/part of the run's identity/i).filter((key) => safeToChange.includes(key as ConfigKey))).toEqual([]);
 });
 
 test("its example file is a config", () => {

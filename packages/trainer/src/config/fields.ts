@@ -126,11 +126,20 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   ),
   labels: optional(oneOf(["response", "all"]), "tokens that the loss counts", "response"),
   maxLength: optional(count(2), "tokens per record, longer ones are cut (default: 512, or the model's context)"),
+  maxDropped: added(
+    "0.2.0",
+    1,
+    optional(
+      { ...share, type: z.number().min(0).max(1), expects: "a number from 0 to 1" },
+      "share of records that may be left out because nothing of their answer fits, 1 = all",
+      0.05,
+    ),
+  ),
   skipBadRecords: optional(onOff, "leave out records that cannot be read", false),
   cacheDir: optional(path("a folder", "<dir>"), "folder of the token cache (default: the user's cache folder)"),
 
   seed: optional({ ...count(0), type: z.int().min(0).max(0xffff_ffff) }, "decides shuffle, split and first prompts", 0),
-  epochs: optional(count(1), "passes over the data", 3),
+  epochs: optional(positive, "passes over the data, may be fractional", 3),
   steps: optional(count(1), "optimizer steps, instead of epochs"),
   batchSize: optional(count(1), "sequences per optimizer step over all workers", 32),
   cellTokens: optional(count(1), "packed tokens per cell, part of the run's identity", 2048),

@@ -16,6 +16,7 @@ const groups: { readonly [Key in ConfigKey]: FlagGroup } = {
   bos: "Advanced",
   labels: "Data",
   maxLength: "Common",
+  maxDropped: "Data",
   skipBadRecords: "Data",
   cacheDir: "Machine",
 

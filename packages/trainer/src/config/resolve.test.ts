@@ -132,6 +132,27 @@ test("keys that contradict each other are reported", () => {
   `);
 });
 
+test("a warm-up that an earlier source gave for a longer run is no contradiction, one of the same or a later source is [T-D5]", () => {
+  const long = configFile("steps: 100\nwarmupSteps: 50\n", "long.yaml");
+  expect(resolveConfig({ file: long, flags: { ...needed, steps: "3" } })).toMatchObject({ steps: 3, warmupSteps: 50 });
+  expect(resolveConfig({ flags: { ...needed, steps: "3" }, preset: "quick" })).toMatchObject({ warmupSteps: 5 });
+  expect(resolveConfig({ flags: { ...needed, epochs: "1" }, preset: "paper" })).toMatchObject({ warmupEpochs: 2 });
+  const later = problemsOf(() => resolveConfig({ file: long, flags: { ...needed, warmupSteps: "101" } }));
+  expect(later).toEqual(["warmupSteps is 101, expected at most steps, 100"]);
+  const same = problemsOf(() => resolveConfig({ flags: { ...needed, epochs: "0.5", warmupEpochs: "1" } }));
+  expect(same).toEqual(["warmupEpochs is 1, expected at most epochs, 0.5"]);
+  const stored = { file: long, isStored: true, flags: { ...needed, steps: "3" } };
+  expect(problemsOf(() => resolveConfig(stored))).toEqual(["warmupSteps is 50, expected at most steps, 3"]);
+});
+
+test("epochs may be fractional, steps may not [T-D11]", () => {
+  expect(resolveConfig({ flags: { ...needed, epochs: "0.5" } }).epochs).toBe(0.5);
+  expect(problemsOf(() => resolveConfig({ flags: { ...needed, epochs: "0" } }))).toEqual([
+    "--epochs is 0, expected a number above 0",
+  ]);
+  expect(problemsOf(() => resolveConfig({ flags: { ...needed, steps: "2.5" } }))).toHaveLength(1);
+});
+
 test.each([
   [
     "an unclosed bracket",

@@ -37,7 +37,8 @@ export function resolveConfig(sources: {
     : [defaultLayer(), presetLayer(flags.get("preset") ?? file.get("preset"))];
 
   const merged = new Map<ConfigKey, Given>();
-  for (const layer of [...below, file, flags]) applyLayer(merged, layer);
+  const layers = [...below, file, flags];
+  for (const layer of layers) applyLayer(merged, layer);
 
   const [devices, workers] = [merged.get("devices"), merged.get("workers")];
   if (Array.isArray(devices?.value) && workers?.label === "workers") {
@@ -46,7 +47,13 @@ export function resolveConfig(sources: {
   const values = Object.fromEntries([...merged].map(([key, { value }]) => [key, value]));
   const parsed = schema.safeParse(values);
   if (!parsed.success) problems.push(...describeIssues(parsed.error.issues, merged));
-  else problems.push(...contradictions(parsed.data));
+  else {
+    const layerOf = (key: ConfigKey) => layers.findIndex((layer) => layer.get(key) === merged.get(key));
+    // A warm-up that an earlier source gave, for a longer run, is shortened once the number of steps is known.
+    const isForLonger = (warmup: ConfigKey, length: ConfigKey) =>
+      !sources.isStored && layerOf(warmup) < layerOf(length);
+    problems.push(...contradictions(parsed.data, isForLonger));
+  }
   if (problems.length > 0 || !parsed.success) throw new InputError("Cannot use this configuration", problems);
   return parsed.data;
 }
@@ -93,7 +100,7 @@ function describeIssues(issues: readonly { readonly path: readonly PropertyKey[]
 }
 
 /** What is wrong between keys that are each right. */
-function contradictions(config: TrainConfig): string[] {
+function contradictions(config: TrainConfig, isForLonger: (warmup: ConfigKey, length: ConfigKey) => boolean): string[] {
   const problems: string[] = [];
   const peak = peakLearningRate(config);
   if (config.schedule !== "constant" && config.minLr > peak) {
@@ -103,11 +110,14 @@ function contradictions(config: TrainConfig): string[] {
   if (config.earlyStopping > 0 && noValidation) {
     problems.push("earlyStopping needs validation, but valFraction is 0 and validationData is not set");
   }
-  if (config.warmupEpochs !== undefined && config.epochs !== undefined && config.warmupEpochs > config.epochs) {
-    problems.push(`warmupEpochs is ${config.warmupEpochs}, expected at most epochs, ${config.epochs}`);
-  }
-  if (config.warmupSteps !== undefined && config.steps !== undefined && config.warmupSteps > config.steps) {
-    problems.push(`warmupSteps is ${config.warmupSteps}, expected at most steps, ${config.steps}`);
+  for (const [warmup, length] of [
+    ["warmupEpochs", "epochs"],
+    ["warmupSteps", "steps"],
+  ] as const) {
+    const [short, whole] = [config[warmup], config[length]];
+    if (short !== undefined && whole !== undefined && short > whole && !isForLonger(warmup, length)) {
+      problems.push(`${warmup} is ${short}, expected at most ${length}, ${whole}`);
+    }
   }
   return problems;
 }

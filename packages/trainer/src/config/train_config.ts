@@ -54,6 +54,8 @@ export interface TrainConfig {
   readonly labels: "response" | "all";
   /** Tokens per record; longer ones are cut at the end, counted and reported. Default: 512, or the model's context if shorter. */
   readonly maxLength?: number | undefined;
+  /** Share of the records that may be left out because nothing of their answer fits into `maxLength`; more is refused. */
+  readonly maxDropped: number;
   /** Leave out records that cannot be read (counted, reported) instead of refusing the file. */
   readonly skipBadRecords: boolean;
   /** Folder of the token cache. Default: `zerogate` in the user's cache folder. */
@@ -61,6 +63,7 @@ export interface TrainConfig {
 
   /** Decides the shuffle, the validation split and the first prompts. */
   readonly seed: number;
+  /** Passes over the training records. A fraction is one of their steps, rounded. */
   readonly epochs?: number | undefined;
   /** Optimizer steps; wins over `epochs`. */
   readonly steps?: number | undefined;
@@ -170,10 +173,12 @@ export interface TrainConfig {
 
 export type ConfigKey = keyof TrainConfig;
 
+/** Keys that decide bits by what they stand for, which is compared: contents are hashed, and a checkpoint names what computed. */
+export const comparedOtherwise: readonly ConfigKey[] = ["model", "data", "validationData", "engine", "compute"];
+
 /**
- * Keys that may change on resume without changing a bit of what is trained. Paths are here because their contents
- * are hashed and compared instead, engine and compute because a checkpoint names what ran, the policy for bad numbers because
- * the receipt holds what it did; all other keys are part of `unsafeChanges`.
+ * Keys that may change on resume: they decide nothing of what is trained, or are compared otherwise, or concern another time:
+ * `initAdapter` the first step, the policy for bad numbers the later ones. All other keys are part of `unsafeChanges`.
  */
 export const safeToChange: readonly ConfigKey[] = [
   "preset",
@@ -182,6 +187,7 @@ export const safeToChange: readonly ConfigKey[] = [
   "data",
   "out",
   "validationData",
+  "maxDropped",
   "cacheDir",
   "initAdapter",
   "adapterDtype",

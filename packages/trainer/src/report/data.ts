@@ -1,6 +1,7 @@
 /** What a report shows. */
 import type { TrainConfig } from "../config/train_config.ts";
 import type { Metrics } from "../metrics/metrics_file.ts";
+import type { DataCounts } from "../run/data_counts.ts";
 
 export interface SampleAnswer {
   readonly prompt: string;
@@ -23,6 +24,8 @@ export interface ReportData {
   readonly config: TrainConfig;
   /** The one that ran, for example `cpu/avx2/f32`. */
   readonly engine: string;
+  /** What became of the records, of `data` and of `validationData` where it is set. */
+  readonly data: readonly DataCounts[];
   readonly metrics: Pick<Metrics, "steps" | "evaluations">;
   /** Index of each adapted layer in the model, ascending: what the rows of the gate map are. */
   readonly layers: readonly number[];

@@ -45,6 +45,20 @@ const data: ReportData = {
   createdAt: new Date("2026-11-23T12:00:00Z"),
   config: resolveConfig({ flags: { model: hostile, data: ["records.json"], out: "run", workers: 3 } }),
   engine: "cpu/avx2/f32",
+  data: [
+    {
+      name: "data",
+      records: 300,
+      kept: 290,
+      cut: 5,
+      noAnswerLeft: 8,
+      bad: 2,
+      emptyAnswers: 1,
+      maxLength: 128,
+      longest: 1234,
+      unread: [{ name: "<b>system</b>", records: 7 }],
+    },
+  ],
   metrics: { steps: [1, 2, 3, 4].map(stepLine), evaluations: [evalLine(0, 3), evalLine(4, 1.25)] },
   layers: [2, 3],
   summary: {
@@ -158,4 +172,18 @@ test("the page is written into the run directory", async () => {
   expect(path).toBe(join(run, "report.html"));
   expect(readFileSync(path, "utf8")).toBe(renderReport(data));
   await rm(run, { recursive: true });
+});
+
+test("what became of the data is said, its own words as text [T-D3, T-C7]", () => {
+  const page = renderReport(data);
+  for (const row of [
+    "data: 290 of 300 records are used, 5 of them cut at maxLength 128; 8 left out, nothing of their answer fits; 2 left out as bad",
+    "8 records of data were left out: nothing of the answer fits into maxLength 128",
+    "1 record of data has no answer but its end",
+    "the longest record of data has 1,234 tokens before any cut",
+  ]) {
+    expect(page).toContain(`<li>${row}</li>`);
+  }
+  expect(page).toContain("&lt;b&gt;system&lt;/b&gt;&quot; (7)");
+  expect(renderReport({ ...data, data: [] })).not.toContain("<h2>Data</h2>");
 });

@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { writeFileAtomic } from "@zerogate/core/node";
 import { configKeys } from "../config/fields.ts";
+import { dataWarnings, describeCounts } from "../run/data_counts.ts";
 import { formatCount, formatDuration, formatLoss } from "../status/format.ts";
 import { charts } from "./charts.ts";
 import type { BeforeAfter, ReportData, SampleAnswer } from "./data.ts";
@@ -45,6 +46,7 @@ export function renderReport(data: ReportData): string {
 <div class="charts">${chartList.map(({ title, unit }) => `<section><h2>${title} <small>${unit}</small></h2><div class="chart"></div></section>`).join("\n")}</div>
 ${gateSection(data)}
 ${sampleSection(data.samples)}
+${dataSection(data)}
 ${configSection(data)}
 <script type="application/json" id="charts">${escapeJson(chartList)}</script>
 ${scripts.map((script) => `<script>${script}</script>`).join("\n")}
@@ -114,6 +116,16 @@ function cell(label: string, text: string | undefined, isExpected = false): stri
 const isSame = (answer: string, expected: string | undefined): boolean => answer.trim() === expected?.trim();
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+
+function dataSection({ data }: ReportData): string {
+  const rows = data.flatMap((counts) => [
+    describeCounts(counts),
+    ...dataWarnings(counts),
+    `the longest record of ${counts.name} has ${formatCount(counts.longest)} tokens before any cut`,
+  ]);
+  if (rows.length === 0) return "";
+  return `<section><h2>Data</h2><ul>${rows.map((row) => `<li>${escapeHtml(row)}</li>`).join("\n")}</ul></section>`;
+}
 
 function configSection({ config }: ReportData): string {
   const rows = configKeys.flatMap((key) => {

@@ -80,6 +80,7 @@ export async function finish(
     createdAt: new Date(),
     config,
     engine: pool.engineName,
+    data: inputs.counts,
     metrics: readMetrics(config.out),
     layers: layout.places.map(({ layer }) => layer),
     summary: {

@@ -40,12 +40,13 @@ import {
   type Tokenizer,
 } from "@zerogate/data";
 import type { WeightFolder } from "@zerogate/workers";
-import { peakLearningRate } from "../config/resolve.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import type { Phase } from "../status/state.ts";
+import { checkDropped, countData, type DataCounts, dataWarnings } from "./data_counts.ts";
 import { chooseEngine, isIsolated } from "./engines.ts";
 import { checkLinks } from "./links.ts";
 import { loadingPhase } from "./loading.ts";
+import { scheduleOf, totalStepsOf } from "./schedule.ts";
 
 /** Held-out samples of one of the token sets, cut into cells once: the same for every validation. */
 export interface HeldOut {
@@ -64,6 +65,8 @@ export interface RunInputs {
   readonly tokenizer: Tokenizer;
   readonly template: Template;
   readonly train: PreparedTokens;
+  /** Of `data`, and of `validationData` where it is set. */
+  readonly counts: readonly DataCounts[];
   readonly heldOut: HeldOut | undefined;
   readonly plan: Plan;
   readonly totalSteps: number;
@@ -122,7 +125,8 @@ export async function openInputs(
   // Beside everything below: where it is not in the cache, it takes longer than to load the base.
   const hashing = cacheDir === undefined ? baseHash(config.model) : cachedBaseHash(config.model, cacheDir);
   hashing.catch(() => {}); // awaited below; what fails before that is told instead
-  const tokenise = async (paths: readonly string[], name: string) => {
+  const counts: DataCounts[] = [];
+  const tokenise = async (paths: readonly string[], name: DataCounts["name"]) => {
     const prepared = await prepareTokens({
       paths,
       tokenizer,
@@ -136,7 +140,10 @@ export async function openInputs(
       onProgress: (done, total) => onPhase({ name: `tokenising ${name}`, done, total }),
       signal,
     });
-    reportLosses(prepared, name, maxLength, onWarning);
+    const counted = countData(name, prepared, { maxLength, eosId: tokenizer.eosId });
+    for (const warning of dataWarnings(counted)) onWarning(warning);
+    checkDropped(counted, prepared, config, model.contextLength);
+    counts.push(counted);
     return prepared;
   };
   onPhase({ name: "reading data" });
@@ -145,7 +152,7 @@ export async function openInputs(
   const sizes = measureSamples(train.tokens);
   const { seed, batchSize, cellTokens, dropLast } = config;
   const plan = createPlan({ ...sizes, samples: trainSamples, seed, batchSize, cellTokens, dropLast });
-  const totalSteps = config.steps ?? (config.epochs ?? 1) * plan.stepsPerEpoch;
+  const totalSteps = totalStepsOf(config, plan.stepsPerEpoch);
   onPhase({ name: "hashing the base" });
   const base = await hashing;
   await checkUnchanged(config.model, stamp);
@@ -158,6 +165,7 @@ export async function openInputs(
     tokenizer,
     template,
     train,
+    counts,
     heldOut,
     plan,
     totalSteps,
@@ -238,22 +246,10 @@ const trainable = (adapter: AdaptionPromptConfig, config: TrainConfig): Adaption
   baseModelNameOrPath: config.model,
 });
 
-/** Data that was left out is always said, never silent. */
-function reportLosses(prepared: PreparedTokens, name: string, maxLength: number, onWarning: (m: string) => void): void {
-  const { stats, skipped } = prepared;
-  const { truncated, droppedNoTarget } = stats;
-  if (skipped > 0) onWarning(`${skipped} bad records of ${name} were left out`);
-  if (truncated > 0) onWarning(`${truncated} records of ${name} were cut at maxLength ${maxLength}`);
-  if (droppedNoTarget > 0) onWarning(`${droppedNoTarget} records of ${name} were left out: nothing of the answer fits`);
-  const { labelled } = measureSamples(prepared.tokens);
-  const empty = labelled.reduce((sum, targets) => sum + (targets === 1 ? 1 : 0), 0);
-  if (empty > 0) onWarning(`${empty} records of ${name} have no answer but its end`);
-}
-
 async function holdOut(
   config: TrainConfig,
   train: PreparedTokens,
-  tokenise: (paths: readonly string[], name: string) => Promise<PreparedTokens>,
+  tokenise: (paths: readonly string[], name: DataCounts["name"]) => Promise<PreparedTokens>,
 ): Promise<{ trainSamples: readonly number[]; heldOut: HeldOut | undefined }> {
   const { tokens, recordOf } = train;
   const all = Array.from({ length: tokens.offsets.length - 1 }, (_, i) => i);
@@ -269,13 +265,6 @@ async function holdOut(
   const split = splitSamples(tokens, { seed: config.seed, validation: config.valFraction });
   const { train: trainSamples, validation: samples } = split;
   return { trainSamples, heldOut: { set: "train", tokens, recordOf, samples, cells: cells(tokens, samples) } };
-}
-
-function scheduleOf(config: TrainConfig, stepsPerEpoch: number, totalSteps: number): LearningRateSchedule {
-  const { schedule: shape, minLr: minimum, warmupSteps, warmupEpochs, warmupRatio = 0 } = config;
-  const fromEpochs = warmupEpochs === undefined ? undefined : warmupEpochs * stepsPerEpoch;
-  const warmup = warmupSteps ?? fromEpochs ?? Math.round(warmupRatio * totalSteps);
-  return { shape, peak: peakLearningRate(config), minimum, warmupSteps: warmup, totalSteps };
 }
 
 /** In first-fit packing any two cells together hold more than one cell's room, so there are at most 2·tokens/room + 1. */

@@ -7,7 +7,7 @@ import { configKeys } from "../config/fields.ts";
 import { configHash, safeChanges, unsafeChanges } from "../config/identity.ts";
 import { completeConfig } from "../config/stored_config.ts";
 import { suggest } from "../config/suggest.ts";
-import type { ConfigKey, TrainConfig } from "../config/train_config.ts";
+import { type ConfigKey, comparedOtherwise, type TrainConfig } from "../config/train_config.ts";
 import { ownCommand } from "../own_command.ts";
 import { loadReceipt } from "../receipt/receipt_file.ts";
 import { versions } from "../version.ts";
@@ -78,7 +78,10 @@ export async function openCheckpoint(inputs: RunInputs, wish: ResumeWish): Promi
   const before = checkpoint ? configOf(checkpoint) : stored;
   for (const key of safeChanges(before, config)) {
     if (key === "out" || key === "preset") continue;
-    onNote(`${key} was ${show(before[key])}, is ${show(config[key])}: allowed, it changes nothing of what is trained`);
+    const reason = comparedOtherwise.includes(key)
+      ? "what it stands for is compared"
+      : "it changes nothing of what is trained";
+    onNote(`${key} was ${show(before[key])}, is ${show(config[key])}: allowed, ${reason}`);
   }
   const began = checkpoint?.state ?? startOf(config.out, stored, records);
   const changed = [...(began ? changesSince(began, inputs) : []), ...configChanges(before, config)];

@@ -17,6 +17,7 @@ import { checkAlike, LOADING_PATIENCE } from "../team/same_everywhere.ts";
 import type { Team } from "../team/team.ts";
 import { openTeamPool } from "../team/team_pool.ts";
 import type { AcceptedChange } from "./accepted.ts";
+import { describeCounts } from "./data_counts.ts";
 import { startDevices } from "./devices.ts";
 import { finish } from "./finish.ts";
 import { goBack, voidRange } from "./go_back.ts";
@@ -51,6 +52,7 @@ export async function executeRun(
   const { view, lock, team } = context;
   const begin = performance.now();
   steadyMemory(); // before the threads of workers have heaps of their own
+  for (const counts of inputs.counts) view.note(describeCounts(counts), counts);
   const numbers = sharedNumbers(inputs.layout.length);
   const { pool, control } = await startTeam(config, inputs, numbers.params, context);
   const openWriter = () =>

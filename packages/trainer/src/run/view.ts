@@ -3,6 +3,7 @@ import type { DeviceEvent } from "@zerogate/workers";
 import type { TrainConfig } from "../config/train_config.ts";
 import type { MetricsLine } from "../metrics/records.ts";
 import type { Phase } from "../status/state.ts";
+import type { DataCounts } from "./data_counts.ts";
 import type { RunInputs } from "./inputs.ts";
 import type { Standing } from "./loop.ts";
 import type { StepReport } from "./train_step.ts";
@@ -15,7 +16,7 @@ export interface RunView {
   metrics(line: MetricsLine, report: StepReport | undefined, best: Standing["best"]): void;
   checkpoint(folder: string): void;
   warn(message: string): void;
-  /** Good to know, nothing to mend. */
-  note(message: string): void;
+  /** Good to know, nothing to mend; `counts` are for the log file, the message says them in words. */
+  note(message: string, counts?: DataCounts): void;
   device(event: DeviceEvent): void;
 }

@@ -30,7 +30,7 @@ function trainingLines(s: TrainingStatus, columns: number, colors: Colors): stri
   const counts = [
     colors.bold(formatShare(share).padStart(4)),
     `${label("step")} ${formatCount(s.step)}/${formatCount(s.totalSteps)}`,
-    `${label("epoch")} ${s.epoch.toFixed(2)}/${s.totalEpochs}`,
+    `${label("epoch")} ${s.epoch.toFixed(2)}/${Number(s.totalEpochs.toFixed(2))}`,
   ];
   const countWidth = 4 + `step ${formatCount(s.step)}/${formatCount(s.totalSteps)}`.length + 18;
   const bar = colors.cyan(progressBar(share, Math.min(40, Math.max(8, columns - countWidth - 10))));

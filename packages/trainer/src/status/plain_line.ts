@@ -6,7 +6,7 @@ import type { Phase, TrainingStatus } from "./state.ts";
 /** `step 126/300  epoch 1.26/3  loss 1.2345  validation 1.1021  lr 4.98e-3  norm 0.732  3,412 tokens/s  elapsed 12 s  left 17 s`. */
 export function plainLine(s: TrainingStatus): string {
   const loss = s.losses.at(-1);
-  const parts = [`step ${s.step}/${s.totalSteps}`, `epoch ${s.epoch.toFixed(2)}/${s.totalEpochs}`];
+  const parts = [`step ${s.step}/${s.totalSteps}`, `epoch ${s.epoch.toFixed(2)}/${Number(s.totalEpochs.toFixed(2))}`];
   if (loss !== undefined) parts.push(`loss ${formatLoss(loss)}`);
   if (s.validationLoss !== undefined) parts.push(`validation ${formatLoss(s.validationLoss)}`);
   parts.push(`lr ${formatSmall(s.learningRate)}`, `norm ${formatSmall(s.gradientNorm)}`);
