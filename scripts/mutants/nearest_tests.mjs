@@ -35,13 +35,16 @@ export function testsByFile(root) {
       .toSorted((a, b) => a.rank - b.rank || (a.test < b.test ? -1 : 1));
     const near = ranked.slice(0, settings.nearest).map(({ test }) => relative(root, test));
     const named = Object.entries(settings.tests).flatMap(([start, tests]) => (file.startsWith(start) ? tests : []));
-    return [...new Set([...near, ...named])];
+    const own = near.filter((test) => join(root, test) === testOf(path));
+    return [...new Set([...own, ...named, ...near])];
   };
 }
 
+const testOf = (path) => path.replace(/\.ts$/, ".test.ts");
+
 /** The test that has the file's own name comes first, then those that load it by fewer imports. */
 function rankOf(path, test, distance) {
-  if (test === path.replace(/\.ts$/, ".test.ts")) return -1;
+  if (test === testOf(path)) return -1;
   if (distance === undefined) return Number.POSITIVE_INFINITY;
   return distance + (dirname(test) === dirname(path) ? 0 : 0.5);
 }
@@ -54,11 +57,15 @@ function testFiles(folder) {
 
 /** Files of the project that a file loads at run time. */
 function importedPaths(root, path) {
-  const source = ts.createSourceFile(path, readFileSync(path, "utf8"), ts.ScriptTarget.Latest);
-  return source.statements.flatMap((statement) => {
+  const text = readFileSync(path, "utf8");
+  const source = ts.createSourceFile(path, text, ts.ScriptTarget.Latest);
+  const names = source.statements.flatMap((statement) => {
     if (!ts.isImportDeclaration(statement) && !ts.isExportDeclaration(statement)) return [];
     if (statement.importClause?.isTypeOnly || statement.isTypeOnly || !statement.moduleSpecifier) return [];
-    const name = statement.moduleSpecifier.text;
+    return statement.moduleSpecifier.text;
+  });
+  names.push(...Array.from(text.matchAll(/\bimport\("([^"]+)"\)/g), ([, name]) => name)); // loaded when it is needed
+  return names.flatMap((name) => {
     const [, own, entry = "/index"] = /^@zerogate\/([^/]+)(\/.+)?$/.exec(name) ?? [];
     const target = own
       ? join(root, "packages", own, `src${entry}.ts`)

@@ -1,8 +1,13 @@
 import { expect, test } from "vitest";
-import { decodeError, encodeError, InputError } from "./errors.ts";
+import { decodeError, EngineLostError, encodeError, InputError } from "./errors.ts";
 
 /** As over a message port. */
 const across = (thrown: unknown) => decodeError(structuredClone(encodeError(thrown)));
+
+test("errors are known by their names where their classes are lost", () => {
+  expect(new EngineLostError("the GPU is gone")).toMatchObject({ name: "EngineLostError", message: "the GPU is gone" });
+  expect(new InputError("Cannot start", "no").name).toBe("InputError");
+});
 
 test("one problem stands in the line, several one a line", () => {
   const one = new InputError("Cannot load the model", "config.json is missing");

@@ -39,6 +39,16 @@ test("tokens lie back to back in shared memory, with counts that add up", async 
   );
 });
 
+test.each([100, 300])("of %d records those are counted that were cut, whatever the chunks", async (count) => {
+  const whole = measureSamples((await tokenizeRecords(records(count), { ...options, maxLength: 1000 })).tokens);
+  const { stats } = await tokenizeRecords(records(count), options);
+  const long = whole.lengths.filter((length) => length > options.maxLength).length;
+  expect(stats.truncated).toBe(long); // those of which nothing of the answer is left are among them
+  expect(stats.truncated).toBeGreaterThan(0);
+  const { stats: uncut } = await tokenizeRecords(records(count), { ...options, maxLength: 1000 });
+  expect([uncut.truncated, uncut.droppedNoTarget]).toEqual([0, 0]);
+});
+
 test("progress is told up to the total", async () => {
   const calls: [number, number][] = [];
   await tokenizeRecords(records(300), { ...options, onProgress: (done, total) => calls.push([done, total]) });

@@ -100,6 +100,7 @@ export async function createEngine(
     async arena(work) {
       const result = await engine.arena(work);
       slow = false;
+      spoiled = false;
       Atomics.add(shared, 1, 1);
       return result;
     },
@@ -107,7 +108,6 @@ export async function createEngine(
       if (hung) await new Promise(() => {});
       const values = await engine.read(array);
       if (spoiled) values.fill(Number.NaN);
-      spoiled = false;
       return values;
     },
   };

@@ -7,7 +7,13 @@ import { memorySource } from "../formats/byte_source.ts";
 import { parseSafetensors, type Tensor } from "../formats/safetensors.ts";
 import { openTorchFile, readTorchTensors, serializeTorchFile, tensorsOf } from "../formats/torch_file.ts";
 import { convertGates } from "./convert_gates.ts";
-import { foreignDialects, foreignTensors, type ReadDialectOptions, readForeignAdapter } from "./dialects.ts";
+import {
+  foreignDialects,
+  foreignTensors,
+  isAdapterTensor,
+  type ReadDialectOptions,
+  readForeignAdapter,
+} from "./dialects.ts";
 import { adapterLayout, type GateActivation } from "./layout.ts";
 import type { AdapterState } from "./state.ts";
 
@@ -30,6 +36,18 @@ function problems(tensors: ReadonlyMap<string, Tensor>, options?: ReadDialectOpt
 const zeros = (...shape: number[]): Tensor => {
   return { dtype: "F32", shape, bytes: new Uint8Array(4 * shape.reduce((a, b) => a * b, 1)) };
 };
+
+test.each([
+  ["adapter_query.weight", true],
+  ["layers.3.attention.gate", true],
+  ["transformer.h.3.attn.adapter_wte.weight", true],
+  ["transformer.h.3.attn.gating_factor", true],
+  ["layers.3.attention.wq.weight", false],
+  ["transformer.h.3.attn.attn.weight", false],
+  ["tok_embeddings.weight", false],
+])("of a training checkpoint %s belongs to the adapter: %s", (name, isPart) => {
+  expect(isAdapterTensor(name)).toBe(isPart);
+});
 
 test("any per-head adapter comes back from every dialect as it was [F1]", () => {
   fc.assert(

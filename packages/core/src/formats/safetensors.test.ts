@@ -155,6 +155,14 @@ describe("unusual but valid files", () => {
     expect(new TextDecoder().decode(serializeSafetensors(tensors)).slice(8)).toContain('{"__proto__":{"dtype":"U8"');
   });
 
+  test("less than the whole header cannot be read, and is no fault of the file", () => {
+    const bytes = file('{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}', 1);
+    const part = bytes.subarray(0, bytes.length - 2);
+    expect(() => parseSafetensorsHeader(part, bytes.length, "x")).toThrow(
+      `Cannot read the header of x: expected ${bytes.length - 1} bytes, got ${bytes.length - 2}`,
+    );
+  });
+
   test("entries in any order; tensors come in the order of their bytes, at positions from the start of the file", () => {
     const bytes = file(
       '{"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}',

@@ -183,6 +183,19 @@ test("while a text is being generated, its caches and prompts live; a signal abo
   expect([live.size, caches.size]).toEqual([0, 0]);
 });
 
+test("a session holds its caches and prompts until it is closed", async () => {
+  const { model, live, caches } = recorded;
+  for (const adapter of [tinyAdapter(model.config), undefined]) {
+    const session = await openSession(model, adapter, prompt.length + 2);
+    await session.append(prompt);
+    expect(session.length).toBe(prompt.length);
+    expect(caches.size).toBe(model.config.layers);
+    expect(live.size).toBe(adapter?.layout.adaptedLayers ?? 0);
+    await session.close();
+    expect([live.size, caches.size]).toEqual([0, 0]);
+  }
+});
+
 test("two texts may be generated at once on one engine", async () => {
   const { model, config } = tinyModel({ eosTokenIds: [] });
   const [one, two] = [tinyAdapter(config), tinyAdapter(config, { promptLength: 5 }, { seed: 6 })];

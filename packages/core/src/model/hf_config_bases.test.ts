@@ -57,6 +57,15 @@ test.each([
   expect(parse(json)).toMatchObject({ slidingWindow, slidingLayers });
 });
 
+test.each([
+  ...["vocab_size", "n_embd", "n_layer", "n_head", "n_positions", "n_inner"].map((key) => [gpt2, key] as const),
+  ...["vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"].flatMap((key) =>
+    [qwen2, gemma].map((json) => [json, key] as const),
+  ),
+])("a size of 0 is refused by its name: $model_type, %s", (json, key) => {
+  expect(() => parse({ ...json, [key]: 0 })).toThrow(`${key} is 0, needed is `);
+});
+
 test("layer types that are unknown, too few, or slide without a window are refused", () => {
   const found = 'layer_types is ["full_attention","chunked_attention"], needed is a list of 4 names';
   expect(problems({ ...windowed, layer_types: ["full_attention", "chunked_attention"] })[0]).toContain(found);

@@ -45,6 +45,37 @@ test("the rows of the parts add up to the rows of the weight, with biases too", 
   expect(columns.filter(([, whole, part]) => String(whole) !== String(part))).toEqual([]);
 });
 
+test("gpt2 has its own names, whose maps are transposed and whose norms and maps have biases", () => {
+  const gpt2 = { model_type: "gpt2", vocab_size: 11, n_embd: 8, n_layer: 2, n_head: 2, n_positions: 16 };
+  const sources = weightSources(parseModelConfig(gpt2, "config.json"));
+  const parts = sources.flatMap(({ name, parts: [part] }) => (name.startsWith("layers.1.") && part ? [part] : []));
+  expect(parts.map(({ hfName, shape, change }) => [hfName, shape, change])).toEqual(
+    [
+      ["ln_1.weight", [8]],
+      ["ln_1.bias", [8]],
+      ["attn.c_attn.weight", [8, 24], "transpose"],
+      ["attn.c_proj.weight", [8, 8], "transpose"],
+      ["attn.c_attn.bias", [24]],
+      ["attn.c_proj.bias", [8]],
+      ["ln_2.weight", [8]],
+      ["ln_2.bias", [8]],
+      ["mlp.c_fc.weight", [8, 32], "transpose"],
+      ["mlp.c_proj.weight", [32, 8], "transpose"],
+      ["mlp.c_fc.bias", [32]],
+      ["mlp.c_proj.bias", [8]],
+    ].map(([name, shape, change]) => [`transformer.h.1.${String(name)}`, shape, change]),
+  );
+  const others = sources
+    .filter(({ name }) => !name.startsWith("layers."))
+    .map(({ name, parts: [part] }) => [name, part?.hfName]);
+  expect(others).toEqual([
+    ["embed", "transformer.wte.weight"],
+    ["positions", "transformer.wpe.weight"],
+    ["finalNorm", "transformer.ln_f.weight"],
+    ["finalNormBias", "transformer.ln_f.bias"],
+  ]);
+});
+
 test("a tied model has no head", () => {
   const sources = weightSources(parseModelConfig({ ...json, tie_word_embeddings: true }, "config.json"));
   expect(sources.map(({ name }) => name)).not.toContain("head");

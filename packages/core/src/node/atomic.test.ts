@@ -72,6 +72,12 @@ describe("writeFileAtomic", () => {
   });
 });
 
+test("a folder that cannot be looked at is not taken for one that does not exist", async () => {
+  await writeFile(join(scratch, "a-file"), "x");
+  await expect(verifyDirectory(join(scratch, "a-file", "step-1"))).rejects.toThrow("ENOTDIR");
+  expect(await verifyDirectory(join(scratch, "no-such"))).toEqual([`${join(scratch, "no-such")} does not exist`]);
+});
+
 describe("publishDirectory", () => {
   test("publishes all files with a manifest that verifies", async () => {
     const folder = await published("good");

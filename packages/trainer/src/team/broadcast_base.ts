@@ -84,7 +84,9 @@ async function send(team: Team, from: string, files: readonly BaseFile[], to: st
     if (bytesWritten < bytes) throw new Error(`Cannot write ${join(to, name)}: the disk is full`);
   };
   try {
-    if (own !== undefined) await mkdir(own, { recursive: true });
+    await team.agree(PHASE, async () => {
+      if (own !== undefined) await mkdir(own, { recursive: true });
+    });
     let received: Piece | undefined;
     for (const piece of files.flatMap(piecesOf)) {
       const last = received;
@@ -106,7 +108,7 @@ async function send(team: Team, from: string, files: readonly BaseFile[], to: st
     });
   } finally {
     await closeAll();
-    if (own !== undefined) await rm(own, { recursive: true, force: true });
+    if (own !== undefined) await rm(own, { recursive: true, force: true }).catch(() => {}); // the first failure is the one to tell
   }
 }
 
