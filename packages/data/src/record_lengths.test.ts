@@ -20,6 +20,11 @@ test("the length that keeps a share of the records, in part or whole, is the sma
   expect(lengths.keeping.map(({ share }) => share)).toEqual([0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 1]);
 });
 
+test("of few records a share is rounded up to whole ones [T-D3]", () => {
+  const { keeping } = recordLengths([chunk([10, 20, 30])]);
+  expect(keeping.map(({ whole: all }) => all)).toEqual([20, 30, 30, 30, 30, 30, 30]);
+});
+
 test("a share is kept whole where the limit lets it, else in part, else not at all [T-D3]", () => {
   expect(lengthKeeping(lengths, 0.95, 200)).toEqual({ maxLength: 105, share: 0.95 });
   expect(lengthKeeping(lengths, 1 - 0.05, 105)).toEqual({ maxLength: 105, share: 0.95 });
