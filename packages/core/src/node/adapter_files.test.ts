@@ -5,8 +5,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { AdaptionPromptConfig } from "../adapter/config.ts";
+import { adapterTensors } from "../adapter/keys.ts";
 import { type AdapterShape, adapterLayout } from "../adapter/layout.ts";
 import { InputError } from "../errors.ts";
+import { serializeSafetensors, type Tensor } from "../formats/safetensors.ts";
 import { parseModelConfig } from "../model/hf_config.ts";
 import { loadAdapter, saveAdapter } from "./adapter_files.ts";
 import { readModelConfig } from "./model_files.ts";
@@ -206,3 +208,42 @@ describe.skipIf(!existsSync(golden))("adapters that PEFT 0.21 saved (skipped wit
     await expect(loadAdapter(join(scratch, "five"), { ...base, layers: 5 })).rejects.toThrow("this base has 5");
   });
 });
+
+test("an adapter in F64 or under wrapped names is read with a word, as its numbers are [T-C6]", async () => {
+  const saved = adapterOf(shape);
+  const plain = await loadedFrom(
+    "c6-plain",
+    saved,
+    (tensor) => tensor,
+    (name) => name,
+  );
+  const changed = await loadedFrom(
+    "c6-changed",
+    saved,
+    ({ shape: dims, bytes }) => {
+      const wide = Float64Array.from(new Float32Array(bytes.slice().buffer));
+      return { dtype: "F64", shape: dims, bytes: new Uint8Array(wide.buffer) };
+    },
+    (name) => `module._orig_mod.${name}`,
+  );
+  expect(changed.params).toEqual(plain.params);
+  expect(plain.warnings).toEqual([]);
+  expect(changed.warnings).toEqual([
+    expect.stringContaining('4 names of tensors are read without "module._orig_mod."'),
+    expect.stringContaining("4 tensors in F64 are read as F32"),
+  ]);
+});
+
+async function loadedFrom(
+  name: string,
+  saved: ReturnType<typeof adapterOf>,
+  change: (tensor: Tensor) => Tensor,
+  rename: (key: string) => string,
+) {
+  const folder = join(scratch, name);
+  await saveAdapter(folder, saved);
+  const tensors = [...adapterTensors(saved.layout, saved.params)];
+  const changed = new Map(tensors.map(([key, tensor]) => [rename(key), change(tensor)]));
+  await writeFile(join(folder, "adapter_model.safetensors"), serializeSafetensors(changed, { format: "pt" }));
+  return await loadAdapter(folder, model);
+}

@@ -120,6 +120,7 @@ export async function loadAdapter(
   const config = validateAdaptionPromptConfig(parsed, model);
   const promptFormat = await readPromptFormat(folder);
   return withAdapterWeights(folder, async (stored) => {
+    warnings.push(...stored.notes);
     const meant = declaredOutputBias(stored.metadata, stored.path) ?? outputBias;
     const shape: AdapterShape = {
       promptLength: config.adapterLen,
@@ -153,6 +154,7 @@ export async function readAdapter(folder: string, heads?: number): Promise<Store
   const { config, warnings } = await readAdapterConfig(folder);
   const promptFormat = await readPromptFormat(folder);
   return withAdapterWeights(folder, async (stored) => {
+    warnings.push(...stored.notes);
     const outputBias = declaredOutputBias(stored.metadata, stored.path);
     const declared = { ...declaredGate(stored.metadata, stored.path), outputBias };
     const layout = storedLayout(stored.entries, declared, stored.path, heads);

@@ -3,8 +3,9 @@
  * `adapter_model.bin`; or in a single file of another program.
  */
 import { isAdapterTensor } from "../adapter/dialects.ts";
+import { unwrapNames } from "../adapter/wrapped_names.ts";
 import { InputError } from "../errors.ts";
-import type { Tensor, TensorEntry } from "../formats/safetensors.ts";
+import type { Tensor, TensorDType, TensorEntry } from "../formats/safetensors.ts";
 import { openTorchFile, readTorchTensors, type TorchFile, tensorsOf } from "../formats/torch_file.ts";
 import type { TorchTensor } from "../formats/torch_pickle.ts";
 import { namedFile, withFileSource } from "./file_source.ts";
@@ -22,12 +23,54 @@ export interface StoredTensors {
   readonly entries: ReadonlyMap<string, Pick<TensorEntry, "dtype" | "shape">>;
   /** Of a safetensors file; torch's have none. */
   readonly metadata: ReadonlyMap<string, string>;
+  /** What is read otherwise than it is stored, one sentence each. */
+  readonly notes: readonly string[];
   /** The tensors of these names, by default all. */
   read(names?: readonly string[]): Promise<Map<string, Tensor>>;
 }
 
-/** Opens the weights of an adapter folder for `work`. Throws an `InputError` where there are none or they are damaged. */
+/**
+ * Opens the weights of an adapter folder for `work`: under PEFT's names, whatever wrapped the model that saved them, and
+ * float64 as float32. Throws an `InputError` where there are none or they are damaged.
+ */
 export async function withAdapterWeights<T>(folder: string, work: (stored: StoredTensors) => Promise<T>): Promise<T> {
+  return await withStoredWeights(folder, (stored) => work(asPeftStores(stored)));
+}
+
+function asPeftStores(stored: StoredTensors): StoredTensors {
+  const { path } = stored;
+  const names = new Map([...stored.entries.keys()].map((name) => [name, name]));
+  const { tensors: storedAs, notes } = unwrapNames(names, path);
+  const wide = [...stored.entries.values()].filter(({ dtype }) => dtype === "F64").length;
+  const casts = wide === 0 ? [] : [`${path}: ${wide} tensors in F64 are read as F32`];
+  const entry = (name: string) => stored.entries.get(name) ?? { dtype: "F32" as const, shape: [] };
+  return {
+    ...stored,
+    notes: [...notes, ...casts],
+    entries: new Map([...storedAs].map(([name, own]) => [name, asFloat32(entry(own))])),
+    async read(wanted = [...storedAs.keys()]) {
+      const read = await stored.read(wanted.flatMap((name) => storedAs.get(name) ?? []));
+      return new Map(
+        [...storedAs].flatMap(([name, own]) => {
+          const tensor = read.get(own);
+          return tensor ? [[name, castFloat64(tensor)] as const] : [];
+        }),
+      );
+    },
+  };
+}
+
+function asFloat32<T extends { readonly dtype: TensorDType }>(tensor: T): T {
+  return tensor.dtype === "F64" ? { ...tensor, dtype: "F32" } : tensor;
+}
+
+function castFloat64(tensor: Tensor): Tensor {
+  if (tensor.dtype !== "F64") return tensor;
+  const numbers = new Float64Array(tensor.bytes.slice().buffer);
+  return asFloat32({ ...tensor, bytes: new Uint8Array(Float32Array.from(numbers).buffer) });
+}
+
+async function withStoredWeights<T>(folder: string, work: (stored: StoredTensors) => Promise<T>): Promise<T> {
   const [safe, torch] = [await folderFile(folder, SAFETENSORS), await folderFile(folder, TORCH)];
   await checkAdapterParts(folder, new Set([SAFETENSORS, TORCH]));
   if (safe) return withSafetensors(safe, work); // PEFT's choice where both are there
@@ -52,6 +95,7 @@ async function withSafetensors<T>(found: FolderFile, work: (stored: StoredTensor
       path,
       entries: tensors,
       metadata,
+      notes: [],
       async read(names = [...tensors.keys()]) {
         const read = new Map<string, Tensor>();
         for (const name of names) {
@@ -82,6 +126,7 @@ function withTorchFile<T>(
       path: source.path,
       entries: new Map(views.map(([name, { storage, shape }]) => [name, { dtype: storage.dtype, shape }])),
       metadata: new Map(),
+      notes: [],
       read(names = [...all.keys()]) {
         const wanted = new Set(names);
         return readTorchTensors(file, new Map(views.filter(([name]) => wanted.has(name))));
