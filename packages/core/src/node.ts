@@ -32,6 +32,7 @@ export {
 export { type GenerationConfig, readGenerationConfig } from "./node/generation_config.ts";
 export { hashFile } from "./node/hash.ts";
 export { refuseOutsideLinks } from "./node/links.ts";
-export { type LoadOptions, loadWeights, readModelConfig, weightBytes } from "./node/model_files.ts";
+export { type ReadModelOptions, readModelConfig } from "./node/model_config.ts";
+export { type LoadOptions, loadWeights, weightBytes } from "./node/model_files.ts";
 export { type FolderFile, folderFile } from "./node/model_folder.ts";
 export { cacheFolder, homeFolder } from "./node/user_folders.ts";

@@ -8,14 +8,31 @@
  */
 import type { DType } from "../engine/engine.ts";
 import { checkLengths } from "../shape.ts";
+import type { TensorDType } from "./safetensors.ts";
 
-export const bytesPerElement: Readonly<Record<DType, number>> = { f32: 4, bf16: 2, f16: 2 };
+/** How numbers may be stored in a file: as an engine takes them, or in float64, which is rounded to float32 at once. */
+export type StoredDType = DType | "f64";
+
+export const bytesPerElement: Readonly<Record<StoredDType, number>> = { f32: 4, bf16: 2, f16: 2, f64: 8 };
+
+/** The name of each in safetensors and torch files. */
+export const storedDTypes: ReadonlyMap<TensorDType, StoredDType> = new Map([
+  ["F32", "f32"],
+  ["F16", "f16"],
+  ["BF16", "bf16"],
+  ["F64", "f64"],
+]);
 
 /** Fills `out` with the numbers in `bytes`, which may start at any address. Throws a `RangeError` on a wrong length. */
-export function widen(dtype: DType, bytes: Uint8Array, out: Float32Array): void {
+export function widen(dtype: StoredDType, bytes: Uint8Array, out: Float32Array): void {
   checkLengths({ bytes }, { elements: out.length, bytesPerElement: bytesPerElement[dtype] });
   if (dtype === "f32") {
     new Uint8Array(out.buffer, out.byteOffset, out.byteLength).set(bytes);
+    return;
+  }
+  if (dtype === "f64") {
+    const aligned = bytes.byteOffset % 8 === 0 ? bytes : bytes.slice();
+    out.set(new Float64Array(aligned.buffer, aligned.byteOffset, out.length));
     return;
   }
   const halves = halvesOf(bytes);

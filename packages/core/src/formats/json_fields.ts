@@ -9,32 +9,40 @@ export interface JsonFields {
   integer(name: string, options: { min: number; max?: number; fallback?: number }): number;
   number(name: string, options: { above: number; fallback?: number }): number;
   boolean(name: string, fallback: boolean): boolean;
+  /** Fields whose values were asked for so far. */
+  readonly asked: ReadonlySet<string>;
 }
 
 /** `label` goes in front of the field's name in problems, for example `rope_scaling.`. */
 export function jsonFields(source: Readonly<Record<string, unknown>>, problems: string[], label = ""): JsonFields {
-  const raw = (name: string): unknown => (Object.hasOwn(source, name) ? (source[name] ?? undefined) : undefined);
+  const asked = new Set<string>();
+  const raw = (name: string): unknown => {
+    asked.add(name);
+    return Object.hasOwn(source, name) ? (source[name] ?? undefined) : undefined;
+  };
   const problem = (text: string): void => void problems.push(`${label}${text}`);
   const wrong = (name: string, needed: string): number => {
     const value = raw(name);
-    const found = value === undefined ? "missing" : JSON.stringify(value).slice(0, 200);
-    problem(`${name} is ${found}, needed is ${needed}`);
+    problem(`${name} is ${value === undefined ? "missing" : shown(value)}, needed is ${needed}`);
     return Number.NaN; // never used: the caller throws once all fields are read
   };
   return {
     problem,
     raw,
+    asked,
     has: (name) => Object.hasOwn(source, name),
     integer(name, { min, max = 2 ** 31 - 1, fallback }) {
-      const value = raw(name) ?? fallback;
-      if (Number.isNaN(value)) return Number.NaN;
-      if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return value;
+      const value = raw(name);
+      if (value === undefined && Number.isNaN(fallback)) return Number.NaN;
+      const number = value ?? fallback;
+      if (typeof number === "number" && Number.isInteger(number) && number >= min && number <= max) return number;
       return wrong(name, `an integer from ${min} to ${max}`);
     },
     number(name, { above, fallback }) {
-      const value = raw(name) ?? fallback;
-      if (Number.isNaN(value)) return Number.NaN;
-      if (typeof value === "number" && Number.isFinite(value) && value > above) return value;
+      const value = raw(name);
+      if (value === undefined && Number.isNaN(fallback)) return Number.NaN;
+      const number = value ?? fallback;
+      if (typeof number === "number" && Number.isFinite(number) && number > above) return number;
       return wrong(name, `a number above ${above}`);
     },
     boolean(name, fallback) {
@@ -44,6 +52,13 @@ export function jsonFields(source: Readonly<Record<string, unknown>>, problems: 
       return fallback;
     },
   };
+}
+
+/** A foreign value for a message: as JSON, at most 200 characters, NaN and infinities by name. */
+export function shown(value: unknown): string {
+  const named = (_: string, inner: unknown) =>
+    typeof inner === "number" && !Number.isFinite(inner) ? String(inner) : inner;
+  return (typeof value === "number" ? String(value) : JSON.stringify(value, named)).slice(0, 200);
 }
 
 /** A JSON object, not an array and not null. */

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { checkNesting, isCutOff, parseStrictJson } from "./strict_json.ts";
+import { checkNesting, isCutOff, parsePythonJson, parseStrictJson } from "./strict_json.ts";
 
 test("any JSON reads as JSON.parse reads it, however it is spaced", () => {
   fc.assert(
@@ -94,4 +94,31 @@ test("a JSON text that was cut off anywhere is known as such [T-C3]", () => {
   const whole = '{"a": [1, {"b": "c]\\"}"}], "d": null}';
   for (let length = 1; length < whole.length; length++) expect(isCutOff(whole.slice(0, length))).toBe(true);
   for (const text of [whole, "", "{]", '{"a": nul}', "1 2"]) expect(isCutOff(text)).toBe(false);
+});
+
+test("Python's NaN and infinities are read where a value stands, and only there [T-C5]", () => {
+  const text = '{"a": NaN, "b": [1, Infinity, {"c": -Infinity}], "NaN": "NaN, Infinity \\" NaN", "d": 0, "e": 1e999}';
+  expect(parsePythonJson(text)).toEqual({
+    a: Number.NaN,
+    b: [1, Number.POSITIVE_INFINITY, { c: Number.NEGATIVE_INFINITY }],
+    NaN: 'NaN, Infinity " NaN',
+    d: 0,
+    e: Number.POSITIVE_INFINITY,
+  });
+  expect(parsePythonJson("NaN")).toBeNaN();
+  expect(Object.keys(parsePythonJson('{"__proto__": NaN}') as object)).toEqual(["__proto__"]);
+  for (const wrong of ["-NaN", "[NaN5]", "[1NaN]", "{NaN: 1}", "[--Infinity]", "[nan]", '{"a": NaN, "a": 1}', '"NaN']) {
+    expect(() => parsePythonJson(wrong), wrong).toThrow(SyntaxError);
+  }
+  expect(() => parsePythonJson(`${"[".repeat(5000)}NaN`)).toThrow("nested");
+});
+
+test("whatever Python's words stand beside, the rest reads as JSON.parse reads it", () => {
+  fc.assert(
+    fc.property(fc.json(), (text) => {
+      const { value, nan } = parsePythonJson(`{"value": ${text}, "nan": NaN}`) as { value: unknown; nan: unknown };
+      expect(value).toEqual((JSON.parse(`{"value": ${text}}`) as { value: unknown }).value);
+      expect(nan).toBeNaN();
+    }),
+  );
 });

@@ -13,6 +13,50 @@ export function parseStrictJson(text: string): unknown {
   return value;
 }
 
+/**
+ * The same for files that Python wrote: its json module puts `NaN`, `Infinity` and `-Infinity` where JSON has no word. They
+ * arrive as those numbers; whoever reads a field decides whether it can use one.
+ */
+export function parsePythonJson(text: string): unknown {
+  if (!/NaN|Infinity/.test(text)) return parseStrictJson(text);
+  checkNesting(text);
+  const blanked = textsBlanked(text);
+  // JSON has no number for NaN: what changes with the digit put there is one.
+  const read = (digit: string): unknown => {
+    let plain = "";
+    let done = 0;
+    for (const { 0: word, index } of blanked.matchAll(/(?<![-\w])(?:NaN|-?Infinity)\b/g)) {
+      plain += text.slice(done, index) + (word === "NaN" ? digit : word.replace("Infinity", "1e999"));
+      done = index + word.length;
+    }
+    return parseStrictJson(plain + text.slice(done));
+  };
+  return nanWhereDifferent(read("0"), read("1"));
+}
+
+/** `text` with a quote for every character of its texts in quotes, so that no word is found in them. */
+function textsBlanked(text: string): string {
+  const parts: string[] = [];
+  let done = 0;
+  for (let i = 0; i < text.length; i++) {
+    if (text.charCodeAt(i) !== quote) continue;
+    const begin = i;
+    for (i++; i < text.length && text.charCodeAt(i) !== quote; i++) if (text.charCodeAt(i) === backslash) i++;
+    parts.push(text.slice(done, begin), '"'.repeat(Math.min(i + 1, text.length) - begin));
+    done = i + 1;
+  }
+  return parts.join("") + text.slice(done);
+}
+
+/** `a`, of which `b` has the shape. Keys stay own properties, `__proto__` too. */
+function nanWhereDifferent(a: unknown, b: unknown): unknown {
+  if (typeof a === "number") return a === b ? a : Number.NaN;
+  if (typeof a !== "object" || a === null || typeof b !== "object" || b === null) return a;
+  const others: unknown[] = Object.values(b);
+  const values = Object.values(a).map((value, i) => nanWhereDifferent(value, others[i]));
+  return Array.isArray(a) ? values : Object.fromEntries(Object.keys(a).map((key, i) => [key, values[i]]));
+}
+
 /** No format here nests deeper than ten. */
 const MAX_DEPTH = 1000;
 

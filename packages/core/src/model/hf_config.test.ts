@@ -250,13 +250,13 @@ test("all problems are reported at once, and none that follows from another", ()
     rms_norm_eps: 0,
     hidden_act: "gelu",
     tie_word_embeddings: "yes",
-    eos_token_id: [2, -1],
+    eos_token_id: [2, -2],
     quantization_config: { bits: 4 },
     rope_scaling: { type: "su" },
   };
   expect(problems(broken).toSorted()).toEqual([
-    "eos_token_id is [2,-1], needed is a token id or a list of them",
-    'hidden_act is "gelu", supported is "silu"',
+    "eos_token_id is [2,-2], needed is a token id or a list of them",
+    'hidden_act is "gelu", supported is "silu", "swish"',
     'hidden_size is "4096", needed is an integer from 1 to 2147483647',
     "num_hidden_layers is 1000000000, needed is an integer from 1 to 10000",
     "num_key_value_heads is 5, needed is a divisor of the 32 attention heads",

@@ -1,6 +1,6 @@
 /** Configs that are written like Llama's: Llama, Mistral, Qwen2, Gemma. */
 import { narrow, widen } from "../formats/dtype.ts";
-import type { JsonFields } from "../formats/json_fields.ts";
+import { type JsonFields, shown } from "../formats/json_fields.ts";
 import type { ModelType } from "./architecture.ts";
 import type { ModelConfig } from "./config.ts";
 import { checkName, MAX_LAYERS, tokenIds } from "./hf_fields.ts";
@@ -14,8 +14,8 @@ const llama = {
   headDim: undefined as number | undefined,
   contextLength: 2048,
   activation: "silu",
-  /** `gelu` is how the first Gemma configs call the tanh approximation. */
-  activations: ["silu"] as readonly string[],
+  /** Names of the same function; `gelu` is how the first Gemma configs call the tanh approximation. */
+  activations: ["silu", "swish"] as readonly string[],
   tiedEmbeddings: false,
   bosTokenId: [1] as readonly number[],
   eosTokenId: [2] as readonly number[],
@@ -37,12 +37,15 @@ const defaults: Readonly<Record<LlamaType, typeof llama>> = {
   },
 };
 
-/** Adds to `problems`, which are also those of `fields`, what is wrong; the result is then not to be used. */
+/**
+ * Adds to `problems`, which are also those of `fields`, what is wrong; the result is then not to be used. Rotary settings
+ * without a meaning go to `unused`.
+ */
 export function parseLlama(
   fields: JsonFields,
-  json: Readonly<Record<string, unknown>>,
   modelType: LlamaType,
   problems: string[],
+  unused: string[],
 ): ModelConfig {
   const fallback = defaults[modelType];
   const hiddenSize = fields.integer("hidden_size", { min: 1 });
@@ -77,7 +80,7 @@ export function parseLlama(
     headDim,
     contextLength,
     normEps: fields.number("rms_norm_eps", { above: 0, fallback: 1e-6 }),
-    ...parseRope(json, contextLength, problems),
+    ...parseRope(fields, contextLength, problems, unused),
     ...parseWindow(fields, modelType, layers),
     embedScale: modelType === "gemma" ? gemmaScale(fields, hiddenSize) : 1,
     tiedEmbeddings: fields.boolean("tie_word_embeddings", fallback.tiedEmbeddings),
@@ -89,22 +92,25 @@ export function parseLlama(
   };
 }
 
-/** Mistral slides in every layer, Qwen2 where it is told to; the others never do. */
+/** Mistral slides in every layer unless `layer_types` says which, Qwen2 where it is told to; the others never do. */
 function parseWindow(
   fields: JsonFields,
   modelType: LlamaType,
   layers: number,
 ): Pick<ModelConfig, "slidingWindow" | "slidingLayers"> {
   const none = { slidingWindow: 0, slidingLayers: undefined };
-  if (modelType === "mistral") return { ...none, slidingWindow: windowSize(fields) };
-  if (modelType !== "qwen2") return none;
-  const slidingWindow = fields.boolean("use_sliding_window", false) ? windowSize(fields) : 0;
-  const slidingLayers = qwenSlidingLayers(fields, layers);
-  if (slidingWindow > 0) return slidingLayers.length > 0 ? { slidingWindow, slidingLayers } : none;
-  if (fields.raw("layer_types") !== undefined && slidingLayers.length > 0) {
-    fields.problem("layer_types has sliding_attention, but use_sliding_window and sliding_window give no window");
+  if (modelType !== "mistral" && modelType !== "qwen2") return none;
+  const isOff = modelType === "qwen2" && !fields.boolean("use_sliding_window", false);
+  const size = windowSize(fields);
+  const slidingWindow = isOff ? 0 : size;
+  const named = namedSlidingLayers(fields, layers);
+  const slidingLayers = modelType === "qwen2" ? (named ?? lastLayers(fields, layers)) : named;
+  if (slidingWindow === 0) {
+    const switches = modelType === "qwen2" ? "use_sliding_window and sliding_window give" : "sliding_window gives";
+    if (named && named.length > 0) fields.problem(`layer_types has sliding_attention, but ${switches} no window`);
+    return none;
   }
-  return none;
+  return slidingLayers?.length === 0 ? none : { slidingWindow, slidingLayers };
 }
 
 /** An explicit null means no window; an absent key means the class's default. */
@@ -113,17 +119,22 @@ function windowSize(fields: JsonFields): number {
   return fields.integer("sliding_window", { min: 1, fallback: 4096 });
 }
 
-/** `layer_types` names each layer; without it the layers from `max_window_layers` on slide. */
-function qwenSlidingLayers(fields: JsonFields, layers: number): number[] {
+/** Qwen2's layers that slide where `layer_types` is not there: those from `max_window_layers` on. */
+function lastLayers(fields: JsonFields, layers: number): number[] {
+  const first = fields.integer("max_window_layers", { min: 0, fallback: 28 });
+  return Array.from({ length: Math.max(0, layers - first) || 0 }, (_, i) => first + i);
+}
+
+/** The layers that `layer_types` lets slide; undefined where it is not there. */
+function namedSlidingLayers(fields: JsonFields, layers: number): number[] | undefined {
   const types = fields.raw("layer_types");
-  if (types === undefined) {
-    const first = fields.integer("max_window_layers", { min: 0, fallback: 28 });
-    return Array.from({ length: Math.max(0, layers - first) || 0 }, (_, i) => first + i);
-  }
+  if (types === undefined) return undefined;
+  fields.raw("max_window_layers"); // stands back
   const known = ["full_attention", "sliding_attention"];
   if (!Array.isArray(types) || types.length !== layers || !types.every((type) => known.includes(type))) {
-    const found = JSON.stringify(types).slice(0, 200);
-    fields.problem(`layer_types is ${found}, needed is a list of ${layers} names, each one of ${known.join(", ")}`);
+    fields.problem(
+      `layer_types is ${shown(types)}, needed is a list of ${layers} names, each one of ${known.join(", ")}`,
+    );
     return [];
   }
   return types.flatMap((type, i) => (type === "sliding_attention" ? [i] : []));

@@ -1,5 +1,5 @@
 /** Fields that the configs of all model types have. */
-import type { JsonFields } from "../formats/json_fields.ts";
+import { type JsonFields, shown } from "../formats/json_fields.ts";
 
 /** More layers than any model has; a bound for loops over a number from a file. */
 export const MAX_LAYERS = 10_000;
@@ -9,16 +9,16 @@ export function checkName(fields: JsonFields, name: string, fallback: string, su
   const value = fields.raw(name) ?? fallback;
   if (supported.some((known) => known === value)) return;
   const names = supported.map((known) => JSON.stringify(known)).join(", ");
-  fields.problem(`${name} is ${JSON.stringify(value).slice(0, 200)}, supported is ${names}`);
+  fields.problem(`${name} is ${shown(value)}, supported is ${names}`);
 }
 
-/** One id, a list of ids, null for none. */
+/** One id or a list of ids; null and -1, as old tokenizers have it, mean none. */
 export function tokenIds(fields: JsonFields, name: string, fallback: readonly number[]): readonly number[] {
   const value = fields.has(name) ? (fields.raw(name) ?? []) : fallback;
-  const ids: unknown[] = Array.isArray(value) ? value : [value];
+  const ids = (Array.isArray(value) ? (value as unknown[]) : [value]).filter((id) => id !== -1);
   const valid = ids.filter((id): id is number => typeof id === "number" && Number.isSafeInteger(id) && id >= 0);
   if (valid.length !== ids.length) {
-    fields.problem(`${name} is ${JSON.stringify(value).slice(0, 200)}, needed is a token id or a list of them`);
+    fields.problem(`${name} is ${shown(value)}, needed is a token id or a list of them`);
   }
   return valid;
 }

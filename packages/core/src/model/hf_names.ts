@@ -13,6 +13,8 @@ export interface WeightPart {
    * stored `[in, out]` (transformers' Conv1D), or `add-one` in float32 to a norm that is stored as its distance from 1.
    */
   readonly change?: "transpose" | "add-one";
+  /** The tensor that is the same one where this one is missing: a tied head may be stored instead of the embedding. */
+  readonly standIn?: string;
 }
 
 /** One weight of ours: the rows of its parts, stacked in order. */
@@ -21,6 +23,8 @@ export interface WeightSource {
   readonly shape: readonly number[];
   readonly parts: readonly WeightPart[];
 }
+
+const HEAD = "lm_head.weight";
 
 /** All weights that this model needs, in the order of use in a forward pass. */
 export function weightSources(config: ModelConfig): WeightSource[] {
@@ -46,12 +50,12 @@ export function acceptedNames(hfName: string, config: Pick<ModelConfig, "modelTy
 
 /** Llama and all that are named like it: Mistral, Qwen2, Gemma. */
 function llamaSources(config: ModelConfig): WeightSource[] {
-  const { vocabSize: V, hiddenSize: D, intermediateSize: F, heads, kvHeads, headDim } = config;
+  const { hiddenSize: D, intermediateSize: F, heads, kvHeads, headDim } = config;
   const Q = heads * headDim;
   const KV = kvHeads * headDim;
   const norm = (hfName: string): WeightPart =>
     config.modelType === "gemma" ? { hfName, shape: [D], change: "add-one" } : { hfName, shape: [D] };
-  const sources = [stacked(weightNames.embed, { hfName: "model.embed_tokens.weight", shape: [V, D] })];
+  const sources = [embeddingSource(config, "model.embed_tokens.weight")];
   for (let i = 0; i < config.layers; i++) {
     const layer = `model.layers.${i}`;
     const add = (name: LayerWeight, ...parts: WeightPart[]) =>
@@ -82,9 +86,9 @@ function llamaSources(config: ModelConfig): WeightSource[] {
 
 /** The rows of `c_attn`, once transposed, are those of queries, keys and values: no stacking is needed. */
 function gpt2Sources(config: ModelConfig): WeightSource[] {
-  const { vocabSize: V, hiddenSize: D, intermediateSize: F } = config;
+  const { hiddenSize: D, intermediateSize: F } = config;
   const sources = [
-    stacked(weightNames.embed, { hfName: "transformer.wte.weight", shape: [V, D] }),
+    embeddingSource(config, "transformer.wte.weight"),
     stacked(weightNames.positions, { hfName: "transformer.wpe.weight", shape: [config.contextLength, D] }),
   ];
   for (let i = 0; i < config.layers; i++) {
@@ -114,9 +118,14 @@ function gpt2Sources(config: ModelConfig): WeightSource[] {
   return sources;
 }
 
+function embeddingSource({ tiedEmbeddings, vocabSize, hiddenSize }: ModelConfig, hfName: string): WeightSource {
+  const part = { hfName, shape: [vocabSize, hiddenSize] };
+  return stacked(weightNames.embed, tiedEmbeddings ? { ...part, standIn: HEAD } : part);
+}
+
 function headSource({ tiedEmbeddings, vocabSize, hiddenSize }: ModelConfig): WeightSource[] {
   if (tiedEmbeddings) return [];
-  return [stacked(weightNames.head, { hfName: "lm_head.weight", shape: [vocabSize, hiddenSize] })];
+  return [stacked(weightNames.head, { hfName: HEAD, shape: [vocabSize, hiddenSize] })];
 }
 
 function stacked(name: string, ...parts: readonly WeightPart[]): WeightSource {

@@ -2,7 +2,7 @@
  * The rotary part of a Hugging Face config, in both spellings: `rope_theta` + `rope_scaling` (transformers 4, type under
  * `type` or `rope_type`) and `rope_parameters` (transformers 5). Where both are given the older one wins, as there.
  */
-import { isJsonObject, type JsonFields, jsonFields } from "../formats/json_fields.ts";
+import { isJsonObject, type JsonFields, jsonFields, shown } from "../formats/json_fields.ts";
 import type { RopeScaling } from "./config.ts";
 
 export interface RopeConfig {
@@ -10,17 +10,16 @@ export interface RopeConfig {
   readonly ropeScaling: RopeScaling;
 }
 
-/** Adds to `problems` what is wrong; the result is then not to be used. `contextLength` is `max_position_embeddings`. */
-export function parseRope(
-  json: Readonly<Record<string, unknown>>,
-  contextLength: number,
-  problems: string[],
-): RopeConfig {
-  const outer = jsonFields(json, problems);
+/**
+ * Adds to `problems`, which are also those of `outer`, what is wrong; the result is then not to be used. `contextLength` is
+ * `max_position_embeddings`. Settings that the type of scaling has no use for go to `unused`.
+ */
+export function parseRope(outer: JsonFields, contextLength: number, problems: string[], unused: string[]): RopeConfig {
+  outer.raw("rope_parameters");
   const name = isUsed(outer.raw("rope_scaling")) ? "rope_scaling" : "rope_parameters";
   const settings = outer.raw(name) ?? {};
   if (!isJsonObject(settings)) {
-    outer.problem(`${name} is ${JSON.stringify(settings).slice(0, 200)}, needed is an object`);
+    outer.problem(`${name} is ${shown(settings)}, needed is an object`);
     return { ropeTheta: Number.NaN, ropeScaling: { type: "default" } };
   }
   const nested = Object.keys(settings).filter((key) => isJsonObject(settings[key]));
@@ -36,11 +35,20 @@ export function parseRope(
       fields.problem("partial_rotary_factor is not 1, supported is rotation of whole heads");
     }
   }
-  const thetaFields = inner.raw("rope_theta") === undefined ? outer : inner;
-  return {
-    ropeTheta: thetaFields.number("rope_theta", { above: 0, fallback: 10_000 }),
-    ropeScaling: parseScaling(inner, outer, contextLength),
-  };
+  const rope = { ropeTheta: ropeTheta(inner, outer), ropeScaling: parseScaling(inner, outer, contextLength) };
+  unused.push(...Object.keys(settings).flatMap((key) => (inner.asked.has(key) ? [] : [`${name}.${key}`])));
+  return rope;
+}
+
+/** A null is no default here: transformers computes with it and fails. */
+function ropeTheta(inner: JsonFields, outer: JsonFields): number {
+  const fields = inner.has("rope_theta") ? inner : outer;
+  if (fields.has("rope_theta") && fields.raw("rope_theta") === undefined) {
+    fields.problem("rope_theta is null, needed is a number above 0");
+    return Number.NaN;
+  }
+  outer.raw("rope_theta");
+  return fields.number("rope_theta", { above: 0, fallback: 10_000 });
 }
 
 /** Python's truth: an empty object counts as not given. */
@@ -49,7 +57,11 @@ function isUsed(value: unknown): boolean {
 }
 
 function parseScaling(fields: JsonFields, outer: JsonFields, contextLength: number): RopeScaling {
-  const type: unknown = fields.raw("rope_type") ?? fields.raw("type") ?? "default";
+  const [newer, older] = [fields.raw("rope_type"), fields.raw("type")];
+  if (newer !== undefined && older !== undefined && newer !== older) {
+    fields.problem(`rope_type is ${shown(newer)}, type is ${shown(older)}, needed is one of them`);
+  }
+  const type: unknown = newer ?? older ?? "default";
   const factor = () => fields.number("factor", { above: 0 });
   const originalContext = () => {
     const from = outer.raw("original_max_position_embeddings") === undefined ? fields : outer;
@@ -74,9 +86,7 @@ function parseScaling(fields: JsonFields, outer: JsonFields, contextLength: numb
     case "yarn":
       return parseYarn(fields, originalContext(), contextLength);
     default:
-      fields.problem(
-        `rope_type is ${JSON.stringify(type).slice(0, 200)}, supported are default, linear, dynamic, llama3, yarn`,
-      );
+      fields.problem(`rope_type is ${shown(type)}, supported are default, linear, dynamic, llama3, yarn`);
       return { type: "default" };
   }
 }

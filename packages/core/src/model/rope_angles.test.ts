@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { jsonFields } from "../formats/json_fields.ts";
 import type { RopeScaling } from "./config.ts";
 import { parseRope } from "./hf_rope.ts";
 import { ropeAngles, ropeFrequencies } from "./rope_angles.ts";
@@ -89,7 +90,7 @@ test.each([
 ])("yarn's attention factor from a config with %j is transformers'", (changes, expected) => {
   const rope = { rope_type: "yarn", rope_theta: 1e4, factor: 4, original_max_position_embeddings: 512, ...changes };
   const problems: string[] = [];
-  const { ropeScaling } = parseRope({ rope_parameters: rope }, 2048, problems);
+  const { ropeScaling } = parseRope(jsonFields({ rope_parameters: rope }, problems), 2048, problems, []);
   expect(problems).toEqual([]);
   const { attentionFactor } = ropeFrequencies({ ...config, ropeScaling }, 0);
   expect(attentionFactor).toBeCloseTo(expected, 14);

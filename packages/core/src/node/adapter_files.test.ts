@@ -11,7 +11,7 @@ import { InputError } from "../errors.ts";
 import { serializeSafetensors, type Tensor } from "../formats/safetensors.ts";
 import { parseModelConfig } from "../model/hf_config.ts";
 import { loadAdapter, saveAdapter } from "./adapter_files.ts";
-import { readModelConfig } from "./model_files.ts";
+import { readModelConfig } from "./model_config.ts";
 
 let scratch: string;
 beforeAll(async () => {

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
 import { InputError } from "../errors.ts";
 import { parseGenerationConfig } from "./generation_config.ts";
-import { readModelConfig } from "./model_files.ts";
+import { readModelConfig } from "./model_config.ts";
 
 const base = fileURLToPath(new URL("../../../trainer/world/base/", import.meta.url));
 const parse = (json: unknown) => parseGenerationConfig(json, "generation_config.json");

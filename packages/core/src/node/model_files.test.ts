@@ -14,7 +14,8 @@ import { createModel } from "../model/decoder.ts";
 import { parseModelConfig } from "../model/hf_config.ts";
 import { weightSources } from "../model/hf_names.ts";
 import { imageBytes, type WeightImage, weightOf } from "../model/weights.ts";
-import { loadWeights, readModelConfig } from "./model_files.ts";
+import { readModelConfig } from "./model_config.ts";
+import { loadWeights } from "./model_files.ts";
 import { readRanges } from "./parallel_read.ts";
 import { openSafetensors } from "./safetensors_file.ts";
 

@@ -1,28 +1,17 @@
-/** Loads a Hugging Face model folder into shared memory: config and weights. */
+/** Loads the weights of a Hugging Face model folder into shared memory. */
 import { constants } from "node:buffer";
-import { join } from "node:path";
 import type { DType, ScaledDType, WeightDType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
-import { bytesPerElement, widen } from "../formats/dtype.ts";
+import { bytesPerElement, type StoredDType, storedDTypes, widen } from "../formats/dtype.ts";
 import { int8Bytes, int8Rows } from "../formats/int8.ts";
-import type { TensorDType } from "../formats/safetensors.ts";
+import { storedName, withoutWrappers } from "../model/checkpoint_names.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { parseModelConfig } from "../model/hf_config.ts";
-import { acceptedNames, type WeightPart, weightSources } from "../model/hf_names.ts";
+import { type WeightPart, weightSources } from "../model/hf_names.ts";
 import { addOne, transposePart } from "../model/weight_changes.ts";
 import { imageBytes, isLinearMap, type WeightImage, type WeightPlace, type WeightStorage } from "../model/weights.ts";
-import { checkModelParts } from "./folder_parts.ts";
-import { readGenerationConfig } from "./generation_config.ts";
-import { readFolderJson } from "./model_folder.ts";
 import { type FileRange, readRanges } from "./parallel_read.ts";
 import { quantizedRange } from "./quantized_range.ts";
-import { findWeightFiles, type PlacedTensor, weightFileNames, withWeightFiles } from "./weight_files.ts";
-
-const ourDTypes: ReadonlyMap<TensorDType, DType> = new Map([
-  ["F32", "f32"],
-  ["F16", "f16"],
-  ["BF16", "bf16"],
-]);
+import { findWeightFiles, type PlacedTensor, withWeightFiles } from "./weight_files.ts";
 
 /** Below this a weight is copied: it would share its pages with others. */
 const LEAST_MAPPED_BYTES = 64 * 2 ** 10;
@@ -39,19 +28,6 @@ export interface LoadOptions {
   readonly mapFiles?: boolean;
   /** Told after every chunk how many bytes of the files are in memory and how many there will be. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
-}
-
-/**
- * `config.json` of the folder. Throws an `InputError` where it is missing, damaged or not of a supported model, and where the
- * folder holds parts of a model that would not be read.
- */
-export async function readModelConfig(folder: string): Promise<ModelConfig> {
-  const config = parseModelConfig(await readFolderJson(folder, "config.json"), join(folder, "config.json"));
-  const read = await weightFileNames(folder);
-  if (read) await checkModelParts(folder, read);
-  // As in transformers, which asks this file first; where it names none, the config's stay.
-  const { eosTokenIds = config.eosTokenIds } = await readGenerationConfig(folder);
-  return { ...config, eosTokenIds };
 }
 
 /**
@@ -85,7 +61,7 @@ export async function weightBytes(folder: string, config: ModelConfig, options: 
 /** A tensor of a file and how its numbers are stored there. */
 interface FoundTensor {
   readonly tensor: PlacedTensor;
-  readonly dtype: DType;
+  readonly dtype: StoredDType;
   readonly change: WeightPart["change"];
 }
 
@@ -136,7 +112,7 @@ function rangeOf(read: PlannedRead, block: SharedArrayBuffer): FileRange {
   return { ...tensor, onChunk };
 }
 
-function widened(dtype: DType, bytes: Uint8Array, count: number): Float32Array {
+function widened(dtype: StoredDType, bytes: Uint8Array, count: number): Float32Array {
   const numbers = new Float32Array(count);
   widen(dtype, bytes, numbers);
   return numbers;
@@ -146,7 +122,7 @@ const scaledDTypes: Readonly<Record<Exclude<WeightStorage, "as-is">, ScaledDType
 
 function planWeights(
   config: ModelConfig,
-  tensors: ReadonlyMap<string, PlacedTensor>,
+  inFiles: ReadonlyMap<string, PlacedTensor>,
   { weightDtypes, storage = "as-is", mapFiles = false }: LoadOptions,
   folder: string,
 ): WeightPlan {
@@ -156,17 +132,19 @@ function planWeights(
       `Cannot load the model in ${folder} as ${storage}: the engine takes ${weightDtypes.join(", ")}`,
     );
   }
+  const { tensors } = withoutWrappers(inFiles);
   const problems: string[] = [];
   const places: Record<string, WeightPlace> = {};
   const reads: PlannedRead[] = [];
   let bytes = 0;
   let readBytes = 0;
   for (const { name, shape, parts } of weightSources(config)) {
-    const found = parts.flatMap(({ hfName, shape: needed, change }) => {
-      const key = acceptedNames(hfName, config).find((accepted) => tensors.has(accepted));
+    const found = parts.flatMap((part) => {
+      const { hfName, shape: needed, change } = part;
+      const key = storedName(part, config, tensors);
       const tensor = key === undefined ? undefined : tensors.get(key);
-      const dtype = tensor && ourDTypes.get(tensor.dtype);
-      const problem = tensorProblem(hfName, needed, tensor);
+      const dtype = tensor && storedDTypes.get(tensor.dtype);
+      const problem = tensorProblem(hfName, needed, tensor, tensors);
       if (problem !== undefined) problems.push(problem);
       return tensor && dtype ? [{ tensor, dtype, change, elements: needed.reduce((a, b) => a * b, 1) }] : [];
     });
@@ -211,16 +189,27 @@ function placedDType(
 ): DType {
   const { dtype: first } = parts[0] ?? { dtype: "f32" };
   const isKept = parts.every(({ dtype, change }) => dtype === first && change !== "add-one");
-  return isKept && weightDtypes.includes(first) ? first : "f32";
+  return isKept && first !== "f64" && weightDtypes.includes(first) ? first : "f32";
 }
 
-function tensorProblem(name: string, shape: readonly number[], tensor: PlacedTensor | undefined): string | undefined {
+function tensorProblem(
+  name: string,
+  shape: readonly number[],
+  tensor: PlacedTensor | undefined,
+  all: ReadonlyMap<string, PlacedTensor>,
+): string | undefined {
   const needed = `F32, F16 or BF16 [${shape.join(", ")}]`;
   if (tensor === undefined) {
-    const hint = name === "lm_head.weight" ? ", or tie_word_embeddings true in config.json" : "";
+    if (all.has(name.replace(/\.(\w+)$/, ".base_layer.$1"))) {
+      return `${name} is wrapped for an adapter that was not merged: merge it first (merge_and_unload of PEFT)`;
+    }
+    const isTied = ", or tie_word_embeddings true in config.json";
+    const isEmbedding = /(?:embed_tokens|wte)\.weight$/.test(name) && all.has("lm_head.weight");
+    const hint =
+      name === "lm_head.weight" ? isTied : isEmbedding ? `${isTied} where lm_head.weight is the embedding` : "";
     return `${name} is in no weight file, needed is ${needed}${hint}: fetch the model again`;
   }
-  if (ourDTypes.has(tensor.dtype) && String(tensor.shape) === String(shape)) return undefined;
+  if (storedDTypes.has(tensor.dtype) && String(tensor.shape) === String(shape)) return undefined;
   const found = `${tensor.dtype} [${tensor.shape.join(", ")}]`;
   return `${name} in ${tensor.file.path} is ${found}, config.json needs ${needed}: use the files of one model`;
 }

@@ -72,8 +72,12 @@ async function checkFolder(folder: string): Promise<void> {
   throw new InputError(`Cannot read from ${folder}`, problem);
 }
 
-/** A JSON file of the folder. Throws an `InputError` where it is missing, too long or not strict JSON. */
-export async function readFolderJson(folder: string, name: string): Promise<unknown> {
+/** A JSON file of the folder. Throws an `InputError` where it is missing, too long or not JSON to `parse`. */
+export async function readFolderJson(
+  folder: string,
+  name: string,
+  parse: (text: string) => unknown = parseStrictJson,
+): Promise<unknown> {
   const attempt = `Cannot read ${join(folder, name)}`;
   const found = await folderFile(folder, name);
   if (found === undefined) throw new InputError(attempt, "there is no such file");
@@ -84,20 +88,20 @@ export async function readFolderJson(folder: string, name: string): Promise<unkn
   try {
     const bytes = new Uint8Array(found.bytes); // no more than it had when its size was checked
     await readFully({ path: found.path, handle }, bytes, 0);
-    return parseJson(bytes, attempt);
+    return parseJson(bytes, attempt, parse);
   } finally {
     await handle.close();
   }
 }
 
 /** Says what the bytes are where they are something else than JSON. */
-function parseJson(bytes: Uint8Array, attempt: string): unknown {
+function parseJson(bytes: Uint8Array, attempt: string, parse: (text: string) => unknown): unknown {
   const other = describeFile(bytes, bytes.length, "text");
   if (other?.kind === "server-message") throw new InputError(attempt, other.problem); // may be JSON as well
   let text = "";
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    return parseStrictJson(text);
+    return parse(text);
   } catch (cause) {
     if (other) throw new InputError(attempt, other.problem, { cause });
     if (!(cause instanceof SyntaxError)) throw new InputError(attempt, "it is not UTF-8: save it as that", { cause });

@@ -1,6 +1,6 @@
 /** Quantises a linear map while it is read: a few rows at a time are held as the file has them, never the whole base. */
-import type { DType, ScaledDType } from "../engine/engine.ts";
-import { bytesPerElement, widen } from "../formats/dtype.ts";
+import type { ScaledDType } from "../engine/engine.ts";
+import { bytesPerElement, type StoredDType, widen } from "../formats/dtype.ts";
 import { quantizeRowsFp8 } from "../formats/fp8.ts";
 import { type Int8Rows, quantizeRows } from "../formats/int8.ts";
 import type { WeightPart } from "../model/hf_names.ts";
@@ -13,7 +13,7 @@ import type { PlacedTensor } from "./weight_files.ts";
  * row is whole before all is read, so it is collected first.
  */
 export function quantizedRange(
-  { tensor, dtype, change }: { tensor: PlacedTensor; dtype: DType; change: WeightPart["change"] },
+  { tensor, dtype, change }: { tensor: PlacedTensor; dtype: StoredDType; change: WeightPart["change"] },
   { to, ...out }: Int8Rows & { readonly to: ScaledDType },
   name: string,
 ): FileRange {

@@ -8,7 +8,8 @@ import { narrow, widen } from "../formats/dtype.ts";
 import { parseSafetensors, serializeSafetensors, type Tensor } from "../formats/safetensors.ts";
 import { parameterCount } from "../model/hf_names.ts";
 import { type WeightImage, weightOf } from "../model/weights.ts";
-import { loadWeights, readModelConfig } from "./model_files.ts";
+import { readModelConfig } from "./model_config.ts";
+import { loadWeights } from "./model_files.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "zerogate-bases-"));
 afterAll(() => rmSync(folder, { recursive: true }));

@@ -28,6 +28,7 @@ export async function chatCommand(flags: ChatFlags, context: CommandContext): Pr
     adapters: flags.adapter ?? [],
     links: flags.links,
     outputBias: outputBiasFlag(flags),
+    strictTensors: flags.strictTensors ?? false,
     onWarning: status.log,
     onPhase: status.phase,
   }).finally(() => status.stop());

@@ -28,6 +28,7 @@ export interface EvalFlags {
   readonly compute?: string;
   readonly storage?: string;
   readonly skipBadRecords?: boolean;
+  readonly strictTensors?: boolean;
   readonly json?: boolean;
 }
 
@@ -37,7 +38,11 @@ const CELL_TOKENS = 2048;
 export async function evalCommand(flags: EvalFlags, context: CommandContext): Promise<ExitCode> {
   const problems: string[] = [];
   await checkLinks(flags, [flags.model, flags.adapter]);
-  const config = await readModelConfig(flags.model);
+  const baseWarnings: string[] = [];
+  const config = await readModelConfig(flags.model, {
+    onWarning: (warning) => baseWarnings.push(warning),
+    strictTensors: flags.strictTensors ?? false,
+  });
   const maxLength = numberFlag(
     "--max-length",
     flags.maxLength,
@@ -55,7 +60,8 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
 
   const status = openStatus(context.stderr, context.env);
   try {
-    for (const warning of [...(adapter?.warnings ?? []), ...(mismatch ? [mismatch] : [])]) status.log(warning);
+    for (const warning of [...baseWarnings, ...(adapter?.warnings ?? []), ...(mismatch ? [mismatch] : [])])
+      status.log(warning);
     const used = adapter && { ...adapter, folder: flags.adapter ?? "" };
     const { template, bos } = await promptFormatOf(used, promptFlags(flags), tokenizer, status.log);
     const prepared = await prepareTokens({

@@ -6,7 +6,16 @@ import { bos, json, outputBias } from "./shared_flags.ts";
 
 export const definition: CommandDefinition<EvalFlags> = {
   flags: {
-    ...configFlagTable(["links", "maxLength", "workers", "engine", "compute", "storage", "skipBadRecords"]),
+    ...configFlagTable([
+      "links",
+      "maxLength",
+      "workers",
+      "engine",
+      "compute",
+      "storage",
+      "strictTensors",
+      "skipBadRecords",
+    ]),
     model: { group: "Required", argument: "<dir>", about: "folder of the base model", isRequired: true },
     data: { group: "Required", argument: "<files...>", about: "instruction files", isRequired: true },
     adapter: { group: "Common", argument: "<dir>", about: "adapter folder; without it the base is evaluated" },

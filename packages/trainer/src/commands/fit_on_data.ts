@@ -27,6 +27,7 @@ export async function fitOnData(
     outputBias: undefined,
     template: undefined,
     bos: undefined,
+    strictTensors: false,
     onWarning,
     onPhase: () => {},
   });

@@ -26,6 +26,7 @@ export interface GenerateFlags extends QuestionFlags {
   readonly engine?: string;
   readonly compute?: string;
   readonly storage?: string;
+  readonly strictTensors?: boolean;
   readonly maxNewTokens?: string;
   readonly temperature?: string;
   readonly topP?: string;
@@ -48,6 +49,7 @@ export async function generateCommand(flags: GenerateFlags, context: CommandCont
     adapters: [...(flags.adapter ?? []), ...(flags.compare ?? [])],
     links: flags.links,
     outputBias: outputBiasFlag(flags),
+    strictTensors: flags.strictTensors ?? false,
     onWarning: status.log,
     onPhase: status.phase,
   }).finally(() => status.stop());

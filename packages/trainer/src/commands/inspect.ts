@@ -49,8 +49,9 @@ export async function inspect(path: string): Promise<Facts> {
 }
 
 async function inspectModel(path: string): Promise<Facts> {
-  const config = await readModelConfig(path);
-  return { kind: "model", path, parameters: parameterCount(config), ...config };
+  const warnings: string[] = [];
+  const config = await readModelConfig(path, { onWarning: (warning) => warnings.push(warning) });
+  return { kind: "model", path, parameters: parameterCount(config), ...config, warnings };
 }
 
 async function inspectAdapter(path: string): Promise<Facts> {

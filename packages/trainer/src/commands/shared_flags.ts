@@ -53,5 +53,5 @@ export const answering: FlagTable<ChatFlags> = {
   },
   bos,
   outputBias,
-  ...configFlagTable(["links", "engine", "compute", "storage"]),
+  ...configFlagTable(["links", "engine", "compute", "storage", "strictTensors"]),
 };

@@ -88,6 +88,7 @@ export async function verifyAgainstPeft(flags: VerifyPeftFlags, context: Command
       adapters: [`${folder}=adapter`],
       links: flags.links,
       outputBias: "twice",
+      strictTensors: false,
       onWarning: status.log,
       onPhase: status.phase,
     });

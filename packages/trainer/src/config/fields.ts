@@ -191,6 +191,7 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   engine: optional(oneOf(engineNames), "what computes, auto: the fastest here", "auto"),
   compute: optional(oneOf(computeNames), "arithmetic of matrix products", "f32"),
   storage: optional(oneOf(storageNames), "how the base's linear maps are held in memory", "as-is"),
+  strictTensors: added("0.2.0", false, optional(onOff, "refuse a base with tensors that nothing reads", false)),
   packing: optional(oneOf(packingNames), "keep packed copies of the linear maps, auto: of small bases", "auto"),
   workers: optional(count(1), "device workers (default: all cores)", availableParallelism()),
   devices: optional(gpus, "GPUs of the engine cuda, a worker each (default: 0 to workers - 1)"),

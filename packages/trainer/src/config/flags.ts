@@ -66,6 +66,7 @@ const groups: { readonly [Key in ConfigKey]: FlagGroup } = {
   engine: "Machine",
   compute: "Machine",
   storage: "Machine",
+  strictTensors: "Model",
   packing: "Advanced",
   workers: "Machine",
   devices: "Machine",

@@ -148,6 +148,8 @@ export interface TrainConfig {
   readonly compute: (typeof computeNames)[number];
   /** How the linear maps of the base are held: as their files have them, or quantised to int8 or fp8 (cuda) while they are read. */
   readonly storage: WeightStorage;
+  /** Refuses a base with tensors that nothing reads, instead of a warning. */
+  readonly strictTensors: boolean;
   /** Whether the engine `cpu` keeps packed copies of the linear maps: `auto` where both take at most 512 MiB. Never changes the bits. */
   readonly packing: (typeof packingNames)[number];
   /** Device workers; for CPU engines threads. Never changes the trained bits. */
@@ -202,6 +204,7 @@ export const safeToChange: readonly ConfigKey[] = [
   "samples",
   "engine",
   "compute",
+  "strictTensors",
   "packing",
   "workers",
   "devices",

@@ -101,8 +101,9 @@ export async function openInputs(
   caches: "used" | "passed over" = "used",
 ): Promise<RunInputs> {
   const { onPhase, onWarning, signal } = progress;
+  const { strictTensors } = config;
   await checkLinks(config, [config.model, config.initAdapter]);
-  const model = await readModelConfig(config.model);
+  const model = await readModelConfig(config.model, { onWarning, strictTensors });
   const adapter = await openAdapter(config, model, onWarning);
   const template = await loadTemplate(config.template);
   const tokenizer = await loadTokenizer(config.model, model);

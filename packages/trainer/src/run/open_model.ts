@@ -30,6 +30,8 @@ export interface OpenModelOptions extends PromptFlags {
   readonly adapters: readonly string[];
   /** What adapters mean that do not say it themselves, see `loadAdapter`. */
   readonly outputBias: TrainConfig["outputBias"] | undefined;
+  /** Refuses tensors of the base that nothing reads. */
+  readonly strictTensors: boolean;
   readonly onWarning: (message: string) => void;
   readonly onPhase: (phase: Phase | undefined) => void;
 }
@@ -37,8 +39,9 @@ export interface OpenModelOptions extends PromptFlags {
 /** @throws InputError for whatever of it cannot be used. */
 export async function openModel(folder: string, options: OpenModelOptions): Promise<OpenedModel> {
   const { onWarning, onPhase } = options;
+  const { strictTensors } = options;
   await checkLinks(options, [folder, ...options.adapters.map((text) => parseAdapterFlag(text).directory)]);
-  const config = await readModelConfig(folder);
+  const config = await readModelConfig(folder, { onWarning, strictTensors });
   const tokenizer = await loadTokenizer(folder, config);
   const mismatch = checkVocabulary(tokenizer, config.vocabSize);
   if (mismatch) onWarning(mismatch);

@@ -1,0 +1,75 @@
+/** What the names in a checkpoint say beside `weightSources`: prefixes of wrappers, and tensors that nothing reads. */
+import { architectureOf } from "./architecture.ts";
+import type { ModelConfig } from "./config.ts";
+import { acceptedNames, type WeightPart, weightSources } from "./hf_names.ts";
+
+/** What DistributedDataParallel, torch.compile and PEFT put in front of the names of the model that they hold. */
+const wrappers = /^(?:module\.|_orig_mod\.|base_model\.model\.)+/;
+
+/** Tensors by the names of the model itself, and the prefixes that were taken off. Where two would share a name both stay as they are. */
+export function withoutWrappers<T>(stored: ReadonlyMap<string, T>): {
+  tensors: Map<string, T>;
+  prefixes: ReadonlyMap<string, number>;
+} {
+  const tensors = new Map<string, T>();
+  const prefixes = new Map<string, number>();
+  const count = new Map<string, number>();
+  const plain = (name: string) => name.replace(wrappers, "");
+  for (const name of stored.keys()) count.set(plain(name), (count.get(plain(name)) ?? 0) + 1);
+  for (const [name, tensor] of stored) {
+    const short = plain(name);
+    const isOnly = count.get(short) === 1;
+    tensors.set(isOnly ? short : name, tensor);
+    const prefix = name.slice(0, name.length - short.length);
+    if (isOnly && prefix !== "") prefixes.set(prefix, (prefixes.get(prefix) ?? 0) + 1);
+  }
+  return { tensors, prefixes };
+}
+
+/** The name under which these tensors hold the part; undefined where they lack it. */
+export function storedName(
+  { hfName, standIn }: WeightPart,
+  config: Pick<ModelConfig, "modelType">,
+  tensors: { has(name: string): boolean },
+): string | undefined {
+  const names = [...acceptedNames(hfName, config), ...(standIn === undefined ? [] : [standIn])];
+  return names.find((name) => tensors.has(name));
+}
+
+/**
+ * Names of tensors that no weight of this model is made of, without those that are known to hold nothing trained: tables of
+ * rotary angles, GPT-2's causal masks, and a head that is the embedding once more.
+ */
+export function unusedTensors(
+  config: ModelConfig,
+  tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>,
+): string[] {
+  const used = new Set(
+    weightSources(config).flatMap(({ parts }) => parts.map((part) => storedName(part, config, tensors))),
+  );
+  if (config.tiedEmbeddings) used.add("lm_head.weight");
+  const isMask = (name: string, { length }: readonly number[]) =>
+    config.modelType === "gpt2" &&
+    ((name.endsWith(".attn.bias") && length === 4) || name.endsWith(".attn.masked_bias"));
+  return [...tensors].flatMap(([name, { shape }]) =>
+    used.has(name) || /(?:^|\.)rotary_emb\.inv_freq$/.test(name) || isMask(name, shape) ? [] : [name],
+  );
+}
+
+/** Says which tensors these are on one line: those of several layers once, those of layers too many by their layer. */
+export function describeTensors(names: readonly string[], config: ModelConfig): string {
+  const { root, layers } = architectureOf(config).modules;
+  const layer = new RegExp(`^(?:${root}\\.)?${layers}\\.(\\d{1,9})\\.`);
+  const kinds = new Map<string, number>();
+  for (const name of names) {
+    const index = layer.exec(name)?.[1];
+    const isBeyond = index !== undefined && Number(index) >= config.layers;
+    const kind = isBeyond
+      ? `layer ${index} (config.json has ${config.layers} layers)`
+      : name.replace(/\.\d+\./g, ".*.").slice(0, 120);
+    kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+  }
+  const most = 8;
+  const shown = [...kinds].slice(0, most).map(([kind, count]) => (count === 1 ? kind : `${kind} (${count})`));
+  return kinds.size > most ? `${shown.join(", ")} and ${kinds.size - most} other kinds` : shown.join(", ");
+}

@@ -1,0 +1,75 @@
+/** Reads what a model folder holds: its `config.json`, completed by what the names in its weight files say. */
+import { join } from "node:path";
+import { InputError } from "../errors.ts";
+import { parsePythonJson } from "../formats/strict_json.ts";
+import { describeTensors, storedName, unusedTensors, withoutWrappers } from "../model/checkpoint_names.ts";
+import type { ModelConfig } from "../model/config.ts";
+import { parseModelConfig } from "../model/hf_config.ts";
+import { type WeightPart, weightSources } from "../model/hf_names.ts";
+import { checkModelParts } from "./folder_parts.ts";
+import { readGenerationConfig } from "./generation_config.ts";
+import { readFolderJson } from "./model_folder.ts";
+import { haveSameNumbers } from "./same_numbers.ts";
+import { findWeightFiles, type PlacedTensor, weightFileNames, withWeightFiles } from "./weight_files.ts";
+
+export interface ReadModelOptions {
+  /** Told what is used otherwise than its files may have been meant: keys, tensors, heads, dtypes and names. */
+  readonly onWarning?: (message: string) => void;
+  /** Refuses tensors that nothing reads, instead of a warning. */
+  readonly strictTensors?: boolean;
+}
+
+/**
+ * The model in the folder. `tie_word_embeddings` is a claim that the weights decide, as in transformers: a head that differs
+ * from the embedding is a head of its own. A folder without weights is described by its config alone. Throws an `InputError`
+ * where a file is missing, damaged or not of a supported model.
+ */
+export async function readModelConfig(
+  folder: string,
+  { onWarning = () => {}, strictTensors = false }: ReadModelOptions = {},
+): Promise<ModelConfig> {
+  const json = await readFolderJson(folder, "config.json", parsePythonJson);
+  const parsed = parseModelConfig(json, join(folder, "config.json"), onWarning);
+  // As in transformers, which asks generation_config.json first; where it names no ends, the config's stay.
+  const { eosTokenIds = parsed.eosTokenIds } = await readGenerationConfig(folder);
+  const stated = { ...parsed, eosTokenIds };
+  const read = await weightFileNames(folder);
+  if (read === undefined) return stated;
+  await checkModelParts(folder, read);
+  return withWeightFiles(await findWeightFiles(folder), async (stored) => {
+    const { tensors, prefixes } = withoutWrappers(stored);
+    for (const [prefix, count] of prefixes) {
+      onWarning(`${count} tensors of ${folder} have names that begin with ${prefix}: they are read without it`);
+    }
+    const config = await tiedAsStored(stated, tensors, onWarning);
+    const wide = [...tensors.values()].filter(({ dtype }) => dtype === "F64").length;
+    if (wide > 0) onWarning(`${wide} tensors of ${folder} are F64: they are used as F32`);
+    const unused = unusedTensors(config, tensors);
+    if (unused.length === 0) return config;
+    const found = `${unused.length} of ${tensors.size} tensors are not part of this ${config.modelType} model`;
+    const names = describeTensors(unused, config);
+    if (strictTensors) {
+      const way = "take them out of the files, or leave out strictTensors (--strict-tensors)";
+      throw new InputError(`Cannot use the model in ${folder}`, `${found}: ${names}: ${way}`);
+    }
+    onWarning(`${found} and have no influence on what it computes (--strict-tensors refuses them): ${names}`);
+    return config;
+  });
+}
+
+/** The config with `tiedEmbeddings` false where the files hold both an embedding and another head. */
+async function tiedAsStored(
+  config: ModelConfig,
+  tensors: ReadonlyMap<string, PlacedTensor>,
+  onWarning: (message: string) => void,
+): Promise<ModelConfig> {
+  if (!config.tiedEmbeddings) return config;
+  const embedding: WeightPart | undefined = weightSources(config)[0]?.parts[0];
+  const name = embedding && storedName(embedding, config, tensors);
+  const [embed, head] = [name === undefined ? undefined : tensors.get(name), tensors.get("lm_head.weight")];
+  if (!embed || !head || embed === head || (await haveSameNumbers(embed, head))) return config;
+  onWarning(
+    `lm_head.weight is not the embedding, although config.json ties them: the head of its own is used, as in transformers (tie_word_embeddings: false says so)`,
+  );
+  return { ...config, tiedEmbeddings: false };
+}
