@@ -62,6 +62,7 @@ export function openTestRunner(folder, scratch) {
       console.error(`${test} is left out, it fails without a mutant: ${failures.join("; ")}`);
       return undefined;
     }
+    if (passed === 0) console.error(`${test} is left out, none of its tests runs here`);
     return passed > 0 ? performance.now() - begin : undefined;
   };
 

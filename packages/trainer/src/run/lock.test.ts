@@ -1,6 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import promises from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -118,6 +120,43 @@ test("a step that is checked after another process took the run over is refused,
   await lock.check(); // nobody else is there
   writeFileSync(join(run, "lock-2"), other);
   await expect(lock.check()).rejects.toThrow(/elsewhere, since \S+, is writing to it: this process did not answer/);
+});
+
+/** Makes the file system refuse what only some can do. */
+function withoutLinks(code: string): () => void {
+  const { link } = promises;
+  const change = (to: typeof link) => {
+    promises.link = to;
+    syncBuiltinESMExports();
+  };
+  change(() => Promise.reject(Object.assign(new Error(`${code}: operation not permitted`), { code })));
+  return () => change(link);
+}
+
+test.each(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"])(
+  "a file system that answers %s to a hard link gets a lock as well, and one writer",
+  async (code) => {
+    const restore = withoutLinks(code);
+    try {
+      const lock = await lockRun(run, never);
+      expect(record("lock-1")).toMatchObject({ pid: process.pid });
+      await expect(lockRun(run, never)).rejects.toThrow("is writing to it");
+      await lock.release();
+      expect(readdirSync(run)).toEqual(["lock-1.free"]);
+    } finally {
+      restore();
+    }
+  },
+);
+
+test("another fault of the disk while a lock is made is told, and nothing is left", async () => {
+  const restore = withoutLinks("EIO");
+  try {
+    await expect(lockRun(run, never)).rejects.toThrow("EIO");
+    expect(readdirSync(run)).toEqual([]);
+  } finally {
+    restore();
+  }
 });
 
 test("a lock of the same number that another process made in the folder's place is neither taken for one's own nor freed", async () => {

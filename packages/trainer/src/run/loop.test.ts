@@ -198,6 +198,17 @@ test("a rank that writes nothing says nothing of a state", async () => {
   expect(told.at(-1)).toBe("save 1"); // its part of an order of all ranks
 });
 
+test("an error of another kind ends such a rank as it came", async () => {
+  const late = new Error("rank 1 is late");
+  const checkLock = () => Promise.reject(late);
+  expect((await failure({ options: { settle: undefined, checkLock } })).error).toBe(late);
+  const told = await failure({ options: { checkLock } });
+  expect(told.error.message).toBe("rank 1 is late\nThe state after step 0 is saved");
+  expect(told.error.cause).toBe(late);
+  const input = new InputError("Cannot go on", "another process does");
+  expect((await failure({ options: { checkLock: () => Promise.reject(input) } })).error).toBe(input);
+});
+
 test("skip passes over bad steps and writes them down", async () => {
   const { ending, told, standing } = await loop({
     totalSteps: 4,

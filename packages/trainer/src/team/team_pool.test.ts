@@ -1,0 +1,123 @@
+import { expect, test } from "vitest";
+import { cells, labelledTokens, open, openFaulty, setup, step } from "../../../workers/test/faulty_pool.ts";
+import { localTeams } from "../../test/local_ranks.ts";
+import { openTeamPool } from "./team_pool.ts";
+
+type Pool = Awaited<ReturnType<typeof open>>;
+
+const tokensOf = (samples: readonly number[]) => {
+  const { offsets } = setup.tokens.train;
+  return samples.reduce((sum, sample) => sum + (offsets[sample + 1] ?? 0) - (offsets[sample] ?? 0), 0);
+};
+
+/** Two ranks over these pools, as each of them sees the team's; `params` may differ. */
+function ranksOver(pools: readonly Pool[], params: readonly Float32Array[] = pools.map(() => setup.params)) {
+  const local = localTeams(pools.length);
+  const stops = pools.map(() => new AbortController());
+  const saves = pools.map(() => ({ count: 0 }));
+  const joined = local.teams.map((team, rank) =>
+    openTeamPool({
+      team,
+      pool: pools[rank] as Pool,
+      workers: pools.map(() => 1),
+      work: (_, samples) => tokensOf(samples),
+      control: { signal: (stops[rank] as AbortController).signal, saveRequests: saves[rank] as { count: number } },
+      params: params[rank] as Float32Array,
+      tokens: { train: setup.tokens.train },
+      maxCells: 8,
+    }),
+  );
+  const onAll = <T>(work: (pool: Pool, rank: number) => Promise<T>) =>
+    Promise.all(joined.map(({ pool }, rank) => work(pool, rank)));
+  return { ...local, stops, saves, joined, onAll };
+}
+
+const twoRanks = async () => ranksOver([await open(1), await open(1)]);
+
+test("a step of two ranks has the bits of one pool, on both, and each computed a part of it", async () => {
+  const alone = (await (await open(1)).runStep(step)).slot.sums.slice();
+  const { onAll } = await twoRanks();
+  for (let i = 0; i < 2; i++) {
+    const sums = await onAll((pool) => pool.runStep({ ...step, version: 1 + i }));
+    for (const { slot, hostTokens = [] } of sums) {
+      expect(slot.sums.slice()).toEqual(alone);
+      expect(hostTokens).toHaveLength(2);
+      expect(hostTokens.reduce((a, b) => a + b)).toBe(tokensOf(cells.flat()));
+      expect(Math.min(...hostTokens)).toBeGreaterThan(0);
+    }
+    expect(sums[0]?.hostTokens).toEqual(sums[1]?.hostTokens);
+  }
+});
+
+test("a validation of two ranks has the loss of one pool", async () => {
+  const job = { set: "train", cells, adapter: true, version: 1 };
+  const alone = await (await open(1)).evaluate(job);
+  const { onAll } = await twoRanks();
+  for (const found of await onAll((pool) => pool.evaluate(job))) {
+    expect(found).toEqual(alone);
+    expect(found.labelledTokens).toBe(labelledTokens);
+  }
+});
+
+test("answers come in the order of their prompts, whoever gave them", async () => {
+  const prompts = [[16, 3], [17, 4, 5], [18], [19, 6]];
+  const job = { prompts, adapter: true, version: 1, options: { maxNewTokens: 4 } };
+  const alone = await (await open(1)).generateAll(job);
+  const { onAll } = await twoRanks();
+  for (const found of await onAll((pool) => pool.generateAll(job))) expect(found).toEqual(alone);
+});
+
+test("what any rank is asked for from outside, all are, after the same step", async () => {
+  const { onAll, stops, saves, joined } = await twoRanks();
+  await onAll((pool) => pool.runStep(step));
+  expect(joined.map(({ control }) => [control.signal.aborted, control.saveRequests.count])).toEqual([
+    [false, 0],
+    [false, 0],
+  ]);
+  (saves[0] as { count: number }).count = 1;
+  (saves[1] as { count: number }).count = 2;
+  stops[1]?.abort();
+  expect(joined.map(({ control }) => control.signal.aborted)).toEqual([false, false]);
+  await onAll((pool) => pool.runStep(step));
+  expect(joined.map(({ control }) => [control.signal.aborted, control.saveRequests.count])).toEqual([
+    [true, 3],
+    [true, 3],
+  ]);
+});
+
+test("numbers that are bad on one rank refuse the step on both, with the same cells", async () => {
+  const faults = [{ kind: "nan", sample: 8, times: 2 }];
+  const pools = [(await openFaulty(1, faults)).faulty, (await openFaulty(1, faults)).faulty];
+  const { onAll } = ranksOver(pools);
+  const errors = await onAll((pool) => pool.runStep(step).catch((error: unknown) => error));
+  for (const error of errors) {
+    expect(error).toMatchObject({ step: 4, badCells: [{ cell: 4, samples: [8, 9] }] });
+  }
+});
+
+test("a rank that cannot compute its part fails the step on both, by its number", async () => {
+  const faults = [{ kind: "throw", sample: 0, times: 9 }];
+  const pools = [(await openFaulty(1, faults)).faulty, (await openFaulty(1, faults)).faulty];
+  const { onAll } = ranksOver(pools);
+  const errors = await onAll((pool) => pool.runStep(step).catch((error: unknown) => error as Error));
+  const messages = errors.map((error) => (error as Error).message);
+  expect(messages[0]).toMatch(/^rank \d of 2: /);
+  expect(messages[1]).toBe(messages[0]);
+});
+
+test("ranks whose parameters came apart stop, and say which", async () => {
+  const other = setup.params.slice();
+  other[0] = (other[0] ?? 0) + 1;
+  const { onAll } = ranksOver([await open(1), await open(1)], [setup.params, other]);
+  const errors = await onAll((pool) => pool.runStep(step).catch((error: unknown) => error as Error));
+  for (const error of errors) {
+    expect((error as Error).message).toContain("Cannot take step 5: the parameters of rank 1 are not those of rank 0");
+  }
+});
+
+test("a team of one has the pool and the control that it was given", async () => {
+  const pool = await open(1);
+  const { joined, stops } = ranksOver([pool]);
+  expect(joined[0]?.pool).toBe(pool);
+  expect(joined[0]?.control.signal).toBe(stops[0]?.signal);
+});
