@@ -186,7 +186,7 @@ const broken: Readonly<Record<string, readonly Case[]>> = {
     {
       what: "a config file that is not there",
       make: given({ "--config": "nope.yaml" }),
-      says: ["Cannot read the config nope.yaml: no such file"],
+      says: ["Cannot read the config nope.yaml: there is no such file"],
     },
     {
       what: "a config file that is no YAML",

@@ -26,6 +26,8 @@ export interface Call {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Runs the command as this user, which only root may. */
   readonly uid?: number;
+  /** How many files the process may have open. */
+  readonly openFiles?: number;
   /** All of stdin, by default nothing; undefined leaves it open, like a user who does not type. */
   readonly input?: string | undefined;
   /** Called with every line of stdout and stderr as it comes; `send` signals the process, `leave` closes its stdout. */
@@ -39,10 +41,13 @@ export interface Call {
 /** Runs `zerogate` in `cwd`; the token cache lies there too, whatever the user's own holds. */
 export async function zerogate(args: readonly string[], call: Call): Promise<Outcome> {
   if (!existsSync(bin)) throw new Error(`Cannot run zerogate: ${bin} is not built, run pnpm build`);
-  const { cwd, env, uid, input, onStart, onLine, timeoutMs = 840_000 } = { input: "", ...call };
+  const { cwd, env, uid, openFiles, input, onStart, onLine, timeoutMs = 840_000 } = { input: "", ...call };
   const { CI: _, NO_COLOR: __, ZEROGATE_LOG_LEVEL: ___, ...others } = process.env;
   const inherited = Object.fromEntries(Object.entries(others).filter(([name]) => !name.startsWith("npm_"))); // of `npm test`
-  const child = spawn(process.execPath, [bin, ...args], {
+  const line = [process.execPath, bin, ...args];
+  const limited = openFiles === undefined ? [] : ["sh", "-c", `ulimit -n ${openFiles}; exec "$0" "$@"`];
+  const [program = "", ...words] = [...limited, ...line];
+  const child = spawn(program, words, {
     cwd,
     env: { ...inherited, XDG_CACHE_HOME: join(cwd, "cache"), ...env },
     ...(uid !== undefined && { uid, gid: uid }),

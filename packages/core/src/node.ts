@@ -29,10 +29,12 @@ export {
   temporarySibling,
   writeNewFile,
 } from "./node/durable.ts";
+export { isCode, reason } from "./node/fs_errors.ts";
 export { type GenerationConfig, readGenerationConfig } from "./node/generation_config.ts";
 export { hashFile } from "./node/hash.ts";
 export { refuseOutsideLinks } from "./node/links.ts";
 export { type ReadModelOptions, readModelConfig } from "./node/model_config.ts";
 export { type LoadOptions, loadWeights, weightBytes } from "./node/model_files.ts";
 export { type FolderFile, folderFile } from "./node/model_folder.ts";
+export { notRegular, openRegularFile, readRegularFile, readRegularFileSync } from "./node/regular_file.ts";
 export { cacheFolder, homeFolder } from "./node/user_folders.ts";

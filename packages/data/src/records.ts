@@ -6,9 +6,9 @@
 
 import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { open, readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { checkNesting, DESCRIBED_BYTES, describeFile, InputError } from "@zerogate/core";
+import { openRegularFile, readRegularFile } from "@zerogate/core/node";
 import { iconv } from "./conversions.ts";
 import { type DataFile, listDataFiles } from "./data_files.ts";
 import { describeForeignRecords } from "./foreign_records.ts";
@@ -57,7 +57,8 @@ export async function readRecords(
     try {
       await readDataFile(path, reading);
     } catch (error) {
-      reading.broken.push(`${path}: ${(error as Error).message}`);
+      const problem = error instanceof InputError ? error.problems.join() : (error as Error).message;
+      reading.broken.push(`${path}: ${problem}`);
     }
   }
   const { records, files, problems, broken } = reading;
@@ -97,7 +98,7 @@ async function readDataFile(path: string, reading: Reading): Promise<void> {
 }
 
 async function readHead(path: string): Promise<Buffer> {
-  const handle = await open(path);
+  const handle = await openRegularFile(path);
   try {
     const { bytesRead, buffer } = await handle.read(Buffer.alloc(4096), 0, 4096, 0);
     return buffer.subarray(0, bytesRead);
@@ -111,7 +112,7 @@ async function readWhole(shape: FileShape, reading: Reading): Promise<void> {
   const { path } = shape;
   const { size } = await stat(path);
   if (size > MAX_JSON_BYTES) throw new Error(`JSON of ${size} bytes, at most ${MAX_JSON_BYTES} are allowed: use JSONL`);
-  const bytes = await readFile(path);
+  const bytes = await readRegularFile(path);
   const fault = firstNotUtf8(bytes);
   if (fault) {
     const found = `line ${fault.line} holds the byte ${fault.byte}, which is not UTF-8`;
@@ -153,7 +154,8 @@ async function readLines(shape: FileShape, reading: Reading, areLines = false): 
     if (likeJson === 0 && shape.items >= MAX_FOREIGN_LINES) throw new Error(describeForeignText(path, firstLines));
     return true;
   };
-  for await (const piece of createReadStream(path) as AsyncIterable<Buffer>) {
+  const file = await openRegularFile(path);
+  for await (const piece of file.createReadStream() as AsyncIterable<Buffer>) {
     hash.update(piece);
     bytes += piece.length;
     let begin = 0;

@@ -2,9 +2,9 @@
  * Prompt templates: how an instruction record becomes the text that the model reads before its answer.
  * The two Alpaca texts are a data format: they are those of LLaMA-Adapter's own recipe, without a line break after "Response:".
  */
-import { readFile, stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { InputError, type Template, templateProblems } from "@zerogate/core";
+import { readRegularFile } from "@zerogate/core/node";
 import type { InstructionRecord } from "./record.ts";
 
 const alpaca: Template = {
@@ -68,12 +68,10 @@ export async function loadTemplate(nameOrPath: string): Promise<Template> {
   const names = listTemplates().map(({ name }) => `"${name}"`);
   let file: unknown;
   try {
-    const { size } = await stat(nameOrPath);
-    if (size > MAX_TEMPLATE_BYTES)
-      throw new Error(`the file has ${size} bytes, at most ${MAX_TEMPLATE_BYTES} are allowed`);
-    file = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(await readFile(nameOrPath)));
+    const bytes = await readRegularFile(nameOrPath, MAX_TEMPLATE_BYTES);
+    file = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = cause instanceof InputError ? cause.problems.join() : (cause as Error).message;
     throw new InputError(attempt, `${reason}; use ${names.join(", ")} or a JSON file of withInput and withoutInput`, {
       cause,
     });

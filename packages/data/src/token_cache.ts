@@ -7,11 +7,11 @@
  * damaged or of another format is as good as none: the caller tokenises again.
  */
 import { createHash } from "node:crypto";
-import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { type FileHandle, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { parseStrictJson } from "@zerogate/core";
-import { writeFileAtomic } from "@zerogate/core/node";
+import { isCode, openRegularFile, writeFileAtomic } from "@zerogate/core/node";
 import * as z from "zod";
 import type { DataFile } from "./data_files.ts";
 import type { SampleFormat } from "./encode_sample.ts";
@@ -122,9 +122,9 @@ export async function readTokenCache(cacheDir: string, key: string): Promise<Cac
   const path = cachePath(cacheDir, key);
   let file: FileHandle;
   try {
-    file = await open(path);
+    file = await openRegularFile(path);
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (isCode((error as Error).cause, "ENOENT")) return undefined;
     throw error;
   }
   try {

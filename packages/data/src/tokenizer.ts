@@ -1,8 +1,7 @@
 /** Token ids from text and back: `@huggingface/tokenizers` behind checks, with the few choices that training has to pin down. */
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { type BosRule, checkNesting, InputError } from "@zerogate/core";
-import { folderFile } from "@zerogate/core/node";
+import { folderFile, readRegularFile } from "@zerogate/core/node";
 import { createPipeline, type Pipeline } from "./pipeline/pipeline.ts";
 import {
   completeTokenizer,
@@ -74,7 +73,7 @@ export async function loadTokenizer(
       throw new InputError(attempt, `${name}: ${file.bytes} bytes, at most ${MAX_TOKENIZER_BYTES} are allowed`);
     }
     try {
-      return new TextDecoder("utf-8", { fatal: true }).decode(await readFile(file.path));
+      return new TextDecoder("utf-8", { fatal: true }).decode(await readRegularFile(file.path));
     } catch (cause) {
       throw new InputError(attempt, `${name}: ${(cause as Error).message}`, { cause });
     }

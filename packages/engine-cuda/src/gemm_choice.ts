@@ -3,9 +3,9 @@
  * writes first decides for all workers, and so for the bits of a run; the file is named by GPU and library version.
  */
 import { createHash } from "node:crypto";
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { temporarySibling } from "@zerogate/core/node";
+import { readRegularFileSync, temporarySibling } from "@zerogate/core/node";
 import type { Gpu } from "./gpu.ts";
 import { ALGORITHM_BYTES, type CublasLt } from "./native/cublaslt.ts";
 import type { Product } from "./product.ts";
@@ -77,7 +77,7 @@ function newEvent(gpu: Gpu): bigint {
 /** A choice is the algorithm's bytes and their hash. */
 function read(path: string): Uint8Array | undefined {
   try {
-    const bytes = readFileSync(path);
+    const bytes = readRegularFileSync(path);
     const algorithm = Uint8Array.from(bytes.subarray(0, ALGORITHM_BYTES));
     return hashOf(algorithm).equals(bytes.subarray(ALGORITHM_BYTES)) ? algorithm : undefined;
   } catch {

@@ -3,9 +3,9 @@
  * what follows, so a damaged one is compiled anew; it appears whole or not at all.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { temporarySibling, cacheFolder as userCacheFolder } from "@zerogate/core/node";
+import { readRegularFileSync, temporarySibling, cacheFolder as userCacheFolder } from "@zerogate/core/node";
 import type { Nvrtc, Source } from "./native/nvrtc.ts";
 
 /** Goes up when the way of compiling changes. */
@@ -40,7 +40,7 @@ const hashOf = (bytes: Uint8Array): Buffer => createHash("sha256").update(bytes)
 function read(path: string): Uint8Array | undefined {
   let bytes: Buffer;
   try {
-    bytes = readFileSync(path);
+    bytes = readRegularFileSync(path);
   } catch {
     return undefined;
   }

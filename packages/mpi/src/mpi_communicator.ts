@@ -31,6 +31,8 @@ const MPICH = ["libmpich.so.12", "libmpi.so.12", "libmpi.12.dylib"];
 const STUCK_MS = 20_000;
 const CLOSE_MS = 30_000;
 const ABORT_MS = 5_000;
+/** A timer of Node fires at once beyond it; limits are multiplied by the patience of a phase. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Settings that a library reads when it starts; what the user has set stays. */
 const settings = {
@@ -118,13 +120,16 @@ function startThread(candidates: readonly string[], onStuck: (reason: string) =>
   });
   return {
     async ask(request, limitMs, phase) {
-      const watchdog = setTimeout(() => {
-        const why =
-          request.kind === "open" ? " (a rank has not started, or hosts cannot reach each other's ports)" : "";
-        const stuck = `MPI did not return within ${limitMs / 1000} s${why}, this process kills itself`;
-        onStuck(`Cannot go on at ${phase}: ${stuck}`);
-        process.kill(process.pid, "SIGKILL"); // a thread inside MPI cannot be ended, so `process.exit` would hang
-      }, limitMs);
+      const watchdog = setTimeout(
+        () => {
+          const why =
+            request.kind === "open" ? " (a rank has not started, or hosts cannot reach each other's ports)" : "";
+          const stuck = `MPI did not return within ${limitMs / 1000} s${why}, this process kills itself`;
+          onStuck(`Cannot go on at ${phase}: ${stuck}`);
+          process.kill(process.pid, "SIGKILL"); // a thread inside MPI cannot be ended, so `process.exit` would hang
+        },
+        Math.min(limitMs, LONGEST_TIMER_MS),
+      );
       try {
         if (died) throw died;
         const answered = once(worker, "message");

@@ -2,7 +2,7 @@
  * The process: arguments in, exit code out. What asks it to end, asks the command to end well, with everything saved; a
  * second Ctrl-C or SIGTERM ends it at once.
  */
-import { runCli } from "./cli.ts";
+import { messageWithAdvice } from "./terminal/advice.ts";
 import { openMessages, openResults } from "./terminal/output.ts";
 
 /** 128 + the signal's number, as shells say it. */
@@ -15,7 +15,7 @@ const stderr = openMessages(process.stderr);
 // Faults of ours that no command could catch, and what a library throws outside of every call: nothing is known any more.
 process.on("uncaughtException", (error: unknown) => {
   const isDebug = process.env["ZEROGATE_LOG_LEVEL"] === "debug";
-  const said = error instanceof Error ? (isDebug && error.stack) || error.message : String(error);
+  const said = error instanceof Error ? (isDebug && error.stack) || messageWithAdvice(error) : String(error);
   stderr.write(`Cannot go on: ${said}\n`);
   process.exit(1);
 });
@@ -48,6 +48,8 @@ if (process.env["ZEROGATE_STOP_WITH_PARENT"]) {
 }
 
 const { env, stdin } = process;
+// Not before what is thrown is heard: with too few open files the modules themselves cannot be loaded.
+const { runCli } = await import("./cli.ts");
 const code = await runCli(process.argv.slice(2), {
   stdout,
   stderr,

@@ -6,6 +6,7 @@ import { isDamaged } from "./checkpoint/damaged.ts";
 import type { CommandContext } from "./commands/context.ts";
 import { setOwnName } from "./own_command.ts";
 import { ToldError } from "./team/told_error.ts";
+import { messageWithAdvice } from "./terminal/advice.ts";
 import { continued } from "./terminal/plain_text.ts";
 import { versions } from "./version.ts";
 
@@ -51,5 +52,5 @@ async function exitCodeOf(error: unknown, context: CommandContext): Promise<numb
 /** The stack is for faults of ours. */
 function textOf(error: unknown, withStack: boolean): string {
   if (!(error instanceof Error)) return String(error);
-  return (withStack && error.stack) || error.message;
+  return (withStack && error.stack) || messageWithAdvice(error);
 }

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -78,3 +79,17 @@ test("files that have just changed are hashed each time, and a cache that cannot
   await writeFile(cache, "a file where a folder should be");
   expect(await cachedBaseHash(folder, cache)).toBe(hash);
 });
+
+test.skipIf(process.platform === "win32")(
+  "a pipe in the cache is not waited for, and is replaced [T-B11]",
+  async () => {
+    const folder = await baseOf("base", "numbers");
+    const path = join(cache, `base-${sha256(await baseStamp(folder))}`);
+    await mkdir(cache);
+    execFileSync("mkfifo", [path]);
+    later();
+    const hash = await baseHash(folder);
+    expect(await cachedBaseHash(folder, cache)).toBe(hash);
+    expect(await readFile(path, "utf8")).toMatch(hash);
+  },
+);

@@ -1,11 +1,12 @@
 /** Which base a folder holds: its hash, and a stamp by which one sees cheaply that its files are still the same. */
 import { createHash } from "node:crypto";
-import { mkdir, readFile, stat } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { hashFile } from "./hash.ts";
 import { folderFile } from "./model_folder.ts";
+import { readRegularFile } from "./regular_file.ts";
 import { findWeightFiles } from "./weight_files.ts";
 
 export interface BaseIdentity {
@@ -35,7 +36,7 @@ const SETTLED_MS = 10_000;
 export async function cachedBaseHash(folder: string, cacheDir: string): Promise<string> {
   const stamp = await baseStamp(folder);
   const path = join(cacheDir, `base-${sha256(stamp)}`);
-  const known = await readFile(path, "utf8").catch(() => "");
+  const known = await readRegularFile(path).then(String, () => "");
   const [cached = ""] = known.split("\n");
   if (known === cacheEntry(cached, stamp)) return cached;
   const begin = Date.now();

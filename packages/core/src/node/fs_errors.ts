@@ -14,7 +14,8 @@ const reasons: readonly (readonly [code: string, reason: string])[] = [
   ["ELOOP", "it is a link that leads back to itself"],
   ["ENAMETOOLONG", "its name is longer than file systems allow"],
   ["EISDIR", "it is a folder, needed is a file"],
-  ["EMFILE", "this process has as many files open as it may (ulimit -n)"],
+  ["EMFILE", "this process has as many files open as it may (EMFILE)"],
+  ["ENFILE", "this machine has as many files open as it may (ENFILE)"],
   ["EIO", "its disk fails (EIO)"],
   ["ESTALE", "its network file system lost it (ESTALE): try again"],
 ];

@@ -1,6 +1,6 @@
 /** SHA-256 of files, hexadecimal, without holding a file in memory. */
 import { createHash } from "node:crypto";
-import { open } from "node:fs/promises";
+import { openRegularFile } from "./regular_file.ts";
 
 /** What an empty file, or one that does not tell its size, is read with. */
 const MIN_BUFFER_BYTES = 1 << 12;
@@ -12,7 +12,7 @@ const MAX_BUFFER_BYTES = 1 << 20;
  */
 export async function hashFile(path: string): Promise<string> {
   const hash = createHash("sha256");
-  const file = await open(path);
+  const file = await openRegularFile(path);
   try {
     const { size } = await file.stat();
     const buffer = new Uint8Array(Math.min(Math.max(size, MIN_BUFFER_BYTES), MAX_BUFFER_BYTES));

@@ -1,22 +1,66 @@
 /** Opens files that are files: a pipe, a device or a folder in their place is named, and nothing waits for one. */
-import { constants } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { InputError } from "../errors.ts";
 import { kindOfEntry, reason } from "./fs_errors.ts";
+
+/** Opening a pipe waits for its other end without O_NONBLOCK; a path may have become one since it was looked at. */
+const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
+
+/** Says what a path holds that is no regular file, and what to do; undefined where it is one. */
+export function notRegular(stats: Stats): string | undefined {
+  if (stats.isFile()) return undefined;
+  const way = stats.isFIFO() ? ": save what comes out of it to a file first" : "";
+  return `it is ${kindOfEntry(stats)}, needed is a regular file${way}`;
+}
 
 /** Opens a regular file to read. The caller closes it. Throws an `InputError` where it is none or cannot be opened. */
 export async function openRegularFile(path: string): Promise<FileHandle> {
   let file: FileHandle;
   try {
-    // Opening a pipe waits for its other end without O_NONBLOCK; a path may have become one since it was looked at.
-    file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    file = await open(path, FLAGS);
   } catch (cause) {
     throw new InputError(`Cannot read ${path}`, reason(cause), { cause });
   }
-  const stats = await file.stat();
-  if (stats.isFile()) return file;
+  const problem = notRegular(await file.stat());
+  if (problem === undefined) return file;
   await file.close();
-  throw new InputError(`Cannot read ${path}`, `it is ${kindOfEntry(stats)}, needed is a regular file`);
+  throw new InputError(`Cannot read ${path}`, problem);
+}
+
+/** Reads a regular file. Throws an `InputError` where it is none, cannot be read or is longer than `maxBytes`. */
+export async function readRegularFile(path: string, maxBytes: number = Number.POSITIVE_INFINITY): Promise<Buffer> {
+  const file = await openRegularFile(path);
+  try {
+    checkSize(path, await file.stat(), maxBytes);
+    return await file.readFile();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Reads a regular file as `readRegularFile` does, at once. */
+export function readRegularFileSync(path: string, maxBytes: number = Number.POSITIVE_INFINITY): Buffer {
+  let fd: number;
+  try {
+    fd = openSync(path, FLAGS);
+  } catch (cause) {
+    throw new InputError(`Cannot read ${path}`, reason(cause), { cause });
+  }
+  try {
+    const stats = fstatSync(fd);
+    const problem = notRegular(stats);
+    if (problem !== undefined) throw new InputError(`Cannot read ${path}`, problem);
+    checkSize(path, stats, maxBytes);
+    return readFileSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function checkSize(path: string, { size }: Stats, maxBytes: number): void {
+  if (size <= maxBytes) return;
+  throw new InputError(`Cannot read ${path}`, `it has ${size} bytes, at most ${maxBytes} are allowed`);
 }
 
 /** Fills `into`, which may lie over shared memory, from byte `position` on. Throws an `InputError` where the file ends early. */

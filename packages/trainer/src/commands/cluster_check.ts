@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { InputError } from "@zerogate/core";
 import { launchOf } from "@zerogate/mpi";
 import { type Cores, coresHere, pinnedRanks } from "../cluster/cores.ts";
+import { MAX_SECONDS, MAX_WORKERS } from "../config/limits.ts";
 import { ownCommand } from "../own_command.ts";
 import type { Team } from "../team/team.ts";
 import { withTeam } from "../team/with_team.ts";
@@ -35,8 +36,14 @@ const TIMED_SUMS = 15;
 
 export async function clusterCheckCommand(flags: ClusterCheckFlags, context: CommandContext): Promise<ExitCode> {
   const problems: string[] = [];
-  const workers = numberFlag("--workers", flags.workers, availableParallelism(), { min: 1, whole: true }, problems);
-  const hostTimeout = numberFlag("--host-timeout", flags.hostTimeout, 60, { min: 1 }, problems);
+  const workers = numberFlag(
+    "--workers",
+    flags.workers,
+    availableParallelism(),
+    { min: 1, max: MAX_WORKERS, whole: true },
+    problems,
+  );
+  const hostTimeout = numberFlag("--host-timeout", flags.hostTimeout, 60, { min: 1, max: MAX_SECONDS }, problems);
   if (problems.length > 0) throw new InputError("Cannot check the cluster", problems);
   // Also where nobody launched it: whether the library is there can be said all the same.
   const isOk = await withTeam({ hosts: "mpi", hostTimeout }, context.stderr, async (team) => {

@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { InputError, shellQuoted } from "@zerogate/core";
 import { makeFolder, writeNewFile } from "@zerogate/core/node";
 import { type Launch, type LauncherName, launcherNames, launchFiles } from "../cluster/launch_files.ts";
+import { MAX_HOSTS } from "../config/limits.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { numberFlag } from "./flags.ts";
 
@@ -23,7 +24,7 @@ export async function clusterInitCommand(
 ): Promise<ExitCode> {
   const attempt = "Cannot write launch files";
   const problems: string[] = [];
-  const hosts = numberFlag("--hosts", flags.hosts, 2, { min: 1, whole: true }, problems);
+  const hosts = numberFlag("--hosts", flags.hosts, 2, { min: 1, max: MAX_HOSTS, whole: true }, problems);
   if (!isLauncher(launcher)) problems.push(`"${launcher}" is no launcher: use ${launcherNames.join(", ")}`);
   for (const [name, path] of Object.entries({ config: flags.config, run: flags.run })) {
     if (/['\n]/.test(path)) problems.push(`--${name} ${path} holds a quote or a line break: use another path`);

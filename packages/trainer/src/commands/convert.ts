@@ -19,6 +19,7 @@ import {
   type ModelConfig,
 } from "@zerogate/core";
 import { readAdapter, readAdapterFile, readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
+import { MAX_PROMPT_LENGTH } from "../config/limits.ts";
 import { formatSmall } from "../status/format.ts";
 import { continued } from "../terminal/plain_text.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
@@ -78,7 +79,13 @@ export async function convertCommand(
   }
   if (!isFitted && flags.data) problems.push("--data is for --gate-reduce lstsq");
   const dtype = choiceFlag("--dtype", flags.dtype, dtypes, problems);
-  const promptLength = numberFlag("--adapter-len", flags.adapterLen, 0, { min: 1, whole: true }, problems);
+  const promptLength = numberFlag(
+    "--adapter-len",
+    flags.adapterLen,
+    0,
+    { min: 1, max: MAX_PROMPT_LENGTH, whole: true },
+    problems,
+  );
   const heads = numberFlag("--heads", flags.heads, 0, { min: 1, max: 65_536, whole: true }, problems);
   if (problems.length > 0) throw new InputError("Cannot convert", problems);
 

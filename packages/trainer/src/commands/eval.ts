@@ -4,6 +4,8 @@ import { adapterLayout, InputError } from "@zerogate/core";
 import { cacheFolder, loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
 import { checkVocabulary, cutCells, loadTokenizer, measureSamples, prepareTokens } from "@zerogate/data";
 import { openDevices } from "@zerogate/workers";
+import { MAX_WORKERS } from "../config/limits.ts";
+import { workersProblem } from "../run/capacity.ts";
 import { countData, dataWarnings } from "../run/data_counts.ts";
 import { chooseEngine } from "../run/engines.ts";
 import { evaluateHeldOut } from "../run/evaluate.ts";
@@ -50,7 +52,10 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
     { min: 2, max: config.contextLength, whole: true },
     problems,
   );
-  const workers = numberFlag("--workers", flags.workers, availableParallelism(), { min: 1, whole: true }, problems);
+  const most = { min: 1, max: MAX_WORKERS, whole: true };
+  const workers = numberFlag("--workers", flags.workers, availableParallelism(), most, problems);
+  const tooMany = workersProblem(workers);
+  if (tooMany !== undefined) problems.push(tooMany);
   if (problems.length > 0) throw new InputError("Cannot evaluate", problems);
   const { module, options, weightDtypes, mapFiles, storage } = chooseEngine(engineFlags(flags), config, 1);
   const outputBias = outputBiasFlag(flags);

@@ -8,15 +8,16 @@ export function numberFlag(
   name: string,
   text: string | undefined,
   fallback: number,
-  range: { readonly min: number; readonly max?: number; readonly whole?: boolean },
+  range: { readonly min: number; readonly max: number; readonly whole?: boolean },
   problems: string[],
 ): number {
   if (text === undefined) return fallback;
-  const { min, max = Number.MAX_SAFE_INTEGER, whole = false } = range;
+  const { min, max, whole = false } = range;
   const value = text.trim() === "" ? Number.NaN : Number(text);
   if (value >= min && value <= max && (!whole || Number.isInteger(value))) return value;
-  const upper = range.max === undefined ? "" : ` and at most ${max}`;
-  problems.push(`${name} is "${text}", expected a ${whole ? "whole " : ""}number of at least ${min}${upper}`);
+  problems.push(
+    `${name} is "${text}", expected a ${whole ? "whole " : ""}number of at least ${min} and at most ${max}`,
+  );
   return fallback;
 }
 

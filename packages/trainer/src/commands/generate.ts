@@ -2,6 +2,7 @@
 import { InputError, type SamplingOptions, streamText } from "@zerogate/core";
 import { type GenerationConfig, readGenerationConfig } from "@zerogate/core/node";
 import { encodePrompt, renderPrompt } from "@zerogate/data";
+import { MAX_TEMPERATURE, MAX_TOKENS, MAX_VOCABULARY } from "../config/limits.ts";
 import { endTokens } from "../run/end_tokens.ts";
 import { type OpenedModel, openModel } from "../run/open_model.ts";
 import { openStatus } from "../status/display.ts";
@@ -108,11 +109,23 @@ export function samplingFlags(
     problems.push("--sampling-defaults: generation_config.json asks for no sampling, give --temperature instead");
   const usual = flags.samplingDefaults ? sampling : undefined;
   const options = {
-    maxNewTokens: numberFlag("--max-new-tokens", flags.maxNewTokens, maxNewTokens, { min: 1, whole: true }, problems),
+    maxNewTokens: numberFlag(
+      "--max-new-tokens",
+      flags.maxNewTokens,
+      maxNewTokens,
+      { min: 1, max: MAX_TOKENS, whole: true },
+      problems,
+    ),
     scale: numberFlag("--scale", flags.scale, 1, { min: 0, max: 1 }, problems),
-    temperature: numberFlag("--temperature", flags.temperature, usual?.temperature ?? 0, { min: 0 }, problems),
+    temperature: numberFlag(
+      "--temperature",
+      flags.temperature,
+      usual?.temperature ?? 0,
+      { min: 0, max: MAX_TEMPERATURE },
+      problems,
+    ),
     topP: numberFlag("--top-p", flags.topP, usual?.topP ?? 1, { min: 0, max: 1 }, problems),
-    topK: numberFlag("--top-k", flags.topK, usual?.topK ?? 0, { min: 0, whole: true }, problems),
+    topK: numberFlag("--top-k", flags.topK, usual?.topK ?? 0, { min: 0, max: MAX_VOCABULARY, whole: true }, problems),
     seed: numberFlag("--seed", flags.seed, 0, { min: 0, max: 2 ** 32 - 1, whole: true }, problems),
   };
   if (problems.length > 0) throw new InputError("Cannot generate", problems);

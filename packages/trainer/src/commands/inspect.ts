@@ -1,5 +1,5 @@
 /** `zerogate inspect PATH`: says what a folder or file is and what is in it. */
-import { access, readFile, stat } from "node:fs/promises";
+import { access, stat } from "node:fs/promises";
 import { join } from "node:path";
 import {
   InputError,
@@ -8,7 +8,7 @@ import {
   parseSafetensors,
   parseStrictJson,
 } from "@zerogate/core";
-import { readModelConfig, readPromptFormat, verifyDirectory } from "@zerogate/core/node";
+import { notRegular, readModelConfig, readPromptFormat, readRegularFile, verifyDirectory } from "@zerogate/core/node";
 import { readRecords } from "@zerogate/data";
 import { listCheckpoints } from "../checkpoint/folders.ts";
 import { decodeRunState } from "../checkpoint/run_state.ts";
@@ -35,6 +35,7 @@ export async function inspect(path: string): Promise<Facts> {
   const found = await stat(path).catch(() => undefined);
   if (!found) throw new InputError(`Cannot inspect ${path}`, "there is no such file or folder");
   if (found.isFile()) return path.endsWith(".safetensors") ? inspectTensors(path) : inspectData(path);
+  if (!found.isDirectory()) throw new InputError(`Cannot inspect ${path}`, notRegular(found) ?? []);
   const has = (name: string) =>
     access(join(path, name)).then(
       () => true,
@@ -63,7 +64,7 @@ async function inspectAdapter(path: string): Promise<Facts> {
 }
 
 async function readJson(path: string): Promise<unknown> {
-  const text = await readFile(path, "utf8");
+  const text = (await readRegularFile(path)).toString("utf8");
   try {
     return parseStrictJson(text);
   } catch (cause) {
@@ -75,7 +76,7 @@ async function inspectCheckpoint(path: string): Promise<Facts> {
   const problems = await verifyDirectory(path);
   if (problems.length > 0) return { kind: "checkpoint", path, whole: false, problems };
   const file = join(path, "state.msgpack");
-  const state = decodeRunState(await readFile(file), file);
+  const state = decodeRunState(await readRegularFile(file), file);
   const adapter = await inspectAdapter(path);
   const { adapterLen, adapterLayers, numbers } = adapter as Record<string, unknown>;
   return {
@@ -108,11 +109,7 @@ async function inspectRun(path: string): Promise<Facts> {
 }
 
 async function inspectTensors(path: string): Promise<Facts> {
-  const bytes = new Uint8Array(
-    await readFile(path).catch((cause: unknown) => {
-      throw new InputError(`Cannot inspect ${path}`, (cause as Error).message, { cause });
-    }),
-  );
+  const bytes = new Uint8Array(await readRegularFile(path));
   const { tensors, metadata } = parseSafetensors(bytes, path);
   const list = [...tensors].map(([name, { dtype, shape }]) => ({ name, dtype, shape }));
   const numbers = list.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);

@@ -1,6 +1,6 @@
 /** What `generate` and its relatives are asked: a prompt as it is, an instruction under a template, or a file of these. */
-import { readFile } from "node:fs/promises";
 import { InputError, type PromptFormat, type Template } from "@zerogate/core";
+import { readRegularFile } from "@zerogate/core/node";
 import { readRecords } from "@zerogate/data";
 
 /** What is asked; under the template of who answers, unless it is to be continued as it is. */
@@ -46,9 +46,7 @@ async function readPrompts(path: string): Promise<Pick<Question, "instruction" |
   if (!path.toLowerCase().endsWith(".txt")) {
     return (await readRecords(path)).records.map(({ instruction, input }) => ({ instruction, input }));
   }
-  const text = await readFile(path, "utf8").catch((cause: Error) => {
-    throw new InputError(`Cannot read ${path}`, cause.message, { cause });
-  });
+  const text = (await readRegularFile(path)).toString("utf8");
   const lines = text.split(/\r?\n/).filter((line) => line.trim() !== "");
   if (lines.length === 0) throw new InputError(`Cannot use ${path}`, "it has no line with an instruction");
   return lines.map((instruction) => ({ instruction, input: "" }));

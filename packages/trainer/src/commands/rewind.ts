@@ -1,5 +1,6 @@
 /** `zerogate rewind RUN --to STEP`. */
 import { InputError } from "@zerogate/core";
+import { MAX_STEPS } from "../config/limits.ts";
 import { ownCommand } from "../own_command.ts";
 import { rewindRun } from "../run/rewind.ts";
 import { readRunConfig } from "../run/run_folder.ts";
@@ -14,7 +15,7 @@ export interface RewindFlags {
 
 export async function rewindCommand(runDir: string, flags: RewindFlags, context: CommandContext): Promise<ExitCode> {
   const problems: string[] = [];
-  const step = numberFlag("--to", flags.to, 0, { min: 0, whole: true }, problems);
+  const step = numberFlag("--to", flags.to, 0, { min: 0, max: MAX_STEPS, whole: true }, problems);
   if (problems.length > 0) throw new InputError("Cannot rewind", problems);
   const { out } = await readRunConfig(runDir, {});
   const say = (sentence: string) => context.stderr.write(`${sentence}\n`);

@@ -72,7 +72,7 @@ export async function verifyAgainstPeft(flags: VerifyPeftFlags, context: Command
   const { model: base, adapter: folder, json = false } = flags;
   const python = flags.python ?? context.env["ZEROGATE_PYTHON"] ?? "python3";
   const problems: string[] = [];
-  const tolerance = numberFlag("--tolerance", flags.tolerance, 1e-4, { min: 0 }, problems);
+  const tolerance = numberFlag("--tolerance", flags.tolerance, 1e-4, { min: 0, max: 1_000_000 }, problems);
   if (base === undefined) problems.push("--model is missing, it names the folder of the base model");
   if (folder === undefined) problems.push("--adapter is missing, it names the adapter folder");
   if (base === undefined || folder === undefined || problems.length > 0)

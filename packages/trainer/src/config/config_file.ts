@@ -1,6 +1,6 @@
 /** Reads a config file: YAML, of which JSON is a part. */
-import { readFileSync, statSync } from "node:fs";
 import { InputError } from "@zerogate/core";
+import { readRegularFileSync } from "@zerogate/core/node";
 import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
 
 /** A config is a page of text; more is a data file named by mistake. */
@@ -58,15 +58,8 @@ function toPlain(value: unknown, document: ReturnType<typeof parseDocument>): un
 
 function readText(path: string, attempt: string): string {
   try {
-    const { size } = statSync(path);
-    if (size > MAX_BYTES) {
-      throw new InputError(attempt, `it has ${size} bytes, a config has at most ${MAX_BYTES}: is it a data file?`);
-    }
-    return readFileSync(path, "utf8");
-  } catch (error) {
-    if (error instanceof InputError) throw error;
-    const { code } = error as NodeJS.ErrnoException;
-    const problem = code === "ENOENT" ? "no such file" : code === "EISDIR" ? "it is a folder" : String(error);
-    throw new InputError(attempt, problem, { cause: error });
+    return readRegularFileSync(path, MAX_BYTES).toString("utf8");
+  } catch (cause) {
+    throw new InputError(attempt, cause instanceof InputError ? cause.problems : (cause as Error).message, { cause });
   }
 }

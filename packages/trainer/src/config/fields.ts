@@ -3,6 +3,17 @@ import { availableParallelism } from "node:os";
 import { bosRules } from "@zerogate/core";
 import * as z from "zod";
 import {
+  MAX_ANSWERS,
+  MAX_LAYERS,
+  MAX_MINUTES,
+  MAX_PROMPT_LENGTH,
+  MAX_SECONDS,
+  MAX_SEQUENCES,
+  MAX_STEPS,
+  MAX_TOKENS,
+  MAX_WORKERS,
+} from "./limits.ts";
+import {
   badNumberPolicies,
   type ConfigKey,
   computeNames,
@@ -42,9 +53,9 @@ interface Earlier<T> {
   readonly value: T;
 }
 
-const count = (min: number): Kind<number> => ({
-  type: z.int().min(min),
-  expects: `a whole number of at least ${min}`,
+const count = (min: number, max: number): Kind<number> => ({
+  type: z.int().min(min).max(max),
+  expects: `a whole number of at least ${min} and at most ${max}`,
   argument: "<n>",
 });
 
@@ -57,6 +68,12 @@ const share: Kind<number> = {
 const positive: Kind<number> = { type: z.number().positive(), expects: "a number above 0", argument: "<x>" };
 
 const notNegative: Kind<number> = { type: z.number().min(0), expects: "a number of at least 0", argument: "<x>" };
+
+const upTo = (kind: Kind<number>, max: number): Kind<number> => ({
+  ...kind,
+  type: kind.type.refine((value) => value <= max),
+  expects: `${kind.expects} and at most ${max}`,
+});
 
 const onOff: Kind<boolean> = { type: z.boolean(), expects: "true or false", argument: undefined };
 
@@ -125,7 +142,10 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
     optional(oneOf(bosRules), "what goes in front: what tokenizer.json says, or any BOS that is named", "tokenizer"),
   ),
   labels: optional(oneOf(["response", "all"]), "tokens that the loss counts", "response"),
-  maxLength: optional(count(2), "tokens per record, longer ones are cut (default: 512, or the model's context)"),
+  maxLength: optional(
+    count(2, MAX_TOKENS),
+    "tokens per record, longer ones are cut (default: 512, or the model's context)",
+  ),
   maxDropped: added(
     "0.2.0",
     1,
@@ -138,15 +158,15 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   skipBadRecords: optional(onOff, "leave out records that cannot be read", false),
   cacheDir: optional(path("a folder", "<dir>"), "folder of the token cache (default: the user's cache folder)"),
 
-  seed: optional({ ...count(0), type: z.int().min(0).max(0xffff_ffff) }, "decides shuffle, split and first prompts", 0),
-  epochs: optional(positive, "passes over the data, may be fractional", 3),
-  steps: optional(count(1), "optimizer steps, instead of epochs"),
-  batchSize: optional(count(1), "sequences per optimizer step over all workers", 32),
-  cellTokens: optional(count(1), "packed tokens per cell, part of the run's identity", 2048),
+  seed: optional(count(0, 0xffff_ffff), "decides shuffle, split and first prompts", 0),
+  epochs: optional(upTo(positive, MAX_STEPS), "passes over the data, may be fractional", 3),
+  steps: optional(count(1, MAX_STEPS), "optimizer steps, instead of epochs"),
+  batchSize: optional(count(1, MAX_SEQUENCES), "sequences per optimizer step over all workers", 32),
+  cellTokens: optional(count(1, MAX_TOKENS), "packed tokens per cell, part of the run's identity", 2048),
   dropLast: optional(onOff, "leave out the last, smaller batch of an epoch", false),
 
-  adapterLen: optional(count(1), "prompt tokens per adapted layer", 10),
-  adapterLayers: optional(count(1), "adapted layers from the output side (default: all but 2)"),
+  adapterLen: optional(count(1, MAX_PROMPT_LENGTH), "prompt tokens per adapted layer", 10),
+  adapterLayers: optional(count(1, MAX_LAYERS), "adapted layers from the output side (default: all but 2)"),
   gateSharing: optional(oneOf(["scalar", "per-head"]), "one gate a layer or one a head", "scalar"),
   gateActivation: optional(oneOf(["none", "tanh"]), "what the gate goes through", "none"),
   outputBias: optional(
@@ -165,8 +185,8 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   lr: optional(positive, "peak learning rate", 5e-3),
   blr: optional(positive, "base learning rate, the peak is blr * batch size / 256"),
   schedule: optional(oneOf(["cosine", "linear", "constant"]), "learning rate after the warm-up", "cosine"),
-  warmupSteps: optional(count(0), "warm-up in steps"),
-  warmupEpochs: optional(notNegative, "warm-up in epochs, may be fractional"),
+  warmupSteps: optional(count(0, MAX_STEPS), "warm-up in steps"),
+  warmupEpochs: optional(upTo(notNegative, MAX_STEPS), "warm-up in epochs, may be fractional"),
   warmupRatio: optional(share, "warm-up as a share of all steps", 0.03),
   minLr: optional(notNegative, "learning rate at the end of the schedule", 0),
   beta1: optional(share, "AdamW: decay of the mean", 0.9),
@@ -176,30 +196,38 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   decayGroup: optional(oneOf(["all", "original", "none"]), "what decays", "all"),
   clipNorm: optional(notNegative, "largest gradient norm, 0 = no clipping", 1),
 
-  evalEvery: optional(count(0), "steps between validations, 0 = every epoch", 0),
+  evalEvery: optional(count(0, MAX_STEPS), "steps between validations, 0 = every epoch", 0),
   evalAtStart: optional(onOff, "validate before the first step", true),
-  earlyStopping: optional(count(0), "stop after so many validations without a new best, 0 = never", 0),
-  saveEvery: optional(count(0), "steps between checkpoints, 0 = every epoch", 0),
-  saveMinutes: optional(notNegative, "minutes between checkpoints at most, 0 = no limit", 10),
-  keepCheckpoints: optional(count(1), "newest checkpoints that stay", 3),
-  keepEvery: optional(count(0), "checkpoints at multiples of it stay too, 0 = none", 0),
-  diskPatience: optional(notNegative, "minutes to wait at the end for a disk that refuses", 10),
+  earlyStopping: optional(count(0, MAX_STEPS), "stop after so many validations without a new best, 0 = never", 0),
+  saveEvery: optional(count(0, MAX_STEPS), "steps between checkpoints, 0 = every epoch", 0),
+  saveMinutes: optional(upTo(notNegative, MAX_MINUTES), "minutes between checkpoints at most, 0 = no limit", 10),
+  keepCheckpoints: optional(count(1, MAX_STEPS), "newest checkpoints that stay", 3),
+  keepEvery: optional(count(0, MAX_STEPS), "checkpoints at multiples of it stay too, 0 = none", 0),
+  diskPatience: optional(upTo(notNegative, MAX_MINUTES), "minutes to wait at the end for a disk that refuses", 10),
   onBadNumbers: optional(oneOf(badNumberPolicies), "what to do with a step whose numbers are not finite", "stop"),
-  rollbackSteps: optional(count(1), "steps that rollback takes back", 10),
-  samples: optional(count(0), "held-out prompts answered for the report", 8),
+  rollbackSteps: optional(count(1, MAX_STEPS), "steps that rollback takes back", 10),
+  samples: optional(count(0, MAX_ANSWERS), "held-out prompts answered for the report", 8),
 
   engine: optional(oneOf(engineNames), "what computes, auto: the fastest here", "auto"),
   compute: optional(oneOf(computeNames), "arithmetic of matrix products", "f32"),
   storage: optional(oneOf(storageNames), "how the base's linear maps are held in memory", "as-is"),
   strictTensors: added("0.2.0", false, optional(onOff, "refuse a base with tensors that nothing reads", false)),
   packing: optional(oneOf(packingNames), "keep packed copies of the linear maps, auto: of small bases", "auto"),
-  workers: optional(count(1), "device workers (default: all cores)", availableParallelism()),
+  workers: optional(count(1, MAX_WORKERS), "device workers (default: all cores)", availableParallelism()),
   devices: optional(gpus, "GPUs of the engine cuda, a worker each (default: 0 to workers - 1)"),
   isolate: optional(onOff, "device workers as processes of their own", false),
-  workerTimeout: optional(notNegative, "seconds without a sign of life until a worker is replaced, 0 = never", 60),
+  workerTimeout: optional(
+    upTo(notNegative, MAX_SECONDS),
+    "seconds without a sign of life until a worker is replaced, 0 = never",
+    60,
+  ),
   hosts: optional(oneOf(hostKinds), "processes that train together, auto: those that an MPI launcher started", "auto"),
   broadcastWeights: optional(onOff, "rank 0 reads the base and sends it to all hosts, which keep a copy", false),
-  hostTimeout: optional(positive, "seconds that a host may be late, besides ten times the longest step", 300),
+  hostTimeout: optional(
+    upTo(positive, MAX_SECONDS),
+    "seconds that a host may be late, besides ten times the longest step",
+    300,
+  ),
   logLevel: optional(oneOf(logLevels), "level of log.jsonl and stderr, info if not given"),
 };
 

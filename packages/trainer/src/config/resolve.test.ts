@@ -100,10 +100,10 @@ test("all problems are reported at once, in the words of where they come from", 
       "unknown key "engin": did you mean "engine"?",
       "model is missing, expected the folder of a model: give --model or put it in the config file",
       "valFraction (/run.yaml, line 5) is 1, expected a number from 0 to below 1",
-      "batchSize (/run.yaml, line 2) is "many", expected a whole number of at least 1",
+      "batchSize (/run.yaml, line 2) is "many", expected a whole number of at least 1 and at most 2147483647",
       "--lr is "fast", expected a number above 0",
       "schedule (/run.yaml, line 7) is "cosin", expected one of cosine, linear, constant",
-      "--workers is 0, expected a whole number of at least 1",
+      "--workers is 0, expected a whole number of at least 1 and at most 4096",
     ]
   `);
 });
@@ -148,7 +148,7 @@ test("a warm-up that an earlier source gave for a longer run is no contradiction
 test("epochs may be fractional, steps may not [T-D11]", () => {
   expect(resolveConfig({ flags: { ...needed, epochs: "0.5" } }).epochs).toBe(0.5);
   expect(problemsOf(() => resolveConfig({ flags: { ...needed, epochs: "0" } }))).toEqual([
-    "--epochs is 0, expected a number above 0",
+    "--epochs is 0, expected a number above 0 and at most 1000000000",
   ]);
   expect(problemsOf(() => resolveConfig({ flags: { ...needed, steps: "2.5" } }))).toHaveLength(1);
 });
@@ -168,10 +168,10 @@ test.each([
 });
 
 test("a config file that is missing, a folder or far too large is refused", () => {
-  expect(() => resolveConfig({ file: join(folder, "none.yaml") })).toThrow("none.yaml: no such file");
+  expect(() => resolveConfig({ file: join(folder, "none.yaml") })).toThrow("none.yaml: there is no such file");
   expect(() => resolveConfig({ file: folder })).toThrow("it is a folder");
   const large = configFile("#".repeat(1_000_001), "large.yaml");
-  expect(() => resolveConfig({ file: large })).toThrow("it has 1000001 bytes, a config has at most 1000000");
+  expect(() => resolveConfig({ file: large })).toThrow("it has 1000001 bytes, at most 1000000 are allowed");
 });
 
 test("a value that contains itself is refused in its line, not met later", () => {

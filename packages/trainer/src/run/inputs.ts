@@ -42,6 +42,7 @@ import {
 import type { WeightFolder } from "@zerogate/workers";
 import type { TrainConfig } from "../config/train_config.ts";
 import type { Phase } from "../status/state.ts";
+import { checkAdapterSize, workersProblem } from "./capacity.ts";
 import { checkDropped, countData, type DataCounts, dataWarnings } from "./data_counts.ts";
 import { chooseEngine, isIsolated } from "./engines.ts";
 import { checkLinks } from "./links.ts";
@@ -101,6 +102,8 @@ export async function openInputs(
   caches: "used" | "passed over" = "used",
 ): Promise<RunInputs> {
   const { onPhase, onWarning, signal } = progress;
+  const tooMany = workersProblem(config.workers);
+  if (tooMany !== undefined) throw new InputError("Cannot use this configuration", tooMany);
   const { strictTensors } = config;
   await checkLinks(config, [config.model, config.initAdapter]);
   const model = await readModelConfig(config.model, { onWarning, strictTensors });
@@ -231,6 +234,7 @@ async function openAdapter(
     ),
     model,
   );
+  checkAdapterSize(adapterConfig, model, config.workers);
   const { gateSharing, gateActivation, outputBias, seed, initStd } = config;
   const { adapterLen: promptLength, adapterLayers: adaptedLayers } = adapterConfig;
   const shape = { promptLength, adaptedLayers, gateSharing, gateActivation, outputBias };
