@@ -4,18 +4,18 @@ import { createTeam, type OpenTeam } from "../src/team/team.ts";
 
 interface LocalRanks {
   readonly communicators: readonly Communicator[];
-  /** Every meeting so far, as rank 0 called it. */
-  readonly meetings: Meeting[];
+  /** Every meeting so far, as rank 0 called it, with the bytes that it brought. */
+  readonly meetings: (Meeting & { readonly bytes: number })[];
   /** Breaks the network: what waits and all that comes rejects with this. */
   readonly cut: (problem: string) => void;
 }
 
 function localRanks(size: number): LocalRanks {
-  const meetings: Meeting[] = [];
+  const meetings: (Meeting & { readonly bytes: number })[] = [];
   let broken: Error | undefined;
   let waiting: { readonly part: Uint8Array | BigInt64Array; readonly settle: (error?: Error) => void }[] = [];
   const meet = (rank: number, part: Uint8Array | BigInt64Array, meeting: Meeting, join: (parts: never) => void) => {
-    if (rank === 0) meetings.push(meeting);
+    if (rank === 0) meetings.push({ ...meeting, bytes: part.byteLength });
     return new Promise<void>((resolve, reject) => {
       if (broken) return reject(new Error(broken.message));
       waiting[rank] = { part, settle: (error) => (error ? reject(error) : resolve()) };

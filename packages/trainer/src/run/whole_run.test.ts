@@ -216,6 +216,23 @@ test("a longer text than the model reads is refused, and a dry run says what a r
   expect(existsSync(at("dry"))).toBe(false);
 });
 
+test("the first held-out records are answered by base and adapter, as many as asked for", async () => {
+  const { json } = await run(sixSteps(place, "answers", { "--samples": "2" }));
+  const { samples } = json.at(-1) as { samples: { prompt: string; expected: string; base: string; adapter: string }[] };
+  const held = JSON.parse(readFileSync(at("held.json"), "utf8")) as {
+    instruction: string;
+    input: string;
+    output: string;
+  }[];
+  expect(samples.map(({ prompt }) => prompt)).toEqual(
+    held.slice(0, 2).map(({ instruction, input }) => (input === "" ? instruction : `${instruction}\n${input}`)),
+  );
+  expect(samples.map(({ expected }) => expected)).toEqual(held.slice(0, 2).map(({ output }) => output.trim()));
+  for (const { base: before, adapter } of samples)
+    expect([typeof before, typeof adapter]).toEqual(["string", "string"]);
+  expect(done["samples"]).toEqual([]);
+});
+
 test("an adapter is measured as in its run, and generates the same text each time", async () => {
   const model = ["--model", base, "--adapter", at("whole/adapter"), "--engine", "reference"];
   const measured = await run(["eval", ...model, "--data", at("held.json"), "--max-length", "128", "--json"]);

@@ -42,6 +42,10 @@ test("the others get a copy of the base's files on their own disk, which they fi
     }
   }
   expect(readdirSync(join(folder, "disk-1", "bases"))).toHaveLength(1);
+  // What is sent is the base, and little besides to agree.
+  const sent = meetings.reduce((sum, { bytes }) => sum + bytes, 0);
+  expect(sent).toBeGreaterThan((32 << 20) + 5);
+  expect(sent).toBeLessThan((32 << 20) + 100_000);
   const again = place();
   expect(await again.found).toEqual([first, ...others]);
   expect(again.meetings.length).toBeLessThan(meetings.length / 2);

@@ -101,7 +101,6 @@ async function send(team: Team, from: string, files: readonly BaseFile[], to: st
       if (own === undefined) return;
       if (received) await write(received);
       await closeAll();
-      opened.clear();
       await rename(own, to).catch((error: unknown) => {
         if (!existsSync(to)) throw error; // another rank shares this disk and was first
       });
