@@ -193,7 +193,7 @@ const broken: Readonly<Record<string, readonly Case[]>> = {
     {
       what: "an adapter to start from that does not exist",
       make: given({ "--init-adapter": "nope" }),
-      says: ["nope: there is no such folder"],
+      says: [/Cannot use the adapter \S*nope: there is no such file or folder/],
     },
   ],
 };

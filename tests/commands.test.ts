@@ -1,8 +1,8 @@
 /** Every command but the refusals: what it prints where, in the form that other tools rely on. */
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Outcome, testFolder, zerogate } from "./support/cli.ts";
 import { base, heldOutFile, records, tinyRun } from "./support/world.ts";
 
@@ -88,6 +88,53 @@ describe("train", () => {
     expect(again.json.map(({ loss }) => loss)).toEqual(trained.json.map(({ loss }) => loss));
     const tensors = (name: string) => readFileSync(join(folder, name, "adapter", "adapter_model.safetensors"), "hex");
     expect(tensors("again")).toBe(tensors("run"));
+  });
+});
+
+describe("an adapter may be named by its run, and names its base", () => {
+  const asked = ["--prompt", "Name", "--max-new-tokens", "4", "--json"];
+  const text = async (...args: string[]) => only(await run("generate", ...args, ...asked))["tokens"];
+
+  test("generate, chat, eval and adapters take a run for its adapter, without --model [T-D8]", async () => {
+    const named = await run("generate", "--adapter", "run", ...asked);
+    expect(named.stderr).toContain(`The base is ${base}, which the adapter names`);
+    expect(only(named)["tokens"]).toEqual(await text("--model", base, "--adapter", adapter));
+    const evaluated = async (...args: string[]) => only(await run("eval", "--data", heldOutFile, "--json", ...args));
+    expect(await evaluated("--adapter", "run")).toEqual(await evaluated("--model", base, "--adapter", adapter));
+    const chat = await zerogate(["chat", "--adapter", "run", "--max-new-tokens", "2"], { cwd: folder, input: "Hi\n" });
+    expect(chat).toMatchObject({ code: 0, stderr: expect.stringContaining("Answers: run. Adapters: run.") });
+    expect(only(await run("adapters", "diff", "run", adapter, "--json"))).toMatchObject({ same: true });
+    expect((await run("convert", "run", "as.pth", "--to", "original")).stderr).toContain("which the adapter names");
+  });
+
+  test("a run without an adapter lends its newest checkpoint, with a word [T-D8]", async () => {
+    cpSync(join(folder, "run"), join(folder, "unfinished"), { recursive: true });
+    rmSync(join(folder, "unfinished", "adapter"), { recursive: true });
+    const { stderr } = await run("generate", "--adapter", "unfinished", ...asked);
+    expect(stderr).toContain("unfinished is a run that has no adapter yet: its newest checkpoint, step 6, is used");
+    expect(await text("--model", base, "--adapter", "unfinished")).toEqual(
+      await text("--model", base, "--adapter", join("unfinished", "checkpoints", "step-6")),
+    );
+  });
+
+  afterAll(() => {
+    for (const name of ["unfinished", "moved", "as.pth"]) rmSync(join(folder, name), { recursive: true, force: true });
+  });
+
+  test("a base that is not where the adapter says is named [T-D8]", async () => {
+    cpSync(join(folder, adapter), join(folder, "moved"), { recursive: true });
+    const path = join(folder, "moved", "adapter_config.json");
+    const moved = (name: string | null) =>
+      writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), base_model_name_or_path: name }));
+    moved("meta-llama/Llama-2-7b");
+    expect(await run("generate", "--adapter", "moved", ...asked)).toMatchObject({
+      code: 2,
+      stderr: "Cannot find the base: moved names meta-llama/Llama-2-7b, which is no model folder here: give --model\n",
+    });
+    moved(null);
+    expect((await run("eval", "--adapter", "moved", "--data", heldOutFile)).stderr).toContain(
+      "moved does not name it: give --model",
+    );
   });
 });
 

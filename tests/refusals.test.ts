@@ -20,10 +20,13 @@ beforeAll(async () => {
 });
 test.each([
   { args: ["generate", "--model", base], says: "expected one of --prompt TEXT, --instruction TEXT and --prompts FILE" },
-  { args: ["generate", "--prompt", "a"], says: "--model <dir> (folder of the base model) is missing" },
+  {
+    args: ["generate", "--prompt", "a"],
+    says: "Cannot find the base: --model is missing, it names the folder of the base model",
+  },
   {
     args: ["generate", "--model", base, "--prompt", "a", "--adapter", "nope"],
-    says: "nope: there is no such folder",
+    says: "Cannot use the adapter nope: there is no such file or folder",
   },
   {
     args: ["generate", "--model", base, "--prompt", "a", "--adapter", "adapter"],
@@ -52,7 +55,7 @@ test.each([
   { args: ["eval", "--model", base, "--data", "nope.json"], says: "nope.json" },
   {
     args: ["eval", "--model", base, "--data", "held.json", "--adapter", "nope"],
-    says: "nope: there is no such folder",
+    says: "Cannot use the adapter nope: there is no such file or folder",
   },
   { args: ["inspect", "nope"], says: "Cannot inspect nope: there is no such file or folder" },
   { args: ["inspect", "adapter"], says: "adapter_config.json: not valid JSON" },

@@ -1,4 +1,5 @@
 /** From data files to tokens, through the cache: the one call that a run needs. */
+import { reason } from "@zerogate/core/node";
 import { type DataFile, hashDataFile, listDataFiles } from "./data_files.ts";
 import type { UnreadField } from "./reading.ts";
 import type { RecordProblem } from "./record_problems.ts";
@@ -38,7 +39,7 @@ export async function prepareTokens(options: PrepareOptions): Promise<PreparedTo
       const cached = await readTokenCache(cacheDir, tokenCacheKey({ ...options, files, skipBad }));
       if (cached) return { ...cached, files, isCached: true };
     } catch (error) {
-      onWarning?.(`${(error as Error).message}: tokenising again`);
+      onWarning?.(`${reason(error)}: tokenising again`);
     }
   }
   const { records, ...read } = await readRecords(paths, { skipBad });
@@ -48,7 +49,7 @@ export async function prepareTokens(options: PrepareOptions): Promise<PreparedTo
     try {
       await writeTokenCache(cacheDir, tokenCacheKey({ ...options, files: read.files, skipBad }), prepared);
     } catch (error) {
-      onWarning?.(`Cannot keep the tokens in ${cacheDir}: ${(error as Error).message}`);
+      onWarning?.(`Cannot keep the tokens in ${cacheDir}: ${reason(error)}`);
     }
   }
   return { ...prepared, isCached: false };

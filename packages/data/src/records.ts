@@ -8,7 +8,7 @@ import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { checkNesting, DESCRIBED_BYTES, describeFile, InputError } from "@zerogate/core";
-import { openRegularFile, readRegularFile } from "@zerogate/core/node";
+import { openRegularFile, readRegularFile, reason } from "@zerogate/core/node";
 import { iconv } from "./conversions.ts";
 import { type DataFile, listDataFiles } from "./data_files.ts";
 import { describeForeignRecords } from "./foreign_records.ts";
@@ -57,7 +57,7 @@ export async function readRecords(
     try {
       await readDataFile(path, reading);
     } catch (error) {
-      const problem = error instanceof InputError ? error.problems.join() : (error as Error).message;
+      const problem = error instanceof InputError ? error.problems.join() : reason(error);
       reading.broken.push(`${path}: ${problem}`);
     }
   }

@@ -4,7 +4,7 @@
  */
 import { basename } from "node:path";
 import { InputError, type Template, templateProblems } from "@zerogate/core";
-import { readRegularFile } from "@zerogate/core/node";
+import { readRegularFile, reason } from "@zerogate/core/node";
 import type { InstructionRecord } from "./record.ts";
 
 const alpaca: Template = {
@@ -71,8 +71,8 @@ export async function loadTemplate(nameOrPath: string): Promise<Template> {
     const bytes = await readRegularFile(nameOrPath, MAX_TEMPLATE_BYTES);
     file = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (cause) {
-    const reason = cause instanceof InputError ? cause.problems.join() : (cause as Error).message;
-    throw new InputError(attempt, `${reason}; use ${names.join(", ")} or a JSON file of withInput and withoutInput`, {
+    const problem = cause instanceof InputError ? cause.problems.join() : reason(cause);
+    throw new InputError(attempt, `${problem}; use ${names.join(", ")} or a JSON file of withInput and withoutInput`, {
       cause,
     });
   }

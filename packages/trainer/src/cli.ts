@@ -39,18 +39,23 @@ async function runCommand(argv: readonly string[], context: CommandContext): Pro
 /** Tells what was thrown, unless that has been done. */
 async function exitCodeOf(error: unknown, context: CommandContext): Promise<number> {
   const { InputError } = await import("@zerogate/core");
+  const { reason } = await import("@zerogate/core/node");
   const isTold = error instanceof ToldError;
   const cause = isTold ? error.cause : error;
   if (context.signal.aborted && cause === context.signal.reason) return 130;
   const isOurs = !(cause instanceof InputError) && !isDamaged(cause);
-  const text = textOf(cause, isOurs && context.env["ZEROGATE_LOG_LEVEL"] === "debug");
-  if (!isTold) context.stderr.write(`${continued(text)}\n`);
+  const withStack = isOurs && context.env["ZEROGATE_LOG_LEVEL"] === "debug";
+  if (!isTold)
+    context.stderr.write(`${continued(textOf(cause, withStack, reason))}
+`);
   if (cause instanceof InputError) return 2;
   return isOurs ? 1 : 3;
 }
 
-/** The stack is for faults of ours. */
-function textOf(error: unknown, withStack: boolean): string {
+/** What nobody expected of a file is said in words as well; the stack is for faults of ours. */
+function textOf(error: unknown, withStack: boolean, reason: (error: unknown) => string): string {
   if (!(error instanceof Error)) return String(error);
-  return (withStack && error.stack) || messageWithAdvice(error);
+  if (withStack && error.stack) return error.stack;
+  const path = "path" in error ? `Cannot use ${String(error.path)}: ` : "";
+  return messageWithAdvice("syscall" in error ? new Error(`${path}${reason(error)}`) : error);
 }

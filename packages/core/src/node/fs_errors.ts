@@ -16,14 +16,23 @@ const reasons: readonly (readonly [code: string, reason: string])[] = [
   ["EISDIR", "it is a folder, needed is a file"],
   ["EMFILE", "this process has as many files open as it may (EMFILE)"],
   ["ENFILE", "this machine has as many files open as it may (ENFILE)"],
+  ["ENOSPC", "its disk is full (ENOSPC)"],
+  ["EDQUOT", "its disk quota is used up (EDQUOT)"],
+  ["EROFS", "its disk is read-only (EROFS)"],
+  ["ENOTEMPTY", "it is a folder that is not empty"],
+  ["EEXIST", "there is something of this name already"],
+  ["EBUSY", "something else uses it (EBUSY)"],
   ["EIO", "its disk fails (EIO)"],
   ["ESTALE", "its network file system lost it (ESTALE): try again"],
 ];
 
-/** Why a call of `node:fs` failed; other errors in their own words. */
+/** Says why a call of `node:fs` failed; other errors in their own words. */
 export function reason(thrown: unknown): string {
-  for (const [code, text] of reasons) if (isCode(thrown, code)) return text;
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  if (!(thrown instanceof Error)) return String(thrown);
+  // Between threads errors lose their fields: `ENOSPC` of "ENOSPC: no space left on device".
+  const begin = /^(E[A-Z0-9]+): /.exec(thrown.message)?.[1];
+  for (const [code, text] of reasons) if (isCode(thrown, code) || begin === code) return text;
+  return thrown.message;
 }
 
 /** What lies at a path, with its article: `a pipe`. */

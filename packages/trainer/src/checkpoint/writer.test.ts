@@ -152,7 +152,7 @@ test("a refused write is tried again after twice the time, up to half a minute, 
       while (!saved.includes(step)) await new Promise((resolve) => setTimeout(resolve, 5));
       const expected = [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000].slice(0, refusals);
       expect(delays).toEqual(expected);
-      expect(failures).toEqual(expected.map(() => "ENOSPC: no space left on device"));
+      expect(failures).toEqual(expected.map(() => "its disk is full (ENOSPC)"));
     }
   } finally {
     restore();

@@ -2,12 +2,14 @@
  * Saves checkpoints in the background. Training waits for a copy of 15 MB at most, and for that only when the next step is
  * about to be committed. What the disk refuses is tried again until it works; nothing of it touches what is trained.
  */
+
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { reason } from "@zerogate/core/node";
 import { Piscina } from "piscina";
 import { FIRST_RETRY_MS, isHopeless, LONGEST_RETRY_MS } from "../files/patience.ts";
-import { messageOf, type Trouble } from "../files/trouble.ts";
+import { type Trouble } from "../files/trouble.ts";
 import type { SharedNumbers, WriteJob } from "./write_worker.ts";
 
 /** What a checkpoint leaves behind is freed soon: see thread_host.ts in workers. */
@@ -75,7 +77,7 @@ export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }:
         onSaved(folder, job.state.step);
       } catch (error) {
         if (error instanceof RangeError) waiting = waiting.filter((order) => order !== next); // its copy is lost
-        trouble.failed(messageOf(error));
+        trouble.failed(reason(error));
         failure = { error, again: performance.now() + retryMs };
         timer = setTimeout(pump, retryMs);
         retryMs = Math.min(2 * retryMs, LONGEST_RETRY_MS);

@@ -50,8 +50,11 @@ test("a group of commands says what belongs to it, and a wrong line what is righ
     "Cannot run zerogate adapters: there is no command dif, did you mean diff? (zerogate adapters --help lists all commands)",
   );
   expect(await says("eval")).toBe(
-    "Cannot run zerogate eval: --model <dir> (folder of the base model) and --data <files...> (instruction files) are missing " +
-      "(zerogate eval --help lists all flags)",
+    "Cannot run zerogate eval: --data <files...> (instruction files) is missing (zerogate eval --help lists all flags)",
+  );
+  expect(await says("cluster", "init", "slurm")).toContain(
+    "--config <file> (config of the run, seen by all hosts under this path) and --run <dir> (run directory, on a file system that " +
+      "all hosts share) are missing",
   );
   expect(await says("resume")).toContain("Cannot run zerogate resume: <run> is missing");
   expect(await says("train", "--lr")).toContain("--lr <x> needs a value");

@@ -1,6 +1,7 @@
 /** `zerogate adapters average A B… --out DIR`: the weighted mean of the numbers of adapters of one layout. */
 import { type DType, InputError, isSameTemplate, layersOf, type PromptFormat } from "@zerogate/core";
 import { readAdapter, type StoredAdapter, saveAdapter } from "@zerogate/core/node";
+import { adapterFolder } from "../run/locate.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { choiceFlag } from "./flags.ts";
 import { checkNewFolder } from "./new_folder.ts";
@@ -33,8 +34,9 @@ export async function averageCommand(
   if (problems.length > 0) throw new InputError("Cannot average", problems);
   await checkNewFolder(flags.out);
 
+  const onNote = (note: string) => context.stderr.write(`${note}\n`);
   const adapters: StoredAdapter[] = [];
-  for (const folder of folders) adapters.push(await readAdapter(folder));
+  for (const folder of folders) adapters.push(await readAdapter(await adapterFolder(folder, onNote)));
   const [first] = adapters as [StoredAdapter];
   for (const [i, adapter] of adapters.entries()) {
     if (layoutName(adapter) !== layoutName(first)) {

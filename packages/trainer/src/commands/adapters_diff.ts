@@ -1,6 +1,7 @@
 /** `zerogate adapters diff A B`: where two adapters differ, in their configs and layer by layer. */
 import { type AdaptionPromptConfig, isSameTemplate, layersOf } from "@zerogate/core";
 import { readAdapter, type StoredAdapter } from "@zerogate/core/node";
+import { adapterFolder } from "../run/locate.ts";
 import { formatSmall } from "../status/format.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { table } from "./table.ts";
@@ -23,7 +24,9 @@ export async function diffCommand(
   { json = false }: { json?: boolean },
   context: CommandContext,
 ): Promise<ExitCode> {
-  const [first, second] = [await readAdapter(a), await readAdapter(b)];
+  const onNote = (note: string) => context.stderr.write(`${note}\n`);
+  const read = async (folder: string) => await readAdapter(await adapterFolder(folder, onNote));
+  const [first, second] = [await read(a), await read(b)];
   const config = [...configDifferences(first.config, second.config), ...promptDifferences(first, second)];
   const layout = layoutDifferences(first, second);
   const layers = layout.length > 0 ? [] : layerDistances(first, second);

@@ -2,7 +2,7 @@
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { InputError } from "@zerogate/core";
-import { hashFile, readAdapter } from "@zerogate/core/node";
+import { hashFile, readAdapter, reason } from "@zerogate/core/node";
 import { formatCount } from "../status/format.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { table } from "./table.ts";
@@ -60,7 +60,7 @@ async function about(folder: string) {
 /** Links and hidden folders are not followed. */
 async function* adapterFolders(folder: string, depth: number): AsyncGenerator<string> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((cause: NodeJS.ErrnoException) => {
-    throw new InputError(`Cannot list ${folder}`, cause.message, { cause });
+    throw new InputError(`Cannot list ${folder}`, reason(cause), { cause });
   });
   if (entries.some(({ name }) => name === "adapter_config.json")) yield folder;
   if (depth === 0) return;

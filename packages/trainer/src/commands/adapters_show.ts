@@ -1,6 +1,7 @@
 /** `zerogate adapters show ADAPTER`: what an adapter is and how far it has opened, layer by layer. */
 import { effectiveGate, layersOf, parameterCount, trainableLine } from "@zerogate/core";
 import { hashFile, readAdapter, readModelConfig } from "@zerogate/core/node";
+import { adapterFolder } from "../run/locate.ts";
 import { formatCount, formatSmall } from "../status/format.ts";
 import { sparkline } from "../status/sparkline.ts";
 import { continued, plainCell } from "../terminal/plain_text.ts";
@@ -19,7 +20,7 @@ export async function showCommand(
 ): Promise<ExitCode> {
   const base = model === undefined ? undefined : await readModelConfig(model);
   const { config, layout, params, dtype, weightsPath, metadata, promptFormat, warnings } = await readAdapter(
-    folder,
+    await adapterFolder(folder, (note) => context.stderr.write(`${note}\n`)),
     base?.heads,
   );
   const layers = layout.places.map(({ layer, prompt, gate }) => ({

@@ -4,6 +4,7 @@ import { InputError, streamText } from "@zerogate/core";
 import { readGenerationConfig } from "@zerogate/core/node";
 import { encodePrompt } from "@zerogate/data";
 import { endTokens } from "../run/end_tokens.ts";
+import { locateModel } from "../run/locate.ts";
 import { type OpenedModel, openModel } from "../run/open_model.ts";
 import { openStatus } from "../status/display.ts";
 import type { CommandContext, ExitCode } from "./context.ts";
@@ -20,13 +21,13 @@ const help = `Type an instruction and press Enter.
 `;
 
 export async function chatCommand(flags: ChatFlags, context: CommandContext): Promise<ExitCode> {
-  const options = samplingFlags(flags, await readGenerationConfig(flags.model));
+  const wanted = { model: flags.model, adapters: flags.adapter ?? [], links: flags.links };
+  const located = await locateModel(wanted, (note) => context.stderr.write(`${note}\n`));
+  const options = samplingFlags(flags, await readGenerationConfig(located.folder));
   const status = openStatus(context.stderr, context.env);
-  const opened = await openModel(flags.model, {
+  const opened = await openModel(located, {
     ...engineFlags(flags),
     ...promptFlags(flags),
-    adapters: flags.adapter ?? [],
-    links: flags.links,
     outputBias: outputBiasFlag(flags),
     strictTensors: flags.strictTensors ?? false,
     onWarning: status.log,

@@ -20,6 +20,7 @@ import {
 } from "@zerogate/core";
 import { readAdapter, readAdapterFile, readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
 import { MAX_PROMPT_LENGTH } from "../config/limits.ts";
+import { adapterFolder, namedBase } from "../run/locate.ts";
 import { formatSmall } from "../status/format.ts";
 import { continued } from "../terminal/plain_text.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
@@ -74,8 +75,8 @@ export async function convertCommand(
   const assumed = choiceFlag("--assume-gate", flags.assumeGate, ["tanh", "raw"], problems);
   const reduce = choiceFlag("--gate-reduce", flags.gateReduce, [...gateReductions, "lstsq"] as const, problems);
   const isFitted = reduce === "lstsq";
-  if (isFitted && !(flags.model && flags.data)) {
-    problems.push("--gate-reduce lstsq measures what the layers add to a base on texts: give --model and --data");
+  if (isFitted && !flags.data) {
+    problems.push("--gate-reduce lstsq measures what the layers add to a base on texts: give --data");
   }
   if (!isFitted && flags.data) problems.push("--data is for --gate-reduce lstsq");
   const dtype = choiceFlag("--dtype", flags.dtype, dtypes, problems);
@@ -89,17 +90,30 @@ export async function convertCommand(
   const heads = numberFlag("--heads", flags.heads, 0, { min: 1, max: 65_536, whole: true }, problems);
   if (problems.length > 0) throw new InputError("Cannot convert", problems);
 
-  const base = flags.model === undefined ? undefined : await readModelConfig(flags.model);
+  const onNote = (note: string) => context.stderr.write(`${note}\n`);
+  const folder = (await stat(input).catch(() => undefined))?.isDirectory()
+    ? await adapterFolder(input, onNote)
+    : undefined;
+  // Other programs' files and lstsq need to know the base; for others it does not matter whether it is still there.
+  const needsBase = isFitted || !(to === "peft" || to === "zerogate");
+  const model = flags.model ?? (needsBase && folder !== undefined ? await namedBase(folder, onNote) : undefined);
+  if (isFitted && model === undefined) {
+    throw new InputError(
+      "Cannot convert",
+      "--gate-reduce lstsq needs the base, which is not named or not here: give --model",
+    );
+  }
+  const base = model === undefined ? undefined : await readModelConfig(model);
   const originalGate: GateActivation = assumed === "raw" ? "none" : "tanh";
-  const source = await readSource(input, { originalGate, ...(promptLength > 0 && { promptLength }) });
+  const source = await readSource(input, folder, { originalGate, ...(promptLength > 0 && { promptLength }) });
   if (assumed !== undefined && source.from !== "original" && to !== "original") {
     throw new InputError("Cannot convert", "--assume-gate is about files of the original code, neither side is one");
   }
   const known = withHeads(source.state, base, heads, to);
   const wanted = targetGate(to, known.layout, originalGate);
   const fitted =
-    isFitted && flags.model && flags.data
-      ? await fitOnData(flags.model, known, flags.data, source.folder?.promptFormat, context)
+    isFitted && model !== undefined && flags.data
+      ? await fitOnData(model, known, flags.data, source.folder?.promptFormat, context)
       : undefined;
   const reduction = isFitted ? fitted?.map(({ gate }) => gate) : reduce;
   const { state, layers } = withFlagNames(() =>
@@ -129,14 +143,19 @@ export async function convertCommand(
   return 0;
 }
 
-async function readSource(input: string, options: Parameters<typeof readAdapterFile>[1]): Promise<Source> {
-  if (!(await stat(input).catch(() => undefined))?.isDirectory()) {
+/** @param folder That of the adapter, undefined where `input` is a file. */
+async function readSource(
+  input: string,
+  folder: string | undefined,
+  options: Parameters<typeof readAdapterFile>[1],
+): Promise<Source> {
+  if (folder === undefined) {
     const { dialect, state, notes } = await readAdapterFile(input, options);
     const gates =
       dialect === "original" ? [`gates of ${input} are taken as ${options?.originalGate}: --assume-gate`] : [];
     return { from: dialect, state, dtype: "f32", notes: [...notes, ...gates] };
   }
-  const { config, metadata, promptFormat, layout, params, dtype, warnings } = await readAdapter(input);
+  const { config, metadata, promptFormat, layout, params, dtype, warnings } = await readAdapter(folder);
   const isPlain = layout.gateSharing === "scalar" && layout.gateActivation === "none";
   const from = isPlain ? "peft" : "zerogate";
   return { from, state: { layout, params }, dtype, folder: { config, metadata, promptFormat }, notes: warnings };

@@ -2,7 +2,7 @@
 import { access, constants, mkdir } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
 import { createReferenceEngine, type Engine, formatBytes } from "@zerogate/core";
-import { cacheFolder } from "@zerogate/core/node";
+import { cacheFolder, reason } from "@zerogate/core/node";
 import { createEngine as createCpuEngine, createWasmEngine, probe } from "@zerogate/engine-cpu";
 import { versions } from "../version.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
@@ -53,7 +53,7 @@ async function cacheCheck(env: CommandContext["env"]): Promise<Check> {
     return { name: "cache folder", ok: true, found: folder };
   } catch (error) {
     const advice = "set XDG_CACHE_HOME to a folder that can be written, or give --cache-dir";
-    return { name: "cache folder", ok: false, found: `${folder}: ${(error as Error).message}`, advice };
+    return { name: "cache folder", ok: false, found: `${folder}: ${reason(error)}`, advice };
   }
 }
 

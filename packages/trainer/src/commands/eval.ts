@@ -9,7 +9,7 @@ import { workersProblem } from "../run/capacity.ts";
 import { countData, dataWarnings } from "../run/data_counts.ts";
 import { chooseEngine } from "../run/engines.ts";
 import { evaluateHeldOut } from "../run/evaluate.ts";
-import { checkLinks } from "../run/links.ts";
+import { locateModel } from "../run/locate.ts";
 import { promptFormatOf } from "../run/prompt_format.ts";
 import { openStatus } from "../status/display.ts";
 import { formatCount, formatLoss, formatShare } from "../status/format.ts";
@@ -17,7 +17,8 @@ import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { engineFlags, numberFlag, outputBiasFlag, promptFlags } from "./flags.ts";
 
 export interface EvalFlags {
-  readonly model: string;
+  /** Default: the base that the adapter names. */
+  readonly model?: string;
   readonly adapter?: string;
   readonly data: readonly string[];
   readonly template?: string;
@@ -39,9 +40,11 @@ const CELL_TOKENS = 2048;
 
 export async function evalCommand(flags: EvalFlags, context: CommandContext): Promise<ExitCode> {
   const problems: string[] = [];
-  await checkLinks(flags, [flags.model, flags.adapter]);
+  const given = flags.adapter === undefined ? [] : [`${flags.adapter}=adapter`];
+  const wanted = { model: flags.model, adapters: given, links: flags.links };
+  const { folder: model, adapters } = await locateModel(wanted, (note) => context.stderr.write(`${note}\n`));
   const baseWarnings: string[] = [];
-  const config = await readModelConfig(flags.model, {
+  const config = await readModelConfig(model, {
     onWarning: (warning) => baseWarnings.push(warning),
     strictTensors: flags.strictTensors ?? false,
   });
@@ -59,8 +62,8 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
   if (problems.length > 0) throw new InputError("Cannot evaluate", problems);
   const { module, options, weightDtypes, mapFiles, storage } = chooseEngine(engineFlags(flags), config, 1);
   const outputBias = outputBiasFlag(flags);
-  const adapter = flags.adapter === undefined ? undefined : await loadAdapter(flags.adapter, config, { outputBias });
-  const tokenizer = await loadTokenizer(flags.model, config);
+  const adapter = adapters[0] && (await loadAdapter(adapters[0].folder, config, { outputBias }));
+  const tokenizer = await loadTokenizer(model, config);
   const mismatch = checkVocabulary(tokenizer, config.vocabSize);
 
   const status = openStatus(context.stderr, context.env);
@@ -85,7 +88,7 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
     const { tokens, stats } = prepared;
     const counts = countData("data", prepared, { maxLength, eosId: tokenizer.eosId });
     for (const warning of dataWarnings(counts)) status.log(warning);
-    const weights = await loadWeights(flags.model, config, { weightDtypes, mapFiles, storage });
+    const weights = await loadWeights(model, config, { weightDtypes, mapFiles, storage });
     // The pool wants an adapter's shape; without an adapter the smallest one stands there and is never used.
     const none = { promptLength: 1, adaptedLayers: 1, gateSharing: "scalar", gateActivation: "none" } as const;
     const layout = adapterLayout(adapter?.shape ?? none, config);

@@ -16,9 +16,9 @@ export const definition: CommandDefinition<EvalFlags> = {
       "strictTensors",
       "skipBadRecords",
     ]),
-    model: { group: "Required", argument: "<dir>", about: "folder of the base model", isRequired: true },
+    model: { group: "Common", argument: "<dir>", about: "folder of the base model (default: what the adapter names)" },
     data: { group: "Required", argument: "<files...>", about: "instruction files", isRequired: true },
-    adapter: { group: "Common", argument: "<dir>", about: "adapter folder; without it the base is evaluated" },
+    adapter: { group: "Common", argument: "<dir>", about: "adapter folder or run; without it the base is evaluated" },
     template: {
       group: "Common",
       argument: "<name|file>",
@@ -30,7 +30,7 @@ export const definition: CommandDefinition<EvalFlags> = {
   },
   examples: [
     ["--model base --data heldout.json", "how good is the base?"],
-    ["--model base --data heldout.json --adapter run/adapter", "and with the adapter?"],
+    ["--adapter run --data heldout.json", "and with the adapter of a run?"],
   ],
   run: async (_, flags, context) => (await import("./eval.ts")).evalCommand(flags, context),
 };

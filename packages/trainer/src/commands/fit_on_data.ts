@@ -17,20 +17,21 @@ export async function fitOnData(
   { stderr, env, signal }: CommandContext,
 ): Promise<FittedGate[]> {
   const onWarning = (message: string) => stderr.write(`${message}\n`);
-  const opened = await openModel(folder, {
-    engine: "auto",
-    compute: "f32",
-    storage: "as-is",
-    packing: "auto",
-    links: true, // looked at by the command
-    adapters: [],
-    outputBias: undefined,
-    template: undefined,
-    bos: undefined,
-    strictTensors: false,
-    onWarning,
-    onPhase: () => {},
-  });
+  const opened = await openModel(
+    { folder, adapters: [] },
+    {
+      engine: "auto",
+      compute: "f32",
+      storage: "as-is",
+      packing: "auto",
+      outputBias: undefined,
+      template: undefined,
+      bos: undefined,
+      strictTensors: false,
+      onWarning,
+      onPhase: () => {},
+    },
+  );
   const { base } = opened.model;
   const { tokens, stats } = await prepareTokens({
     paths,

@@ -4,6 +4,7 @@ import { type GenerationConfig, readGenerationConfig } from "@zerogate/core/node
 import { encodePrompt, renderPrompt } from "@zerogate/data";
 import { MAX_TEMPERATURE, MAX_TOKENS, MAX_VOCABULARY } from "../config/limits.ts";
 import { endTokens } from "../run/end_tokens.ts";
+import { locateModel } from "../run/locate.ts";
 import { type OpenedModel, openModel } from "../run/open_model.ts";
 import { openStatus } from "../status/display.ts";
 import { answerSideBySide } from "./compare.ts";
@@ -12,7 +13,8 @@ import { engineFlags, numberFlag, outputBiasFlag, promptFlags } from "./flags.ts
 import { formatFor, type Question, type QuestionFlags, questionsOf } from "./questions.ts";
 
 export interface GenerateFlags extends QuestionFlags {
-  readonly model: string;
+  /** Default: the base that the first adapter names. */
+  readonly model?: string;
   readonly adapter?: readonly string[];
   /** Name of the adapter to use; default: the first. */
   readonly use?: string;
@@ -41,14 +43,18 @@ export interface GenerateFlags extends QuestionFlags {
 const DEFAULT_NEW_TOKENS = 128;
 
 export async function generateCommand(flags: GenerateFlags, context: CommandContext): Promise<ExitCode> {
-  const options = samplingFlags(flags, await readGenerationConfig(flags.model));
   const questions = await questionsOf(flags);
-  const status = openStatus(context.stderr, context.env);
-  const opened = await openModel(flags.model, {
-    ...engineFlags(flags),
-    ...promptFlags(flags),
+  const wanted = {
+    model: flags.model,
     adapters: [...(flags.adapter ?? []), ...(flags.compare ?? [])],
     links: flags.links,
+  };
+  const located = await locateModel(wanted, (note) => context.stderr.write(`${note}\n`));
+  const options = samplingFlags(flags, await readGenerationConfig(located.folder));
+  const status = openStatus(context.stderr, context.env);
+  const opened = await openModel(located, {
+    ...engineFlags(flags),
+    ...promptFlags(flags),
     outputBias: outputBiasFlag(flags),
     strictTensors: flags.strictTensors ?? false,
     onWarning: status.log,

@@ -17,14 +17,14 @@ export const definition: CommandDefinition<GenerateFlags> = {
     compare: {
       group: "Adapter",
       argument: "<dirs...>",
-      about: "adapter folders (dir or dir=name) that answer side by side with the base",
+      about: "adapter folders or runs (dir or dir=name) that answer side by side with the base",
     },
     json: { group: "Common", about: "one JSON object on stdout; with --prompts or --compare one for each prompt" },
   },
   notes: "One of --instruction, --prompt and --prompts is needed.",
   examples: [
-    ['--model base --adapter run/adapter --instruction "Name a colour"', "answer one instruction"],
-    ["--model base --compare run/adapter --prompts questions.txt", "base and adapter side by side"],
+    ['--adapter run --instruction "Name a colour"', "answer one instruction"],
+    ["--compare run --prompts questions.txt", "base and adapter of a run side by side"],
     ['--model base --prompt "Once upon a time" --temperature 0.8', "let the base continue a text"],
   ],
   run: async (_, flags, context) => (await import("./generate.ts")).generateCommand(flags, context),

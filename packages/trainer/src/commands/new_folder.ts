@@ -1,11 +1,12 @@
 /** A folder that a command is about to make. */
 import { readdir } from "node:fs/promises";
 import { InputError } from "@zerogate/core";
+import { reason } from "@zerogate/core/node";
 
 /** Throws an `InputError` where `path` is there and not an empty folder: nothing of the user's is written over. */
 export async function checkNewFolder(path: string): Promise<void> {
   const found = await readdir(path).catch((error: NodeJS.ErrnoException) => error);
   if (Array.isArray(found) ? found.length === 0 : found.code === "ENOENT") return;
-  const problem = Array.isArray(found) ? "it is not empty" : found.code === "ENOTDIR" ? "it is a file" : found.message;
+  const problem = Array.isArray(found) ? "it is not empty" : found.code === "ENOTDIR" ? "it is a file" : reason(found);
   throw new InputError(`Cannot write the adapter to ${path}`, `${problem}: choose a new folder`);
 }

@@ -21,11 +21,15 @@ export const bos: Flag = {
 
 /** What answers instructions, as `generate` and `chat` take it. */
 export const answering: FlagTable<ChatFlags> = {
-  model: { group: "Required", argument: "<dir>", about: "folder of the base model", isRequired: true },
+  model: {
+    group: "Common",
+    argument: "<dir>",
+    about: "folder of the base model (default: what the first adapter names)",
+  },
   adapter: {
-    group: "Adapter",
+    group: "Common",
     argument: "<dir[=name]>",
-    about: "adapter folder, may be given several times; the first is active",
+    about: "adapter folder or run, may be given several times; the first is active",
     repeats: true,
   },
   use: { group: "Adapter", argument: "<name>", about: "adapter to answer with" },

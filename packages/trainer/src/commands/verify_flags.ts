@@ -19,7 +19,7 @@ export const definition: CommandDefinition<VerifyFlags, readonly string[]> = {
       argument: "<who>",
       about: "peft: compare logits, loss and gradients of --model and --adapter with a Python that has it",
     },
-    adapter: { group: "Adapter", argument: "<dir>", about: "adapter folder, with --against" },
+    adapter: { group: "Adapter", argument: "<dir>", about: "adapter folder or run, with --against" },
     text: {
       group: "Data",
       argument: "<text>",
@@ -41,7 +41,7 @@ export const definition: CommandDefinition<VerifyFlags, readonly string[]> = {
   examples: [
     ["run", "are all files what the run wrote?"],
     ["run --replay 1..20", "do the first 20 steps again and compare"],
-    ["--against peft --model base --adapter run/adapter", "does PEFT compute the same with this adapter?"],
+    ["--against peft --adapter run", "does PEFT compute the same with this adapter?"],
   ],
   run: async ([run], flags, context) => (await import("./verify.ts")).verifyCommand(run, flags, context),
 };

@@ -19,6 +19,7 @@ import {
   tokenLogits,
 } from "@zerogate/core";
 import { encodePrompt } from "@zerogate/data";
+import { locateModel } from "../run/locate.ts";
 import { type OpenedModel, openModel } from "../run/open_model.ts";
 import { openStatus } from "../status/display.ts";
 import { formatCount, formatLoss, formatSmall } from "../status/format.ts";
@@ -69,24 +70,23 @@ interface Difference {
 }
 
 export async function verifyAgainstPeft(flags: VerifyPeftFlags, context: CommandContext): Promise<ExitCode> {
-  const { model: base, adapter: folder, json = false } = flags;
+  const { adapter: given, json = false } = flags;
   const python = flags.python ?? context.env["ZEROGATE_PYTHON"] ?? "python3";
   const problems: string[] = [];
   const tolerance = numberFlag("--tolerance", flags.tolerance, 1e-4, { min: 0, max: 1_000_000 }, problems);
-  if (base === undefined) problems.push("--model is missing, it names the folder of the base model");
-  if (folder === undefined) problems.push("--adapter is missing, it names the adapter folder");
-  if (base === undefined || folder === undefined || problems.length > 0)
-    throw new InputError("Cannot verify", problems);
+  if (given === undefined) problems.push("--adapter is missing, it names the adapter folder");
+  if (given === undefined || problems.length > 0) throw new InputError("Cannot verify", problems);
 
   const status = openStatus(context.stderr, context.env);
   const work = await mkdtemp(join(tmpdir(), "zerogate-verify-"));
   try {
-    const opened = await openModel(base, {
+    const wanted = { model: flags.model, adapters: [`${given}=adapter`], links: flags.links };
+    const located = await locateModel(wanted, status.log);
+    const folder = located.adapters[0]?.folder ?? given;
+    const opened = await openModel(located, {
       ...engineFlags(flags),
       template: undefined,
       bos: undefined,
-      adapters: [`${folder}=adapter`],
-      links: flags.links,
       outputBias: "twice",
       strictTensors: false,
       onWarning: status.log,
@@ -102,7 +102,7 @@ export async function verifyAgainstPeft(flags: VerifyPeftFlags, context: Command
     status.phase({ name: `computing with ${opened.model.base.engine.name}` });
     const own = await computeHere(opened, adapter, cell);
     status.phase({ name: `computing with PEFT (${python})` });
-    const job = { base: resolve(base), adapter: resolve(folder), sequences, padding: "right" };
+    const job = { base: resolve(located.folder), adapter: resolve(folder), sequences, padding: "right" };
     const theirs = await computeInPython(python, work, job, context.signal);
     status.stop();
 

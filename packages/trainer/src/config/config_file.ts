@@ -1,6 +1,6 @@
 /** Reads a config file: YAML, of which JSON is a part. */
 import { InputError } from "@zerogate/core";
-import { readRegularFileSync } from "@zerogate/core/node";
+import { readRegularFileSync, reason } from "@zerogate/core/node";
 import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
 
 /** A config is a page of text; more is a data file named by mistake. */
@@ -60,6 +60,6 @@ function readText(path: string, attempt: string): string {
   try {
     return readRegularFileSync(path, MAX_BYTES).toString("utf8");
   } catch (cause) {
-    throw new InputError(attempt, cause instanceof InputError ? cause.problems : (cause as Error).message, { cause });
+    throw new InputError(attempt, cause instanceof InputError ? cause.problems : reason(cause), { cause });
   }
 }

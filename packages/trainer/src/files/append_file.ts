@@ -3,9 +3,11 @@
  * was written in part is cut off again, so the file never holds half a line because of a full disk. Each write is handed to
  * the system before the call returns: a killed process loses none.
  */
+
 import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import { messageOf, type Trouble } from "./trouble.ts";
+import { reason } from "@zerogate/core/node";
+import { type Trouble } from "./trouble.ts";
 
 /** What is kept while nothing can be written: hours of lines, and no burden on memory. */
 const MAX_KEPT_BYTES = 32 * 2 ** 20;
@@ -72,7 +74,7 @@ export function openAppendFile(path: string, trouble: Trouble, bytes?: number): 
       writeKept();
     } catch (error) {
       release();
-      trouble.failed(messageOf(error));
+      trouble.failed(reason(error));
       return false;
     }
     trouble.worked(dropped);

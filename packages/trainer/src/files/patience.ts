@@ -1,6 +1,8 @@
 /** Waiting for a disk that refuses. */
+
 import { setTimeout as sleep } from "node:timers/promises";
-import { messageOf, type Trouble } from "./trouble.ts";
+import { reason } from "@zerogate/core/node";
+import { type Trouble } from "./trouble.ts";
 
 export const FIRST_RETRY_MS = 500;
 export const LONGEST_RETRY_MS = 30_000;
@@ -24,7 +26,7 @@ export async function patiently<T>(work: () => Promise<T>, patienceMs: number, t
     } catch (error) {
       const left = begin + patienceMs - performance.now();
       if (isHopeless(error) || left <= 0) throw error;
-      trouble.failed(messageOf(error));
+      trouble.failed(reason(error));
       await sleep(Math.min(pause, left));
     }
   }

@@ -1,14 +1,16 @@
 /** What comes after the last step: the adapter as a PEFT folder, base and adapter side by side, and the report. */
+
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parameterCount, trainableLine } from "@zerogate/core";
+import { reason } from "@zerogate/core/node";
 import type { DevicePool } from "@zerogate/workers";
 import { loadCheckpoint } from "../checkpoint/checkpoint.ts";
 import { checkpointFolder } from "../checkpoint/folders.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import { patiently } from "../files/patience.ts";
-import { createTrouble, messageOf } from "../files/trouble.ts";
+import { createTrouble } from "../files/trouble.ts";
 import { readMetrics } from "../metrics/metrics_file.ts";
 import { writeReport } from "../report/render.ts";
 import { versions } from "../version.ts";
@@ -34,7 +36,7 @@ const diskRounds = ({ diskPatience, hostTimeout }: TrainConfig): number => 1 + (
 export async function writeRemainder({ config, writer, team }: Running): Promise<void> {
   const drain = () => writer.drain(60_000 * config.diskPatience);
   const rescue = async (cause: unknown): Promise<never> => {
-    const attempt = `Cannot save the last checkpoint in ${config.out}: ${messageOf(cause)}`;
+    const attempt = `Cannot save the last checkpoint in ${config.out}: ${reason(cause)}`;
     const rescued = await mkdtemp(join(tmpdir(), "zerogate-rescue-"))
       .then((folder) => writer.rescue(folder))
       .catch(() => undefined);
@@ -64,14 +66,14 @@ export async function finish(
     await lock.check();
     return await patiently(save, 60_000 * diskPatience, trouble).catch((cause) => {
       const kept = checkpointFolder(config.out, choice.step);
-      throw new Error(`Cannot write the adapter: ${messageOf(cause)}; ${kept} holds it too`, { cause });
+      throw new Error(`Cannot write the adapter: ${reason(cause)}; ${kept} holds it too`, { cause });
     });
   };
   const adapterFolder = await team.fromFirst("the adapter", write, diskRounds(config));
   view.phase({ name: "comparing base and adapter" });
   const compared = await compare(config, inputs, pool).catch((cause) => {
     const kept = `The adapter is trained and saved as ${adapterFolder}: a resume repeats only what comes after it`;
-    throw new Error(`${messageOf(cause)}\n${kept}`, { cause });
+    throw new Error(`${reason(cause)}\n${kept}`, { cause });
   });
   const { base, adapter, samples } = compared;
   const all = parameterCount(model) + layout.length;
@@ -115,7 +117,7 @@ async function takeChosen(
       return (await loadCheckpoint(checkpointFolder(config.out, wanted.step), inputs.model)).params;
     } catch (error) {
       const instead = `the adapter is that of the last step, ${standing.step}`;
-      view.warn(`The best state, ${describeChoice(wanted)}, cannot be taken: ${messageOf(error)}: ${instead}`);
+      view.warn(`The best state, ${describeChoice(wanted)}, cannot be taken: ${reason(error)}: ${instead}`);
       return undefined;
     }
   });

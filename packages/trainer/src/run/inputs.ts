@@ -47,6 +47,7 @@ import { checkDropped, countData, type DataCounts, dataWarnings } from "./data_c
 import { chooseEngine, isIsolated } from "./engines.ts";
 import { checkLinks } from "./links.ts";
 import { loadingPhase } from "./loading.ts";
+import { adapterFolder } from "./locate.ts";
 import { scheduleOf, totalStepsOf } from "./schedule.ts";
 
 /** Held-out samples of one of the token sets, cut into cells once: the same for every validation. */
@@ -211,7 +212,7 @@ async function openAdapter(
       shape,
       params,
       warnings,
-    } = await loadAdapter(config.initAdapter, model, {
+    } = await loadAdapter(await adapterFolder(config.initAdapter, onWarning), model, {
       outputBias: config.outputBias,
     });
     for (const warning of warnings) onWarning(warning);

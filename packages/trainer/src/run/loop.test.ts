@@ -189,7 +189,7 @@ test("a step whose numbers are bad stops the run, with what was good saved and s
 test("where the disk refuses, the run says that its state is not saved, and why", async () => {
   const settle = () => Promise.reject(new Error("ENOSPC: no space left on device"));
   const { error } = await failure({ bad: [sampleOf(1)], options: { settle } });
-  expect(error.message).toMatch(/\nThe state after step 1 is not saved: ENOSPC: no space left on device$/);
+  expect(error.message).toMatch(/\nThe state after step 1 is not saved: its disk is full \(ENOSPC\)$/);
 });
 
 test("a rank that writes nothing says nothing of a state", async () => {

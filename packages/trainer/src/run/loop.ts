@@ -1,10 +1,11 @@
 /** The training loop: steps, validations, checkpoints, in an order that a resumed run repeats exactly. */
+
 import { effectiveGate, InputError } from "@zerogate/core";
+import { reason } from "@zerogate/core/node";
 import type { StepPlan } from "@zerogate/data";
 import { StepRefusedError } from "@zerogate/workers";
 import type { VoidedStep } from "../checkpoint/run_state.ts";
 import type { TrainConfig } from "../config/train_config.ts";
-import { messageOf } from "../files/trouble.ts";
 import type { EvaluationMetrics, MetricsLine, StepMetrics } from "../metrics/records.ts";
 import { paramsDigest } from "../receipt/receipt.ts";
 import type { ReceiptFile } from "../receipt/receipt_file.ts";
@@ -88,11 +89,11 @@ export async function trainLoop(options: LoopOptions): Promise<Ending | Rollback
     const state = `The state after step ${standing.step} is`;
     const told = await settle().then(
       () => `${state} saved`,
-      (error: unknown) => `${state} not saved: ${messageOf(error)}`,
+      (error: unknown) => `${state} not saved: ${reason(error)}`,
     );
     throw cause instanceof InputError ? cause : new Error(`${message}\n${told}`, { cause });
   };
-  const endWith = (error: unknown): Promise<never> => giveUp(messageOf(error), error);
+  const endWith = (error: unknown): Promise<never> => giveUp(reason(error), error);
   if (isNew ? config.evalAtStart : standing.owesEvaluation) await validate(options).catch(endWith);
 
   while (standing.step < totalSteps) {

@@ -2,7 +2,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "@zerogate/core";
-import { makeFolder, writeFileAtomic } from "@zerogate/core/node";
+import { makeFolder, reason, writeFileAtomic } from "@zerogate/core/node";
 import { resolveConfig } from "../config/resolve.ts";
 import { VERSION_KEY } from "../config/stored_config.ts";
 import type { TrainConfig } from "../config/train_config.ts";
@@ -18,9 +18,9 @@ export async function checkFolderIsFree(out: string): Promise<void> {
   try {
     entries = await readdir(out);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
+    const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return;
-    throw new InputError(`Cannot use ${out} as run directory`, code === "ENOTDIR" ? "it is a file" : message);
+    throw new InputError(`Cannot use ${out} as run directory`, code === "ENOTDIR" ? "it is a file" : reason(error));
   }
   if (entries.every(isLockName)) return; // of a start that was cut short
   const problem = entries.includes(CONFIG)

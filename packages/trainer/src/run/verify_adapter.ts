@@ -3,10 +3,9 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { PromptFormat } from "@zerogate/core";
-import { adapterFiles, readPromptFormat } from "@zerogate/core/node";
+import { adapterFiles, readPromptFormat, reason } from "@zerogate/core/node";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { TrainConfig } from "../config/train_config.ts";
-import { messageOf } from "../files/trouble.ts";
 import { versions } from "../version.ts";
 import { type AdapterChoice, chooseAdapter, describeChoice, lastAdapter } from "./adapter_choice.ts";
 
@@ -70,7 +69,7 @@ async function formatOfOldRun(
   problems: string[],
 ): Promise<PromptFormat | undefined> {
   const folder = join(out, "adapter");
-  const stored = await readPromptFormat(folder).catch((error: unknown) => void problems.push(messageOf(error)));
+  const stored = await readPromptFormat(folder).catch((error: unknown) => void problems.push(reason(error)));
   if (stored && (stored.bos !== bos || stored.template.name !== basename(template)))
     problems.push("adapter/zerogate.json is not that of the run's config");
   return stored ?? undefined;

@@ -2,11 +2,10 @@
 import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { ModelConfig } from "@zerogate/core";
-import { verifyDirectory } from "@zerogate/core/node";
+import { reason, verifyDirectory } from "@zerogate/core/node";
 import { type Checkpoint, loadCheckpoint } from "../checkpoint/checkpoint.ts";
 import { checkpointFolder, listCheckpoints } from "../checkpoint/folders.ts";
 import type { TrainConfig } from "../config/train_config.ts";
-import { messageOf } from "../files/trouble.ts";
 import { readMetrics } from "../metrics/metrics_file.ts";
 import { paramsDigest, type ReadReceipt, type ReceiptLine } from "../receipt/receipt.ts";
 import { loadReceipt } from "../receipt/receipt_file.ts";
@@ -108,7 +107,7 @@ async function checkCheckpoint(
   try {
     checkpoint = await loadCheckpoint(folder, model);
   } catch (error) {
-    problems.push(`${name}: ${messageOf(error)}`);
+    problems.push(`${name}: ${reason(error)}`);
     return undefined;
   }
   const { state, params } = checkpoint;

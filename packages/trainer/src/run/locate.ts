@@ -1,0 +1,134 @@
+/** The folder of an adapter, where a run may be named instead, and the base that an adapter names. */
+import { existsSync } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { InputError, parseStrictJson } from "@zerogate/core";
+import { reason } from "@zerogate/core/node";
+import { checkpointFolder, listCheckpoints } from "../checkpoint/folders.ts";
+import { ownCommand } from "../own_command.ts";
+import { checkLinks } from "./links.ts";
+
+const CONFIG = "adapter_config.json";
+
+/** Folders of a base and of adapters for it, which are there. */
+export interface Located {
+  readonly folder: string;
+  readonly adapters: readonly { readonly folder: string; readonly name: string }[];
+}
+
+/**
+ * Finds what a command was given.
+ * @param wanted.model Undefined for the base that the first adapter names.
+ * @param wanted.adapters `DIR` or `DIR=NAME`; without a name an adapter is called after its folder.
+ * @throws InputError where something is not there, or two adapters have one name.
+ */
+export async function locateModel(
+  wanted: {
+    readonly model: string | undefined;
+    readonly adapters: readonly string[];
+    readonly links?: boolean | undefined;
+  },
+  onNote: (note: string) => void,
+): Promise<Located> {
+  const adapters: { folder: string; name: string }[] = [];
+  for (const text of wanted.adapters) {
+    const { directory, name } = parseAdapterFlag(text);
+    if (adapters.some((other) => other.name === name)) {
+      const way = `name this one with --adapter ${directory}=NAME`;
+      throw new InputError(`Cannot use --adapter ${text}`, `there is an adapter "${name}" before it: ${way}`);
+    }
+    adapters.push({ folder: await adapterFolder(directory, onNote), name });
+  }
+  const folders = adapters.map(({ folder }) => folder);
+  await checkLinks(wanted, folders);
+  const folder = await baseFolder(wanted.model, folders, onNote);
+  await checkLinks(wanted, [folder]);
+  return { folder, adapters };
+}
+
+/** `DIR=NAME` or `DIR`. A `=` inside the folder's own name is fine as long as a name follows the last one. */
+function parseAdapterFlag(text: string): { directory: string; name: string } {
+  const at = text.lastIndexOf("=");
+  if (at === -1) return { directory: text, name: basename(text) };
+  const [directory, name] = [text.slice(0, at), text.slice(at + 1)];
+  if (directory === "" || name === "") {
+    throw new InputError(`Cannot use --adapter ${text}`, "expected DIR or DIR=NAME");
+  }
+  return { directory, name };
+}
+
+/**
+ * Returns the folder itself where it is an adapter's; that of the run's adapter, or of its newest checkpoint, where it is a
+ * run's.
+ * @param onNote Told which of a run is used.
+ * @throws InputError where there is no folder, or it holds neither.
+ */
+export async function adapterFolder(given: string, onNote: (note: string) => void): Promise<string> {
+  const attempt = `Cannot use the adapter ${given}`;
+  const found = await stat(given).catch((cause: unknown) => {
+    throw new InputError(attempt, `${reason(cause)}: name a folder that holds ${CONFIG}, or a run`, { cause });
+  });
+  if (!found.isDirectory()) {
+    const way = `name the folder that holds ${CONFIG}; ${ownCommand`convert`} reads files of other programs`;
+    throw new InputError(attempt, `it is a file: ${way}`);
+  }
+  if (existsSync(join(given, CONFIG))) return given;
+  const finished = join(given, "adapter");
+  if (existsSync(join(finished, CONFIG))) return finished;
+  const [newest] = await listCheckpoints(given);
+  if (newest !== undefined) {
+    onNote(`${given} is a run that has no adapter yet: its newest checkpoint, step ${newest}, is used`);
+    return checkpointFolder(given, newest);
+  }
+  const isRun = existsSync(join(given, "receipt.jsonl")) || existsSync(join(given, "log.jsonl"));
+  const problem = isRun
+    ? `it is a run without a checkpoint yet: ${ownCommand`resume ${given}`} goes on with it`
+    : `there is no ${CONFIG} in it: name an adapter's folder or a run`;
+  throw new InputError(attempt, problem);
+}
+
+/**
+ * Returns `--model`, or the base that the first of the adapters names and that is here.
+ * @param onNote Told which base that is.
+ */
+async function baseFolder(
+  model: string | undefined,
+  adapters: readonly string[],
+  onNote: (note: string) => void,
+): Promise<string> {
+  if (model !== undefined) return model;
+  const attempt = "Cannot find the base";
+  const [adapter] = adapters;
+  if (adapter === undefined) {
+    throw new InputError(attempt, "--model is missing, it names the folder of the base model");
+  }
+  const found = await namedBase(adapter, onNote);
+  if (found !== undefined) return found;
+  const name = await baseName(adapter);
+  const problem = name === undefined ? "does not name it" : `names ${name}, which is no model folder here`;
+  throw new InputError(attempt, `${adapter} ${problem}: give --model`);
+}
+
+/** Returns the folder of the base that an adapter names, undefined where it names none or it is not here. */
+export async function namedBase(adapter: string, onNote: (note: string) => void): Promise<string | undefined> {
+  const name = await baseName(adapter);
+  if (name === undefined || !existsSync(join(name, "config.json"))) return undefined;
+  onNote(`The base is ${name}, which the adapter names`);
+  return name;
+}
+
+/** What `adapter_config.json` says; whether the rest of it is right is for others to find out. */
+async function baseName(folder: string): Promise<string | undefined> {
+  const path = join(folder, CONFIG);
+  const text = await readFile(path, "utf8").catch((cause: unknown) => {
+    throw new InputError(`Cannot read ${path}`, reason(cause), { cause });
+  });
+  let config: unknown;
+  try {
+    config = parseStrictJson(text);
+  } catch (cause) {
+    throw new InputError(`Cannot read ${path}`, `not valid JSON: ${reason(cause)}`, { cause });
+  }
+  const named = (config as Readonly<Record<string, unknown>> | null)?.["base_model_name_or_path"];
+  return typeof named === "string" && named !== "" ? named : undefined;
+}
