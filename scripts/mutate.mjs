@@ -8,9 +8,10 @@
  * --count N    mutants to judge, those left out that do not type-check; without it all
  * --seed N     decides the draw
  * --results F  adds one line of JSON for each mutant to this file
+ * --again F    only mutants that survived in such a file: whether new tests see them
  * --list       says what would be planted, and plants nothing
  */
-import { appendFileSync, readdirSync, statSync } from "node:fs";
+import { appendFileSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -28,6 +29,7 @@ const { values, positionals } = parseArgs({
     count: { type: "string" },
     seed: { type: "string", default: "1" },
     results: { type: "string" },
+    again: { type: "string" },
     list: { type: "boolean" },
   },
 });
@@ -68,8 +70,7 @@ async function main() {
       if (judged >= most) break;
       const source = openFile(copy.folder, file);
       const mutated = source.text.slice(0, start) + put + source.text.slice(end);
-      const was = linesAround(source.text, start, end);
-      const is = linesAround(mutated, start, start + put.length);
+      const { was, is } = textsOf({ file, start, end, is: put });
       const told = { seed, file, line, operator, was, is };
       const change = `${file}:${line}  ${was}  ->  ${is}`;
       if (typeChecks(file).problem(source.path, mutated) !== undefined) {
@@ -102,7 +103,24 @@ function drawnLines() {
     const [, path, at] = /^(.*?)(?::(\d+))?$/.exec(relative(root, join(process.cwd(), name))) ?? [];
     return sourceFiles(path).flatMap((file) => linesOf(file).filter(([{ line }]) => !at || line === Number(at)));
   });
+  if (values.again) {
+    const before = new Set(survivorsIn(values.again).map(({ file, was, is }) => JSON.stringify([file, was, is])));
+    const isOne = (mutant) => before.delete(JSON.stringify([mutant.file, ...Object.values(textsOf(mutant))]));
+    return lines.map((mutants) => mutants.filter(isOne));
+  }
   return isDraw ? shuffled(lines, 0).map((mutants, i) => shuffled(mutants, i + 1)) : lines;
+}
+
+function survivorsIn(results) {
+  const lines = readFileSync(results, "utf8").trimEnd().split("\n");
+  return lines.map((line) => JSON.parse(line)).filter(({ outcome }) => outcome === "survived");
+}
+
+/** The lines that a mutant changes, before and after. */
+function textsOf({ file, start, end, is: put }) {
+  const { text } = openFile(copy.folder, file);
+  const mutated = text.slice(0, start) + put + text.slice(end);
+  return { was: linesAround(text, start, end), is: linesAround(mutated, start, start + put.length) };
 }
 
 function shuffled(list, stream) {

@@ -5,6 +5,8 @@ import { join } from "node:path";
 /** A test file may take this many times what it took without a mutant, and this long besides: the machine may be busy. */
 const SLOWER = 4;
 const GRACE_MS = 45_000;
+/** For a test file without a mutant: a limit for hangs. */
+const MEASURE_LIMIT_MS = 900_000;
 
 /** @param folder absolute path of the copy; its tests find `HOME` and temporary files in `scratch` */
 export function openTestRunner(folder, scratch) {
@@ -45,7 +47,10 @@ export function openTestRunner(folder, scratch) {
     server = undefined;
   };
   const runOne = async (test, limitMs) => {
-    if (!server) await start();
+    if (!server?.connected) {
+      stop(); // a test may have ended it after its answer
+      await start();
+    }
     server.send({ test, changed: [...stale].map((path) => join(folder, path)) });
     const result = await answer(limitMs).catch((error) => {
       return { passed: 0, failures: [error.message] };
@@ -57,7 +62,7 @@ export function openTestRunner(folder, scratch) {
   /** Time of a test file without a mutant; undefined where none of its tests runs here, or where one fails all the same. */
   const measure = async (test) => {
     const begin = performance.now();
-    const { passed, failures } = await runOne(test, Number.POSITIVE_INFINITY);
+    const { passed, failures } = (await runOne(test, MEASURE_LIMIT_MS)) ?? { passed: 0, failures: ["it hangs"] };
     if (failures.length > 0) {
       console.error(`${test} is left out, it fails without a mutant: ${failures.join("; ")}`);
       return undefined;

@@ -41,6 +41,13 @@ test("a fraction is of all samples, a number from 1 on is a count, 0 is none", (
   expect(sizes).toEqual([20, 1, 30, 0]);
 });
 
+test("where no group of equal samples is small enough, the smallest is held out whole", () => {
+  const contents = [...Array(10).fill(1), ...Array(4).fill(2), ...Array(10).fill(3)] as number[];
+  const { train, validation } = splitSamples(tokensOf(contents), { seed: 1, validation: 1 });
+  expect(validation).toEqual([10, 11, 12, 13]);
+  expect(train).toHaveLength(20);
+});
+
 test("the split depends on the seed and on nothing else", () => {
   const [once, again, other] = [1, 1, 2].map(
     (seed) => splitSamples(different(100), { seed, validation: 10 }).validation,

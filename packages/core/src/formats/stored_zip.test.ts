@@ -59,6 +59,9 @@ const places = (signature: number) =>
   );
 const [local = [], central = [], [end = 0]] = [0x04034b50, 0x02014b50, 0x06054b50].map(places);
 
+/** Bytes from the content of the first entry to the header of the second. */
+const gap = (local[1] ?? 0) - Buffer.from(sound).indexOf("aaaa");
+
 /** The sound file with some 16- or 32-bit numbers replaced. */
 function changed(...changes: [at: number, bits: 16 | 32, value: number][]): Uint8Array {
   const bytes = sound.slice();
@@ -86,6 +89,10 @@ describe("hostile zips", () => {
     "a size that differs from the stored one": [changed([central[0] + 24, 32, 400]), '"a" has no sound size'],
     "an entry over the next": [
       changed([central[0] + 20, 32, 60], [central[0] + 24, 32, 60]),
+      '"a" overlaps what follows it',
+    ],
+    "an entry over the next by one byte": [
+      changed([central[0] + 20, 32, gap + 1], [central[0] + 24, 32, gap + 1]),
       '"a" overlaps what follows it',
     ],
     "an entry over the directory": [

@@ -66,6 +66,12 @@ test.each([
   expect(() => parse({ ...json, [key]: 0 })).toThrow(`${key} is 0, needed is `);
 });
 
+test("a window of 0 is refused: without a window the key is null", () => {
+  expect(() => parse({ ...windowed, max_window_layers: 0, sliding_window: 0 })).toThrow(
+    "sliding_window is 0, needed is",
+  );
+});
+
 test("layer types that are unknown, too few, or slide without a window are refused", () => {
   const found = 'layer_types is ["full_attention","chunked_attention"], needed is a list of 4 names';
   expect(problems({ ...windowed, layer_types: ["full_attention", "chunked_attention"] })[0]).toContain(found);

@@ -110,6 +110,23 @@ test("yarn's attention factor multiplies cosines and sines", () => {
   for (const [i, x] of plain.entries()) expect(scaled[i]).toBeCloseTo(1.5 * x, 6);
 });
 
+test("yarn's ramp ends at the last dimension at most, and begins at the first at least", () => {
+  // With d = 4 and theta = 10, one turn in 10,000 tokens lies at dimension 6.4 and 10,000 turns at -1.6: the ramp goes from 0 to 3.
+  const ropeScaling = {
+    type: "yarn",
+    factor: 4,
+    originalContext: 10_000,
+    betaFast: 10_000,
+    betaSlow: 1,
+    attentionFactor: 1,
+    truncate: true,
+  } as const;
+  const { frequencies } = ropeFrequencies({ headDim: 4, ropeTheta: 10, contextLength: 40_000, ropeScaling }, 1);
+  const f = 1 / Math.sqrt(10);
+  expect(frequencies[0]).toBeCloseTo(1, 6);
+  expect(frequencies[1]).toBeCloseTo((f / 4) * (1 / 3) + f * (2 / 3), 6);
+});
+
 test("dynamic scaling goes by the length of each sequence, not of the cell", () => {
   const stretched = {
     headDim: 4,

@@ -33,7 +33,10 @@ beforeEach(() => {
     numbers,
     trouble: { failed: (problem) => failures.push(problem), worked: () => {} },
     beforeWrite: async () => disk(),
-    onSaved: (_, step) => saved.push(step),
+    onSaved(folder, step) {
+      expect(folder).toBe(join(run, "checkpoints", `step-${step}`));
+      saved.push(step);
+    },
   });
 });
 afterEach(async () => {

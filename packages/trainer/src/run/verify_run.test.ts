@@ -119,6 +119,28 @@ test.each(changes)("somebody who changes %s is found out", async (what, change, 
   expect(problems.join("\n")).toContain(says);
 });
 
+test("a checkpoint of another run is found out by its link to the receipt", async () => {
+  const out = copyOf(place, "whole", "mixed");
+  expect(await run(sixSteps(place, "other", { "--seed": "8", "--adapter-layers": "2" }))).toMatchObject({ code: 0 });
+  rmSync(join(out, "checkpoints/step-4"), { recursive: true });
+  copyOf(place, "other/checkpoints/step-4", "mixed/checkpoints/step-4");
+  const verified = await verify("mixed");
+  expect(verified).toMatchObject({ code: 3 });
+  const { problems, checked } = verified.json[0] as { problems: string[]; checked: string[] };
+  expect(problems).toEqual(["step-4: the line of the receipt that it knows is not there"]);
+  expect(checked.join()).toContain("step-6: all files as published, the parameters of the receipt");
+});
+
+test("a checkpoint that fits another base is named with what is wrong", async () => {
+  const out = copyOf(place, "whole", "shape");
+  expect(await run(sixSteps(place, "wide", { "--adapter-len": "3", "--adapter-layers": "2" }))).toMatchObject({
+    code: 0,
+  });
+  rmSync(join(out, "checkpoints/step-4"), { recursive: true });
+  copyOf(place, "wide/checkpoints/step-4", "shape/checkpoints/step-4");
+  expect((await verify("shape")).json[0]).toMatchObject({ ok: false, problems: [expect.stringContaining("step-4")] });
+});
+
 test("what is only not there yet is a note", async () => {
   const out = copyOf(place, "whole", "unfinished");
   rmSync(join(out, "adapter"), { recursive: true });
