@@ -25,7 +25,7 @@ import {
   readFixedPoint,
 } from "../packages/core/dist/index.js";
 import { openCheckpointWriter } from "../packages/trainer/dist/checkpoint/writer.js";
-import { chainLine, paramsDigest } from "../packages/trainer/dist/receipt/receipt.js";
+import { chainLine, momentsDigest, paramsDigest } from "../packages/trainer/dist/receipt/receipt.js";
 import { openReceipt } from "../packages/trainer/dist/receipt/receipt_file.js";
 
 const quiet = { failed: (problem) => console.log(problem), worked: () => {} };
@@ -84,7 +84,7 @@ async function saves(layout, numbers, stepMs, steps) {
       await writer.copied();
       if (isAfter) copies.push(performance.now() - copying);
       adamWStep(params, gradient, moments, 1e-3, optimizer);
-      receipt.add({ event: "step", step, loss: 1, params: paramsDigest(params) });
+      receipt.add({ event: "step", step, loss: 1, params: paramsDigest(params), moments: momentsDigest(moments) });
       const isDue = step % 5 === 0;
       const ordering = performance.now();
       if (isDue) await writer.save(job(runDir, layout, moments.t, step));
@@ -151,6 +151,7 @@ function exactness(layout) {
   const slots = [0, 1].map(() => createSlot({ parameters: layout.length, maxCells: 8 }));
   const gradient = Float32Array.from({ length: layout.length }, (_, i) => Math.sin(i) * 1e-3);
   const cell = { cell: 0, gradient, lossSum: 1, labelledTokens: 1 };
+  const digest = "0".repeat(64);
   const parts = {
     "add a cell": () => addCell(slots[0], cell),
     "add a slot": () => addSlot(slots[0], slots[1]),
@@ -158,7 +159,8 @@ function exactness(layout) {
     "check the tail": () => checkTail(slots[0], 1, 1),
     "read the sum": () => readFixedPoint(gradientSum(slots[0]), gradient),
     "digest of the parameters": () => paramsDigest(gradient),
-    "receipt line": () => chainLine("0".repeat(64), { event: "step", step: 1, loss: 1, params: "0".repeat(64) }),
+    "digest of the moments": () => momentsDigest({ m: gradient, v: gradient, t: 1 }),
+    "receipt line": () => chainLine(digest, { event: "step", step: 1, loss: 1, params: digest, moments: digest }),
   };
   let total = 0;
   for (const [name, work] of Object.entries(parts)) {

@@ -26,7 +26,7 @@ import {
 } from "../packages/core/dist/index.js";
 import { loadWeights, readModelConfig } from "../packages/core/dist/node.js";
 import { addFixedPoint, createEngine, probe } from "../packages/engine-cpu/dist/index.js";
-import { paramsDigest } from "../packages/trainer/dist/receipt/receipt.js";
+import { momentsDigest, paramsDigest } from "../packages/trainer/dist/receipt/receipt.js";
 import { openReceipt } from "../packages/trainer/dist/receipt/receipt_file.js";
 import { adaptedLayers, cutSteps, loadSamples, makeModel, median } from "./cpu_model.mjs";
 
@@ -61,6 +61,7 @@ const trouble = {
 };
 const receipt = openReceipt(out, undefined, trouble, () => {});
 const slots = Array.from({ length: workers }, () => createSlot({ parameters: layout.length, maxCells: cells.length }));
+const moments = { m: new Float32Array(layout.length), v: new Float32Array(layout.length), t: 0 };
 const scale = 1 / cells.reduce((sum, cell) => sum + cell.rows_R.length, 0);
 const gradient = new Float32Array(layout.length);
 
@@ -73,7 +74,7 @@ function exactly(results, step) {
   }
   for (const slot of slots.slice(1)) addSlot(slots[0], slot);
   readFixedPoint(gradientSum(slots[0]), gradient);
-  receipt.add({ event: "step", step, loss: 1, params: paramsDigest(params) });
+  receipt.add({ event: "step", step, loss: 1, params: paramsDigest(params), moments: momentsDigest(moments) });
 }
 
 const [stepMs, exactMs] = [[], []];

@@ -36,11 +36,12 @@ describe("the receipt", () => {
     expect(receipt(out)).toBe(receipt("whole"));
   });
 
-  test("that is lost goes on from what the checkpoint knows, and verify says which steps are missing", async () => {
+  test("that is lost goes on by consent from what the checkpoint knows, and verify says which steps are missing", async () => {
     const out = copyOf("lost");
     rmSync(file(out, "checkpoints/step-6"), { recursive: true });
     rmSync(file(out, "receipt.jsonl"));
-    expect(await call("resume", out)).toMatchObject({ code: 0 });
+    expect(await call("resume", out)).toMatchObject({ code: 3 });
+    expect(await call("resume", out, "--accept-change", "receipt")).toMatchObject({ code: 0 });
     const verified = await call("verify", out);
     expect(verified.stdout).toContain(
       "note  receipt.jsonl: steps 1 to 5 are missing, it goes on from the checkpoint of 5",

@@ -27,6 +27,25 @@ export function configHash(config: TrainConfig): string {
   return createHash("sha256").update(JSON.stringify(values)).digest("hex");
 }
 
+/** The config as it was before these changes, the last of them first; what is no key that decides bits stays. */
+export function undoChanges(
+  config: TrainConfig,
+  changes: readonly { readonly field: string; readonly was: string }[],
+): TrainConfig {
+  const before: Record<string, unknown> = { ...config };
+  for (const { field, was } of changes.toReversed()) {
+    if (identityKeys.includes(field as ConfigKey)) before[field] = was === NOT_SET ? undefined : JSON.parse(was);
+  }
+  return before as unknown as TrainConfig;
+}
+
+const NOT_SET = "not set";
+
+/** Writes the value of a key as changes record it. */
+export function showValue(value: unknown): string {
+  return JSON.stringify(value) ?? NOT_SET;
+}
+
 /** A template file may move: what it says is part of the token hash. */
 function identityValue(config: TrainConfig, key: ConfigKey): unknown {
   const value = config[key] ?? null;

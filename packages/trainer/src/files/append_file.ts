@@ -3,8 +3,7 @@
  * was written in part is cut off again, so the file never holds half a line because of a full disk. Each write is handed to
  * the system before the call returns: a killed process loses none.
  */
-
-import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, readSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
 import { reason } from "@zerogate/core/node";
 import { type Trouble } from "./trouble.ts";
@@ -94,10 +93,13 @@ export function openAppendFile(path: string, trouble: Trouble, bytes?: number): 
   };
 }
 
+/** As `a+`; a link that somebody put there meanwhile is not followed (Windows has no such flag). */
+const APPEND = constants.O_APPEND | constants.O_CREAT | constants.O_RDWR | (constants.O_NOFOLLOW ?? 0);
+
 /** @param keep longer than this means that a piece was written in part. */
 function open(path: string, keep: number | undefined): { fd: number; length: number } {
   mkdirSync(dirname(path), { recursive: true });
-  const fd = openSync(path, "a+");
+  const fd = openSync(path, APPEND);
   try {
     const { size } = fstatSync(fd);
     const length = Math.min(size, keep ?? size);

@@ -1,8 +1,9 @@
 /**
- * The run receipt: loss and parameter digest of every step, each line chained to the one before it by SHA-256. It holds
+ * The run receipt: loss and digests of parameters and moments of every step, each line chained to the one before it by SHA-256. It holds
  * nothing that may differ between two runs of the same inputs, so theirs are equal byte for byte, whatever happened to them.
  */
 import { createHash } from "node:crypto";
+import type { AdamWState } from "@zerogate/core";
 import * as z from "zod";
 
 const step = z.int().min(0);
@@ -19,7 +20,8 @@ export type ReceiptBody =
   /** The first line: what the run is a function of, and the digest of its first parameters. */
   | {
       readonly event: "start";
-      readonly version: 1;
+      /** 1: of 0.1.0, whose steps have no digest of the moments. */
+      readonly version: 1 | 2;
       readonly zerogate: string;
       readonly node: string;
       readonly engine: string;
@@ -28,8 +30,14 @@ export type ReceiptBody =
       readonly config: string;
       readonly params: string;
     }
-  /** A step was taken: loss before it, parameters after it. */
-  | { readonly event: "step"; readonly step: number; readonly loss: number; readonly params: string }
+  /** A step was taken: loss before it, parameters and moments after it. */
+  | {
+      readonly event: "step";
+      readonly step: number;
+      readonly loss: number;
+      readonly params: string;
+      readonly moments?: string;
+    }
   /** A step was passed over because of bad numbers, its own or (rollback) those of a later one. */
   | { readonly event: "void"; readonly step: number; readonly reason: string }
   | { readonly event: "eval"; readonly step: number; readonly loss: number }
@@ -49,7 +57,7 @@ export type ReceiptLine = ReceiptBody & { readonly chain: string };
 const bodySchema: z.ZodType<ReceiptBody> = z.discriminatedUnion("event", [
   z.strictObject({
     event: z.literal("start"),
-    version: z.literal(1),
+    version: z.literal([1, 2]),
     zerogate: word,
     node: word,
     engine: word,
@@ -57,7 +65,7 @@ const bodySchema: z.ZodType<ReceiptBody> = z.discriminatedUnion("event", [
     config: word,
     params: word,
   }),
-  z.strictObject({ event: z.literal("step"), step, loss: z.number(), params: word }),
+  z.strictObject({ event: z.literal("step"), step, loss: z.number(), params: word, moments: word.exactOptional() }),
   z.strictObject({ event: z.literal("void"), step, reason: word }),
   z.strictObject({ event: z.literal("eval"), step, loss: z.number() }),
   z.strictObject({ event: z.literal("accepted"), step, field: word, was: word, is: word }),
@@ -71,6 +79,15 @@ export function paramsDigest(params: Float32Array): string {
   return createHash("sha256")
     .update(new Uint8Array(params.buffer, params.byteOffset, params.byteLength))
     .digest("hex");
+}
+
+/** SHA-256 over both moments as they lie in memory, m first, and the count of updates as u64. */
+export function momentsDigest({ m, v, t }: AdamWState): string {
+  const count = Buffer.alloc(8);
+  count.writeBigUInt64LE(BigInt(t));
+  const hash = createHash("sha256");
+  for (const part of [m, v]) hash.update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
+  return hash.update(count).digest("hex");
 }
 
 /** The line that follows a chain, as text and with its own link. A gap goes on from the link that the checkpoint knew. */

@@ -5,9 +5,11 @@ import type { ModelConfig } from "@zerogate/core";
 import { verifyDirectory } from "@zerogate/core/node";
 import { type Checkpoint, loadCheckpoint } from "../checkpoint/checkpoint.ts";
 import { checkpointFolder, listCheckpoints } from "../checkpoint/folders.ts";
+import { proofOf } from "../checkpoint/proof.ts";
 import { unsafeChanges } from "../config/identity.ts";
 import { completeConfig } from "../config/stored_config.ts";
 import type { TrainConfig } from "../config/train_config.ts";
+import { loadReceipt } from "../receipt/receipt_file.ts";
 import { chooseAdapter } from "./adapter_choice.ts";
 import { type Ending, isPatienceOver } from "./loop.ts";
 import type { RunResult } from "./running.ts";
@@ -41,12 +43,17 @@ export async function endedRun(config: TrainConfig, model: ModelConfig): Promise
   };
 }
 
-/** The newest checkpoint and the best, where both are whole. */
+/** The newest checkpoint and the best, each where it is whole and the receipt proves it. */
 async function endCheckpoints(runDir: string, model: ModelConfig): Promise<(Checkpoint | undefined)[]> {
+  const receipt = loadReceipt(runDir);
   const load = async (step: number | undefined) => {
     const folder = checkpointFolder(runDir, step ?? 0);
     if (step === undefined || (await verifyDirectory(folder)).length > 0) return undefined;
-    return await loadCheckpoint(folder, model);
+    const checkpoint = await loadCheckpoint(folder, model);
+    const proof = proofOf(receipt, checkpoint, model);
+    return checkpoint.state.step === step && proof.kind === "known" && proof.problems.length === 0
+      ? checkpoint
+      : undefined;
   };
   const newest = await load((await listCheckpoints(runDir))[0]);
   return [newest, await load(newest?.state.best?.step)];

@@ -15,6 +15,7 @@ import { readMetrics } from "../metrics/metrics_file.ts";
 import { writeReport } from "../report/render.ts";
 import { versions } from "../version.ts";
 import { type AdapterChoice, chooseAdapter, describeChoice, lastAdapter } from "./adapter_choice.ts";
+import { checkProof, underWay } from "./check_proof.ts";
 import { evaluateHeldOut } from "./evaluate.ts";
 import { saveFinalAdapter } from "./final_adapter.ts";
 import type { RunInputs } from "./inputs.ts";
@@ -41,7 +42,7 @@ export async function writeRemainder({ config, writer, team }: Running): Promise
       .then((folder) => writer.rescue(folder))
       .catch(() => undefined);
     const advice = rescued
-      ? `it is saved as ${rescued}: move that into ${join(config.out, "checkpoints")} and resume`
+      ? `it is saved as ${rescued}: move that into ${join(config.out, "checkpoints")} and resume, with --accept-change receipt where the receipt lacks its end`
       : "";
     throw new Error([attempt, advice].filter(Boolean).join("; "), { cause });
   };
@@ -114,7 +115,10 @@ async function takeChosen(
   if (wanted.step === standing.step) return wanted;
   const best = await team.fromFirst("the best checkpoint", async () => {
     try {
-      return (await loadCheckpoint(checkpointFolder(config.out, wanted.step), inputs.model)).params;
+      const folder = checkpointFolder(config.out, wanted.step);
+      const checkpoint = await loadCheckpoint(folder, inputs.model);
+      await checkProof(config.out, folder, checkpoint, inputs.model, underWay);
+      return checkpoint.params;
     } catch (error) {
       const instead = `the adapter is that of the last step, ${standing.step}`;
       view.warn(`The best state, ${describeChoice(wanted)}, cannot be taken: ${reason(error)}: ${instead}`);

@@ -6,11 +6,12 @@ import { makeFolder, moveEntry, verifyDirectory } from "@zerogate/core/node";
 import { type Checkpoint, loadCheckpoint } from "../checkpoint/checkpoint.ts";
 import { checkpointFolder, listCheckpoints, setAside } from "../checkpoint/folders.ts";
 import type { VoidedStep } from "../checkpoint/run_state.ts";
+import { checkProof, underWay } from "./check_proof.ts";
 import type { Rollback } from "./loop.ts";
 
 /**
  * The newest whole checkpoint of at most `step` steps, none where the run must start again; later ones are moved away.
- * From there the steps up to `step` come out as before, bit for bit, because they are a function of the checkpoint.
+ * DamagedError where the receipt says otherwise. From there the steps up to `step` come out as before, bit for bit, because they are a function of the checkpoint.
  */
 export async function goBack(
   runDir: string,
@@ -24,7 +25,11 @@ export async function goBack(
   for (const earlier of await listCheckpoints(runDir)) {
     const folder = checkpointFolder(runDir, earlier);
     const problems = await verifyDirectory(folder);
-    if (problems.length === 0) return await loadCheckpoint(folder, model);
+    if (problems.length === 0) {
+      const checkpoint = await loadCheckpoint(folder, model);
+      await checkProof(runDir, folder, checkpoint, model, underWay);
+      return checkpoint;
+    }
     onWarning(
       `Cannot use the checkpoint ${folder}: ${problems.join("; ")}. It is kept as ${await setAside(runDir, earlier)}`,
     );

@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { InputError } from "@zerogate/core";
 import { makeFolder, removeEntry, temporarySibling, writeNewFile } from "@zerogate/core/node";
 import { type BeatTimes, beatOf, beatTimes, startHeart, watchBeat } from "./lock_beat.ts";
+import { openedLock } from "./lock_place.ts";
 import { type LockRecord, ownRecord, processStart, readRecord } from "./lock_record.ts";
 
 const namePattern = /^lock-([1-9]\d{0,14})(\.free|\.beat)?$/;
@@ -43,20 +44,26 @@ export async function lockRun(
   const own = await ownRecord();
   const starter: Starter = { own, text: `${JSON.stringify(own)}\n`, tell, times };
   let held = await acquire(runDir, starter, undefined);
+  const opened = openedLock();
+  await opened.hold(held.path);
   const heart = startHeart(times);
   await heart.beatFor(held.path);
   /** In a folder that vanished another process may have begun with the same number. */
-  const isOwn = async () => (await readFile(held.path, "utf8").catch(() => "")) === starter.text;
+  const isOwn = async () =>
+    (await readFile(held.path, "utf8").catch(() => "")) === starter.text && (await opened.isAt(held.path));
   const confirm = async () => {
     const newest = await newestLock(runDir);
     if (newest?.path === held.path && (await isOwn())) return;
+    if (newest === undefined || newest.number <= held.number) await opened.checkPlace(runDir);
     held = await acquire(runDir, starter, held);
+    await opened.hold(held.path);
     await heart.beatFor(held.path);
   };
   return {
     async check() {
       if (await isOwn()) return;
       const newest = await newestLock(runDir).catch(() => undefined);
+      if (!newest) await opened.checkPlace(runDir);
       if (!newest) return; // the folder vanished, or the disk refuses
       await confirm().catch((error: unknown) => {
         if (error instanceof InputError) throw error;
@@ -65,11 +72,21 @@ export async function lockRun(
     confirm,
     async release() {
       heart.stop();
-      if (!(await isOwn())) return;
+      const isHeld = await isOwn();
+      await opened.close();
+      if (!isHeld) return;
       await rename(held.path, `${held.path}.free`).catch(() => {});
       await removeEntry(beatOf(held.path)).catch(() => {});
     },
   };
+}
+
+/** @throws InputError as `lockRun` would; nothing is made or written. */
+export async function checkUnlocked(runDir: string, tell: (sentence: string) => void): Promise<void> {
+  const newest = await newestLock(runDir);
+  if (!newest || newest.isFree) return;
+  const state = await judge(newest.path, { own: await ownRecord(), text: "", tell, times: beatTimes });
+  if ("problem" in state) throw new InputError(`Cannot write to the run ${runDir}`, state.problem);
 }
 
 /** Whether a name in a run directory belongs to its lock. */

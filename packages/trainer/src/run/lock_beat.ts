@@ -3,7 +3,7 @@
  * a number in `lock-N.beat`; a starter watches it by its own clock, so clocks of hosts are never compared. Contents are read
  * through a new open each time, because network file systems may answer everything else from memory.
  */
-import { open, readFile } from "node:fs/promises";
+import { constants, open, readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 
 export interface BeatTimes {
@@ -24,14 +24,18 @@ export interface Heart {
   stop(): void;
 }
 
+/** A link that somebody put there is not followed (Windows has no such flag). */
+const RUNNING = constants.O_WRONLY | (constants.O_NOFOLLOW ?? 0);
+const FIRST = RUNNING | constants.O_CREAT | constants.O_TRUNC;
+
 /** What the disk refuses is passed over: a writer that is taken for dead finds out when it confirms its lock. */
 export function startHeart({ everyMs }: BeatTimes): Heart {
   let path: string | undefined;
   let count = 0;
   let beating: Promise<void> | undefined;
-  const beat = async (flags: "r+" | "w") => {
+  const beat = async (flags: number) => {
     if (path === undefined) return;
-    const file = await open(path, flags); // "r+": one that was taken over is not made again
+    const file = await open(path, flags); // RUNNING: one that was taken over is not made again
     try {
       await file.write(`${++count}\n`, 0);
     } finally {
@@ -39,7 +43,7 @@ export function startHeart({ everyMs }: BeatTimes): Heart {
     }
   };
   const timer = setInterval(() => {
-    beating ??= beat("r+")
+    beating ??= beat(RUNNING)
       .catch(() => {})
       .finally(() => {
         beating = undefined;
@@ -49,7 +53,7 @@ export function startHeart({ everyMs }: BeatTimes): Heart {
   return {
     async beatFor(lock) {
       path = beatOf(lock);
-      await beat("w").catch(() => {});
+      await beat(FIRST).catch(() => {});
     },
     stop: () => clearInterval(timer),
   };

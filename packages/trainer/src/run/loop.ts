@@ -7,7 +7,7 @@ import { StepRefusedError } from "@zerogate/workers";
 import type { VoidedStep } from "../checkpoint/run_state.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import type { EvaluationMetrics, MetricsLine, StepMetrics } from "../metrics/records.ts";
-import { paramsDigest } from "../receipt/receipt.ts";
+import { momentsDigest, paramsDigest } from "../receipt/receipt.ts";
 import type { ReceiptFile } from "../receipt/receipt_file.ts";
 import { type BadNumbersReport, reportBadNumbers } from "./bad_numbers.ts";
 import { tellingSamples } from "./deadly_cell.ts";
@@ -148,7 +148,9 @@ async function takeStep(options: LoopOptions): Promise<BadNumbersReport | undefi
   await checkLock();
   standing.step++;
   onMetrics(stepMetrics(step, report, effectiveGates(layout, training.params), plan.stepsPerEpoch), report);
-  receipt.add({ event: "step", step: standing.step, loss: report.loss, params: paramsDigest(training.params) });
+  const { params, moments } = training;
+  const digests = { params: paramsDigest(params), moments: momentsDigest(moments) };
+  receipt.add({ event: "step", step: standing.step, loss: report.loss, ...digests });
   return undefined;
 }
 

@@ -4,7 +4,7 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { newestCheckpoint } from "../checkpoint/newest.ts";
 import type { RunState } from "../checkpoint/run_state.ts";
 import { configKeys } from "../config/fields.ts";
-import { configHash, safeChanges, unsafeChanges } from "../config/identity.ts";
+import { configHash, safeChanges, showValue, unsafeChanges } from "../config/identity.ts";
 import { completeConfig } from "../config/stored_config.ts";
 import { suggest } from "../config/suggest.ts";
 import { type ConfigKey, comparedOtherwise, type TrainConfig } from "../config/train_config.ts";
@@ -12,6 +12,7 @@ import { ownCommand } from "../own_command.ts";
 import { loadReceipt } from "../receipt/receipt_file.ts";
 import { versions } from "../version.ts";
 import { type AcceptedChange, type AcceptedRecord, readAccepted, writeAccepted } from "./accepted.ts";
+import { checkProof } from "./check_proof.ts";
 import type { RunInputs } from "./inputs.ts";
 import { readStoredConfig, writeRunConfig } from "./run_folder.ts";
 
@@ -24,6 +25,7 @@ const meanings = {
   zerogate: "another version may compute otherwise",
   node: "another version may compute exp, cos and others otherwise",
   engine: "its numbers would no longer be those of one engine",
+  receipt: "what was trained up to here is no longer proven",
 } as const;
 
 const acceptableFields: readonly string[] = [...Object.keys(meanings), ...configKeys];
@@ -65,7 +67,8 @@ export function checkAcceptedFields(accept: readonly string[]): void {
 
 /**
  * The newest whole checkpoint, and which changes since then are accepted.
- * @throws InputError that says what is no longer as it was and was not accepted.
+ * @throws InputError that says what is no longer as it was and was not accepted; DamagedError where the receipt does not
+ *   prove the checkpoint.
  */
 export async function openCheckpoint(inputs: RunInputs, wish: ResumeWish): Promise<ResumePoint> {
   const { config, accept, onWarning, onNote } = wish;
@@ -77,14 +80,25 @@ export async function openCheckpoint(inputs: RunInputs, wish: ResumeWish): Promi
   const records = await readAccepted(config.out);
   const before = checkpoint ? configOf(checkpoint) : stored;
   for (const key of safeChanges(before, config)) {
-    if (key === "out" || key === "preset") continue;
+    if (key === "out" || key === "preset" || key === "cacheDir") continue;
     const reason = comparedOtherwise.includes(key)
       ? "what it stands for is compared"
       : "it changes nothing of what is trained";
-    onNote(`${key} was ${show(before[key])}, is ${show(config[key])}: allowed, ${reason}`);
+    onNote(`${key} was ${showValue(before[key])}, is ${showValue(config[key])}: allowed, ${reason}`);
+  }
+  if (stored.cacheDir !== undefined && config.cacheDir !== stored.cacheDir) {
+    const advice = `--cache-dir ${stored.cacheDir} does so`;
+    onNote(`the cache folder in the stored config is not used, as a run must not say where else is written: ${advice}`);
   }
   const began = checkpoint?.state ?? startOf(config.out, stored, records);
   const changed = [...(began ? changesSince(began, inputs) : []), ...configChanges(before, config)];
+  if (checkpoint) {
+    const isAccepted = (change: AcceptedChange) =>
+      accept.includes(change.field) || isKnown(records, checkpoint.state.step, change);
+    changed.push(
+      ...(await checkProof(config.out, checkpoint.folder, checkpoint, inputs.model, { isAccepted, onNote })),
+    );
+  }
   const accepted = await acceptChanges(config, checkpoint?.state.step ?? 0, changed, accept, onNote);
   if (checkpoint && checkpoint.layout.length !== inputs.layout.length) {
     const sizes = `it has ${checkpoint.layout.length} numbers, the config asks for ${inputs.layout.length}`;
@@ -150,7 +164,11 @@ function changesSince(state: Began, inputs: RunInputs): AcceptedChange[] {
 }
 
 function configChanges(before: TrainConfig, config: TrainConfig): AcceptedChange[] {
-  return unsafeChanges(before, config).map((field) => ({ field, was: show(before[field]), is: show(config[field]) }));
+  return unsafeChanges(before, config).map((field) => ({
+    field,
+    was: showValue(before[field]),
+    is: showValue(config[field]),
+  }));
 }
 
 /** Those that were accepted now or by an earlier resume from the same checkpoint; the others are refused. */
@@ -163,9 +181,7 @@ async function acceptChanges(
 ): Promise<readonly AcceptedChange[]> {
   if (changed.length === 0) return [];
   const records = await readAccepted(out);
-  const isKnown = ({ field, was, is }: AcceptedChange) =>
-    records.some((known) => known.step === step && known.field === field && known.was === was && known.is === is);
-  const refused = changed.filter((change) => !accept.includes(change.field) && !isKnown(change));
+  const refused = changed.filter((change) => !accept.includes(change.field) && !isKnown(records, step, change));
   if (refused.length > 0) {
     const flags = refused.map(({ field }) => `--accept-change ${field}`).join(" ");
     throw new InputError(`Cannot resume ${out} and get the same result`, [
@@ -174,19 +190,20 @@ async function acceptChanges(
     ]);
   }
   for (const change of changed) onNote(`${describe(change)}: accepted`);
-  const added = changed.filter((change) => !isKnown(change)).map((change) => ({ step, ...change }));
+  const added = changed.filter((change) => !isKnown(records, step, change)).map((change) => ({ step, ...change }));
   if (added.length > 0) {
     await writeAccepted(out, [...records, ...added]);
   }
   return changed;
 }
 
+/** An earlier resume from the same checkpoint went on with the same change. */
+function isKnown(records: readonly AcceptedRecord[], step: number, { field, was, is }: AcceptedChange): boolean {
+  return records.some((known) => known.step === step && known.field === field && known.was === was && known.is === is);
+}
+
 function describe({ field, was, is }: AcceptedChange): string {
   const isHash = field in meanings && was.length === 64;
   const meaning = field in meanings ? meanings[field as keyof typeof meanings] : "it decides the trained bits";
   return isHash ? meaning : `${field} was ${was}, is ${is}: ${meaning}`;
-}
-
-function show(value: unknown): string {
-  return JSON.stringify(value) ?? "not set";
 }

@@ -7,13 +7,18 @@ import { resolveConfig } from "../config/resolve.ts";
 import { VERSION_KEY } from "../config/stored_config.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import { ownCommand } from "../own_command.ts";
+import { placeProblem } from "../files/new_place.ts";
 import { versions } from "../version.ts";
 import { isLockName } from "./lock.ts";
+import { checkOwnNames } from "./own_names.ts";
 
 const CONFIG = "config.json";
 
-/** @throws InputError where `out` is in use. Called before any work, so that nobody waits to hear it. */
+/** @throws InputError where `out` is in use, or cannot be made. Called before any work, so that nobody waits to hear it. */
 export async function checkFolderIsFree(out: string): Promise<void> {
+  const problem = await placeProblem(out);
+  if (problem !== undefined) throw new InputError(`Cannot use ${out} as run directory`, `${problem}: choose another`);
+  await checkOwnNames(out);
   let entries: string[];
   try {
     entries = await readdir(out);
@@ -23,10 +28,10 @@ export async function checkFolderIsFree(out: string): Promise<void> {
     throw new InputError(`Cannot use ${out} as run directory`, code === "ENOTDIR" ? "it is a file" : reason(error));
   }
   if (entries.every(isLockName)) return; // of a start that was cut short
-  const problem = entries.includes(CONFIG)
+  const use = entries.includes(CONFIG)
     ? `it holds a run: ${ownCommand`resume ${out}`} continues it, or choose another folder`
     : "it is not empty: choose another folder";
-  throw new InputError(`Cannot use ${out} as run directory`, problem);
+  throw new InputError(`Cannot use ${out} as run directory`, use);
 }
 
 export async function createRunFolder(config: TrainConfig): Promise<void> {
@@ -41,10 +46,18 @@ export async function writeRunConfig(runDir: string, config: object): Promise<vo
 }
 
 /**
- * The config that a run was started with, with the flags of this call on top; `out` is where the run lies now.
- * @throws InputError where there is no run or its config is damaged.
+ * The config that a run was started with, with the flags of this call on top; `out` is where the run lies now. The folder
+ * of the cache is that of the flags, or the user's own: a run from elsewhere must not say where else is written.
+ *
+ * @throws InputError where there is no run, its config is damaged, or a name in it leads out.
  */
 export async function readRunConfig(runDir: string, flags: Readonly<Record<string, unknown>>): Promise<TrainConfig> {
+  await checkOwnNames(runDir);
+  const config = await readConfig(runDir, flags);
+  return flags["cacheDir"] === undefined ? { ...config, cacheDir: undefined } : config;
+}
+
+async function readConfig(runDir: string, flags: Readonly<Record<string, unknown>>): Promise<TrainConfig> {
   const path = join(runDir, CONFIG);
   try {
     await readFile(path);
@@ -59,5 +72,5 @@ export async function readRunConfig(runDir: string, flags: Readonly<Record<strin
 
 /** The stored config, without anybody's flags; `readRunConfig` has checked it. */
 export async function readStoredConfig(runDir: string): Promise<TrainConfig> {
-  return await readRunConfig(runDir, {});
+  return await readConfig(runDir, {});
 }

@@ -53,7 +53,7 @@ export async function runSession(
   const { metrics, receipt, events } = team.isFirst ? openRecords() : noRecords;
   if (!from) {
     const run = { zerogate: versions.zerogate, node: versions.node, engine: pool.engineName, hashes };
-    receipt.add({ event: "start", version: 1, ...run, config: configHash(config), params: paramsDigest(params) });
+    receipt.add({ event: "start", version: 2, ...run, config: configHash(config), params: paramsDigest(params) });
   }
   for (const { field, was, is } of accepted) receipt.add({ event: "accepted", step, field, was, is });
   view.start(step, config, inputs);

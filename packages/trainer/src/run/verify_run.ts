@@ -5,11 +5,13 @@ import type { ModelConfig } from "@zerogate/core";
 import { reason, verifyDirectory } from "@zerogate/core/node";
 import { type Checkpoint, loadCheckpoint } from "../checkpoint/checkpoint.ts";
 import { checkpointFolder, listCheckpoints } from "../checkpoint/folders.ts";
+import { proofOf } from "../checkpoint/proof.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import { readMetrics } from "../metrics/metrics_file.ts";
-import { paramsDigest, type ReadReceipt, type ReceiptLine } from "../receipt/receipt.ts";
+import type { ReadReceipt } from "../receipt/receipt.ts";
 import { loadReceipt } from "../receipt/receipt_file.ts";
 import { compareAdapter } from "./verify_adapter.ts";
+import { configProblems, promptProblems } from "./verify_config.ts";
 
 export interface VerifiedRun {
   /** What was compared and found right, one sentence each. */
@@ -35,22 +37,28 @@ export async function verifyRun(config: TrainConfig, model: ModelConfig): Promis
   let newest: Checkpoint | undefined;
   let best: Checkpoint | undefined;
   for (const step of steps) {
-    const checkpoint = await checkCheckpoint(checkpointFolder(runDir, step), model, receipt, findings);
+    const checkpoint = await checkCheckpoint(checkpointFolder(runDir, step), config, model, receipt, findings);
     newest ??= checkpoint;
     if (step === newest?.state.best?.step) best = checkpoint;
   }
   if (steps.length === 0) findings.notes.push("there is no checkpoint");
+  findings.problems.push(...(await configProblems(config, receipt)));
+  checkPresence(receipt, steps, findings);
   await checkAdapter(config, newest, best, findings);
   return { ...findings, chain: receipt.lines.at(-1)?.chain };
+}
+
+/** A run makes its receipt before its first checkpoint, and a receipt says what its first parameters were. */
+function checkPresence({ lines, problem }: ReadReceipt, steps: readonly number[], { problems, notes }: Findings): void {
+  if (lines.length > 0 || problem) return;
+  if (steps.length === 0) notes.push("there is no receipt.jsonl");
+  else problems.push("receipt.jsonl is missing: nothing proves the numbers of the checkpoints");
 }
 
 function checkReceipt({ lines, problem, isCutOff }: ReadReceipt, { checked, problems, notes }: Findings): void {
   if (isCutOff) notes.push("receipt.jsonl: its last line is cut off, as a power cut may leave it; a resume mends that");
   else if (problem) problems.push(`receipt.jsonl: ${problem}, so what follows it proves nothing`);
-  if (lines.length === 0) {
-    if (!problem) notes.push("there is no receipt.jsonl");
-    return;
-  }
+  if (lines.length === 0) return;
   checked.push(`receipt.jsonl: ${lines.length} lines, each linked to the one before`);
   if (lines[0]?.event !== "start") problems.push("receipt.jsonl: it does not begin with the start of the run");
   let step = 0;
@@ -65,6 +73,8 @@ function checkReceipt({ lines, problem, isCutOff }: ReadReceipt, { checked, prob
       notes.push(`after step ${line.step} ${line.field} became ${line.is}, which was accepted`);
     if (line.event !== "step" && line.event !== "void") continue;
     if (line.step !== step + 1) problems.push(`receipt.jsonl: step ${line.step} follows step ${step}`);
+    if (line.event === "step" && lines[0]?.event === "start" && lines[0].version > 1 && line.moments === undefined)
+      problems.push(`receipt.jsonl: step ${line.step} has no digest of the moments`);
     if (line.event === "void") notes.push(`step ${line.step} was passed over: ${line.reason}`);
     step = line.step;
   }
@@ -93,6 +103,7 @@ function checkMetrics(runDir: string, { lines }: ReadReceipt, { checked, problem
 
 async function checkCheckpoint(
   folder: string,
+  config: TrainConfig,
   model: ModelConfig,
   receipt: ReadReceipt,
   { checked, problems, notes }: Findings,
@@ -110,28 +121,21 @@ async function checkCheckpoint(
     problems.push(`${name}: ${reason(error)}`);
     return undefined;
   }
-  const { state, params } = checkpoint;
-  const at = receipt.lines.findIndex(({ chain }) => chain === state.receipt);
-  const told = at === -1 ? undefined : digestAt(receipt.lines, at);
-  if (state.step !== Number(name.slice("step-".length)))
-    problems.push(`${name}: its state is that of step ${state.step}`);
-  if (at === -1) {
-    const isCut = receipt.problem !== undefined || receipt.lines.length === 0;
-    (isCut ? notes : problems).push(`${name}: the line of the receipt that it knows is not there`);
-  } else if (told !== undefined && told !== paramsDigest(params)) {
-    problems.push(`${name}: its parameters are not those of the receipt`);
-  } else {
-    checked.push(
-      `${name}: all files as published, ${told === undefined ? "linked to" : "the parameters of"} the receipt`,
-    );
+  if (checkpoint.state.step !== Number(name.slice("step-".length)))
+    problems.push(`${name}: its state is that of step ${checkpoint.state.step}`);
+  problems.push(...(await promptProblems(checkpoint, config)).map((problem) => `${name}: ${problem}`));
+  const proof = proofOf(receipt, checkpoint, model);
+  if (proof.kind === "unknown") problems.push(`${name}: the line of the receipt that it knows is not there`);
+  else if (proof.kind === "gap") notes.push(`${name}: the lines before it are lost, so nothing proves its numbers`);
+  else {
+    problems.push(...proof.problems.map((problem) => `${name}: ${problem}`));
+    notes.push(...proof.notes.map((note) => `${name}: ${note}`));
+    if (proof.problems.length === 0) {
+      const what = proof.notes.length > 0 ? "the parameters" : "parameters and moments";
+      checked.push(`${name}: all files as published, ${what} of the receipt`);
+    }
   }
   return checkpoint;
-}
-
-/** Parameters change in steps only: those after a line are those of the last step up to it, where no gap lies between. */
-function digestAt(lines: readonly ReceiptLine[], at: number): string | undefined {
-  const line = lines.slice(0, at + 1).findLast(({ event }) => event === "step" || event === "start" || event === "gap");
-  return line && "params" in line ? line.params : undefined;
 }
 
 async function checkAdapter(
