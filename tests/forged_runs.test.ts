@@ -2,6 +2,7 @@
 import {
   cpSync,
   existsSync,
+  mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -55,6 +56,7 @@ async function forge(out: string, change: (checkpoint: Checkpoint) => Partial<Ch
   const checkpoint = await loadCheckpoint(folderOf(out), model);
   rmSync(folderOf(out), { recursive: true });
   const aside = at(`${out}-aside`);
+  mkdirSync(aside, { recursive: true });
   const made = await saveCheckpoint(aside, { ...checkpoint, ...change(checkpoint) });
   renameSync(made, folderOf(out));
 }

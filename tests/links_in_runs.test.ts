@@ -27,7 +27,10 @@ const SECRET = "what is none of its business\n";
 const outside = () =>
   (readdirSync(at("outside"), { recursive: true }) as string[])
     .toSorted()
-    .map((name) => [name, existsSync(at("outside", name, "file")) ? "folder" : readFileSync(at("outside", name), "utf8")]);
+    .map((name) => [
+      name,
+      existsSync(at("outside", name, "file")) ? "folder" : readFileSync(at("outside", name), "utf8"),
+    ]);
 
 beforeAll(async () => {
   const trained = await call("train", ...flags, "--out", "whole");
@@ -96,12 +99,15 @@ describe("verify, resume and rewind refuse a run in which", () => {
     await expectRefused(out, name, "is a link that leads out, to ");
   });
 
-  test.each(["metrics.jsonl", "lock-2.beat", "checkpoints", "notes"])("%s is a link to nothing [T-B3]", async (name) => {
-    const out = cutRun();
-    replace(out, name, at("outside", "new"));
-    await expectRefused(out, name, `is a link to ${at("outside", "new")}, which leads nowhere`);
-    expect(existsSync(at("outside", "new"))).toBe(false);
-  });
+  test.each(["metrics.jsonl", "lock-2.beat", "checkpoints", "notes"])(
+    "%s is a link to nothing [T-B3]",
+    async (name) => {
+      const out = cutRun();
+      replace(out, name, at("outside", "new"));
+      await expectRefused(out, name, `is a link to ${at("outside", "new")}, which leads nowhere`);
+      expect(existsSync(at("outside", "new"))).toBe(false);
+    },
+  );
 
   test("a link leads out by way of its own names [T-B3]", async () => {
     const out = cutRun();
@@ -130,16 +136,19 @@ describe("verify, resume and rewind refuse a run in which", () => {
   });
 });
 
-test.each(["lock-1.free", "lock-1.beat", "lock-2"])("train refuses a folder that looks empty but for a link %s [T-B3]", async (name) => {
-  const out = `empty-${++copies}`;
-  mkdirSync(at(out));
-  replace(out, name, at("outside", "file"));
-  const before = outside();
-  const refused = await call("train", ...flags, "--out", out);
-  expect(refused.code, refused.stderr).toBe(2);
-  expect(refused.stderr).toContain(`${name} is a link that leads out, to `);
-  expect(outside()).toEqual(before);
-});
+test.each(["lock-1.free", "lock-1.beat", "lock-2"])(
+  "train refuses a folder that looks empty but for a link %s [T-B3]",
+  async (name) => {
+    const out = `empty-${++copies}`;
+    mkdirSync(at(out));
+    replace(out, name, at("outside", "file"));
+    const before = outside();
+    const refused = await call("train", ...flags, "--out", out);
+    expect(refused.code, refused.stderr).toBe(2);
+    expect(refused.stderr).toContain(`${name} is a link that leads out, to `);
+    expect(outside()).toEqual(before);
+  },
+);
 
 test("a run directory that is a link itself, and links of the user's own inside it, are as good as any [T-B3]", async () => {
   const out = cutRun();
@@ -153,6 +162,7 @@ test("a run directory that is a link itself, and links of the user's own inside 
 
 test("the cache folder that a stored config names is not written to, unless a flag names it [T-B3]", async () => {
   const out = cutRun();
+  for (const name of ["adapter", "report.html"]) rmSync(at(out, name), { recursive: true });
   const path = at(out, "config.json");
   writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), cacheDir: at("outside", "cache") }));
   const verified = await call("verify", out, "--replay", "5..6");

@@ -8,7 +8,12 @@ import { adapterHash, tinyRun } from "./support/world.ts";
 const cwd = testFolder();
 const at = (...names: string[]) => join(cwd, ...names);
 const STEPS = 30;
-const flags = tinyRun(cwd, { "--steps": String(STEPS), "--save-every": "4", "--keep-checkpoints": "2", "--workers": "1" });
+const flags = tinyRun(cwd, {
+  "--steps": String(STEPS),
+  "--save-every": "10",
+  "--keep-checkpoints": "2",
+  "--workers": "1",
+});
 
 /** Trains, and does something to the run's folder once so many steps are told. */
 const train = (out: string, after: number, act: () => void) => {

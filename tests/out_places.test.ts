@@ -73,7 +73,11 @@ test("a dry run of a folder that is free prints its plan and makes nothing [T-C8
   const before = readdirSync(cwd).toSorted();
   const planned = await zerogate(["train", ...flags, "--out", "a/b/run", "--dry-run"], { cwd });
   expect(planned.code, planned.stderr).toBe(0);
-  expect(readdirSync(cwd).toSorted().filter((name) => name !== "cache")).toEqual(before.filter((name) => name !== "cache"));
+  expect(
+    readdirSync(cwd)
+      .toSorted()
+      .filter((name) => name !== "cache"),
+  ).toEqual(before.filter((name) => name !== "cache"));
 });
 
 test("a converted adapter is not begun where it cannot be written [T-C8]", async () => {

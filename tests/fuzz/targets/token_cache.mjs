@@ -4,8 +4,8 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "@zerogate/core";
-import { joinChunks, tokenStats } from "../../../packages/data/dist/token_set.js";
 import { readTokenCache, writeTokenCache } from "../../../packages/data/dist/token_cache.js";
+import { joinChunks, tokenStats } from "../../../packages/data/dist/token_set.js";
 import { scratchFolder } from "../corpus.mjs";
 
 const HASH_BYTES = 32;

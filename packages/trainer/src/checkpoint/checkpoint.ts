@@ -2,7 +2,7 @@
  * One checkpoint: a folder `step-N` with the adapter as a PEFT folder, `optimizer.safetensors`, `state.msgpack` and a
  * manifest of sizes and hashes. It appears whole or not at all and is never written again.
  */
-import { readFile } from "node:fs/promises";
+import { access, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type AdamWState,
@@ -53,6 +53,7 @@ export async function saveCheckpoint(runDir: string, checkpoint: Checkpoint): Pr
     [STATE, encodeRunState(state)],
   ]);
   const final = checkpointFolder(runDir, state.step);
+  await access(runDir); // one that was moved away is not made again under its old name
   await makeFolder(join(final, ".."));
   await publishDirectory(final, async (folder) => {
     for (const [name, bytes] of files) await writeNewFile(join(folder, name), bytes);

@@ -3,7 +3,7 @@ import { configFlags } from "../config/flags.ts";
 import { resolveConfig } from "../config/resolve.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import { openInputs, type RunInputs } from "../run/inputs.ts";
-import type { RunLock } from "../run/lock.ts";
+import { checkUnlocked, type RunLock } from "../run/lock.ts";
 import { executeRun } from "../run/run.ts";
 import { checkFolderIsFree, createRunFolder } from "../run/run_folder.ts";
 import type { RunResult } from "../run/running.ts";
@@ -12,7 +12,7 @@ import { openAlike } from "../team/same_everywhere.ts";
 import { withTeam } from "../team/with_team.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { describePlan, planFacts } from "./dry_run.ts";
-import { openLiveView, openRunView } from "./live_view.ts";
+import { openRunView } from "./live_view.ts";
 import { outcomeOf, printOutcome } from "./outcome.ts";
 import { withLock } from "./with_lock.ts";
 
@@ -28,17 +28,28 @@ export async function trainCommand(flags: TrainFlags, context: CommandContext): 
   const { config: file, preset, json = false, dryRun = false } = flags;
   const onNote = (note: string) => context.stderr.write(`${note}\n`);
   const config = resolveConfig({ file, preset, flags: configFlags(flags), onNote });
-  if (!dryRun) {
-    return await train(config, json, context, (result) => printOutcome(config.out, result, json, context));
-  }
-  const view = openLiveView(context, false);
-  const run = await openInputs(config, view.progress)
-    .then((inputs) => roomForWarmup(config, inputs, view.progress.onWarning))
-    .finally(() => view.close());
-  const facts = planFacts(run.config, run.inputs);
-  if (json) printJson(context, facts);
-  else context.stdout.write(describePlan(facts));
-  return 0;
+  if (dryRun) return await planOnly(config, json, context);
+  return await train(config, json, context, (result) => printOutcome(config.out, result, json, context));
+}
+
+/** Checks all that a run checks before its first step, on all hosts, and prints the plan; nothing is written but caches. */
+async function planOnly(config: TrainConfig, json: boolean, context: CommandContext): Promise<ExitCode> {
+  return await withTeam<ExitCode>(config, context.stderr, async (team) => {
+    const view = openRunView(context, false, team);
+    const plan = async () => {
+      await team.fromFirst("the run directory", async () => {
+        await checkFolderIsFree(config.out);
+        await checkUnlocked(config.out, view.warn);
+      });
+      const inputs = await openAlike(team, config, (own) => openInputs(own, view.progress));
+      const run = roomForWarmup(config, inputs, view.progress.onWarning);
+      return planFacts(run.config, run.inputs);
+    };
+    const facts = await plan().finally(() => view.close());
+    if (team.isFirst && json) printJson(context, facts);
+    else if (team.isFirst) context.stdout.write(describePlan(facts));
+    return 0;
+  });
 }
 
 /** One new run of all hosts, shown live by the first, which also prints the result, before any rank leaves. */

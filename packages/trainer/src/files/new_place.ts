@@ -12,7 +12,7 @@ export async function placeProblem(folder: string): Promise<string | undefined> 
     );
     if (code === undefined) return await problemAt(at);
     // Below a file or a dead link nothing is there either: what is, is found further up.
-    if (code !== "ENOENT" && code !== "ENOTDIR") return `${at} cannot be looked at (${code})`;
+    if (!["ENOENT", "ENOTDIR", "ELOOP"].includes(code)) return `${at} cannot be looked at (${code})`;
     if (at === dirname(at)) return `${at} is not there`;
   }
 }

@@ -3,9 +3,11 @@
  * by name after that would begin a second one under the old name: one run, split in two. The lock is kept open, so the file
  * system tells a folder that was moved (the file still has a name) from one that was removed (it has none).
  */
-import { constants, type FileHandle, open, readlink, stat } from "node:fs/promises";
+import { close as closeFd, constants, open as openFd, fstat as statFd } from "node:fs";
+import { readlink, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 import { InputError } from "@zerogate/core";
 import { ownCommand } from "../own_command.ts";
 
@@ -23,28 +25,31 @@ export interface OpenedLock {
   close(): Promise<void>;
 }
 
+/** Plain descriptors: a process that ends without releasing its lock needs no word about a handle that was left open. */
+const [open, fstat, close] = [promisify(openFd), promisify(statFd), promisify(closeFd)];
+
 export function openedLock(): OpenedLock {
-  let file: FileHandle | undefined;
-  const close = async () => {
-    await file?.close().catch(() => {});
+  let file: number | undefined;
+  const release = async () => {
+    if (file !== undefined) await close(file).catch(() => {});
     file = undefined;
   };
-  const hasName = async () => ((await file?.stat().catch(() => undefined))?.nlink ?? 0) > 0;
+  const own = async () => (file === undefined ? undefined : await fstat(file).catch(() => undefined));
   return {
     async hold(path) {
-      await close();
-      file = await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0)).catch(() => undefined);
+      await release();
+      file = await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0), 0o600).catch(() => undefined);
     },
     async isAt(path) {
-      const [own, there] = await Promise.all([file?.stat(), stat(path)]).catch(() => []);
-      return file === undefined || (own?.ino === there?.ino && own?.dev === there?.dev);
+      const [held, there] = [await own(), await stat(path).catch(() => undefined)];
+      return file === undefined || (held?.ino === there?.ino && held?.dev === there?.dev);
     },
     async checkPlace(runDir) {
       for (let waited = 0; waited < REMOVAL_MS; waited += POLL_MS) {
-        if (!(await hasName())) return;
+        if (((await own())?.nlink ?? 0) === 0) return;
         await sleep(POLL_MS);
       }
-      const now = file && (await readlink(`/proc/self/fd/${file.fd}`).catch(() => undefined));
+      const now = await readlink(`/proc/self/fd/${file}`).catch(() => undefined);
       const place = now === undefined ? "" : `, to ${dirname(now)}`;
       const advice = `resume it where it is now: ${ownCommand`resume ${now === undefined ? "RUN" : dirname(now)}`}`;
       throw new InputError(
@@ -52,6 +57,6 @@ export function openedLock(): OpenedLock {
         `the folder was renamed or moved${place}, and nothing is written under its old name: ${advice}`,
       );
     },
-    close,
+    close: release,
   };
 }

@@ -36,7 +36,9 @@ async function problemOf(entry: Dirent, name: string, root: string): Promise<str
   const [top = ""] = name.split("/");
   if (entry.isDirectory()) return undefined;
   if (entry.isFile()) {
-    return grownName.test(name) && lstatSync(path).nlink > 1 ? `${name} has another name elsewhere (hard link)` : undefined;
+    return grownName.test(name) && lstatSync(path).nlink > 1
+      ? `${name} has another name elsewhere (hard link)`
+      : undefined;
   }
   if (!entry.isSymbolicLink()) return `${name} is neither a file nor a folder`;
   const target = await readlink(path);

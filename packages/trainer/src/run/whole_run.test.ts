@@ -170,7 +170,7 @@ test("what stands in the way of a run directory is said before any work", async 
   writeFileSync(at("full/notes.txt"), "");
   expect(await train("full")).toMatchObject({ code: 2, stderr: expect.stringContaining("it is not empty") });
   writeFileSync(at("file"), "");
-  expect(await train("file")).toMatchObject({ code: 2, stderr: expect.stringContaining("it is a file") });
+  expect(await train("file")).toMatchObject({ code: 2, stderr: expect.stringContaining("is a file") });
   const nowhere = await run(["resume", at("nowhere")]);
   expect(nowhere).toMatchObject({ code: 2, stderr: expect.stringContaining("there is no config.json in it") });
 });
