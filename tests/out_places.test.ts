@@ -21,15 +21,17 @@ mkdirSync(at("full"));
 writeFileSync(at("full", "mine.txt"), "");
 mkdirSync(at("shut", "open"), { recursive: true });
 
+const namesIn = (folder: string) => (readdirSync(folder, { recursive: true }) as string[]).toSorted();
+
 const expectRefused = async (out: string, says: string | RegExp, call: Partial<Call> = {}) => {
-  const before = readdirSync(cwd, { recursive: true }).toSorted();
+  const before = namesIn(cwd);
   for (const more of [[], ["--dry-run"]]) {
     const refused = await zerogate(["train", ...flags, "--out", out, ...more], { cwd, ...call });
     expect(refused, `${more.join()} ${refused.stderr}`).toMatchObject({ code: 2, stdout: "" });
     expect(refused.stderr).toMatch(says);
     expect(refused.stderr).not.toContain("tokenising");
   }
-  expect(readdirSync(cwd, { recursive: true }).toSorted()).toEqual(before);
+  expect(namesIn(cwd)).toEqual(before);
 };
 
 test.each([
