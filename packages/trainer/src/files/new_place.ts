@@ -1,7 +1,7 @@
 /** Whether a folder can be made where somebody wants it, before any work is done for it. */
 import { access, constants, lstat, readlink, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { messageOf } from "./trouble.ts";
+import { reason } from "@zerogate/core/node";
 
 /** Returns what stands in the way of writing into `folder`, made where it is missing; undefined where nothing does. */
 export async function placeProblem(folder: string): Promise<string | undefined> {
@@ -30,6 +30,6 @@ async function problemAt(path: string): Promise<string | undefined> {
     if (code === "ENOENT" || code === "ELOOP") return `${name} leads nowhere`;
     if (code === "EROFS") return `${name} is on a file system that is read-only`;
     if (code === "EACCES" || code === "EPERM") return `${name} may not be written to by this user`;
-    return `${name} cannot be written to: ${messageOf(error)}`;
+    return `${name} cannot be written to: ${reason(error)}`;
   }
 }

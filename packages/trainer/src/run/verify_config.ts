@@ -1,10 +1,11 @@
 /** Whether the stored config is that which the receipt begins with, and checkpoints say the same of prompts as it does. */
 import { isDeepStrictEqual } from "node:util";
+import { reason } from "@zerogate/core/node";
 import { loadTemplate } from "@zerogate/data";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { configHash, undoChanges } from "../config/identity.ts";
 import type { TrainConfig } from "../config/train_config.ts";
-import { messageOf } from "../files/trouble.ts";
+
 import type { ReadReceipt } from "../receipt/receipt.ts";
 import { readAccepted } from "./accepted.ts";
 
@@ -21,7 +22,7 @@ export async function configProblems(config: TrainConfig, { lines }: ReadReceipt
     if (ways.some((changes) => configHash(undoChanges(config, changes)) === start.config)) return [];
     return ["config.json: it is not that which the run began with"];
   } catch (error) {
-    return [messageOf(error)];
+    return [reason(error)];
   }
 }
 
