@@ -1,3 +1,4 @@
+import { expect, test } from "vitest";
 import { describeEngine } from "../../test/conformance.ts";
 import { describeGolden } from "../../test/golden.ts";
 import { describeInt8 } from "../../test/int8.ts";
@@ -11,3 +12,7 @@ describeGolden("reference", createReferenceEngine, 1e-5);
 describeMixed("reference", createReferenceEngine, 0);
 describeInt8("reference", createReferenceEngine, 5e-7);
 describePromptSets("reference", createReferenceEngine, 0);
+
+test("takes weights as they are in f32 and in 8 bits, and everything else widened", () => {
+  expect(createReferenceEngine().weightDtypes).toEqual(["f32", "i8", "f8"]);
+});

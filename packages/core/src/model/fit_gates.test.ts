@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { recordingEngine } from "../../test/recording_engine.ts";
 import { tinyAdapter, tinyBases, tinyModel, tinyTokens } from "../../test/tiny_model.ts";
 import { convertGates } from "../adapter/convert_gates.ts";
 import { effectiveGate } from "../adapter/gate.ts";
@@ -67,4 +68,17 @@ test("gates that are the same in all heads are fitted as they are, closed ones a
   expect(first?.gate).toBeCloseTo(-0.75, 6);
   expect(first?.outputError).toBeLessThan(1e-6);
   expect(second).toEqual({ layer: 2, gate: 0, outputError: 0 });
+});
+
+test("what a layer leaves for a gradient is given back before the next one, so that depth costs no memory", async () => {
+  const peakOf = async (layers: number) => {
+    const { engine, takePeak, live } = recordingEngine();
+    const { model, config } = tinyModel({ layers }, engine);
+    const state = tinyAdapter(config, { adaptedLayers: 2 });
+    takePeak();
+    await fitGates(model, state, packCell(tinyTokens(config, [7, 5]), [0, 1]));
+    expect(live.size).toBe(0);
+    return takePeak();
+  };
+  expect(await peakOf(8)).toBe(await peakOf(3));
 });

@@ -82,6 +82,7 @@ test("the model card carries the base, quoted so that a name cannot add YAML", a
   expect(
     card.startsWith('---\nbase_model: "x\\"\\nlicense: mine"\nlibrary_name: peft\npipeline_tag: text-generation\n'),
   ).toBe(true);
+  expect(card).toContain('tags:\n- "base_model:adapter:x\\"\\nlicense: mine"\n- transformers\n');
   expect(card).toContain("3 prompt tokens in each of the last 2 layers, scalar gate, 50 trained numbers");
 });
 

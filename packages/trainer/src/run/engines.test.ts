@@ -65,6 +65,7 @@ test("AdamW's inner loop is native beside the native engine only", () => {
 
 test("packed copies are made where they are small, in what is computed with, and never for quantised weights", () => {
   const bytes = (changes: Partial<TrainConfig>, of = model) => choose({ engine: "cpu", ...changes }, of).packedBytes;
+  expect(choose({ engine: "cpu" })).toMatchObject({ weightCopies: 0, isComposed: false }); // weights are used where they lie
   expect(bytes({})).toBe(4 * linearMapCount(model));
   expect(bytes({ packing: "never" })).toBe(0);
   expect(bytes({ storage: "int8" })).toBe(0);

@@ -92,6 +92,36 @@ describe.each([
   });
 });
 
+test("numbers per token, layer, head and row add up to what the operations hold", () => {
+  // T = 10 tokens, D = 8, F = 12, two query heads of 4 to one key/value head: X = 16, Q = 8; V = 32; one adapted layer of 3.
+  const small = {
+    ...config,
+    hiddenSize: 8,
+    intermediateSize: 12,
+    heads: 2,
+    kvHeads: 1,
+    headDim: 4,
+    vocabSize: 32,
+    layers: 3,
+  };
+  const adapted = { ...layout, adaptedLayers: 1, length: 20 };
+  const run = { cellTokens: 10, workers: 1, weights: 0, engine: plain, isIsolated: false };
+  const kept = 2 * 8 + 16 + 8 + 2 * 12 + 2 + 2;
+  const temporary = 4 * 8 + 2 * 16 + 2 * 12 + 12;
+  const head = 4 * 64 * 32 + 8 * 10 * 8;
+  const sums = 20 * 20;
+  const expected = 4 * 10 * (kept + temporary) + head + sums;
+  expect(estimateMemory(small, adapted, run).perWorker).toBe(expected);
+  const composed = estimateMemory(small, adapted, { ...run, engine: { ...plain, isComposed: true } }).perWorker;
+  expect(composed).toBe(expected + 4 * 10 * (3 * 16 + 10 * 12) + 8 * 4 * 2 * 10 * 10);
+  const long = { ...run, cellTokens: 4096 };
+  const scores = (of: typeof long) =>
+    estimateMemory(small, adapted, { ...of, engine: { ...plain, isComposed: true } }).perWorker -
+    estimateMemory(small, adapted, of).perWorker -
+    4 * of.cellTokens * (3 * 16 + 10 * 12);
+  expect(scores(long)).toBe(8 * 4 * 2 ** 22); // 4 Mi scores at most
+});
+
 test("weights count once, and once more for every worker that copies them", () => {
   const run = { cellTokens: T, workers: 3, weights: 1e9, engine: plain, isIsolated: false };
   const shared = estimateMemory(config, layout, run);

@@ -141,6 +141,19 @@ test("a checkpoint that fits another base is named with what is wrong", async ()
   expect((await verify("shape")).json[0]).toMatchObject({ ok: false, problems: [expect.stringContaining("step-4")] });
 });
 
+test("a run that delivered its best step is compared with that one", async () => {
+  const flags = { "--adapter-from": "best", "--lr": "60", "--eval-every": "1", "--keep-checkpoints": "9" };
+  const trained = await run(sixSteps(place, "best", { ...flags, "--adapter-layers": "2" }));
+  const { best } = trained.json.at(-1) as { best: { step: number } };
+  expect(best.step).toBeLessThan(6);
+  const verified = await verify("best");
+  expect(verified).toMatchObject({ code: 0 });
+  const { checked } = verified.json[0] as { checked: string[] };
+  expect(checked.join("\n")).toContain(`the best checkpoint, step ${best.step}`);
+  copyOf(place, "best/checkpoints/step-6/adapter_model.safetensors", "best/adapter/adapter_model.safetensors");
+  expect(await verify("best")).toMatchObject({ code: 3 });
+});
+
 test("what is only not there yet is a note", async () => {
   const out = copyOf(place, "whole", "unfinished");
   rmSync(join(out, "adapter"), { recursive: true });

@@ -19,6 +19,9 @@ let done: Readonly<Record<string, unknown>>;
 beforeAll(async () => {
   const whole = await train("whole");
   expect(whole).toMatchObject({ code: 0 });
+  for (const phase of ["tokenising data 24/24", "tokenising validation data 4/4", "hashing the base"]) {
+    expect(whole.stderr).toContain(phase);
+  }
   done = whole.json.at(-1) ?? {};
 });
 

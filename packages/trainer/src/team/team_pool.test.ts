@@ -63,6 +63,15 @@ test("a slow rank gets less of the next step, and a late one as long as ten of t
   expect(after?.limitMs).toBeGreaterThan(1000);
 });
 
+test("a rank that had nothing to do in a step has a part of the next one", async () => {
+  const { onAll } = await twoRanks();
+  const few = { ...step, cells: cells.slice(0, 1), version: 1 };
+  const shares = (await onAll((pool) => pool.runStep(few))).map(({ hostTokens }) => hostTokens);
+  expect(shares[0]).toEqual([tokensOf(cells[0] ?? []), 0]);
+  const next = await onAll((pool) => pool.runStep({ ...step, version: 2 }));
+  expect(Math.min(...(next[0]?.hostTokens ?? [0]))).toBeGreaterThan(0);
+});
+
 test("a validation of two ranks has the loss of one pool", async () => {
   const job = { set: "train", cells, adapter: true, version: 1 };
   const alone = await (await open(1)).evaluate(job);
