@@ -2,6 +2,7 @@
  * The engine cuda through the command, on the emulator of packages/engine-cuda/emu: one, two and four GPUs, threads and processes
  * train the same bits; and what is said where something that it needs is missing, too old or too small.
  */
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { absent, fakeEnv } from "../packages/engine-cuda/test/fake.ts";
@@ -75,6 +76,138 @@ describe.skipIf(absent !== "")(`the engine cuda${absent}`, () => {
         /worker 1 died at .+\(Cannot run swiglu on GPU 1 .+ILLEGAL_ADDRESS \(700\); the context is lost, .+it is started again/,
       );
     }
+  });
+
+  const asked = (more: readonly string[], gpus: string) => {
+    const args = ["train", ...flags, ...cuda, "--out", "runs/asked", ...more, "--dry-run", "--json"];
+    return zerogate(args, { cwd: folder, env: { ...env, EMU_GPUS: gpus } });
+  };
+
+  test("without --workers there is one for each GPU, or for each that is named, and the dry run says so [T-D14]", async () => {
+    for (const [more, gpus, workers] of [
+      [[], "3", 3],
+      [[], "1", 1],
+      [["--devices", "2,0"], "3", 2],
+      [["--workers", "2"], "3", 2],
+    ] as const) {
+      const { json, stderr } = await asked(more, gpus);
+      expect(json[0]?.["config"], stderr).toMatchObject({ workers });
+    }
+    expect(await train("default", cuda, { env: { ...env, EMU_GPUS: "2" } })).toMatchObject({ code: 0 });
+    expect(JSON.parse(readFileSync(join(folder, "default/config.json"), "utf8"))).toMatchObject({ workers: 2 });
+    expect(outcome("default")).toEqual(outcome("one"));
+  });
+
+  test.each([
+    [
+      ["--workers", "5"],
+      "there are 2 GPUs that it can use, the driver lists 0 (Emulated GPU 9.0), 1 (Emulated GPU 9.0)",
+      2,
+    ],
+    [["--workers", "3", "--devices", "1,0"], "devices names 2 GPUs", 2],
+  ])(
+    "more workers than GPUs are refused by the dry run and by train, which leaves nothing: %j [T-D14]",
+    async (more, found, way) => {
+      const dry = await asked(more, "2");
+      const real = await train("runs/asked", [...cuda, ...more], { env: { ...env, EMU_GPUS: "2" } });
+      const needed = `Cannot use the engine cuda: ${found}, and workers is ${more[1]}, a GPU each is needed: use --workers ${way}`;
+      for (const { code, stderr } of [dry, real]) {
+        expect(code).toBe(2);
+        expect(stderr).toContain(needed);
+      }
+      expect(existsSync(join(folder, "runs"))).toBe(false);
+    },
+  );
+
+  test("a resume on fewer GPUs names the way, and --devices goes before the stored number of workers [T-D14]", async () => {
+    const call = { cwd: folder, env: { ...env, EMU_GPUS: "1" } };
+    cpSync(join(folder, "one"), join(folder, "moved"), { recursive: true });
+    const file = join(folder, "moved/config.json");
+    const { devices: _, ...config } = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
+    writeFileSync(file, JSON.stringify({ ...config, workers: 4 }));
+    const refused = await zerogate(["resume", "moved", "--steps", "3", "--accept-change", "steps"], call);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain("there is 1 GPU that it can use");
+    const more = ["--devices", "0", "--steps", "3", "--accept-change", "steps"];
+    const resumed = await zerogate(["resume", "moved", ...more], call);
+    expect(resumed, resumed.stderr).toMatchObject({ code: 0 });
+  });
+
+  test("a start that a GPU refuses leaves nothing of its own, and the same command works later [T-D14]", async () => {
+    mkdirSync(join(folder, "there"));
+    const entries = (path: string) => (existsSync(path) ? readdirSync(path) : undefined);
+    const small = { env: { ...env, EMU_MEMORY: "33700000" } };
+    for (const [out, left, before] of [
+      ["new/deep/run", "new", undefined],
+      ["there/run", "there/run", undefined],
+      ["there", "there", []],
+    ] as const) {
+      const refused = await train(out, [...cuda, "--devices", "0"], small);
+      expect(refused.code, refused.stderr).toBe(2);
+      expect(refused.stderr).toMatch(/Cannot hold this on GPU 0/);
+      expect(entries(join(folder, left)), out).toEqual(before);
+    }
+    expect(await train("there", [...cuda, "--devices", "0"])).toMatchObject({ code: 0 });
+    expect(outcome("there")).toEqual(outcome("one"));
+  });
+
+  const evaluate = (more: readonly string[], call: Partial<Call> = {}) =>
+    zerogate(["eval", "--model", "base", "--data", "data.json", "--max-length", "64", "--json", ...cuda, ...more], {
+      cwd: folder,
+      env,
+      ...call,
+    });
+
+  test("eval takes all GPUs, those that are named, and processes, and tells of a worker that dies [T-D14]", async () => {
+    const all = await evaluate([]);
+    expect(all, all.stderr).toMatchObject({ code: 0 });
+    for (const more of [
+      ["--devices", "3"],
+      ["--devices", "2,0", "--isolate"],
+    ]) {
+      const { json, stderr } = await evaluate(more);
+      expect(json, stderr).toEqual(all.json);
+    }
+    const refused = await evaluate(["--devices", "4"]);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/there is no GPU 4, the driver lists/);
+    expect((await evaluate(["--workers", "5"])).stderr).toContain("there are 4 GPUs that it can use");
+    const fallen = await evaluate(["--devices", "0,1"], { env: { ...env, EMU_FAIL: "swiglu:700:1" } });
+    expect(fallen.json, fallen.stderr).toEqual(all.json);
+    expect(fallen.stderr).toMatch(/warning: worker 1 died at .+ILLEGAL_ADDRESS \(700\)/);
+  });
+
+  test("generate and chat answer on the GPU that is named, and on one only [T-D14]", async () => {
+    const answer = (more: readonly string[]) => {
+      const args = [
+        "generate",
+        "--model",
+        "base",
+        "--prompt",
+        "One",
+        "--max-new-tokens",
+        "4",
+        "--json",
+        ...cuda,
+        ...more,
+      ];
+      return zerogate(args, { cwd: folder, env: { ...env, EMU_FAIL: "swiglu:700:1" } });
+    };
+    const first = await answer([]);
+    expect(first, first.stderr).toMatchObject({ code: 0 });
+    expect((await answer(["--devices", "2"])).json[0]?.["tokens"]).toEqual(first.json[0]?.["tokens"]);
+    expect((await answer(["--devices", "1"])).stderr).toMatch(/Cannot run swiglu on GPU 1 /);
+    const chat = (more: readonly string[]) =>
+      zerogate(["chat", "--model", "base", ...cuda, ...more], { cwd: folder, env, input: "/quit\n" });
+    expect(await chat(["--devices", "2"])).toMatchObject({ code: 0 });
+    for (const several of [await answer(["--devices", "0,2"]), await chat(["--devices", "0,2"])]) {
+      expect(several.code).toBe(2);
+      expect(several.stderr).toMatch(
+        /Cannot answer on several GPUs: devices names 2 GPUs, one answers: use --devices 0/,
+      );
+    }
+    expect((await answer(["--devices", "x"])).stderr).toMatch(/--devices is "x", expected numbers of GPUs, as 0,1,2/);
+    expect((await chat(["--devices", "4"])).stderr).toMatch(/there is no GPU 4/);
   });
 
   test("doctor lists GPUs and libraries, and lets each GPU work for a second", async () => {

@@ -1,13 +1,17 @@
 /** `zerogate eval`: loss, perplexity and exact match of a base, or of a base with an adapter, on a data set. */
-import { availableParallelism } from "node:os";
+import { resolve } from "node:path";
 import { adapterLayout, InputError } from "@zerogate/core";
 import { cacheFolder, loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
 import { checkVocabulary, cutCells, loadTokenizer, measureSamples, prepareTokens } from "@zerogate/data";
-import { openDevices } from "@zerogate/workers";
+import type { DeviceEvent } from "@zerogate/workers";
+import { deviceCount } from "../config/device_count.ts";
+import { fields } from "../config/fields.ts";
 import { MAX_WORKERS } from "../config/limits.ts";
+import { logLevel, openLog } from "../log.ts";
 import { workersProblem } from "../run/capacity.ts";
 import { countData, dataWarnings } from "../run/data_counts.ts";
-import { chooseEngine } from "../run/engines.ts";
+import { startDevices } from "../run/devices.ts";
+import { chooseEngine, isIsolated } from "../run/engines.ts";
 import { evaluateHeldOut } from "../run/evaluate.ts";
 import { locateModel } from "../run/locate.ts";
 import { promptFormatOf } from "../run/prompt_format.ts";
@@ -15,6 +19,7 @@ import { openStatus } from "../status/display.ts";
 import { formatCount, formatLoss, formatShare } from "../status/format.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { engineFlags, numberFlag, outputBiasFlag, promptFlags } from "./flags.ts";
+import { logDevice } from "./live_view.ts";
 
 export interface EvalFlags {
   /** Default: the base that the adapter names. */
@@ -25,6 +30,8 @@ export interface EvalFlags {
   readonly bos?: string;
   readonly maxLength?: string;
   readonly workers?: string;
+  readonly devices?: string;
+  readonly isolate?: boolean;
   readonly links?: boolean;
   readonly outputBias?: string;
   readonly engine?: string;
@@ -37,6 +44,9 @@ export interface EvalFlags {
 
 /** Tokens computed together; has no influence on the result beyond rounding. */
 const CELL_TOKENS = 2048;
+
+/** Workers are replaced as a run's are. */
+const DEVICE_RULES = { cellTokens: CELL_TOKENS, workerTimeout: fields.workerTimeout.fallback ?? 0 };
 
 export async function evalCommand(flags: EvalFlags, context: CommandContext): Promise<ExitCode> {
   const problems: string[] = [];
@@ -55,12 +65,16 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
     { min: 2, max: config.contextLength, whole: true },
     problems,
   );
+  const engine = engineFlags(flags);
+  const allDevices = engine.devices?.length ?? deviceCount(engine.engine);
   const most = { min: 1, max: MAX_WORKERS, whole: true };
-  const workers = numberFlag("--workers", flags.workers, availableParallelism(), most, problems);
+  const workers = numberFlag("--workers", flags.workers, allDevices, most, problems);
   const tooMany = workersProblem(workers);
   if (tooMany !== undefined) problems.push(tooMany);
   if (problems.length > 0) throw new InputError("Cannot evaluate", problems);
-  const { module, options, weightDtypes, mapFiles, storage } = chooseEngine(engineFlags(flags), config, 1);
+  const devices = { ...engine, workers, isolate: flags.isolate ?? false, ...DEVICE_RULES };
+  const choice = chooseEngine(devices, config, 1);
+  const { weightDtypes, mapFiles, storage } = choice;
   const outputBias = outputBiasFlag(flags);
   const adapter = adapters[0] && (await loadAdapter(adapters[0].folder, config, { outputBias }));
   const tokenizer = await loadTokenizer(model, config);
@@ -88,15 +102,20 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
     const { tokens, stats } = prepared;
     const counts = countData("data", prepared, { maxLength, eosId: tokenizer.eosId });
     for (const warning of dataWarnings(counts)) status.log(warning);
-    const weights = await loadWeights(model, config, { weightDtypes, mapFiles, storage });
+    const options = { weightDtypes, mapFiles, storage };
+    const weights = isIsolated(devices, choice)
+      ? { folder: resolve(model), ...options }
+      : await loadWeights(model, config, options);
     // The pool wants an adapter's shape; without an adapter the smallest one stands there and is never used.
     const none = { promptLength: 1, adaptedLayers: 1, gateSharing: "scalar", gateActivation: "none" } as const;
     const layout = adapterLayout(adapter?.shape ?? none, config);
     const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
     if (adapter) params.set(adapter.params);
+    const { logger } = openLog({ level: logLevel(undefined, context.env), print: status.log });
+    const view = { phase: status.phase, device: (event: DeviceEvent) => logDevice(logger, event) };
+    const work = { model: config, weights, layout, train: prepared, heldOut: undefined, maxCells: 1 };
+    const pool = await startDevices(devices, work, params, view);
     status.phase({ name: "evaluating" });
-    const setup = { engine: { module, options }, config, weights, layout, params, tokens: { train: tokens } };
-    const pool = await openDevices({ workers, setup, maxCells: 1 });
     try {
       context.signal.throwIfAborted();
       context.signal.addEventListener("abort", () => void pool.close(), { once: true });

@@ -10,6 +10,8 @@ export const definition: CommandDefinition<EvalFlags> = {
       "links",
       "maxLength",
       "workers",
+      "devices",
+      "isolate",
       "engine",
       "compute",
       "storage",

@@ -35,13 +35,14 @@ export function promptFlags({ template, bos }: { readonly template?: string; rea
   return { template, bos: rule };
 }
 
-/** Engine, compute and storage of a command; the defaults, and how weights are packed, are those of training. */
+/** Engine, compute, storage and devices of a command; the defaults, and how weights are packed, are those of training. */
 export function engineFlags(flags: {
   readonly engine?: string;
   readonly compute?: string;
   readonly storage?: string;
-}): Pick<TrainConfig, "engine" | "compute" | "storage" | "packing"> {
-  const { engine = "auto", compute = "f32", storage = "as-is" } = flags;
+  readonly devices?: string;
+}): Pick<TrainConfig, "engine" | "compute" | "storage" | "packing" | "devices"> {
+  const { engine = "auto", compute = "f32", storage = "as-is", devices } = flags;
   const [knownEngine, knownCompute, knownStorage] = [
     engineNames.find((name) => name === engine),
     computeNames.find((name) => name === compute),
@@ -51,8 +52,13 @@ export function engineFlags(flags: {
   if (!knownEngine) problems.push(`--engine is "${engine}", expected one of ${engineNames.join(", ")}`);
   if (!knownCompute) problems.push(`--compute is "${compute}", expected one of ${computeNames.join(", ")}`);
   if (!knownStorage) problems.push(`--storage is "${storage}", expected one of ${storageNames.join(", ")}`);
-  if (!knownEngine || !knownCompute || !knownStorage) throw new InputError("Cannot choose the engine", problems);
-  return { engine: knownEngine, compute: knownCompute, storage: knownStorage, packing: "auto" };
+  const gpus = devices?.split(",").map((text) => (/^\d+$/.test(text) ? Number(text) : undefined));
+  if (gpus?.includes(undefined)) problems.push(`--devices is "${devices}", expected numbers of GPUs, as 0,1,2`);
+  if (problems.length > 0 || !knownEngine || !knownCompute || !knownStorage) {
+    throw new InputError("Cannot choose the engine", problems);
+  }
+  const named = gpus && { devices: gpus.filter((gpu) => gpu !== undefined) };
+  return { engine: knownEngine, compute: knownCompute, storage: knownStorage, packing: "auto", ...named };
 }
 
 /** One of a few words; what else it is goes to `problems`. */

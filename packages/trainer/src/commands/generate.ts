@@ -30,6 +30,7 @@ export interface GenerateFlags extends QuestionFlags {
   readonly compute?: string;
   readonly storage?: string;
   readonly strictTensors?: boolean;
+  readonly devices?: string;
   readonly maxNewTokens?: string;
   readonly temperature?: string;
   readonly topP?: string;

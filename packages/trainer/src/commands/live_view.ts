@@ -47,7 +47,7 @@ export function openLiveView(context: CommandContext, json: boolean): LiveView {
     note: (message, counts) => log.logger.info(counts ? { counts } : {}, message),
     device(event) {
       curve.device(event);
-      logDevice(log, event);
+      logDevice(log.logger, event);
     },
     close() {
       context.signal.removeEventListener("abort", sayStopping);
@@ -82,7 +82,8 @@ function replaceLog(before: RunLog, config: TrainConfig, context: CommandContext
   return openLog({ level, print: status.log, runDir: config.out, earlier: before.kept });
 }
 
-function logDevice({ logger }: RunLog, event: DeviceEvent): void {
+/** Tells of a worker's start and death, and of cells that are computed again. */
+export function logDevice(logger: RunLog["logger"], event: DeviceEvent): void {
   switch (event.type) {
     case "worker-started":
       logger.debug({ engine: event.engineName, ms: Math.round(event.loadMs) }, `worker ${event.device} is ready`);

@@ -1,9 +1,11 @@
 /** `zerogate train`: checks everything, then trains; `--dry-run` stops after the checks and prints what would happen. */
+import { InputError } from "@zerogate/core";
 import { configFlags } from "../config/flags.ts";
 import { resolveConfig } from "../config/resolve.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import { openInputs, type RunInputs } from "../run/inputs.ts";
 import { checkUnlocked, type RunLock } from "../run/lock.ts";
+import { firstMissing, removeEmptyStart, takeBackStart } from "../run/refused_start.ts";
 import { executeRun } from "../run/run.ts";
 import { checkFolderIsFree, createRunFolder } from "../run/run_folder.ts";
 import type { RunResult } from "../run/running.ts";
@@ -60,7 +62,11 @@ export async function train(
   print: (result: RunResult) => ExitCode,
 ): Promise<ExitCode> {
   return await withTeam(config, context.stderr, async (team) => {
-    await team.fromFirst("the run directory", () => checkFolderIsFree(config.out));
+    const made = await team.fromFirst("the run directory", async () => {
+      await checkFolderIsFree(config.out);
+      return firstMissing(config.out);
+    });
+    const start = { isTakenBack: false };
     const view = openRunView(context, json, team);
     const work = async ({ config: fitted, inputs }: NewRun, lock: RunLock) => {
       await team.fromFirst("the run directory", async () => {
@@ -68,7 +74,11 @@ export async function train(
         await createRunFolder(fitted);
         view.openRunLog(fitted);
       });
-      return await executeRun(fitted, inputs, undefined, { view, control: context, lock, team });
+      const running = executeRun(fitted, inputs, undefined, { view, control: context, lock, team });
+      return await running.catch(async (error: unknown) => {
+        if (team.isFirst && error instanceof InputError) start.isTakenBack = await takeBackStart(config.out, lock);
+        throw error;
+      });
     };
     const run = async () => {
       const inputs = await openAlike(team, config, (own) => openInputs(own, view.progress));
@@ -76,7 +86,11 @@ export async function train(
       const started = roomForWarmup(config, inputs, view.warn);
       return await withLock(config.out, view.warn, (lock) => work(started, lock), hosts);
     };
-    return outcomeOf(await run().finally(() => view.close()), team, print);
+    const result = await run().finally(async () => {
+      view.close();
+      if (start.isTakenBack) await removeEmptyStart(config.out, made);
+    });
+    return outcomeOf(result, team, print);
   });
 }
 

@@ -213,8 +213,12 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   storage: optional(oneOf(storageNames), "how the base's linear maps are held in memory", "as-is"),
   strictTensors: added("0.2.0", false, optional(onOff, "refuse a base with tensors that nothing reads", false)),
   packing: optional(oneOf(packingNames), "keep packed copies of the linear maps, auto: of small bases", "auto"),
-  workers: optional(count(1, MAX_WORKERS), "device workers (default: all cores)", availableParallelism()),
-  devices: optional(gpus, "GPUs of the engine cuda, a worker each (default: 0 to workers - 1)"),
+  workers: optional(
+    count(1, MAX_WORKERS),
+    "device workers (default: all cores, of cuda all GPUs)",
+    availableParallelism(),
+  ),
+  devices: optional(gpus, "GPUs of the engine cuda, a worker each (default: the first that it can use)"),
   isolate: optional(onOff, "device workers as processes of their own", false),
   workerTimeout: optional(
     upTo(notNegative, MAX_SECONDS),

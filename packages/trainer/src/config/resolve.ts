@@ -1,5 +1,6 @@
 /** From defaults, preset, file and flags to one checked config. */
 import { InputError } from "@zerogate/core";
+import { deviceCount } from "./device_count.ts";
 import { alternatives, configKeys, fields, schema } from "./fields.ts";
 import { flagName } from "./flag_name.ts";
 import { presets } from "./presets.ts";
@@ -40,10 +41,9 @@ export function resolveConfig(sources: {
   const layers = [...below, file, flags];
   for (const layer of layers) applyLayer(merged, layer);
 
-  const [devices, workers] = [merged.get("devices"), merged.get("workers")];
-  if (Array.isArray(devices?.value) && workers?.label === "workers") {
-    merged.set("workers", { value: devices.value.length, label: devices.label }); // the default stands back
-  }
+  const engine = merged.get("engine")?.value;
+  if (merged.get("workers")?.label === "workers")
+    merged.set("workers", { value: deviceCount(engine), label: "workers" });
   const values = Object.fromEntries([...merged].map(([key, { value }]) => [key, value]));
   const parsed = schema.safeParse(values);
   if (!parsed.success) problems.push(...describeIssues(parsed.error.issues, merged));
@@ -66,6 +66,10 @@ function applyLayer(merged: Map<ConfigKey, Given>, layer: Layer): void {
   for (const [key, given] of layer) {
     const group = alternatives.find((keys) => keys.includes(key));
     if (group === undefined || group.find((other) => layer.has(other)) === key) merged.set(key, given);
+  }
+  const devices = layer.get("devices"); // a worker each, where the same source does not say another number
+  if (Array.isArray(devices?.value) && !layer.has("workers")) {
+    merged.set("workers", { value: devices.value.length, label: devices.label });
   }
 }
 

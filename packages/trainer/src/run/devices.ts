@@ -5,10 +5,17 @@ import { chooseEngine, isIsolated } from "./engines.ts";
 import type { RunInputs } from "./inputs.ts";
 import type { RunView } from "./view.ts";
 
+/** What of a run its devices depend on. */
+type DeviceConfig = Pick<
+  TrainConfig,
+  "engine" | "compute" | "storage" | "packing" | "devices" | "workers" | "isolate" | "workerTimeout" | "cellTokens"
+>;
+type DeviceInputs = Pick<RunInputs, "model" | "weights" | "layout" | "train" | "heldOut" | "maxCells">;
+
 /** @param params over shared memory: workers read them. */
 export async function startDevices(
-  config: TrainConfig,
-  inputs: RunInputs,
+  config: DeviceConfig,
+  inputs: DeviceInputs,
   params: Float32Array,
   view: Pick<RunView, "phase" | "device">,
 ): Promise<DevicePool> {

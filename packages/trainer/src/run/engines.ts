@@ -11,6 +11,7 @@ import { type CpuEngineOptions, createAdamWUpdate, probe } from "@zerogate/engin
 import { type CudaEngineOptions, gpuReports, planCell } from "@zerogate/engine-cuda";
 import { type TfjsBackend, type TfjsEngineOptions, tfjsTraits } from "@zerogate/engine-tfjs";
 import { type EngineModule, referenceEngine } from "@zerogate/workers";
+import { usableGpus } from "../config/device_count.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import { ownCommand } from "../own_command.ts";
 
@@ -45,11 +46,11 @@ const MAX_PACKED_BYTES = 512 * 2 ** 20;
  * @throws InputError where what is named does not run here, or where `auto` would choose a hopelessly slow engine.
  */
 export function chooseEngine(
-  config: Pick<TrainConfig, "engine" | "compute" | "storage" | "packing" | "devices">,
+  config: Pick<TrainConfig, "engine" | "compute" | "storage" | "packing" | "devices" | "workers">,
   model: ModelConfig,
   threads: number,
 ): EngineChoice {
-  const { engine, compute, storage, packing, devices } = config;
+  const { engine, compute, storage, packing, devices, workers } = config;
   const report = probe();
   const chosen = engine === "auto" ? (report.available ? "cpu" : "wasm") : engine;
   if (devices && chosen !== "cuda") {
@@ -106,7 +107,7 @@ export function chooseEngine(
     }
     case "cuda":
       return {
-        ...cudaEngine({ compute, storage, ...(devices && { devices }) }, model),
+        ...cudaEngine({ compute, storage, ...(devices && { devices }) }, workers, model),
         ...native,
         weightDtypes: ["f32", "bf16", "f16", "i8", "f8"],
       };
@@ -139,13 +140,16 @@ export function adamWUpdateFor(engineName: string): ReturnType<typeof createAdam
   return engineName.startsWith("cpu/") ? createAdamWUpdate() : undefined;
 }
 
-/** @throws InputError with everything that is missing, and for GPUs that are not there, too old or named twice. */
+/** @throws InputError with everything that is missing, and for GPUs that are not there, too few, too old or named twice. */
 function cudaEngine(
-  options: CudaEngineOptions,
+  named: CudaEngineOptions,
+  workers: number,
   model: ModelConfig,
 ): Pick<EngineChoice, "module" | "options" | "optionsForCells"> {
   const { gpus, missing } = gpuReports();
-  const { devices = [], compute = "f32", storage = "as-is" } = options;
+  const { compute = "f32", storage = "as-is" } = named;
+  const usable = usableGpus();
+  const devices = named.devices ?? (usable.length > 0 ? usable : gpus.map(({ ordinal }) => ordinal));
   const listed = gpus.map(({ ordinal, name }) => `${ordinal} (${name})`).join(", ") || "none";
   const problems = devices.flatMap((ordinal, i) => {
     const gpu = gpus[ordinal];
@@ -153,14 +157,23 @@ function cudaEngine(
     if (gpu?.problem !== undefined) return [`GPU ${ordinal} (${gpu.name}): ${gpu.problem}`];
     return gpu ? [] : [`there is no GPU ${ordinal}, the driver lists ${listed}: name one of them`];
   });
+  if (problems.length === 0 && workers > devices.length) {
+    const found = named.devices
+      ? `devices names ${count(devices.length)}`
+      : `there ${devices.length === 1 ? "is" : "are"} ${count(devices.length)} that it can use, the driver lists ${listed}`;
+    problems.push(`${found}, and workers is ${workers}, a GPU each is needed: use --workers ${devices.length}`);
+  }
   const all = missing.length > 0 ? missing : problems;
   if (all.length > 0) throw new InputError("Cannot use the engine cuda", all);
+  const options = { ...named, devices: devices.slice(0, workers) };
   return {
     module: import.meta.resolve("@zerogate/engine-cuda"),
     options,
     optionsForCells: (cells) => ({ ...options, plan: planCell(model, { ...cells, compute, storage }) }),
   };
 }
+
+const count = (gpus: number) => `${gpus} GPU${gpus === 1 ? "" : "s"}`;
 
 /** @throws InputError where its packages are not installed, or the base alone is more than its memory can hold. */
 function tfjsEngine(backend: TfjsBackend, model: ModelConfig): EngineChoice {

@@ -1,6 +1,6 @@
 /** A base with its tokenizer and any number of adapters in this thread: for generate, chat and other tools. */
 import { availableParallelism } from "node:os";
-import { AdaptionPromptModel, createModel, type PromptFormat } from "@zerogate/core";
+import { AdaptionPromptModel, createModel, InputError, type PromptFormat } from "@zerogate/core";
 import { type LoadedAdapter, loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
 import { checkVocabulary, loadTokenizer, type Tokenizer } from "@zerogate/data";
 import type { CreateEngine } from "@zerogate/workers";
@@ -23,6 +23,8 @@ export interface OpenModelOptions extends PromptFlags {
   readonly compute: TrainConfig["compute"];
   readonly storage: TrainConfig["storage"];
   readonly packing: TrainConfig["packing"];
+  /** One GPU at most: a model is on one. */
+  readonly devices?: TrainConfig["devices"];
   /** What adapters mean that do not say it themselves, see `loadAdapter`. */
   readonly outputBias: TrainConfig["outputBias"] | undefined;
   /** Refuses tensors of the base that nothing reads. */
@@ -33,8 +35,12 @@ export interface OpenModelOptions extends PromptFlags {
 
 /** @throws InputError for whatever of it cannot be used. */
 export async function openModel({ folder, adapters: named }: Located, options: OpenModelOptions): Promise<OpenedModel> {
-  const { onWarning, onPhase } = options;
+  const { onWarning, onPhase, devices } = options;
   const { strictTensors } = options;
+  if (devices && devices.length > 1) {
+    const found = `devices names ${devices.length} GPUs, one answers`;
+    throw new InputError("Cannot answer on several GPUs", `${found}: use --devices ${devices[0]}`);
+  }
   const config = await readModelConfig(folder, { onWarning, strictTensors });
   const tokenizer = await loadTokenizer(folder, config);
   const mismatch = checkVocabulary(tokenizer, config.vocabSize);
@@ -47,7 +53,7 @@ export async function openModel({ folder, adapters: named }: Located, options: O
     const format = await promptFormatOf({ ...loaded, folder: directory }, options, tokenizer, onWarning);
     adapters.push({ name, loaded, format });
   }
-  const chosen = chooseEngine(options, config, availableParallelism());
+  const chosen = chooseEngine({ ...options, workers: 1 }, config, availableParallelism());
   const { module, options: engineOptions, weightDtypes, mapFiles, storage } = chosen;
   const { createEngine } = (await import(module)) as { createEngine: CreateEngine };
   const engine = await createEngine({ ...engineOptions }, 0);
