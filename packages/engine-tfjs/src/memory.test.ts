@@ -18,21 +18,17 @@ const cells = [[0], [1, 2], [3], [4, 0, 1], [2, 3, 4]].map((samples) => packCell
 const heapBytes = () => (tf.backend() as unknown as { wasm?: { HEAPU8: Uint8Array } }).wasm?.HEAPU8.byteLength ?? 0;
 
 for (const { backend, absent } of backends) {
-  test.skipIf(absent !== "")(
-    `tfjs:${backend}: 200 steps leave tf.memory() unchanged${absent}`,
-    { timeout: 240_000 },
-    async () => {
-      const model = createModel(await createEngine({ backend }), config, image);
-      const step = async (n: number) => {
-        const cell = cells[n % cells.length];
-        await cellGradient(model, adapter, cell, 1 / labelled(cell));
-        return { ...tf.memory(), heap: heapBytes() };
-      };
-      for (let n = 0; n < cells.length; n++) await step(n); // the heap grows to what is needed
-      const before = await step(0);
-      for (let n = 1; n <= 200; n++) expect(await step(n), `after step ${n}`).toEqual(before);
-    },
-  );
+  test.skipIf(absent !== "")(`tfjs:${backend}: 200 steps leave tf.memory() unchanged${absent}`, async () => {
+    const model = createModel(await createEngine({ backend }), config, image);
+    const step = async (n: number) => {
+      const cell = cells[n % cells.length];
+      await cellGradient(model, adapter, cell, 1 / labelled(cell));
+      return { ...tf.memory(), heap: heapBytes() };
+    };
+    for (let n = 0; n < cells.length; n++) await step(n); // the heap grows to what is needed
+    const before = await step(0);
+    for (let n = 1; n <= 200; n++) expect(await step(n), `after step ${n}`).toEqual(before);
+  });
 }
 
 test("the peak of a step is what core plans, and the temporaries of one operation", async () => {

@@ -1,10 +1,9 @@
-/** Which tests say that they cover which rows, as their sources spell the titles. */
+/** Which tests say that they cover which rows of the tables, as their sources spell the titles. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root: string = fileURLToPath(new URL("../../", import.meta.url));
-export const parityFile: string = join(root, "docs/parity.md");
 
 export interface Tagged {
   /** From the root of the repository. */
@@ -16,7 +15,8 @@ export interface Tagged {
   matches(fullTitle: string): boolean;
 }
 
-const id = String.raw`[A-FLP]\d{1,2}`;
+/** `P7` is a row of docs/parity.md, `T-B3` or `T-case09` one of docs/field_cases.md. */
+const id = String.raw`(?:[A-FLP]\d{1,2}|T-[A-E]\d{1,2}|T-case\d{2})`;
 const tag = String.raw`\[(${id}(?:, ${id})*)\]`;
 /** A text in quotes on one line that holds a tag. */
 const taggedText = new RegExp(String.raw`(["'\`])((?:\\.|(?!\1)[^\\\n])*?)${tag}((?:\\.|(?!\1)[^\\\n])*)\1`, "g");
@@ -32,7 +32,7 @@ export async function readTags(): Promise<Tagged[]> {
   }
   const sources = files.filter((file) => /^(tests|packages\/[^/]+\/(src|test))\/.*\.ts$/.test(file)).toSorted();
   const found: Tagged[] = [];
-  for (const file of sources.filter((source) => !source.startsWith("tests/parity/"))) {
+  for (const file of sources.filter((source) => !source.startsWith("tests/tables/"))) {
     for (const match of (await readFile(join(root, file), "utf8")).matchAll(taggedText)) {
       const [, , before = "", ids = "", after = ""] = match;
       const text = `${before}[${ids}]${after}`;

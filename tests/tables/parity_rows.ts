@@ -2,14 +2,9 @@
  * What Zerogate is held to: the tests of PEFT's own suite (P), our case table (A to F), and tests of litgpt and lit-llama worth
  * mirroring (L). A test says which rows it covers by `[P7]` or `[A3, B2]` in its title.
  */
-export interface Row {
-  readonly id: string;
-  readonly what: string;
-  /** Why no test covers it. */
-  readonly why?: string;
-}
+import type { Row } from "./table.ts";
 
-export const rows: readonly Row[] = [
+export const parityRows: readonly Row[] = [
   { id: "P1", what: "test_attributes: saving and loading are there" },
   { id: "P2", what: "test_prepare_for_training: nothing below the adapted layers needs a gradient" },
   {

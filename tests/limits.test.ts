@@ -1,0 +1,32 @@
+/** A slow or busy machine fails no test: time limits are there for hangs alone. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import config from "../vitest.config.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const LEAST_MS = 600_000;
+
+test("a test and a hook may take ten minutes and more [T-D15]", () => {
+  expect(config.test?.testTimeout).toBeGreaterThanOrEqual(LEAST_MS);
+  expect(config.test?.hookTimeout).toBeGreaterThanOrEqual(LEAST_MS);
+});
+
+test("no test sets itself a shorter limit, and none of a process that it waits for [T-D15]", () => {
+  const sources = ["packages", "tests"].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+      .filter((name) => /\.ts$/.test(name) && !/node_modules|dist\//.test(name))
+      .filter((name) => folder === "tests" || /\.test\.ts$|\/test\//.test(name))
+      .map((name) => join(folder, name)),
+  );
+  expect(sources.length).toBeGreaterThan(100);
+  const short = sources.flatMap((file) => {
+    const text = readFileSync(join(root, file), "utf8");
+    const limits = text.matchAll(/\b(?:timeout|timeoutMs)(?::| =) ([\d_]+)|^ *\}, ([\d_]{4,})\);$/gm);
+    return Array.from(limits, ([, named, last]) => Number((named ?? last)?.replaceAll("_", "")))
+      .filter((limit) => limit < LEAST_MS)
+      .map((limit) => `${file}: ${limit}`);
+  });
+  expect(short).toEqual([]);
+});
