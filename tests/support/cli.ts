@@ -44,9 +44,9 @@ export async function zerogate(args: readonly string[], call: Call): Promise<Out
   const { cwd, env, uid, openFiles, input, onStart, onLine, timeoutMs = 840_000 } = { input: "", ...call };
   const { CI: _, NO_COLOR: __, ZEROGATE_LOG_LEVEL: ___, ...others } = process.env;
   const inherited = Object.fromEntries(Object.entries(others).filter(([name]) => !name.startsWith("npm_"))); // of `npm test`
-  const line = [process.execPath, bin, ...args];
+  const command = [process.execPath, bin, ...args];
   const limited = openFiles === undefined ? [] : ["sh", "-c", `ulimit -n ${openFiles}; exec "$0" "$@"`];
-  const [program = "", ...words] = [...limited, ...line];
+  const [program = "", ...words] = [...limited, ...command];
   const child = spawn(program, words, {
     cwd,
     env: { ...inherited, XDG_CACHE_HOME: join(cwd, "cache"), ...env },

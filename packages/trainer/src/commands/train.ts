@@ -86,11 +86,15 @@ export async function train(
       const started = roomForWarmup(config, inputs, view.warn);
       return await withLock(config.out, view.warn, (lock) => work(started, lock), hosts);
     };
-    const result = await run().finally(async () => {
-      view.close();
-      if (start.isTakenBack) await removeEmptyStart(config.out, made);
-    });
-    return outcomeOf(result, team, print);
+    const closing = async () => {
+      try {
+        return await run();
+      } finally {
+        view.close();
+        if (start.isTakenBack) await removeEmptyStart(config.out, made);
+      }
+    };
+    return outcomeOf(await closing(), team, print);
   });
 }
 

@@ -19,7 +19,7 @@ const BYTES_PER_NUMBER = 24;
 /** Float64 and fixed-point sums of the gradient. */
 const BYTES_PER_NUMBER_AND_WORKER = 20;
 
-export function thisMachine(): Machine {
+function thisMachine(): Machine {
   const limit = process.constrainedMemory();
   const memoryBytes = limit > 0 ? Math.min(limit, totalmem()) : totalmem();
   return { cores: availableParallelism(), memoryBytes };
