@@ -3,6 +3,9 @@ import { spawn, spawnSync } from "node:child_process";
 import { appendFileSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { openInputs } from "../packages/trainer/src/run/inputs.ts";
+import { openCheckpoint } from "../packages/trainer/src/run/resume.ts";
+import { readRunConfig } from "../packages/trainer/src/run/run_folder.ts";
 import { testFolder, zerogate } from "./support/cli.ts";
 import { adapterHash, stepLosses, tinyRun } from "./support/world.ts";
 
@@ -18,6 +21,18 @@ const copyOf = (name: string) => {
   cpSync(run("whole"), run(name), { recursive: true });
   return name;
 };
+
+/** Steps before which a rollback of a resumed run does not go. */
+async function floorOf(out: string, changes: Readonly<Record<string, string>>): Promise<number> {
+  const config = await readRunConfig(run(out), changes);
+  const silent = () => {};
+  const inputs = await openInputs(config, {
+    onPhase: silent,
+    onWarning: silent,
+    signal: new AbortController().signal,
+  });
+  return (await openCheckpoint(inputs, { config, accept: [], onWarning: silent, onNote: silent })).floor;
+}
 
 const hasScript = spawnSync("script", ["--version"]).status === 0;
 
@@ -159,6 +174,21 @@ describe("a resume with changes", () => {
     const verified = await call("verify", out, "--replay", "5..6");
     expect(verified).toMatchObject({ code: 0 });
     expect(verified.stdout).toContain("note  after step 4 lr became 0.01, which was accepted");
+  });
+
+  test("takes no consent that was given at another step, nor stops a rollback there [T-E5]", async () => {
+    const out = copyOf("consent");
+    for (const step of [5, 6]) rmSync(file(out, `checkpoints/step-${step}`), { recursive: true });
+    const changed = ["--lr", "0.01"];
+    expect(await call("resume", out, ...changed, "--accept-change", "lr")).toMatchObject({ code: 0 });
+    expect(await floorOf(out, { lr: "0.01" })).toBe(4);
+    expect(await call("rewind", out, "--to", "2")).toMatchObject({ code: 0 });
+    const refused = await call("resume", out, ...changed);
+    expect(refused).toMatchObject({ code: 2 });
+    expect(refused.stderr).toContain("--accept-change lr");
+    expect(await floorOf(out, { lr: "0.005" })).toBe(0);
+    expect(await call("resume", out, "--lr", "0.005")).toMatchObject({ code: 0 });
+    expect(receipt(out)).toBe(receipt("whole"));
   });
 
   test("refuses an adapter of another shape even where it is accepted, and names that are no fields", async () => {

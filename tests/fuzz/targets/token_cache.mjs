@@ -3,24 +3,36 @@ import { ok, strictEqual } from "node:assert";
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { InputError } from "@zerogate/core";
-import { readTokenCache, writeTokenCache } from "../../../packages/data/dist/token_cache.js";
-import { joinChunks, tokenStats } from "../../../packages/data/dist/token_set.js";
+import { loadTemplate, loadTokenizer, prepareTokens } from "@zerogate/data";
+import { readTokenCache } from "../../../packages/data/dist/token_cache.js";
 import { scratchFolder } from "../corpus.mjs";
 
 const HASH_BYTES = 32;
-const key = "ab".repeat(32);
 const folder = scratchFolder();
 export const close = folder.remove;
 
-const lengths = Int32Array.from([3, 2, 0, 5, 4]);
-const ids = Int32Array.from({ length: 14 }, (_, i) => (i * 7) % 11);
-const target = Uint8Array.from([0, 1, 1, 0, 1, 0, 0, 0, 1, 1, 0, 0, 1, 1]);
-const { tokens, recordOf } = joinChunks([{ ids, target, lengths, truncated: 1, droppedNoTarget: 1 }]);
-const problems = [{ file: "d.json", index: 2, field: "output", found: "null", expected: "a text" }];
-const stats = tokenStats(tokens, { truncated: 1, droppedNoTarget: 1 });
-await writeTokenCache(folder.path, key, { tokens, recordOf, stats, skipped: 1, problems });
-const path = join(folder.path, readdirSync(folder.path)[0]);
+const base = fileURLToPath(new URL("../../../packages/trainer/world/base", import.meta.url));
+const data = join(folder.path, "data.json");
+const cacheDir = join(folder.path, "cache");
+const records = ["one", "two words", "", "three of them", null].map((output, i) => ({
+  instruction: `Say ${i}`,
+  output,
+}));
+writeFileSync(data, JSON.stringify(records));
+const { tokens, stats } = await prepareTokens({
+  paths: data,
+  tokenizer: await loadTokenizer(base),
+  template: await loadTemplate("plain"),
+  rule: "response",
+  maxLength: 10,
+  skipBad: true,
+  cacheDir,
+});
+const [name] = readdirSync(cacheDir);
+const key = name.replace(/\.tokens$/, "");
+const path = join(cacheDir, name);
 const original = new Uint8Array(readFileSync(path));
 
 export const corpus = () => [original];
@@ -31,7 +43,7 @@ const bytesOf = ({ buffer, byteOffset, byteLength }) => new Uint8Array(buffer, b
 export async function check(bytes) {
   const body = bytes.subarray(0, Math.max(0, bytes.length - HASH_BYTES));
   writeFileSync(path, Buffer.concat([body, hashOf(body).digest()]));
-  const read = await readTokenCache(folder.path, key).catch((cause) => {
+  const read = await readTokenCache(cacheDir, key).catch((cause) => {
     ok(cause.message.startsWith("Cannot use "), cause.stack);
     throw new InputError("Cannot use the cache", cause.message, { cause });
   });
@@ -40,6 +52,6 @@ export async function check(bytes) {
   const hash = hashOf(counts, bytesOf(found.ids), found.target, bytesOf(found.offsets)).digest("hex");
   strictEqual(found.hash, hash);
   strictEqual(hash, tokens.hash);
-  strictEqual(counted.longest, 5);
-  strictEqual(counted.labelled, 7);
+  strictEqual(counted.longest, stats.longest);
+  strictEqual(counted.labelled, stats.labelled);
 }

@@ -2,6 +2,7 @@
  * One checkpoint: a folder `step-N` with the adapter as a PEFT folder, `optimizer.safetensors`, `state.msgpack` and a
  * manifest of sizes and hashes. It appears whole or not at all and is never written again.
  */
+import { existsSync } from "node:fs";
 import { access, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
@@ -68,6 +69,8 @@ export async function saveCheckpoint(runDir: string, checkpoint: Checkpoint): Pr
  */
 export async function loadCheckpoint(folder: string, model: ModelConfig): Promise<Checkpoint> {
   const problems = await verifyDirectory(folder);
+  // A manifest that was made again may list fewer files.
+  for (const name of [MOMENTS, STATE]) if (!existsSync(join(folder, name))) problems.push(`${name} is missing`);
   if (problems.length > 0) throw new InputError(`Cannot use the checkpoint ${folder}`, problems);
   const { config: adapterConfig, shape, params, promptFormat } = await loadAdapter(folder, model);
   const layout = adapterLayout(shape, model);
