@@ -45,7 +45,7 @@ const originals = new Map();
 for (const step of STEPS) originals.set(step, await loadCheckpoint(join(sound, "checkpoints", `step-${step}`), model));
 const files = readdirSync(sound, { recursive: true })
   .filter((name) => lstatSync(join(sound, name)).isFile())
-  .toSorted();
+  .toSorted((a, b) => (a < b ? -1 : 1));
 
 /** Four steps whose numbers come from nowhere: what is checked is that they are the receipt's. */
 async function writeSound() {
