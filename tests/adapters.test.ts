@@ -87,7 +87,7 @@ describe("convert", () => {
 
   test("lstsq finds the gate whose layer adds most nearly the same on texts, and tells the error of its output", async () => {
     const convert = ["convert", "original.pth", "fitted", "--to", "peft", "--gate-reduce", "lstsq"];
-    expect((await run(...convert)).stderr).toContain("give --model and --data");
+    expect((await run(...convert)).stderr).toContain("give --data");
     const args = [...convert, "--model", base, "--data", heldOutFile, "--json"];
     const fitted = await run(...args);
     expect(fitted).toMatchObject({ code: 0 });
@@ -125,7 +125,7 @@ describe("convert", () => {
     [["plain", "x.pth", "--to", "litgpt", "--heads", "0"], '--heads is "0"'],
     [["plain", "heads", "--to", "zerogate"], "heads: it is not empty: choose a new folder"],
     [["plain", "original.pth", "--to", "original", "--heads", "4"], "original.pth: it exists: choose a new name"],
-    [["plain", "original.pth", "--to", "peft"], "it is a file: choose a new folder"],
+    [["plain", "original.pth", "--to", "peft"], "is a file: choose a new folder"],
     [["nowhere", "x", "--to", "peft"], "Cannot read nowhere"],
     [["plain", "x", "--to", "zerogate", "--assume-gate", "raw"], "neither side is one"],
     [["heads", "x.pth", "--to", "litgpt", "--heads", "3"], "is for a base with query heads"],

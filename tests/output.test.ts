@@ -120,8 +120,8 @@ test("what a run and its resume warn of before they begin is in its log [T-B12]"
     onLine: (line, send) => line.includes("starting workers") && send("SIGINT"),
   });
   const log = () =>
-    readFileSync(join(folder, "cut", "log.jsonl"), "utf8").match(/records of data have no answer but its end/g)?.length;
-  expect(stopped.stderr).toMatch(/warning: 1 records of data have no answer but its end/);
+    readFileSync(join(folder, "cut", "log.jsonl"), "utf8").match(/record of data has no answer but its end/g)?.length;
+  expect(stopped.stderr).toMatch(/warning: 1 record of data has no answer but its end/);
   expect(log()).toBe(1);
   const resumed = await zerogate(["resume", "cut"], { cwd: folder });
   expect(resumed, resumed.stderr).toMatchObject({ code: 0 });

@@ -68,7 +68,7 @@ const damages = [
 ];
 
 test("a checkpoint has small files and large ones", () => {
-  expect(small).toEqual(["README.md", "adapter_config.json", "manifest.json", "state.msgpack"]);
+  expect(small).toEqual(["README.md", "adapter_config.json", "manifest.json", "state.msgpack", "zerogate.json"]);
   expect(large).toEqual(["adapter_model.safetensors", "optimizer.safetensors"]);
 });
 

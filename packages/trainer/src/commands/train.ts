@@ -14,7 +14,7 @@ import { openAlike } from "../team/same_everywhere.ts";
 import { withTeam } from "../team/with_team.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { describePlan, planFacts } from "./dry_run.ts";
-import { openRunView } from "./live_view.ts";
+import { openLiveView, openRunView } from "./live_view.ts";
 import { outcomeOf, printOutcome } from "./outcome.ts";
 import { withLock } from "./with_lock.ts";
 
@@ -37,7 +37,8 @@ export async function trainCommand(flags: TrainFlags, context: CommandContext): 
 /** Checks all that a run checks before its first step, on all hosts, and prints the plan; nothing is written but caches. */
 async function planOnly(config: TrainConfig, json: boolean, context: CommandContext): Promise<ExitCode> {
   return await withTeam<ExitCode>(config, context.stderr, async (team) => {
-    const view = openRunView(context, false, team);
+    // The plan is all that there is to say: a reader that left it is no reason to go on.
+    const view = team.isFirst ? openLiveView(context, false) : openRunView(context, false, team);
     const plan = async () => {
       await team.fromFirst("the run directory", async () => {
         await checkFolderIsFree(config.out);
