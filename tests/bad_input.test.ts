@@ -226,5 +226,5 @@ test("train does not touch a folder that is in use", async () => {
   expect(readdirSync(at("mine"))).toEqual(["diary.txt"]);
   const file = await zerogate(["train", ...tinyRun(folder), "--out", "data.json"], { cwd: folder });
   expect(file).toMatchObject({ code: 2, stdout: "" });
-  expect(file.stderr).toContain("data.json as run directory: it is a file");
+  expect(file.stderr).toContain("data.json is a file: choose another");
 });

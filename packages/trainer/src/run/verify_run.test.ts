@@ -128,7 +128,7 @@ test("a checkpoint of another run is found out by its link to the receipt", asyn
   expect(verified).toMatchObject({ code: 3 });
   const { problems, checked } = verified.json[0] as { problems: string[]; checked: string[] };
   expect(problems).toEqual(["step-4: the line of the receipt that it knows is not there"]);
-  expect(checked.join()).toContain("step-6: all files as published, the parameters of the receipt");
+  expect(checked.join()).toContain("step-6: all files as published, parameters and moments of the receipt");
 });
 
 test("a checkpoint that fits another base is named with what is wrong", async () => {
