@@ -144,6 +144,6 @@ test("metrics that cannot be written end the run with an error, and no worker ke
   rmSync(join(run, "metrics.jsonl"));
   mkdirSync(join(run, "metrics.jsonl"));
   const failed = await zerogate(["resume", run], { cwd });
-  expect(failed).toMatchObject({ code: 1, stdout: "" });
-  expect(failed.stderr).toContain("EISDIR");
+  expect(failed).toMatchObject({ code: 2, stdout: "" });
+  expect(failed.stderr).toContain("metrics.jsonl: it is a folder, needed is a regular file");
 });

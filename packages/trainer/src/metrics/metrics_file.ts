@@ -1,6 +1,7 @@
 /** `metrics.jsonl`: one JSON line per step and per validation, each step once, also after a crash and a resume. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { readRegularFileSync } from "@zerogate/core/node";
 import { openAppendFile } from "../files/append_file.ts";
 import { keepCopy } from "../files/keep_copy.ts";
 import type { Trouble } from "../files/trouble.ts";
@@ -33,7 +34,7 @@ export function openMetrics(
   onDamage: (sentence: string) => void,
 ): MetricsFile {
   const path = metricsPath(runDir);
-  const text = step !== undefined && existsSync(path) ? readFileSync(path, "utf8") : "";
+  const text = step !== undefined && existsSync(path) ? readRegularFileSync(path).toString() : "";
   const damage = damageOf(text);
   if (damage !== undefined) {
     onDamage(`${path} is damaged (${damage}). It is kept as ${keepCopy(path)}; what is in order goes on`);
@@ -60,7 +61,7 @@ export function readMetrics(runDir: string): Metrics {
 
 /** Up to the end of the last line that the run keeps. */
 function bytesUntil(path: string, step: number): number {
-  const bytes = readFileSync(path);
+  const bytes = readRegularFileSync(path);
   let kept = 0;
   for (let begin = 0, end = bytes.indexOf(10) + 1; end > 0; begin = end, end = bytes.indexOf(10, begin) + 1) {
     const line = parseLine(bytes.toString("utf8", begin, end));
@@ -101,7 +102,7 @@ function linesInOrder(text: string): string {
 function readLines(path: string): { lines: MetricsLine[]; unreadable: number } {
   const lines: MetricsLine[] = [];
   let unreadable = 0;
-  for (const text of readFileSync(path, "utf8").split("\n")) {
+  for (const text of readRegularFileSync(path).toString().split("\n")) {
     if (text === "") continue;
     const line = parseLine(text);
     if (line === undefined) unreadable++;

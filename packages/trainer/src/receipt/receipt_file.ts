@@ -1,6 +1,7 @@
 /** `RUN/receipt.jsonl` while a run goes on. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { readRegularFileSync } from "@zerogate/core/node";
 import { openAppendFile } from "../files/append_file.ts";
 import { keepCopy } from "../files/keep_copy.ts";
 import type { Trouble } from "../files/trouble.ts";
@@ -22,7 +23,7 @@ export function receiptPath(runDir: string): string {
 /** All whole lines; none where there is no receipt. */
 export function loadReceipt(runDir: string): ReadReceipt {
   const path = receiptPath(runDir);
-  return existsSync(path) ? readReceipt(readFileSync(path)) : NO_RECEIPT;
+  return existsSync(path) ? readReceipt(readRegularFileSync(path)) : NO_RECEIPT;
 }
 
 /**
