@@ -63,6 +63,6 @@ test("a state that the disk refuses is not said to be saved", async () => {
     },
   });
   expect(stopped).toMatchObject({ code: 1, stdout: "" });
-  expect(stopped.stderr).toMatch(/The state after step \d+ is not saved: E/);
+  expect(stopped.stderr).toMatch(/The state after step \d+ is not saved: there is something of this name already/);
   expect(stopped.stderr).not.toContain("is saved");
 });

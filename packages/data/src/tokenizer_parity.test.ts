@@ -63,10 +63,8 @@ test.skipIf(absent !== "")(`the ids are those of the installed library${absent} 
   const golden = Object.fromEntries(
     files.map(({ directory }, c) => [directory, stored.map((text) => ids[c]?.[texts.indexOf(text)]?.[0])]),
   );
-  const lines = Object.entries(golden).map(([name, list]) => `${JSON.stringify(name)}: ${JSON.stringify(list)}`);
-  const text = `{\n${lines.join(",\n")}\n}\n`;
-  if (process.env["UPDATE_GOLDEN"] === "1") writeFileSync(goldenFile, text);
-  expect(readFileSync(goldenFile, "utf8")).toBe(text);
+  if (process.env["UPDATE_GOLDEN"] === "1") writeFileSync(goldenFile, JSON.stringify(golden));
+  expect(JSON.parse(readFileSync(goldenFile, "utf8"))).toEqual(golden);
 });
 
 const shared = fileURLToPath(new URL("../../../../shared/cases/15-metaspace-split/input", import.meta.url));
