@@ -11,7 +11,7 @@
  * --again F    only mutants that survived in such a file: whether new tests see them
  * --list       says what would be planted, and plants nothing
  */
-import { appendFileSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { appendFileSync, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -37,6 +37,11 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const seed = Number(values.seed);
 const isDraw = values.count !== undefined;
 const most = values.count === undefined ? Number.POSITIVE_INFINITY : Number(values.count);
+const missing = positionals.filter((name) => !existsSync(name.replace(/:\d+$/, "")));
+if (missing.length > 0) {
+  console.error(`Cannot draw mutants: there is no ${missing.join(", ")}`);
+  process.exit(2);
+}
 if (positionals.length === 0 || !Number.isSafeInteger(seed) || !(most > 0)) {
   console.error("Cannot draw mutants: name folders or files below packages/*/src, --count and --seed are numbers");
   process.exit(2);
