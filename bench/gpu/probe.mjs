@@ -166,7 +166,12 @@ async function kernels() {
     const pairs = cuSeqlens
       .slice(1)
       .reduce((sum, past, s) => sum + ((past - cuSeqlens[s]) * (past - cuSeqlens[s] + 1)) / 2, 0);
-    const freed = (result) => engine.free(...(result.length === undefined ? Object.values(result) : [result]));
+    /** An array, or an object or list of results. */
+    const arraysOf = (result) =>
+      typeof result?.length === "number" && !Array.isArray(result)
+        ? [result]
+        : Object.values(result ?? {}).flatMap(arraysOf);
+    const freed = (result) => engine.free(...arraysOf(result));
     const cases = [
       ["rmsNorm", 6 * T * D, 0, () => freed(engine.rmsNorm(x, weight, { T, D, eps: 1e-5 }))],
       ["rmsNorm backward", 14 * T * D, 0, () => freed(engine.rmsNormBackward(norm, { T, D }))],
