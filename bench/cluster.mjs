@@ -100,7 +100,8 @@ async function steps(onBoth, folder) {
     };
     const [program, alone] = command("alone", 2);
     run(program, alone);
-    onBoth(program, ...command("both", 1)[1]);
+    const [, both] = command("both", 1);
+    onBoth(program, ...[both].flat());
     rounds.push(["alone", "both"].map((name) => stepTimes(join(folder, `${name}-${round}`))));
   }
   const hashes = readdirSync(folder)

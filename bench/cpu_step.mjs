@@ -191,12 +191,13 @@ async function work() {
     }),
   );
   const model = createModel(timed, config, image);
-  parentPort.on("message", async ({ cell, scale }) => {
+  const answer = async ({ cell, scale }) => {
     kernelMs = 0;
     const { lossSum, gradient } = await cellGradient(model, { layout, params }, cell, scale);
     parentPort.postMessage({ lossSum, gradient, kernelMs, opMs, peakBytes: engine.memory().peakBytes }, [
       gradient.buffer,
     ]);
-  });
+  };
+  parentPort.on("message", (request) => void answer(request));
   parentPort.postMessage("ready", []);
 }

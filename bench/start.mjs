@@ -86,7 +86,7 @@ try {
     `to the first step ${median(times).toFixed(2)} s (worst of ${times.length} ${worst.toFixed(2)}); with nothing cached ` +
       `${first.toFixed(2)} s; aim ${AIM_SECONDS} s, ${verdict}`,
   );
-  console.log(JSON.stringify({ bench: "start", machine: `${cpus()[0]?.model}`, ...options, first, times }));
+  console.log(JSON.stringify({ bench: "start", machine: cpus()[0]?.model, ...options, first, times }));
 } finally {
   rmSync(folder, { recursive: true });
 }

@@ -20,10 +20,10 @@ if (!folder || !venv) {
   process.exit(2);
 }
 const run = (command, args, options) =>
-  execFileSync(command, args, { stdio: ["ignore", "pipe", "inherit"], ...options });
+  execFileSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"], ...options });
 
 const find = "import importlib.util as u; print(u.find_spec('tensorflow').submodule_search_locations[0])";
-const tensorflow = run(join(venv, "bin/python"), ["-c", find]).toString().trim();
+const tensorflow = run(join(venv, "bin/python"), ["-c", find]).trim();
 if (!existsSync(join(tensorflow, "libtensorflow_cc.so.2"))) {
   throw new Error(`Cannot build: ${tensorflow} has no libtensorflow_cc.so.2, the wheel tensorflow-cpu is needed`);
 }
@@ -62,5 +62,5 @@ const check = `const tf = require("@tensorflow/tfjs-node");
 const y = tf.matMul([[5, 6]], [[1, 3], [2, 4]]).dataSync();
 if (y[0] !== 17 || y[1] !== 39) throw new Error("it computes " + y);
 console.log("tfjs-node on TensorFlow " + tf.backend().binding.TF_Version + " multiplies");`;
-console.log(run(process.execPath, ["-e", check], { cwd: folder }).toString().trim());
+console.log(run(process.execPath, ["-e", check], { cwd: folder }).trim());
 console.log(`ZEROGATE_TFJS=${folder} zerogate doctor`);

@@ -13,13 +13,13 @@ import { alpacaLengths, configJson, cutIntoCells, modelOf, promptLength } from "
 import { partOptions, writeResult } from "./part.mjs";
 
 const options = partOptions({ tokens: "4096", rounds: "3", micro: "8", "torch-device": "" });
-const device = options["torch-device"] || `cuda:${options.device}`;
+const device = options["torch-device"] || `cuda:${String(options.device)}`;
 const python = process.env.ZEROGATE_PYTHON || "python3";
 const tokens = Number(options.tokens);
 const { config, adaptedLayers } = modelOf(options.shape);
 
 function whyNot() {
-  const imports = `import torch, transformers, peft; torch.zeros(1, device="${device}")`;
+  const imports = `import torch, transformers, peft; torch.zeros(1, device="${String(device)}")`;
   const asked = spawnSync(python, ["-c", imports], { encoding: "utf8" });
   if (asked.status === 0) return undefined;
   return `${python}: ${asked.error?.message ?? asked.stderr.trim().split("\n").at(-1)}`;

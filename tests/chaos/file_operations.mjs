@@ -40,9 +40,9 @@ export async function aroundFileOperations(root, around) {
       return around({ ...operation, path: resolve(args[0]) }, run);
     };
   };
-  for (const [module, suffix] of [
-    [promises, ""],
-    [fs, "Sync"],
+  for (const { module, suffix } of [
+    { module: promises, suffix: "" },
+    { module: fs, suffix: "Sync" },
   ]) {
     wrap(module, `rename${suffix}`, (_, to) => ({ kind: "rename", to: resolve(to) }));
     wrap(module, `link${suffix}`, (_, to) => ({ kind: "link", to: resolve(to) }));

@@ -14,6 +14,9 @@ const fail = (path, call) => {
   throw Object.assign(new Error(`${code}: refused by the test, ${call} '${path}'`), { code });
 };
 
+/** Flags may be text or a number, whose lowest bits say read, write or both. */
+const writes = (flags) => (typeof flags === "number" ? (flags & 3) !== fs.constants.O_RDONLY : (flags ?? "r") !== "r");
+
 for (const name of ["rename", "mkdir", "link", "rm"]) {
   const real = fsp[name];
   fsp[name] = async (...args) => {
@@ -24,7 +27,7 @@ for (const name of ["rename", "mkdir", "link", "rm"]) {
 const realOpen = fsp.open;
 const paths = new WeakMap();
 fsp.open = async (path, flags, ...rest) => {
-  if (flags && flags !== "r") fail(path, "open");
+  if (writes(flags)) fail(path, "open");
   const handle = await realOpen(path, flags, ...rest);
   paths.set(handle, path);
   return handle;
@@ -42,7 +45,7 @@ for (const name of ["writeFile", "sync"]) {
 const descriptors = new Map();
 const realOpenSync = fs.openSync;
 fs.openSync = (path, flags, ...rest) => {
-  if (flags && flags !== "r") fail(path, "open");
+  if (writes(flags)) fail(path, "open");
   const fd = realOpenSync(path, flags, ...rest);
   descriptors.set(fd, path);
   return fd;
