@@ -66,6 +66,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "initAdapter",
       "int8Bytes",
       "int8Rows",
+      "isCutOff",
       "isSameTemplate",
       "layersOf",
       "learningRate",

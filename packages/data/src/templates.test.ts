@@ -61,6 +61,19 @@ test("an unknown name and a file that is not JSON are refused, naming what can b
   }
 });
 
+test("a template file that is nested without end, or says a thing twice, is refused [T-B7]", async () => {
+  const texts = '"withInput": "{instruction}{input}", "withoutInput": "{instruction}"';
+  await expect(loadTemplate(await templateFile(`{${texts}}`))).resolves.toMatchObject({
+    withoutInput: "{instruction}",
+  });
+  const deep = `${"[".repeat(5_000)}${"]".repeat(5_000)}`;
+  for (const [more, problem] of [
+    [`"more": ${deep}`, "Brackets are nested more than 1000 deep"],
+    ['"withoutInput": "{instruction}!"', 'Duplicate key "withoutInput" in JSON'],
+  ] as const)
+    await expect(loadTemplate(await templateFile(`{${texts}, ${more}}`))).rejects.toThrow(problem);
+});
+
 test("parsePrompt finds what a prompt asked, whatever the texts hold, and nothing in other texts", () => {
   const twice = {
     name: "twice",

@@ -3,7 +3,7 @@
  * The two Alpaca texts are a data format: they are those of LLaMA-Adapter's own recipe, without a line break after "Response:".
  */
 import { basename } from "node:path";
-import { InputError, type Template, templateProblems } from "@zerogate/core";
+import { InputError, parseStrictJson, type Template, templateProblems } from "@zerogate/core";
 import { readRegularFile, reason } from "@zerogate/core/node";
 import type { InstructionRecord } from "./record.ts";
 
@@ -69,7 +69,7 @@ export async function loadTemplate(nameOrPath: string): Promise<Template> {
   let file: unknown;
   try {
     const bytes = await readRegularFile(nameOrPath, MAX_TEMPLATE_BYTES);
-    file = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    file = parseStrictJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (cause) {
     const problem = cause instanceof InputError ? cause.problems.join() : reason(cause);
     throw new InputError(attempt, `${problem}; use ${names.join(", ")} or a JSON file of withInput and withoutInput`, {

@@ -1,6 +1,6 @@
 /** Token ids from text and back: `@huggingface/tokenizers` behind checks, with the few choices that training has to pin down. */
 import { createHash } from "node:crypto";
-import { type BosRule, checkNesting, InputError } from "@zerogate/core";
+import { type BosRule, checkNesting, describeFile, InputError, isCutOff } from "@zerogate/core";
 import { folderFile, readRegularFile } from "@zerogate/core/node";
 import { createPipeline, type Pipeline } from "./pipeline/pipeline.ts";
 import {
@@ -73,7 +73,10 @@ export async function loadTokenizer(
       throw new InputError(attempt, `${name}: ${file.bytes} bytes, at most ${MAX_TOKENIZER_BYTES} are allowed`);
     }
     try {
-      return new TextDecoder("utf-8", { fatal: true }).decode(await readRegularFile(file.path));
+      const bytes = await readRegularFile(file.path, MAX_TOKENIZER_BYTES);
+      const other = describeFile(bytes, bytes.length, "text");
+      if (other) throw new Error(other.problem);
+      return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
     } catch (cause) {
       throw new InputError(attempt, `${name}: ${(cause as Error).message}`, { cause });
     }
@@ -212,7 +215,8 @@ function parse(
     checkNesting(text);
     value = JSON.parse(text);
   } catch (cause) {
-    throw fail(`${name} is not JSON (${(cause as Error).message})`, cause);
+    const problem = isCutOff(text) ? "it ends in the middle: download or copy it again" : (cause as Error).message;
+    throw fail(`${name} is not JSON (${problem})`, cause);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw fail(`${name} is not an object`);
   return value as Record<string, unknown>;

@@ -1,8 +1,10 @@
 /** Tokenizer files as they are met: keys left out, tokens beyond the vocabulary, expressions that never end. */
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InputError } from "@zerogate/core";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { EOS, tinyTokenizerFiles, tinyTokenizerJson, UNK } from "../test/tiny_tokenizer.ts";
 import { encodePrompt, encodeSample } from "./encode_sample.ts";
 import { loadTemplate } from "./templates.ts";
@@ -61,6 +63,42 @@ describe("what a file leaves out", () => {
       expect([tokenizer.eosId, tokenizer.encode("Name item 1")]).toEqual([276, [263, 262, 264]]);
     });
   }
+});
+
+describe("files that are no tokenizer's", () => {
+  const pointer = `version https://git-lfs.github.com/spec/v1\noid sha256:${"5".repeat(64)}\nsize 1842767\n`;
+  const { tokenizerJson, tokenizerConfigJson } = tinyTokenizerFiles();
+  const contents: Readonly<Record<string, readonly [content: string | Uint8Array, problem: string]>> = {
+    "a Git LFS pointer": [
+      pointer,
+      "it is a Git LFS pointer; the file itself (1.8 MB) was not fetched: run `git lfs pull`",
+    ],
+    "a web page": ["<!doctype html><title>Log in</title>", 'it is a web page ("Log in")'],
+    "an empty file": ["", "it is empty: download or copy it again"],
+    zeros: [new Uint8Array(64), "it is filled with zeros"],
+    "an archive": [Buffer.from("504b0304140000000800", "hex"), "it is a zip"],
+    "UTF-16": [Buffer.from(`\ufeff${tokenizerJson}`, "utf16le"), "UTF-16"],
+    "a file cut off": ['{"model": {"vocab', "is not JSON (it ends in the middle: download or copy it again)"],
+    "no JSON": ["{model}", "is not JSON (Expected property name"],
+    "Latin-1": [Buffer.from('{"a": "\xe9"}', "latin1"), "The encoded data was not valid for encoding utf-8"],
+  };
+
+  test.each(Object.entries(contents))(
+    "%s in the place of each of them is named as that [T-C3]",
+    async (_, [content, problem]) => {
+      for (const name of ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]) {
+        const folder = mkdtempSync(join(tmpdir(), "zerogate-tokenizer-"));
+        onTestFinished(() => rmSync(folder, { recursive: true }));
+        writeFileSync(join(folder, "tokenizer.json"), tokenizerJson);
+        writeFileSync(join(folder, "tokenizer_config.json"), tokenizerConfigJson);
+        writeFileSync(join(folder, name), content);
+        const load = loadTokenizer(folder);
+        await expect(load).rejects.toThrow(InputError);
+        await expect(load).rejects.toThrow(`Cannot load the tokenizer from ${folder}: ${name}`);
+        await expect(load).rejects.toThrow(problem);
+      }
+    },
+  );
 });
 
 describe("an unknown token that is no piece of the model", () => {

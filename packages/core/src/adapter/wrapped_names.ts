@@ -3,13 +3,13 @@
  * (`module.`), `torch.compile` (`_orig_mod.`), PEFT around PEFT (`base_model.model.` twice).
  */
 import { InputError } from "../errors.ts";
+import { wrapperPrefixes } from "../model/checkpoint_names.ts";
 
 const PEFT = "base_model.model.";
-const wrapper = /^(?:module\.|_orig_mod\.|base_model\.model\.)+/;
 
 /** `name` without what wrappers put in front of it or behind PEFT's own prefix. */
 export function unwrappedName(name: string): string {
-  const prefix = wrapper.exec(name)?.[0] ?? "";
+  const prefix = wrapperPrefixes.exec(name)?.[0] ?? "";
   return prefix.includes(PEFT) ? PEFT + name.slice(prefix.length) : name.slice(prefix.length);
 }
 

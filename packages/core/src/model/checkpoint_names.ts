@@ -4,7 +4,7 @@ import type { ModelConfig } from "./config.ts";
 import { acceptedNames, type WeightPart, weightSources } from "./hf_names.ts";
 
 /** What DistributedDataParallel, torch.compile and PEFT put in front of the names of the model that they hold. */
-const wrappers = /^(?:module\.|_orig_mod\.|base_model\.model\.)+/;
+export const wrapperPrefixes: RegExp = /^(?:module\.|_orig_mod\.|base_model\.model\.)+/;
 
 /** Tensors by the names of the model itself, and the prefixes that were taken off. Where two would share a name both stay as they are. */
 export function withoutWrappers<T>(stored: ReadonlyMap<string, T>): {
@@ -14,7 +14,7 @@ export function withoutWrappers<T>(stored: ReadonlyMap<string, T>): {
   const tensors = new Map<string, T>();
   const prefixes = new Map<string, number>();
   const count = new Map<string, number>();
-  const plain = (name: string) => name.replace(wrappers, "");
+  const plain = (name: string) => name.replace(wrapperPrefixes, "");
   for (const name of stored.keys()) count.set(plain(name), (count.get(plain(name)) ?? 0) + 1);
   for (const [name, tensor] of stored) {
     const short = plain(name);

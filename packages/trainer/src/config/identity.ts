@@ -1,5 +1,6 @@
 /** Whether two configs train the same bits. */
 import { createHash } from "node:crypto";
+import { InputError, parseStrictJson } from "@zerogate/core";
 import { configKeys } from "./fields.ts";
 import { isAsBeforeAdded } from "./stored_config.ts";
 import { type ConfigKey, safeToChange, type TrainConfig } from "./train_config.ts";
@@ -34,12 +35,22 @@ export function undoChanges(
 ): TrainConfig {
   const before: Record<string, unknown> = { ...config };
   for (const { field, was } of changes.toReversed()) {
-    if (identityKeys.includes(field as ConfigKey)) before[field] = was === NOT_SET ? undefined : JSON.parse(was);
+    if (identityKeys.includes(field as ConfigKey)) before[field] = earlierValue(field, was);
   }
   return before as unknown as TrainConfig;
 }
 
 const NOT_SET = "not set";
+
+function earlierValue(field: string, was: string): unknown {
+  if (was === NOT_SET) return undefined;
+  try {
+    return parseStrictJson(was);
+  } catch (cause) {
+    const problem = `${field} was ${JSON.stringify(was.slice(0, 100))}, which is not JSON: the list of them is damaged`;
+    throw new InputError("Cannot undo accepted changes", problem, { cause });
+  }
+}
 
 /** Writes the value of a key as changes record it. */
 export function showValue(value: unknown): string {

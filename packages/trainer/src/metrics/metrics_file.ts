@@ -1,6 +1,7 @@
 /** `metrics.jsonl`: one JSON line per step and per validation, each step once, also after a crash and a resume. */
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseStrictJson } from "@zerogate/core";
 import { readRegularFileSync } from "@zerogate/core/node";
 import { openAppendFile } from "../files/append_file.ts";
 import { keepCopy } from "../files/keep_copy.ts";
@@ -115,7 +116,7 @@ function readLines(path: string): { lines: MetricsLine[]; unreadable: number } {
 function parseLine(text: string): MetricsLine | undefined {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = parseStrictJson(text);
   } catch {
     return undefined;
   }

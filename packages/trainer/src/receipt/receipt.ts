@@ -3,7 +3,7 @@
  * nothing that may differ between two runs of the same inputs, so theirs are equal byte for byte, whatever happened to them.
  */
 import { createHash } from "node:crypto";
-import type { AdamWState } from "@zerogate/core";
+import { type AdamWState, parseStrictJson } from "@zerogate/core";
 import * as z from "zod";
 
 const step = z.int().min(0);
@@ -144,7 +144,7 @@ function parseLine(text: string): { readonly body: ReceiptLine; readonly content
   if (open === undefined || chain === undefined) return undefined;
   try {
     const content = `${open}}`;
-    return { body: { ...bodySchema.parse(JSON.parse(content)), chain }, content };
+    return { body: { ...bodySchema.parse(parseStrictJson(content)), chain }, content };
   } catch {
     return undefined;
   }

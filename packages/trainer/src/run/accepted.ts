@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { InputError } from "@zerogate/core";
+import { InputError, parseStrictJson } from "@zerogate/core";
 import { writeFileAtomic } from "@zerogate/core/node";
 import * as z from "zod";
 
@@ -27,7 +27,7 @@ const digest = (changes: unknown) => createHash("sha256").update(JSON.stringify(
 /** None where there is no such file. @throws InputError where it is not what was written. */
 export async function readAccepted(runDir: string): Promise<readonly AcceptedRecord[]> {
   try {
-    const { changes, sha256 } = schema.parse(JSON.parse(await readFile(pathIn(runDir), "utf8")));
+    const { changes, sha256 } = schema.parse(parseStrictJson(await readFile(pathIn(runDir), "utf8")));
     if (sha256 !== digest(changes)) throw new Error("it has another SHA-256");
     return changes;
   } catch (cause) {

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { readFile, readlink } from "node:fs/promises";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
+import { parseStrictJson } from "@zerogate/core";
 import * as z from "zod";
 
 /** A file without its text is being written, unless its writer died: nobody takes longer than this. */
@@ -47,7 +48,7 @@ export async function readRecord(path: string): Promise<ReadLock> {
     }
   }
   try {
-    return { text, record: recordSchema.parse(JSON.parse(text)) };
+    return { text, record: recordSchema.parse(parseStrictJson(text)) };
   } catch {
     return { text, record: undefined };
   }

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import type { PromptFormat } from "@zerogate/core";
+import { type PromptFormat, parseStrictJson } from "@zerogate/core";
 import { adapterFiles, readPromptFormat, reason } from "@zerogate/core/node";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { TrainConfig } from "../config/train_config.ts";
@@ -78,7 +78,8 @@ async function formatOfOldRun(
 /** Where the base lay when the adapter was written is free to change: a run may be finished or moved later. */
 function baseNamedIn(text: string | undefined): string | undefined {
   try {
-    const path: unknown = JSON.parse(text ?? "").base_model_name_or_path;
+    const config = parseStrictJson(text ?? "") as { readonly base_model_name_or_path?: unknown } | null;
+    const path = config?.base_model_name_or_path;
     return typeof path === "string" ? path : undefined;
   } catch {
     return undefined;
