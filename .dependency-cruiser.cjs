@@ -27,6 +27,13 @@ module.exports = {
       to: { path: "^packages/([^/]+)/src/(?!index\\.ts$|node\\.ts$)", pathNot: "^packages/$1/" },
     },
     {
+      name: "families-by-their-table",
+      comment: "A family of models is known to families.ts alone, so that a new one is a file and a row.",
+      severity: "error",
+      from: { path: "^packages/", pathNot: "^packages/core/src/model/families/" },
+      to: { path: "^packages/core/src/model/families/(?!families\\.ts$|family\\.ts$)" },
+    },
+    {
       name: "core-runs-anywhere",
       comment: "Only what stands behind @zerogate/core/node may use Node's own modules.",
       severity: "error",

@@ -117,9 +117,10 @@ export type { BatchEvent, BatchOptions, FinishReason, TextOptions, TextRequest }
 export { type GenerateOptions, generate, generateBatch, openSession, type Session } from "./generate/generate.ts";
 export { type SamplingOptions, sampleToken } from "./generate/sample.ts";
 export { type Decoder, streamText } from "./generate/stream_text.ts";
-export { type Architecture, architectureOf, type ModelType } from "./model/architecture.ts";
 export type { ModelConfig, RopeScaling } from "./model/config.ts";
 export { createModel, type DecoderLayer, type DecoderModel } from "./model/decoder.ts";
+export { architectureOf } from "./model/families/families.ts";
+export type { Architecture } from "./model/families/family.ts";
 export { type FittedGate, fitGates } from "./model/fit_gates.ts";
 export {
   type CellGradient,

@@ -4,8 +4,8 @@
  */
 import { InputError } from "../errors.ts";
 import { isJsonObject } from "../formats/json_fields.ts";
-import { architectureOf } from "../model/architecture.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { architectureOf } from "../model/families/families.ts";
 
 export const taskTypes = [
   "SEQ_CLS",

@@ -2,8 +2,10 @@
  * The trained state: adaption prompts and gates of the top layers as one flat float32 vector, in ascending layer order:
  * per adapted layer K·D prompt numbers, then the gate (1 number, or one per query head).
  */
-import { type Architecture, architectureOf } from "../model/architecture.ts";
+
 import type { ModelConfig } from "../model/config.ts";
+import { architectureOf } from "../model/families/families.ts";
+import type { Architecture } from "../model/families/family.ts";
 
 /** `scalar` is PEFT's gate (one number a layer); `per-head` the paper's. */
 export type GateSharing = "scalar" | "per-head";

@@ -1,7 +1,8 @@
 /** What the names in a checkpoint say beside `weightSources`: prefixes of wrappers, and tensors that nothing reads. */
-import { architectureOf } from "./architecture.ts";
 import type { ModelConfig } from "./config.ts";
-import { acceptedNames, type WeightPart, weightSources } from "./hf_names.ts";
+import { architectureOf, familyOf } from "./families/families.ts";
+import { acceptedNames, weightSources } from "./hf_names.ts";
+import type { WeightPart } from "./weight_sources.ts";
 
 /** What DistributedDataParallel, torch.compile and PEFT put in front of the names of the model that they hold. */
 export const wrapperPrefixes: RegExp = /^(?:module\.|_orig_mod\.|base_model\.model\.)+/;
@@ -48,11 +49,9 @@ export function unusedTensors(
     weightSources(config).flatMap(({ parts }) => parts.map((part) => storedName(part, config, tensors))),
   );
   if (config.tiedEmbeddings) used.add("lm_head.weight");
-  const isMask = (name: string, { length }: readonly number[]) =>
-    config.modelType === "gpt2" &&
-    ((name.endsWith(".attn.bias") && length === 4) || name.endsWith(".attn.masked_bias"));
+  const family = familyOf(config);
   return [...tensors].flatMap(([name, { shape }]) =>
-    used.has(name) || /(?:^|\.)rotary_emb\.inv_freq$/.test(name) || isMask(name, shape) ? [] : [name],
+    used.has(name) || /(?:^|\.)rotary_emb\.inv_freq$/.test(name) || family.isBuffer?.(name, shape) ? [] : [name],
   );
 }
 

@@ -1,5 +1,4 @@
 /** The numbers and switches of a decoder; parsed from a Hugging Face `config.json`. */
-import type { ModelType } from "./architecture.ts";
 
 /** How rotary angles are stretched beyond the trained context (names as in transformers' `rope_type`). */
 export type RopeScaling =
@@ -25,7 +24,8 @@ export type RopeScaling =
     };
 
 export interface ModelConfig {
-  readonly modelType: ModelType;
+  /** The family: `modelType` of a file of `families/`. */
+  readonly modelType: string;
   readonly vocabSize: number;
   readonly hiddenSize: number;
   readonly intermediateSize: number;

@@ -1,8 +1,9 @@
 /** The frozen base on an engine: a pre-norm decoder; `architecture.ts` says how the supported ones differ. */
 import type { Engine, Matrix } from "../engine/engine.ts";
 import { widen } from "../formats/dtype.ts";
-import { type Architecture, architectureOf } from "./architecture.ts";
 import type { ModelConfig } from "./config.ts";
+import { architectureOf } from "./families/families.ts";
+import type { Architecture } from "./families/family.ts";
 import type { Norm } from "./norm.ts";
 import { type LayerWeight, matrixOf, type WeightImage, weightNames, weightOf } from "./weights.ts";
 

@@ -5,10 +5,9 @@
  */
 import { InputError } from "../errors.ts";
 import { isJsonObject, jsonFields, shown } from "../formats/json_fields.ts";
-import { architectures, type ModelType } from "./architecture.ts";
 import type { ModelConfig } from "./config.ts";
-import { parseGpt2 } from "./hf_config_gpt2.ts";
-import { parseLlama } from "./hf_config_llama.ts";
+import { families, findFamily } from "./families/families.ts";
+import type { Family } from "./families/family.ts";
 import { checkKeys } from "./hf_keys.ts";
 
 /** Fields in which a null is a value: none, or the one that follows from other fields. */
@@ -17,9 +16,8 @@ const nullable = new Set(
   use_bidirectional_attention bos_token_id eos_token_id dtype torch_dtype quantization_config`.split(/\s+/),
 );
 
-/** Gemma's sizes of heads have defaults of their own. */
-function isNullable(name: string, modelType: ModelType): boolean {
-  return nullable.has(name) && !(modelType === "gemma" && /^(?:head_dim|num_key_value_heads)$/.test(name));
+function isNullable(name: string, { notNull = [] }: Family): boolean {
+  return nullable.has(name) && !notNull.includes(name);
 }
 
 /**
@@ -36,25 +34,25 @@ export function parseModelConfig(
   const problems: string[] = [];
   const fields = jsonFields(json, problems);
   const modelType = fields.raw("model_type");
-  if (!isSupported(modelType)) {
+  const family = findFamily(modelType);
+  if (!family) {
     const found = modelType === undefined ? "missing" : shown(modelType);
-    throw new InputError(attempt, `model_type is ${found}, supported are ${Object.keys(architectures).join(", ")}`);
+    throw new InputError(
+      attempt,
+      `model_type is ${found}, supported are ${families.map((one) => one.modelType).join(", ")}`,
+    );
   }
   if (fields.raw("quantization_config") !== undefined) {
     fields.problem("quantization_config is set, supported are weights in F32, F16 or BF16: use the original model");
   }
   const unused: string[] = [];
-  const config = modelType === "gpt2" ? parseGpt2(fields) : parseLlama(fields, modelType, problems, unused);
+  const config = { modelType: family.modelType, ...family.read({ fields, problems, unused }) };
   for (const name of fields.asked) {
-    if (json[name] !== null || isNullable(name, modelType) || problems.some((text) => text.startsWith(`${name} is `)))
+    if (json[name] !== null || isNullable(name, family) || problems.some((text) => text.startsWith(`${name} is `)))
       continue;
-    fields.problem(`${name} is null, which is a value in no ${modelType} model: leave it out for the default`);
+    fields.problem(`${name} is null, which is a value in no ${family.modelType} model: leave it out for the default`);
   }
   checkKeys(fields, json, config, unused, onWarning);
   if (problems.length > 0) throw new InputError(attempt, problems);
   return config;
-}
-
-function isSupported(type: unknown): type is ModelType {
-  return typeof type === "string" && Object.hasOwn(architectures, type);
 }

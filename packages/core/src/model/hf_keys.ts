@@ -4,6 +4,7 @@
  */
 import { isJsonObject, type JsonFields, shown } from "../formats/json_fields.ts";
 import type { ModelConfig } from "./config.ts";
+import { architectureOf, families } from "./families/families.ts";
 
 /** Keys about training, generation, files and heads of other tasks: a forward pass is the same whatever they say. */
 const harmless = new Set(
@@ -39,9 +40,11 @@ const none = among(null);
 const one = among(null, 1);
 const few = among(null, 0, 1);
 const sameEps: Test = (value, { normEps }) => value === null || value === normEps;
-const activations = { swiglu: ["silu", "swish"], tanh: ["gelu_pytorch_tanh", "gelu_new", "gelu_fast"] } as const;
-const sameActivation: Test = (value, { modelType }) =>
-  among(null, ...activations[modelType === "gemma" || modelType === "gpt2" ? "tanh" : "swiglu"])(value, {} as never);
+const tanhGelu = ["gelu_pytorch_tanh", "gelu_new", "gelu_fast"];
+const activationNames = { swiglu: ["silu", "swish"], geglu: tanhGelu, gelu: tanhGelu } as const;
+const sameActivation: Test = (value, config) =>
+  among(null, ...activationNames[architectureOf(config).activation])(value, config);
+const positionNames = { learned: ["absolute", "learned_absolute"], rotary: ["rope", "rotary"] } as const;
 
 /**
  * Keys that change what some model computes, each with what it must be where its family's own reader does not read it: then
@@ -82,8 +85,8 @@ const arithmetic: Readonly<Record<string, Test>> = {
     value === null ||
     (Array.isArray(value) && (value.length === 0 || (value.length === layers && value.every(Boolean)))),
   no_rope_layer_interval: among(null, 0),
-  position_embedding_type: (value, { modelType }) =>
-    among(null, ...(modelType === "gpt2" ? ["absolute", "learned_absolute"] : ["rope", "rotary"]))(value, {} as never),
+  position_embedding_type: (value, config) =>
+    among(null, ...positionNames[architectureOf(config).positions])(value, config),
   llama_4_scaling_beta: none,
   attn_temperature_tuning: among(null, false, 0),
   // Scales and caps.
@@ -140,8 +143,8 @@ const arithmetic: Readonly<Record<string, Test>> = {
   compression_config: none,
 };
 
-/** What the classes of all five families are called; a bare model has no head of its own. */
-const languageModels = /^(?:(?:Llama|Mistral|Ministral|Qwen2|Gemma)(?:ForCausalLM|Model)|GPT2(?:LMHeadModel|Model))$/;
+/** Classes of the language models of all families. */
+const languageModels = new Set(families.flatMap(({ classes }) => classes));
 
 /**
  * Adds to the problems of `fields` the keys that are not read and would change what is computed. Keys of an unknown meaning,
@@ -174,7 +177,7 @@ export function checkKeys(
     );
   }
   const classes = json["architectures"];
-  const others = Array.isArray(classes) ? classes.filter((name) => !languageModels.test(String(name))) : [];
+  const others = Array.isArray(classes) ? classes.filter((name) => !languageModels.has(String(name))) : [];
   if (others.length > 0) {
     onWarning(
       `config.json says that its weights are those of ${listed(others.map(String))}: they are used as a ${config.modelType} language model`,

@@ -6,8 +6,9 @@ import { bytesPerElement, type StoredDType, storedDTypes, widen } from "../forma
 import { int8Bytes, int8Rows } from "../formats/int8.ts";
 import { storedName, withoutWrappers } from "../model/checkpoint_names.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { type WeightPart, weightSources } from "../model/hf_names.ts";
+import { weightSources } from "../model/hf_names.ts";
 import { addOne, transposePart } from "../model/weight_changes.ts";
+import type { WeightPart } from "../model/weight_sources.ts";
 import { imageBytes, isLinearMap, type WeightImage, type WeightPlace, type WeightStorage } from "../model/weights.ts";
 import { type FileRange, readRanges } from "./parallel_read.ts";
 import { quantizedRange } from "./quantized_range.ts";

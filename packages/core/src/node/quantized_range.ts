@@ -3,8 +3,8 @@ import type { ScaledDType } from "../engine/engine.ts";
 import { bytesPerElement, type StoredDType, widen } from "../formats/dtype.ts";
 import { quantizeRowsFp8 } from "../formats/fp8.ts";
 import { type Int8Rows, quantizeRows } from "../formats/int8.ts";
-import type { WeightPart } from "../model/hf_names.ts";
 import { transposePart } from "../model/weight_changes.ts";
+import type { WeightPart } from "../model/weight_sources.ts";
 import type { FileRange } from "./parallel_read.ts";
 import type { PlacedTensor } from "./weight_files.ts";
 

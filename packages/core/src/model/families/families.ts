@@ -1,0 +1,35 @@
+/** The families that Zerogate computes, by `model_type`. */
+import type { Architecture, Family } from "./family.ts";
+import { gemma } from "./gemma.ts";
+import { gpt2 } from "./gpt2.ts";
+import { llama } from "./llama.ts";
+import { mistral } from "./mistral.ts";
+import { qwen2 } from "./qwen2.ts";
+
+/** PEFT knows llama, mistral and gpt2; prompts of the others join as in llama. */
+export const families: readonly Family[] = [llama, mistral, qwen2, gemma, gpt2];
+
+const byModelType: ReadonlyMap<unknown, Family> = new Map(families.map((family) => [family.modelType, family]));
+
+/** The family of a `model_type` of a config.json; undefined if it is not supported. */
+export function findFamily(modelType: unknown): Family | undefined {
+  return byModelType.get(modelType);
+}
+
+/** @throws RangeError if there is no such family; `parseModelConfig` gives none. */
+export function familyOf({ modelType }: { readonly modelType: string }): Family {
+  const family = findFamily(modelType);
+  if (!family)
+    throw new RangeError(`Cannot compute a model of the family ${JSON.stringify(modelType)}: it is not known`);
+  return family;
+}
+
+/**
+ * What the layers of this model are built of.
+ *
+ * @example
+ * architectureOf({ modelType: "gemma" }).activation; // "geglu"
+ */
+export function architectureOf(model: { readonly modelType: string }): Architecture {
+  return familyOf(model).architecture;
+}

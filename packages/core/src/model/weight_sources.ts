@@ -1,0 +1,45 @@
+/** How tensors of a Hugging Face checkpoint make up a weight of ours. */
+import type { ModelConfig } from "./config.ts";
+import { weightNames } from "./weights.ts";
+
+/** One tensor of the checkpoint. Files of a bare model (`LlamaModel`, `GPT2Model`) leave out the leading `model.` or `transformer.`. */
+export interface WeightPart {
+  readonly hfName: string;
+  /** As it is stored. */
+  readonly shape: readonly number[];
+  /**
+   * What a loader does to the numbers, so that engines know one kind of linear map and of norm: `transpose` a map that is
+   * stored `[in, out]` (transformers' Conv1D), or `add-one` in float32 to a norm that is stored as its distance from 1.
+   */
+  readonly change?: "transpose" | "add-one";
+  /** The tensor that is the same one where this one is missing: a tied head may be stored instead of the embedding. */
+  readonly standIn?: string;
+}
+
+/** One weight of ours: the rows of its parts, stacked in order. */
+export interface WeightSource {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly parts: readonly WeightPart[];
+}
+
+const HEAD = "lm_head.weight";
+
+/** The embedding; the head of a tied model may stand in for it. */
+export function embeddingSource({ tiedEmbeddings, vocabSize, hiddenSize }: ModelConfig, hfName: string): WeightSource {
+  const part = { hfName, shape: [vocabSize, hiddenSize] };
+  return stacked(weightNames.embed, tiedEmbeddings ? { ...part, standIn: HEAD } : part);
+}
+
+/** The head of a model that is not tied. */
+export function headSource({ tiedEmbeddings, vocabSize, hiddenSize }: ModelConfig): WeightSource[] {
+  if (tiedEmbeddings) return [];
+  return [stacked(weightNames.head, { hfName: HEAD, shape: [vocabSize, hiddenSize] })];
+}
+
+/** The weight `name` of these parts, one below the other. */
+export function stacked(name: string, ...parts: readonly WeightPart[]): WeightSource {
+  const shapes = parts.map(({ shape, change }) => (change === "transpose" ? shape.toReversed() : shape));
+  const rows = shapes.reduce((sum, [own = 0]) => sum + own, 0);
+  return { name, shape: [rows, ...(shapes[0]?.slice(1) ?? [])], parts };
+}
