@@ -30,7 +30,7 @@ export function createSplitter(
       place.next.set(unit, next);
       place = next;
     }
-    if (place !== root) place.token ??= token;
+    place.token ??= token;
   }
   return (part) => (root.next.size === 0 ? [part] : splitAt(part, root));
 }
@@ -48,7 +48,9 @@ function splitAt({ text, isFirst }: Part, root: Place): Section[] {
       continue;
     }
     const { token, end } = found;
-    const isApart = !WORD_BEFORE.test(before(text, at)) && !WORD_BEHIND.test(text.slice(end, end + 2));
+    // Two units hold the whole character beside the token.
+    const isApart =
+      !WORD_BEFORE.test(text.slice(Math.max(0, at - 2), at)) && !WORD_BEHIND.test(text.slice(end, end + 2));
     if (token.single_word !== true || isApart) {
       take(token.lstrip === true ? Math.max(spacesBefore(text, at), done) : at);
       sections.push({ token });
@@ -65,22 +67,19 @@ function longestAt(text: string, begin: number, root: Place): { token: AddedToke
   let place = root.next.get(text.charAt(begin));
   for (let end = begin + 1; place; end++) {
     if (place.token) found = { token: place.token, end };
-    place = end < text.length ? place.next.get(text.charAt(end)) : undefined;
+    place = place.next.get(text.charAt(end)); // no unit is "", which stands behind the end
   }
   return found;
 }
 
-/** The character in front, whole. */
-const before = (text: string, at: number): string => Array.from(text.slice(Math.max(0, at - 2), at)).at(-1) ?? "";
-
 function spacesBefore(text: string, at: number): number {
   let begin = at;
-  while (begin > 0 && SPACE.test(text.charAt(begin - 1))) begin--;
+  while (SPACE.test(text.charAt(begin - 1))) begin--;
   return begin;
 }
 
 function spacesBehind(text: string, at: number): number {
   let end = at;
-  while (end < text.length && SPACE.test(text.charAt(end))) end++;
+  while (SPACE.test(text.charAt(end))) end++;
   return end;
 }

@@ -38,7 +38,7 @@ const lowercase = change((text) => Array.from(text, (character) => character.toL
 /** A regular expression would look at each run of spaces again from each of them. */
 function withoutEnd(text: string): string {
   let end = text.length;
-  while (end > 0 && SPACE.test(text.charAt(end - 1))) end--;
+  while (SPACE.test(text.charAt(end - 1))) end--;
   return text.slice(0, end);
 }
 

@@ -36,7 +36,7 @@ function textMatches(text: string, part: string): [number, number][] {
 
 /** The library translates Oniguruma's syntax; without case, "ſ" is an s and the Kelvin sign a k too. */
 function compile(regex: string): RegExp {
-  const { source } = new SplitPreTokenizer({ pattern: { Regex: regex }, invert: true }).pattern;
+  const { source } = new SplitPreTokenizer({ pattern: { Regex: regex } }).pattern;
   const folded = /\(\?i:/.test(regex) ? source.replaceAll("[sS]", "[sSſ]").replaceAll("[kK]", "[kK\u212a]") : source;
   return new RegExp(folded, "gu");
 }
@@ -44,32 +44,25 @@ function compile(regex: string): RegExp {
 /** Matches as Oniguruma's Rust crate lists them: none that is empty directly behind another one. */
 function expressionMatches(text: string, expression: RegExp): [number, number][] {
   const matches: [number, number][] = [];
-  let last = -1;
-  expression.lastIndex = 0;
-  for (let match = expression.exec(text); match; match = expression.exec(text)) {
-    const [begin, end] = [match.index, match.index + match[0].length];
-    if (begin < end || begin !== last) matches.push([begin, end]);
-    if (begin === end) expression.lastIndex += characterLength(text, end);
-    if (begin < end || begin !== last) last = end;
+  for (const { 0: match, index: begin } of text.matchAll(expression)) {
+    const end = begin + match.length;
+    if (end !== matches.at(-1)?.[1]) matches.push([begin, end]); // only an empty one can end where the last one does
   }
   return matches;
 }
-
-const characterLength = (text: string, at: number): number => ((text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1);
 
 /** Throws an `InputError` where the clock or the expression's memory runs out. */
 function withClock(search: Matcher, regex: string): Matcher {
   const script = new Script("search(text)");
   const context = createContext({ search, text: "" });
-  let spentMs = 0;
-  let allowedMs = FREE_MS;
+  let leftMs = FREE_MS;
   return (text) => {
-    allowedMs += MS_PER_SEARCH + MS_PER_CHARACTER * text.length;
+    leftMs += MS_PER_SEARCH + MS_PER_CHARACTER * text.length;
     context["text"] = text;
     const begin = performance.now();
     try {
       return script.runInContext(context, {
-        timeout: Math.max(1, Math.ceil(allowedMs - spentMs)),
+        timeout: Math.max(1, Math.ceil(leftMs)),
       }) as ReturnType<Matcher>;
     } catch (cause) {
       const shown = regex.length > 100 ? `${regex.slice(0, 100)}…` : regex;
@@ -79,7 +72,7 @@ function withClock(search: Matcher, regex: string): Matcher {
         cause,
       });
     } finally {
-      spentMs += performance.now() - begin;
+      leftMs -= performance.now() - begin;
       context["text"] = "";
     }
   };

@@ -23,7 +23,7 @@ export interface Pipeline {
   addedIn(text: string): AddedToken[];
 }
 
-/** No text holds it: it stands for a token that the vocabulary lacks, and for a text that is put between others. */
+/** No token is it: it stands for a text that is put between others. */
 const NOWHERE = "\u{10FFFF}";
 
 /** Throws where a part asks for what cannot be done, such as a regular expression that is none. */
@@ -76,23 +76,18 @@ export function createPipeline(json: TokenizerJson): Pipeline {
 
 /** The parts that the library does, so that it does them as Rust's. */
 function forLibrary(json: TokenizerJson): object {
-  const { vocab, unk_token: unknown } = json.model;
-  const model = { continuing_subword_prefix: json.model.type === "WordPiece" ? "##" : undefined, ...json.model };
-  // The library would take an added token for the unknown one, Rust's refuses a text that needs it.
-  const isMissing = typeof unknown === "string" && !Array.isArray(vocab) && !Object.hasOwn(vocab, unknown);
   return {
     ...json,
-    model: isMissing ? { ...model, unk_token: NOWHERE } : model,
+    model: { continuing_subword_prefix: "##", ...json.model }, // only WordPiece asks for it
     normalizer: null,
     pre_tokenizer: null,
-    added_tokens: [],
+    added_tokens: [], // or one of them could stand for the unknown, where Rust's refuses a text
     decoder: withPlainContent(json.decoder),
   };
 }
 
 /** In the content of a replacement `$1` is no reference. */
 function withPlainContent(decoder: unknown): unknown {
-  if (Array.isArray(decoder)) return decoder.map(withPlainContent);
   if (typeof decoder !== "object" || decoder === null) return decoder;
   const node = decoder as Node;
   const { decoders, content } = node;

@@ -27,7 +27,7 @@ export function splitPart(part: Part, matcher: Matcher, behavior: SplitBehavior,
   );
 }
 
-/** Matches and what lies between them, in order. */
+/** Matches and what lies between them, in order; the last one may be empty. */
 function cover(text: string, matcher: Matcher, isInverted: boolean): Cut[] {
   const cuts: Cut[] = [];
   let at = 0;
@@ -36,7 +36,7 @@ function cover(text: string, matcher: Matcher, isInverted: boolean): Cut[] {
     cuts.push({ begin, end, isMatch: !isInverted });
     at = end;
   }
-  if (at < text.length) cuts.push({ begin: at, end: text.length, isMatch: isInverted });
+  cuts.push({ begin: at, end: text.length, isMatch: isInverted });
   return cuts;
 }
 
