@@ -101,9 +101,9 @@ describe("what no tokenising gives", () => {
     expect(of(({ offsets }) => void (offsets[2] = 3))).toBe("its sample 1 ends before it begins");
     expect(of(({ offsets }) => void (offsets[2] = 2))).toBe("its sample 1 ends before it begins");
     expect(of(({ offsets }) => void (offsets[1] = 2.5))).toBe("its sample 0 ends before it begins");
-    expect(of(({ target }) => void target.fill(0, 3, 5))).toBe("its sample 1 has no target");
-    expect(of(({ target }) => void target.set([1, 0], 3))).toBe("its sample 1 has no target"); // the first token is none
-    expect(of(({ target }) => void target.set([0, 0, 1], 0))).toBeUndefined();
+    expect(of(({ target }) => target.fill(0, 3, 5))).toBe("its sample 1 has no target");
+    expect(of(({ target }) => target.set([1, 0], 3))).toBe("its sample 1 has no target"); // the first token is none
+    expect(of(({ target }) => target.set([0, 0, 1], 0))).toBeUndefined();
     expect(of(({ recordOf }) => void (recordOf[1] = 0))).toBe("its records are out of order");
     expect(of(({ recordOf }) => void (recordOf[0] = -1))).toBe("its records are out of order");
   });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { AddedToken, TokenizerJson } from "../tokenizer_json.ts";
+import type { AddedToken } from "../tokenizer_json.ts";
 import { createPipeline } from "./pipeline.ts";
 
 const letters = "abcdefghij▁ ".split("");
@@ -14,7 +14,7 @@ const bpe = { type: "BPE", vocab, merges, unk_token: "<unk>" };
 
 function pipeline(parts: object = {}, model: object = {}, added: readonly AddedToken[] = []) {
   const none = { normalizer: null, pre_tokenizer: null, post_processor: null, decoder: null };
-  return createPipeline({ ...none, ...parts, added_tokens: added, model: { ...bpe, ...model } } as TokenizerJson);
+  return createPipeline({ ...none, ...parts, added_tokens: added, model: { ...bpe, ...model } });
 }
 
 const special = (content: string, more: Partial<AddedToken> = {}): AddedToken => ({
