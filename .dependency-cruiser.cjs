@@ -24,7 +24,7 @@ module.exports = {
       name: "only-public-entry",
       severity: "error",
       from: { path: "^packages/([^/]+)/" },
-      to: { path: "^packages/([^/]+)/src/(?!index\\.ts$|node\\.ts$)", pathNot: "^packages/$1/" },
+      to: { path: "^packages/([^/]+)/src/(?!index\\.ts$|node\\.ts$|wasm\\.ts$)", pathNot: "^packages/$1/" },
     },
     {
       name: "families-by-their-table",

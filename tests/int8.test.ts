@@ -75,7 +75,7 @@ test.each([
   { args: ["--storage", "int4"], says: '--storage is "int4", expected one of as-is, int8' },
   {
     args: ["--storage", "int8", "--engine", "tfjs:cpu"],
-    says: "Cannot hold the base in int8: the engine tfjs:cpu computes on f32 weights: use --storage as-is",
+    says: "Cannot hold the base in int8: the engine tfjs:cpu does not compute with it: use --storage as-is, or the engine cpu or wasm or cuda or reference",
   },
 ])("$args is refused", async ({ args, says }) => {
   const refused = await run("generate", "--model", base, "--prompt", "a", ...args);

@@ -66,6 +66,14 @@ export { type Cell, packCell, type TokenSet } from "./cell/tokens.ts";
 export { type Arena, type ArrayStore, createArena } from "./engine/arena.ts";
 export { cancellable } from "./engine/cancellable.ts";
 export type {
+  Compute,
+  DeviceInfo,
+  EngineDescription,
+  EngineRequest,
+  EngineSetup,
+  EngineTraits,
+} from "./engine/description.ts";
+export type {
   AttentionSize,
   DeviceArray,
   DType,

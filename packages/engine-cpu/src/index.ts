@@ -1,6 +1,7 @@
 /** `@zerogate/engine-cpu`: core's Engine on the processor, in C++. */
 export { createAdamWUpdate } from "./adamw.ts";
 export { type CpuReport, probe } from "./addon.ts";
+export { description } from "./describe.ts";
 export { type CpuEngine, type CpuEngineOptions, createEngine } from "./engine.ts";
 export { addFixedPoint } from "./fixed_point.ts";
 export { steadyMemory } from "./steady_memory.ts";

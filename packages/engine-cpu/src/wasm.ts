@@ -1,2 +1,22 @@
-/** `@zerogate/engine-cpu/wasm`: the wasm engine as an engine module, which is what workers import. */
+/** `@zerogate/engine-cpu/wasm`: the same kernels in WebAssembly as an engine module, which workers import. */
+import type { EngineDescription } from "@zerogate/core";
+import { cores } from "./describe.ts";
+
 export { createWasmEngine as createEngine } from "./wasm_engine.ts";
+
+/** A larger base takes minutes a step, and each worker a copy of it: it runs there only if somebody asks for it. */
+const MAX_PARAMETERS_OF_A_SURPRISE = 300_000_000;
+
+export const description: EngineDescription = {
+  names: ["wasm"],
+  devices: cores,
+  traits: () => ({
+    computes: ["f32"],
+    storages: ["as-is", "int8"],
+    weightDtypes: ["f32", "bf16", "f16", "i8"],
+    automaticParameters: MAX_PARAMETERS_OF_A_SURPRISE,
+    keepsCellBits: true,
+    keepsThreadBits: true,
+  }),
+  setup: (_name, { storage }) => ({ options: { storage }, weightCopies: 1 }),
+};

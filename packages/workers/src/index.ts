@@ -17,5 +17,5 @@ export {
   type StepJob,
   type StepSum,
 } from "./device_pool.ts";
-export { referenceEngine } from "./reference_engine.ts";
+export { description as referenceDescription, referenceEngine } from "./reference_engine.ts";
 export { type BadCell, describeBadNumbers, StepRefusedError } from "./step_refused.ts";

@@ -1,5 +1,6 @@
 /** Core's reference engine as an engine module: plain TypeScript, for tests and tiny models. */
-import { createReferenceEngine, type Engine, type WeightStorage } from "@zerogate/core";
+import { availableParallelism } from "node:os";
+import { createReferenceEngine, type Engine, type EngineDescription, type WeightStorage } from "@zerogate/core";
 import { builtFile } from "./built_file.ts";
 import type { EngineModule } from "./device_api.ts";
 
@@ -12,3 +13,17 @@ export function referenceEngine(): EngineModule {
 export function createEngine(options?: { storage?: WeightStorage }): Engine {
   return createReferenceEngine(options);
 }
+
+export const description: EngineDescription = {
+  names: ["reference"],
+  devices: () => Array.from({ length: availableParallelism() }, (_, ordinal) => ({ ordinal, name: `core ${ordinal}` })),
+  traits: () => ({
+    computes: ["f32"],
+    storages: ["as-is", "int8", "fp8"],
+    weightDtypes: ["f32", "i8", "f8"],
+    keepsCellBits: true,
+    keepsThreadBits: true,
+  }),
+  // It widens maps of 8 bits for itself, in every worker; f32 weights are used where they lie.
+  setup: (_name, { storage }) => ({ options: { storage }, weightCopies: storage === "as-is" ? 0 : 4 }),
+};

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { run } from "../../test/run_cli.ts";
 import { sections } from "../commands/list.ts";
-import { computeNames, engineNames, storageNames } from "../config/train_config.ts";
+import { computeNames, storageNames } from "../config/train_config.ts";
+import { engineNames } from "../engines/registry.ts";
 
 const commands = sections.flatMap(({ commands: entries }) =>
   entries.flatMap((entry) =>

@@ -1,8 +1,8 @@
 /** What `train --dry-run` prints: the resolved config, the plan, the memory, the parameters. */
 import { formatBytes, parameterCount, trainableLine } from "@zerogate/core";
 import type { TrainConfig } from "../config/train_config.ts";
+import { isIsolated } from "../engines/choose.ts";
 import { type DataCounts, describeCounts } from "../run/data_counts.ts";
-import { chooseEngine, isIsolated } from "../run/engines.ts";
 import type { RunInputs } from "../run/inputs.ts";
 import { estimateMemory, type MemoryEstimate } from "../run/memory.ts";
 import { formatCount, formatSmall } from "../status/format.ts";
@@ -27,8 +27,7 @@ export interface PlanFacts {
 }
 
 export function planFacts(config: TrainConfig, inputs: RunInputs): PlanFacts {
-  const { model, weightBytes, layout, train, counts, heldOut, plan, totalSteps, schedule } = inputs;
-  const engine = chooseEngine(config, model, 1);
+  const { engine, model, weightBytes, layout, train, counts, heldOut, plan, totalSteps, schedule } = inputs;
   const { stats } = train;
   const largestCell = Math.max(config.cellTokens, stats.longest);
   return {

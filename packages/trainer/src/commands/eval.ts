@@ -4,14 +4,14 @@ import { adapterLayout, InputError } from "@zerogate/core";
 import { cacheFolder, loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
 import { checkVocabulary, cutCells, loadTokenizer, measureSamples, prepareTokens } from "@zerogate/data";
 import type { DeviceEvent } from "@zerogate/workers";
-import { deviceCount } from "../config/device_count.ts";
 import { fields } from "../config/fields.ts";
 import { MAX_WORKERS } from "../config/limits.ts";
+import { chooseEngine, isIsolated, loadOptions } from "../engines/choose.ts";
+import { deviceCount } from "../engines/registry.ts";
 import { logLevel, openLog } from "../log.ts";
 import { workersProblem } from "../run/capacity.ts";
 import { countData, dataWarnings } from "../run/data_counts.ts";
 import { startDevices } from "../run/devices.ts";
-import { chooseEngine, isIsolated } from "../run/engines.ts";
 import { evaluateHeldOut } from "../run/evaluate.ts";
 import { locateModel } from "../run/locate.ts";
 import { promptFormatOf } from "../run/prompt_format.ts";
@@ -73,8 +73,7 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
   if (tooMany !== undefined) problems.push(tooMany);
   if (problems.length > 0) throw new InputError("Cannot evaluate", problems);
   const devices = { ...engine, workers, isolate: flags.isolate ?? false, ...DEVICE_RULES };
-  const choice = chooseEngine(devices, config, 1);
-  const { weightDtypes, mapFiles, storage } = choice;
+  const choice = await chooseEngine(devices, config, 1);
   const outputBias = outputBiasFlag(flags);
   const adapter = adapters[0] && (await loadAdapter(adapters[0].folder, config, { outputBias }));
   const tokenizer = await loadTokenizer(model, config);
@@ -102,7 +101,7 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
     const { tokens, stats } = prepared;
     const counts = countData("data", prepared, { maxLength, eosId: tokenizer.eosId });
     for (const warning of dataWarnings(counts)) status.log(warning);
-    const options = { weightDtypes, mapFiles, storage };
+    const options = loadOptions(choice);
     const weights = isIsolated(devices, choice)
       ? { folder: resolve(model), ...options }
       : await loadWeights(model, config, options);
@@ -113,7 +112,7 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
     if (adapter) params.set(adapter.params);
     const { logger } = openLog({ level: logLevel(undefined, context.env), print: status.log });
     const view = { phase: status.phase, device: (event: DeviceEvent) => logDevice(logger, event) };
-    const work = { model: config, weights, layout, train: prepared, heldOut: undefined, maxCells: 1 };
+    const work = { engine: choice, model: config, weights, layout, train: prepared, heldOut: undefined, maxCells: 1 };
     const pool = await startDevices(devices, work, params, view);
     status.phase({ name: "evaluating" });
     try {

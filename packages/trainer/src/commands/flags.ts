@@ -1,6 +1,8 @@
 /** Flags that several commands share. */
+import { resolve } from "node:path";
 import { type BosRule, bosRules, InputError, type OutputBias } from "@zerogate/core";
-import { computeNames, engineNames, storageNames, type TrainConfig } from "../config/train_config.ts";
+import { computeNames, storageNames, type TrainConfig } from "../config/train_config.ts";
+import { engineNames, isEnginePath } from "../engines/registry.ts";
 import type { PromptFlags } from "../run/prompt_format.ts";
 
 /** A number from a flag's text; what is wrong with it is added to `problems`. */
@@ -44,12 +46,13 @@ export function engineFlags(flags: {
 }): Pick<TrainConfig, "engine" | "compute" | "storage" | "packing" | "devices"> {
   const { engine = "auto", compute = "f32", storage = "as-is", devices } = flags;
   const [knownEngine, knownCompute, knownStorage] = [
-    engineNames.find((name) => name === engine),
+    isEnginePath(engine) ? resolve(engine) : engineNames.find((name) => name === engine),
     computeNames.find((name) => name === compute),
     storageNames.find((name) => name === storage),
   ];
   const problems: string[] = [];
-  if (!knownEngine) problems.push(`--engine is "${engine}", expected one of ${engineNames.join(", ")}`);
+  if (!knownEngine)
+    problems.push(`--engine is "${engine}", expected one of ${engineNames.join(", ")}, or the path of a module`);
   if (!knownCompute) problems.push(`--compute is "${compute}", expected one of ${computeNames.join(", ")}`);
   if (!knownStorage) problems.push(`--storage is "${storage}", expected one of ${storageNames.join(", ")}`);
   const gpus = devices?.split(",").map((text) => (/^\d+$/.test(text) ? Number(text) : undefined));

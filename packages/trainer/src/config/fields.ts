@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 import { bosRules } from "@zerogate/core";
 import * as z from "zod";
+import { engineNames, isEnginePath } from "../engines/registry.ts";
 import {
   MAX_ANSWERS,
   MAX_LAYERS,
@@ -17,7 +18,6 @@ import {
   badNumberPolicies,
   type ConfigKey,
   computeNames,
-  engineNames,
   hostKinds,
   logLevels,
   packingNames,
@@ -99,6 +99,13 @@ function oneOf<T extends string>(names: readonly T[]): Kind<T> {
     choices: names,
   };
 }
+
+const engine: Kind<string> = {
+  type: z.string().refine((name) => engineNames.includes(name) || isEnginePath(name)),
+  expects: `one of ${engineNames.join(", ")}, or the path of a module`,
+  argument: "<name>",
+  choices: engineNames,
+};
 
 const required = <T>(kind: Kind<T>, description: string): Field<T> => ({
   ...kind,
@@ -208,7 +215,7 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   rollbackSteps: optional(count(1, MAX_STEPS), "steps that rollback takes back", 10),
   samples: optional(count(0, MAX_ANSWERS), "held-out prompts answered for the report", 8),
 
-  engine: optional(oneOf(engineNames), "what computes, auto: the fastest here", "auto"),
+  engine: optional(engine, "what computes, auto: the fastest here; or the path of a module of your own", "auto"),
   compute: optional(oneOf(computeNames), "arithmetic of matrix products", "f32"),
   storage: optional(oneOf(storageNames), "how the base's linear maps are held in memory", "as-is"),
   strictTensors: added("0.2.0", false, optional(onOff, "refuse a base with tensors that nothing reads", false)),

@@ -1,6 +1,6 @@
 /** From defaults, preset, file and flags to one checked config. */
 import { InputError } from "@zerogate/core";
-import { deviceCount } from "./device_count.ts";
+import { deviceCount } from "../engines/registry.ts";
 import { alternatives, configKeys, fields, schema } from "./fields.ts";
 import { flagName } from "./flag_name.ts";
 import { presets } from "./presets.ts";

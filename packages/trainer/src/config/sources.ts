@@ -1,5 +1,6 @@
 /** What a config file says and what flags say, by key; names of elsewhere are taken for the keys that mean the same. */
 import { dirname, resolve as resolvePath } from "node:path";
+import { isEnginePath } from "../engines/registry.ts";
 import { readConfigFile } from "./config_file.ts";
 import { configKeys, type Field, fields } from "./fields.ts";
 import { flagName } from "./flag_name.ts";
@@ -102,6 +103,7 @@ function fromText(key: ConfigKey, value: unknown): unknown {
 }
 
 function withPaths(key: ConfigKey, value: unknown, folder: string): unknown {
+  if (key === "engine" && typeof value === "string" && isEnginePath(value)) return resolvePath(folder, value);
   if (!pathKeys.includes(key)) return value;
   if (Array.isArray(value)) return value.map((item: unknown) => withPaths(key, item, folder));
   if (typeof value !== "string" || value === "") return value;

@@ -1,16 +1,13 @@
 /** The devices of a run: one worker each, on the engine that the config names. */
 import { type DevicePool, openDevices } from "@zerogate/workers";
 import type { TrainConfig } from "../config/train_config.ts";
-import { chooseEngine, isIsolated } from "./engines.ts";
+import { isIsolated } from "../engines/choose.ts";
 import type { RunInputs } from "./inputs.ts";
 import type { RunView } from "./view.ts";
 
 /** What of a run its devices depend on. */
-type DeviceConfig = Pick<
-  TrainConfig,
-  "engine" | "compute" | "storage" | "packing" | "devices" | "workers" | "isolate" | "workerTimeout" | "cellTokens"
->;
-type DeviceInputs = Pick<RunInputs, "model" | "weights" | "layout" | "train" | "heldOut" | "maxCells">;
+type DeviceConfig = Pick<TrainConfig, "workers" | "isolate" | "workerTimeout" | "cellTokens">;
+type DeviceInputs = Pick<RunInputs, "engine" | "model" | "weights" | "layout" | "train" | "heldOut" | "maxCells">;
 
 /** @param params over shared memory: workers read them. */
 export async function startDevices(
@@ -19,11 +16,10 @@ export async function startDevices(
   params: Float32Array,
   view: Pick<RunView, "phase" | "device">,
 ): Promise<DevicePool> {
-  const { model, weights, layout, train, heldOut, maxCells } = inputs;
-  const choice = chooseEngine(config, model, 1);
-  const { module, processEnv, optionsForCells } = choice;
+  const { engine, model, weights, layout, train, heldOut, maxCells } = inputs;
+  const { module, processEnv, optionsForCells } = engine;
   const cells = { tokens: Math.max(config.cellTokens, train.stats.longest), adaptedLayers: layout.adaptedLayers };
-  const options = optionsForCells?.(cells) ?? choice.options;
+  const options = optionsForCells?.(cells) ?? engine.options;
   view.phase({ name: "starting workers" });
   const tokens = { train: train.tokens, ...(heldOut?.set === "validation" && { validation: heldOut.tokens }) };
   const setup = { engine: { module, options }, config: model, weights, layout, params, tokens };
@@ -31,7 +27,7 @@ export async function startDevices(
     workers: config.workers,
     setup,
     maxCells,
-    isolate: isIsolated(config, choice) ? { ...(processEnv && { env: processEnv }) } : undefined,
+    isolate: isIsolated(config, engine) ? { ...(processEnv && { env: processEnv }) } : undefined,
     patienceMs: 1000 * config.workerTimeout,
     onEvent: view.device,
   });

@@ -41,10 +41,10 @@ import {
 } from "@zerogate/data";
 import type { WeightFolder } from "@zerogate/workers";
 import type { TrainConfig } from "../config/train_config.ts";
+import { chooseEngine, type EngineChoice, isIsolated, loadOptions } from "../engines/choose.ts";
 import type { Phase } from "../status/state.ts";
 import { checkAdapterSize, workersProblem } from "./capacity.ts";
 import { checkDropped, countData, type DataCounts, dataWarnings } from "./data_counts.ts";
-import { chooseEngine, isIsolated } from "./engines.ts";
 import { checkLinks } from "./links.ts";
 import { loadingPhase } from "./loading.ts";
 import { adapterFolder } from "./locate.ts";
@@ -64,6 +64,7 @@ export interface RunInputs {
   /** With `isolate` each worker reads the base for itself. */
   readonly weights: WeightImage | WeightFolder;
   readonly weightBytes: number;
+  readonly engine: EngineChoice;
   readonly tokenizer: Tokenizer;
   readonly template: Template;
   readonly train: PreparedTokens;
@@ -119,11 +120,10 @@ export async function openInputs(
     throw new InputError("Cannot use this configuration", `maxLength is ${maxLength}, ${room}: use at most that`);
   }
   await listDataFiles([...config.data, ...(config.validationData ?? [])]); // before the base, which may take minutes
-  const choice = chooseEngine(config, model, 1);
-  const { weightDtypes, mapFiles, storage } = choice;
-  const options = { weightDtypes, mapFiles, storage };
+  const engine = await chooseEngine(config, model, 1);
+  const options = loadOptions(engine);
   const stamp = await baseStamp(config.model);
-  const weights = isIsolated(config, choice)
+  const weights = isIsolated(config, engine)
     ? { folder: config.model, ...options }
     : await loadWeights(config.model, model, { ...options, onProgress: loadingPhase(onPhase) });
   const cacheDir = caches === "used" ? cacheDirOf(config, onWarning) : undefined;
@@ -166,6 +166,7 @@ export async function openInputs(
   return {
     model,
     weights: "folder" in weights ? { ...weights, base: { hash: base, stamp } } : weights,
+    engine,
     weightBytes: await weightBytes(config.model, model, options),
     tokenizer,
     template,

@@ -69,7 +69,7 @@ async function peakOfACell(engine: Engine & { memory(): { readonly peakBytes: nu
   return engine.memory().peakBytes;
 }
 
-const plain = { weightCopies: 0, packedBytes: 0, isComposed: false, mapFiles: false, storage: "as-is" } as const;
+const plain = { weightCopies: 0, packedBytes: 0, traits: {}, storage: "as-is" } as const;
 
 const { available, reason } = probe();
 const absent = available ? "" : ` (skipped: ${reason})`;
@@ -112,11 +112,14 @@ test("numbers per token, layer, head and row add up to what the operations hold"
   const sums = 20 * 20;
   const expected = 4 * 10 * (kept + temporary) + head + sums;
   expect(estimateMemory(small, adapted, run).perWorker).toBe(expected);
-  const composed = estimateMemory(small, adapted, { ...run, engine: { ...plain, isComposed: true } }).perWorker;
+  const composed = estimateMemory(small, adapted, {
+    ...run,
+    engine: { ...plain, traits: { isComposed: true } },
+  }).perWorker;
   expect(composed).toBe(expected + 4 * 10 * (3 * 16 + 10 * 12) + 8 * 4 * 2 * 10 * 10);
   const long = { ...run, cellTokens: 4096 };
   const scores = (of: typeof long) =>
-    estimateMemory(small, adapted, { ...of, engine: { ...plain, isComposed: true } }).perWorker -
+    estimateMemory(small, adapted, { ...of, engine: { ...plain, traits: { isComposed: true } } }).perWorker -
     estimateMemory(small, adapted, of).perWorker -
     4 * of.cellTokens * (3 * 16 + 10 * 12);
   expect(scores(long)).toBe(8 * 4 * 2 ** 22); // 4 Mi scores at most
@@ -131,7 +134,11 @@ test("weights count once, and once more for every worker that copies them", () =
   expect(copied.total).toBe(4e9 + 3 * shared.perWorker);
   const read = estimateMemory(config, layout, { ...run, isIsolated: true });
   expect(read.total).toBe(3e9 + 3 * shared.perWorker); // each process its own, none beside them
-  const mapped = estimateMemory(config, layout, { ...run, isIsolated: true, engine: { ...plain, mapFiles: true } });
+  const mapped = estimateMemory(config, layout, {
+    ...run,
+    isIsolated: true,
+    engine: { ...plain, traits: { mapsFiles: true } },
+  });
   expect(mapped).toEqual(shared);
   const packing = { ...plain, packedBytes: 1e8 };
   const packed = estimateMemory(config, { ...layout, adaptedLayers: config.layers }, { ...run, engine: packing });
@@ -140,6 +147,6 @@ test("weights count once, and once more for every worker that copies them", () =
   const isolated = estimateMemory(config, layout, { ...run, isIsolated: true, engine: packing });
   expect(isolated.weights).toBe(0);
   expect(isolated.perWorker).toBeGreaterThan(read.perWorker + 1e8);
-  const quantised = { ...plain, mapFiles: true, storage: "int8" } as const;
+  const quantised = { ...plain, traits: { mapsFiles: true }, storage: "int8" } as const;
   expect(estimateMemory(config, layout, { ...run, isIsolated: true, engine: quantised })).toEqual(read);
 });

@@ -1,6 +1,6 @@
 /** How much memory a run will take: the base and its packed copies once, and per worker what one cell keeps for its backward. */
-import { type AdapterLayout, architectureOf, type ModelConfig } from "@zerogate/core";
-import type { EngineChoice } from "./engines.ts";
+import { type AdapterLayout, architectureOf, type EngineTraits, type ModelConfig } from "@zerogate/core";
+import type { EngineChoice } from "../engines/choose.ts";
 
 export interface MemoryEstimate {
   /** Bytes of the shared base and of its packed copies. */
@@ -28,14 +28,17 @@ export function estimateMemory(
     readonly cellTokens: number;
     readonly workers: number;
     readonly weights: number;
-    readonly engine: Pick<EngineChoice, "weightCopies" | "packedBytes" | "isComposed" | "mapFiles" | "storage">;
+    readonly engine: Pick<EngineChoice, "weightCopies" | "packedBytes" | "storage"> & {
+      readonly traits: Pick<EngineTraits, "isComposed" | "mapsFiles">;
+    };
     readonly isIsolated: boolean;
   },
 ): MemoryEstimate {
   const { hiddenSize: D, intermediateSize: F, heads, kvHeads, headDim, vocabSize } = model;
   const [Q, X] = [heads * headDim, (heads + 2 * kvHeads) * headDim];
   const { activation, norm } = architectureOf(model);
-  const { weightCopies, packedBytes, isComposed, mapFiles, storage } = run.engine;
+  const { weightCopies, packedBytes, traits, storage } = run.engine;
+  const { isComposed = false, mapsFiles = false } = traits;
   const wide = activation === "gelu" ? F : 2 * F;
   const keptPerToken = 2 * D + X + Q + wide + heads + (norm === "layer" ? 4 : 2);
   const temporaryPerToken = 4 * D + 2 * X + wide + F + (isComposed ? 3 * X + 10 * F : 0);
@@ -45,7 +48,7 @@ export function estimateMemory(
   const sums = 8 * layout.length + 12 * layout.length;
   const scores = isComposed ? 8 * 4 * Math.min(2 ** 22, heads * T * T) : 0;
   // The file cache is shared by processes too; quantised weights are in no file.
-  const isShared = !run.isIsolated || (mapFiles && storage === "as-is");
+  const isShared = !run.isIsolated || (mapsFiles && storage === "as-is");
   // Packed for forward everywhere, for backward where an adapter is at or below.
   const packed = packedBytes * (1 + layout.adaptedLayers / model.layers);
   const own = weightCopies * run.weights + (isShared ? 0 : run.weights) + (run.isIsolated ? packed : 0);

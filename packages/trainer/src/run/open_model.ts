@@ -5,8 +5,8 @@ import { type LoadedAdapter, loadAdapter, loadWeights, readModelConfig } from "@
 import { checkVocabulary, loadTokenizer, type Tokenizer } from "@zerogate/data";
 import type { CreateEngine } from "@zerogate/workers";
 import type { TrainConfig } from "../config/train_config.ts";
+import { chooseEngine, loadOptions } from "../engines/choose.ts";
 import type { Phase } from "../status/state.ts";
-import { chooseEngine } from "./engines.ts";
 import { loadingPhase } from "./loading.ts";
 import type { Located } from "./locate.ts";
 import { type PromptFlags, promptFormatOf } from "./prompt_format.ts";
@@ -53,14 +53,11 @@ export async function openModel({ folder, adapters: named }: Located, options: O
     const format = await promptFormatOf({ ...loaded, folder: directory }, options, tokenizer, onWarning);
     adapters.push({ name, loaded, format });
   }
-  const chosen = chooseEngine({ ...options, workers: 1 }, config, availableParallelism());
-  const { module, options: engineOptions, weightDtypes, mapFiles, storage } = chosen;
-  const { createEngine } = (await import(module)) as { createEngine: CreateEngine };
-  const engine = await createEngine({ ...engineOptions }, 0);
+  const chosen = await chooseEngine({ ...options, workers: 1 }, config, availableParallelism());
+  const { createEngine } = (await import(chosen.module)) as { createEngine: CreateEngine };
+  const engine = await createEngine({ ...chosen.options }, 0);
   const image = await loadWeights(folder, config, {
-    weightDtypes,
-    mapFiles,
-    storage,
+    ...loadOptions(chosen),
     onProgress: loadingPhase(onPhase),
   });
   onPhase(undefined);

@@ -12,7 +12,6 @@ import { openReceipt, receiptPath } from "../receipt/receipt_file.ts";
 import { noRecords } from "../team/other_ranks.ts";
 import { versions } from "../version.ts";
 import type { AcceptedChange } from "./accepted.ts";
-import { adamWUpdateFor } from "./engines.ts";
 import { writeRemainder } from "./finish.ts";
 import type { RunInputs } from "./inputs.ts";
 import { type Ending, type Rollback, type Standing, trainLoop } from "./loop.ts";
@@ -60,7 +59,7 @@ export async function runSession(
   try {
     const version = (done: number) => rollbacks * (totalSteps + 1) + done;
     const { clipNorm } = config;
-    const adamWUpdate = adamWUpdateFor(pool.engineName);
+    const adamWUpdate = inputs.engine.adamWUpdate?.();
     const training = {
       pool,
       params,

@@ -1,0 +1,97 @@
+/**
+ * How a package of engines describes itself: its names, what it runs on here, what can be asked of it, and the options that a
+ * worker opens it with. Help, config, doctor, dry run and the choice of an engine read nothing else of it.
+ */
+import type { ModelConfig } from "../model/config.ts";
+import type { WeightStorage } from "../model/weights.ts";
+import type { AdamWArrays, AdamWUpdate } from "../optim/adamw.ts";
+import type { WeightDType } from "./engine.ts";
+
+/** What matrix products are computed in: float32, or bf16 with float32 sums. */
+export type Compute = "f32" | "bf16";
+
+/** Something of this machine that an engine computes on; a worker each. */
+export interface DeviceInfo {
+  /** Its number, which a config's `devices` names. */
+  readonly ordinal: number;
+  readonly name: string;
+  /** Why the engine cannot use it, and what to do. */
+  readonly problem?: string;
+}
+
+/** What an engine is, on this machine; the same whatever the base. */
+export interface EngineTraits {
+  /** Why it cannot run here and what to type, a reason each. Default: it runs. */
+  readonly missing?: readonly string[];
+  /** What of this machine decides them, in a phrase: `level avx2`. */
+  readonly detail?: string;
+  readonly computes: readonly Compute[];
+  readonly storages: readonly WeightStorage[];
+  /** Dtypes in which it takes weights as they are; a loader widens the others to f32. */
+  readonly weightDtypes: readonly WeightDType[];
+  /** `--engine auto` takes the first that runs here, for bases of at most this many parameters. Default 0: never. */
+  readonly automaticParameters?: number;
+  /** Whether it can keep packed copies of the linear maps (`packing`). Default false. */
+  readonly packs?: boolean;
+  /** Whether a config's `devices` chooses among its devices. Default false. */
+  readonly hasNamedDevices?: boolean;
+  /** Whether it uses weights where they lie in their files (`Engine.mapped`). Default false. */
+  readonly mapsFiles?: boolean;
+  /** Operations are made of smaller ones, each of which leaves a temporary. Default false. */
+  readonly isComposed?: boolean;
+  /** A cell has the bits that it has in a pass of its own, whatever other cells the pass holds. Default false. */
+  readonly keepsCellBits?: boolean;
+  /** The bits are the same for any number of its threads. Default false. */
+  readonly keepsThreadBits?: boolean;
+}
+
+/** What a run or a command asks of an engine; what its traits rule out was refused before. */
+export interface EngineRequest {
+  readonly compute: Compute;
+  readonly storage: WeightStorage;
+  /** Packed copies: always, never, or as the engine thinks best. */
+  readonly packing: "auto" | "always" | "never";
+  readonly devices?: readonly number[] | undefined;
+  readonly workers: number;
+  /** Of one engine: device workers have one each, a single model in the main thread may use all cores. */
+  readonly threads: number;
+  readonly model: ModelConfig;
+}
+
+/** How workers open the engine, and what that costs. */
+export interface EngineSetup {
+  /** Plain data for `createEngine(options, device)` of the module. */
+  readonly options?: object;
+  /** The options once the cells are known: engines that plan their memory report before it ends. */
+  readonly optionsForCells?: (cells: { readonly tokens: number; readonly adaptedLayers: number }) => object;
+  /** Bases that each worker's engine holds for itself, besides the one that all share. Default 0. */
+  readonly weightCopies?: number;
+  /** Bytes of the copies of all linear maps that its engines share, packed for one direction. Default 0. */
+  readonly packedBytes?: number;
+  /** Each worker must be a process, with this added to its environment. Default: threads. */
+  readonly processEnv?: (device: number) => Readonly<Record<string, string>>;
+  /** AdamW's inner loop beside this engine, with the bits of core's. Default: core's. */
+  readonly adamWUpdate?: () => (arrays: AdamWArrays, range: AdamWUpdate) => void;
+}
+
+/**
+ * Loads nothing that is large: help and `--version` read it.
+ *
+ * @example
+ * // A module of engines exports it as `description`, beside `createEngine(options, device)`, which workers call.
+ * export const description: EngineDescription = {
+ *   names: ["mine"],
+ *   devices: () => [{ ordinal: 0, name: "this processor" }],
+ *   traits: () => ({ computes: ["f32"], storages: ["as-is"], weightDtypes: ["f32"] }),
+ *   setup: () => ({}),
+ * };
+ */
+export interface EngineDescription {
+  /** Names in a config and in `--engine`. */
+  readonly names: readonly string[];
+  /** What this machine has for it. `workers` is by default the number of those without a problem. */
+  devices(name: string): readonly DeviceInfo[];
+  traits(name: string): EngineTraits;
+  /** @throws InputError for what the traits do not say: a base that is too large, a device that is not there. */
+  setup(name: string, request: EngineRequest): EngineSetup;
+}

@@ -1,0 +1,69 @@
+/** The engines that a config can name: those of our packages, and a module of your own by its path. */
+import { pathToFileURL } from "node:url";
+import { type EngineDescription, InputError } from "@zerogate/core";
+import { description as cpu } from "@zerogate/engine-cpu";
+import { description as wasm } from "@zerogate/engine-cpu/wasm";
+import { description as cuda } from "@zerogate/engine-cuda";
+import { description as tfjs } from "@zerogate/engine-tfjs";
+import { referenceDescription, referenceEngine } from "@zerogate/workers";
+
+/** An engine that a config names, and the module that workers import. */
+export interface KnownEngine {
+  readonly description: EngineDescription;
+  readonly module: string;
+}
+
+/** `auto` asks them in this order. */
+const engines: readonly { readonly description: EngineDescription; readonly module: () => string }[] = [
+  { description: cpu, module: () => import.meta.resolve("@zerogate/engine-cpu") },
+  { description: wasm, module: () => import.meta.resolve("@zerogate/engine-cpu/wasm") },
+  { description: cuda, module: () => import.meta.resolve("@zerogate/engine-cuda") },
+  { description: tfjs, module: () => import.meta.resolve("@zerogate/engine-tfjs") },
+  { description: referenceDescription, module: () => referenceEngine().module },
+];
+
+/** Names of our engines, and `auto`. */
+export const engineNames: readonly string[] = ["auto", ...engines.flatMap(({ description }) => description.names)];
+
+/** Whether a config's `engine` is the path of a module. */
+export function isEnginePath(engine: string): boolean {
+  return /^\.{0,2}[/\\]|^[a-z]:[/\\]|\.[cm]?js$/i.test(engine);
+}
+
+/** Names of our engines whose traits here are of some kind, for messages. */
+export function namesOfEngines(has: (traits: ReturnType<EngineDescription["traits"]>) => boolean): string[] {
+  return engines.flatMap(({ description }) => description.names.filter((name) => has(description.traits(name))));
+}
+
+/** The description of one of our engines; undefined for a path. */
+export function describedEngine(name: string): EngineDescription | undefined {
+  return engines.find(({ description }) => description.names.includes(name))?.description;
+}
+
+/** How many devices an engine has here: the default of `workers`. At least 1, so that its choice can say what is missing. */
+export function deviceCount(engine: unknown): number {
+  const name = typeof engine === "string" && describedEngine(engine) ? engine : "cpu";
+  const devices = describedEngine(name)?.devices(name) ?? [];
+  return Math.max(1, devices.filter(({ problem }) => problem === undefined).length);
+}
+
+/** @throws InputError if there is no such engine, or the module at the path is none. */
+export async function findEngine(engine: string): Promise<KnownEngine> {
+  const ours = engines.find(({ description }) => description.names.includes(engine));
+  if (ours) return { description: ours.description, module: ours.module() };
+  const attempt = `Cannot use the engine ${engine}`;
+  if (!isEnginePath(engine))
+    throw new InputError(attempt, `known are ${engineNames.join(", ")}, or the path of a module`);
+  const module = pathToFileURL(engine).href;
+  const exports = (await import(module).catch((cause: Error) => {
+    throw new InputError(attempt, `it could not be imported: ${cause.message}`, { cause });
+  })) as { readonly createEngine?: unknown; readonly description?: Partial<EngineDescription> };
+  const { createEngine, description } = exports;
+  const isDescribed =
+    description?.names?.[0] !== undefined && description.traits && description.setup && description.devices;
+  if (typeof createEngine !== "function" || !isDescribed) {
+    const needed = "it must export createEngine(options, device) and a description";
+    throw new InputError(attempt, `${needed}: docs/engines.md has an example`);
+  }
+  return { description: description as EngineDescription, module };
+}
