@@ -49,11 +49,7 @@ export const fieldRows: readonly Row[] = [
   { id: "T-D6", what: "a finished run that is resumed says so" },
   { id: "T-D7", what: "flags know the synonyms that files know" },
   { id: "T-D8", what: "no raw system error; `--adapter RUN`; `--model` by the adapter's own word" },
-  {
-    id: "T-D9",
-    what: "`inspect` tells what a run or a file is",
-    why: "open: it still tells of a run only how far it is, and knows a part of our own files",
-  },
+  { id: "T-D9", what: "`inspect` says what a run or a file is" },
   { id: "T-D10", what: "help in groups, lists from one source; doctor in one screen" },
   { id: "T-D11", what: "fractional epochs" },
   {

@@ -112,7 +112,7 @@ export {
   type TensorEntry,
 } from "./formats/safetensors.ts";
 export type { ZipEntry } from "./formats/stored_zip.ts";
-export { checkNesting, isCutOff, parseStrictJson } from "./formats/strict_json.ts";
+export { checkNesting, isCutOff, parsePythonJson, parseStrictJson } from "./formats/strict_json.ts";
 export {
   openTorchFile,
   readTorchTensors,

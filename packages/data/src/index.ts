@@ -11,6 +11,7 @@ export { describeProblem, type RecordProblem } from "./record_problems.ts";
 export { type Dataset, type ReadOptions, readRecords } from "./records.ts";
 export { type Split, type SplitOptions, splitSamples } from "./split.ts";
 export { listTemplates, loadTemplate, parsePrompt, renderPrompt } from "./templates.ts";
+export { type CachedTokens, readTokenFile } from "./token_cache.ts";
 export { measureSamples, type TokenStats } from "./token_set.ts";
 export { type TokenizedData, type TokenizeOptions, tokenizeRecords } from "./tokenize.ts";
 export {

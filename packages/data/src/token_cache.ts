@@ -128,13 +128,29 @@ export async function readTokenCache(cacheDir: string, key: string): Promise<Cac
     throw error;
   }
   try {
-    return await readFile(file, path, key);
+    const { key: _, ...cached } = await readFile(file, path, key);
+    return cached;
   } finally {
     await file.close();
   }
 }
 
-async function readFile(file: FileHandle, path: string, key: string): Promise<CachedTokens> {
+/** A token file by its path, and the key that it is for. @throws Error if it is damaged, saying how. */
+export async function readTokenFile(path: string): Promise<CachedTokens & { readonly key: string }> {
+  const file = await openRegularFile(path);
+  try {
+    return await readFile(file, path);
+  } finally {
+    await file.close();
+  }
+}
+
+/** @param wanted the key that the file has to be for; undefined for any. */
+async function readFile(
+  file: FileHandle,
+  path: string,
+  wanted?: string,
+): Promise<CachedTokens & { readonly key: string }> {
   const fail = (problem: string): Error => new Error(`Cannot use ${path}: ${problem}`);
   const hash = createHash("sha256");
   let position = 0;
@@ -164,7 +180,7 @@ async function readFile(file: FileHandle, path: string, key: string): Promise<Ca
   if (header === undefined) throw fail("its header is not that of a token file");
   // Nothing is allocated on the header's word alone: the sizes have to add up to the file's.
   const bodyBytes = 4 * header.tokens + header.tokens + 8 * (header.samples + 1) + 4 * header.samples;
-  if (header.key !== key || PREFIX_BYTES + headerBytes + bodyBytes + HASH_BYTES !== size)
+  if (header.key !== (wanted ?? header.key) || PREFIX_BYTES + headerBytes + bodyBytes + HASH_BYTES !== size)
     throw fail("its header and its size differ");
   const arrays = allocateTokens(header.tokens, header.samples);
   const recordOf = new Int32Array(header.samples);
@@ -179,8 +195,8 @@ async function readFile(file: FileHandle, path: string, key: string): Promise<Ca
   if (tokens.hash !== header.hash) throw fail("its tokens are not those whose hash it names");
   const stats = tokenStats(tokens, header.stats);
   if (!isDeepStrictEqual(stats, header.stats)) throw fail("its header counts other tokens than it holds");
-  const { skipped, problems, unread } = header;
-  return { tokens, recordOf, stats, skipped, problems, unread };
+  const { key, skipped, problems, unread } = header;
+  return { key, tokens, recordOf, stats, skipped, problems, unread };
 }
 
 function parseHeader(text: string): CacheHeader | undefined {

@@ -42,7 +42,10 @@ export function openLog(options: {
   readonly earlier?: readonly string[];
 }): RunLog {
   const { level, print, runDir, earlier = [] } = options;
-  const printed = { level: level as Level, stream: { write: (json: string) => print(readable(json)) } };
+  const printed = {
+    level: level as Level,
+    stream: { write: (json: string) => void (levelOf(json) < FATAL && print(readable(json))) },
+  };
   // Trouble with the log itself is printed only.
   const trouble = createTrouble("log.jsonl", (message) => print(`warning: ${message}`));
   const file = runDir === undefined ? undefined : openAppendFile(join(runDir, "log.jsonl"), trouble);
@@ -56,6 +59,9 @@ export function openLog(options: {
   );
   return { logger, kept, close: () => file?.close() };
 }
+
+/** What ends the command, which says it itself. */
+const FATAL = 60;
 
 /** A run warns of a few things before it begins; more than this is a fault of ours. */
 const MAX_KEPT = 10_000;

@@ -87,7 +87,7 @@ export async function withTensorFile<T>(path: string, work: (stored: StoredTenso
   return path.endsWith(".safetensors") ? withSafetensors(file, work) : withTorchFile(file, work, isAdapterTensor);
 }
 
-async function withSafetensors<T>(found: FolderFile, work: (stored: StoredTensors) => Promise<T>): Promise<T> {
+export async function withSafetensors<T>(found: FolderFile, work: (stored: StoredTensors) => Promise<T>): Promise<T> {
   const file = await openSafetensors(found);
   try {
     const { tensors, metadata, path } = file;
@@ -113,7 +113,7 @@ async function withSafetensors<T>(found: FolderFile, work: (stored: StoredTensor
   }
 }
 
-function withTorchFile<T>(
+export function withTorchFile<T>(
   found: FolderFile,
   work: (stored: StoredTensors) => Promise<T>,
   isWanted: (name: string) => boolean = () => true,

@@ -49,6 +49,7 @@ export function openLiveView(context: CommandContext, json: boolean): LiveView {
       curve.device(event);
       logDevice(log.logger, event);
     },
+    failed: (message) => log.logger.fatal(message),
     close() {
       context.signal.removeEventListener("abort", sayStopping);
       status.stop();

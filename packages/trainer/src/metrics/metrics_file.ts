@@ -52,7 +52,12 @@ export function metricsPath(runDir: string): string {
 /** All metrics of a run, in the order of the file; none where the run has no such file yet. */
 export function readMetrics(runDir: string): Metrics {
   const path = metricsPath(runDir);
-  const { lines, unreadable } = existsSync(path) ? readLines(path) : { lines: [], unreadable: 0 };
+  return existsSync(path) ? readMetricsFile(path) : { steps: [], evaluations: [], unreadable: 0 };
+}
+
+/** The same of a file, which may be a copy. */
+export function readMetricsFile(path: string): Metrics {
+  const { lines, unreadable } = readLines(path);
   return {
     steps: lines.filter((line): line is StepMetrics => !isEvaluation(line)),
     evaluations: lines.filter(isEvaluation),

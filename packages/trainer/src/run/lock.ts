@@ -12,9 +12,10 @@ import { link, open, readdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "@zerogate/core";
 import { makeFolder, removeEntry, temporarySibling, writeNewFile } from "@zerogate/core/node";
-import { type BeatTimes, beatOf, beatTimes, startHeart, watchBeat } from "./lock_beat.ts";
+import { type BeatTimes, beatOf, beatTimes, startHeart } from "./lock_beat.ts";
+import { type Asker, judge, nameOf } from "./lock_judge.ts";
 import { openedLock } from "./lock_place.ts";
-import { type LockRecord, ownRecord, processStart, readRecord } from "./lock_record.ts";
+import { type LockRecord, ownRecord, readRecord } from "./lock_record.ts";
 
 const namePattern = /^lock-([1-9]\d{0,14})(\.free|\.beat)?$/;
 
@@ -83,10 +84,32 @@ export async function lockRun(
 
 /** @throws InputError as `lockRun` would; nothing is made or written. */
 export async function checkUnlocked(runDir: string, tell: (sentence: string) => void): Promise<void> {
+  const writer = await findWriter(runDir, tell);
+  if ("problem" in writer) throw new InputError(`Cannot write to the run ${runDir}`, writer.problem);
+}
+
+/** Who writes to a run, or wrote last. */
+export type Writer =
+  /** Nobody ever did. */
+  | { readonly kind: "none" }
+  /** It ended and said so. */
+  | { readonly kind: "ended"; readonly record: LockRecord | undefined }
+  /** It ended without a word: killed, or with its machine. */
+  | { readonly kind: "dead"; readonly record: LockRecord | undefined }
+  | { readonly kind: "alive" | "unknown"; readonly record: LockRecord | undefined; readonly problem: string };
+
+/**
+ * Finds out who writes to a run; nothing is made or written.
+ * @param tell gets a sentence where finding out takes a while.
+ */
+export async function findWriter(runDir: string, tell: (sentence: string) => void): Promise<Writer> {
   const newest = await newestLock(runDir);
-  if (!newest || newest.isFree) return;
-  const state = await judge(newest.path, { own: await ownRecord(), text: "", tell, times: beatTimes });
-  if ("problem" in state) throw new InputError(`Cannot write to the run ${runDir}`, state.problem);
+  if (!newest) return { kind: "none" };
+  const { record } = await readRecord(newest.path);
+  if (newest.isFree) return { kind: "ended", record };
+  const state = await judge(newest.path, { own: await ownRecord(), tell, times: beatTimes });
+  if (state.kind === "gone") return { kind: "ended", record };
+  return state.kind === "dead" ? { kind: "dead", record } : { ...state, record };
 }
 
 /** Whether a name in a run directory belongs to its lock. */
@@ -95,11 +118,8 @@ export function isLockName(name: string): boolean {
 }
 
 /** Who wants the lock, and how it finds out about others. */
-interface Starter {
-  readonly own: LockRecord;
+interface Starter extends Asker {
   readonly text: string;
-  readonly tell: (sentence: string) => void;
-  readonly times: BeatTimes;
 }
 
 /** Makes a lock. @param lost the one that this process held before: whoever came after it has the run */
@@ -193,55 +213,5 @@ async function createWithoutLinks(path: string, text: string): Promise<boolean> 
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
     throw error;
-  }
-}
-
-type Judgement =
-  | { readonly kind: "gone" }
-  | { readonly kind: "dead"; readonly sentence: string }
-  | { readonly kind: "alive" | "unknown"; readonly problem: string };
-
-const nameOf = ({ pid, host, since }: LockRecord) => `process ${pid} on ${host}, since ${since}`;
-
-async function judge(path: string, starter: Starter): Promise<Judgement> {
-  const { own } = starter;
-  const { record, text } = await readRecord(path);
-  if (text === undefined) return { kind: "gone" };
-  if (!record) return { kind: "dead", sentence: `${path} is damaged: its process is taken for dead` };
-  const { pid, host, boot, startTime } = record;
-  const [bootId, namespace] = boot.split(" ");
-  const [ownBootId, ownNamespace] = own.boot.split(" ");
-  if (host !== own.host) return await judgeByBeat(path, text, nameOf(record), starter);
-  if (bootId !== ownBootId) {
-    const sentence = `${nameOf(record)}, was writing to this run until its machine went down: taken over`;
-    return { kind: "dead", sentence };
-  }
-  if (namespace !== ownNamespace) {
-    return await judgeByBeat(path, text, `${nameOf(record)} in another container`, starter);
-  }
-  if (processStart(pid) !== startTime) {
-    return { kind: "dead", sentence: `${nameOf(record)}, was writing to this run and no longer runs: taken over` };
-  }
-  return { kind: "alive", problem: `${nameOf(record)}, is writing to it: wait for its end, or stop it` };
-}
-
-/** Of a process that cannot be seen from here. */
-async function judgeByBeat(path: string, text: string, who: string, { tell, times }: Starter): Promise<Judgement> {
-  const seconds = times.deadAfterMs / 1000;
-  const onWait = () => tell(`${who}, was writing to this run: waiting ${seconds} s for a sign of life`);
-  switch (await watchBeat(path, text, times, onWait)) {
-    case "changed":
-      return { kind: "gone" };
-    case "beats":
-      return { kind: "alive", problem: `${who}, is writing to it: wait for its end, or stop it` };
-    case "still":
-      return {
-        kind: "dead",
-        sentence: `${who}, was writing to this run and gave no sign of life for ${seconds} s: taken over`,
-      };
-    case "silent": {
-      const advice = `if it no longer runs, remove ${path}`;
-      return { kind: "unknown", problem: `${who}, may be writing to it, which cannot be seen from here: ${advice}` };
-    }
   }
 }

@@ -4,6 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { reason } from "@zerogate/core/node";
 import { steadyMemory } from "@zerogate/engine-cpu";
 import { launchOf } from "@zerogate/mpi";
 import type { DevicePool } from "@zerogate/workers";
@@ -16,6 +17,7 @@ import { noWriter } from "../team/other_ranks.ts";
 import { checkAlike, LOADING_PATIENCE } from "../team/same_everywhere.ts";
 import type { Team } from "../team/team.ts";
 import { openTeamPool } from "../team/team_pool.ts";
+import { ToldError } from "../team/told_error.ts";
 import type { AcceptedChange } from "./accepted.ts";
 import { describeCounts } from "./data_counts.ts";
 import { startDevices } from "./devices.ts";
@@ -79,6 +81,10 @@ export async function executeRun(
     const summary = { ending, steps: standing.step, best: standing.best, durationMs };
     if (ending === "interrupted") return { ...summary, samples: [], unmoved: [] };
     return { ...summary, ...(await finish(running, standing, durationMs)) };
+  } catch (error) {
+    const cause = error instanceof ToldError ? error.cause : error;
+    if (cause !== context.control.signal.reason) view.failed(reason(cause));
+    throw error;
   } finally {
     await Promise.all([pool.close(), writer.close()]);
   }

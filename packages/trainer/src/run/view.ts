@@ -19,4 +19,6 @@ export interface RunView {
   /** Good to know, nothing to mend; `counts` are for the log file, the message says them in words. */
   note(message: string, counts?: DataCounts): void;
   device(event: DeviceEvent): void;
+  /** Why the run ends before its end: for the log file, the command says it itself. */
+  failed(message: string): void;
 }

@@ -33,6 +33,7 @@ export function rankView(rank: number, tell: (line: string) => void): RunView {
     checkpoint() {},
     warn() {},
     note() {},
+    failed() {},
     device(event) {
       if (event.type !== "worker-died") return;
       const { device, lastOperation, reason, restarts } = event;
