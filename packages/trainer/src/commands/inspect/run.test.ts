@@ -98,6 +98,16 @@ test("a finished run: progress, losses with their steps, adapter, base, data, ti
   expect(shown["next"]).toBe(`zerogate chat --adapter ${at("whole")}`);
 });
 
+test("the base is never the best step of a run [T-D9]", async () => {
+  const folder = copyOf(place, "whole", "good base");
+  const lines = linesOf(folder, "metrics.jsonl").map((line) =>
+    line["event"] && line["step"] === 0 ? { ...line, loss: 0 } : line,
+  );
+  writeFileSync(join(folder, "metrics.jsonl"), lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  const { baseValidation, bestValidation } = await facts(folder);
+  expect([baseValidation, bestValidation?.step]).toEqual([{ step: 0, loss: 0 }, expect.toSatisfy((step) => step > 0)]);
+});
+
 test("the last step is named where it was delivered [T-D9]", async () => {
   expect((await run(sixSteps(place, "last", { "--adapter-from": "last" }))).code).toBe(0);
   expect((await facts(at("last"))).adapter).toMatchObject({ from: "last", step: 6, origin: "step 6 of 6, the last" });
