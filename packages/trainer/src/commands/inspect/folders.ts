@@ -74,11 +74,12 @@ async function inspectCollection(path: string, names: readonly string[]): Promis
     return { kind: "cache", path, what, tokenFiles: tokens.length, baseHashes: hashes.length };
   }
   const adapters = await listAdapters(path).catch(() => []);
-  if (adapters.length > 0) {
+  const visible = names.filter((name) => !name.startsWith("."));
+  if (adapters.length > 0 && adapters.length === visible.length) {
     return { kind: "adapters", path, what: "a folder of adapters", adapters, next: ownCommand`adapters list ${path}` };
   }
   const data = matching(/\.jsonl?$/i);
-  const isAllData = data.length > 0 && data.length === names.filter((name) => !name.startsWith(".")).length;
+  const isAllData = data.length > 0 && data.length === visible.length;
   return isAllData ? await inspectData(path) : undefined;
 }
 

@@ -1,4 +1,5 @@
 /** The files of a run that grow line by line. */
+import { parseStrictJson } from "@zerogate/core";
 import { readRegularFileSync } from "@zerogate/core/node";
 import { readMetricsFile } from "../../metrics/metrics_file.ts";
 import { readReceipt } from "../../receipt/receipt.ts";
@@ -60,7 +61,7 @@ interface LogLine {
 
 function logLine(text: string): LogLine | undefined {
   try {
-    const { level, time, msg = "", counts } = JSON.parse(text) as JsonObject;
+    const { level, time, msg = "", counts } = parseStrictJson(text) as JsonObject;
     if (typeof level !== "number" || typeof time !== "string") return undefined;
     return { level, time, message: typeof msg === "string" ? msg : JSON.stringify(msg), counts: countsOf(counts) };
   } catch {
