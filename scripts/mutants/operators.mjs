@@ -94,7 +94,7 @@ export function findMutants(source, kindOf) {
     else if (ts.isArrayLiteralExpression(node) && node.elements.length > 0 && !isAssigned(node)) {
       change(node, "[]", "empty array");
     } else if (ts.isConditionalExpression(node)) replaceEach(node.condition, ["true", "false"], "condition");
-    else if (ts.isAwaitExpression(node)) change(node, textOf(node.expression), "no await");
+    else if (ts.isAwaitExpression(node) && !isPassedOn(node)) change(node, textOf(node.expression), "no await");
     else if (ts.isCallExpression(node) && ts.isPropertyAccessExpression(node.expression)) mutateCall(node);
     else if (ts.isArrowFunction(node) && !ts.isBlock(node.body)) mutateResult(node.body);
   };
@@ -140,6 +140,14 @@ export function findMutants(source, kindOf) {
 function isAssigned(node) {
   const { parent } = node;
   return (ts.isBinaryExpression(parent) && parent.left === node) || ts.isForOfStatement(parent);
+}
+
+/** The result of an async function outside of any `try`: a promise that is returned settles the function's as its value would. */
+function isPassedOn(node) {
+  const isResult = ts.isReturnStatement(node.parent) || (ts.isArrowFunction(node.parent) && node.parent.body === node);
+  let above = node.parent;
+  while (above && !ts.isTryStatement(above) && !ts.isFunctionLike(above)) above = above.parent;
+  return isResult && !(above && ts.isTryStatement(above));
 }
 
 /** A literal that names a property, or an element by a literal type. */

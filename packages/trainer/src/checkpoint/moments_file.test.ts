@@ -1,0 +1,44 @@
+import { parseSafetensors, serializeSafetensors, type Tensor } from "@zerogate/core";
+import { expect, test } from "vitest";
+import { decodeMoments, encodeMoments } from "./moments_file.ts";
+
+const moments = { m: Float32Array.of(1, -2, 0.5), v: Float32Array.of(4, 5, 6), t: 12 };
+const f32 = (values: Float32Array, shape = [values.length]): Tensor => ({
+  dtype: "F32",
+  shape,
+  bytes: new Uint8Array(values.buffer),
+});
+const file = (tensors: Record<string, Tensor>, steps: string | undefined = "12") =>
+  serializeSafetensors(new Map(Object.entries(tensors)), steps === undefined ? {} : { "zerogate.adamw_steps": steps });
+const good = { m: f32(moments.m), v: f32(moments.v) };
+
+test("moments come back bit for bit, wherever their bytes lie, also of a part of a larger array", () => {
+  const bytes = encodeMoments(moments);
+  expect(decodeMoments(bytes, 3, "x")).toEqual(moments);
+  const shifted = new Uint8Array(bytes.length + 1);
+  shifted.set(bytes, 1);
+  expect(decodeMoments(shifted.subarray(1), 3, "x")).toEqual(moments);
+  const large = Float32Array.of(9, 1, -2, 0.5, 9);
+  expect(encodeMoments({ ...moments, m: large.subarray(1, 4) })).toEqual(bytes);
+  expect(parseSafetensors(bytes, "x").metadata.get("zerogate.adamw_steps")).toBe("12");
+  expect(decodeMoments(file(good, "0"), 3, "x").t).toBe(0);
+});
+
+test.each<[what: string, tensors: Record<string, Tensor>, steps: string | undefined, problem: string]>([
+  ["one is missing", { m: good.m }, "12", "v is missing, expected F32 [3]"],
+  ["one is of another length", { ...good, v: f32(Float32Array.of(1, 2)) }, "12", "v is F32 [2], expected F32 [3]"],
+  ["one has two dimensions", { ...good, m: f32(moments.m, [3, 1]) }, "12", "m is F32 [3, 1], expected F32 [3]"],
+  ["one is of another type", { ...good, m: { ...good.m, dtype: "I32" } }, "12", "m is I32 [3], expected F32 [3]"],
+  ["the count is no whole number", good, "1.5", "zerogate.adamw_steps is 1.5, expected a whole number"],
+  ["the count is negative", good, "-1", "zerogate.adamw_steps is -1, expected a whole number"],
+  ["the count is missing", good, undefined, "zerogate.adamw_steps is undefined, expected a whole number"],
+])("where %s the file is refused by name", (_, tensors, steps, problem) => {
+  const bytes = steps === undefined ? serializeSafetensors(new Map(Object.entries(tensors)), {}) : file(tensors, steps);
+  expect(() => decodeMoments(bytes, 3, "RUN/optimizer.safetensors")).toThrow(
+    `Cannot read the optimizer state RUN/optimizer.safetensors: ${problem}`,
+  );
+});
+
+test("all that is wrong is told at once", () => {
+  expect(() => decodeMoments(file({}, "x"), 3, "p")).toThrow(/m is missing.*\n.*v is missing.*\n.*adamw_steps is x/);
+});

@@ -1,0 +1,104 @@
+/** What a pool says of a step besides its sum, and the checks of the sum itself. */
+import { clearSlot, createSlot, slotTotals } from "@zerogate/core";
+import { expect, test } from "vitest";
+import { cells, labelledTokens, open, setup, step } from "../test/faulty_pool.ts";
+import { addLosses, checkStepSum, labelledTokensOf } from "./device_pool.ts";
+import { StepRefusedError } from "./step_refused.ts";
+
+test("times: how long each worker computed, how long they waited on average, and how long adding up took", async () => {
+  const pool = await open(2);
+  await pool.runStep(step); // the first one compiles
+  const begin = performance.now();
+  const { perWorker, waitMs, reduceMs } = await pool.runStep({ ...step, cells: [cells.flat()] });
+  const wallMs = performance.now() - begin;
+  expect(perWorker.map((worker) => worker.cells).toSorted()).toEqual([0, 1]);
+  const computeMs = perWorker.reduce((sum, worker) => sum + worker.computeMs, 0);
+  expect(computeMs).toBeGreaterThan(0);
+  expect(Math.min(...perWorker.map((worker) => worker.computeMs))).toBe(0);
+  // One of the two had nothing to do.
+  expect(waitMs).toBeGreaterThanOrEqual(computeMs / 2 - 1);
+  expect(reduceMs).toBeGreaterThan(0);
+  expect(waitMs + computeMs / 2 + reduceMs).toBeLessThanOrEqual(wallMs + 1);
+});
+
+test("the sum of some cells has theirs only, and the next one nothing of it", async () => {
+  const pool = await open(1);
+  const whole = (await pool.runStep(step)).slot.sums.slice();
+  const of = async (numbers: number[]) => slotTotals((await pool.addCells(step, numbers)).slot);
+  const [first, second] = [await of([0, 1, 2]), await of([3, 4, 5, 6])];
+  expect(first.labelledTokens + second.labelledTokens).toBe(labelledTokens);
+  expect(first.labelledTokens).toBe(labelledTokensOf({ cells: cells.slice(0, 3) }, setup.tokens.train));
+  expect((await pool.runStep(step)).slot.sums).toEqual(whole);
+  const losses = { set: "train", cells, adapter: true, version: 1 };
+  expect(await pool.evaluateCells(losses, [5, 2])).toEqual([
+    await pool.evaluate({ ...losses, cells: [cells[5] ?? []] }),
+    await pool.evaluate({ ...losses, cells: [cells[2] ?? []] }),
+  ]);
+});
+
+test("a step is refused where a cell is missing, tokens are, or numbers are bad", async () => {
+  const pool = await open(1);
+  const { slot } = await pool.runStep(step);
+  expect(() => checkStepSum(step, slot, [], labelledTokens)).not.toThrow();
+  expect(() => checkStepSum(step, slot, [], labelledTokens + 1)).toThrow(
+    /^Cannot take step 4: its sum does not add up\n\S/,
+  );
+  expect(() => checkStepSum({ ...step, cells: [...cells, [0]] }, slot, [], labelledTokens)).toThrow("does not add up");
+  const bad = { count: 1, loss: Number.NaN, gradient: undefined, cell: 0, samples: [0] };
+  expect(() => checkStepSum(step, slot, [bad], labelledTokens)).toThrow(StepRefusedError);
+  const empty = createSlot({ parameters: setup.layout.length, maxCells: 8 });
+  clearSlot(empty);
+  expect(() => checkStepSum(step, empty, [], labelledTokens)).toThrow("does not add up");
+});
+
+test("labelled tokens are those that are predicted: the first of a sample never is", () => {
+  const tokens = {
+    hash: "",
+    ids: new Int32Array(7),
+    offsets: Float64Array.of(0, 3, 7),
+    target: Uint8Array.of(1, 0, 1, 1, 1, 0, 1),
+  };
+  expect([[[0]], [[1]], [[0], [1]], []].map((of) => labelledTokensOf({ cells: of }, tokens))).toEqual([1, 2, 3, 0]);
+  for (const sample of [2, -1]) {
+    expect(() => labelledTokensOf({ cells: [[sample]] }, tokens)).toThrow(
+      `Cannot use sample ${sample}: the set has 2 samples`,
+    );
+  }
+});
+
+test("losses are added up by what they are", () => {
+  const losses = [
+    { lossSum: 1.5, labelledTokens: 2, exactSamples: 1 },
+    { lossSum: 0.25, labelledTokens: 3, exactSamples: 4 },
+  ];
+  expect(addLosses(losses)).toEqual({ lossSum: 1.75, labelledTokens: 5, exactSamples: 5 });
+  expect(addLosses([])).toEqual({ lossSum: 0, labelledTokens: 0, exactSamples: 0 });
+});
+
+test("an adapter counts as exact where every labelled token of a sample would be decoded", async () => {
+  // Learnt by heart: a loss near 0 is not needed, only that greedy decoding says what the data says.
+  const { ids, offsets, target } = setup.tokens.train;
+  const said = new Int32Array(new SharedArrayBuffer(ids.byteLength));
+  said.set(ids);
+  const job = { adapter: true, version: 1 };
+  const pool = await open(1);
+  for (let sample = 0; sample < 6; sample++) {
+    const [begin = 0, end = 0] = [offsets[sample], offsets[sample + 1]];
+    let answer = begin + 1;
+    while (answer < end && target[answer] === 0) answer++;
+    const prompts = [[...said.subarray(begin, answer)]];
+    const [generated] = await pool.generateAll({ ...job, prompts, options: { maxNewTokens: end - answer } });
+    said.set(generated?.ids ?? [], answer);
+  }
+  const tokens = { train: { ...setup.tokens.train, ids: said } };
+  const own = await open(1, { setup: { ...setup, tokens } });
+  const exact = async (samples: number[]) =>
+    (await own.evaluate({ ...job, set: "train", cells: [samples] })).exactSamples;
+  expect(await exact([0, 1, 2, 3, 4, 5])).toBe(6);
+  const wrong = said.slice();
+  const last = (offsets[1] ?? 0) - 1;
+  wrong[last] = ((wrong[last] ?? 0) + 1) % 32;
+  said.set(wrong);
+  expect(await exact([0, 1, 2])).toBe(2);
+  expect(await exact([0])).toBe(0);
+});
