@@ -8,7 +8,12 @@ import type { DeviceApi } from "./device_api.ts";
 import type { Host } from "./host.ts";
 
 /** A host that answers at once and never ends by itself. */
-function openHost(): { host: Host; pulse: { beats: number; operation: string; thread: number }; end: (reason: unknown) => void; stops: number[] } {
+function openHost(): {
+  host: Host;
+  pulse: { beats: number; operation: string; thread: number };
+  end: (reason: unknown) => void;
+  stops: number[];
+} {
   const pulse = { beats: 0, operation: "", thread: 0 };
   const stops: number[] = [];
   let end = (_: unknown): void => {};
@@ -146,7 +151,10 @@ test("a device that is closed ends its call with that word, stops its host, and 
 
 test("a close waits for its host", async () => {
   let isStopped = false;
-  const slow = { ...openHost().host, stop: async () => void (await new Promise((resolve) => setTimeout(resolve, 20)), (isStopped = true)) };
+  const slow = {
+    ...openHost().host,
+    stop: async () => void (await new Promise((resolve) => setTimeout(resolve, 20)), (isStopped = true)),
+  };
   await openDevice(0, slow, forever, () => {}).close();
   expect(isStopped).toBe(true);
 });

@@ -96,7 +96,9 @@ function dealOf(jobs: number[], onLost?: Deal["onLost"]) {
 }
 
 const died = (events: readonly DeviceEvent[]) =>
-  events.flatMap((event) => (event.type === "worker-died" ? [`${event.device} ${event.reason} ${event.restarts}`] : []));
+  events.flatMap((event) =>
+    event.type === "worker-died" ? [`${event.device} ${event.reason} ${event.restarts}`] : [],
+  );
 
 test("jobs are dealt in their order to whoever is free, and a deal ends with the last one [T-E3]", async () => {
   const { group, newest } = open(2);
@@ -133,7 +135,7 @@ test("one deal at a time, and none after the end [T-E3]", async () => {
 });
 
 test("a job whose worker dies goes to whoever is free, before others; what the dead one did counts where results do not lie with it", async () => {
-  const { group, events, newest } = open(2, (device, life) => (life === 1 ? "load" : "hang"));
+  const { group, events, newest } = open(2, (_, life) => (life === 1 ? "load" : "hang"));
   await group.start();
   const { deal, given } = dealOf([1, 2, 3, 4]);
   const dealing = group.deal(deal);
@@ -347,11 +349,7 @@ test("a worker that cannot load again says why, by its own words or as its text"
   await group.start();
   newest(0).end("crash");
   await settle();
-  expect(died(events)).toEqual([
-    "0 crash true",
-    "0 the base is another one true",
-    "0 the base is another one false",
-  ]);
+  expect(died(events)).toEqual(["0 crash true", "0 the base is another one true", "0 the base is another one false"]);
   expect(events.at(-1)).toMatchObject({ lastOperation: "load" });
   await group.close();
 });

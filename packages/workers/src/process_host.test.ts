@@ -34,9 +34,7 @@ function startWith(script: string): Host {
 test("a process that ends by itself is told by its code or signal, with what it wrote last on one line", async () => {
   expect(await startWith("process.exit(7)").ended).toBe("its process ended with code 7");
   const both = startWith('console.log("  one\\n\\n  two"); console.error("three"); process.exit(0)');
-  expect(await both.ended).toMatch(
-    /^its process ended with code 0; it wrote: (one ⏎ two ⏎ three|three ⏎ one ⏎ two)$/,
-  );
+  expect(await both.ended).toMatch(/^its process ended with code 0; it wrote: (one ⏎ two ⏎ three|three ⏎ one ⏎ two)$/);
   const killed = startWith("process.kill(process.pid, 'SIGTERM'); for (;;);");
   expect(await killed.ended).toBe("its process was ended by SIGTERM");
 });

@@ -9,7 +9,10 @@ test.each([
   [{ count: 1, loss: Number.NaN, gradient: undefined }, "the loss is NaN"],
   [{ count: 1, loss: undefined, gradient: { parameter: 3, value: 600 } }, "the gradient of gate 3 is 600"],
   [{ count: 2, loss: 0, gradient: { parameter: 0, value: -1 } }, "the loss is 0, the gradient of gate 0 is -1"],
-  [{ count: 3, loss: 0, gradient: { parameter: 0, value: -1 } }, "the loss is 0, the gradient of gate 0 is -1, 1 more numbers"],
+  [
+    { count: 3, loss: 0, gradient: { parameter: 0, value: -1 } },
+    "the loss is 0, the gradient of gate 0 is -1, 1 more numbers",
+  ],
   [{ count: 5, loss: undefined, gradient: { parameter: 1, value: 7 } }, "the gradient of gate 1 is 7, 4 more numbers"],
 ])("bad numbers %j are described as %s", (bad, text) => {
   expect(describeBadNumbers(bad, nameOf)).toBe(text);

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { slowDisk } from "../../test/slow_disk.ts";
 import { holdsBroken, listCheckpoints, pruneCheckpoints, removeLeftovers, setAside } from "./folders.ts";
 
 let run: string;
@@ -80,4 +81,32 @@ test("a broken checkpoint gets a name that is free, and the run is known to have
   }
   expect(found()).toEqual(["step-3.corrupt", "step-3.corrupt-2", "step-3.corrupt-3", "step-4"]);
   expect(await holdsBroken(run)).toBe(true);
+});
+
+test("each checkpoint that goes is out of the way before it is removed, one after the other", async () => {
+  steps(1, 2, 3);
+  const { done, restore } = slowDisk();
+  try {
+    await pruneCheckpoints(run, none);
+    expect(found()).toEqual(["step-3"]);
+  } finally {
+    restore();
+  }
+  expect(done.filter((what) => !what.startsWith("sync")).map((what) => what.replace(/ .*(step-\d).*/, " $1"))).toEqual([
+    "rename step-2",
+    "remove step-2",
+    "rename step-1",
+    "remove step-1",
+  ]);
+});
+
+test("a broken checkpoint is away when its new name is handed out", async () => {
+  steps(3);
+  const { restore } = slowDisk();
+  try {
+    await setAside(run, 3);
+    expect(found()).toEqual(["step-3.corrupt"]);
+  } finally {
+    restore();
+  }
 });

@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { adapterLayout, type ModelConfig } from "@zerogate/core";
-import { configHash, undoChanges } from "../config/identity.ts";
+import { configHash, hasChanges, undoChanges } from "../config/identity.ts";
 import { completeConfig } from "../config/stored_config.ts";
 import { momentsDigest, paramsDigest, type ReadReceipt, type ReceiptLine } from "../receipt/receipt.ts";
 import type { Checkpoint } from "./checkpoint.ts";
@@ -85,7 +85,7 @@ function historyProblems(before: readonly ReceiptLine[], state: RunState): strin
     .filter((field) => known[field] !== told[field])
     .map((field) => `its ${field} is not that of the receipt`);
   const config = completeConfig(state.config, state.versions.zerogate, "the checkpoint");
-  if (configHash(undoChanges(config, accepted)) !== start.config)
+  if (!hasChanges(config, accepted) || configHash(undoChanges(config, accepted)) !== start.config)
     problems.push("its config is not that of the receipt");
   if (state.seed !== config.seed) problems.push("its seed is not that of its config");
 

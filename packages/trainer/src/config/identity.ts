@@ -28,16 +28,36 @@ export function configHash(config: TrainConfig): string {
   return createHash("sha256").update(JSON.stringify(values)).digest("hex");
 }
 
-/** The config as it was before these changes, the last of them first; what is no key that decides bits stays. */
+/**
+ * The config as it was before these changes, the last of them first. A key that does not have the value which a change gave
+ * it keeps its own, and so does what is no key that decides bits.
+ */
 export function undoChanges(
   config: TrainConfig,
-  changes: readonly { readonly field: string; readonly was: string }[],
+  changes: readonly { readonly field: string; readonly was: string; readonly is: string }[],
 ): TrainConfig {
-  const before: Record<string, unknown> = { ...config };
-  for (const { field, was } of changes.toReversed()) {
-    if (identityKeys.includes(field as ConfigKey)) before[field] = earlierValue(field, was);
+  let before = config;
+  for (const { field, was, is } of changes.toReversed()) {
+    const key = identityKeys.find((name) => name === field);
+    if (key === undefined) continue;
+    if (hasValue(before, key, is)) before = { ...before, [key]: earlierValue(field, was) };
   }
-  return before as unknown as TrainConfig;
+  return before;
+}
+
+/** Whether every key that decides bits has the value which the last of these changes gave it. */
+export function hasChanges(
+  config: TrainConfig,
+  changes: readonly { readonly field: string; readonly is: string }[],
+): boolean {
+  const last = new Map(changes.map(({ field, is }) => [field, is]));
+  return identityKeys.every((key) => hasValue(config, key, last.get(key) ?? showValue(config[key])));
+}
+
+/** Compares as `identityValue` does, by what changes record. */
+function hasValue(config: TrainConfig, key: ConfigKey, shown: string): boolean {
+  const identityOf = (text: string) => (key === "template" && !['"alpaca"', '"plain"'].includes(text) ? "file" : text);
+  return identityOf(showValue(config[key])) === identityOf(shown);
 }
 
 const NOT_SET = "not set";

@@ -167,7 +167,7 @@ export const comparedOtherwise: readonly ConfigKey[] = ["model", "data", "valida
 
 /**
  * Keys that may change on resume: they decide nothing of what is trained, or are compared otherwise, or concern another time:
- * `initAdapter` the first step, the policy for bad numbers the later ones. All other keys are part of `unsafeChanges`.
+ * `initAdapter` the first step (before which its numbers are compared), the policy for bad numbers the later ones. All other keys are part of `unsafeChanges`.
  */
 export const safeToChange: readonly ConfigKey[] = [
   "preset",

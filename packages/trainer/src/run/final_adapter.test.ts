@@ -5,12 +5,14 @@ import { adapterLayout, initAdapter, type ModelConfig } from "@zerogate/core";
 import { adapterFiles } from "@zerogate/core/node";
 import { loadTemplate } from "@zerogate/data";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { slowDisk } from "../../test/slow_disk.ts";
 import { saveFinalAdapter } from "./final_adapter.ts";
 
-const layout = adapterLayout(
-  { promptLength: 2, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none" },
-  { layers: 3, hiddenSize: 4, heads: 2 } as ModelConfig,
-);
+const layout = adapterLayout({ promptLength: 2, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none" }, {
+  layers: 3,
+  hiddenSize: 4,
+  heads: 2,
+} as ModelConfig);
 const adapter = {
   config: {
     peftType: "ADAPTION_PROMPT",
@@ -94,4 +96,24 @@ test("what the disk refuses is told and leaves nothing half", async () => {
   await expect(save()).rejects.toThrow(/EEXIST|ENOTDIR/);
   expect(readdirSync(run).toSorted()).toEqual(["adapter", "rewound"]);
   expect(existsSync(join(folder(), "README.md"))).toBe(true);
+});
+
+test("all files and their names are on the disk before the adapter appears, and the old one is away before that", async () => {
+  await save();
+  writeFileSync(join(folder(), "README.md"), "mine");
+  const { done, restore } = slowDisk();
+  try {
+    await save();
+  } finally {
+    restore();
+  }
+  const at = (start: RegExp) => done.findIndex((what) => start.test(what));
+  const kept = join(run, "rewound", "1", "adapter");
+  const appears = at(/^rename \S+\.tmp \S+adapter$/);
+  expect(at(/^sync \S+\.adapter\.\S+\.tmp$/)).toBeGreaterThan(-1);
+  for (const name of names) expect(done.findIndex((what) => what.endsWith(`.tmp/${name}`))).toBeGreaterThan(-1);
+  expect(at(/^sync \S+\.adapter\.\S+\.tmp$/)).toBeLessThan(appears);
+  expect(done.indexOf(`rename ${folder()} ${kept}`)).toBeLessThan(appears);
+  expect(done.at(-1)).toBe(`sync ${run}`);
+  expectWhole();
 });

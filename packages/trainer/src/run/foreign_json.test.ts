@@ -29,7 +29,7 @@ test("a list of accepted changes that is nested without end is damaged, and its 
 });
 
 test("an earlier value that is no JSON, or nested without end, is refused by the name of its key [T-B7]", () => {
-  const undo = (was: string) => () => undoChanges({} as TrainConfig, [{ field: "seed", was }]);
+  const undo = (was: string) => () => undoChanges({ seed: 5 } as TrainConfig, [{ field: "seed", was, is: "5" }]);
   expect(undo("4")()).toEqual({ seed: 4 });
   expect(undo("not set")()).toEqual({ seed: undefined });
   for (const was of [deep, "four", ""]) expect(undo(was)).toThrow(InputError);

@@ -54,7 +54,9 @@ test.each<[name: string, to: string, problem: string]>([
   link(name, to);
   const found = await problems();
   // What leads out of a folder of the run's own is told as that, whichever name it has.
-  expect(found).toEqual([name.startsWith("checkpoints") ? problem.replace("a link, to", "a link that leads out, to") : problem]);
+  expect(found).toEqual([
+    name.startsWith("checkpoints") ? problem.replace("a link, to", "a link that leads out, to") : problem,
+  ]);
 });
 
 test.each([

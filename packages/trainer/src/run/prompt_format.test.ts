@@ -66,7 +66,9 @@ test("a flag wins over the adapter's own format, which is said [T-A5, T-D2]", as
   expect(await formatOf({ template: alpaca, bos: "tokenizer" }, { bos: "named" })).toEqual({
     template: "alpaca",
     bos: "named",
-    warnings: ['RUN/adapter was trained with bos "tokenizer", and is used with "named": leave out --bos to use its own'],
+    warnings: [
+      'RUN/adapter was trained with bos "tokenizer", and is used with "named": leave out --bos to use its own',
+    ],
   });
   // Where both put the same in front, nothing is lost.
   expect((await formatOf({ template: alpaca, bos: "tokenizer" }, { bos: "named" }, puts)).warnings).toEqual([]);
@@ -80,6 +82,14 @@ test("an adapter that does not say it gets the BOS that is named, which is said 
   expect(old.warnings).toEqual([
     `RUN/adapter does not say what goes in front of its prompts: ${front} is put there, as before 0.2.0; --bos tokenizer does what tokenizer.json says`,
   ]);
-  expect(await formatOf(undefined, { bos: "tokenizer" })).toEqual({ template: "alpaca", bos: "tokenizer", warnings: [] });
-  expect(await formatOf(undefined, { template: "plain" }, puts)).toEqual({ template: "plain", bos: "named", warnings: [] });
+  expect(await formatOf(undefined, { bos: "tokenizer" })).toEqual({
+    template: "alpaca",
+    bos: "tokenizer",
+    warnings: [],
+  });
+  expect(await formatOf(undefined, { template: "plain" }, puts)).toEqual({
+    template: "plain",
+    bos: "named",
+    warnings: [],
+  });
 });

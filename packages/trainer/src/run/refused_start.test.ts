@@ -39,7 +39,16 @@ test("the files of a start are taken back, and nothing else", async () => {
 test("a start is taken back where its receipt has the beginning only, a run that did something stays", async () => {
   const quiet = { failed() {}, worked() {} };
   const hashes = { base: "", data: "", tokenizer: "", plan: "" };
-  const start = { event: "start", version: 2, zerogate: "", node: "", engine: "", hashes, config: "", params: "" } as const;
+  const start = {
+    event: "start",
+    version: 2,
+    zerogate: "",
+    node: "",
+    engine: "",
+    hashes,
+    config: "",
+    params: "",
+  } as const;
   for (const more of [undefined, { event: "eval", step: 0, loss: 1 } as const]) {
     write(...startNames);
     const receipt = openReceipt(out, undefined, quiet, () => {});

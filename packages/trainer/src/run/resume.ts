@@ -9,6 +9,7 @@ import { completeConfig } from "../config/stored_config.ts";
 import { suggest } from "../config/suggest.ts";
 import { type ConfigKey, comparedOtherwise, type TrainConfig } from "../config/train_config.ts";
 import { ownCommand } from "../own_command.ts";
+import { paramsDigest } from "../receipt/receipt.ts";
 import { loadReceipt } from "../receipt/receipt_file.ts";
 import { versions } from "../version.ts";
 import { type AcceptedChange, type AcceptedRecord, readAccepted, writeAccepted } from "./accepted.ts";
@@ -26,9 +27,10 @@ const meanings = {
   node: "another version may compute exp, cos and others otherwise",
   engine: "its numbers would no longer be those of one engine",
   receipt: "what was trained up to here is no longer proven",
+  initAdapter: "the numbers that training begins with changed",
 } as const;
 
-const acceptableFields: readonly string[] = [...Object.keys(meanings), ...configKeys];
+const acceptableFields: readonly string[] = [...new Set([...Object.keys(meanings), ...configKeys])];
 
 /** What the finished adapter is goes by them, so `verify` must find them in the stored config. */
 const deliveryKeys: readonly ConfigKey[] = ["adapterDtype", "adapterFrom"];
@@ -81,6 +83,7 @@ export async function openCheckpoint(inputs: RunInputs, wish: ResumeWish): Promi
   const before = checkpoint ? configOf(checkpoint) : stored;
   for (const key of safeChanges(before, config)) {
     if (key === "out" || key === "preset" || key === "cacheDir") continue;
+    if (key === "initAdapter" && !checkpoint) continue; // its numbers are compared below
     const reason = comparedOtherwise.includes(key)
       ? "what it stands for is compared"
       : "it changes nothing of what is trained";
@@ -92,6 +95,7 @@ export async function openCheckpoint(inputs: RunInputs, wish: ResumeWish): Promi
   }
   const began = checkpoint?.state ?? startOf(config.out, stored, records);
   const changed = [...(began ? changesSince(began, inputs) : []), ...configChanges(before, config)];
+  if (!checkpoint) changed.push(...firstNumbersChange(config, stored, inputs));
   if (checkpoint) {
     const isAccepted = (change: AcceptedChange) =>
       accept.includes(change.field) || isKnown(records, checkpoint.state.step, change);
@@ -151,6 +155,17 @@ function startOf(runDir: string, stored: TrainConfig, records: readonly Accepted
   return { hashes: start.hashes, versions: { zerogate: start.zerogate, node: start.node } };
 }
 
+/** Another adapter to begin with, by its numbers where the receipt has their digest, else by its name. */
+function firstNumbersChange(config: TrainConfig, stored: TrainConfig, { initialParams }: RunInputs): AcceptedChange[] {
+  if (config.initAdapter === undefined && stored.initAdapter === undefined) return [];
+  const start = loadReceipt(config.out).lines[0];
+  const [was, is] =
+    start?.event === "start"
+      ? [start.params, paramsDigest(initialParams)]
+      : [showValue(stored.initAdapter), showValue(config.initAdapter)];
+  return was === is ? [] : [{ field: "initAdapter", was, is }];
+}
+
 function changesSince(state: Began, inputs: RunInputs): AcceptedChange[] {
   const pairs = [
     ...(["base", "data", "tokenizer", "plan"] as const).map((field) => [
@@ -203,7 +218,7 @@ function isKnown(records: readonly AcceptedRecord[], step: number, { field, was,
 }
 
 function describe({ field, was, is }: AcceptedChange): string {
-  const isHash = field in meanings && was.length === 64;
+  const isHash = field in meanings && /^[0-9a-f]{64}(\+[0-9a-f]{64})?$/.test(was);
   const meaning = field in meanings ? meanings[field as keyof typeof meanings] : "it decides the trained bits";
   return isHash ? meaning : `${field} was ${was}, is ${is}: ${meaning}`;
 }

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync 
 import { join } from "node:path";
 import { beforeAll, beforeEach, expect, test } from "vitest";
 import { checkpointsIn, copyOf, openPlace, sixSteps } from "../../test/here.ts";
+import { slowDisk } from "../../test/slow_disk.ts";
 import { rewindRun } from "./rewind.ts";
 
 const place = openPlace();
@@ -57,4 +58,26 @@ test("a broken checkpoint is refused with what is wrong with it, and nothing is 
   await expect(rewindRun(run, 2)).rejects.toThrow(/^Cannot rewind \S+ to step 2: state.msgpack has 3 bytes/);
   expect(existsSync(join(run, "rewound"))).toBe(false);
   expect(checkpointsIn(run)).toContain("step-6");
+});
+
+test("copies of metrics and receipt are on the disk before anything is moved, and each move is done before the next", async () => {
+  const { done, restore } = slowDisk();
+  try {
+    await rewindRun(run, 2);
+  } finally {
+    restore();
+  }
+  const aside = join(run, "rewound", "1");
+  const named = done
+    .filter((what) => !what.startsWith(`sync ${join(run, "checkpoints")}`) && what !== `sync ${run}`)
+    .map((what) => what.replaceAll(aside, "ASIDE").replaceAll(run, "RUN"));
+  expect(named.slice(named.indexOf("copy RUN/metrics.jsonl ASIDE/metrics.jsonl"))).toEqual([
+    "copy RUN/metrics.jsonl ASIDE/metrics.jsonl",
+    "sync ASIDE/metrics.jsonl",
+    "copy RUN/receipt.jsonl ASIDE/receipt.jsonl",
+    "sync ASIDE/receipt.jsonl",
+    "sync ASIDE",
+    ...["adapter", "report.html"].flatMap((name) => [`rename RUN/${name} ASIDE/${name}`, "sync ASIDE"]),
+    ...[6, 4, 3].flatMap((step) => [`rename RUN/checkpoints/step-${step} ASIDE/step-${step}`, "sync ASIDE"]),
+  ]);
 });

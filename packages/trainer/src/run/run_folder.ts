@@ -23,9 +23,8 @@ export async function checkFolderIsFree(out: string): Promise<void> {
   try {
     entries = await readdir(out);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === "ENOENT") return;
-    throw new InputError(`Cannot use ${out} as run directory`, code === "ENOTDIR" ? "it is a file" : reason(error));
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw new InputError(`Cannot use ${out} as run directory`, reason(error));
   }
   if (entries.every(isLockName)) return; // of a start that was cut short
   const use = entries.includes(CONFIG)

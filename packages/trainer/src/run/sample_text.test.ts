@@ -125,7 +125,7 @@ test("the first held-out samples are answered by the base, then by the adapter, 
       return job.prompts.map(() => ({ ids: tokenizer.encode(text), finishReason: "stop" }));
     },
   } as unknown as DevicePool;
-  const model = { eosTokenIds: [tokenizer.eosId] } as RunInputs["model"];
+  const model = { eosTokenIds: [tokenizer.eosId] } as unknown as RunInputs["model"];
   const answers = await answerSamples(pool, { ...heldOut, samples: [0, 1, 2] }, { ...inputs, model }, 2, 5);
   expect(answers).toEqual([
     { prompt: "Say hello", expected: "hello", base: "without", adapter: "with" },
@@ -144,7 +144,13 @@ test("the first held-out samples are answered by the base, then by the adapter, 
 });
 
 const layout = { places: [{ layer: 1, prompt: 0, gate: 4 }], gateLength: 1, promptLength: 2, length: 5 };
-const badCell = (cell: number, samples: number[]) => ({ cell, samples, count: 1, loss: Number.NaN, gradient: undefined });
+const badCell = (cell: number, samples: number[]) => ({
+  cell,
+  samples,
+  count: 1,
+  loss: Number.NaN,
+  gradient: undefined,
+});
 
 /** A pool in which these samples have bad numbers. */
 function poolWith(bad: readonly number[], jobs: unknown[] = []): DevicePool {
@@ -191,7 +197,10 @@ test("three cells and three samples of each are shown, and eight numbers of a ce
   expect(reason).toMatch(/; 2 more cells$/);
   expect(reason).toContain("cell 1 (samples 0, 1, 2, 0, 1, 2, 0, 1, …): ");
   expect(message.split("\n  ")).toHaveLength(1 + 3 * 3);
-  const three = await report(cells.slice(0, 3).map((cell) => ({ ...cell, samples: cell.samples.slice(0, 8) })), poolWith([0]));
+  const three = await report(
+    cells.slice(0, 3).map((cell) => ({ ...cell, samples: cell.samples.slice(0, 8) })),
+    poolWith([0]),
+  );
   expect(three.reason).not.toMatch(/more cells|…/);
 });
 

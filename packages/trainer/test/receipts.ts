@@ -1,0 +1,20 @@
+/** Receipts of runs, changed and chained anew as somebody could who knows how. */
+import { writeFileSync } from "node:fs";
+import { chainLine, type ReceiptBody } from "../src/receipt/receipt.ts";
+import { loadReceipt, receiptPath } from "../src/receipt/receipt_file.ts";
+
+/** Replaces each line of a run's receipt by those that `change` makes of it; returns the links. */
+export function changeReceipt(run: string, change: (body: ReceiptBody) => readonly ReceiptBody[]): string[] {
+  let chain: string | undefined;
+  const chains: string[] = [];
+  const texts = loadReceipt(run)
+    .lines.flatMap(({ chain: _, ...body }) => change(body))
+    .map((body) => {
+      const line = chainLine(chain, body);
+      chain = line.chain;
+      chains.push(chain);
+      return line.text;
+    });
+  writeFileSync(receiptPath(run), texts.join(""));
+  return chains;
+}

@@ -1,0 +1,196 @@
+/** A device's calls in its own thread's words, without a thread: over two ports of this one. */
+import { rmSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { MessageChannel } from "node:worker_threads";
+import {
+  cellScores,
+  createModel,
+  createReferenceEngine,
+  createSlot,
+  InputError,
+  packCell,
+  slotTotals,
+} from "@zerogate/core";
+import { baseHash, baseStamp } from "@zerogate/core/node";
+import { type Remote, wrap } from "comlink";
+import { afterEach, expect, test } from "vitest";
+import { labelledTokens, setup, tinyFolder } from "../test/faulty_pool.ts";
+import { keepErrorClasses } from "./comlink_errors.ts";
+import type { DeviceApi, DeviceSetup } from "./device_api.ts";
+import { serve } from "./device_worker.ts";
+import { createPulse, readPulse } from "./pulse.ts";
+
+let close = (): void => {};
+afterEach(() => close());
+
+function openDevice() {
+  keepErrorClasses();
+  const { port1, port2 } = new MessageChannel();
+  const pulse = createPulse();
+  const cancel = new Int32Array(new SharedArrayBuffer(4));
+  const serving = new Promise((resolve) => port1.once("message", resolve));
+  const ended = serve({ port: port2, pulse, cancel });
+  close = () => port1.close();
+  return { api: wrap<DeviceApi>(port1 as never) as Remote<DeviceApi>, pulse, cancel, serving, ended };
+}
+const load = async (changes: Partial<DeviceSetup> = {}) => {
+  const device = openDevice();
+  await device.api.load({ ...setup, ...changes }, 0);
+  return device;
+};
+const cellOf = (samples: number[]) => {
+  const slot = createSlot({ parameters: setup.layout.length, maxCells: 8 });
+  return { step: 1, cell: 3, samples, scale: 1 / labelledTokens, version: 1, slot };
+};
+
+test("a device says that it serves, and ends when the other end is closed", async () => {
+  const { serving, ended } = openDevice();
+  expect(await serving).toBe("serving");
+  close();
+  await ended;
+});
+
+test("nothing is computed before a model is loaded", async () => {
+  const { api } = openDevice();
+  const job = { set: "train", samples: [0], adapter: true, version: 1 };
+  await expect(api.evaluateCell(job)).rejects.toThrow("Cannot use a device: it has no model, `load` comes first");
+  await expect(api.computeCell(cellOf([0]))).rejects.toThrow("it has no model");
+});
+
+/** The operations that a pulse is given from here on. */
+function operationsOf(pulse: ReturnType<typeof createPulse>): Set<string> {
+  const operations = new Set<string>();
+  const set = pulse.name.set.bind(pulse.name);
+  pulse.name.set = (bytes) => {
+    operations.add(String.fromCharCode(...Array.from(bytes)).replaceAll("\0", ""));
+    set(bytes);
+  };
+  return operations;
+}
+
+test("loading beats by what it does", async () => {
+  const { api, pulse } = openDevice();
+  const operations = operationsOf(pulse);
+  expect(await api.load({ ...setup, weights: tinyFolder() }, 0)).toEqual({ engineName: "reference" });
+  expect([...operations].slice(0, 2)).toEqual(["createEngine", "loadWeights"]);
+  const other = openDevice();
+  const others = operationsOf(other.pulse);
+  await other.api.load(setup, 0);
+  expect([...others][0]).toBe("createEngine");
+  expect(others).not.toContain("loadWeights");
+});
+
+test("a cell adds its gradient to its slot, with its loss, its tokens and its time", async () => {
+  const { api, pulse } = await load();
+  const job = cellOf([0, 1]);
+  const { computeMs, ...result } = await api.computeCell(job);
+  const { loss } = await scoresOf([0, 1]);
+  expect(result).toMatchObject({ cell: 3, labelledTokens: loss.length, bad: undefined });
+  expect(result.lossSum).toBeCloseTo(
+    loss.reduce((a, b) => a + b, 0),
+    5,
+  );
+  expect(computeMs).toBeGreaterThan(0);
+  expect(computeMs).toBeLessThan(600_000);
+  expect(slotTotals(job.slot)).toMatchObject({ labelledTokens: loss.length });
+  expect(readPulse(pulse).beats).toBeGreaterThan(10);
+});
+
+/** Losses of the labelled tokens of these samples, with the adapter, by the engine itself. */
+async function scoresOf(samples: number[], of = setup) {
+  if (!("bytes" in of.weights)) throw new Error("the setup's weights are in memory");
+  const model = createModel(createReferenceEngine(), of.config, of.weights);
+  const adapter = { layout: of.layout, params: of.params };
+  const scores = await cellScores(model, adapter, packCell(of.tokens.train, samples));
+  return { loss: [...scores.nll_R], hits: [...scores.hit_R] };
+}
+
+test("a sample counts as exact where all of its labelled tokens are hit, each sample for itself", async () => {
+  const { api } = await load();
+  const exactOf = async (samples: number[]) =>
+    (await api.evaluateCell({ set: "train", samples, adapter: true, version: 1 })).exactSamples;
+  const all = [...Array(12).keys()];
+  const expected = await Promise.all(
+    all.map(async (i) => ((await scoresOf([i])).hits.every((hit) => hit === 1) ? 1 : 0)),
+  );
+  for (const i of all) expect(await exactOf([i])).toBe(expected[i]);
+  expect(await exactOf(all)).toBe(expected.reduce((a: number, b) => a + b, 0));
+  // A set in which nothing is labelled has nothing wrong.
+  const nothing = await api.evaluateCell({ set: "empty", samples: [0, 1, 2], adapter: true, version: 1 });
+  expect(nothing).toEqual({ lossSum: 0, labelledTokens: 0, exactSamples: 3 });
+});
+
+test("an evaluation names its set and may leave the adapter out; a set that is not there is refused by name", async () => {
+  const { api } = await load();
+  const job = { set: "train", samples: [0], version: 1 };
+  const [with_, without] = [
+    await api.evaluateCell({ ...job, adapter: true }),
+    await api.evaluateCell({ ...job, adapter: false }),
+  ];
+  expect(with_.lossSum).not.toBe(without.lossSum);
+  await expect(api.evaluateCell({ ...job, adapter: true, set: "test" })).rejects.toThrow(
+    'Cannot evaluate on "test": there is train, empty',
+  );
+});
+
+test("parameters are copied once a version", async () => {
+  const params = new Float32Array(new SharedArrayBuffer(setup.params.byteLength));
+  params.set(setup.params);
+  const { api } = await load({ params });
+  const lossAt = async (version: number) =>
+    (await api.evaluateCell({ set: "train", samples: [0, 1], adapter: true, version })).lossSum;
+  const first = await lossAt(1);
+  params.fill(0.5);
+  expect(await lossAt(1)).toBe(first);
+  const second = await lossAt(2);
+  expect(second).not.toBe(first);
+  params.set(setup.params);
+  expect(await lossAt(2)).toBe(second);
+  expect(await lossAt(1)).toBe(first);
+});
+
+test("generation ends with the reason, and depends on the adapter only where it is asked for", async () => {
+  const { api } = await load();
+  const job = { promptIds: [16, 3], version: 1, options: { maxNewTokens: 5 } };
+  const { ids, finishReason } = await api.generate({ ...job, adapter: true });
+  expect([ids.length, finishReason]).toEqual([5, "length"]);
+  const { ids: one } = await api.generate({ ...job, adapter: true, options: { maxNewTokens: 1 } });
+  expect(one).toEqual(ids.slice(0, 1));
+  const ended = await api.generate({ ...job, adapter: true, options: { maxNewTokens: 5, eosTokenIds: [ids[0] ?? 0] } });
+  expect(ended.finishReason).toBe("eos");
+  await expect(api.generate({ ...job, adapter: true, promptIds: [] })).rejects.toBeInstanceOf(InputError);
+});
+
+test("an engine that was cancelled begins no operation", async () => {
+  const { api, cancel } = await load();
+  Atomics.store(cancel, 0, 1);
+  await expect(api.computeCell(cellOf([0]))).rejects.toThrow();
+});
+
+test.each([
+  ["no-such-engine", /Cannot load engine "no-such-engine": /],
+  ["node:path", 'Cannot load engine "node:path": the module exports no function createEngine'],
+])("the engine module %s is refused by name", async (module, says) => {
+  const error = await openDevice()
+    .api.load({ ...setup, engine: { module } }, 0)
+    .catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(InputError);
+  expect((error as Error).message).toMatch(says);
+});
+
+test("a base that each worker reads must be the one that is named, by its hash where its stamp changed", async () => {
+  const weights = tinyFolder();
+  const path = join(weights.folder, "model.safetensors");
+  writeFileSync(join(weights.folder, "config.json"), "{}");
+  const base = { hash: await baseHash(weights.folder), stamp: await baseStamp(weights.folder) };
+  await load({ weights: { ...weights, base } });
+  utimesSync(path, 1, 1);
+  await load({ weights: { ...weights, base } });
+  const refused = `Cannot use the base in ${weights.folder}: its files are no longer those`;
+  const device = openDevice();
+  await expect(device.api.load({ ...setup, weights: { ...weights, base: { ...base, hash: "x" } } }, 0)).rejects.toThrow(
+    refused,
+  );
+  rmSync(path);
+  await expect(device.api.load({ ...setup, weights: { ...weights, base } }, 0)).rejects.toThrow();
+});
