@@ -31,7 +31,7 @@ export function testsByFile(root) {
     const path = join(root, file);
     const ranked = testFiles(join(root, file.split("/").slice(0, 2).join("/"), "src"))
       .map((test) => ({ test, rank: rankOf(path, test, distancesFrom(test).get(path)) }))
-      .filter(({ rank }) => rank < Number.POSITIVE_INFINITY)
+      .filter(({ test, rank }) => rank < Number.POSITIVE_INFINITY && !(rank >= 0 && isSlow(relative(root, test))))
       .toSorted((a, b) => a.rank - b.rank || (a.test < b.test ? -1 : 1));
     const near = ranked.slice(0, settings.nearest).map(({ test }) => relative(root, test));
     const named = Object.entries(settings.tests).flatMap(([start, tests]) => (file.startsWith(start) ? tests : []));
@@ -39,6 +39,9 @@ export function testsByFile(root) {
     return [...new Set([...own, ...named, ...near])];
   };
 }
+
+/** Those that take minutes are asked only where they are named, or are the file's own. */
+const isSlow = (test) => settings.slow.includes(test);
 
 const testOf = (path) => path.replace(/\.ts$/, ".test.ts");
 

@@ -8,7 +8,10 @@ export function changeReceipt(run: string, change: (body: ReceiptBody) => readon
   let chain: string | undefined;
   const chains: string[] = [];
   const texts = loadReceipt(run)
-    .lines.flatMap(({ chain: _, ...body }) => change(body))
+    .lines.flatMap((line) => {
+      const { chain: _, ...body } = line;
+      return change(body);
+    })
     .map((body) => {
       const line = chainLine(chain, body);
       chain = line.chain;

@@ -16,7 +16,7 @@ function openHost(): {
 } {
   const pulse = { beats: 0, operation: "", thread: 0 };
   const stops: number[] = [];
-  let end = (_: unknown): void => {};
+  let end: (reason: unknown) => void = () => {};
   const host: Host = {
     api: {} as DeviceApi,
     pulse: () => ({ ...pulse }),
@@ -28,14 +28,14 @@ function openHost(): {
   };
   return { host, pulse, end: (reason) => end(reason), stops };
 }
-const { host } = openHost();
+const quiet = openHost().host;
 const forever = { limit: () => Number.POSITIVE_INFINITY, learn() {}, grow() {} };
 const never = () => new Promise<never>(() => {});
 
 test("what a finished call answered is not kept for as long as the host lives [T-E3]", async () => {
   setFlagsFromString("--expose-gc");
   const collectGarbage = runInNewContext("gc") as () => void;
-  const device = openDevice(0, host, forever, () => {});
+  const device = openDevice(0, quiet, forever, () => {});
   const ask = async () => new WeakRef(await device.call("cell", async () => ({ answer: 42 })));
   const answers = await Promise.all(Array.from({ length: 20 }, ask));
   await new Promise((resolve) => setTimeout(resolve)); // a WeakRef holds what it points to until its task ends
@@ -47,7 +47,7 @@ test("what a finished call answered is not kept for as long as the host lives [T
 test("the time of a load is no time of a cell, that of a cell is learnt as it was [T-E3]", async () => {
   const learnt: number[] = [];
   const patience = { ...forever, learn: (ms: number) => void learnt.push(ms) };
-  const device = openDevice(0, host, patience, () => {});
+  const device = openDevice(0, quiet, patience, () => {});
   const clock = vi.spyOn(performance, "now");
   clock.mockReturnValue(1000);
   await device.call("load", async () => {});
@@ -62,7 +62,7 @@ test("the time of a load is no time of a cell, that of a cell is learnt as it wa
 test("a call is answered or thrown as the worker did, and both count as calls that are finished or not", async () => {
   const limits: number[] = [];
   const patience = { ...forever, limit: (finished: number) => (limits.push(finished), Number.POSITIVE_INFINITY) };
-  const device = openDevice(0, host, patience, () => {});
+  const device = openDevice(0, quiet, patience, () => {});
   expect(await device.call("load", async () => "loaded")).toBe("loaded");
   await expect(device.call("cell", () => Promise.reject(new SyntaxError("wrong")))).rejects.toThrow(SyntaxError);
   await device.call("cell", () => new Promise((resolve) => setTimeout(resolve, 150)));

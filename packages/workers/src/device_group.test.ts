@@ -2,7 +2,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { DeadlyCellError } from "./deadly_cell.ts";
-import type { DeviceApi, DeviceSetup } from "./device_api.ts";
+import type { DeviceSetup } from "./device_api.ts";
 import type { DeviceEvent } from "./device_event.ts";
 import { type Deal, DeviceGroup } from "./device_group.ts";
 import type { Host } from "./host.ts";
@@ -41,7 +41,7 @@ function open(size: number, load: (device: number, life: number) => "load" | "ha
 }
 
 function startLife(device: number, how: "load" | "hang" | Error): Life {
-  let end = (_: unknown): void => {};
+  let end: (reason: unknown) => void = () => {};
   let waiting: { resolve(): void; reject(error: Error): void } | undefined;
   const work = () =>
     new Promise<never>((resolve, reject) => {
@@ -56,7 +56,7 @@ function startLife(device: number, how: "load" | "hang" | Error): Life {
   const life: Life = {
     device,
     isStopped: false,
-    api: { load, computeCell: work, evaluateCell: work, generate: work } as DeviceApi,
+    api: { load, computeCell: work, evaluateCell: work, generate: work },
     pulse: () => ({ beats: 0, operation: "", thread: 0 }),
     waitedMs: () => 0,
     ended: new Promise((resolve) => (end = resolve)),
@@ -86,9 +86,9 @@ function dealOf(jobs: number[], onLost?: Deal["onLost"]) {
     name: "step 3",
     jobs,
     samples: (job) => [10 * job],
-    run: (job, device, index) => {
+    async run(job, device, index) {
       given.push(`${job} to ${index}`);
-      return device.call(`job ${job}`, (api) => api.computeCell({} as never)).then(() => {});
+      await device.call(`job ${job}`, (api) => api.computeCell({} as never));
     },
     ...(onLost && { onLost }),
   };

@@ -12,7 +12,7 @@ import {
   slotTotals,
 } from "@zerogate/core";
 import { baseHash, baseStamp } from "@zerogate/core/node";
-import { type Remote, wrap } from "comlink";
+import { wrap } from "comlink";
 import { afterEach, expect, test } from "vitest";
 import { labelledTokens, setup, tinyFolder } from "../test/faulty_pool.ts";
 import { keepErrorClasses } from "./comlink_errors.ts";
@@ -31,7 +31,7 @@ function openDevice() {
   const serving = new Promise((resolve) => port1.once("message", resolve));
   const ended = serve({ port: port2, pulse, cancel });
   close = () => port1.close();
-  return { api: wrap<DeviceApi>(port1 as never) as Remote<DeviceApi>, pulse, cancel, serving, ended };
+  return { api: wrap<DeviceApi>(port1), pulse, cancel, serving, ended };
 }
 const load = async (changes: Partial<DeviceSetup> = {}) => {
   const device = openDevice();
@@ -164,7 +164,7 @@ test("generation ends with the reason, and depends on the adapter only where it 
 test("an engine that was cancelled begins no operation", async () => {
   const { api, cancel } = await load();
   Atomics.store(cancel, 0, 1);
-  await expect(api.computeCell(cellOf([0]))).rejects.toThrow();
+  await expect(api.computeCell(cellOf([0]))).rejects.toThrow("cancel");
 });
 
 test.each([
@@ -192,5 +192,5 @@ test("a base that each worker reads must be the one that is named, by its hash w
     refused,
   );
   rmSync(path);
-  await expect(device.api.load({ ...setup, weights: { ...weights, base } }, 0)).rejects.toThrow();
+  await expect(device.api.load({ ...setup, weights: { ...weights, base } }, 0)).rejects.toThrow(weights.folder);
 });

@@ -104,7 +104,7 @@ test("where a line in the middle is broken, what is before it stays, and that is
 
 test("a folder in its place is no receipt", () => {
   mkdirSync(receiptPath(run));
-  expect(() => loadReceipt(run)).toThrow();
+  expect(() => loadReceipt(run)).toThrow(receiptPath(run));
   expect(existsSync(receiptPath(run))).toBe(true);
 });
 

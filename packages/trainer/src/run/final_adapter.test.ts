@@ -1,18 +1,21 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { adapterLayout, initAdapter, type ModelConfig } from "@zerogate/core";
+import { adapterLayout, initAdapter } from "@zerogate/core";
 import { adapterFiles } from "@zerogate/core/node";
 import { loadTemplate } from "@zerogate/data";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { slowDisk } from "../../test/slow_disk.ts";
 import { saveFinalAdapter } from "./final_adapter.ts";
 
-const layout = adapterLayout({ promptLength: 2, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none" }, {
-  layers: 3,
-  hiddenSize: 4,
-  heads: 2,
-} as ModelConfig);
+const layout = adapterLayout(
+  { promptLength: 2, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none" },
+  {
+    layers: 3,
+    hiddenSize: 4,
+    heads: 2,
+  },
+);
 const adapter = {
   config: {
     peftType: "ADAPTION_PROMPT",

@@ -1,9 +1,8 @@
 /** Samples as errors, reports and people see them. */
 import { fileURLToPath } from "node:url";
 import { encodePrompt, encodeSample, loadTemplate, loadTokenizer } from "@zerogate/data";
-import { DeadlyCellError, type DevicePool, StepRefusedError } from "@zerogate/workers";
+import { DeadlyCellError, DeviceDiedError, type DevicePool, StepRefusedError } from "@zerogate/workers";
 import { expect, test } from "vitest";
-import { DeviceDiedError } from "../../../workers/src/device.ts";
 import { reportBadNumbers } from "./bad_numbers.ts";
 import { tellingSamples } from "./deadly_cell.ts";
 import { endTokens } from "./end_tokens.ts";
@@ -63,15 +62,23 @@ test("an error shows a sample by its number, its record, what is asked and the a
 });
 
 const death = new DeviceDiedError(0, "step 1 cell 1", new Error("gone"));
-const messageOf = async (error: Error, more: Partial<HeldOut> = {}) =>
-  await tellingSamples(Promise.reject(error), { ...source, ...more }, inputs).catch((thrown: Error) => thrown);
+async function messageOf(error: Error, more: Partial<HeldOut> = {}): Promise<Error> {
+  const failing = async (): Promise<never> => {
+    throw error;
+  };
+  try {
+    return await tellingSamples(failing(), { ...source, ...more }, inputs);
+  } catch (thrown) {
+    return thrown as Error;
+  }
+}
 
 test("a cell that ended two workers is said with its samples, five of them, and what to do", async () => {
   expect(await tellingSamples(Promise.resolve(7), source, inputs)).toBe(7);
   const other = new Error("another");
   expect(await messageOf(other)).toBe(other);
   const deadly = new DeadlyCellError("step 1", 1, [0, 1], death);
-  const said = (await messageOf(deadly)) as Error;
+  const said = await messageOf(deadly);
   expect(said.cause).toBe(deadly);
   expect(said.message.split("\n")).toEqual([
     deadly.message,
@@ -80,7 +87,7 @@ test("a cell that ended two workers is said with its samples, five of them, and 
     "Make room in memory, lower cellTokens in a new run, or take these samples out",
   ]);
   const linesOf = async (samples: number[]) =>
-    ((await messageOf(new DeadlyCellError("step 1", 1, samples, death))) as Error).message.split("\n").slice(1, -1);
+    (await messageOf(new DeadlyCellError("step 1", 1, samples, death))).message.split("\n").slice(1, -1);
   expect(await linesOf([0, 0, 0, 0, 0])).toHaveLength(5);
   const seven = await linesOf([0, 0, 0, 0, 0, 0, 0]);
   expect(seven).toHaveLength(6);
@@ -89,10 +96,10 @@ test("a cell that ended two workers is said with its samples, five of them, and 
 
 test("of a prompt that ended two workers the held-out sample is said that it was made of", async () => {
   const deadly = new DeadlyCellError("generation", 1, [], death);
-  const said = (await messageOf(deadly, { samples: [2, 0, 1] })) as Error;
+  const said = await messageOf(deadly, { samples: [2, 0, 1] });
   expect(said.message).toContain(`\n  - ${describeSample(source, 0, inputs)}\n`);
   expect(said.message.split("\n")).toHaveLength(3);
-  expect(((await messageOf(deadly)) as Error).message.split("\n")).toHaveLength(2);
+  expect((await messageOf(deadly)).message.split("\n")).toHaveLength(2);
 });
 
 test("an answer ends at the model's end tokens and at the tokenizer's, each once", () => {
