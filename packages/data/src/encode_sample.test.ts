@@ -106,6 +106,10 @@ test("samples are cut on the right at maxLength and counted; those without a tar
   const chunk = encodeChunk(tiny, { ...format, maxLength: 5 }, records);
   expect([...chunk.lengths]).toEqual([5, 5, 0, 4]);
   expect([chunk.truncated, chunk.droppedNoTarget]).toEqual([2, 1]);
+  expect([[...chunk.wholeLengths], [...chunk.neededLengths]]).toEqual([
+    [5, 7, 9, 4],
+    [3, 3, 8, 3],
+  ]);
   expect([...chunk.ids]).toEqual(
     [
       [BOS, ...pieces("▁ab", "c", "d"), EOS],

@@ -51,6 +51,7 @@ test("another file, field, kind or finding is another problem; of one kind the f
   expect(lines(...all)).toHaveLength(5);
   expect(lines({ line: 1, kind: "k", found: "a" }, { line: 2, kind: "k", found: "a" })[0]).toContain(": found a,");
   const three = [1, 2, 3].map((line) => ({ line, kind: "k", found: `f${line}` }));
+  expect(lines(...three.slice(0, 2))).toEqual(["d.jsonl, lines 1 and 2: found for example f1, expected a text"]);
   expect(lines(...three)).toEqual(["d.jsonl, lines 1, 2 and 3: found for example f1, expected a text"]);
 });
 

@@ -148,6 +148,15 @@ test("a JSONL line that is not UTF-8 is a bad record of its own, named with its 
   );
 });
 
+test("lines that are no JSON or not UTF-8 are bad records beside foreign ones, which are not all of the file then", async () => {
+  for (const line of [Buffer.from([0x22, 0xe9, 0x22]), Buffer.from("oh no")]) {
+    const path = await dataFile(Buffer.concat([Buffer.from('{"prompt": "a"}\n'), line, Buffer.from("\n")]));
+    const error: unknown = await readRecords(path).catch((e: unknown) => e);
+    expect(error).toBeInstanceOf(InputError);
+    expect((error as InputError).message).toMatch(/^Cannot use 2 of 2 records/);
+  }
+});
+
 test("data without a usable record is refused", async () => {
   for (const content of ["[]", "", "\n\n", "\ufeff"]) {
     await expect(readRecords(await dataFile(content))).rejects.toThrow("no usable record, at least 1 is needed");

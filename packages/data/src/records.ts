@@ -137,7 +137,7 @@ async function readLines(shape: FileShape, reading: Reading, areLines = false): 
   const firstLines: string[] = [];
   let bytes = 0;
   let line = 0;
-  let likeJson = 0;
+  let isLikeJson = false;
   let held: Buffer[] = [];
   let heldBytes = 0;
   const endLine = (): boolean => {
@@ -150,8 +150,8 @@ async function readLines(shape: FileShape, reading: Reading, areLines = false): 
     const isObject = text.startsWith(brace);
     if (!areLines && firstLines.length === 0 && isObject && isUtf8(lineBytes) && !isOneValue(text)) return false;
     if (firstLines.length < 2) firstLines.push(text);
-    if (addLine(lineBytes, text, { file: path, line }, reading, shape) || isObject) likeJson++;
-    if (likeJson === 0 && shape.items >= MAX_FOREIGN_LINES) throw new Error(describeForeignText(path, firstLines));
+    if (addLine(lineBytes, text, { file: path, line }, reading, shape) || isObject) isLikeJson = true;
+    if (!isLikeJson && shape.items >= MAX_FOREIGN_LINES) throw new Error(describeForeignText(path, firstLines));
     return true;
   };
   const file = await openRegularFile(path);
@@ -172,7 +172,7 @@ async function readLines(shape: FileShape, reading: Reading, areLines = false): 
     throw new Error(`line ${line + 1} is longer than ${MAX_LINE_BYTES} bytes, one record a line is needed`);
   }
   if (!endLine()) return false;
-  if (likeJson === 0 && firstLines.length > 0) throw new Error(describeForeignText(path, firstLines));
+  if (!isLikeJson && firstLines.length > 0) throw new Error(describeForeignText(path, firstLines));
   reading.files.push({ path, bytes, sha256: hash.digest("hex") });
   return true;
 }

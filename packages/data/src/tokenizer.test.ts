@@ -50,6 +50,14 @@ test("a special token spelled in the text is itself, or with specialTokensAsText
   expect([tiny.holdsSpecialToken("a</s>"), tiny.holdsSpecialToken("a</ s>")]).toEqual([true, false]);
 });
 
+test("where special tokens are text, the unknown token still stands for what no piece fits", () => {
+  const json = tinyTokenizerJson();
+  const tokenizer = createTokenizer(tinyTokenizerFiles({ ...json, model: { ...json.model, byte_fallback: false } }));
+  const ids = tokenizer.encode("a</s>é", { addSpecialTokens: false, specialTokensAsText: true });
+  expect(ids.at(-1)).toBe(UNK);
+  expect(ids).not.toContain(EOS);
+});
+
 test("cutting at spaces gives the ids of uncut text", () => {
   const json = tinyTokenizerJson() as unknown as TokenizerJson;
   const { model } = new Library({ ...json, added_tokens: [] }, {});

@@ -38,6 +38,10 @@ test("each row has its scale, and a number is off by at most a 16th of itself or
   );
   const bytes = stored(values, rows);
   const { scales } = int8Rows(bytes, rows);
+  const largest = Array.from(scales, (_, row) =>
+    values.subarray(row * columns, (row + 1) * columns).reduce((most, value) => Math.max(most, Math.abs(value)), 0),
+  );
+  expect([...scales]).toEqual(largest.map((magnitude) => Math.fround(magnitude / 448)));
   const found = dequantizeRowsFp8(bytes, [rows, columns]);
   for (const [i, value] of values.entries()) {
     const scale = scales[Math.floor(i / columns)] ?? 0;

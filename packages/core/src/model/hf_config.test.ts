@@ -161,6 +161,12 @@ describe("rotary settings", () => {
     expect(rope({ rope_scaling })).toMatchObject({ type: "dynamic", factor: 4, originalContext: 8192 });
   });
 
+  test("yarn stretches by no factor up to 1, and by every one above it", () => {
+    const of = (factor: number) => rope({ rope_scaling: { type: "yarn", factor } });
+    expect([of(0.5), of(1)]).toMatchObject([{ attentionFactor: 1 }, { attentionFactor: 1 }]);
+    expect(of(1.5)).toMatchObject({ attentionFactor: 0.1 * Math.log(1.5) + 1 });
+  });
+
   test("yarn fills in beta 32 and 1, 0.1·ln(factor) + 1, the context and truncation", () => {
     expect(rope({ rope_scaling: { type: "yarn", factor: 4 } })).toEqual({
       ropeTheta: 10000,

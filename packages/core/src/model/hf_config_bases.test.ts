@@ -146,7 +146,7 @@ test("gpt2 without a gpt2's attention is refused, each switch by its name; dropo
   });
   const odd = {
     ...gpt2,
-    n_embd: 770,
+    n_embd: 769,
     activation_function: "gelu",
     scale_attn_weights: false,
     scale_attn_by_inverse_layer_idx: true,
@@ -155,7 +155,7 @@ test("gpt2 without a gpt2's attention is refused, each switch by its name; dropo
   };
   expect(problems(odd)).toEqual([
     "quantization_config is set, supported are weights in F32, F16 or BF16: use the original model",
-    "n_embd is 770, needed is a multiple of the 12 heads",
+    "n_embd is 769, needed is a multiple of the 12 heads",
     'activation_function is "gelu", supported is "gelu_new", "gelu_pytorch_tanh"',
     "scale_attn_weights is false, supported is true",
     "scale_attn_by_inverse_layer_idx is true, supported is false",

@@ -53,6 +53,15 @@ async function refusal(folder: string): Promise<string> {
   return error instanceof InputError ? error.message : `not refused: ${String(error)}`;
 }
 
+test("an adapter is not saved below a file, and the folders of one that is missing are made", async () => {
+  const saved = { ...adapterOf(shape), metadata: {} };
+  await writeFile(join(scratch, "file"), "");
+  await expect(saveAdapter(join(scratch, "file", "adapter"), saved)).rejects.toMatchObject({ code: "ENOTDIR" });
+  const deep = join(scratch, ..."abcdefgh");
+  await saveAdapter(deep, saved);
+  expect(await readdir(deep)).toContain("adapter_model.safetensors");
+});
+
 test("an adapter is loaded as it was saved, with its metadata and nothing left over in the folder [P5]", async () => {
   const folder = join(scratch, "plain");
   const saved = adapterOf(shape);

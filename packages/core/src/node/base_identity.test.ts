@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { baseHash, baseStamp, cachedBaseHash } from "./base_identity.ts";
 
@@ -78,6 +79,16 @@ test("files that have just changed are hashed each time, and a cache that cannot
   later();
   await writeFile(cache, "a file where a folder should be");
   expect(await cachedBaseHash(folder, cache)).toBe(hash);
+});
+
+test("one file that has just changed is enough for the hash not to be kept", async () => {
+  const folder = await baseOf("base", "numbers");
+  const { ctimeMs } = await stat(join(folder, "model.safetensors"));
+  await sleep(200);
+  await writeFile(join(folder, "config.json"), "[]");
+  vi.setSystemTime(ctimeMs + 10_100); // the weights have settled by now, the config has not
+  await cachedBaseHash(folder, cache);
+  await expect(readdir(cache)).rejects.toMatchObject({ code: "ENOENT" });
 });
 
 test.skipIf(process.platform === "win32")(

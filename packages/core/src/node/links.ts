@@ -44,11 +44,10 @@ export async function refuseOutsideLinks(folder: string): Promise<void> {
     const root = await realpath(folder);
     const inside = [root, ...hubBlobs(root)];
     const problems: string[] = [];
-    for (const entry of await readdir(root, { withFileTypes: true })) {
-      if (!entry.isSymbolicLink()) continue;
-      const target = await targetOf(join(root, entry.name));
+    for (const name of await readdir(root)) {
+      const target = await targetOf(join(root, name));
       const isInside = inside.some((place) => !relative(place, target).startsWith("..") && target !== place);
-      if (!isInside) problems.push(`${entry.name} is a link to ${target}, outside of the folder: copy that file here`);
+      if (!isInside) problems.push(`${name} is a link to ${target}, outside of the folder: copy that file here`);
     }
     if (problems.length > 0) throw new InputError(attempt, problems);
   } catch (cause) {

@@ -1,11 +1,13 @@
 /** What is no regular file is named, and nothing waits for the other end of a pipe. */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import type { FileHandle } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, expect, onTestFinished, test } from "vitest";
+import { describeFileAt } from "./described_file.ts";
 import { hashFile } from "./hash.ts";
-import { readRegularFile, readRegularFileSync } from "./regular_file.ts";
+import { openRegularFile, readFully, readRegularFile, readRegularFileSync } from "./regular_file.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "zerogate-regular-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -34,4 +36,34 @@ test.each([
 ])("%s reads a file of at most the size that is allowed", async (_, read) => {
   expect(String(await read(file, 5))).toBe("12345");
   await expect(read(file, 4)).rejects.toThrow(`Cannot read ${file}: it has 5 bytes, at most 4 are allowed`);
+});
+
+test("readFully reads on where a read call gave less than it was asked for, and says where a file ends early", async () => {
+  const handle = await openRegularFile(file);
+  onTestFinished(() => handle.close());
+  // The system may return any number of bytes, over 2 GiB always fewer.
+  const short = {
+    read: (into: Uint8Array, at: number, length: number, position: number) =>
+      handle.read(into, at, Math.min(length, 2), position),
+  } as unknown as FileHandle;
+  const into = new Uint8Array(4);
+  await readFully({ path: file, handle: short }, into, 1);
+  expect(String(Buffer.from(into))).toBe("2345");
+  await expect(readFully({ path: file, handle: short }, into, 2)).rejects.toThrow(
+    `Cannot read ${file}: it ends at byte 5, it was longer when opened`,
+  );
+});
+
+test.skipIf(process.platform !== "linux")("what was opened is closed again, also where it is refused", async () => {
+  const open = () => readdirSync("/proc/self/fd").length;
+  const before = open();
+  for (let i = 0; i < 50; i++) {
+    await readRegularFile(file);
+    await readRegularFile(file, 4).catch(() => {});
+    await readRegularFile(folder).catch(() => {});
+    await describeFileAt(file);
+    await describeFileAt(folder);
+    await asPromise(file, 4).catch(() => {});
+    expect(open()).toBe(before);
+  }
 });
