@@ -57,7 +57,7 @@ test("an adapter is not saved below a file, and the folders of one that is missi
   const saved = { ...adapterOf(shape), metadata: {} };
   await writeFile(join(scratch, "file"), "");
   await expect(saveAdapter(join(scratch, "file", "adapter"), saved)).rejects.toMatchObject({ code: "ENOTDIR" });
-  const deep = join(scratch, ..."abcdefgh");
+  const deep = join(scratch, "a", "b", "c", "d", "e");
   await saveAdapter(deep, saved);
   expect(await readdir(deep)).toContain("adapter_model.safetensors");
 });
