@@ -1,12 +1,30 @@
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
 
 const conditions = ["@zerogate/source"];
+
+/** Minutes each, of what no change of a day breaks: power cuts, killed processes, fuzzers, GPU emulators, other programs. */
+const campaigns = [
+  "tests/{chaos,fuzz,peft,transformers}/**/*.test.ts",
+  "tests/{bases,disk_trouble,gpu_bench,int8,quickstart}.test.ts",
+];
+const engines = "packages/engine-*/src/**/*.test.ts";
+
+/** `vitest run --project unit`. What each is for: CONTRIBUTING.md. */
+const project = (name: string, include: string[], exclude: string[] = []) => ({
+  extends: true as const,
+  test: { name, include, exclude: [...configDefaults.exclude, ...exclude] },
+});
 
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
-    include: ["packages/*/src/**/*.test.ts", "tests/**/*.test.ts"],
+    projects: [
+      project("unit", ["packages/*/src/**/*.test.ts"], [engines]),
+      project("engines", [engines]),
+      project("system", ["tests/**/*.test.ts"], campaigns),
+      project("campaigns", campaigns),
+    ],
     setupFiles: ["tests/setup.ts"],
     testTimeout: 900_000,
     hookTimeout: 900_000,
