@@ -52,11 +52,7 @@ export const fieldRows: readonly Row[] = [
   { id: "T-D9", what: "`inspect` says what a run or a file is" },
   { id: "T-D10", what: "help in groups, lists from one source; doctor in one screen" },
   { id: "T-D11", what: "fractional epochs" },
-  {
-    id: "T-D12",
-    what: "the model card is valid metadata of the Hub",
-    why: "open: the card's header is written, and not yet checked by huggingface_hub",
-  },
+  { id: "T-D12", what: "the model card is valid metadata of the Hub" },
   { id: "T-D13", what: "docs/config.md and the code agree about what changes bits" },
   { id: "T-D14", what: "the default number of workers is the engine's number of devices" },
   { id: "T-D15", what: "limits of tests are for hangs" },

@@ -84,15 +84,23 @@ test("per-head tanh gates come back as such; half of the digits are kept in bf16
   for (const [i, value] of saved.params.entries()) expect(Math.abs(loaded.params[i] - value)).toBeLessThan(2 ** -8);
 });
 
-test("the model card carries the base, quoted so that a name cannot add YAML", async () => {
-  const folder = join(scratch, "card");
-  await saveAdapter(folder, { ...adapterOf(shape), config: { ...config, baseModelNameOrPath: 'x"\nlicense: mine' } });
-  const card = await readFile(join(folder, "README.md"), "utf8");
-  expect(
-    card.startsWith('---\nbase_model: "x\\"\\nlicense: mine"\nlibrary_name: peft\npipeline_tag: text-generation\n'),
-  ).toBe(true);
-  expect(card).toContain('tags:\n- "base_model:adapter:x\\"\\nlicense: mine"\n- transformers\n');
+test("the model card names a base of the Hub, and no path, which could add YAML", async () => {
+  const cardOf = async (baseModelNameOrPath: string) => {
+    await saveAdapter(join(scratch, "card"), { ...adapterOf(shape), config: { ...config, baseModelNameOrPath } });
+    return await readFile(join(scratch, "card", "README.md"), "utf8");
+  };
+  const card = await cardOf("org/name");
+  const header =
+    'library_name: peft\nbase_model: "org/name"\nbase_model_relation: adapter\npipeline_tag: text-generation\n';
+  expect(card.startsWith(`---\n${header}tags:\n- "base_model:adapter:org/name"\n- llama-adapter\n`)).toBe(true);
   expect(card).toContain("3 prompt tokens in each of the last 2 layers, scalar gate, 50 trained numbers");
+  const local = await cardOf('x"\nlicense: mine');
+  expect(
+    local.startsWith(
+      "---\nlibrary_name: peft\npipeline_tag: text-generation\ntags:\n- llama-adapter\n- zerogate\n---\n",
+    ),
+  ).toBe(true);
+  expect(local).toContain("Its base is a folder of the machine");
 });
 
 test("a config that leaves the module open is stored with the layout's", async () => {

@@ -23,6 +23,7 @@ import {
   readAdapterTensors,
 } from "../adapter/keys.ts";
 import { type AdapterLayout, type AdapterShape, adapterLayout, type OutputBias } from "../adapter/layout.ts";
+import { modelCard } from "../adapter/model_card.ts";
 import {
   PROMPT_FORMAT,
   type PromptFormat,
@@ -192,27 +193,4 @@ function undeclaredBias(folder: string): string {
     `${folder} does not say how often it adds the bias of the base's output projection: once is taken, ` +
     "outputBias twice is what PEFT computes"
   );
-}
-
-/** A short model card with the header that the Hugging Face hub reads; values are quoted, a path is not trusted YAML. */
-function modelCard(config: AdaptionPromptConfig, layout: AdapterLayout, origin: string | undefined): string {
-  const base = config.baseModelNameOrPath;
-  const header = ["library_name: peft"];
-  if (base) header.unshift(`base_model: ${JSON.stringify(base)}`);
-  if (config.taskType === "CAUSAL_LM") header.push("pipeline_tag: text-generation");
-  header.push(
-    "tags:",
-    ...(base ? [`- ${JSON.stringify(`base_model:adapter:${base}`)}`] : []),
-    "- transformers",
-    "- llama-adapter",
-    "- zerogate",
-  );
-  const gate = `${layout.gateSharing} gate${layout.gateActivation === "tanh" ? " with tanh" : ""}`;
-  const bias =
-    layout.outputBias === "once"
-      ? " The bias of the base's output projection is added once; PEFT adds it twice and computes something else."
-      : "";
-  const text = `LLaMA-Adapter (adaption prompts): ${layout.promptLength} prompt tokens in each of the last ${layout.adaptedLayers} layers, ${gate}, ${layout.length} trained numbers.${bias}`;
-  const source = origin === undefined ? "" : `\nTaken from ${origin}.\n`;
-  return `---\n${header.join("\n")}\n---\n\n# Adapter\n\n${text}\n${source}`;
 }

@@ -1,0 +1,56 @@
+/**
+ * The model card of an adapter, `README.md`. Its header is metadata of the Hugging Face hub: it says only what is known, so
+ * there is no license and no language, and no base unless it has a name there.
+ */
+import type { AdaptionPromptConfig } from "./config.ts";
+import type { AdapterLayout } from "./layout.ts";
+
+/** @param origin which state of a run this is, for example `step 60 of 60, the last`. */
+export function modelCard(config: AdaptionPromptConfig, layout: AdapterLayout, origin: string | undefined): string {
+  const base = hubId(config.baseModelNameOrPath);
+  const isPeft = layout.gateSharing === "scalar" && layout.gateActivation === "none" && layout.outputBias !== "once";
+  const header = [
+    `library_name: ${isPeft ? "peft" : "zerogate"}`,
+    ...(base === undefined ? [] : [`base_model: ${JSON.stringify(base)}`, "base_model_relation: adapter"]),
+    ...(config.taskType === "CAUSAL_LM" ? ["pipeline_tag: text-generation"] : []),
+    "tags:",
+    ...(base === undefined ? [] : [`- ${JSON.stringify(`base_model:adapter:${base}`)}`]),
+    "- llama-adapter",
+    "- zerogate",
+  ];
+  const paragraphs = [...describe(config, layout, base), ...(origin === undefined ? [] : [`Taken from ${origin}.`])];
+  return `---\n${header.join("\n")}\n---\n\n# Adapter\n\n${paragraphs.join("\n\n")}\n`;
+}
+
+function describe(
+  { baseModelNameOrPath }: AdaptionPromptConfig,
+  layout: AdapterLayout,
+  base: string | undefined,
+): string[] {
+  const { promptLength, adaptedLayers, gateSharing, gateActivation, outputBias, length } = layout;
+  const gate = `${gateSharing} gate${gateActivation === "tanh" ? " with tanh" : ""}`;
+  const bias =
+    outputBias === "once"
+      ? " The bias of the base's output projection is added once; PEFT adds it twice and computes something else."
+      : "";
+  const shape = `LLaMA-Adapter (adaption prompts): ${promptLength} prompt tokens in each of the last ${adaptedLayers} layers, ${gate}, ${length} trained numbers.${bias}`;
+  if (base !== undefined) return [shape];
+  const where =
+    baseModelNameOrPath === null
+      ? "The name of its base is not known."
+      : "Its base is a folder of the machine that it was trained on, which `adapter_config.json` names.";
+  return [shape, `${where} Add \`base_model\` to the header with the base's id on the Hub before you publish it.`];
+}
+
+/** A name on the Hub, by its own rule, of at most 96 characters on either side. A single word may as well be a folder. */
+const id =
+  /^(?!.*(?:--|\.\.))(?!.*\.git$)[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?\/[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?$/;
+/** A snapshot in the Hub's cache, whose folder has the name of the model. */
+const snapshot = /(?:^|[\\/])models--(.+)[\\/]snapshots[\\/][0-9a-f]{40}[\\/]?$/;
+
+/** Returns the base's name on the Hub; undefined where what is known of it is a path. */
+function hubId(base: string | null): string | undefined {
+  if (base === null) return undefined;
+  const name = snapshot.exec(base)?.[1]?.replace("--", "/") ?? base;
+  return id.test(name) ? name : undefined;
+}
