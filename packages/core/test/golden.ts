@@ -15,7 +15,10 @@ import { loadAdapter, loadWeights, readModelConfig } from "../src/node.ts";
 import { adamWStep, createAdamWState, decayRanges } from "../src/optim/adamw.ts";
 import { absent, sharedPath } from "./shared.ts";
 
-const goldenCases = ["llama_mha", "llama_gqa", "llama3_rope", "mistral_gqa", "gpt2"] as const;
+const peftCases = ["llama_mha", "llama_gqa", "llama3_rope", "mistral_gqa", "gpt2"] as const;
+/** Families that PEFT does not know: made by our own reference in PyTorch, whose gradients are off by up to 3e-5 themselves. */
+const familyCases = ["families/ministral"] as const;
+const FAMILY_GRADIENTS = 3e-5;
 
 /**
  * @param tolerance on logits, losses, and gradients relative to their largest; spec §6.5 asks for 1e-5.
@@ -28,7 +31,7 @@ export function describeGolden(
   tolerance: number,
   { coarse = false }: { coarse?: boolean } = {},
 ): void {
-  describe.each(goldenCases)(`engine ${name}, golden %s`, (golden) => {
+  describe.each([...peftCases, ...familyCases])(`engine ${name}, golden %s`, (golden) => {
     const reason = absent(`golden/${golden}`);
     test.skipIf(reason !== "")(
       `base and adapted logits, loss, gradients, AdamW, greedy tokens [B2, B3, B5, C1, C2, C4, P20, L4]${reason}`,
@@ -63,7 +66,8 @@ export function describeGolden(
           const most = coarse ? tolerance * loss : 5e-6;
           expect(Math.abs(lossSum / labelled - loss), which).toBeLessThanOrEqual(most);
           expect(sum(await cellLosses(model, state, cell)), "forward alone gives the same loss").toBe(lossSum);
-          expectNear(gradient, values.adapter(gradients, layout), tolerance, gradients);
+          const near = golden.startsWith("families/") ? Math.max(tolerance, FAMILY_GRADIENTS) : tolerance;
+          expectNear(gradient, values.adapter(gradients, layout), near, gradients);
         }
         const { gradient } = await cellGradient(model, fresh, cell, 1 / labelled);
         for (const { prompt, gate } of layout.places) {

@@ -3,11 +3,12 @@ import type { Architecture, Family } from "./family.ts";
 import { gemma } from "./gemma.ts";
 import { gpt2 } from "./gpt2.ts";
 import { llama } from "./llama.ts";
+import { ministral } from "./ministral.ts";
 import { mistral } from "./mistral.ts";
 import { qwen2 } from "./qwen2.ts";
 
-/** PEFT knows llama, mistral and gpt2; prompts of the others join as in llama. */
-export const families: readonly Family[] = [llama, mistral, qwen2, gemma, gpt2];
+/** PEFT knows llama, mistral and gpt2; prompts of the others join as in llama. Add a row for a new file. */
+export const families: readonly Family[] = [llama, mistral, ministral, qwen2, gemma, gpt2];
 
 const byModelType: ReadonlyMap<unknown, Family> = new Map(families.map((family) => [family.modelType, family]));
 
