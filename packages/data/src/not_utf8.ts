@@ -15,15 +15,14 @@ export function firstNotUtf8(bytes: Buffer): { readonly byte: string; readonly l
   return { byte: `0x${text[firstReplaced(text)]!.toString(16).toUpperCase().padStart(2, "0")}`, line };
 }
 
-/** Where a decoder puts U+FFFD although the bytes do not spell it. */
+/** Where a decoder puts U+FFFD although the bytes, which are not UTF-8, do not spell it. */
 function firstReplaced(bytes: Buffer): number {
   const text = bytes.toString("utf8");
   let at = 0;
   let done = 0;
-  for (let i = text.indexOf("\ufffd"); i >= 0; i = text.indexOf("\ufffd", i + 1)) {
+  for (let i = text.indexOf("\ufffd"); ; i = text.indexOf("\ufffd", i + 1)) {
     at += Buffer.byteLength(text.slice(done, i));
     done = i;
     if (bytes[at] !== 0xef || bytes[at + 1] !== 0xbf || bytes[at + 2] !== 0xbd) return at;
   }
-  return at;
 }

@@ -155,5 +155,13 @@ test("what cannot be planned is refused, with the numbers", () => {
     "Cannot plan with sample 50: the token set has 50 samples",
   );
   expect(() => createPlan({ ...fifty, samples: [1, 1] })).toThrow("Cannot plan with sample 1: it is listed twice");
+  for (const size of [0, -1, 1.5])
+    expect(() => createPlan({ ...fifty, cellTokens: size })).toThrow(`Cannot plan with cellTokens ${size}: an integer`);
+  expect(() => createPlan({ ...fifty, labelled: fifty.labelled.slice(1) })).toThrow(
+    "Cannot plan with 50 lengths and 49 label counts: one of each a sample is needed",
+  );
+  expect(createPlan({ ...fifty, batchSize: 1, cellTokens: 1 }).stepsPerEpoch).toBe(50);
+  expect(createPlan({ ...fifty, batchSize: 50, dropLast: true }).stepsPerEpoch).toBe(1);
+  expect(() => createPlan(fifty).step(0.5)).toThrow("Cannot plan step 0.5");
   expect(() => createPlan(fifty).step(-1)).toThrow("Cannot plan step -1: an integer from 0 on is needed");
 });

@@ -68,6 +68,15 @@ test("tokens kept while bad records were skipped are not used where they are to 
   await expect(prepareTokens({ ...options, skipBad: false })).rejects.toThrow("Cannot use 1 of 50 records");
 });
 
+test("bad records are refused unless they are to be skipped, and without a cache nothing is kept", async () => {
+  const { folder, options } = await setUp();
+  const { cacheDir: _, skipBad: __, ...plain } = options;
+  await expect(prepareTokens(plain)).rejects.toThrow("Cannot use 1 of 50 records");
+  const { isCached, skipped, files } = await prepareTokens({ ...plain, skipBad: true });
+  expect([isCached, skipped, files.map(({ path }) => path)]).toEqual([false, 1, [options.paths]]);
+  expect(await readdir(folder)).toEqual(["data.json"]);
+});
+
 test("a damaged entry is noticed wherever the damage is, told, and made again", async () => {
   const { cacheDir, warnings, options } = await setUp();
   const first = await prepareTokens(options);

@@ -25,6 +25,12 @@ test("of few records a share is rounded up to whole ones [T-D3]", () => {
   expect(keeping.map(({ whole: all }) => all)).toEqual([20, 30, 30, 30, 30, 30, 30]);
 });
 
+test("of no records nothing is long", () => {
+  const none = recordLengths([]);
+  expect(none.longest).toBe(0);
+  expect(none.keeping.every(({ some, whole: all }) => some === 0 && all === 0)).toBe(true);
+});
+
 test("a share is kept whole where the limit lets it, else in part, else not at all [T-D3]", () => {
   expect(lengthKeeping(lengths, 0.95, 200)).toEqual({ maxLength: 105, share: 0.95 });
   expect(lengthKeeping(lengths, 1 - 0.05, 105)).toEqual({ maxLength: 105, share: 0.95 });

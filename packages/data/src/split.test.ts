@@ -41,6 +41,26 @@ test("a fraction is of all samples, a number from 1 on is a count, 0 is none", (
   expect(sizes).toEqual([20, 1, 30, 0]);
 });
 
+test("a fraction is rounded, all but one may be held out, and a group that just fits is taken", () => {
+  const sizes = (count: number, validation: number) =>
+    splitSamples(different(count), { seed: 1, validation }).validation.length;
+  expect([sizes(150, 0.011), sizes(150, 0.009), sizes(3, 2), sizes(2, 1)]).toEqual([2, 1, 2, 1]);
+  const pairs = splitSamples(tokensOf([5, 5, 6, 6, 7, 7]), { seed: 1, validation: 2 });
+  expect([pairs.validation.length, pairs.train.length]).toEqual([2, 4]);
+  const odd = splitSamples(tokensOf([5, 5, 6, 6, 7, 7]), { seed: 1, validation: 3 });
+  expect(odd.validation).toHaveLength(2);
+});
+
+test("samples of the same tokens with other targets are not equal", () => {
+  const lengths = Int32Array.of(2, 2);
+  const ids = Int32Array.of(1, 2, 1, 2);
+  const loss = { lengths, wholeLengths: lengths, neededLengths: lengths, truncated: 0, droppedNoTarget: 0 };
+  const split = (target: readonly number[]) => () =>
+    splitSamples(joinChunks([{ ids, target: Uint8Array.from(target), ...loss }]).tokens, { seed: 1, validation: 1 });
+  expect(split([0, 1, 1, 1])().validation).toHaveLength(1);
+  expect(split([0, 1, 0, 1])).toThrow("1 of 2 samples, 1 of them different");
+});
+
 test("where no group of equal samples is small enough, the smallest is held out whole", () => {
   const contents = [...Array(10).fill(1), ...Array(4).fill(2), ...Array(10).fill(3)] as number[];
   const { train, validation } = splitSamples(tokensOf(contents), { seed: 1, validation: 1 });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { tinyTokenizerFiles } from "../test/tiny_tokenizer.ts";
 import { type PreparedTokens, type PrepareOptions, prepareTokens } from "./prepare.ts";
+import { tokenCacheKey } from "./token_cache.ts";
 import { hashTokens } from "./token_set.ts";
 import { createTokenizer } from "./tokenizer.ts";
 
@@ -102,6 +103,38 @@ test("other ids under the hash of the true ones are noticed [T-B2]", async () =>
   });
   expect(await prepareTokens(options)).toEqual(first);
   expect(warnings).toEqual([expect.stringContaining("its tokens are not those whose hash it names: tokenising again")]);
+});
+
+test("the key changes with everything that tokens depend on, and with nothing else [T-B2]", () => {
+  const file = { path: "a.json", bytes: 3, sha256: "1".repeat(64) };
+  const files = tinyTokenizerFiles();
+  const input = {
+    files: [file],
+    tokenizer: createTokenizer(files),
+    template: { name: "bare", withInput: "{instruction}{input}", withoutInput: "{instruction}" },
+    rule: "response",
+    maxLength: 12,
+    skipBad: false,
+  } as const;
+  const same = [input, { ...input, files: [{ ...file, path: "b.json" }] }, { ...input, bos: "tokenizer" as const }];
+  const { template } = input;
+  const named = createTokenizer(tinyTokenizerFiles(undefined, { bos_token: "<unk>", eos_token: "</s>" }));
+  const others = [
+    { ...input, files: [file, file] },
+    { ...input, files: [{ ...file, sha256: "2".repeat(64) }] },
+    { ...input, tokenizer: createTokenizer({ ...files, tokenizerConfigJson: `${files.tokenizerConfigJson} ` }) },
+    { ...input, tokenizer: createTokenizer({ ...files, modelVocabSize: 300 }) },
+    { ...input, tokenizer: { ...input.tokenizer, eosId: 0 } },
+    { ...input, tokenizer: named },
+    { ...input, tokenizer: named, bos: "named" as const },
+    { ...input, template: { ...template, withInput: "{input}{instruction}" } },
+    { ...input, template: { ...template, withoutInput: "{instruction} " } },
+    { ...input, rule: "all" as const },
+    { ...input, maxLength: 13 },
+    { ...input, skipBad: true },
+  ];
+  expect(new Set(same.map(tokenCacheKey)).size).toBe(1);
+  expect(new Set([input, ...others].map(tokenCacheKey)).size).toBe(1 + others.length);
 });
 
 const changes: [what: string, message: string, (file: TokenFile) => void][] = [

@@ -56,15 +56,21 @@ test("progress is told up to the total", async () => {
     [256, 300],
     [300, 300],
   ]);
+  calls.length = 0;
+  await tokenizeRecords(records(256), { ...options, onProgress: (done, total) => calls.push([done, total]) });
+  expect(calls).toEqual([[256, 256]]);
 });
 
 test("data without any target is refused", async () => {
   await expect(tokenizeRecords(records(10).slice(2), { ...options, maxLength: 3 })).rejects.toThrow(
-    "none of 8 records has a token of its response within maxLength 3, raise maxLength",
+    "Cannot use the data: none of 8 records has a token of its response within maxLength 3, raise maxLength: all of them have one within 13",
   );
   await expect(tokenizeRecords(records(1), { ...options, maxLength: 1 })).rejects.toThrow(
-    "Cannot tokenise to maxLength 1",
+    "Cannot tokenise to maxLength 1: an integer from 2 on is needed",
   );
+  await expect(tokenizeRecords(records(1), { ...options, maxLength: 2.5 })).rejects.toThrow("maxLength 2.5");
+  const all = await tokenizeRecords(records(1), { ...options, rule: "all", maxLength: 2 });
+  expect(all.stats).toMatchObject({ samples: 1, tokens: 2, labelled: 1, truncated: 1 });
 });
 
 test("an abort ends a small job with the signal's reason", async () => {

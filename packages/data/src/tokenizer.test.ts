@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -58,6 +59,17 @@ test("where special tokens are text, the unknown token still stands for what no 
   expect(ids).not.toContain(EOS);
 });
 
+test("where special tokens are text, no model knows their pieces", () => {
+  const json = tinyTokenizerJson();
+  const scored = Object.keys(json.model.vocab).map((piece) => [piece, piece === "</s>" ? 0 : -1]);
+  const unigram = { type: "Unigram", unk_id: UNK, vocab: scored };
+  const tokenizer = createTokenizer(tinyTokenizerFiles({ ...json, model: unigram }));
+  expect(tokenizer.encode("a</s>", { addSpecialTokens: false })).toContain(EOS);
+  const ids = tokenizer.encode("a</s>", { addSpecialTokens: false, specialTokensAsText: true });
+  expect(ids).not.toContain(EOS);
+  expect(tokenizer.decode(ids)).toBe("a</s>");
+});
+
 test("cutting at spaces gives the ids of uncut text", () => {
   const json = tinyTokenizerJson() as unknown as TokenizerJson;
   const { model } = new Library({ ...json, added_tokens: [] }, {});
@@ -79,6 +91,38 @@ test("text is left uncut where a merge could cross a space", () => {
   piece.model.vocab["a▁b"] = 999;
   const splitting = { ...tinyTokenizerJson(), pre_tokenizer: { type: "Whitespace" } };
   for (const json of [merge, piece, splitting] as unknown as TokenizerJson[]) expect(cutAtSpaces(json)).toBe(json);
+});
+
+test("the hash is SHA-256 over each file's length and text, which runs of earlier versions hold", () => {
+  const { tokenizerJson, tokenizerConfigJson, specialTokensMapJson } = tiny.files;
+  const hash = createHash("sha256");
+  for (const text of [tokenizerJson, tokenizerConfigJson, specialTokensMapJson]) hash.update(`${text.length}\n${text}`);
+  expect(tiny.hash).toBe(hash.digest("hex"));
+});
+
+test("a text that cannot be encoded is quoted, a hundred characters of it", () => {
+  const json = tinyTokenizerJson();
+  const model = { ...json.model, byte_fallback: false, unk_token: "<none>" };
+  const tokenizer = createTokenizer(tinyTokenizerFiles({ ...json, model }));
+  const text = "é".repeat(101);
+  expect(() => tokenizer.encode(text)).toThrow(
+    `Cannot encode "${"é".repeat(100)}…": the tokenizer of tiny has no token for a part of it`,
+  );
+  expect(() => tokenizer.encode(text.slice(1))).toThrow(`Cannot encode "${"é".repeat(100)}": the tokenizer of tiny`);
+});
+
+test("a special token that is normalised is found where a text only spells it once it is normalised", () => {
+  const json = tinyTokenizerJson();
+  const lower = { ...json, normalizer: { type: "Lowercase" }, post_processor: null };
+  const of = (normalized: boolean) =>
+    createTokenizer(
+      tinyTokenizerFiles({
+        ...lower,
+        added_tokens: json.added_tokens.map((token) => ({ ...token, normalized })),
+      }),
+    );
+  expect([of(true).holdsSpecialToken("a</S>"), of(false).holdsSpecialToken("a</S>")]).toEqual([true, false]);
+  expect([of(true).holdsSpecialToken("a</s>"), of(true).holdsSpecialToken("a")]).toEqual([true, false]);
 });
 
 test("the hash changes with each of the three files", () => {
@@ -112,6 +156,8 @@ test("a tokenizer with more ids than the model has is refused, one with far fewe
   expect(() => checkVocabulary(tiny, size - 1)).toThrow(
     "Cannot use a tokenizer that does not match the vocabulary: the largest token id of tiny is 296, the model's vocabulary has 296",
   );
+  expect(checkVocabulary(tiny, 2 * size)).toBeUndefined();
+  expect(checkVocabulary(tiny, 2 * size + 1)).toContain("is this the tokenizer of this model?");
   expect(checkVocabulary(tiny, 32_000)).toBe(
     "the largest token id of tiny is 296, the model's vocabulary has 32000: is this the tokenizer of this model?",
   );

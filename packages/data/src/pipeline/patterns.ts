@@ -73,7 +73,6 @@ function withClock(search: Matcher, regex: string): Matcher {
       });
     } finally {
       leftMs -= performance.now() - begin;
-      context["text"] = "";
     }
   };
 }
