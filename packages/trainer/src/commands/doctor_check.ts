@@ -5,7 +5,9 @@ export interface Check {
   readonly name: string;
   readonly ok: boolean;
   readonly found: string;
-  /** What to do where it is not ok. */
+  /** The same in a phrase, for one row of a screen. */
+  readonly brief?: string;
+  /** What to type or do about it. */
   readonly advice?: string;
 }
 

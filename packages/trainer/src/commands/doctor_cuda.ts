@@ -16,22 +16,34 @@ export async function cudaChecks(tryMs: number = TRY_MS): Promise<Check[]> {
   const found = libraries.map((library) => `${library.name} ${library.found}`).join(", ");
   if (missing.length > 0) {
     const absent = missing.map((message) => message.replaceAll(/\s*\n\s*/g, " ")).join("; ");
-    return [{ name, ok: true, found: `absent: ${absent}${found === "" ? "" : `; there is ${found}`}` }];
+    const brief = `absent: ${missing.map(phraseOf).join("; ")}`;
+    return [{ name, ok: true, found: `absent: ${absent}${found === "" ? "" : `; there is ${found}`}`, brief }];
   }
-  return [{ name, ok: true, found }, ...(await Promise.all(report.gpus.map((gpu) => gpuCheck(gpu, tryMs))))];
+  const brief = libraries.map((library) => `${library.name} ${library.found.replace(/ \(.*\)$/, "")}`).join(", ");
+  return [{ name, ok: true, found, brief }, ...(await Promise.all(report.gpus.map((gpu) => gpuCheck(gpu, tryMs))))];
+}
+
+/** `cannot load the NVIDIA driver (libcuda)`, of a message that goes on with all places where it was looked for. */
+function phraseOf(message: string): string {
+  const [first = ""] = message.split("\n");
+  const phrase = first.replace(/:\s*$/, "").trim();
+  return phrase.charAt(0).toLowerCase() + phrase.slice(1);
 }
 
 /** In a process of its own: a driver or a GPU that is broken may end it, or never answer. */
 async function gpuCheck(gpu: GpuReport["gpus"][number], tryMs: number): Promise<Check> {
   const name = `GPU ${gpu.ordinal}`;
   const facts = `${gpu.name}, ${(gpu.memoryBytes / 2 ** 30).toFixed(1)} GiB, compute capability ${(gpu.architecture / 10).toFixed(1)}`;
-  if (gpu.problem !== undefined) return { name, ok: true, found: `${facts}: cannot be used, ${gpu.problem}` };
+  if (gpu.problem !== undefined) {
+    const brief = `${gpu.name}: cannot be used`;
+    return { name, ok: true, found: `${facts}: cannot be used, ${gpu.problem}`, brief };
+  }
   const program = fileURLToPath(new URL("../../dist/commands/doctor_cuda_program.js", import.meta.url));
   try {
     const limits = { timeout: tryMs, killSignal: "SIGKILL" } as const;
     const { stdout } = await promisify(execFile)(process.execPath, [program, String(gpu.ordinal)], limits);
     const { ok, text } = JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "") as { ok: boolean; text: string };
-    return { name, ok, found: `${facts}: ${text}` };
+    return { name, ok, found: `${facts}: ${text}`, brief: `${gpu.name}: ${text.replace(/, .*/s, "")}` };
   } catch (error) {
     const { killed, signal, message } = error as Error & { killed?: boolean; signal?: string };
     const reason = killed
@@ -39,6 +51,7 @@ async function gpuCheck(gpu: GpuReport["gpus"][number], tryMs: number): Promise<
       : signal
         ? `its process was ended by ${signal}`
         : message;
-    return { name, ok: false, found: `${facts}: ${reason}`, advice: "ask nvidia-smi, and the kernel's log, about it" };
+    const advice = "ask nvidia-smi, and the kernel's log, about it";
+    return { name, ok: false, found: `${facts}: ${reason}`, brief: `${gpu.name}: ${reason}`, advice };
   }
 }
