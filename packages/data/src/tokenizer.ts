@@ -67,7 +67,10 @@ export async function loadTokenizer(
     const file = await folderFile(directory, name);
     if (file === undefined) {
       if (fallback !== undefined) return fallback;
-      throw new InputError(attempt, `${name}: there is no such file, a tokenizer in Hugging Face's format is needed`);
+      throw new InputError(
+        attempt,
+        `${name}: there is no such file, a tokenizer in Hugging Face's format is needed: copy it from where the model came from`,
+      );
     }
     if (file.bytes > MAX_TOKENIZER_BYTES) {
       throw new InputError(attempt, `${name}: ${file.bytes} bytes, at most ${MAX_TOKENIZER_BYTES} are allowed`);

@@ -4,7 +4,7 @@
  */
 import type { Stats } from "node:fs";
 import { realpath, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { InputError } from "../errors.ts";
 import { describeFile } from "../formats/file_kind.ts";
 import { isCutOff, parseStrictJson } from "../formats/strict_json.ts";
@@ -68,8 +68,17 @@ async function checkFolder(folder: string): Promise<void> {
   if (stats?.isDirectory()) return;
   const problem = stats
     ? `it is ${kindOfEntry(stats)}, needed is the folder that holds the files`
-    : "there is no such folder";
+    : `there is no such folder${await hubAdvice(folder)}`;
   throw new InputError(`Cannot read from ${folder}`, problem);
+}
+
+/** What to type where a folder is missing with the one above it, as where a name on the Hub was given in its place. */
+async function hubAdvice(folder: string): Promise<string> {
+  const [, organisation, name] = /([\w.-]+)[\\/]([\w.-]+)[\\/]?$/.exec(folder) ?? [];
+  const above = await stat(dirname(folder)).catch(() => undefined);
+  if (organisation === undefined || name === undefined || above !== undefined) return "";
+  const fetched = `hf download ${organisation}/${name} --local-dir ${name}`;
+  return `, needed is a folder on this machine: if this is a name on the Hub, \`${fetched}\` makes a folder of it`;
 }
 
 /** A JSON file of the folder. Throws an `InputError` where it is missing, too long or not JSON to `parse`. */

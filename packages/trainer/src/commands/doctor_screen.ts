@@ -40,7 +40,9 @@ export function screenOf(version: string, verdict: Verdict, checks: readonly Che
 export function fullText(version: string, verdict: Verdict, checks: readonly Check[]): string {
   const bad = checks.filter(({ ok }) => !ok).length;
   const head = [`zerogate ${version}: ${summary(verdict, bad)}`, ...verdictRows(verdict)];
-  return [...head, ...checks.flatMap(({ brief: _, ...check }) => rowsOf(check))].map((row) => `${row}\n`).join("");
+  return [...head, ...checks.flatMap((check) => rowsOf({ ...check, brief: check.found }))]
+    .map((row) => `${row}\n`)
+    .join("");
 }
 
 function summary({ engine }: Verdict, bad: number): string {
