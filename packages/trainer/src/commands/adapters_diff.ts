@@ -1,8 +1,8 @@
 /** `zerogate adapters diff A B`: where two adapters differ, in their configs and layer by layer. */
 import { type AdaptionPromptConfig, isSameTemplate, layersOf } from "@zerogate/core";
 import { readAdapter, type StoredAdapter } from "@zerogate/core/node";
+import { formatSmall } from "../run/format.ts";
 import { adapterFolder } from "../run/locate.ts";
-import { formatSmall } from "../status/format.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { table } from "./table.ts";
 

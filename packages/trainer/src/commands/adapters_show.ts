@@ -1,8 +1,8 @@
 /** `zerogate adapters show ADAPTER`: what an adapter is and how far it has opened, layer by layer. */
 import { effectiveGate, layersOf, parameterCount, trainableLine } from "@zerogate/core";
 import { hashFile, readAdapter, readModelConfig } from "@zerogate/core/node";
+import { formatCount, formatSmall } from "../run/format.ts";
 import { adapterFolder } from "../run/locate.ts";
-import { formatCount, formatSmall } from "../status/format.ts";
 import { sparkline } from "../status/sparkline.ts";
 import { continued, plainCell } from "../terminal/plain_text.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";

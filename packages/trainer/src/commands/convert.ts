@@ -20,8 +20,8 @@ import {
 } from "@zerogate/core";
 import { readAdapter, readAdapterFile, readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
 import { MAX_PROMPT_LENGTH } from "../config/limits.ts";
+import { formatSmall } from "../run/format.ts";
 import { adapterFolder, namedBase } from "../run/locate.ts";
-import { formatSmall } from "../status/format.ts";
 import { continued } from "../terminal/plain_text.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { fitOnData } from "./fit_on_data.ts";

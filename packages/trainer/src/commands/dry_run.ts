@@ -3,9 +3,9 @@ import { formatBytes, parameterCount, trainableLine } from "@zerogate/core";
 import type { TrainConfig } from "../config/train_config.ts";
 import { isIsolated } from "../engines/choose.ts";
 import { type DataCounts, describeCounts } from "../run/data_counts.ts";
+import { formatCount, formatSmall } from "../run/format.ts";
 import type { RunInputs } from "../run/inputs.ts";
 import { estimateMemory, type MemoryEstimate } from "../run/memory.ts";
-import { formatCount, formatSmall } from "../status/format.ts";
 
 export interface PlanFacts {
   readonly config: TrainConfig;

@@ -3,6 +3,7 @@ import type { DeviceEvent } from "@zerogate/workers";
 import type { TrainConfig } from "../config/train_config.ts";
 import { logLevel, openLog, type RunLog } from "../log.ts";
 import { isEvaluation } from "../metrics/records.ts";
+import { writeReport } from "../report/render.ts";
 import type { Progress } from "../run/inputs.ts";
 import type { RunView } from "../run/view.ts";
 import { createCurve } from "../status/curve.ts";
@@ -49,6 +50,7 @@ export function openLiveView(context: CommandContext, json: boolean): LiveView {
       curve.device(event);
       logDevice(log.logger, event);
     },
+    report: writeReport,
     failed: (message) => log.logger.fatal(message),
     close() {
       context.signal.removeEventListener("abort", sayStopping);

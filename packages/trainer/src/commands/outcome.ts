@@ -2,8 +2,8 @@
 import { readMetrics } from "../metrics/metrics_file.ts";
 import { ownCommand } from "../own_command.ts";
 import { describeChoice } from "../run/adapter_choice.ts";
+import { formatDuration, formatLoss, formatShare } from "../run/format.ts";
 import type { RunResult } from "../run/running.ts";
-import { formatDuration, formatLoss, formatShare } from "../status/format.ts";
 import type { Team } from "../team/team.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 

@@ -19,10 +19,10 @@ import {
   tokenLogits,
 } from "@zerogate/core";
 import { encodePrompt } from "@zerogate/data";
+import { formatCount, formatLoss, formatSmall } from "../run/format.ts";
 import { locateModel } from "../run/locate.ts";
 import { type OpenedModel, openModel } from "../run/open_model.ts";
 import { openStatus } from "../status/display.ts";
-import { formatCount, formatLoss, formatSmall } from "../status/format.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { engineFlags, numberFlag } from "./flags.ts";
 import { verbatim } from "./questions.ts";

@@ -1,6 +1,6 @@
 /** The line charts of a report as data; `page_script.ts` draws them with uPlot. */
 import type { EvaluationMetrics, StepMetrics } from "../metrics/records.ts";
-import type { ReportData } from "./data.ts";
+import type { ReportData } from "../run/report_data.ts";
 
 interface Series {
   readonly label: string;

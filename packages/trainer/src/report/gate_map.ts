@@ -1,6 +1,6 @@
 /** The gates of all layers over time as a heat map, drawn in SVG: no script, colours by the style sheet. */
 import type { StepMetrics } from "../metrics/records.ts";
-import { formatSmall } from "../status/format.ts";
+import { formatSmall } from "../run/format.ts";
 import { thin } from "./charts.ts";
 
 const MAX_COLUMNS = 160;

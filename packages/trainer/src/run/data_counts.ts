@@ -2,7 +2,7 @@
 import { InputError } from "@zerogate/core";
 import { lengthKeeping, measureSamples, type PreparedTokens, type UnreadField } from "@zerogate/data";
 import type { TrainConfig } from "../config/train_config.ts";
-import { formatCount } from "../status/format.ts";
+import { formatCount } from "./format.ts";
 
 export interface DataCounts {
   readonly name: "data" | "validation data";

@@ -12,7 +12,6 @@ import type { TrainConfig } from "../config/train_config.ts";
 import { patiently } from "../files/patience.ts";
 import { createTrouble } from "../files/trouble.ts";
 import { readMetrics } from "../metrics/metrics_file.ts";
-import { writeReport } from "../report/render.ts";
 import { versions } from "../version.ts";
 import { type AdapterChoice, chooseAdapter, describeChoice, lastAdapter } from "./adapter_choice.ts";
 import { checkProof, underWay } from "./check_proof.ts";
@@ -20,6 +19,7 @@ import { evaluateHeldOut } from "./evaluate.ts";
 import { saveFinalAdapter } from "./final_adapter.ts";
 import type { RunInputs } from "./inputs.ts";
 import type { Standing } from "./loop.ts";
+import type { ReportData } from "./report_data.ts";
 import type { Running, RunResult } from "./running.ts";
 import { answerSamples } from "./samples.ts";
 import { unmovedParts } from "./unmoved.ts";
@@ -78,7 +78,7 @@ export async function finish(
   });
   const { base, adapter, samples } = compared;
   const all = parameterCount(model) + layout.length;
-  const data = () => ({
+  const data = (): ReportData => ({
     title: config.out.split(/[\\/]/).at(-1) ?? config.out,
     createdAt: new Date(),
     config,
@@ -99,7 +99,7 @@ export async function finish(
   });
   const report = await team.fromFirst("the report", async () => {
     await lock.check();
-    return await writeReport(config.out, data());
+    return await view.report(config.out, data());
   });
   view.phase(undefined);
   const unmoved = unmovedParts(layout, inputs.initialParams, params);

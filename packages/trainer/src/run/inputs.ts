@@ -42,12 +42,12 @@ import {
 import type { WeightFolder } from "@zerogate/workers";
 import type { TrainConfig } from "../config/train_config.ts";
 import { chooseEngine, type EngineChoice, isIsolated, loadOptions } from "../engines/choose.ts";
-import type { Phase } from "../status/state.ts";
 import { checkAdapterSize, workersProblem } from "./capacity.ts";
 import { checkDropped, countData, type DataCounts, dataWarnings } from "./data_counts.ts";
 import { checkLinks } from "./links.ts";
 import { loadingPhase } from "./loading.ts";
 import { adapterFolder } from "./locate.ts";
+import type { Phase } from "./phase.ts";
 import { scheduleOf, totalStepsOf } from "./schedule.ts";
 
 /** Held-out samples of one of the token sets, cut into cells once: the same for every validation. */

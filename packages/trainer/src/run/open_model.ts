@@ -6,9 +6,9 @@ import { checkVocabulary, loadTokenizer, type Tokenizer } from "@zerogate/data";
 import type { CreateEngine } from "@zerogate/workers";
 import type { TrainConfig } from "../config/train_config.ts";
 import { chooseEngine, loadOptions } from "../engines/choose.ts";
-import type { Phase } from "../status/state.ts";
 import { loadingPhase } from "./loading.ts";
 import type { Located } from "./locate.ts";
+import type { Phase } from "./phase.ts";
 import { type PromptFlags, promptFormatOf } from "./prompt_format.ts";
 
 export interface OpenedModel {

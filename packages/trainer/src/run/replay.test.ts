@@ -6,8 +6,8 @@ import { copyOf, openPlace, sixSteps } from "../../test/here.ts";
 import { changeReceipt } from "../../test/receipts.ts";
 import { loadCheckpoint, saveCheckpoint } from "../checkpoint/checkpoint.ts";
 import type { ReceiptBody } from "../receipt/receipt.ts";
-import type { Phase } from "../status/state.ts";
 import { openInputs, type RunInputs } from "./inputs.ts";
+import type { Phase } from "./phase.ts";
 import { replayRun } from "./replay.ts";
 import { readRunConfig } from "./run_folder.ts";
 

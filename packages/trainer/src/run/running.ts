@@ -3,13 +3,13 @@ import type { DevicePool } from "@zerogate/workers";
 import type { SharedNumbers } from "../checkpoint/write_worker.ts";
 import type { CheckpointWriter } from "../checkpoint/writer.ts";
 import type { TrainConfig } from "../config/train_config.ts";
-import type { SampleAnswer } from "../report/data.ts";
 import type { Team } from "../team/team.ts";
 import type { AdapterChoice } from "./adapter_choice.ts";
 import type { EvaluationResult } from "./evaluate.ts";
 import type { RunInputs } from "./inputs.ts";
 import type { RunLock } from "./lock.ts";
 import type { Ending, RunControl, Standing } from "./loop.ts";
+import type { SampleAnswer } from "./report_data.ts";
 import type { RunView } from "./view.ts";
 
 /** What stays the same over the sessions of a run. */

@@ -2,10 +2,11 @@
 import type { DeviceEvent } from "@zerogate/workers";
 import type { TrainConfig } from "../config/train_config.ts";
 import type { MetricsLine } from "../metrics/records.ts";
-import type { Phase } from "../status/state.ts";
 import type { DataCounts } from "./data_counts.ts";
 import type { RunInputs } from "./inputs.ts";
 import type { Standing } from "./loop.ts";
+import type { Phase } from "./phase.ts";
+import type { ReportData } from "./report_data.ts";
 import type { StepReport } from "./train_step.ts";
 
 export interface RunView {
@@ -19,6 +20,8 @@ export interface RunView {
   /** Good to know, nothing to mend; `counts` are for the log file, the message says them in words. */
   note(message: string, counts?: DataCounts): void;
   device(event: DeviceEvent): void;
+  /** Writes the report of the finished run into its folder. Returns its path. */
+  report(runDir: string, data: ReportData): Promise<string>;
   /** Why the run ends before its end: for the log file, the command says it itself. */
   failed(message: string): void;
 }

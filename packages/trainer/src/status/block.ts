@@ -1,10 +1,11 @@
 /** The status block of a terminal, as lines of text. */
 import type { Colors } from "picocolors/types.js";
+import { formatCount, formatDuration, formatLoss, formatShare, formatSmall } from "../run/format.ts";
+import type { Phase } from "../run/phase.ts";
 import { fitLine, oneLine } from "./fit.ts";
-import { formatCount, formatDuration, formatLoss, formatShare, formatSmall } from "./format.ts";
 import { progressBar } from "./progress_bar.ts";
 import { sparkline } from "./sparkline.ts";
-import type { Phase, TrainingStatus, WorkerStatus } from "./state.ts";
+import type { TrainingStatus, WorkerStatus } from "./state.ts";
 
 const GAP = "   ";
 

@@ -1,10 +1,11 @@
 import { stripVTControlCharacters } from "node:util";
 import { createColors } from "picocolors";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import type { Phase } from "../run/phase.ts";
 import { renderBlock } from "./block.ts";
 import { canRedraw, openStatus, type StatusStream } from "./display.ts";
 import { visibleWidth } from "./fit.ts";
-import type { Phase, TrainingStatus, WorkerStatus } from "./state.ts";
+import type { TrainingStatus, WorkerStatus } from "./state.ts";
 
 const status: TrainingStatus = {
   run: "runs/alpaca",

@@ -1,10 +1,11 @@
 /** Shows a run while it runs: one block redrawn in place on a terminal, plain lines elsewhere. */
 import { createColors } from "picocolors";
+import type { Phase } from "../run/phase.ts";
 import { plainText } from "../terminal/plain_text.ts";
 import { renderBlock } from "./block.ts";
 import { visibleWidth } from "./fit.ts";
 import { plainLine, plainPhase } from "./plain_line.ts";
-import type { Phase, TrainingStatus } from "./state.ts";
+import type { TrainingStatus } from "./state.ts";
 
 const REDRAW_MS = 100;
 const PLAIN_MS = 2000;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { formatCount, formatDuration, formatLoss, formatShare, formatSmall } from "../run/format.ts";
 import { fitLine, oneLine, visibleWidth } from "./fit.ts";
-import { formatCount, formatDuration, formatLoss, formatShare, formatSmall } from "./format.ts";
 import { progressBar } from "./progress_bar.ts";
 import { sparkline } from "./sparkline.ts";
 

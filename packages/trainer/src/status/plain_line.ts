@@ -1,7 +1,9 @@
 /** The status as one line, where there is no terminal to draw on. */
+
+import { formatCount, formatDuration, formatLoss, formatSmall } from "../run/format.ts";
+import type { Phase } from "../run/phase.ts";
 import { oneLine } from "./fit.ts";
-import { formatCount, formatDuration, formatLoss, formatSmall } from "./format.ts";
-import type { Phase, TrainingStatus } from "./state.ts";
+import type { TrainingStatus } from "./state.ts";
 
 /** `step 126/300  epoch 1.26/3  loss 1.2345  validation 1.1021  lr 4.98e-3  norm 0.732  3,412 tokens/s  elapsed 12 s  left 17 s`. */
 export function plainLine(s: TrainingStatus): string {

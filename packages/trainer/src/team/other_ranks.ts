@@ -33,6 +33,7 @@ export function rankView(rank: number, tell: (line: string) => void): RunView {
     checkpoint() {},
     warn() {},
     note() {},
+    report: () => Promise.reject(new Error("Cannot write the report: the first rank does it")),
     failed() {},
     device(event) {
       if (event.type !== "worker-died") return;

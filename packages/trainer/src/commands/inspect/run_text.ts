@@ -1,6 +1,6 @@
 /** A run for people: a row for each question that one has about it. */
 import { dataWarnings, describeCounts } from "../../run/data_counts.ts";
-import { formatCount, formatDuration, formatLoss, formatShare } from "../../status/format.ts";
+import { formatCount, formatDuration, formatLoss, formatShare } from "../../run/format.ts";
 import type { Facts, Row } from "./facts.ts";
 import type { RunFacts } from "./run.ts";
 

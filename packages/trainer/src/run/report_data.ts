@@ -1,7 +1,7 @@
 /** What a report shows. */
 import type { TrainConfig } from "../config/train_config.ts";
 import type { Metrics } from "../metrics/metrics_file.ts";
-import type { DataCounts } from "../run/data_counts.ts";
+import type { DataCounts } from "./data_counts.ts";
 
 export interface SampleAnswer {
   readonly prompt: string;
