@@ -1,7 +1,7 @@
 /** What `zerogate doctor` shows: one screen, whatever is wrong with the machine; `--verbose` and `--json` have all of it. */
 import { ownCommand } from "../own_command.ts";
+import { formatCount } from "../run/format.ts";
 import { fitLine, oneLine } from "../status/fit.ts";
-import { formatCount } from "../status/format.ts";
 import type { Check } from "./doctor_check.ts";
 
 /** Which engine `--engine auto` takes, and what that means. */
