@@ -15,7 +15,8 @@ import {
   AdaptionPromptModel,
   adapterLayout,
   createModel,
-  initAdapter,
+  initParameters,
+  layerParts,
   openPromptCache,
   parseAdaptionPromptConfig,
   weightNames,
@@ -43,8 +44,8 @@ function addAdapters(model, count, layers) {
   const shape = { promptLength: 10, adaptedLayers: layers, gateSharing: "scalar", gateActivation: "none" };
   const layout = adapterLayout(shape, model.base.config);
   for (let a = 0; a < count; a++) {
-    const params = initAdapter(layout, a);
-    for (const { gate } of layout.places) params[gate] = 0.5;
+    const params = initParameters(layout.table, a);
+    for (const { gate } of layerParts(layout)) params[gate.offset] = 0.5;
     model.addAdapter(`a${a}`, { config: adapterConfig(layers), shape, params });
   }
   return layout;

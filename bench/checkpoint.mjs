@@ -20,9 +20,9 @@ import {
   checkTail,
   clearSlot,
   createSlot,
-  decayRanges,
   gradientSum,
   readFixedPoint,
+  updateRanges,
 } from "../packages/core/dist/index.js";
 import { openCheckpointWriter } from "../packages/trainer/dist/checkpoint/writer.js";
 import { chainLine, momentsDigest, paramsDigest } from "../packages/trainer/dist/receipt/receipt.js";
@@ -72,8 +72,8 @@ async function saves(layout, numbers, stepMs, steps) {
     });
   const { params, m, v } = numbers;
   const gradient = new Float32Array(layout.length).fill(1e-3);
-  const optimizer = { beta1: 0.9, beta2: 0.999, eps: 1e-8, ranges: decayRanges(layout, "all", 0.01) };
-  const moments = { m, v, t: 0 };
+  const optimizer = { beta1: 0.9, beta2: 0.999, eps: 1e-8, ranges: updateRanges(layout.table, "all", 0.01) };
+  const moments = { m, v, t: [0] };
   const [after, others, orders, copies] = [[], [], [], []];
   let isAfter = false;
   try {
@@ -87,7 +87,7 @@ async function saves(layout, numbers, stepMs, steps) {
       receipt.add({ event: "step", step, loss: 1, params: paramsDigest(params), moments: momentsDigest(moments) });
       const isDue = step % 5 === 0;
       const ordering = performance.now();
-      if (isDue) await writer.save(job(runDir, layout, moments.t, step));
+      if (isDue) await writer.save(job(runDir, layout, [...moments.t], step));
       if (isDue) orders.push(performance.now() - ordering);
       if (step > 5) (isAfter || isDue ? after : others).push(performance.now() - begin);
       isAfter = isDue;
@@ -127,8 +127,8 @@ function job(runDir, layout, t, step) {
   const adapterConfig = {
     peftType: "ADAPTION_PROMPT",
     targetModules: "self_attn",
-    adapterLen: layout.promptLength,
-    adapterLayers: layout.adaptedLayers,
+    adapterLen: layout.shape.promptLength,
+    adapterLayers: layout.shape.adaptedLayers,
     taskType: "CAUSAL_LM",
     inferenceMode: false,
     baseModelNameOrPath: null,
@@ -159,7 +159,7 @@ function exactness(layout) {
     "check the tail": () => checkTail(slots[0], 1, 1),
     "read the sum": () => readFixedPoint(gradientSum(slots[0]), gradient),
     "digest of the parameters": () => paramsDigest(gradient),
-    "digest of the moments": () => momentsDigest({ m: gradient, v: gradient, t: 1 }),
+    "digest of the moments": () => momentsDigest({ m: gradient, v: gradient, t: [1] }),
     "receipt line": () => chainLine(digest, { event: "step", step: 1, loss: 1, params: digest, moments: digest }),
   };
   let total = 0;

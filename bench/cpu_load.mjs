@@ -81,7 +81,7 @@ async function main() {
 
 /** One cold start, as `zerogate train` makes it once its tokens are cached. */
 async function start() {
-  const { adapterLayout, imageBytes, initAdapter } = await import("../packages/core/dist/index.js");
+  const { adapterLayout, imageBytes, initParameters } = await import("../packages/core/dist/index.js");
   const { loadWeights, readModelConfig } = await import("../packages/core/dist/node.js");
   const { openDevices } = await import("../packages/workers/dist/index.js");
   const { cutCells, measureSamples } = await import("../packages/data/dist/index.js");
@@ -103,7 +103,7 @@ async function start() {
   const shape = { promptLength: 10, adaptedLayers: adaptedLayers[options.model], gateSharing: "scalar" };
   const layout = adapterLayout({ ...shape, gateActivation: "none" }, config);
   const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
-  params.set(initAdapter(layout, 1));
+  params.set(initParameters(layout.table, 1));
   const { lengths } = measureSamples(tokens);
   const samples = Array.from(lengths, (_, i) => i);
   const cells = cutCells(samples, lengths, Number(options.cell)).slice(0, Math.max(2, workers));

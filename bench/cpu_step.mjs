@@ -19,9 +19,10 @@ import {
   cellGradient,
   createAdamWState,
   createModel,
-  decayRanges,
-  initAdapter,
+  initParameters,
+  layerParts,
   readFixedPoint,
+  updateRanges,
 } from "../packages/core/dist/index.js";
 import { loadWeights, readModelConfig } from "../packages/core/dist/node.js";
 import { addFixedPoint, createEngine, probe } from "../packages/engine-cpu/dist/index.js";
@@ -64,8 +65,8 @@ async function main() {
   };
   const layout = adapterLayout(shape, config);
   const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
-  const fresh = initAdapter(layout, 1);
-  for (const { gate } of layout.places) fresh[gate] = 0.1; // closed gates would save the prompts' work
+  const fresh = initParameters(layout.table, 1);
+  for (const { gate } of layerParts(layout)) fresh[gate.offset] = 0.1; // closed gates would save the prompts' work
   const layouts = options.layout.split(",").map((text) => text.split("x").map(Number));
 
   const groups = [];
@@ -102,7 +103,7 @@ async function main() {
     for (const group of groups) {
       params.set(fresh);
       const state = createAdamWState(layout.length);
-      const ranges = decayRanges(layout, "all", 0.02);
+      const ranges = updateRanges(layout.table, "all", 0.02);
       const begin = performance.now();
       let [realTokens, inside, loss] = [0, 0, 0];
       for (const cells of steps) {

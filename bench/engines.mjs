@@ -19,7 +19,8 @@ import {
   cellGradient,
   createModel,
   createReferenceEngine,
-  initAdapter,
+  initParameters,
+  layerParts,
 } from "../packages/core/dist/index.js";
 import { loadWeights, readModelConfig } from "../packages/core/dist/node.js";
 import { createEngine, createWasmEngine, probe } from "../packages/engine-cpu/dist/index.js";
@@ -46,8 +47,8 @@ const shape = {
   gateActivation: "none",
 };
 const layout = adapterLayout(shape, config);
-const params = initAdapter(layout, 1);
-for (const { gate } of layout.places) params[gate] = 0.1; // closed gates would save the prompts' work
+const params = initParameters(layout.table, 1);
+for (const { gate } of layerParts(layout)) params[gate.offset] = 0.1; // closed gates would save the prompts' work
 
 const candidates = [
   { name: "cpu", threads: 1, open: () => createEngine({ threads: 1 }) },

@@ -21,7 +21,8 @@ import {
   createModel,
   createSlot,
   gradientSum,
-  initAdapter,
+  initParameters,
+  layerParts,
   readFixedPoint,
 } from "../packages/core/dist/index.js";
 import { loadWeights, readModelConfig } from "../packages/core/dist/node.js";
@@ -49,8 +50,8 @@ const model = createModel(engine, config, image);
 const [cells] = cutSteps(await loadSamples(batch, folder), batch, Number(options.cell));
 const shape = { promptLength: 10, adaptedLayers: adaptedLayers["135m"], gateSharing: "scalar", gateActivation: "none" };
 const layout = adapterLayout(shape, config);
-const params = initAdapter(layout, 1);
-for (const { gate } of layout.places) params[gate] = 0.1; // closed gates would save the prompts' work
+const params = initParameters(layout.table, 1);
+for (const { gate } of layerParts(layout)) params[gate.offset] = 0.1; // closed gates would save the prompts' work
 
 const out = mkdtempSync(join(tmpdir(), "zerogate-exactness-"));
 const trouble = {
@@ -61,7 +62,7 @@ const trouble = {
 };
 const receipt = openReceipt(out, undefined, trouble, () => {});
 const slots = Array.from({ length: workers }, () => createSlot({ parameters: layout.length, maxCells: cells.length }));
-const moments = { m: new Float32Array(layout.length), v: new Float32Array(layout.length), t: 0 };
+const moments = { m: new Float32Array(layout.length), v: new Float32Array(layout.length), t: [0] };
 const scale = 1 / cells.reduce((sum, cell) => sum + cell.rows_R.length, 0);
 const gradient = new Float32Array(layout.length);
 

@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { adapterLayout, initAdapter } from "../packages/core/dist/index.js";
+import { adapterLayout, initParameters } from "../packages/core/dist/index.js";
 import { loadWeights, readModelConfig } from "../packages/core/dist/node.js";
 import { openDevices } from "../packages/workers/dist/index.js";
 
@@ -22,7 +22,7 @@ const image = await loadWeights(folder, config, { weightDtypes });
 const shape = { promptLength: 10, adaptedLayers: config.layers - 1, gateSharing: "scalar", gateActivation: "none" };
 const layout = adapterLayout(shape, config);
 const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
-params.set(initAdapter(layout, 1));
+params.set(initParameters(layout.table, 1));
 const train = {
   ids: Int32Array.from({ length: SAMPLES * LENGTH }, (_, t) => 3 + ((t * 7919) % (config.vocabSize - 3))),
   target: new Uint8Array(SAMPLES * LENGTH).map((_, t) => (t % LENGTH > LENGTH / 2 ? 1 : 0)),

@@ -6,8 +6,10 @@ import {
   type AdapterState,
   adapterLayout,
   adaptionPromptConfig,
-  initAdapter,
+  initParameters,
+  layerParts,
   type ModelConfig,
+  partNumbers,
 } from "@zerogate/core";
 import { readAdapter, readAdapterFile, readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -24,13 +26,13 @@ let model: ModelConfig;
 function adapter(gateActivation: AdapterShape["gateActivation"], ...gates: number[][]): AdapterState {
   const gateSharing = gates[0]?.length === 1 ? "scalar" : "per-head";
   const layout = adapterLayout({ promptLength: 3, adaptedLayers: gates.length, gateSharing, gateActivation }, model);
-  const params = initAdapter(layout, 5);
-  for (const [i, { gate }] of layout.places.entries()) params.set(gates[i] ?? [], gate);
+  const params = initParameters(layout.table, 5);
+  for (const [i, { gate }] of layerParts(layout).entries()) partNumbers(gate, params).set(gates[i] ?? []);
   return { layout, params };
 }
 
 async function save(name: string, { layout, params }: AdapterState, baseName = "tiny"): Promise<void> {
-  const { promptLength: adapterLen, adaptedLayers: adapterLayers } = layout;
+  const { promptLength: adapterLen, adaptedLayers: adapterLayers } = layout.shape;
   const fields = { adapterLen, adapterLayers, taskType: "CAUSAL_LM", baseModelNameOrPath: baseName } as const;
   await saveAdapter(at(name), { config: adaptionPromptConfig(fields), layout, params });
 }
@@ -62,7 +64,7 @@ describe("convert", () => {
       expect(back).toMatchObject({ code: 0 });
       expect(back.stdout).toMatch(/2 layers of 3 prompts, gates (per-head( tanh)?|scalar) -> scalar/);
       const [found, expected] = [await readAdapter(at(`${name}.back`)), await readAdapter(at("plain"))];
-      expect(found.layout.places).toEqual(expected.layout.places);
+      expect(found.layout.table).toEqual(expected.layout.table);
       for (const [i, value] of expected.params.entries()) expect(found.params[i]).toBeCloseTo(value, 6);
     }
   });
@@ -145,7 +147,7 @@ describe("convert", () => {
   test("an adapter of another base is refused where the base is given", async () => {
     await save("other", {
       ...adapter("none", [0.5]),
-      layout: adapterLayout(adapter("none", [0.5]).layout, { ...model, layers: 9 }),
+      layout: adapterLayout(adapter("none", [0.5]).layout.shape, { ...model, layers: 9 }),
     });
     const refused = await run("convert", "other", "y", "--to", "zerogate", "--model", base);
     expect(refused.stderr).toContain("the adapter is for a base with layers 9, this one has 6");
@@ -248,8 +250,8 @@ describe.each(tinyTypes)("an adapter of a %s", (type) => {
     const shape = { promptLength: 2, adaptedLayers: 2, gateSharing: "per-head", gateActivation: "none" } as const;
     for (const [i, gateSharing] of (["scalar", "per-head", "scalar"] as const).entries()) {
       const layout = adapterLayout({ ...shape, gateSharing }, config);
-      const params = initAdapter(layout, i);
-      for (const { gate } of layout.places) params.fill(0.25 * (i + 1), gate, gate + layout.gateLength);
+      const params = initParameters(layout.table, i);
+      for (const { gate } of layerParts(layout)) partNumbers(gate, params).fill(0.25 * (i + 1));
       const fields = { adapterLen: 2, adapterLayers: 2, taskType: "CAUSAL_LM", baseModelNameOrPath: own } as const;
       await saveAdapter(at(`${type}-${i}`), { config: adaptionPromptConfig(fields), layout, params });
     }
@@ -287,10 +289,10 @@ describe.each(tinyTypes)("an adapter of a %s", (type) => {
       expect(await run("convert", `${type}-1`, file, "--to", to, "--model", own)).toMatchObject({ code: 0 });
       expect(await run("convert", file, `${file}.back`, "--to", "peft", "--model", own)).toMatchObject({ code: 0 });
       const [was, is] = [await readAdapter(at(`${type}-1`)), await readAdapter(at(`${file}.back`))];
-      for (const [l, { prompt, gate }] of is.layout.places.entries()) {
-        const from = was.layout.places[l];
-        expect(is.params.slice(prompt, gate)).toEqual(was.params.slice(from?.prompt, from?.gate));
-        expect(is.params[gate]).toBeCloseTo(0.5, 6);
+      for (const { prompt, gate } of layerParts(is.layout)) {
+        const from = was.layout.table.find(({ name }) => name === prompt.name);
+        expect(partNumbers(prompt, is.params)).toEqual(from && partNumbers(from, was.params));
+        expect(is.params[gate.offset]).toBeCloseTo(0.5, 6);
       }
     }
   });

@@ -108,7 +108,7 @@ describe("a checkpoint with a right manifest is refused with", () => {
     [
       "another count of updates",
       /it counts 3 updates, the receipt 4/,
-      ({ moments }) => ({ moments: { ...moments, t: 3 } }),
+      ({ moments }) => ({ moments: { ...moments, t: [3] } }),
     ],
     ["another step", /its state is that of step 5/, state({ step: 5 })],
     ["a better best", /its best validation/, state({ best: { step: 4, loss: 1e-3 } })],

@@ -8,7 +8,7 @@ import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, trunc
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { adapterLayout, adaptionPromptConfig, initAdapter } from "@zerogate/core";
+import { adapterLayout, adaptionPromptConfig, initParameters } from "@zerogate/core";
 import { readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { serializeStoredZip } from "../packages/core/src/formats/stored_zip_writer.ts";
@@ -316,11 +316,19 @@ beforeAll(async () => {
   const shape = { promptLength: 3, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none" } as const;
   const layout = adapterLayout(shape, config);
   const fields = { adapterLen: 3, adapterLayers: 2, taskType: "CAUSAL_LM", baseModelNameOrPath: "tiny" } as const;
-  await saveAdapter(at("adapter"), { config: adaptionPromptConfig(fields), layout, params: initAdapter(layout, 1) });
+  await saveAdapter(at("adapter"), {
+    config: adaptionPromptConfig(fields),
+    layout,
+    params: initParameters(layout.table, 1),
+  });
   cpSync(at("adapter"), at("followed"), { recursive: true });
   mkdirSync(at("file"));
   const perHead = adapterLayout({ ...shape, gateSharing: "per-head" }, config);
-  await writeAdapterFile(at("sound.pth"), { layout: perHead, params: initAdapter(perHead, 1).fill(0.5) }, "original");
+  await writeAdapterFile(
+    at("sound.pth"),
+    { layout: perHead, params: initParameters(perHead.table, 1).fill(0.5) },
+    "original",
+  );
   for (const what of ["model", "tokenizer"]) cpSync(base, at(what), { recursive: true });
   child = spawn(process.execPath, [reader, base], { stdio: ["pipe", "pipe", "inherit"] });
   if (!child.stdout || !child.stdin) throw new Error("the reader has no pipes");

@@ -3,7 +3,7 @@ import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { adapterLayout, adaptionPromptConfig, initAdapter } from "@zerogate/core";
+import { adapterLayout, adaptionPromptConfig, initParameters } from "@zerogate/core";
 import { readModelConfig, saveAdapter } from "@zerogate/core/node";
 import { beforeAll, describe, expect, test } from "vitest";
 import { testFolder, zerogate } from "./support/cli.ts";
@@ -154,7 +154,7 @@ describe("a stranger's adapter", () => {
       await saveAdapter(join(folder, place, "adapter"), {
         config,
         layout,
-        params: initAdapter(layout, 1),
+        params: initParameters(layout.table, 1),
         metadata: { [hostile]: forged },
       });
     }

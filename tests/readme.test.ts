@@ -8,9 +8,11 @@ import {
   adapterLayout,
   createModel,
   createReferenceEngine,
-  initAdapter,
+  initParameters,
+  layerParts,
   oneSequence,
   parseAdaptionPromptConfig,
+  partNumbers,
   tokenLogits,
 } from "@zerogate/core";
 import { loadWeights, readModelConfig, saveAdapter } from "@zerogate/core/node";
@@ -48,8 +50,8 @@ test.each(gates)(
   async (gateSharing, gateActivation) => {
     const config = await readModelConfig(join(world, "base"));
     const layout = adapterLayout({ promptLength: 4, adaptedLayers: 2, gateSharing, gateActivation }, config);
-    const params = initAdapter(layout, 1);
-    for (const { gate } of layout.places) params.fill(0.75, gate, gate + layout.gateLength);
+    const params = initParameters(layout.table, 1);
+    for (const { gate } of layerParts(layout)) partNumbers(gate, params).fill(0.75);
     const json = { peft_type: "ADAPTION_PROMPT", adapter_len: 4, adapter_layers: 2, target_modules: "self_attn" };
     const adapterFolder = join(folder, `adapter-${gateSharing}-${gateActivation}`);
     await saveAdapter(adapterFolder, { config: parseAdaptionPromptConfig(json, "test").config, layout, params });
@@ -81,7 +83,7 @@ test("packages/data/README.md: from records to a plan", async () => {
 
 test("packages/workers/README.md: one step over several devices", async () => {
   const given = `
-    import { adapterLayout, initAdapter } from "@zerogate/core";
+    import { adapterLayout, initParameters } from "@zerogate/core";
     import { loadWeights, readModelConfig } from "@zerogate/core/node";
     import { loadTemplate, loadTokenizer, prepareTokens } from "@zerogate/data";
     const config = await readModelConfig(${modelFolder});
@@ -89,7 +91,7 @@ test("packages/workers/README.md: one step over several devices", async () => {
     const shape = { promptLength: 2, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none" };
     const layout = adapterLayout(shape, config);
     const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
-    params.set(initAdapter(layout, 1));
+    params.set(initParameters(layout.table, 1));
     const tokenizer = await loadTokenizer(${modelFolder});
     const template = await loadTemplate("alpaca");
     const paths = ${JSON.stringify(join(world, "heldout.json"))};

@@ -1,7 +1,7 @@
 /** What the commands besides `train` refuse: exit code 2, one message, nothing on stdout. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { adapterLayout, initAdapter, type ModelConfig, parseAdaptionPromptConfig } from "@zerogate/core";
+import { adapterLayout, initParameters, type ModelConfig, parseAdaptionPromptConfig } from "@zerogate/core";
 import { readModelConfig, saveAdapter } from "@zerogate/core/node";
 import { beforeAll, expect, test } from "vitest";
 import { testFolder, zerogate } from "./support/cli.ts";
@@ -76,5 +76,5 @@ async function writeAdapter(to: string, config: ModelConfig): Promise<void> {
   const layout = adapterLayout(shape, config);
   const json = { peft_type: "ADAPTION_PROMPT", adapter_len: 2, adapter_layers: 1, target_modules: "self_attn" };
   const { config: adapter } = parseAdaptionPromptConfig(json, "test");
-  await saveAdapter(to, { config: adapter, layout, params: initAdapter(layout, 1) });
+  await saveAdapter(to, { config: adapter, layout, params: initParameters(layout.table, 1) });
 }

@@ -4,7 +4,7 @@
  *
  *   node bench/gpu/decode.mjs [--shape 7b] [--prompt 128] [--new 64] [--device 0] [--out FILE]
  */
-import { createModel, generateBatch, initAdapter } from "../../packages/core/dist/index.js";
+import { createModel, generateBatch, initParameters, layerParts, partNumbers } from "../../packages/core/dist/index.js";
 import { createEngine } from "../../packages/engine-cuda/dist/index.js";
 import { modelOf, randomImage } from "./model.mjs";
 import { partOptions, writeResult } from "./part.mjs";
@@ -13,8 +13,8 @@ const options = partOptions({ prompt: "128", new: "64" });
 const [promptTokens, newTokens] = [options.prompt, options.new].map(Number);
 const { config, layout } = modelOf(options.shape);
 const image = randomImage(config);
-const params = initAdapter(layout, 1);
-for (const { gate } of layout.places) params.fill(0.1, gate, gate + layout.gateLength);
+const params = initParameters(layout.table, 1);
+for (const { gate } of layerParts(layout)) partNumbers(gate, params).fill(0.1);
 
 const rows = [];
 const tokens = new Map();

@@ -15,11 +15,13 @@ import {
   createFixedPointSum,
   createModel,
   createSlot,
-  decayRanges,
   gradientSum,
   imageBytes,
-  initAdapter,
+  initParameters,
+  layerParts,
+  partNumbers,
   readFixedPoint,
+  updateRanges,
 } from "../../packages/core/dist/index.js";
 import { createEngine, planCell } from "../../packages/engine-cuda/dist/index.js";
 import { alpacaLengths, cutIntoCells, flops, median, modelOf, randomCell, randomImage } from "./model.mjs";
@@ -48,11 +50,11 @@ async function train({ cells }, count) {
   const engine = createEngine({ devices: [Number(options.device)], compute: "bf16", plan });
   try {
     const model = createModel(engine, config, image);
-    const params = initAdapter(layout, 1);
-    for (const { gate } of layout.places) params.fill(0.1, gate, gate + layout.gateLength); // closed gates hide the prompts
+    const params = initParameters(layout.table, 1);
+    for (const { gate } of layerParts(layout)) partNumbers(gate, params).fill(0.1); // closed gates hide the prompts
     const slot = createSlot({ parameters: layout.length, maxCells: 64 });
     const state = createAdamWState(layout.length);
-    const ranges = decayRanges(layout, "all", 0.02);
+    const ranges = updateRanges(layout.table, "all", 0.02);
     const gradient = new Float32Array(layout.length);
     const scale = 1 / cells.reduce((sum, cell) => sum + cell.rows_R.length, 0);
     const [stepMs, hostMs, losses] = [[], [], []];

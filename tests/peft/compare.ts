@@ -5,6 +5,7 @@ import {
   createModel,
   createReferenceEngine,
   type DecoderModel,
+  layerParts,
 } from "@zerogate/core";
 import { loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
 
@@ -21,7 +22,7 @@ export async function openBoth(job: {
 
 /** Indices into the flat vector. */
 export function partsOf({ layout, params }: AdapterState): { prompts: number[]; gates: number[] } {
-  const gates = layout.places.map(({ gate }) => gate);
+  const gates = layerParts(layout).map(({ gate }) => gate.offset);
   return { prompts: [...params.keys()].filter((i) => !gates.includes(i)), gates };
 }
 

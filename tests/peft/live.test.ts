@@ -12,7 +12,8 @@ import { fileURLToPath } from "node:url";
 import {
   adapterLayout,
   cellGradient,
-  initAdapter,
+  initParameters,
+  layerParts,
   packCell,
   parseAdaptionPromptConfig,
   parseSafetensors,
@@ -190,9 +191,9 @@ async function writeOurs(base: string, folder: string, { seed, ours }: LiveCase)
     outputBias: "twice",
   } as const;
   const layout = adapterLayout(shape, model);
-  const params = initAdapter(layout, seed);
-  for (const place of layout.places) {
-    params[place.gate] = uniform(seed, place.layer, 1) < 0.2 ? 0 : 3 * uniform(seed, place.layer, 2) - 1.5;
+  const params = initParameters(layout.table, seed);
+  for (const { layer, gate } of layerParts(layout)) {
+    params[gate.offset] = uniform(seed, layer, 1) < 0.2 ? 0 : 3 * uniform(seed, layer, 2) - 1.5;
   }
   await saveAdapter(folder, { config, layout, params, dtype });
 }

@@ -1,6 +1,6 @@
 /** `zerogate verify --against peft`: the user's own base and adapter, here and in the real PEFT. */
 import { join } from "node:path";
-import { adapterLayout, initAdapter, parseAdaptionPromptConfig } from "@zerogate/core";
+import { adapterLayout, initParameters, layerParts, parseAdaptionPromptConfig, partNumbers } from "@zerogate/core";
 import { readModelConfig, saveAdapter } from "@zerogate/core/node";
 import { beforeAll, describe, expect, test } from "vitest";
 import { testFolder, zerogate } from "../support/cli.ts";
@@ -22,8 +22,8 @@ beforeAll(async () => {
   ] as const) {
     const shape = { promptLength: 6, adaptedLayers: 3, gateSharing, gateActivation: "none" } as const;
     const layout = adapterLayout(shape, model);
-    const params = initAdapter(layout, 3);
-    for (const { gate } of layout.places) params.fill(0.7, gate, gate + layout.gateLength);
+    const params = initParameters(layout.table, 3);
+    for (const { gate } of layerParts(layout)) partNumbers(gate, params).fill(0.7);
     await saveAdapter(path, { config, layout, params });
   }
 });

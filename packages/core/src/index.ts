@@ -1,4 +1,5 @@
 /** `@zerogate/core`: numerics and formats. Starts nothing, prints nothing, needs no Node built-in. */
+export { type PartDistance, partDistances, weightedSum } from "./adapter/compare.ts";
 export {
   type AdaptionPromptConfig,
   adaptionPromptConfig,
@@ -7,25 +8,24 @@ export {
   type TaskType,
   taskTypes,
   validateAdaptionPromptConfig,
-} from "./adapter/config.ts";
+} from "./adapter/files/config.ts";
 export {
   convertGates,
   type GateConversion,
   type GateReduction,
   gateReductions,
   type LayerGates,
-} from "./adapter/convert_gates.ts";
+} from "./adapter/files/convert_gates.ts";
 export {
   type ForeignDialect,
   foreignDialects,
+  foreignModules,
   foreignTensors,
   type ReadDialectOptions,
   readForeignAdapter,
-} from "./adapter/dialects.ts";
-export { effectiveGate, gateGradient } from "./adapter/gate.ts";
+} from "./adapter/files/dialects.ts";
 export {
   type AdapterModule,
-  type AdapterReport,
   adapterMetadata,
   adapterTensors,
   checkAdapterKeys,
@@ -33,17 +33,30 @@ export {
   declaredGate,
   declaredOutputBias,
   readAdapterTensors,
-} from "./adapter/keys.ts";
+} from "./adapter/files/peft.ts";
+export {
+  type BosRule,
+  bosRules,
+  isSameTemplate,
+  type PromptFormat,
+  type Template,
+  templateProblems,
+} from "./adapter/files/prompt_format.ts";
+export type { AdapterReport } from "./adapter/files/tensors.ts";
+export {
+  adapterLayout,
+  adapterLayoutOn,
+  effectiveGates,
+  type LayerGate,
+  layerParts,
+} from "./adapter/kinds/adaption_prompt.ts";
+export { type AdapterKind, type AdapterState, type BoundGradient, layoutOf } from "./adapter/kinds/kind.ts";
 export {
   type AdaptedBase,
   type AdapterLayout,
   type AdapterShape,
-  adapterLayout,
-  baseOf,
-  type GateActivation,
-  type GateSharing,
-  type LayerPlace,
-  layersOf,
+  adaptedBase,
+  backwardLayers,
   type OutputBias,
 } from "./adapter/layout.ts";
 export {
@@ -54,14 +67,21 @@ export {
 } from "./adapter/model.ts";
 export type { Adapter, NewAdapterOptions, TrainedAdapter } from "./adapter/new_adapter.ts";
 export {
-  type BosRule,
-  bosRules,
-  isSameTemplate,
-  type PromptFormat,
-  type Template,
-  templateProblems,
-} from "./adapter/prompt_format.ts";
-export { type AdapterState, initAdapter } from "./adapter/state.ts";
+  type DecayPolicy,
+  groupCount,
+  initParameters,
+  type ParameterRange,
+  type ParameterTable,
+  type PartInit,
+  parameterTable,
+  partAt,
+  partLength,
+  partNumbers,
+  type TrainedPart,
+  tableLength,
+  trainedLayers,
+} from "./adapter/parameters.ts";
+export { effectiveGate, type GateActivation, type GateSharing, gateGradient } from "./adapter/parts/gate.ts";
 export { type Cell, packCell, type TokenSet } from "./cell/tokens.ts";
 export { type Arena, type ArrayStore, createArena } from "./engine/arena.ts";
 export { cancellable } from "./engine/cancellable.ts";
@@ -161,9 +181,8 @@ export {
   type AdamWUpdate,
   adamWStep,
   createAdamWState,
-  type DecayPolicy,
-  type DecayRange,
-  decayRanges,
+  type UpdateRange,
+  updateRanges,
 } from "./optim/adamw.ts";
 export { clipByGlobalNorm, globalNorm } from "./optim/clip.ts";
 export { effectiveLearningRate, type LearningRateSchedule, learningRate } from "./optim/schedule.ts";
@@ -185,6 +204,8 @@ export {
   clearSlot,
   createSlot,
   gradientSum,
+  type LimitRange,
+  limitRanges,
   type Slot,
   slotTotals,
 } from "./sum/slot.ts";

@@ -36,6 +36,7 @@ export { type DeadLink, deadLink, refuseOutsideLinks } from "./node/links.ts";
 export { type ReadModelOptions, readModelConfig } from "./node/model_config.ts";
 export { type LoadOptions, loadWeights, weightBytes } from "./node/model_files.ts";
 export { type FolderFile, folderFile, readFolderJson } from "./node/model_folder.ts";
+export { type PartFileOptions, partFiles, readPartFiles } from "./node/part_files.ts";
 export { notRegular, openRegularFile, readRegularFile, readRegularFileSync } from "./node/regular_file.ts";
 export { listTensors, type TensorListing } from "./node/tensor_listing.ts";
 export { cacheFolder, homeFolder } from "./node/user_folders.ts";

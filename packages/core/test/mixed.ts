@@ -1,6 +1,6 @@
 /** Sequences with adapters of their own in one pass, on any engine: each as if it were alone (PEFT has no such batch). */
 import { describe, expect, test } from "vitest";
-import type { AdapterState } from "../src/adapter/state.ts";
+import type { AdapterState } from "../src/adapter/kinds/kind.ts";
 import type { Engine } from "../src/engine/engine.ts";
 import {
   type BatchEvent,

@@ -2,6 +2,7 @@
  * The whole model once more in float64, from the paper's formulas and `oracle.ts`, sharing no code with `src/` but types.
  * Its finite differences are good to about 1e-9, far below the rounding of a float32 forward.
  */
+import { layerParts } from "../src/adapter/kinds/adaption_prompt.ts";
 import type { AdapterLayout } from "../src/adapter/layout.ts";
 import type { Cell } from "../src/cell/tokens.ts";
 import type { ModelConfig } from "../src/model/config.ts";
@@ -61,20 +62,20 @@ export function oracleLosses(
       oracle.attention(qkv, cell.cuSeqlens, attentionSize),
       new Float64Array(T * D),
     ];
-    const place = layout.places.find(({ layer }) => layer === l);
+    const place = layerParts(layout).find(({ layer }) => layer === l);
     if (place) {
-      const K = layout.promptLength;
-      const prompts = params.subarray(place.prompt, place.gate);
+      const K = layout.shape.promptLength;
+      const prompts = params.subarray(place.prompt.offset, place.gate.offset);
       const kv = linear(prompts, K, qkvWeight.subarray(H * d * D), qkvBias.subarray(H * d));
       const gate = Float64Array.from({ length: H }, (_, h) => {
-        const stored = params[place.gate + (layout.gateSharing === "scalar" ? 0 : h)];
-        return layout.gateActivation === "tanh" ? Math.tanh(stored) : stored;
+        const stored = params[place.gate.offset + (layout.shape.gateSharing === "scalar" ? 0 : h)];
+        return layout.shape.gateActivation === "tanh" ? Math.tanh(stored) : stored;
       });
       const joinAt = isGpt2 ? joined : o; // gpt2 adds it behind the output projection
       const sum = oracle.promptAttention({ o: joinAt, qkv, kv, gate }, { ...attentionSize, K });
       [o, joined] = isGpt2 ? [o, sum] : [sum, joined];
     }
-    const bias = w("oBias").map((b) => (place && layout.outputBias === "twice" ? 2 * b : b));
+    const bias = w("oBias").map((b) => (place && layout.shape.outputBias === "twice" ? 2 * b : b));
     const attended = add(add(x, linear(o, T, w("o"), bias)), joined);
     const m = linear(norm(attended, T, `layers.${l}.mlpNorm`), T, w("gateUp"), w("gateUpBias"));
     x = add(attended, linear(activation(m), T, w("down"), w("downBias")));

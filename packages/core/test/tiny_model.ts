@@ -1,9 +1,11 @@
 /** Small random models of any shape, made from a seed: in memory, or as a Hugging Face folder. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { AdaptionPromptConfig } from "../src/adapter/config.ts";
-import { type AdapterShape, adapterLayout } from "../src/adapter/layout.ts";
-import { type AdapterState, initAdapter } from "../src/adapter/state.ts";
+import type { AdaptionPromptConfig } from "../src/adapter/files/config.ts";
+import { adapterLayout, layerParts } from "../src/adapter/kinds/adaption_prompt.ts";
+import type { AdapterState } from "../src/adapter/kinds/kind.ts";
+import type { AdapterShape } from "../src/adapter/layout.ts";
+import { initParameters, partNumbers } from "../src/adapter/parameters.ts";
 import type { Cell, TokenSet } from "../src/cell/tokens.ts";
 import type { Engine } from "../src/engine/engine.ts";
 import { createReferenceEngine } from "../src/engine/reference.ts";
@@ -122,9 +124,10 @@ export function tinyAdapter(
     { promptLength: 3, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none", ...shape },
     config,
   );
-  const params = initAdapter(layout, seed);
-  for (const { layer, gate } of layout.places) {
-    for (let i = 0; i < layout.gateLength; i++) params[gate + i] = gates * Math.cos(1 + 2 * layer + i);
+  const params = initParameters(layout.table, seed);
+  for (const { layer, gate } of layerParts(layout)) {
+    const stored = partNumbers(gate, params);
+    for (let i = 0; i < stored.length; i++) stored[i] = gates * Math.cos(1 + 2 * layer + i);
   }
   return { layout, params };
 }

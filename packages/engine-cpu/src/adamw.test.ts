@@ -34,10 +34,11 @@ test.skipIf(absent !== "").each(levels.length > 0 ? levels : ["none"])(
     for (const [seed, numbers] of [randomFloats, ordinary].entries()) {
       const ours = { params: numbers(length, seed + 1), state: createAdamWState(length) };
       const theirs = { params: ours.params.slice(), state: createAdamWState(length) };
+      const plain = { learningRateFactor: 1, group: 0 };
       const ranges = [
-        { from: 0, to: 1, weightDecay: 0.1 },
-        { from: 1, to: 500, weightDecay: 0 },
-        { from: 500, to: length, weightDecay: 0.02 },
+        { from: 0, to: 1, weightDecay: 0.1, ...plain },
+        { from: 1, to: 500, weightDecay: 0, ...plain },
+        { from: 500, to: length, weightDecay: 0.02, ...plain },
       ];
       const options = { beta1: 0.9, beta2: 0.95, eps: 1e-8, ranges };
       for (let step = 0; step < 50; step++) {

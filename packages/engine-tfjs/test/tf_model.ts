@@ -4,7 +4,14 @@
  */
 
 import * as tf from "@tensorflow/tfjs-core";
-import type { AdapterLayout, Cell, ModelConfig, WeightImage } from "@zerogate/core";
+import {
+  type AdapterLayout,
+  type Cell,
+  layerParts,
+  type ModelConfig,
+  partLength,
+  type WeightImage,
+} from "@zerogate/core";
 import { attend } from "../src/ops/attend.ts";
 import { attention } from "../src/ops/attention.ts";
 import { rmsNorm } from "../src/ops/rms_norm.ts";
@@ -75,14 +82,14 @@ export function tfLoss(
       const merged = tf.reshape(linear(h, w("qkv"), bias("qkvBias")), [T, H + 2 * G, d]);
       const qkv = rope(maths, merged, angles, size);
       let o = attention(maths, qkv, cell.cuSeqlens, size).o_THd;
-      const place = layout.places.find(({ layer }) => layer === l);
+      const place = layerParts(layout).find(({ layer }) => layer === l);
       if (place) {
-        const K = layout.promptLength;
-        const prompts = tf.reshape(tf.slice(params, [place.prompt], [K * D]), [K, D]);
+        const K = layout.shape.promptLength;
+        const prompts = tf.reshape(tf.slice(params, [place.prompt.offset], [K * D]), [K, D]);
         const all = tf.reshape(linear(prompts, w("qkv"), bias("qkvBias")), [K, H + 2 * G, d]);
-        const stored = tf.slice(params, [place.gate], [layout.gateLength]);
-        const gate = layout.gateActivation === "tanh" ? tf.tanh(stored) : stored;
-        const gate_H = layout.gateSharing === "scalar" ? tf.mul(gate, tf.ones([H])) : gate;
+        const stored = tf.slice(params, [place.gate.offset], [partLength(place.gate)]);
+        const gate = layout.shape.gateActivation === "tanh" ? tf.tanh(stored) : stored;
+        const gate_H = layout.shape.gateSharing === "scalar" ? tf.mul(gate, tf.ones([H])) : gate;
         o = gatedAttention({ o, qkv, kv: part(tf, all, 1, H, H + 2 * G), gate_H }, size);
       }
       const attended: Tensor = tf.add(x, linear(tf.reshape(o, [T, H * d]), w("o"), bias("oBias")));

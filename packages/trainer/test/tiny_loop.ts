@@ -1,5 +1,5 @@
 /** The training loop over a real pool of one thread and a tiny model; what it orders and tells is written down. */
-import { createAdamWState, decayRanges } from "@zerogate/core";
+import { createAdamWState, updateRanges } from "@zerogate/core";
 import { createPlan, loadTemplate, loadTokenizer, measureSamples, type Plan } from "@zerogate/data";
 import { openFaulty, setup } from "../../workers/test/faulty_pool.ts";
 import type { TrainConfig } from "../src/config/train_config.ts";
@@ -79,7 +79,7 @@ export async function startLoop(changes: TinyLoopChanges = {}): Promise<TinyLoop
     pool,
     params,
     moments: createAdamWState(layout.length),
-    optimizer: { beta1: 0.9, beta2: 0.95, eps: 1e-8, ranges: decayRanges(layout, "none", 0) },
+    optimizer: { beta1: 0.9, beta2: 0.95, eps: 1e-8, ranges: updateRanges(layout.table, "none", 0) },
     schedule: { shape: "constant", peak: learningRate, minimum: 0, warmupSteps: 0, totalSteps },
     clipNorm: 0,
     copied: async () => {},

@@ -14,6 +14,8 @@ import {
   type DecoderModel,
   generate,
   InputError,
+  type LimitRange,
+  limitRanges,
   packCell,
   sum,
   type WeightImage,
@@ -45,6 +47,7 @@ export function serve({ port, pulse, cancel }: ServeTask): Promise<void> {
 
 interface Loaded {
   readonly setup: DeviceSetup;
+  readonly limits: readonly LimitRange[];
   readonly model: DecoderModel;
 }
 
@@ -73,17 +76,17 @@ function createDevice(pulse: Pulse, cancel: Int32Array): DeviceApi {
       const engine = beatingEngine(cancellable(made, cancel), pulse);
       const { config, weights } = setup;
       const image = "bytes" in weights ? weights : await readWeights(weights, config, beatOf(pulse, "loadWeights"));
-      loaded = { setup, model: createModel(engine, config, image) };
+      loaded = { setup, limits: limitRanges(setup.layout.table), model: createModel(engine, config, image) };
       return { engineName: engine.name };
     },
 
     async computeCell({ cell, samples, scale, version, slot }) {
       const begin = performance.now();
-      const { setup, model } = ready();
+      const { setup, model, limits } = ready();
       const packed = packCell(setup.tokens.train, samples);
       const labelledTokens = packed.labels_R.length;
       const { lossSum, gradient } = await cellGradient(model, adapterAt(version), packed, scale);
-      const bad = addCell(slot, { cell, gradient, lossSum, labelledTokens }, model.engine.addFixedPoint);
+      const bad = addCell(slot, { cell, gradient, lossSum, labelledTokens }, model.engine.addFixedPoint, limits);
       return { cell, lossSum, labelledTokens, bad, computeMs: performance.now() - begin };
     },
 

@@ -4,9 +4,11 @@ import { join } from "node:path";
 import {
   type AdapterLayout,
   adapterLayout,
-  initAdapter,
+  initParameters,
+  layerParts,
   type ModelConfig,
   normal,
+  partNumbers,
   serializeSafetensors,
   type TokenSet,
   type WeightImage,
@@ -48,8 +50,8 @@ export function tinySetup(): DeviceSetup & { readonly layout: AdapterLayout } {
   const shape = { promptLength: 3, adaptedLayers: 2, gateSharing: "per-head", gateActivation: "tanh" } as const;
   const layout = adapterLayout(shape, config);
   const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
-  params.set(initAdapter(layout, 1));
-  for (const { gate } of layout.places) params.fill(0.3, gate, gate + layout.gateLength);
+  params.set(initParameters(layout.table, 1));
+  for (const { gate } of layerParts(layout)) partNumbers(gate, params).fill(0.3);
   const tokens = { train: tokenSet(), empty: { ...tokenSet(), target: new Uint8Array(samples * 9) } };
   return { engine: referenceEngine(), config, weights: weights(), layout, params, tokens };
 }

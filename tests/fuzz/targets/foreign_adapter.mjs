@@ -4,8 +4,7 @@ import {
   adapterLayout,
   convertGates,
   foreignTensors,
-  initAdapter,
-  layersOf,
+  initParameters,
   memorySource,
   openTorchFile,
   readForeignAdapter,
@@ -18,8 +17,8 @@ import { withoutCrc } from "../corpus.mjs";
 export function corpus() {
   return ["original", "litgpt", "lit-llama"].map((dialect) => {
     const shape = { promptLength: 2, adaptedLayers: 2, gateSharing: "per-head", gateActivation: "tanh" };
-    const layout = adapterLayout(shape, { layers: 3, hiddenSize: 4, heads: 2 });
-    const params = initAdapter(layout, 3).map((value) => value || 0.25);
+    const layout = adapterLayout(shape, { modelType: "llama", layers: 3, hiddenSize: 4, heads: 2, outputBias: false });
+    const params = initParameters(layout.table, 3).map((value) => value || 0.25);
     return withoutCrc(serializeTorchFile(foreignTensors({ layout, params }, dialect)));
   });
 }
@@ -31,11 +30,11 @@ export async function check(bytes) {
   const { layout, params } = state;
   if (!params.every(Number.isFinite) || params.length !== layout.length)
     throw new Error("it holds numbers that are none");
-  const target = { gateSharing: "per-head", gateActivation: layout.gateActivation };
+  const target = { gateSharing: "per-head", gateActivation: layout.shape.gateActivation };
   const { state: wide } = convertGates(state, target);
-  const dialect = layout.gateActivation === "tanh" ? "original" : "litgpt";
+  const dialect = layout.shape.gateActivation === "tanh" ? "original" : "litgpt";
   const { state: again } = readForeignAdapter(foreignTensors(wide, dialect), "y", {
-    promptLength: layout.promptLength,
+    promptLength: layout.shape.promptLength,
   });
-  deepStrictEqual([layersOf(again.layout), again.params], [layersOf(layout), wide.params]);
+  deepStrictEqual([again.layout.base.layers, again.params], [layout.base.layers, wide.params]);
 }

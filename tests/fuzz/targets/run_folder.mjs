@@ -18,7 +18,7 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { adapterLayout, adaptionPromptConfig, InputError, initAdapter } from "@zerogate/core";
+import { adapterLayout, adaptionPromptConfig, InputError, initParameters } from "@zerogate/core";
 import { publishDirectory, readModelConfig } from "@zerogate/core/node";
 import { loadTemplate } from "@zerogate/data";
 import { loadCheckpoint, saveCheckpoint } from "../../../packages/trainer/dist/checkpoint/checkpoint.js";
@@ -65,8 +65,12 @@ async function writeSound() {
     lines.push(line.text);
   };
   const numbers = (step) => ({
-    params: initAdapter(layout, step, 1),
-    moments: { m: initAdapter(layout, 50 + step, 1), v: initAdapter(layout, 90 + step, 1), t: step },
+    params: initParameters(layout.table, step, 1),
+    moments: {
+      m: initParameters(layout.table, 50 + step, 1),
+      v: initParameters(layout.table, 90 + step, 1),
+      t: [step],
+    },
   });
   mkdirSync(sound);
   await writeRunConfig(sound, config);

@@ -1,16 +1,9 @@
-/**
- * The trained state: adaption prompts and gates of the top layers as one flat float32 vector, in ascending layer order:
- * per adapted layer K·D prompt numbers, then the gate (1 number, or one per query head).
- */
-
+/** What an adapter is, without its numbers: its kind, its shape, what matters of its base, and the table that follows. */
 import type { ModelConfig } from "../model/config.ts";
 import { architectureOf } from "../model/families/families.ts";
 import type { Architecture } from "../model/families/family.ts";
-
-/** `scalar` is PEFT's gate (one number a layer); `per-head` the paper's. */
-export type GateSharing = "scalar" | "per-head";
-/** `none` multiplies by the raw gate (PEFT, litgpt); `tanh` squashes it first (the authors' training code). */
-export type GateActivation = "none" | "tanh";
+import { type ParameterTable, trainedLayers } from "./parameters.ts";
+import type { GateSettings } from "./parts/gate.ts";
 
 /**
  * How often an adapted layer adds the bias of its output projection, where the base has one there. `once`: gates of zero
@@ -18,74 +11,54 @@ export type GateActivation = "none" | "tanh";
  */
 export type OutputBias = "once" | "twice";
 
-export interface AdapterShape {
+/** What somebody chooses of an adapter. */
+export interface AdapterShape extends GateSettings {
   /** Prompt tokens per adapted layer: `adapter_len`, K. */
   readonly promptLength: number;
   /** Adapted layers, counted from the output side: `adapter_layers`, L. */
   readonly adaptedLayers: number;
-  readonly gateSharing: GateSharing;
-  readonly gateActivation: GateActivation;
   /** Default `once`. Without meaning on a base that has no such bias. */
   readonly outputBias?: OutputBias | undefined;
 }
 
-/** Where one layer's prompt and gate lie in the flat vector. `layer` is the absolute index N−L … N−1. */
-export interface LayerPlace {
-  readonly layer: number;
-  readonly prompt: number;
-  readonly gate: number;
+/** What an adapter depends on in its base. */
+export interface AdaptedBase {
+  /** Decoder layers, N. */
+  readonly layers: number;
+  /** D. */
+  readonly hiddenSize: number;
+  /** Query heads, H. */
+  readonly heads: number;
+  /** What its modules are called in adapter files; the root is empty where a file alone tells, and does not name it. */
+  readonly modules: Architecture["modules"];
+  /** Whether there is an output bias that prompts could add twice. */
+  readonly hasOutputBias: boolean;
 }
 
-export interface AdapterLayout extends AdapterShape {
-  readonly hiddenSize: number;
-  readonly heads: number;
-  readonly gateLength: number;
-  readonly places: readonly LayerPlace[];
-  /** What the adapted modules are called in adapter files. */
-  readonly modules: Architecture["modules"];
-  /** Undefined where the base has no bias that could be added twice. */
-  readonly outputBias: OutputBias | undefined;
-  /** Numbers in the flat vector: L·(K·D + gate length). */
+export function adaptedBase({
+  modelType,
+  layers,
+  hiddenSize,
+  heads,
+  outputBias,
+}: Pick<ModelConfig, "modelType" | "layers" | "hiddenSize" | "heads" | "outputBias">): AdaptedBase {
+  const { modules, promptsJoin } = architectureOf({ modelType });
+  return { layers, hiddenSize, heads, modules, hasOutputBias: outputBias && promptsJoin === "before-output" };
+}
+
+/** Plain data: crosses to threads and processes as it is. */
+export interface AdapterLayout {
+  /** The name of its kind. */
+  readonly kind: string;
+  /** Complete: `outputBias` is undefined where the base has none that could be added twice. */
+  readonly shape: AdapterShape;
+  readonly base: AdaptedBase;
+  readonly table: ParameterTable;
+  /** Numbers in the flat vector. */
   readonly length: number;
 }
 
-/**
- * What an adapter's layout depends on in its base: decoder layers, N; hidden size, D; query heads, H; how it is
- * built, by default as Llama is and without a bias.
- */
-export type AdaptedBase = Pick<ModelConfig, "layers" | "hiddenSize" | "heads"> &
-  Partial<Pick<ModelConfig, "modelType" | "outputBias">>;
-
-/** Decoder layers of the base: prompts end with its last one. */
-export function layersOf({ places }: AdapterLayout): number {
-  return (places.at(-1)?.layer ?? -1) + 1;
-}
-
-/** As much of the base as its adapter's layout tells. */
-export function baseOf(layout: AdapterLayout): AdaptedBase {
-  const { hiddenSize, heads, modules, outputBias } = layout;
-  return {
-    modelType: modules.layers === "h" ? "gpt2" : "llama", // others have llama's names
-    layers: layersOf(layout),
-    hiddenSize,
-    heads,
-    outputBias: outputBias !== undefined,
-  };
-}
-
-/** The layout of an adapter of this shape on this model. Shapes are checked where they enter (`AdaptionPromptConfig`). */
-export function adapterLayout(shape: AdapterShape, model: AdaptedBase): AdapterLayout {
-  const { promptLength, adaptedLayers, gateSharing } = shape;
-  const { layers, hiddenSize, heads } = model;
-  const gateLength = gateSharing === "scalar" ? 1 : heads;
-  const stride = promptLength * hiddenSize + gateLength;
-  const places = Array.from({ length: adaptedLayers }, (_, i) => ({
-    layer: layers - adaptedLayers + i,
-    prompt: i * stride,
-    gate: i * stride + promptLength * hiddenSize,
-  }));
-  const { modules, promptsJoin } = architectureOf({ modelType: model.modelType ?? "llama" });
-  const hasBias = model.outputBias && promptsJoin === "before-output";
-  const outputBias = hasBias ? (shape.outputBias ?? "once") : undefined;
-  return { ...shape, outputBias, hiddenSize, heads, gateLength, places, modules, length: adaptedLayers * stride };
+/** Layers that a backward pass goes through: from the top down to the lowest that has trained parts. */
+export function backwardLayers({ base, table }: Pick<AdapterLayout, "base" | "table">): number {
+  return base.layers - (trainedLayers(table)[0] ?? base.layers);
 }

@@ -9,9 +9,10 @@ import { createModel } from "../model/decoder.ts";
 import { sum } from "../model/gradient.ts";
 import { parameterCount } from "../model/hf_names.ts";
 import { oneSequence, packSequences, tokenLogits } from "../model/logits.ts";
-import { adapterLayout } from "./layout.ts";
+import { adapterLayout, layerParts } from "./kinds/adaption_prompt.ts";
 import { AdaptionPromptModel, trainableLine } from "./model.ts";
 import type { NewAdapterOptions } from "./new_adapter.ts";
+import { partNumbers } from "./parameters.ts";
 
 const { model: base, config, image } = tinyModel();
 const sequence = oneSequence([4, 9, 22, 0, 17]);
@@ -96,7 +97,7 @@ describe("PEFT's sequences, where equal means bit for bit (spec §6.1)", () => {
     expect(logits.get("a")).not.toEqual(logits.get("b"));
     model.setAdapter("b");
     const { config: own, layout, params } = model.adapter("c");
-    model.addAdapter("d", { config: own, shape: layout, params: params.slice() });
+    model.addAdapter("d", { config: own, shape: layout.shape, params: params.slice() });
     expect(model.activeAdapter).toBe("b");
     expect(await model.logits(sequence)).toEqual(logits.get("b"));
 
@@ -220,10 +221,13 @@ test("the target module is filled in, and gates are PEFT's unless asked for othe
   const model = modelWith();
   const adapter = model.addAdapter("peft", adapterConfig());
   expect(adapter.config.targetModules).toBe("self_attn");
-  expect(adapter.layout).toMatchObject({ gateSharing: "scalar", gateActivation: "none", length: 2 * (3 * 12 + 1) });
+  expect(adapter.layout).toMatchObject({
+    shape: { gateSharing: "scalar", gateActivation: "none" },
+    length: 2 * (3 * 12 + 1),
+  });
   const options: NewAdapterOptions = { gateSharing: "per-head", gateActivation: "tanh" };
   expect(model.addAdapter("paper", adapterConfig(), options).layout).toMatchObject({
-    ...options,
+    shape: options,
     length: 2 * (3 * 12 + 4),
   });
 });
@@ -258,7 +262,7 @@ test("a batch of texts names adapters, each text as it is alone", async () => {
   const model = modelWith("a", "b");
   for (const name of model.adapterNames) {
     const { params, layout } = model.adapter(name);
-    for (const { gate } of layout.places) params[gate] = name === "a" ? 2 : -2;
+    for (const { gate } of layerParts(layout)) params[gate.offset] = name === "a" ? 2 : -2;
   }
   const how = { maxNewTokens: 6, eosTokenIds: [] };
   const choices = [{ adapter: "b" }, {}, { adapter: null }, { adapter: "b", scale: 0.5 }];
@@ -278,9 +282,9 @@ test("a batch of texts names adapters, each text as it is alone", async () => {
 test("litgpt's bug #1287 cannot happen: validate, train, validate; the prompts get a gradient and the cache follows [F2, L9]", async () => {
   const model = modelWith("default");
   const { params, layout } = model.adapter("default");
-  for (const { gate } of layout.places) params[gate] = 0.5;
+  for (const { gate } of layerParts(layout)) params[gate.offset] = 0.5;
   const prompts = (gradient: Float32Array) =>
-    layout.places.map(({ prompt, gate }) => gradient.subarray(prompt, gate).some((g) => g !== 0));
+    layerParts(layout).map(({ prompt }) => partNumbers(prompt, gradient).some((g) => g !== 0));
   const before = await model.logits(sequence);
   for (let step = 0; step < 3; step++) {
     const lossBefore = sum(await model.losses(cell));
@@ -305,7 +309,7 @@ test("adapters go along to a base of another engine or precision, and switching 
   const moved = new AdaptionPromptModel(createModel(createReferenceEngine(), config, rounded));
   for (const name of first.adapterNames) {
     const { config: own, layout, params } = first.adapter(name);
-    moved.addAdapter(name, { config: own, shape: layout, params });
+    moved.addAdapter(name, { config: own, shape: layout.shape, params });
   }
   for (const name of ["a", "b", "a"]) {
     moved.setAdapter(name);
@@ -350,7 +354,7 @@ test("losses and generated text follow the active adapter", async () => {
   };
   const baseText = await text();
   const { params, layout } = model.adapter("default");
-  for (const { gate } of layout.places) params[gate] = 3;
+  for (const { gate } of layerParts(layout)) params[gate.offset] = 3;
   expect(await model.losses(cell)).not.toEqual(baseLosses);
   expect(await text()).not.toEqual(baseText);
   await model.withAdapterDisabled(async () => {

@@ -20,7 +20,7 @@ import { parameterCount } from "../model/hf_names.ts";
 import { mixedLogits } from "../model/logits.ts";
 import type { PackedTokens } from "../model/pass.ts";
 import { openPromptCache, type PromptCache, type PromptLease } from "../model/prompt_cache.ts";
-import type { AdaptionPromptConfig } from "./config.ts";
+import type { AdaptionPromptConfig } from "./files/config.ts";
 import {
   type Adapter,
   freshAdapter,

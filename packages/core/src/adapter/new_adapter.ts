@@ -1,9 +1,12 @@
 /** What an adapter is made from when it is added to a model: a trained one's three parts, or the config of a fresh one. */
 import { InputError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { type AdaptionPromptConfig, validateAdaptionPromptConfig } from "./config.ts";
-import { type AdapterShape, adapterLayout, type GateActivation, type GateSharing, type OutputBias } from "./layout.ts";
-import { type AdapterState, initAdapter } from "./state.ts";
+import { type AdaptionPromptConfig, validateAdaptionPromptConfig } from "./files/config.ts";
+import { adapterLayout } from "./kinds/adaption_prompt.ts";
+import type { AdapterState } from "./kinds/kind.ts";
+import type { AdapterShape, OutputBias } from "./layout.ts";
+import { initParameters } from "./parameters.ts";
+import type { GateActivation, GateSharing } from "./parts/gate.ts";
 
 export interface Adapter extends AdapterState {
   readonly config: AdaptionPromptConfig;
@@ -48,7 +51,7 @@ export function freshAdapter(
   const { adapterLen: promptLength, adapterLayers: adaptedLayers } = checked;
   const shape = { promptLength, adaptedLayers, gateSharing, gateActivation, outputBias };
   const layout = adapterLayout(shape, model);
-  return { config: checked, layout, params: initAdapter(layout, seed) };
+  return { config: checked, layout, params: initParameters(layout.table, seed) };
 }
 
 /** Throws an `InputError` where config, shape, params and model do not belong together. */

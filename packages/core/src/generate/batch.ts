@@ -3,7 +3,7 @@
  * as soon as another has ended, and each gets the tokens that it would get alone (bit for bit where the engine's sums do not
  * depend on how many rows there are, as the reference engine's do not).
  */
-import type { AdapterState } from "../adapter/state.ts";
+import type { AdapterState } from "../adapter/kinds/kind.ts";
 import { InputError } from "../errors.ts";
 import type { DecoderModel } from "../model/decoder.ts";
 import type { PromptCache, PromptLease } from "../model/prompt_cache.ts";

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { recordingEngine } from "../../test/recording_engine.ts";
 import { tinyAdapter, tinyBases, tinyModel } from "../../test/tiny_model.ts";
-import type { AdapterState } from "../adapter/state.ts";
+import type { AdapterState } from "../adapter/kinds/kind.ts";
 import { InputError } from "../errors.ts";
 import type { DecoderModel } from "../model/decoder.ts";
 import { oneSequence, tokenLogits } from "../model/logits.ts";
@@ -175,7 +175,7 @@ test("while a text is being generated, its caches and prompts live; a signal abo
   const tokens = generate(model, adapter, prompt, { maxNewTokens: 6 });
   await tokens.next();
   expect(caches.size).toBe(model.config.layers);
-  expect(live.size).toBe(adapter.layout.adaptedLayers);
+  expect(live.size).toBe(adapter.layout.shape.adaptedLayers);
   await tokens.return("stop");
   expect([live.size, caches.size]).toEqual([0, 0]);
   const aborted = generate(model, adapter, prompt, { maxNewTokens: 6, signal: AbortSignal.abort() });
@@ -190,7 +190,7 @@ test("a session holds its caches and prompts until it is closed", async () => {
     await session.append(prompt);
     expect(session.length).toBe(prompt.length);
     expect(caches.size).toBe(model.config.layers);
-    expect(live.size).toBe(adapter?.layout.adaptedLayers ?? 0);
+    expect(live.size).toBe(adapter?.layout.shape.adaptedLayers ?? 0);
     await session.close();
     expect([live.size, caches.size]).toEqual([0, 0]);
   }

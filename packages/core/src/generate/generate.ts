@@ -1,5 +1,5 @@
 /** Token by token generation with a KV cache: one text, or a sequence that the caller continues. */
-import type { AdapterState } from "../adapter/state.ts";
+import type { AdapterState } from "../adapter/kinds/kind.ts";
 import type { DecoderModel } from "../model/decoder.ts";
 import { openPromptCache, type PromptCache } from "../model/prompt_cache.ts";
 import {

@@ -8,6 +8,8 @@ import {
   tinyModel,
   tinyTokens,
 } from "../../test/tiny_model.ts";
+import { layerParts } from "../adapter/kinds/adaption_prompt.ts";
+import { partNumbers } from "../adapter/parameters.ts";
 import { packCell } from "../cell/tokens.ts";
 import type { DeviceArray, Engine, PromptSet } from "../engine/engine.ts";
 import { createReferenceEngine } from "../engine/reference.ts";
@@ -44,7 +46,7 @@ for (const { title, changes } of tinyBases) {
 test("a zero gate hides even prompts that overflow", async () => {
   const { model, config } = tinyModel();
   const closed = tinyAdapter(config, {}, { gates: 0 });
-  for (const { prompt, gate } of closed.layout.places) closed.params.fill(3e38, prompt, gate);
+  for (const { prompt } of layerParts(closed.layout)) partNumbers(prompt, closed.params).fill(3e38);
   const base = await tokenLogits(model, undefined, sequence);
   expect(bits(await tokenLogits(model, closed, sequence))).toEqual(bits(base)); // 0 · Infinity would be NaN
 });
@@ -88,9 +90,10 @@ test("the order of the prompts does not matter", async () => {
   const adapter = tinyAdapter(config, { promptLength: 5, gateSharing: "per-head" });
   const D = config.hiddenSize;
   const params = adapter.params.slice();
-  for (const { prompt } of adapter.layout.places) {
+  for (const { prompt } of layerParts(adapter.layout)) {
     for (const [to, from] of [3, 0, 4, 1, 2].entries()) {
-      params.set(adapter.params.subarray(prompt + from * D, prompt + (from + 1) * D), prompt + to * D);
+      const row_D = partNumbers(prompt, adapter.params).subarray(from * D, (from + 1) * D);
+      partNumbers(prompt, params).set(row_D, to * D);
     }
   }
   const logits = await tokenLogits(model, adapter, sequence);

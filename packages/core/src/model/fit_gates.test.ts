@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import { recordingEngine } from "../../test/recording_engine.ts";
 import { tinyAdapter, tinyBases, tinyModel, tinyTokens } from "../../test/tiny_model.ts";
-import { convertGates } from "../adapter/convert_gates.ts";
-import { effectiveGate } from "../adapter/gate.ts";
+import { convertGates } from "../adapter/files/convert_gates.ts";
+import { layerParts } from "../adapter/kinds/adaption_prompt.ts";
+import { partNumbers } from "../adapter/parameters.ts";
+import { effectiveGate } from "../adapter/parts/gate.ts";
 import { packCell } from "../cell/tokens.ts";
 import { fitGates } from "./fit_gates.ts";
 import { weightNames, weightOf } from "./weights.ts";
@@ -21,7 +23,7 @@ test.each(tinyBases)("$title: with one prompt the fitted gate is that of the nor
   const state = tinyAdapter(config, shape);
   const fitted = await fitGates(model, state, packCell(tinyTokens(config, [7, 5]), [0, 1]));
   expect(fitted.map(({ layer }) => layer)).toEqual([1, 2]);
-  for (const [i, { layer, prompt, gate }] of state.layout.places.entries()) {
+  for (const [i, { layer, prompt, gate }] of layerParts(state.layout).entries()) {
     const [qkv, bias, o] = [
       numbersOf(image, layer, "qkv"),
       numbersOf(image, layer, "qkvBias"),
@@ -29,7 +31,7 @@ test.each(tinyBases)("$title: with one prompt the fitted gate is that of the nor
     ];
     const dot = (row: number) => {
       let sum = bias?.[row] ?? 0;
-      for (let k = 0; k < D; k++) sum += (qkv?.[row * D + k] ?? 0) * state.params[prompt + k];
+      for (let k = 0; k < D; k++) sum += (qkv?.[row * D + k] ?? 0) * state.params[prompt.offset + k];
       return sum;
     };
     const values = Array.from({ length: H * d }, (_, q) =>
@@ -42,7 +44,7 @@ test.each(tinyBases)("$title: with one prompt the fitted gate is that of the nor
       return Array.from({ length: D }, (_, k) => scaled.reduce((sum, v, q) => sum + v * (o?.[k * H * d + q] ?? 0), 0));
     };
     const inner = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, k) => sum + x * (b[k] ?? 0), 0);
-    const wanted = added([...effectiveGate(state.layout, state.params.subarray(gate, gate + H))]);
+    const wanted = added([...effectiveGate(partNumbers(gate, state.params), "tanh", H)]);
     const open = added(Array<number>(H).fill(1));
     const best = inner(open, wanted) / inner(open, open);
     const rest = wanted.map((x, k) => best * (open[k] ?? 0) - x);
@@ -54,14 +56,16 @@ test.each(tinyBases)("$title: with one prompt the fitted gate is that of the nor
     gateActivation: "none",
     reduce: fitted.map(({ gate }) => gate),
   });
-  expect(reduced.layout.places.map(({ gate }) => reduced.params[gate])).toEqual(fitted.map(({ gate }) => gate));
+  expect(layerParts(reduced.layout).map(({ gate }) => reduced.params[gate.offset])).toEqual(
+    fitted.map(({ gate }) => gate),
+  );
 });
 
 test("gates that are the same in all heads are fitted as they are, closed ones as 0, both without an error", async () => {
   const { model, config } = tinyModel();
   const tokens = packCell(tinyTokens(config, [9]), [0]);
   const state = tinyAdapter(config, { gateSharing: "per-head" });
-  const [low, high] = state.layout.places.map(({ gate }) => state.params.subarray(gate, gate + 4));
+  const [low, high] = layerParts(state.layout).map(({ gate }) => partNumbers(gate, state.params));
   low?.fill(-0.75);
   high?.fill(0);
   const [first, second] = await fitGates(model, state, tokens);

@@ -4,7 +4,7 @@
  *
  *   wanted = Σ_h g_h·u_h     open = Σ_h u_h     g = ⟨open, wanted⟩ / ⟨open, open⟩
  */
-import type { AdapterState } from "../adapter/state.ts";
+import type { AdapterState } from "../adapter/kinds/kind.ts";
 import type { DeviceArray } from "../engine/engine.ts";
 import { freeSaved, layerForward } from "./block.ts";
 import type { DecoderModel } from "./decoder.ts";

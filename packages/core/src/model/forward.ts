@@ -1,12 +1,11 @@
 /** Forward over packed tokens, from the embedding to the top of the last layer. */
-import { effectiveGate } from "../adapter/gate.ts";
-import type { AdapterState } from "../adapter/state.ts";
+import type { AdapterState } from "../adapter/kinds/kind.ts";
+import { kindOf } from "../adapter/kinds/known.ts";
 import type { DeviceArray } from "../engine/engine.ts";
-import { promptKv } from "./attention.ts";
 import { freeSaved, layerForward, type SavedLayer } from "./block.ts";
 import type { DecoderModel } from "./decoder.ts";
 import type { PackedTokens, Pass } from "./pass.ts";
-import type { AdapterPrompts, LayerPrompt, TokenPrompts } from "./prompts.ts";
+import type { AdapterPrompts, TokenPrompts } from "./prompts.ts";
 
 /** What enters the first layer. Throws a `RangeError` for a position beyond the learned ones. */
 export function embedTokens(model: DecoderModel, { ids_T, positions_T }: PackedTokens): DeviceArray {
@@ -24,22 +23,11 @@ export function embedTokens(model: DecoderModel, { ids_T, positions_T }: PackedT
 }
 
 /**
- * Prompt keys and values of every adapted layer, from the parameters as they are now. Training makes them anew for every
- * pass: a cache that outlives a step is how the best-known implementation stopped training its prompts (spec §7.3).
+ * What an adapter's layers add in a pass, from the parameters as they are now. Training makes it anew for every pass: a
+ * cache that outlives a step is how the best-known implementation stopped training its prompts (spec §7.3).
  */
 export function preparePrompts(model: DecoderModel, adapter: AdapterState | undefined): AdapterPrompts {
-  const prompts = new Map<number, LayerPrompt>();
-  if (!adapter) return prompts;
-  const { engine, layers } = model;
-  const { layout, params } = adapter;
-  const { promptLength: K, outputBias } = layout;
-  for (const { layer, prompt, gate } of layout.places) {
-    const prompt_KD = engine.upload(params.subarray(prompt, gate));
-    const gate_H = effectiveGate(layout, params.subarray(gate, gate + layout.gateLength));
-    prompts.set(layer, { kv_KY: promptKv(model, layers[layer], prompt_KD, K), gate_H, K, outputBias });
-    engine.free(prompt_KD);
-  }
-  return prompts;
+  return adapter ? kindOf(adapter).bind(adapter, model) : new Map();
 }
 
 /**

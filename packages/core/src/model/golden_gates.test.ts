@@ -1,9 +1,12 @@
 /** What PEFT cannot express or gets wrong (spec §6.5): gates per head, with and without tanh, and one output bias. */
+
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { absent, sharedPath } from "../../test/shared.ts";
-import { adapterLayout, type GateActivation } from "../adapter/layout.ts";
-import type { AdapterState } from "../adapter/state.ts";
+import { adapterLayout, layerParts } from "../adapter/kinds/adaption_prompt.ts";
+import type { AdapterState } from "../adapter/kinds/kind.ts";
+import { partNumbers } from "../adapter/parameters.ts";
+import type { GateActivation } from "../adapter/parts/gate.ts";
 import { createReferenceEngine } from "../engine/reference.ts";
 import { parseSafetensors } from "../formats/safetensors.ts";
 import { loadAdapter, loadWeights, readModelConfig } from "../node.ts";
@@ -54,10 +57,10 @@ test.skipIf(original !== "").each<[GateActivation, string]>([
     const layout = adapterLayout(shape, model.config);
     const params = new Float32Array(layout.length);
     const prompts = stored.f32("adapter_query.weight");
-    const size = 5 * layout.hiddenSize;
-    for (const [j, { layer, prompt, gate }] of layout.places.entries()) {
-      params.set(prompts.subarray(j * size, (j + 1) * size), prompt);
-      params.set(stored.f32(`layers.${layer}.attention.gate`), gate);
+    const size = 5 * layout.base.hiddenSize;
+    for (const [j, { layer, prompt, gate }] of layerParts(layout).entries()) {
+      partNumbers(prompt, params).set(prompts.subarray(j * size, (j + 1) * size));
+      partNumbers(gate, params).set(stored.f32(`layers.${layer}.attention.gate`));
     }
     await expectRow0(model, { layout, params }, values.ints("input_ids"), values.f32(logits));
   },
@@ -77,7 +80,7 @@ test.skipIf(biased !== "")(
     await expectRow0(model, { layout, params }, ids, values.f32("logits_gates_single_bias"));
     const doubled = adapterLayout({ ...shape, outputBias: "twice" }, model.config);
     await expectRow0(model, { layout: doubled, params }, ids, values.f32("logits_gates_peft"));
-    for (const { gate } of layout.places) params[gate] = 0;
+    for (const { gate } of layerParts(layout)) params[gate.offset] = 0;
     await expectRow0(model, { layout: doubled, params }, ids, values.f32("logits_zero_gate_peft"));
     const closed = await tokenLogits(model, { layout, params }, oneSequence(ids));
     expect(closed).toEqual(await tokenLogits(model, undefined, oneSequence(ids)));

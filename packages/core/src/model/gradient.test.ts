@@ -3,7 +3,9 @@ import { expect, test } from "vitest";
 import { oracleLosses } from "../../test/oracle_model.ts";
 import { recordingEngine } from "../../test/recording_engine.ts";
 import { gateKinds, labelled, tinyAdapter, tinyBases, tinyModel, tinyTokens } from "../../test/tiny_model.ts";
-import type { AdapterState } from "../adapter/state.ts";
+import { layerParts } from "../adapter/kinds/adaption_prompt.ts";
+import type { AdapterState } from "../adapter/kinds/kind.ts";
+import { partNumbers } from "../adapter/parameters.ts";
 import { type Cell, packCell } from "../cell/tokens.ts";
 import { globalNorm } from "../optim/clip.ts";
 import { normal } from "../random.ts";
@@ -66,14 +68,14 @@ for (const { title, changes } of tinyBases) {
     async (kind) => {
       const adapter = tinyAdapter(config, kind);
       const { gradient } = await cellGradient(model, adapter, cell, 1);
-      const [first, last] = adapter.layout.places;
+      const [first, last] = layerParts(adapter.layout);
       const single = (at: number) => new Float64Array(gradient.length).with(at, 1);
       const directions = {
         "a random direction": Float64Array.from(gradient.keys(), (i) => normal(77, i) / Math.sqrt(gradient.length)),
         "the gradient's own direction": Float64Array.from(gradient, (g) => g / globalNorm(gradient)),
-        "the first prompt number": single(first.prompt),
-        "the last prompt number": single(last.gate - 1),
-        "the lowest gate": single(first.gate),
+        "the first prompt number": single(first.prompt.offset),
+        "the last prompt number": single(last.gate.offset - 1),
+        "the lowest gate": single(first.gate.offset),
         "the last gate": single(gradient.length - 1),
       };
       for (const [what, direction] of Object.entries(directions)) {
@@ -115,9 +117,9 @@ test("with zero gates the gradient of every prompt is exactly 0 and that of ever
   for (const kind of gateKinds) {
     const adapter = tinyAdapter(config, kind, { gates: 0 });
     const { gradient } = await cellGradient(model, adapter, cell, 1);
-    for (const { prompt, gate } of adapter.layout.places) {
-      expect(gradient.subarray(prompt, gate).every((g) => g === 0)).toBe(true);
-      expect(gradient.subarray(gate, gate + adapter.layout.gateLength).every((g) => g !== 0)).toBe(true);
+    for (const { prompt, gate } of layerParts(adapter.layout)) {
+      expect(partNumbers(prompt, gradient).every((g) => g === 0)).toBe(true);
+      expect(partNumbers(gate, gradient).every((g) => g !== 0)).toBe(true);
     }
   }
 });

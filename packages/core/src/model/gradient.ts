@@ -1,10 +1,9 @@
 /**
- * The worker's pure function: (parameter snapshot, cell) → (loss, gradient of prompts and gates). Base weights are frozen;
+ * The worker's pure function: (parameter snapshot, cell) → (loss, gradient of the trained parts). Base weights are frozen;
  * layers below the lowest adapted one run forward only and keep nothing; backward stops at the lowest adapter.
  */
-import { gateGradient } from "../adapter/gate.ts";
-import type { LayerPlace } from "../adapter/layout.ts";
-import type { AdapterState } from "../adapter/state.ts";
+import type { AdapterState, BoundGradient } from "../adapter/kinds/kind.ts";
+import { kindOf } from "../adapter/kinds/known.ts";
 import { type Cell, joinCells } from "../cell/tokens.ts";
 import type { DeviceArray, LossCell } from "../engine/engine.ts";
 import { promptKvBackward } from "./attention.ts";
@@ -53,7 +52,7 @@ export async function cellGradients(model: DecoderModel, tasks: readonly CellTas
     const { y_TD, saved } = runLayers(model, cells, pass, prompts, true);
     const losses = tasks.map(({ cell, scale }) => ({ R: cell.rows_R.length, scale }));
     const top = labelledLoss(model, y_TD, cells, losses);
-    const backs = layersBackward(model, top.dy_TD, saved, pass, tasks);
+    const backs = layersBackward(model, top.dy_TD, saved, pass, prompts);
     // Only now: reading waits, and all work may be queued before.
     const nll_R = await engine.read(top.nll_R);
     const results: CellGradient[] = [];
@@ -76,22 +75,22 @@ function promptsOfTasks(model: DecoderModel, tasks: readonly CellTask[], bounds:
   });
 }
 
-/** What one adapted layer gives an adapter's gradient; `dgate_H` is that of the effective gate. */
+/** The gradient of one adapted layer, of what the kind of its adapter bound there; still on the engine. */
 interface LayerGradient {
-  readonly place: LayerPlace;
+  readonly layer: number;
   readonly dprompt_KD: DeviceArray;
   readonly dgate_H: DeviceArray;
 }
 
-/** Backward from the top to the lowest adapted layer: the gradients of every task's layers, downwards. */
+/** Backward from the top to the lowest adapted layer: the gradients of every range's layers, downwards. */
 function layersBackward(
   model: DecoderModel,
   top_TD: DeviceArray,
   saved: ReadonlyMap<number, SavedLayer>,
   pass: Pass,
-  tasks: readonly CellTask[],
+  ranges: readonly TokenPrompts[],
 ): readonly (readonly LayerGradient[])[] {
-  const backs = tasks.map((): LayerGradient[] => []);
+  const backs = ranges.map((): LayerGradient[] => []);
   const lowest = Math.min(...saved.keys());
   let dy_TD: DeviceArray | undefined = top_TD;
   for (let i = model.layers.length - 1; i >= lowest; i--) {
@@ -99,13 +98,13 @@ function layersBackward(
     if (!kept || !dy_TD) throw new RangeError(`Cannot run layer ${i} backward: it kept nothing`);
     const { prompts, dx_TD } = layerBackward(model, i, dy_TD, kept, pass, i > lowest);
     let set = 0;
-    for (const [n, { adapter }] of tasks.entries()) {
-      const place = adapter.layout.places.find(({ layer }) => layer === i);
-      if (!place) continue;
+    for (const [n, range] of ranges.entries()) {
+      const bound = range.prompts.get(i);
+      if (!bound) continue;
       const { dkv_KY, dgate_H } = prompts[set++];
-      const dprompt_KD = promptKvBackward(model, model.layers[i], dkv_KY, adapter.layout.promptLength);
+      const dprompt_KD = promptKvBackward(model, model.layers[i], dkv_KY, bound.K);
       model.engine.free(dkv_KY);
-      backs[n].push({ place, dprompt_KD, dgate_H });
+      backs[n].push({ layer: i, dprompt_KD, dgate_H });
     }
     dy_TD = dx_TD;
   }
@@ -114,15 +113,15 @@ function layersBackward(
 
 async function readGradient(
   { engine }: DecoderModel,
-  { layout, params }: AdapterState,
+  adapter: AdapterState,
   backs: readonly LayerGradient[],
 ): Promise<Float32Array> {
-  const gradient = new Float32Array(layout.length);
-  for (const { place, dprompt_KD, dgate_H } of backs) {
-    gradient.set(await engine.read(dprompt_KD), place.prompt);
-    const stored = params.subarray(place.gate, place.gate + layout.gateLength);
-    gradient.set(gateGradient(layout, stored, await engine.read(dgate_H)), place.gate);
+  const bound: BoundGradient[] = [];
+  for (const { layer, dprompt_KD, dgate_H } of backs) {
+    bound.push({ layer, dprompt_KD: await engine.read(dprompt_KD), dgate_H: await engine.read(dgate_H) });
   }
+  const gradient = new Float32Array(adapter.layout.length);
+  kindOf(adapter).pullBack(bound, adapter, gradient);
   return gradient;
 }
 

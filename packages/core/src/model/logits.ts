@@ -1,5 +1,5 @@
 /** Logits of chosen tokens: for generation, parity checks and `inspect`. Training never makes them (see `headLoss`). */
-import type { AdapterState } from "../adapter/state.ts";
+import type { AdapterState } from "../adapter/kinds/kind.ts";
 import type { DeviceArray } from "../engine/engine.ts";
 import type { DecoderModel } from "./decoder.ts";
 import { preparePrompts, runLayers } from "./forward.ts";

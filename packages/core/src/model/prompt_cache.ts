@@ -3,7 +3,7 @@
  * An entry counts only while the parameters are, number for number, those that it was made of. A cache that outlives a change of
  * them is litgpt's bug #1287, whose prompts never train; here training does not use the cache at all.
  */
-import type { AdapterState } from "../adapter/state.ts";
+import type { AdapterState } from "../adapter/kinds/kind.ts";
 import type { DecoderModel } from "./decoder.ts";
 import { preparePrompts } from "./forward.ts";
 import type { AdapterPrompts } from "./prompts.ts";

@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import { recordingEngine } from "../../test/recording_engine.ts";
 import { gateKinds, tinyAdapter, tinyBases, tinyModel } from "../../test/tiny_model.ts";
-import { effectiveGate } from "../adapter/gate.ts";
-import type { AdapterState } from "../adapter/state.ts";
+import { layerParts } from "../adapter/kinds/adaption_prompt.ts";
+import type { AdapterState } from "../adapter/kinds/kind.ts";
+import { partNumbers } from "../adapter/parameters.ts";
+import { effectiveGate } from "../adapter/parts/gate.ts";
 import { mixedLogits, oneSequence, packSequences, tokenLogits } from "./logits.ts";
 import { openPromptCache } from "./prompt_cache.ts";
 import { promptsBySequence, type SequencePrompts } from "./prompts.ts";
@@ -12,11 +14,12 @@ const bits = (values: Float32Array) => [...new Uint32Array(values.buffer, values
 /** The same prompts with effective gates times `scale`, stored without a tanh. */
 function blended({ layout, params }: AdapterState, scale: number): AdapterState {
   const copy = params.slice();
-  for (const { gate } of layout.places) {
-    const gates = effectiveGate(layout, params.subarray(gate, gate + layout.gateLength));
-    for (let i = 0; i < layout.gateLength; i++) copy[gate + i] = scale * gates[i];
+  for (const { gate } of layerParts(layout)) {
+    const stored = partNumbers(gate, params);
+    const gates = effectiveGate(stored, layout.shape.gateActivation, stored.length);
+    for (const [i, factor] of gates.entries()) copy[gate.offset + i] = scale * factor;
   }
-  return { layout: { ...layout, gateActivation: "none" }, params: copy };
+  return { layout: { ...layout, shape: { ...layout.shape, gateActivation: "none" } }, params: copy };
 }
 
 test.each(tinyBases)(
@@ -98,13 +101,15 @@ test.each([0, 4])(
       expect(bits(await logits()), `after a change of number ${i}`).toEqual(
         bits(await tokenLogits(model, adapter, tokens)),
       );
-      expect(live.size, "no old entry is left").toBe(layout.adaptedLayers);
+      expect(live.size, "no old entry is left").toBe(layout.shape.adaptedLayers);
     }
     const before = calls("linear").length;
     await logits();
     const again = calls("linear").length;
     await tokenLogits(model, adapter, tokens);
-    expect(calls("linear").length - again, "its keys and values are saved").toBe(again - before + layout.adaptedLayers);
+    expect(calls("linear").length - again, "its keys and values are saved").toBe(
+      again - before + layout.shape.adaptedLayers,
+    );
     cache.close();
     expect(live.size).toBe(0);
   },

@@ -6,8 +6,8 @@ import {
   foreignTensors,
   type ReadDialectOptions,
   readForeignAdapter,
-} from "../adapter/dialects.ts";
-import type { AdapterState } from "../adapter/state.ts";
+} from "../adapter/files/dialects.ts";
+import type { AdapterState } from "../adapter/kinds/kind.ts";
 import type { DType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
 import { serializeSafetensors } from "../formats/safetensors.ts";

@@ -4,9 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { AdaptionPromptConfig } from "../adapter/config.ts";
-import { adapterTensors } from "../adapter/keys.ts";
-import { type AdapterShape, adapterLayout } from "../adapter/layout.ts";
+import type { AdaptionPromptConfig } from "../adapter/files/config.ts";
+import { adapterTensors } from "../adapter/files/peft.ts";
+import { adapterLayout, layerParts } from "../adapter/kinds/adaption_prompt.ts";
+import type { AdapterShape } from "../adapter/layout.ts";
 import { InputError } from "../errors.ts";
 import { serializeSafetensors, type Tensor } from "../formats/safetensors.ts";
 import { parseModelConfig } from "../model/hf_config.ts";
@@ -187,9 +188,9 @@ describe.skipIf(!existsSync(golden))("adapters that PEFT 0.21 saved (skipped wit
     const meta: { gates?: Record<string, number> } = JSON.parse(readFileSync(join(golden, name, "meta.json"), "utf8"));
     const module = (layer: number) =>
       name === "gpt2" ? `transformer.h.${layer}.attn` : `model.layers.${layer}.self_attn`;
-    const found = layout.places.map(({ layer, gate }) => [
+    const found = layerParts(layout).map(({ layer, gate }) => [
       `base_model.model.${module(layer)}.adaption_gate`,
-      loaded.params[gate],
+      loaded.params[gate.offset],
     ]);
     expect(Object.fromEntries(found)).toEqual(meta.gates);
     expect(loaded.warnings).toEqual([]);

@@ -9,35 +9,36 @@ import {
   parseAdaptionPromptConfig,
   serializeAdaptionPromptConfig,
   validateAdaptionPromptConfig,
-} from "../adapter/config.ts";
+} from "../adapter/files/config.ts";
 import {
-  type AdapterReport,
+  ADAPTER_FILE,
   adapterMetadata,
-  adapterTensors,
   checkAdapterKeys,
   compareAdapterKeys,
   declaredGate,
   declaredOutputBias,
   furtherMetadata,
-  ourDTypes,
   readAdapterTensors,
-} from "../adapter/keys.ts";
-import { type AdapterLayout, type AdapterShape, adapterLayout, type OutputBias } from "../adapter/layout.ts";
-import { modelCard } from "../adapter/model_card.ts";
+  tableFor,
+} from "../adapter/files/peft.ts";
 import {
   PROMPT_FORMAT,
   type PromptFormat,
   parsePromptFormat,
   serializePromptFormat,
-} from "../adapter/prompt_format.ts";
-import { storedLayout } from "../adapter/stored_layout.ts";
+} from "../adapter/files/prompt_format.ts";
+import { storedLayout } from "../adapter/files/stored_layout.ts";
+import { type AdapterReport, ourDTypes } from "../adapter/files/tensors.ts";
+import { adapterLayout } from "../adapter/kinds/adaption_prompt.ts";
+import type { AdapterLayout, AdapterShape, OutputBias } from "../adapter/layout.ts";
+import { modelCard } from "../adapter/files/model_card.ts";
 import type { DType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
-import { serializeSafetensors } from "../formats/safetensors.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { SAFETENSORS, withAdapterWeights } from "./adapter_weights.ts";
+import { withAdapterWeights } from "./adapter_weights.ts";
 import { writeFileAtomic } from "./atomic.ts";
 import { folderFile, readFolderJson } from "./model_folder.ts";
+import { partFiles } from "./part_files.ts";
 
 const CONFIG = "adapter_config.json";
 
@@ -84,21 +85,22 @@ export async function saveAdapter(folder: string, adapter: SavedAdapter): Promis
 /** The same files as bytes, by name. Throws a RangeError where config and layout disagree. */
 export function adapterFiles(adapter: SavedAdapter): ReadonlyMap<string, Uint8Array | string> {
   const { config, layout, params, dtype = "f32", metadata, promptFormat, origin } = adapter;
-  if (config.adapterLen !== layout.promptLength || config.adapterLayers !== layout.adaptedLayers) {
+  const { promptLength, adaptedLayers } = layout.shape;
+  if (config.adapterLen !== promptLength || config.adapterLayers !== adaptedLayers) {
     const found = `${config.adapterLayers} layers of ${config.adapterLen} prompts`;
     throw new RangeError(
-      `Cannot save the adapter: its config says ${found}, its layout ${layout.adaptedLayers} of ${layout.promptLength}`,
+      `Cannot save the adapter: its config says ${found}, its layout ${adaptedLayers} of ${promptLength}`,
     );
   }
-  const { attention } = layout.modules;
+  const { attention } = layout.base.modules;
   const targetModules = config.targetModules ?? attention;
   if (targetModules !== attention) {
     throw new RangeError(`Cannot save the adapter: its config says ${targetModules}, its layout ${attention}`);
   }
   const module = config.autoMapping?.["base_model_class"]?.endsWith("Model") ? "bare" : "causal-lm";
-  const tensors = adapterTensors(layout, params, dtype, module);
+  const said = { [ADAPTER_FILE]: adapterMetadata(layout.shape, metadata) };
   return new Map<string, Uint8Array | string>([
-    [SAFETENSORS, serializeSafetensors(tensors, adapterMetadata(layout, metadata))],
+    ...partFiles(tableFor(module, layout), params, { dtype, metadata: said }),
     [CONFIG, serializeAdaptionPromptConfig({ ...config, targetModules })],
     ["README.md", modelCard(config, layout, origin)],
     ...(promptFormat ? [[PROMPT_FORMAT, serializePromptFormat(promptFormat)] as const] : []),
@@ -130,7 +132,7 @@ export async function loadAdapter(
       outputBias: meant,
     };
     const layout = adapterLayout(shape, model);
-    if (layout.outputBias !== undefined && meant === undefined) warnings.push(undeclaredBias(folder));
+    if (layout.base.hasOutputBias && meant === undefined) warnings.push(undeclaredBias(folder));
     checkAdapterKeys(compareAdapterKeys(stored.entries, layout), layout, stored.path, strict);
     const { params, report } = readAdapterTensors(await stored.read(), layout, stored.path, { strict });
     return { config, shape, params, report, metadata: furtherMetadata(stored.metadata), promptFormat, warnings };
@@ -159,7 +161,7 @@ export async function readAdapter(folder: string, heads?: number): Promise<Store
     const outputBias = declaredOutputBias(stored.metadata, stored.path);
     const declared = { ...declaredGate(stored.metadata, stored.path), outputBias };
     const layout = storedLayout(stored.entries, declared, stored.path, heads);
-    const { promptLength, adaptedLayers } = layout;
+    const { promptLength, adaptedLayers } = layout.shape;
     if (config.adapterLen !== promptLength || config.adapterLayers !== adaptedLayers) {
       const says = `${CONFIG} says ${config.adapterLayers} layers of ${config.adapterLen} prompts`;
       throw new InputError(

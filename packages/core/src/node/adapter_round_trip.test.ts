@@ -5,9 +5,9 @@ import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { tinyBases, tinyConfig } from "../../test/tiny_model.ts";
-import { type AdaptionPromptConfig, adaptionPromptConfig, taskTypes } from "../adapter/config.ts";
-import { adapterLayout } from "../adapter/layout.ts";
-import { bosRules } from "../adapter/prompt_format.ts";
+import { type AdaptionPromptConfig, adaptionPromptConfig, taskTypes } from "../adapter/files/config.ts";
+import { bosRules } from "../adapter/files/prompt_format.ts";
+import { adapterLayout } from "../adapter/kinds/adaption_prompt.ts";
 import { InputError } from "../errors.ts";
 import { narrow, widen } from "../formats/dtype.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -67,7 +67,7 @@ function adapterOf(
     widen(dtype, narrow(drawn, dtype), params);
     const config: AdaptionPromptConfig = {
       ...adaptionPromptConfig({ adapterLen: promptLength, adapterLayers: adaptedLayers }),
-      targetModules: layout.modules.attention,
+      targetModules: layout.base.modules.attention,
       taskType: fields.taskType,
       baseModelNameOrPath: fields.baseModelNameOrPath,
       revision: fields.revision,
@@ -93,7 +93,9 @@ test("any adapter comes back from its folder as it was saved: config, numbers, g
       expect(loaded.metadata).toEqual(metadata);
       const alone = await readAdapter(folder, model.heads);
       expect(alone.params).toEqual(params);
-      expect(alone.layout.places).toEqual(layout.places);
+      expect(alone.layout.table.map(({ fileName, ...part }) => part)).toEqual(
+        layout.table.map(({ fileName, ...part }) => part),
+      );
       const again = join(scratch, "again");
       await saveAdapter(again, { ...adapter, ...loaded });
       for (const file of ["adapter_config.json", "adapter_model.safetensors", "README.md"]) {

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { tinyModel } from "../../test/tiny_model.ts";
-import { adaptionPromptConfig } from "../adapter/config.ts";
+import { adaptionPromptConfig } from "../adapter/files/config.ts";
+import { layerParts } from "../adapter/kinds/adaption_prompt.ts";
 import { AdaptionPromptModel } from "../adapter/model.ts";
 import { InputError } from "../errors.ts";
 import { parseSafetensors } from "../formats/safetensors.ts";
@@ -25,7 +26,7 @@ function modelWith(...names: string[]): AdaptionPromptModel {
   for (const [i, name] of names.entries()) {
     const shape = adaptionPromptConfig({ adapterLen: 2 + i, adapterLayers: 1 + (i % 2), taskType: "CAUSAL_LM" });
     const { params, layout } = model.addAdapter(name, shape, { seed: i });
-    for (const { gate } of layout.places) params[gate] = 0.5 + i;
+    for (const { gate } of layerParts(layout)) params[gate.offset] = 0.5 + i;
   }
   return model;
 }

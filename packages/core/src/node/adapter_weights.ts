@@ -2,8 +2,9 @@
  * The tensors of an adapter, by names and shapes first: in `adapter_model.safetensors`, as PEFT prefers it, else in
  * `adapter_model.bin`; or in a single file of another program.
  */
-import { isAdapterTensor } from "../adapter/dialects.ts";
-import { unwrapNames } from "../adapter/wrapped_names.ts";
+import { isAdapterTensor } from "../adapter/files/dialects.ts";
+import { ADAPTER_FILE } from "../adapter/files/peft.ts";
+import { unwrapNames } from "../adapter/files/wrapped_names.ts";
 import { InputError } from "../errors.ts";
 import type { Tensor, TensorDType, TensorEntry } from "../formats/safetensors.ts";
 import { openTorchFile, readTorchTensors, type TorchFile, tensorsOf } from "../formats/torch_file.ts";
@@ -14,7 +15,6 @@ import { type FolderFile, folderFile } from "./model_folder.ts";
 import { readFully } from "./regular_file.ts";
 import { openSafetensors } from "./safetensors_file.ts";
 
-export const SAFETENSORS = "adapter_model.safetensors";
 const TORCH = "adapter_model.bin";
 
 /** An open file of tensors, none of which has been read yet. */
@@ -71,11 +71,11 @@ function castFloat64(tensor: Tensor): Tensor {
 }
 
 async function withStoredWeights<T>(folder: string, work: (stored: StoredTensors) => Promise<T>): Promise<T> {
-  const [safe, torch] = [await folderFile(folder, SAFETENSORS), await folderFile(folder, TORCH)];
-  await checkAdapterParts(folder, new Set([SAFETENSORS, TORCH]));
+  const [safe, torch] = [await folderFile(folder, ADAPTER_FILE), await folderFile(folder, TORCH)];
+  await checkAdapterParts(folder, new Set([ADAPTER_FILE, TORCH]));
   if (safe) return withSafetensors(safe, work); // PEFT's choice where both are there
   if (torch) return withTorchFile(torch, work);
-  throw new InputError(`Cannot load the adapter in ${folder}`, `there is neither ${SAFETENSORS} nor ${TORCH}`);
+  throw new InputError(`Cannot load the adapter in ${folder}`, `there is neither ${ADAPTER_FILE} nor ${TORCH}`);
 }
 
 /**
@@ -87,6 +87,7 @@ export async function withTensorFile<T>(path: string, work: (stored: StoredTenso
   return path.endsWith(".safetensors") ? withSafetensors(file, work) : withTorchFile(file, work, isAdapterTensor);
 }
 
+/** Opens a safetensors file for `work`; no tensor has been read yet. */
 export async function withSafetensors<T>(found: FolderFile, work: (stored: StoredTensors) => Promise<T>): Promise<T> {
   const file = await openSafetensors(found);
   try {

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
-import { type AdapterShape, adapterLayout } from "../adapter/layout.ts";
+import { adapterLayout } from "../adapter/kinds/adaption_prompt.ts";
+import type { AdapterShape } from "../adapter/layout.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { adamWStep, createAdamWState, decayRanges } from "./adamw.ts";
+import { adamWStep, createAdamWState, updateRanges } from "./adamw.ts";
 
 const shape: AdapterShape = { promptLength: 2, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none" };
 const model: ModelConfig = {
@@ -28,6 +29,9 @@ const model: ModelConfig = {
   eosTokenIds: [2],
 };
 
+/** Of a table with one group and one learning rate. */
+const plain = { learningRateFactor: 1, group: 0 };
+
 /** torch 2 on CPU: torch.optim.AdamW(betas=(.9, .95), eps=1e-8), group 1 decays by .02, group 2 by 0; lr .05, .04, .01. */
 const torchSteps = [
   [0.4494999945163727, -1.1987500190734863, 1.9480050802230835, -0.05000000074505806, 0.75],
@@ -44,8 +48,8 @@ test("three steps give torch's parameters and moments, with and without decay an
   const params = Float32Array.of(0.5, -1.25, 2, 0, 0.8);
   const state = createAdamWState(5);
   const ranges = [
-    { from: 0, to: 4, weightDecay: 0.02 },
-    { from: 4, to: 5, weightDecay: 0 },
+    { from: 0, to: 4, weightDecay: 0.02, ...plain },
+    { from: 4, to: 5, weightDecay: 0, ...plain },
   ];
   for (const [i, learningRate] of [0.05, 0.04, 0.01].entries()) {
     const options = { beta1: 0.9, beta2: 0.95, eps: 1e-8, ranges };
@@ -53,7 +57,7 @@ test("three steps give torch's parameters and moments, with and without decay an
     // torch rounds every operation to float32; an error of 1e-7 is half a unit in the last place of 1.25.
     for (const [p, expected] of torchSteps[i].entries()) expect(Math.abs(params[p] - expected)).toBeLessThan(2.5e-7);
   }
-  expect(state.t).toBe(3);
+  expect(state.t).toEqual([3]);
   expect(state.m[0]).toBeCloseTo(0.03530000150203705, 8);
   expect(state.v[3]).toBeCloseTo(0.030111249536275864, 8);
 });
@@ -61,8 +65,8 @@ test("three steps give torch's parameters and moments, with and without decay an
 test("decay alone multiplies by 1 − lr·decay, and a zero gradient without decay moves nothing", () => {
   const params = Float32Array.of(2, 3);
   const ranges = [
-    { from: 0, to: 1, weightDecay: 0.5 },
-    { from: 1, to: 2, weightDecay: 0 },
+    { from: 0, to: 1, weightDecay: 0.5, ...plain },
+    { from: 1, to: 2, weightDecay: 0, ...plain },
   ];
   adamWStep(params, new Float32Array(2), createAdamWState(2), 0.25, { beta1: 0.9, beta2: 0.95, eps: 1e-8, ranges });
   expect(params).toEqual(Float32Array.of(1.75, 3));
@@ -70,16 +74,16 @@ test("decay alone multiplies by 1 − lr·decay, and a zero gradient without dec
 
 test("decay policies differ in the gate: scalar gates are spared by the original rule, per-head gates are not [E6]", () => {
   const scalar = adapterLayout(shape, model);
-  expect(decayRanges(scalar, "none", 0.02)).toEqual([{ from: 0, to: 18, weightDecay: 0 }]);
-  expect(decayRanges(scalar, "all", 0.02)).toEqual([{ from: 0, to: 18, weightDecay: 0.02 }]);
-  expect(decayRanges(scalar, "original", 0.02)).toEqual([
-    { from: 0, to: 8, weightDecay: 0.02 },
-    { from: 8, to: 9, weightDecay: 0 },
-    { from: 9, to: 17, weightDecay: 0.02 },
-    { from: 17, to: 18, weightDecay: 0 },
+  expect(updateRanges(scalar.table, "none", 0.02)).toEqual([{ from: 0, to: 18, weightDecay: 0, ...plain }]);
+  expect(updateRanges(scalar.table, "all", 0.02)).toEqual([{ from: 0, to: 18, weightDecay: 0.02, ...plain }]);
+  expect(updateRanges(scalar.table, "original", 0.02)).toEqual([
+    { from: 0, to: 8, weightDecay: 0.02, ...plain },
+    { from: 8, to: 9, weightDecay: 0, ...plain },
+    { from: 9, to: 17, weightDecay: 0.02, ...plain },
+    { from: 17, to: 18, weightDecay: 0, ...plain },
   ]);
   const perHead = adapterLayout({ ...shape, gateSharing: "per-head" }, model);
-  expect(decayRanges(perHead, "original", 0.02)).toEqual([{ from: 0, to: 20, weightDecay: 0.02 }]);
+  expect(updateRanges(perHead.table, "original", 0.02)).toEqual([{ from: 0, to: 20, weightDecay: 0.02, ...plain }]);
 });
 
 test("vectors of different length are refused", () => {

@@ -6,50 +6,44 @@
  *
  * Parameters and moments are float32; each is computed in float64 and rounded once, on store.
  */
-import type { AdapterLayout } from "../adapter/layout.ts";
+import { type DecayPolicy, type ParameterRange, type ParameterTable, rangesOf } from "../adapter/parameters.ts";
 import { checkLengths } from "../shape.ts";
 
 /** Moments of a flat parameter vector, and how many steps were taken. Plain data: a checkpoint stores it as it is. */
 export interface AdamWState {
   readonly m: Float32Array;
   readonly v: Float32Array;
-  t: number;
+  /** Steps that each group of parts has taken. */
+  readonly t: number[];
 }
 
 export interface AdamWOptions {
   readonly beta1: number;
   readonly beta2: number;
   readonly eps: number;
-  /** Covers the whole vector, see `decayRanges`. */
-  readonly ranges: readonly DecayRange[];
+  /** What is updated, see `updateRanges`. A group without a range takes no step, and its moments stay. */
+  readonly ranges: readonly UpdateRange[];
 }
 
-/** A half-open range of the flat vector and its weight decay: what torch calls a parameter group. */
-export interface DecayRange {
-  readonly from: number;
-  readonly to: number;
+/** A range of the flat vector and how it is updated: what torch calls a parameter group. */
+export interface UpdateRange extends ParameterRange {
   readonly weightDecay: number;
+  /** Multiplies the learning rate. */
+  readonly learningRateFactor: number;
+  readonly group: number;
 }
 
-/**
- * What decays. `all`: prompts and gates (plain torch, PEFT). `original`: tensors of more than one dimension, as in the
- * LLaMA-Adapter code: prompts and its per-head gates `[1, H, 1, 1]`, but not PEFT's scalar gate `[1]`. `none`: nothing.
- */
-export type DecayPolicy = "all" | "original" | "none";
-
-/** The ranges of an adapter under a policy, in order and without gaps. */
-export function decayRanges(layout: AdapterLayout, policy: DecayPolicy, weightDecay: number): DecayRange[] {
-  if (policy === "none") return [{ from: 0, to: layout.length, weightDecay: 0 }];
-  if (policy === "all" || layout.gateSharing === "per-head") return [{ from: 0, to: layout.length, weightDecay }];
-  return layout.places.flatMap(({ prompt, gate }) => [
-    { from: prompt, to: gate, weightDecay },
-    { from: gate, to: gate + layout.gateLength, weightDecay: 0 },
-  ]);
+/** How the parts of a table are updated under a policy: ranges in order and without gaps. */
+export function updateRanges(table: ParameterTable, policy: DecayPolicy, weightDecay: number): UpdateRange[] {
+  return rangesOf(table, ({ decays, learningRateFactor, group }) => {
+    const isDecayed = decays.some((under) => under === policy);
+    return { weightDecay: isDecayed ? weightDecay : 0, learningRateFactor, group };
+  });
 }
 
 /** The state before the first step. */
-export function createAdamWState(length: number): AdamWState {
-  return { m: new Float32Array(length), v: new Float32Array(length), t: 0 };
+export function createAdamWState(length: number, groups = 1): AdamWState {
+  return { m: new Float32Array(length), v: new Float32Array(length), t: Array.from({ length: groups }, () => 0) };
 }
 
 /** Arrays of one length; `params`, `m` and `v` are changed. */
@@ -61,14 +55,15 @@ export interface AdamWArrays {
 }
 
 /** One range of a step. `keep` is 1 − lr·decay, `stepSize` lr / (1−β₁ᵗ), `rootCorrection` √(1−β₂ᵗ). */
-export interface AdamWUpdate extends Pick<AdamWOptions, "beta1" | "beta2" | "eps">, Pick<DecayRange, "from" | "to"> {
+export interface AdamWUpdate extends Pick<AdamWOptions, "beta1" | "beta2" | "eps">, ParameterRange {
   readonly keep: number;
   readonly stepSize: number;
   readonly rootCorrection: number;
 }
 
 /**
- * Takes one step: changes `params` and `state` in place. Throws a RangeError where lengths differ.
+ * Takes one step with every group that has a range: changes `params` and `state` in place. Throws a RangeError where
+ * lengths differ or a group is not counted.
  * @param update computes one range; a native one must give the bits of this one.
  */
 export function adamWStep(
@@ -79,13 +74,17 @@ export function adamWStep(
   { beta1, beta2, eps, ranges }: AdamWOptions,
   update: (arrays: AdamWArrays, range: AdamWUpdate) => void = updateRange,
 ): void {
-  const { m, v } = state;
+  const { m, v, t } = state;
   checkLengths({ params, gradient, m, v }, { length: params.length });
-  state.t++;
-  const stepSize = learningRate / (1 - beta1 ** state.t);
-  const rootCorrection = Math.sqrt(1 - beta2 ** state.t);
-  for (const { from, to, weightDecay } of ranges) {
-    const keep = 1 - learningRate * weightDecay;
+  for (const group of new Set(ranges.map((range) => range.group))) {
+    if (t[group] === undefined) throw new RangeError(`Cannot update group ${group}: ${t.length} groups are counted`);
+    t[group]++;
+  }
+  for (const { from, to, weightDecay, learningRateFactor, group } of ranges) {
+    const rate = learningRate * learningRateFactor;
+    const stepSize = rate / (1 - beta1 ** t[group]);
+    const rootCorrection = Math.sqrt(1 - beta2 ** t[group]);
+    const keep = 1 - rate * weightDecay;
     update({ params, m, v, gradient }, { from, to, keep, stepSize, rootCorrection, beta1, beta2, eps });
   }
 }

@@ -6,6 +6,7 @@
  * A worker adds its cells to its own slot; slots are added to each other as plain integers, on one host and over MPI.
  * Nothing depends on who added what, and a cell that was lost or added twice shows in `seen`.
  */
+import { type ParameterRange, type ParameterTable, rangesOf } from "../adapter/parameters.ts";
 import { ADDEND_LIMIT, addFixedPoint, addSums, createFixedPointSum, type FixedPointSum } from "./fixed_point.ts";
 
 /** Plain data over shared memory: crosses to worker threads by structured clone, without a copy. */
@@ -39,6 +40,16 @@ export interface BadNumbers {
   readonly gradient: { readonly parameter: number; readonly value: number } | undefined;
 }
 
+/** A range of the gradient, and the magnitude that each of its numbers must stay below. */
+export interface LimitRange extends ParameterRange {
+  readonly limit: number;
+}
+
+/** The limits of the parts of a table: ranges in order and without gaps. */
+export function limitRanges(table: ParameterTable): LimitRange[] {
+  return rangesOf(table, ({ gradientLimit }) => ({ limit: gradientLimit }));
+}
+
 /** Unit 2⁻³²; a cell's loss must stay below 2¹⁹ nats. */
 const LOSS_UNITS = 2 ** 32;
 const LOSS_LIMIT = 2 ** 19;
@@ -56,14 +67,16 @@ export function clearSlot(slot: Slot): void {
 }
 
 /**
- * Adds one cell. What cannot be added (not finite, or not below `addendLimit`) adds 0, is counted in the tail and
- * returned. Throws a RangeError, and adds nothing, where a length or the cell number does not fit.
+ * Adds one cell. What cannot be added (not finite, not below `addendLimit`, or not below the limit of its range) adds 0,
+ * is counted in the tail and returned. Throws a RangeError, and adds nothing, where a length or the cell number does not fit.
  * @param add takes the place of `addFixedPoint`: a native one with the same bits.
+ * @param limits of all of the gradient, see `limitRanges`. Default: that of every cell.
  */
 export function addCell(
   slot: Slot,
   { cell, gradient, lossSum, labelledTokens }: CellSum,
   add: typeof addFixedPoint = addFixedPoint,
+  limits: readonly LimitRange[] = [{ from: 0, to: slot.parameters, limit: ADDEND_LIMIT }],
 ): BadNumbers | undefined {
   const { sums, parameters, maxCells } = slot;
   if (gradient.length !== parameters) {
@@ -74,15 +87,21 @@ export function addCell(
   if (!(Number.isInteger(cell) && cell >= 0 && cell < maxCells)) {
     throw new RangeError(`Cannot add cell ${cell}: the slot has cells 0 to ${maxCells - 1}`);
   }
-  const limit = addendLimit(maxCells);
   const lossIsBad = !(Math.abs(lossSum) < LOSS_LIMIT);
-  const bad = add(sums.subarray(0, 2 * parameters), gradient, limit) + (lossIsBad ? 1 : 0);
+  let bad = lossIsBad ? 1 : 0;
+  let parameter = -1;
+  for (const { from, to, limit: own } of limits) {
+    const limit = Math.min(own, addendLimit(maxCells));
+    const numbers = gradient.subarray(from, to);
+    const found = add(sums.subarray(2 * from, 2 * to), numbers, limit);
+    if (found > 0) parameter = from + numbers.findLastIndex((g) => !(Math.abs(g) < limit));
+    bad += found;
+  }
   if (!lossIsBad) addInteger(sums, parameters, lossSum * LOSS_UNITS + TO_INTEGER - TO_INTEGER);
   addInteger(sums, parameters + 1, labelledTokens);
   addInteger(sums, parameters + 2, bad);
   addInteger(sums, parameters + 3 + cell, 1);
   if (bad === 0) return undefined;
-  const parameter = gradient.findLastIndex((g) => !(Math.abs(g) < limit));
   return {
     count: bad,
     loss: lossIsBad ? lossSum : undefined,

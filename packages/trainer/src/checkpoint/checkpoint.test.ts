@@ -77,7 +77,7 @@ const checkpoint = (step: number): Checkpoint => ({
   adapterConfig,
   layout,
   params: wave(step),
-  moments: { m: wave(step + 0.5), v: wave(step + 0.25), t: step },
+  moments: { m: wave(step + 0.5), v: wave(step + 0.25), t: [step] },
 });
 
 const runs: string[] = [];

@@ -74,7 +74,7 @@ export async function loadCheckpoint(folder: string, model: ModelConfig): Promis
   if (problems.length > 0) throw new InputError(`Cannot use the checkpoint ${folder}`, problems);
   const { config: adapterConfig, shape, params, promptFormat } = await loadAdapter(folder, model);
   const layout = adapterLayout(shape, model);
-  const moments = decodeMoments(await readFile(join(folder, MOMENTS)), layout.length, join(folder, MOMENTS));
+  const moments = decodeMoments(await readFile(join(folder, MOMENTS)), layout.table, join(folder, MOMENTS));
   const state = decodeRunState(await readFile(join(folder, STATE)), join(folder, STATE));
   return { state, adapterConfig, promptFormat, layout, params, moments };
 }

@@ -1,6 +1,16 @@
-/** `optimizer.safetensors`: AdamW's moments, flat as the adapter's layout says. */
-import { type AdamWState, InputError, parseSafetensors, serializeSafetensors, type Tensor } from "@zerogate/core";
+/** `optimizer.safetensors`: AdamW's moments, flat as the table of trained parts says. */
+import {
+  type AdamWState,
+  groupCount,
+  InputError,
+  type ParameterTable,
+  parseSafetensors,
+  serializeSafetensors,
+  type Tensor,
+  tableLength,
+} from "@zerogate/core";
 
+/** Of each group of parts, with commas between them. */
 const STEPS = "zerogate.adamw_steps";
 
 export function encodeMoments({ m, v, t }: AdamWState): Uint8Array {
@@ -9,7 +19,7 @@ export function encodeMoments({ m, v, t }: AdamWState): Uint8Array {
       ["m", tensorOf(m)],
       ["v", tensorOf(v)],
     ]),
-    { [STEPS]: String(t) },
+    { [STEPS]: t.join(",") },
   );
 }
 
@@ -19,8 +29,9 @@ const tensorOf = (values: Float32Array): Tensor => ({
   bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
 });
 
-/** @throws InputError that names `path` where it does not hold the moments of `length` parameters. */
-export function decodeMoments(bytes: Uint8Array, length: number, path: string): AdamWState {
+/** @throws InputError that names `path` where it does not hold the moments of the parts of `table`. */
+export function decodeMoments(bytes: Uint8Array, table: ParameterTable, path: string): AdamWState {
+  const [length, groups] = [tableLength(table), groupCount(table)];
   const { tensors, metadata } = parseSafetensors(bytes, path);
   const problems: string[] = [];
   const read = (name: string): Float32Array => {
@@ -34,8 +45,11 @@ export function decodeMoments(bytes: Uint8Array, length: number, path: string): 
     return new Float32Array();
   };
   const [m, v] = [read("m"), read("v")];
-  const t = Number(metadata.get(STEPS) ?? Number.NaN);
-  if (!Number.isSafeInteger(t) || t < 0) problems.push(`${STEPS} is ${metadata.get(STEPS)}, expected a whole number`);
+  const counts = metadata.get(STEPS);
+  const t = counts === undefined ? [] : counts.split(",").map(Number);
+  if (t.length !== groups || t.some((count) => !Number.isSafeInteger(count) || count < 0)) {
+    problems.push(`${STEPS} is ${counts}, expected ${groups === 1 ? "a whole number" : `${groups} whole numbers`}`);
+  }
   if (problems.length > 0) throw new InputError(`Cannot read the optimizer state ${path}`, problems);
   return { m, v, t };
 }

@@ -3,7 +3,7 @@
  * says what the run had trained: parameters, moments and everything in the state that follows from its lines.
  */
 import { isDeepStrictEqual } from "node:util";
-import { adapterLayout, type ModelConfig } from "@zerogate/core";
+import { type AdapterLayout, adapterLayout, createAdamWState, groupCount, type ModelConfig } from "@zerogate/core";
 import { configHash, hasChanges, undoChanges } from "../config/identity.ts";
 import { completeConfig } from "../config/stored_config.ts";
 import { momentsDigest, paramsDigest, type ReadReceipt, type ReceiptLine } from "../receipt/receipt.ts";
@@ -42,7 +42,7 @@ function isInGap(lines: readonly ReceiptLine[], { step, receipt }: RunState): bo
 
 /** Parameters and moments are those after the last step, or those of the start; a step that was passed over changes none. */
 function numberProblems(before: readonly ReceiptLine[], checkpoint: Checkpoint, isWhole: boolean) {
-  const { state, params, moments } = checkpoint;
+  const { state, layout, params, moments } = checkpoint;
   const problems: string[] = [];
   const reached = before.findLast((line) => line.event !== "eval" && line.event !== "accepted");
   const step = reached && "step" in reached ? reached.step : 0;
@@ -51,7 +51,7 @@ function numberProblems(before: readonly ReceiptLine[], checkpoint: Checkpoint, 
   if (line && "params" in line && line.params !== paramsDigest(params)) {
     problems.push("its parameters are not those of the receipt");
   }
-  const told = line?.event === "start" ? noMoments(params.length) : line?.event === "step" ? line.moments : undefined;
+  const told = line?.event === "start" ? noMoments(layout) : line?.event === "step" ? line.moments : undefined;
   const start = before[0];
   if (line?.event === "step" && told === undefined && start?.event === "start" && start.version > 1) {
     problems.push("the receipt has lost the digest of its moments");
@@ -60,12 +60,15 @@ function numberProblems(before: readonly ReceiptLine[], checkpoint: Checkpoint, 
     problems.push("its moments are not those of the receipt");
   }
   const updates = before.filter(({ event }) => event === "step").length;
-  if (isWhole && moments.t !== updates) problems.push(`it counts ${moments.t} updates, the receipt ${updates}`);
+  // Every update is one of at least one group.
+  const isCounted =
+    moments.t.every((count) => count <= updates) && moments.t.reduce((sum, count) => sum + count, 0) >= updates;
+  if (isWhole && !isCounted) problems.push(`it counts ${moments.t.join(", ")} updates, the receipt ${updates}`);
   return { problems, hasMoments: told !== undefined || line?.event === "gap" };
 }
 
-function noMoments(length: number): string {
-  return momentsDigest({ m: new Float32Array(length), v: new Float32Array(length), t: 0 });
+function noMoments({ length, table }: AdapterLayout): string {
+  return momentsDigest(createAdamWState(length, groupCount(table)));
 }
 
 /** Compares what a state says of the run so far with lines from the start on. */

@@ -18,8 +18,8 @@ export interface SharedNumbers {
 
 export interface WriteJob extends Omit<Checkpoint, "params" | "moments"> {
   readonly runDir: string;
-  /** AdamW's count of updates. */
-  readonly t: number;
+  /** AdamW's count of updates, by group. */
+  readonly t: readonly number[];
   readonly keep: KeepRule;
   /** Flushed before the checkpoint appears: files that must hold all lines up to its step. */
   readonly flush: readonly string[];
@@ -57,7 +57,7 @@ export async function write({ runDir, keep, flush, t, ...rest }: WriteJob): Prom
   const isWhole = isThere && (await verifyDirectory(folder)).length === 0;
   if (isThere && !isWhole) await setAside(runDir, step);
   if (isWhole) await syncFolder(join(folder, ".."));
-  else await saveCheckpoint(runDir, { ...rest, params, moments: { m, v, t } });
+  else await saveCheckpoint(runDir, { ...rest, params, moments: { m, v, t: [...t] } });
   drop(step);
   await pruneCheckpoints(runDir, keep);
   return folder;

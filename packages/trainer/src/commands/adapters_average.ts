@@ -1,5 +1,5 @@
 /** `zerogate adapters average A B… --out DIR`: the weighted mean of the numbers of adapters of one layout. */
-import { type DType, InputError, isSameTemplate, layersOf, type PromptFormat } from "@zerogate/core";
+import { type DType, InputError, isSameTemplate, type PromptFormat, weightedSum } from "@zerogate/core";
 import { readAdapter, type StoredAdapter, saveAdapter } from "@zerogate/core/node";
 import { adapterFolder } from "../run/locate.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
@@ -15,9 +15,11 @@ export interface AverageFlags {
 
 /** What must agree before numbers can be averaged. */
 function layoutName({ layout }: StoredAdapter): string {
-  const { adaptedLayers, promptLength, hiddenSize, gateSharing, gateActivation, gateLength } = layout;
+  const { adaptedLayers, promptLength, gateSharing, gateActivation } = layout.shape;
+  const { layers, hiddenSize, heads } = layout.base;
+  const gateLength = gateSharing === "scalar" ? 1 : heads;
   return (
-    `${adaptedLayers} of ${layersOf(layout)} layers, ${promptLength} prompts of ${hiddenSize} numbers, ` +
+    `${adaptedLayers} of ${layers} layers, ${promptLength} prompts of ${hiddenSize} numbers, ` +
     `${gateLength} ${gateSharing} gate${gateActivation === "tanh" ? " with tanh" : ""}`
   );
 }
@@ -49,12 +51,7 @@ export async function averageCommand(
   if (bases.size > 1) {
     context.stderr.write(`the adapters name different bases: ${[...bases].map((base) => base ?? "none").join(", ")}\n`);
   }
-  const params = new Float32Array(first.layout.length);
-  for (let i = 0; i < params.length; i++) {
-    let sum = 0;
-    for (const [k, adapter] of adapters.entries()) sum += (weights[k] ?? 0) * (adapter.params[i] ?? 0);
-    params[i] = sum;
-  }
+  const params = weightedSum(adapters.map((adapter, k) => ({ params: adapter.params, weight: weights[k] ?? 0 })));
   await saveAdapter(flags.out, { config: first.config, layout: first.layout, params, dtype, promptFormat });
   const adaptersUsed = folders.map((path, i) => ({ path, weight: weights[i] }));
   if (flags.json) printJson(context, { out: flags.out, adapters: adaptersUsed });

@@ -1,5 +1,5 @@
 /** `zerogate adapters diff A B`: where two adapters differ, in their configs and layer by layer. */
-import { type AdaptionPromptConfig, isSameTemplate, layersOf } from "@zerogate/core";
+import { type AdaptionPromptConfig, isSameTemplate, partDistances } from "@zerogate/core";
 import { readAdapter, type StoredAdapter } from "@zerogate/core/node";
 import { formatSmall } from "../run/format.ts";
 import { adapterFolder } from "../run/locate.ts";
@@ -17,6 +17,12 @@ interface Distance {
   readonly mean: number;
 }
 
+/** The distances of the parts of one layer, by what they are; without a layer: of those that belong to none. */
+interface LayerDistances {
+  readonly layer?: number;
+  readonly parts: ReadonlyMap<string, Distance>;
+}
+
 /** 0 where configs, layouts and all numbers are the same, else 1. */
 export async function diffCommand(
   a: string,
@@ -30,9 +36,10 @@ export async function diffCommand(
   const config = [...configDifferences(first.config, second.config), ...promptDifferences(first, second)];
   const layout = layoutDifferences(first, second);
   const layers = layout.length > 0 ? [] : layerDistances(first, second);
-  const isSame =
-    config.length === 0 && layout.length === 0 && layers.every(({ prompt, gate }) => prompt.max + gate.max === 0);
-  if (json) printJson(context, { same: isSame, config, layout, layers });
+  const isMoved = ({ parts }: LayerDistances) => [...parts.values()].some(({ max }) => max !== 0);
+  const isSame = config.length === 0 && layout.length === 0 && !layers.some(isMoved);
+  const told = layers.map(({ parts, ...where }) => ({ ...where, ...Object.fromEntries(parts) }));
+  if (json) printJson(context, { same: isSame, config, layout, layers: told });
   else context.stdout.write(isSame ? "no difference\n" : describe([...config, ...layout], layers));
   return isSame ? 0 : 1;
 }
@@ -53,13 +60,13 @@ function promptDifferences({ promptFormat: a }: StoredAdapter, { promptFormat: b
 
 function layoutDifferences(a: StoredAdapter, b: StoredAdapter): Difference[] {
   const facts = ({ layout, dtype }: StoredAdapter) => ({
-    baseLayers: layersOf(layout),
-    adaptedLayers: layout.adaptedLayers,
-    promptLength: layout.promptLength,
-    hiddenSize: layout.hiddenSize,
-    gateSharing: layout.gateSharing,
-    gateActivation: layout.gateActivation,
-    gateLength: layout.gateLength,
+    baseLayers: layout.base.layers,
+    adaptedLayers: layout.shape.adaptedLayers,
+    promptLength: layout.shape.promptLength,
+    hiddenSize: layout.base.hiddenSize,
+    gateSharing: layout.shape.gateSharing,
+    gateActivation: layout.shape.gateActivation,
+    gateLength: layout.shape.gateSharing === "scalar" ? 1 : layout.base.heads,
     dtype,
   });
   const [first, second] = [facts(a), facts(b)];
@@ -74,34 +81,26 @@ function differences(facts: readonly Difference[]): Difference[] {
   return facts.filter(({ a, b }) => JSON.stringify(a) !== JSON.stringify(b));
 }
 
-function layerDistances(a: StoredAdapter, b: StoredAdapter): { layer: number; prompt: Distance; gate: Distance }[] {
-  return a.layout.places.map(({ layer, prompt, gate }) => {
-    const between = (from: number, to: number) => distance(a.params.subarray(from, to), b.params.subarray(from, to));
-    return { layer, prompt: between(prompt, gate), gate: between(gate, gate + a.layout.gateLength) };
-  });
-}
-
-/** The largest and the mean |a − b|. */
-function distance(a: Float32Array, b: Float32Array): Distance {
-  let max = 0;
-  let sum = 0;
-  for (const [i, value] of a.entries()) {
-    const difference = Math.abs(value - (b[i] ?? Number.NaN));
-    max = Math.max(max, difference);
-    sum += difference;
+function layerDistances(a: StoredAdapter, b: StoredAdapter): LayerDistances[] {
+  const layers = new Map<number | undefined, Map<string, Distance>>();
+  for (const { part, max, mean } of partDistances(a.layout.table, a.params, b.params)) {
+    const parts = layers.get(part.layer) ?? new Map<string, Distance>();
+    layers.set(part.layer, parts.set(part.layer === undefined ? part.name : part.part, { max, mean }));
   }
-  return { max, mean: sum / a.length };
+  return [...layers].map(([layer, parts]) => ({ ...(layer !== undefined && { layer }), parts }));
 }
 
-function describe(
-  facts: readonly Difference[],
-  layers: readonly { layer: number; prompt: Distance; gate: Distance }[],
-): string {
+function describe(facts: readonly Difference[], layers: readonly LayerDistances[]): string {
   const lines = facts.map(({ name, a, b }) => `${name}: ${JSON.stringify(a)} -> ${JSON.stringify(b)}\n`).join("");
   if (layers.length === 0) return lines;
-  const rows = layers.map(({ layer, prompt, gate }) => [
-    String(layer),
-    ...[prompt.max, prompt.mean, gate.max, gate.mean].map(formatSmall),
-  ]);
-  return `${lines}${table([["layer", "prompt max", "mean", "gate max", "mean"], ...rows])}`;
+  const names = [...new Set(layers.flatMap(({ parts }) => [...parts.keys()]))];
+  const head = ["layer", ...names.flatMap((name) => [`${name} max`, "mean"])];
+  const rows = layers.map(({ layer, parts }) => {
+    const cells = names.flatMap((name) => {
+      const distance = parts.get(name);
+      return distance ? [formatSmall(distance.max), formatSmall(distance.mean)] : ["", ""];
+    });
+    return [layer === undefined ? "" : String(layer), ...cells];
+  });
+  return `${lines}${table([head, ...rows])}`;
 }

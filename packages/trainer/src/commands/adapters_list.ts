@@ -43,7 +43,7 @@ async function about(folder: string) {
       path: folder,
       adapterLayers: config.adapterLayers,
       adapterLen: config.adapterLen,
-      gates: `${layout.gateSharing}${layout.gateActivation === "tanh" ? " tanh" : ""}`,
+      gates: `${layout.shape.gateSharing}${layout.shape.gateActivation === "tanh" ? " tanh" : ""}`,
       dtype,
       parameters: layout.length,
       base: config.baseModelNameOrPath,

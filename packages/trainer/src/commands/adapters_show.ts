@@ -1,5 +1,5 @@
 /** `zerogate adapters show ADAPTER`: what an adapter is and how far it has opened, layer by layer. */
-import { effectiveGate, layersOf, parameterCount, trainableLine } from "@zerogate/core";
+import { effectiveGates, layerParts, parameterCount, partNumbers, trainableLine } from "@zerogate/core";
 import { hashFile, readAdapter, readModelConfig } from "@zerogate/core/node";
 import { formatCount, formatSmall } from "../run/format.ts";
 import { adapterFolder } from "../run/locate.ts";
@@ -23,27 +23,29 @@ export async function showCommand(
     await adapterFolder(folder, (note) => context.stderr.write(`${note}\n`)),
     base?.heads,
   );
-  const layers = layout.places.map(({ layer, prompt, gate }) => ({
+  const { layers: baseLayers, hiddenSize } = layout.base;
+  const { promptLength, adaptedLayers, gateSharing, gateActivation } = layout.shape;
+  const gates = effectiveGates({ layout, params });
+  const layers = layerParts(layout).map(({ layer, prompt }, i) => ({
     layer,
-    gates: [...effectiveGate(layout, params.subarray(gate, gate + layout.gateLength))].slice(0, layout.gateLength),
-    ...promptNorms(params.subarray(prompt, gate), layout.hiddenSize),
+    gates: [...(gates[i]?.effective ?? [])],
+    ...promptNorms(partNumbers(prompt, params), hiddenSize),
   }));
   const trainable = layout.length;
   const counts = { trainable, ...(base && { all: parameterCount(base) + trainable }) };
   for (const warning of warnings) context.stderr.write(`${continued(warning)}\n`);
   if (json) {
-    const { gateSharing, gateActivation, hiddenSize } = layout;
-    const shape = { baseLayers: layersOf(layout), hiddenSize, gateSharing, gateActivation, dtype };
+    const shape = { baseLayers, hiddenSize, gateSharing, gateActivation, dtype };
     const sha256 = await hashFile(weightsPath);
     printJson(context, { path: folder, config, ...shape, sha256, parameters: counts, metadata, promptFormat, layers });
     return 0;
   }
-  const gate = `${layout.gateSharing}${layout.gateActivation === "tanh" ? " with tanh" : ""}`;
+  const gate = `${gateSharing}${gateActivation === "tanh" ? " with tanh" : ""}`;
   const facts = [
     ["adapter", folder],
     ["base", config.baseModelNameOrPath ?? "not named"],
-    ["layers", `${layout.adaptedLayers} of ${layersOf(layout)}, the last ones`],
-    ["prompts", `${layout.promptLength} a layer, of ${formatCount(layout.hiddenSize)} numbers in ${dtype}`],
+    ["layers", `${adaptedLayers} of ${baseLayers}, the last ones`],
+    ["prompts", `${promptLength} a layer, of ${formatCount(hiddenSize)} numbers in ${dtype}`],
     ["gate", gate],
     ["task", config.taskType ?? "none"],
     ["template", promptFormat?.template.name ?? "not said"],
@@ -69,7 +71,7 @@ export async function showCommand(
     formatSmall(meanNorm),
     formatSmall(largestNorm),
   ]);
-  const head = ["layer", layout.gateLength === 1 ? "gate" : "gates of heads", "mean prompt norm", "largest"];
+  const head = ["layer", gates[0]?.stored.length === 1 ? "gate" : "gates of heads", "mean prompt norm", "largest"];
   context.stdout.write(
     `${facts.map(([name = "", value = ""]) => `${name.padEnd(9)}${plainCell(value)}`).join("\n")}\n${count}\n\n${table([head, ...rows])}`,
   );

@@ -3,19 +3,19 @@ import { stat } from "node:fs/promises";
 import {
   type AdapterLayout,
   type AdapterState,
-  adapterLayout,
+  adaptedBase,
+  adapterLayoutOn,
   adaptionPromptConfig,
   architectureOf,
-  baseOf,
   convertGates,
   type DType,
   type ForeignDialect,
+  foreignModules,
   type GateActivation,
   type GateConversion,
   gateReductions,
   InputError,
   type LayerGates,
-  layersOf,
   type ModelConfig,
 } from "@zerogate/core";
 import { readAdapter, readAdapterFile, readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
@@ -128,9 +128,9 @@ export async function convertCommand(
     from: source.from,
     to,
     out,
-    baseLayers: layersOf(layout),
-    adapterLayers: layout.adaptedLayers,
-    adapterLen: layout.promptLength,
+    baseLayers: layout.base.layers,
+    adapterLayers: layout.shape.adaptedLayers,
+    adapterLen: layout.shape.promptLength,
     gates: { before: gateName(known.layout), after: gateName(layout) },
     maxRelativeError: Math.max(...layers.map(({ relativeError }) => relativeError)),
   };
@@ -156,7 +156,8 @@ async function readSource(
     return { from: dialect, state, dtype: "f32", notes: [...notes, ...gates] };
   }
   const { config, metadata, promptFormat, layout, params, dtype, warnings } = await readAdapter(folder);
-  const isPlain = layout.gateSharing === "scalar" && layout.gateActivation === "none";
+  const { gateSharing, gateActivation } = layout.shape;
+  const isPlain = gateSharing === "scalar" && gateActivation === "none";
   const from = isPlain ? "peft" : "zerogate";
   return { from, state: { layout, params }, dtype, folder: { config, metadata, promptFormat }, notes: warnings };
 }
@@ -170,32 +171,38 @@ function withHeads(state: AdapterState, base: ModelConfig | undefined, given: nu
   };
   const heads = base?.heads ?? given;
   const isForeign = to !== "peft" && to !== "zerogate";
+  const { modules } = layout.base;
+  const names = `${modules.layers}.{i}.${modules.attention}`;
   if (base) {
-    if (layout.modules.layers !== architectureOf(base).modules.layers) {
-      problems.push(
-        `the adapter is for a base with ${layout.modules.layers}.{i}.${layout.modules.attention}, this one is a ${base.modelType}`,
-      );
+    const own = adaptedBase(base).modules;
+    if (modules.layers !== own.layers || modules.attention !== own.attention) {
+      problems.push(`the adapter is for a base with ${names}, this one is a ${base.modelType}`);
     }
-    compare("layers", layersOf(layout), base.layers);
-    compare("hidden size", layout.hiddenSize, base.hiddenSize);
+    compare("layers", layout.base.layers, base.layers);
+    compare("hidden size", layout.base.hiddenSize, base.hiddenSize);
   }
-  if (isForeign && architectureOf({ modelType: baseOf(layout).modelType ?? "llama" }).promptsJoin === "after-output") {
+  if (isForeign && base && architectureOf(base).promptsJoin === "after-output") {
     problems.push(
-      `what the prompts of a gpt2 give is added after the output projection, a reader of ${to} adds it before: use --to peft or zerogate`,
+      `what the prompts of a ${base.modelType} give is added after the output projection, a reader of ${to} adds it before: use --to peft or zerogate`,
+    );
+  } else if (isForeign && !base && modules.layers !== foreignModules.layers) {
+    problems.push(
+      `the adapter is for a base with ${names}, a reader of ${to} knows ${foreignModules.layers}.{i}.${foreignModules.attention} only: use --to peft or zerogate, or give --model`,
     );
   }
-  if (layout.gateSharing === "per-head") {
-    if (heads > 0) compare("query heads", layout.heads, heads);
+  if (layout.shape.gateSharing === "per-head") {
+    if (heads > 0) compare("query heads", layout.base.heads, heads);
   } else if (heads === 0 && isForeign) {
     problems.push(`${to} has one gate per query head and the adapter does not tell how many: give --model or --heads`);
   }
   if (problems.length > 0) throw new InputError("Cannot convert", problems);
-  if (layout.gateSharing === "per-head" || heads === 0) return state;
-  return { layout: adapterLayout(layout, { ...baseOf(layout), heads }), params };
+  if (layout.shape.gateSharing === "per-head" || heads === 0) return state;
+  return { layout: adapterLayoutOn(layout.shape, { ...layout.base, heads }), params };
 }
 
 function targetGate(to: Target, layout: AdapterLayout, originalGate: GateActivation): GateConversion {
-  if (to === "zerogate") return { gateSharing: layout.gateSharing, gateActivation: layout.gateActivation };
+  const { gateSharing, gateActivation } = layout.shape;
+  if (to === "zerogate") return { gateSharing, gateActivation };
   if (to === "peft") return { gateSharing: "scalar", gateActivation: "none" };
   return { gateSharing: "per-head", gateActivation: to === "original" ? originalGate : "none" };
 }
@@ -233,9 +240,14 @@ async function write(
     return;
   }
   await checkNewFolder(out);
-  const { adaptedLayers: adapterLayers, promptLength: adapterLen } = layout;
+  const { adaptedLayers: adapterLayers, promptLength: adapterLen } = layout.shape;
   const fresh = () =>
-    adaptionPromptConfig({ adapterLen, adapterLayers, targetModules: "self_attn", taskType: "CAUSAL_LM" });
+    adaptionPromptConfig({
+      adapterLen,
+      adapterLayers,
+      targetModules: layout.base.modules.attention,
+      taskType: "CAUSAL_LM",
+    });
   const config = { ...(folder?.config ?? fresh()), ...(model !== undefined && { baseModelNameOrPath: model }) };
   const { metadata = {}, promptFormat } = folder ?? {};
   await saveAdapter(out, { config, layout, params, dtype, metadata, promptFormat });
@@ -260,7 +272,8 @@ function gateNotes(to: Target, from: Target, originalGate: GateActivation): stri
   ];
 }
 
-function gateName({ gateSharing, gateActivation }: AdapterLayout): string {
+function gateName({ shape }: AdapterLayout): string {
+  const { gateSharing, gateActivation } = shape;
   return `${gateSharing}${gateActivation === "tanh" ? " tanh" : ""}`;
 }
 

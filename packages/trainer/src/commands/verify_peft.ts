@@ -15,6 +15,7 @@ import {
   InputError,
   packCell,
   parseSafetensors,
+  partNumbers,
   readAdapterTensors,
   tokenLogits,
 } from "@zerogate/core";
@@ -94,7 +95,7 @@ export async function verifyAgainstPeft(flags: VerifyPeftFlags, context: Command
     });
     const adapter = opened.model.adapter("adapter");
     refuseOtherGates(adapter, folder);
-    if (adapter.layout.outputBias === "once") {
+    if (adapter.layout.shape.outputBias === "once") {
       status.log("this adapter adds the bias of the output projection once, PEFT does it twice: the numbers differ");
     }
     const sequences = encodeTexts(opened, flags.text ?? defaultTexts);
@@ -107,13 +108,13 @@ export async function verifyAgainstPeft(flags: VerifyPeftFlags, context: Command
     status.stop();
 
     const { params: gradient } = readAdapterTensors(theirs.gradients, adapter.layout, "PEFT's gradients");
-    const isGate = new Set(adapter.layout.places.map(({ gate }) => gate));
-    const part = (all: Float32Array, gates: boolean) => all.filter((_, i) => isGate.has(i) === gates);
+    const numbersOf = (all: Float32Array, what: string) =>
+      adapter.layout.table.flatMap((part) => (part.part === what ? [...partNumbers(part, all)] : []));
     const result = {
       logits: compare(own.logits, theirs.logits),
       loss: { here: own.loss, there: theirs.report.loss, ...compare([own.loss], [theirs.report.loss]) },
-      prompts: compare(part(own.gradient, false), part(gradient, false)),
-      gates: compare(part(own.gradient, true), part(gradient, true)),
+      prompts: compare(numbersOf(own.gradient, "prompt"), numbersOf(gradient, "prompt")),
+      gates: compare(numbersOf(own.gradient, "gate"), numbersOf(gradient, "gate")),
     };
     const { missing, unexpected, different, versions } = theirs.report;
     const keys = [...missing, ...unexpected, ...different];
@@ -129,7 +130,7 @@ export async function verifyAgainstPeft(flags: VerifyPeftFlags, context: Command
 }
 
 function refuseOtherGates({ layout }: Adapter, folder: string): void {
-  const { gateSharing, gateActivation } = layout;
+  const { gateSharing, gateActivation } = layout.shape;
   if (gateSharing === "scalar" && gateActivation === "none") return;
   const found = `its gates are ${gateSharing}${gateActivation === "tanh" ? " under tanh" : ""}`;
   throw new InputError(`Cannot verify ${folder} against PEFT`, `${found}, PEFT has one plain gate a layer only`);

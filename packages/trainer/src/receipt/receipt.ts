@@ -81,13 +81,13 @@ export function paramsDigest(params: Float32Array): string {
     .digest("hex");
 }
 
-/** SHA-256 over both moments as they lie in memory, m first, and the count of updates as u64. */
+/** SHA-256 over both moments as they lie in memory, m first, and the count of updates of each group as u64. */
 export function momentsDigest({ m, v, t }: AdamWState): string {
-  const count = Buffer.alloc(8);
-  count.writeBigUInt64LE(BigInt(t));
+  const counts = Buffer.alloc(8 * t.length);
+  for (const [group, count] of t.entries()) counts.writeBigUInt64LE(BigInt(count), 8 * group);
   const hash = createHash("sha256");
   for (const part of [m, v]) hash.update(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
-  return hash.update(count).digest("hex");
+  return hash.update(counts).digest("hex");
 }
 
 /** The line that follows a chain, as text and with its own link. A gap goes on from the link that the checkpoint knew. */

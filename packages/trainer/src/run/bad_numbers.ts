@@ -1,5 +1,5 @@
 /** What a step with bad numbers is told as: layer, cell, samples and their text. */
-import type { AdapterLayout } from "@zerogate/core";
+import { type AdapterLayout, type ParameterTable, partAt, partLength } from "@zerogate/core";
 import type { StepPlan } from "@zerogate/data";
 import { type BadCell, type DevicePool, describeBadNumbers, type StepJob, StepRefusedError } from "@zerogate/workers";
 import type { RunInputs } from "./inputs.ts";
@@ -44,20 +44,18 @@ export async function reportBadNumbers(
 function describeCell(bad: BadCell, layout: AdapterLayout): string {
   const { cell, samples } = bad;
   const ids = samples.length > 8 ? `${samples.slice(0, 8).join(", ")}, …` : samples.join(", ");
-  return `cell ${cell} (samples ${ids}): ${describeBadNumbers(bad, (parameter) => parameterName(layout, parameter))}`;
+  return `cell ${cell} (samples ${ids}): ${describeBadNumbers(bad, (parameter) => parameterName(layout.table, parameter))}`;
 }
 
 /** `prompt 3, column 17 of layer 12`: a place in the flat vector of parameters. */
-export function parameterName(layout: AdapterLayout, index: number): string {
-  const place = layout.places.findLast(({ prompt }) => prompt <= index);
-  if (!place || index < 0 || index >= layout.length)
-    throw new RangeError(`Cannot name parameter ${index} of ${layout.length}`);
-  const { layer, prompt, gate } = place;
-  if (index >= gate)
-    return layout.gateLength === 1 ? `the gate of layer ${layer}` : `gate ${index - gate} of layer ${layer}`;
-  const width = (gate - prompt) / layout.promptLength;
-  const at = index - prompt;
-  return `prompt ${Math.floor(at / width)}, column ${at % width} of layer ${layer}`;
+export function parameterName(table: ParameterTable, index: number): string {
+  const part = partAt(table, index);
+  const at = index - part.offset;
+  const width = part.shape.at(-1) ?? 1;
+  const where = part.layer === undefined ? "" : ` of layer ${part.layer}`;
+  if (partLength(part) === 1) return `the ${part.part}${where}`;
+  if (part.shape.length === 1) return `${part.part} ${at}${where}`;
+  return `${part.part} ${Math.floor(at / width)}, column ${at % width}${where}`;
 }
 
 /** Whether a step of these cells has numbers that cannot be used; nothing is committed. */

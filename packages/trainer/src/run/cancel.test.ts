@@ -1,7 +1,7 @@
 /** Closing a pool ends the cell that is being computed, on every engine and also inside of one long operation. */
 import {
   adapterLayout,
-  initAdapter,
+  initParameters,
   type LayerWeight,
   parseModelConfig,
   type WeightImage,
@@ -59,7 +59,7 @@ function endlessSetup(name: "cpu" | "wasm" | "reference", { hidden, layers, voca
   const shape = { promptLength: 2, adaptedLayers: 1, gateSharing: "scalar", gateActivation: "none" } as const;
   const layout = adapterLayout(shape, config);
   const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
-  params.set(initAdapter(layout, 1));
+  params.set(initParameters(layout.table, 1));
   const train = {
     ids: new Int32Array(new SharedArrayBuffer(4 * T)),
     target: new Uint8Array(new SharedArrayBuffer(T)).fill(1),

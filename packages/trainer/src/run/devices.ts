@@ -1,4 +1,5 @@
 /** The devices of a run: one worker each, on the engine that the config names. */
+import { backwardLayers } from "@zerogate/core";
 import { type DevicePool, openDevices } from "@zerogate/workers";
 import type { TrainConfig } from "../config/train_config.ts";
 import { isIsolated } from "../engines/choose.ts";
@@ -18,7 +19,7 @@ export async function startDevices(
 ): Promise<DevicePool> {
   const { engine, model, weights, layout, train, heldOut, maxCells } = inputs;
   const { module, processEnv, optionsForCells } = engine;
-  const cells = { tokens: Math.max(config.cellTokens, train.stats.longest), adaptedLayers: layout.adaptedLayers };
+  const cells = { tokens: Math.max(config.cellTokens, train.stats.longest), adaptedLayers: backwardLayers(layout) };
   const options = optionsForCells?.(cells) ?? engine.options;
   view.phase({ name: "starting workers" });
   const tokens = { train: train.tokens, ...(heldOut?.set === "validation" && { validation: heldOut.tokens }) };

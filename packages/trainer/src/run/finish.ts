@@ -3,7 +3,7 @@
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parameterCount, trainableLine } from "@zerogate/core";
+import { parameterCount, trainableLine, trainedLayers } from "@zerogate/core";
 import { reason } from "@zerogate/core/node";
 import type { DevicePool } from "@zerogate/workers";
 import { loadCheckpoint } from "../checkpoint/checkpoint.ts";
@@ -85,7 +85,7 @@ export async function finish(
     engine: pool.engineName,
     data: inputs.counts,
     metrics: readMetrics(config.out),
-    layers: layout.places.map(({ layer }) => layer),
+    layers: trainedLayers(layout.table),
     summary: {
       trainedParameters: trainableLine({ trainable: layout.length, all }),
       durationMs,
@@ -102,7 +102,7 @@ export async function finish(
     return await view.report(config.out, data());
   });
   view.phase(undefined);
-  const unmoved = unmovedParts(layout, inputs.initialParams, params);
+  const unmoved = unmovedParts(layout.table, inputs.initialParams, params);
   return { base, adapter, best: standing.best, samples, unmoved, choice, adapterFolder, report };
 }
 

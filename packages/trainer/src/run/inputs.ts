@@ -7,7 +7,7 @@ import {
   type AdaptionPromptConfig,
   adapterLayout,
   InputError,
-  initAdapter,
+  initParameters,
   type LearningRateSchedule,
   type ModelConfig,
   type TokenSet,
@@ -241,10 +241,10 @@ async function openAdapter(
   const { adapterLen: promptLength, adapterLayers: adaptedLayers } = adapterConfig;
   const shape = { promptLength, adaptedLayers, gateSharing, gateActivation, outputBias };
   const layout = adapterLayout(shape, model);
-  if (layout.outputBias !== undefined && outputBias === undefined) {
+  if (layout.base.hasOutputBias && outputBias === undefined) {
     onWarning("the base's output projection has a bias, which is added once; PEFT would add it twice (see outputBias)");
   }
-  return { adapterConfig, layout, initialParams: initAdapter(layout, seed, initStd) };
+  return { adapterConfig, layout, initialParams: initParameters(layout.table, seed, initStd) };
 }
 
 const trainable = (adapter: AdaptionPromptConfig, config: TrainConfig): AdaptionPromptConfig => ({

@@ -1,6 +1,6 @@
 /** The training loop: steps, validations, checkpoints, in an order that a resumed run repeats exactly. */
 
-import { effectiveGate, InputError } from "@zerogate/core";
+import { effectiveGates, InputError } from "@zerogate/core";
 import { reason } from "@zerogate/core/node";
 import type { StepPlan } from "@zerogate/data";
 import { StepRefusedError } from "@zerogate/workers";
@@ -147,7 +147,7 @@ async function takeStep(options: LoopOptions): Promise<BadNumbersReport | undefi
   }
   await checkLock();
   standing.step++;
-  onMetrics(stepMetrics(step, report, effectiveGates(layout, training.params), plan.stepsPerEpoch), report);
+  onMetrics(stepMetrics(step, report, meanGates(layout, training.params), plan.stepsPerEpoch), report);
   const { params, moments } = training;
   const digests = { params: paramsDigest(params), moments: momentsDigest(moments) };
   receipt.add({ event: "step", step: standing.step, loss: report.loss, ...digests });
@@ -227,10 +227,9 @@ function stepMetrics(plan: StepPlan, report: StepReport, gates: number[], stepsP
 }
 
 /** Of each adapted layer, ascending: the effective gate, or the mean magnitude where every head has its own. */
-function effectiveGates(layout: RunInputs["layout"], params: Float32Array): number[] {
-  return layout.places.map(({ gate }) => {
-    const gates = effectiveGate(layout, params.subarray(gate, gate + layout.gateLength));
-    if (layout.gateLength === 1) return gates[0] ?? 0;
+function meanGates(layout: RunInputs["layout"], params: Float32Array): number[] {
+  return effectiveGates({ layout, params }).map(({ effective: gates }) => {
+    if (gates.length === 1) return gates[0] ?? 0;
     return gates.reduce((sum, g) => sum + Math.abs(g), 0) / gates.length;
   });
 }

@@ -6,7 +6,7 @@ import {
   createModel,
   type Engine,
   imageBytes,
-  initAdapter,
+  initParameters,
   parseModelConfig,
   type WeightImage,
   type WeightPlace,
@@ -65,7 +65,7 @@ async function peakOfACell(engine: Engine & { memory(): { readonly peakBytes: nu
     rows_R,
     labels_R: new Int32Array(rows_R.length),
   };
-  await cellGradient(model, { layout, params: initAdapter(layout, 1) }, cell, 1);
+  await cellGradient(model, { layout, params: initParameters(layout.table, 1) }, cell, 1);
   return engine.memory().peakBytes;
 }
 
@@ -104,7 +104,8 @@ test("numbers per token, layer, head and row add up to what the operations hold"
     vocabSize: 32,
     layers: 3,
   };
-  const adapted = { ...layout, adaptedLayers: 1, length: 20 };
+  const one = { promptLength: 2, adaptedLayers: 1, gateSharing: "scalar", gateActivation: "none" } as const;
+  const adapted = { ...adapterLayout(one, small), length: 20 };
   const run = { cellTokens: 10, workers: 1, weights: 0, engine: plain, isIsolated: false };
   const kept = 2 * 8 + 16 + 8 + 2 * 12 + 2 + 2;
   const temporary = 4 * 8 + 2 * 16 + 2 * 12 + 12;
@@ -141,8 +142,9 @@ test("weights count once, and once more for every worker that copies them", () =
   });
   expect(mapped).toEqual(shared);
   const packing = { ...plain, packedBytes: 1e8 };
-  const packed = estimateMemory(config, { ...layout, adaptedLayers: config.layers }, { ...run, engine: packing });
-  const unpacked = estimateMemory(config, { ...layout, adaptedLayers: config.layers }, run);
+  const whole = adapterLayout({ ...layout.shape, adaptedLayers: config.layers }, config);
+  const packed = estimateMemory(config, whole, { ...run, engine: packing });
+  const unpacked = estimateMemory(config, whole, run);
   expect(packed).toEqual({ ...unpacked, weights: 1.2e9, total: unpacked.total + 2e8 });
   const isolated = estimateMemory(config, layout, { ...run, isIsolated: true, engine: packing });
   expect(isolated.weights).toBe(0);

@@ -1,5 +1,5 @@
 /** How much memory a run will take: the base and its packed copies once, and per worker what one cell keeps for its backward. */
-import { type AdapterLayout, architectureOf, type EngineTraits, type ModelConfig } from "@zerogate/core";
+import { type AdapterLayout, architectureOf, backwardLayers, type EngineTraits, type ModelConfig } from "@zerogate/core";
 import type { EngineChoice } from "../engines/choose.ts";
 
 export interface MemoryEstimate {
@@ -43,14 +43,15 @@ export function estimateMemory(
   const keptPerToken = 2 * D + X + Q + wide + heads + (norm === "layer" ? 4 : 2);
   const temporaryPerToken = 4 * D + 2 * X + wide + F + (isComposed ? 3 * X + 10 * F : 0);
   const T = run.cellTokens;
-  const activations = 4 * T * (layout.adaptedLayers * keptPerToken + temporaryPerToken);
+  const depth = backwardLayers(layout);
+  const activations = 4 * T * (depth * keptPerToken + temporaryPerToken);
   const head = 4 * 64 * vocabSize + 8 * T * D;
   const sums = 8 * layout.length + 12 * layout.length;
   const scores = isComposed ? 8 * 4 * Math.min(2 ** 22, heads * T * T) : 0;
   // The file cache is shared by processes too; quantised weights are in no file.
   const isShared = !run.isIsolated || (mapsFiles && storage === "as-is");
   // Packed for forward everywhere, for backward where an adapter is at or below.
-  const packed = packedBytes * (1 + layout.adaptedLayers / model.layers);
+  const packed = packedBytes * (1 + depth / model.layers);
   const own = weightCopies * run.weights + (isShared ? 0 : run.weights) + (run.isIsolated ? packed : 0);
   const perWorker = activations + head + scores + sums + own;
   const weights = (isShared ? run.weights : 0) + (run.isIsolated ? 0 : packed);

@@ -58,8 +58,8 @@ export async function replayRun(
     const training = {
       pool,
       params: numbers.params,
-      moments: takeUp(numbers, checkpoint, inputs.initialParams),
-      optimizer: optimizerOptions(config, inputs.layout),
+      moments: takeUp(numbers, checkpoint, inputs),
+      optimizer: optimizerOptions(config, inputs.layout.table),
       schedule: inputs.schedule,
       clipNorm: config.clipNorm,
       copied: async () => {},

@@ -4,6 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { backwardLayers } from "@zerogate/core";
 import { reason } from "@zerogate/core/node";
 import { steadyMemory } from "@zerogate/engine-cpu";
 import { launchOf } from "@zerogate/mpi";
@@ -107,7 +108,7 @@ async function startTeam(
     const { train, heldOut, maxCells } = inputs;
     const tokens = { train: train.tokens, validation: heldOut?.tokens };
     const workers = hosts.map((host) => host.workers);
-    const work = cellWork(inputs.model, inputs.layout.adaptedLayers);
+    const work = cellWork(inputs.model, backwardLayers(inputs.layout));
     return openTeamPool({ team, pool: await starting, workers, work, control, params, tokens, maxCells });
   } catch (error) {
     await starting.then(

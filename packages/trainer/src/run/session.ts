@@ -39,10 +39,10 @@ export async function runSession(
   const { config, inputs, numbers, pool, writer, view, control, team, lock } = running;
   const { layout, adapterConfig, template, schedule, totalSteps, hashes } = inputs;
   const { params } = numbers;
-  const moments = takeUp(numbers, from, inputs.initialParams);
+  const moments = takeUp(numbers, from, inputs);
   const { step = 0, best, evaluationsWithoutGain = 0, owesEvaluation = false } = from?.state ?? {};
   const standing: Standing = { step, best, evaluationsWithoutGain, owesEvaluation, voided };
-  const optimizer = optimizerOptions(config, layout);
+  const optimizer = optimizerOptions(config, layout.table);
   const trouble = (what: string) => createTrouble(what, view.warn);
   const openRecords = () => ({
     metrics: openMetrics(config.out, from?.state.step, trouble("metrics.jsonl"), view.warn),
@@ -94,7 +94,7 @@ export async function runSession(
           adapterConfig,
           promptFormat: { template, bos: config.bos },
           layout,
-          t: moments.t,
+          t: [...moments.t],
           keep: {
             newest: config.keepCheckpoints,
             every: config.keepEvery,

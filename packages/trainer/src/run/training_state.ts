@@ -1,5 +1,12 @@
 /** The numbers that training changes, in shared memory: workers read the parameters, the checkpoint thread copies all. */
-import { type AdamWOptions, type AdamWState, type AdapterLayout, decayRanges } from "@zerogate/core";
+import {
+  type AdamWOptions,
+  type AdamWState,
+  type AdapterLayout,
+  groupCount,
+  type ParameterTable,
+  updateRanges,
+} from "@zerogate/core";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import type { SharedNumbers } from "../checkpoint/write_worker.ts";
 import type { TrainConfig } from "../config/train_config.ts";
@@ -13,17 +20,18 @@ export function sharedNumbers(length: number): SharedNumbers {
 export function takeUp(
   { params, m, v }: SharedNumbers,
   from: Pick<Checkpoint, "params" | "moments"> | undefined,
-  initialParams: Float32Array,
+  { initialParams, layout }: { readonly initialParams: Float32Array; readonly layout: Pick<AdapterLayout, "table"> },
 ): AdamWState {
   params.set(from?.params ?? initialParams);
   m.fill(0);
   v.fill(0);
   if (from) m.set(from.moments.m);
   if (from) v.set(from.moments.v);
-  return { m, v, t: from?.moments.t ?? 0 };
+  const t = from ? [...from.moments.t] : Array.from({ length: groupCount(layout.table) }, () => 0);
+  return { m, v, t };
 }
 
-export function optimizerOptions(config: TrainConfig, layout: AdapterLayout): AdamWOptions {
+export function optimizerOptions(config: TrainConfig, table: ParameterTable): AdamWOptions {
   const { beta1, beta2, eps, decayGroup, weightDecay } = config;
-  return { beta1, beta2, eps, ranges: decayRanges(layout, decayGroup, weightDecay) };
+  return { beta1, beta2, eps, ranges: updateRanges(table, decayGroup, weightDecay) };
 }

@@ -1,8 +1,11 @@
+import { adapterLayout } from "@zerogate/core";
 import { expect, test } from "vitest";
 import { unmovedParts } from "./unmoved.ts";
 
 /** Layers 3, 4 and 5 with two numbers of prompt each and two gates. */
-const layout = { gateLength: 2, places: [3, 4, 5].map((layer, i) => ({ layer, prompt: 4 * i, gate: 4 * i + 2 })) };
+const shape = { promptLength: 1, adaptedLayers: 3, gateSharing: "per-head", gateActivation: "none" } as const;
+const base = { modelType: "llama", layers: 6, hiddenSize: 2, heads: 2, outputBias: false } as const;
+const { table } = adapterLayout(shape, base);
 
 test.each([
   { moved: [], expected: ["all prompts", "all gates"] },
@@ -14,5 +17,5 @@ test.each([
   const before = Float32Array.from({ length: 12 }, (_, i) => i);
   const after = before.slice();
   for (const i of moved) after[i] = (after[i] ?? 0) + 1e-3;
-  expect(unmovedParts(layout, before, after)).toEqual(expected);
+  expect(unmovedParts(table, before, after)).toEqual(expected);
 });

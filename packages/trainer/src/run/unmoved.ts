@@ -1,25 +1,24 @@
 /** What training left as it was: litgpt's adapters trained for years with prompts that got no gradient, and nobody saw it. */
-import type { AdapterLayout } from "@zerogate/core";
+import { type ParameterTable, partNumbers, type TrainedPart } from "@zerogate/core";
 
 /**
- * Prompts and gates whose numbers are all what they were at the start of the run, in words, for example
- * `the prompts of layers 4, 5`; nothing where everything has moved.
+ * Parts whose numbers are all what they were at the start of the run, in words, for example `the prompts of layers 4, 5`;
+ * nothing where everything has moved.
  */
-export function unmovedParts(
-  layout: Pick<AdapterLayout, "places" | "gateLength">,
-  before: Float32Array,
-  after: Float32Array,
-): string[] {
-  const isSame = (from: number, to: number) => {
-    for (let i = from; i < to; i++) if (before[i] !== after[i]) return false;
-    return true;
+export function unmovedParts(table: ParameterTable, before: Float32Array, after: Float32Array): string[] {
+  const isStill = (part: TrainedPart) => {
+    const now = partNumbers(part, after);
+    return partNumbers(part, before).every((value, i) => value === now[i]);
   };
-  const { places, gateLength } = layout;
-  const prompts = places.filter(({ prompt, gate }) => isSame(prompt, gate));
-  const gates = places.filter(({ gate }) => isSame(gate, gate + gateLength));
-  return [["prompts", prompts] as const, ["gates", gates] as const].flatMap(([what, still]) => {
+  return [...new Set(table.map(({ part }) => part))].flatMap((what) => {
+    const plural = what.endsWith("s") ? `${what}es` : `${what}s`;
+    const parts = table.filter(({ part }) => part === what);
+    const still = parts.filter(isStill);
     if (still.length === 0) return [];
-    if (still.length === places.length) return [`all ${what}`];
-    return [`the ${what} of ${still.length > 1 ? "layers" : "layer"} ${still.map(({ layer }) => layer).join(", ")}`];
+    if (still.length === parts.length) return [`all ${plural}`];
+    const layers = still.flatMap(({ layer }) => layer ?? []);
+    const others = still.flatMap(({ layer, name }) => (layer === undefined ? [name] : []));
+    if (layers.length === 0) return others;
+    return [`the ${plural} of ${layers.length > 1 ? "layers" : "layer"} ${layers.join(", ")}`, ...others];
   });
 }

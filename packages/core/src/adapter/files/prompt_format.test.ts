@@ -2,8 +2,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { InputError } from "../errors.ts";
-import { readPromptFormat } from "../node/adapter_files.ts";
+import { InputError } from "../../errors.ts";
+import { readPromptFormat } from "../../node/adapter_files.ts";
 import { isSameTemplate, parsePromptFormat, serializePromptFormat } from "./prompt_format.ts";
 
 const template = { name: "turns", withInput: "{instruction}\n{input}:", withoutInput: "{instruction}:" };

@@ -1,9 +1,10 @@
 import { expect, test } from "vitest";
-import { InputError } from "../errors.ts";
-import type { Tensor } from "../formats/safetensors.ts";
-import { parseModelConfig } from "../model/hf_config.ts";
-import { adapterMetadata, adapterTensors, compareAdapterKeys, declaredGate, readAdapterTensors } from "./keys.ts";
-import { type AdapterShape, adapterLayout } from "./layout.ts";
+import { InputError } from "../../errors.ts";
+import type { Tensor } from "../../formats/safetensors.ts";
+import { parseModelConfig } from "../../model/hf_config.ts";
+import { adapterLayout } from "../kinds/adaption_prompt.ts";
+import type { AdapterShape } from "../layout.ts";
+import { adapterMetadata, adapterTensors, compareAdapterKeys, declaredGate, readAdapterTensors } from "./peft.ts";
 
 const modelOf = (layers: number) =>
   parseModelConfig(

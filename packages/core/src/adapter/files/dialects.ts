@@ -3,16 +3,21 @@
  * layers, before April 2023 [1]) and Lightning's two (`adapter_wte.weight` and `gating_factor` per layer, [1, 1, H, 1] in litgpt,
  * [1, H, 1, 1] in lit-llama). Names and shapes only; what a gate means is `convertGates`' business.
  */
-import type { DType } from "../engine/engine.ts";
-import { InputError } from "../errors.ts";
-import { narrow, widen } from "../formats/dtype.ts";
-import type { Tensor } from "../formats/safetensors.ts";
-import { fileDTypes, notFinite, ourDTypes } from "./keys.ts";
-import { adapterLayout, type GateActivation, layersOf } from "./layout.ts";
-import type { AdapterState } from "./state.ts";
+import type { DType } from "../../engine/engine.ts";
+import { InputError } from "../../errors.ts";
+import { narrow, widen } from "../../formats/dtype.ts";
+import type { Tensor } from "../../formats/safetensors.ts";
+import { adapterLayoutOn, layerParts } from "../kinds/adaption_prompt.ts";
+import type { AdapterState } from "../kinds/kind.ts";
+import { partNumbers } from "../parameters.ts";
+import type { GateActivation } from "../parts/gate.ts";
+import { fileDTypes, notFinite, ourDTypes } from "./tensors.ts";
 
 export const foreignDialects = ["original", "litgpt", "lit-llama"] as const;
 export type ForeignDialect = (typeof foreignDialects)[number];
+
+/** What Hugging Face calls the modules of the bases that these programs know, which their files do not name. */
+export const foreignModules = { root: "model", layers: "layers", attention: "self_attn" } as const;
 
 const originalGate = /^layers\.(\d{1,4})\.attention\.gate$/;
 const litPrompt = /^transformer\.h\.(\d{1,4})\.attn\.adapter_wte\.weight$/;
@@ -85,11 +90,11 @@ export function readForeignAdapter(
     gateSharing: heads === 1 ? "scalar" : "per-head",
     gateActivation: dialect === "original" ? (options.originalGate ?? "tanh") : "none",
   } as const;
-  const layout = adapterLayout(shape, { layers, hiddenSize, heads });
+  const layout = adapterLayoutOn(shape, { layers, hiddenSize, heads, modules: foreignModules, hasOutputBias: false });
   const params = new Float32Array(layout.length);
-  for (const [i, { prompt, gate }] of layout.places.entries()) {
-    params.set(prompts[i], prompt);
-    params.set(gates[i], gate);
+  for (const [i, { prompt, gate }] of layerParts(layout).entries()) {
+    partNumbers(prompt, params).set(prompts[i]);
+    partNumbers(gate, params).set(gates[i]);
   }
   return { state: { layout, params }, notes };
 }
@@ -103,8 +108,12 @@ export function foreignTensors(
   dialect: ForeignDialect,
   dtype: DType = "f32",
 ): Map<string, Tensor> {
-  const { promptLength: K, hiddenSize: D, heads: H, gateLength, places } = layout;
-  if (gateLength !== H) throw new RangeError(`Cannot write ${dialect}: expected ${H} gates a layer, got ${gateLength}`);
+  const { promptLength: K, gateSharing } = layout.shape;
+  const { hiddenSize: D, heads: H, layers } = layout.base;
+  const parts = layerParts(layout);
+  if (gateSharing === "scalar" && H > 1) {
+    throw new RangeError(`Cannot write ${dialect}: expected ${H} gates a layer, got 1`);
+  }
   const tensors = new Map<string, Tensor>();
   const problems: string[] = [];
   const put = (name: string, shape: readonly number[], values: Float32Array) => {
@@ -115,20 +124,20 @@ export function foreignTensors(
     tensors.set(name, { dtype: fileDTypes[dtype], shape, bytes });
   };
   if (dialect === "original") {
-    const query = new Float32Array(places.length * K * D);
-    const gates = Array.from({ length: layersOf(layout) }, (): Float32Array => new Float32Array(H));
-    for (const [j, { layer, prompt, gate }] of places.entries()) {
-      query.set(params.subarray(prompt, gate), j * K * D);
-      gates[layer] = params.subarray(gate, gate + H);
+    const query = new Float32Array(parts.length * K * D);
+    const gates = Array.from({ length: layers }, (): Float32Array => new Float32Array(H));
+    for (const [j, { layer, prompt, gate }] of parts.entries()) {
+      query.set(partNumbers(prompt, params), j * K * D);
+      gates[layer] = partNumbers(gate, params);
     }
-    put("adapter_query.weight", [places.length * K, D], query);
+    put("adapter_query.weight", [parts.length * K, D], query);
     for (const [layer, values] of gates.entries()) put(`layers.${layer}.attention.gate`, [1, H, 1, 1], values);
   } else {
-    for (const { layer, prompt, gate } of places) {
+    for (const { layer, prompt, gate } of parts) {
       const stem = `transformer.h.${layer}.attn`;
-      put(`${stem}.adapter_wte.weight`, [K, D], params.subarray(prompt, gate));
+      put(`${stem}.adapter_wte.weight`, [K, D], partNumbers(prompt, params));
       const shape = dialect === "litgpt" ? [1, 1, H, 1] : [1, H, 1, 1];
-      put(`${stem}.gating_factor`, shape, params.subarray(gate, gate + H));
+      put(`${stem}.gating_factor`, shape, partNumbers(gate, params));
     }
   }
   if (problems.length > 0) throw new InputError("Cannot store the adapter", problems);

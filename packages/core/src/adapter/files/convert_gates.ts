@@ -3,10 +3,12 @@
  * out the same, or the loss is named. Prompts are never touched: they stand before the projections, so neither the order
  * of query rows nor the rotary layout of a checkpoint concerns them.
  */
-import { InputError } from "../errors.ts";
-import { effectiveGate } from "./gate.ts";
-import { type AdapterLayout, type AdapterShape, adapterLayout, baseOf } from "./layout.ts";
-import type { AdapterState } from "./state.ts";
+import { InputError } from "../../errors.ts";
+import { adapterLayoutOn, layerParts } from "../kinds/adaption_prompt.ts";
+import type { AdapterState } from "../kinds/kind.ts";
+import type { AdapterShape } from "../layout.ts";
+import { partNumbers } from "../parameters.ts";
+import { effectiveGate } from "../parts/gate.ts";
 
 /** How many gates of a layer become one: their mean, median, or root mean square with the mean's sign. */
 export const gateReductions = ["mean", "median", "rms"] as const;
@@ -43,42 +45,51 @@ export function convertGates(
   state: AdapterState,
   target: GateConversion,
 ): { state: AdapterState; layers: LayerGates[] } {
-  const { layout: from } = state;
+  const { shape: from, base } = state.layout;
   const { gateSharing, gateActivation } = target;
-  const shape = { promptLength: from.promptLength, adaptedLayers: from.adaptedLayers, gateSharing, gateActivation };
-  const layout = adapterLayout({ ...shape, outputBias: from.outputBias }, baseOf(from));
+  const layout = adapterLayoutOn({ ...from, gateSharing, gateActivation }, base);
+  const to = layout.shape;
   const params = new Float32Array(layout.length);
+  const targets = layerParts(layout);
   const problems: string[] = [];
-  const layers = from.places.map(({ layer, prompt, gate }, i): LayerGates => {
-    const place = layout.places[i];
-    params.set(state.params.subarray(prompt, gate), place.prompt);
-    const stored = state.params.subarray(gate, gate + from.gateLength);
+  const layers = layerParts(state.layout).map(({ layer, prompt, gate }, i): LayerGates => {
+    const own = targets[i];
+    partNumbers(own.prompt, params).set(partNumbers(prompt, state.params));
+    const stored = partNumbers(gate, state.params);
     const reduce = typeof target.reduce === "object" ? target.reduce[i] : target.reduce;
-    const found = layerGates(from, layout, stored, { reduce, clamp: target.clamp }, `layer ${layer}`);
+    const gates = { stored, from, to, heads: base.heads };
+    const found = layerGates(gates, { reduce, clamp: target.clamp }, `layer ${layer}`);
     if (typeof found === "string") problems.push(found);
-    else params.set(found, place.gate);
-    const before = effectiveGate(from, stored);
-    const after = effectiveGate(layout, params.subarray(place.gate, place.gate + layout.gateLength));
+    else partNumbers(own.gate, params).set(found);
+    const before = effectiveGate(stored, from.gateActivation, base.heads);
+    const after = effectiveGate(partNumbers(own.gate, params), to.gateActivation, base.heads);
     return { layer, before, after, relativeError: relativeError(after, before) };
   });
   if (problems.length > 0) throw new InputError("Cannot convert the gates without loss", problems);
   return { state: { layout, params }, layers };
 }
 
+/** Gates of one layer, as they are stored, and the settings that they have and are to have. */
+interface GatesToConvert {
+  readonly stored: Float32Array;
+  readonly from: AdapterShape;
+  readonly to: AdapterShape;
+  readonly heads: number;
+}
+
 /** The stored gates of one layer in the target, or why there are none. */
 function layerGates(
-  from: AdapterLayout,
-  to: AdapterLayout,
-  stored: Float32Array,
+  { stored, from, to, heads }: GatesToConvert,
   { reduce, clamp = false }: { reduce: GateReduction | number | undefined; clamp: boolean | undefined },
   where: string,
 ): Float32Array | string {
-  const isShared = to.gateLength === 1;
+  const length = to.gateSharing === "scalar" ? 1 : heads;
+  const isShared = length === 1;
   const isEqual = stored.every((gate) => gate === stored[0]);
   if (from.gateActivation === to.gateActivation && (!isShared || isEqual)) {
-    return Float32Array.from({ length: to.gateLength }, (_, i) => stored[from.gateLength === 1 ? 0 : i]);
+    return Float32Array.from({ length }, (_, i) => stored[stored.length === 1 ? 0 : i]);
   }
-  let factors = effectiveGate(from, stored);
+  let factors = effectiveGate(stored, from.gateActivation, heads);
   if (isShared && !isEqual && reduce === undefined) {
     const range = `${Math.min(...factors).toPrecision(4)} to ${Math.max(...factors).toPrecision(4)}`;
     return `${where} has gates from ${range}, the target holds one a layer: allow it with a reduction (mean, median, rms)`;

@@ -1,8 +1,8 @@
 /** Spec §1.3 row by row (A2): what PEFT accepts, misreads or fails on later is refused here, and says what is needed. */
 import { describe, expect, test } from "vitest";
-import { tinyConfig } from "../../test/tiny_model.ts";
-import { InputError } from "../errors.ts";
-import { parseModelConfig } from "../model/hf_config.ts";
+import { tinyConfig } from "../../../test/tiny_model.ts";
+import { InputError } from "../../errors.ts";
+import { parseModelConfig } from "../../model/hf_config.ts";
 import {
   type AdaptionPromptConfig,
   adaptionPromptConfig,

@@ -1,11 +1,14 @@
 import { readFileSync } from "node:fs";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { absent, sharedPath } from "../../test/shared.ts";
-import { InputError } from "../errors.ts";
-import { memorySource } from "../formats/byte_source.ts";
-import { parseSafetensors, type Tensor } from "../formats/safetensors.ts";
-import { openTorchFile, readTorchTensors, serializeTorchFile, tensorsOf } from "../formats/torch_file.ts";
+import { absent, sharedPath } from "../../../test/shared.ts";
+import { InputError } from "../../errors.ts";
+import { memorySource } from "../../formats/byte_source.ts";
+import { parseSafetensors, type Tensor } from "../../formats/safetensors.ts";
+import { openTorchFile, readTorchTensors, serializeTorchFile, tensorsOf } from "../../formats/torch_file.ts";
+import { adapterLayout, adapterLayoutOn, layerParts } from "../kinds/adaption_prompt.ts";
+import type { AdapterState } from "../kinds/kind.ts";
+import type { GateActivation } from "../parts/gate.ts";
 import { convertGates } from "./convert_gates.ts";
 import {
   foreignDialects,
@@ -14,12 +17,12 @@ import {
   type ReadDialectOptions,
   readForeignAdapter,
 } from "./dialects.ts";
-import { adapterLayout, type GateActivation } from "./layout.ts";
-import type { AdapterState } from "./state.ts";
+
+const llama = { modelType: "llama", outputBias: false } as const;
 
 function adapter(K: number, L: number, layers: number, gateActivation: GateActivation): AdapterState {
   const shape = { promptLength: K, adaptedLayers: L, gateSharing: "per-head", gateActivation } as const;
-  const layout = adapterLayout(shape, { layers, hiddenSize: 6, heads: 3 });
+  const layout = adapterLayout(shape, { ...llama, layers, hiddenSize: 6, heads: 3 });
   return { layout, params: Float32Array.from({ length: layout.length }, (_, i) => Math.cos(1.3 * i + 0.2)) };
 }
 
@@ -83,7 +86,7 @@ test("names and shapes are those of the other programs", () => {
 
 test("LLaMA-7B in the original's layout has the 1,229,824 numbers of its released file", () => {
   const shape = { promptLength: 10, adaptedLayers: 30, gateSharing: "per-head", gateActivation: "tanh" } as const;
-  const layout = adapterLayout(shape, { layers: 32, hiddenSize: 4096, heads: 32 });
+  const layout = adapterLayout(shape, { ...llama, layers: 32, hiddenSize: 4096, heads: 32 });
   const params = new Float32Array(layout.length).fill(0.5);
   const tensors = foreignTensors({ layout, params }, "original");
   expect(tensors.size).toBe(33);
@@ -97,7 +100,7 @@ describe("how many prompts a layer of an original file has", () => {
 
   test("is told by the gates that are open", () => {
     const { state, notes } = readForeignAdapter(tensors, "x");
-    expect(state.layout).toMatchObject({ promptLength: 4, adaptedLayers: 3 });
+    expect(state.layout.shape).toMatchObject({ promptLength: 4, adaptedLayers: 3 });
     expect(notes).toEqual(["3 layers of 4 prompts, from 12 rows and the gates that are open"]);
   });
 
@@ -105,15 +108,15 @@ describe("how many prompts a layer of an original file has", () => {
     expect(problems(shut)).toEqual([
       "adapter_query.weight has 12 rows and no gate is open, which does not fit 10 prompts a layer: say how many there are (adapter length)",
     ]);
-    expect(readForeignAdapter(shut, "x", { promptLength: 2 }).state.layout.adaptedLayers).toBe(6);
+    expect(readForeignAdapter(shut, "x", { promptLength: 2 }).state.layout.shape.adaptedLayers).toBe(6);
     expect(
-      readForeignAdapter(new Map([...shut, ["adapter_query.weight", zeros(20, 6)]]), "x").state.layout,
+      readForeignAdapter(new Map([...shut, ["adapter_query.weight", zeros(20, 6)]]), "x").state.layout.shape,
     ).toMatchObject({ promptLength: 10, adaptedLayers: 2 });
   });
 
   test("may not leave out a layer whose gate is open, nor need more layers than there are", () => {
     for (const promptLength of [6, 12, 5, 1]) expect(problems(tensors, { promptLength })).toHaveLength(1);
-    expect(readForeignAdapter(tensors, "x", { promptLength: 3 }).state.layout.adaptedLayers).toBe(4);
+    expect(readForeignAdapter(tensors, "x", { promptLength: 3 }).state.layout.shape.adaptedLayers).toBe(4);
   });
 });
 
@@ -123,7 +126,7 @@ test("older gates: one number a layer in original files, [1, H, 1, 1] or one num
     return [name, { dtype: "F32", shape, bytes: new Uint8Array(Float32Array.of(0.5).buffer) }];
   };
   const first = new Map([query, one("layers.0.attention.gate", 1), one("layers.1.attention.gate", 1)]);
-  expect(readForeignAdapter(first, "x").state.layout).toMatchObject({
+  expect(readForeignAdapter(first, "x").state.layout.shape).toMatchObject({
     gateSharing: "scalar",
     gateActivation: "tanh",
     promptLength: 2,
@@ -131,7 +134,11 @@ test("older gates: one number a layer in original files, [1, H, 1, 1] or one num
   for (const shape of [[], [1], [1, 1, 1, 1]]) {
     const stem = "transformer.h.4.attn";
     const lit = new Map([[`${stem}.adapter_wte.weight`, zeros(2, 6)], one(`${stem}.gating_factor`, ...shape)]);
-    expect(readForeignAdapter(lit, "x").state.layout.places).toEqual([{ layer: 4, prompt: 0, gate: 12 }]);
+    const { table } = readForeignAdapter(lit, "x").state.layout;
+    expect(table.map(({ name, offset }) => [name, offset])).toEqual([
+      ["layers.4.prompt", 0],
+      ["layers.4.gate", 12],
+    ]);
   }
 });
 
@@ -187,7 +194,7 @@ describe("what is refused", () => {
     const state = adapter(2, 2, 4, "none");
     state.params[0] = 1e5;
     expect(() => foreignTensors(state, "litgpt", "f16")).toThrow(InputError);
-    const scalar = adapterLayout({ ...state.layout, gateSharing: "scalar" }, { layers: 4, hiddenSize: 6, heads: 3 });
+    const scalar = adapterLayoutOn({ ...state.layout.shape, gateSharing: "scalar" }, state.layout.base);
     expect(() => foreignTensors({ layout: scalar, params: new Float32Array(scalar.length) }, "litgpt")).toThrow(
       RangeError,
     );
@@ -208,7 +215,13 @@ describe.skipIf(golden !== "")(`files of real torch${golden}`, () => {
     const { tensors: expected } = parseSafetensors(bytes("adapter_orig.safetensors"), "x");
     expect(tensors).toEqual(new Map([...expected].map(([name, t]) => [name, { ...t, bytes: t.bytes.slice() }])));
     const { state } = readForeignAdapter(tensors, "x");
-    expect(state.layout).toMatchObject({ promptLength: 5, adaptedLayers: 2, heads: 4, gateActivation: "tanh" });
+    const { shape, base } = state.layout;
+    expect({ ...shape, ...base }).toMatchObject({
+      promptLength: 5,
+      adaptedLayers: 2,
+      heads: 4,
+      gateActivation: "tanh",
+    });
     expect(foreignTensors(state, "original")).toEqual(tensors);
   });
 
@@ -220,8 +233,8 @@ describe.skipIf(golden !== "")(`files of real torch${golden}`, () => {
     // Under tanh the effective gates are what a raw reader must get.
     const { state: squashed } = readForeignAdapter(original, "x");
     const { state } = convertGates(squashed, { gateSharing: "per-head", gateActivation: "none" });
-    const { gate } = state.layout.places[0];
-    expect(state.params[gate]).toBe(Math.fround(Math.tanh(squashed.params[gate])));
+    const [{ gate }] = layerParts(state.layout);
+    expect(state.params[gate.offset]).toBe(Math.fround(Math.tanh(squashed.params[gate.offset])));
   });
 
   test("a file of ours has the entries that torch's has", async () => {

@@ -1,18 +1,20 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { InputError } from "../errors.ts";
+import { InputError } from "../../errors.ts";
+import { adapterLayout, layerParts } from "../kinds/adaption_prompt.ts";
+import type { AdapterState } from "../kinds/kind.ts";
+import { partNumbers } from "../parameters.ts";
+import type { GateActivation, GateSharing } from "../parts/gate.ts";
+import { effectiveGate } from "../parts/gate.ts";
 import { convertGates, type GateConversion, gateReductions } from "./convert_gates.ts";
-import { effectiveGate } from "./gate.ts";
-import { adapterLayout, type GateActivation, type GateSharing } from "./layout.ts";
-import type { AdapterState } from "./state.ts";
 
-const base = { layers: 5, hiddenSize: 8, heads: 4 };
+const base = { modelType: "llama", outputBias: false, layers: 5, hiddenSize: 8, heads: 4 } as const;
 
 /** Two layers of three prompts with these gates. */
 function adapter(gateSharing: GateSharing, gateActivation: GateActivation, ...gates: number[][]): AdapterState {
   const layout = adapterLayout({ promptLength: 3, adaptedLayers: gates.length, gateSharing, gateActivation }, base);
   const params = Float32Array.from({ length: layout.length }, (_, i) => Math.sin(i));
-  for (const [i, { gate }] of layout.places.entries()) params.set(gates[i], gate);
+  for (const [i, { gate }] of layerParts(layout).entries()) partNumbers(gate, params).set(gates[i]);
   return { layout, params };
 }
 
@@ -34,9 +36,9 @@ test("a scalar gate becomes one per head, of the same effect, and comes back", (
   const state = adapter("scalar", "none", [0.75], [-0.25]);
   for (const target of [litgpt, original]) {
     const there = convertGates(state, target);
-    expect(there.state.layout).toMatchObject(target);
-    for (const [i, { gate }] of there.state.layout.places.entries()) {
-      const factors = effectiveGate(there.state.layout, there.state.params.subarray(gate, gate + 4));
+    expect(there.state.layout.shape).toMatchObject(target);
+    for (const [i, { gate }] of layerParts(there.state.layout).entries()) {
+      const factors = effectiveGate(partNumbers(gate, there.state.params), target.gateActivation, 4);
       for (const factor of factors) expect(factor).toBeCloseTo([0.75, -0.25][i], 7);
     }
     const back = convertGates(there.state, peft);
@@ -57,10 +59,10 @@ test("prompts are not touched, whatever happens to gates", () => {
         const state = adapter(sharing, activation, sharing === "scalar" ? gates.slice(0, 1) : gates);
         const { state: found, layers } = convertGates(state, { ...target, reduce: "mean", clamp: true });
         expect(found.params.subarray(0, 24)).toEqual(state.params.subarray(0, 24));
-        expect(found.layout.places.map(({ layer }) => layer)).toEqual([4]);
+        expect(layerParts(found.layout).map(({ layer }) => layer)).toEqual([4]);
         // The error that is told is the error that is there.
-        const [{ gate }] = found.layout.places;
-        const after = effectiveGate(found.layout, found.params.subarray(gate, gate + found.layout.gateLength));
+        const [{ gate }] = layerParts(found.layout);
+        const after = effectiveGate(partNumbers(gate, found.params), target.gateActivation, 4);
         expect(layers[0]).toMatchObject({ layer: 4, after });
       },
     ),

@@ -3,12 +3,13 @@
  * there is no license and no language, and no base unless it has a name there.
  */
 import type { AdaptionPromptConfig } from "./config.ts";
-import type { AdapterLayout } from "./layout.ts";
+import type { AdapterLayout } from "../layout.ts";
 
 /** @param origin which state of a run this is, for example `step 60 of 60, the last`. */
 export function modelCard(config: AdaptionPromptConfig, layout: AdapterLayout, origin: string | undefined): string {
   const base = hubId(config.baseModelNameOrPath);
-  const isPeft = layout.gateSharing === "scalar" && layout.gateActivation === "none" && layout.outputBias !== "once";
+  const { shape } = layout;
+  const isPeft = shape.gateSharing === "scalar" && shape.gateActivation === "none" && shape.outputBias !== "once";
   const header = [
     `library_name: ${isPeft ? "peft" : "zerogate"}`,
     ...(base === undefined ? [] : [`base_model: ${JSON.stringify(base)}`, "base_model_relation: adapter"]),
@@ -27,19 +28,19 @@ function describe(
   layout: AdapterLayout,
   base: string | undefined,
 ): string[] {
-  const { promptLength, adaptedLayers, gateSharing, gateActivation, outputBias, length } = layout;
+  const { promptLength, adaptedLayers, gateSharing, gateActivation, outputBias } = layout.shape;
   const gate = `${gateSharing} gate${gateActivation === "tanh" ? " with tanh" : ""}`;
   const bias =
     outputBias === "once"
       ? " The bias of the base's output projection is added once; PEFT adds it twice and computes something else."
       : "";
-  const shape = `LLaMA-Adapter (adaption prompts): ${promptLength} prompt tokens in each of the last ${adaptedLayers} layers, ${gate}, ${length} trained numbers.${bias}`;
-  if (base !== undefined) return [shape];
+  const facts = `LLaMA-Adapter (adaption prompts): ${promptLength} prompt tokens in each of the last ${adaptedLayers} layers, ${gate}, ${layout.length} trained numbers.${bias}`;
+  if (base !== undefined) return [facts];
   const where =
     baseModelNameOrPath === null
       ? "The name of its base is not known."
       : "Its base is a folder of the machine that it was trained on, which `adapter_config.json` names.";
-  return [shape, `${where} Add \`base_model\` to the header with the base's id on the Hub before you publish it.`];
+  return [facts, `${where} Add \`base_model\` to the header with the base's id on the Hub before you publish it.`];
 }
 
 /** A name on the Hub, by its own rule, of at most 96 characters on either side. A single word may as well be a folder. */

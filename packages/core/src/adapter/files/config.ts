@@ -2,10 +2,10 @@
  * PEFT's `AdaptionPromptConfig` (`adapter_config.json`): the same nine fields, byte for byte on disk, but checked.
  * PEFT 0.21 accepts a layer count of 0 (adapts all layers), negative ones and more; see `isSound`.
  */
-import { InputError } from "../errors.ts";
-import { isJsonObject } from "../formats/json_fields.ts";
-import type { ModelConfig } from "../model/config.ts";
-import { architectureOf } from "../model/families/families.ts";
+import { InputError } from "../../errors.ts";
+import { isJsonObject } from "../../formats/json_fields.ts";
+import type { ModelConfig } from "../../model/config.ts";
+import { architectureOf } from "../../model/families/families.ts";
 
 export const taskTypes = [
   "SEQ_CLS",

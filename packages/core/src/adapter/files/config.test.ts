@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { InputError } from "../errors.ts";
-import { parseModelConfig } from "../model/hf_config.ts";
+import { InputError } from "../../errors.ts";
+import { parseModelConfig } from "../../model/hf_config.ts";
 import {
   type AdaptionPromptConfig,
   parseAdaptionPromptConfig,

@@ -1,31 +1,31 @@
 import { expect, test } from "vitest";
 import { tinyConfig } from "../../test/tiny_model.ts";
-import { adapterLayout } from "./layout.ts";
-import { initAdapter } from "./state.ts";
+import { adapterLayout, layerParts } from "./kinds/adaption_prompt.ts";
+import { initParameters, partNumbers } from "./parameters.ts";
 
 const shape = { promptLength: 400, adaptedLayers: 2, gateSharing: "per-head", gateActivation: "none" } as const;
 
 test("fresh prompts have mean 0 and standard deviation 1, fresh gates are 0 [L3]", () => {
   const layout = adapterLayout(shape, tinyConfig());
-  const params = initAdapter(layout, 7);
+  const params = initParameters(layout.table, 7);
   expect(params).toHaveLength(layout.length);
-  const prompts = layout.places.flatMap(({ prompt, gate }) => [...params.subarray(prompt, gate)]);
+  const prompts = layerParts(layout).flatMap(({ prompt }) => [...partNumbers(prompt, params)]);
   const mean = prompts.reduce((a, b) => a + b, 0) / prompts.length;
   const variance = prompts.reduce((a, b) => a + (b - mean) ** 2, 0) / prompts.length;
   const sigma = 1 / Math.sqrt(prompts.length); // of the mean; that of the variance is √2 larger
   expect(Math.abs(mean)).toBeLessThan(4 * sigma);
   expect(Math.abs(variance - 1)).toBeLessThan(4 * Math.SQRT2 * sigma);
-  for (const { gate } of layout.places) expect([...params.subarray(gate, gate + 4)]).toEqual([0, 0, 0, 0]);
+  for (const { gate } of layerParts(layout)) expect([...partNumbers(gate, params)]).toEqual([0, 0, 0, 0]);
 });
 
 test("a layer's prompt depends on seed and layer only, not on how many layers are adapted or how gates are shared", () => {
   const two = adapterLayout(shape, tinyConfig());
   const three = adapterLayout({ ...shape, adaptedLayers: 3, gateSharing: "scalar" }, tinyConfig());
-  const [a, b] = [initAdapter(two, 7), initAdapter(three, 7)];
+  const [a, b] = [initParameters(two.table, 7), initParameters(three.table, 7)];
   const top = (params: Float32Array, layout: typeof two) => {
-    const { prompt, gate } = layout.places[layout.places.length - 1];
-    return params.slice(prompt, gate);
+    const top = layerParts(layout).at(-1);
+    return top && partNumbers(top.prompt, params);
   };
   expect(top(a, two)).toEqual(top(b, three));
-  expect(top(initAdapter(two, 8), two)).not.toEqual(top(a, two));
+  expect(top(initParameters(two.table, 8), two)).not.toEqual(top(a, two));
 });

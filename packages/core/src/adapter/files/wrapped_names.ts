@@ -2,8 +2,8 @@
  * Names of an adapter's tensors where wrappers around the model that saved them put names of their own: DataParallel
  * (`module.`), `torch.compile` (`_orig_mod.`), PEFT around PEFT (`base_model.model.` twice).
  */
-import { InputError } from "../errors.ts";
-import { wrapperPrefixes } from "../model/checkpoint_names.ts";
+import { InputError } from "../../errors.ts";
+import { wrapperPrefixes } from "../../model/checkpoint_names.ts";
 
 const PEFT = "base_model.model.";
 

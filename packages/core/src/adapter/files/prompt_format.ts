@@ -2,8 +2,8 @@
  * How the prompts of an adapter were written: `zerogate.json` beside its numbers. PEFT reads other files only. An adapter without
  * it, such as PEFT's own or one of 0.1.0, does not say.
  */
-import { InputError } from "../errors.ts";
-import { isJsonObject } from "../formats/json_fields.ts";
+import { InputError } from "../../errors.ts";
+import { isJsonObject } from "../../formats/json_fields.ts";
 
 /** How an instruction record becomes the text in front of its answer. */
 export interface Template {

@@ -1,25 +1,28 @@
 import { expect, test } from "vitest";
-import { tinyConfig } from "../../test/tiny_model.ts";
-import { adapterLayout } from "./layout.ts";
+import { tinyConfig } from "../../../test/tiny_model.ts";
+import { adapterLayout } from "./adaption_prompt.ts";
 
 const config = tinyConfig(); // 3 layers, D = 12, 4 heads
 
 test("layers are the last ones, in ascending order and without gaps, prompt before gate", () => {
   const shape = { promptLength: 2, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none" } as const;
-  expect(adapterLayout(shape, config)).toEqual({
-    ...shape,
-    hiddenSize: 12,
-    heads: 4,
-    gateLength: 1,
-    places: [
-      { layer: 1, prompt: 0, gate: 24 },
-      { layer: 2, prompt: 25, gate: 49 },
-    ],
-    modules: { root: "model", layers: "layers", attention: "self_attn" },
+  const modules = { root: "model", layers: "layers", attention: "self_attn" };
+  const { table, ...facts } = adapterLayout(shape, config);
+  expect(facts).toEqual({
+    kind: "adaption_prompt",
+    shape,
+    base: { layers: 3, hiddenSize: 12, heads: 4, modules, hasOutputBias: false },
     length: 50,
   });
+  expect(table.map(({ name, layer, offset, shape }) => ({ name, layer, offset, shape }))).toEqual([
+    { name: "layers.1.prompt", layer: 1, offset: 0, shape: [1, 2, 12] },
+    { name: "layers.1.gate", layer: 1, offset: 24, shape: [1] },
+    { name: "layers.2.prompt", layer: 2, offset: 25, shape: [1, 2, 12] },
+    { name: "layers.2.gate", layer: 2, offset: 49, shape: [1] },
+  ]);
   const perHead = adapterLayout({ ...shape, gateSharing: "per-head" }, config);
-  expect([perHead.gateLength, perHead.places[1], perHead.length]).toEqual([4, { layer: 2, prompt: 28, gate: 52 }, 56]);
+  expect(perHead.table.map(({ offset }) => offset)).toEqual([0, 24, 28, 52]);
+  expect([perHead.table[3]?.shape, perHead.length]).toEqual([[4], 56]);
 });
 
 /** Spec §4.3: PEFT's counts were printed by the real library, the others are those of the original code and litgpt. */

@@ -1,14 +1,16 @@
-/** What an adapter file tells of its base by itself: enough to look at it, to compare and to convert it without the base. */
-import { InputError } from "../errors.ts";
-import type { TensorEntry } from "../formats/safetensors.ts";
-import { type AdapterLayout, type AdapterShape, adapterLayout } from "./layout.ts";
+/** What an adapter file says of its base by itself: enough to look at it, to compare and to convert it without the base. */
+import { InputError } from "../../errors.ts";
+import type { TensorEntry } from "../../formats/safetensors.ts";
+import { adapterLayoutOn } from "../kinds/adaption_prompt.ts";
+import type { AdaptedBase, AdapterLayout, AdapterShape } from "../layout.ts";
 
-const promptKey = /^base_model\.model\.(?:\w+\.)*?(?:layers|h)\.(\d{1,4})\.\w+\.adaption_prompt$/;
+/** The root, where there is one, the list of layers, the layer, its attention. */
+const promptKey = /^base_model\.model\.(?:([\w.]+)\.)?(\w+)\.(\d{1,4})\.(\w+)\.adaption_prompt$/;
 
 /**
  * The layout that PEFT's names and shapes imply. Prompts lie in the last layers, so the highest one ends the base. Heads
- * are known where gates are per head; `heads` tells them where not, else they count as 1. Throws an `InputError` where
- * there are no prompts, or not of one shape; whether all else is in place says `checkAdapterKeys`.
+ * are known where gates are per head; else they are `heads`, or count as 1. Throws an `InputError` where there are no
+ * prompts, or not of one shape; `checkAdapterKeys` checks all else.
  */
 export function storedLayout(
   tensors: ReadonlyMap<string, Pick<TensorEntry, "shape">>,
@@ -18,8 +20,9 @@ export function storedLayout(
 ): AdapterLayout {
   const attempt = `Cannot use the adapter ${path}`;
   const prompts = [...tensors].flatMap(([key, { shape }]) => {
-    const layer = promptKey.exec(key)?.[1];
-    return layer === undefined ? [] : [{ key, layer: Number(layer), shape }];
+    const [, root = "", list, layer, attention] = promptKey.exec(key) ?? [];
+    if (list === undefined || attention === undefined) return [];
+    return [{ key, layer: Number(layer), shape, modules: { root, layers: list, attention } }];
   });
   const [first] = prompts;
   if (first === undefined) throw new InputError(attempt, "it holds no tensor ….adaption_prompt");
@@ -31,13 +34,14 @@ export function storedLayout(
   if (prompts.length > layers) throw new InputError(attempt, `it has ${prompts.length} prompts for ${layers} layers`);
   const [, promptLength, hiddenSize] = first.shape;
   const shape = { promptLength, adaptedLayers: prompts.length, ...declared };
-  return adapterLayout(shape, {
-    modelType: first.key.includes(".h.") ? "gpt2" : "llama", // others have llama's names
+  const base: AdaptedBase = {
     layers,
     hiddenSize,
     heads: heads ?? storedHeads(tensors),
-    outputBias: declared.outputBias !== undefined,
-  });
+    modules: first.modules,
+    hasOutputBias: declared.outputBias !== undefined,
+  };
+  return adapterLayoutOn(shape, base);
 }
 
 /** Per-head gates are [H]; everything else has one number a layer. */

@@ -1,0 +1,169 @@
+/**
+ * Adapter files as PEFT (0.8 … 0.21) names them: `base_model.model.model.layers.{i}.self_attn.adaption_prompt` [1, K, D] and
+ * `….adaption_gate` [1], i the absolute layer (in a gpt2 `base_model.model.transformer.h.{i}.attn.…`). The names of a table
+ * are those for a base with a head.
+ *
+ * PEFT has neither per-head gates nor tanh. Such adapters store the gate as [H], or as [1, 1] where one tanh gate is
+ * shared, and say so in the file's metadata: PEFT refuses the shape instead of computing something else.
+ */
+import type { DType } from "../../engine/engine.ts";
+import { InputError } from "../../errors.ts";
+import type { Tensor, TensorEntry } from "../../formats/safetensors.ts";
+import type { AdapterLayout, AdapterShape, OutputBias } from "../layout.ts";
+import type { ParameterTable } from "../parameters.ts";
+import { type AdapterReport, compareTensors, partTensors, readParts, reportProblems } from "./tensors.ts";
+
+/** The file of an adapter folder that PEFT reads. */
+export const ADAPTER_FILE = "adapter_model.safetensors";
+
+const PREFIX = "base_model.model.";
+
+/** The base model class that the names are for: with a head (`LlamaForCausalLM`) or without (`LlamaModel`, `GPT2Model`). */
+export type AdapterModule = "causal-lm" | "bare";
+
+/** The table with the names of a base class. */
+export function tableFor(
+  module: AdapterModule,
+  { table, base }: Pick<AdapterLayout, "table" | "base">,
+): ParameterTable {
+  const { root } = base.modules;
+  if (module === "causal-lm" || root === "") return table;
+  const withRoot = `${PREFIX}${root}.`;
+  return table.map((part) => {
+    const { fileName } = part;
+    return fileName.startsWith(withRoot) ? { ...part, fileName: PREFIX + fileName.slice(withRoot.length) } : part;
+  });
+}
+
+/** The parts that PEFT's file holds, under the names of a base class. */
+function peftParts(layout: AdapterLayout, module: AdapterModule): ParameterTable {
+  return tableFor(module, layout).filter(({ file }) => file === ADAPTER_FILE);
+}
+
+/** The tensors of PEFT's file. Throws an `InputError` where a number is not finite in `dtype`: f16 ends at 65504. */
+export function adapterTensors(
+  layout: AdapterLayout,
+  params: Float32Array,
+  dtype: DType = "f32",
+  module: AdapterModule = "causal-lm",
+): Map<string, Tensor> {
+  return partTensors(tableFor(module, layout), params, dtype).get(ADAPTER_FILE) ?? new Map();
+}
+
+/** What the metadata of an adapter file says beyond PEFT: `{ format: "pt" }` alone for an adapter that PEFT can express. */
+export function adapterMetadata(
+  shape: AdapterShape,
+  extra: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+  const { gateSharing, gateActivation, outputBias } = shape;
+  const isPlain = gateSharing === "scalar" && gateActivation === "none" && outputBias === undefined;
+  if (isPlain && Object.keys(extra).length === 0) return { format: "pt" };
+  return {
+    ...extra,
+    format: "pt",
+    "zerogate.gate_sharing": gateSharing,
+    "zerogate.gate_activation": gateActivation,
+    ...(outputBias && { "zerogate.output_bias": outputBias }),
+  };
+}
+
+const gateKeys = ["zerogate.gate_sharing", "zerogate.gate_activation"];
+
+/** The part of a file's metadata that `adapterMetadata` does not make up by itself. */
+export function furtherMetadata(metadata: ReadonlyMap<string, string>): Record<string, string> {
+  const ownKeys = ["format", ...gateKeys, "zerogate.output_bias"];
+  return Object.fromEntries([...metadata].filter(([key]) => !ownKeys.includes(key)));
+}
+
+/**
+ * The gate variant that a file's metadata declares; PEFT's (`scalar`, `none`) where it declares nothing.
+ * Throws an `InputError` on a variant that is not known or half declared.
+ */
+export function declaredGate(
+  metadata: ReadonlyMap<string, string>,
+  path: string,
+): Pick<AdapterShape, "gateSharing" | "gateActivation"> {
+  const gateSharing = metadata.get("zerogate.gate_sharing") ?? "scalar";
+  const gateActivation = metadata.get("zerogate.gate_activation") ?? "none";
+  const isSharing = gateSharing === "scalar" || gateSharing === "per-head";
+  const isActivation = gateActivation === "none" || gateActivation === "tanh";
+  const declared = gateKeys.filter((key) => metadata.has(key));
+  if (isSharing && isActivation && declared.length !== 1) return { gateSharing, gateActivation };
+  const problems: string[] = [];
+  // Both are always written: where one is lost, taking PEFT's for it would be another adapter.
+  if (isSharing && isActivation) problems.push(`its metadata has ${declared[0]} alone, the other one was lost`);
+  if (!isSharing)
+    problems.push(`zerogate.gate_sharing is ${JSON.stringify(gateSharing)}, known are scalar and per-head`);
+  if (!isActivation)
+    problems.push(`zerogate.gate_activation is ${JSON.stringify(gateActivation)}, known are none and tanh`);
+  throw new InputError(`Cannot read the adapter ${path}`, problems);
+}
+
+/**
+ * How often the adapter was trained to add its base's output bias; undefined where the metadata does not say, as in
+ * PEFT's files. Throws an `InputError` on what is neither.
+ */
+export function declaredOutputBias(metadata: ReadonlyMap<string, string>, path: string): OutputBias | undefined {
+  const outputBias = metadata.get("zerogate.output_bias");
+  if (outputBias === undefined || outputBias === "once" || outputBias === "twice") return outputBias;
+  const problem = `zerogate.output_bias is ${JSON.stringify(outputBias)}, known are once and twice`;
+  throw new InputError(`Cannot read the adapter ${path}`, problem);
+}
+
+/** Compares the tensors of PEFT's file, by their names, dtypes and shapes alone, with those that `layout` needs. */
+export function compareAdapterKeys(
+  tensors: ReadonlyMap<string, Pick<TensorEntry, "dtype" | "shape">>,
+  layout: AdapterLayout,
+): AdapterReport {
+  return compareTensors(tensors, peftParts(layout, moduleOf(tensors.keys())));
+}
+
+/**
+ * Throws an `InputError` that lists every tensor that is missing, surplus or misshaped, and says so where the layers
+ * show that the adapter belongs to a base with another number of layers. With `strict` false only tensors of a wrong
+ * shape are refused, as nothing could be made of them.
+ */
+export function checkAdapterKeys(report: AdapterReport, layout: AdapterLayout, path: string, strict = true): void {
+  const problems = reportProblems(report, strict);
+  if (strict) problems.unshift(...layerProblem(report, layout));
+  if (problems.length > 0) throw new InputError(`Cannot use the adapter ${path} on this model`, problems);
+}
+
+/**
+ * The flat vector from the tensors of PEFT's file. `strict` (the default) throws what `checkAdapterKeys` throws; without it
+ * a missing tensor counts as zeros, a surplus one as absent, and the report is the caller's to show. Wrong shapes and
+ * numbers that are not finite are refused always, with an `InputError`.
+ */
+export function readAdapterTensors(
+  tensors: ReadonlyMap<string, Tensor>,
+  layout: AdapterLayout,
+  path: string,
+  options: { strict?: boolean } = {},
+): { params: Float32Array; report: AdapterReport } {
+  const report = compareAdapterKeys(tensors, layout);
+  checkAdapterKeys(report, layout, path, options.strict);
+  const params = new Float32Array(layout.length);
+  readParts(tensors, peftParts(layout, moduleOf(tensors.keys())), params, path);
+  return { params, report };
+}
+
+/** What comes before the list of layers is the root, which a base without a head does not have; then the layer. */
+const keyPattern = /^base_model\.model\.(?:([\w.]+)\.)?\w+\.(\d{1,9})\.\w+\.adaption_(?:prompt|gate)$/;
+
+/** Bare only if all adapter tensors of the file are: a mixture shows as missing and unexpected names. */
+function moduleOf(keys: Iterable<string>): AdapterModule {
+  const matches = [...keys].map((key) => keyPattern.exec(key)).filter((match) => match !== null);
+  return matches.length > 0 && matches.every((match) => match[1] === undefined) ? "bare" : "causal-lm";
+}
+
+/** PEFT would match by index and leave the top layers of the larger base without a prompt, in silence. */
+function layerProblem({ matched, unexpected, misShaped }: AdapterReport, { base }: AdapterLayout): string[] {
+  const present = [...matched, ...unexpected, ...misShaped.map(({ key }) => key)];
+  const layers = present.map((key) => Number(keyPattern.exec(key)?.[2] ?? -1));
+  const top = layers.reduce((a, b) => Math.max(a, b), -1);
+  if (top < 0 || top === base.layers - 1) return [];
+  return [
+    `its highest prompt is in layer ${top}, which is the last of a base with ${top + 1} layers; ` +
+      `this base has ${base.layers}: use the base that the adapter was trained on`,
+  ];
+}

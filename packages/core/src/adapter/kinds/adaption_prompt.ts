@@ -1,0 +1,101 @@
+/**
+ * LLaMA-Adapter (arXiv:2303.16199), PEFT's `ADAPTION_PROMPT`. Trained in each of the last L layers, in ascending order:
+ *
+ *   prompt [K, D]     rows that every query attends to beside the tokens     starts as N(0, 1)
+ *   gate [1] or [H]   what such attention is multiplied by                   starts as 0: the base
+ *
+ * Names in files are PEFT's: `base_model.model.model.layers.{i}.self_attn.adaption_prompt`, i the absolute layer.
+ */
+import type { LayerPrompt } from "../../model/prompts.ts";
+import { ADAPTER_FILE } from "../files/peft.ts";
+import { type AdaptedBase, type AdapterLayout, type AdapterShape, adaptedBase } from "../layout.ts";
+import { parameterTable, partNumbers, type TrainedPart } from "../parameters.ts";
+import { effectiveGate, gateGradient, gatePart } from "../parts/gate.ts";
+import { promptKeysValues, promptPart } from "../parts/prompt.ts";
+import { type AdapterKind, type AdapterState, layoutOf } from "./kind.ts";
+
+export const adaptionPrompt: AdapterKind = {
+  name: "adaption_prompt",
+
+  table({ promptLength: K, adaptedLayers, ...gates }, { layers, hiddenSize: D, heads, modules }) {
+    const { root, layers: list, attention } = modules;
+    const adapted = Array.from({ length: adaptedLayers }, (_, i) => layers - adaptedLayers + i);
+    return parameterTable(
+      adapted.flatMap((layer) => {
+        const path = [...(root === "" ? [] : [root]), list, layer, attention].join(".");
+        const place = (name: string) => ({ file: ADAPTER_FILE, fileName: `base_model.model.${path}.${name}` });
+        return [
+          promptPart(layer, [K, D], place("adaption_prompt")),
+          gatePart(layer, gates, heads, place("adaption_gate")),
+        ];
+      }),
+    );
+  },
+
+  bind({ layout, params }, model) {
+    const { shape, base } = layout;
+    const { promptLength: K, gateActivation, outputBias } = shape;
+    return new Map(
+      layerParts(layout).map(({ layer, prompt, gate }): [number, LayerPrompt] => {
+        const gate_H = effectiveGate(partNumbers(gate, params), gateActivation, base.heads);
+        const kv_KY = promptKeysValues(model, layer, partNumbers(prompt, params), K);
+        return [layer, { kv_KY, gate_H, K, outputBias }];
+      }),
+    );
+  },
+
+  pullBack(bound, { layout, params }, gradient) {
+    const layers = layerParts(layout);
+    for (const { layer, dprompt_KD, dgate_H } of bound) {
+      const parts = layers.find((own) => own.layer === layer);
+      if (!parts) throw new RangeError(`Cannot pull back a gradient of layer ${layer}: the adapter has none there`);
+      const stored = partNumbers(parts.gate, params);
+      partNumbers(parts.prompt, gradient).set(dprompt_KD);
+      partNumbers(parts.gate, gradient).set(gateGradient(stored, layout.shape.gateActivation, dgate_H));
+    }
+  },
+};
+
+/** The layout of an adaption prompt of this shape on this model. Shapes are checked where they enter (`AdaptionPromptConfig`). */
+export function adapterLayout(shape: AdapterShape, model: Parameters<typeof adaptedBase>[0]): AdapterLayout {
+  return adapterLayoutOn(shape, adaptedBase(model));
+}
+
+/** The same where only as much is known of the base. */
+export function adapterLayoutOn(shape: AdapterShape, base: AdaptedBase): AdapterLayout {
+  const { promptLength, adaptedLayers, gateSharing, gateActivation } = shape;
+  const outputBias = base.hasOutputBias ? (shape.outputBias ?? "once") : undefined;
+  const own = { promptLength, adaptedLayers, gateSharing, gateActivation, outputBias };
+  return layoutOf(adaptionPrompt, own, base);
+}
+
+/** The gates of one adapted layer. */
+export interface LayerGate {
+  readonly layer: number;
+  /** Stored: one for all heads, or one each. */
+  readonly stored: Float32Array;
+  /** What each of the stored ones does: under tanh, where the shape has one. */
+  readonly effective: Float32Array;
+}
+
+/** How far an adapter's layers have opened, ascending. */
+export function effectiveGates({ layout, params }: Pick<AdapterState, "layout" | "params">): LayerGate[] {
+  return layerParts(layout).map(({ layer, gate }) => {
+    const stored = partNumbers(gate, params);
+    return { layer, stored, effective: effectiveGate(stored, layout.shape.gateActivation, stored.length) };
+  });
+}
+
+/** The two parts of every adapted layer, ascending. */
+export function layerParts({ table }: Pick<AdapterLayout, "table">): {
+  readonly layer: number;
+  readonly prompt: TrainedPart;
+  readonly gate: TrainedPart;
+}[] {
+  return table.flatMap((prompt, i) => {
+    const gate = table[i + 1];
+    return prompt.part === "prompt" && prompt.layer !== undefined && gate
+      ? [{ layer: prompt.layer, prompt, gate }]
+      : [];
+  });
+}

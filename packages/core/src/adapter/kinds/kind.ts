@@ -1,0 +1,41 @@
+/**
+ * A kind of adapter says what is trained: which parts in which layers, what a pass makes of their numbers, and the chain
+ * rule back. All else (optimizer, sums, files, comparisons) works on its table.
+ */
+import type { DecoderModel } from "../../model/decoder.ts";
+import type { AdapterPrompts } from "../../model/prompts.ts";
+import type { AdaptedBase, AdapterLayout, AdapterShape } from "../layout.ts";
+import { type ParameterTable, tableLength } from "../parameters.ts";
+
+export interface AdapterKind {
+  readonly name: string;
+  table(shape: AdapterShape, base: AdaptedBase): ParameterTable;
+  /** What a pass needs of each adapted layer, from the numbers as they are now. Runs in the engine's arena. */
+  bind(adapter: AdapterState, model: DecoderModel): AdapterPrompts;
+  /** The chain rule of `bind`: sets the gradient of the flat vector, which comes as zeros. */
+  pullBack(bound: readonly BoundGradient[], adapter: AdapterState, gradient: Float32Array): void;
+}
+
+/** What a pass says of one adapted layer, of what `bind` made of it. */
+export interface BoundGradient {
+  readonly layer: number;
+  /** Of the rows that were projected to keys and values. */
+  readonly dprompt_KD: Float32Array;
+  /** Of the effective gates. */
+  readonly dgate_H: Float32Array;
+}
+
+/** An adapter and its numbers. */
+export interface AdapterState {
+  readonly layout: AdapterLayout;
+  /** Flat as the layout's table says; may lie over shared memory and is only read by passes. */
+  readonly params: Float32Array;
+  /** For an adapter of a kind of the caller's own. Default: the kind of this package that `layout` names. */
+  readonly kind?: AdapterKind;
+}
+
+/** The layout of an adapter of a kind, on this base. */
+export function layoutOf(kind: AdapterKind, shape: AdapterShape, base: AdaptedBase): AdapterLayout {
+  const table = kind.table(shape, base);
+  return { kind: kind.name, shape, base, table, length: tableLength(table) };
+}
