@@ -51,7 +51,13 @@ async function main() {
   });
   const [layers, hiddenSize] = [Number(values.layers), Number(values.hidden)];
   const shape = { promptLength: 10, adaptedLayers: layers, gateSharing: "scalar", gateActivation: "none" };
-  const layout = adapterLayout(shape, { layers: layers + 2, hiddenSize, heads: 32 });
+  const layout = adapterLayout(shape, {
+    modelType: "llama",
+    layers: layers + 2,
+    hiddenSize,
+    heads: 32,
+    outputBias: false,
+  });
   const shared = () => new Float32Array(new SharedArrayBuffer(4 * layout.length)).fill(0.5);
   const numbers = { params: shared(), m: shared(), v: shared() };
   console.log(`${layout.length} numbers, state ${((12 * layout.length) / 1e6).toFixed(1)} MB`);

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import type { ModelConfig } from "@zerogate/core";
+import { adapterLayoutOn, type ModelConfig } from "@zerogate/core";
 import { readModelConfig } from "@zerogate/core/node";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type Checkpoint, loadCheckpoint, saveCheckpoint } from "../packages/trainer/src/checkpoint/checkpoint.ts";
@@ -136,7 +136,7 @@ describe("a checkpoint with a right manifest is refused with", () => {
     [
       "gates under tanh",
       /its adapter has another shape than its config/,
-      ({ layout }) => ({ layout: { ...layout, gateActivation: "tanh" } }),
+      ({ layout }) => ({ layout: adapterLayoutOn({ ...layout.shape, gateActivation: "tanh" }, layout.base) }),
     ],
   ];
   test.each(forgeries)("%s [T-B1]", async (_, says, change) => {

@@ -183,11 +183,11 @@ async function writeOurs(base: string, folder: string, { seed, ours }: LiveCase)
   const model = await readModelConfig(base);
   const json = { peft_type: "ADAPTION_PROMPT", task_type: "CAUSAL_LM", ...size };
   const { config } = parseAdaptionPromptConfig(json, "case");
-  const gate = { gateSharing: "scalar", gateActivation: "none" } as const;
   const shape = {
     promptLength: size.adapter_len,
     adaptedLayers: size.adapter_layers,
-    ...gate,
+    gateSharing: "scalar",
+    gateActivation: "none",
     outputBias: "twice",
   } as const;
   const layout = adapterLayout(shape, model);

@@ -84,8 +84,8 @@ export function scaledRows({ layout, params }: AdapterState, layer: number): Flo
   return numbersOf(layout, `layers.${layer}.prompt`, params).map((p, i) => p * scale[i % D] * rows[i % D]);
 }
 
-export function numbersOf({ table }: Pick<AdapterLayout, "table">, name: string, vector: Float32Array): Float32Array {
+export function numbersOf({ table }: Pick<AdapterLayout, "table">, name: string, all: Float32Array): Float32Array {
   const part = table.find((own) => own.name === name);
   if (!part) throw new RangeError(`Cannot find the part ${name}`);
-  return partNumbers(part, vector);
+  return partNumbers(part, all);
 }

@@ -23,8 +23,8 @@ test("a layer's prompt depends on seed and layer only, not on how many layers ar
   const three = adapterLayout({ ...shape, adaptedLayers: 3, gateSharing: "scalar" }, tinyConfig());
   const [a, b] = [initParameters(two.table, 7), initParameters(three.table, 7)];
   const top = (params: Float32Array, layout: typeof two) => {
-    const top = layerParts(layout).at(-1);
-    return top && partNumbers(top.prompt, params);
+    const last = layerParts(layout).at(-1);
+    return last && partNumbers(last.prompt, params);
   };
   expect(top(a, two)).toEqual(top(b, three));
   expect(top(initParameters(two.table, 8), two)).not.toEqual(top(a, two));

@@ -93,9 +93,8 @@ test("any adapter comes back from its folder as it was saved: config, numbers, g
       expect(loaded.metadata).toEqual(metadata);
       const alone = await readAdapter(folder, model.heads);
       expect(alone.params).toEqual(params);
-      expect(alone.layout.table.map(({ fileName, ...part }) => part)).toEqual(
-        layout.table.map(({ fileName, ...part }) => part),
-      );
+      const places = ({ table }: typeof layout) => table.map(({ name, offset, shape }) => ({ name, offset, shape }));
+      expect(places(alone.layout)).toEqual(places(layout));
       const again = join(scratch, "again");
       await saveAdapter(again, { ...adapter, ...loaded });
       for (const file of ["adapter_config.json", "adapter_model.safetensors", "README.md"]) {

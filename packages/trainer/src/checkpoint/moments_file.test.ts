@@ -1,8 +1,14 @@
-import { parseSafetensors, serializeSafetensors, type Tensor } from "@zerogate/core";
+import { createAdamWState, parseSafetensors, serializeSafetensors, type Tensor } from "@zerogate/core";
 import { expect, test } from "vitest";
+import { tableOfTwoGroups } from "../../test/two_groups.ts";
+import { momentsDigest } from "../receipt/receipt.ts";
 import { decodeMoments, encodeMoments } from "./moments_file.ts";
 
-const moments = { m: Float32Array.of(1, -2, 0.5), v: Float32Array.of(4, 5, 6), t: 12 };
+const moments = { m: Float32Array.of(1, -2, 0.5), v: Float32Array.of(4, 5, 6), t: [12] };
+/** Three numbers in one group. */
+const table = tableOfTwoGroups()
+  .slice(-1)
+  .map((part) => ({ ...part, group: 0, offset: 0 }));
 const f32 = (values: Float32Array, shape = [values.length]): Tensor => ({
   dtype: "F32",
   shape,
@@ -14,14 +20,14 @@ const good = { m: f32(moments.m), v: f32(moments.v) };
 
 test("moments come back bit for bit, wherever their bytes lie, also of a part of a larger array", () => {
   const bytes = encodeMoments(moments);
-  expect(decodeMoments(bytes, 3, "x")).toEqual(moments);
+  expect(decodeMoments(bytes, table, "x")).toEqual(moments);
   const shifted = new Uint8Array(bytes.length + 1);
   shifted.set(bytes, 1);
-  expect(decodeMoments(shifted.subarray(1), 3, "x")).toEqual(moments);
+  expect(decodeMoments(shifted.subarray(1), table, "x")).toEqual(moments);
   const large = Float32Array.of(9, 1, -2, 0.5, 9);
   expect(encodeMoments({ ...moments, m: large.subarray(1, 4) })).toEqual(bytes);
   expect(parseSafetensors(bytes, "x").metadata.get("zerogate.adamw_steps")).toBe("12");
-  expect(decodeMoments(file(good, "0"), 3, "x").t).toBe(0);
+  expect(decodeMoments(file(good, "0"), table, "x").t).toEqual([0]);
 });
 
 test.each<[what: string, tensors: Record<string, Tensor>, steps: string | undefined, problem: string]>([
@@ -34,11 +40,30 @@ test.each<[what: string, tensors: Record<string, Tensor>, steps: string | undefi
   ["the count is missing", good, undefined, "zerogate.adamw_steps is undefined, expected a whole number"],
 ])("where %s the file is refused by name", (_, tensors, steps, problem) => {
   const bytes = steps === undefined ? serializeSafetensors(new Map(Object.entries(tensors)), {}) : file(tensors, steps);
-  expect(() => decodeMoments(bytes, 3, "RUN/optimizer.safetensors")).toThrow(
+  expect(() => decodeMoments(bytes, table, "RUN/optimizer.safetensors")).toThrow(
     `Cannot read the optimizer state RUN/optimizer.safetensors: ${problem}`,
   );
 });
 
 test("all that is wrong is told at once", () => {
-  expect(() => decodeMoments(file({}, "x"), 3, "p")).toThrow(/m is missing.*\n.*v is missing.*\n.*adamw_steps is x/);
+  expect(() => decodeMoments(file({}, "x"), table, "p")).toThrow(/m is missing.*\n.*v is missing.*\n.*adamw_steps is x/);
+});
+
+test("of several groups each has its count, and counts of other groups than the table has are refused", () => {
+  const groups = tableOfTwoGroups();
+  const both = { ...createAdamWState(7), t: [5, 3] };
+  expect(decodeMoments(encodeMoments(both), groups, "x")).toEqual(both);
+  expect(() => decodeMoments(encodeMoments({ ...both, t: [5] }), groups, "x")).toThrow(
+    "zerogate.adamw_steps is 5, expected 2 whole numbers",
+  );
+  expect(() => decodeMoments(file(good, "5,3"), table, "x")).toThrow(
+    "zerogate.adamw_steps is 5,3, expected a whole number",
+  );
+});
+
+test("the digest of moments counts every group, and has the bytes of 0.1.0 where there is one", () => {
+  const digests = [[5], [5, 3], [3, 5], [5, 0]].map((t) => momentsDigest({ ...createAdamWState(7), t }));
+  expect(new Set(digests).size).toBe(4);
+  // SHA-256 of eight zero bytes: no moments, no update.
+  expect(momentsDigest(createAdamWState(0))).toBe("af5570f5a1810b7af78caf4bc70a660f0df51e42baf91d4de5b2328de0e83dfc");
 });

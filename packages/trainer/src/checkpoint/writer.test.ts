@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { adapterLayout, type ModelConfig } from "@zerogate/core";
+import { adapterLayout } from "@zerogate/core";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { decodeMoments } from "./moments_file.ts";
 import type { RunState } from "./run_state.ts";
@@ -9,7 +9,7 @@ import type { SharedNumbers, WriteJob } from "./write_worker.ts";
 import { type CheckpointWriter, openCheckpointWriter } from "./writer.ts";
 
 /** Large enough that a copy which is disturbed shows. */
-const model = { layers: 12, hiddenSize: 4096, heads: 32 } as ModelConfig;
+const model = { modelType: "llama", layers: 12, hiddenSize: 4096, heads: 32, outputBias: false };
 const layout = adapterLayout(
   { promptLength: 10, adaptedLayers: 10, gateSharing: "scalar", gateActivation: "none" },
   model,

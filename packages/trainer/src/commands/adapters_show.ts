@@ -25,10 +25,10 @@ export async function showCommand(
   );
   const { layers: baseLayers, hiddenSize } = layout.base;
   const { promptLength, adaptedLayers, gateSharing, gateActivation } = layout.shape;
-  const gates = effectiveGates({ layout, params });
+  const opened = effectiveGates({ layout, params });
   const layers = layerParts(layout).map(({ layer, prompt }, i) => ({
     layer,
-    gates: [...(gates[i]?.effective ?? [])],
+    gates: [...(opened[i]?.effective ?? [])],
     ...promptNorms(partNumbers(prompt, params), hiddenSize),
   }));
   const trainable = layout.length;
@@ -71,7 +71,7 @@ export async function showCommand(
     formatSmall(meanNorm),
     formatSmall(largestNorm),
   ]);
-  const head = ["layer", gates[0]?.stored.length === 1 ? "gate" : "gates of heads", "mean prompt norm", "largest"];
+  const head = ["layer", opened[0]?.stored.length === 1 ? "gate" : "gates of heads", "mean prompt norm", "largest"];
   context.stdout.write(
     `${facts.map(([name = "", value = ""]) => `${name.padEnd(9)}${plainCell(value)}`).join("\n")}\n${count}\n\n${table([head, ...rows])}`,
   );

@@ -1,5 +1,6 @@
 import { adapterLayout } from "@zerogate/core";
 import { expect, test } from "vitest";
+import { tableOfTwoGroups } from "../../test/two_groups.ts";
 import { parameterName } from "./bad_numbers.ts";
 
 test("every place of the flat vector has a name, and no other", () => {
@@ -14,4 +15,11 @@ test("every place of the flat vector has a name, and no other", () => {
   const scalar = adapterLayout({ ...shape, gateSharing: "scalar" }, model);
   expect(parameterName(scalar.table, 6)).toBe("the gate of layer 2");
   expect(() => parameterName(layout.table, layout.length)).toThrow(RangeError);
+  expect(() => parameterName(layout.table, -1)).toThrow(RangeError);
+  expect([0, 3, 4, 6].map((i) => parameterName(tableOfTwoGroups(), i))).toEqual([
+    "prompt 0, column 0 of layer 2",
+    "gate 1 of layer 2",
+    "bias 0",
+    "bias 2",
+  ]);
 });

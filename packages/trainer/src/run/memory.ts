@@ -1,5 +1,11 @@
 /** How much memory a run will take: the base and its packed copies once, and per worker what one cell keeps for its backward. */
-import { type AdapterLayout, architectureOf, backwardLayers, type EngineTraits, type ModelConfig } from "@zerogate/core";
+import {
+  type AdapterLayout,
+  architectureOf,
+  backwardLayers,
+  type EngineTraits,
+  type ModelConfig,
+} from "@zerogate/core";
 import type { EngineChoice } from "../engines/choose.ts";
 
 export interface MemoryEstimate {

@@ -1,5 +1,6 @@
 import { adapterLayout } from "@zerogate/core";
 import { expect, test } from "vitest";
+import { tableOfTwoGroups } from "../../test/two_groups.ts";
 import { unmovedParts } from "./unmoved.ts";
 
 /** Layers 3, 4 and 5 with two numbers of prompt each and two gates. */
@@ -18,4 +19,14 @@ test.each([
   const after = before.slice();
   for (const i of moved) after[i] = (after[i] ?? 0) + 1e-3;
   expect(unmovedParts(table, before, after)).toEqual(expected);
+});
+
+test("parts of any sort are named, those without a layer by their own name", () => {
+  const two = tableOfTwoGroups();
+  expect(unmovedParts(two, new Float32Array(7), new Float32Array(7).fill(1, 0, 4))).toEqual(["all biases"]);
+  const three = two.flatMap((part) =>
+    part.layer === undefined ? [part, { ...part, name: "head", offset: 7 }] : [part],
+  );
+  const moved = Float32Array.of(0, 1, 0, 1, 0, 1, 0, 0, 0, 0);
+  expect(unmovedParts(three, new Float32Array(10), moved)).toEqual(["head"]);
 });

@@ -14,7 +14,7 @@ test("layers are the last ones, in ascending order and without gaps, prompt befo
     base: { layers: 3, hiddenSize: 12, heads: 4, modules, hasOutputBias: false },
     length: 50,
   });
-  expect(table.map(({ name, layer, offset, shape }) => ({ name, layer, offset, shape }))).toEqual([
+  expect(table.map(({ name, layer, offset, shape: sizes }) => ({ name, layer, offset, shape: sizes }))).toEqual([
     { name: "layers.1.prompt", layer: 1, offset: 0, shape: [1, 2, 12] },
     { name: "layers.1.gate", layer: 1, offset: 24, shape: [1] },
     { name: "layers.2.prompt", layer: 2, offset: 25, shape: [1, 2, 12] },

@@ -29,8 +29,9 @@ const { table } = layout;
 const [D, length] = [config.hiddenSize, layout.length];
 
 const baseTensor = (name: string): Float32Array => {
-  const { bytes, shape } = weightOf(image, name) ?? { bytes: new Uint8Array(), shape: [0] };
-  return new Float32Array(bytes.slice().buffer, 0, shape[0]);
+  const tensor = weightOf(image, name);
+  if (!tensor) throw new RangeError(`Cannot find ${name}`);
+  return new Float32Array(tensor.bytes.slice().buffer);
 };
 const fresh = (seed = 5): Float32Array => initParameters(table, seed, 1, baseTensor);
 /** As if trained: gates are open, and nothing is 1 or 0 any more. */

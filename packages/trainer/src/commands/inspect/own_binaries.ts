@@ -33,7 +33,7 @@ export const ownBinaries: readonly KnownFile[] = [
       return isOurs
         ? {
             parameters: m.shape[0],
-            updates: Number(updates),
+            updates: Math.max(...updates.split(",").map(Number)), // of the group that has most
             tensors: [...entries].map(([name, entry]) => ({ name, ...shown(entry) })),
           }
         : { names, problem: "it holds no moments of zerogate (m, v and zerogate.adamw_steps)" };
