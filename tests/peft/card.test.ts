@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { adapterLayout, adaptionPromptConfig, initAdapter, parseModelConfig } from "@zerogate/core";
+import { adapterLayout, adaptionPromptConfig, initParameters, parseModelConfig } from "@zerogate/core";
 import { saveAdapter } from "@zerogate/core/node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
@@ -68,7 +68,7 @@ beforeAll(async () => {
     await saveAdapter(path, {
       config,
       layout,
-      params: initAdapter(layout, 0),
+      params: initParameters(layout.table, 0),
       origin: "step 2 of 3, with the lowest held-out loss, 0.4",
     });
     paths.push(join(path, "README.md"));

@@ -10,6 +10,7 @@ import {
   serializeAdaptionPromptConfig,
   validateAdaptionPromptConfig,
 } from "../adapter/files/config.ts";
+import { modelCard } from "../adapter/files/model_card.ts";
 import {
   ADAPTER_FILE,
   adapterMetadata,
@@ -31,7 +32,6 @@ import { storedLayout } from "../adapter/files/stored_layout.ts";
 import { type AdapterReport, ourDTypes } from "../adapter/files/tensors.ts";
 import { adapterLayout } from "../adapter/kinds/adaption_prompt.ts";
 import type { AdapterLayout, AdapterShape, OutputBias } from "../adapter/layout.ts";
-import { modelCard } from "../adapter/files/model_card.ts";
 import type { DType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";

@@ -46,7 +46,9 @@ test.each<[what: string, tensors: Record<string, Tensor>, steps: string | undefi
 });
 
 test("all that is wrong is told at once", () => {
-  expect(() => decodeMoments(file({}, "x"), table, "p")).toThrow(/m is missing.*\n.*v is missing.*\n.*adamw_steps is x/);
+  expect(() => decodeMoments(file({}, "x"), table, "p")).toThrow(
+    /m is missing.*\n.*v is missing.*\n.*adamw_steps is x/,
+  );
 });
 
 test("of several groups each has its count, and counts of other groups than the table has are refused", () => {

@@ -1,5 +1,5 @@
 /** What a receipt proves of a checkpoint: each of its facts, changed alone, is a problem, and what it cannot say is none. */
-import { adapterLayout, initAdapter, parseModelConfig } from "@zerogate/core";
+import { adapterLayout, adapterLayoutOn, initParameters, parseModelConfig } from "@zerogate/core";
 import { expect, test } from "vitest";
 import { configHash } from "../config/identity.ts";
 import { resolveConfig } from "../config/resolve.ts";
@@ -17,11 +17,11 @@ const layout = adapterLayout(
 );
 const hashes = { base: "b", data: "d", tokenizer: "t", plan: "p" };
 const numbersAt = (step: number) => ({
-  params: initAdapter(layout, step + 1),
+  params: initParameters(layout.table, step + 1),
   moments: {
     m: new Float32Array(layout.length).fill(step),
     v: new Float32Array(layout.length).fill(2 * step),
-    t: step,
+    t: [step],
   },
 });
 
@@ -37,7 +37,7 @@ const start: ReceiptBody & { event: "start" } = {
 };
 const stepLine = (step: number, t = step): ReceiptBody => {
   const { params, moments } = numbersAt(step);
-  return { event: "step", step, loss: 1, params: paramsDigest(params), moments: momentsDigest({ ...moments, t }) };
+  return { event: "step", step, loss: 1, params: paramsDigest(params), moments: momentsDigest({ ...moments, t: [t] }) };
 };
 const evaluation = (step: number, loss: number): ReceiptBody => ({ event: "eval", step, loss });
 
@@ -129,7 +129,7 @@ test.each<[what: string, change: (right: Checkpoint) => Checkpoint, problem: str
 });
 
 test("another count of updates and another step are found out, the former in the digest of moments too [T-B1]", () => {
-  const counted = { ...at3(), moments: { ...at3().moments, t: 2 } };
+  const counted = { ...at3(), moments: { ...at3().moments, t: [2] } };
   expect(problemsOf(chained(whole), counted)).toEqual([
     "its moments are not those of the receipt",
     "it counts 2 updates, the receipt 3",
@@ -145,7 +145,7 @@ test("a checkpoint of the start has the start's numbers and no moments [T-B1]", 
     "its parameters are not those of the receipt",
   ]);
   const { m, v } = numbersAt(0).moments;
-  expect(problemsOf(lines, { ...at(0, lines), moments: { m: changed(m), v, t: 0 } })).toEqual([
+  expect(problemsOf(lines, { ...at(0, lines), moments: { m: changed(m), v, t: [0] } })).toEqual([
     "its moments are not those of the receipt",
   ]);
 });
@@ -257,5 +257,7 @@ test("where training began with another adapter, or layers by default, the shape
   const from = { ...config, initAdapter: "elsewhere" };
   const other = chained([{ ...start, config: configHash(from) }]);
   const free = { ...at(0, other, { config: JSON.parse(JSON.stringify(from)) }) };
-  expect(prove(other, { ...free, layout: { ...layout, gateActivation: "tanh" } })).toEqual(right);
+  expect(
+    prove(other, { ...free, layout: adapterLayoutOn({ ...layout.shape, gateActivation: "tanh" }, layout.base) }),
+  ).toEqual(right);
 });

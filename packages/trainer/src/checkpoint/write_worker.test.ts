@@ -49,7 +49,7 @@ const job = (step: number, more: Partial<WriteJob> = {}): WriteJob => ({
     autoMapping: null,
   },
   layout,
-  t: step,
+  t: [step],
   keep: { newest: 9, every: 0, best: undefined, upTo: undefined },
   flush: [],
   ...more,
@@ -64,7 +64,7 @@ test("a copy is what the numbers were, and may be made again before it is writte
   expect(await write(job(3))).toBe(join(run, "checkpoints", "step-3"));
   expect(await load(3)).toMatchObject({
     params: numbers(1).params,
-    moments: { m: numbers(1).m, v: numbers(1).v, t: 3 },
+    moments: { m: numbers(1).m, v: numbers(1).v, t: [3] },
   });
   copy({ step: 4, ...numbers(1) });
   copy({ step: 4, ...numbers(7) });

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { adapterLayout, initAdapter } from "@zerogate/core";
+import { adapterLayout, initParameters } from "@zerogate/core";
 import { adapterFiles } from "@zerogate/core/node";
 import { loadTemplate } from "@zerogate/data";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -11,6 +11,8 @@ import { saveFinalAdapter } from "./final_adapter.ts";
 const layout = adapterLayout(
   { promptLength: 2, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none" },
   {
+    modelType: "llama",
+    outputBias: false,
     layers: 3,
     hiddenSize: 4,
     heads: 2,
@@ -29,7 +31,7 @@ const adapter = {
     autoMapping: null,
   },
   layout,
-  params: initAdapter(layout, 1),
+  params: initParameters(layout.table, 1),
   promptFormat: { template: await loadTemplate("alpaca"), bos: "tokenizer" },
 } as const;
 const names = [...adapterFiles(adapter).keys()].toSorted();

@@ -2,8 +2,9 @@
  * The model card of an adapter, `README.md`. Its header is metadata of the Hugging Face hub: it says only what is known, so
  * there is no license and no language, and no base unless it has a name there.
  */
-import type { AdaptionPromptConfig } from "./config.ts";
+
 import type { AdapterLayout } from "../layout.ts";
+import type { AdaptionPromptConfig } from "./config.ts";
 
 /** @param origin which state of a run this is, for example `step 60 of 60, the last`. */
 export function modelCard(config: AdaptionPromptConfig, layout: AdapterLayout, origin: string | undefined): string {
