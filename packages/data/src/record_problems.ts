@@ -39,7 +39,7 @@ export const noProblems = (): ProblemList => ({ byKind: new Map(), bad: 0 });
 
 export function addProblem(list: ProblemList, place: Place, { kind, ...fault }: RecordFault): void {
   list.bad++;
-  const key = JSON.stringify([place.file, fault.field ?? "", kind ?? fault.found]);
+  const key = JSON.stringify([place.file, fault.field, kind ?? fault.found]);
   const at = place.line ?? place.index ?? 0;
   const known = list.byKind.get(key);
   if (known) {

@@ -187,6 +187,12 @@ test("60 characters of a text are quoted, of a longer one the first 60 [T-E6]", 
   }
 });
 
+test("a line of sixteen million bytes is looked at, one of a byte more is not", async () => {
+  const line = (length: number) => dataFile(`"${"x".repeat(length - 2)}"`);
+  await expect(readRecords(await line(16_000_000))).rejects.toThrow("line 1: found the text");
+  await expect(readRecords(await line(16_000_001))).rejects.toThrow("line 1 is longer than 16000000 bytes");
+});
+
 test("a line that never ends is refused before it fills the memory", async () => {
   const path = await dataFile(Buffer.alloc(17_000_000, "a"), "data.jsonl");
   await expect(readRecords(path, { skipBad: true })).rejects.toThrow("line 1 is longer than 16000000 bytes");

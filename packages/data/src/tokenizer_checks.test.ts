@@ -185,6 +185,8 @@ describe("added tokens", () => {
     expect(added(token(4, "c"))).toEqual(says("c", 4, 3));
     expect(added(token(3, "c"), token(5, "d"))).toEqual(says("d", 5, 4));
     expect(added(token(3, "c"), token(3, "d"))).toEqual(says("d", 3, 4));
+    const one = { vocab: { a: 0 }, merges: [] };
+    expect(problems(one, { added_tokens: [token(1, "c"), token(2, "d")] })).toEqual([]);
     const gap = { vocab: { a: 0, b: 1, ab: 9 } };
     expect(problems(gap, { added_tokens: [token(3, "c")] })).toEqual([]); // as many as there are pieces, as in Rust
     expect(problems(gap, { added_tokens: [token(9, "ab"), token(10, "c")] })).toEqual([]);

@@ -137,7 +137,7 @@ function findIdProblems({ model, added_tokens: added }: TokenizerJson): string[]
     Array.isArray(vocab) ? vocab.map(([piece], id) => [piece as string, id] as const) : Object.entries(vocab),
   );
   const { size } = ids;
-  let largest = -1;
+  let largest = 0;
   for (const { id, content } of added) {
     const numbered = ids.get(content) ?? (largest < size ? size : largest + 1);
     if (numbered !== id)

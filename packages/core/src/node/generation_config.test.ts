@@ -35,6 +35,45 @@ test("what cannot be meant is refused with the key [T-A6]", () => {
   );
 });
 
+test("each number is taken from its least value on, and refused below it [T-A6]", () => {
+  const least = {
+    temperature: 0,
+    top_p: 0,
+    top_k: 0,
+    max_new_tokens: 1,
+    max_length: 1,
+    bos_token_id: 0,
+    pad_token_id: 0,
+  };
+  expect(parse({ ...least, do_sample: true })).toEqual({
+    eosTokenIds: undefined,
+    bosTokenId: 0,
+    padTokenId: 0,
+    maxNewTokens: 1,
+    maxLength: 1,
+    sampling: { temperature: 0, topP: 0, topK: 0 },
+  });
+  expect(parse({ do_sample: true, top_k: null }).sampling).toEqual({ temperature: 1, topP: 1, topK: 50 });
+  expect(parse({ do_sample: "true" }).sampling).toBeUndefined();
+  expect(parse({ bos_token_id: -1 }).bosTokenId).toBeUndefined();
+  const below: [string, unknown, string][] = [
+    ["temperature", -0.5, "a number of at least 0"],
+    ["top_p", -1, "a number of at least 0"],
+    ["top_k", 0.5, "a whole number of at least 0"],
+    ["max_new_tokens", 0, "a whole number of at least 1"],
+    ["max_length", 0, "a whole number of at least 1"],
+    ["bos_token_id", -2, "a whole number of at least -1"],
+    ["pad_token_id", "1", "a whole number of at least -1"],
+  ];
+  for (const [key, value, needed] of below)
+    expect(() => parse({ [key]: value })).toThrow(
+      `Cannot use generation_config.json: ${key} is ${JSON.stringify(value)}, ${needed} is needed`,
+    );
+  for (const ids of [-2, 0.5, [1, -2], ["1"]])
+    expect(() => parse({ eos_token_id: ids })).toThrow("an id or a list of ids is needed");
+  expect(parse({ eos_token_id: 0 }).eosTokenIds).toEqual([0]);
+});
+
 test("the model's end tokens are those of the file, else those of its config [T-A6, T-case13]", async () => {
   const folder = await mkdtemp(join(tmpdir(), "zerogate-generation-"));
   onTestFinished(() => rm(folder, { recursive: true }));
