@@ -19,11 +19,13 @@ test("all packages have one version, which the changelog begins with", async () 
 });
 
 test("packages depend on each other at the version that they are published with", () => {
-  for (const { name, dependencies = {}, devDependencies = {}, peerDependencies = {} } of manifests) {
-    const ours = Object.entries<string>({ ...dependencies, ...devDependencies, ...peerDependencies });
-    for (const [other, range] of ours)
-      if (other.startsWith("@zerogate/")) expect(`${name}: ${range}`).toBe(`${name}: workspace:*`);
-  }
+  const ranges = manifests.flatMap(({ name, dependencies, devDependencies, peerDependencies }) =>
+    Object.entries<string>({ ...dependencies, ...devDependencies, ...peerDependencies })
+      .filter(([other]) => other.startsWith("@zerogate/"))
+      .map(([other, range]) => ({ name, other, range })),
+  );
+  expect(ranges.length).toBeGreaterThan(0);
+  expect(ranges.filter(({ range }) => range !== "workspace:*")).toEqual([]);
 });
 
 test.each(folders)("the package %s ships its license and says what it is", async (name) => {

@@ -1,5 +1,8 @@
 import { expect, test } from "vitest";
 import { run } from "../../test/run_cli.ts";
+import { sections } from "../commands/list.ts";
+import { configKeys } from "../config/fields.ts";
+import { squash, synonymOf, synonyms } from "../config/synonyms.ts";
 
 /** What a command line is answered with; nothing that it names is there. */
 const says = async (...argv: string[]) => (await run(...argv)).stderr.trimEnd();
@@ -52,4 +55,30 @@ test.each([
   expect([code, stdout]).toEqual([2, ""]);
   expect(stderr).toContain(text);
   expect(stderr).not.toContain("is taken as");
+});
+
+test("every name of the table leads to a key of ours, and is none itself where it is used [T-D7]", async () => {
+  const commands = sections.flatMap((section) =>
+    section.commands.flatMap((entry) => ("commands" in entry ? entry.commands : [entry])),
+  );
+  const tables = await Promise.all(commands.map(async ({ load }) => Object.keys((await load()).definition.flags)));
+  for (const name of synonyms) {
+    const found = [configKeys, ...tables].map((keys) => synonymOf(name, keys, (key) => `<${key}>`));
+    expect(
+      found.some((meant) => meant !== undefined),
+      name,
+    ).toBe(true);
+    for (const meant of found) expect(meant && "instead" in meant ? meant.instead : "", name).not.toMatch(/[{}]/);
+  }
+  const everyKey = new Set(tables.flat());
+  const named = synonyms.flatMap((name) => {
+    const meant = synonymOf(
+      name,
+      [...everyKey].filter((key) => squash(key) !== squash(name)),
+      (key) => `<${key}>`,
+    );
+    return meant && "instead" in meant ? [...meant.instead.matchAll(/<(\w+)>/g)].map(([, key]) => key) : [];
+  });
+  for (const key of named) expect(everyKey).toContain(key);
+  expect(configKeys.filter((key) => synonyms.some((name) => squash(name) === squash(key)))).toEqual(["maxLength"]);
 });

@@ -1,6 +1,7 @@
 /** Flags and help of `zerogate eval`. */
+
+import { configFlagTable } from "../cli/config_flags.ts";
 import type { CommandDefinition } from "../cli/definition.ts";
-import { configFlagTable } from "../config/flags.ts";
 import type { EvalFlags } from "./eval.ts";
 import { bos, json, outputBias } from "./shared_flags.ts";
 

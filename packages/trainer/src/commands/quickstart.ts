@@ -5,7 +5,7 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { configFlags } from "../config/flags.ts";
+import { configFlags } from "../cli/config_flags.ts";
 import { resolveConfig } from "../config/resolve.ts";
 import { ownCommand } from "../own_command.ts";
 import type { RunResult } from "../run/running.ts";

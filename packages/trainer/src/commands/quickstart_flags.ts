@@ -1,6 +1,7 @@
 /** Flags and help of `zerogate quickstart`. */
+
+import { configFlagTable } from "../cli/config_flags.ts";
 import type { CommandDefinition } from "../cli/definition.ts";
-import { configFlagTable } from "../config/flags.ts";
 import type { QuickstartFlags } from "./quickstart.ts";
 import { jsonSteps } from "./shared_flags.ts";
 

@@ -1,6 +1,6 @@
 /** `zerogate resume RUN`: goes on from the newest whole checkpoint, to the same bits as if it had never stopped. */
 import { readModelConfig } from "@zerogate/core/node";
-import { configFlags } from "../config/flags.ts";
+import { configFlags } from "../cli/config_flags.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import { endedRun } from "../run/ended.ts";
 import { openInputs } from "../run/inputs.ts";

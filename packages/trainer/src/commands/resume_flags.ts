@@ -1,7 +1,8 @@
 /** Flags and help of `zerogate resume`. */
+
+import { configFlagTable } from "../cli/config_flags.ts";
 import type { CommandDefinition } from "../cli/definition.ts";
 import { configKeys } from "../config/fields.ts";
-import { configFlagTable } from "../config/flags.ts";
 import type { ResumeFlags } from "./resume.ts";
 import { jsonSteps } from "./shared_flags.ts";
 

@@ -1,6 +1,7 @@
 /** Flags that several commands declare alike. */
+
+import { configFlagTable } from "../cli/config_flags.ts";
 import type { Flag, FlagTable } from "../cli/definition.ts";
-import { configFlagTable } from "../config/flags.ts";
 import type { ChatFlags } from "./chat.ts";
 
 export const json: Flag = { group: "Common", about: "one JSON object on stdout" };

@@ -1,6 +1,6 @@
 /** `zerogate train`: checks everything, then trains; `--dry-run` stops after the checks and prints what would happen. */
 import { InputError } from "@zerogate/core";
-import { configFlags } from "../config/flags.ts";
+import { configFlags } from "../cli/config_flags.ts";
 import { resolveConfig } from "../config/resolve.ts";
 import type { TrainConfig } from "../config/train_config.ts";
 import { openInputs, type RunInputs } from "../run/inputs.ts";

@@ -1,7 +1,8 @@
 /** Flags and help of `zerogate train`: every key of a run config, and a few that say how to run it. */
+
+import { configFlagTable } from "../cli/config_flags.ts";
 import type { CommandDefinition, Flag } from "../cli/definition.ts";
 import { configKeys, fields } from "../config/fields.ts";
-import { configFlagTable } from "../config/flags.ts";
 import { jsonSteps } from "./shared_flags.ts";
 import type { TrainFlags } from "./train.ts";
 

@@ -1,7 +1,7 @@
 /** `zerogate verify RUN`: all hashes of a run directory, and with `--replay A..B` its steps done once more. */
 import { InputError } from "@zerogate/core";
 import { readModelConfig } from "@zerogate/core/node";
-import { configFlags } from "../config/flags.ts";
+import { configFlags } from "../cli/config_flags.ts";
 import { openInputs } from "../run/inputs.ts";
 import { checkLinks } from "../run/links.ts";
 import { type Replay, replayRun, type StepRange } from "../run/replay.ts";

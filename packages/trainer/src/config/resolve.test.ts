@@ -4,7 +4,6 @@ import { join, resolve } from "node:path";
 import { InputError } from "@zerogate/core";
 import { expect, test } from "vitest";
 import { configKeys } from "./fields.ts";
-import { configFlags, configFlagTable } from "./flags.ts";
 import { unsafeChanges } from "./identity.ts";
 import { peakLearningRate, resolveConfig } from "./resolve.ts";
 import type { TrainConfig } from "./train_config.ts";
@@ -197,19 +196,6 @@ test("an empty config file says nothing", () => {
   expect(resolveConfig({ file: configFile("# nothing yet\n"), flags: needed })).toEqual(
     resolveConfig({ flags: needed }),
   );
-});
-
-test("every key is a flag, and a switch can be turned off", () => {
-  const table = configFlagTable(configKeys);
-  expect(Object.keys(table)).toEqual(configKeys);
-  expect(table.batchSize).toEqual({
-    group: "Common",
-    argument: "<n>",
-    about: "sequences per optimizer step over all workers (default: 32)",
-  });
-  expect(table.decayGroup.about).toBe("what decays (all, original, none; default: all)");
-  expect(table.dropLast).toMatchObject({ isNegatable: true });
-  expect(configFlags({ batchSize: "4", json: true, seed: undefined })).toEqual({ batchSize: "4" });
 });
 
 test("workers and paths are no part of a run's identity, everything that decides bits is", () => {

@@ -2,11 +2,10 @@ import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { sections } from "../commands/list.ts";
 import { configKeys } from "./fields.ts";
 import { resolveConfig } from "./resolve.ts";
 import { suggest } from "./suggest.ts";
-import { flagSpellings, squash, synonymOf, synonyms } from "./synonyms.ts";
+import { flagSpellings } from "./synonyms.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "zerogate-synonyms-"));
 const needed = { model: "base", data: ["a.json"], out: "run" };
@@ -19,32 +18,6 @@ function resolved(yaml: string) {
   const config = resolveConfig({ file, flags: needed, onNote: (note) => notes.push(note.replace(file, "run.yaml")) });
   return { config, notes };
 }
-
-test("every name of the table leads to a key of ours, and is none itself where it is used [T-D7]", async () => {
-  const commands = sections.flatMap((section) =>
-    section.commands.flatMap((entry) => ("commands" in entry ? entry.commands : [entry])),
-  );
-  const tables = await Promise.all(commands.map(async ({ load }) => Object.keys((await load()).definition.flags)));
-  for (const name of synonyms) {
-    const found = [configKeys, ...tables].map((keys) => synonymOf(name, keys, (key) => `<${key}>`));
-    expect(
-      found.some((meant) => meant !== undefined),
-      name,
-    ).toBe(true);
-    for (const meant of found) expect(meant && "instead" in meant ? meant.instead : "", name).not.toMatch(/[{}]/);
-  }
-  const everyKey = new Set(tables.flat());
-  const named = synonyms.flatMap((name) => {
-    const meant = synonymOf(
-      name,
-      [...everyKey].filter((key) => squash(key) !== squash(name)),
-      (key) => `<${key}>`,
-    );
-    return meant && "instead" in meant ? [...meant.instead.matchAll(/<(\w+)>/g)].map(([, key]) => key) : [];
-  });
-  for (const key of named) expect(everyKey).toContain(key);
-  expect(configKeys.filter((key) => synonyms.some((name) => squash(name) === squash(key)))).toEqual(["maxLength"]);
-});
 
 test.each([
   ["learning_rate: 1e-3", { lr: 1e-3 }, "learning_rate (run.yaml, line 1) is taken as lr"],

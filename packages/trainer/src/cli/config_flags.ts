@@ -1,7 +1,8 @@
 /** The keys of a run config as command line flags. */
-import type { Flag, FlagGroup } from "../cli/definition.ts";
-import { configKeys, type Field, fields } from "./fields.ts";
-import type { ConfigKey } from "./train_config.ts";
+
+import { configKeys, type Field, fields } from "../config/fields.ts";
+import type { ConfigKey } from "../config/train_config.ts";
+import type { Flag, FlagGroup } from "./definition.ts";
 
 /** Where the help of a command shows a key. */
 const groups: { readonly [Key in ConfigKey]: FlagGroup } = {
