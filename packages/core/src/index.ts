@@ -110,7 +110,19 @@ export type {
   ScaledDType,
   WeightDType,
 } from "./engine/engine.ts";
+export { type FlatCompiler, type FlatRun, type FlatValues, flatEngine, lengthOf } from "./engine/flat.ts";
 export { cellsOfLoss } from "./engine/loss_cells.ts";
+export {
+  type FlatName,
+  type FlatOperation,
+  flatOperations,
+  type OperationName,
+  type RowList,
+  type Shape,
+  type Sizes,
+  type SpecialOperation,
+  specialOperations,
+} from "./engine/operations.ts";
 export { checkPromptSets } from "./engine/prompt_sets.ts";
 export { createReferenceEngine } from "./engine/reference.ts";
 export { decodeError, type EncodedError, EngineLostError, encodeError, InputError } from "./errors.ts";

@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from "vitest";
 import type { AttentionSize, DeviceArray, Engine, PromptSet } from "../src/engine/engine.ts";
+import { describeFlat } from "./flat.ts";
 import { expectClose, expectGradient, expectSameBits, single, wave } from "./numeric.ts";
 import * as oracle from "./oracle.ts";
 
@@ -81,84 +82,7 @@ export function describeEngine(
         }));
     }
 
-    test.each([
-      [1, 2],
-      [3, 5],
-      [7, 64],
-    ])("rmsNorm T=%i D=%i: forward and backward with residual", (T, D) =>
-      run(async (engine) => {
-        const size = { T, D, eps: 1e-5 };
-        const [x, w, dy, past] = [wave(T * D, 0.3), wave(D, 1.1), wave(T * D, 2.2), wave(T * D, 0.8)];
-        const weight_D = engine.matrix(f32(w, [D]));
-        const x_TD = engine.upload(single(x));
-        const { y_TD, rstd_T } = engine.rmsNorm(x_TD, weight_D, size);
-        expectClose(await engine.read(y_TD), oracle.rmsNorm(x, w, size), tolerance, "y");
-        const input = { dy_TD: engine.upload(single(dy)), x_TD, weight_D, rstd_T };
-        const dx = await engine.read(engine.rmsNormBackward(input, size));
-        expectGradient((at) => oracle.rmsNorm(at, w, size), x, dy, dx, 4 * tolerance, "rmsNorm");
-        const passed = engine.rmsNormBackward({ ...input, residual_TD: engine.upload(single(past)) }, size);
-        expectClose(await engine.read(passed), sum(Float64Array.from(dx), past), tolerance, "dx + residual");
-      }),
-    );
-
-    test.each([
-      [1, 4],
-      [3, 5],
-      [7, 64],
-      [2, 131],
-    ])("layernorm T=%i D=%i: forward and backward with residual", (T, D) =>
-      run(async (engine) => {
-        const size = { T, D, eps: 1e-5 };
-        const [w, b, dy, past] = [wave(D, 1.1), wave(D, 0.2), wave(T * D, 2.2), wave(T * D, 0.8)];
-        const x = wave(T * D, 0.3).map((v) => Math.fround(v + 5)); // the mean must not cost the digits of the deviation
-        const [weight_D, bias_D] = [engine.matrix(f32(w, [D])), engine.matrix(f32(b, [D]))];
-        const x_TD = engine.upload(single(x));
-        const { y_TD, stats_T2 } = engine.layerNorm(x_TD, { weight_D, bias_D }, size);
-        const forward = (at: Float64Array) => oracle.layerNorm(at, { w, b }, size);
-        expectClose(await engine.read(y_TD), forward(x), 8 * tolerance, "y");
-        const input = { dy_TD: engine.upload(single(dy)), x_TD, weight_D, stats_T2 };
-        const dx = await engine.read(engine.layerNormBackward(input, size));
-        expectGradient(forward, x, dy, dx, 16 * tolerance, "layerNorm");
-        const passed = engine.layerNormBackward({ ...input, residual_TD: engine.upload(single(past)) }, size);
-        expectClose(await engine.read(passed), sum(Float64Array.from(dx), past), tolerance, "dx + residual");
-      }),
-    );
-
-    test.each([
-      [1, 1],
-      [3, 5],
-      [6, 48],
-    ])("gelu and geglu T=%i F=%i: forward and backward, also where gelu is flat", (T, F) =>
-      run(async (engine) => {
-        const x = wave(2 * T * F, 0.3).map((v, i) => Math.fround(i % 5 === 0 ? 12 * v : 3 * v));
-        const dy = wave(T * F, 1.2);
-        const dy_TF = engine.upload(single(dy));
-        const gateUp = engine.upload(single(x));
-        expectClose(await engine.read(engine.geglu(gateUp, { T, F })), oracle.geglu(x, { T, F }), tolerance, "geglu");
-        const dx = await engine.read(engine.gegluBackward(dy_TF, gateUp, { T, F }));
-        expectGradient((at) => oracle.geglu(at, { T, F }), x, dy, dx, tolerance, "geglu");
-        const half = x.subarray(0, T * F);
-        const up_TF = engine.upload(single(half));
-        expectClose(await engine.read(engine.gelu(up_TF, { T, F })), oracle.gelu(half), tolerance, "gelu");
-        const dup = await engine.read(engine.geluBackward(dy_TF, up_TF, { T, F }));
-        expectGradient(oracle.gelu, half, dy, dup, tolerance, "gelu");
-      }),
-    );
-
-    test.each([
-      [1, 1],
-      [3, 5],
-      [6, 48],
-    ])("swiglu T=%i F=%i: forward and backward", (T, F) =>
-      run(async (engine) => {
-        const x = wave(2 * T * F, 0.3).map((v) => Math.fround(3 * v));
-        const dy = wave(T * F, 1.2);
-        const gateUp = engine.upload(single(x));
-        expectClose(await engine.read(engine.swiglu(gateUp, { T, F })), oracle.swiglu(x, { T, F }), tolerance, "y");
-        const dx = await engine.read(engine.swigluBackward(engine.upload(single(dy)), gateUp, { T, F }));
-        expectGradient((at) => oracle.swiglu(at, { T, F }), x, dy, dx, tolerance, "swiglu");
-      }),
-    );
+    describeFlat(run, tolerance);
 
     test("embed, gatherRows and scatterRows move whole rows, and refuse ids outside the table", () =>
       run(async (engine) => {

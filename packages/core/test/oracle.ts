@@ -22,44 +22,41 @@ export function linear(x: Numbers, w: Numbers, { T, N, K }: { T: number; N: numb
   });
 }
 
-export function rmsNorm(x: Numbers, w: Numbers, { T, D, eps }: { T: number; D: number; eps: number }): Numbers {
-  return Float64Array.from({ length: T * D }, (_, i) => {
-    const row = slice(x, i - (i % D), D);
-    return (x[i] / Math.sqrt(dot(row, row) / D + eps)) * w[i % D];
-  });
-}
+const gelu = (a: number) => 0.5 * a * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (a + 0.044715 * a ** 3)));
+const silu = (a: number) => a / (1 + Math.exp(-a));
 
-export function layerNorm(
-  x: Numbers,
-  { w, b }: { w: Numbers; b: Numbers },
-  { T, D, eps }: { T: number; D: number; eps: number },
-): Numbers {
-  return Float64Array.from({ length: T * D }, (_, i) => {
-    const row = slice(x, i - (i % D), D);
-    const mean = row.reduce((sum, v) => sum + v, 0) / D;
-    const variance = row.reduce((sum, v) => sum + (v - mean) ** 2, 0) / D;
-    return ((x[i] - mean) / Math.sqrt(variance + eps)) * w[i % D] + b[i % D];
-  });
-}
-
-export function gelu(x: Numbers): Numbers {
-  return x.map((a) => 0.5 * a * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (a + 0.044715 * a ** 3))));
-}
-
-export function geglu(gateUp: Numbers, { T, F }: { T: number; F: number }): Numbers {
-  const gates = gelu(gateUp);
+/** `[T, F]` numbers of rows `[gate | up]`. */
+function gated(gateUp: Numbers, { T, F }: FlatSize, unit: (a: number) => number): Numbers {
   return Float64Array.from({ length: T * F }, (_, i) => {
     const at = Math.floor(i / F) * 2 * F + (i % F);
-    return gates[at] * gateUp[at + F];
+    return unit(gateUp[at]) * gateUp[at + F];
   });
 }
 
-export function swiglu(gateUp: Numbers, { T, F }: { T: number; F: number }): Numbers {
-  return Float64Array.from({ length: T * F }, (_, i) => {
-    const at = Math.floor(i / F) * 2 * F + (i % F);
-    return (gateUp[at] / (1 + Math.exp(-gateUp[at]))) * gateUp[at + F];
-  });
-}
+/** Arrays by their names in core's table, lists of rows too. */
+export type FlatInput = Readonly<Record<string, Numbers>>;
+export type FlatSize = Readonly<Record<string, number>>;
+
+/** The first output of each flat operation that goes forward, by its name. */
+export const flat: Readonly<Record<string, (input: FlatInput, size: FlatSize) => Numbers>> = {
+  gatherRows: ({ x_TD, rows_R }, { D, R }) =>
+    Float64Array.from({ length: R * D }, (_, i) => x_TD[rows_R[Math.floor(i / D)] * D + (i % D)]),
+  rmsNorm: ({ x_TD, weight_D }, { D, eps }) =>
+    x_TD.map((x, i) => {
+      const row = slice(x_TD, i - (i % D), D);
+      return (x / Math.sqrt(dot(row, row) / D + eps)) * weight_D[i % D];
+    }),
+  layerNorm: ({ x_TD, weight_D, bias_D }, { D, eps }) =>
+    x_TD.map((x, i) => {
+      const row = slice(x_TD, i - (i % D), D);
+      const mean = row.reduce((sum, v) => sum + v, 0) / D;
+      const variance = row.reduce((sum, v) => sum + (v - mean) ** 2, 0) / D;
+      return ((x - mean) / Math.sqrt(variance + eps)) * weight_D[i % D] + bias_D[i % D];
+    }),
+  swiglu: ({ gateUp }, size) => gated(gateUp, size, silu),
+  geglu: ({ gateUp }, size) => gated(gateUp, size, gelu),
+  gelu: ({ up_TF }) => up_TF.map(gelu),
+};
 
 export function rope(qkv: Numbers, cosSin: Numbers, { T, H, G, d }: AttentionSize): Numbers {
   const out = qkv.slice();

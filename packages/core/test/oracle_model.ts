@@ -34,11 +34,13 @@ export function oracleLosses(
   const norm = (x: Numbers, rows: number, name: string): Numbers => {
     const size = { T: rows, D, eps: config.normEps };
     const [w, b] = [weight(name), weight(`${name}Bias`)];
-    return isGpt2 ? oracle.layerNorm(x, { w, b }, size) : oracle.rmsNorm(x, w, size);
+    return isGpt2
+      ? oracle.flat["layerNorm"]({ x_TD: x, weight_D: w, bias_D: b }, size)
+      : oracle.flat["rmsNorm"]({ x_TD: x, weight_D: w }, size);
   };
   const activation = (x: Numbers): Numbers => {
-    if (isGpt2) return oracle.gelu(x);
-    return config.modelType === "gemma" ? oracle.geglu(x, { T, F }) : oracle.swiglu(x, { T, F });
+    if (isGpt2) return oracle.flat["gelu"]({ up_TF: x }, { T, F });
+    return oracle.flat[config.modelType === "gemma" ? "geglu" : "swiglu"]({ gateUp: x }, { T, F });
   };
   const cosSin = Float64Array.from({ length: T * d }, (_, i) => {
     const angle = cell.positions_T[Math.floor(i / d)] / config.ropeTheta ** ((2 * (i % (d / 2))) / d);

@@ -4,7 +4,7 @@
  * made of other sources.
  */
 import { execFile } from "node:child_process";
-import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { packageFolder, sourceHash } from "./toolchain.mjs";
@@ -25,15 +25,21 @@ const digest = await sourceHash(
   ["include", "kernels", "isa", "wasm", "wasm/include"],
   JSON.stringify([flags, linking]),
 );
-const stamp = `${out}.sha256`;
+/** A custom section (id 0) at the end of the module, which engines pass over: `sources` and the digest of the sources. */
+function withDigest(module) {
+  const section = Buffer.from(`\x07sources${digest}`);
+  return Buffer.concat([module, Buffer.of(0, section.length), section]);
+}
+
 if (process.argv.includes("--check")) {
-  if ((await readFile(stamp, "utf8")) === digest) process.exit(0);
+  if ((await readFile(out)).subarray(-digest.length).toString() === digest) process.exit(0);
   process.stderr.write(`${out} was made of other sources: run node scripts/wasm.mjs\n`);
   process.exit(1);
 }
 
 await mkdir(dirname(out), { recursive: true });
 await promisify(execFile)("clang++", [...flags, ...headers, ...sources, ...linking, "-o", out]);
+const made = withDigest(await readFile(out));
+await writeFile(out, made);
 await chmod(out, 0o644); // the linker makes it executable
-await writeFile(stamp, digest);
-process.stdout.write(`${out}: ${(await stat(out)).size} bytes\n`);
+process.stdout.write(`${out}: ${made.length} bytes\n`);

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
-import { InputError } from "@zerogate/core";
+import { InputError, type OperationName } from "@zerogate/core";
 
 /** Environment variable that forces a level, for example `avx2`: tests cover every level that the machine runs. */
 const LEVEL_VARIABLE = "ZEROGATE_CPU_LEVEL";
@@ -22,9 +22,11 @@ export type WeightArguments = readonly [bytes: Uint8Array, dtype: number, rows: 
 export type NativePacks = { readonly nativePacks: unique symbol };
 export type HeadArguments = readonly [T: number, H: number, G: number, d: number, window: number];
 
-/** What the binary exports. Arrays are handles; native/node/ops_*.cc say what each operation takes. */
+/** What the binary exports. Arrays are handles; native/node/operations.cc and ops_*.cc say what each operation takes. */
 export interface Addon {
   levels(): Level[];
+  /** Its own table of flat operations: their names and fields. A test compares it with core's. */
+  operations(): [name: string, fields: string][];
   open(level: string, threads: number, bf16: boolean): NativeEngine;
   /** Operations throw once element 0 of `cancel`, over shared memory, is not 0; long ones end early. */
   watch(engine: NativeEngine, cancel: Int32Array): void;
@@ -49,31 +51,9 @@ export interface Addon {
 
 /** Operations all have the same form, are checked by the binary, and return nothing. */
 type Operation = (engine: NativeEngine, ...args: readonly unknown[]) => void;
-const operations = [
-  "embed",
-  "gatherRows",
-  "scatterRows",
-  "rmsNorm",
-  "rmsNormBackward",
-  "layerNorm",
-  "layerNormBackward",
-  "linear",
-  "linearBackward",
-  "rope",
-  "attention",
-  "attentionBackward",
-  "cachedAttention",
-  "promptAttention",
-  "promptAttentionBackward",
-  "swiglu",
-  "swigluBackward",
-  "geglu",
-  "gegluBackward",
-  "gelu",
-  "geluBackward",
-  "headLoss",
-] as const;
-export type Operations = Readonly<Record<(typeof operations)[number], Operation>>;
+/** What core has a fall-back for is not here; `addFixedPoint` is no operation of arrays. */
+type Absent = "promptedAttention" | "promptedAttentionBackward" | "addFixedPoint";
+export type Operations = Readonly<Record<Exclude<OperationName, Absent>, Operation>>;
 
 interface Loaded {
   readonly addon: Addon & Operations;

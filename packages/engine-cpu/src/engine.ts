@@ -6,9 +6,14 @@ import {
   type DeviceArray,
   type Engine,
   type FileTensor,
+  type FlatName,
+  type FlatOperation,
+  type FlatRun,
+  flatEngine,
   type HostTensor,
   int8Bytes,
   type KvCache,
+  lengthOf,
   type Matrix,
   type PromptSet,
   type WeightDType,
@@ -141,43 +146,7 @@ export function engineOver(
       run.embed(engine, scale, ...weightOf(table), ids_T, y.handle, optional(residual));
       return y;
     },
-    gatherRows(x, rows_R, { T, D }) {
-      const y = take(rows_R.length * D);
-      run.gatherRows(engine, T, D, rows_R, y.handle, handle(x));
-      return y;
-    },
-    scatterRows(x, rows_R, { T, D }) {
-      const y = take(T * D);
-      run.scatterRows(engine, T, D, rows_R, handle(x), y.handle);
-      return y;
-    },
-
-    rmsNorm(x, weight, { T, D, eps }) {
-      const y_TD = take(T * D);
-      const rstd_T = take(T);
-      run.rmsNorm(engine, T, D, eps, ...weightOf(weight), y_TD.handle, rstd_T.handle, handle(x));
-      return { y_TD, rstd_T };
-    },
-    rmsNormBackward({ dy_TD, x_TD, weight_D, rstd_T, residual_TD }, { T, D }) {
-      const dx = take(T * D);
-      const inputs = [handle(dy_TD), handle(x_TD), handle(rstd_T), optional(residual_TD)];
-      run.rmsNormBackward(engine, T, D, ...weightOf(weight_D), dx.handle, ...inputs);
-      return dx;
-    },
-
-    layerNorm(x, { weight_D, bias_D }, { T, D, eps }) {
-      const y_TD = take(T * D);
-      const stats_T2 = take(2 * T);
-      const weights = [...weightOf(weight_D), ...weightOf(bias_D)];
-      run.layerNorm(engine, T, D, eps, ...weights, y_TD.handle, stats_T2.handle, handle(x));
-      return { y_TD, stats_T2 };
-    },
-    layerNormBackward({ dy_TD, x_TD, weight_D, stats_T2, residual_TD }, { T, D }) {
-      const dx = take(T * D);
-      const inputs = [handle(dy_TD), handle(x_TD), handle(stats_T2), optional(residual_TD)];
-      run.layerNormBackward(engine, T, D, ...weightOf(weight_D), dx.handle, ...inputs);
-      return dx;
-    },
+    ...flatEngine((name, operation) => flatOperation(run, engine, take, name, operation)),
 
     linear(x, weight, { T, rows: [from, to] = [0, weight.rows], bias, residual, order }) {
       const y = take(T * (to - from));
@@ -236,38 +205,6 @@ export function engineOver(
       return gradients;
     },
 
-    swiglu(gateUp, { T, F }) {
-      const y = take(T * F);
-      run.swiglu(engine, T, F, y.handle, handle(gateUp));
-      return y;
-    },
-    swigluBackward(dy, gateUp, { T, F }) {
-      const dgateUp = take(gateUp.length);
-      run.swigluBackward(engine, T, F, dgateUp.handle, handle(dy), handle(gateUp));
-      return dgateUp;
-    },
-
-    geglu(gateUp, { T, F }) {
-      const y = take(T * F);
-      run.geglu(engine, T, F, y.handle, handle(gateUp));
-      return y;
-    },
-    gegluBackward(dy, gateUp, { T, F }) {
-      const dgateUp = take(gateUp.length);
-      run.gegluBackward(engine, T, F, dgateUp.handle, handle(dy), handle(gateUp));
-      return dgateUp;
-    },
-    gelu(up, { T, F }) {
-      const y = take(T * F);
-      run.gelu(engine, T, F, y.handle, handle(up));
-      return y;
-    },
-    geluBackward(dy, up, { T, F }) {
-      const dup = take(T * F);
-      run.geluBackward(engine, T, F, dup.handle, handle(dy), handle(up));
-      return dup;
-    },
-
     headLoss(y, head, labels_R, { R, D, cells }) {
       const own = cellsOfLoss(R, cells);
       const counts = Int32Array.from(own, (cell) => cell.R);
@@ -278,6 +215,39 @@ export function engineOver(
       run.headLoss(engine, R, counts, scales, ...weightOf(head), labels_R, ...outputs);
       return dy_RD ? { nll_R, hit_R, dy_RD } : { nll_R, hit_R };
     },
+  };
+}
+
+/** One operation as the binary takes it: the values of its row in core's table, in their order. */
+function flatOperation(
+  run: Backend,
+  engine: NativeEngine,
+  take: (length: number) => CpuArray,
+  name: FlatName,
+  { sizes, numbers, weights, rows, outputs, inputs, maybe }: FlatOperation,
+): FlatRun {
+  const call = run[name];
+  const sizeNames = [...Object.keys(sizes), ...numbers];
+  const [weightNames, rowNames] = [Object.keys(weights), Object.keys(rows)];
+  const made = Object.entries(outputs).map(([output, shape]) => ({ output, length: lengthOf(shape) }));
+  const inputNames = [...Object.keys(inputs), ...Object.keys(maybe)];
+  return (values, size) => {
+    const args: [NativeEngine, ...unknown[]] = [engine];
+    for (const number of sizeNames) args.push(size[number]);
+    for (const weightName of weightNames) {
+      const weight = weightOf(values[weightName] as Matrix);
+      args.push(weight[0], weight[1], weight[2], weight[3]);
+    }
+    for (const list of rowNames) args.push(values[list]);
+    const out: Record<string, CpuArray> = {};
+    for (const { output, length } of made) {
+      const array = take(length(size));
+      out[output] = array;
+      args.push(array.handle);
+    }
+    for (const input of inputNames) args.push(optional(values[input] as DeviceArray | undefined));
+    call(...args);
+    return out;
   };
 }
 

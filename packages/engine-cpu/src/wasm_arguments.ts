@@ -20,7 +20,11 @@ export interface Arguments {
   /** The same for a handle that came in a Float64Array. */
   arrayOf(name: string, handle: unknown, length: number): number;
   weight(name: string): WeightFields;
-  /** The same, which may be int8; and the address of its scales, 0 where it has none. */
+  /** A weight of exactly `length` numbers, which is the size `letter`. */
+  vector(name: string, letter: string, length: number): WeightFields;
+  /** Row numbers from `least` on and below `limit`. */
+  rows(name: string, least: number, limit: number, length?: number): Int32Array;
+  /** A weight which may be int8; and the address of its scales, 0 where it has none. */
   linearMap(name: string): readonly [...WeightFields, scales: number];
   /** The address is 0 where the argument is absent. */
   weightOrNull(name: string): WeightFields;
@@ -92,6 +96,18 @@ export function readArguments(attempt: string, memory: WasmMemory, values: reado
     arrayOf,
     weight,
     linearMap,
+    vector(name, letter, length) {
+      const found = weight(name);
+      const numbers = found[2] * found[3];
+      if (numbers !== length) throw wrong(`${name} has ${numbers} numbers, ${letter} is ${length}`);
+      return found;
+    },
+    rows(name, least, limit, length) {
+      const rows = typed(Int32Array, name, length);
+      const bad = rows.find((row) => row < least || row >= limit);
+      if (bad !== undefined) throw wrong(`row ${bad} is named, there are ${limit}`);
+      return rows;
+    },
     flag: () => Number(next() === true),
     heads() {
       const [T, H, G] = [size("T", 0), size("H", 1), size("G", 1)];

@@ -1,6 +1,6 @@
 /** The kernels in WebAssembly with a memory of their own, and what lies in it: arrays behind handles, and weights. */
 import { readFileSync } from "node:fs";
-import { InputError } from "@zerogate/core";
+import { type FlatName, InputError } from "@zerogate/core";
 import type { Operations } from "./addon.ts";
 
 /** TypeScript knows WebAssembly only with the browser's types; this is what is used of it. */
@@ -9,17 +9,22 @@ declare const WebAssembly: {
   readonly Instance: new (module: object, imports: object) => { readonly exports: unknown };
 };
 
-/** These copy rows; everything else is a kernel. */
-type Copies = "gatherRows" | "scatterRows" | "cachedAttention";
 type Kernel = (...args: readonly number[]) => number;
 
 /** native/wasm/exports.cc and heap.cc. Addresses and sizes come back as int32. */
-interface WasmKernels extends Readonly<Record<Exclude<keyof Operations, Copies>, Kernel>> {
+interface WasmKernels extends Readonly<Record<Exclude<keyof Operations, FlatName | "cachedAttention">, Kernel>> {
   /** Growing detaches the buffer: make a view after the last allocation, and do not keep it. */
   readonly memory: { readonly buffer: ArrayBuffer };
   allocate(bytes: number): number;
   release(address: number): void;
   held(): number;
+  /** Address of the words of a flat operation's struct, which `run` reads. */
+  arguments(): number;
+  run(place: number): number;
+  operationCount(): number;
+  /** Addresses of C strings. */
+  operationName(place: number): number;
+  operationFields(place: number): number;
 }
 
 /** Bytes that the memory can have: 4 GiB less one page (scripts/wasm.mjs). */
@@ -32,6 +37,8 @@ interface Stored {
 
 export interface WasmMemory {
   readonly kernels: WasmKernels;
+  /** The binary's own table of flat operations, in the order in which `run` counts them; a test compares it with core's. */
+  readonly operations: readonly (readonly [name: string, fields: string])[];
   /** Address of new memory. Throws an `InputError` where it would pass the limit, before anything is allocated. */
   allocate(bytes: number): number;
   /** Copies the bytes of a weight to stay; their address. */
@@ -70,8 +77,17 @@ export function openMemory(): WasmMemory {
     return address;
   }
 
+  const textAt = (address: number) => {
+    const text = new Uint8Array(kernels.memory.buffer, address);
+    return new TextDecoder().decode(text.subarray(0, text.indexOf(0)));
+  };
+  const operations = Array.from({ length: kernels.operationCount() }, (_, place) => {
+    return [textAt(kernels.operationName(place)), textAt(kernels.operationFields(place))] as const;
+  });
+
   return {
     kernels,
+    operations,
     allocate,
     place(source) {
       const address = allocate(source.byteLength);

@@ -1,10 +1,11 @@
 /**
- * The binary's operations over the WebAssembly kernels: same arguments, same checks (native/node/ops_*.cc). What is read
+ * The binary's operations over the WebAssembly kernels: same arguments, same checks (native/node/ops*.cc). What is read
  * last in an operation is copied last, so addresses are all known before its kernel runs.
  */
-import { InputError } from "@zerogate/core";
+import { type FlatName, InputError } from "@zerogate/core";
 import type { Operations } from "./addon.ts";
 import { type Arguments, type HeadFields, readArguments } from "./wasm_arguments.ts";
+import { flatKernels } from "./wasm_flat.ts";
 import type { WasmMemory } from "./wasm_memory.ts";
 
 /** By dtype code. */
@@ -27,8 +28,12 @@ export function wasmOperations(memory: WasmMemory): Operations {
       throw new InputError(`Cannot run ${name}`, "its scratch would pass the end of the wasm engine's memory");
     };
   const floats = () => new Float32Array(kernels.memory.buffer);
+  const flat = Object.fromEntries(
+    Object.entries(flatKernels(memory)).map(([name, run]) => [name, operation(name, run)]),
+  ) as Pick<Operations, FlatName>;
 
   return {
+    ...flat,
     embed: operation("embed", (args) => {
       const scale = args.number("scale");
       const table = args.weight("table");
@@ -40,48 +45,6 @@ export function wasmOperations(memory: WasmMemory): Operations {
       const residual = args.arrayOrNull("residual", ids.length * columns);
       return kernels.embed(y, ...table, args.copy(ids), residual, ids.length, scale);
     }),
-    gatherRows: operation("gatherRows", (args) => {
-      const { D, rows, few, all } = rowMoves(args, "gatherRows", "y_RD", "x_TD");
-      const view = floats();
-      rows.forEach((row, r) => void view.copyWithin(few + r * D, all + row * D, all + (row + 1) * D));
-      return 1;
-    }),
-    scatterRows: operation("scatterRows", (args) => {
-      const { T, D, rows, few, all } = rowMoves(args, "scatterRows", "x_RD", "y_TD");
-      const view = floats().fill(0, all, all + T * D);
-      rows.forEach((row, r) => void view.copyWithin(all + row * D, few + r * D, few + (r + 1) * D));
-      return 1;
-    }),
-
-    rmsNorm: operation("rmsNorm", (args) => {
-      const [T, D, eps] = [args.size("T", 0), args.size("D", 1), args.number("eps")];
-      const weight = vectorOf(args, "rmsNorm", "weight_D", D);
-      const [y, rstd, x] = [args.array("y_TD", T * D), args.array("rstd_T", T), args.array("x_TD", T * D)];
-      return kernels.rmsNorm(y, rstd, x, ...weight, T, D, eps);
-    }),
-    rmsNormBackward: operation("rmsNormBackward", (args) => {
-      const [T, D] = [args.size("T", 0), args.size("D", 1)];
-      const weight = vectorOf(args, "rmsNormBackward", "weight_D", D);
-      const [dx, dy, x] = [args.array("dx_TD", T * D), args.array("dy_TD", T * D), args.array("x_TD", T * D)];
-      const [rstd, residual] = [args.array("rstd_T", T), args.arrayOrNull("residual_TD", T * D)];
-      return kernels.rmsNormBackward(dx, dy, x, rstd, residual, ...weight, T, D);
-    }),
-
-    layerNorm: operation("layerNorm", (args) => {
-      const [T, D, eps] = [args.size("T", 0), args.size("D", 1), args.number("eps")];
-      const weight = vectorOf(args, "layerNorm", "weight_D", D);
-      const [bias, dtype] = vectorOf(args, "layerNorm", "bias_D", D);
-      const [y, stats, x] = [args.array("y_TD", T * D), args.array("stats_T2", 2 * T), args.array("x_TD", T * D)];
-      return kernels.layerNorm(y, stats, x, ...weight, bias, dtype, T, D, eps);
-    }),
-    layerNormBackward: operation("layerNormBackward", (args) => {
-      const [T, D] = [args.size("T", 0), args.size("D", 1)];
-      const weight = vectorOf(args, "layerNormBackward", "weight_D", D);
-      const [dx, dy, x] = [args.array("dx_TD", T * D), args.array("dy_TD", T * D), args.array("x_TD", T * D)];
-      const [stats, residual] = [args.array("stats_T2", 2 * T), args.arrayOrNull("residual_TD", T * D)];
-      return kernels.layerNormBackward(dx, dy, x, stats, residual, ...weight, T, D);
-    }),
-
     linear: operation("linear", (args) => {
       const { T, from, part, rows, columns, all } = partOfWeight(args, "linear");
       const [y, x] = [args.array("y", T * rows), args.array("x", T * columns)];
@@ -175,35 +138,6 @@ export function wasmOperations(memory: WasmMemory): Operations {
       return kernels.promptAttentionBackward(dqkv, dO, qkv, ...heads, sets.copy(outputs), sets.S);
     }),
 
-    swiglu: operation("swiglu", (args) => {
-      const [T, F] = [args.size("T", 0), args.size("F", 1)];
-      return kernels.swiglu(args.array("y_TF", T * F), args.array("gateUp", 2 * T * F), T, F);
-    }),
-    swigluBackward: operation("swigluBackward", (args) => {
-      const [T, F] = [args.size("T", 0), args.size("F", 1)];
-      const [dgateUp, dy] = [args.array("dgateUp", 2 * T * F), args.array("dy_TF", T * F)];
-      return kernels.swigluBackward(dgateUp, dy, args.array("gateUp", 2 * T * F), T, F);
-    }),
-
-    geglu: operation("geglu", (args) => {
-      const [T, F] = [args.size("T", 0), args.size("F", 1)];
-      return kernels.geglu(args.array("y_TF", T * F), args.array("gateUp", 2 * T * F), T, F);
-    }),
-    gegluBackward: operation("gegluBackward", (args) => {
-      const [T, F] = [args.size("T", 0), args.size("F", 1)];
-      const [dgateUp, dy] = [args.array("dgateUp", 2 * T * F), args.array("dy_TF", T * F)];
-      return kernels.gegluBackward(dgateUp, dy, args.array("gateUp", 2 * T * F), T, F);
-    }),
-    gelu: operation("gelu", (args) => {
-      const [T, F] = [args.size("T", 0), args.size("F", 1)];
-      return kernels.gelu(args.array("y_TF", T * F), args.array("up_TF", T * F), T, F);
-    }),
-    geluBackward: operation("geluBackward", (args) => {
-      const [T, F] = [args.size("T", 0), args.size("F", 1)];
-      const [dup, dy] = [args.array("dup_TF", T * F), args.array("dy_TF", T * F)];
-      return kernels.geluBackward(dup, dy, args.array("up_TF", T * F), T, F);
-    }),
-
     headLoss: operation("headLoss", (args) => {
       const [R, cells] = [args.size("R", 0), args.ints("cells")];
       const scales = args.floats("scales", cells.length);
@@ -262,22 +196,6 @@ function promptSets(args: Arguments, [T, H, G, d]: HeadFields, name: string) {
       return args.copy(Int32Array.from(fields));
     },
   };
-}
-
-/** Places, in floats, of R rows and of the T rows that they are or become. */
-function rowMoves(args: Arguments, name: string, fewName: string, allName: string) {
-  const [T, D, rows] = [args.size("T", 0), args.size("D", 1), args.ints("rows_R")];
-  const bad = rows.find((row) => row < 0 || row >= T);
-  if (bad !== undefined) throw new RangeError(`Cannot run ${name}: row ${bad} is named, there are ${T}`);
-  const [few, all] = [args.array(fewName, rows.length * D) / 4, args.array(allName, T * D) / 4];
-  return { T, D, rows, few, all };
-}
-
-function vectorOf(args: Arguments, name: string, weightName: string, D: number) {
-  const weight = args.weight(weightName);
-  const numbers = weight[2] * weight[3];
-  if (numbers !== D) throw new RangeError(`Cannot run ${name}: ${weightName} has ${numbers} numbers, D is ${D}`);
-  return weight;
 }
 
 /** A weight's rows `from` … `to` as a weight; `all` is how many there are. */

@@ -46,11 +46,36 @@ for (const engine of engines) {
     const weight = [new Uint8Array(int8 ? N * (4 + K) : 2 * N * K).fill(60), int8 ? 3 : 1, N, K];
     const [x, y] = [addon.take(engine, T * K), addon.take(engine, T * N)];
     addon.write(engine, new Float32Array(T * K).fill(1), x);
-    addon.linear(engine, T, 0, N, ...weight, y, x);
+    addon.linear(engine, T, 0, N, ...weight, y, x, undefined, ...Array(4), random(2) === 0);
     addon.linearBackward(engine, T, 0, N, ...weight, x, y);
     addon.release(engine, x);
     addon.release(engine, y);
     addon.endArena(engine);
   }
+}
+/** An argument as a field of the binary's table asks for; weights are four. Arrays end where their length says, so a byte beyond is found. */
+function fitting(engine, field, sizes) {
+  const [kind, name, shape, below] = field.split(", ").map((part) => part.replaceAll(/["']/g, ""));
+  const length = (letters) => [...letters].reduce((product, letter) => product * (sizes[letter] ?? Number(letter)), 1);
+  if (kind === "SIZE") return [(sizes[name] = Number(shape) + random(40))];
+  if (kind === "NUMBER") return [1e-5];
+  if (kind === "VECTOR") return [new Uint8Array(2 * sizes[shape]), 1, sizes[shape], 1];
+  if (kind === "ROWS")
+    return [Int32Array.from({ length: (sizes[shape] ??= Math.min(sizes[below], 5)) }, (_, i) => i % sizes[below])];
+  if (kind === "COUNT") return [];
+  return [kind === "MAYBE" && random(2) === 0 ? undefined : addon.take(engine, length(shape))];
+}
+for (const engine of engines) {
+  for (const [name, fields] of addon.operations()) {
+    for (let i = 0; i < 50; i++) {
+      const sizes = {};
+      const args = fields
+        .split("; ")
+        .filter(Boolean)
+        .flatMap((field) => fitting(engine, field, sizes));
+      addon[name](engine, ...args);
+    }
+  }
+  addon.endArena(engine);
 }
 process.stdout.write(`${ran} calls ran, ${thrown} were refused\n`);

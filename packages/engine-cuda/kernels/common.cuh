@@ -99,6 +99,10 @@ DEVICE void store(u16* p, float x) { *p = (u16)(pack2(x, 0.f) & 0xffffu); }
 
 /** Numbers that a thread moves at once where rows are whole multiples of it: 128 bits of bf16, twice that of float. */
 #define WIDE 8
+
+// How a flat operation's kernel is launched, for src/ops/flat.ts, which finds its arguments by their names: one block for each of
+// the `rows`, or one thread for each of the `numbers` of [a, b], or for `several` of them: WIDE where b is a multiple of that.
+#define LAUNCH(kernel, each, a, b)
 template <int N>
 DEVICE void load_some(float* v, const float* p) {
   if (N == 1) v[0] = *p;

@@ -54,28 +54,34 @@ DEVICE void gated_backward(ACT* dgate_up, const ACT* dy_TF, const ACT* gate_up, 
   store_some<N>(dgate_up + at, gate);
   store_some<N>(dgate_up + at + F, up);
 }
-KERNEL(swiglu)(ACT* y_TF, const ACT* gate_up, u64 length, int F) {
-  if (F % WIDE == 0) gated<SwiGlu, WIDE>(y_TF, gate_up, length, F);
-  else gated<SwiGlu, 1>(y_TF, gate_up, length, F);
+LAUNCH(swiglu, several, T, F)
+KERNEL(swiglu)(ACT* y_TF, const ACT* gateUp, int T, int F) {
+  if (F % WIDE == 0) gated<SwiGlu, WIDE>(y_TF, gateUp, (u64)T * F, F);
+  else gated<SwiGlu, 1>(y_TF, gateUp, (u64)T * F, F);
 }
-KERNEL(swiglu_backward)(ACT* dgate_up, const ACT* dy_TF, const ACT* gate_up, u64 length, int F) {
-  if (F % WIDE == 0) gated_backward<SwiGlu, WIDE>(dgate_up, dy_TF, gate_up, length, F);
-  else gated_backward<SwiGlu, 1>(dgate_up, dy_TF, gate_up, length, F);
+LAUNCH(swiglu_backward, several, T, F)
+KERNEL(swiglu_backward)(ACT* dgateUp, const ACT* dy_TF, const ACT* gateUp, int T, int F) {
+  if (F % WIDE == 0) gated_backward<SwiGlu, WIDE>(dgateUp, dy_TF, gateUp, (u64)T * F, F);
+  else gated_backward<SwiGlu, 1>(dgateUp, dy_TF, gateUp, (u64)T * F, F);
 }
-KERNEL(geglu)(ACT* y_TF, const ACT* gate_up, u64 length, int F) {
-  if (F % WIDE == 0) gated<GeGlu, WIDE>(y_TF, gate_up, length, F);
-  else gated<GeGlu, 1>(y_TF, gate_up, length, F);
+LAUNCH(geglu, several, T, F)
+KERNEL(geglu)(ACT* y_TF, const ACT* gateUp, int T, int F) {
+  if (F % WIDE == 0) gated<GeGlu, WIDE>(y_TF, gateUp, (u64)T * F, F);
+  else gated<GeGlu, 1>(y_TF, gateUp, (u64)T * F, F);
 }
-KERNEL(geglu_backward)(ACT* dgate_up, const ACT* dy_TF, const ACT* gate_up, u64 length, int F) {
-  if (F % WIDE == 0) gated_backward<GeGlu, WIDE>(dgate_up, dy_TF, gate_up, length, F);
-  else gated_backward<GeGlu, 1>(dgate_up, dy_TF, gate_up, length, F);
+LAUNCH(geglu_backward, several, T, F)
+KERNEL(geglu_backward)(ACT* dgateUp, const ACT* dy_TF, const ACT* gateUp, int T, int F) {
+  if (F % WIDE == 0) gated_backward<GeGlu, WIDE>(dgateUp, dy_TF, gateUp, (u64)T * F, F);
+  else gated_backward<GeGlu, 1>(dgateUp, dy_TF, gateUp, (u64)T * F, F);
 }
 
-KERNEL(gelu)(ACT* y_TF, const ACT* up_TF, u64 length) {
+LAUNCH(gelu, numbers, T, F)
+KERNEL(gelu)(ACT* y_TF, const ACT* up_TF, int T, int F) {
   u64 i = element();
-  if (i < length) store(y_TF + i, gelu_of(load(up_TF + i)));
+  if (i < (u64)T * F) store(y_TF + i, gelu_of(load(up_TF + i)));
 }
-KERNEL(gelu_backward)(ACT* dup_TF, const ACT* dy_TF, const ACT* up_TF, u64 length) {
+LAUNCH(gelu_backward, numbers, T, F)
+KERNEL(gelu_backward)(ACT* dup_TF, const ACT* dy_TF, const ACT* up_TF, int T, int F) {
   u64 i = element();
-  if (i < length) store(dup_TF + i, load(dy_TF + i) * gelu_slope(load(up_TF + i)));
+  if (i < (u64)T * F) store(dup_TF + i, load(dy_TF + i) * gelu_slope(load(up_TF + i)));
 }

@@ -21,6 +21,7 @@ DEVICE void rms_norm_row(ACT* y, float* rstd_T, const float* x, const float* wei
     store_some<N>(y + d, v);
   }
 }
+LAUNCH(rms_norm, rows, T, D)
 KERNEL(rms_norm)(ACT* y_TD, float* rstd_T, const float* x_TD, const float* weight_D, int D, float eps) {
   SHARED float shared[32];
   size_t at = (size_t)blockIdx.x * D;
@@ -52,6 +53,7 @@ DEVICE void rms_norm_backward_row(float* dx, const ACT* dy, const float* x, cons
     store_some<N>(dx + d, v);
   }
 }
+LAUNCH(rms_norm_backward, rows, T, D)
 KERNEL(rms_norm_backward)
 (float* dx_TD, const ACT* dy_TD, const float* x_TD, const float* weight_D, const float* rstd_T, const float* residual_TD, int D) {
   SHARED float shared[32];
@@ -89,6 +91,7 @@ DEVICE void layer_norm_row(ACT* y, float* stats, const float* x, const float* we
     store_some<N>(y + d, v);
   }
 }
+LAUNCH(layer_norm, rows, T, D)
 KERNEL(layer_norm)
 (ACT* y_TD, float* stats_T2, const float* x_TD, const float* weight_D, const float* bias_D, int D, float eps) {
   SHARED float shared[32];
@@ -126,6 +129,7 @@ DEVICE void layer_norm_backward_row(float* dx, const ACT* dy, const float* x, co
     store_some<N>(dx + d, v);
   }
 }
+LAUNCH(layer_norm_backward, rows, T, D)
 KERNEL(layer_norm_backward)
 (float* dx_TD, const ACT* dy_TD, const float* x_TD, const float* weight_D, const float* stats_T2, const float* residual_TD, int D) {
   SHARED float shared[32];

@@ -17,14 +17,15 @@ KERNEL(embed_bf16)(float* y_TD, const u16* table_VD, const int* ids_T, const flo
   embed_rows(y_TD, table_VD, ids_T, residual_TD, D, scale);
 }
 
+LAUNCH(gather_rows, rows, R, D)
 KERNEL(gather_rows)(float* y_RD, const float* x_TD, const int* rows_R, int D) {
   size_t r = blockIdx.x, row = rows_R[r];
   for (int d = threadIdx.x; d < D; d += blockDim.x) y_RD[r * D + d] = x_TD[row * D + d];
 }
 // Onto zeros; rows are distinct.
-KERNEL(scatter_rows)(float* y_TD, const float* x_RD, const int* rows_R, int D) {
+KERNEL(scatter_rows)(float* dx_TD, const float* dy_RD, const int* rows_R, int D) {
   size_t r = blockIdx.x, row = rows_R[r];
-  for (int d = threadIdx.x; d < D; d += blockDim.x) y_TD[row * D + d] = x_RD[r * D + d];
+  for (int d = threadIdx.x; d < D; d += blockDim.x) dx_TD[row * D + d] = dy_RD[r * D + d];
 }
 
 KERNEL(add_bias_f32)(float* y_TN, const float* bias_N, int N) {

@@ -1,7 +1,8 @@
 /** Core's Engine on one NVIDIA GPU. */
-import { type Engine, InputError, type WeightStorage } from "@zerogate/core";
+import { type Engine, flatEngine, InputError, type WeightStorage } from "@zerogate/core";
 import { openGpu } from "./gpu.ts";
 import { attention, attentionBackward, type CudaCache, cachedAttention } from "./ops/attention.ts";
+import { flatOperation } from "./ops/flat.ts";
 import { headLoss } from "./ops/head.ts";
 import { linear, linearBackward } from "./ops/linear.ts";
 import {
@@ -10,11 +11,11 @@ import {
   promptedAttention,
   promptedAttentionBackward,
 } from "./ops/prompt.ts";
-import { embed, gatherRows, scatterRows } from "./ops/rows.ts";
+import { embed, scatterRows } from "./ops/rows.ts";
 import { addFixedPoint } from "./ops/sum.ts";
 import type { CellPlan } from "./plan.ts";
-import { bytesOf, createRuntime, elementwise, type Runtime, rowwise, WIDE } from "./runtime.ts";
-import { createMatrix, vector } from "./weights.ts";
+import { bytesOf, createRuntime, elementwise, type Runtime } from "./runtime.ts";
+import { createMatrix } from "./weights.ts";
 
 export interface CudaEngineOptions {
   /** GPUs by the driver's numbers, one for each device. Default: 0, 1, 2, … */
@@ -79,39 +80,6 @@ export function engineOver(runtime: Runtime, storage: WeightStorage = "as-is"): 
   const { inner } = runtime;
   const [at, array] = [runtime.at, runtime.array];
 
-  /** Threads of an activation; gated ones take several numbers at once where rows are whole multiples. */
-  const threads = ({ T, F }: { T: number; F: number }, merged: boolean) =>
-    (T * F) / (merged && F % WIDE === 0 ? WIDE : 1);
-
-  /** `[T, F]` numbers out of inner ones. */
-  function activation(
-    name: string,
-    x: Parameters<Engine["read"]>[0],
-    { T, F }: { T: number; F: number },
-    merged: boolean,
-  ) {
-    const y = array(T * F, inner);
-    runtime.as(inner, [x], (from) => {
-      const args = [at(y), from, BigInt(T * F), ...(merged ? [F] : [])];
-      runtime.run("mlp", name, elementwise(threads({ T, F }, merged)), args);
-    });
-    return y;
-  }
-  function activationBackward(
-    name: string,
-    dy: Parameters<Engine["read"]>[0],
-    x: Parameters<Engine["read"]>[0],
-    { T, F }: { T: number; F: number },
-    merged: boolean,
-  ) {
-    const dx = array(x.length, inner);
-    runtime.as(inner, [dy, x], (dyAt, xAt) => {
-      const args = [at(dx), dyAt, xAt, BigInt(T * F), ...(merged ? [F] : [])];
-      runtime.run("mlp", `${name}_backward`, elementwise(threads({ T, F }, merged)), args);
-    });
-    return dx;
-  }
-
   return {
     name: `cuda/${runtime.version}/${inner}${storage === "as-is" ? "" : `/${storage}`}`,
     weightDtypes: ["f32", "bf16", "f16", "i8", "f8"],
@@ -136,44 +104,8 @@ export function engineOver(runtime: Runtime, storage: WeightStorage = "as-is"): 
     freeCache: (cache) => runtime.release((cache as CudaCache).block),
 
     embed: (table, ids_T, options = {}) => embed(runtime, table, ids_T, options),
-    gatherRows: (x, rows_R, size) => gatherRows(runtime, x, rows_R, size),
-    scatterRows: (x, rows_R, size) => scatterRows(runtime, x, rows_R, size),
-
-    rmsNorm(x, weight, { T, D, eps }) {
-      const [y_TD, rstd_T] = [array(T * D, inner), array(T)];
-      runtime.as("f32", [x], (from) => {
-        runtime.run("norm", "rms_norm", rowwise(T, D), [at(y_TD), at(rstd_T), from, vector(runtime, weight), D, eps]);
-      });
-      return { y_TD, rstd_T };
-    },
-    rmsNormBackward({ dy_TD, x_TD, weight_D, rstd_T, residual_TD }, { T, D }) {
-      const dx = array(T * D);
-      runtime.as(inner, [dy_TD], (dy) =>
-        runtime.as("f32", [x_TD, residual_TD], (x, past) => {
-          const args = [at(dx), dy, x, vector(runtime, weight_D), at(rstd_T), past, D];
-          runtime.run("norm", "rms_norm_backward", rowwise(T, D), args);
-        }),
-      );
-      return dx;
-    },
-    layerNorm(x, { weight_D, bias_D }, { T, D, eps }) {
-      const [y_TD, stats_T2] = [array(T * D, inner), array(2 * T)];
-      runtime.as("f32", [x], (from) => {
-        const weights = [vector(runtime, weight_D), vector(runtime, bias_D)];
-        runtime.run("norm", "layer_norm", rowwise(T, D), [at(y_TD), at(stats_T2), from, ...weights, D, eps]);
-      });
-      return { y_TD, stats_T2 };
-    },
-    layerNormBackward({ dy_TD, x_TD, weight_D, stats_T2, residual_TD }, { T, D }) {
-      const dx = array(T * D);
-      runtime.as(inner, [dy_TD], (dy) =>
-        runtime.as("f32", [x_TD, residual_TD], (x, past) => {
-          const args = [at(dx), dy, x, vector(runtime, weight_D), at(stats_T2), past, D];
-          runtime.run("norm", "layer_norm_backward", rowwise(T, D), args);
-        }),
-      );
-      return dx;
-    },
+    ...flatEngine((name, operation) => flatOperation(runtime, name, operation)),
+    scatterRows: (dy, rows_R, size) => scatterRows(runtime, dy, rows_R, size),
 
     linear: (x, weight, options) => linear(runtime, x, weight, options),
     linearBackward: (dy, weight, options) => linearBackward(runtime, dy, weight, options),
@@ -190,13 +122,6 @@ export function engineOver(runtime: Runtime, storage: WeightStorage = "as-is"): 
     promptAttentionBackward: (input, size) => promptAttentionBackward(runtime, input, size),
     promptedAttention: (input, cuSeqlens, size) => promptedAttention(runtime, input, cuSeqlens, size),
     promptedAttentionBackward: (input, cuSeqlens, size) => promptedAttentionBackward(runtime, input, cuSeqlens, size),
-
-    swiglu: (x, size) => activation("swiglu", x, size, true),
-    swigluBackward: (dy, x, size) => activationBackward("swiglu", dy, x, size, true),
-    geglu: (x, size) => activation("geglu", x, size, true),
-    gegluBackward: (dy, x, size) => activationBackward("geglu", dy, x, size, true),
-    gelu: (x, size) => activation("gelu", x, size, false),
-    geluBackward: (dy, x, size) => activationBackward("gelu", dy, x, size, false),
 
     addFixedPoint: (sum, gradient, limit) => addFixedPoint(runtime, sum, gradient, limit),
     headLoss: (y, head, labels_R, size) => headLoss(runtime, y, head, labels_R, size),

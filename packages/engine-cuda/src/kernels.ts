@@ -159,9 +159,35 @@ export function compileOptions(nvrtc: Nvrtc, architecture: number, defines: read
   return [`--gpu-architecture=sm_${target}`, "--std=c++17", ...defines.map((define) => `-D${define}`)];
 }
 
+/** A flat operation's kernel, as its file declares it. */
+export interface Signature {
+  readonly file: KernelFile;
+  readonly parameters: readonly { readonly name: string; readonly isInner: boolean }[];
+  readonly launch: { readonly each: string; readonly first: string; readonly second: string };
+}
+
+/** Finds `LAUNCH(name, each, a, b)` and `KERNEL(name)(…)` in one of the files. */
+export function signatureOf(name: string): Signature {
+  const launches = new RegExp(`LAUNCH\\(${name}, (rows|numbers|several), (\\w), (\\w)\\)`);
+  for (const file of kernelFiles) {
+    const { text } = kernelSource(file);
+    const [, each, first, second] = launches.exec(text) ?? [];
+    const [, parameters] = signaturePattern(name).exec(text) ?? [];
+    if (!each || !first || !second || !parameters) continue;
+    const named = parameters.split(",").map((parameter) => {
+      const { groups } = /(?<type>\w+)\*? (?<name>\w+)$/.exec(parameter.trim()) ?? {};
+      return { name: groups?.["name"] ?? "", isInner: groups?.["type"] === "ACT" };
+    });
+    return { file, parameters: named, launch: { each, first, second } };
+  }
+  throw new RangeError(`Cannot run ${name}: no file has its KERNEL and its LAUNCH`);
+}
+
+const signaturePattern = (name: string) => new RegExp(`KERNEL\\(${name}(?:, \\d+)?\\)\\s*\\(([^)]*)\\)`);
+
 /** Parameter types of `KERNEL(name)(…)` in a source. */
 function parametersOf(text: string, name: string): ParameterType[] {
-  const found = new RegExp(`KERNEL\\(${name}(?:, \\d+)?\\)\\s*\\(([^)]*)\\)`).exec(text);
+  const found = signaturePattern(name).exec(text);
   if (!found?.[1]) throw new RangeError(`Cannot run ${name}: no kernel of that name is in its file`);
   return found[1].split(",").map((parameter) => {
     const [type = ""] = parameter

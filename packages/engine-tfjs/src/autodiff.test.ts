@@ -8,6 +8,9 @@ import {
   createModel,
   createReferenceEngine,
   type Engine,
+  type FlatName,
+  type FlatOperation,
+  flatOperations,
   type PromptSet,
   packCell,
   randomBits,
@@ -18,11 +21,8 @@ import { gateKinds, labelled, tinyAdapter, tinyConfig, tinyImage, tinyTokens } f
 import { gatedAttention, maths, nllSum, tfLoss } from "../test/tf_model.ts";
 import { createEngine } from "./engine.ts";
 import { attention } from "./ops/attention.ts";
-import { geglu, gelu } from "./ops/gelu.ts";
-import { layerNorm } from "./ops/layer_norm.ts";
-import { rmsNorm } from "./ops/rms_norm.ts";
+import { flat, matrixShape } from "./ops/flat.ts";
 import { rope } from "./ops/rope.ts";
-import { swiglu } from "./ops/swiglu.ts";
 import type { Tensor } from "./tf.ts";
 
 const engines: Engine[] = [];
@@ -65,60 +65,7 @@ function heads(seed: number) {
   return { cuSeqlens, size: { T, H, G, d, window, K }, K };
 }
 
-const operations: Readonly<Record<string, (seed: number) => Operation>> = {
-  rmsNorm(seed) {
-    const [T, D] = [whole(seed, 1, 1, 7), whole(seed, 2, 2, 30)];
-    const weight = single(wave(D, seed));
-    return {
-      inputs: [[T, D]],
-      output: [T, D],
-      forward: (x) => rmsNorm(maths, x, tf.tensor1d(weight), 1e-5).y_TD,
-      async backward(engine, [x], dy) {
-        const [x_TD, weight_D] = [engine.upload(x), engine.matrix(f32(weight, [D]))];
-        const { rstd_T } = engine.rmsNorm(x_TD, weight_D, { T, D, eps: 1e-5 });
-        const input = { dy_TD: engine.upload(dy), x_TD, weight_D, rstd_T };
-        return [await engine.read(engine.rmsNormBackward(input, { T, D }))];
-      },
-    };
-  },
-  layerNorm(seed) {
-    const [T, D] = [whole(seed, 1, 1, 7), whole(seed, 2, 2, 30)];
-    const [weight, bias] = [single(wave(D, seed)), single(wave(D, seed + 1))];
-    return {
-      inputs: [[T, D]],
-      output: [T, D],
-      forward: (x) => layerNorm(maths, x, { weight_D: tf.tensor1d(weight), bias_D: tf.tensor1d(bias) }, 1e-5).y_TD,
-      async backward(engine, [x], dy) {
-        const x_TD = engine.upload(x);
-        const [weight_D, bias_D] = [engine.matrix(f32(weight, [D])), engine.matrix(f32(bias, [D]))];
-        const { stats_T2 } = engine.layerNorm(x_TD, { weight_D, bias_D }, { T, D, eps: 1e-5 });
-        const input = { dy_TD: engine.upload(dy), x_TD, weight_D, stats_T2 };
-        return [await engine.read(engine.layerNormBackward(input, { T, D }))];
-      },
-    };
-  },
-  geglu(seed) {
-    const [T, F] = [whole(seed, 1, 1, 6), whole(seed, 2, 1, 20)];
-    return {
-      inputs: [[T, 2 * F]],
-      output: [T, F],
-      forward: (x) => geglu(maths, x, { T, F }),
-      backward: async (engine, [x], dy) => [
-        await engine.read(engine.gegluBackward(engine.upload(dy), engine.upload(x), { T, F })),
-      ],
-    };
-  },
-  gelu(seed) {
-    const [T, F] = [whole(seed, 1, 1, 6), whole(seed, 2, 1, 20)];
-    return {
-      inputs: [[T, F]],
-      output: [T, F],
-      forward: (x) => gelu(maths, x),
-      backward: async (engine, [x], dy) => [
-        await engine.read(engine.geluBackward(engine.upload(dy), engine.upload(x), { T, F })),
-      ],
-    };
-  },
+const operations: Record<string, (seed: number) => Operation> = {
   linear(seed) {
     const [T, N, K] = [whole(seed, 1, 1, 6), whole(seed, 2, 1, 9), whole(seed, 3, 1, 9)];
     const weight = single(wave(N * K, seed));
@@ -131,17 +78,6 @@ const operations: Readonly<Record<string, (seed: number) => Operation>> = {
         const matrix = engine.matrix(f32(weight, [N, K]));
         return [await engine.read(engine.linearBackward(engine.upload(dy), matrix, { T, rows: [from, N] }))];
       },
-    };
-  },
-  swiglu(seed) {
-    const [T, F] = [whole(seed, 1, 1, 6), whole(seed, 2, 1, 20)];
-    return {
-      inputs: [[T, 2 * F]],
-      output: [T, F],
-      forward: (x) => swiglu(maths, x, { T, F }),
-      backward: async (engine, [x], dy) => [
-        await engine.read(engine.swigluBackward(engine.upload(dy), engine.upload(x), { T, F })),
-      ],
     };
   },
   rope(seed) {
@@ -208,6 +144,58 @@ const operations: Readonly<Record<string, (seed: number) => Operation>> = {
     };
   },
 };
+
+/** A flat operation of core's table that has a backward; its lists name distinct rows. */
+function flatOperation(name: FlatName, { sizes, numbers, weights, rows, inputs, outputs, backward }: FlatOperation) {
+  return (seed: number): Operation => {
+    const size: Record<string, number> = Object.fromEntries(numbers.map((number) => [number, 1e-5]));
+    for (const [i, letter] of Object.keys(sizes).entries())
+      size[letter] = i === 0 ? whole(seed, 1, 1, 7) : whole(seed, i + 1, 2, 30);
+    for (const { shape, below } of Object.values(rows)) size[shape] ??= whole(seed, 9, 1, size[below]);
+    const lists = Object.entries(rows).map(([list, { shape, below, least }]): [string, Int32Array] => [
+      list,
+      Int32Array.from({ length: size[shape] }, (_, i) => (least < 0 && i % 3 === 1 ? -1 : i % size[below])),
+    ]);
+    const vectors = Object.entries(weights).map(([vector, letter], i): [string, Float32Array] => [
+      vector,
+      single(wave(size[letter], seed + i)),
+    ]);
+    const [names, [[y, shape]]] = [Object.keys(inputs), Object.entries(outputs)];
+    const row: FlatOperation = flatOperations[backward as FlatName];
+    return {
+      inputs: Object.values(inputs).map((input) => matrixShape(input, size)),
+      output: matrixShape(shape, size),
+      forward(...tensors) {
+        const given = Object.fromEntries([
+          ...tensors.map((tensor, i): [string, Tensor] => [names[i], tensor]),
+          ...vectors.map(([vector, floats]): [string, Tensor] => [vector, tf.tensor1d(floats)]),
+          ...lists.map(([list, ints]): [string, Tensor] => [list, tf.tensor1d(ints, "int32")]),
+        ]);
+        return flat[name](maths, given, size)[y];
+      },
+      async backward(engine, arrays, dy) {
+        const values: Record<string, unknown> = Object.fromEntries(lists);
+        for (const [vector, floats] of vectors) values[vector] = engine.matrix(f32(floats, [floats.length]));
+        for (const [i, floats] of arrays.entries()) values[names[i]] = engine.upload(floats);
+        const call = (method: FlatName, { arguments: own, outputs: made }: FlatOperation) => {
+          const args = own.map((given) =>
+            typeof given === "string"
+              ? values[given]
+              : Object.fromEntries(given.map((field) => [field, values[field]])),
+          );
+          const result: unknown = Reflect.apply(engine[method], engine, [...args, size]);
+          return Object.keys(made).length === 1 ? { [Object.keys(made)[0]]: result } : (result as object);
+        };
+        Object.assign(values, call(name, flatOperations[name]), { [`d${y}`]: engine.upload(dy) });
+        Object.assign(values, call(backward as FlatName, row));
+        return Promise.all(names.map((input) => engine.read(values[`d${input}`] as ReturnType<Engine["upload"]>)));
+      },
+    };
+  };
+}
+for (const [name, operation] of Object.entries<FlatOperation>(flatOperations)) {
+  if (operation.backward) operations[name] = flatOperation(name as FlatName, operation);
+}
 
 /** Largest difference relative to the largest number. */
 function distance(actual: Float32Array, expected: Float32Array): number {

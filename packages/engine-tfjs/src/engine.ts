@@ -5,6 +5,10 @@ import {
   createArena,
   type DeviceArray,
   type Engine,
+  type FlatName,
+  type FlatOperation,
+  type FlatRun,
+  flatEngine,
   type HostTensor,
   type KvCache,
   type Matrix,
@@ -14,13 +18,10 @@ import { openBackend } from "./backend.ts";
 import { type TfjsBackend, tfjsBackends } from "./names.ts";
 import { attend } from "./ops/attend.ts";
 import { attention, attentionBackward, causalMask } from "./ops/attention.ts";
-import { geglu, gegluBackward, gelu, geluBackward } from "./ops/gelu.ts";
+import { flat, matrixShape } from "./ops/flat.ts";
 import { headLoss } from "./ops/head_loss.ts";
-import { layerNorm, layerNormBackward } from "./ops/layer_norm.ts";
 import { promptAttention, promptAttentionBackward } from "./ops/prompt_attention.ts";
-import { rmsNorm, rmsNormBackward } from "./ops/rms_norm.ts";
 import { rope } from "./ops/rope.ts";
-import { swiglu, swigluBackward } from "./ops/swiglu.ts";
 import { type Backend, part, type Tensor } from "./tf.ts";
 
 export interface TfjsEngineOptions {
@@ -95,6 +96,24 @@ function engineOver(backend: Backend, name: TfjsBackend): Engine {
   const kvOf = ({ kv_RY, rows: [first, end] }: PromptSet, { G, d }: AttentionSize) =>
     part(tf, view(kv_RY, [kv_RY.length / (2 * G * d), 2 * G, d]), 0, first, end);
 
+  /** Its composite, over the tensors of what it is given. */
+  function flatOperation(operationName: FlatName, { weights, rows, inputs, maybe }: FlatOperation): FlatRun {
+    const arrays = Object.entries({ ...inputs, ...maybe });
+    return (values, size) => {
+      const outputs = compute(() => {
+        const tensors: Record<string, Tensor> = {};
+        for (const vector of Object.keys(weights)) tensors[vector] = weight(values[vector] as Matrix);
+        for (const list of Object.keys(rows)) tensors[list] = tf.tensor1d(values[list] as Int32Array, "int32");
+        for (const [array, shape] of arrays) {
+          const given = values[array] as DeviceArray | undefined;
+          if (given || array in inputs) tensors[array] = view(given as DeviceArray, matrixShape(shape, size));
+        }
+        return flat[operationName](backend, tensors, size);
+      });
+      return Object.fromEntries(Object.entries(outputs).map(([output, tensor]) => [output, own(tensor)]));
+    };
+  }
+
   return {
     name: `tfjs/${name}/${backend.version}/f32`,
     weightDtypes: ["f32"],
@@ -132,39 +151,7 @@ function engineOver(backend: Backend, name: TfjsBackend): Engine {
         }),
       );
     },
-    gatherRows: (x, rows_R, { T, D }) => own(compute(() => tf.gather(view(x, [T, D]), tf.tensor1d(rows_R, "int32")))),
-    scatterRows: (x, rows_R, { T, D }) =>
-      own(
-        compute(() => {
-          const R = rows_R.length;
-          return tf.scatterND(tf.tensor2d(rows_R, [R, 1], "int32"), view(x, [R, D]), [T, D]);
-        }),
-      ),
-
-    rmsNorm(x, weight_D, { T, D, eps }) {
-      const { y_TD, rstd_T1 } = compute(() => rmsNorm(backend, view(x, [T, D]), weight(weight_D), eps));
-      return { y_TD: own(y_TD), rstd_T: own(rstd_T1) };
-    },
-    rmsNormBackward: ({ dy_TD, x_TD, weight_D, rstd_T, residual_TD }, { T, D }) =>
-      own(
-        compute(() => {
-          const input = { dy_TD: view(dy_TD, [T, D]), x_TD: view(x_TD, [T, D]), weight_D: weight(weight_D) };
-          return plus(rmsNormBackward(backend, { ...input, rstd_T1: view(rstd_T, [T, 1]) }), residual_TD);
-        }),
-      ),
-
-    layerNorm(x, { weight_D, bias_D }, { T, D, eps }) {
-      const weights = { weight_D: weight(weight_D), bias_D: weight(bias_D) };
-      const { y_TD, stats_T2 } = compute(() => layerNorm(backend, view(x, [T, D]), weights, eps));
-      return { y_TD: own(y_TD), stats_T2: own(stats_T2) };
-    },
-    layerNormBackward: ({ dy_TD, x_TD, weight_D, stats_T2, residual_TD }, { T, D }) =>
-      own(
-        compute(() => {
-          const input = { dy_TD: view(dy_TD, [T, D]), x_TD: view(x_TD, [T, D]), weight_D: weight(weight_D) };
-          return plus(layerNormBackward(backend, { ...input, stats_T2: view(stats_T2, [T, 2]) }), residual_TD);
-        }),
-      ),
+    ...flatEngine(flatOperation),
 
     // Rows of a weight are asked for only with the few tokens of a prompt: all are computed and the others left out, which
     // costs less than a copy of those rows.
@@ -287,26 +274,6 @@ function engineOver(backend: Backend, name: TfjsBackend): Engine {
         return { dkv_KY: own(dkv), dgate_H: own(dgate) };
       });
     },
-
-    swiglu: (gateUp, size) => own(compute(() => swiglu(backend, view(gateUp, [size.T, 2 * size.F]), size))),
-    swigluBackward: (dy, gateUp, size) =>
-      own(
-        compute(() => {
-          const { T, F } = size;
-          return swigluBackward(backend, view(dy, [T, F]), view(gateUp, [T, 2 * F]), size);
-        }),
-      ),
-
-    geglu: (gateUp, size) => own(compute(() => geglu(backend, view(gateUp, [size.T, 2 * size.F]), size))),
-    gegluBackward: (dy, gateUp, size) =>
-      own(
-        compute(() => {
-          const { T, F } = size;
-          return gegluBackward(backend, view(dy, [T, F]), view(gateUp, [T, 2 * F]), size);
-        }),
-      ),
-    gelu: (up, { T, F }) => own(compute(() => gelu(backend, view(up, [T, F])))),
-    geluBackward: (dy, up, { T, F }) => own(compute(() => geluBackward(backend, view(dy, [T, F]), view(up, [T, F])))),
 
     headLoss(y, head, labels_R, { R, D, cells }) {
       for (const label of labels_R) {

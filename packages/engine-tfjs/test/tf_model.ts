@@ -14,13 +14,15 @@ import {
 } from "@zerogate/core";
 import { attend } from "../src/ops/attend.ts";
 import { attention } from "../src/ops/attention.ts";
-import { rmsNorm } from "../src/ops/rms_norm.ts";
+import { flat } from "../src/ops/flat.ts";
 import { rope } from "../src/ops/rope.ts";
-import { swiglu } from "../src/ops/swiglu.ts";
 import { plainProducts } from "../src/products.ts";
 import { type Maths, part, type Tensor } from "../src/tf.ts";
 
 export const maths: Maths = { tf, products: plainProducts(tf) };
+
+const rmsNorm = (x_TD: Tensor, weight_D: Tensor, eps: number): Tensor =>
+  flat.rmsNorm(maths, { x_TD, weight_D }, { eps })["y_TD"];
 
 /** `promptAttention` with gates that can be differentiated. */
 export function gatedAttention(
@@ -78,7 +80,7 @@ export function tfLoss(
     for (let l = 0; l < config.layers; l++) {
       const w = (name: string) => needed(`layers.${l}.${name}`);
       const bias = (name: string) => weight(`layers.${l}.${name}`);
-      const h = rmsNorm(maths, x, w("attnNorm"), eps).y_TD;
+      const h = rmsNorm(x, w("attnNorm"), eps);
       const merged = tf.reshape(linear(h, w("qkv"), bias("qkvBias")), [T, H + 2 * G, d]);
       const qkv = rope(maths, merged, angles, size);
       let o = attention(maths, qkv, cell.cuSeqlens, size).o_THd;
@@ -93,11 +95,11 @@ export function tfLoss(
         o = gatedAttention({ o, qkv, kv: part(tf, all, 1, H, H + 2 * G), gate_H }, size);
       }
       const attended: Tensor = tf.add(x, linear(tf.reshape(o, [T, H * d]), w("o"), bias("oBias")));
-      const m = linear(rmsNorm(maths, attended, w("mlpNorm"), eps).y_TD, w("gateUp"), bias("gateUpBias"));
-      x = tf.add(attended, linear(swiglu(maths, m, { T, F }), w("down"), bias("downBias")));
+      const m = linear(rmsNorm(attended, w("mlpNorm"), eps), w("gateUp"), bias("gateUpBias"));
+      x = tf.add(attended, linear(flat.swiglu(maths, { gateUp: m }, { T, F })["y_TF"], w("down"), bias("downBias")));
     }
     const rows = tf.gather(x, tf.tensor1d(cell.rows_R, "int32"));
-    const y = rmsNorm(maths, rows, needed("finalNorm"), eps).y_TD;
+    const y = rmsNorm(rows, needed("finalNorm"), eps);
     const head = needed(config.tiedEmbeddings ? "embed" : "head");
     return nllSum(y, head, cell.labels_R);
   };

@@ -1,6 +1,6 @@
 /**
  * The Engine: some twenty-five operations over opaque arrays, forward and hand-derived backward.
- * `reference.ts` is the plain TypeScript engine that every other engine must agree with.
+ * `reference.ts` is the plain TypeScript engine that every other engine must agree with, `operations.ts` the same list as data.
  *
  * Shape suffixes, used by every engine, kernel and model file:
  *   T packed tokens of one cell · D hidden size · H query heads · G key/value heads · d head dimension
@@ -132,8 +132,8 @@ export interface Engine {
   embed(table_VD: Matrix, ids_T: Int32Array, options?: { scale?: number; residual?: DeviceArray }): DeviceArray;
   /** `y[r] = x[rows[r]]`. */
   gatherRows(x_TD: DeviceArray, rows_R: Int32Array, size: { T: number; D: number }): DeviceArray;
-  /** `y[rows[r]] = x[r]`, all other rows 0; the backward of `gatherRows`. Rows are distinct. */
-  scatterRows(x_RD: DeviceArray, rows_R: Int32Array, size: { T: number; D: number }): DeviceArray;
+  /** `dx[rows[r]] = dy[r]`, all other rows 0; the backward of `gatherRows`. Rows are distinct. */
+  scatterRows(dy_RD: DeviceArray, rows_R: Int32Array, size: { T: number; D: number }): DeviceArray;
 
   /** Root-mean-square norm (arXiv:1910.07467 eq. 4); `rstd_T` is what backward needs. */
   rmsNorm(

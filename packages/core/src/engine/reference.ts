@@ -6,18 +6,16 @@
 import { dequantizeRowsFp8 } from "../formats/fp8.ts";
 import { dequantizeRows } from "../formats/int8.ts";
 import { attentionBackward, attentionForward, cachedAttentionForward } from "../kernels/attention.ts";
-import { gegluBackward, gegluForward, geluBackward, geluForward } from "../kernels/gelu.ts";
 import { headLossForwardBackward } from "../kernels/head_loss.ts";
-import { layerNormBackward, layerNormForward } from "../kernels/layernorm.ts";
 import { linearBackward, linearForward } from "../kernels/linear.ts";
 import { type PromptRange, promptAttentionBackward, promptAttentionForward } from "../kernels/prompt_attention.ts";
-import { rmsNormBackward, rmsNormForward } from "../kernels/rmsnorm.ts";
 import { rotate } from "../kernels/rope.ts";
-import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
 import type { WeightStorage } from "../model/weights.ts";
 import { type ArrayStore, createArena } from "./arena.ts";
 import type { AttentionSize, DeviceArray, Engine, HostTensor, KvCache, Matrix, PromptSet, RowRange } from "./engine.ts";
+import { type FlatRun, flatEngine, lengthOf } from "./flat.ts";
 import { cellsOfLoss } from "./loss_cells.ts";
+import type { FlatName, FlatOperation, HostArrays } from "./operations.ts";
 import { checkPromptSets, promptCount } from "./prompt_sets.ts";
 
 interface ReferenceMatrix extends Matrix {
@@ -38,6 +36,18 @@ export function createReferenceEngine({ storage = "as-is" }: { storage?: WeightS
   const { take, ...lifetimes } = createArena(arraysByLength());
   const rowsOf = (weight: Matrix, [from, to]: RowRange) =>
     valuesOf(weight).subarray(from * weight.columns, to * weight.columns);
+
+  /** Its kernel, over the numbers of what it is given. */
+  function flatOperation(_name: FlatName, operation: FlatOperation): FlatRun {
+    const outputs = Object.entries(operation.outputs).map(([name, shape]) => [name, lengthOf(shape)] as const);
+    const weights = Object.keys(operation.weights);
+    return (values, size) => {
+      const out = Object.fromEntries(outputs.map(([name, length]) => [name, take(length(size))]));
+      const widened = Object.fromEntries(weights.map((name) => [name, valuesOf(values[name] as Matrix)]));
+      operation.kernel(out, { ...(values as HostArrays), ...widened }, size);
+      return out;
+    };
+  }
 
   return {
     name: storage === "as-is" ? "reference" : `reference/${storage}`,
@@ -66,58 +76,7 @@ export function createReferenceEngine({ storage = "as-is" }: { storage?: WeightS
       }
       return y;
     },
-    gatherRows(x, rows, { D }) {
-      const y = take(rows.length * D);
-      for (const [r, row] of rows.entries()) y.set(host(x).subarray(row * D, (row + 1) * D), r * D);
-      return y;
-    },
-    scatterRows(x, rows, { T, D }) {
-      const y = take(T * D).fill(0);
-      for (const [r, row] of rows.entries()) y.set(host(x).subarray(r * D, (r + 1) * D), row * D);
-      return y;
-    },
-
-    rmsNorm(x, weight, size) {
-      const out = { y_TD: take(size.T * size.D), rstd_T: take(size.T) };
-      rmsNormForward(out, { x_TD: host(x), weight_D: valuesOf(weight) }, size);
-      return out;
-    },
-    rmsNormBackward({ dy_TD, x_TD, weight_D, rstd_T, residual_TD }, size) {
-      const dx_TD = take(size.T * size.D);
-      rmsNormBackward(
-        { dx_TD },
-        {
-          dy_TD: host(dy_TD),
-          x_TD: host(x_TD),
-          weight_D: valuesOf(weight_D),
-          rstd_T: host(rstd_T),
-          residual_TD: optional(residual_TD),
-        },
-        size,
-      );
-      return dx_TD;
-    },
-
-    layerNorm(x, { weight_D, bias_D }, size) {
-      const out = { y_TD: take(size.T * size.D), stats_T2: take(2 * size.T) };
-      layerNormForward(out, { x_TD: host(x), weight_D: valuesOf(weight_D), bias_D: valuesOf(bias_D) }, size);
-      return out;
-    },
-    layerNormBackward({ dy_TD, x_TD, weight_D, stats_T2, residual_TD }, size) {
-      const dx_TD = take(size.T * size.D);
-      layerNormBackward(
-        { dx_TD },
-        {
-          dy_TD: host(dy_TD),
-          x_TD: host(x_TD),
-          weight_D: valuesOf(weight_D),
-          stats_T2: host(stats_T2),
-          residual_TD: optional(residual_TD),
-        },
-        size,
-      );
-      return dx_TD;
-    },
+    ...flatEngine(flatOperation),
 
     linear(x, weight, { T, rows = [0, weight.rows], bias, residual }) {
       const [from, to] = rows;
@@ -187,38 +146,6 @@ export function createReferenceEngine({ storage = "as-is" }: { storage?: WeightS
         promptAttentionBackward({ ...out, dqkv_TX: optional(dqkv_TX) }, input, { ...size, K });
         return out;
       });
-    },
-
-    swiglu(gateUp, size) {
-      const y_TF = take(size.T * size.F);
-      swigluForward({ y_TF }, { gateUp: host(gateUp) }, size);
-      return y_TF;
-    },
-    swigluBackward(dy, gateUp, size) {
-      const dgateUp = take(gateUp.length);
-      swigluBackward({ dgateUp }, { dy_TF: host(dy), gateUp: host(gateUp) }, size);
-      return dgateUp;
-    },
-
-    geglu(gateUp, size) {
-      const y_TF = take(size.T * size.F);
-      gegluForward({ y_TF }, { gateUp: host(gateUp) }, size);
-      return y_TF;
-    },
-    gegluBackward(dy, gateUp, size) {
-      const dgateUp = take(gateUp.length);
-      gegluBackward({ dgateUp }, { dy_TF: host(dy), gateUp: host(gateUp) }, size);
-      return dgateUp;
-    },
-    gelu(up, size) {
-      const y_TF = take(up.length);
-      geluForward({ y_TF }, { up_TF: host(up) }, size);
-      return y_TF;
-    },
-    geluBackward(dy, up, size) {
-      const dup_TF = take(up.length);
-      geluBackward({ dup_TF }, { dy_TF: host(dy), up_TF: host(up) }, size);
-      return dup_TF;
     },
 
     headLoss(y, head, labels_R, { R, D, cells }) {

@@ -1,16 +1,15 @@
 /** Every kernel refuses every array that is not as long as its sizes say, before it writes a number. */
 import { expect, test } from "vitest";
+import { lengthOf } from "../engine/flat.ts";
+import { type FlatOperation, flatOperations, type Shape } from "../engine/operations.ts";
 import { attentionBackward, attentionForward, cachedAttentionForward } from "./attention.ts";
-import { gegluBackward, gegluForward, geluBackward, geluForward } from "./gelu.ts";
 import { headLossForwardBackward } from "./head_loss.ts";
-import { layerNormBackward, layerNormForward } from "./layernorm.ts";
 import { linearBackward, linearForward } from "./linear.ts";
 import { promptAttentionBackward, promptAttentionForward } from "./prompt_attention.ts";
-import { rmsNormBackward, rmsNormForward } from "./rmsnorm.ts";
 import { rotate } from "./rope.ts";
-import { swigluBackward, swigluForward } from "./swiglu.ts";
 
 const [T, D, F, N, K, V, R, H, G, d] = [3, 5, 4, 6, 2, 7, 2, 4, 2, 2];
+const sizes = { T, D, F, R };
 const X = (H + 2 * G) * d;
 const Y = 2 * G * d;
 const attention = { T, H, G, d, window: 0, K };
@@ -36,40 +35,16 @@ const kernels: readonly [name: string, kernel: Kernel, out: Arrays, input: Array
     { dy_TN: f32(T, N), w_NK: f32(N, K), residual_TK: f32(T, K) },
     { T, N, K },
   ],
-  [
-    "rmsnorm",
-    rmsNormForward,
-    { y_TD: f32(T, D), rstd_T: f32(T) },
-    { x_TD: f32(T, D), weight_D: f32(D) },
-    { T, D, eps: 1e-5 },
-  ],
-  [
-    "rmsnorm backward",
-    rmsNormBackward,
-    { dx_TD: f32(T, D) },
-    { dy_TD: f32(T, D), x_TD: f32(T, D), weight_D: f32(D), rstd_T: f32(T), residual_TD: f32(T, D) },
-    { T, D },
-  ],
-  [
-    "layernorm",
-    layerNormForward,
-    { y_TD: f32(T, D), stats_T2: f32(T, 2) },
-    { x_TD: f32(T, D), weight_D: f32(D), bias_D: f32(D) },
-    { T, D, eps: 1e-5 },
-  ],
-  [
-    "layernorm backward",
-    layerNormBackward,
-    { dx_TD: f32(T, D) },
-    { dy_TD: f32(T, D), x_TD: f32(T, D), weight_D: f32(D), stats_T2: f32(T, 2), residual_TD: f32(T, D) },
-    { T, D },
-  ],
-  ["gelu", geluForward, { y_TF: f32(T, F) }, { up_TF: f32(T, F) }, { T, F }],
-  ["gelu backward", geluBackward, { dup_TF: f32(T, F) }, { dy_TF: f32(T, F), up_TF: f32(T, F) }, { T, F }],
-  ["geglu", gegluForward, { y_TF: f32(T, F) }, { gateUp: f32(T, 2, F) }, { T, F }],
-  ["geglu backward", gegluBackward, { dgateUp: f32(T, 2, F) }, { dy_TF: f32(T, F), gateUp: f32(T, 2, F) }, { T, F }],
-  ["swiglu", swigluForward, { y_TF: f32(T, F) }, { gateUp: f32(T, 2, F) }, { T, F }],
-  ["swiglu backward", swigluBackward, { dgateUp: f32(T, 2, F) }, { dy_TF: f32(T, F), gateUp: f32(T, 2, F) }, { T, F }],
+  ...Object.entries<FlatOperation>(flatOperations).map(([name, operation]): (typeof kernels)[number] => {
+    const size = { ...sizes, ...Object.fromEntries(operation.numbers.map((number) => [number, 1e-5])) };
+    const arrays = (shapes: Readonly<Record<string, Shape>>) =>
+      Object.fromEntries(Object.entries(shapes).map(([array, shape]) => [array, f32(lengthOf(shape)(sizes))]));
+    const lists = Object.entries(operation.rows).map(([list, { shape }]) => {
+      return [list, Int32Array.from({ length: lengthOf(shape)(sizes) }, (_, i) => i)];
+    });
+    const inputs = { ...arrays(operation.inputs), ...arrays(operation.maybe), ...arrays(operation.weights) };
+    return [name, operation.kernel, arrays(operation.outputs), { ...inputs, ...Object.fromEntries(lists) }, size];
+  }),
   [
     "head loss",
     headLossForwardBackward,

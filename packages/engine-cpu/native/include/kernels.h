@@ -1,4 +1,5 @@
-// What the Node-API glue calls and what each instruction set provides: one table of functions over plain structs.
+// What the Node-API glue calls and what each instruction set provides: one table of functions over plain structs. Structs of
+// operations that are called alike stand beside their kernels (operations.h).
 //
 // Shape suffixes as in core's engine.ts: T packed tokens, D hidden size, H query heads, G key/value heads, d head dimension,
 // Q = H·d, Y = 2·G·d, X = Q + Y, F feed-forward size, V vocabulary, K prompt length, R labelled tokens, S sequences.
@@ -40,34 +41,6 @@ struct Linear {
   bool bf16;  // round activations and weights to bf16, sum in float32
   Packed* packed = nullptr;  // null: none is to be made
   bool isPacked = false;     // the order of many rows for few of them too
-};
-
-struct RmsNorm {
-  float *y_TD, *rstd_T;
-  const float* x_TD;
-  Weight weight;
-  long T, D;
-  float eps;
-};
-struct RmsNormBackward {
-  float* dx_TD;
-  const float *dy_TD, *x_TD, *rstd_T, *residual_TD;
-  Weight weight;
-  long T, D;
-};
-
-struct LayerNorm {
-  float *y_TD, *stats_T2;
-  const float* x_TD;
-  Weight weight, bias;
-  long T, D;
-  float eps;
-};
-struct LayerNormBackward {
-  float* dx_TD;
-  const float *dy_TD, *x_TD, *stats_T2, *residual_TD;
-  Weight weight;
-  long T, D;
 };
 
 struct Heads {
@@ -118,30 +91,6 @@ struct PromptAttentionBackward {
   long S;
 };
 
-struct Swiglu {
-  float* y_TF;
-  const float* gateUp;
-  long T, F;
-};
-struct SwigluBackward {
-  float* dgateUp;
-  const float *dy_TF, *gateUp;
-  long T, F;
-};
-
-using Geglu = Swiglu;
-using GegluBackward = SwigluBackward;
-struct Gelu {
-  float* y_TF;
-  const float* up_TF;
-  long T, F;
-};
-struct GeluBackward {
-  float* dup_TF;
-  const float *dy_TF, *up_TF;
-  long T, F;
-};
-
 struct HeadLoss {
   float *nll_R, *hit_R, *dy_RD;  // dy null: not wanted
   const float* y_RD;
@@ -168,29 +117,23 @@ struct AdamW {
   double keep, stepSize, rootCorrection, beta1, beta2, eps;
 };
 
+struct Operation;
 struct Kernels {
   const char* name;
   bool bf16;  // has the bf16 dot product
   bool (*linear)(Pool*, const Linear&);
   bool (*linear_backward)(Pool*, const Linear&);  // y is dx, x is dy
-  bool (*rms_norm)(Pool*, const RmsNorm&);
-  bool (*rms_norm_backward)(Pool*, const RmsNormBackward&);
-  bool (*layer_norm)(Pool*, const LayerNorm&);
-  bool (*layer_norm_backward)(Pool*, const LayerNormBackward&);
   bool (*rope)(Pool*, const Rope&);
   bool (*attention)(Pool*, const Attention&);
   bool (*attention_backward)(Pool*, const AttentionBackward&);
   bool (*prompt_attention)(Pool*, const PromptAttention&);
   bool (*prompt_attention_backward)(Pool*, const PromptAttentionBackward&);
-  bool (*swiglu)(Pool*, const Swiglu&);
-  bool (*swiglu_backward)(Pool*, const SwigluBackward&);
-  bool (*geglu)(Pool*, const Geglu&);
-  bool (*geglu_backward)(Pool*, const GegluBackward&);
-  bool (*gelu)(Pool*, const Gelu&);
-  bool (*gelu_backward)(Pool*, const GeluBackward&);
   bool (*head_loss)(Pool*, const HeadLoss&);
   bool (*embed)(Pool*, const Embed&);
   void (*adamw)(const AdamW&);
+  // Those that are called alike (operations.h), in the same order on every level.
+  const Operation* operations;
+  int operationCount;
 };
 
 // One per translation unit in isa/. Only those that the build's architecture has exist.

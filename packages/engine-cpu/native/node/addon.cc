@@ -219,6 +219,7 @@ NAPI_MODULE_INIT() {
       ZG_FUNCTION("adamW", zg::adamw),          ZG_FUNCTION("steadyMemory", zg::steady),
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
+  zg::add_operations(env, exports);
   zg::add_row_functions(env, exports);
   zg::add_attention_functions(env, exports);
   zg::add_file_functions(env, exports);

@@ -10,18 +10,11 @@ namespace zg {
 const napi_type_tag engineTag = {0x7a65726f67617465, 0x656e67696e656370};
 
 namespace {
-constexpr long HUGE_SIZE = 1l << 62;
 constexpr double LARGEST_SIZE = 1l << 40;
 }  // namespace
 
-long times(long a, long b) {
-  long product;
-  return __builtin_mul_overflow(a, b, &product) || product > HUGE_SIZE ? HUGE_SIZE : product;
-}
-
-Args::Args(napi_env env, napi_callback_info info, const char* attempt) : env_(env) {
-  snprintf(attempt_, sizeof attempt_, "%s", attempt);
-  napi_get_cb_info(env, info, &count_, values_, nullptr, nullptr);
+Args::Args(napi_env env, napi_callback_info info, const char* attempt) : env_(env), verb_(attempt) {
+  napi_get_cb_info(env, info, &count_, values_, nullptr, &data_);
   if (count_ > MOST) count_ = MOST;
 }
 
@@ -30,13 +23,15 @@ void Args::attempt(const char* format, ...) {
   va_start(list, format);
   vsnprintf(attempt_, sizeof attempt_, format, list);
   va_end(list);
+  verb_ = attempt_;
+  what_ = "";
 }
 
 void Args::fail(Wrong kind, const char* format, ...) {
   if (!ok_) return;
   ok_ = false;
   char text[400];
-  const int used = snprintf(text, sizeof text, "Cannot %s: ", attempt_);
+  const int used = snprintf(text, sizeof text, "Cannot %s%s: ", verb_, what_);
   va_list list;
   va_start(list, format);
   vsnprintf(text + used, sizeof text - used, format, list);
@@ -155,6 +150,21 @@ Weight Args::weight(const char* name, bool optional) {
     return weight;
   }
   return weight_of_types(name, Type::F16);
+}
+
+Weight Args::vector(const char* name, char letter, long length) {
+  const Weight weight = this->weight(name);
+  const long numbers = times(weight.rows, weight.columns);
+  if (numbers != length) fail(Wrong::RANGE, "%s has %ld numbers, %c is %ld", name, numbers, letter, length);
+  return weight;
+}
+
+const int32_t* Args::rows(const char* name, long least, long limit, long* length) {
+  const int32_t* rows = ints(name, length);
+  for (long i = 0; ok_ && i < *length; i++) {
+    if (rows[i] < least || rows[i] >= limit) fail(Wrong::RANGE, "row %d is named, there are %ld", rows[i], limit);
+  }
+  return rows;
 }
 
 Weight Args::linear_map(const char* name) { return weight_of_types(name, Type::I8); }

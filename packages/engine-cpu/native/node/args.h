@@ -6,6 +6,7 @@
 
 #include "arrays.h"
 #include "kernels.h"
+#include "operations.h"
 
 namespace zg {
 
@@ -25,8 +26,6 @@ struct Packs {
 
 enum class Wrong { TYPE, RANGE, OTHER };
 
-// Product of sizes; huge instead of overflowing, so that no array is ever long enough.
-long times(long a, long b);
 template <class... More>
 long times(long a, long b, More... more) {
   return times(times(a, b), more...);
@@ -34,9 +33,14 @@ long times(long a, long b, More... more) {
 
 class Args {
  public:
+  // `attempt` must outlive the call, as what completes it.
   Args(napi_env env, napi_callback_info info, const char* attempt);
 
   bool ok() const { return ok_; }
+  // What the function was made with.
+  void* data() const { return data_; }
+  // Completes the attempt.
+  void of(const char* what) { what_ = what; }
   // Says more closely what is attempted; for messages that people see.
   void attempt(const char* format, ...) __attribute__((format(printf, 2, 3)));
   // Throws `Cannot <attempt>: <message>`.
@@ -61,7 +65,11 @@ class Args {
   const double* doubles(const char* name, long* length);
   // Bytes, dtype, rows, columns. Null data where the first is undefined and `optional`.
   Weight weight(const char* name, bool optional = false);
-  // The same, which may be int8: the scales of all rows in float32, then the numbers.
+  // A weight of exactly `length` numbers, which is the size `letter`.
+  Weight vector(const char* name, char letter, long length);
+  // Row numbers from `least` on and below `limit`.
+  const int32_t* rows(const char* name, long least, long limit, long* length);
+  // The same as weight, which may be int8: the scales of all rows in float32, then the numbers.
   Weight linear_map(const char* name);
   // The copy for that direction of the whole weight. Null where there is none.
   Packed* packed(const Weight& weight, bool backward);
@@ -77,6 +85,8 @@ class Args {
 
   static constexpr size_t MOST = 24;
   napi_env env_;
+  const char *verb_, *what_ = "";
+  void* data_ = nullptr;
   char attempt_[64];
   napi_value values_[MOST];
   size_t count_ = MOST, at_ = 0;
@@ -90,6 +100,7 @@ extern const napi_type_tag engineTag, packsTag;
 napi_value done(Args& args, bool worked);
 
 #define ZG_FUNCTION(name, function) {name, nullptr, function, nullptr, nullptr, nullptr, napi_enumerable, nullptr}
+void add_operations(napi_env env, napi_value exports);
 void add_row_functions(napi_env env, napi_value exports);
 void add_attention_functions(napi_env env, napi_value exports);
 void add_file_functions(napi_env env, napi_value exports);

@@ -1,6 +1,6 @@
 // All kernels at every level that this machine (or its emulator) runs, at odd sizes, without Node: for sanitizers and for
-// qemu. Truth is float64 for matrix products and attention; everything else must agree with the portable level, which
-// core's conformance suite judges.
+// qemu. Truth is float64 for matrix products and attention; everything else, which the table lists, must agree with the portable
+// level, which core's conformance suite judges.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels.h"
+#include "operations.h"
 #include "packed.h"
 
 using namespace zg;
@@ -167,30 +168,87 @@ static Outputs attention_outputs(const Kernels& k, Pool* pool, long d, long wind
 
 static Outputs row_outputs(const Kernels& k, Pool* pool, Type type) {
   const long T = 41, D = 131, V = 307;
-  const Stored weight(wave(D, 1.1), type, D, 1), head(wave(V * D, 1.9), type, V, D);
-  Numbers x = wave(T * D, 0.3), dy = wave(T * D, 2.2), gate_up = wave(2 * T * D, 0.3);
-  for (float& value : gate_up) value *= 9;
+  const Stored head(wave(V * D, 1.9), type, V, D);
+  const Numbers x = wave(T * D, 0.3);
   std::vector<int32_t> ids(T);
   for (long t = 0; t < T; t++) ids[t] = (int32_t)(37 * t + 1) % V;
-  Numbers y(T * D), rstd(T), dx(T * D), s(T * D), ds(2 * T * D), nll(T), hit(T), dz(T * D), e(T * D);
-  Numbers ln(T * D), stats(2 * T), dln(T * D), g(T * D), dg(2 * T * D), u(T * D), du(T * D);
-  const Stored bias(wave(D, 0.6), type, D, 1);
-  k.rms_norm(pool, {y.data(), rstd.data(), x.data(), weight.weight, T, D, 1e-5f});
-  k.rms_norm_backward(pool, {dx.data(), dy.data(), x.data(), rstd.data(), y.data(), weight.weight, T, D});
-  k.swiglu(pool, {s.data(), gate_up.data(), T, D});
-  k.swiglu_backward(pool, {ds.data(), dy.data(), gate_up.data(), T, D});
-  k.layer_norm(pool, {ln.data(), stats.data(), x.data(), weight.weight, bias.weight, T, D, 1e-5f});
-  k.layer_norm_backward(pool, {dln.data(), dy.data(), x.data(), stats.data(), y.data(), weight.weight, T, D});
-  k.geglu(pool, {g.data(), gate_up.data(), T, D});
-  k.geglu_backward(pool, {dg.data(), dy.data(), gate_up.data(), T, D});
-  k.gelu(pool, {u.data(), gate_up.data(), T, D});
-  k.gelu_backward(pool, {du.data(), dy.data(), gate_up.data(), T, D});
+  Numbers nll(T), hit(T), dz(T * D), e(T * D);
   k.head_loss(pool, {nll.data(), hit.data(), dz.data(), x.data(), head.weight, ids.data(), T, 0.02f, false});
   k.embed(pool, {e.data(), head.weight, ids.data(), x.data(), T, 3.25f});
-  return {{"rmsnorm", y}, {"rmsnorm backward", dx}, {"layernorm", ln}, {"layernorm backward", dln},
-          {"swiglu", s},  {"swiglu backward", ds},  {"geglu", g},      {"geglu backward", dg},
-          {"gelu", u},    {"gelu backward", du},    {"nll", nll},      {"dz", dz},
-          {"embed", e}};
+  return {{"nll", nll}, {"dz", dz}, {"embed", e}};
+}
+
+// One operation of the table: its struct, filled field by field with numbers of that reach, and what it points to.
+struct Call {
+  const Operation& operation;
+  SizesByLetter sizes;
+  alignas(8) char arguments[MOST_BYTES];
+  std::vector<Numbers> arrays;
+  std::vector<Stored> vectors;
+  std::vector<std::vector<int32_t>> lists;
+  std::vector<std::pair<const char*, size_t>> outputs;  // names, and places in `arrays`
+
+  Call(const Operation& operation, Type type, float reach, bool withOptional) : operation(operation) {
+    for (int i = 0; i < operation.count; i++) fill(operation.fields[i], type, reach, 0.3 + 0.8 * i, withOptional);
+  }
+
+  template <class Value>
+  void put(const Field& field, const Value& value) {
+    memcpy(arguments + field.offset, &value, sizeof value);
+  }
+  float* array(Numbers numbers) {
+    arrays.push_back(std::move(numbers));
+    return arrays.back().data();
+  }
+  void fill(const Field& field, Type type, float reach, double phase, bool withOptional) {
+    const char letter = *field.shape;
+    switch (field.kind) {
+      case Kind::SIZE: return put(field, sizes.of(*field.name) = *field.name == 'T' ? 41 : 131);
+      case Kind::NUMBER: return put(field, 1e-5f);
+      case Kind::VECTOR:
+        vectors.emplace_back(wave(sizes.of(letter), phase), type, sizes.of(letter), 1);
+        return put(field, vectors.back().weight);
+      case Kind::ROWS: return put(field, rows(field));
+      case Kind::COUNT: return put(field, sizes.of(*field.name));
+      case Kind::OUT:
+        outputs.push_back({field.name, arrays.size()});
+        return put(field, array(Numbers(sizes.length(field.shape), NAN)));
+      case Kind::MAYBE:
+        if (!withOptional) return put(field, (const float*)nullptr);
+        [[fallthrough]];
+      case Kind::IN: {
+        Numbers numbers = wave(sizes.length(field.shape), phase);
+        for (float& number : numbers) number *= reach;
+        return put(field, array(std::move(numbers)));
+      }
+    }
+  }
+  // Distinct rows while there are enough, each third one missing where that is allowed.
+  const int32_t* rows(const Field& field) {
+    const long limit = sizes.of(field.below);
+    long& count = sizes.of(*field.shape);
+    if (count < 0) count = limit - 3;
+    std::vector<int32_t> list(count);
+    for (long i = 0; i < count; i++) list[i] = field.least < 0 && i % 3 == 1 ? -1 : (int32_t)((limit - 1 - i % limit));
+    lists.push_back(std::move(list));
+    return lists.back().data();
+  }
+};
+
+static Outputs table_outputs(const Kernels& k, Pool* pool, Type type) {
+  Outputs all;
+  for (int i = 0; i < k.operationCount; i++) {
+    for (const float reach : {1.0f, 9.0f}) {  // also where activations are flat
+      for (const bool withOptional : {false, true}) {
+        Call call(k.operations[i], type, reach, withOptional);
+        if (!k.operations[i].run(pool, call.arguments)) failures++, printf("%s: no memory\n", call.operation.name);
+        for (const auto& [name, place] : call.outputs) {
+          all.push_back({std::string(call.operation.name) + " " + name, call.arrays[place]});
+        }
+      }
+    }
+  }
+  return all;
 }
 
 static Outputs all_outputs(const Kernels& k, int threads) {
@@ -199,6 +257,7 @@ static Outputs all_outputs(const Kernels& k, int threads) {
   const auto add = [&](const Outputs& some) { all.insert(all.end(), some.begin(), some.end()); };
   for (const Type type : {Type::F32, Type::BF16, Type::F16}) {
     add(row_outputs(k, pool, type));
+    add(table_outputs(k, pool, type));
     for (const long T : {1, 3, 37}) add(linear_outputs(k, pool, type, false, T, 101, 1 + 16 * T));
   }
   add(linear_outputs(k, pool, Type::BF16, false, 19, 53, 1100));

@@ -1,6 +1,8 @@
-// The kernels as JavaScript calls them: the fields of kernels.h's structs in a row. Arguments were checked there
-// (src/wasm_operations.ts). Each returns 0 where scratch memory is lacking.
+// The kernels as JavaScript calls them. Arguments were checked there (src/wasm_operations.ts). Special ones take the fields of
+// kernels.h's structs in a row; all others have one entry, which finds its struct in `arguments`. Each returns 0 where scratch
+// memory is lacking.
 #include "kernels.h"
+#include "operations.h"
 
 namespace zg {
 
@@ -11,30 +13,24 @@ constexpr Pool* POOL = nullptr;  // pool.cc has the only one
 const Kernels& k = kernels_simd128;
 }  // namespace
 
-#define ZG_EXPORT(name) __attribute__((export_name(name))) bool
+#define ZG_EXPORT_AS(name) __attribute__((export_name(name)))
+#define ZG_EXPORT(name) ZG_EXPORT_AS(name) bool
+
+// A field is one word here, a weight five, so a struct is its fields' words in a row.
+static_assert(sizeof(long) == 4 && sizeof(float*) == 4 && sizeof(Weight) == 20, "words");
+alignas(8) static char arguments[MOST_BYTES];
+
+ZG_EXPORT_AS("arguments") void* own_arguments() { return arguments; }
+ZG_EXPORT("run") run_operation(long place) { return k.operations[place].run(POOL, arguments); }
+ZG_EXPORT_AS("operationCount") int operation_count() { return k.operationCount; }
+ZG_EXPORT_AS("operationName") const char* operation_name(long place) { return k.operations[place].name; }
+ZG_EXPORT_AS("operationFields") const char* operation_fields(long place) { return k.operations[place].text; }
 
 #define ZG_WEIGHT const void *data, Type type, long rows, long columns
 #define ZG_HEADS long T, long H, long G, long d, long window
 
 ZG_EXPORT("embed") run_embed(float* y, ZG_WEIGHT, const int32_t* ids, const float* residual, long T, float scale) {
   return k.embed(POOL, {y, {data, type, rows, columns}, ids, residual, T, scale});
-}
-ZG_EXPORT("rmsNorm") run_rms_norm(float* y, float* rstd, const float* x, ZG_WEIGHT, long T, long D, float eps) {
-  return k.rms_norm(POOL, {y, rstd, x, {data, type, rows, columns}, T, D, eps});
-}
-ZG_EXPORT("rmsNormBackward")
-run_rms_norm_backward(float* dx, const float* dy, const float* x, const float* rstd, const float* residual, ZG_WEIGHT, long T,
-                      long D) {
-  return k.rms_norm_backward(POOL, {dx, dy, x, rstd, residual, {data, type, rows, columns}, T, D});
-}
-ZG_EXPORT("layerNorm")
-run_layer_norm(float* y, float* stats, const float* x, ZG_WEIGHT, const void* bias, Type biasType, long T, long D, float eps) {
-  return k.layer_norm(POOL, {y, stats, x, {data, type, rows, columns}, {bias, biasType, rows, columns}, T, D, eps});
-}
-ZG_EXPORT("layerNormBackward")
-run_layer_norm_backward(float* dx, const float* dy, const float* x, const float* stats, const float* residual, ZG_WEIGHT, long T,
-                        long D) {
-  return k.layer_norm_backward(POOL, {dx, dy, x, stats, residual, {data, type, rows, columns}, T, D});
 }
 ZG_EXPORT("linear")
 run_linear(float* y, const float* x, ZG_WEIGHT, const float* scales, const void* bias, Type biasType, const float* residual, long T,
@@ -65,18 +61,6 @@ run_prompt_attention(float* y, const float* o, const float* qkv, ZG_HEADS, const
 ZG_EXPORT("promptAttentionBackward")
 run_prompt_attention_backward(float* dqkv, const float* dO, const float* qkv, ZG_HEADS, const PromptSet* sets, long S) {
   return k.prompt_attention_backward(POOL, {dqkv, dO, qkv, {T, H, G, d, window}, sets, S});
-}
-ZG_EXPORT("swiglu") run_swiglu(float* y, const float* gateUp, long T, long F) { return k.swiglu(POOL, {y, gateUp, T, F}); }
-ZG_EXPORT("swigluBackward") run_swiglu_backward(float* dgateUp, const float* dy, const float* gateUp, long T, long F) {
-  return k.swiglu_backward(POOL, {dgateUp, dy, gateUp, T, F});
-}
-ZG_EXPORT("geglu") run_geglu(float* y, const float* gateUp, long T, long F) { return k.geglu(POOL, {y, gateUp, T, F}); }
-ZG_EXPORT("gegluBackward") run_geglu_backward(float* dgateUp, const float* dy, const float* gateUp, long T, long F) {
-  return k.geglu_backward(POOL, {dgateUp, dy, gateUp, T, F});
-}
-ZG_EXPORT("gelu") run_gelu(float* y, const float* up, long T, long F) { return k.gelu(POOL, {y, up, T, F}); }
-ZG_EXPORT("geluBackward") run_gelu_backward(float* dup, const float* dy, const float* up, long T, long F) {
-  return k.gelu_backward(POOL, {dup, dy, up, T, F});
 }
 ZG_EXPORT("headLoss")
 run_head_loss(float* nll, float* hit, float* dy, const float* y, ZG_WEIGHT, const int32_t* labels, long R, float scale) {

@@ -1,4 +1,4 @@
-/** Whole rows: embedding, gathering, scattering. They are of the residual stream: float32. */
+/** Whole rows: embedding and scattering. They are of the residual stream: float32. */
 import type { DeviceArray, Engine, Matrix } from "@zerogate/core";
 import { type Runtime, rowwise } from "../runtime.ts";
 import { table } from "../weights.ts";
@@ -25,28 +25,19 @@ export function embed(
   return y;
 }
 
-export function gatherRows(runtime: Runtime, x: DeviceArray, rows_R: Int32Array, { D }: { D: number }): DeviceArray {
-  const y = runtime.array(rows_R.length * D);
-  runtime.as("f32", [x], (at) =>
-    runtime.withData([rows_R], (rows) => {
-      runtime.run("rows", "gather_rows", rowwise(rows_R.length, D), [runtime.at(y), at, rows, D]);
-    }),
-  );
-  return y;
-}
-
+/** Not from the table alone: its kernel writes onto zeros. */
 export function scatterRows(
   runtime: Runtime,
-  x: DeviceArray,
+  dy: DeviceArray,
   rows_R: Int32Array,
   { T, D }: { T: number; D: number },
 ): DeviceArray {
-  const y = runtime.array(T * D);
-  runtime.clear(runtime.at(y), 4 * T * D);
-  runtime.as("f32", [x], (at) =>
+  const dx = runtime.array(T * D);
+  runtime.clear(runtime.at(dx), 4 * T * D);
+  runtime.as("f32", [dy], (at) =>
     runtime.withData([rows_R], (rows) => {
-      runtime.run("rows", "scatter_rows", rowwise(rows_R.length, D), [runtime.at(y), at, rows, D]);
+      runtime.run("rows", "scatter_rows", rowwise(rows_R.length, D), [runtime.at(dx), at, rows, D]);
     }),
   );
-  return y;
+  return dx;
 }

@@ -1,0 +1,285 @@
+/**
+ * The operations of an Engine as data, in the letters of engine.ts. A *flat* one is described whole: engines derive its
+ * argument checks and glue, and tests their cases, from its row. A *special* one has glue of its own in every engine.
+ *
+ * What is added later is a row: vectors by set are inputs `[S, N]` beside a list `rowOf_T` of rows from -1 (no set) to S - 1.
+ */
+import { gegluBackward, gegluForward, geluBackward, geluForward } from "../kernels/gelu.ts";
+import { layerNormBackward, layerNormForward } from "../kernels/layernorm.ts";
+import { rmsNormBackward, rmsNormForward } from "../kernels/rmsnorm.ts";
+import { gatherRows, scatterRows } from "../kernels/rows.ts";
+import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
+import type { DeviceArray, Engine, Matrix } from "./engine.ts";
+
+/** Members of an Engine that compute nothing: what it is, weights in, arrays in and out, lifetimes. */
+type Facility =
+  | "name"
+  | "weightDtypes"
+  | "matrix"
+  | "mapped"
+  | "upload"
+  | "read"
+  | "free"
+  | "arena"
+  | "repeated"
+  | "keep"
+  | "kvCache"
+  | "freeCache";
+
+/** Members of an Engine that compute. */
+export type OperationName = Exclude<keyof Engine, Facility>;
+
+export type FlatName =
+  | "gatherRows"
+  | "scatterRows"
+  | "rmsNorm"
+  | "rmsNormBackward"
+  | "layerNorm"
+  | "layerNormBackward"
+  | "swiglu"
+  | "swigluBackward"
+  | "geglu"
+  | "gegluBackward"
+  | "gelu"
+  | "geluBackward";
+
+/** A length as a product of sizes and digits: `T2F` is T · 2 · F. */
+export type Shape = string;
+
+/** A list of row numbers. A size that only this list has is the list's length. */
+export interface RowList {
+  readonly shape: Shape;
+  /** The size that they are below. */
+  readonly below: string;
+  /** The smallest: 0, or -1 if a place may have no row. */
+  readonly least: 0 | -1;
+}
+
+export type HostArrays = Readonly<Record<string, Float32Array | Int32Array | undefined>>;
+export type Sizes = Readonly<Record<string, number>>;
+
+/** Whatever its engine, the arguments of a flat operation in this order: sizes, numbers, weights, rows, outputs, inputs, maybe. */
+export interface FlatOperation {
+  /** The method's arguments before its size: a name each, or the names of the fields of an object. */
+  readonly arguments: readonly (string | readonly string[])[];
+  /** Whole numbers, each with the least that it may be. */
+  readonly sizes: Readonly<Record<string, 0 | 1>>;
+  readonly numbers: readonly string[];
+  /** Frozen vectors, each with the size that it is as long as. */
+  readonly weights: Readonly<Record<string, string>>;
+  readonly rows: Readonly<Record<string, RowList>>;
+  /** A single one is returned as it is, several as the fields of an object. */
+  readonly outputs: Readonly<Record<string, Shape>>;
+  readonly inputs: Readonly<Record<string, Shape>>;
+  /** Inputs that may be left out; one is added to the only output. */
+  readonly maybe: Readonly<Record<string, Shape>>;
+  /**
+   * Its gradient: takes `dy` of outputs `y`, and inputs and outputs under their own names; returns `dx` of inputs `x`. Absent
+   * of a backward, and of an operation that only goes forward.
+   */
+  readonly backward: FlatName | undefined;
+  /** How often an engine's tolerance of one operation its error may be; 0 where numbers are moved and keep their bits. */
+  readonly tolerance: number;
+  /** In plain TypeScript, as the reference engine runs it. */
+  kernel(out: HostArrays, input: HostArrays, size: Sizes): void;
+}
+
+/** An operation whose arguments or checks a row cannot say without contortion; engine.ts says what it takes. */
+export interface SpecialOperation {
+  /** What is special. */
+  readonly because: string;
+  readonly backward: OperationName | undefined;
+  readonly tolerance: number;
+  /** Changes its first argument and returns nothing. */
+  readonly inPlace?: true;
+  /** What core does with an engine that lacks it. Absent: an engine must have it. */
+  readonly fallBack?: string;
+}
+
+/** Its arguments are those of the method: names for arrays, fields for objects, and the keys of its size. */
+type RowOf<Name extends FlatName> = FlatOperation &
+  (Parameters<Engine[Name]> extends readonly [...infer Rest, infer Size]
+    ? {
+        readonly arguments: {
+          readonly [I in keyof Rest]: Rest[I] extends DeviceArray | Matrix ? string : readonly (keyof Rest[I])[];
+        };
+        readonly sizes: Readonly<Record<Exclude<keyof Size, "eps">, 0 | 1>>;
+      }
+    : never);
+
+const none = { numbers: [], weights: {}, rows: {}, maybe: {}, backward: undefined } as const;
+const [TD, TF] = [{ T: 0, D: 1 } as const, { T: 0, F: 1 } as const];
+const rows_R: RowList = { shape: "R", below: "T", least: 0 };
+
+export const flatOperations: { readonly [Name in FlatName]: RowOf<Name> } = {
+  gatherRows: {
+    ...none,
+    arguments: ["x_TD", "rows_R"],
+    sizes: TD,
+    rows: { rows_R },
+    outputs: { y_RD: "RD" },
+    inputs: { x_TD: "TD" },
+    backward: "scatterRows",
+    tolerance: 0,
+    kernel: gatherRows,
+  },
+  scatterRows: {
+    ...none,
+    arguments: ["dy_RD", "rows_R"],
+    sizes: TD,
+    rows: { rows_R },
+    outputs: { dx_TD: "TD" },
+    inputs: { dy_RD: "RD" },
+    tolerance: 0,
+    kernel: scatterRows,
+  },
+  rmsNorm: {
+    ...none,
+    arguments: ["x_TD", "weight_D"],
+    sizes: TD,
+    numbers: ["eps"],
+    weights: { weight_D: "D" },
+    outputs: { y_TD: "TD", rstd_T: "T" },
+    inputs: { x_TD: "TD" },
+    backward: "rmsNormBackward",
+    tolerance: 1,
+    kernel: rmsNormForward,
+  },
+  rmsNormBackward: {
+    ...none,
+    arguments: [["dy_TD", "x_TD", "weight_D", "rstd_T", "residual_TD"]],
+    sizes: TD,
+    weights: { weight_D: "D" },
+    outputs: { dx_TD: "TD" },
+    inputs: { dy_TD: "TD", x_TD: "TD", rstd_T: "T" },
+    maybe: { residual_TD: "TD" },
+    tolerance: 4,
+    kernel: rmsNormBackward,
+  },
+  layerNorm: {
+    ...none,
+    arguments: ["x_TD", ["weight_D", "bias_D"]],
+    sizes: TD,
+    numbers: ["eps"],
+    weights: { weight_D: "D", bias_D: "D" },
+    outputs: { y_TD: "TD", stats_T2: "T2" },
+    inputs: { x_TD: "TD" },
+    backward: "layerNormBackward",
+    tolerance: 8,
+    kernel: layerNormForward,
+  },
+  layerNormBackward: {
+    ...none,
+    arguments: [["dy_TD", "x_TD", "weight_D", "stats_T2", "residual_TD"]],
+    sizes: TD,
+    weights: { weight_D: "D" },
+    outputs: { dx_TD: "TD" },
+    inputs: { dy_TD: "TD", x_TD: "TD", stats_T2: "T2" },
+    maybe: { residual_TD: "TD" },
+    tolerance: 16,
+    kernel: layerNormBackward,
+  },
+  swiglu: {
+    ...none,
+    arguments: ["gateUp"],
+    sizes: TF,
+    outputs: { y_TF: "TF" },
+    inputs: { gateUp: "T2F" },
+    backward: "swigluBackward",
+    tolerance: 1,
+    kernel: swigluForward,
+  },
+  swigluBackward: {
+    ...none,
+    arguments: ["dy_TF", "gateUp"],
+    sizes: TF,
+    outputs: { dgateUp: "T2F" },
+    inputs: { dy_TF: "TF", gateUp: "T2F" },
+    tolerance: 1,
+    kernel: swigluBackward,
+  },
+  geglu: {
+    ...none,
+    arguments: ["gateUp"],
+    sizes: TF,
+    outputs: { y_TF: "TF" },
+    inputs: { gateUp: "T2F" },
+    backward: "gegluBackward",
+    tolerance: 1,
+    kernel: gegluForward,
+  },
+  gegluBackward: {
+    ...none,
+    arguments: ["dy_TF", "gateUp"],
+    sizes: TF,
+    outputs: { dgateUp: "T2F" },
+    inputs: { dy_TF: "TF", gateUp: "T2F" },
+    tolerance: 1,
+    kernel: gegluBackward,
+  },
+  gelu: {
+    ...none,
+    arguments: ["up_TF"],
+    sizes: TF,
+    outputs: { y_TF: "TF" },
+    inputs: { up_TF: "TF" },
+    backward: "geluBackward",
+    tolerance: 1,
+    kernel: geluForward,
+  },
+  geluBackward: {
+    ...none,
+    arguments: ["dy_TF", "up_TF"],
+    sizes: TF,
+    outputs: { dup_TF: "TF" },
+    inputs: { dy_TF: "TF", up_TF: "TF" },
+    tolerance: 1,
+    kernel: geluBackward,
+  },
+};
+
+const forwardOnly = { backward: undefined } as const;
+const bothAtOnce = "attention and promptAttention, one after the other; their backwards likewise";
+
+export const specialOperations: { readonly [Name in Exclude<OperationName, FlatName>]: SpecialOperation } = {
+  embed: { because: "its table is a weight of two sizes, its error names the token", ...forwardOnly, tolerance: 1 },
+  linear: {
+    because: "rows of a weight in any dtype, packed copies, an order",
+    backward: "linearBackward",
+    tolerance: 1,
+  },
+  linearBackward: { because: "as linear", backward: undefined, tolerance: 1 },
+  rope: { because: "head sizes; its backward is its inverse", backward: "rope", tolerance: 1, inPlace: true },
+  attention: { because: "head sizes and offsets of sequences", backward: "attentionBackward", tolerance: 1 },
+  attentionBackward: { because: "as attention", backward: undefined, tolerance: 4 },
+  cachedAttention: { because: "writes to caches", ...forwardOnly, tolerance: 1 },
+  promptAttention: {
+    because: "a list of sets, each with an array and gates of its own",
+    backward: "promptAttentionBackward",
+    tolerance: 1,
+  },
+  promptAttentionBackward: {
+    because: "as promptAttention; adds to a gradient in place",
+    backward: undefined,
+    tolerance: 8,
+  },
+  promptedAttention: {
+    because: "as promptAttention",
+    backward: "promptedAttentionBackward",
+    tolerance: 1,
+    fallBack: bothAtOnce,
+  },
+  promptedAttentionBackward: {
+    because: "as promptAttention",
+    backward: undefined,
+    tolerance: 8,
+    fallBack: bothAtOnce,
+  },
+  headLoss: { because: "cells, labels, and its gradient in the same call", backward: "headLoss", tolerance: 2 },
+  addFixedPoint: {
+    because: "works on memory of the host, with the bits of core's",
+    ...forwardOnly,
+    tolerance: 0,
+    fallBack: "core's addFixedPoint, in plain TypeScript",
+  },
+};

@@ -1,0 +1,124 @@
+/**
+ * The flat operations of core's table, each a composite of TensorFlow.js's own: of the values of its row by name, to its outputs
+ * by name. A shape's first size is the rows of a tensor, the others are its columns; `[T]` is one column.
+ */
+import type { FlatName, Shape, Sizes } from "@zerogate/core";
+import type { Maths, Tensor } from "../tf.ts";
+
+type Tensors = Readonly<Record<string, Tensor>>;
+/** A method, so that each may name the values and sizes that it takes; core's table has them all. */
+export type Composite = { run(maths: Maths, values: Tensors, size: Sizes): Tensors }["run"];
+
+/** The derivative of a unit is a composite too: of its argument. */
+type Unit = (maths: Maths, a: Tensor) => Tensor;
+
+/** tanh u,  u = √(2/π)·(a + 0.044715 a³). */
+const [ROOT, CUBIC] = [Math.sqrt(2 / Math.PI), 0.044715];
+const tanhOf: Unit = ({ tf }, a) => tf.tanh(tf.mul(tf.mul(a, tf.add(tf.mul(tf.square(a), CUBIC), 1)), ROOT));
+
+/** gelu(a) = a/2 · (1 + tanh u), the tanh approximation (arXiv:1606.08415 §2). */
+const gelu: Unit = (maths, a) => maths.tf.mul(maths.tf.mul(a, 0.5), maths.tf.add(tanhOf(maths, a), 1));
+
+/** gelu'(a) = (1 + tanh u)/2 + a/2 · (1 − tanh² u) · √(2/π)·(1 + 3·0.044715 a²). */
+const geluSlope: Unit = (maths, a) => {
+  const { tf } = maths;
+  const tanh = tanhOf(maths, a);
+  const inner = tf.mul(tf.add(tf.mul(tf.square(a), 3 * CUBIC), 1), ROOT);
+  const bend = tf.mul(tf.mul(tf.mul(a, 0.5), tf.sub(1, tf.square(tanh))), inner);
+  return tf.add(tf.mul(tf.add(tanh, 1), 0.5), bend);
+};
+
+/** silu(a) = a·σ(a). */
+const silu: Unit = ({ tf }, a) => tf.mul(a, tf.sigmoid(a));
+
+/** silu'(a) = σ(a)·(1 + a·(1 − σ(a))). */
+const siluSlope: Unit = ({ tf }, a) => {
+  const sigmoid = tf.sigmoid(a);
+  return tf.mul(sigmoid, tf.add(tf.mul(a, tf.sub(1, sigmoid)), 1));
+};
+
+type GatedSize = Readonly<{ T: number; F: number }>;
+function halves({ tf }: Maths, gateUp: Tensor, { T, F }: GatedSize): [Tensor, Tensor] {
+  return [tf.slice(gateUp, [0, 0], [T, F]), tf.slice(gateUp, [0, F], [T, F])];
+}
+
+/** unit(a)·b over merged rows `[a | b]` (arXiv:2002.05202). */
+function gated(unit: Unit) {
+  return (maths: Maths, { gateUp }: { gateUp: Tensor }, size: GatedSize): Tensors => {
+    const [a, b] = halves(maths, gateUp, size);
+    return { y_TF: maths.tf.mul(unit(maths, a), b) };
+  };
+}
+function gatedBackward(unit: Unit, slope: Unit) {
+  return (maths: Maths, { dy_TF, gateUp }: { dy_TF: Tensor; gateUp: Tensor }, size: GatedSize): Tensors => {
+    const { tf } = maths;
+    const [a, b] = halves(maths, gateUp, size);
+    const da = tf.mul(tf.mul(dy_TF, b), slope(maths, a));
+    return { dgateUp: tf.concat([da, tf.mul(dy_TF, unit(maths, a))], 1) };
+  };
+}
+
+const plus = ({ tf }: Maths, y: Tensor, residual: Tensor | undefined) => (residual ? tf.add(y, residual) : y);
+
+type NormGradient = Readonly<{ dy_TD: Tensor; x_TD: Tensor; weight_D: Tensor; residual_TD?: Tensor }>;
+
+export const flat: { readonly [Name in FlatName]: Composite } = {
+  gatherRows: ({ tf }, { x_TD, rows_R }: { x_TD: Tensor; rows_R: Tensor }) => ({ y_RD: tf.gather(x_TD, rows_R) }),
+  scatterRows(
+    { tf },
+    { dy_RD, rows_R }: { dy_RD: Tensor; rows_R: Tensor },
+    { T, D, R }: { T: number; D: number; R: number },
+  ) {
+    return { dx_TD: tf.scatterND(tf.reshape(rows_R, [R, 1]), dy_RD, [T, D]) };
+  },
+
+  /** RMSNorm (arXiv:1910.07467 eq. 4):  rstd = 1 / √(mean(x²) + eps),  y = x · rstd · weight. */
+  rmsNorm({ tf }, { x_TD, weight_D }: { x_TD: Tensor; weight_D: Tensor }, { eps }: { eps: number }) {
+    const rstd_T = tf.rsqrt(tf.add(tf.mean(tf.square(x_TD), 1, true), eps));
+    return { y_TD: tf.mul(tf.mul(x_TD, rstd_T), weight_D), rstd_T };
+  },
+  /** With x̂ = x·rstd and g = dy·weight:  dx = rstd · (g − x̂ · mean(g·x̂)) (+ residual). */
+  rmsNormBackward(maths, input: NormGradient & { rstd_T: Tensor }) {
+    const { tf } = maths;
+    const { dy_TD, x_TD, weight_D, rstd_T, residual_TD } = input;
+    const g = tf.mul(dy_TD, weight_D);
+    const unit = tf.mul(x_TD, rstd_T);
+    const dx = tf.mul(rstd_T, tf.sub(g, tf.mul(unit, tf.mean(tf.mul(g, unit), 1, true))));
+    return { dx_TD: plus(maths, dx, residual_TD) };
+  },
+
+  /** LayerNorm (arXiv:1607.06450 eq. 3):  x̂ = (x − mean) · rstd,  rstd = 1 / √(mean((x − mean)²) + eps),  y = x̂ · weight + bias. */
+  layerNorm({ tf }, input: { x_TD: Tensor; weight_D: Tensor; bias_D: Tensor }, { eps }: { eps: number }) {
+    const { x_TD, weight_D, bias_D } = input;
+    const mean_T1 = tf.mean(x_TD, 1, true);
+    const centred = tf.sub(x_TD, mean_T1);
+    const rstd_T1 = tf.rsqrt(tf.add(tf.mean(tf.square(centred), 1, true), eps));
+    const y_TD = tf.add(tf.mul(tf.mul(centred, rstd_T1), weight_D), bias_D);
+    return { y_TD, stats_T2: tf.concat([mean_T1, rstd_T1], 1) };
+  },
+  /** With g = dy·weight:  dx = rstd · (g − mean(g) − x̂ · mean(g·x̂)) (+ residual). */
+  layerNormBackward(maths, input: NormGradient & { stats_T2: Tensor }, { T }: { T: number }) {
+    const { tf } = maths;
+    const { dy_TD, x_TD, weight_D, stats_T2, residual_TD } = input;
+    const [mean_T1, rstd_T1] = [tf.slice(stats_T2, [0, 0], [T, 1]), tf.slice(stats_T2, [0, 1], [T, 1])];
+    const unit = tf.mul(tf.sub(x_TD, mean_T1), rstd_T1);
+    const g = tf.mul(dy_TD, weight_D);
+    const flow = tf.sub(tf.sub(g, tf.mean(g, 1, true)), tf.mul(unit, tf.mean(tf.mul(g, unit), 1, true)));
+    return { dx_TD: plus(maths, tf.mul(rstd_T1, flow), residual_TD) };
+  },
+
+  swiglu: gated(silu),
+  swigluBackward: gatedBackward(silu, siluSlope),
+  geglu: gated(gelu),
+  gegluBackward: gatedBackward(gelu, geluSlope),
+  gelu: (maths, { up_TF }: { up_TF: Tensor }) => ({ y_TF: gelu(maths, up_TF) }),
+  geluBackward: (maths, { dy_TF, up_TF }: { dy_TF: Tensor; up_TF: Tensor }) => {
+    return { dup_TF: maths.tf.mul(dy_TF, geluSlope(maths, up_TF)) };
+  },
+};
+
+/** Rows and columns of an array: its shape's first size, and the product of the others. */
+export function matrixShape(shape: Shape, size: Sizes): [rows: number, columns: number] {
+  const [rows = 0, ...columns] = Array.from(shape, (factor) => size[factor] ?? Number(factor));
+  return [rows, columns.reduce((product, factor) => product * factor, 1)];
+}
