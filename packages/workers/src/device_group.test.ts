@@ -366,3 +366,40 @@ test("a close while a worker is started again starts no other", async () => {
   expect(lives.every(({ isStopped }) => isStopped)).toBe(true);
   expect(died(events)).toEqual(["0 crash true"]);
 });
+
+test("of what was done only the dead worker's share is dealt again", async () => {
+  const { group, events, newest } = open(2, (device, life) => (life === 1 || device === 1 ? "load" : "hang"));
+  await group.start();
+  const { deal, given } = dealOf([1, 2, 3, 4], () => {});
+  const dealing = group.deal(deal);
+  for (const device of [0, 1]) {
+    newest(device).answer();
+    await settle();
+  }
+  newest(0).end("gone");
+  await settle();
+  expect(events.at(-1)).toEqual({ type: "cells-redone", device: 0, of: "step 3", cells: [1, 3] });
+  for (let i = 0; i < 3; i++) {
+    newest(1).answer();
+    await settle();
+  }
+  expect(given).toEqual(["1 to 0", "2 to 1", "3 to 0", "4 to 1", "1 to 1", "3 to 1"]);
+  await dealing;
+  await group.close();
+});
+
+test("a worker that dies with nothing to do costs the deal of others nothing, also where it died at a job before", async () => {
+  const { group, events, newest } = open(2);
+  await group.start();
+  const { deal, given } = dealOf([1]);
+  const dealing = group.deal(deal);
+  newest(0).end("at work");
+  await settle();
+  expect(given).toEqual(["1 to 0", "1 to 1"]);
+  newest(0).end("idle");
+  await settle();
+  expect(events.filter(({ type }) => type === "cells-redone")).toHaveLength(1);
+  newest(1).answer();
+  await dealing;
+  await group.close();
+});

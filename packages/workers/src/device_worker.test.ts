@@ -1,5 +1,7 @@
 /** A device's calls in its own thread's words, without a thread: over two ports of this one. */
-import { rmSync, utimesSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import promises from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { MessageChannel } from "node:worker_threads";
 import {
@@ -193,4 +195,33 @@ test("a base that each worker reads must be the one that is named, by its hash w
   );
   rmSync(path);
   await expect(device.api.load({ ...setup, weights: { ...weights, base } }, 0)).rejects.toThrow(weights.folder);
+});
+
+test("a base that is replaced while it is read is found afterwards", async () => {
+  const weights = tinyFolder();
+  const path = join(weights.folder, "model.safetensors");
+  writeFileSync(join(weights.folder, "config.json"), "{}");
+  const base = { hash: await baseHash(weights.folder), stamp: await baseStamp(weights.folder) };
+  const { open } = promises;
+  const change = (to: typeof open) => {
+    promises.open = to;
+    syncBuiltinESMExports();
+  };
+  change(async (name, ...more) => {
+    const file = await open(name, ...more);
+    if (String(name) !== path) return file;
+    change(open);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    const bytes = readFileSync(path);
+    bytes.writeUInt8(bytes.readUInt8(bytes.length - 1) ^ 1, bytes.length - 1);
+    writeFileSync(path, bytes);
+    return file;
+  });
+  try {
+    await expect(openDevice().api.load({ ...setup, weights: { ...weights, base } }, 0)).rejects.toThrow(
+      `Cannot use the base in ${weights.folder}: its files are no longer those`,
+    );
+  } finally {
+    change(open);
+  }
 });

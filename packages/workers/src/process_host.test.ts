@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
 import { adapterLayout, createSlot, type TokenSet } from "@zerogate/core";
 import { afterEach, expect, test } from "vitest";
 import { open, setup, tinyFolder } from "../test/faulty_pool.ts";
@@ -137,4 +138,20 @@ test("parameters beyond a mebibyte go down to a process, and their sum, with a p
   expect(slot.sums).toHaveLength(createSlot({ parameters: setup.layout.length, maxCells: cells.length }).sums.length);
   expect(slot.sums.some((word) => word !== 0)).toBe(true);
   expect(badCells).toEqual([]);
+});
+
+test("what a process is at is known while it is at it, from its first operation on", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "zerogate-process-"));
+  folders.push(folder);
+  const path = join(folder, "engine.mjs");
+  writeFileSync(path, "export const createEngine = () => new Promise(() => setInterval(() => {}, 1000));");
+  const host = start();
+  const { weights, params, ...more } = {
+    ...setup,
+    weights: tinyFolder(),
+    engine: { module: pathToFileURL(path).href },
+  };
+  void host.api.load({ weights, params, ...more }, 0).catch(() => {});
+  for (let i = 0; i < 1500 && host.pulse().beats === 0; i++) await sleep(10);
+  expect(host.pulse()).toMatchObject({ beats: 1, operation: "createEngine" });
 });

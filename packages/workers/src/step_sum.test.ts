@@ -102,3 +102,14 @@ test("an adapter counts as exact where every labelled token of a sample would be
   expect(await exact([0, 1, 2])).toBe(2);
   expect(await exact([0])).toBe(0);
 });
+
+test("work is refused by its name once the pool is closed", async () => {
+  const pool = await open(1);
+  await pool.close();
+  const job = { adapter: true, version: 1 };
+  await expect(pool.generateAll({ ...job, prompts: [[1]], options: { maxNewTokens: 1 } })).rejects.toThrow(
+    "Cannot run generation: the device pool is closed",
+  );
+  await expect(pool.evaluate({ ...job, set: "train", cells })).rejects.toThrow("Cannot run evaluation on train: ");
+  await expect(pool.runStep(step)).rejects.toThrow("Cannot run step 4: ");
+});

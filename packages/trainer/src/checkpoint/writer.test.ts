@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Worker } from "node:worker_threads";
 import { adapterLayout } from "@zerogate/core";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { decodeMoments } from "./moments_file.ts";
@@ -193,4 +194,60 @@ test("without trouble two orders wait and the third waits for them: none is lost
   await writer.drain(0);
   expect(saved).toEqual([1, 2, 3, 4, 5, 6]);
   await writer.drain(0); // nothing waits any more
+});
+
+test("what waits at the end is lost: nothing is written any more [T-E5]", async () => {
+  let isOpen = (): void => {};
+  const gate = new Promise<void>((resolve) => (isOpen = resolve));
+  const own: number[] = [];
+  const gated = openCheckpointWriter({
+    numbers,
+    trouble: { failed() {}, worked() {} },
+    beforeWrite: () => gate,
+    onSaved: (_, step) => void own.push(step),
+  });
+  await gated.save(job(1));
+  await gated.save(job(2));
+  const closing = gated.close();
+  isOpen();
+  await closing;
+  expect(own).toEqual([1]);
+});
+
+test("a thread that dies loses its copies, which is said; the next order is written by another [T-E5]", async () => {
+  await writer.ready; // so that the threads from here on are not its
+  const threads: Worker[] = [];
+  process.on("worker", (worker: Worker) => threads.push(worker));
+  const own = openCheckpointWriter({
+    numbers,
+    trouble: { failed: (problem) => failures.push(problem), worked() {} },
+    beforeWrite: async () => disk(),
+    onSaved: (_, step) => void saved.push(step),
+  });
+  await own.ready;
+  refuse(1);
+  await own.save(job(1));
+  await own.copied();
+  await expect(own.drain(0)).rejects.toThrow("ENOSPC");
+  await Promise.all(threads.map((thread) => thread.terminate()));
+  process.removeAllListeners("worker");
+  await own.drain(60_000); // an order without its copy is none
+  expect(failures.at(-1)).toBe("Cannot write checkpoint 1: its copy was lost with its thread");
+  await own.save(job(2));
+  await own.drain(60_000);
+  await own.close();
+  expect(saved).toEqual([2]);
+});
+
+test("a run that goes back forgets what waits and what the disk said, and saves as before [T-E5]", async () => {
+  refuse(1);
+  await writer.save(job(7));
+  await expect(writer.drain(0)).rejects.toThrow("ENOSPC");
+  await writer.forget();
+  fill(3);
+  await writer.save(job(3));
+  await writer.drain(0);
+  expect(folders()).toEqual(["step-3"]);
+  expect(moments(3).m[0]).toBe(3);
+  expect(await writer.rescue(run)).toBeUndefined();
 });
