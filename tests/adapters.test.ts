@@ -5,6 +5,7 @@ import {
   type AdapterShape,
   type AdapterState,
   adapterLayout,
+  adapterLayoutOn,
   adaptionPromptConfig,
   initParameters,
   layerParts,
@@ -227,7 +228,14 @@ describe("adapters", () => {
     const [mean, plain] = [await readAdapter(at("mean")), await readAdapter(at("plain"))];
     expect(mean.params.at(-1)).toBe(0.25 * -0.25 + 0.75 * 1.5);
     expect(mean.params.slice(0, -1)).toEqual(plain.params.slice(0, -1));
+    const modules = { root: "transformer", layers: "h", attention: "attn" };
+    const config = { ...plain.config, targetModules: "attn" };
+    const layout = adapterLayoutOn(plain.layout.shape, { ...plain.layout.base, modules });
+    await saveAdapter(at("elsewhere"), { config, layout, params: plain.params });
+    const differ = await run("adapters", "diff", "plain", "elsewhere");
+    expect(differ.stdout).toContain('modules: "layers.{i}.self_attn" -> "h.{i}.attn"');
     for (const [args, message] of [
+      [["plain", "elsewhere"], "elsewhere is for a base with h.{i}.attn; plain with layers.{i}.self_attn"],
       [["plain", "heads"], "Cannot average adapters of different layouts: heads has 2 of 6 layers"],
       [["plain"], "there is 1 adapter, needed are at least 2"],
       [["plain", "open", "--weights", "1"], '--weights is "1", expected 2 numbers'],
@@ -284,6 +292,16 @@ describe.each(tinyTypes)("an adapter of a %s", (type) => {
       expect(refused).toMatchObject({ code: 2, stdout: "" });
       expect(refused.stderr).toContain("is added after the output projection");
     }
+  });
+
+  test.runIf(type === "gpt2")("is refused to them without its base too, by the names of its modules", async () => {
+    const { config, layout, params } = await readAdapter(at(`${type}-1`));
+    await saveAdapter(at("homeless"), { config: { ...config, baseModelNameOrPath: null }, layout, params });
+    const refused = await run("convert", "homeless", "homeless.pth", "--to", "litgpt", "--heads", "4");
+    expect(refused).toMatchObject({ code: 2, stdout: "" });
+    expect(refused.stderr).toContain(
+      "is for a base with h.{i}.attn, a reader of litgpt knows layers.{i}.self_attn only",
+    );
   });
 
   test.runIf(type !== "gpt2")("goes to every other format and back", async () => {

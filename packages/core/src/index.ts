@@ -57,6 +57,7 @@ export {
   type AdapterShape,
   adaptedBase,
   backwardLayers,
+  moduleNames,
   type OutputBias,
 } from "./adapter/layout.ts";
 export {

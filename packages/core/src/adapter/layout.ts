@@ -46,6 +46,11 @@ export function adaptedBase({
   return { layers, hiddenSize, heads, modules, hasOutputBias: outputBias && promptsJoin === "before-output" };
 }
 
+/** Returns what the adapted modules of a base are called, for people: `layers.{i}.self_attn`. */
+export function moduleNames({ modules }: Pick<AdaptedBase, "modules">): string {
+  return `${modules.layers}.{i}.${modules.attention}`;
+}
+
 /** Plain data: crosses to threads and processes as it is. */
 export interface AdapterLayout {
   /** The name of its kind. */

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { tinyConfig } from "../../test/tiny_model.ts";
 import { adapterLayout, layerParts } from "./kinds/adaption_prompt.ts";
-import { initParameters, partNumbers } from "./parameters.ts";
+import { initParameters, parameterTable, partAt, partNumbers } from "./parameters.ts";
 
 const shape = { promptLength: 400, adaptedLayers: 2, gateSharing: "per-head", gateActivation: "none" } as const;
 
@@ -28,4 +28,28 @@ test("a layer's prompt depends on seed and layer only, not on how many layers ar
   };
   expect(top(a, two)).toEqual(top(b, three));
   expect(top(initParameters(two.table, 8), two)).not.toEqual(top(a, two));
+});
+
+test("no two parts of a table may share a name, a place in a file or a stream of random numbers", () => {
+  const [prompt, gate] = adapterLayout(shape, tinyConfig()).table;
+  const other = { name: "other", fileName: "other", init: { normal: 1, stream: 99 } } as const;
+  expect(parameterTable([prompt, { ...prompt, ...other }]).map(({ offset }) => offset)).toEqual([0, 4800]);
+  for (const [same, what] of [
+    [{ name: prompt.name }, "the name layers.1.prompt"],
+    [{ fileName: prompt.fileName }, `the place adapter_model.safetensors ${prompt.fileName}`],
+    [{ init: prompt.init }, "the stream 1"],
+  ] as const) {
+    expect(() => parameterTable([prompt, gate, { ...prompt, ...other, ...same }])).toThrow(
+      `Cannot make a table of parts: ${what} of ${"name" in same ? same.name : "other"} is another part's too`,
+    );
+  }
+  const elsewhere = { ...prompt, name: "other", init: "zeros", file: "other.safetensors" } as const;
+  expect(parameterTable([prompt, elsewhere])).toHaveLength(2);
+});
+
+test("a number outside of a table belongs to no part, and one inside to one", () => {
+  const { table, length } = adapterLayout(shape, tinyConfig());
+  expect(partAt(table, 0).name).toBe("layers.1.prompt");
+  expect(partAt(table, length - 1).name).toBe("layers.2.gate");
+  for (const index of [-1, length]) expect(() => partAt(table, index)).toThrow(RangeError);
 });

@@ -1,5 +1,5 @@
 /** `zerogate adapters average A B… --out DIR`: the weighted mean of the numbers of adapters of one layout. */
-import { type DType, InputError, isSameTemplate, type PromptFormat, weightedSum } from "@zerogate/core";
+import { type DType, InputError, isSameTemplate, moduleNames, type PromptFormat, weightedSum } from "@zerogate/core";
 import { readAdapter, type StoredAdapter, saveAdapter } from "@zerogate/core/node";
 import { adapterFolder } from "../run/locate.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
@@ -44,6 +44,8 @@ export async function averageCommand(
     if (layoutName(adapter) !== layoutName(first)) {
       problems.push(`${folders[i]} has ${layoutName(adapter)}; ${folders[0]} has ${layoutName(first)}`);
     }
+    const [names, theirs] = [moduleNames(adapter.layout.base), moduleNames(first.layout.base)];
+    if (names !== theirs) problems.push(`${folders[i]} is for a base with ${names}; ${folders[0]} with ${theirs}`);
   }
   if (problems.length > 0) throw new InputError("Cannot average adapters of different layouts", problems);
   const promptFormat = commonFormat(folders, adapters, (note) => context.stderr.write(`${note}\n`));

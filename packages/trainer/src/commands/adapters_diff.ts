@@ -1,5 +1,5 @@
 /** `zerogate adapters diff A B`: where two adapters differ, in their configs and layer by layer. */
-import { type AdaptionPromptConfig, isSameTemplate, partDistances } from "@zerogate/core";
+import { type AdaptionPromptConfig, isSameTemplate, moduleNames, partDistances } from "@zerogate/core";
 import { readAdapter, type StoredAdapter } from "@zerogate/core/node";
 import { formatSmall } from "../run/format.ts";
 import { adapterFolder } from "../run/locate.ts";
@@ -60,6 +60,7 @@ function promptDifferences({ promptFormat: a }: StoredAdapter, { promptFormat: b
 
 function layoutDifferences(a: StoredAdapter, b: StoredAdapter): Difference[] {
   const facts = ({ layout, dtype }: StoredAdapter) => ({
+    modules: moduleNames(layout.base),
     baseLayers: layout.base.layers,
     adaptedLayers: layout.shape.adaptedLayers,
     promptLength: layout.shape.promptLength,

@@ -17,6 +17,7 @@ import {
   InputError,
   type LayerGates,
   type ModelConfig,
+  moduleNames,
 } from "@zerogate/core";
 import { readAdapter, readAdapterFile, readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
 import { MAX_PROMPT_LENGTH } from "../config/limits.ts";
@@ -171,11 +172,9 @@ function withHeads(state: AdapterState, base: ModelConfig | undefined, given: nu
   };
   const heads = base?.heads ?? given;
   const isForeign = to !== "peft" && to !== "zerogate";
-  const { modules } = layout.base;
-  const names = `${modules.layers}.{i}.${modules.attention}`;
+  const names = moduleNames(layout.base);
   if (base) {
-    const own = adaptedBase(base).modules;
-    if (modules.layers !== own.layers || modules.attention !== own.attention) {
+    if (names !== moduleNames(adaptedBase(base))) {
       problems.push(`the adapter is for a base with ${names}, this one is a ${base.modelType}`);
     }
     compare("layers", layout.base.layers, base.layers);
@@ -185,9 +184,9 @@ function withHeads(state: AdapterState, base: ModelConfig | undefined, given: nu
     problems.push(
       `what the prompts of a ${base.modelType} give is added after the output projection, a reader of ${to} adds it before: use --to peft or zerogate`,
     );
-  } else if (isForeign && !base && modules.layers !== foreignModules.layers) {
+  } else if (isForeign && !base && names !== moduleNames({ modules: foreignModules })) {
     problems.push(
-      `the adapter is for a base with ${names}, a reader of ${to} knows ${foreignModules.layers}.{i}.${foreignModules.attention} only: use --to peft or zerogate, or give --model`,
+      `the adapter is for a base with ${names}, a reader of ${to} knows ${moduleNames({ modules: foreignModules })} only: use --to peft or zerogate, or give --model`,
     );
   }
   if (layout.shape.gateSharing === "per-head") {

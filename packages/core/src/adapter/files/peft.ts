@@ -27,7 +27,7 @@ export function tableFor(
   { table, base }: Pick<AdapterLayout, "table" | "base">,
 ): ParameterTable {
   const { root } = base.modules;
-  if (module === "causal-lm" || root === "") return table;
+  if (module === "causal-lm") return table;
   const withRoot = `${PREFIX}${root}.`;
   return table.map((part) => {
     const { fileName } = part;

@@ -16,6 +16,7 @@ import { clipByGlobalNorm, globalNorm } from "../../optim/clip.ts";
 import { readFixedPoint } from "../../sum/fixed_point.ts";
 import { addCell, createSlot, gradientSum, limitRanges } from "../../sum/slot.ts";
 import { partDistances, weightedSum } from "../compare.ts";
+import { backwardLayers } from "../layout.ts";
 import { groupCount, initParameters, partAt, trainedLayers } from "../parameters.ts";
 import { adapterLayout } from "./adaption_prompt.ts";
 import type { AdapterState } from "./kind.ts";
@@ -54,6 +55,8 @@ test("its table has parts of two groups in three files, one of them without a la
     ["rows", 8 * D + 8, 1, "rows.safetensors"],
   ]);
   expect([length, groupCount(table), trainedLayers(table)]).toEqual([9 * D + 8, 2, [1, 2]]);
+  expect(backwardLayers(layout)).toBe(2);
+  expect(backwardLayers({ ...layout, table: table.slice(-1) })).toBe(0);
   expect([0, 3 * D, 8 * D + 7, 8 * D + 8].map((i) => partAt(table, i).name)).toEqual([
     "layers.1.prompt",
     "layers.1.gate",
