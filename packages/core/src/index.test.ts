@@ -82,6 +82,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "linearMapCount",
       "memorySource",
       "mixedLogits",
+      "moduleNames",
       "narrow",
       "normal",
       "oneSequence",
