@@ -51,6 +51,7 @@ test.skipIf(process.platform !== "linux")("the wait for a processor is read from
     while (processorWait(pid, pid) === 0) await turn();
     expect(processorWait(pid, pid)).toBeLessThan(60_000);
     expect(processorWait(pid, 0)).toBe(0);
+    expect(processorWait(pid, 2 ** 22 + 1)).toBe(0); // no thread has this number
   } finally {
     child.kill("SIGKILL");
   }
