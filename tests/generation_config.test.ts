@@ -34,3 +34,16 @@ test("its limit is the default one, and its sampling is used on request only [T-
   const refused = await generate({}, "--sampling-defaults");
   expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("asks for no sampling") });
 });
+
+test("its max_length limits prompt and answer together where nothing limits the answer alone [T-A6]", async () => {
+  const free = await generate({});
+  expect(free.answer.tokens.length).toBeGreaterThan(3);
+  const lengths = async (maxLength: number, ...flags: string[]) =>
+    (await generate({ max_length: maxLength }, ...flags)).answer.tokens.length;
+  const three = [await lengths(6), await lengths(7)];
+  expect(three[1]).toBe((three[0] ?? 0) + 1);
+  expect(await lengths(1)).toBe(1);
+  expect(await lengths(6, "--max-new-tokens", "9")).toBe(Math.min(9, free.answer.tokens.length));
+  const both = await generate({ max_length: 6, max_new_tokens: 8 });
+  expect(both.answer.tokens).toHaveLength(Math.min(8, free.answer.tokens.length));
+});

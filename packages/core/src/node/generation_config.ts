@@ -9,7 +9,9 @@ const NAME = "generation_config.json";
 export interface GenerationConfig {
   /** Tokens that end a text; undefined where the file names none. */
   readonly eosTokenIds: readonly number[] | undefined;
+  /** As the file says; what goes in front of a text is the tokenizer's to say. */
   readonly bosTokenId: number | undefined;
+  /** As the file says; sequences are packed, and nothing is padded. */
   readonly padTokenId: number | undefined;
   /** Most new tokens of an answer. */
   readonly maxNewTokens: number | undefined;

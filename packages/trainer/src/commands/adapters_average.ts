@@ -10,6 +10,7 @@ export interface AverageFlags {
   readonly out: string;
   readonly weights?: string;
   readonly dtype?: string;
+  readonly links?: boolean;
   readonly json?: boolean;
 }
 
@@ -38,7 +39,7 @@ export async function averageCommand(
 
   const onNote = (note: string) => context.stderr.write(`${note}\n`);
   const adapters: StoredAdapter[] = [];
-  for (const folder of folders) adapters.push(await readAdapter(await adapterFolder(folder, onNote)));
+  for (const folder of folders) adapters.push(await readAdapter(await adapterFolder(folder, onNote, flags.links)));
   const [first] = adapters as [StoredAdapter];
   for (const [i, adapter] of adapters.entries()) {
     if (layoutName(adapter) !== layoutName(first)) {

@@ -1,5 +1,6 @@
 /** Flags and help of `zerogate adapters average`. */
 import type { CommandDefinition } from "../cli/definition.ts";
+import { configFlagTable } from "../config/flags.ts";
 import type { AverageFlags } from "./adapters_average.ts";
 import { json } from "./shared_flags.ts";
 
@@ -14,6 +15,7 @@ export const definition: CommandDefinition<AverageFlags, readonly string[]> = {
     },
     dtype: { group: "Common", argument: "<dtype>", about: "of the numbers written: f32, bf16, f16 (default: f32)" },
     json,
+    ...configFlagTable(["links"]),
   },
   examples: [
     ["a/adapter b/adapter --out mean", "the mean of two adapters"],

@@ -6,6 +6,11 @@ import { adapterFolder } from "../run/locate.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { table } from "./table.ts";
 
+export interface DiffFlags {
+  readonly json?: boolean;
+  readonly links?: boolean;
+}
+
 interface Difference {
   readonly name: string;
   readonly a: unknown;
@@ -27,11 +32,11 @@ interface LayerDistances {
 export async function diffCommand(
   a: string,
   b: string,
-  { json = false }: { json?: boolean },
+  { json = false, links }: DiffFlags,
   context: CommandContext,
 ): Promise<ExitCode> {
   const onNote = (note: string) => context.stderr.write(`${note}\n`);
-  const read = async (folder: string) => await readAdapter(await adapterFolder(folder, onNote));
+  const read = async (folder: string) => await readAdapter(await adapterFolder(folder, onNote, links));
   const [first, second] = [await read(a), await read(b)];
   const config = [...configDifferences(first.config, second.config), ...promptDifferences(first, second)];
   const layout = layoutDifferences(first, second);

@@ -1,10 +1,12 @@
 /** Flags and help of `zerogate adapters diff`. */
 import type { CommandDefinition } from "../cli/definition.ts";
+import { configFlagTable } from "../config/flags.ts";
+import type { DiffFlags } from "./adapters_diff.ts";
 import { json } from "./shared_flags.ts";
 
-export const definition: CommandDefinition<{ readonly json?: boolean }, readonly [a: string, b: string]> = {
+export const definition: CommandDefinition<DiffFlags, readonly [a: string, b: string]> = {
   operands: ["<a>", "<b>"],
-  flags: { json },
+  flags: { json, ...configFlagTable(["links"]) },
   notes: "Exit code 1 where there are differences.",
   examples: [["run/adapter run-2/adapter", "are they the same, and if not, where?"]],
   run: async ([a, b], flags, context) => (await import("./adapters_diff.ts")).diffCommand(a, b, flags, context),

@@ -4,22 +4,28 @@ import { basename, join } from "node:path";
 import { InputError } from "@zerogate/core";
 import { hashFile, readAdapter, reason } from "@zerogate/core/node";
 import { formatCount } from "../run/format.ts";
+import { checkLinks } from "../run/links.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { table } from "./table.ts";
+
+export interface ListFlags {
+  readonly json?: boolean;
+  readonly links?: boolean;
+}
 
 /** RUN/checkpoints/step-N below a folder of runs. */
 const MAX_DEPTH = 4;
 
 export async function listCommand(
   dirs: readonly string[],
-  { json = false }: { json?: boolean },
+  { json = false, links }: ListFlags,
   context: CommandContext,
 ): Promise<ExitCode> {
   const rows: string[][] = [];
   for (const dir of dirs) {
     for await (const folder of adapterFolders(dir, MAX_DEPTH)) {
       context.signal.throwIfAborted();
-      const facts = await about(folder);
+      const facts = await about(folder, links);
       if (json) printJson(context, facts);
       else if ("problem" in facts) rows.push([folder, facts.problem]);
       else {
@@ -36,8 +42,9 @@ export async function listCommand(
 }
 
 /** One that cannot be read is listed with the reason. */
-async function about(folder: string) {
+async function about(folder: string, links: boolean | undefined) {
   try {
+    await checkLinks({ links }, [folder]);
     const { config, layout, dtype, weightsPath, promptFormat } = await readAdapter(folder);
     return {
       path: folder,

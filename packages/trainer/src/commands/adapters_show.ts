@@ -2,6 +2,7 @@
 import { effectiveGates, layerParts, parameterCount, partNumbers, trainableLine } from "@zerogate/core";
 import { hashFile, readAdapter, readModelConfig } from "@zerogate/core/node";
 import { formatCount, formatSmall } from "../run/format.ts";
+import { checkLinks } from "../run/links.ts";
 import { adapterFolder } from "../run/locate.ts";
 import { sparkline } from "../status/sparkline.ts";
 import { continued, plainCell } from "../terminal/plain_text.ts";
@@ -10,17 +11,19 @@ import { table } from "./table.ts";
 
 export interface ShowFlags {
   readonly model?: string;
+  readonly links?: boolean;
   readonly json?: boolean;
 }
 
 export async function showCommand(
   folder: string,
-  { model, json = false }: ShowFlags,
+  { model, links, json = false }: ShowFlags,
   context: CommandContext,
 ): Promise<ExitCode> {
+  await checkLinks({ links }, [model]);
   const base = model === undefined ? undefined : await readModelConfig(model);
   const { config, layout, params, dtype, weightsPath, metadata, promptFormat, warnings } = await readAdapter(
-    await adapterFolder(folder, (note) => context.stderr.write(`${note}\n`)),
+    await adapterFolder(folder, (note) => context.stderr.write(`${note}\n`), links),
     base?.heads,
   );
   const { layers: baseLayers, hiddenSize } = layout.base;

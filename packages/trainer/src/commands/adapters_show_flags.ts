@@ -1,5 +1,6 @@
 /** Flags and help of `zerogate adapters show`. */
 import type { CommandDefinition } from "../cli/definition.ts";
+import { configFlagTable } from "../config/flags.ts";
 import type { ShowFlags } from "./adapters_show.ts";
 import { json } from "./shared_flags.ts";
 
@@ -8,6 +9,7 @@ export const definition: CommandDefinition<ShowFlags, readonly [adapter: string]
   flags: {
     model: { group: "Model", argument: "<dir>", about: "base model, for the count of all parameters" },
     json,
+    ...configFlagTable(["links"]),
   },
   examples: [["run/adapter", "how far has each gate opened?"]],
   run: async ([adapter], flags, context) => (await import("./adapters_show.ts")).showCommand(adapter, flags, context),

@@ -7,9 +7,10 @@ import { endTokens } from "../run/end_tokens.ts";
 import { locateModel } from "../run/locate.ts";
 import { type OpenedModel, openModel } from "../run/open_model.ts";
 import { openStatus } from "../status/display.ts";
+import { type AnswerOptions, optionsFor, samplingFlags } from "./answer_options.ts";
 import type { CommandContext, ExitCode } from "./context.ts";
 import { engineFlags, outputBiasFlag, promptFlags } from "./flags.ts";
-import { type GenerateFlags, samplingFlags } from "./generate.ts";
+import type { GenerateFlags } from "./generate.ts";
 
 export type ChatFlags = Omit<GenerateFlags, "prompt" | "instruction" | "input" | "prompts" | "compare" | "json">;
 
@@ -68,12 +69,12 @@ export async function chatCommand(flags: ChatFlags, context: CommandContext): Pr
 async function answer(
   { model, tokenizer }: OpenedModel,
   promptIds: readonly number[],
-  { stop, ...options }: ReturnType<typeof samplingFlags> & { readonly stop: readonly string[] },
+  { stop, ...options }: AnswerOptions & { readonly stop: readonly string[] },
   context: CommandContext,
 ): Promise<void> {
   try {
     const tokens = model.generate(promptIds, {
-      ...options,
+      ...optionsFor(options, promptIds),
       eosTokenIds: endTokens(tokenizer, model.base.config),
       signal: context.signal,
     });

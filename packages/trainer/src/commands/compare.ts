@@ -1,15 +1,14 @@
 /** Several prompts, or several adapters for each: computed as one batch, shown side by side. */
-import { type ChosenText, type FinishReason, type SamplingOptions, streamText } from "@zerogate/core";
+import { type ChosenText, type FinishReason, streamText } from "@zerogate/core";
 import { encodePrompt, renderPrompt } from "@zerogate/data";
 import { endTokens } from "../run/end_tokens.ts";
 import type { OpenedModel } from "../run/open_model.ts";
 import { sideBySide } from "../status/columns.ts";
+import { type AnswerOptions, optionsFor } from "./answer_options.ts";
 import { type CommandContext, printJson } from "./context.ts";
 import { formatFor, type Question } from "./questions.ts";
 
-export interface CompareOptions extends Required<SamplingOptions> {
-  readonly maxNewTokens: number;
-  readonly scale: number;
+export interface CompareOptions extends AnswerOptions {
   readonly stop: readonly string[];
   readonly json: boolean;
 }
@@ -70,7 +69,7 @@ async function answerAll(
   const texts = questions.flatMap((question) =>
     adapters.map((adapter) => {
       const promptIds = encodePrompt(tokenizer, formatFor(question, promptFormat(adapter)), question);
-      return { ...options, promptIds, adapter, eosTokenIds } satisfies ChosenText;
+      return { ...optionsFor(options, promptIds), promptIds, adapter, eosTokenIds } satisfies ChosenText;
     }),
   );
   const found = texts.map(() => ({ tokens: [] as number[], finishReason: "length" as FinishReason }));

@@ -22,6 +22,7 @@ import {
 import { readAdapter, readAdapterFile, readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
 import { MAX_PROMPT_LENGTH } from "../config/limits.ts";
 import { formatSmall } from "../run/format.ts";
+import { checkLinks } from "../run/links.ts";
 import { adapterFolder, namedBase } from "../run/locate.ts";
 import { continued } from "../terminal/plain_text.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
@@ -40,6 +41,7 @@ export interface ConvertFlags {
   readonly model?: string;
   readonly heads?: string;
   readonly dtype?: string;
+  readonly links?: boolean;
   readonly json?: boolean;
 }
 
@@ -93,7 +95,7 @@ export async function convertCommand(
 
   const onNote = (note: string) => context.stderr.write(`${note}\n`);
   const folder = (await stat(input).catch(() => undefined))?.isDirectory()
-    ? await adapterFolder(input, onNote)
+    ? await adapterFolder(input, onNote, flags.links)
     : undefined;
   // Other programs' files and lstsq need to know the base; for others it does not matter whether it is still there.
   const needsBase = isFitted || !(to === "peft" || to === "zerogate");
@@ -104,6 +106,7 @@ export async function convertCommand(
       "--gate-reduce lstsq needs the base, which is not named or not here: give --model",
     );
   }
+  await checkLinks(flags, [model]);
   const base = model === undefined ? undefined : await readModelConfig(model);
   const originalGate: GateActivation = assumed === "raw" ? "none" : "tanh";
   const source = await readSource(input, folder, { originalGate, ...(promptLength > 0 && { promptLength }) });

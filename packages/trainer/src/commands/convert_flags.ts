@@ -1,5 +1,6 @@
 /** Flags and help of `zerogate convert`. */
 import type { CommandDefinition } from "../cli/definition.ts";
+import { configFlagTable } from "../config/flags.ts";
 import type { ConvertFlags } from "./convert.ts";
 import { json } from "./shared_flags.ts";
 
@@ -18,6 +19,7 @@ export const definition: CommandDefinition<ConvertFlags, readonly [input: string
       about: "of the numbers written: f32, bf16, f16 (default: those read, else f32)",
     },
     json,
+    ...configFlagTable(["links"]),
     model: {
       group: "Model",
       argument: "<dir>",

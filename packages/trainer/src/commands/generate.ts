@@ -1,15 +1,15 @@
 /** `zerogate generate`: continues a prompt or answers instructions, with one adapter or with several side by side. */
-import { InputError, type SamplingOptions, streamText } from "@zerogate/core";
-import { type GenerationConfig, readGenerationConfig } from "@zerogate/core/node";
+import { streamText } from "@zerogate/core";
+import { readGenerationConfig } from "@zerogate/core/node";
 import { encodePrompt, renderPrompt } from "@zerogate/data";
-import { MAX_TEMPERATURE, MAX_TOKENS, MAX_VOCABULARY } from "../config/limits.ts";
 import { endTokens } from "../run/end_tokens.ts";
 import { locateModel } from "../run/locate.ts";
 import { type OpenedModel, openModel } from "../run/open_model.ts";
 import { openStatus } from "../status/display.ts";
+import { type AnswerOptions, optionsFor, samplingFlags } from "./answer_options.ts";
 import { answerSideBySide } from "./compare.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
-import { engineFlags, numberFlag, outputBiasFlag, promptFlags } from "./flags.ts";
+import { engineFlags, outputBiasFlag, promptFlags } from "./flags.ts";
 import { formatFor, type Question, type QuestionFlags, questionsOf } from "./questions.ts";
 
 export interface GenerateFlags extends QuestionFlags {
@@ -39,9 +39,6 @@ export interface GenerateFlags extends QuestionFlags {
   readonly samplingDefaults?: boolean;
   readonly json?: boolean;
 }
-
-/** Longest answer where neither flag nor generation_config.json says one. */
-const DEFAULT_NEW_TOKENS = 128;
 
 export async function generateCommand(flags: GenerateFlags, context: CommandContext): Promise<ExitCode> {
   const questions = await questionsOf(flags);
@@ -78,7 +75,7 @@ export async function generateCommand(flags: GenerateFlags, context: CommandCont
 async function answerOne(
   { model, tokenizer, promptFormat }: OpenedModel,
   question: Question,
-  options: ReturnType<typeof samplingFlags>,
+  options: AnswerOptions,
   { stop = [], json = false }: GenerateFlags,
   context: CommandContext,
 ): Promise<void> {
@@ -86,7 +83,7 @@ async function answerOne(
   const promptIds = encodePrompt(tokenizer, format, question);
   const begin = performance.now();
   const tokens = model.generate(promptIds, {
-    ...options,
+    ...optionsFor(options, promptIds),
     eosTokenIds: endTokens(tokenizer, model.base.config),
     signal: context.signal,
   });
@@ -104,37 +101,4 @@ async function answerOne(
       tokensPerSecond,
     });
   else context.stdout.write("\n");
-}
-
-/** How to generate, from flags and, where they say nothing, from generation_config.json: its sampling on request only. All problems at once. */
-export function samplingFlags(
-  flags: Pick<GenerateFlags, "maxNewTokens" | "scale" | "temperature" | "topP" | "topK" | "seed" | "samplingDefaults">,
-  { maxNewTokens = DEFAULT_NEW_TOKENS, sampling }: GenerationConfig,
-): Required<SamplingOptions> & { readonly maxNewTokens: number; readonly scale: number } {
-  const problems: string[] = [];
-  if (flags.samplingDefaults && !sampling)
-    problems.push("--sampling-defaults: generation_config.json asks for no sampling, give --temperature instead");
-  const usual = flags.samplingDefaults ? sampling : undefined;
-  const options = {
-    maxNewTokens: numberFlag(
-      "--max-new-tokens",
-      flags.maxNewTokens,
-      maxNewTokens,
-      { min: 1, max: MAX_TOKENS, whole: true },
-      problems,
-    ),
-    scale: numberFlag("--scale", flags.scale, 1, { min: 0, max: 1 }, problems),
-    temperature: numberFlag(
-      "--temperature",
-      flags.temperature,
-      usual?.temperature ?? 0,
-      { min: 0, max: MAX_TEMPERATURE },
-      problems,
-    ),
-    topP: numberFlag("--top-p", flags.topP, usual?.topP ?? 1, { min: 0, max: 1 }, problems),
-    topK: numberFlag("--top-k", flags.topK, usual?.topK ?? 0, { min: 0, max: MAX_VOCABULARY, whole: true }, problems),
-    seed: numberFlag("--seed", flags.seed, 0, { min: 0, max: 2 ** 32 - 1, whole: true }, problems),
-  };
-  if (problems.length > 0) throw new InputError("Cannot generate", problems);
-  return options;
 }

@@ -37,10 +37,9 @@ export async function locateModel(
       const way = `name this one with --adapter ${directory}=NAME`;
       throw new InputError(`Cannot use --adapter ${text}`, `there is an adapter "${name}" before it: ${way}`);
     }
-    adapters.push({ folder: await adapterFolder(directory, onNote), name });
+    adapters.push({ folder: await adapterFolder(directory, onNote, wanted.links), name });
   }
   const folders = adapters.map(({ folder }) => folder);
-  await checkLinks(wanted, folders);
   const folder = await baseFolder(wanted.model, folders, onNote);
   await checkLinks(wanted, [folder]);
   return { folder, adapters };
@@ -58,12 +57,22 @@ function parseAdapterFlag(text: string): { directory: string; name: string } {
 }
 
 /**
+ * Returns what `findAdapter` does.
+ * @param links False: refuses links in the folder that lead out of it.
+ */
+export async function adapterFolder(given: string, onNote: (note: string) => void, links?: boolean): Promise<string> {
+  const folder = await findAdapter(given, onNote);
+  await checkLinks({ links }, [folder]);
+  return folder;
+}
+
+/**
  * Returns the folder itself where it is an adapter's; that of the run's adapter, or of its newest checkpoint, where it is a
  * run's.
  * @param onNote Told which of a run is used.
  * @throws InputError where there is no folder, or it holds neither.
  */
-export async function adapterFolder(given: string, onNote: (note: string) => void): Promise<string> {
+async function findAdapter(given: string, onNote: (note: string) => void): Promise<string> {
   const attempt = `Cannot use the adapter ${given}`;
   const found = await stat(given).catch((cause: unknown) => {
     throw new InputError(attempt, `${reason(cause)}: name a folder that holds ${CONFIG}, or a run`, { cause });
