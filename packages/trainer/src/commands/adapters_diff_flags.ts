@@ -1,6 +1,7 @@
 /** Flags and help of `zerogate adapters diff`. */
+
+import { configFlagTable } from "../cli/config_flags.ts";
 import type { CommandDefinition } from "../cli/definition.ts";
-import { configFlagTable } from "../config/flags.ts";
 import type { DiffFlags } from "./adapters_diff.ts";
 import { json } from "./shared_flags.ts";
 

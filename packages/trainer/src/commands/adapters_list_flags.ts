@@ -1,6 +1,7 @@
 /** Flags and help of `zerogate adapters list`. */
+
+import { configFlagTable } from "../cli/config_flags.ts";
 import type { CommandDefinition } from "../cli/definition.ts";
-import { configFlagTable } from "../config/flags.ts";
 import type { ListFlags } from "./adapters_list.ts";
 
 export const definition: CommandDefinition<ListFlags, readonly string[]> = {
