@@ -13,6 +13,21 @@ describeMixed("reference", createReferenceEngine, 0);
 describeInt8("reference", createReferenceEngine, 5e-7);
 describePromptSets("reference", createReferenceEngine, 0);
 
+test("prompts that fit no pass are refused by the name of the operation", () => {
+  const engine = createReferenceEngine();
+  const size = { T: 1, H: 1, G: 1, d: 2, window: 0 };
+  const array = (length: number) => engine.upload(new Float32Array(length));
+  const sets = [{ kv_RY: array(4), rows: [0, 1], tokens: [0, 2], gate_H: new Float32Array(1) }] as const;
+  const problem = "tokens 0 to 2 are asked for, there are 1";
+  expect(() => engine.promptAttention(array(2), { qkv_TX: array(6), sets }, size)).toThrow(
+    `Cannot run promptAttention: ${problem}`,
+  );
+  const backward = { do_TQ: array(2), qkv_TX: array(6), sets };
+  expect(() => engine.promptAttentionBackward(backward, size)).toThrow(
+    `Cannot run promptAttentionBackward: ${problem}`,
+  );
+});
+
 test("takes weights as they are in f32 and in 8 bits, and everything else widened", () => {
   expect(createReferenceEngine().weightDtypes).toEqual(["f32", "i8", "f8"]);
 });

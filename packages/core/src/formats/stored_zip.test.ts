@@ -73,6 +73,11 @@ function changed(...changes: [at: number, bits: 16 | 32, value: number][]): Uint
   return bytes;
 }
 
+test("every header asks for version 2.0 of the format, as torch's own files do", () => {
+  const at = (place: number) => new DataView(sound.buffer).getUint16(place, true);
+  expect([...local.map((begin) => at(begin + 4)), ...central.map((begin) => at(begin + 6))]).toEqual([20, 20, 20, 20]);
+});
+
 describe("hostile zips", () => {
   const cases: Record<string, [bytes: Uint8Array, message: string]> = {
     nothing: [new Uint8Array(), "it has no zip directory at its end"],

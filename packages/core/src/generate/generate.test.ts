@@ -50,6 +50,19 @@ test.each(tinyBases)(
   },
 );
 
+test("a pass of generation holds no more numbers, however many layers it goes through", async () => {
+  const peaks: number[] = [];
+  for (const layers of [2, 8]) {
+    const { engine, takePeak } = recordingEngine();
+    const { model } = tinyModel({ layers, eosTokenIds: [] }, engine);
+    takePeak();
+    await collect(generate(model, undefined, prompt, { maxNewTokens: 2 }));
+    peaks.push(takePeak());
+  }
+  expect(peaks[0]).toBeGreaterThan(0);
+  expect(peaks[1]).toBe(peaks[0]);
+});
+
 test("a session has the bits of one pass, however the tokens are fed", async () => {
   const { model, config } = tinyModel();
   const adapter = tinyAdapter(config);

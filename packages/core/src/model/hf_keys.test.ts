@@ -137,9 +137,28 @@ test("settings that a kind of rotary scaling has no use for are named with where
   expect(said("mistral", { rope_scaling: { ...yarn, rope_type: "yarn" } })).toEqual({ problems: [], warnings: [] });
 });
 
+test("both keys of rotary settings are read, also where one of them wins [T-A2]", () => {
+  const both = { rope_scaling: { type: "linear", factor: 2 }, rope_parameters: { rope_type: "linear", factor: 3 } };
+  expect(said("llama", both)).toEqual({ problems: [], warnings: [] });
+});
+
 test("many keys of no meaning stay one line", () => {
   const keys = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`k${i}`, 1]));
   expect(said("llama", keys).warnings).toEqual([expect.stringMatching(/k19 and 10 more$/)]);
+});
+
+test("classes of a family's language model, with a head and bare, are known [T-A2]", () => {
+  const classes = {
+    llama: ["LlamaForCausalLM", "LlamaModel"],
+    mistral: ["MistralForCausalLM", "MistralModel", "MinistralForCausalLM", "MinistralModel"],
+    qwen2: ["Qwen2ForCausalLM", "Qwen2Model"],
+    gemma: ["GemmaForCausalLM", "GemmaModel"],
+    gpt2: ["GPT2LMHeadModel", "GPT2Model"],
+  };
+  for (const family of names)
+    for (const name of classes[family])
+      expect(said(family, { architectures: [name] }), name).toEqual({ problems: [], warnings: [] });
+  expect(said("llama", { architectures: [""] }).warnings).toHaveLength(1);
 });
 
 test("code of the repository's own and classes of other tasks are named [T-A2]", () => {
@@ -200,10 +219,10 @@ test("gpt2 goes by the other families' names as well, not by two that differ [T-
 test("swish is silu, and ids of -1 mean none [T-C6]", () => {
   expect(said("llama", { hidden_act: "swish" })).toEqual({ problems: [], warnings: [] });
   const { bosTokenId, eosTokenIds } = parseModelConfig(
-    { ...families.llama, bos_token_id: -1, eos_token_id: [-1, 5], pad_token_id: -1 },
+    { ...families.llama, bos_token_id: -1, eos_token_id: [-1, 0, 5], pad_token_id: -1 },
     "config.json",
   );
-  expect([bosTokenId, eosTokenIds]).toEqual([undefined, [5]]);
+  expect([bosTokenId, eosTokenIds]).toEqual([undefined, [0, 5]]);
 });
 
 /** Keys by what their readers take for nothing: `fine` values are silent, `refused` ones are named. Heads are 6 wide, layers 3. */

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { parseModelConfig } from "./hf_config.ts";
-import { acceptedNames, weightSources } from "./hf_names.ts";
+import { acceptedNames, linearMapCount, weightSources } from "./hf_names.ts";
 
 const json = {
   model_type: "llama",
@@ -74,6 +74,12 @@ test("gpt2 has its own names, whose maps are transposed and whose norms and maps
     ["finalNorm", "transformer.ln_f.weight"],
     ["finalNormBias", "transformer.ln_f.bias"],
   ]);
+});
+
+test("numbers of linear maps are those of the layers' matrices alone", () => {
+  const perLayer = (24 + 12 + 12) * 8 + 8 * 24 + 2 * 12 * 8 + 8 * 12;
+  expect(linearMapCount(parseModelConfig(json, "config.json"))).toBe(2 * perLayer);
+  expect(linearMapCount(parseModelConfig({ ...json, attention_bias: true }, "config.json"))).toBe(2 * perLayer);
 });
 
 test("a tied model has no head", () => {

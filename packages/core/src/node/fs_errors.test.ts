@@ -13,10 +13,23 @@ test.each([
   ["EACCES", "permission denied (EACCES)"],
   ["ELOOP", "it is a link that leads back to itself"],
   ["EISDIR", "it is a folder, needed is a file"],
+  ["EPERM", "permission denied (EPERM)"],
+  ["ENAMETOOLONG", "its name is longer than file systems allow"],
+  ["EMFILE", "this process has as many files open as it may (EMFILE)"],
+  ["ENFILE", "this machine has as many files open as it may (ENFILE)"],
+  ["ENOSPC", "its disk is full (ENOSPC)"],
+  ["EDQUOT", "its disk quota is used up (EDQUOT)"],
+  ["EROFS", "its disk is read-only (EROFS)"],
+  ["ENOTEMPTY", "it is a folder that is not empty"],
+  ["EEXIST", "there is something of this name already"],
+  ["EBUSY", "something else uses it (EBUSY)"],
+  ["EIO", "its disk fails (EIO)"],
+  ["ESTALE", "its network file system lost it (ESTALE): try again"],
 ])("%s is told in words", (code, words) => {
   expect(reason(failed(code))).toBe(words);
   expect(isCode(failed(code), code)).toBe(true);
   expect(isCode(failed(code), "EXDEV")).toBe(false);
+  expect(reason(new Error(`${code}: between threads the field is lost`))).toBe(words);
 });
 
 test("what has no words here keeps its own", () => {
