@@ -58,17 +58,18 @@ const bitsOf010: Readonly<Partial<Record<FlatName, string>>> = {
 };
 
 test("wasm: operations keep the bits of 0.1.0", async () => {
-  expect(await digests(createWasmEngine())).toMatchObject(bitsOf010);
+  expect(await digests(createWasmEngine())).toEqual(bitsOf010);
 });
 
 test.skipIf(absent !== "")(`portable: operations keep the bits of 0.1.0${absent}`, async () => {
-  expect(await digests(openAt("portable"))).toMatchObject(bitsOf010);
+  expect(await digests(openAt("portable"))).toEqual(bitsOf010);
 });
 
-/** A digest of the outputs of each operation, over numbers that are the same everywhere. */
+/** A digest of the outputs of each of those operations, over numbers that are the same everywhere. */
 async function digests(engine: CpuEngine): Promise<Readonly<Record<string, string>>> {
   const size = { T: 7, D: 37, F: 37, R: 3, eps: 1e-5 };
-  const entries = Object.entries<FlatOperation>(flatOperations).map(async ([name, operation]) => {
+  const entries = Object.keys(bitsOf010).map(async (name) => {
+    const operation: FlatOperation = flatOperations[name as FlatName];
     const values: Record<string, unknown> = {};
     return engine.arena(async () => {
       for (const [i, [input, shape]] of Object.entries({ ...operation.inputs, ...operation.maybe }).entries()) {

@@ -57,7 +57,7 @@ for (const engine of engines) {
 function fitting(engine, field, sizes) {
   const [kind, name, shape, below] = field.split(", ").map((part) => part.replaceAll(/["']/g, ""));
   const length = (letters) => [...letters].reduce((product, letter) => product * (sizes[letter] ?? Number(letter)), 1);
-  if (kind === "SIZE") return [(sizes[name] = Number(shape) + random(40))];
+  if (kind === "SIZE") return [(sizes[name] = 1 + random(40))];
   if (kind === "NUMBER") return [1e-5];
   if (kind === "VECTOR") return [new Uint8Array(2 * sizes[shape]), 1, sizes[shape], 1];
   if (kind === "ROWS")

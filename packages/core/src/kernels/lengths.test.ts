@@ -9,7 +9,6 @@ import { promptAttentionBackward, promptAttentionForward } from "./prompt_attent
 import { rotate } from "./rope.ts";
 
 const [T, D, F, N, K, V, R, H, G, d] = [3, 5, 4, 6, 2, 7, 2, 4, 2, 2];
-const sizes = { T, D, F, R };
 const X = (H + 2 * G) * d;
 const Y = 2 * G * d;
 const attention = { T, H, G, d, window: 0, K };
@@ -36,11 +35,14 @@ const kernels: readonly [name: string, kernel: Kernel, out: Arrays, input: Array
     { T, N, K },
   ],
   ...Object.entries<FlatOperation>(flatOperations).map(([name, operation]): (typeof kernels)[number] => {
+    const lengths = Object.values(operation.rows).map(({ shape }) => shape);
+    const letters = [...new Set([...Object.keys(operation.sizes), ...lengths])];
+    const sizes = Object.fromEntries(letters.map((letter, i) => [letter, 5 - i]));
     const size = { ...sizes, ...Object.fromEntries(operation.numbers.map((number) => [number, 1e-5])) };
     const arrays = (shapes: Readonly<Record<string, Shape>>) =>
       Object.fromEntries(Object.entries(shapes).map(([array, shape]) => [array, f32(lengthOf(shape)(sizes))]));
-    const lists = Object.entries(operation.rows).map(([list, { shape }]) => {
-      return [list, Int32Array.from({ length: lengthOf(shape)(sizes) }, (_, i) => i)];
+    const lists = Object.entries(operation.rows).map(([list, { shape, below }]) => {
+      return [list, Int32Array.from({ length: lengthOf(shape)(sizes) }, (_, i) => i % sizes[below])];
     });
     const inputs = { ...arrays(operation.inputs), ...arrays(operation.maybe), ...arrays(operation.weights) };
     return [name, operation.kernel, arrays(operation.outputs), { ...inputs, ...Object.fromEntries(lists) }, size];
