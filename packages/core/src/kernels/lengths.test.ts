@@ -8,7 +8,7 @@ import { linearBackward, linearForward } from "./linear.ts";
 import { promptAttentionBackward, promptAttentionForward } from "./prompt_attention.ts";
 import { rotate } from "./rope.ts";
 
-const [T, D, F, N, K, V, R, H, G, d] = [3, 5, 4, 6, 2, 7, 2, 4, 2, 2];
+const [T, D, N, K, V, R, H, G, d] = [3, 5, 6, 2, 7, 2, 4, 2, 2];
 const X = (H + 2 * G) * d;
 const Y = 2 * G * d;
 const attention = { T, H, G, d, window: 0, K };
