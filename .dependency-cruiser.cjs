@@ -1,4 +1,4 @@
-/** Import directions of docs/architecture.md: trainer -> data, workers, engine-* -> core; siblings do not meet. */
+/** Import directions of docs/architecture.md: zerogate -> trainer -> run-files -> run-config -> data, workers, engine-* -> core. */
 module.exports = {
   forbidden: [
     { name: "no-circular", severity: "error", from: {}, to: { circular: true } },
@@ -13,6 +13,25 @@ module.exports = {
       severity: "error",
       from: { path: "^packages/(data|ffi|workers|engine-(?!cuda)[^/]+)/" },
       to: { path: "^packages/(?!core/)", pathNot: "^packages/$1/" },
+    },
+    {
+      name: "run-config-reads-no-run",
+      severity: "error",
+      from: { path: "^packages/run-config/" },
+      to: { path: "^packages/(run-files|trainer|zerogate)/" },
+    },
+    {
+      name: "run-files-train-nothing",
+      severity: "error",
+      from: { path: "^packages/run-files/src/" },
+      to: { path: "^packages/(trainer|zerogate)/" },
+    },
+    {
+      name: "trainer-shows-nothing",
+      comment: "A run reports to its view; the command is one of them. Tests may go through the command.",
+      severity: "error",
+      from: { path: "^packages/trainer/src/", pathNot: "\\.test\\.ts$" },
+      to: { path: "^packages/zerogate/" },
     },
     {
       name: "native-libraries-stand-on-ffi",

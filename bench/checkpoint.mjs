@@ -24,9 +24,9 @@ import {
   readFixedPoint,
   updateRanges,
 } from "../packages/core/dist/index.js";
-import { openCheckpointWriter } from "../packages/trainer/dist/checkpoint/writer.js";
-import { chainLine, momentsDigest, paramsDigest } from "../packages/trainer/dist/receipt/receipt.js";
-import { openReceipt } from "../packages/trainer/dist/receipt/receipt_file.js";
+import { openCheckpointWriter } from "../packages/run-files/dist/checkpoint/writer.js";
+import { chainLine, momentsDigest, paramsDigest } from "../packages/run-files/dist/receipt/receipt.js";
+import { openReceipt } from "../packages/run-files/dist/receipt/receipt_file.js";
 
 const quiet = { failed: (problem) => console.log(problem), worked: () => {} };
 const median = (times) => times.toSorted((a, b) => a - b)[times.length >> 1];

@@ -33,7 +33,7 @@ const { values } = parseArgs({
   },
 });
 const PAPER = 1_229_760;
-const zerogate = fileURLToPath(new URL("../packages/trainer/dist/bin.js", import.meta.url));
+const zerogate = fileURLToPath(new URL("../packages/zerogate/dist/bin.js", import.meta.url));
 
 /** One rank: sums as a run makes them, with the wait for the others before each. */
 async function sums(parameters) {

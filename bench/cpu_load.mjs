@@ -85,16 +85,17 @@ async function start() {
   const { loadWeights, readModelConfig } = await import("../packages/core/dist/node.js");
   const { openDevices } = await import("../packages/workers/dist/index.js");
   const { cutCells, measureSamples } = await import("../packages/data/dist/index.js");
-  const { chooseEngine } = await import("../packages/trainer/dist/run/engines.js");
-  const { estimateMemory } = await import("../packages/trainer/dist/run/memory.js");
+  const { chooseEngine, loadOptions } = await import("../packages/run-config/dist/index.js");
+  const { estimateMemory } = await import("../packages/trainer/dist/index.js");
   const { adaptedLayers, loadSamples } = await import("./cpu_model.mjs");
   const folder = join(tmpdir(), `zerogate-bench-${options.model}`);
   const tokens = await loadSamples(16, folder);
   const workers = Number(options.workers);
   const config = await readModelConfig(folder);
   const { engine: name, compute, storage, packing } = options;
-  const engine = chooseEngine({ engine: name, compute, storage, packing }, config, 1);
-  const { module, options: engineOptions, weightDtypes, mapFiles } = engine;
+  const engine = await chooseEngine({ engine: name, compute, storage, packing }, config, 1);
+  const { module, options: engineOptions } = engine;
+  const { weightDtypes, mapFiles } = loadOptions(engine);
   const idle = 1024 * statusKiB("VmRSS");
 
   const loadBegin = performance.now();

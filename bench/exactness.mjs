@@ -27,8 +27,8 @@ import {
 } from "../packages/core/dist/index.js";
 import { loadWeights, readModelConfig } from "../packages/core/dist/node.js";
 import { addFixedPoint, createEngine, probe } from "../packages/engine-cpu/dist/index.js";
-import { momentsDigest, paramsDigest } from "../packages/trainer/dist/receipt/receipt.js";
-import { openReceipt } from "../packages/trainer/dist/receipt/receipt_file.js";
+import { momentsDigest, paramsDigest } from "../packages/run-files/dist/receipt/receipt.js";
+import { openReceipt } from "../packages/run-files/dist/receipt/receipt_file.js";
 import { adaptedLayers, cutSteps, loadSamples, makeModel, median } from "./cpu_model.mjs";
 
 const { values: options } = parseArgs({

@@ -21,10 +21,14 @@ const path = (file) => fileURLToPath(new URL(`../packages/trainer/${file}`, impo
 
 /** Starts the command; `onStep` hears of every step that it has committed. */
 function zerogate(args, cache, onStep) {
-  const child = spawn(process.execPath, [path("dist/bin.js"), ...args], {
-    stdio: ["ignore", "pipe", "ignore"],
-    env: { ...process.env, XDG_CACHE_HOME: cache },
-  });
+  const child = spawn(
+    process.execPath,
+    [fileURLToPath(new URL("../packages/zerogate/dist/bin.js", import.meta.url)), ...args],
+    {
+      stdio: ["ignore", "pipe", "ignore"],
+      env: { ...process.env, XDG_CACHE_HOME: cache },
+    },
+  );
   createInterface({ input: child.stdout }).on("line", (line) => {
     const { event, step } = JSON.parse(line);
     if (event === "step") onStep(step);

@@ -30,10 +30,14 @@ const settings = {
   "log-level": "error",
 };
 const flags = Object.entries(settings).flatMap(([key, value]) => [`--${key}`, String(value)]);
-const child = spawn(process.execPath, [path("dist/bin.js"), "train", "--json", ...flags, ...more], {
-  stdio: ["ignore", "pipe", "inherit"],
-  env: { ...process.env, XDG_CACHE_HOME: out },
-});
+const child = spawn(
+  process.execPath,
+  [fileURLToPath(new URL("../packages/zerogate/dist/bin.js", import.meta.url)), "train", "--json", ...flags, ...more],
+  {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, XDG_CACHE_HOME: out },
+  },
+);
 let steps = 0;
 createInterface({ input: child.stdout }).on("line", () => steps++);
 const ended = new Promise((resolve) => child.once("close", resolve));

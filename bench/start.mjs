@@ -53,7 +53,7 @@ async function start(round) {
     `--${key}`,
     String(value),
   ]);
-  const program = fileURLToPath(new URL("../packages/trainer/dist/bin.js", import.meta.url));
+  const program = fileURLToPath(new URL("../packages/zerogate/dist/bin.js", import.meta.url));
   const begin = performance.now();
   const child = spawn(process.execPath, [program, "train", ...flags, ...more], {
     stdio: ["ignore", "ignore", "pipe"],

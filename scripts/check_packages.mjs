@@ -23,7 +23,7 @@ try {
     const packageFolder = join(root, "packages", name);
     const { version } = JSON.parse(readFileSync(join(packageFolder, "package.json"), "utf8"));
     const packed = problemOf("pnpm", ["pack", "--pack-destination", folder], packageFolder);
-    const tarball = join(folder, `zerogate-${name}-${version}.tgz`);
+    const tarball = join(folder, `${name === "zerogate" ? name : `zerogate-${name}`}-${version}.tgz`);
     const judged = packed
       ? [packed]
       : [

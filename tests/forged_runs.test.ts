@@ -14,8 +14,8 @@ import { join } from "node:path";
 import { adapterLayoutOn, type ModelConfig } from "@zerogate/core";
 import { readModelConfig } from "@zerogate/core/node";
 import { beforeAll, describe, expect, test } from "vitest";
-import { type Checkpoint, loadCheckpoint, saveCheckpoint } from "../packages/trainer/src/checkpoint/checkpoint.ts";
-import { chainLine, readReceipt } from "../packages/trainer/src/receipt/receipt.ts";
+import { type Checkpoint, loadCheckpoint, saveCheckpoint } from "../packages/run-files/src/checkpoint/checkpoint.ts";
+import { chainLine, readReceipt } from "../packages/run-files/src/receipt/receipt.ts";
 import { type Outcome, testFolder, zerogate } from "./support/cli.ts";
 import { adapterHash, base, tinyRun } from "./support/world.ts";
 

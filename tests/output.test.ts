@@ -10,7 +10,7 @@ import { testFolder, zerogate } from "./support/cli.ts";
 import { adapterHash, base, records, tinyRun } from "./support/world.ts";
 
 const folder = testFolder();
-const bin = fileURLToPath(new URL("../packages/trainer/dist/bin.js", import.meta.url));
+const bin = fileURLToPath(new URL("../packages/zerogate/dist/bin.js", import.meta.url));
 const flags = tinyRun(folder, { "--steps": "3", "--workers": "1", "--engine": "wasm" });
 
 const noFull = existsSync("/dev/full") ? "" : " (skipped: there is no /dev/full)";

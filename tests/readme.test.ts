@@ -22,7 +22,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const world = join(root, "packages/trainer/world");
 const modelFolder = JSON.stringify(join(world, "base"));
 /** Inside a package that depends on the others, so that plain Node resolves the imports. */
-const folder = mkdtempSync(join(root, "packages/trainer/readme-"));
+const folder = mkdtempSync(join(root, "packages/zerogate/readme-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Runs a README's first example; `given` is put in front, and what `shown` is worth comes back. */

@@ -31,7 +31,7 @@ test("packages depend on each other at the version that they are published with"
 test.each(folders)("the package %s ships its license and says what it is", async (name) => {
   const manifest = manifests[folders.indexOf(name)];
   expect(manifest).toMatchObject({
-    name: `@zerogate/${name}`,
+    name: name === "zerogate" ? name : `@zerogate/${name}`,
     license: "Apache-2.0",
     type: "module",
     engines: { node: ">=20.19" },

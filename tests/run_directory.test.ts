@@ -203,7 +203,7 @@ describe("a resume with changes", () => {
   test("refuses another version of zerogate by name", async () => {
     const out = copyOf("version");
     rmSync(file(out, "checkpoints/step-6"), { recursive: true });
-    const versionFile = new URL("../packages/trainer/dist/version.js", import.meta.url);
+    const versionFile = new URL("../packages/run-config/dist/version.js", import.meta.url);
     const preload = join(folder, "version.mjs");
     const source = `import { versions } from ${JSON.stringify(versionFile.href)}; versions.zerogate = "9.9.9";`;
     writeFileSync(preload, source);
@@ -289,7 +289,7 @@ describe("an end from outside", () => {
   });
 
   test.skipIf(!hasScript)("a closed terminal saves the run (skipped where there is no command `script`)", async () => {
-    const bin = new URL("../packages/trainer/dist/bin.js", import.meta.url).pathname;
+    const bin = new URL("../packages/zerogate/dist/bin.js", import.meta.url).pathname;
     const line = [process.execPath, bin, "train", ...flags, "--out", "closed", "--steps", "5000"].join(" ");
     const env = { ...process.env, XDG_CACHE_HOME: join(folder, "cache") };
     // Output that nobody reads would fill its pipe and stop the run.
@@ -321,7 +321,7 @@ describe("an end from outside", () => {
   });
 
   test("the death of the parent ends the run well where that is asked for", async () => {
-    const bin = new URL("../packages/trainer/dist/bin.js", import.meta.url).pathname;
+    const bin = new URL("../packages/zerogate/dist/bin.js", import.meta.url).pathname;
     const args = ["train", ...flags, "--out", "orphan", "--steps", "5000", "--save-every", "0"];
     const script = `
       import { spawn, spawnSync } from "node:child_process";

@@ -68,7 +68,7 @@ describe.skipIf(!openMpi)(`two ranks${missing}`, () => {
   );
 
   test("another version of zerogate on one rank", async () => {
-    const versionFile = new URL("../../packages/trainer/dist/version.js", import.meta.url);
+    const versionFile = new URL("../../packages/run-config/dist/version.js", import.meta.url);
     const preload = join(folder, "version.mjs");
     const source = `import { versions } from ${JSON.stringify(versionFile.href)}; versions.zerogate = "9.9.9";`;
     writeFileSync(preload, source);

@@ -6,7 +6,7 @@ import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { versions } from "../../packages/trainer/src/version.ts";
+import { versions } from "../../packages/run-config/src/version.ts";
 import { zerogate } from "../support/cli.ts";
 import { adapterHash } from "../support/world.ts";
 import { recipes, writeInputs } from "./recipes.ts";

@@ -17,7 +17,7 @@ import torch
 from peft import AdaptionPromptConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
-sys.path.append(str(Path(__file__).parents[2] / "packages/trainer/python"))
+sys.path.append(str(Path(__file__).parents[2] / "packages/zerogate/python"))
 import torch_adapter
 import verify_peft
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-sys.path.append(str(Path(__file__).parents[2] / "packages/trainer/python"))
+sys.path.append(str(Path(__file__).parents[2] / "packages/zerogate/python"))
 from verify_peft import padded
 
 PREFIX = "base_model.model."

@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterAll } from "vitest";
 
-const bin = fileURLToPath(new URL("../../packages/trainer/dist/bin.js", import.meta.url));
+const bin = fileURLToPath(new URL("../../packages/zerogate/dist/bin.js", import.meta.url));
 
 type JsonLine = Readonly<Record<string, unknown>>;
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
-export const zerogateFile: string = fileURLToPath(new URL("../../packages/trainer/dist/bin.js", import.meta.url));
+export const zerogateFile: string = fileURLToPath(new URL("../../packages/zerogate/dist/bin.js", import.meta.url));
 
 /** mpirun of Open MPI and of MPICH, where this machine has them. */
 export const openMpi: string | undefined = mpirunOf(["mpirun.openmpi", "mpirun"], /Open MPI|OpenRTE/);

@@ -28,7 +28,7 @@ export async function readTags(): Promise<Tagged[]> {
   const files: string[] = [];
   for (const folder of ["packages", "tests"]) {
     const entries = await readdir(join(root, folder), { recursive: true });
-    files.push(...entries.map((entry) => `${folder}/${entry.replaceAll("\\", "/")}`));
+    for (const entry of entries) files.push(`${folder}/${entry.replaceAll("\\", "/")}`);
   }
   const sources = files.filter((file) => /^(tests|packages\/[^/]+\/(src|test))\/.*\.ts$/.test(file)).toSorted();
   const found: Tagged[] = [];

@@ -1,8 +1,8 @@
 /** The training loop over a real pool of one thread and a tiny model; what it orders and tells is written down. */
 import { createAdamWState, updateRanges } from "@zerogate/core";
 import { createPlan, loadTemplate, loadTokenizer, measureSamples, type Plan } from "@zerogate/data";
+import type { TrainConfig } from "@zerogate/run-config";
 import { openFaulty, setup } from "../../workers/test/faulty_pool.ts";
-import type { TrainConfig } from "../src/config/train_config.ts";
 import type { RunInputs } from "../src/run/inputs.ts";
 import { type Ending, type LoopOptions, type Rollback, type Standing, trainLoop } from "../src/run/loop.ts";
 import type { Training } from "../src/run/train_step.ts";

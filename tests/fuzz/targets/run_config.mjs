@@ -2,10 +2,10 @@
 import { ok } from "node:assert";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readConfigFile } from "../../../packages/trainer/dist/config/config_file.js";
-import { configKeys } from "../../../packages/trainer/dist/config/fields.js";
-import { resolveConfig } from "../../../packages/trainer/dist/config/resolve.js";
-import { synonymOf } from "../../../packages/trainer/dist/config/synonyms.js";
+import { readConfigFile } from "../../../packages/run-config/dist/config/config_file.js";
+import { configKeys } from "../../../packages/run-config/dist/config/fields.js";
+import { resolveConfig } from "../../../packages/run-config/dist/config/resolve.js";
+import { synonymOf } from "../../../packages/run-config/dist/config/synonyms.js";
 import { filesOf, scratchFolder } from "../corpus.mjs";
 
 const folder = scratchFolder();

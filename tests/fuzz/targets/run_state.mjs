@@ -1,6 +1,6 @@
 /** `state.msgpack`: what is accepted is the same again once written (msgpackr writes -0 as 0). */
 import { deepEqual, ok } from "node:assert";
-import { decodeRunState, encodeRunState } from "../../../packages/trainer/dist/checkpoint/run_state.js";
+import { decodeRunState, encodeRunState } from "../../../packages/run-files/dist/checkpoint/run_state.js";
 
 const hash = "ab".repeat(32);
 

@@ -1,6 +1,7 @@
 /** Which of a run's states becomes its adapter: that of the lowest held-out loss, or the last. */
-import type { RunState } from "../checkpoint/run_state.ts";
-import type { TrainConfig } from "../config/train_config.ts";
+
+import type { TrainConfig } from "@zerogate/run-config";
+import type { RunState } from "@zerogate/run-files";
 import { formatLoss } from "./format.ts";
 
 export interface AdapterChoice {

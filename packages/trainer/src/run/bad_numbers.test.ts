@@ -1,6 +1,6 @@
 import { adapterLayout } from "@zerogate/core";
 import { expect, test } from "vitest";
-import { tableOfTwoGroups } from "../../test/two_groups.ts";
+import { tableOfTwoGroups } from "../../../run-files/test/two_groups.ts";
 import { parameterName } from "./bad_numbers.ts";
 
 test("every place of the flat vector has a name, and no other", () => {

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { openPlace, sixSteps } from "../../test/here.ts";
+import { openPlace, sixSteps } from "../../../zerogate/test/here.ts";
 import { checkAdapterSize, workersProblem } from "./capacity.ts";
 
 const place = openPlace();

@@ -1,12 +1,9 @@
 /** Whether a run may go on from a checkpoint: only from what its receipt proves, or where somebody agrees to go on without. */
 import { basename } from "node:path";
 import type { ModelConfig } from "@zerogate/core";
-import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import { DamagedError } from "../checkpoint/damaged.ts";
-import { checkpointFolder } from "../checkpoint/folders.ts";
-import { proofOf } from "../checkpoint/proof.ts";
-import { ownCommand } from "../own_command.ts";
-import { loadReceipt, receiptPath } from "../receipt/receipt_file.ts";
+import { ownCommand } from "@zerogate/run-config";
+import type { Checkpoint } from "@zerogate/run-files";
+import { checkpointFolder, DamagedError, loadReceipt, proofOf, receiptPath } from "@zerogate/run-files";
 import type { AcceptedChange } from "./accepted.ts";
 
 export interface Agreement {

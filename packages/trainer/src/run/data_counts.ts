@@ -1,7 +1,7 @@
 /** What became of the records of a data set: counted, said, and refused where too many of them are left out. */
 import { InputError } from "@zerogate/core";
 import { lengthKeeping, measureSamples, type PreparedTokens, type UnreadField } from "@zerogate/data";
-import type { TrainConfig } from "../config/train_config.ts";
+import type { TrainConfig } from "@zerogate/run-config";
 import { formatCount } from "./format.ts";
 
 export interface DataCounts {

@@ -1,8 +1,8 @@
 /** The devices of a run: one worker each, on the engine that the config names. */
 import { backwardLayers } from "@zerogate/core";
+import type { TrainConfig } from "@zerogate/run-config";
+import { isIsolated } from "@zerogate/run-config";
 import { type DevicePool, openDevices } from "@zerogate/workers";
-import type { TrainConfig } from "../config/train_config.ts";
-import { isIsolated } from "../engines/choose.ts";
 import type { RunInputs } from "./inputs.ts";
 import type { RunView } from "./view.ts";
 

@@ -3,8 +3,8 @@ import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "no
 import { join } from "node:path";
 import { readModelConfig } from "@zerogate/core/node";
 import { beforeAll, beforeEach, expect, test } from "vitest";
-import { copyOf, openPlace, sixSteps, textOf } from "../../test/here.ts";
-import { changeReceipt } from "../../test/receipts.ts";
+import { changeReceipt } from "../../../run-files/test/receipts.ts";
+import { copyOf, openPlace, sixSteps, textOf } from "../../../zerogate/test/here.ts";
 import { endedRun } from "./ended.ts";
 import { readRunConfig } from "./run_folder.ts";
 import { verifyRun } from "./verify_run.ts";

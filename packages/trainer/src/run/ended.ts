@@ -3,13 +3,16 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { ModelConfig } from "@zerogate/core";
 import { verifyDirectory } from "@zerogate/core/node";
-import { type Checkpoint, loadCheckpoint } from "../checkpoint/checkpoint.ts";
-import { checkpointFolder, listCheckpoints } from "../checkpoint/folders.ts";
-import { proofOf } from "../checkpoint/proof.ts";
-import { unsafeChanges } from "../config/identity.ts";
-import { completeConfig } from "../config/stored_config.ts";
-import type { TrainConfig } from "../config/train_config.ts";
-import { loadReceipt } from "../receipt/receipt_file.ts";
+import type { TrainConfig } from "@zerogate/run-config";
+import { completeConfig, unsafeChanges } from "@zerogate/run-config";
+import {
+  type Checkpoint,
+  checkpointFolder,
+  listCheckpoints,
+  loadCheckpoint,
+  loadReceipt,
+  proofOf,
+} from "@zerogate/run-files";
 import { chooseAdapter } from "./adapter_choice.ts";
 import { type Ending, isPatienceOver } from "./loop.ts";
 import type { RunResult } from "./running.ts";

@@ -5,7 +5,7 @@ import { adapterLayout, initParameters } from "@zerogate/core";
 import { adapterFiles } from "@zerogate/core/node";
 import { loadTemplate } from "@zerogate/data";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { slowDisk } from "../../test/slow_disk.ts";
+import { slowDisk } from "../../../run-files/test/slow_disk.ts";
 import { saveFinalAdapter } from "./final_adapter.ts";
 
 const layout = adapterLayout(

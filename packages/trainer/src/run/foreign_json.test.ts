@@ -4,13 +4,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InputError } from "@zerogate/core";
+import type { TrainConfig } from "@zerogate/run-config";
+import { undoChanges } from "@zerogate/run-config";
+import { readMetrics, readReceipt, readRecord } from "@zerogate/run-files";
 import { expect, onTestFinished, test } from "vitest";
-import { undoChanges } from "../config/identity.ts";
-import type { TrainConfig } from "../config/train_config.ts";
-import { readMetrics } from "../metrics/metrics_file.ts";
-import { readReceipt } from "../receipt/receipt.ts";
 import { readAccepted } from "./accepted.ts";
-import { readRecord } from "./lock_record.ts";
 
 const deep = `${"[".repeat(5_000)}${"]".repeat(5_000)}`;
 

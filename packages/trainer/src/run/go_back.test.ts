@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { readModelConfig } from "@zerogate/core/node";
 import { beforeAll, beforeEach, expect, test } from "vitest";
-import { checkpointsIn, copyOf, openPlace, sixSteps } from "../../test/here.ts";
+import { checkpointsIn, copyOf, openPlace, sixSteps } from "../../../zerogate/test/here.ts";
 import { goBack, moveLater, newRewoundFolder, voidRange } from "./go_back.ts";
 
 const place = openPlace();

@@ -3,9 +3,8 @@ import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { ModelConfig } from "@zerogate/core";
 import { makeFolder, moveEntry, verifyDirectory } from "@zerogate/core/node";
-import { type Checkpoint, loadCheckpoint } from "../checkpoint/checkpoint.ts";
-import { checkpointFolder, listCheckpoints, setAside } from "../checkpoint/folders.ts";
-import type { VoidedStep } from "../checkpoint/run_state.ts";
+import type { VoidedStep } from "@zerogate/run-files";
+import { type Checkpoint, checkpointFolder, listCheckpoints, loadCheckpoint, setAside } from "@zerogate/run-files";
 import { checkProof, underWay } from "./check_proof.ts";
 import type { Rollback } from "./loop.ts";
 

@@ -3,9 +3,9 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, utime
 import { join } from "node:path";
 import { initParameters } from "@zerogate/core";
 import { baseHash, baseStamp } from "@zerogate/core/node";
+import { resolveConfig } from "@zerogate/run-config";
 import { beforeAll, expect, test } from "vitest";
-import { openPlace, sixSteps } from "../../test/here.ts";
-import { resolveConfig } from "../config/resolve.ts";
+import { openPlace, sixSteps } from "../../../zerogate/test/here.ts";
 import { openInputs } from "./inputs.ts";
 import type { Phase } from "./phase.ts";
 

@@ -39,9 +39,9 @@ import {
   type Template,
   type Tokenizer,
 } from "@zerogate/data";
+import type { TrainConfig } from "@zerogate/run-config";
+import { chooseEngine, type EngineChoice, isIsolated, loadOptions } from "@zerogate/run-config";
 import type { WeightFolder } from "@zerogate/workers";
-import type { TrainConfig } from "../config/train_config.ts";
-import { chooseEngine, type EngineChoice, isIsolated, loadOptions } from "../engines/choose.ts";
 import { checkAdapterSize, workersProblem } from "./capacity.ts";
 import { checkDropped, countData, type DataCounts, dataWarnings } from "./data_counts.ts";
 import { checkLinks } from "./links.ts";

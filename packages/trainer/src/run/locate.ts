@@ -4,8 +4,8 @@ import { readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { InputError, parseStrictJson } from "@zerogate/core";
 import { reason } from "@zerogate/core/node";
-import { checkpointFolder, listCheckpoints } from "../checkpoint/folders.ts";
-import { ownCommand } from "../own_command.ts";
+import { ownCommand } from "@zerogate/run-config";
+import { checkpointFolder, listCheckpoints } from "@zerogate/run-files";
 import { checkLinks } from "./links.ts";
 
 const CONFIG = "adapter_config.json";

@@ -1,8 +1,7 @@
 import { InputError } from "@zerogate/core";
+import type { MetricsLine, ReceiptBody, StepMetrics } from "@zerogate/run-files";
 import { expect, test, vi } from "vitest";
 import { plan, sampleOf, startLoop, type TinyLoopChanges } from "../../test/tiny_loop.ts";
-import type { MetricsLine, StepMetrics } from "../metrics/records.ts";
-import type { ReceiptBody } from "../receipt/receipt.ts";
 
 /** Runs the loop to its end. */
 async function loop(changes: TinyLoopChanges) {

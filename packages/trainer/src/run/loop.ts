@@ -3,12 +3,10 @@
 import { effectiveGates, InputError } from "@zerogate/core";
 import { reason } from "@zerogate/core/node";
 import type { StepPlan } from "@zerogate/data";
+import type { TrainConfig } from "@zerogate/run-config";
+import type { EvaluationMetrics, MetricsLine, ReceiptFile, StepMetrics, VoidedStep } from "@zerogate/run-files";
+import { momentsDigest, paramsDigest } from "@zerogate/run-files";
 import { StepRefusedError } from "@zerogate/workers";
-import type { VoidedStep } from "../checkpoint/run_state.ts";
-import type { TrainConfig } from "../config/train_config.ts";
-import type { EvaluationMetrics, MetricsLine, StepMetrics } from "../metrics/records.ts";
-import { momentsDigest, paramsDigest } from "../receipt/receipt.ts";
-import type { ReceiptFile } from "../receipt/receipt_file.ts";
 import { type BadNumbersReport, reportBadNumbers } from "./bad_numbers.ts";
 import { tellingSamples } from "./deadly_cell.ts";
 import { evaluateHeldOut } from "./evaluate.ts";

@@ -6,7 +6,7 @@ import {
   type EngineTraits,
   type ModelConfig,
 } from "@zerogate/core";
-import type { EngineChoice } from "../engines/choose.ts";
+import type { EngineChoice } from "@zerogate/run-config";
 
 export interface MemoryEstimate {
   /** Bytes of the shared base and of its packed copies. */

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { openReceipt } from "@zerogate/run-files";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { openReceipt } from "../receipt/receipt_file.ts";
 import { noLock } from "../team/other_ranks.ts";
 import { firstMissing, removeEmptyStart, takeBackStart } from "./refused_start.ts";
 

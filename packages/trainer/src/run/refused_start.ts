@@ -3,9 +3,7 @@ import { existsSync } from "node:fs";
 import { readdir, rmdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { removeEntry } from "@zerogate/core/node";
-import { listCheckpoints } from "../checkpoint/folders.ts";
-import { loadReceipt } from "../receipt/receipt_file.ts";
-import { isLockName, type RunLock } from "./lock.ts";
+import { isLockName, listCheckpoints, loadReceipt, type RunLock } from "@zerogate/run-files";
 
 /** What a run writes before its first step; TensorBoard's file has a name of its own in every process. */
 const startFiles = /^(config\.json|log\.jsonl|metrics\.jsonl|receipt\.jsonl|checkpoints|events\.out\.tfevents\..+)$/;

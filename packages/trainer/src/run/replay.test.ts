@@ -1,11 +1,11 @@
 /** Steps done again from a receipt that somebody changed, or from inputs that are no longer those of the run. */
 import { rmSync, truncateSync } from "node:fs";
 import { join } from "node:path";
+import type { ReceiptBody } from "@zerogate/run-files";
+import { loadCheckpoint, saveCheckpoint } from "@zerogate/run-files";
 import { beforeAll, beforeEach, expect, test } from "vitest";
-import { copyOf, openPlace, sixSteps } from "../../test/here.ts";
-import { changeReceipt } from "../../test/receipts.ts";
-import { loadCheckpoint, saveCheckpoint } from "../checkpoint/checkpoint.ts";
-import type { ReceiptBody } from "../receipt/receipt.ts";
+import { changeReceipt } from "../../../run-files/test/receipts.ts";
+import { copyOf, openPlace, sixSteps } from "../../../zerogate/test/here.ts";
 import { openInputs, type RunInputs } from "./inputs.ts";
 import type { Phase } from "./phase.ts";
 import { replayRun } from "./replay.ts";

@@ -1,12 +1,17 @@
 /** Doing steps of a run again, from the checkpoint before them, and comparing each with the receipt. */
 import { InputError } from "@zerogate/core";
 import { verifyDirectory } from "@zerogate/core/node";
+import type { TrainConfig } from "@zerogate/run-config";
+import {
+  type Checkpoint,
+  checkpointFolder,
+  listCheckpoints,
+  loadCheckpoint,
+  loadReceipt,
+  paramsDigest,
+  type ReceiptLine,
+} from "@zerogate/run-files";
 import { type DevicePool, StepRefusedError } from "@zerogate/workers";
-import { type Checkpoint, loadCheckpoint } from "../checkpoint/checkpoint.ts";
-import { checkpointFolder, listCheckpoints } from "../checkpoint/folders.ts";
-import type { TrainConfig } from "../config/train_config.ts";
-import { paramsDigest, type ReceiptLine } from "../receipt/receipt.ts";
-import { loadReceipt } from "../receipt/receipt_file.ts";
 import { startDevices } from "./devices.ts";
 import type { RunInputs } from "./inputs.ts";
 import { trainStep } from "./train_step.ts";

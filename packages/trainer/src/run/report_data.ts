@@ -1,6 +1,6 @@
 /** What a report shows. */
-import type { TrainConfig } from "../config/train_config.ts";
-import type { Metrics } from "../metrics/metrics_file.ts";
+import type { TrainConfig } from "@zerogate/run-config";
+import type { Metrics } from "@zerogate/run-files";
 import type { DataCounts } from "./data_counts.ts";
 
 export interface SampleAnswer {

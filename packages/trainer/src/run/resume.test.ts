@@ -2,10 +2,10 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "@zerogate/core";
+import { versions } from "@zerogate/run-config";
+import { DamagedError } from "@zerogate/run-files";
 import { beforeAll, beforeEach, expect, test } from "vitest";
-import { copyOf, openPlace, sixSteps, textOf } from "../../test/here.ts";
-import { DamagedError } from "../checkpoint/damaged.ts";
-import { versions } from "../version.ts";
+import { copyOf, openPlace, sixSteps, textOf } from "../../../zerogate/test/here.ts";
 import { readAccepted, writeAccepted } from "./accepted.ts";
 import { openInputs, type RunInputs } from "./inputs.ts";
 import { acceptEngine, checkAcceptedFields, openCheckpoint } from "./resume.ts";

@@ -1,17 +1,21 @@
 /** Where a resumed run goes on, and whether it may: every change since then is explained, those that decide bits are refused. */
 import { InputError } from "@zerogate/core";
-import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import { newestCheckpoint } from "../checkpoint/newest.ts";
-import type { RunState } from "../checkpoint/run_state.ts";
-import { configKeys } from "../config/fields.ts";
-import { configHash, safeChanges, showValue, unsafeChanges } from "../config/identity.ts";
-import { completeConfig } from "../config/stored_config.ts";
-import { suggest } from "../config/suggest.ts";
-import { type ConfigKey, comparedOtherwise, type TrainConfig } from "../config/train_config.ts";
-import { ownCommand } from "../own_command.ts";
-import { paramsDigest } from "../receipt/receipt.ts";
-import { loadReceipt } from "../receipt/receipt_file.ts";
-import { versions } from "../version.ts";
+import {
+  type ConfigKey,
+  comparedOtherwise,
+  completeConfig,
+  configHash,
+  configKeys,
+  ownCommand,
+  safeChanges,
+  showValue,
+  suggest,
+  type TrainConfig,
+  unsafeChanges,
+  versions,
+} from "@zerogate/run-config";
+import type { Checkpoint, RunState } from "@zerogate/run-files";
+import { loadReceipt, newestCheckpoint, paramsDigest } from "@zerogate/run-files";
 import { type AcceptedChange, type AcceptedRecord, readAccepted, writeAccepted } from "./accepted.ts";
 import { checkProof } from "./check_proof.ts";
 import type { RunInputs } from "./inputs.ts";

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, beforeEach, expect, test } from "vitest";
-import { checkpointsIn, copyOf, openPlace, sixSteps } from "../../test/here.ts";
-import { slowDisk } from "../../test/slow_disk.ts";
+import { slowDisk } from "../../../run-files/test/slow_disk.ts";
+import { checkpointsIn, copyOf, openPlace, sixSteps } from "../../../zerogate/test/here.ts";
 import { rewindRun } from "./rewind.ts";
 
 const place = openPlace();

@@ -4,9 +4,7 @@ import { copyFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { InputError } from "@zerogate/core";
 import { moveEntry, syncFile, syncFolder, verifyDirectory } from "@zerogate/core/node";
-import { checkpointFolder, listCheckpoints } from "../checkpoint/folders.ts";
-import { metricsPath } from "../metrics/metrics_file.ts";
-import { receiptPath } from "../receipt/receipt_file.ts";
+import { checkpointFolder, listCheckpoints, metricsPath, receiptPath } from "@zerogate/run-files";
 import { moveLater, newRewoundFolder } from "./go_back.ts";
 
 export interface Rewound {

@@ -1,9 +1,8 @@
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { resolveConfig, versions } from "@zerogate/run-config";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { resolveConfig } from "../config/resolve.ts";
-import { versions } from "../version.ts";
 import { checkFolderIsFree, createRunFolder, readRunConfig, readStoredConfig, writeRunConfig } from "./run_folder.ts";
 
 let folder: string;

@@ -3,13 +3,9 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "@zerogate/core";
 import { makeFolder, reason, writeFileAtomic } from "@zerogate/core/node";
-import { resolveConfig } from "../config/resolve.ts";
-import { VERSION_KEY } from "../config/stored_config.ts";
-import type { TrainConfig } from "../config/train_config.ts";
-import { placeProblem } from "../files/new_place.ts";
-import { ownCommand } from "../own_command.ts";
-import { versions } from "../version.ts";
-import { isLockName } from "./lock.ts";
+import type { TrainConfig } from "@zerogate/run-config";
+import { ownCommand, resolveConfig, VERSION_KEY, versions } from "@zerogate/run-config";
+import { isLockName, placeProblem } from "@zerogate/run-files";
 import { checkOwnNames } from "./own_names.ts";
 
 const CONFIG = "config.json";

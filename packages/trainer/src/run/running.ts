@@ -1,13 +1,12 @@
 /** What a run has from its first step to its report, and what comes out of it. */
+
+import type { TrainConfig } from "@zerogate/run-config";
+import type { CheckpointWriter, RunLock, SharedNumbers } from "@zerogate/run-files";
 import type { DevicePool } from "@zerogate/workers";
-import type { SharedNumbers } from "../checkpoint/write_worker.ts";
-import type { CheckpointWriter } from "../checkpoint/writer.ts";
-import type { TrainConfig } from "../config/train_config.ts";
 import type { Team } from "../team/team.ts";
 import type { AdapterChoice } from "./adapter_choice.ts";
 import type { EvaluationResult } from "./evaluate.ts";
 import type { RunInputs } from "./inputs.ts";
-import type { RunLock } from "./lock.ts";
 import type { Ending, RunControl, Standing } from "./loop.ts";
 import type { SampleAnswer } from "./report_data.ts";
 import type { RunView } from "./view.ts";

@@ -1,5 +1,5 @@
+import { resolveConfig } from "@zerogate/run-config";
 import { expect, test } from "vitest";
-import { resolveConfig } from "../config/resolve.ts";
 import { scheduleOf, shortenWarmup, totalStepsOf } from "./schedule.ts";
 
 test.each([

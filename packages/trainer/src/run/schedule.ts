@@ -1,8 +1,7 @@
 /** How long a run is, and its learning rate. */
 import { InputError, type LearningRateSchedule } from "@zerogate/core";
-import { peakLearningRate } from "../config/resolve.ts";
-import { defaultOf } from "../config/stored_config.ts";
-import type { TrainConfig } from "../config/train_config.ts";
+import type { TrainConfig } from "@zerogate/run-config";
+import { defaultOf, peakLearningRate } from "@zerogate/run-config";
 
 /**
  * Returns `steps`, or `epochs` times the steps of one: of the decimal number that was written, exactly, rounded to the nearest

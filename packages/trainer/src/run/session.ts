@@ -1,16 +1,18 @@
 /** One uninterrupted stretch of a run: the loop with its metrics, receipt, events and checkpoints, up to an end or a rollback. */
-import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import type { RunState, VoidedStep } from "../checkpoint/run_state.ts";
-import { configHash } from "../config/identity.ts";
-import type { TrainConfig } from "../config/train_config.ts";
-import { createTrouble } from "../files/trouble.ts";
-import { metricsPath, openMetrics } from "../metrics/metrics_file.ts";
-import type { MetricsLine } from "../metrics/records.ts";
-import { openEventFile } from "../metrics/tensorboard.ts";
-import { paramsDigest } from "../receipt/receipt.ts";
-import { openReceipt, receiptPath } from "../receipt/receipt_file.ts";
+
+import type { TrainConfig } from "@zerogate/run-config";
+import { configHash, versions } from "@zerogate/run-config";
+import type { Checkpoint, MetricsLine, RunState, VoidedStep } from "@zerogate/run-files";
+import {
+  createTrouble,
+  metricsPath,
+  openEventFile,
+  openMetrics,
+  openReceipt,
+  paramsDigest,
+  receiptPath,
+} from "@zerogate/run-files";
 import { noRecords } from "../team/other_ranks.ts";
-import { versions } from "../version.ts";
 import type { AcceptedChange } from "./accepted.ts";
 import { writeRemainder } from "./finish.ts";
 import type { RunInputs } from "./inputs.ts";

@@ -7,9 +7,8 @@ import {
   type ParameterTable,
   updateRanges,
 } from "@zerogate/core";
-import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import type { SharedNumbers } from "../checkpoint/write_worker.ts";
-import type { TrainConfig } from "../config/train_config.ts";
+import type { TrainConfig } from "@zerogate/run-config";
+import type { Checkpoint, SharedNumbers } from "@zerogate/run-files";
 
 export function sharedNumbers(length: number): SharedNumbers {
   const shared = () => new Float32Array(new SharedArrayBuffer(4 * length));

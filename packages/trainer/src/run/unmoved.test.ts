@@ -1,6 +1,6 @@
 import { adapterLayout } from "@zerogate/core";
 import { expect, test } from "vitest";
-import { tableOfTwoGroups } from "../../test/two_groups.ts";
+import { tableOfTwoGroups } from "../../../run-files/test/two_groups.ts";
 import { unmovedParts } from "./unmoved.ts";
 
 /** Layers 3, 4 and 5 with two numbers of prompt each and two gates. */

@@ -4,9 +4,9 @@ import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { type PromptFormat, parseStrictJson } from "@zerogate/core";
 import { adapterFiles, readPromptFormat, reason } from "@zerogate/core/node";
-import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import type { TrainConfig } from "../config/train_config.ts";
-import { versions } from "../version.ts";
+import type { TrainConfig } from "@zerogate/run-config";
+import { versions } from "@zerogate/run-config";
+import type { Checkpoint } from "@zerogate/run-files";
 import { type AdapterChoice, chooseAdapter, describeChoice, lastAdapter } from "./adapter_choice.ts";
 
 const CARD = "README.md";

@@ -2,11 +2,9 @@
 import { isDeepStrictEqual } from "node:util";
 import { reason } from "@zerogate/core/node";
 import { loadTemplate } from "@zerogate/data";
-import type { Checkpoint } from "../checkpoint/checkpoint.ts";
-import { configHash, undoChanges } from "../config/identity.ts";
-import type { TrainConfig } from "../config/train_config.ts";
-
-import type { ReadReceipt } from "../receipt/receipt.ts";
+import type { TrainConfig } from "@zerogate/run-config";
+import { configHash, undoChanges } from "@zerogate/run-config";
+import type { Checkpoint, ReadReceipt } from "@zerogate/run-files";
 import { readAccepted } from "./accepted.ts";
 
 /**

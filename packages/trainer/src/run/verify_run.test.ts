@@ -2,7 +2,7 @@
 import { existsSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { copyOf, linesOf, openPlace, sixSteps, textOf } from "../../test/here.ts";
+import { copyOf, linesOf, openPlace, sixSteps, textOf } from "../../../zerogate/test/here.ts";
 
 const place = openPlace();
 const { at, run } = place;

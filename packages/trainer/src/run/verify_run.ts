@@ -3,13 +3,17 @@ import { existsSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { ModelConfig } from "@zerogate/core";
 import { reason, verifyDirectory } from "@zerogate/core/node";
-import { type Checkpoint, loadCheckpoint } from "../checkpoint/checkpoint.ts";
-import { checkpointFolder, listCheckpoints } from "../checkpoint/folders.ts";
-import { proofOf } from "../checkpoint/proof.ts";
-import type { TrainConfig } from "../config/train_config.ts";
-import { readMetrics } from "../metrics/metrics_file.ts";
-import type { ReadReceipt } from "../receipt/receipt.ts";
-import { loadReceipt } from "../receipt/receipt_file.ts";
+import type { TrainConfig } from "@zerogate/run-config";
+import type { ReadReceipt } from "@zerogate/run-files";
+import {
+  type Checkpoint,
+  checkpointFolder,
+  listCheckpoints,
+  loadCheckpoint,
+  loadReceipt,
+  proofOf,
+  readMetrics,
+} from "@zerogate/run-files";
 import { compareAdapter } from "./verify_adapter.ts";
 import { configProblems, promptProblems } from "./verify_config.ts";
 

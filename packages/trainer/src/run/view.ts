@@ -1,7 +1,8 @@
 /** What a run tells while it runs; the status display and `--json` are two listeners. */
+
+import type { TrainConfig } from "@zerogate/run-config";
+import type { MetricsLine } from "@zerogate/run-files";
 import type { DeviceEvent } from "@zerogate/workers";
-import type { TrainConfig } from "../config/train_config.ts";
-import type { MetricsLine } from "../metrics/records.ts";
 import type { DataCounts } from "./data_counts.ts";
 import type { RunInputs } from "./inputs.ts";
 import type { Standing } from "./loop.ts";

@@ -2,7 +2,15 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { adapterHash, checkpointsIn, copyOf, linesOf, openPlace, sixSteps, textOf } from "../../test/here.ts";
+import {
+  adapterHash,
+  checkpointsIn,
+  copyOf,
+  linesOf,
+  openPlace,
+  sixSteps,
+  textOf,
+} from "../../../zerogate/test/here.ts";
 
 const place = openPlace();
 const { at, base, run } = place;

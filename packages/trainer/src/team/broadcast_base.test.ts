@@ -1,9 +1,9 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { TrainConfig } from "@zerogate/run-config";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { localTeams } from "../../test/local_ranks.ts";
-import type { TrainConfig } from "../config/train_config.ts";
 import { placeBase } from "./broadcast_base.ts";
 
 let folder: string;

@@ -8,7 +8,7 @@ import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs
 import { join } from "node:path";
 import { InputError } from "@zerogate/core";
 import { cacheFolder } from "@zerogate/core/node";
-import type { TrainConfig } from "../config/train_config.ts";
+import type { TrainConfig } from "@zerogate/run-config";
 import type { Team } from "./team.ts";
 
 const PIECE_BYTES = 32 << 20;

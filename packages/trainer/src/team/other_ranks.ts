@@ -1,9 +1,5 @@
 /** What ranks other than the first have in place of the run's files, its lock and its display: they compute, and write nothing. */
-import type { CheckpointWriter } from "../checkpoint/writer.ts";
-import type { MetricsFile } from "../metrics/metrics_file.ts";
-import type { EventFile } from "../metrics/tensorboard.ts";
-import type { ReceiptFile } from "../receipt/receipt_file.ts";
-import type { RunLock } from "../run/lock.ts";
+import type { CheckpointWriter, EventFile, MetricsFile, ReceiptFile, RunLock } from "@zerogate/run-files";
 import type { RunView } from "../run/view.ts";
 
 export const noWriter: CheckpointWriter = {

@@ -1,6 +1,6 @@
+import type { TrainConfig } from "@zerogate/run-config";
 import { expect, test } from "vitest";
 import { localTeams } from "../../test/local_ranks.ts";
-import type { TrainConfig } from "../config/train_config.ts";
 import type { RunInputs } from "../run/inputs.ts";
 import { openAlike } from "./same_everywhere.ts";
 

@@ -1,9 +1,8 @@
 /** Whether all hosts were given the same: what decides bits, and what decides which way the run goes. */
 import { InputError } from "@zerogate/core";
-import { configHash } from "../config/identity.ts";
-import type { TrainConfig } from "../config/train_config.ts";
+import type { TrainConfig } from "@zerogate/run-config";
+import { configHash, versions } from "@zerogate/run-config";
 import type { RunInputs } from "../run/inputs.ts";
-import { versions } from "../version.ts";
 import { placeBase } from "./broadcast_base.ts";
 import type { Team } from "./team.ts";
 

@@ -1,8 +1,8 @@
 /** The devices of all hosts as one pool: shares the cells of a step and adds up what all have computed. */
 import type { Slot, TokenSet } from "@zerogate/core";
 import { shareCells } from "@zerogate/mpi";
+import { paramsDigest } from "@zerogate/run-files";
 import { addLosses, checkStepSum, type DevicePool, labelledTokensOf, type ShareSum } from "@zerogate/workers";
-import { paramsDigest } from "../receipt/receipt.ts";
 import type { RunControl } from "../run/loop.ts";
 import type { Team } from "./team.ts";
 

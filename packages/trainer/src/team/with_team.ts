@@ -1,6 +1,6 @@
 /** What a command does together with all hosts that its launcher has started. */
 import { openCommunicator } from "@zerogate/mpi";
-import type { TrainConfig } from "../config/train_config.ts";
+import type { TrainConfig } from "@zerogate/run-config";
 import { createTeam, type Team } from "./team.ts";
 import { ToldError } from "./told_error.ts";
 

@@ -1,0 +1,32 @@
+/** `@zerogate/run-config`: the keys of a run, from files, flags and presets, and the engine that they mean. */
+export { readConfigFile } from "./config/config_file.ts";
+export { configKeys, type Field, fields } from "./config/fields.ts";
+export { flagName } from "./config/flag_name.ts";
+export { configHash, hasChanges, safeChanges, showValue, undoChanges, unsafeChanges } from "./config/identity.ts";
+export {
+  MAX_HOSTS,
+  MAX_PROMPT_LENGTH,
+  MAX_SECONDS,
+  MAX_STEPS,
+  MAX_TEMPERATURE,
+  MAX_TOKENS,
+  MAX_VOCABULARY,
+  MAX_WORKERS,
+} from "./config/limits.ts";
+export { peakLearningRate, resolveConfig } from "./config/resolve.ts";
+export { completeConfig, defaultOf, FIRST_VERSION, VERSION_KEY } from "./config/stored_config.ts";
+export { suggest } from "./config/suggest.ts";
+export { flagSpellings, squash, synonymOf, synonyms } from "./config/synonyms.ts";
+export {
+  type ConfigKey,
+  comparedOtherwise,
+  computeNames,
+  type LogLevel,
+  logLevels,
+  storageNames,
+  type TrainConfig,
+} from "./config/train_config.ts";
+export { chooseEngine, type EngineChoice, isIsolated, loadOptions } from "./engines/choose.ts";
+export { describedEngine, deviceCount, engineNames, isEnginePath, namesOfEngines } from "./engines/registry.ts";
+export { ownCommand, setOwnName } from "./own_command.ts";
+export { versions } from "./version.ts";

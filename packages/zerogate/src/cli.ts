@@ -1,0 +1,61 @@
+/**
+ * The `zerogate` command line. The commands stand in `commands/list.ts`; each declares its flags in `commands/NAME_flags.ts`,
+ * and everything is loaded only where it is needed.
+ */
+
+import { setOwnName, versions } from "@zerogate/run-config";
+import { isDamaged } from "@zerogate/run-files";
+import { ToldError } from "@zerogate/trainer";
+import type { CommandContext } from "./commands/context.ts";
+import { messageWithAdvice } from "./terminal/advice.ts";
+import { continued } from "./terminal/plain_text.ts";
+
+/**
+ * Runs one command line.
+ * @returns 0 done, 1 failed, 2 unusable input or usage, 3 damaged files, 130 interrupted. Messages go to stderr.
+ */
+export async function runCli(argv: readonly string[], context: CommandContext): Promise<number> {
+  const code = await runCommand(argv, context);
+  const lost = await context.stdout.flush();
+  if (lost === undefined) return code;
+  context.stderr.write(`Cannot write the output: ${lost}\n`);
+  return code === 0 ? 1 : code;
+}
+
+async function runCommand(argv: readonly string[], context: CommandContext): Promise<number> {
+  setOwnName(context.env, context.script);
+  try {
+    if (argv[0] === "--version" || argv[0] === "-V") {
+      context.stdout.write(`${versions.zerogate}\n`);
+      return 0;
+    }
+    const { runProgram } = await import("./cli/program.ts");
+    return await runProgram(argv, context);
+  } catch (error) {
+    return await exitCodeOf(error, context);
+  }
+}
+
+/** Tells what was thrown, unless that has been done. */
+async function exitCodeOf(error: unknown, context: CommandContext): Promise<number> {
+  const { InputError } = await import("@zerogate/core");
+  const { reason } = await import("@zerogate/core/node");
+  const isTold = error instanceof ToldError;
+  const cause = isTold ? error.cause : error;
+  if (context.signal.aborted && cause === context.signal.reason) return 130;
+  const isOurs = !(cause instanceof InputError) && !isDamaged(cause);
+  const withStack = isOurs && context.env["ZEROGATE_LOG_LEVEL"] === "debug";
+  if (!isTold)
+    context.stderr.write(`${continued(textOf(cause, withStack, reason))}
+`);
+  if (cause instanceof InputError) return 2;
+  return isOurs ? 1 : 3;
+}
+
+/** What nobody expected of a file is said in words as well; the stack is for faults of ours. */
+function textOf(error: unknown, withStack: boolean, reason: (error: unknown) => string): string {
+  if (!(error instanceof Error)) return String(error);
+  if (withStack && error.stack) return error.stack;
+  const path = "path" in error ? `Cannot use ${String(error.path)}: ` : "";
+  return messageWithAdvice("syscall" in error ? new Error(`${path}${reason(error)}`) : error);
+}

@@ -1,0 +1,106 @@
+/** The keys of a run config as command line flags. */
+
+import type { ConfigKey } from "@zerogate/run-config";
+import { configKeys, type Field, fields } from "@zerogate/run-config";
+import type { Flag, FlagGroup } from "./definition.ts";
+
+/** Where the help of a command shows a key. */
+const groups: { readonly [Key in ConfigKey]: FlagGroup } = {
+  preset: "Common",
+  model: "Model",
+  links: "Model",
+  data: "Data",
+  out: "Common",
+  validationData: "Data",
+  valFraction: "Data",
+  template: "Data",
+  bos: "Advanced",
+  labels: "Data",
+  maxLength: "Common",
+  maxDropped: "Data",
+  skipBadRecords: "Data",
+  cacheDir: "Machine",
+
+  seed: "Common",
+  epochs: "Common",
+  steps: "Common",
+  batchSize: "Common",
+  cellTokens: "Advanced",
+  dropLast: "Training",
+
+  adapterLen: "Common",
+  adapterLayers: "Common",
+  gateSharing: "Adapter",
+  gateActivation: "Adapter",
+  outputBias: "Adapter",
+  adapterDtype: "Adapter",
+  adapterFrom: "Validation and checkpoints",
+  initStd: "Adapter",
+  initAdapter: "Adapter",
+
+  lr: "Common",
+  blr: "Training",
+  schedule: "Training",
+  warmupSteps: "Training",
+  warmupEpochs: "Training",
+  warmupRatio: "Training",
+  minLr: "Training",
+  beta1: "Training",
+  beta2: "Training",
+  eps: "Training",
+  weightDecay: "Training",
+  decayGroup: "Training",
+  clipNorm: "Training",
+
+  evalEvery: "Validation and checkpoints",
+  evalAtStart: "Validation and checkpoints",
+  earlyStopping: "Validation and checkpoints",
+  saveEvery: "Validation and checkpoints",
+  saveMinutes: "Validation and checkpoints",
+  keepCheckpoints: "Validation and checkpoints",
+  keepEvery: "Validation and checkpoints",
+  diskPatience: "Advanced",
+  onBadNumbers: "Training",
+  rollbackSteps: "Training",
+  samples: "Validation and checkpoints",
+
+  engine: "Machine",
+  compute: "Machine",
+  storage: "Machine",
+  strictTensors: "Model",
+  packing: "Advanced",
+  workers: "Machine",
+  devices: "Machine",
+  isolate: "Machine",
+  workerTimeout: "Advanced",
+  hosts: "Machine",
+  broadcastWeights: "Advanced",
+  hostTimeout: "Advanced",
+  logLevel: "Advanced",
+};
+
+/** The flags of these keys, with the same words for every command that has them. */
+export function configFlagTable<Key extends ConfigKey>(keys: readonly Key[]): Record<Key, Flag> {
+  return Object.fromEntries(keys.map((key) => [key, configFlag(key)])) as Record<Key, Flag>;
+}
+
+function configFlag(key: ConfigKey): Flag {
+  const { argument, description, choices = [], fallback }: Field<unknown> = fields[key];
+  const shown = [];
+  if (choices.length > 0) shown.push(choices.join(", "));
+  // A default that depends on the machine is named in the description; so are those of keys without one.
+  if (fallback !== undefined && key !== "workers") shown.push(`default: ${shownDefault(fallback)}`);
+  const about = shown.length === 0 ? description : `${description} (${shown.join("; ")})`;
+  return argument === undefined
+    ? { group: groups[key], about, isNegatable: true }
+    : { group: groups[key], about, argument };
+}
+
+function shownDefault(value: unknown): string {
+  return typeof value === "boolean" ? (value ? "on" : "off") : String(value);
+}
+
+/** The config flags among all options of a command, which has others as well (`--json`, `--config`). */
+export function configFlags(options: Readonly<Record<string, unknown>>): Partial<Record<ConfigKey, unknown>> {
+  return Object.fromEntries(configKeys.filter((key) => options[key] !== undefined).map((key) => [key, options[key]]));
+}

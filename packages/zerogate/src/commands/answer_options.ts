@@ -1,0 +1,67 @@
+/** How answers are generated, as flags and the model's generation_config.json say. */
+import { InputError, type SamplingOptions } from "@zerogate/core";
+import type { GenerationConfig } from "@zerogate/core/node";
+import { MAX_TEMPERATURE, MAX_TOKENS, MAX_VOCABULARY } from "@zerogate/run-config";
+import { numberFlag } from "./flags.ts";
+
+/** Longest answer where neither flag nor generation_config.json says one. */
+const DEFAULT_NEW_TOKENS = 128;
+
+interface SamplingFlags {
+  readonly maxNewTokens?: string;
+  readonly scale?: string;
+  readonly temperature?: string;
+  readonly topP?: string;
+  readonly topK?: string;
+  readonly seed?: string;
+  readonly samplingDefaults?: boolean;
+}
+
+export interface AnswerOptions extends Required<SamplingOptions> {
+  readonly maxNewTokens: number;
+  /** Most tokens of prompt and answer, where nothing limits the answer alone. */
+  readonly maxTokens: number | undefined;
+  readonly scale: number;
+}
+
+/** The same for one prompt, of which at least one token is the answer. */
+export function optionsFor(
+  { maxTokens = Infinity, ...options }: AnswerOptions,
+  promptIds: readonly number[],
+): Omit<AnswerOptions, "maxTokens"> {
+  return { ...options, maxNewTokens: Math.max(1, Math.min(options.maxNewTokens, maxTokens - promptIds.length)) };
+}
+
+/** How to generate, from flags and, where they say nothing, from generation_config.json: its sampling on request only. All problems at once. */
+export function samplingFlags(
+  flags: SamplingFlags,
+  { maxNewTokens, maxLength, sampling }: GenerationConfig,
+): AnswerOptions {
+  const problems: string[] = [];
+  if (flags.samplingDefaults && !sampling)
+    problems.push("--sampling-defaults: generation_config.json asks for no sampling, give --temperature instead");
+  const usual = flags.samplingDefaults ? sampling : undefined;
+  const options = {
+    maxNewTokens: numberFlag(
+      "--max-new-tokens",
+      flags.maxNewTokens,
+      maxNewTokens ?? DEFAULT_NEW_TOKENS,
+      { min: 1, max: MAX_TOKENS, whole: true },
+      problems,
+    ),
+    maxTokens: flags.maxNewTokens === undefined && maxNewTokens === undefined ? maxLength : undefined,
+    scale: numberFlag("--scale", flags.scale, 1, { min: 0, max: 1 }, problems),
+    temperature: numberFlag(
+      "--temperature",
+      flags.temperature,
+      usual?.temperature ?? 0,
+      { min: 0, max: MAX_TEMPERATURE },
+      problems,
+    ),
+    topP: numberFlag("--top-p", flags.topP, usual?.topP ?? 1, { min: 0, max: 1 }, problems),
+    topK: numberFlag("--top-k", flags.topK, usual?.topK ?? 0, { min: 0, max: MAX_VOCABULARY, whole: true }, problems),
+    seed: numberFlag("--seed", flags.seed, 0, { min: 0, max: 2 ** 32 - 1, whole: true }, problems),
+  };
+  if (problems.length > 0) throw new InputError("Cannot generate", problems);
+  return options;
+}

@@ -1,0 +1,112 @@
+/** `zerogate chat`: instructions typed one after another; each is answered on its own, as the adapter was trained. */
+import { createInterface } from "node:readline/promises";
+import { InputError, streamText } from "@zerogate/core";
+import { readGenerationConfig } from "@zerogate/core/node";
+import { encodePrompt } from "@zerogate/data";
+import { endTokens, locateModel, type OpenedModel, openModel } from "@zerogate/trainer";
+import { openStatus } from "../status/display.ts";
+import { type AnswerOptions, optionsFor, samplingFlags } from "./answer_options.ts";
+import type { CommandContext, ExitCode } from "./context.ts";
+import { engineFlags, outputBiasFlag, promptFlags } from "./flags.ts";
+import type { GenerateFlags } from "./generate.ts";
+
+export type ChatFlags = Omit<GenerateFlags, "prompt" | "instruction" | "input" | "prompts" | "compare" | "json">;
+
+const help = `Type an instruction and press Enter.
+  /input TEXT     give the next instruction an input
+  /adapter NAME   answer with another adapter      /base   answer without one
+  /scale S        how much of it, 0 to 1
+  /help           this text                        /quit   leave (or Ctrl-D)
+`;
+
+export async function chatCommand(flags: ChatFlags, context: CommandContext): Promise<ExitCode> {
+  const wanted = { model: flags.model, adapters: flags.adapter ?? [], links: flags.links };
+  const located = await locateModel(wanted, (note) => context.stderr.write(`${note}\n`));
+  const options = samplingFlags(flags, await readGenerationConfig(located.folder));
+  const status = openStatus(context.stderr, context.env);
+  const opened = await openModel(located, {
+    ...engineFlags(flags),
+    ...promptFlags(flags),
+    outputBias: outputBiasFlag(flags),
+    strictTensors: flags.strictTensors ?? false,
+    onWarning: status.log,
+    onPhase: status.phase,
+  }).finally(() => status.stop());
+  if (flags.use !== undefined) opened.model.setAdapter(flags.use);
+  let { scale } = options;
+  context.stderr.write(`${describeAdapters(opened, scale)}\n${help}`);
+
+  let input = "";
+  const lines = createInterface({ input: context.stdin, terminal: false });
+  context.signal.addEventListener("abort", () => lines.close(), { once: true });
+  const prompt = () => context.stderr.write("> ");
+  prompt();
+  for await (const typed of lines) {
+    const line = typed.trim();
+    if (line === "/quit" || context.signal.aborted) break;
+    if (line.startsWith("/input ")) input = line.slice(7).trim();
+    else if (line.startsWith("/")) {
+      const setting = runSetting(line, opened, scale);
+      ({ scale } = setting);
+      context.stderr.write(`${setting.says}\n`);
+    } else if (line !== "") {
+      await answer(
+        opened,
+        encodePrompt(opened.tokenizer, opened.promptFormat(opened.model.activeAdapter), { instruction: line, input }),
+        { ...options, scale, stop: flags.stop ?? [] },
+        context,
+      );
+      input = "";
+    }
+    prompt();
+  }
+  lines.close();
+  return context.signal.aborted ? 130 : 0;
+}
+
+async function answer(
+  { model, tokenizer }: OpenedModel,
+  promptIds: readonly number[],
+  { stop, ...options }: AnswerOptions & { readonly stop: readonly string[] },
+  context: CommandContext,
+): Promise<void> {
+  try {
+    const tokens = model.generate(promptIds, {
+      ...optionsFor(options, promptIds),
+      eosTokenIds: endTokens(tokenizer, model.base.config),
+      signal: context.signal,
+    });
+    for await (const part of streamText(tokens, tokenizer, { prefix: promptIds, stop })) context.stdout.exact(part);
+    context.stdout.write("\n");
+  } catch (error) {
+    if (!(error instanceof InputError)) throw error;
+    context.stderr.write(`${error.message}\n`); // for example a prompt too long: the conversation goes on
+  }
+}
+
+/** Carries out a `/` line and says what is so now. */
+function runSetting(line: string, opened: OpenedModel, scale: number): { says: string; scale: number } {
+  const { model } = opened;
+  const [command, argument = ""] = line.split(/\s+/, 2);
+  if (command === "/base") model.disableAdapterLayers();
+  else if (command === "/adapter") {
+    if (!model.adapterNames.includes(argument)) {
+      return { says: `There is no adapter "${argument}". ${describeAdapters(opened, scale)}`, scale };
+    }
+    model.setAdapter(argument);
+    model.enableAdapterLayers();
+  } else if (command === "/scale") {
+    const asked = argument === "" ? Number.NaN : Number(argument);
+    if (!(asked >= 0 && asked <= 1))
+      return { says: "A scale is a number from 0 (the base) to 1 (the adapter).", scale };
+    return { says: describeAdapters(opened, asked), scale: asked };
+  } else return { says: help.trimEnd(), scale };
+  return { says: describeAdapters(opened, scale), scale };
+}
+
+function describeAdapters({ model }: OpenedModel, scale: number): string {
+  const { adapterNames, activeAdapter, isEnabled } = model;
+  if (adapterNames.length === 0) return "The base alone answers.";
+  const blend = scale === 1 ? "" : ` at a scale of ${scale}`;
+  return `Answers: ${isEnabled ? `${activeAdapter}${blend}` : "the base"}. Adapters: ${adapterNames.join(", ")}.`;
+}

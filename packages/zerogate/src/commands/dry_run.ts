@@ -1,0 +1,83 @@
+/** What `train --dry-run` prints: the resolved config, the plan, the memory, the parameters. */
+import { formatBytes, parameterCount, trainableLine } from "@zerogate/core";
+import type { TrainConfig } from "@zerogate/run-config";
+import { isIsolated } from "@zerogate/run-config";
+import type { RunInputs } from "@zerogate/trainer";
+import {
+  type DataCounts,
+  describeCounts,
+  estimateMemory,
+  formatCount,
+  formatSmall,
+  type MemoryEstimate,
+} from "@zerogate/trainer";
+
+export interface PlanFacts {
+  readonly config: TrainConfig;
+  readonly trainable: string;
+  readonly samples: number;
+  readonly heldOut: number;
+  readonly meanLength: number;
+  readonly longest: number;
+  readonly truncated: number;
+  /** What became of the records, of `data` and of `validationData` where it is set. */
+  readonly data: readonly DataCounts[];
+  readonly stepsPerEpoch: number;
+  readonly totalSteps: number;
+  /** Of the first step. */
+  readonly cells: number;
+  readonly peakLearningRate: number;
+  readonly warmupSteps: number;
+  readonly memory: MemoryEstimate;
+}
+
+export function planFacts(config: TrainConfig, inputs: RunInputs): PlanFacts {
+  const { engine, model, weightBytes, layout, train, counts, heldOut, plan, totalSteps, schedule } = inputs;
+  const { stats } = train;
+  const largestCell = Math.max(config.cellTokens, stats.longest);
+  return {
+    config,
+    trainable: trainableLine({ trainable: layout.length, all: parameterCount(model) + layout.length }),
+    samples: plan.sampleCount,
+    heldOut: heldOut?.samples.length ?? 0,
+    meanLength: stats.meanLength,
+    longest: stats.longest,
+    truncated: stats.truncated,
+    data: counts,
+    stepsPerEpoch: plan.stepsPerEpoch,
+    totalSteps,
+    cells: plan.step(0).cells.length,
+    peakLearningRate: schedule.peak,
+    warmupSteps: schedule.warmupSteps,
+    memory: estimateMemory(model, layout, {
+      cellTokens: largestCell,
+      workers: config.workers,
+      weights: weightBytes,
+      engine,
+      isIsolated: isIsolated(config, engine),
+    }),
+  };
+}
+
+export function describePlan(facts: PlanFacts): string {
+  const { config, memory } = facts;
+  const rows: [string, string][] = [
+    ["parameters", facts.trainable],
+    ...facts.data.map((counts): [string, string] => ["records", describeCounts(counts)]),
+    ["samples", `${formatCount(facts.samples)} to train on, ${formatCount(facts.heldOut)} held out`],
+    ["length", `${facts.meanLength.toFixed(1)} tokens on average, ${facts.longest} at most, ${facts.truncated} cut`],
+    [
+      "steps",
+      `${formatCount(facts.totalSteps)} (${formatCount(facts.stepsPerEpoch)} an epoch), warm-up ${facts.warmupSteps}`,
+    ],
+    ["batch", `${config.batchSize} sequences, ${facts.cells} cells in the first step, ${config.workers} workers`],
+    ["learning rate", `${formatSmall(facts.peakLearningRate)} at its peak, ${config.schedule}`],
+    [
+      "memory",
+      `${formatBytes(memory.total)} estimated: base ${formatBytes(memory.weights)}, each worker ${formatBytes(memory.perWorker)}`,
+    ],
+  ];
+  const settings = Object.entries(config).map(([key, value]) => `  ${key}: ${JSON.stringify(value)}`);
+  const table = rows.map(([name, value]) => `${name.padEnd(15)}${value}`);
+  return [...table, "", "config", ...settings, "", "Nothing was trained or written (--dry-run).", ""].join("\n");
+}

@@ -1,0 +1,45 @@
+/** `zerogate inspect PATH`: says what a folder or file is and what is in it. Nothing is written. */
+import { stat } from "node:fs/promises";
+import { InputError } from "@zerogate/core";
+import { deadLink, isCode, notRegular, reason } from "@zerogate/core/node";
+import { checkLinks } from "@zerogate/trainer";
+import { type CommandContext, type ExitCode, printJson } from "../context.ts";
+import { describeFacts, describeRows, type Facts } from "./facts.ts";
+import { inspectFile } from "./files.ts";
+import { inspectFolder } from "./folders.ts";
+import type { RunFacts } from "./run.ts";
+import { isRunFacts, runRows } from "./run_text.ts";
+
+export interface InspectFlags {
+  readonly json?: boolean;
+  readonly links?: boolean;
+}
+
+export async function inspectCommand(
+  path: string,
+  { json = false, links }: InspectFlags,
+  context: CommandContext,
+): Promise<ExitCode> {
+  const facts = await inspect(path, links, (note) => context.stderr.write(`${note}\n`));
+  if (json) printJson(context, facts);
+  else context.stdout.write(isRunFacts(facts) ? describeRows(runRows(facts)) : describeFacts(facts));
+  return 0;
+}
+
+/** @throws InputError where nothing can be read at `path`, or it is a folder of no kind that zerogate knows. */
+async function inspect(
+  path: string,
+  links: boolean | undefined,
+  onNote: (note: string) => void,
+): Promise<Facts | RunFacts> {
+  const attempt = `Cannot inspect ${path}`;
+  const found = await stat(path).catch(async (cause: unknown) => {
+    const dead = isCode(cause, "ENOENT") ? await deadLink(path) : undefined;
+    const problem = dead ? `${dead.link} is a link to ${dead.target}, which is not there` : reason(cause);
+    throw new InputError(attempt, problem, { cause });
+  });
+  if (found.isFile()) return await inspectFile(path);
+  if (!found.isDirectory()) throw new InputError(attempt, notRegular(found) ?? []);
+  await checkLinks({ links }, [path]);
+  return await inspectFolder(path, onNote);
+}

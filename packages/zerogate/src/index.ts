@@ -1,0 +1,3 @@
+/** `zerogate`: the command, as a function. */
+export { runCli } from "./cli.ts";
+export type { CommandContext } from "./commands/context.ts";
