@@ -81,16 +81,22 @@ const groups: { readonly [Key in ConfigKey]: FlagGroup } = {
 
 /** The flags of these keys, with the same words for every command that has them. */
 export function configFlagTable<Key extends ConfigKey>(keys: readonly Key[]): Record<Key, Flag> {
-  return Object.fromEntries(keys.map((key) => [key, configFlag(key)])) as Record<Key, Flag>;
+  return Object.fromEntries(keys.map((key) => [key, configFlag(key, true)])) as Record<Key, Flag>;
 }
 
-function configFlag(key: ConfigKey): Flag {
+/** The same for commands on a run: what is not given stays as the run has it, so no default is shown. */
+export function runFlagTable<Key extends ConfigKey>(keys: readonly Key[]): Record<Key, Flag> {
+  return Object.fromEntries(keys.map((key) => [key, configFlag(key, false)])) as Record<Key, Flag>;
+}
+
+function configFlag(key: ConfigKey, hasDefault: boolean): Flag {
   const { argument, description, choices = [], fallback }: Field<unknown> = fields[key];
   const shown = [];
   if (choices.length > 0) shown.push(choices.join(", "));
   // A default that depends on the machine is named in the description; so are those of keys without one.
-  if (fallback !== undefined && key !== "workers") shown.push(`default: ${shownDefault(fallback)}`);
-  const about = shown.length === 0 ? description : `${description} (${shown.join("; ")})`;
+  if (hasDefault && fallback !== undefined && key !== "workers") shown.push(`default: ${shownDefault(fallback)}`);
+  const text = hasDefault ? description : description.replace(/ \(default: [^)]*\)$/, "");
+  const about = shown.length === 0 ? text : `${text} (${shown.join("; ")})`;
   return argument === undefined
     ? { group: groups[key], about, isNegatable: true }
     : { group: groups[key], about, argument };

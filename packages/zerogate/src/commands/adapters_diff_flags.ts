@@ -8,7 +8,8 @@ import { json } from "./shared_flags.ts";
 export const definition: CommandDefinition<DiffFlags, readonly [a: string, b: string]> = {
   operands: ["<a>", "<b>"],
   flags: { json, ...configFlagTable(["links"]) },
-  notes: "Exit code 1 where there are differences.",
+  notes:
+    "A and B are runs or adapter folders; convert reads files of other programs. Exit code 1 if there are differences.",
   examples: [["run/adapter run-2/adapter", "are they the same, and if not, where?"]],
   run: async ([a, b], flags, context) => (await import("./adapters_diff.ts")).diffCommand(a, b, flags, context),
 };

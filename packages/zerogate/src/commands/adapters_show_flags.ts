@@ -12,6 +12,7 @@ export const definition: CommandDefinition<ShowFlags, readonly [adapter: string]
     json,
     ...configFlagTable(["links"]),
   },
+  notes: "ADAPTER is a run or an adapter folder; convert reads files of other programs.",
   examples: [["run/adapter", "how far has each gate opened?"]],
   run: async ([adapter], flags, context) => (await import("./adapters_show.ts")).showCommand(adapter, flags, context),
 };

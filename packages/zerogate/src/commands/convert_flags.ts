@@ -49,6 +49,8 @@ export const definition: CommandDefinition<ConvertFlags, readonly [input: string
     },
     clampGates: { group: "Adapter", about: "allow the loss of gates that tanh cannot reach (1 and more)" },
   },
+  notes:
+    "IN is a run, an adapter folder, or a file of another program (.pth, .pt, .ckpt, .safetensors): what it holds decides, not its name.",
   examples: [
     ["run/adapter for-peft --to peft", "an adapter that PEFT loads"],
     ["run/adapter adapter.pth --to original --model base", "a file for the authors' code"],

@@ -36,7 +36,7 @@ const adapters: ListedGroup = {
     },
     {
       name: "diff",
-      about: "differences of two adapters; exit code 1 where there are any",
+      about: "differences of two adapters, part by part",
       load: () => import("./adapters_diff_flags.ts"),
     },
     {

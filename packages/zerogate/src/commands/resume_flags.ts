@@ -1,7 +1,7 @@
 /** Flags and help of `zerogate resume`. */
 
 import { configKeys } from "@zerogate/run-config";
-import { configFlagTable } from "../cli/config_flags.ts";
+import { runFlagTable } from "../cli/config_flags.ts";
 import type { CommandDefinition } from "../cli/definition.ts";
 import type { ResumeFlags } from "./resume.ts";
 import { jsonSteps } from "./shared_flags.ts";
@@ -9,7 +9,7 @@ import { jsonSteps } from "./shared_flags.ts";
 export const definition: CommandDefinition<ResumeFlags, readonly [run: string]> = {
   operands: ["<run>"],
   flags: {
-    ...configFlagTable(configKeys.filter((key) => key !== "out" && key !== "preset")),
+    ...runFlagTable(configKeys.filter((key) => key !== "out" && key !== "preset")),
     json: jsonSteps,
     acceptChange: {
       group: "Common",
@@ -19,8 +19,8 @@ export const definition: CommandDefinition<ResumeFlags, readonly [run: string]> 
     },
   },
   notes:
-    "What is not given stays as the run has it, whatever the defaults above say. A flag that decides the trained numbers " +
-    "is refused unless --accept-change names its key.",
+    "What is not given stays as the run has it. A flag that decides the trained numbers is refused unless --accept-change " +
+    "names its key.",
   examples: [
     ["run", "go on where it stopped"],
     ["run --workers 2", "go on with two threads, to the same numbers"],

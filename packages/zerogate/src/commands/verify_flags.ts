@@ -1,6 +1,6 @@
 /** Flags and help of `zerogate verify`. */
 
-import { configFlagTable } from "../cli/config_flags.ts";
+import { runFlagTable } from "../cli/config_flags.ts";
 import type { CommandDefinition } from "../cli/definition.ts";
 import { json } from "./shared_flags.ts";
 import type { VerifyFlags } from "./verify.ts";
@@ -8,7 +8,7 @@ import type { VerifyFlags } from "./verify.ts";
 export const definition: CommandDefinition<VerifyFlags, readonly string[]> = {
   operands: ["[run]"],
   flags: {
-    ...configFlagTable(["workers", "model", "links", "data", "validationData", "cacheDir", "engine", "compute"]),
+    ...runFlagTable(["workers", "model", "links", "data", "validationData", "cacheDir", "engine", "compute"]),
     replay: {
       group: "Common",
       argument: "<from..to>",
@@ -38,7 +38,7 @@ export const definition: CommandDefinition<VerifyFlags, readonly string[]> = {
       about: "largest difference, relative to the largest number (default: 1e-4)",
     },
   },
-  notes: "Exit code 3 where something differs.",
+  notes: "With a run, what is not given stays as the run has it. Exit code 3 if something differs.",
   examples: [
     ["run", "are all files what the run wrote?"],
     ["run --replay 1..20", "do the first 20 steps again and compare"],
