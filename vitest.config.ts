@@ -7,6 +7,8 @@ const campaigns = [
   "tests/{chaos,fuzz,peft,transformers}/**/*.test.ts",
   "tests/{bases,disk_trouble,gpu_bench,int8,quickstart}.test.ts",
 ];
+/** Whether the tables in docs/ are those of a run of all the others. */
+const tables = "tests/tables/**/*.test.ts";
 const engines = "packages/engine-*/src/**/*.test.ts";
 
 /** `vitest run --project unit`. What each is for: CONTRIBUTING.md. */
@@ -22,8 +24,9 @@ export default defineConfig({
     projects: [
       project("unit", ["packages/*/src/**/*.test.ts"], [engines]),
       project("engines", [engines]),
-      project("system", ["tests/**/*.test.ts"], campaigns),
+      project("system", ["tests/**/*.test.ts"], [...campaigns, tables]),
       project("campaigns", campaigns),
+      project("tables", [tables]),
     ],
     setupFiles: ["tests/setup.ts"],
     testTimeout: 900_000,
