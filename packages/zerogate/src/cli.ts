@@ -2,13 +2,10 @@
  * The `zerogate` command line. The commands stand in `commands/list.ts`; each declares its flags in `commands/NAME_flags.ts`,
  * and everything is loaded only where it is needed.
  */
-
-import { setOwnName, versions } from "@zerogate/run-config";
-import { isDamaged } from "@zerogate/run-files";
-import { ToldError } from "@zerogate/trainer";
 import type { CommandContext } from "./commands/context.ts";
 import { messageWithAdvice } from "./terminal/advice.ts";
 import { continued } from "./terminal/plain_text.ts";
+import { version } from "./version.ts";
 
 /**
  * Runs one command line.
@@ -23,12 +20,13 @@ export async function runCli(argv: readonly string[], context: CommandContext): 
 }
 
 async function runCommand(argv: readonly string[], context: CommandContext): Promise<number> {
+  if (argv[0] === "--version" || argv[0] === "-V") {
+    context.stdout.write(`${version}\n`);
+    return 0;
+  }
+  const { setOwnName } = await import("@zerogate/run-config");
   setOwnName(context.env, context.script);
   try {
-    if (argv[0] === "--version" || argv[0] === "-V") {
-      context.stdout.write(`${versions.zerogate}\n`);
-      return 0;
-    }
     const { runProgram } = await import("./cli/program.ts");
     return await runProgram(argv, context);
   } catch (error) {
@@ -40,6 +38,8 @@ async function runCommand(argv: readonly string[], context: CommandContext): Pro
 async function exitCodeOf(error: unknown, context: CommandContext): Promise<number> {
   const { InputError } = await import("@zerogate/core");
   const { reason } = await import("@zerogate/core/node");
+  const { isDamaged } = await import("@zerogate/run-files");
+  const { ToldError } = await import("@zerogate/trainer");
   const isTold = error instanceof ToldError;
   const cause = isTold ? error.cause : error;
   if (context.signal.aborted && cause === context.signal.reason) return 130;
