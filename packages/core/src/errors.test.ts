@@ -1,8 +1,14 @@
 import { expect, test } from "vitest";
-import { decodeError, EngineLostError, encodeError, InputError } from "./errors.ts";
-
-/** As over a message port. */
-const across = (thrown: unknown) => decodeError(structuredClone(encodeError(thrown)));
+import {
+  DamagedError,
+  DeadlyCellError,
+  DeviceDiedError,
+  EngineLostError,
+  InputError,
+  isZerogateError,
+  RankLateError,
+  StepRefusedError,
+} from "./errors.ts";
 
 test("errors are known by their names where their classes are lost", () => {
   expect(new EngineLostError("the GPU is gone")).toMatchObject({ name: "EngineLostError", message: "the GPU is gone" });
@@ -18,50 +24,25 @@ test("one problem stands in the line, several one a line", () => {
   expect(two.problems).toHaveLength(2);
 });
 
-test("an InputError stays one, with its problems, message, stack and causes", () => {
-  const root = new RangeError("offset 9 of 8");
-  const cause = new InputError("Cannot read a.safetensors", "its header is damaged", { cause: root });
-  const error = new InputError("Cannot load the model", ["a is missing", "b is missing"], { cause });
-  const back = across(error);
-  expect(back).toBeInstanceOf(InputError);
-  expect(back).toMatchObject({
-    name: "InputError",
-    message: error.message,
-    stack: error.stack,
-    problems: error.problems,
-  });
-  expect(back.cause).toBeInstanceOf(InputError);
-  expect(back.cause).toMatchObject({ cause: { name: "RangeError", message: "offset 9 of 8", stack: root.stack } });
-});
-
-test("other errors keep name, message and stack", () => {
-  const abort = new DOMException("This operation was aborted", "AbortError");
-  for (const error of [new RangeError("too long"), new TypeError("no"), new Error("plain"), abort]) {
-    const back = across(error);
-    expect(back).toBeInstanceOf(Error);
-    expect(back).not.toBeInstanceOf(InputError);
-    expect([back.name, back.message, back.stack]).toEqual([error.name, error.message, error.stack]);
-    expect(String(back)).toBe(String(error));
-    expect("cause" in back).toBe(false);
-  }
-});
-
+const died = new DeviceDiedError(2, "linear in step 4", new Error("killed"));
 test.each([
-  ["text", "text"],
-  [7, "7"],
-  [undefined, "undefined"],
-  [null, "null"],
-])("%j, thrown, becomes an error", (thrown, message) => {
-  expect(across(thrown)).toMatchObject({ name: "Error", message });
+  [new InputError("Cannot start", "no"), "input"],
+  [new DamagedError("nothing whole is left"), "damaged"],
+  [new EngineLostError("the GPU is gone"), "engine-lost"],
+  [died, "device-died"],
+  [new DeadlyCellError("step 4", 1, [7], died), "deadly-cell"],
+  [new StepRefusedError(4, []), "step-refused"],
+  [new RankLateError("rank 2 is late"), "rank-late"],
+] as const)("the guard knows %s by its code %s, and by no other", (error, code) => {
+  expect(isZerogateError(error)).toBe(true);
+  expect(isZerogateError(error, code)).toBe(true);
+  expect(isZerogateError(error, code === "input" ? "damaged" : "input")).toBe(false);
 });
 
-test("a cause that is no error is kept as its text", () => {
-  expect(across(new Error("outer", { cause: "disk full" })).cause).toMatchObject({ message: "disk full" });
-});
-
-test("an error that causes itself is told as far as it makes sense", () => {
-  const [a, b] = [new Error("a"), new Error("b")];
-  a.cause = b;
-  b.cause = a;
-  expect(across(a)).toMatchObject({ message: "a", cause: { message: "b" } });
+test("the guard passes over everything else: other errors, codes of the system, what is no error", () => {
+  const system = Object.assign(new Error("gone"), { code: "ENOENT" });
+  for (const other of [new Error("plain"), system, { code: "input" }, undefined, "input"]) {
+    expect(isZerogateError(other)).toBe(false);
+    expect(isZerogateError(other, "input")).toBe(false);
+  }
 });

@@ -84,6 +84,7 @@ export {
 } from "./adapter/parameters.ts";
 export { effectiveGate, type GateActivation, type GateSharing, gateGradient } from "./adapter/parts/gate.ts";
 export { type Cell, packCell, type TokenSet } from "./cell/tokens.ts";
+export { decodeError, type EncodedError, encodeError } from "./encoded_error.ts";
 export { type Arena, type ArrayStore, createArena } from "./engine/arena.ts";
 export { cancellable } from "./engine/cancellable.ts";
 export type {
@@ -126,7 +127,18 @@ export {
 } from "./engine/operations.ts";
 export { checkPromptSets } from "./engine/prompt_sets.ts";
 export { createReferenceEngine } from "./engine/reference.ts";
-export { decodeError, type EncodedError, EngineLostError, encodeError, InputError } from "./errors.ts";
+export {
+  DamagedError,
+  DeadlyCellError,
+  DeviceDiedError,
+  EngineLostError,
+  type ErrorCode,
+  InputError,
+  isZerogateError,
+  RankLateError,
+  StepRefusedError,
+  ZerogateError,
+} from "./errors.ts";
 export { type ByteSource, memorySource } from "./formats/byte_source.ts";
 export { narrow, widen } from "./formats/dtype.ts";
 export { DESCRIBED_BYTES, describeFile, type FileDescription } from "./formats/file_kind.ts";
@@ -201,6 +213,7 @@ export { clipByGlobalNorm, globalNorm } from "./optim/clip.ts";
 export { effectiveLearningRate, type LearningRateSchedule, learningRate } from "./optim/schedule.ts";
 export { normal, randomBits, uniform } from "./random.ts";
 export { shellQuoted } from "./shell_words.ts";
+export { type BadCell, describeBadNumbers } from "./sum/bad_numbers.ts";
 export {
   ADDEND_LIMIT,
   addFixedPoint,

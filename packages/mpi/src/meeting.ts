@@ -2,14 +2,11 @@
  * A lazy wait before every sum. A rank that waits inside MPI burns a core and can neither time out nor say for whom it
  * waits; so ranks first report to rank 0 what they are about to do, and only then meet in MPI.
  */
+
 import { setImmediate, setTimeout } from "node:timers/promises";
+import { RankLateError } from "@zerogate/core";
 import type { Meeting } from "./communicator.ts";
 import type { MpiLibrary, Request } from "./mpi_library.ts";
-
-/** A rank did not come in time, or came for something else. The run cannot go on. */
-export class RankLateError extends Error {
-  override readonly name = "RankLateError";
-}
 
 /** Polls without a pause for this long: most ranks come at about the same time. */
 const EAGER_MS = 2;

@@ -1,6 +1,5 @@
 /** `@zerogate/run-files`: what a run writes and reads again: checkpoints, receipt, metrics, lock. */
 export { type Checkpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint/checkpoint.ts";
-export { DamagedError, isDamaged } from "./checkpoint/damaged.ts";
 export { checkpointFolder, listCheckpoints, setAside } from "./checkpoint/folders.ts";
 export { newestCheckpoint } from "./checkpoint/newest.ts";
 export { proofOf } from "./checkpoint/proof.ts";

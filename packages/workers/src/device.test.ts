@@ -1,9 +1,9 @@
 /** What a device remembers of its calls and says of its end, on a host of the test's own. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { EngineLostError } from "@zerogate/core";
+import { type DeviceDiedError, decodeError, EngineLostError, encodeError } from "@zerogate/core";
 import { expect, test, vi } from "vitest";
-import { type DeviceDiedError, openDevice } from "./device.ts";
+import { openDevice } from "./device.ts";
 import type { DeviceApi } from "./device_api.ts";
 import type { Host } from "./host.ts";
 
@@ -113,7 +113,7 @@ test("a death before any call is one at the start, in the words of the host, and
 test("an engine that lost its device is a death, whatever class its error has here", async () => {
   const deaths: DeviceDiedError[] = [];
   const device = openDevice(0, openHost().host, forever, (error) => deaths.push(error));
-  const lost = Object.assign(new Error("the GPU is gone"), { name: new EngineLostError("").name });
+  const lost = decodeError(structuredClone(encodeError(new EngineLostError("the GPU is gone"))));
   await expect(device.call("cell", () => Promise.reject(lost))).rejects.toMatchObject({ name: "DeviceDiedError" });
   expect(deaths).toMatchObject([{ reason: "the GPU is gone", cause: lost }]);
 });

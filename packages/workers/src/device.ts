@@ -2,30 +2,10 @@
  * One device, seen from the coordinator, in whichever host it lives: every call ends with an answer, with the host's death,
  * or because the device shows no sign of life. A device dies once; whoever wants another starts another.
  */
-import type { EngineLostError } from "@zerogate/core";
+import { DeviceDiedError, isZerogateError } from "@zerogate/core";
 import type { DeviceApi } from "./device_api.ts";
 import type { Host } from "./host.ts";
 import { type Patience, watch } from "./patience.ts";
-
-/** What an engine without its device throws; the class does not come across. */
-const LOST: EngineLostError["name"] = "EngineLostError";
-
-/** A device ended by itself, or was given up because it hung. `cause` is what its host said. */
-export class DeviceDiedError extends Error {
-  override readonly name = "DeviceDiedError";
-  readonly device: number;
-  readonly reason: string;
-  /** The last call that it was sent, finished or not, and the engine's last operation in it. */
-  readonly lastOperation: string;
-
-  constructor(device: number, lastOperation: string, cause: unknown) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    super(`Worker ${device} died, last at ${lastOperation}: ${reason}`, { cause });
-    this.device = device;
-    this.reason = reason;
-    this.lastOperation = lastOperation;
-  }
-}
 
 export interface Device {
   /** Makes one call at a time. Rejects with what the worker threw, or with a DeviceDiedError as soon as it is lost. */
@@ -95,7 +75,9 @@ export function openDevice(
           resolve(result);
         };
         pending.add(fail);
-        make(host.api).then(succeed, (reason: Error) => (reason.name === LOST ? die(reason) : fail(reason)));
+        make(host.api).then(succeed, (reason: Error) =>
+          isZerogateError(reason, "engine-lost") ? die(reason) : fail(reason),
+        );
       });
     },
     async close() {

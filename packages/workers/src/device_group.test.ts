@@ -1,7 +1,8 @@
 /** How a group deals jobs, on hosts of the test's own: each answers, throws, hangs and ends when the test says so. */
+
 import { setImmediate as turn } from "node:timers/promises";
+import { DeadlyCellError } from "@zerogate/core";
 import { expect, test } from "vitest";
-import { DeadlyCellError } from "./deadly_cell.ts";
 import type { DeviceSetup } from "./device_api.ts";
 import type { DeviceEvent } from "./device_event.ts";
 import { type Deal, DeviceGroup } from "./device_group.ts";

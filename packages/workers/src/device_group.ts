@@ -5,8 +5,8 @@
  * - the same job killed two workers, or failed on two (on the same one, if it is alone): the job's fault;
  * - no device is left: one that dies three times in one deal is not started again.
  */
-import { DeadlyCellError } from "./deadly_cell.ts";
-import { type Device, DeviceDiedError, openDevice } from "./device.ts";
+import { DeadlyCellError, DeviceDiedError } from "@zerogate/core";
+import { type Device, openDevice } from "./device.ts";
 import type { DeviceSetup } from "./device_api.ts";
 import type { DeviceEvent } from "./device_event.ts";
 import type { StartHost } from "./host.ts";

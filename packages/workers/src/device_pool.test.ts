@@ -1,11 +1,10 @@
 import type { Worker } from "node:worker_threads";
-import { gradientSum, InputError, randomBits, readFixedPoint, slotTotals } from "@zerogate/core";
+import { gradientSum, InputError, randomBits, readFixedPoint, StepRefusedError, slotTotals } from "@zerogate/core";
 import { afterEach, expect, test } from "vitest";
 import { bitsOf, cells, labelledTokens, open, openFaulty, setup, step, until } from "../test/faulty_pool.ts";
 import { markOf, tinySetup } from "../test/tiny_setup.ts";
 import type { DeviceEvent } from "./device_event.ts";
 import { openDevices } from "./device_pool.ts";
-import { StepRefusedError } from "./step_refused.ts";
 
 afterEach(() => {
   process.removeAllListeners("worker");

@@ -2,13 +2,21 @@
  * All device workers of one host. Cells are dealt to whoever is free, and a lost worker's cells are dealt again; neither
  * changes a bit of the sum. Traffic per step and worker: 4 bytes a parameter down (a copy of shared memory), 8 up (int64).
  */
-import { addSlot, checkTail, clearSlot, createSlot, type Slot, type TokenSet } from "@zerogate/core";
+import {
+  addSlot,
+  type BadCell,
+  checkTail,
+  clearSlot,
+  createSlot,
+  type Slot,
+  StepRefusedError,
+  type TokenSet,
+} from "@zerogate/core";
 import type { CellResult, DeviceSetup, EvaluationJob, Generated, GenerationJob, LossSum } from "./device_api.ts";
 import type { DeviceEvent } from "./device_event.ts";
 import { type Deal, DeviceGroup } from "./device_group.ts";
 import { createPatience } from "./patience.ts";
 import { endLeftProcesses, startProcess } from "./process_host.ts";
-import { type BadCell, StepRefusedError } from "./step_refused.ts";
 import { startThread } from "./thread_host.ts";
 
 export interface StepJob {

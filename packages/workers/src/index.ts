@@ -1,6 +1,4 @@
 /** `@zerogate/workers`: one thread or process per device, cells dealt to whoever is free, sums that do not depend on who did what. */
-export { DeadlyCellError } from "./deadly_cell.ts";
-export { DeviceDiedError } from "./device.ts";
 export type { CreateEngine, DeviceSetup, EngineModule, Generated, LossSum, WeightFolder } from "./device_api.ts";
 export type { DeviceEvent } from "./device_event.ts";
 export {
@@ -18,4 +16,3 @@ export {
   type StepSum,
 } from "./device_pool.ts";
 export { description as referenceDescription, referenceEngine } from "./reference_engine.ts";
-export { type BadCell, describeBadNumbers, StepRefusedError } from "./step_refused.ts";

@@ -1,7 +1,5 @@
+import { DeadlyCellError, DeviceDiedError, describeBadNumbers, StepRefusedError } from "@zerogate/core";
 import { expect, test } from "vitest";
-import { DeadlyCellError } from "./deadly_cell.ts";
-import { DeviceDiedError } from "./device.ts";
-import { describeBadNumbers, StepRefusedError } from "./step_refused.ts";
 
 const nameOf = (parameter: number) => `gate ${parameter}`;
 

@@ -1,9 +1,8 @@
 /** What a pool says of a step besides its sum, and the checks of the sum itself. */
-import { clearSlot, createSlot, slotTotals } from "@zerogate/core";
+import { clearSlot, createSlot, StepRefusedError, slotTotals } from "@zerogate/core";
 import { expect, test } from "vitest";
 import { cells, labelledTokens, open, setup, step } from "../test/faulty_pool.ts";
 import { addLosses, checkStepSum, labelledTokensOf } from "./device_pool.ts";
-import { StepRefusedError } from "./step_refused.ts";
 
 test("times: how long each worker computed, how long they waited on average, and how long adding up took", async () => {
   const pool = await open(2);

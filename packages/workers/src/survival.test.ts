@@ -5,12 +5,11 @@ import { existsSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { crc32 } from "node:zlib";
-import { InputError } from "@zerogate/core";
+import { DeadlyCellError, InputError } from "@zerogate/core";
 import { baseHash, baseStamp } from "@zerogate/core/node";
 import { describe, expect, test } from "vitest";
 import { bitsOf, cells, open, openFaulty, setup, step, tinyFolder, until } from "../test/faulty_pool.ts";
 import { markOf } from "../test/tiny_setup.ts";
-import { DeadlyCellError } from "./deadly_cell.ts";
 import type { DeviceEvent } from "./device_event.ts";
 import { type DevicePoolOptions, openDevices } from "./device_pool.ts";
 

@@ -36,19 +36,18 @@ async function runCommand(argv: readonly string[], context: CommandContext): Pro
 
 /** Tells what was thrown, unless that has been done. */
 async function exitCodeOf(error: unknown, context: CommandContext): Promise<number> {
-  const { InputError } = await import("@zerogate/core");
+  const { isZerogateError } = await import("@zerogate/core");
   const { reason } = await import("@zerogate/core/node");
-  const { isDamaged } = await import("@zerogate/run-files");
   const { ToldError } = await import("@zerogate/trainer");
   const isTold = error instanceof ToldError;
   const cause = isTold ? error.cause : error;
   if (context.signal.aborted && cause === context.signal.reason) return 130;
-  const isOurs = !(cause instanceof InputError) && !isDamaged(cause);
+  const isOurs = !isZerogateError(cause, "input") && !isZerogateError(cause, "damaged");
   const withStack = isOurs && context.env["ZEROGATE_LOG_LEVEL"] === "debug";
   if (!isTold)
     context.stderr.write(`${continued(textOf(cause, withStack, reason))}
 `);
-  if (cause instanceof InputError) return 2;
+  if (isZerogateError(cause, "input")) return 2;
   return isOurs ? 1 : 3;
 }
 

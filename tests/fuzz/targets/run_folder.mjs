@@ -18,7 +18,7 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { adapterLayout, adaptionPromptConfig, InputError, initParameters } from "@zerogate/core";
+import { adapterLayout, adaptionPromptConfig, InputError, initParameters, isZerogateError } from "@zerogate/core";
 import { publishDirectory, readModelConfig } from "@zerogate/core/node";
 import { loadTemplate } from "@zerogate/data";
 import { configHash } from "../../../packages/run-config/dist/config/identity.js";
@@ -168,7 +168,7 @@ export async function check(bytes) {
   try {
     await lookAt();
   } catch (error) {
-    if (error.name === "DamagedError") throw new InputError("Cannot go on", error.message, { cause: error });
+    if (isZerogateError(error, "damaged")) throw new InputError("Cannot go on", error.message, { cause: error });
     throw error;
   } finally {
     deepStrictEqual(readdirSync(outside), ["file"]);

@@ -1,9 +1,8 @@
 /** Where a resume starts: the newest checkpoint that is whole. */
-import type { ModelConfig } from "@zerogate/core";
+import { DamagedError, type ModelConfig } from "@zerogate/core";
 import { verifyDirectory } from "@zerogate/core/node";
 import { ownCommand } from "@zerogate/run-config";
 import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
-import { DamagedError } from "./damaged.ts";
 import { checkpointFolder, holdsBroken, listCheckpoints, removeLeftovers, setAside } from "./folders.ts";
 
 /**

@@ -1,6 +1,7 @@
 /** Waiting for a disk that refuses. */
 
 import { setTimeout as sleep } from "node:timers/promises";
+import { isZerogateError } from "@zerogate/core";
 import { reason } from "@zerogate/core/node";
 import { type Trouble } from "./trouble.ts";
 
@@ -12,7 +13,7 @@ export function isHopeless(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   // Errors lose their fields on the way between threads: `ENOSPC` of "ENOSPC: no space left on device".
   const code = /\bE[A-Z0-9]{2,}\b/.exec(error.message)?.[0] ?? "";
-  return error.name === "InputError" || ["ENOTDIR", "EISDIR", "EEXIST", "ENAMETOOLONG"].includes(code);
+  return isZerogateError(error, "input") || ["ENOTDIR", "EISDIR", "EEXIST", "ENAMETOOLONG"].includes(code);
 }
 
 /** Does the work until it succeeds; throws its last error where that takes longer, or where waiting cannot help. */

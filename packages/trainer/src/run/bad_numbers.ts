@@ -1,7 +1,15 @@
 /** What a step with bad numbers is told as: layer, cell, samples and their text. */
-import { type AdapterLayout, type ParameterTable, partAt, partLength } from "@zerogate/core";
+import {
+  type AdapterLayout,
+  type BadCell,
+  describeBadNumbers,
+  type ParameterTable,
+  partAt,
+  partLength,
+  StepRefusedError,
+} from "@zerogate/core";
 import type { StepPlan } from "@zerogate/data";
-import { type BadCell, type DevicePool, describeBadNumbers, type StepJob, StepRefusedError } from "@zerogate/workers";
+import { type DevicePool, type StepJob } from "@zerogate/workers";
 import type { RunInputs } from "./inputs.ts";
 import { describeSample } from "./sample_text.ts";
 

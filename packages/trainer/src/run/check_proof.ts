@@ -1,9 +1,8 @@
 /** Whether a run may go on from a checkpoint: only from what its receipt proves, or where somebody agrees to go on without. */
 import { basename } from "node:path";
-import type { ModelConfig } from "@zerogate/core";
+import { DamagedError, type ModelConfig } from "@zerogate/core";
 import { ownCommand } from "@zerogate/run-config";
-import type { Checkpoint } from "@zerogate/run-files";
-import { checkpointFolder, DamagedError, loadReceipt, proofOf, receiptPath } from "@zerogate/run-files";
+import { type Checkpoint, checkpointFolder, loadReceipt, proofOf, receiptPath } from "@zerogate/run-files";
 import type { AcceptedChange } from "./accepted.ts";
 
 export interface Agreement {

@@ -1,5 +1,5 @@
 /** What a cell or prompt that no worker survives is told as: with the text of its samples. */
-import { DeadlyCellError } from "@zerogate/workers";
+import { DeadlyCellError } from "@zerogate/core";
 import type { HeldOut, RunInputs } from "./inputs.ts";
 import { describeSample, type SampleSource } from "./sample_text.ts";
 

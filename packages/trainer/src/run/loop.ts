@@ -1,12 +1,11 @@
 /** The training loop: steps, validations, checkpoints, in an order that a resumed run repeats exactly. */
 
-import { effectiveGates, InputError } from "@zerogate/core";
+import { effectiveGates, InputError, StepRefusedError } from "@zerogate/core";
 import { reason } from "@zerogate/core/node";
 import type { StepPlan } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
 import type { EvaluationMetrics, MetricsLine, ReceiptFile, StepMetrics, VoidedStep } from "@zerogate/run-files";
 import { momentsDigest, paramsDigest } from "@zerogate/run-files";
-import { StepRefusedError } from "@zerogate/workers";
 import { type BadNumbersReport, reportBadNumbers } from "./bad_numbers.ts";
 import { tellingSamples } from "./deadly_cell.ts";
 import { evaluateHeldOut } from "./evaluate.ts";

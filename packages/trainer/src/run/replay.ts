@@ -1,5 +1,5 @@
 /** Doing steps of a run again, from the checkpoint before them, and comparing each with the receipt. */
-import { InputError } from "@zerogate/core";
+import { InputError, StepRefusedError } from "@zerogate/core";
 import { verifyDirectory } from "@zerogate/core/node";
 import type { TrainConfig } from "@zerogate/run-config";
 import {
@@ -11,7 +11,7 @@ import {
   paramsDigest,
   type ReceiptLine,
 } from "@zerogate/run-files";
-import { type DevicePool, StepRefusedError } from "@zerogate/workers";
+import { type DevicePool } from "@zerogate/workers";
 import { startDevices } from "./devices.ts";
 import type { RunInputs } from "./inputs.ts";
 import { trainStep } from "./train_step.ts";

@@ -1,9 +1,8 @@
 /** Whether a run may go on, and with what: each thing that decides bits, changed alone. */
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { InputError } from "@zerogate/core";
+import { DamagedError, InputError } from "@zerogate/core";
 import { versions } from "@zerogate/run-config";
-import { DamagedError } from "@zerogate/run-files";
 import { beforeAll, beforeEach, expect, test } from "vitest";
 import { copyOf, openPlace, sixSteps, textOf } from "../../../zerogate/test/here.ts";
 import { readAccepted, writeAccepted } from "./accepted.ts";

@@ -1,7 +1,9 @@
 /** Samples as errors, reports and people see them. */
+
 import { fileURLToPath } from "node:url";
+import { DeadlyCellError, DeviceDiedError, StepRefusedError } from "@zerogate/core";
 import { encodePrompt, encodeSample, loadTemplate, loadTokenizer } from "@zerogate/data";
-import { DeadlyCellError, DeviceDiedError, type DevicePool, StepRefusedError } from "@zerogate/workers";
+import { type DevicePool } from "@zerogate/workers";
 import { expect, test } from "vitest";
 import { reportBadNumbers } from "./bad_numbers.ts";
 import { tellingSamples } from "./deadly_cell.ts";
