@@ -38,7 +38,7 @@ export interface EncodedSample {
  * Tokenizers may merge over the end of the prompt. Then the targets begin at the first token that differs from the
  * prompt's own ids, so that every token of the response is trained.
  *
- * @throws InputError if a record spells a special token while its template holds some: the two cannot be told apart.
+ * @throws InputError if a record spells a special token while its template holds some: nothing shows which is which.
  */
 export function encodeSample(tokenizer: Tokenizer, format: SampleFormat, record: InstructionRecord): EncodedSample {
   const { template, bos, rule, maxLength } = format;

@@ -14,7 +14,7 @@ export interface PrepareOptions extends TokenizeOptions {
   readonly skipBad?: boolean;
   /** Where tokens are kept from run to run; without it every run tokenises. */
   readonly cacheDir?: string | undefined;
-  /** Told when the cache cannot be read or written; the run goes on without it. */
+  /** Called if the cache cannot be read or written; the run goes on without it. */
   readonly onWarning?: (message: string) => void;
 }
 

@@ -40,7 +40,7 @@ export function createWasmEngine({ storage, cancel }: Pick<CpuEngineOptions, "st
     const [, dtype = 0] = weight;
     return { rows, columns, weight: [memory.place(tensor.bytes), dtype, rows, columns] };
   }
-  // The backend has one engine, which its operations need not be told.
+  // The backend has one engine, so its operations need no handle of it.
   const engine = { ...engineOver(backend, {} as NativeEngine, "wasm/simd128/f32", storage), matrix: place };
   return cancel ? cancellable(engine, cancel) : engine;
 }

@@ -33,7 +33,7 @@ export interface CudaEngineOptions {
   readonly debug?: boolean;
   /** Decodes by CUDA graphs; default unless ZEROGATE_CUDA_GRAPHS is 0. */
   readonly graphs?: boolean;
-  /** What is told where memory ends. */
+  /** Describes the memory plan in the error of a full GPU. */
   readonly plan?: CellPlan | undefined;
 }
 

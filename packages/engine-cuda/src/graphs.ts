@@ -172,7 +172,7 @@ export function createGraphs(
 
 const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 
-/** Tells for each upload where it lies in the graph's data; returns the bytes of all. */
+/** Finds for each upload where it lies in the graph's data; returns the bytes of all. */
 function placed({ steps }: Noted, each: (step: Upload, offset: number) => void): number {
   let offset = 0;
   for (const step of steps) {

@@ -11,7 +11,7 @@ export interface TfjsTraits {
   /** Bases in f32 that an engine holds besides the one that it was given. */
   readonly weightCopies: number;
   /**
-   * tfjs-node-gpu takes the last GPU that its process sees and cannot be told otherwise, so each device needs a process of its
+   * tfjs-node-gpu takes the last GPU that its process sees and has no setting for it, so each device needs a process of its
    * own with this environment. Memory is taken as it is needed instead of all at once.
    */
   readonly processEnv?: (device: number) => Readonly<Record<string, string>>;

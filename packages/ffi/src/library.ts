@@ -37,7 +37,7 @@ export interface Library {
 
 let loaded: Koffi | undefined;
 
-/** koffi for this thread; its binary is an optional dependency, so it may be absent where npm was told to omit those. */
+/** koffi for this thread; its binary is an optional dependency, so it is absent if npm omits those. */
 function koffi(): Koffi {
   if (loaded) return loaded;
   try {

@@ -33,7 +33,7 @@ export interface CommunicatorOptions {
   /** How long the library may take to start. */
   readonly startLimitMs: number;
   /**
-   * Told why, just before this process kills itself: the library hangs in a call that nothing else can end, and then no
+   * Receives the reason, just before this process kills itself: the library hangs in a call that nothing else can end, and then no
    * exit works either. Default: the reason on stderr.
    */
   readonly onStuck?: (reason: string) => void;

@@ -31,7 +31,7 @@ export { scheduleOf, shortenWarmup, totalStepsOf } from "./run/schedule.ts";
 export { type VerifiedRun, verifyRun } from "./run/verify_run.ts";
 export type { RunView } from "./run/view.ts";
 export { noLock, rankView } from "./team/other_ranks.ts";
+export { ReportedError } from "./team/reported_error.ts";
 export { openAlike } from "./team/same_everywhere.ts";
 export type { Team } from "./team/team.ts";
-export { ToldError } from "./team/told_error.ts";
 export { withTeam } from "./team/with_team.ts";

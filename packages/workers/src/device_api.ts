@@ -1,4 +1,4 @@
-/** What a device worker is told and what it answers: plain data, shared memory where it is large. */
+/** Requests to a device worker and its answers: plain data, shared memory where it is large. */
 import type {
   AdapterLayout,
   BadNumbers,

@@ -14,5 +14,5 @@ export interface Host {
   stop(): Promise<void>;
 }
 
-/** Begins to start a host; what goes wrong is told by `ended`. */
+/** Begins to start a host; `ended` reports what goes wrong. */
 export type StartHost = (device: number) => Host;

@@ -64,7 +64,7 @@ export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly
       else if (told.type === "error") waiting?.reject(decodeError(told.error));
     };
     readFrames(socket, messageBytes, onMessage, (problem) => end(`its process sent ${problem}`));
-    socket.on("error", () => {}); // a broken pipe: the process has ended, which is told above
+    socket.on("error", () => {}); // a broken pipe: the process has ended, which is reported above
   });
 
   const ask = async <Call extends Request["call"]>(request: Request & { call: Call }): Promise<Answers[Call]> => {
@@ -98,7 +98,7 @@ export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly
   return {
     api,
     pulse: () => pulse,
-    // Until it has told its thread's number, its main thread starts it.
+    // Until it has sent its thread's number, its main thread starts it.
     waitedMs: () => processorWait(child.pid ?? 0, pulse.thread || (child.pid ?? 0)),
     ended,
     async stop() {

@@ -61,7 +61,7 @@ async function serve(request: Request): Promise<void> {
 let lastBeats = 0;
 setInterval(() => {
   const pulse = host.pulse();
-  if (pulse.beats === lastBeats || socket.writableLength > 0) return; // a parent that does not read is told later
+  if (pulse.beats === lastBeats || socket.writableLength > 0) return; // a parent that does not read hears of it later
   lastBeats = pulse.beats;
   send({ type: "pulse", pulse });
 }, PULSE_MS);

@@ -34,17 +34,17 @@ async function runCommand(argv: readonly string[], context: CommandContext): Pro
   }
 }
 
-/** Tells what was thrown, unless that has been done. */
+/** Prints what was thrown, unless that has been done. Returns its exit code. */
 async function exitCodeOf(error: unknown, context: CommandContext): Promise<number> {
   const { isZerogateError } = await import("@zerogate/core");
   const { reason } = await import("@zerogate/core/node");
-  const { ToldError } = await import("@zerogate/trainer");
-  const isTold = error instanceof ToldError;
-  const cause = isTold ? error.cause : error;
+  const { ReportedError } = await import("@zerogate/trainer");
+  const isReported = error instanceof ReportedError;
+  const cause = isReported ? error.cause : error;
   if (context.signal.aborted && cause === context.signal.reason) return 130;
   const isOurs = !isZerogateError(cause, "input") && !isZerogateError(cause, "damaged");
   const withStack = isOurs && context.env["ZEROGATE_LOG_LEVEL"] === "debug";
-  if (!isTold)
+  if (!isReported)
     context.stderr.write(`${continued(textOf(cause, withStack, reason))}
 `);
   if (isZerogateError(cause, "input")) return 2;

@@ -1,7 +1,7 @@
 /**
  * The pickles inside of torch's files (protocol 2), read without executing anything. A pickle is a program for
  * a stack machine; of its opcodes only those are known that torch writes, of the functions that it may call only those
- * that put tensors together, and these are told apart by name, never looked up. Time and memory are linear in its bytes.
+ * that put tensors together, and these are known by name, never looked up. Time and memory are linear in its bytes.
  */
 import { InputError } from "../errors.ts";
 import type { TensorDType } from "./safetensors.ts";

@@ -1,4 +1,4 @@
-/** Adapter files of other programs on disk: torch's or safetensors, told apart by their names. */
+/** Adapter files of other programs on disk: torch's or safetensors, by their names. */
 import { lstat } from "node:fs/promises";
 import {
   type ForeignDialect,

@@ -14,7 +14,7 @@ import { haveSameNumbers } from "./same_numbers.ts";
 import { findWeightFiles, type PlacedTensor, weightFileNames, withWeightFiles } from "./weight_files.ts";
 
 export interface ReadModelOptions {
-  /** Told what is used otherwise than its files may have been meant: keys, tensors, heads, dtypes and names. */
+  /** Receives what is used otherwise than its files may have been meant: keys, tensors, heads, dtypes and names. */
   readonly onWarning?: (message: string) => void;
   /** Refuses tensors that nothing reads, instead of a warning. */
   readonly strictTensors?: boolean;

@@ -27,7 +27,7 @@ export interface LoadOptions {
    * the file cache, but takes no other memory. Merged weights whose parts are apart in the file are copied.
    */
   readonly mapFiles?: boolean;
-  /** Told after every chunk how many bytes of the files are in memory and how many there will be. */
+  /** Called after every chunk with how many bytes of the files are in memory and how many there will be. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 

@@ -20,7 +20,7 @@ export interface FileRange {
   readonly unit?: number;
   /** Where the bytes `from` … `from + length` of the range go; absent: into memory that is used again and again. */
   readonly place?: (from: number, length: number) => Uint8Array;
-  /** Told of each chunk as soon as it is there; `bytes` must not be kept. */
+  /** Receives each chunk as soon as it is there; `bytes` must not be kept. */
   readonly onChunk?: (bytes: Uint8Array, from: number) => void;
 }
 

@@ -36,7 +36,7 @@ const inTurn =
   (part) =>
     steps.reduce<readonly Part[]>((parts, step) => parts.flatMap(step), [part]);
 
-/** All that is known; `problem` of the others is told by their names. */
+/** All kinds that are known; `problem` names the others. */
 export const preTokenizers: Readonly<Record<string, (node: Node) => PreTokenizer>> = {
   Sequence: ({ pretokenizers }) => inTurn((pretokenizers as readonly Node[]).map(createPreTokenizer)),
   Whitespace: () => splitBy(pick(WORDS), "Removed", true),

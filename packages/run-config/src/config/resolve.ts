@@ -16,7 +16,7 @@ import { type ConfigKey, presetNames, type TrainConfig } from "./train_config.ts
  * @param sources.preset wins over a `preset` in file or flags.
  * @param sources.isStored The file is the config of a run: keys that it lacks have the value of the version that wrote it,
  *   whatever the presets and defaults are now.
- * @param sources.onNote Told of each name in the file that is taken for a key of ours.
+ * @param sources.onNote Receives each name in the file that is taken for a key of ours.
  * @throws InputError with every problem of every source.
  */
 export function resolveConfig(sources: {

@@ -37,7 +37,7 @@ export interface FileLayer {
   readonly version: string | undefined;
 }
 
-/** Where what was found is told: problems, and names that were taken for others. */
+/** Collects what was found: problems, and names that were taken for others. */
 export interface Findings {
   readonly problems: string[];
   readonly onNote: (note: string) => void;

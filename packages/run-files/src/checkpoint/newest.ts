@@ -7,7 +7,7 @@ import { checkpointFolder, holdsBroken, listCheckpoints, removeLeftovers, setAsi
 
 /**
  * Loads the newest checkpoint whose files are as they were published. Broken newer ones are renamed `*.corrupt`, each
- * told to `onProblem`; leftovers of crashed saves are removed.
+ * reported to `onProblem`; leftovers of crashed saves are removed.
  *
  * @returns undefined where the run never had one.
  * @throws DamagedError where none is left, InputError where the newest whole one does not fit this base or this version, and

@@ -105,7 +105,7 @@ export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }:
     async save(job) {
       if (!failure && waiting.length > 1) await writing; // all that waits, or up to what the disk refuses
       const order = { job, copied: pool.run({ ...numbers, step: job.state.step }, { name: "copy" }) as Promise<void> };
-      copied = order.copied.catch(() => {}); // told when it is written
+      copied = order.copied.catch(() => {}); // reported when it is written
       waiting.push(order);
       if (failure && !writing) await thinOut();
       pump();

@@ -60,7 +60,7 @@ export function startHeart({ everyMs }: BeatTimes): Heart {
 }
 
 const POLL_MS = 200;
-/** Nobody is told of a wait that is shorter: a live writer is found after one beat. */
+/** Shorter waits are not reported: a live writer is found after one beat. */
 const TELL_AFTER_BEATS = 2;
 
 export type Beating = "beats" | "still" | "silent" | "changed";

@@ -1,4 +1,4 @@
-/** What a step with bad numbers is told as: layer, cell, samples and their text. */
+/** Describes a step with bad numbers: layer, cell, samples and their text. */
 import {
   type AdapterLayout,
   type BadCell,
@@ -13,7 +13,7 @@ import { type DevicePool, type StepJob } from "@zerogate/workers";
 import type { RunInputs } from "./inputs.ts";
 import { describeSample } from "./sample_text.ts";
 
-/** Cells, and samples of a cell, that are told at length. */
+/** Cells, and samples of a cell, that are described at length. */
 const MAX_TOLD = 3;
 
 export interface BadNumbersReport {

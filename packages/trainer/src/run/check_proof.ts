@@ -8,11 +8,11 @@ import type { AcceptedChange } from "./accepted.ts";
 export interface Agreement {
   /** Whether somebody agrees to go on without the receipt's line. */
   readonly isAccepted: (change: AcceptedChange) => boolean;
-  /** Told what the receipt of an earlier version does not prove. */
+  /** Receives what the receipt of an earlier version does not prove. */
   readonly onNote: (message: string) => void;
 }
 
-/** For a run that is under way: its own receipt is open, and what it lost is told there. */
+/** For a run that is under way: its own receipt is open, and reports what it lost. */
 export const underWay: Agreement = { isAccepted: () => true, onNote: () => {} };
 
 /**

@@ -1,9 +1,9 @@
-/** What a cell or prompt that no worker survives is told as: with the text of its samples. */
+/** Describes a cell or prompt that killed two workers, with the text of its samples. */
 import { DeadlyCellError } from "@zerogate/core";
 import type { HeldOut, RunInputs } from "./inputs.ts";
 import { describeSample, type SampleSource } from "./sample_text.ts";
 
-/** Samples that are told. */
+/** Samples that are shown. */
 const MAX_TOLD = 5;
 
 /**

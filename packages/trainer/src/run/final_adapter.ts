@@ -18,7 +18,7 @@ import { newRewoundFolder } from "./go_back.ts";
 /** The one file that an adapter of 0.1.0 lacks: it is put beside the others. */
 const FORMAT_FILE = "zerogate.json";
 
-/** Writes the adapter and returns its folder. Another one in its place is kept in `RUN/rewound/N`, which `onOther` is told. */
+/** Writes the adapter and returns its folder. Another one in its place is kept in `RUN/rewound/N`, which `onOther` reports. */
 export async function saveFinalAdapter(
   runDir: string,
   adapter: SavedAdapter,

@@ -102,7 +102,7 @@ export async function finish(
   return { base, adapter, best: standing.best, samples, unmoved, choice, adapterFolder, report };
 }
 
-/** Sets the parameters of all ranks to those that are delivered. Where the best are lost, which is told, the last stay. */
+/** Sets the parameters of all ranks to those that are delivered. If the best are lost, that is reported and the last stay. */
 async function takeChosen(
   { config, inputs, numbers, view, team }: Running,
   standing: Standing,

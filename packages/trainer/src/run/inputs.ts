@@ -129,7 +129,7 @@ export async function openInputs(
   const cacheDir = caches === "used" ? cacheDirOf(config, onWarning) : undefined;
   // Beside everything below: where it is not in the cache, it takes longer than to load the base.
   const hashing = cacheDir === undefined ? baseHash(config.model) : cachedBaseHash(config.model, cacheDir);
-  hashing.catch(() => {}); // awaited below; what fails before that is told instead
+  hashing.catch(() => {}); // awaited below; what fails before that is reported instead
   const counts: DataCounts[] = [];
   const tokenise = async (paths: readonly string[], name: DataCounts["name"]) => {
     const prepared = await prepareTokens({

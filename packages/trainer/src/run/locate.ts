@@ -69,7 +69,7 @@ export async function adapterFolder(given: string, onNote: (note: string) => voi
 /**
  * Returns the folder itself where it is an adapter's; that of the run's adapter, or of its newest checkpoint, where it is a
  * run's.
- * @param onNote Told which of a run is used.
+ * @param onNote Receives which adapter of a run is used.
  * @throws InputError where there is no folder, or it holds neither.
  */
 async function findAdapter(given: string, onNote: (note: string) => void): Promise<string> {
@@ -98,7 +98,7 @@ async function findAdapter(given: string, onNote: (note: string) => void): Promi
 
 /**
  * Returns `--model`, or the base that the first of the adapters names and that is here.
- * @param onNote Told which base that is.
+ * @param onNote Receives which base that is.
  */
 async function baseFolder(
   model: string | undefined,

@@ -130,7 +130,7 @@ export async function trainLoop(options: LoopOptions): Promise<Ending | Rollback
   return "finished";
 }
 
-/** Takes and records the next step; where its numbers are bad, nothing has changed and they are told. */
+/** Takes and records the next step; if its numbers are bad, nothing has changed and they are reported. */
 async function takeStep(options: LoopOptions): Promise<BadNumbersReport | undefined> {
   const { inputs, training, standing, onMetrics, receipt, checkLock } = options;
   const { plan, layout } = inputs;

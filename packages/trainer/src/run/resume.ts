@@ -54,9 +54,9 @@ export interface ResumeWish {
   readonly config: TrainConfig;
   /** Names that `--accept-change` gave. */
   readonly accept: readonly string[];
-  /** Told what is broken, and what of the run is taken up again. */
+  /** Receives what is broken, and what of the run is taken up again. */
   readonly onWarning: (message: string) => void;
-  /** Told of each change that is allowed. */
+  /** Receives each change that is allowed. */
   readonly onNote: (message: string) => void;
 }
 

@@ -15,10 +15,10 @@ import type { DevicePool } from "@zerogate/workers";
 import { coresHere, pinnedRanks } from "../cluster/cores.ts";
 import { cellWork } from "../team/cell_work.ts";
 import { noWriter } from "../team/other_ranks.ts";
+import { ReportedError } from "../team/reported_error.ts";
 import { checkAlike, LOADING_PATIENCE } from "../team/same_everywhere.ts";
 import type { Team } from "../team/team.ts";
 import { openTeamPool } from "../team/team_pool.ts";
-import { ToldError } from "../team/told_error.ts";
 import type { AcceptedChange } from "./accepted.ts";
 import { describeCounts } from "./data_counts.ts";
 import { startDevices } from "./devices.ts";
@@ -82,7 +82,7 @@ export async function executeRun(
     if (ending === "interrupted") return { ...summary, samples: [], unmoved: [] };
     return { ...summary, ...(await finish(running, standing, durationMs)) };
   } catch (error) {
-    const cause = error instanceof ToldError ? error.cause : error;
+    const cause = error instanceof ReportedError ? error.cause : error;
     if (cause !== context.control.signal.reason) view.failed(reason(cause));
     throw error;
   } finally {

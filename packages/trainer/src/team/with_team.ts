@@ -1,17 +1,17 @@
 /** What a command does together with all hosts that its launcher has started. */
 import { openCommunicator } from "@zerogate/mpi";
 import type { TrainConfig } from "@zerogate/run-config";
+import { ReportedError } from "./reported_error.ts";
 import { createTeam, type Team } from "./team.ts";
-import { ToldError } from "./told_error.ts";
 
 const START_LIMIT_MS = 120_000;
 
 /**
- * Opens the team, works, and leaves the job in good order. What fails is told before any rank leaves, because launchers end
+ * Opens the team, works, and leaves the job in good order. What fails is reported before any rank leaves, because launchers end
  * the others when the first one does. Where this rank fails alone, the whole job ends: the launcher may start it again, from
  * the last checkpoint.
  *
- * @throws InputError where MPI cannot be used; what `work` throws, with several ranks as a ToldError.
+ * @throws InputError where MPI cannot be used; what `work` throws, with several ranks as a ReportedError.
  */
 export async function withTeam<T>(
   { hosts, hostTimeout }: Pick<TrainConfig, "hosts" | "hostTimeout">,
@@ -31,6 +31,6 @@ export async function withTeam<T>(
     if (line !== undefined) tell(line);
     // Others that wait for something else find out by it that this rank leaves; the second one ends the job.
     await communicator.close().catch(() => communicator.close().catch(() => {}));
-    throw new ToldError(error);
+    throw new ReportedError(error);
   }
 }

@@ -84,7 +84,7 @@ function replaceLog(before: RunLog, config: TrainConfig, context: CommandContext
   return openLog({ level, print: status.log, runDir: config.out, earlier: before.kept });
 }
 
-/** Tells of a worker's start and death, and of cells that are computed again. */
+/** Logs a worker's start and death, and of cells that are computed again. */
 export function logDevice(logger: RunLog["logger"], event: DeviceEvent): void {
   switch (event.type) {
     case "worker-started":

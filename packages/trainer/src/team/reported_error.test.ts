@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { ToldError } from "./told_error.ts";
+import { ReportedError } from "./reported_error.ts";
 
 test("an error that people know keeps what it was, and a name that callers see", () => {
   const cause = new Error("the disk is full");
-  expect(new ToldError(cause)).toMatchObject({ name: "ToldError", cause, message: "told before" });
+  expect(new ReportedError(cause)).toMatchObject({ name: "ReportedError", cause, message: "reported before" });
 });
