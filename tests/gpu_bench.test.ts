@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { absent as absentShared } from "../packages/core/test/shared.ts";
 import { absent, fakeEnv } from "../packages/engine-cuda/test/fake.ts";
 import { testFolder } from "./support/cli.ts";
 
@@ -70,6 +71,9 @@ describe.skipIf(absent !== "" || noTools !== "")(`the pack for a bare GPU machin
     const flags = ["--shape", "tiny", "--tokens", "64", "--suite-only", "H=4 G=1 d=128|golden llama_gqa"];
     const bench = run("node", "bench/gpu/run.mjs", "--parts", "suite,step", "--out", out, ...flags);
     expect(bench, bench.stderr + bench.stdout).toMatchObject({ status: 0 });
-    expect(readFileSync(join(out, "table.md"), "utf8")).toMatch(/commit \w+[^]*[3-9] passed, 0 failed[^]*same bits/);
+    // One case of attention, and a model by golden values in f32 and bf16 if they are beside this clone.
+    const passed = absentShared("golden/llama_gqa") === "" ? 3 : 1;
+    const table = readFileSync(join(out, "table.md"), "utf8");
+    expect(table).toMatch(new RegExp(`commit \\w+[^]*Correctness suite: ${passed} passed, 0 failed[^]*same bits`));
   });
 });
