@@ -1,6 +1,5 @@
 /** Which engine a config means on this machine, and whether that engine can do what is asked of it. */
 import {
-  type EngineDescription,
   type EngineSetup,
   type EngineTraits,
   InputError,
@@ -10,7 +9,7 @@ import {
 } from "@zerogate/core";
 import type { TrainConfig } from "../config/train_config.ts";
 import { ownCommand } from "../own_command.ts";
-import { describedEngine, findEngine, namesOfEngines } from "./registry.ts";
+import { describedEngine, findEngine, firstEngine, namesOfEngines } from "./registry.ts";
 
 /** The engine of a run: its module and options for workers, its traits here, and how it is to be given the base. */
 export interface EngineChoice extends Required<Pick<EngineSetup, "weightCopies" | "packedBytes">> {
@@ -60,16 +59,14 @@ export function isIsolated({ isolate }: Pick<TrainConfig, "isolate">, { processE
 /** The first engine that runs here and is fast enough for a base of this size that nobody has to ask for it. */
 function automaticEngine(model: ModelConfig): string {
   const parameters = parameterCount(model);
-  const runs = namesOfEngines(
-    ({ missing = [], automaticParameters = 0 }) => missing.length === 0 && automaticParameters > 0,
-  );
-  const fits = namesOfEngines(
-    ({ missing = [], automaticParameters = 0 }) => missing.length === 0 && automaticParameters >= parameters,
-  );
-  if (fits[0] !== undefined) return fits[0];
-  const [best = "cpu"] = namesOfEngines(({ automaticParameters = 0 }) => automaticParameters >= parameters);
+  const runs = ({ missing = [] }: EngineTraits) => missing.length === 0;
+  const fits = ({ automaticParameters = 0 }: EngineTraits) => automaticParameters >= parameters;
+  const taken = firstEngine((traits) => fits(traits) && runs(traits));
+  if (taken !== undefined) return taken;
+  const best = firstEngine(fits) ?? "cpu";
+  const slow = firstEngine((traits) => runs(traits) && (traits.automaticParameters ?? 0) > 0) ?? "wasm";
   const reasons = describedEngine(best)?.traits(best).missing?.join("; ");
-  const way = `mend it (${ownCommand`doctor`} says more), or ask for the slow one with --engine ${runs[0]}`;
+  const way = `mend it (${ownCommand`doctor`} says more), or ask for the slow one with --engine ${slow}`;
   throw new InputError("Cannot choose an engine for a model of this size", `${reasons}: ${way}`);
 }
 
@@ -102,5 +99,4 @@ function checkRequest(name: string, traits: EngineTraits, config: EngineConfig):
   }
 }
 
-const alternatives = (has: (traits: ReturnType<EngineDescription["traits"]>) => boolean) =>
-  namesOfEngines(has).join(" or ");
+const alternatives = (has: (traits: EngineTraits) => boolean) => namesOfEngines(has).join(" or ");

@@ -1,6 +1,6 @@
 /** The engines that a config can name: those of our packages, and a module of your own by its path. */
 import { pathToFileURL } from "node:url";
-import { type EngineDescription, InputError } from "@zerogate/core";
+import { type EngineDescription, type EngineTraits, InputError } from "@zerogate/core";
 import { description as cpu } from "@zerogate/engine-cpu";
 import { description as wasm } from "@zerogate/engine-cpu/wasm";
 import { description as cuda } from "@zerogate/engine-cuda";
@@ -30,8 +30,23 @@ export function isEnginePath(engine: string): boolean {
   return /^\.{0,2}[/\\]|^[a-z]:[/\\]|\.[cm]?js$/i.test(engine);
 }
 
-/** Names of our engines whose traits here are of some kind, for messages. */
-export function namesOfEngines(has: (traits: ReturnType<EngineDescription["traits"]>) => boolean): string[] {
+/**
+ * The first engine whose traits here are of some kind, in the order of `auto`. Those behind it are not asked: to answer, some
+ * load the libraries of a GPU.
+ */
+export function firstEngine(
+  has: (traits: EngineTraits) => boolean,
+  among: readonly { readonly description: EngineDescription }[] = engines,
+): string | undefined {
+  for (const { description } of among) {
+    const name = description.names.find((one) => has(description.traits(one)));
+    if (name !== undefined) return name;
+  }
+  return undefined;
+}
+
+/** Names of all our engines whose traits here are of some kind, for messages. */
+export function namesOfEngines(has: (traits: EngineTraits) => boolean): string[] {
   return engines.flatMap(({ description }) => description.names.filter((name) => has(description.traits(name))));
 }
 
