@@ -92,6 +92,17 @@ test("a changed bit or a cut anywhere in a lock never leaves two writers, and a 
   }
 });
 
+test("a lock that vanished is made again once, however many ask for it at the same time", async () => {
+  const lock = await lockRun(run, () => {});
+  for (let round = 0; round < 5; round++) {
+    rmSync(run, { recursive: true });
+    await Promise.all([lock.confirm(), lock.check(), lock.confirm(), lock.check()]);
+    await lock.confirm();
+    expect(readdirSync(run).filter((name) => !name.endsWith(".beat"))).toEqual(["lock-1"]);
+  }
+  await lock.release();
+});
+
 test("a lock that vanished with its folder is made again, one that was lost to another process is not", async () => {
   const lock = await lockRun(run, never, soon);
   rmSync(run, { recursive: true });

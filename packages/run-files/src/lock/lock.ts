@@ -52,13 +52,20 @@ export async function lockRun(
   /** In a folder that vanished another process may have begun with the same number. */
   const isOwn = async () =>
     (await readFile(held.path, "utf8").catch(() => "")) === starter.text && (await opened.isAt(held.path));
-  const confirm = async () => {
+  const makeSure = async () => {
     const newest = await newestLock(runDir);
     if (newest?.path === held.path && (await isOwn())) return;
     if (newest === undefined || newest.number <= held.number) await opened.checkPlace(runDir);
     held = await acquire(runDir, starter, held);
     await opened.hold(held.path);
     await heart.beatFor(held.path);
+  };
+  /** One after the other: the lock that one of two callers makes again would be another process's to the second. */
+  let turn: Promise<void> = Promise.resolve();
+  const confirm = () => {
+    const made = turn.then(makeSure);
+    turn = made.catch(() => {});
+    return made;
   };
   return {
     async check() {
