@@ -39,7 +39,7 @@ export interface Place {
 /** A temporary folder with a base, 24 records in `data.json` and 4 in `held.json`; removed after the tests of the file. */
 export function openPlace(): Place {
   const folder = mkdtempSync(join(tmpdir(), "zerogate-here-"));
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
   const at = (name: string) => join(folder, name);
   writeBase(at("base"));
   const records = (file: string, count: number) =>
