@@ -76,6 +76,22 @@ test("the reference engine too trains the same bits with any number of workers",
   expect(outcome("reference-3")).toEqual(outcome("reference-1"));
 });
 
+test("even cells: any number of workers and a resume give one adapter, which is not that of first-fit cells", async () => {
+  const even = ["--cell-multiple", "3"];
+  for (const workers of [1, 2, 5]) {
+    expect(await train(`even-${workers}`, workers, even)).toMatchObject({ code: 0 });
+  }
+  expect(outcome("even-2")).toEqual(outcome("even-1"));
+  expect(outcome("even-5")).toEqual(outcome("even-1"));
+  expect(adapterHash(run("even-1"))).not.toBe(whole.adapter);
+  await train("even-stopped", 2, even, on(/"event":"step","step":3,/, "SIGKILL"));
+  expect(await resume("even-stopped", 3)).toMatchObject({ code: 0 });
+  expect(outcome("even-stopped")).toEqual(outcome("even-1"));
+  const otherwise = await zerogate(["resume", "even-1", "--cell-multiple", "2"], { cwd: folder });
+  expect(otherwise).toMatchObject({ code: 2 });
+  expect(otherwise.stderr).toContain("cellMultiple");
+});
+
 describe("a run that is interrupted", () => {
   test.each([
     { when: "before the first step", pattern: /starting workers/, workers: 2, later: 2 },

@@ -134,6 +134,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "tokenLogits",
       "trainableLine",
       "trainedLayers",
+      "trainingCost",
       "uniform",
       "updateRanges",
       "validateAdaptionPromptConfig",

@@ -190,6 +190,7 @@ export { mixedLogits, oneSequence, packSequences, tokenLogits } from "./model/lo
 export type { PackedTokens } from "./model/pass.ts";
 export { openPromptCache, type PromptCache, type PromptLease } from "./model/prompt_cache.ts";
 export type { AdapterPrompts, LayerPrompt, SequencePrompts } from "./model/prompts.ts";
+export { type SampleCost, trainingCost } from "./model/sample_cost.ts";
 export {
   imageBytes,
   type LayerWeight,

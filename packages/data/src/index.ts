@@ -1,8 +1,9 @@
 /** `@zerogate/data`: instruction data read, tokenised, cached, split and cut into cells. Prints nothing. */
 export type { Template } from "@zerogate/core";
+export { cutCells, cutEvenCells, type EvenCut, mostCells, type SampleSizes, sampleCost } from "./cells.ts";
 export { type DataFile, listDataFiles } from "./data_files.ts";
 export { type EncodedSample, encodePrompt, encodeSample, type MaskRule, type SampleFormat } from "./encode_sample.ts";
-export { createPlan, cutCells, type Plan, type PlanInput, type StepPlan } from "./plan.ts";
+export { createPlan, type Plan, type PlanInput, type StepPlan } from "./plan.ts";
 export { type PreparedTokens, type PrepareOptions, prepareTokens } from "./prepare.ts";
 export type { UnreadField } from "./reading.ts";
 export type { InstructionRecord } from "./record.ts";

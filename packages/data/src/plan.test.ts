@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { createPlan, cutCells, type PlanInput } from "./plan.ts";
+import { cutCells } from "./cells.ts";
+import { createPlan, type PlanInput } from "./plan.ts";
 
 /** Any data and any sizes; sample 0 always has a target, so that there is something to plan. */
 const anyInput: fc.Arbitrary<PlanInput> = fc
@@ -164,4 +165,37 @@ test("what cannot be planned is refused, with the numbers", () => {
   expect(createPlan({ ...fifty, batchSize: 50, dropLast: true }).stepsPerEpoch).toBe(1);
   expect(() => createPlan(fifty).step(0.5)).toThrow("Cannot plan step 0.5");
   expect(() => createPlan(fifty).step(-1)).toThrow("Cannot plan step -1: an integer from 0 on is needed");
+});
+
+test("a known plan of even cells stays as it is, and each of its parts is in its hash", () => {
+  const cost = { token: 100, pair: 1, label: 30 };
+  const plan = createPlan({ ...fifty, even: { multiple: 4, cost } });
+  expect(plan.step(9).cells).toMatchInlineSnapshot(`
+    [
+      [
+        42,
+        40,
+      ],
+      [
+        9,
+        6,
+      ],
+      [
+        20,
+        47,
+      ],
+      [
+        24,
+        39,
+      ],
+    ]
+  `);
+  expect(plan.hash).toMatchInlineSnapshot(`"b0267d7bee7b456d6fcbb13268d123f3d530a7dae8805e45edef3169b6e98fa9"`);
+  const others = [
+    fifty,
+    { ...fifty, even: { multiple: 5, cost } },
+    ...Object.keys(cost).map((part) => ({ ...fifty, even: { multiple: 4, cost: { ...cost, [part]: 2 } } })),
+  ];
+  expect(new Set([plan, ...others.map(createPlan)].map(({ hash }) => hash)).size).toBe(6);
+  expect(() => createPlan({ ...fifty, even: { multiple: 0, cost } })).toThrow("multiple 0");
 });

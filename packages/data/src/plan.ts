@@ -3,19 +3,17 @@
  * not know how many workers there are, and any step is found without going through the ones before it.
  *
  * An epoch is a permutation of all samples (its number is the stream of the seed), a step's batch the next `batchSize` of
- * it. A batch is cut into cells of at most `cellTokens` tokens by first-fit decreasing (Johnson 1973: at most 11/9 of
- * the fewest cells possible, plus a constant): longest sample first, ties by sample index, into the first cell with room.
+ * it. A batch is cut into cells of at most `cellTokens` tokens: into even ones (`even`), or one after the other as runs of
+ * 0.1.0 did (cells.ts).
  */
 import { createHash } from "node:crypto";
 import { InputError } from "@zerogate/core";
+import { cutCells, cutEvenCells, type EvenCut, mostCells, type SampleSizes } from "./cells.ts";
 import { permutation } from "./permutation.ts";
 import { bytesOf } from "./token_set.ts";
 
-export interface PlanInput {
-  /** Tokens of each sample of the token set. */
-  readonly lengths: Int32Array;
-  /** Targets of each sample; a sample with none never appears in the plan. */
-  readonly labelled: Int32Array;
+/** A sample without a target never appears in the plan. */
+export interface PlanInput extends SampleSizes {
   /** The samples to train on, each at most once. */
   readonly samples: readonly number[] | Int32Array;
   /** A safe integer. */
@@ -24,6 +22,8 @@ export interface PlanInput {
   readonly batchSize: number;
   /** Most tokens of a cell; a longer sample gets a cell of its own. */
   readonly cellTokens: number;
+  /** Cuts even cells. @default first-fit cells, as runs of 0.1.0 have them */
+  readonly even?: EvenCut | undefined;
   /** Leave an epoch's last batch out if it is not full. @default false */
   readonly dropLast?: boolean;
 }
@@ -44,6 +44,8 @@ export interface Plan {
   readonly stepsPerEpoch: number;
   /** Samples per epoch, before `dropLast`. */
   readonly sampleCount: number;
+  /** A number of cells that no step exceeds. */
+  readonly maxCells: number;
   /** SHA-256 of all that the plan depends on, hexadecimal. */
   readonly hash: string;
   /** Any step from 0 on; the epochs never end. */
@@ -60,9 +62,11 @@ export function createPlan({
   seed,
   batchSize,
   cellTokens,
+  even,
   dropLast = false,
 }: PlanInput): Plan {
-  checkWhole({ batchSize, cellTokens });
+  const multiple = even?.multiple ?? 1;
+  checkWhole({ batchSize, cellTokens, multiple });
   checkSamples(samples, lengths, labelled);
   const trained = Int32Array.from(samples).filter((sample) => labelled[sample]! > 0);
   const stepsPerEpoch = dropLast ? Math.floor(trained.length / batchSize) : Math.ceil(trained.length / batchSize);
@@ -81,7 +85,8 @@ export function createPlan({
   return {
     stepsPerEpoch,
     sampleCount: trained.length,
-    hash: hashPlan({ lengths, labelled, samples: trained, seed, batchSize, cellTokens, dropLast }),
+    maxCells: mostCells(lengths, batchSize, cellTokens, multiple),
+    hash: hashPlan({ lengths, labelled, samples: trained, seed, batchSize, cellTokens, even, dropLast }),
     step(step) {
       if (!Number.isSafeInteger(step) || step < 0)
         throw new RangeError(`Cannot plan step ${step}: an integer from 0 on is needed`);
@@ -89,27 +94,12 @@ export function createPlan({
       const begin = (step - epoch * stepsPerEpoch) * batchSize;
       const batch = Array.from(orderOf(epoch).subarray(begin, begin + batchSize), (place) => trained[place] as number);
       const total = (counts: Int32Array): number => batch.reduce((sum, sample) => sum + counts[sample]!, 0);
-      const cells = cutCells(batch, lengths, cellTokens);
+      const cells = even
+        ? cutEvenCells(batch, { lengths, labelled }, cellTokens, even)
+        : cutCells(batch, lengths, cellTokens);
       return { step, epoch, samples: batch, cells, tokens: total(lengths), labelledTokens: total(labelled) };
     },
   };
-}
-
-/** Packs samples into cells of at most `cellTokens` tokens; the result does not depend on the order of `batch`. */
-export function cutCells(batch: readonly number[], lengths: Int32Array, cellTokens: number): number[][] {
-  const lengthOf = (sample: number): number => lengths[sample]!;
-  const cells: { samples: number[]; room: number }[] = [];
-  for (const sample of batch.toSorted((a, b) => lengthOf(b) - lengthOf(a) || a - b)) {
-    const length = lengthOf(sample);
-    const open = cells.find(({ room }) => room >= length);
-    if (open) {
-      open.samples.push(sample);
-      open.room -= length;
-    } else {
-      cells.push({ samples: [sample], room: cellTokens - length });
-    }
-  }
-  return cells.map((cell) => cell.samples);
 }
 
 function checkWhole(sizes: Readonly<Record<string, number>>): void {
@@ -136,9 +126,12 @@ function checkSamples(samples: readonly number[] | Int32Array, lengths: Int32Arr
 }
 
 function hashPlan({ lengths, labelled, samples, ...rest }: PlanInput & { readonly samples: Int32Array }): string {
-  const { seed, batchSize, cellTokens, dropLast } = rest;
+  const { seed, batchSize, cellTokens, even, dropLast } = rest;
+  const cut = even
+    ? ["zerogate plan 2", even.multiple, even.cost.token, even.cost.pair, even.cost.label]
+    : ["zerogate plan 1"];
   const hash = createHash("sha256").update(
-    JSON.stringify(["zerogate plan 1", seed, batchSize, cellTokens, dropLast, samples.length]),
+    JSON.stringify([...cut, seed, batchSize, cellTokens, dropLast, samples.length]),
   );
   hash.update(bytesOf(samples));
   for (const counts of [lengths, labelled]) hash.update(bytesOf(samples.map((sample) => counts[sample] as number)));

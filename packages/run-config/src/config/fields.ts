@@ -170,6 +170,11 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   steps: optional(count(1, MAX_STEPS), "optimizer steps, instead of epochs"),
   batchSize: optional(count(1, MAX_SEQUENCES), "sequences per optimizer step over all workers", 32),
   cellTokens: optional(count(1, MAX_TOKENS), "packed tokens per cell, part of the run's identity", 2048),
+  cellMultiple: added(
+    "0.2.0",
+    0,
+    optional(count(0, MAX_WORKERS), "cut even cells, in number a multiple of it; 0: fill one cell after the other", 0),
+  ),
   dropLast: optional(onOff, "leave out the last, smaller batch of an epoch", false),
 
   adapterLen: optional(count(1, MAX_PROMPT_LENGTH), "prompt tokens per adapted layer", 10),

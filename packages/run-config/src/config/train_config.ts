@@ -61,6 +61,7 @@ export interface TrainConfig {
    * cells decide the rounding of the gradient; the number of workers never is.
    */
   readonly cellTokens: number;
+  readonly cellMultiple: number;
   /** Leave out the last, smaller batch of an epoch. */
   readonly dropLast: boolean;
 

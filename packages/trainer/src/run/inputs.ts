@@ -6,11 +6,13 @@ import {
   type AdapterLayout,
   type AdaptionPromptConfig,
   adapterLayout,
+  backwardLayers,
   InputError,
   initParameters,
   type LearningRateSchedule,
   type ModelConfig,
   type TokenSet,
+  trainingCost,
   validateAdaptionPromptConfig,
   type WeightImage,
 } from "@zerogate/core";
@@ -73,7 +75,7 @@ export interface RunInputs {
   readonly heldOut: HeldOut | undefined;
   readonly plan: Plan;
   readonly totalSteps: number;
-  /** More cells than any step of the plan has. */
+  /** A number of cells that no step exceeds. */
   readonly maxCells: number;
   readonly schedule: LearningRateSchedule;
   readonly adapterConfig: AdaptionPromptConfig;
@@ -155,8 +157,10 @@ export async function openInputs(
   const train = await tokenise(config.data, "data");
   const { trainSamples, heldOut } = await holdOut(config, train, tokenise);
   const sizes = measureSamples(train.tokens);
-  const { seed, batchSize, cellTokens, dropLast } = config;
-  const plan = createPlan({ ...sizes, samples: trainSamples, seed, batchSize, cellTokens, dropLast });
+  const { seed, batchSize, cellTokens, cellMultiple, dropLast } = config;
+  const cost = trainingCost(model, backwardLayers(adapter.layout));
+  const even = cellMultiple > 0 ? { multiple: cellMultiple, cost } : undefined;
+  const plan = createPlan({ ...sizes, samples: trainSamples, seed, batchSize, cellTokens, even, dropLast });
   const totalSteps = totalStepsOf(config, plan.stepsPerEpoch);
   onPhase({ name: "hashing the base" });
   const base = await hashing;
@@ -175,7 +179,7 @@ export async function openInputs(
     heldOut,
     plan,
     totalSteps,
-    maxCells: cellBound(sizes.lengths, batchSize, cellTokens),
+    maxCells: plan.maxCells,
     schedule: scheduleOf(config, plan.stepsPerEpoch, totalSteps),
     ...adapter,
     hashes: {
@@ -272,11 +276,4 @@ async function holdOut(
   const split = splitSamples(tokens, { seed: config.seed, validation: config.valFraction });
   const { train: trainSamples, validation: samples } = split;
   return { trainSamples, heldOut: { set: "train", tokens, recordOf, samples, cells: cells(tokens, samples) } };
-}
-
-/** In first-fit packing any two cells together hold more than one cell's room, so there are at most 2·tokens/room + 1. */
-function cellBound(lengths: Int32Array, batchSize: number, cellTokens: number): number {
-  const longest = lengths.toSorted().subarray(-batchSize);
-  const tokens = longest.reduce((sum, length) => sum + length, 0);
-  return Math.min(longest.length, Math.floor((2 * tokens) / cellTokens) + 1);
 }

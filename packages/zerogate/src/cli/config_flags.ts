@@ -26,6 +26,7 @@ const groups: { readonly [Key in ConfigKey]: FlagGroup } = {
   steps: "Common",
   batchSize: "Common",
   cellTokens: "Advanced",
+  cellMultiple: "Advanced",
   dropLast: "Training",
 
   adapterLen: "Common",

@@ -1,0 +1,25 @@
+/** How much work a sample is in training, so that cells and hosts get equal parts. */
+
+import type { ModelConfig } from "./config.ts";
+import { linearMapCount } from "./hf_names.ts";
+
+/** Multiplications of a sample's training pass: T · token + T² · pair + labelled · label, for T tokens. */
+export interface SampleCost {
+  readonly token: number;
+  readonly pair: number;
+  readonly label: number;
+}
+
+/**
+ * Counts the multiplications of a training pass's products: the linear maps for each token, forward in all layers and backward
+ * in the last `backwardLayers`; attention over the tokens before; the head, both ways, for each labelled token. A tenth of a
+ * cell more or less is what cutting by tokens alone would cost where the vocabulary is large beside the layers.
+ */
+export function trainingCost(model: ModelConfig, backwardLayers: number): SampleCost {
+  const { vocabSize: V, hiddenSize: D, heads, headDim, layers } = model;
+  return {
+    token: (linearMapCount(model) / layers) * (layers + backwardLayers),
+    pair: heads * headDim * (layers + 2.5 * backwardLayers), // two products forward, five backward, of half a square
+    label: 2 * V * D,
+  };
+}

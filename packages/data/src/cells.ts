@@ -1,0 +1,110 @@
+/**
+ * How a batch is cut into cells, the unit that one worker computes at a time. The result depends on the samples alone: not on
+ * their order in the batch, and not on how many workers there are.
+ */
+import type { SampleCost } from "@zerogate/core";
+
+export interface SampleSizes {
+  /** Tokens of each sample of the token set. */
+  readonly lengths: Int32Array;
+  /** Targets of each sample. */
+  readonly labelled: Int32Array;
+}
+
+/** Cells of equal work, in number a multiple of `multiple`, so that as many devices finish together. */
+export interface EvenCut {
+  readonly multiple: number;
+  readonly cost: SampleCost;
+}
+
+interface OpenCell {
+  readonly samples: number[];
+  room: number;
+  cost: number;
+}
+
+/**
+ * Packs samples into cells of at most `cellTokens` tokens by first-fit decreasing (Johnson 1973: at most 11/9 of the fewest
+ * cells possible, plus a constant): longest sample first, ties by sample index, into the first cell with room.
+ */
+export function cutCells(batch: readonly number[], lengths: Int32Array, cellTokens: number): number[][] {
+  const cells: { samples: number[]; room: number }[] = [];
+  for (const sample of longestFirst(batch, lengths)) {
+    const length = lengths[sample]!;
+    const open = cells.find(({ room }) => room >= length);
+    if (open) {
+      open.samples.push(sample);
+      open.room -= length;
+    } else {
+      cells.push({ samples: [sample], room: cellTokens - length });
+    }
+  }
+  return cells.map((cell) => cell.samples);
+}
+
+/**
+ * Cuts a batch into the fewest even cells that respect `cellTokens`, in number a multiple of `cut.multiple` (or one cell a
+ * sample, where there are fewer samples): longest sample first, ties by sample index, into the cell with the least work that
+ * has room (Graham 1969: the largest cell holds at most 4/3 of the work of the best cut). Cells with the most work come first,
+ * so that nothing large begins last.
+ */
+export function cutEvenCells(
+  batch: readonly number[],
+  sizes: SampleSizes,
+  cellTokens: number,
+  { multiple, cost }: EvenCut,
+): number[][] {
+  const ordered = longestFirst(batch, sizes.lengths);
+  const tokens = ordered.reduce((sum, sample) => sum + sizes.lengths[sample]!, 0);
+  const fewest = Math.ceil(tokens / cellTokens);
+  for (let count = roundUp(fewest, multiple); ; count += multiple) {
+    const cells = fillEvenly(ordered, sizes, cellTokens, Math.min(count, batch.length), cost);
+    if (cells) return cells.toSorted((a, b) => b.cost - a.cost).map(({ samples }) => samples);
+  }
+}
+
+/** Returns undefined if a sample finds no cell with room. */
+function fillEvenly(
+  ordered: readonly number[],
+  { lengths, labelled }: SampleSizes,
+  cellTokens: number,
+  count: number,
+  cost: SampleCost,
+): OpenCell[] | undefined {
+  const cells: OpenCell[] = Array.from({ length: count }, () => ({ samples: [], room: cellTokens, cost: 0 }));
+  for (const sample of ordered) {
+    const length = lengths[sample]!;
+    let least: OpenCell | undefined;
+    for (const cell of cells) {
+      const hasRoom = cell.room >= length || cell.samples.length === 0;
+      if (hasRoom && (!least || cell.cost < least.cost)) least = cell;
+    }
+    if (!least) return undefined;
+    least.samples.push(sample);
+    least.room -= length;
+    least.cost += sampleCost(cost, length, labelled[sample]!);
+  }
+  return cells;
+}
+
+/** Returns the multiplications of a sample's training pass: its tokens, its square of attention and its labelled tokens. */
+export function sampleCost({ token, pair, label }: SampleCost, tokens: number, labelled: number): number {
+  return tokens * token + tokens * tokens * pair + labelled * label;
+}
+
+/**
+ * Returns a number of cells that no batch of `batchSize` of these samples exceeds. Any two cells of a first-fit cut together
+ * hold more than `cellTokens`; and a sample that finds room in none of an even cut's cells leaves each of them more than half
+ * full, because samples come longest first. So 2 · tokens / cellTokens + 1 is never exceeded, rounded up to the multiple.
+ */
+export function mostCells(lengths: Int32Array, batchSize: number, cellTokens: number, multiple = 1): number {
+  const longest = lengths.toSorted().subarray(-batchSize);
+  const tokens = longest.reduce((sum, length) => sum + length, 0);
+  return Math.min(longest.length, roundUp(Math.floor((2 * tokens) / cellTokens) + 1, multiple));
+}
+
+const roundUp = (count: number, multiple: number) => Math.ceil(count / multiple) * multiple;
+
+function longestFirst(batch: readonly number[], lengths: Int32Array): number[] {
+  return batch.toSorted((a, b) => lengths[b]! - lengths[a]! || a - b);
+}
