@@ -1,6 +1,7 @@
 /** Describes a cell or prompt that killed two workers, with the text of its samples. */
 import { DeadlyCellError } from "@zerogate/core";
-import type { HeldOut, RunInputs } from "./inputs.ts";
+import type { HeldOut } from "../open/data.ts";
+import type { RunInputs } from "./inputs.ts";
 import { describeSample, type SampleSource } from "./sample_text.ts";
 
 /** Samples that are shown. */

@@ -1,7 +1,8 @@
 /** Held-out loss and exact match, the same for any number of workers. */
 import type { DevicePool } from "@zerogate/workers";
+import type { HeldOut } from "../open/data.ts";
 import { tellingSamples } from "./deadly_cell.ts";
-import type { HeldOut, RunInputs } from "./inputs.ts";
+import type { RunInputs } from "./inputs.ts";
 
 export interface EvaluationResult {
   /** Nats per labelled token. */

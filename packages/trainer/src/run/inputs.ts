@@ -11,55 +11,32 @@ import {
   initParameters,
   type LearningRateSchedule,
   type ModelConfig,
-  type TokenSet,
   trainingCost,
   validateAdaptionPromptConfig,
   type WeightImage,
 } from "@zerogate/core";
+import { baseHash, baseStamp, cachedBaseHash, cacheFolder, loadAdapter, weightBytes } from "@zerogate/core/node";
 import {
-  baseHash,
-  baseStamp,
-  cachedBaseHash,
-  cacheFolder,
-  loadAdapter,
-  loadWeights,
-  readModelConfig,
-  weightBytes,
-} from "@zerogate/core/node";
-import {
-  checkVocabulary,
   createPlan,
-  cutCells,
   listDataFiles,
   loadTemplate,
-  loadTokenizer,
   measureSamples,
   type Plan,
   type PreparedTokens,
-  prepareTokens,
   splitSamples,
   type Template,
   type Tokenizer,
 } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
-import { chooseEngine, type EngineChoice, isIsolated, loadOptions } from "@zerogate/run-config";
+import { type EngineChoice, loadOptions } from "@zerogate/run-config";
 import type { WeightFolder } from "@zerogate/workers";
+import { loadBase, openBase } from "../open/base.ts";
+import { allSamples, cellsOf, type HeldOut, lengthFor, openData, type Progress, wholeSet } from "../open/data.ts";
+import { checkLinks } from "../open/links.ts";
+import { adapterFolder } from "../open/locate.ts";
 import { checkAdapterSize, workersProblem } from "./capacity.ts";
-import { checkDropped, countData, type DataCounts, dataWarnings } from "./data_counts.ts";
-import { checkLinks } from "./links.ts";
-import { loadingPhase } from "./loading.ts";
-import { adapterFolder } from "./locate.ts";
-import type { Phase } from "./phase.ts";
+import { checkDropped, type DataCounts } from "./data_counts.ts";
 import { scheduleOf, totalStepsOf } from "./schedule.ts";
-
-/** Held-out samples of one of the token sets, cut into cells once: the same for every validation. */
-export interface HeldOut {
-  readonly set: "train" | "validation";
-  readonly tokens: TokenSet;
-  readonly recordOf: PreparedTokens["recordOf"];
-  readonly samples: readonly number[];
-  readonly cells: readonly (readonly number[])[];
-}
 
 export interface RunInputs {
   readonly model: ModelConfig;
@@ -90,12 +67,6 @@ export interface RunInputs {
   };
 }
 
-export interface Progress {
-  readonly onPhase: (phase: Phase | undefined) => void;
-  readonly onWarning: (message: string) => void;
-  readonly signal: AbortSignal;
-}
-
 /**
  * @param caches Whether tokens and the base's hash may come from the cache, or all of it is read and made anew.
  * @throws InputError for whatever of it cannot be used; nothing is written but the cache.
@@ -108,50 +79,26 @@ export async function openInputs(
   const { onPhase, onWarning, signal } = progress;
   const tooMany = workersProblem(config.workers);
   if (tooMany !== undefined) throw new InputError("Cannot use this configuration", tooMany);
-  const { strictTensors } = config;
-  await checkLinks(config, [config.model, config.initAdapter]);
-  const model = await readModelConfig(config.model, { onWarning, strictTensors });
+  await checkLinks(config, [config.initAdapter]);
+  const opened = await openBase(config, onWarning);
+  const { model, tokenizer, engine } = opened;
   const adapter = await openAdapter(config, model, onWarning);
   const template = await loadTemplate(config.template);
-  const tokenizer = await loadTokenizer(config.model, model);
-  const mismatch = checkVocabulary(tokenizer, model.vocabSize);
-  if (mismatch) onWarning(mismatch);
-  const { maxLength = Math.min(512, model.contextLength) } = config;
-  if (maxLength > model.contextLength) {
-    const room = `the model's context is ${model.contextLength} tokens`;
-    throw new InputError("Cannot use this configuration", `maxLength is ${maxLength}, ${room}: use at most that`);
-  }
+  const maxLength = lengthFor(config.maxLength, model);
   await listDataFiles([...config.data, ...(config.validationData ?? [])]); // before the base, which may take minutes
-  const engine = await chooseEngine(config, model, 1);
-  const options = loadOptions(engine);
   const stamp = await baseStamp(config.model);
-  const weights = isIsolated(config, engine)
-    ? { folder: config.model, ...options }
-    : await loadWeights(config.model, model, { ...options, onProgress: loadingPhase(onPhase) });
+  const weights = await loadBase(opened, onPhase);
   const cacheDir = caches === "used" ? cacheDirOf(config, onWarning) : undefined;
   // Beside everything below: where it is not in the cache, it takes longer than to load the base.
   const hashing = cacheDir === undefined ? baseHash(config.model) : cachedBaseHash(config.model, cacheDir);
   hashing.catch(() => {}); // awaited below; what fails before that is reported instead
   const counts: DataCounts[] = [];
   const tokenise = async (paths: readonly string[], name: DataCounts["name"]) => {
-    const prepared = await prepareTokens({
-      paths,
-      tokenizer,
-      template,
-      bos: config.bos,
-      rule: config.labels,
-      maxLength,
-      skipBad: config.skipBadRecords,
-      cacheDir,
-      onWarning,
-      onProgress: (done, total) => onPhase({ name: `tokenising ${name}`, done, total }),
-      signal,
-    });
-    const counted = countData(name, prepared, { maxLength, eosId: tokenizer.eosId });
-    for (const warning of dataWarnings(counted)) onWarning(warning);
-    checkDropped(counted, prepared, config, model.contextLength);
-    counts.push(counted);
-    return prepared;
+    const request = { ...config, name, paths, template, maxLength, cacheDir };
+    const data = await openData(tokenizer, request, progress);
+    checkDropped(data.counts, data.prepared, config, model.contextLength);
+    counts.push(data.counts);
+    return data.prepared;
   };
   onPhase({ name: "reading data" });
   const train = await tokenise(config.data, "data");
@@ -171,7 +118,7 @@ export async function openInputs(
     model,
     weights: "folder" in weights ? { ...weights, base: { hash: base, stamp } } : weights,
     engine,
-    weightBytes: await weightBytes(config.model, model, options),
+    weightBytes: await weightBytes(config.model, model, loadOptions(engine)),
     tokenizer,
     template,
     train,
@@ -262,18 +209,16 @@ async function holdOut(
   train: PreparedTokens,
   tokenise: (paths: readonly string[], name: DataCounts["name"]) => Promise<PreparedTokens>,
 ): Promise<{ trainSamples: readonly number[]; heldOut: HeldOut | undefined }> {
+  const { validationData, valFraction, seed, cellTokens } = config;
   const { tokens, recordOf } = train;
-  const all = Array.from({ length: tokens.offsets.length - 1 }, (_, i) => i);
-  const cells = (set: TokenSet, samples: readonly number[]) =>
-    cutCells(samples, measureSamples(set).lengths, config.cellTokens);
-  if (config.validationData !== undefined) {
-    const own = await tokenise(config.validationData, "validation data");
-    const samples = Array.from({ length: own.tokens.offsets.length - 1 }, (_, i) => i);
-    const heldOut = { set: "validation", ...own, samples, cells: cells(own.tokens, samples) } as const;
-    return { trainSamples: all, heldOut };
+  if (validationData !== undefined) {
+    const own = await tokenise(validationData, "validation data");
+    return { trainSamples: allSamples(tokens), heldOut: wholeSet("validation", own, cellTokens) };
   }
-  if (config.valFraction === 0) return { trainSamples: all, heldOut: undefined };
-  const split = splitSamples(tokens, { seed: config.seed, validation: config.valFraction });
-  const { train: trainSamples, validation: samples } = split;
-  return { trainSamples, heldOut: { set: "train", tokens, recordOf, samples, cells: cells(tokens, samples) } };
+  if (valFraction === 0) return { trainSamples: allSamples(tokens), heldOut: undefined };
+  const { train: trainSamples, validation: samples } = splitSamples(tokens, { seed, validation: valFraction });
+  return {
+    trainSamples,
+    heldOut: { set: "train", tokens, recordOf, samples, cells: cellsOf(tokens, samples, cellTokens) },
+  };
 }

@@ -5,11 +5,12 @@ import { DeadlyCellError, DeviceDiedError, StepRefusedError } from "@zerogate/co
 import { encodePrompt, encodeSample, loadTemplate, loadTokenizer } from "@zerogate/data";
 import { type DevicePool } from "@zerogate/workers";
 import { expect, test } from "vitest";
+import type { HeldOut } from "../open/data.ts";
+import { endTokens } from "../open/end_tokens.ts";
 import { reportBadNumbers } from "./bad_numbers.ts";
 import { tellingSamples } from "./deadly_cell.ts";
-import { endTokens } from "./end_tokens.ts";
 import { evaluateHeldOut } from "./evaluate.ts";
-import type { HeldOut, RunInputs } from "./inputs.ts";
+import type { RunInputs } from "./inputs.ts";
 import { askedIn, describeSample, splitSample } from "./sample_text.ts";
 import { answerSamples } from "./samples.ts";
 

@@ -1,6 +1,7 @@
 /** Samples as a person reads them, in answers and in errors. */
 import { type PreparedTokens, parsePrompt } from "@zerogate/data";
-import type { HeldOut, RunInputs } from "./inputs.ts";
+import type { HeldOut } from "../open/data.ts";
+import type { RunInputs } from "./inputs.ts";
 
 /** Samples, and the records that they came from. */
 export type SampleSource = Pick<PreparedTokens, "tokens" | "recordOf">;

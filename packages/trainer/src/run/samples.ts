@@ -1,8 +1,9 @@
 /** Held-out prompts answered by the base and by the adapter: what a person looks at first. */
 import type { DevicePool } from "@zerogate/workers";
+import type { HeldOut } from "../open/data.ts";
+import { endTokens } from "../open/end_tokens.ts";
 import { tellingSamples } from "./deadly_cell.ts";
-import { endTokens } from "./end_tokens.ts";
-import type { HeldOut, RunInputs } from "./inputs.ts";
+import type { RunInputs } from "./inputs.ts";
 import type { SampleAnswer } from "./report_data.ts";
 import { askedIn, splitSample } from "./sample_text.ts";
 

@@ -1,6 +1,6 @@
 /** What ranks other than the first have instead of files, and how a command ends that ran in a team. */
 import { expect, test } from "vitest";
-import { adapterFolder } from "../run/locate.ts";
+import { adapterFolder } from "../open/locate.ts";
 import { noLock, noRecords, noWriter, rankView } from "./other_ranks.ts";
 import { withTeam } from "./with_team.ts";
 

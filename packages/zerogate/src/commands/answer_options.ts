@@ -7,7 +7,7 @@ import { numberFlag } from "./flags.ts";
 /** Longest answer where neither flag nor generation_config.json says one. */
 const DEFAULT_NEW_TOKENS = 128;
 
-interface SamplingFlags {
+export interface SamplingFlags {
   readonly maxNewTokens?: string;
   readonly scale?: string;
   readonly temperature?: string;
@@ -17,26 +17,19 @@ interface SamplingFlags {
   readonly samplingDefaults?: boolean;
 }
 
-export interface AnswerOptions extends Required<SamplingOptions> {
+/** Options of an answer, all of them settled but the texts that end it. */
+export interface AnswerLimits extends Required<SamplingOptions> {
   readonly maxNewTokens: number;
   /** Most tokens of prompt and answer, where nothing limits the answer alone. */
   readonly maxTokens: number | undefined;
   readonly scale: number;
 }
 
-/** The same for one prompt, of which at least one token is the answer. */
-export function optionsFor(
-  { maxTokens = Infinity, ...options }: AnswerOptions,
-  promptIds: readonly number[],
-): Omit<AnswerOptions, "maxTokens"> {
-  return { ...options, maxNewTokens: Math.max(1, Math.min(options.maxNewTokens, maxTokens - promptIds.length)) };
-}
-
 /** How to generate, from flags and, where they say nothing, from generation_config.json: its sampling on request only. All problems at once. */
 export function samplingFlags(
   flags: SamplingFlags,
   { maxNewTokens, maxLength, sampling }: GenerationConfig,
-): AnswerOptions {
+): AnswerLimits {
   const problems: string[] = [];
   if (flags.samplingDefaults && !sampling)
     problems.push("--sampling-defaults: generation_config.json asks for no sampling, give --temperature instead");

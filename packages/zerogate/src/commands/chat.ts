@@ -1,14 +1,10 @@
 /** `zerogate chat`: instructions typed one after another; each is answered on its own, as the adapter was trained. */
 import { createInterface } from "node:readline/promises";
-import { InputError, streamText } from "@zerogate/core";
-import { readGenerationConfig } from "@zerogate/core/node";
-import { encodePrompt } from "@zerogate/data";
-import { endTokens, locateModel, type OpenedModel, openModel } from "@zerogate/trainer";
-import { openStatus } from "../status/display.ts";
-import { type AnswerOptions, optionsFor, samplingFlags } from "./answer_options.ts";
+import { InputError } from "@zerogate/core";
+import { type AnswerOptions, answer, type OpenedModel, type Question } from "@zerogate/trainer";
 import type { CommandContext, ExitCode } from "./context.ts";
-import { engineFlags, outputBiasFlag, promptFlags } from "./flags.ts";
 import type { GenerateFlags } from "./generate.ts";
+import { openAnsweringModel } from "./opened_model.ts";
 
 export type ChatFlags = Omit<GenerateFlags, "prompt" | "instruction" | "input" | "prompts" | "compare" | "json">;
 
@@ -20,19 +16,7 @@ const help = `Type an instruction and press Enter.
 `;
 
 export async function chatCommand(flags: ChatFlags, context: CommandContext): Promise<ExitCode> {
-  const wanted = { model: flags.model, adapters: flags.adapter ?? [], links: flags.links };
-  const located = await locateModel(wanted, (note) => context.stderr.write(`${note}\n`));
-  const options = samplingFlags(flags, await readGenerationConfig(located.folder));
-  const status = openStatus(context.stderr, context.env);
-  const opened = await openModel(located, {
-    ...engineFlags(flags),
-    ...promptFlags(flags),
-    outputBias: outputBiasFlag(flags),
-    strictTensors: flags.strictTensors ?? false,
-    onWarning: status.log,
-    onPhase: status.phase,
-  }).finally(() => status.stop());
-  if (flags.use !== undefined) opened.model.setAdapter(flags.use);
+  const { opened, options } = await openAnsweringModel(flags, flags.adapter ?? [], context);
   let { scale } = options;
   context.stderr.write(`${describeAdapters(opened, scale)}\n${help}`);
 
@@ -50,12 +34,8 @@ export async function chatCommand(flags: ChatFlags, context: CommandContext): Pr
       ({ scale } = setting);
       context.stderr.write(`${setting.says}\n`);
     } else if (line !== "") {
-      await answer(
-        opened,
-        encodePrompt(opened.tokenizer, opened.promptFormat(opened.model.activeAdapter), { instruction: line, input }),
-        { ...options, scale, stop: flags.stop ?? [] },
-        context,
-      );
+      const asked = { instruction: line, input };
+      await printAnswer(opened, asked, { ...options, scale, stop: flags.stop ?? [] }, context);
       input = "";
     }
     prompt();
@@ -64,19 +44,14 @@ export async function chatCommand(flags: ChatFlags, context: CommandContext): Pr
   return context.signal.aborted ? 130 : 0;
 }
 
-async function answer(
-  { model, tokenizer }: OpenedModel,
-  promptIds: readonly number[],
-  { stop, ...options }: AnswerOptions & { readonly stop: readonly string[] },
+async function printAnswer(
+  opened: OpenedModel,
+  question: Question,
+  options: AnswerOptions,
   context: CommandContext,
 ): Promise<void> {
   try {
-    const tokens = model.generate(promptIds, {
-      ...optionsFor(options, promptIds),
-      eosTokenIds: endTokens(tokenizer, model.base.config),
-      signal: context.signal,
-    });
-    for await (const part of streamText(tokens, tokenizer, { prefix: promptIds, stop })) context.stdout.exact(part);
+    for await (const part of answer(opened, question, options, context.signal)) context.stdout.exact(part);
     context.stdout.write("\n");
   } catch (error) {
     if (!(error instanceof InputError)) throw error;

@@ -1,29 +1,31 @@
 /** `zerogate eval`: loss, perplexity and exact match of a base, or of a base with an adapter, on a data set. */
-import { resolve } from "node:path";
-import { adapterLayout, InputError, type ModelConfig } from "@zerogate/core";
-import { cacheFolder, loadAdapter, loadWeights, readModelConfig } from "@zerogate/core/node";
-import { checkVocabulary, cutCells, loadTokenizer, measureSamples, prepareTokens } from "@zerogate/data";
-import { chooseEngine, deviceCount, fields, isIsolated, loadOptions, MAX_WORKERS } from "@zerogate/run-config";
+import { adapterLayout, InputError } from "@zerogate/core";
+import { cacheFolder, type LoadedAdapter, loadAdapter } from "@zerogate/core/node";
+import { deviceCount, fields, MAX_TOKENS, MAX_WORKERS } from "@zerogate/run-config";
 import {
-  countData,
-  dataWarnings,
   evaluateHeldOut,
   formatCount,
   formatLoss,
   formatShare,
+  lengthFor,
+  loadBase,
   locateModel,
+  type OpenedBase,
+  openBase,
+  openData,
   promptFormatOf,
   startDevices,
+  wholeSet,
   workersProblem,
 } from "@zerogate/trainer";
 import type { DeviceEvent } from "@zerogate/workers";
 import { logLevel, openLog } from "../log.ts";
 import { openStatus, type StatusDisplay } from "../status/display.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
-import { engineFlags, numberFlag, outputBiasFlag, promptFlags } from "./flags.ts";
+import { type EngineFlags, engineFlags, numberFlag, outputBiasFlag, promptFlags } from "./flags.ts";
 import { logDevice } from "./live_view.ts";
 
-export interface EvalFlags {
+export interface EvalFlags extends EngineFlags {
   /** Default: the base that the adapter names. */
   readonly model?: string;
   readonly adapter?: string;
@@ -32,13 +34,9 @@ export interface EvalFlags {
   readonly bos?: string;
   readonly maxLength?: string;
   readonly workers?: string;
-  readonly devices?: string;
   readonly isolate?: boolean;
   readonly links?: boolean;
   readonly outputBias?: string;
-  readonly engine?: string;
-  readonly compute?: string;
-  readonly storage?: string;
   readonly skipBadRecords?: boolean;
   readonly strictTensors?: boolean;
   readonly json?: boolean;
@@ -51,13 +49,12 @@ const CELL_TOKENS = 2048;
 const DEVICE_RULES = { cellTokens: CELL_TOKENS, workerTimeout: fields.workerTimeout.fallback ?? 0 };
 
 export async function evalCommand(flags: EvalFlags, context: CommandContext): Promise<ExitCode> {
-  const opened = await openBase(flags, context);
   const status = openStatus(context.stderr, context.env);
   try {
-    for (const warning of opened.warnings) status.log(warning);
+    const opened = await open(flags, status);
     const data = await prepare(opened, flags, status, context);
     const result = await evaluate(opened, data, status, context);
-    const samples = data.prepared.stats.samples;
+    const { samples } = data.prepared.stats;
     status.stop();
     if (flags.json) printJson(context, { ...result, samples, data: data.counts });
     else context.stdout.write(describe(result, samples));
@@ -67,99 +64,83 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
   }
 }
 
-/** Base, adapter, tokenizer and engine, all checked before any data is read. */
-async function openBase(flags: EvalFlags, context: CommandContext) {
-  const given = flags.adapter === undefined ? [] : [`${flags.adapter}=adapter`];
-  const wanted = { model: flags.model, adapters: given, links: flags.links };
-  const { folder, adapters } = await locateModel(wanted, (note) => context.stderr.write(`${note}\n`));
-  const warnings: string[] = [];
-  const config = await readModelConfig(folder, {
-    onWarning: (warning) => warnings.push(warning),
-    strictTensors: flags.strictTensors ?? false,
-  });
-  const { maxLength, devices } = evalNumbers(flags, config);
-  const choice = await chooseEngine(devices, config, 1);
-  const outputBias = outputBiasFlag(flags);
-  const adapter = adapters[0] && (await loadAdapter(adapters[0].folder, config, { outputBias }));
-  const tokenizer = await loadTokenizer(folder, config);
-  const mismatch = checkVocabulary(tokenizer, config.vocabSize);
-  warnings.push(...(adapter?.warnings ?? []), ...(mismatch ? [mismatch] : []));
-  return { folder, config, maxLength, devices, choice, adapter, tokenizer, warnings };
+interface Opened {
+  readonly base: OpenedBase;
+  readonly adapter: (LoadedAdapter & { readonly folder: string }) | undefined;
+  readonly workers: number;
+  readonly maxLength: number;
 }
 
-type OpenedBase = Awaited<ReturnType<typeof openBase>>;
+/** Base and adapter, checked before any data is read. */
+async function open(flags: EvalFlags, { log }: StatusDisplay): Promise<Opened> {
+  const { workers, maxLength } = numbersOf(flags);
+  const { links = true, isolate = false, strictTensors = false } = flags;
+  const given = flags.adapter === undefined ? [] : [`${flags.adapter}=adapter`];
+  const { folder, adapters } = await locateModel({ model: flags.model, adapters: given, links }, log);
+  const settings = { ...engineFlags(flags), workers, isolate, links, strictTensors };
+  const base = await openBase({ ...settings, model: folder }, log);
+  const [named] = adapters;
+  const loaded = named && (await loadAdapter(named.folder, base.model, { outputBias: outputBiasFlag(flags) }));
+  for (const warning of loaded?.warnings ?? []) log(warning);
+  const adapter = loaded && { ...loaded, folder: flags.adapter ?? named.folder };
+  return { base, adapter, workers, maxLength: lengthFor(maxLength, base.model) };
+}
 
 /** The numbers among the flags, all problems at once. */
-function evalNumbers(flags: EvalFlags, { contextLength }: ModelConfig) {
+function numbersOf(flags: EvalFlags): { readonly workers: number; readonly maxLength: number | undefined } {
   const problems: string[] = [];
-  const lengths = { min: 2, max: contextLength, whole: true };
-  const maxLength = numberFlag("--max-length", flags.maxLength, Math.min(512, contextLength), lengths, problems);
-  const engine = engineFlags(flags);
-  const allDevices = engine.devices?.length ?? deviceCount(engine.engine);
+  const { engine, devices } = engineFlags(flags);
   const most = { min: 1, max: MAX_WORKERS, whole: true };
-  const workers = numberFlag("--workers", flags.workers, allDevices, most, problems);
+  const workers = numberFlag("--workers", flags.workers, devices?.length ?? deviceCount(engine), most, problems);
+  const lengths = { min: 2, max: MAX_TOKENS, whole: true };
+  const maxLength = numberFlag("--max-length", flags.maxLength, 0, lengths, problems);
   const tooMany = workersProblem(workers);
   if (tooMany !== undefined) problems.push(tooMany);
   if (problems.length > 0) throw new InputError("Cannot evaluate", problems);
-  return { maxLength, devices: { ...engine, workers, isolate: flags.isolate ?? false, ...DEVICE_RULES } };
+  return { workers, maxLength: flags.maxLength === undefined ? undefined : maxLength };
 }
 
-/** The data in tokens, and what became of its records, which is said. */
+/** The data in tokens, and what became of its records, which is reported. */
 async function prepare(
-  { adapter, tokenizer, maxLength }: OpenedBase,
+  { base, adapter, maxLength }: Opened,
   flags: EvalFlags,
   status: StatusDisplay,
-  context: CommandContext,
+  { env, signal }: CommandContext,
 ) {
-  const used = adapter && { ...adapter, folder: flags.adapter ?? "" };
-  const { template, bos } = await promptFormatOf(used, promptFlags(flags), tokenizer, status.log);
-  const prepared = await prepareTokens({
-    paths: flags.data,
-    tokenizer,
-    template,
-    bos,
-    rule: "response",
-    maxLength,
-    skipBad: flags.skipBadRecords ?? false,
-    cacheDir: cacheFolder(context.env),
-    onWarning: status.log,
-    onProgress: (done, total) => status.phase({ name: "tokenising", done, total }),
-    signal: context.signal,
-  });
-  const counts = countData("data", prepared, { maxLength, eosId: tokenizer.eosId });
-  for (const warning of dataWarnings(counts)) status.log(warning);
-  return { prepared, template, counts };
+  const { data: paths, skipBadRecords = false } = flags;
+  const format = await promptFormatOf(adapter, promptFlags(flags), base.tokenizer, status.log);
+  const { template } = format;
+  const request = { ...format, name: "data", paths, labels: "response", maxLength, skipBadRecords } as const;
+  const progress = { onPhase: status.phase, onWarning: status.log, signal };
+  const { prepared, counts } = await openData(base.tokenizer, { ...request, cacheDir: cacheFolder(env) }, progress);
+  return { prepared, counts, template };
 }
 
 async function evaluate(
-  { folder, config, devices, choice, adapter, tokenizer }: OpenedBase,
+  { base, adapter, workers }: Opened,
   { prepared, template }: Awaited<ReturnType<typeof prepare>>,
   status: StatusDisplay,
-  context: CommandContext,
+  { env, signal }: CommandContext,
 ) {
-  const options = loadOptions(choice);
-  const weights = isIsolated(devices, choice)
-    ? { folder: resolve(folder), ...options }
-    : await loadWeights(folder, config, options);
+  const { model, engine, isIsolated, tokenizer } = base;
+  const weights = await loadBase(base, status.phase);
   // The pool wants an adapter's shape; without an adapter the smallest one stands there and is never used.
   const none = { promptLength: 1, adaptedLayers: 1, gateSharing: "scalar", gateActivation: "none" } as const;
-  const layout = adapterLayout(adapter?.shape ?? none, config);
+  const layout = adapterLayout(adapter?.shape ?? none, model);
   const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
   if (adapter) params.set(adapter.params);
-  const { logger } = openLog({ level: logLevel(undefined, context.env), print: status.log });
+  const { logger } = openLog({ level: logLevel(undefined, env), print: status.log });
   const view = { phase: status.phase, device: (event: DeviceEvent) => logDevice(logger, event) };
-  const work = { engine: choice, model: config, weights, layout, train: prepared, heldOut: undefined, maxCells: 1 };
-  const pool = await startDevices(devices, work, params, view);
+  const work = { engine, model, weights, layout, train: prepared, heldOut: undefined, maxCells: 1 };
+  const pool = await startDevices({ ...DEVICE_RULES, workers, isolate: isIsolated }, work, params, view);
   status.phase({ name: "evaluating" });
   try {
-    context.signal.throwIfAborted();
-    context.signal.addEventListener("abort", () => void pool.close(), { once: true });
-    const samples = Array.from({ length: prepared.stats.samples }, (_, i) => i);
-    const cells = cutCells(samples, measureSamples(prepared.tokens).lengths, CELL_TOKENS);
-    const heldOut = { set: "train", ...prepared, samples, cells } as const;
-    return await evaluateHeldOut(pool, heldOut, { tokenizer, template }, adapter !== undefined, 0).catch(
+    signal.throwIfAborted();
+    signal.addEventListener("abort", () => void pool.close(), { once: true });
+    const all = wholeSet("train", prepared, CELL_TOKENS);
+    return await evaluateHeldOut(pool, all, { tokenizer, template }, adapter !== undefined, 0).catch(
       (error: unknown) => {
-        context.signal.throwIfAborted(); // the closed pool's own complaint says nothing to anybody
+        signal.throwIfAborted(); // the closed pool's own complaint says nothing to anybody
         throw error;
       },
     );

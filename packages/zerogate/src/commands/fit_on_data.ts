@@ -17,21 +17,7 @@ export async function fitOnData(
   { stderr, env, signal }: CommandContext,
 ): Promise<FittedGate[]> {
   const onWarning = (message: string) => stderr.write(`${message}\n`);
-  const opened = await openModel(
-    { folder, adapters: [] },
-    {
-      engine: "auto",
-      compute: "f32",
-      storage: "as-is",
-      packing: "auto",
-      outputBias: undefined,
-      template: undefined,
-      bos: undefined,
-      strictTensors: false,
-      onWarning,
-      onPhase: () => {},
-    },
-  );
+  const opened = await openModel({ model: folder }, { onWarning });
   const { base } = opened.model;
   const { tokens, stats } = await prepareTokens({
     paths,

@@ -36,13 +36,17 @@ export function promptFlags({ template, bos }: { readonly template?: string; rea
   return { template, bos: rule };
 }
 
-/** Engine, compute, storage and devices of a command; the defaults, and how weights are packed, are those of training. */
-export function engineFlags(flags: {
+export interface EngineFlags {
   readonly engine?: string;
   readonly compute?: string;
   readonly storage?: string;
   readonly devices?: string;
-}): Pick<TrainConfig, "engine" | "compute" | "storage" | "packing" | "devices"> {
+}
+
+/** Engine, compute, storage and devices of a command; the defaults, and how weights are packed, are those of training. */
+export function engineFlags(
+  flags: EngineFlags,
+): Pick<TrainConfig, "engine" | "compute" | "storage" | "packing" | "devices"> {
   const { engine = "auto", compute = "f32", storage = "as-is", devices } = flags;
   const [knownEngine, knownCompute, knownStorage] = [
     isEnginePath(engine) ? resolve(engine) : engineNames.find((name) => name === engine),

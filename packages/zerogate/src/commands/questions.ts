@@ -1,21 +1,8 @@
 /** What `generate` and its relatives are asked: a prompt as it is, an instruction under a template, or a file of these. */
-import { InputError, type PromptFormat, type Template } from "@zerogate/core";
+import { InputError } from "@zerogate/core";
 import { readRegularFile } from "@zerogate/core/node";
 import { readRecords } from "@zerogate/data";
-
-/** What is asked; under the template of who answers, unless it is to be continued as it is. */
-export interface Question {
-  readonly isVerbatim: boolean;
-  readonly instruction: string;
-  readonly input: string;
-}
-
-/** `--prompt` is an instruction under the template that adds nothing. */
-export const verbatim: Template = {
-  name: "verbatim",
-  withInput: "{instruction}{input}",
-  withoutInput: "{instruction}",
-};
+import type { Question } from "@zerogate/trainer";
 
 export interface QuestionFlags {
   readonly prompt?: string;
@@ -31,23 +18,18 @@ export async function questionsOf(flags: QuestionFlags): Promise<Question[]> {
   if ([prompt, instruction, prompts].filter((given) => given !== undefined).length !== 1) {
     throw new InputError("Cannot generate", "expected one of --prompt TEXT, --instruction TEXT and --prompts FILE");
   }
-  if (prompt !== undefined) return [{ isVerbatim: true, instruction: prompt, input: "" }];
-  if (prompts === undefined) return [{ isVerbatim: false, instruction: instruction ?? "", input }];
-  return (await readPrompts(prompts)).map((asked) => ({ isVerbatim: false, ...asked }));
-}
-
-/** How the question is written for an adapter. */
-export function formatFor({ isVerbatim }: Question, format: PromptFormat): PromptFormat {
-  return isVerbatim ? { ...format, template: verbatim } : format;
+  if (prompt !== undefined) return [{ isVerbatim: true, instruction: prompt }];
+  if (prompts === undefined) return [{ instruction: instruction ?? "", input }];
+  return await readPrompts(prompts);
 }
 
 /** One instruction a line of a `.txt`; anything else is an instruction file, whose outputs are not looked at. */
-async function readPrompts(path: string): Promise<Pick<Question, "instruction" | "input">[]> {
+async function readPrompts(path: string): Promise<Question[]> {
   if (!path.toLowerCase().endsWith(".txt")) {
     return (await readRecords(path)).records.map(({ instruction, input }) => ({ instruction, input }));
   }
   const text = (await readRegularFile(path)).toString("utf8");
   const lines = text.split(/\r?\n/).filter((line) => line.trim() !== "");
   if (lines.length === 0) throw new InputError(`Cannot use ${path}`, "it has no line with an instruction");
-  return lines.map((instruction) => ({ instruction, input: "" }));
+  return lines.map((instruction) => ({ instruction }));
 }

@@ -19,12 +19,18 @@ import {
   readAdapterTensors,
   tokenLogits,
 } from "@zerogate/core";
-import { encodePrompt } from "@zerogate/data";
-import { formatCount, formatLoss, formatSmall, locateModel, type OpenedModel, openModel } from "@zerogate/trainer";
+import {
+  formatCount,
+  formatLoss,
+  formatSmall,
+  locateModel,
+  type OpenedModel,
+  openModel,
+  promptTokens,
+} from "@zerogate/trainer";
 import { openStatus } from "../status/display.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { engineFlags, numberFlag } from "./flags.ts";
-import { verbatim } from "./questions.ts";
 
 export interface VerifyPeftFlags {
   readonly model?: string;
@@ -82,15 +88,11 @@ export async function verifyAgainstPeft(flags: VerifyPeftFlags, context: Command
     const wanted = { model: flags.model, adapters: [`${given}=adapter`], links: flags.links };
     const located = await locateModel(wanted, status.log);
     const folder = located.adapters[0]?.folder ?? given;
-    const opened = await openModel(located, {
-      ...engineFlags(flags),
-      template: undefined,
-      bos: undefined,
-      outputBias: "twice",
-      strictTensors: false,
-      onWarning: status.log,
-      onPhase: status.phase,
-    });
+    const request = { ...engineFlags(flags), model: located.folder, adapters: located.adapters, links: flags.links };
+    const opened = await openModel(
+      { ...request, outputBias: "twice" },
+      { onWarning: status.log, onPhase: status.phase, onNote: status.log },
+    );
     const adapter = opened.model.adapter("adapter");
     refuseOtherGates(adapter, folder);
     if (adapter.layout.shape.outputBias === "once") {
@@ -134,14 +136,11 @@ function refuseOtherGates({ layout }: Adapter, folder: string): void {
   throw new InputError(`Cannot verify ${folder} against PEFT`, `${found}, PEFT has one plain gate a layer only`);
 }
 
-function encodeTexts({ tokenizer, model, promptFormat }: OpenedModel, texts: readonly string[]): Sequence[] {
-  const { contextLength } = model.base.config;
-  const format = { ...promptFormat("adapter"), template: verbatim };
+function encodeTexts(opened: OpenedModel, texts: readonly string[]): Sequence[] {
+  const { contextLength } = opened.model.base.config;
   const sequences = texts.map((text) => {
-    return {
-      ids: encodePrompt(tokenizer, format, { instruction: text, input: "" }).slice(0, contextLength),
-      firstTarget: 1,
-    } as const;
+    const ids = promptTokens(opened, { instruction: text, isVerbatim: true }, "adapter").slice(0, contextLength);
+    return { ids, firstTarget: 1 } as const;
   });
   const short = sequences.findIndex(({ ids }) => ids.length < 2);
   if (short === -1) return sequences;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import type { Phase } from "../run/phase.ts";
 import { loadingPhase } from "./loading.ts";
-import type { Phase } from "./phase.ts";
 
 test("a large base is reported in gigabytes with its rate, a small one not at all", () => {
   const phases: Phase[] = [];

@@ -1,5 +1,5 @@
 /** Progress of loading a base, for people: gigabytes and their rate, and nothing where it is over at once. */
-import type { Phase } from "./phase.ts";
+import type { Phase } from "../run/phase.ts";
 
 /** A smaller base is there before anybody can read a line about it. */
 const LEAST_BYTES = 500e6;

@@ -10,34 +10,43 @@ import { checkLinks } from "./links.ts";
 
 const CONFIG = "adapter_config.json";
 
+/** An adapter's folder, and what the adapter is called. */
+export interface NamedAdapter {
+  readonly folder: string;
+  readonly name: string;
+}
+
 /** Folders of a base and of adapters for it, which are there. */
 export interface Located {
   readonly folder: string;
-  readonly adapters: readonly { readonly folder: string; readonly name: string }[];
+  readonly adapters: readonly NamedAdapter[];
 }
 
 /**
  * Finds what a command was given.
  * @param wanted.model Undefined for the base that the first adapter names.
- * @param wanted.adapters `DIR` or `DIR=NAME`; without a name an adapter is called after its folder.
+ * @param wanted.adapters `DIR` or `DIR=NAME`; without a name an adapter is called after its folder. Named ones were found before.
  * @throws InputError where something is not there, or two adapters have one name.
  */
 export async function locateModel(
   wanted: {
     readonly model: string | undefined;
-    readonly adapters: readonly string[];
+    readonly adapters: readonly (string | NamedAdapter)[];
     readonly links?: boolean | undefined;
   },
   onNote: (note: string) => void,
 ): Promise<Located> {
-  const adapters: { folder: string; name: string }[] = [];
-  for (const text of wanted.adapters) {
-    const { directory, name } = parseAdapterFlag(text);
+  const adapters: NamedAdapter[] = [];
+  for (const given of wanted.adapters) {
+    const { folder, name } = typeof given === "string" ? parseAdapterFlag(given) : given;
     if (adapters.some((other) => other.name === name)) {
-      const way = `name this one with --adapter ${directory}=NAME`;
-      throw new InputError(`Cannot use --adapter ${text}`, `there is an adapter "${name}" before it: ${way}`);
+      const way = `name this one with --adapter ${folder}=NAME`;
+      throw new InputError(
+        `Cannot use --adapter ${typeof given === "string" ? given : folder}`,
+        `there is an adapter "${name}" before it: ${way}`,
+      );
     }
-    adapters.push({ folder: await adapterFolder(directory, onNote, wanted.links), name });
+    adapters.push({ folder: await adapterFolder(folder, onNote, wanted.links), name });
   }
   const folders = adapters.map(({ folder }) => folder);
   const folder = await baseFolder(wanted.model, folders, onNote);
@@ -46,14 +55,14 @@ export async function locateModel(
 }
 
 /** `DIR=NAME` or `DIR`. A `=` inside the folder's own name is fine as long as a name follows the last one. */
-function parseAdapterFlag(text: string): { directory: string; name: string } {
+function parseAdapterFlag(text: string): NamedAdapter {
   const at = text.lastIndexOf("=");
-  if (at === -1) return { directory: text, name: basename(text) };
-  const [directory, name] = [text.slice(0, at), text.slice(at + 1)];
-  if (directory === "" || name === "") {
+  if (at === -1) return { folder: text, name: basename(text) };
+  const [folder, name] = [text.slice(0, at), text.slice(at + 1)];
+  if (folder === "" || name === "") {
     throw new InputError(`Cannot use --adapter ${text}`, "expected DIR or DIR=NAME");
   }
-  return { directory, name };
+  return { folder, name };
 }
 
 /**

@@ -1,0 +1,75 @@
+/**
+ * Opening a base, the one way for whoever uses it: training, evaluating, answering, checking a run. First what is small and may
+ * be refused, then the weights. Nothing is written.
+ */
+import { resolve } from "node:path";
+import type { ModelConfig, WeightImage } from "@zerogate/core";
+import { loadWeights, readModelConfig } from "@zerogate/core/node";
+import { checkVocabulary, loadTokenizer, type Tokenizer } from "@zerogate/data";
+import { chooseEngine, type EngineChoice, isIsolated, loadOptions, type TrainConfig } from "@zerogate/run-config";
+import type { WeightFolder } from "@zerogate/workers";
+import type { Phase } from "../run/phase.ts";
+import { checkLinks } from "./links.ts";
+import { loadingPhase } from "./loading.ts";
+
+type FolderKey = "model" | "links" | "strictTensors";
+type EngineKey = "engine" | "compute" | "storage" | "packing" | "devices" | "workers" | "isolate";
+
+/** What of a config decides how a base is opened. */
+export type BaseRequest = Pick<TrainConfig, FolderKey | EngineKey>;
+
+/** A base of which all is known but its weights. */
+export interface OpenedBase {
+  readonly folder: string;
+  readonly model: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  readonly engine: EngineChoice;
+  /** Each worker is a process that reads the weights for itself. */
+  readonly isIsolated: boolean;
+}
+
+/** Returns the model's config. Throws an InputError where the folder holds none that can be used. */
+export async function readBase(
+  { model: folder, links, strictTensors }: Pick<BaseRequest, FolderKey>,
+  onWarning: (message: string) => void,
+): Promise<ModelConfig> {
+  await checkLinks({ links }, [folder]);
+  return await readModelConfig(folder, { onWarning, strictTensors });
+}
+
+/**
+ * Reads config and tokenizer, compares their vocabularies and chooses the engine.
+ * @param threads of one engine: device workers have one each, a model in this thread may use all cores.
+ * @throws InputError for what cannot be used.
+ */
+export async function openBase(
+  request: BaseRequest,
+  onWarning: (message: string) => void,
+  threads = 1,
+): Promise<OpenedBase> {
+  const folder = request.model;
+  const model = await readBase(request, onWarning);
+  const tokenizer = await loadTokenizer(folder, model);
+  const mismatch = checkVocabulary(tokenizer, model.vocabSize);
+  if (mismatch) onWarning(mismatch);
+  const engine = await chooseEngine(request, model, threads);
+  return { folder, model, tokenizer, engine, isIsolated: isIsolated(request, engine) };
+}
+
+/** Loads the weights where one image serves all workers; else returns what each of them is to read. */
+export async function loadBase(
+  base: OpenedBase,
+  onPhase: (phase: Phase | undefined) => void,
+): Promise<WeightImage | WeightFolder> {
+  return base.isIsolated
+    ? { folder: resolve(base.folder), ...loadOptions(base.engine) }
+    : await loadBaseHere(base, onPhase);
+}
+
+/** Loads the weights into this process, whatever its workers do. */
+export async function loadBaseHere(
+  { folder, model, engine }: OpenedBase,
+  onPhase: (phase: Phase | undefined) => void,
+): Promise<WeightImage> {
+  return await loadWeights(folder, model, { ...loadOptions(engine), onProgress: loadingPhase(onPhase) });
+}

@@ -1,0 +1,99 @@
+/** Opening data: records as tokens, and what became of them, which is counted and reported. */
+import { InputError, type ModelConfig, type TokenSet } from "@zerogate/core";
+import {
+  cutCells,
+  measureSamples,
+  type PreparedTokens,
+  prepareTokens,
+  type Template,
+  type Tokenizer,
+} from "@zerogate/data";
+import type { TrainConfig } from "@zerogate/run-config";
+import { countData, type DataCounts, dataWarnings } from "../run/data_counts.ts";
+import type { Phase } from "../run/phase.ts";
+
+/** Where opening reports what it does, and what ends it. */
+export interface Progress {
+  readonly onPhase: (phase: Phase | undefined) => void;
+  readonly onWarning: (message: string) => void;
+  readonly signal: AbortSignal;
+}
+
+export interface DataRequest extends Pick<TrainConfig, "bos" | "labels" | "skipBadRecords"> {
+  readonly name: DataCounts["name"];
+  readonly paths: readonly string[];
+  readonly template: Template;
+  readonly maxLength: number;
+  /** Folder of the token cache; undefined: tokens are made anew and kept nowhere. */
+  readonly cacheDir: string | undefined;
+}
+
+export interface OpenedData {
+  readonly prepared: PreparedTokens;
+  readonly counts: DataCounts;
+}
+
+/** Samples of one of the token sets, cut into cells once: the same for every evaluation. */
+export interface HeldOut {
+  readonly set: "train" | "validation";
+  readonly tokens: TokenSet;
+  readonly recordOf: PreparedTokens["recordOf"];
+  readonly samples: readonly number[];
+  readonly cells: readonly (readonly number[])[];
+}
+
+const DEFAULT_MAX_LENGTH = 512;
+
+/**
+ * Returns the tokens of a record, by default 512 or the model's context.
+ * @throws InputError where it is more than the context.
+ */
+export function lengthFor(
+  maxLength: number | undefined,
+  { contextLength }: Pick<ModelConfig, "contextLength">,
+): number {
+  const length = maxLength ?? Math.min(DEFAULT_MAX_LENGTH, contextLength);
+  if (length <= contextLength) return length;
+  const room = `the model's context is ${contextLength} tokens`;
+  throw new InputError("Cannot use this configuration", `maxLength is ${length}, ${room}: use at most that`);
+}
+
+/** Tokenises records, or takes their tokens from the cache. Throws an InputError for files that cannot be used. */
+export async function openData(tokenizer: Tokenizer, request: DataRequest, progress: Progress): Promise<OpenedData> {
+  const { name, paths, template, bos, labels, maxLength, skipBadRecords, cacheDir } = request;
+  const { onPhase, onWarning, signal } = progress;
+  const prepared = await prepareTokens({
+    paths,
+    tokenizer,
+    template,
+    bos,
+    rule: labels,
+    maxLength,
+    skipBad: skipBadRecords,
+    cacheDir,
+    onWarning,
+    onProgress: (done, total) => onPhase({ name: `tokenising ${name}`, done, total }),
+    signal,
+  });
+  const counts = countData(name, prepared, { maxLength, eosId: tokenizer.eosId });
+  for (const warning of dataWarnings(counts)) onWarning(warning);
+  return { prepared, counts };
+}
+
+/** All samples of a set, as an evaluation takes them. */
+export function wholeSet(set: HeldOut["set"], { tokens, recordOf }: PreparedTokens, cellTokens: number): HeldOut {
+  const samples = allSamples(tokens);
+  return { set, tokens, recordOf, samples, cells: cellsOf(tokens, samples, cellTokens) };
+}
+
+export function allSamples({ offsets }: TokenSet): number[] {
+  return Array.from({ length: offsets.length - 1 }, (_, i) => i);
+}
+
+export function cellsOf(
+  tokens: TokenSet,
+  samples: readonly number[],
+  cellTokens: number,
+): readonly (readonly number[])[] {
+  return cutCells(samples, measureSamples(tokens).lengths, cellTokens);
+}

@@ -1,0 +1,91 @@
+/** A base with its tokenizer and any number of adapters in this thread: what answers. */
+import { availableParallelism } from "node:os";
+import { AdaptionPromptModel, createModel, InputError, type PromptFormat } from "@zerogate/core";
+import { type LoadedAdapter, loadAdapter } from "@zerogate/core/node";
+import type { Tokenizer } from "@zerogate/data";
+import type { TrainConfig } from "@zerogate/run-config";
+import type { CreateEngine } from "@zerogate/workers";
+import type { Phase } from "../run/phase.ts";
+import { loadBaseHere, openBase } from "./base.ts";
+import { locateModel, type NamedAdapter } from "./locate.ts";
+import { type PromptFlags, promptFormatOf } from "./prompt_format.ts";
+
+/** What to open, and on which engine; engines, arithmetic and storage are those of docs/config.md. */
+export interface ModelRequest extends Partial<PromptFlags> {
+  /** Folder of the base. @default the base that the first adapter names */
+  readonly model?: string | undefined;
+  /** Folders of adapters or of runs, as `DIR` or `DIR=NAME`; the first is active. @default none */
+  readonly adapters?: readonly (string | NamedAdapter)[];
+  /** Follow links that lead out of the folders. @default true */
+  readonly links?: boolean | undefined;
+  /** @default "auto" */
+  readonly engine?: TrainConfig["engine"];
+  /** @default "f32" */
+  readonly compute?: TrainConfig["compute"];
+  /** @default "as-is" */
+  readonly storage?: TrainConfig["storage"];
+  /** @default "auto" */
+  readonly packing?: TrainConfig["packing"];
+  /** The GPU of the engine `cuda`; one at most, since a model is on one. @default the first that the engine can use */
+  readonly devices?: TrainConfig["devices"];
+  /** What adapters mean that do not say it themselves. @default "once" */
+  readonly outputBias?: TrainConfig["outputBias"];
+  /** Refuse tensors of the base that nothing reads. @default false */
+  readonly strictTensors?: boolean;
+}
+
+/** Where opening a model reports what it does. @default nowhere */
+export interface OpeningView {
+  readonly onWarning?: (message: string) => void;
+  readonly onPhase?: (phase: Phase | undefined) => void;
+  /** Receives which of several things was taken: the base that an adapter names, the newest checkpoint of a run. */
+  readonly onNote?: (note: string) => void;
+}
+
+/** A model that answers, see `answer`. */
+export interface OpenedModel {
+  /** Base and adapters: logits, scores, gradients, generation, and switching between adapters. */
+  readonly model: AdaptionPromptModel;
+  readonly tokenizer: Tokenizer;
+  /** Returns how prompts are written for an adapter; those of the base alone are written as the first adapter's. */
+  promptFormat(adapter: string | null | undefined): PromptFormat;
+}
+
+/**
+ * Opens a base and adapters for it, in this thread.
+ *
+ * @throws InputError for what cannot be used, DamagedError for files that are not as they were written.
+ * @example
+ * const opened = await openModel({ adapters: ["runs/first"] });
+ * for await (const text of answer(opened, { instruction: "Name three colours." })) process.stdout.write(text);
+ */
+export async function openModel(request: ModelRequest, view: OpeningView = {}): Promise<OpenedModel> {
+  const { onWarning = () => {}, onPhase = () => {}, onNote = () => {} } = view;
+  const { engine = "auto", compute = "f32", storage = "as-is", packing = "auto", devices } = request;
+  const { model: wanted, adapters: named = [], links = true, strictTensors = false, outputBias } = request;
+  if (devices && devices.length > 1) {
+    const found = `devices names ${devices.length} GPUs, one answers`;
+    throw new InputError("Cannot answer on several GPUs", `${found}: use --devices ${devices[0]}`);
+  }
+  const located = await locateModel({ model: wanted, adapters: named, links }, onNote);
+  const settings = { engine, compute, storage, packing, devices, links, strictTensors, workers: 1, isolate: false };
+  const base = await openBase({ ...settings, model: located.folder }, onWarning, availableParallelism());
+  const { model: config, tokenizer } = base;
+  const flags = { template: request.template, bos: request.bos };
+  const baseFormat = await promptFormatOf(undefined, flags, tokenizer, onWarning);
+  const adapters: { name: string; loaded: LoadedAdapter; format: PromptFormat }[] = [];
+  for (const { folder, name } of located.adapters) {
+    const loaded = await loadAdapter(folder, config, { outputBias });
+    for (const warning of loaded.warnings) onWarning(warning);
+    adapters.push({ name, loaded, format: await promptFormatOf({ ...loaded, folder }, flags, tokenizer, onWarning) });
+  }
+  const { createEngine } = (await import(base.engine.module)) as { createEngine: CreateEngine };
+  const opened = await createEngine({ ...base.engine.options }, 0);
+  const image = await loadBaseHere(base, onPhase);
+  onPhase(undefined);
+  const model = new AdaptionPromptModel(createModel(opened, config, image));
+  for (const { name, loaded } of adapters) model.addAdapter(name, loaded);
+  const promptFormat = (adapter: string | null | undefined) =>
+    (adapters.find(({ name }) => name === adapter) ?? adapters[0])?.format ?? baseFormat;
+  return { model, tokenizer, promptFormat };
+}

@@ -1,0 +1,46 @@
+/** Opens the model that `generate` and `chat` answer with, as their flags name it. */
+import { readGenerationConfig } from "@zerogate/core/node";
+import { locateModel, type OpenedModel, openModel } from "@zerogate/trainer";
+import { openStatus } from "../status/display.ts";
+import { type AnswerLimits, type SamplingFlags, samplingFlags } from "./answer_options.ts";
+import type { CommandContext } from "./context.ts";
+import { type EngineFlags, engineFlags, outputBiasFlag, promptFlags } from "./flags.ts";
+
+export interface ModelFlags extends EngineFlags, SamplingFlags {
+  /** Default: the base that the first adapter names. */
+  readonly model?: string;
+  /** Name of the adapter to use; default: the first. */
+  readonly use?: string;
+  readonly template?: string;
+  readonly bos?: string;
+  readonly links?: boolean;
+  readonly outputBias?: string;
+  readonly strictTensors?: boolean;
+}
+
+/** Checks the flags before anything large is loaded. */
+export async function openAnsweringModel(
+  flags: ModelFlags,
+  adapters: readonly string[],
+  { stderr, env }: CommandContext,
+): Promise<{ opened: OpenedModel; options: AnswerLimits }> {
+  const onNote = (note: string) => stderr.write(`${note}\n`);
+  const { model, links, strictTensors = false, use } = flags;
+  const { folder, adapters: found } = await locateModel({ model, adapters, links }, onNote);
+  const options = samplingFlags(flags, await readGenerationConfig(folder));
+  const status = openStatus(stderr, env);
+  const opened = await openModel(
+    {
+      ...engineFlags(flags),
+      ...promptFlags(flags),
+      model: folder,
+      adapters: found,
+      links,
+      outputBias: outputBiasFlag(flags),
+      strictTensors,
+    },
+    { onWarning: status.log, onPhase: status.phase, onNote },
+  ).finally(() => status.stop());
+  if (use !== undefined) opened.model.setAdapter(use);
+  return { opened, options };
+}
