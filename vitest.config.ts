@@ -2,30 +2,29 @@ import { configDefaults, defineConfig } from "vitest/config";
 
 const conditions = ["@zerogate/source"];
 
-/** Minutes each, of what no change of a day breaks: power cuts, killed processes, fuzzers, GPU emulators, other programs. */
-const campaigns = [
-  "tests/{chaos,fuzz,peft,transformers}/**/*.test.ts",
-  "tests/{bases,disk_trouble,gpu_bench,int8,quickstart}.test.ts",
-];
+const tests = "packages/*/src/**/*.test.ts";
+const ofEngines = "packages/engine-*/src/**/*.test.ts";
+const campaigns = "**/*.campaign.test.ts";
+const integration = "packages/*/src/**/*.integration.test.ts";
 /** Whether the tables in docs/ are those of a run of all the others. */
-const tables = "tests/tables/**/*.test.ts";
-const engines = "packages/engine-*/src/**/*.test.ts";
+const tables = "tests/tables/*.test.ts";
 
-/** `vitest run --project unit`. What each is for: CONTRIBUTING.md. */
+/** `vitest run --project unit`. The name of a file decides its project: the table in CONTRIBUTING.md. */
 const project = (name: string, include: string[], exclude: string[] = []) => ({
   extends: true as const,
   test: { name, include, exclude: [...configDefaults.exclude, ...exclude] },
 });
+/** Loads the sources of the packages, not what is built: no build is needed before it. */
+const fromSource = { resolve: { conditions }, ssr: { resolve: { conditions } } };
 
 export default defineConfig({
-  resolve: { conditions },
-  ssr: { resolve: { conditions } },
   test: {
     projects: [
-      project("unit", ["packages/*/src/**/*.test.ts"], [engines]),
-      project("engines", [engines]),
-      project("system", ["tests/**/*.test.ts"], [...campaigns, tables]),
-      project("campaigns", campaigns),
+      { ...fromSource, ...project("unit", [tests], [ofEngines, integration, campaigns]) },
+      { ...fromSource, ...project("integration", [integration]) },
+      { ...fromSource, ...project("engines", [ofEngines], [campaigns]) },
+      project("system", ["tests/**/*.test.ts"], [campaigns, tables]),
+      project("campaigns", [campaigns]),
       project("tables", [tables]),
     ],
     setupFiles: ["tests/setup.ts"],
@@ -33,6 +32,7 @@ export default defineConfig({
     hookTimeout: 900_000,
     maxWorkers: 2,
     // Gradients of TensorFlow.js are a module that Node cannot import by itself; the rest of it stays one CommonJS module.
-    server: { deps: { inline: [/tfjs-core\/dist\/(?!tf-core)/] } },
+    // What is built runs as Node runs it, not as Vite changes it.
+    server: { deps: { inline: [/tfjs-core\/dist\/(?!tf-core)/], external: [/packages\/[a-z-]+\/dist\//] } },
   },
 });

@@ -13,7 +13,7 @@ const folder = mkdtempSync(join(tmpdir(), "zerogate-chaos-"));
 const report = join(folder, "report.json");
 const env = { ZEROGATE_CHAOS_CYCLES: cycles, ZEROGATE_CHAOS_SEED: seed, ZEROGATE_CHAOS_REPORT: report };
 try {
-  const { status } = spawnSync("npx", ["--no-install", "vitest", "run", "tests/chaos/chaos.test.ts"], {
+  const { status } = spawnSync("npx", ["--no-install", "vitest", "run", "tests/chaos/chaos.campaign.test.ts"], {
     stdio: "inherit",
     env: { ...process.env, ...env },
   });

@@ -2,7 +2,8 @@
 import { cpSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { type Outcome, testFolder, zerogate } from "./support/cli.ts";
+import { type Outcome, testFolder } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { adapterHash, tinyRun, validationLosses } from "./support/world.ts";
 
 const cwd = testFolder();
@@ -19,8 +20,8 @@ const wild = {
 };
 const at = (...names: string[]) => join(cwd, ...names);
 const train = (out: string, changes: Readonly<Record<string, string>> = {}, ...more: string[]) =>
-  zerogate(["train", ...tinyRun(cwd, { ...wild, ...changes }), "--out", out, ...more], { cwd });
-const resume = (out: string, ...flags: string[]) => zerogate(["resume", out, ...flags], { cwd });
+  zerogateHere(["train", ...tinyRun(cwd, { ...wild, ...changes }), "--out", out, ...more], { cwd });
+const resume = (out: string, ...flags: string[]) => zerogateHere(["resume", out, ...flags], { cwd });
 const numbers = (folder: string) => readFileSync(join(folder, "adapter_model.safetensors"));
 const card = (out: string) => readFileSync(at(out, "adapter", "README.md"), "utf8");
 const copyOf = (out: string) => {
@@ -28,7 +29,7 @@ const copyOf = (out: string) => {
   return out;
 };
 const expectVerified = async (out: string, code = 0): Promise<Outcome> => {
-  const verified = await zerogate(["verify", out], { cwd });
+  const verified = await zerogateHere(["verify", out], { cwd });
   expect(verified.code, verified.stdout + verified.stderr).toBe(code);
   return verified;
 };
@@ -111,9 +112,9 @@ test("without validation the last step is delivered, to the bits that it always 
     const { "--validation-data": _, ...kept } = Object.fromEntries(pairs(tinyRun(cwd, { ...none, ...changes })));
     return Object.entries(kept).flat();
   };
-  const usual = await zerogate(["train", ...flags({}), "--out", "none"], { cwd });
+  const usual = await zerogateHere(["train", ...flags({}), "--out", "none"], { cwd });
   expect(usual.stdout).toContain(`The adapter is that of step ${STEPS} of ${STEPS}, the last`);
-  await zerogate(["train", ...flags({ "--adapter-from": "last" }), "--out", "none-last"], { cwd });
+  await zerogateHere(["train", ...flags({ "--adapter-from": "last" }), "--out", "none-last"], { cwd });
   expect(adapterHash(at("none"))).toBe(adapterHash(at("none-last")));
   expect(numbers(at("none", "adapter"))).toEqual(numbers(at("none", "checkpoints", `step-${STEPS}`)));
 });

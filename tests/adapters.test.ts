@@ -14,13 +14,14 @@ import {
 } from "@zerogate/core";
 import { readAdapter, readAdapterFile, readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
 import { beforeAll, describe, expect, test } from "vitest";
-import { testFolder, zerogate } from "./support/cli.ts";
+import { testFolder } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { tinyTypes, writeTinyBase } from "./support/tiny_base.ts";
 import { base, heldOutFile } from "./support/world.ts";
 
 const folder = testFolder();
 const at = (...path: string[]) => join(folder, ...path);
-const run = (...args: string[]) => zerogate(args, { cwd: folder });
+const run = (...args: string[]) => zerogateHere(args, { cwd: folder });
 let model: ModelConfig;
 
 /** An adapter of the packaged base (6 layers) with these gates, one list a layer. */

@@ -5,7 +5,8 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { testFolder, zerogate } from "./support/cli.ts";
+import { testFolder } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { withoutShard, withTensor } from "./support/hostile_model.ts";
 import { base, tinyRun } from "./support/world.ts";
 
@@ -203,7 +204,7 @@ let runs = 0;
 describe.each(Object.entries(broken))("train refuses %s", (_, cases) => {
   test.each(cases)("$what", async ({ make, says }) => {
     const out = `out-${runs++}`;
-    const refused = await zerogate(["train", ...tinyRun(folder, make()), "--out", out, "--json"], { cwd: folder });
+    const refused = await zerogateHere(["train", ...tinyRun(folder, make()), "--out", out, "--json"], { cwd: folder });
     expect(refused).toMatchObject({ code: 2, stdout: "" });
     for (const part of says) expect(refused.stderr).toMatch(part);
     expect(refused.stderr).not.toMatch(/\n {4}at /); // a stack is for bugs
@@ -212,7 +213,7 @@ describe.each(Object.entries(broken))("train refuses %s", (_, cases) => {
 });
 
 test("train says all that is missing at once", async () => {
-  const refused = await zerogate(["train"], { cwd: folder });
+  const refused = await zerogateHere(["train"], { cwd: folder });
   expect(refused).toMatchObject({ code: 2, stdout: "" });
   for (const key of ["model", "data", "out"]) expect(refused.stderr).toMatch(new RegExp(`${key} is missing.*--${key}`));
 });
@@ -220,11 +221,11 @@ test("train says all that is missing at once", async () => {
 test("train does not touch a folder that is in use", async () => {
   mkdirSync(at("mine"));
   writeFileSync(at("mine", "diary.txt"), "");
-  const refused = await zerogate(["train", ...tinyRun(folder), "--out", "mine"], { cwd: folder });
+  const refused = await zerogateHere(["train", ...tinyRun(folder), "--out", "mine"], { cwd: folder });
   expect(refused).toMatchObject({ code: 2, stdout: "" });
   expect(refused.stderr).toContain("mine as run directory: it is not empty: choose another folder");
   expect(readdirSync(at("mine"))).toEqual(["diary.txt"]);
-  const file = await zerogate(["train", ...tinyRun(folder), "--out", "data.json"], { cwd: folder });
+  const file = await zerogateHere(["train", ...tinyRun(folder), "--out", "data.json"], { cwd: folder });
   expect(file).toMatchObject({ code: 2, stdout: "" });
   expect(file.stderr).toContain("data.json is a file: choose another");
 });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { loadTokenizer } from "@zerogate/data";
 import { beforeAll, expect, test } from "vitest";
 import { type Call, testFolder, zerogate } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { withPoisonedToken, withUnexpectedToken } from "./support/hostile_model.ts";
 import { adapterHash, base, records, stepLosses, tinyRun } from "./support/world.ts";
 
@@ -14,9 +15,18 @@ const run = (out: string) => join(folder, out);
 const POISON = "zzqj";
 const RECORD = 58;
 const flags = tinyRun(folder, { "--model": "poisoned", "--val-fraction": "0", "--save-every": "1", "--steps": "8" });
-const train = (out: string, workers: number, more: string[] = [], call: Partial<Call> = {}) =>
-  zerogate(["train", ...flags, "--out", out, "--workers", String(workers), "--json", ...more], { cwd, ...call });
-const resume = (out: string, more: string[] = []) => zerogate(["resume", out, "--json", ...more], { cwd });
+const words = (out: string, workers: number, more: string[]) => [
+  "train",
+  ...flags,
+  "--out",
+  out,
+  "--workers",
+  String(workers),
+  "--json",
+  ...more,
+];
+const train = (out: string, workers: number, more: string[] = []) => zerogateHere(words(out, workers, more), { cwd });
+const resume = (out: string, more: string[] = []) => zerogateHere(["resume", out, "--json", ...more], { cwd });
 
 type Line = Readonly<Record<string, unknown>>;
 const receiptText = (out: string) => readFileSync(join(run(out), "receipt.jsonl"), "utf8");
@@ -77,7 +87,7 @@ test("skip passes over the step and records it, to the same bits for any number 
     expect(adapterHash(run(out))).toBe(adapterHash(run("skip-1")));
     expect(receiptText(out)).toBe(receiptText("skip-1"));
   }
-  const verified = await zerogate(["verify", "skip-1", "--replay", "1..8"], { cwd });
+  const verified = await zerogateHere(["verify", "skip-1", "--replay", "1..8"], { cwd });
   expect(verified).toMatchObject({ code: 0 });
   expect(verified.stdout).toMatch(new RegExp(`note {2}step ${bad} was passed over: cell \\d`));
 });
@@ -92,7 +102,7 @@ test("rollback takes steps back and passes over them, to the same bits wherever 
   // Without any checkpoint to go back to, from the start.
   expect(await train("back-2", 2, [...more, "--save-every", "100"])).toMatchObject({ code: 0 });
   // Killed before, in and after what is done again.
-  expect(await train("back-3", 2, more, killAfter(2))).toMatchObject({ code: null });
+  expect(await zerogate(words("back-3", 2, more), { cwd, ...killAfter(2) })).toMatchObject({ code: null });
   for (const steps of [3, 4, 5]) {
     // How far the last checkpoint has come by then is up to the disk: the run may even end.
     const { code } = await zerogate(["resume", "back-3", "--json"], { cwd, ...killAfter(steps) });
@@ -105,7 +115,7 @@ test("rollback takes steps back and passes over them, to the same bits wherever 
   }
   expect(await train("not-back", 1, ["--on-bad-numbers", "skip"])).toMatchObject({ code: 0 });
   expect(adapterHash(run("back-1"))).not.toBe(adapterHash(run("not-back")));
-  expect(await zerogate(["verify", "back-1", "--replay", "1..8"], { cwd })).toMatchObject({ code: 0 });
+  expect(await zerogateHere(["verify", "back-1", "--replay", "1..8"], { cwd })).toMatchObject({ code: 0 });
 });
 
 test("a gradient too large for the fixed-point sum is told and passed over as one that is no number", async () => {
@@ -122,7 +132,7 @@ test("a gradient too large for the fixed-point sum is told and passed over as on
   const large = ["--model", "large", "--data", "large.json"];
   const more = ["--on-bad-numbers", "skip"];
   const trainLarge = (out: string, workers: number, policy: string[]) =>
-    zerogate(
+    zerogateHere(
       [
         "train",
         ...without(flags, ["--model", "--data"]),

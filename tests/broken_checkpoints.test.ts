@@ -2,7 +2,8 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { testFolder, zerogate } from "./support/cli.ts";
+import { testFolder } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { adapterHash, stepLosses, tinyRun } from "./support/world.ts";
 
 const folder = testFolder();
@@ -12,7 +13,7 @@ let whole: string;
 
 beforeAll(async () => {
   const keep = ["--save-every", "2", "--eval-every", "6"];
-  expect(await zerogate(["train", ...flags, ...keep, "--out", "whole"], { cwd })).toMatchObject({ code: 0 });
+  expect(await zerogateHere(["train", ...flags, ...keep, "--out", "whole"], { cwd })).toMatchObject({ code: 0 });
   whole = adapterHash(join(folder, "whole"));
   expect(readdirSync(join(folder, "whole", "checkpoints")).toSorted()).toEqual(["step-2", "step-4", "step-6"]);
 });
@@ -36,7 +37,7 @@ test.each(["optimizer.safetensors", "adapter_model.safetensors", "state.msgpack"
   async (file) => {
     const run = copyRun(`cut-${file}`);
     cutOff(run, 6, file);
-    const resumed = await zerogate(["resume", run, "--json"], { cwd });
+    const resumed = await zerogateHere(["resume", run, "--json"], { cwd });
     expect(resumed).toMatchObject({ code: 0 });
     expect(resumed.stderr).toMatch(/warning: Cannot use the checkpoint \S+step-6: .*It is kept as \S+step-6\.corrupt/);
     expect(resumed.json.map(({ step }) => step)).toEqual([5, 6, undefined]);
@@ -49,7 +50,7 @@ test.each(["optimizer.safetensors", "adapter_model.safetensors", "state.msgpack"
 test("checkpoints that are all broken end the resume, and each is still there to look at", async () => {
   const run = copyRun("all-broken");
   for (const step of [2, 4, 6]) cutOff(run, step, "optimizer.safetensors");
-  const resumed = await zerogate(["resume", run], { cwd });
+  const resumed = await zerogateHere(["resume", run], { cwd });
   expect(resumed).toMatchObject({ code: 3, stdout: "" });
   expect(resumed.stderr).toContain(`Cannot resume ${run}: none of its 3 checkpoints is whole`);
   expect(checkpoints(run)).toEqual(["step-2.corrupt", "step-4.corrupt", "step-6.corrupt"]);
@@ -59,7 +60,7 @@ test("what a crashed save left behind is cleared away", async () => {
   const run = copyRun("leftover");
   cpSync(join(run, "checkpoints", "step-2"), join(run, "checkpoints", ".step-8.abcdef.tmp"), { recursive: true });
   writeFileSync(join(run, "metrics.jsonl"), `${readFileSync(join(run, "metrics.jsonl"), "utf8")}{"step":7,"lo`);
-  expect(await zerogate(["resume", run], { cwd })).toMatchObject({ code: 0 });
+  expect(await zerogateHere(["resume", run], { cwd })).toMatchObject({ code: 0 });
   expect(checkpoints(run)).toEqual(["step-2", "step-4", "step-6"]);
   expect(adapterHash(run)).toBe(whole);
   expect(stepLosses(run)).toEqual(stepLosses(join(folder, "whole")));
@@ -122,7 +123,7 @@ function edit(values: Readonly<Record<string, unknown>>) {
 
 test.each(changes)("$what is refused by name", async ({ what, change, says }) => {
   const run = copyRun(what);
-  const refused = await zerogate(["resume", run, ...change(run)], { cwd });
+  const refused = await zerogateHere(["resume", run, ...change(run)], { cwd });
   expect(refused).toMatchObject({ code: 2, stdout: "" });
   expect(refused.stderr).toMatch(says);
   expect(checkpoints(run)).toEqual(["step-2", "step-4", "step-6"]);
@@ -133,7 +134,7 @@ test("a resume on another engine is refused and costs no line of the metrics", a
   for (const step of [4, 6]) rmSync(join(run, "checkpoints", `step-${step}`), { recursive: true });
   const before = readFileSync(join(run, "metrics.jsonl"), "utf8");
   edit({ engine: "reference" })(run);
-  const refused = await zerogate(["resume", run], { cwd });
+  const refused = await zerogateHere(["resume", run], { cwd });
   expect(refused).toMatchObject({ code: 2, stdout: "" });
   expect(refused.stderr).toMatch(/engine was \S+, is reference: its numbers would no longer be those of one engine/);
   expect(readFileSync(join(run, "metrics.jsonl"), "utf8")).toBe(before);
@@ -143,7 +144,7 @@ test("metrics that cannot be written end the run with an error, and no worker ke
   const run = copyRun("no metrics");
   rmSync(join(run, "metrics.jsonl"));
   mkdirSync(join(run, "metrics.jsonl"));
-  const failed = await zerogate(["resume", run], { cwd });
+  const failed = await zerogateHere(["resume", run], { cwd });
   expect(failed).toMatchObject({ code: 2, stdout: "" });
   expect(failed.stderr).toContain("metrics.jsonl: it is a folder, needed is a regular file");
 });

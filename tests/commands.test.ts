@@ -4,11 +4,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Outcome, testFolder, zerogate } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { base, heldOutFile, records, tinyRun } from "./support/world.ts";
 
 const folder = testFolder();
 const flags = tinyRun(folder);
-const run = (...args: string[]) => zerogate(args, { cwd: folder });
+const run = (...args: string[]) => zerogateHere(args, { cwd: folder });
 const adapter = join("run", "adapter");
 let trained: Outcome;
 
@@ -101,7 +102,10 @@ describe("an adapter may be named by its run, and names its base", () => {
     expect(only(named)["tokens"]).toEqual(await text("--model", base, "--adapter", adapter));
     const evaluated = async (...args: string[]) => only(await run("eval", "--data", heldOutFile, "--json", ...args));
     expect(await evaluated("--adapter", "run")).toEqual(await evaluated("--model", base, "--adapter", adapter));
-    const chat = await zerogate(["chat", "--adapter", "run", "--max-new-tokens", "2"], { cwd: folder, input: "Hi\n" });
+    const chat = await zerogateHere(["chat", "--adapter", "run", "--max-new-tokens", "2"], {
+      cwd: folder,
+      input: "Hi\n",
+    });
     expect(chat).toMatchObject({ code: 0, stderr: expect.stringContaining("Answers: run. Adapters: run.") });
     expect(only(await run("adapters", "diff", "run", adapter, "--json"))).toMatchObject({ same: true });
     expect((await run("convert", "run", "as.pth", "--to", "original")).stderr).toContain("which the adapter names");
@@ -292,7 +296,7 @@ test("--help and --version answer on stdout", async () => {
 
 test("no escape sequence reaches a pipe, with or without NO_COLOR", async () => {
   expect(trained.stderr).not.toContain("\u001b");
-  const plain = await zerogate(["generate", "--model", base, "--prompt", "a", "--max-new-tokens", "2"], {
+  const plain = await zerogateHere(["generate", "--model", base, "--prompt", "a", "--max-new-tokens", "2"], {
     cwd: folder,
     env: { NO_COLOR: "1", FORCE_COLOR: "" },
   });
@@ -301,7 +305,7 @@ test("no escape sequence reaches a pipe, with or without NO_COLOR", async () => 
 
 describe("chat", () => {
   const chat = (lines: readonly string[], ...args: string[]) =>
-    zerogate(["chat", "--model", base, "--max-new-tokens", "12", ...args], {
+    zerogateHere(["chat", "--model", base, "--max-new-tokens", "12", ...args], {
       cwd: folder,
       input: lines.map((line) => `${line}\n`).join(""),
     });

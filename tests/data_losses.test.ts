@@ -2,12 +2,13 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { testFolder, zerogate } from "./support/cli.ts";
+import { testFolder } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { adapterHash, base, records, stepMetrics, tinyRun } from "./support/world.ts";
 
 const folder = testFolder();
 const at = (...path: string[]) => join(folder, ...path);
-const run = (...args: string[]) => zerogate(args, { cwd: folder });
+const run = (...args: string[]) => zerogateHere(args, { cwd: folder });
 
 /** 64 records, of which `long` have an instruction that leaves no room for an answer in 128 tokens. */
 function withLong(name: string, long: number, extra: Readonly<Record<string, unknown>> = {}): string {

@@ -16,12 +16,13 @@ import { readModelConfig } from "@zerogate/core/node";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type Checkpoint, loadCheckpoint, saveCheckpoint } from "../packages/run-files/src/checkpoint/checkpoint.ts";
 import { chainLine, readReceipt } from "../packages/run-files/src/receipt/receipt.ts";
-import { type Outcome, testFolder, zerogate } from "./support/cli.ts";
+import { type Outcome, testFolder } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { adapterHash, base, tinyRun } from "./support/world.ts";
 
 const cwd = testFolder();
 const at = (...names: string[]) => join(cwd, ...names);
-const call = (...args: string[]) => zerogate(args, { cwd });
+const call = (...args: string[]) => zerogateHere(args, { cwd });
 const settings = { "--save-every": "1", "--eval-every": "2", "--keep-checkpoints": "9", "--workers": "1" };
 /** The newest checkpoint of a run of 6 steps that was cut off. */
 const STEP = 4;

@@ -2,14 +2,15 @@
 import { cpSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { testFolder, zerogate } from "./support/cli.ts";
+import { testFolder } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { base } from "./support/world.ts";
 
 const cwd = testFolder();
 const generate = async (config: object, ...flags: string[]) => {
   writeFileSync(join(cwd, "base", "generation_config.json"), JSON.stringify(config));
   const args = ["generate", "--model", "base", "--engine", "reference", "--json", "--prompt", "Name item", ...flags];
-  const { code, stderr, json } = await zerogate(args, { cwd });
+  const { code, stderr, json } = await zerogateHere(args, { cwd });
   return { code, stderr, answer: json[0] as { tokens: number[]; finishReason: string; text: string } };
 };
 

@@ -14,12 +14,13 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { testFolder, zerogate } from "./support/cli.ts";
+import { testFolder } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { adapterHash, tinyRun } from "./support/world.ts";
 
 const cwd = testFolder();
 const at = (...names: string[]) => join(cwd, ...names);
-const call = (...args: string[]) => zerogate(args, { cwd });
+const call = (...args: string[]) => zerogateHere(args, { cwd });
 const flags = tinyRun(cwd, { "--save-every": "2", "--keep-checkpoints": "9", "--workers": "1" });
 const SECRET = "what is none of its business\n";
 

@@ -13,7 +13,8 @@ import {
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { testFolder, zerogate } from "./support/cli.ts";
+import { testFolder } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { base, tinyRun } from "./support/world.ts";
 
 const folder = testFolder();
@@ -43,7 +44,7 @@ function inputOf(name: string): string {
 }
 
 const dryRun = (model: string, ...flags: string[]) =>
-  zerogate(["train", ...tinyRun(folder, { "--model": model, "--out": at("dry") }), "--dry-run", ...flags], {
+  zerogateHere(["train", ...tinyRun(folder, { "--model": model, "--out": at("dry") }), "--dry-run", ...flags], {
     cwd: folder,
   });
 
@@ -86,9 +87,12 @@ test("train, eval, generate, chat and verify follow links out of a folder unless
   symlinkSync(at("away.json"), join(model, "tokenizer.json"));
   writeFileSync(at("data.json"), JSON.stringify([{ instruction: "a", input: "", output: "b" }]));
   const run = at("run");
-  const trained = await zerogate(["train", ...tinyRun(folder, { "--model": model, "--out": run, "--steps": "1" })], {
-    cwd: folder,
-  });
+  const trained = await zerogateHere(
+    ["train", ...tinyRun(folder, { "--model": model, "--out": run, "--steps": "1" })],
+    {
+      cwd: folder,
+    },
+  );
   expect(trained, trained.stderr).toMatchObject({ code: 0 });
   const commands = [
     ["train", ...tinyRun(folder, { "--model": model, "--out": at("run-2") })],
@@ -104,14 +108,14 @@ test("train, eval, generate, chat and verify follow links out of a folder unless
   renameSync(at("adapter", "adapter_config.json"), at("config-away.json"));
   symlinkSync(at("config-away.json"), at("adapter", "adapter_config.json"));
   for (const command of commands) {
-    const refused = await zerogate([...command, "--no-links"], { cwd: folder });
+    const refused = await zerogateHere([...command, "--no-links"], { cwd: folder });
     expect(refused, command.join(" ")).toMatchObject({ code: 2, stdout: "" });
     expect(refused.stderr).toMatch(
       /without following links: (?:tokenizer|adapter_config)\.json is a link to .*, outside of the folder/,
     );
   }
   for (const command of commands.filter(([name]) => name !== "train")) {
-    expect(await zerogate(command, { cwd: folder }), command.join(" ")).toMatchObject({ code: 0 });
+    expect(await zerogateHere(command, { cwd: folder }), command.join(" ")).toMatchObject({ code: 0 });
   }
   for (const name of ["run-2", "run-3"]) expect(existsSync(at(name))).toBe(false);
 });

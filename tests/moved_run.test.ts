@@ -3,6 +3,7 @@ import { cpSync, existsSync, readdirSync, readFileSync, renameSync } from "node:
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { testFolder, zerogate } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { adapterHash, tinyRun } from "./support/world.ts";
 
 const cwd = testFolder();
@@ -27,7 +28,7 @@ const train = (out: string, after: number, act: () => void) => {
 };
 
 beforeAll(async () => {
-  expect((await train("whole", 1, () => {})).code).toBe(0);
+  expect((await zerogateHere(["train", ...flags, "--out", "whole"], { cwd })).code).toBe(0);
 });
 
 test("a renamed run ends, says where it lies now, and writes nothing under its old name [T-B9]", async () => {
@@ -37,7 +38,7 @@ test("a renamed run ends, says where it lies now, and writes nothing under its o
   const place = process.platform === "linux" ? `, to ${at("there")}` : "";
   expect(moved.stderr).toContain(`${place}, and nothing is written under its old name`);
   expect(existsSync(at("here"))).toBe(false);
-  const resumed = await zerogate(["resume", "there"], { cwd });
+  const resumed = await zerogateHere(["resume", "there"], { cwd });
   expect(resumed.code, resumed.stderr).toBe(0);
   expect(adapterHash(at("there"))).toBe(adapterHash(at("whole")));
 });

@@ -3,6 +3,7 @@ import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { testFolder, zerogate } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { adapterHash, base, heldOutFile, tinyRun } from "./support/world.ts";
 
 const cwd = testFolder();
@@ -15,8 +16,8 @@ test.skipIf(!isRoot)(
   "a bare user id trains, verifies and evaluates without a cache (skipped: needs root) [T-B8]",
   async () => {
     chmodSync(cwd, 0o777);
-    const flags = ["train", ...tinyRun(cwd), "--engine", "reference", "--workers", "1"];
-    const usual = await zerogate([...flags, "--out", "usual"], { cwd });
+    const flags = ["train", ...tinyRun(cwd, { "--steps": "2" }), "--engine", "reference", "--workers", "1"];
+    const usual = await zerogateHere([...flags, "--out", "usual"], { cwd });
     expect(usual.code, usual.stderr).toBe(0);
     const trained = await zerogate([...flags, "--out", "bare"], bare);
     expect(trained.code, trained.stderr).toBe(0);

@@ -4,11 +4,12 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
 import { testFolder, zerogate } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { base, tinyRun } from "./support/world.ts";
 
 const cwd = testFolder();
 const at = (...names: string[]) => join(cwd, ...names);
-const run = (...args: string[]) => zerogate(args, { cwd });
+const run = (...args: string[]) => zerogateHere(args, { cwd });
 const short = { "--steps": "1", "--adapter-len": "2", "--adapter-layers": "1", "--engine": "reference" };
 
 /** The base that comes with zerogate with another tokenizer.json. */

@@ -3,7 +3,8 @@ import { chmodSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "n
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { type Call, testFolder, zerogate } from "./support/cli.ts";
+import { testFolder, zerogate } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { tinyRun } from "./support/world.ts";
 
 const cwd = testFolder();
@@ -23,10 +24,10 @@ mkdirSync(at("shut", "open"), { recursive: true });
 
 const namesIn = (folder: string) => (readdirSync(folder, { recursive: true }) as string[]).toSorted();
 
-const expectRefused = async (out: string, says: string | RegExp, call: Partial<Call> = {}) => {
+const expectRefused = async (out: string, says: string | RegExp, run = zerogateHere) => {
   const before = namesIn(cwd);
   for (const more of [[], ["--dry-run"]]) {
-    const refused = await zerogate(["train", ...flags, "--out", out, ...more], { cwd, ...call });
+    const refused = await run(["train", ...flags, "--out", out, ...more], { cwd });
     expect(refused, `${more.join()} ${refused.stderr}`).toMatchObject({ code: 2, stdout: "" });
     expect(refused.stderr).toMatch(says);
     expect(refused.stderr).not.toContain("tokenising");
@@ -51,21 +52,23 @@ test.each([
 test.skipIf(!isRoot)("a folder that may not be written to is refused (skipped: needs root) [T-C8]", async () => {
   chmodSync(cwd, 0o777);
   chmodSync(at("shut"), 0o755);
-  await expectRefused("shut/run", /shut may not be written to by this user: choose another/, { uid: BARE_ID });
+  await expectRefused("shut/run", /shut may not be written to by this user: choose another/, (args, call) =>
+    zerogate(args, { ...call, uid: BARE_ID }),
+  );
 });
 
 test("a run that another process writes is refused by a dry run too [T-C8]", async () => {
   mkdirSync(at("locked"));
   const record = { pid: 1, startTime: "x", host: `not-${hostname()}`, boot: " ", since: "2026-01-01T00:00:00.000Z" };
   writeFileSync(at("locked", "lock-1"), `${JSON.stringify(record)}\n`);
-  const refused = await zerogate(["train", ...flags, "--out", "locked", "--dry-run"], { cwd });
+  const refused = await zerogateHere(["train", ...flags, "--out", "locked", "--dry-run"], { cwd });
   expect(refused).toMatchObject({ code: 2, stdout: "" });
   expect(refused.stderr).toContain("may be writing to it, which cannot be seen from here");
 });
 
 test("a dry run refuses hosts that no launcher started, as the run does [T-C8]", async () => {
   const args = ["train", ...flags, "--out", "alone", "--hosts", "mpi"];
-  const [run, dry] = [await zerogate(args, { cwd }), await zerogate([...args, "--dry-run"], { cwd })];
+  const [run, dry] = [await zerogateHere(args, { cwd }), await zerogateHere([...args, "--dry-run"], { cwd })];
   expect(run.code).toBe(2);
   expect(dry).toMatchObject({ code: 2, stdout: "" });
   expect(dry.stderr).toBe(run.stderr);
@@ -73,7 +76,7 @@ test("a dry run refuses hosts that no launcher started, as the run does [T-C8]",
 
 test("a dry run of a folder that is free prints its plan and makes nothing [T-C8]", async () => {
   const before = readdirSync(cwd).toSorted();
-  const planned = await zerogate(["train", ...flags, "--out", "a/b/run", "--dry-run"], { cwd });
+  const planned = await zerogateHere(["train", ...flags, "--out", "a/b/run", "--dry-run"], { cwd });
   expect(planned.code, planned.stderr).toBe(0);
   expect(
     readdirSync(cwd)
@@ -83,7 +86,7 @@ test("a dry run of a folder that is free prints its plan and makes nothing [T-C8
 });
 
 test("a converted adapter is not begun where it cannot be written [T-C8]", async () => {
-  const refused = await zerogate(["adapters", "average", "x", "y", "--out", "dead/adapter"], { cwd });
+  const refused = await zerogateHere(["adapters", "average", "x", "y", "--out", "dead/adapter"], { cwd });
   expect(refused.code).toBe(2);
   expect(refused.stderr).toContain("dead, a link to nowhere, leads nowhere: choose a new folder");
 });

@@ -7,6 +7,7 @@ import { adapterLayout, adaptionPromptConfig, initParameters } from "@zerogate/c
 import { readModelConfig, saveAdapter } from "@zerogate/core/node";
 import { beforeAll, describe, expect, test } from "vitest";
 import { testFolder, zerogate } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { adapterHash, base, records, tinyRun } from "./support/world.ts";
 
 const folder = testFolder();
@@ -123,7 +124,7 @@ test("what a run and its resume warn of before they begin is in its log [T-B12]"
     readFileSync(join(folder, "cut", "log.jsonl"), "utf8").match(/record of data has no answer but its end/g)?.length;
   expect(stopped.stderr).toMatch(/warning: 1 record of data has no answer but its end/);
   expect(log()).toBe(1);
-  const resumed = await zerogate(["resume", "cut"], { cwd: folder });
+  const resumed = await zerogateHere(["resume", "cut"], { cwd: folder });
   expect(resumed, resumed.stderr).toMatchObject({ code: 0 });
   expect(log()).toBe(2);
 });
@@ -172,25 +173,25 @@ describe("a stranger's adapter", () => {
     ["convert by a hostile name", ["convert", join("zoo", name, "adapter"), "out2.pth", "--to", "original"]],
     ["eval of it as a base", ["eval", "--model", join("zoo", name), "--data", "held.json"]],
   ])("shows what steers a terminal and obeys none of it: %s [T-B6]", async (_, args) => {
-    const { stdout, stderr } = await zerogate(args, { cwd: folder });
+    const { stdout, stderr } = await zerogateHere(args, { cwd: folder });
     expect(stdout + stderr).not.toBe("");
     expect(stdout).not.toMatch(steering);
     expect(stderr).not.toMatch(steering);
   });
 
   test("is one row of the list, whatever its names hold [T-B6]", async () => {
-    const { stdout } = await zerogate(["adapters", "list", "zoo"], { cwd: folder });
+    const { stdout } = await zerogateHere(["adapters", "list", "zoo"], { cwd: folder });
     const rows = stdout.trimEnd().split("\n");
     expect(rows).toHaveLength(3); // the head, the one whose config is broken, and the one below it
     expect(rows.filter((row) => row.startsWith("mine"))).toEqual([]);
-    const shown = await zerogate(["adapters", "show", "stranger/adapter"], { cwd: folder });
+    const shown = await zerogateHere(["adapters", "show", "stranger/adapter"], { cwd: folder });
     expect(shown.stdout.split("\n").filter((line) => line.startsWith("mine"))).toEqual([]);
-    const inspected = await zerogate(["inspect", "stranger/adapter"], { cwd: folder });
+    const inspected = await zerogateHere(["inspect", "stranger/adapter"], { cwd: folder });
     expect(inspected.stdout.split("\n").filter((line) => line.startsWith("mine"))).toEqual([]);
   });
 
   test("is told in JSON character by character, in ASCII where that is needed [T-B6]", async () => {
-    const { stdout, json } = await zerogate(["adapters", "show", "stranger/adapter", "--json"], { cwd: folder });
+    const { stdout, json } = await zerogateHere(["adapters", "show", "stranger/adapter", "--json"], { cwd: folder });
     expect(stdout).not.toMatch(steering);
     expect(json[0]).toMatchObject({ config: { baseModelNameOrPath: forged } });
   });
@@ -208,7 +209,7 @@ test.skipIf(!hasScript)(
     );
     writeFileSync(join(model, "tokenizer.json"), swapped);
     const asked = ["generate", "--model", model, "--prompt", "a", "--max-new-tokens", "5", "--engine", "wasm"];
-    const piped = await zerogate(asked, { cwd: folder });
+    const piped = await zerogateHere(asked, { cwd: folder });
     expect(piped.stdout).toBe("ppy\u001bWrite the\n");
     const line = [process.execPath, bin, ...asked].map((word) => `'${word}'`).join(" ");
     const { CI: _, ...inherited } = process.env;

@@ -3,11 +3,12 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
-import { testFolder, zerogate } from "./support/cli.ts";
+import { testFolder } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const folder = testFolder();
-const run = (...args: string[]) => zerogate(args, { cwd: root, env: { XDG_CACHE_HOME: join(folder, "cache") } });
+const run = (...args: string[]) => zerogateHere(args, { cwd: root, env: { XDG_CACHE_HOME: join(folder, "cache") } });
 const data = join(folder, "data.json");
 const base = ["--model", "packages/trainer/world/base", "--data", data, "--val-fraction", "0", "--max-length", "64"];
 const short = [...base, "--adapter-layers", "2", "--batch-size", "4", "--steps", "2", "--warmup-steps", "0", "--json"];

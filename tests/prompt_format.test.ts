@@ -3,7 +3,8 @@ import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
-import { testFolder, zerogate } from "./support/cli.ts";
+import { testFolder } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { absentModules, runPython } from "./support/python.ts";
 import { adapterHash, base, tinyRun } from "./support/world.ts";
 
@@ -11,7 +12,7 @@ const cwd = testFolder();
 const at = (...names: string[]) => join(cwd, ...names);
 const own = { withInput: "Q: {instruction} ({input})\nA:", withoutInput: "Q: {instruction}\nA:" };
 const short = { "--steps": "2", "--adapter-len": "2", "--adapter-layers": "1", "--engine": "reference" };
-const run = (...args: string[]) => zerogate(args, { cwd });
+const run = (...args: string[]) => zerogateHere(args, { cwd });
 const generate = (...args: string[]) =>
   run("generate", "--model", "silent", "--engine", "reference", "--max-new-tokens", "1", "--json", ...args);
 const said = (text: string, part: string) => text.split(part).length - 1;
@@ -63,7 +64,7 @@ test("generate, chat and eval write prompts as the adapter's were [T-D2]", async
 
   const chat = ["chat", "--model", "silent", "--engine", "reference", "--max-new-tokens", "4"];
   const talk = async (...flags: string[]) => {
-    const { code, stdout } = await zerogate([...chat, ...flags], { cwd, input: "Name item\n" });
+    const { code, stdout } = await zerogateHere([...chat, ...flags], { cwd, input: "Name item\n" });
     expect(code).toBe(0);
     return stdout;
   };

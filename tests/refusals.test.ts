@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { adapterLayout, initParameters, type ModelConfig, parseAdaptionPromptConfig } from "@zerogate/core";
 import { readModelConfig, saveAdapter } from "@zerogate/core/node";
 import { beforeAll, expect, test } from "vitest";
-import { testFolder, zerogate } from "./support/cli.ts";
+import { testFolder } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { base, tinyRun } from "./support/world.ts";
 
 const folder = testFolder();
@@ -64,7 +65,7 @@ test.each([
   { args: ["trian"], says: "there is no command trian, did you mean train?" },
   { args: [], says: "Usage: zerogate" },
 ])("$args.0: $says", async ({ args, says }) => {
-  const refused = await zerogate(args, { cwd: folder });
+  const refused = await zerogateHere(args, { cwd: folder });
   expect(refused).toMatchObject({ code: 2, stdout: "" });
   expect(refused.stderr).toMatch(says);
   expect(refused.stderr).not.toMatch(/\n {4}at /);

@@ -7,13 +7,14 @@ import { openInputs } from "../packages/trainer/src/run/inputs.ts";
 import { openCheckpoint } from "../packages/trainer/src/run/resume.ts";
 import { readRunConfig } from "../packages/trainer/src/run/run_folder.ts";
 import { testFolder, zerogate } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { adapterHash, stepLosses, tinyRun } from "./support/world.ts";
 
 const folder = testFolder();
 const cwd = folder;
 const flags = tinyRun(folder, { "--save-every": "1", "--eval-every": "2", "--keep-checkpoints": "9" });
 const run = (out: string) => join(folder, out);
-const call = (...args: string[]) => zerogate(args, { cwd });
+const call = (...args: string[]) => zerogateHere(args, { cwd });
 const file = (out: string, name: string) => join(run(out), name);
 const receipt = (out: string) => readFileSync(file(out, "receipt.jsonl"), "utf8");
 const checkpoints = (out: string) => readdirSync(file(out, "checkpoints")).toSorted();
@@ -247,10 +248,8 @@ test("a lock that a killed run left is explained and taken over", async () => {
 });
 
 test("two starters of one run: exactly one trains it", async () => {
-  const both = await Promise.all([
-    call("train", ...flags, "--out", "raced"),
-    call("train", ...flags, "--out", "raced"),
-  ]);
+  const start = () => zerogate(["train", ...flags, "--out", "raced"], { cwd });
+  const both = await Promise.all([start(), start()]);
   expect(both.map(({ code }) => code).toSorted((a, b) => Number(a) - Number(b))).toEqual([0, 2]);
   expect(receipt("raced")).toBe(receipt("whole"));
 });

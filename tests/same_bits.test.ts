@@ -3,18 +3,29 @@ import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type Call, testFolder, zerogate } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { adapterHash, stepLosses, tinyRun, validationLosses } from "./support/world.ts";
 
 const folder = testFolder();
 const flags = tinyRun(folder);
 const run = (out: string) => join(folder, out);
-const train = (out: string, workers: number, more: string[] = [], call: Partial<Call> = {}) =>
-  zerogate(["train", ...flags, "--out", out, "--workers", String(workers), "--json", ...more], {
-    cwd: folder,
-    ...call,
-  });
+const words = (out: string, workers: number, more: string[] = []) => [
+  "train",
+  ...flags,
+  "--out",
+  out,
+  "--workers",
+  String(workers),
+  "--json",
+  ...more,
+];
+const train = (out: string, workers: number, more: string[] = []) =>
+  zerogateHere(words(out, workers, more), { cwd: folder });
+/** In a process of its own, which is disturbed. */
+const disturb = (out: string, workers: number, call: Partial<Call>, more: string[] = []) =>
+  zerogate(words(out, workers, more), { cwd: folder, ...call });
 const resume = (out: string, workers = 2) =>
-  zerogate(["resume", out, "--workers", String(workers), "--json"], { cwd: folder });
+  zerogateHere(["resume", out, "--workers", String(workers), "--json"], { cwd: folder });
 
 /** Sends `signal` as soon as a line matches. */
 const on = (pattern: RegExp, signal: "SIGINT" | "SIGKILL"): Pick<Call, "onLine"> => {
@@ -48,26 +59,6 @@ test.each([1, 3, 5, 8])("%i workers train the same bits as two [E1]", async (wor
   expect(outcome(`workers-${workers}`)).toEqual(whole);
 });
 
-test.each([
-  { workers: 1, threads: 2, isolate: false },
-  { workers: 2, threads: 2, isolate: false },
-  { workers: 5, threads: 1, isolate: false },
-  { workers: 3, threads: 2, isolate: true },
-])(
-  "$workers workers of $threads threads that dawdle at random, isolated: $isolate, train the same bits",
-  async (machine) => {
-    const { workers, threads, isolate } = machine;
-    const out = `dawdling-${workers}-${threads}`;
-    const engine = { options: { threads }, delaySeed: workers };
-    const env = {
-      ZEROGATE_CHAOS: JSON.stringify({ engine }),
-      NODE_OPTIONS: `--import ${new URL("chaos/preload.mjs", import.meta.url).href}`,
-    };
-    expect(await train(out, workers, isolate ? ["--isolate"] : [], { env })).toMatchObject({ code: 0 });
-    expect(outcome(out)).toEqual(whole);
-  },
-);
-
 test("the reference engine too trains the same bits with any number of workers", async () => {
   for (const workers of [1, 3]) {
     const done = await train(`reference-${workers}`, workers, ["--engine", "reference", "--steps", "3"]);
@@ -84,10 +75,10 @@ test("even cells: any number of workers and a resume give one adapter, which is 
   expect(outcome("even-2")).toEqual(outcome("even-1"));
   expect(outcome("even-5")).toEqual(outcome("even-1"));
   expect(adapterHash(run("even-1"))).not.toBe(whole.adapter);
-  await train("even-stopped", 2, even, on(/"event":"step","step":3,/, "SIGKILL"));
+  await disturb("even-stopped", 2, on(/"event":"step","step":3,/, "SIGKILL"), even);
   expect(await resume("even-stopped", 3)).toMatchObject({ code: 0 });
   expect(outcome("even-stopped")).toEqual(outcome("even-1"));
-  const otherwise = await zerogate(["resume", "even-1", "--cell-multiple", "2"], { cwd: folder });
+  const otherwise = await zerogateHere(["resume", "even-1", "--cell-multiple", "2"], { cwd: folder });
   expect(otherwise).toMatchObject({ code: 2 });
   expect(otherwise.stderr).toContain("cellMultiple");
 });
@@ -99,7 +90,7 @@ describe("a run that is interrupted", () => {
     { when: "after step 3", pattern: /"step":3,/, workers: 3, later: 1 },
   ])("$when resumes to the same bits", async ({ when, pattern, workers, later }) => {
     const out = when.replaceAll(" ", "-");
-    const stopped = await train(out, workers, [], on(pattern, "SIGINT"));
+    const stopped = await disturb(out, workers, on(pattern, "SIGINT"));
     expect(stopped.code).toBe(130);
     const last = stopped.json.at(-1);
     expect(last).toMatchObject({ event: "interrupted", resume: `zerogate resume ${run(out)}` });
@@ -114,7 +105,7 @@ describe("a run that is interrupted", () => {
   });
 
   test("again and again resumes to the same bits", async () => {
-    let call = await train("often", 1, [], on(/"step"/, "SIGINT"));
+    let call = await disturb("often", 1, on(/"step"/, "SIGINT"));
     let interruptions = 0;
     for (; call.code === 130; interruptions++) {
       call = await zerogate(["resume", "often", "--json"], { cwd: folder, ...on(/"step"/, "SIGINT") });
@@ -126,13 +117,13 @@ describe("a run that is interrupted", () => {
 
   test("while it reads its data leaves nothing behind", async () => {
     const cold = { env: { XDG_CACHE_HOME: join(folder, "cold") } };
-    const stopped = await train("early", 2, [], { ...cold, ...on(/reading data/, "SIGINT") });
+    const stopped = await disturb("early", 2, { ...cold, ...on(/reading data/, "SIGINT") });
     expect(stopped).toMatchObject({ code: 130, stdout: "" });
     expect(existsSync(run("early"))).toBe(false);
   });
 
   test("is nothing that a reader who leaves brings about: the run goes on to the same bits [T-B4]", async () => {
-    const unread = await train("unread", 1, [], {
+    const unread = await disturb("unread", 1, {
       onLine(line, _, leave) {
         if (/"step":1,/.test(line)) leave();
       },
@@ -152,7 +143,7 @@ describe("a run that is interrupted", () => {
   });
 
   test("but cannot save says so instead of promising a checkpoint", async () => {
-    const stopped = await train("unsaved", 1, [], {
+    const stopped = await disturb("unsaved", 1, {
       onLine(line, send) {
         if (!/starting workers/.test(line)) return;
         writeFileSync(join(run("unsaved"), "checkpoints"), "a file where the folder belongs");
@@ -165,13 +156,14 @@ describe("a run that is interrupted", () => {
 
   test("a second time leaves at once", async () => {
     const patterns = [/starting workers/, /Once more to leave at once/];
-    const stopped = await train("twice", 1, ["--validation-data", "data.json"], {
+    const interruptTwice: Pick<Call, "onLine"> = {
       onLine(line, send) {
         if (!patterns[0]?.test(line)) return;
         patterns.shift();
         send("SIGINT");
       },
-    });
+    };
+    const stopped = await disturb("twice", 1, interruptTwice, ["--validation-data", "data.json"]);
     expect(stopped).toMatchObject({ code: 130, stdout: "" });
     expect(patterns).toEqual([]);
     expect(existsSync(join(run("twice"), "checkpoints"))).toBe(false);
@@ -188,7 +180,7 @@ test("a run that is killed resumes from its last checkpoint to the same bits, ea
     ZEROGATE_CHAOS: JSON.stringify({ engine: { options: { threads: 1 }, delaySeed: 2 } }),
     NODE_OPTIONS: `--import ${new URL("chaos/preload.mjs", import.meta.url).href}`,
   };
-  const killed = await train("killed", 2, ["--save-every", "2"], { ...on(/"step":5,/, "SIGKILL"), env });
+  const killed = await disturb("killed", 2, { ...on(/"step":5,/, "SIGKILL"), env }, ["--save-every", "2"]);
   expect(killed.code).toBe(null);
   // The checkpoint of step 4 is written while step 5 is trained: it may have come too late.
   const folders = readdirSync(join(run("killed"), "checkpoints")).filter((name) => name.startsWith("step-"));

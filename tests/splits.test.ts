@@ -2,7 +2,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { testFolder, zerogate } from "./support/cli.ts";
+import { testFolder } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { type AlpacaRecord, records, tinyRun } from "./support/world.ts";
 
 const folder = testFolder();
@@ -18,7 +19,9 @@ interface Step {
 
 async function stepsWith(cellTokens: number): Promise<Step[]> {
   const out = `cells-${cellTokens}`;
-  const done = await zerogate(["train", ...flags, "--cell-tokens", String(cellTokens), "--out", out], { cwd: folder });
+  const done = await zerogateHere(["train", ...flags, "--cell-tokens", String(cellTokens), "--out", out], {
+    cwd: folder,
+  });
   expect(done).toMatchObject({ code: 0 });
   const lines = readFileSync(join(folder, out, "metrics.jsonl"), "utf8")
     .trimEnd()

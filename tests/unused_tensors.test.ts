@@ -3,7 +3,8 @@ import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseSafetensors, serializeSafetensors, type Tensor } from "@zerogate/core";
 import { expect, test } from "vitest";
-import { testFolder, zerogate } from "./support/cli.ts";
+import { testFolder } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { base, tinyRun } from "./support/world.ts";
 
 const folder = testFolder();
@@ -26,7 +27,7 @@ const commands: readonly (readonly [string, readonly string[]])[] = [
 const word = "tensors are not part of this llama model and have no influence on what it computes";
 
 test.each(commands)("%s names it on stderr [T-A3]", async (command, args) => {
-  const { code, stderr } = await zerogate([command, ...args], { cwd: folder });
+  const { code, stderr } = await zerogateHere([command, ...args], { cwd: folder });
   expect(code).toBe(0);
   expect(stderr.replaceAll(/\s+/g, " ")).toContain(word);
   expect(stderr).toContain("model.layers.*.self_attn.o_proj.bias");
@@ -42,15 +43,15 @@ test("the run's log holds it, and the keys that nothing reads [T-A2, T-A3]", () 
 
 test.each(commands)("%s refuses it under --strict-tensors and writes nothing [T-A3]", async (command, args) => {
   const strict = args.map((arg) => (arg === "run" ? "strict" : arg));
-  const { code, stderr, stdout } = await zerogate([command, ...strict, "--strict-tensors"], { cwd: folder });
+  const { code, stderr, stdout } = await zerogateHere([command, ...strict, "--strict-tensors"], { cwd: folder });
   expect([code, stdout]).toEqual([2, ""]);
   expect(stderr).toContain("o_proj.bias");
   expect(stderr).toContain("leave out strictTensors (--strict-tensors)");
 });
 
 test("inspect says it, and --dry-run refuses what the run would refuse [T-A3]", async () => {
-  const { json } = await zerogate(["inspect", model, "--json"], { cwd: folder });
+  const { json } = await zerogateHere(["inspect", model, "--json"], { cwd: folder });
   expect(json[0]?.["warnings"]).toEqual([expect.stringContaining("unheard_of"), expect.stringContaining(word)]);
   const dry = ["train", ...flags, "--out", "dry", "--dry-run", "--strict-tensors"];
-  expect(await zerogate(dry, { cwd: folder })).toMatchObject({ code: 2 });
+  expect(await zerogateHere(dry, { cwd: folder })).toMatchObject({ code: 2 });
 });

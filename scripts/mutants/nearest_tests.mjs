@@ -35,7 +35,7 @@ export function testsByFile(root) {
       .toSorted((a, b) => a.rank - b.rank || (a.test < b.test ? -1 : 1));
     const near = ranked.slice(0, settings.nearest).map(({ test }) => relative(root, test));
     const named = Object.entries(settings.tests).flatMap(([start, tests]) => (file.startsWith(start) ? tests : []));
-    const own = near.filter((test) => join(root, test) === testOf(path));
+    const own = near.filter((test) => isTestOf(path, join(root, test)));
     return [...new Set([...own, ...named, ...near])];
   };
 }
@@ -43,11 +43,12 @@ export function testsByFile(root) {
 /** Those that take minutes are asked only where they are named, or are the file's own. */
 const isSlow = (test) => settings.slow.includes(test);
 
-const testOf = (path) => path.replace(/\.ts$/, ".test.ts");
+const isTestOf = (path, test) =>
+  [".test.ts", ".integration.test.ts"].some((ending) => test === path.replace(/\.ts$/, ending));
 
 /** The test that has the file's own name comes first, then those that load it by fewer imports. */
 function rankOf(path, test, distance) {
-  if (test === testOf(path)) return -1;
+  if (isTestOf(path, test)) return -1;
   if (distance === undefined) return Number.POSITIVE_INFINITY;
   return distance + (dirname(test) === dirname(path) ? 0 : 0.5);
 }

@@ -3,7 +3,8 @@ import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
-import { testFolder, zerogate } from "../support/cli.ts";
+import { testFolder } from "../support/cli.ts";
+import { zerogateHere } from "../support/here.ts";
 import { adapterHash } from "../support/world.ts";
 import { type Recipe, recipes, writeInputs } from "./recipes.ts";
 
@@ -29,12 +30,12 @@ describe.each(oldVersions)("runs of %s", (version) => {
 
   test.each(recipes)("$name verifies and goes on to the same bits", async (recipe) => {
     const flags = copyOf(version, recipe, `${version}-${recipe.name}`);
-    const verified = await zerogate(["verify", ...flags], { cwd });
+    const verified = await zerogateHere(["verify", ...flags], { cwd });
     expect(verified.code, verified.stdout + verified.stderr).toBe(0);
-    const resumed = await zerogate(["resume", ...flags, ...accept], { cwd });
+    const resumed = await zerogateHere(["resume", ...flags, ...accept], { cwd });
     expect(resumed.code, resumed.stderr).toBe(0);
     expect(adapterHash(join(cwd, `${version}-${recipe.name}`))).toBe(hashes[recipe.name]);
-    const again = await zerogate(["verify", ...flags], { cwd });
+    const again = await zerogateHere(["verify", ...flags], { cwd });
     expect(again.code, again.stdout + again.stderr).toBe(0);
   });
 
@@ -42,7 +43,7 @@ describe.each(oldVersions)("runs of %s", (version) => {
     const [stopped] = recipes.filter(({ name }) => name === "stopped");
     if (!stopped) throw new Error("there is no recipe named stopped");
     const flags = copyOf(version, stopped, `${version}-refused`);
-    const refused = await zerogate(["resume", ...flags, "--json"], { cwd });
+    const refused = await zerogateHere(["resume", ...flags, "--json"], { cwd });
     expect(refused).toMatchObject({ code: 2, stdout: "" });
     expect(refused.stderr).toContain("--accept-change zerogate");
   });
@@ -57,7 +58,7 @@ describe.each(oldVersions)("runs of %s", (version) => {
     const { adapterLayers, saveEvery, engine, samples } = others;
     const chosen = { model, data, out, valFraction, seed, steps, batchSize, cellTokens, maxLength, adapterLen };
     writeFileSync(path, JSON.stringify({ ...chosen, adapterLayers, saveEvery, engine, samples }));
-    const resumed = await zerogate(["resume", ...flags, ...accept], { cwd });
+    const resumed = await zerogateHere(["resume", ...flags, ...accept], { cwd });
     expect(resumed.code, resumed.stderr).toBe(0);
     expect(adapterHash(join(cwd, `${version}-without`))).toBe(hashes["stopped"]);
   });

@@ -42,14 +42,12 @@ export interface Call {
 export async function zerogate(args: readonly string[], call: Call): Promise<Outcome> {
   if (!existsSync(bin)) throw new Error(`Cannot run zerogate: ${bin} is not built, run pnpm build`);
   const { cwd, env, uid, openFiles, input, onStart, onLine, timeoutMs = 840_000 } = { input: "", ...call };
-  const { CI: _, NO_COLOR: __, ZEROGATE_LOG_LEVEL: ___, ...others } = process.env;
-  const inherited = Object.fromEntries(Object.entries(others).filter(([name]) => !name.startsWith("npm_"))); // of `npm test`
   const command = [process.execPath, bin, ...args];
   const limited = openFiles === undefined ? [] : ["sh", "-c", `ulimit -n ${openFiles}; exec "$0" "$@"`];
   const [program = "", ...words] = [...limited, ...command];
   const child = spawn(program, words, {
     cwd,
-    env: { ...inherited, XDG_CACHE_HOME: join(cwd, "cache"), ...env },
+    env: { ...environmentIn(cwd), ...env },
     ...(uid !== undefined && { uid, gid: uid }),
   });
   let isLate = false;
@@ -82,6 +80,13 @@ export async function zerogate(args: readonly string[], call: Call): Promise<Out
   }
 }
 
+/** The environment of a user whose token cache lies in `cwd`, without what a test runner, `npm test` or CI sets. */
+export function environmentIn(cwd: string): NodeJS.ProcessEnv {
+  const { CI: _, NO_COLOR: __, ZEROGATE_LOG_LEVEL: ___, ...others } = process.env;
+  const inherited = Object.fromEntries(Object.entries(others).filter(([name]) => !name.startsWith("npm_")));
+  return { ...inherited, XDG_CACHE_HOME: join(cwd, "cache") };
+}
+
 /** A folder for one test file, removed after it. */
 export function testFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "zerogate-test-"));
@@ -89,6 +94,6 @@ export function testFolder(): string {
   return folder;
 }
 
-function jsonLines(text: string): JsonLine[] {
+export function jsonLines(text: string): JsonLine[] {
   return text.split("\n").flatMap((line) => (line.startsWith("{") ? [JSON.parse(line) as JsonLine] : []));
 }

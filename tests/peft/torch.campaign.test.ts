@@ -18,7 +18,8 @@ import {
 } from "@zerogate/core";
 import { loadAdapters, readAdapter, readModelConfig, type StoredAdapter, saveAdapters } from "@zerogate/core/node";
 import { beforeAll, describe, expect, test } from "vitest";
-import { testFolder, zerogate } from "../support/cli.ts";
+import { testFolder } from "../support/cli.ts";
+import { zerogateHere } from "../support/here.ts";
 import { absentModules, runPython } from "../support/python.ts";
 import { base } from "../support/world.ts";
 
@@ -115,7 +116,7 @@ describe.skipIf(absent !== "")(`real torch${absent}`, () => {
     const at = (name: string) => join(folder, name);
     await runPython(script, "save_bin", base, folder);
     const convert = async (...args: string[]) => {
-      expect(await zerogate(["convert", ...args], { cwd: folder })).toMatchObject({ code: 0 });
+      expect(await zerogateHere(["convert", ...args], { cwd: folder })).toMatchObject({ code: 0 });
     };
     await convert("safe", "original.pth", "--to", "original", "--model", base, "--assume-gate", "raw");
     await mkdir(at("torch"));

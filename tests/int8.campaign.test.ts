@@ -2,12 +2,13 @@
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { testFolder, zerogate } from "./support/cli.ts";
+import { testFolder } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
 import { adapterHash, base, stepLosses, tinyRun, validationLosses } from "./support/world.ts";
 
 const folder = testFolder();
 const flags = [...tinyRun(folder), "--save-every", "2", "--storage", "int8"];
-const run = (...args: string[]) => zerogate(args, { cwd: folder });
+const run = (...args: string[]) => zerogateHere(args, { cwd: folder });
 const outcome = (out: string) => ({
   adapter: adapterHash(join(folder, out)),
   steps: stepLosses(join(folder, out)),

@@ -13,7 +13,8 @@ import { loadReceipt, openReceipt } from "../../packages/run-files/src/receipt/r
 import { readAccepted, writeAccepted } from "../../packages/trainer/src/run/accepted.ts";
 import { readRunConfig } from "../../packages/trainer/src/run/run_folder.ts";
 import { verifyRun } from "../../packages/trainer/src/run/verify_run.ts";
-import { testFolder, zerogate } from "../support/cli.ts";
+import { testFolder } from "../support/cli.ts";
+import { zerogateHere } from "../support/here.ts";
 import { base, tinyRun } from "../support/world.ts";
 
 const folder = testFolder();
@@ -28,7 +29,7 @@ const large: string[] = [];
 
 beforeAll(async () => {
   const flags = [...tinyRun(folder, { "--steps": "4" }), "--save-every", "2", "--out", "run"];
-  expect(await zerogate(["train", ...flags], { cwd: folder })).toMatchObject({ code: 0 });
+  expect(await zerogateHere(["train", ...flags], { cwd: folder })).toMatchObject({ code: 0 });
   for (const name of readdirSync(newest)) {
     (statSync(join(newest, name)).size <= SMALL ? small : large).push(name);
   }
@@ -200,7 +201,7 @@ describe.each(damages)("$what outside of checkpoints", ({ damage }) => {
       expect((await verify()).problems.join()).toMatch(/adapter_model.safetensors is not that of the last checkpoint/);
     }
     const damaged = readFileSync(path);
-    const resumed = await zerogate(["resume", "run"], { cwd: folder });
+    const resumed = await zerogateHere(["resume", "run"], { cwd: folder });
     expect(resumed).toMatchObject({ code: 0 });
     const [, kept = ""] = /adapter was another one\. It is kept as (\S+)/.exec(resumed.stderr) ?? [];
     expect(readFileSync(join(kept, "adapter_model.safetensors"))).toEqual(damaged);
@@ -237,15 +238,15 @@ test("a config.json that was changed before the first checkpoint is not trained 
   const path = join(copy, "config.json");
   const config = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
   writeFileSync(path, JSON.stringify({ ...config, lr: 0.007 }));
-  const refused = await zerogate(["resume", "begun"], { cwd: folder });
+  const refused = await zerogateHere(["resume", "begun"], { cwd: folder });
   expect(refused).toMatchObject({ code: 2, stdout: "" });
   expect(refused.stderr).toContain(
     "its config.json is not that which it began with: start it again with zerogate train",
   );
   writeFileSync(path, JSON.stringify(config));
-  expect(await zerogate(["resume", "begun", "--lr", "0.007"], { cwd: folder })).toMatchObject({ code: 2 });
+  expect(await zerogateHere(["resume", "begun", "--lr", "0.007"], { cwd: folder })).toMatchObject({ code: 2 });
   const accepted = ["--lr", "0.007", "--accept-change", "lr"];
-  expect(await zerogate(["resume", "begun", ...accepted], { cwd: folder })).toMatchObject({ code: 0 });
+  expect(await zerogateHere(["resume", "begun", ...accepted], { cwd: folder })).toMatchObject({ code: 0 });
 });
 
 test("a resume whose checkpoints are all damaged ends with exit code 3 and says so", async () => {
@@ -253,7 +254,7 @@ test("a resume whose checkpoints are all damaged ends with exit code 3 and says 
     const path = join(run, "checkpoints", `step-${step}`, "state.msgpack");
     writeFileSync(path, flipped(readFileSync(path), 40));
   }
-  const resumed = await zerogate(["resume", "run"], { cwd: folder });
+  const resumed = await zerogateHere(["resume", "run"], { cwd: folder });
   expect(resumed).toMatchObject({ code: 3, stdout: "" });
   expect(resumed.stderr).toMatch(/none of its 2 checkpoints is whole/);
   expect(readdirSync(join(run, "checkpoints")).toSorted()).toEqual(["step-2.corrupt", "step-4.corrupt"]);
