@@ -16,6 +16,17 @@ const project = (name: string, include: string[], exclude: string[] = []) => ({
 });
 /** Loads the sources of the packages, not what is built: no build is needed before it. */
 const fromSource = { resolve: { conditions }, ssr: { resolve: { conditions } } };
+// Gradients of TensorFlow.js are a module that Node cannot import by itself; the rest of it stays one CommonJS module.
+const inline = [/tfjs-core\/dist\/(?!tf-core)/];
+
+/** Loads what is built as Node does. */
+const built = (name: string, include: string[], exclude: string[] = []) => {
+  const { extends: extended, test } = project(name, include, exclude);
+  return {
+    extends: extended,
+    test: { ...test, server: { deps: { inline, external: [/packages\/[a-z-]+\/dist\//] } } },
+  };
+};
 
 export default defineConfig({
   test: {
@@ -23,16 +34,14 @@ export default defineConfig({
       { ...fromSource, ...project("unit", [tests], [ofEngines, integration, campaigns]) },
       { ...fromSource, ...project("integration", [integration]) },
       { ...fromSource, ...project("engines", [ofEngines], [campaigns]) },
-      project("system", ["tests/**/*.test.ts"], [campaigns, tables]),
-      project("campaigns", [campaigns]),
+      built("system", ["tests/**/*.test.ts"], [campaigns, tables]),
+      built("campaigns", [campaigns]),
       project("tables", [tables]),
     ],
     setupFiles: ["tests/setup.ts"],
     testTimeout: 900_000,
     hookTimeout: 900_000,
     maxWorkers: 2,
-    // Gradients of TensorFlow.js are a module that Node cannot import by itself; the rest of it stays one CommonJS module.
-    // What is built runs as Node runs it, not as Vite changes it.
-    server: { deps: { inline: [/tfjs-core\/dist\/(?!tf-core)/], external: [/packages\/[a-z-]+\/dist\//] } },
+    server: { deps: { inline } },
   },
 });
