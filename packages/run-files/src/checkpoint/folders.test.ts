@@ -39,8 +39,8 @@ test.each([
   ["every second", { ...none, newest: 2, every: 2 }, [0, 2, 4, 5, 6]],
   ["the best", { ...none, best: 2 }, [2, 6]],
   ["the best of step 0", { ...none, best: 0 }, [0, 6]],
-  ["where a rollback would go to", { ...none, upTo: 3 }, [3, 6]],
-  ["the start, where a rollback would go to", { ...none, upTo: 0 }, [0, 6]],
+  ["where a rollback would go to, and later ones", { ...none, upTo: 3 }, [3, 4, 5, 6]],
+  ["the start, where a rollback would go to, and later ones", { ...none, upTo: 0 }, [0, 1, 2, 3, 4, 5, 6]],
 ])("of seven checkpoints stay: %s [T-E2]", async (_, rule, expected) => {
   steps(0, 1, 2, 3, 4, 5, 6);
   const gone = await pruneCheckpoints(run, rule);
@@ -52,7 +52,11 @@ test.each([
 test("a rollback that would go to a step without a checkpoint keeps the one before it", async () => {
   steps(2, 4, 6, 8);
   await pruneCheckpoints(run, { ...none, upTo: 5 });
-  expect(await listCheckpoints(run)).toEqual([8, 4]);
+  expect(await listCheckpoints(run)).toEqual([8, 6, 4]);
+  await pruneCheckpoints(run, { ...none, upTo: 3 });
+  expect(await listCheckpoints(run)).toEqual([8, 6, 4]);
+  await pruneCheckpoints(run, { ...none, upTo: 8 });
+  expect(await listCheckpoints(run)).toEqual([8]);
 });
 
 test("leftovers of crashed saves go, foreign files and the locks of others that run stay", async () => {

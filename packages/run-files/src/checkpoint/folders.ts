@@ -31,17 +31,15 @@ export interface KeepRule {
   /** Those at multiples of it; 0 = none. */
   readonly every: number;
   readonly best: number | undefined;
-  /** The newest one up to this step: where a rollback would go to. */
+  /** The newest one up to this step, where a rollback would go to, and all after it, where later rollbacks would. */
   readonly upTo: number | undefined;
 }
 
 /** Removes all checkpoints but those of the rule. Returns the steps that are gone. */
 export async function pruneCheckpoints(runDir: string, { newest, every, best, upTo }: KeepRule): Promise<number[]> {
   const steps = await listCheckpoints(runDir);
-  const floor = upTo === undefined ? undefined : steps.find((step) => step <= upTo);
-  const old = steps
-    .slice(newest)
-    .filter((step) => step !== best && step !== floor && !(every > 0 && step % every === 0));
+  const from = upTo === undefined ? Number.POSITIVE_INFINITY : (steps.find((step) => step <= upTo) ?? 0);
+  const old = steps.slice(newest).filter((step) => step !== best && step < from && !(every > 0 && step % every === 0));
   for (const step of old) {
     // Out of the way first: a removal that is cut short must not leave half a checkpoint.
     const doomed = temporarySibling(checkpointFolder(runDir, step));

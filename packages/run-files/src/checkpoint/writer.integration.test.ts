@@ -111,6 +111,20 @@ test("of orders that the disk refuses the best and the newest are written when i
   expect([moments(2).m[0], moments(5).m[0]]).toEqual([2, 5]);
 });
 
+test("of orders that the disk refuses all others are forgotten: their copies take no memory", async () => {
+  writeFileSync(join(run, "checkpoints"), "in the way");
+  const order = async (step: number) => {
+    await writer.save(job(step));
+    await writer.copied();
+    await expect(writer.drain(0)).rejects.toThrow(/EEXIST|ENOTDIR/);
+  };
+  for (let step = 1; step <= 5; step++) await order(step);
+  const before = process.memoryUsage().rss;
+  for (let step = 6; step <= 45; step++) await order(step);
+  // A copy is 15 MB, so that forty are 600 MB.
+  expect(process.memoryUsage().rss - before).toBeLessThan(20 * 12 * layout.length);
+});
+
 test("the newest that waits can be saved elsewhere, and what waits can be forgotten", async () => {
   writeFileSync(join(run, "checkpoints"), "in the way");
   fill(7);

@@ -56,6 +56,14 @@ test("an error shows a sample by its number, its record, what is asked and the a
   expect(describeSample(source, 1, inputs)).toBe(
     'sample 1 (record 9 of the data): "Say it back\\nblue bird → blue bird"',
   );
+  const blank = { ...tokens, ids: Int32Array.from([...tokens.ids, ...tokenizer.encode("  ")]) };
+  const spaced = {
+    ...blank,
+    target: Uint8Array.from([...tokens.target, ...blank.ids.slice(tokens.ids.length).fill(1)]),
+    offsets: Float64Array.of(offsets[2] ?? 0, blank.ids.length),
+  };
+  expect(tokenizer.decode(splitSample({ tokens: spaced }, 0).answerIds)).toMatch(/\s$/);
+  expect(describeSample({ ...source, tokens: spaced }, 0, inputs)).not.toMatch(/\s"$/);
   const long = `Count → ${records[2]?.output.trim()}`;
   expect(describeSample(source, 2, inputs)).toBe(
     `sample 2 (record 12 of the data): ${JSON.stringify(`${long.slice(0, 200)}…`)}`,

@@ -14,7 +14,6 @@ export function unmovedParts(table: ParameterTable, before: Float32Array, after:
     const plural = what.endsWith("s") ? `${what}es` : `${what}s`;
     const parts = table.filter(({ part }) => part === what);
     const still = parts.filter(isStill);
-    if (still.length === 0) return [];
     if (still.length === parts.length) return [`all ${plural}`];
     const layers = still.flatMap(({ layer }) => layer ?? []);
     const others = still.flatMap(({ layer, name }) => (layer === undefined ? [name] : []));

@@ -139,6 +139,20 @@ test("a change that decides bits is refused, accepted by name, written down, and
   });
 });
 
+test("checkpoints that a rollback may need stay, however few are kept", async () => {
+  const back = {
+    "--on-bad-numbers": "rollback",
+    "--rollback-steps": "2",
+    "--save-every": "1",
+    "--keep-checkpoints": "1",
+    "--eval-every": "100",
+  };
+  expect(await run(sixSteps(place, "kept", back))).toMatchObject({ code: 0 });
+  expect(checkpointsIn(at("kept"))).toEqual(["step-4", "step-5", "step-6"]);
+  expect(await run(sixSteps(place, "few", { ...back, "--on-bad-numbers": "skip" }))).toMatchObject({ code: 0 });
+  expect(checkpointsIn(at("few"))).toEqual(["step-6"]);
+});
+
 test("changes that decide nothing are named and allowed", async () => {
   await stopAfter("safe", 2);
   const resumed = await resume("safe", "--workers", "2", "--keep-checkpoints", "1");

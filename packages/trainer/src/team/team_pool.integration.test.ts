@@ -118,6 +118,16 @@ test("numbers that are bad on one rank refuse the step on both, with the same ce
   }
 });
 
+test("cells that are bad on different ranks are named in the order of the step", async () => {
+  const faults = [0, 3, 5, 8, 10].map((sample) => ({ kind: "nan", sample, times: 9 }));
+  const pools = [(await openFaulty(1, faults)).faulty, (await openFaulty(1, faults)).faulty];
+  const { onAll } = ranksOver(pools);
+  const errors = await onAll((pool) => pool.runStep(step).catch((error: unknown) => error));
+  for (const error of errors) {
+    expect((error as { badCells: { cell: number }[] }).badCells.map(({ cell }) => cell)).toEqual([0, 1, 2, 4, 5]);
+  }
+});
+
 test("a rank that cannot compute its part fails the step on both, by its number", async () => {
   const faults = [{ kind: "throw", sample: 0, times: 9 }];
   const pools = [(await openFaulty(1, faults)).faulty, (await openFaulty(1, faults)).faulty];

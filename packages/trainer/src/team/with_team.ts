@@ -1,5 +1,5 @@
 /** What a command does together with all hosts that its launcher has started. */
-import { openCommunicator } from "@zerogate/mpi";
+import { type Communicator, type CommunicatorOptions, openCommunicator } from "@zerogate/mpi";
 import type { TrainConfig } from "@zerogate/run-config";
 import { ReportedError } from "./reported_error.ts";
 import { createTeam, type Team } from "./team.ts";
@@ -17,8 +17,9 @@ export async function withTeam<T>(
   { hosts, hostTimeout }: Pick<TrainConfig, "hosts" | "hostTimeout">,
   stderr: { write(text: string): unknown },
   work: (team: Team) => Promise<T>,
+  open: (options: CommunicatorOptions) => Promise<Communicator> = openCommunicator,
 ): Promise<T> {
-  const communicator = await openCommunicator({ kind: hosts, startLimitMs: START_LIMIT_MS });
+  const communicator = await open({ kind: hosts, startLimitMs: START_LIMIT_MS });
   const tell = (line: string) => void stderr.write(`${line}\n`);
   const team = createTeam(communicator, 1000 * hostTimeout, tell);
   try {
