@@ -110,12 +110,18 @@ async function start() {
   const cells = cutCells(samples, lengths, Number(options.cell)).slice(0, Math.max(2, workers));
   const pool = await openDevices({
     workers,
-    setup: { engine: { module, options: engineOptions }, config, weights, layout, params, tokens: { train: tokens } },
+    setup: {
+      engine: { module, options: engineOptions },
+      config,
+      weights,
+      jobs: [{ id: "bench", layout, params }],
+      tokens: { train: tokens },
+    },
     maxCells: cells.length,
   });
   const firstCellAt = performance.timeOrigin + performance.now();
   for (let step = 0; step < Number(options.steps); step++) {
-    await pool.runStep({ step, cells, scale: 1e-3, version: 0 });
+    await pool.runStep({ job: "bench", step, cells, scale: 1e-3, version: 0 });
   }
   const peak = 1024 * statusKiB("VmHWM");
   await pool.close();

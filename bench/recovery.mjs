@@ -31,10 +31,10 @@ const train = {
 };
 const labelled = train.target.reduce((sum, one) => sum + one, 0);
 const cells = Array.from({ length: CELLS }, (_, c) => [0, 1, 2, 3].map((i) => 4 * c + i));
-const job = { step: 0, cells, scale: 1 / labelled, version: 0 };
+const step = { job: "bench", step: 0, cells, scale: 1 / labelled, version: 0 };
 const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
 
-for (const host of ["thread", "process"]) {
+for (const container of ["thread", "process"]) {
   const [quiet, lost, back] = [[], [], []];
   for (let round = 0; round < Number(rounds); round++) {
     const notes = mkdtempSync(join(tmpdir(), "zerogate-recovery-"));
@@ -42,13 +42,13 @@ for (const host of ["thread", "process"]) {
     // Its fifth cell: one more than half of the step, so cells that were done are lost as well.
     const options = { inner, fault: { kind: "exit", device: 0, at: CELLS + 5 }, folder: notes };
     const engine = { module: here("../tests/chaos/chaos_engine.mjs").href, options };
-    const weights = host === "thread" ? image : { folder, weightDtypes };
+    const weights = container === "thread" ? image : { folder, weightDtypes };
     let died = 0;
     const pool = await openDevices({
       workers: 1,
-      setup: { engine, config, weights, layout, params, tokens: { train } },
+      setup: { engine, config, weights, jobs: [{ id: "bench", layout, params }], tokens: { train } },
       maxCells: CELLS,
-      isolate: host === "process" ? {} : undefined,
+      isolate: container === "process" ? {} : undefined,
       onEvent(event) {
         if (event.type === "worker-died") died = performance.now();
         if (event.type === "worker-started" && died > 0) back.push(performance.now() - died);
@@ -56,7 +56,7 @@ for (const host of ["thread", "process"]) {
     });
     const timed = async (list) => {
       const begin = performance.now();
-      await pool.runStep(job);
+      await pool.runStep(step);
       list.push(performance.now() - begin);
     };
     await timed(quiet);
@@ -66,6 +66,6 @@ for (const host of ["thread", "process"]) {
   }
   const ms = (list) => `${median(list).toFixed(0)} ms (worst ${Math.max(...list).toFixed(0)})`;
   console.log(
-    `${host}: ready again ${ms(back)} after its death; step ${ms(quiet)} undisturbed, ${ms(lost)} with the loss`,
+    `${container}: ready again ${ms(back)} after its death; step ${ms(quiet)} undisturbed, ${ms(lost)} with the loss`,
   );
 }

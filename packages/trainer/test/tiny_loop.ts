@@ -2,7 +2,7 @@
 import { createAdamWState, updateRanges } from "@zerogate/core";
 import { createPlan, loadTemplate, loadTokenizer, measureSamples, type Plan } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
-import { openFaulty, setup } from "../../workers/test/faulty_pool.ts";
+import { only, openFaulty, setup } from "../../workers/test/faulty_pool.ts";
 import type { RunInputs } from "../src/run/inputs.ts";
 import { type Ending, type LoopOptions, type Rollback, type Standing, trainLoop } from "../src/run/loop.ts";
 import type { Training } from "../src/run/train_step.ts";
@@ -13,7 +13,7 @@ const template = await loadTemplate("alpaca");
 const { tokens } = setup;
 const sizes = measureSamples(tokens.train);
 const recordOf = Int32Array.from(sizes.lengths, (_, sample) => sample);
-const startParams = setup.params.slice();
+const startParams = only.params.slice();
 
 /** Two samples a step, six steps an epoch: the same plan in every test. */
 export const plan: Plan = createPlan({
@@ -50,7 +50,7 @@ export interface TinyLoopChanges {
 /** Starts the loop. Only steps, no validations and no checkpoint but the last, unless `changes` says otherwise. */
 export async function startLoop(changes: TinyLoopChanges = {}): Promise<TinyLoop> {
   const { bad = [], totalSteps = 6, learningRate = 0, isHeldOut = true } = changes;
-  const { layout, params } = setup;
+  const { layout, params } = only;
   params.set(startParams);
   const faults = bad.map((sample) => ({ kind: "nan", sample, times: Number.POSITIVE_INFINITY }));
   const { faulty: pool } = await openFaulty(1, faults);
@@ -77,6 +77,7 @@ export async function startLoop(changes: TinyLoopChanges = {}): Promise<TinyLoop
   } as unknown as RunInputs;
   const training: Training = {
     pool,
+    job: only.id,
     params,
     moments: createAdamWState(layout.length),
     optimizer: { beta1: 0.9, beta2: 0.95, eps: 1e-8, ranges: updateRanges(layout.table, "none", 0) },

@@ -1,15 +1,15 @@
-/** What a device remembers of its calls and says of its end, on a host of the test's own. */
+/** What a device remembers of its calls and says of its end, on a container of the test's own. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { type DeviceDiedError, decodeError, EngineLostError, encodeError } from "@zerogate/core";
 import { expect, test, vi } from "vitest";
+import type { Container } from "./container.ts";
 import { openDevice } from "./device.ts";
 import type { DeviceApi } from "./device_api.ts";
-import type { Host } from "./host.ts";
 
-/** A host that answers at once and never ends by itself. */
-function openHost(): {
-  host: Host;
+/** A container that answers at once and never ends by itself. */
+function openContainer(): {
+  container: Container;
   pulse: { beats: number; operation: string; thread: number };
   end: (reason: unknown) => void;
   stops: number[];
@@ -17,7 +17,7 @@ function openHost(): {
   const pulse = { beats: 0, operation: "", thread: 0 };
   const stops: number[] = [];
   let end: (reason: unknown) => void = () => {};
-  const host: Host = {
+  const container: Container = {
     api: {} as DeviceApi,
     pulse: () => ({ ...pulse }),
     waitedMs: () => 0,
@@ -26,13 +26,13 @@ function openHost(): {
       stops.push(stops.length);
     },
   };
-  return { host, pulse, end: (reason) => end(reason), stops };
+  return { container, pulse, end: (reason) => end(reason), stops };
 }
-const quiet = openHost().host;
+const quiet = openContainer().container;
 const forever = { limit: () => Number.POSITIVE_INFINITY, learn() {}, grow() {} };
 const never = () => new Promise<never>(() => {});
 
-test("what a finished call answered is not kept for as long as the host lives [T-E3]", async () => {
+test("what a finished call answered is not kept for as long as the container lives [T-E3]", async () => {
   setFlagsFromString("--expose-gc");
   const collectGarbage = runInNewContext("gc") as () => void;
   const device = openDevice(0, quiet, forever, () => {});
@@ -71,9 +71,9 @@ test("a call is answered or thrown as the worker did, and both count as calls th
 });
 
 test("a death ends the call, is told once with the last operation and what came of it, and later calls have the same error", async () => {
-  const { host, pulse, end } = openHost();
+  const { container, pulse, end } = openContainer();
   const deaths: DeviceDiedError[] = [];
-  const device = openDevice(3, host, forever, (error) => deaths.push(error));
+  const device = openDevice(3, container, forever, (error) => deaths.push(error));
   pulse.beats = 5;
   pulse.operation = "linear";
   const call = device.call("step 1 cell 2", never).catch((error: unknown) => error);
@@ -93,15 +93,15 @@ test("a death ends the call, is told once with the last operation and what came 
   expect(deaths).toHaveLength(1);
 });
 
-test("a death before any call is one at the start, in the words of the host, and an operation of an earlier call is none of this one", async () => {
-  const { host, pulse, end } = openHost();
+test("a death before any call is one at the start, in the words of the container, and an operation of an earlier call is none of this one", async () => {
+  const { container, pulse, end } = openContainer();
   const deaths: DeviceDiedError[] = [];
-  openDevice(0, host, forever, (error) => deaths.push(error));
+  openDevice(0, container, forever, (error) => deaths.push(error));
   end("its port was closed");
   await new Promise((resolve) => setTimeout(resolve));
   expect(deaths).toMatchObject([{ lastOperation: "start", reason: "its port was closed" }]);
-  const other = openHost();
-  const device = openDevice(0, other.host, forever, (error) => deaths.push(error));
+  const other = openContainer();
+  const device = openDevice(0, other.container, forever, (error) => deaths.push(error));
   Object.assign(other.pulse, { beats: 9, operation: "embed" });
   const call = device.call("cell", never).catch(() => {});
   other.end("x");
@@ -112,18 +112,18 @@ test("a death before any call is one at the start, in the words of the host, and
 
 test("an engine that lost its device is a death, whatever class its error has here", async () => {
   const deaths: DeviceDiedError[] = [];
-  const device = openDevice(0, openHost().host, forever, (error) => deaths.push(error));
+  const device = openDevice(0, openContainer().container, forever, (error) => deaths.push(error));
   const lost = decodeError(structuredClone(encodeError(new EngineLostError("the GPU is gone"))));
   await expect(device.call("cell", () => Promise.reject(lost))).rejects.toMatchObject({ name: "DeviceDiedError" });
   expect(deaths).toMatchObject([{ reason: "the GPU is gone", cause: lost }]);
 });
 
 test("silence beyond the limit is a death with its seconds, and makes the next limit longer; a beat begins it anew", async () => {
-  const { host, pulse } = openHost();
+  const { container, pulse } = openContainer();
   let grown = 0;
   const deaths: DeviceDiedError[] = [];
   const patience = { limit: () => 350, learn() {}, grow: () => void grown++ };
-  const device = openDevice(1, host, patience, (error) => deaths.push(error));
+  const device = openDevice(1, container, patience, (error) => deaths.push(error));
   const beating = setInterval(() => pulse.beats++, 50);
   const call = device.call("cell", never).catch((error: unknown) => error);
   await new Promise((resolve) => setTimeout(resolve, 900));
@@ -135,10 +135,10 @@ test("silence beyond the limit is a death with its seconds, and makes the next l
   await device.close();
 });
 
-test("a device that is closed ends its call with that word, stops its host, and its end afterwards is no death", async () => {
-  const { host, end, stops } = openHost();
+test("a device that is closed ends its call with that word, stops its container, and its end afterwards is no death", async () => {
+  const { container, end, stops } = openContainer();
   const deaths: DeviceDiedError[] = [];
-  const device = openDevice(2, host, forever, (error) => deaths.push(error));
+  const device = openDevice(2, container, forever, (error) => deaths.push(error));
   const call = device.call("step 4 cell 0", never).catch((error: unknown) => (error as Error).message);
   await device.close();
   expect(await call).toBe("Cannot finish step 4 cell 0: worker 2 was closed");
@@ -149,10 +149,10 @@ test("a device that is closed ends its call with that word, stops its host, and 
   await expect(device.call("later", async () => 1)).rejects.toThrow("worker 2 was closed");
 });
 
-test("a close waits for its host", async () => {
+test("a close waits for its container", async () => {
   let isStopped = false;
   const slow = {
-    ...openHost().host,
+    ...openContainer().container,
     stop: async () => void (await new Promise((resolve) => setTimeout(resolve, 20)), (isStopped = true)),
   };
   await openDevice(0, slow, forever, () => {}).close();

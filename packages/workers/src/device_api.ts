@@ -41,21 +41,36 @@ export interface WeightFolder {
   readonly base?: BaseIdentity;
 }
 
+/** One adapter of a pool: a run has as many as it trains on its base. */
+export interface DeviceJob {
+  /** Unlike that of every other job of the pool. */
+  readonly id: string;
+  readonly layout: AdapterLayout;
+  /** Over a SharedArrayBuffer. The coordinator writes between calls only, and with every change names a new version. */
+  readonly params: Float32Array;
+}
+
 /** All that a worker needs; the same for every worker. Arrays over SharedArrayBuffers are not copied. */
 export interface DeviceSetup {
   readonly engine: EngineModule;
   readonly config: ModelConfig;
   /** An image is shared by all threads of this process; a device in a process of its own needs the folder. */
   readonly weights: WeightImage | WeightFolder;
-  readonly layout: AdapterLayout;
-  /** Over a SharedArrayBuffer. The coordinator writes between calls only, and with every change names a new version. */
-  readonly params: Float32Array;
+  /** None where the base alone is evaluated or asked. */
+  readonly jobs: readonly DeviceJob[];
   /** `train` is what steps are made of; evaluation may name any. */
   readonly tokens: { readonly train: TokenSet; readonly [set: string]: TokenSet };
 }
 
+/** A job's adapter at a point of its training. */
+export interface AdapterVersion {
+  readonly job: string;
+  /** Names the parameters: a worker reads them again when it changes. */
+  readonly version: number;
+}
+
 /** One cell of a training step. */
-export interface CellJob {
+export interface CellRequest extends AdapterVersion {
   readonly step: number;
   /** Number of the cell within the step. */
   readonly cell: number;
@@ -63,9 +78,7 @@ export interface CellJob {
   readonly samples: readonly number[];
   /** 1 / labelled tokens of the whole step. */
   readonly scale: number;
-  /** Names the parameters: a worker reads them again when it changes. */
-  readonly version: number;
-  /** Of this worker alone; the gradient is added to it. */
+  /** Of this worker and this job alone; the gradient is added to it. */
   readonly slot: Slot;
 }
 
@@ -80,12 +93,11 @@ export interface CellResult {
   readonly computeMs: number;
 }
 
-export interface EvaluationJob {
+export interface EvaluationRequest {
   readonly set: string;
   readonly samples: readonly number[];
-  /** False: the base model alone. */
-  readonly adapter: boolean;
-  readonly version: number;
+  /** Undefined: the base model alone. */
+  readonly adapter: AdapterVersion | undefined;
 }
 
 export interface LossSum {
@@ -96,11 +108,10 @@ export interface LossSum {
   readonly exactSamples: number;
 }
 
-export interface GenerationJob {
+export interface GenerationRequest {
   readonly promptIds: readonly number[];
-  /** False: the base model alone. */
-  readonly adapter: boolean;
-  readonly version: number;
+  /** Undefined: the base model alone. */
+  readonly adapter: AdapterVersion | undefined;
   /** Plain data, so without the signal. */
   readonly options: Omit<GenerateOptions, "signal">;
 }
@@ -111,12 +122,12 @@ export interface Generated {
   readonly finishReason: FinishReason;
 }
 
-/** The calls of a device worker, one at a time. It keeps no training state: any worker can take over any job. */
+/** The calls of a device worker, one at a time. It keeps no training state: any worker can take over any request. */
 export interface DeviceApi {
-  /** Comes first. Throws an InputError where the engine module cannot be used. */
+  /** Comes first. Throws an InputError if the engine module cannot be used. */
   load(setup: DeviceSetup, device: number): Promise<{ engineName: string }>;
-  computeCell(job: CellJob): Promise<CellResult>;
-  evaluateCell(job: EvaluationJob): Promise<LossSum>;
-  /** Throws an InputError where the prompt does not fit the model. */
-  generate(job: GenerationJob): Promise<Generated>;
+  computeCell(request: CellRequest): Promise<CellResult>;
+  evaluateCell(request: EvaluationRequest): Promise<LossSum>;
+  /** Throws an InputError if the prompt does not fit the model. */
+  generate(request: GenerationRequest): Promise<Generated>;
 }

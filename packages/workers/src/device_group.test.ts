@@ -1,14 +1,14 @@
-/** How a group deals jobs, on hosts of the test's own: each answers, throws, hangs and ends when the test says so. */
+/** How a group deals tasks, on containers of the test's own: each answers, throws, hangs and ends when the test says so. */
 
 import { setImmediate as turn } from "node:timers/promises";
 import { DeadlyCellError } from "@zerogate/core";
 import { expect, test } from "vitest";
+import type { Container } from "./container.ts";
 import type { DeviceSetup } from "./device_api.ts";
 import type { DeviceEvent } from "./device_event.ts";
 import { type Deal, DeviceGroup } from "./device_group.ts";
-import type { Host } from "./host.ts";
 
-interface Life extends Host {
+interface Life extends Container {
   readonly device: number;
   isStopped: boolean;
   /** Ends it, as a crash does. */
@@ -20,7 +20,7 @@ interface Life extends Host {
 
 const patience = { limit: () => Number.POSITIVE_INFINITY, learn() {}, grow() {} };
 
-/** A group whose hosts load as `load` says: at once, never, or with an error; `lives` are all hosts so far. */
+/** A group whose containers load as `load` says: at once, never, or with an error; `lives` are all containers so far. */
 function open(size: number, load: (device: number, life: number) => "load" | "hang" | Error = () => "load") {
   const lives: Life[] = [];
   const events: DeviceEvent[] = [];
@@ -80,16 +80,15 @@ const settle = async () => {
   for (let i = 0; i < 5; i++) await turn();
 };
 
-/** A deal of these jobs, and who was given which, in order. */
-function dealOf(jobs: number[], onLost?: Deal["onLost"]) {
+/** A deal of the tasks of these numbers, and who was given which, in order. */
+function dealOf(numbers: number[], onLost?: Deal["onLost"]) {
   const given: string[] = [];
   const deal: Deal = {
     name: "step 3",
-    jobs,
-    samples: (job) => [10 * job],
-    async run(job, device, index) {
-      given.push(`${job} to ${index}`);
-      await device.call(`job ${job}`, (api) => api.computeCell({} as never));
+    tasks: numbers.map((number) => ({ of: "step 3", number, samples: [10 * number] })),
+    async run(at, device, index) {
+      given.push(`${numbers[at]} to ${index}`);
+      await device.call(`task ${numbers[at]}`, (api) => api.computeCell({} as never));
     },
     ...(onLost && { onLost }),
   };
@@ -101,7 +100,7 @@ const died = (events: readonly DeviceEvent[]) =>
     event.type === "worker-died" ? [`${event.device} ${event.reason} ${event.restarts}`] : [],
   );
 
-test("jobs are dealt in their order to whoever is free, and a deal ends with the last one [T-E3]", async () => {
+test("tasks are dealt in their order to whoever is free, and a deal ends with the last one [T-E3]", async () => {
   const { group, newest } = open(2);
   expect(await group.start()).toMatch(/^engine \d$/);
   const { deal, given } = dealOf([4, 7, 9]);
@@ -116,7 +115,7 @@ test("jobs are dealt in their order to whoever is free, and a deal ends with the
   expect(isDone).toBe(false);
   newest(0).answer();
   await dealing;
-  await expect(group.deal({ ...deal, jobs: [] })).resolves.toBeUndefined();
+  await expect(group.deal({ ...deal, tasks: [] })).resolves.toBeUndefined();
   await group.close();
 });
 
@@ -191,7 +190,7 @@ test("a worker that dies while it does nothing costs no job, and nothing is said
   await group.close();
 });
 
-test("a job that ends two workers ends the deal, once the others are idle, and is dealt to no third [T-E3]", async () => {
+test("a task that ends two workers ends the deal, once the others are idle, and is dealt to no third [T-E3]", async () => {
   const { group, newest } = open(3);
   await group.start();
   const { deal, given } = dealOf([1, 2, 3, 4]);
@@ -211,7 +210,7 @@ test("a job that ends two workers ends the deal, once the others are idle, and i
   const error = await dealing;
   expect(error).toBeInstanceOf(DeadlyCellError);
   expect(error).toMatchObject({ of: "step 3", cell: 1, samples: [10] });
-  expect((error as Error).message).toContain("last by: second, at job 1");
+  expect((error as Error).message).toContain("last by: second, at task 1");
   const next = dealOf([6]);
   const later = group.deal(next.deal);
   newest(0).answer();
@@ -289,7 +288,7 @@ test("a worker that dies three times in a row is given up, each time with its re
   expect(died(events)).toEqual(["0 a true", "0 b true", "0 c true", "0 d true", "0 e false"]);
   expect(lives).toHaveLength(5);
   expect(lives.every(({ isStopped }) => isStopped)).toBe(true);
-  await expect(group.deal(deal)).rejects.toThrow("Cannot finish step 3: all workers died, 1 of 1 jobs are left");
+  await expect(group.deal(deal)).rejects.toThrow("Cannot finish step 3: all workers died, 1 of 1 tasks are left");
   await group.close();
 });
 

@@ -1,27 +1,40 @@
 /**
- * Deals jobs to devices: whoever is free takes the next one. A device that dies is named and started again, and what it
- * was doing goes to whoever is free. Dealing always ends: with all jobs done, or because
+ * Deals tasks to devices: whoever is free takes the next one. A device that dies is named and started again, and what it
+ * was doing goes to whoever is free. Dealing always ends: with all tasks done, or because
  *
- * - the same job killed two workers, or failed on two (on the same one, if it is alone): the job's fault;
+ * - the same task killed two workers, or failed on two (on the same one, if it is alone): the task's fault;
  * - no device is left: one that dies three times in one deal is not started again.
  */
 import { DeadlyCellError, DeviceDiedError } from "@zerogate/core";
+import type { StartContainer } from "./container.ts";
 import { type Device, openDevice } from "./device.ts";
 import type { DeviceSetup } from "./device_api.ts";
 import type { DeviceEvent } from "./device_event.ts";
-import type { StartHost } from "./host.ts";
 import type { Patience } from "./patience.ts";
+
+/** What a device does in one call: a cell, or a prompt. */
+export interface Task {
+  /** What it is a part of, for messages: `step 12`. */
+  readonly of: string;
+  /** Its number there. */
+  readonly number: number;
+  /** Its samples, if it has any: for the error of one that kills. */
+  readonly samples: readonly number[];
+}
+
+/** The cells of these numbers. */
+export function cellTasks(of: string, cells: readonly (readonly number[])[], numbers: readonly number[]): Task[] {
+  return numbers.map((number) => ({ of, number, samples: cells[number] ?? [] }));
+}
 
 export interface Deal {
   /** For messages: `step 12`. */
   readonly name: string;
-  /** Their numbers, in the order in which they are dealt. */
-  readonly jobs: readonly number[];
-  /** Samples of a job, where it has any: for the error of one that kills. */
-  samples(job: number): readonly number[];
-  /** Does one job on the device of that number. A job may be done again; only its last result counts. */
-  run(job: number, device: Device, index: number): Promise<void>;
-  /** Results lie with the worker: when it dies, the jobs that it has finished are dealt again too, after this call. */
+  /** In the order in which they are dealt. */
+  readonly tasks: readonly Task[];
+  /** Does the task at this place of `tasks` on the device of that number. It may be done again; only the last result counts. */
+  run(task: number, device: Device, index: number): Promise<void>;
+  /** Results lie with the worker: when it dies, the tasks that it has finished are dealt again too, after this call. */
   onLost?(index: number): void;
 }
 
@@ -30,8 +43,8 @@ interface Member {
   readonly index: number;
   state: "starting" | "ready" | "busy" | "lost";
   device: Device | undefined;
-  /** The job it is at. */
-  job: number | undefined;
+  /** The task it is at. */
+  task: number | undefined;
   /** Since it last achieved something that its next death cannot undo. */
   deathsInARow: number;
 }
@@ -39,6 +52,7 @@ interface Member {
 /** A deal that is under way. */
 interface Dealing {
   readonly deal: Deal;
+  /** Places in `deal.tasks`, as in all that follows. */
   readonly queue: number[];
   readonly doneBy: Map<number, Member>;
   readonly deaths: Map<number, number>;
@@ -48,12 +62,12 @@ interface Dealing {
 }
 
 const MAX_DEATHS_IN_A_ROW = 3;
-const MAX_DEATHS_OF_A_JOB = 2;
+const MAX_DEATHS_OF_A_TASK = 2;
 
 export class DeviceGroup {
   readonly #members: readonly Member[];
   readonly #setup: DeviceSetup;
-  readonly #startHost: StartHost;
+  readonly #startContainer: StartContainer;
   readonly #patience: Patience;
   readonly #onEvent: (event: DeviceEvent) => void;
   #dealing: Dealing | undefined;
@@ -64,15 +78,15 @@ export class DeviceGroup {
   constructor(
     size: number,
     setup: DeviceSetup,
-    startHost: StartHost,
+    startContainer: StartContainer,
     patience: Patience,
     onEvent: (event: DeviceEvent) => void,
   ) {
     this.#members = Array.from({ length: size }, (_, index) => {
-      return { index, state: "starting", device: undefined, job: undefined, deathsInARow: 0 };
+      return { index, state: "starting", device: undefined, task: undefined, deathsInARow: 0 };
     });
     this.#setup = setup;
-    this.#startHost = startHost;
+    this.#startContainer = startContainer;
     this.#patience = patience;
     this.#onEvent = onEvent;
   }
@@ -117,7 +131,7 @@ export class DeviceGroup {
     });
   }
 
-  /** Does all jobs. Settles only when no device is at work any more, so shared memory may be changed then. */
+  /** Does all tasks. Settles only when no device is at work any more, so shared memory may be changed then. */
   async deal(deal: Deal): Promise<void> {
     if (this.#closed) throw new Error(`Cannot run ${deal.name}: the device pool is closed`);
     if (this.#dealing) {
@@ -126,7 +140,7 @@ export class DeviceGroup {
     await new Promise<void>((resolve, reject) => {
       const dealing: Dealing = {
         deal,
-        queue: [...deal.jobs],
+        queue: [...deal.tasks.keys()],
         doneBy: new Map(),
         deaths: new Map(),
         failedOn: new Map(),
@@ -155,8 +169,8 @@ export class DeviceGroup {
 
   async #load(member: Member): Promise<void> {
     const begin = performance.now();
-    const host = this.#startHost(member.index);
-    const device = openDevice(member.index, host, this.#patience, (error) => this.#onDeath(member, error));
+    const container = this.#startContainer(member.index);
+    const device = openDevice(member.index, container, this.#patience, (error) => this.#onDeath(member, error));
     member.device = device;
     const { engineName } = await device.call("load", (api) => api.load(this.#setup, member.index));
     this.#engineName = engineName;
@@ -164,93 +178,98 @@ export class DeviceGroup {
     this.#onEvent({ type: "worker-started", device: member.index, engineName, loadMs: performance.now() - begin });
   }
 
-  /** Gives jobs to all that are ready, and settles the deal when it is over. */
+  /** Gives tasks to all that are ready, and settles the deal when it is over. */
   #dealNext(): void {
     const dealing = this.#dealing;
     if (!dealing) return;
     for (const member of this.#members) {
       if (dealing.failure || member.state !== "ready") continue;
-      const job = this.#takeJob(dealing, member);
-      if (job !== undefined) void this.#work(dealing, member, job);
+      const task = this.#takeTask(dealing, member);
+      if (task !== undefined) void this.#work(dealing, member, task);
     }
     if (this.#members.some(({ state }) => state === "busy")) return;
     if (dealing.failure) {
       dealing.settle();
-    } else if (dealing.doneBy.size === dealing.deal.jobs.length) {
+    } else if (dealing.doneBy.size === dealing.deal.tasks.length) {
       // One that is still being started has not lived through it: a device that is gone for good would be tried for ever.
       for (const member of this.#members) if (member.state === "ready") member.deathsInARow = 0;
       dealing.settle();
     } else if (this.#members.every(({ state }) => state === "lost")) {
-      const { length } = dealing.deal.jobs;
-      const left = `${length - dealing.doneBy.size} of ${length} jobs are left`;
+      const { length } = dealing.deal.tasks;
+      const left = `${length - dealing.doneBy.size} of ${length} tasks are left`;
       dealing.failure = { error: new Error(`Cannot finish ${dealing.deal.name}: all workers died, ${left}`) };
       dealing.settle();
     }
   }
 
-  /** The next job, leaving one that failed on this member to another, if there is another. */
-  #takeJob({ queue, failedOn }: Dealing, member: Member): number | undefined {
+  /** The next task, leaving one that failed on this member to another, if there is another. */
+  #takeTask({ queue, failedOn }: Dealing, member: Member): number | undefined {
     const others = this.#members.some((other) => other !== member && other.state !== "lost");
-    const at = queue.findIndex((job) => !others || failedOn.get(job) !== member);
+    const at = queue.findIndex((task) => !others || failedOn.get(task) !== member);
     return at === -1 ? undefined : queue.splice(at, 1)[0];
   }
 
-  async #work(dealing: Dealing, member: Member, job: number): Promise<void> {
+  async #work(dealing: Dealing, member: Member, task: number): Promise<void> {
     const { device } = member;
     if (!device) return;
     member.state = "busy";
-    member.job = job;
+    member.task = task;
     try {
-      await dealing.deal.run(job, device, member.index);
-      dealing.doneBy.set(job, member);
+      await dealing.deal.run(task, device, member.index);
+      dealing.doneBy.set(task, member);
       if (!dealing.deal.onLost) member.deathsInARow = 0;
     } catch (error) {
       if (error instanceof DeviceDiedError) return; // #onDeath has dealt with it
-      if (dealing.failedOn.has(job)) dealing.failure ??= { error };
-      if (!dealing.failure) this.#tryAgain(dealing, member, job, error);
+      if (dealing.failedOn.has(task)) dealing.failure ??= { error };
+      if (!dealing.failure) this.#tryAgain(dealing, member, task, error);
     }
     member.state = "ready";
-    member.job = undefined;
+    member.task = undefined;
     this.#dealNext();
   }
 
-  #tryAgain({ deal, queue, failedOn }: Dealing, member: Member, job: number, error: unknown): void {
-    failedOn.set(job, member);
-    queue.unshift(job);
+  #tryAgain({ deal, queue, failedOn }: Dealing, member: Member, task: number, error: unknown): void {
+    failedOn.set(task, member);
+    queue.unshift(task);
     const reason = error instanceof Error ? error.message : String(error);
-    this.#onEvent({ type: "cell-failed", device: member.index, of: deal.name, cell: job, reason });
+    const { of, number } = taskAt(deal, task);
+    this.#onEvent({ type: "cell-failed", device: member.index, of, cell: number, reason });
   }
 
   #onDeath(member: Member, error: DeviceDiedError): void {
     if (member.state === "starting") return; // `#load` rejects with it
-    const { job } = member;
+    const { task } = member;
     member.state = "starting";
-    member.job = undefined;
+    member.task = undefined;
     void this.#restart(member, error);
-    if (this.#dealing) this.#dealAgain(this.#dealing, member, job, error);
+    if (this.#dealing) this.#dealAgain(this.#dealing, member, task, error);
     this.#dealNext();
   }
 
   /** What a dead device had done and was doing goes back to the head of the queue. */
-  #dealAgain(dealing: Dealing, member: Member, job: number | undefined, error: DeviceDiedError): void {
+  #dealAgain(dealing: Dealing, member: Member, task: number | undefined, error: DeviceDiedError): void {
     const { deal, queue, doneBy, deaths } = dealing;
     const { index } = member;
-    const again = job === undefined ? [] : [job];
+    const again = task === undefined ? [] : [task];
     if (deal.onLost) {
       for (const [done, by] of doneBy) if (by === member) again.push(done);
       deal.onLost(index);
     }
-    if (job !== undefined) {
-      deaths.set(job, (deaths.get(job) ?? 0) + 1);
-      if (deaths.get(job) === MAX_DEATHS_OF_A_JOB) {
-        dealing.failure ??= { error: new DeadlyCellError(deal.name, job, deal.samples(job), error) };
-      }
+    if (task !== undefined) {
+      const count = (deaths.get(task) ?? 0) + 1;
+      deaths.set(task, count);
+      const { of, number, samples } = taskAt(deal, task);
+      if (count === MAX_DEATHS_OF_A_TASK)
+        dealing.failure ??= { error: new DeadlyCellError(of, number, samples, error) };
     }
     if (again.length === 0) return;
     again.sort((a, b) => a - b);
     for (const done of again) doneBy.delete(done);
     queue.unshift(...again);
-    this.#onEvent({ type: "cells-redone", device: index, of: deal.name, cells: again });
+    const redone = new Map<string, number[]>();
+    for (const { of, number } of again.map((at) => taskAt(deal, at)))
+      redone.set(of, [...(redone.get(of) ?? []), number]);
+    for (const [of, cells] of redone) this.#onEvent({ type: "cells-redone", device: index, of, cells });
   }
 
   /** Starts a dead device again, until it is loaded or has died too often. */
@@ -277,4 +296,10 @@ export class DeviceGroup {
     }
     this.#dealNext();
   }
+}
+
+function taskAt({ name, tasks }: Deal, at: number): Task {
+  const task = tasks[at];
+  if (!task) throw new RangeError(`Cannot use task ${at} of ${name}: there are ${tasks.length}`);
+  return task;
 }

@@ -1,8 +1,19 @@
 import type { Worker } from "node:worker_threads";
 import { gradientSum, InputError, randomBits, readFixedPoint, StepRefusedError, slotTotals } from "@zerogate/core";
 import { afterEach, expect, test } from "vitest";
-import { bitsOf, cells, labelledTokens, open, openFaulty, setup, step, until } from "../test/faulty_pool.ts";
-import { markOf, tinySetup } from "../test/tiny_setup.ts";
+import {
+  adapterAt,
+  bitsOf,
+  cells,
+  labelledTokens,
+  only,
+  open,
+  openFaulty,
+  setup,
+  step,
+  until,
+} from "../test/faulty_pool.ts";
+import { markOf, tinyJob, tinySetup } from "../test/tiny_setup.ts";
 import type { DeviceEvent } from "./device_event.ts";
 import { openDevices } from "./device_pool.ts";
 
@@ -32,7 +43,7 @@ test("one worker computes all cells, and its sum holds the loss and gradient of 
   expect(expected.totals.labelledTokens).toBe(labelledTokens);
   // An untrained model is near the uniform loss.
   expect(expected.totals.lossSum / labelledTokens).toBeGreaterThan(0.5 * Math.log(32));
-  expect(expected.bits.filter((word) => word !== 0).length).toBeGreaterThan(setup.layout.length);
+  expect(expected.bits.filter((word) => word !== 0).length).toBeGreaterThan(only.layout.length);
 });
 
 test.each([2, 3])("%i workers give the same bits as one, step after step [E1]", async (workers) => {
@@ -55,7 +66,7 @@ test.each([1, 2, 3])("cells in another order give the same sum, draw %i", async 
 test("each labelled token weighs the same, in a small cell and in a large one", async () => {
   const gradientOf = async (dealt: readonly (readonly number[])[]) => {
     const { slot } = await (await open(2)).runStep({ ...step, cells: dealt });
-    const gradient = new Float32Array(setup.layout.length);
+    const gradient = new Float32Array(only.layout.length);
     readFixedPoint(gradientSum(slot), gradient);
     return gradient;
   };
@@ -66,10 +77,10 @@ test("each labelled token weighs the same, in a small cell and in a large one", 
 });
 
 test("new parameters are read when the version changes, and only then", async () => {
-  const own = tinySetup();
-  const one = await open(1, { setup: own });
+  const job = tinyJob(only.id);
+  const one = await open(1, { setup: tinySetup([job]) });
   const before = await bitsOf(one);
-  own.params.fill(0.01);
+  job.params.fill(0.01);
   expect(await bitsOf(one)).toEqual(before);
   expect((await one.runStep({ ...step, version: 2 })).slot.sums).not.toEqual(before);
 });
@@ -160,7 +171,7 @@ test("a worker that cannot be started again is given up, and the others finish",
 test("a step ends with an error when no worker is left", async () => {
   const faults = [0, 3].map((sample) => ({ kind: "exit" as const, sample }));
   const { faulty, events } = await openFaulty(2, faults, { maxLoads: 2 });
-  await expect(faulty.runStep(step)).rejects.toThrow("Cannot finish step 4: all workers died, 7 of 7 jobs are left");
+  await expect(faulty.runStep(step)).rejects.toThrow("Cannot finish step 4: all workers died, 7 of 7 tasks are left");
   expect(events.filter(isGivenUp).length).toBe(2);
   await expect(faulty.runStep(step)).rejects.toThrow("all workers died");
 });
@@ -209,13 +220,13 @@ test("numbers that are not finite refuse the step, naming cell, samples and para
 });
 
 test("evaluation gives the same loss for any number of workers, and survives one", async () => {
-  const job = { set: "train", cells, adapter: true, version: 1 };
+  const job = { set: "train", cells, adapter: adapterAt(1) };
   const one = await (await open(1)).evaluate(job);
   expect(one.labelledTokens).toBe(labelledTokens);
   expect(one.lossSum).toBeCloseTo(expected.totals.lossSum, 6);
   const { faulty } = await openFaulty(3, [{ kind: "exit", sample: 4 }]);
   expect(await faulty.evaluate(job)).toEqual(one);
-  const base = await faulty.evaluate({ ...job, adapter: false });
+  const base = await faulty.evaluate({ ...job, adapter: undefined });
   expect(base.lossSum).not.toBe(one.lossSum);
   await expect(faulty.evaluate({ ...job, set: "test" })).rejects.toThrow(
     'Cannot evaluate on "test": there is train, empty',
@@ -229,7 +240,7 @@ test("generation gives the same tokens for any number of workers, and survives o
     [1, markOf(2)],
     [1, 3, 4],
   ];
-  const job = { prompts, adapter: true, version: 1, options: { maxNewTokens: 6 } };
+  const job = { prompts, adapter: adapterAt(1), options: { maxNewTokens: 6 } };
   const alone = await (await open(1)).generateAll(job);
   expect(alone.length).toBe(4);
   for (const { ids, finishReason } of alone) expect(ids.length === 6).toBe(finishReason === "length");
@@ -242,8 +253,8 @@ test("misuse is refused before anything is sent", async () => {
   await expect(openDevices({ workers: 0, setup, maxCells: 8 })).rejects.toThrow(
     "Cannot open devices: workers is 0, a whole number from 1 is needed",
   );
-  const params = new Float32Array(setup.layout.length);
-  await expect(openDevices({ workers: 1, setup: { ...setup, params }, maxCells: 8 })).rejects.toThrow(
+  const params = new Float32Array(only.layout.length);
+  await expect(openDevices({ workers: 1, setup: tinySetup([{ ...only, params }]), maxCells: 8 })).rejects.toThrow(
     "over a SharedArrayBuffer are needed",
   );
   const one = await open(1);

@@ -2,7 +2,7 @@
 import type { Worker } from "node:worker_threads";
 import { InputError } from "@zerogate/core";
 import { afterEach, describe, expect, test } from "vitest";
-import { bitsOf, openFaulty, setup, until } from "../test/faulty_pool.ts";
+import { adapterAt, bitsOf, openFaulty, setup, until } from "../test/faulty_pool.ts";
 import type { DeviceEvent } from "./device_event.ts";
 import { openDevices } from "./device_pool.ts";
 
@@ -27,9 +27,9 @@ function countThreads(): () => number {
 }
 
 describe.each([
-  { host: "thread", options: {} },
-  { host: "process", options: { isolate: {} } },
-])("a $host", ({ options }) => {
+  { container: "thread", options: {} },
+  { container: "process", options: { isolate: {} } },
+])("a $container", ({ options }) => {
   test("that dies while it loads is named and started again, and the others begin without it [T-B10]", async () => {
     const { faulty, events } = await openFaulty(2, [], { loads: [[], ["exit", "hang"]], ...options });
     expect(await bitsOf(faulty)).toEqual(expected); // although the second life of worker 1 never loads
@@ -96,7 +96,7 @@ test("a pool that is closed while every worker is started again ends the step [T
       ],
     },
   );
-  const running = faulty.runStep({ step: 4, cells: [[0], [3]], scale: 1, version: 1 });
+  const running = faulty.runStep({ step: 4, cells: [[0], [3]], scale: 1, ...adapterAt(1) });
   await until(() => events.filter(({ type }) => type === "worker-died").length === 2);
   await Promise.all([
     expect(running).rejects.toThrow("Cannot finish step 4: the device pool was closed"),

@@ -1,4 +1,5 @@
 /** A device's calls in its own thread's words, without a thread: over two ports of this one. */
+
 import { readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import promises from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
@@ -16,7 +17,8 @@ import {
 import { baseHash, baseStamp } from "@zerogate/core/node";
 import { wrap } from "comlink";
 import { afterEach, expect, test } from "vitest";
-import { labelledTokens, setup, tinyFolder } from "../test/faulty_pool.ts";
+import { adapterAt, labelledTokens, only, setup, tinyFolder } from "../test/faulty_pool.ts";
+import { tinyJob } from "../test/tiny_setup.ts";
 import { keepErrorClasses } from "./comlink_errors.ts";
 import type { DeviceApi, DeviceSetup } from "./device_api.ts";
 import { serve } from "./device_worker.ts";
@@ -41,8 +43,8 @@ const load = async (changes: Partial<DeviceSetup> = {}) => {
   return device;
 };
 const cellOf = (samples: number[]) => {
-  const slot = createSlot({ parameters: setup.layout.length, maxCells: 8 });
-  return { step: 1, cell: 3, samples, scale: 1 / labelledTokens, version: 1, slot };
+  const slot = createSlot({ parameters: only.layout.length, maxCells: 8 });
+  return { step: 1, cell: 3, samples, scale: 1 / labelledTokens, ...adapterAt(1), slot };
 };
 
 test("a device says that it serves, and ends when the other end is closed", async () => {
@@ -54,7 +56,7 @@ test("a device says that it serves, and ends when the other end is closed", asyn
 
 test("nothing is computed before a model is loaded", async () => {
   const { api } = openDevice();
-  const job = { set: "train", samples: [0], adapter: true, version: 1 };
+  const job = { set: "train", samples: [0], adapter: adapterAt(1) };
   await expect(api.evaluateCell(job)).rejects.toThrow("Cannot use a device: it has no model, `load` comes first");
   await expect(api.computeCell(cellOf([0]))).rejects.toThrow("it has no model");
 });
@@ -102,7 +104,7 @@ test("a cell adds its gradient to its slot, with its loss, its tokens and its ti
 async function scoresOf(samples: number[], of = setup) {
   if (!("bytes" in of.weights)) throw new Error("the setup's weights are in memory");
   const model = createModel(createReferenceEngine(), of.config, of.weights);
-  const adapter = { layout: of.layout, params: of.params };
+  const adapter = only;
   const scores = await cellScores(model, adapter, packCell(of.tokens.train, samples));
   return { loss: [...scores.nll_R], hits: [...scores.hit_R] };
 }
@@ -110,7 +112,7 @@ async function scoresOf(samples: number[], of = setup) {
 test("a sample counts as exact where all of its labelled tokens are hit, each sample for itself", async () => {
   const { api } = await load();
   const exactOf = async (samples: number[]) =>
-    (await api.evaluateCell({ set: "train", samples, adapter: true, version: 1 })).exactSamples;
+    (await api.evaluateCell({ set: "train", samples, adapter: adapterAt(1) })).exactSamples;
   const all = [...Array(12).keys()];
   const expected = await Promise.all(
     all.map(async (i) => ((await scoresOf([i])).hits.every((hit) => hit === 1) ? 1 : 0)),
@@ -118,49 +120,49 @@ test("a sample counts as exact where all of its labelled tokens are hit, each sa
   for (const i of all) expect(await exactOf([i])).toBe(expected[i]);
   expect(await exactOf(all)).toBe(expected.reduce((a: number, b) => a + b, 0));
   // A set in which nothing is labelled has nothing wrong.
-  const nothing = await api.evaluateCell({ set: "empty", samples: [0, 1, 2], adapter: true, version: 1 });
+  const nothing = await api.evaluateCell({ set: "empty", samples: [0, 1, 2], adapter: adapterAt(1) });
   expect(nothing).toEqual({ lossSum: 0, labelledTokens: 0, exactSamples: 3 });
 });
 
 test("an evaluation names its set and may leave the adapter out; a set that is not there is refused by name", async () => {
   const { api } = await load();
-  const job = { set: "train", samples: [0], version: 1 };
+  const job = { set: "train", samples: [0] };
   const [with_, without] = [
-    await api.evaluateCell({ ...job, adapter: true }),
-    await api.evaluateCell({ ...job, adapter: false }),
+    await api.evaluateCell({ ...job, adapter: adapterAt(1) }),
+    await api.evaluateCell({ ...job, adapter: undefined }),
   ];
   expect(with_.lossSum).not.toBe(without.lossSum);
-  await expect(api.evaluateCell({ ...job, adapter: true, set: "test" })).rejects.toThrow(
+  await expect(api.evaluateCell({ ...job, adapter: adapterAt(1), set: "test" })).rejects.toThrow(
     'Cannot evaluate on "test": there is train, empty',
   );
 });
 
 test("parameters are copied once a version", async () => {
-  const params = new Float32Array(new SharedArrayBuffer(setup.params.byteLength));
-  params.set(setup.params);
-  const { api } = await load({ params });
+  const job = tinyJob(only.id);
+  const { params } = job;
+  const { api } = await load({ jobs: [job] });
   const lossAt = async (version: number) =>
-    (await api.evaluateCell({ set: "train", samples: [0, 1], adapter: true, version })).lossSum;
+    (await api.evaluateCell({ set: "train", samples: [0, 1], adapter: adapterAt(version) })).lossSum;
   const first = await lossAt(1);
   params.fill(0.5);
   expect(await lossAt(1)).toBe(first);
   const second = await lossAt(2);
   expect(second).not.toBe(first);
-  params.set(setup.params);
+  params.set(only.params);
   expect(await lossAt(2)).toBe(second);
   expect(await lossAt(1)).toBe(first);
 });
 
 test("generation ends with the reason, and depends on the adapter only where it is asked for", async () => {
   const { api } = await load();
-  const job = { promptIds: [16, 3], version: 1, options: { maxNewTokens: 5 } };
-  const { ids, finishReason } = await api.generate({ ...job, adapter: true });
+  const job = { promptIds: [16, 3], adapter: adapterAt(1), options: { maxNewTokens: 5 } };
+  const { ids, finishReason } = await api.generate(job);
   expect([ids.length, finishReason]).toEqual([5, "length"]);
-  const { ids: one } = await api.generate({ ...job, adapter: true, options: { maxNewTokens: 1 } });
+  const { ids: one } = await api.generate({ ...job, options: { maxNewTokens: 1 } });
   expect(one).toEqual(ids.slice(0, 1));
-  const ended = await api.generate({ ...job, adapter: true, options: { maxNewTokens: 5, eosTokenIds: [ids[0] ?? 0] } });
+  const ended = await api.generate({ ...job, options: { maxNewTokens: 5, eosTokenIds: [ids[0] ?? 0] } });
   expect(ended.finishReason).toBe("eos");
-  await expect(api.generate({ ...job, adapter: true, promptIds: [] })).rejects.toBeInstanceOf(InputError);
+  await expect(api.generate({ ...job, promptIds: [] })).rejects.toBeInstanceOf(InputError);
 });
 
 test("an engine that was cancelled begins no operation", async () => {

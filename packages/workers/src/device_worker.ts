@@ -1,6 +1,6 @@
 /**
- * Worker thread of one device: engine, frozen base and a copy of the adapter's parameters. A pure function of
- * (parameters, cell), it holds no training state. Runs as the only task of a Piscina pool, see thread_host.ts.
+ * Worker thread of one device: engine, frozen base and a copy of each job's parameters. A pure function of
+ * (parameters, cell), it holds no training state. Runs as the only task of a Piscina pool, see thread_container.ts.
  */
 import type { MessagePort } from "node:worker_threads";
 import {
@@ -23,7 +23,15 @@ import {
 import { checkBase, loadWeights } from "@zerogate/core/node";
 import { expose } from "comlink";
 import { keepErrorClasses } from "./comlink_errors.ts";
-import type { CreateEngine, DeviceApi, DeviceSetup, EngineModule, WeightFolder } from "./device_api.ts";
+import type {
+  AdapterVersion,
+  CreateEngine,
+  DeviceApi,
+  DeviceJob,
+  DeviceSetup,
+  EngineModule,
+  WeightFolder,
+} from "./device_api.ts";
 import { beatingEngine, beatOf, type Pulse, signPulse } from "./pulse.ts";
 
 /** What the thread of a device is given at its start. */
@@ -45,63 +53,74 @@ export function serve({ port, pulse, cancel }: ServeTask): Promise<void> {
   });
 }
 
-interface Loaded {
-  readonly setup: DeviceSetup;
+/** A job as this worker holds it. */
+interface HeldJob extends DeviceJob {
   readonly limits: readonly LimitRange[];
+  snapshot: { readonly version: number; readonly adapter: AdapterState } | undefined;
+}
+
+interface Loaded {
+  readonly tokens: DeviceSetup["tokens"];
   readonly model: DecoderModel;
+  readonly jobs: ReadonlyMap<string, HeldJob>;
 }
 
 function createDevice(pulse: Pulse, cancel: Int32Array): DeviceApi {
   let loaded: Loaded | undefined;
-  let snapshot: { readonly version: number; readonly adapter: AdapterState } | undefined;
 
   const ready = () => {
     if (!loaded) throw new RangeError("Cannot use a device: it has no model, `load` comes first");
     return loaded;
   };
-  /** A copy, so that a job computes with one set of parameters whatever the coordinator does meanwhile. */
-  const adapterAt = (version: number) => {
-    if (snapshot?.version !== version) {
-      const { layout, params } = ready().setup;
-      snapshot = { version, adapter: { layout, params: params.slice() } };
-    }
-    return snapshot.adapter;
+  const heldJob = (id: string) => {
+    const { jobs } = ready();
+    const job = jobs.get(id);
+    if (!job) throw new RangeError(`Cannot use job "${id}": this device has ${[...jobs.keys()].join(", ") || "none"}`);
+    return job;
+  };
+  /** A copy, so that a request computes with one set of parameters whatever the coordinator does meanwhile. */
+  const adapterAt = ({ job: id, version }: AdapterVersion) => {
+    const job = heldJob(id);
+    const { layout, params } = job;
+    if (job.snapshot?.version !== version) job.snapshot = { version, adapter: { layout, params: params.slice() } };
+    return job.snapshot.adapter;
   };
 
   return {
-    async load(setup, device) {
+    async load({ engine: { module, options }, config, weights, jobs, tokens }, device) {
       beatOf(pulse, "createEngine")();
-      const createEngine = await importEngine(setup.engine);
-      const made = await createEngine({ ...setup.engine.options, cancel }, device);
+      const createEngine = await importEngine(module);
+      const made = await createEngine({ ...options, cancel }, device);
       const engine = beatingEngine(cancellable(made, cancel), pulse);
-      const { config, weights } = setup;
       const image = "bytes" in weights ? weights : await readWeights(weights, config, beatOf(pulse, "loadWeights"));
-      loaded = { setup, limits: limitRanges(setup.layout.table), model: createModel(engine, config, image) };
+      const held = jobs.map((job) => ({ ...job, limits: limitRanges(job.layout.table), snapshot: undefined }));
+      const model = createModel(engine, config, image);
+      loaded = { tokens, model, jobs: new Map(held.map((job) => [job.id, job])) };
       return { engineName: engine.name };
     },
 
-    async computeCell({ cell, samples, scale, version, slot }) {
+    async computeCell({ cell, samples, scale, slot, ...at }) {
       const begin = performance.now();
-      const { setup, model, limits } = ready();
-      const packed = packCell(setup.tokens.train, samples);
+      const { tokens, model } = ready();
+      const packed = packCell(tokens.train, samples);
       const labelledTokens = packed.labels_R.length;
-      const { lossSum, gradient } = await cellGradient(model, adapterAt(version), packed, scale);
-      const bad = addCell(slot, { cell, gradient, lossSum, labelledTokens }, model.engine.addFixedPoint, limits);
+      const { lossSum, gradient } = await cellGradient(model, adapterAt(at), packed, scale);
+      const sums = { cell, gradient, lossSum, labelledTokens };
+      const bad = addCell(slot, sums, model.engine.addFixedPoint, heldJob(at.job).limits);
       return { cell, lossSum, labelledTokens, bad, computeMs: performance.now() - begin };
     },
 
-    async evaluateCell({ set, samples, adapter, version }) {
-      const { setup, model } = ready();
-      const tokens = setup.tokens[set];
-      if (!tokens)
-        throw new RangeError(`Cannot evaluate on "${set}": there is ${Object.keys(setup.tokens).join(", ")}`);
-      const packed = packCell(tokens, samples);
-      const { nll_R, hit_R } = await cellScores(model, adapter ? adapterAt(version) : undefined, packed);
+    async evaluateCell({ set, samples, adapter }) {
+      const { tokens, model } = ready();
+      const chosen = tokens[set];
+      if (!chosen) throw new RangeError(`Cannot evaluate on "${set}": there is ${Object.keys(tokens).join(", ")}`);
+      const packed = packCell(chosen, samples);
+      const { nll_R, hit_R } = await cellScores(model, adapter && adapterAt(adapter), packed);
       return { lossSum: sum(nll_R), labelledTokens: nll_R.length, exactSamples: exactSamples(packed, hit_R) };
     },
 
-    async generate({ promptIds, adapter, version, options }) {
-      const tokens = generate(ready().model, adapter ? adapterAt(version) : undefined, promptIds, options);
+    async generate({ promptIds, adapter, options }) {
+      const tokens = generate(ready().model, adapter && adapterAt(adapter), promptIds, options);
       const ids: number[] = [];
       let next = await tokens.next();
       for (; !next.done; next = await tokens.next()) ids.push(next.value);
@@ -134,7 +153,7 @@ function exactSamples({ cuSeqlens, rows_R }: Cell, hit_R: Float32Array): number 
   return exact;
 }
 
-async function importEngine({ module }: EngineModule): Promise<CreateEngine> {
+async function importEngine(module: EngineModule["module"]): Promise<CreateEngine> {
   let exported: { readonly createEngine?: unknown };
   try {
     exported = await import(module);

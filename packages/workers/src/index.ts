@@ -1,18 +1,31 @@
 /** `@zerogate/workers`: one thread or process per device, cells dealt to whoever is free, sums that do not depend on who did what. */
-export type { CreateEngine, DeviceSetup, EngineModule, Generated, LossSum, WeightFolder } from "./device_api.ts";
+export type {
+  AdapterVersion,
+  CreateEngine,
+  DeviceJob,
+  DeviceSetup,
+  EngineModule,
+  Generated,
+  LossSum,
+  WeightFolder,
+} from "./device_api.ts";
 export type { DeviceEvent } from "./device_event.ts";
 export {
   addLosses,
-  checkStepSum,
   type DevicePool,
   type DevicePoolOptions,
-  type EvaluateJob,
-  type GenerateAllJob,
+  type Evaluation,
+  type Generation,
   type Isolation,
-  labelledTokensOf,
   openDevices,
-  type ShareSum,
-  type StepJob,
-  type StepSum,
 } from "./device_pool.ts";
 export { description as referenceDescription, referenceEngine } from "./reference_engine.ts";
+export {
+  checkStepSum,
+  labelledTokensOf,
+  onlySum,
+  type ShareSum,
+  type Step,
+  type StepShare,
+  type StepSum,
+} from "./step_sum.ts";

@@ -1,18 +1,19 @@
 /** What a device in a process of its own and its coordinator say to each other. */
 import type { EncodedError } from "@zerogate/core";
 import type {
-  CellJob,
+  CellRequest,
   CellResult,
+  DeviceJob,
   DeviceSetup,
-  EvaluationJob,
+  EvaluationRequest,
   Generated,
-  GenerationJob,
+  GenerationRequest,
   LossSum,
   WeightFolder,
 } from "./device_api.ts";
 import type { PulseReading } from "./pulse.ts";
 
-/** Parameters come with a job where the process has not got that version of them. */
+/** Parameters of the job come with a request if the process lacks that version of them. */
 interface WithParams {
   readonly params: Float32Array | undefined;
 }
@@ -20,16 +21,19 @@ interface WithParams {
 export type Request =
   | {
       readonly call: "load";
-      readonly setup: Omit<DeviceSetup, "params" | "weights"> & { readonly weights: WeightFolder };
+      readonly setup: Omit<DeviceSetup, "jobs" | "weights"> & {
+        readonly jobs: readonly Omit<DeviceJob, "params">[];
+        readonly weights: WeightFolder;
+      };
       readonly device: number;
     }
   | (WithParams & {
       readonly call: "computeCell";
-      readonly job: Omit<CellJob, "slot">;
+      readonly request: Omit<CellRequest, "slot">;
       readonly slotSize: { readonly parameters: number; readonly maxCells: number };
     })
-  | (WithParams & { readonly call: "evaluateCell"; readonly job: EvaluationJob })
-  | (WithParams & { readonly call: "generate"; readonly job: GenerationJob });
+  | (WithParams & { readonly call: "evaluateCell"; readonly request: EvaluationRequest })
+  | (WithParams & { readonly call: "generate"; readonly request: GenerationRequest });
 
 /** What each call answers; a cell's sum is that of this cell alone. */
 export interface Answers {

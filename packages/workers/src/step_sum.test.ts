@@ -1,8 +1,9 @@
 /** What a pool says of a step besides its sum, and the checks of the sum itself. */
 import { clearSlot, createSlot, StepRefusedError, slotTotals } from "@zerogate/core";
 import { expect, test } from "vitest";
-import { cells, labelledTokens, open, setup, step } from "../test/faulty_pool.ts";
-import { addLosses, checkStepSum, labelledTokensOf } from "./device_pool.ts";
+import { adapterAt, cells, labelledTokens, only, open, setup, step } from "../test/faulty_pool.ts";
+import { addLosses } from "./device_pool.ts";
+import { checkStepSum, labelledTokensOf, type ShareSum } from "./step_sum.ts";
 
 test("times: how long each worker computed, how long they waited on average, and how long adding up took", async () => {
   const pool = await open(2);
@@ -22,13 +23,14 @@ test("times: how long each worker computed, how long they waited on average, and
 
 test("the sum of some cells has theirs only, and the next one nothing of it", async () => {
   const pool = await open(1);
+  const onlyShare = ([share]: ShareSum[]) => share as ShareSum;
   const whole = (await pool.runStep(step)).slot.sums.slice();
-  const of = async (numbers: number[]) => slotTotals((await pool.addCells(step, numbers)).slot);
+  const of = async (numbers: number[]) => slotTotals(onlyShare(await pool.addCells([{ step, numbers }])).slot);
   const [first, second] = [await of([0, 1, 2]), await of([3, 4, 5, 6])];
   expect(first.labelledTokens + second.labelledTokens).toBe(labelledTokens);
   expect(first.labelledTokens).toBe(labelledTokensOf({ cells: cells.slice(0, 3) }, setup.tokens.train));
   expect((await pool.runStep(step)).slot.sums).toEqual(whole);
-  const losses = { set: "train", cells, adapter: true, version: 1 };
+  const losses = { set: "train", cells, adapter: adapterAt(1) };
   expect(await pool.evaluateCells(losses, [5, 2])).toEqual([
     await pool.evaluate({ ...losses, cells: [cells[5] ?? []] }),
     await pool.evaluate({ ...losses, cells: [cells[2] ?? []] }),
@@ -45,7 +47,7 @@ test("a step is refused where a cell is missing, tokens are, or numbers are bad"
   expect(() => checkStepSum({ ...step, cells: [...cells, [0]] }, slot, [], labelledTokens)).toThrow("does not add up");
   const bad = { count: 1, loss: Number.NaN, gradient: undefined, cell: 0, samples: [0] };
   expect(() => checkStepSum(step, slot, [bad], labelledTokens)).toThrow(StepRefusedError);
-  const empty = createSlot({ parameters: setup.layout.length, maxCells: 8 });
+  const empty = createSlot({ parameters: only.layout.length, maxCells: 8 });
   clearSlot(empty);
   expect(() => checkStepSum(step, empty, [], labelledTokens)).toThrow("does not add up");
 });
@@ -79,7 +81,7 @@ test("an adapter counts as exact where every labelled token of a sample would be
   const { ids, offsets, target } = setup.tokens.train;
   const said = new Int32Array(new SharedArrayBuffer(ids.byteLength));
   said.set(ids);
-  const job = { adapter: true, version: 1 };
+  const job = { adapter: adapterAt(1) };
   const pool = await open(1);
   for (let sample = 0; sample < 6; sample++) {
     const [begin = 0, end = 0] = [offsets[sample], offsets[sample + 1]];
@@ -105,7 +107,7 @@ test("an adapter counts as exact where every labelled token of a sample would be
 test("work is refused by its name once the pool is closed", async () => {
   const pool = await open(1);
   await pool.close();
-  const job = { adapter: true, version: 1 };
+  const job = { adapter: adapterAt(1) };
   await expect(pool.generateAll({ ...job, prompts: [[1]], options: { maxNewTokens: 1 } })).rejects.toThrow(
     "Cannot run generation: the device pool is closed",
   );

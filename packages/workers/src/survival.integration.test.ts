@@ -8,8 +8,19 @@ import { crc32 } from "node:zlib";
 import { DeadlyCellError, InputError } from "@zerogate/core";
 import { baseHash, baseStamp } from "@zerogate/core/node";
 import { describe, expect, test } from "vitest";
-import { bitsOf, cells, open, openFaulty, setup, step, tinyFolder, until } from "../test/faulty_pool.ts";
-import { markOf } from "../test/tiny_setup.ts";
+import {
+  adapterAt,
+  bitsOf,
+  cells,
+  only,
+  open,
+  openFaulty,
+  setup,
+  step,
+  tinyFolder,
+  until,
+} from "../test/faulty_pool.ts";
+import { markOf, tinyJob, tinySetup } from "../test/tiny_setup.ts";
 import type { DeviceEvent } from "./device_event.ts";
 import { type DevicePoolOptions, openDevices } from "./device_pool.ts";
 
@@ -78,7 +89,7 @@ function startProgram(kind: string, options: Partial<DevicePoolOptions> = {}) {
   const engine = { module, options: { faults, folder: weights.folder } };
   const { ids, target, offsets } = setup.tokens.train;
   const tokens = { ids: [...ids], target: [...target], offsets: [...offsets] };
-  const plain = { ...setup, engine, params: [...setup.params], tokens, weights };
+  const plain = { ...setup, engine, jobs: [{ ...only, params: [...only.params] }], tokens, weights };
   const child = spawn(process.execPath, [fileURLToPath(new URL("../test/step_program.mjs", import.meta.url))]);
   child.stdin.end(JSON.stringify({ setup: plain, step, maxCells: 8, patienceMs, ...options }));
   return { child, folder: weights.folder };
@@ -130,23 +141,24 @@ test.each([1, 2, 3])("%i processes give the same bits as one thread, step after 
 });
 
 test("processes read new parameters when the version changes, evaluate and generate as threads do", async () => {
-  const own = { ...setup, params: new Float32Array(new SharedArrayBuffer(setup.params.byteLength)) };
-  own.params.set(setup.params);
+  const job = tinyJob(only.id);
+  const own = tinySetup([job]);
   const [thread, child] = [
     await open(1, { setup: own }),
     await open(2, { setup: { ...own, weights: tinyFolder() }, isolate }),
   ];
-  const evaluation = { set: "train", cells, adapter: true };
+  const evaluation = { set: "train", cells };
   const prompts = [0, 1, 2].map((sample) => [1, markOf(sample)]);
-  const generation = { prompts, adapter: true, options: { maxNewTokens: 4 } };
+  const generation = { prompts, options: { maxNewTokens: 4 } };
   const results = [];
   for (const version of [1, 2]) {
-    results.push(await child.evaluate({ ...evaluation, version }));
-    expect(results.at(-1)).toEqual(await thread.evaluate({ ...evaluation, version }));
-    expect(await child.generateAll({ ...generation, version })).toEqual(
-      await thread.generateAll({ ...generation, version }),
+    const adapter = adapterAt(version);
+    results.push(await child.evaluate({ ...evaluation, adapter }));
+    expect(results.at(-1)).toEqual(await thread.evaluate({ ...evaluation, adapter }));
+    expect(await child.generateAll({ ...generation, adapter })).toEqual(
+      await thread.generateAll({ ...generation, adapter }),
     );
-    own.params.fill(0.01);
+    job.params.fill(0.01);
   }
   expect(results[0]).not.toEqual(results[1]);
 });
@@ -199,9 +211,9 @@ function header(length: number, bodyCrc: number): string {
 }
 
 describe.each([
-  { host: "thread", options: {} },
-  { host: "process", options: { isolate } },
-])("a $host", ({ options }) => {
+  { container: "thread", options: {} },
+  { container: "process", options: { isolate } },
+])("a $container", ({ options }) => {
   test("that is slow but alive is never taken for hung", async () => {
     // Its first cell takes longer than the patience for it (1 s), in operations of 60 ms.
     const { faulty, events } = await openFaulty(1, [{ kind: "slow", sample: 0 }], { patienceMs, ...options });

@@ -3,21 +3,34 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach } from "vitest";
-import { type DeviceEvent, type DevicePool, type DevicePoolOptions, openDevices } from "../src/index.ts";
-import { markOf, tinySetup, writeTinyBase } from "./tiny_setup.ts";
+import {
+  type AdapterVersion,
+  type DeviceEvent,
+  type DeviceJob,
+  type DevicePool,
+  type DevicePoolOptions,
+  type DeviceSetup,
+  openDevices,
+} from "../src/index.ts";
+import { markOf, tinyJob, tinySetup, writeTinyBase } from "./tiny_setup.ts";
 
 /** Twelve samples in seven cells, uneven on purpose. */
 export const cells: number[][] = [[0, 1, 2], [3, 4], [5], [6, 7], [8, 9], [10], [11]];
-export const setup: ReturnType<typeof tinySetup> = tinySetup();
+/** The only job of `setup`, and its adapter by version. */
+export const only: DeviceJob = tinyJob("tiny");
+export const adapterAt = (version: number): AdapterVersion => ({ job: only.id, version });
+export const setup: DeviceSetup = tinySetup([only]);
 export const labelledTokens: number = setup.tokens.train.target.reduce((sum, target) => sum + target, 0);
 /** What a pool is opened for, besides faults. */
 export interface FaultyOptions extends Partial<DevicePoolOptions> {
   /** See faulty_engine.mjs. */
   readonly maxLoads?: number;
   readonly loads?: readonly (readonly ("exit" | "hang" | "load")[])[];
+  /** Those of `setup` if they are left out. */
+  readonly jobs?: readonly DeviceJob[];
 }
 
-export const step = { step: 4, cells, scale: 1 / labelledTokens, version: 1 };
+export const step = { step: 4, cells, scale: 1 / labelledTokens, ...adapterAt(1) };
 
 export interface Fault {
   /** Of faulty_engine.mjs; anything that it does not know is hexadecimal, written into the middle of the frames. */
@@ -60,7 +73,7 @@ export function tinyFolder(): ReturnType<typeof writeTinyBase> {
 export async function openFaulty(
   workers: number,
   faults: readonly Fault[],
-  { maxLoads, loads, ...options }: FaultyOptions = {},
+  { maxLoads, loads, jobs = setup.jobs, ...options }: FaultyOptions = {},
 ): Promise<FaultyPool> {
   const weights = tinyFolder();
   const shared = new Int32Array(new SharedArrayBuffer(12));
@@ -76,7 +89,7 @@ export async function openFaulty(
     },
   };
   const faulty = await open(workers, {
-    setup: { ...setup, engine, ...(options.isolate && { weights }) },
+    setup: { ...setup, jobs, engine, ...(options.isolate && { weights }) },
     onEvent: (event) => events.push(event),
     ...options,
   });

@@ -3,8 +3,11 @@ import { readFileSync } from "node:fs";
 import { openDevices } from "@zerogate/workers";
 
 const { setup, step, ...options } = JSON.parse(readFileSync(0, "utf8"));
-const params = new Float32Array(new SharedArrayBuffer(4 * setup.layout.length));
-params.set(setup.params);
+const jobs = setup.jobs.map(({ params: numbers, ...job }) => {
+  const params = new Float32Array(new SharedArrayBuffer(4 * job.layout.length));
+  params.set(numbers);
+  return { ...job, params };
+});
 const { ids, target, offsets } = setup.tokens;
 const train = {
   ids: Int32Array.from(ids),
@@ -16,7 +19,7 @@ const reasons = [];
 const pool = await openDevices({
   ...options,
   workers: 2,
-  setup: { ...setup, params, tokens: { train } },
+  setup: { ...setup, jobs, tokens: { train } },
   onEvent: (event) => event.type === "worker-died" && reasons.push(event.reason),
 });
 const { slot } = await pool.runStep(step);

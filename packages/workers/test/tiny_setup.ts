@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
-  type AdapterLayout,
+  type AdapterShape,
   adapterLayout,
   initParameters,
   layerParts,
@@ -15,7 +15,7 @@ import {
   weightNames,
   weightOf,
 } from "@zerogate/core";
-import { type DeviceSetup, referenceEngine, type WeightFolder } from "../src/index.ts";
+import { type DeviceJob, type DeviceSetup, referenceEngine, type WeightFolder } from "../src/index.ts";
 
 const config: ModelConfig = {
   modelType: "llama",
@@ -46,14 +46,19 @@ export const markOf = (sample: number): number => 16 + sample;
 
 const samples = 12;
 
-export function tinySetup(): DeviceSetup & { readonly layout: AdapterLayout } {
+/** A job of this shape, with open gates. */
+export function tinyJob(id: string, changes: Partial<AdapterShape> = {}, seed = 1): DeviceJob {
   const shape = { promptLength: 3, adaptedLayers: 2, gateSharing: "per-head", gateActivation: "tanh" } as const;
-  const layout = adapterLayout(shape, config);
+  const layout = adapterLayout({ ...shape, ...changes }, config);
   const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
-  params.set(initParameters(layout.table, 1));
+  params.set(initParameters(layout.table, seed));
   for (const { gate } of layerParts(layout)) partNumbers(gate, params).fill(0.3);
+  return { id, layout, params };
+}
+
+export function tinySetup(jobs: readonly DeviceJob[] = [tinyJob("tiny")]): DeviceSetup {
   const tokens = { train: tokenSet(), empty: { ...tokenSet(), target: new Uint8Array(samples * 9) } };
-  return { engine: referenceEngine(), config, weights: weights(), layout, params, tokens };
+  return { engine: referenceEngine(), config, weights: weights(), jobs, tokens };
 }
 
 function weights(): WeightImage {

@@ -12,7 +12,7 @@ import { FIRST_RETRY_MS, isHopeless, LONGEST_RETRY_MS } from "../files/patience.
 import { type Trouble } from "../files/trouble.ts";
 import type { SharedNumbers, WriteJob } from "./write_worker.ts";
 
-/** What a checkpoint leaves behind is freed soon: see thread_host.ts in workers. */
+/** What a checkpoint leaves behind is freed soon: see thread_container.ts in workers. */
 const YOUNG_MB = 6;
 
 export interface CheckpointWriter {

@@ -9,7 +9,7 @@ import {
   StepRefusedError,
 } from "@zerogate/core";
 import type { StepPlan } from "@zerogate/data";
-import { type DevicePool, type StepJob } from "@zerogate/workers";
+import type { AdapterVersion, DevicePool, Step } from "@zerogate/workers";
 import type { RunInputs } from "./inputs.ts";
 import { describeSample } from "./sample_text.ts";
 
@@ -29,14 +29,14 @@ export async function reportBadNumbers(
   { step, labelledTokens }: StepPlan,
   inputs: Pick<RunInputs, "layout" | "train" | "tokenizer" | "template">,
   pool: DevicePool,
-  version: number,
+  adapter: AdapterVersion,
 ): Promise<BadNumbersReport> {
   const { layout, train } = inputs;
   const told = badCells.slice(0, MAX_TOLD);
   const more = badCells.length > told.length ? `; ${badCells.length - told.length} more cells` : "";
   const reason = `${told.map((cell) => describeCell(cell, layout)).join("; ")}${more}`;
   const lines = [`Step ${step + 1} has numbers that cannot be used: ${reason}`];
-  const isGuilty = (sample: number) => isBad(pool, { step, cells: [[sample]], scale: 1 / labelledTokens, version });
+  const isGuilty = (sample: number) => isBad(pool, { step, cells: [[sample]], scale: 1 / labelledTokens, ...adapter });
   for (const { cell, samples } of told) {
     const guilty: number[] = [];
     for (const sample of samples) if (await isGuilty(sample)) guilty.push(sample);
@@ -67,9 +67,9 @@ export function parameterName(table: ParameterTable, index: number): string {
 }
 
 /** Whether a step of these cells has numbers that cannot be used; nothing is committed. */
-async function isBad(pool: DevicePool, job: StepJob): Promise<boolean> {
+async function isBad(pool: DevicePool, alone: Step): Promise<boolean> {
   try {
-    await pool.runStep(job);
+    await pool.runStep(alone);
     return false;
   } catch (error) {
     if (error instanceof StepRefusedError) return true;

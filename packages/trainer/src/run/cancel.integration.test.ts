@@ -66,13 +66,13 @@ function endlessSetup(name: "cpu" | "wasm" | "reference", { hidden, layers, voca
     offsets: Float64Array.of(0, T),
     hash: "endless",
   };
-  return { engine, config, weights, layout, params, tokens: { train } };
+  return { engine, config, weights, jobs: [{ id: "endless", layout, params }], tokens: { train } };
 }
 
 /** Closes a pool in the middle of its first cell, `afterMs` from its start; what the step then says, and whether it was waited for. */
 async function closeInACell(name: "cpu" | "wasm" | "reference", size: Size, afterMs: number) {
   const pool = await openDevices({ workers: 1, setup: endlessSetup(name, size), maxCells: 1 });
-  const running = pool.runStep({ step: 1, cells: [[0]], scale: 1, version: 0 }).then(
+  const running = pool.runStep({ job: "endless", step: 1, cells: [[0]], scale: 1, version: 0 }).then(
     () => "finished",
     (error: unknown) => (error as Error).message,
   );

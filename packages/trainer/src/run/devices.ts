@@ -2,28 +2,29 @@
 import { backwardLayers } from "@zerogate/core";
 import type { TrainConfig } from "@zerogate/run-config";
 import { isIsolated } from "@zerogate/run-config";
-import { type DevicePool, openDevices } from "@zerogate/workers";
+import { type DeviceJob, type DevicePool, openDevices } from "@zerogate/workers";
 import type { RunInputs } from "./inputs.ts";
 import type { RunView } from "./view.ts";
 
 /** What of a run its devices depend on. */
 type DeviceConfig = Pick<TrainConfig, "workers" | "isolate" | "workerTimeout" | "cellTokens">;
-type DeviceInputs = Pick<RunInputs, "engine" | "model" | "weights" | "layout" | "train" | "heldOut" | "maxCells">;
+type DeviceInputs = Pick<RunInputs, "engine" | "model" | "weights" | "train" | "heldOut" | "maxCells">;
 
-/** @param params over shared memory: workers read them. */
+/** @param jobs the adapters that are trained or asked; none for the base alone. */
 export async function startDevices(
   config: DeviceConfig,
   inputs: DeviceInputs,
-  params: Float32Array,
+  jobs: readonly DeviceJob[],
   view: Pick<RunView, "phase" | "device">,
 ): Promise<DevicePool> {
-  const { engine, model, weights, layout, train, heldOut, maxCells } = inputs;
+  const { engine, model, weights, train, heldOut, maxCells } = inputs;
   const { module, processEnv, optionsForCells } = engine;
-  const cells = { tokens: Math.max(config.cellTokens, train.stats.longest), adaptedLayers: backwardLayers(layout) };
+  const adaptedLayers = Math.max(0, ...jobs.map(({ layout }) => backwardLayers(layout)));
+  const cells = { tokens: Math.max(config.cellTokens, train.stats.longest), adaptedLayers };
   const options = optionsForCells?.(cells) ?? engine.options;
   view.phase({ name: "starting workers" });
   const tokens = { train: train.tokens, ...(heldOut?.set === "validation" && { validation: heldOut.tokens }) };
-  const setup = { engine: { module, options }, config: model, weights, layout, params, tokens };
+  const setup = { engine: { module, options }, config: model, weights, jobs, tokens };
   const pool = await openDevices({
     workers: config.workers,
     setup,

@@ -1,5 +1,5 @@
 /** Held-out loss and exact match, the same for any number of workers. */
-import type { DevicePool } from "@zerogate/workers";
+import type { AdapterVersion, DevicePool } from "@zerogate/workers";
 import type { HeldOut } from "../open/data.ts";
 import { tellingSamples } from "./deadly_cell.ts";
 import type { RunInputs } from "./inputs.ts";
@@ -14,16 +14,15 @@ export interface EvaluationResult {
   readonly exactMatch: number;
 }
 
-/** Scores the held-out samples with the parameters of `version`, or without the adapter. */
+/** Scores the held-out samples with this adapter, or without one. */
 export async function evaluateHeldOut(
   pool: DevicePool,
   heldOut: HeldOut,
   inputs: Pick<RunInputs, "tokenizer" | "template">,
-  adapter: boolean,
-  version: number,
+  adapter: AdapterVersion | undefined,
 ): Promise<EvaluationResult> {
   const { set, samples, cells } = heldOut;
-  const work = pool.evaluate({ set, cells, adapter, version });
+  const work = pool.evaluate({ set, cells, adapter });
   const { lossSum, labelledTokens, exactSamples } = await tellingSamples(work, heldOut, inputs);
   const loss = lossSum / labelledTokens;
   return { loss, perplexity: Math.exp(loss), labelledTokens, exactMatch: exactSamples / samples.length };

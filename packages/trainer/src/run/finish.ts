@@ -134,8 +134,9 @@ async function compare(
 ): Promise<Pick<RunResult, "base" | "adapter" | "samples">> {
   const { heldOut } = inputs;
   if (!heldOut) return { samples: [] };
-  const base = await evaluateHeldOut(pool, heldOut, inputs, false, FINAL_VERSION);
-  const adapter = await evaluateHeldOut(pool, heldOut, inputs, true, FINAL_VERSION);
-  const samples = await answerSamples(pool, heldOut, inputs, config.samples, FINAL_VERSION);
+  const final = { job: config.out, version: FINAL_VERSION };
+  const base = await evaluateHeldOut(pool, heldOut, inputs, undefined);
+  const adapter = await evaluateHeldOut(pool, heldOut, inputs, final);
+  const samples = await answerSamples(pool, heldOut, inputs, config.samples, final);
   return { base, adapter, samples };
 }

@@ -140,7 +140,7 @@ async function takeStep(options: LoopOptions): Promise<BadNumbersReport | undefi
     report = await tellingSamples(trainStep(training, step), inputs.train, inputs);
   } catch (error) {
     if (!(error instanceof StepRefusedError)) throw error;
-    return await reportBadNumbers(error, step, inputs, training.pool, training.version(step.step));
+    return await reportBadNumbers(error, step, inputs, training.pool, adapterAt(training, step.step));
   }
   await checkLock();
   standing.step++;
@@ -165,13 +165,16 @@ function adviceOn({ onBadNumbers }: TrainConfig): string {
   return "Lower the learning rate, mend these samples, or pass over the step: resume with --on-bad-numbers skip";
 }
 
+/** The adapter after `step` steps. */
+const adapterAt = ({ job, version }: Training, step: number) => ({ job, version: version(step) });
+
 /** True where the held-out loss is the best so far. */
 async function validate({ inputs, training, standing, onMetrics, receipt, checkLock }: LoopOptions): Promise<boolean> {
   const { heldOut, plan } = inputs;
   if (!heldOut) return false;
   const { step } = standing;
   standing.owesEvaluation = true;
-  const result = await evaluateHeldOut(training.pool, heldOut, inputs, true, training.version(step));
+  const result = await evaluateHeldOut(training.pool, heldOut, inputs, adapterAt(training, step));
   await checkLock();
   standing.owesEvaluation = false;
   const { loss, perplexity, labelledTokens } = result;

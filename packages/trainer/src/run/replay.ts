@@ -57,11 +57,17 @@ export async function replayRun(
   checkIdentity(config, inputs, lines, checkpoint);
 
   const numbers = sharedNumbers(inputs.layout.length);
-  const pool = await startDevices(config, inputs, numbers.params, view);
+  const pool = await startDevices(
+    config,
+    inputs,
+    [{ id: config.out, layout: inputs.layout, params: numbers.params }],
+    view,
+  );
   try {
     checkEngine(config.out, lines, checkpoint, pool);
     const training = {
       pool,
+      job: config.out,
       params: numbers.params,
       moments: takeUp(numbers, checkpoint, inputs),
       optimizer: optimizerOptions(config, inputs.layout.table),

@@ -97,7 +97,8 @@ async function startTeam(
   params: Float32Array,
   { view, control, team }: RunContext,
 ): Promise<{ pool: DevicePool; control: RunControl }> {
-  const starting = startDevices(config, inputs, params, view);
+  const jobs = [{ id: config.out, layout: inputs.layout, params }];
+  const starting = startDevices(config, inputs, jobs, view);
   try {
     const own = async () => ({ engine: (await starting).engineName, workers: config.workers, ...coresHere() });
     const hosts = await team.collect("starting workers", own, LOADING_PATIENCE);
@@ -108,7 +109,7 @@ async function startTeam(
     const tokens = { train: train.tokens, validation: heldOut?.tokens };
     const workers = hosts.map((host) => host.workers);
     const work = cellWork(inputs.model, backwardLayers(inputs.layout));
-    return openTeamPool({ team, pool: await starting, workers, work, control, params, tokens, maxCells });
+    return openTeamPool({ team, pool: await starting, workers, work, control, jobs, tokens, maxCells });
   } catch (error) {
     await starting.then(
       (pool) => pool.close(),

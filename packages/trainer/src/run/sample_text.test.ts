@@ -122,20 +122,21 @@ const heldOut: HeldOut = { set: "validation", ...source, samples: [2, 0, 1], cel
 
 test("held-out loss is a mean over labelled tokens, exact match a share of samples", async () => {
   const asked: unknown[] = [];
+  const adapter = { job: "mine", version: 8 };
   const pool = {
     evaluate: async (job: unknown) => (asked.push(job), { lossSum: 6, labelledTokens: 4, exactSamples: 2 }),
   } as unknown as DevicePool;
-  expect(await evaluateHeldOut(pool, heldOut, inputs, false, 8)).toEqual({
+  expect(await evaluateHeldOut(pool, heldOut, inputs, adapter)).toEqual({
     loss: 1.5,
     perplexity: Math.exp(1.5),
     labelledTokens: 4,
     exactMatch: 2 / 3,
   });
-  expect(asked).toEqual([{ set: "validation", cells: heldOut.cells, adapter: false, version: 8 }]);
+  expect(asked).toEqual([{ set: "validation", cells: heldOut.cells, adapter }]);
 });
 
 test("the first held-out samples are answered by the base, then by the adapter, twice as long as the longest answer and eight tokens more", async () => {
-  const asked: { prompts: readonly number[][]; adapter: boolean; version: number; options: object }[] = [];
+  const asked: { prompts: readonly number[][]; adapter: object | undefined; options: object }[] = [];
   const pool = {
     generateAll: async (job: (typeof asked)[number]) => {
       asked.push(job);
@@ -143,21 +144,19 @@ test("the first held-out samples are answered by the base, then by the adapter, 
       return job.prompts.map(() => ({ ids: tokenizer.encode(text), finishReason: "stop" }));
     },
   } as unknown as DevicePool;
+  const adapter = { job: "mine", version: 5 };
   const model = { eosTokenIds: [tokenizer.eosId] } as unknown as RunInputs["model"];
-  const answers = await answerSamples(pool, { ...heldOut, samples: [0, 1, 2] }, { ...inputs, model }, 2, 5);
+  const answers = await answerSamples(pool, { ...heldOut, samples: [0, 1, 2] }, { ...inputs, model }, 2, adapter);
   expect(answers).toEqual([
     { prompt: "Say hello", expected: "hello", base: "without", adapter: "with" },
     { prompt: "Say it back\nblue bird", expected: "blue bird", base: "without", adapter: "with" },
   ]);
-  expect(asked.map(({ adapter, version }) => [adapter, version])).toEqual([
-    [false, 5],
-    [true, 5],
-  ]);
+  expect(asked.map((generation) => generation.adapter)).toEqual([undefined, adapter]);
   const longest = Math.max(...[0, 1].map((i) => splitSample({ tokens }, i).answerIds.length));
   expect(asked[0]?.options).toEqual({ maxNewTokens: 2 * longest + 8, eosTokenIds: [tokenizer.eosId] });
-  await answerSamples(pool, heldOut, { ...inputs, model }, 1, 5);
+  await answerSamples(pool, heldOut, { ...inputs, model }, 1, adapter);
   expect(asked[2]?.options).toMatchObject({ maxNewTokens: 64 });
-  await answerSamples(pool, heldOut, { ...inputs, model }, 0, 5);
+  await answerSamples(pool, heldOut, { ...inputs, model }, 0, adapter);
   expect(asked[4]?.options).toMatchObject({ maxNewTokens: 10 });
 });
 
@@ -185,7 +184,7 @@ const report = (badCells: ReturnType<typeof badCell>[], pool: DevicePool) =>
     { step: 6, labelledTokens: 20 } as never,
     { ...inputs, layout, train: source } as never,
     pool,
-    3,
+    { job: "mine", version: 3 },
   );
 
 test("bad numbers are blamed on the samples that are bad by themselves", async () => {
@@ -196,7 +195,9 @@ test("bad numbers are blamed on the samples that are bad by themselves", async (
     `Step 7 has numbers that cannot be used: ${reason}`,
     `cell 1, ${describeSample(source, 1, inputs)}`,
   ]);
-  expect(jobs).toEqual([0, 1].map((sample) => ({ step: 6, cells: [[sample]], scale: 1 / 20, version: 3 })));
+  expect(jobs).toEqual(
+    [0, 1].map((sample) => ({ step: 6, cells: [[sample]], scale: 1 / 20, job: "mine", version: 3 })),
+  );
 });
 
 test("where each sample can be used by itself, that is said and all are shown", async () => {

@@ -1,5 +1,5 @@
 /** Held-out prompts answered by the base and by the adapter: what a person looks at first. */
-import type { DevicePool } from "@zerogate/workers";
+import type { AdapterVersion, DevicePool } from "@zerogate/workers";
 import type { HeldOut } from "../open/data.ts";
 import { endTokens } from "../open/end_tokens.ts";
 import { tellingSamples } from "./deadly_cell.ts";
@@ -10,13 +10,13 @@ import { askedIn, splitSample } from "./sample_text.ts";
 /** Longest answer shown, in tokens. */
 const MAX_ANSWER_TOKENS = 64;
 
-/** Greedy answers to the first `count` held-out samples. */
+/** Greedy answers to the first `count` held-out samples, by the base and by this adapter. */
 export async function answerSamples(
   pool: DevicePool,
   heldOut: HeldOut,
   { tokenizer, template, model }: Pick<RunInputs, "tokenizer" | "template" | "model">,
   count: number,
-  version: number,
+  adapter: AdapterVersion,
 ): Promise<SampleAnswer[]> {
   const questions = heldOut.samples.slice(0, count).map((sample) => splitSample(heldOut, sample));
   const prompts = questions.map(({ promptIds }) => promptIds);
@@ -25,10 +25,10 @@ export async function answerSamples(
     maxNewTokens: Math.min(MAX_ANSWER_TOKENS, 2 * longest + 8),
     eosTokenIds: endTokens(tokenizer, model),
   };
-  const generate = (adapter: boolean) =>
-    tellingSamples(pool.generateAll({ prompts, adapter, version, options }), heldOut, { tokenizer, template });
-  const base = await generate(false);
-  const adapted = await generate(true);
+  const generate = (by: AdapterVersion | undefined) =>
+    tellingSamples(pool.generateAll({ prompts, adapter: by, options }), heldOut, { tokenizer, template });
+  const base = await generate(undefined);
+  const adapted = await generate(adapter);
   const text = (ids: readonly number[] | undefined) => tokenizer.decode(ids ?? []).trim();
   return questions.map(({ promptIds, answerIds }, i) => ({
     prompt: askedIn(promptIds, { tokenizer, template }),

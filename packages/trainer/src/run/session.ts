@@ -64,6 +64,7 @@ export async function runSession(
     const adamWUpdate = inputs.engine.adamWUpdate?.();
     const training = {
       pool,
+      job: config.out,
       params,
       moments,
       optimizer,

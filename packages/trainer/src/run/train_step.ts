@@ -22,6 +22,8 @@ import type { DevicePool, StepSum } from "@zerogate/workers";
 
 export interface Training {
   readonly pool: DevicePool;
+  /** Its name in the pool. */
+  readonly job: string;
   /** Over shared memory: workers read them, only a commit writes them. */
   readonly params: Float32Array;
   readonly moments: AdamWState;
@@ -48,10 +50,10 @@ export interface StepReport {
 }
 
 export async function trainStep(training: Training, plan: StepPlan): Promise<StepReport> {
-  const { pool, params, moments, optimizer, schedule, clipNorm, adamWUpdate, copied, version } = training;
+  const { pool, job, params, moments, optimizer, schedule, clipNorm, adamWUpdate, copied, version } = training;
   const { step, cells, labelledTokens } = plan;
   const begin = performance.now();
-  const sum = await pool.runStep({ step, cells, scale: 1 / labelledTokens, version: version(step) });
+  const sum = await pool.runStep({ job, step, cells, scale: 1 / labelledTokens, version: version(step) });
   const gradient = new Float32Array(params.length);
   readFixedPoint(gradientSum(sum.slot), gradient);
   const loss = slotTotals(sum.slot).lossSum / labelledTokens;

@@ -1,5 +1,16 @@
+import type { DeviceJob, Step } from "@zerogate/workers";
 import { expect, test } from "vitest";
-import { cells, labelledTokens, open, openFaulty, setup, step } from "../../../workers/test/faulty_pool.ts";
+import {
+  adapterAt,
+  cells,
+  labelledTokens,
+  only,
+  open,
+  openFaulty,
+  setup,
+  step,
+} from "../../../workers/test/faulty_pool.ts";
+import { tinyJob, tinySetup } from "../../../workers/test/tiny_setup.ts";
 import { localTeams } from "../../test/local_ranks.ts";
 import { openTeamPool } from "./team_pool.ts";
 
@@ -10,8 +21,8 @@ const tokensOf = (samples: readonly number[]) => {
   return samples.reduce((sum, sample) => sum + (offsets[sample + 1] ?? 0) - (offsets[sample] ?? 0), 0);
 };
 
-/** Two ranks over these pools, as each of them sees the team's; `params` may differ. */
-function ranksOver(pools: readonly Pool[], params: readonly Float32Array[] = pools.map(() => setup.params)) {
+/** Two ranks over these pools, as each of them sees the team's; the jobs of a rank may differ. */
+function ranksOver(pools: readonly Pool[], jobsOf: (rank: number) => readonly DeviceJob[] = () => [only]) {
   const local = localTeams(pools.length);
   const stops = pools.map(() => new AbortController());
   const saves = pools.map(() => ({ count: 0 }));
@@ -22,7 +33,7 @@ function ranksOver(pools: readonly Pool[], params: readonly Float32Array[] = poo
       workers: pools.map(() => 1),
       work: (_, samples) => tokensOf(samples),
       control: { signal: (stops[rank] as AbortController).signal, saveRequests: saves[rank] as { count: number } },
-      params: params[rank] as Float32Array,
+      jobs: jobsOf(rank),
       tokens: { train: setup.tokens.train },
       maxCells: 8,
     }),
@@ -73,7 +84,7 @@ test("a rank that had nothing to do in a step has a part of the next one", async
 });
 
 test("a validation of two ranks has the loss of one pool", async () => {
-  const job = { set: "train", cells, adapter: true, version: 1 };
+  const job = { set: "train", cells, adapter: adapterAt(1) };
   const alone = await (await open(1)).evaluate(job);
   const { onAll } = await twoRanks();
   for (const found of await onAll((pool) => pool.evaluate(job))) {
@@ -84,7 +95,7 @@ test("a validation of two ranks has the loss of one pool", async () => {
 
 test("answers come in the order of their prompts, whoever gave them", async () => {
   const prompts = [[16, 3], [17, 4, 5], [18], [19, 6]];
-  const job = { prompts, adapter: true, version: 1, options: { maxNewTokens: 4 } };
+  const job = { prompts, adapter: adapterAt(1), options: { maxNewTokens: 4 } };
   const alone = await (await open(1)).generateAll(job);
   const { onAll } = await twoRanks();
   for (const found of await onAll((pool) => pool.generateAll(job))) expect(found).toEqual(alone);
@@ -138,13 +149,66 @@ test("a rank that cannot compute its part fails the step on both, by its number"
   expect(messages[1]).toBe(messages[0]);
 });
 
+const newJobs = () => [tinyJob("a"), tinyJob("b", { promptLength: 5, adaptedLayers: 3, gateSharing: "scalar" }, 7)];
+const stepsOf = (jobs: readonly DeviceJob[]): Step[] =>
+  jobs.map(({ id }, n) => ({ ...step, job: id, step: 4 + n, cells: n === 0 ? cells : cells.slice(0, 3), scale: 0.01 }));
+
+test("steps of two jobs in one call have the bits of their own pools on both ranks, and are added in one meeting", async () => {
+  const jobs = newJobs();
+  const steps = stepsOf(jobs);
+  const alone = await Promise.all(
+    jobs.map(async (job, n) => {
+      const pool = await open(1, { setup: tinySetup([job]) });
+      return (await pool.runStep(steps[n] as Step)).slot.sums.slice();
+    }),
+  );
+  const pools = [await open(1, { setup: tinySetup(jobs) }), await open(1, { setup: tinySetup(jobs) })];
+  const { onAll, meetings } = ranksOver(pools, () => jobs);
+  for (const order of [steps, steps.toReversed(), steps.slice(1)]) {
+    const before = meetings.length;
+    const expected = order.map(({ job }) => alone[jobs.findIndex(({ id }) => id === job)]);
+    for (const found of await onAll((pool) => pool.runSteps(order))) {
+      expect(found.map((one) => one.status === "fulfilled" && one.value.slot.sums.slice())).toEqual(expected);
+    }
+    expect(meetings.length).toBe(before + 1);
+  }
+  expect(meetings.map(({ phase }) => phase)).toEqual([
+    "step 5 of a, step 6 of b",
+    "step 6 of b, step 5 of a",
+    "step 6 of b",
+  ]);
+});
+
+test("bad numbers of one job refuse its step on both ranks, and the other job's stands", async () => {
+  const jobs = newJobs();
+  const faults = [{ kind: "nan", sample: 8, times: 2 }]; // only a's step has it
+  const pools = [(await openFaulty(1, faults, { jobs })).faulty, (await openFaulty(1, faults, { jobs })).faulty];
+  const { onAll } = ranksOver(pools, () => jobs);
+  for (const [a, b] of await onAll((pool) => pool.runSteps(stepsOf(jobs)))) {
+    expect(a).toMatchObject({ status: "rejected", reason: { step: 4, badCells: [{ cell: 4, samples: [8, 9] }] } });
+    expect(b).toMatchObject({ status: "fulfilled" });
+  }
+});
+
 test("ranks whose parameters came apart stop, and say which", async () => {
-  const other = setup.params.slice();
+  const other = only.params.slice();
   other[0] = (other[0] ?? 0) + 1;
-  const { onAll } = ranksOver([await open(1), await open(1)], [setup.params, other]);
+  const { onAll } = ranksOver([await open(1), await open(1)], (rank) => [
+    rank === 0 ? only : { ...only, params: other },
+  ]);
   const errors = await onAll((pool) => pool.runStep(step).catch((error: unknown) => error as Error));
   for (const error of errors) {
     expect((error as Error).message).toContain("Cannot take step 5: the parameters of rank 1 are not those of rank 0");
+  }
+  // Of several jobs only those that take a step are compared, and the second one too.
+  const [a, b] = newJobs() as [DeviceJob, DeviceJob];
+  const apart = { ...b, params: b.params.slice().fill(1) };
+  const open2 = () => open(1, { setup: tinySetup([a, b]) });
+  const two = ranksOver([await open2(), await open2()], (rank) => [a, rank === 0 ? b : apart]);
+  const [first, second] = stepsOf([a, b]) as [Step, Step];
+  expect(await two.onAll((pool) => pool.runStep(first))).toHaveLength(2);
+  for (const error of await two.onAll((pool) => pool.runSteps([first, second]).catch((thrown: unknown) => thrown))) {
+    expect((error as Error).message).toContain("Cannot take step 5 of a, step 6 of b: the parameters of rank 1");
   }
 });
 

@@ -1,5 +1,5 @@
 /** `zerogate eval`: loss, perplexity and exact match of a base, or of a base with an adapter, on a data set. */
-import { adapterLayout, InputError } from "@zerogate/core";
+import { adapterLayout, InputError, type ModelConfig } from "@zerogate/core";
 import { cacheFolder, type LoadedAdapter, loadAdapter } from "@zerogate/core/node";
 import { deviceCount, fields, MAX_TOKENS, MAX_WORKERS } from "@zerogate/run-config";
 import {
@@ -18,7 +18,7 @@ import {
   wholeSet,
   workersProblem,
 } from "@zerogate/trainer";
-import type { DeviceEvent } from "@zerogate/workers";
+import type { DeviceEvent, DeviceJob } from "@zerogate/workers";
 import { logLevel, openLog } from "../log.ts";
 import { openStatus, type StatusDisplay } from "../status/display.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
@@ -124,21 +124,17 @@ async function evaluate(
 ) {
   const { model, engine, isIsolated, tokenizer } = base;
   const weights = await loadBase(base, status.phase);
-  // The pool wants an adapter's shape; without an adapter the smallest one stands there and is never used.
-  const none = { promptLength: 1, adaptedLayers: 1, gateSharing: "scalar", gateActivation: "none" } as const;
-  const layout = adapterLayout(adapter?.shape ?? none, model);
-  const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
-  if (adapter) params.set(adapter.params);
+  const jobs = adapter ? [jobOf(adapter, model)] : [];
   const { logger } = openLog({ level: logLevel(undefined, env), print: status.log });
   const view = { phase: status.phase, device: (event: DeviceEvent) => logDevice(logger, event) };
-  const work = { engine, model, weights, layout, train: prepared, heldOut: undefined, maxCells: 1 };
-  const pool = await startDevices({ ...DEVICE_RULES, workers, isolate: isIsolated }, work, params, view);
+  const work = { engine, model, weights, train: prepared, heldOut: undefined, maxCells: 1 };
+  const pool = await startDevices({ ...DEVICE_RULES, workers, isolate: isIsolated }, work, jobs, view);
   status.phase({ name: "evaluating" });
   try {
     signal.throwIfAborted();
     signal.addEventListener("abort", () => void pool.close(), { once: true });
     const all = wholeSet("train", prepared, CELL_TOKENS);
-    return await evaluateHeldOut(pool, all, { tokenizer, template }, adapter !== undefined, 0).catch(
+    return await evaluateHeldOut(pool, all, { tokenizer, template }, adapter && { job: JOB, version: 0 }).catch(
       (error: unknown) => {
         signal.throwIfAborted(); // the closed pool's own complaint says nothing to anybody
         throw error;
@@ -147,6 +143,16 @@ async function evaluate(
   } finally {
     await pool.close();
   }
+}
+
+/** The name of the adapter in the pool of workers. */
+const JOB = "adapter";
+
+function jobOf({ shape, params: numbers }: LoadedAdapter, config: ModelConfig): DeviceJob {
+  const layout = adapterLayout(shape, config);
+  const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
+  params.set(numbers);
+  return { id: JOB, layout, params };
 }
 
 function describe(result: Awaited<ReturnType<typeof evaluateHeldOut>>, samples: number): string {

@@ -11,15 +11,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { addSlot, decodeError } from "@zerogate/core";
 import { builtFile } from "./built_file.ts";
-import type { DeviceApi, DeviceSetup } from "./device_api.ts";
+import type { Container } from "./container.ts";
+import type { AdapterVersion, DeviceApi, DeviceSetup } from "./device_api.ts";
 import { encodeFrame, readFrames } from "./frames.ts";
-import type { Host } from "./host.ts";
 import { endStoppedOrphans } from "./orphans.ts";
 import { processorWait } from "./patience.ts";
 import type { Answers, Message, Request } from "./process_messages.ts";
 import type { PulseReading } from "./pulse.ts";
 
-/** What every message may take besides its arrays. */
+/** What every message may take besides its arrays; the layout of a job, too. */
 const MESSAGE_BYTES = 2 ** 20;
 const OUTPUT_CHARACTERS = 1000;
 
@@ -31,9 +31,10 @@ export function endLeftProcesses(): void {
 }
 
 /** @param env added to this process's environment. */
-export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly<Record<string, string>>): Host {
-  const requestBytes = MESSAGE_BYTES + setup.params.byteLength + tokenBytes(setup);
-  const messageBytes = MESSAGE_BYTES + 8 * (setup.layout.length + 3 + maxCells);
+export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly<Record<string, string>>): Container {
+  const largest = Math.max(0, ...setup.jobs.map(({ layout }) => layout.length));
+  const requestBytes = MESSAGE_BYTES * (1 + setup.jobs.length) + 4 * largest + tokenBytes(setup);
+  const messageBytes = MESSAGE_BYTES + 8 * (largest + 3 + maxCells);
   const child = spawn(process.execPath, [program(), String(requestBytes), String(messageBytes), String(process.pid)], {
     stdio: ["ignore", "pipe", "pipe", "pipe"],
     env: { ...process.env, ...env },
@@ -42,7 +43,8 @@ export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly
   const socket = child.stdio[3] as Duplex;
   const output = tailOf([child.stdout, child.stderr]);
   let pulse: PulseReading = { beats: 0, operation: "", thread: 0 };
-  let paramsVersion: number | undefined;
+  /** Versions of the jobs' parameters that the process has. */
+  const sent = new Map<string, number>();
   let waiting: { resolve(answer: Answers[keyof Answers]): void; reject(error: Error): void } | undefined;
 
   const ended = new Promise<unknown>((resolve) => {
@@ -74,25 +76,26 @@ export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly
     });
     return answer as Answers[Call];
   };
-  const paramsOf = (version: number) => {
-    if (version === paramsVersion) return undefined;
-    paramsVersion = version;
-    return setup.params;
+  const paramsOf = (adapter: AdapterVersion | undefined) => {
+    if (!adapter || sent.get(adapter.job) === adapter.version) return undefined;
+    sent.set(adapter.job, adapter.version);
+    return setup.jobs.find(({ id }) => id === adapter.job)?.params;
   };
   const api: DeviceApi = {
-    load({ weights, engine, config, layout, tokens }, device) {
+    load({ weights, engine, config, jobs, tokens }, device) {
       if ("bytes" in weights) throw new RangeError("Cannot load a process: its weights must be named by their folder");
-      return ask({ call: "load", setup: { weights, engine, config, layout, tokens }, device });
+      const layouts = jobs.map(({ id, layout }) => ({ id, layout }));
+      return ask({ call: "load", setup: { weights, engine, config, jobs: layouts, tokens }, device });
     },
-    async computeCell({ slot, ...job }) {
+    async computeCell({ slot, ...request }) {
       const { parameters, maxCells: cells } = slot;
       const slotSize = { parameters, maxCells: cells };
-      const { result, sums } = await ask({ call: "computeCell", job, slotSize, params: paramsOf(job.version) });
+      const { result, sums } = await ask({ call: "computeCell", request, slotSize, params: paramsOf(request) });
       addSlot(slot, { ...slotSize, sums });
       return result;
     },
-    evaluateCell: (job) => ask({ call: "evaluateCell", job, params: paramsOf(job.version) }),
-    generate: (job) => ask({ call: "generate", job, params: paramsOf(job.version) }),
+    evaluateCell: (request) => ask({ call: "evaluateCell", request, params: paramsOf(request.adapter) }),
+    generate: (request) => ask({ call: "generate", request, params: paramsOf(request.adapter) }),
   };
 
   return {
@@ -113,7 +116,7 @@ export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly
 const hasStreams = (child: { readonly stdio?: ChildProcess["stdio"] }): boolean => child.stdio !== undefined;
 
 /** Stands for a process that could not be started; `ended` says why. */
-function withoutProcess(child: ChildProcess): Host {
+function withoutProcess(child: ChildProcess): Container {
   const unanswered = () => new Promise<never>(() => {});
   return {
     api: { load: unanswered, computeCell: unanswered, evaluateCell: unanswered, generate: unanswered },

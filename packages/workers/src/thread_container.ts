@@ -9,9 +9,9 @@ import { wrap } from "comlink";
 import { Piscina } from "piscina";
 import { builtFile } from "./built_file.ts";
 import { keepErrorClasses } from "./comlink_errors.ts";
+import type { Container } from "./container.ts";
 import type { DeviceApi } from "./device_api.ts";
 import type { ServeTask } from "./device_worker.ts";
-import type { Host } from "./host.ts";
 import { processorWait } from "./patience.ts";
 import { createPulse, readPulse } from "./pulse.ts";
 
@@ -25,7 +25,7 @@ const YOUNG_MB = 6;
 /** Ending a thread takes milliseconds, unless it is stuck in native code. */
 const STUCK_MS = 1000;
 
-export function startThread(): Host {
+export function startThread(): Container {
   keepErrorClasses();
   // Without this process's flags: under vitest they resolve our packages to TypeScript, which a Node 20 thread can't load.
   const pool = new Piscina({

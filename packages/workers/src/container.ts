@@ -1,9 +1,9 @@
-/** What a device lives in: a thread of this process (thread_host.ts) or a process of its own (process_host.ts). */
+/** What a device lives in: a thread of this process (thread_container.ts) or a process of its own (process_container.ts). */
 import type { DeviceApi } from "./device_api.ts";
 import type { PulseReading } from "./pulse.ts";
 
-export interface Host {
-  /** Calls that may stay unanswered for ever when the host ends: race them against `ended`. */
+export interface Container {
+  /** Calls that may stay unanswered for ever when the container ends: race them against `ended`. */
   readonly api: DeviceApi;
   pulse(): PulseReading;
   /** Milliseconds that the device's thread has waited for a processor so far. */
@@ -14,5 +14,5 @@ export interface Host {
   stop(): Promise<void>;
 }
 
-/** Begins to start a host; `ended` reports what goes wrong. */
-export type StartHost = (device: number) => Host;
+/** Begins to start a container; `ended` reports what goes wrong. */
+export type StartContainer = (device: number) => Container;

@@ -1,30 +1,33 @@
 /** What a device's process is given and how its end is told: real processes, some of which never come to their program. */
+
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
-import { adapterLayout, createSlot, type TokenSet } from "@zerogate/core";
+import { createSlot, type TokenSet } from "@zerogate/core";
 import { afterEach, expect, test } from "vitest";
-import { open, setup, tinyFolder } from "../test/faulty_pool.ts";
-import type { Host } from "./host.ts";
-import { startProcess } from "./process_host.ts";
+import { adapterAt, only, open, setup, tinyFolder } from "../test/faulty_pool.ts";
+import { tinyJob, tinySetup } from "../test/tiny_setup.ts";
+import type { Container } from "./container.ts";
+import { startProcess } from "./process_container.ts";
+import type { ShareSum } from "./step_sum.ts";
 
-const started: Host[] = [];
+const started: Container[] = [];
 const folders: string[] = [];
 afterEach(async () => {
-  await Promise.all(started.splice(0).map((host) => host.stop()));
+  await Promise.all(started.splice(0).map((container) => container.stop()));
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true });
 });
 
-function start(env: Readonly<Record<string, string>> = {}): Host {
-  const host = startProcess(setup, 8, env);
-  started.push(host);
-  return host;
+function start(env: Readonly<Record<string, string>> = {}): Container {
+  const container = startProcess(setup, 8, env);
+  started.push(container);
+  return container;
 }
 
 /** A process that runs this before its program. */
-function startWith(script: string): Host {
+function startWith(script: string): Container {
   const folder = mkdtempSync(join(tmpdir(), "zerogate-process-"));
   folders.push(folder);
   const path = join(folder, "before.cjs");
@@ -49,48 +52,47 @@ test("a process that cannot be started is told as such, and its stop has nothing
   const { execPath } = process;
   process.execPath = join(tmpdir(), "zerogate-no-such-node");
   try {
-    const host = start();
-    expect(await host.ended).toMatch(/^its process did not start: spawn .*zerogate-no-such-node ENOENT$/);
-    expect(host.pulse()).toEqual({ beats: 0, operation: "", thread: 0 });
-    await host.stop();
+    const container = start();
+    expect(await container.ended).toMatch(/^its process did not start: spawn .*zerogate-no-such-node ENOENT$/);
+    expect(container.pulse()).toEqual({ beats: 0, operation: "", thread: 0 });
+    await container.stop();
   } finally {
     process.execPath = execPath;
   }
 });
 
 test("a stop waits until the process is gone, also where it has ended before", async () => {
-  const host = start();
-  const { weights, params, ...more } = { ...setup, weights: tinyFolder() };
-  await host.api.load({ weights, params, ...more }, 0);
-  expect(host.pulse()).toMatchObject({ beats: expect.any(Number), thread: expect.any(Number) });
-  expect(host.pulse().beats).toBeGreaterThan(0);
-  await host.stop();
-  expect(await host.ended).toBe("its process was ended by SIGKILL");
-  await host.stop();
+  const container = start();
+  await container.api.load({ ...setup, weights: tinyFolder() }, 0);
+  expect(container.pulse()).toMatchObject({ beats: expect.any(Number), thread: expect.any(Number) });
+  expect(container.pulse().beats).toBeGreaterThan(0);
+  await container.stop();
+  expect(await container.ended).toBe("its process was ended by SIGKILL");
+  await container.stop();
   const over = startWith("process.exit(0)");
   await over.ended;
   await over.stop();
 });
 
 test("a process that holds its output open after its end delays nobody", async () => {
-  const host = startWith(
+  const container = startWith(
     'require("node:child_process").spawn("sleep", ["20"], { stdio: ["ignore", "inherit", "inherit"], detached: true }).unref(); process.exit(3)',
   );
-  const told = await Promise.race([host.ended, sleep(15_000)]);
+  const told = await Promise.race([container.ended, sleep(15_000)]);
   expect(told).toBe("its process ended with code 3");
 });
 
 test.skipIf(!existsSync("/proc/self/schedstat"))(
   "until a process has told its thread's number, its main thread's wait for a processor counts (skipped without /proc)",
   async () => {
-    const host = startWith("for (const end = Date.now() + 60_000; Date.now() < end; );");
+    const container = startWith("for (const end = Date.now() + 60_000; Date.now() < end; );");
     let waited = 0;
     for (let i = 0; i < 3000 && waited === 0; i++) {
       await sleep(10);
-      waited = host.waitedMs();
+      waited = container.waitedMs();
     }
     expect(waited).toBeGreaterThan(0);
-    expect(host.pulse().thread).toBe(0);
+    expect(container.pulse().thread).toBe(0);
   },
 );
 
@@ -115,27 +117,27 @@ function manyTokens({ ids, target, offsets, hash }: TokenSet): TokenSet {
 test("tokens far beyond a mebibyte reach a process", async () => {
   const tokens = { train: manyTokens(setup.tokens.train) };
   const pool = await open(1, { setup: { ...setup, tokens, weights: tinyFolder() }, isolate: {} });
-  const job = { set: "train", cells: [[0], [100_000]], adapter: true, version: 1 };
+  const job = { set: "train", cells: [[0], [100_000]], adapter: adapterAt(1) };
   const alone = await open(1);
   const { lossSum } = await alone.evaluate({ ...job, cells: [[0]] });
   expect(await pool.evaluate(job)).toMatchObject({ lossSum });
 });
 
 test("parameters beyond a mebibyte go down to a process, and their sum, with a place for many cells, comes up", async () => {
-  const shape = { promptLength: 20_000, adaptedLayers: 2, gateSharing: "per-head", gateActivation: "tanh" } as const;
-  const layout = adapterLayout(shape, setup.config);
-  expect(4 * layout.length).toBeGreaterThan(2 ** 20);
-  const params = new Float32Array(new SharedArrayBuffer(4 * layout.length)).fill(0.01);
-  const own = { ...setup, layout, params };
-  const job = { step: 1, cells: [[0]], scale: 1, version: 1 };
+  const large = tinyJob(only.id, { promptLength: 20_000 });
+  large.params.fill(0.01);
+  expect(large.params.byteLength).toBeGreaterThan(2 ** 20);
+  const own = tinySetup([large]);
+  const job = { step: 1, cells: [[0]], scale: 1, ...adapterAt(1) };
   const thread = await open(1, { setup: own, maxCells: 1 });
   const expected = (await thread.runStep(job)).slot.sums.slice();
   const child = await open(1, { setup: { ...own, weights: tinyFolder() }, maxCells: 1, isolate: {} });
   expect((await child.runStep(job)).slot.sums).toEqual(expected);
   const cells = Array.from({ length: 200_000 }, (_, cell) => (cell === 0 ? [0] : []));
   const many = await open(1, { setup: { ...setup, weights: tinyFolder() }, maxCells: cells.length, isolate: {} });
-  const { slot, badCells } = await many.addCells({ ...job, scale: 1e-3, cells }, [0]);
-  expect(slot.sums).toHaveLength(createSlot({ parameters: setup.layout.length, maxCells: cells.length }).sums.length);
+  const [sum] = await many.addCells([{ step: { ...job, scale: 1e-3, cells }, numbers: [0] }]);
+  const { slot, badCells } = sum as ShareSum;
+  expect(slot.sums).toHaveLength(createSlot({ parameters: only.layout.length, maxCells: cells.length }).sums.length);
   expect(slot.sums.some((word) => word !== 0)).toBe(true);
   expect(badCells).toEqual([]);
 });
@@ -145,13 +147,9 @@ test("what a process is at is known while it is at it, from its first operation 
   folders.push(folder);
   const path = join(folder, "engine.mjs");
   writeFileSync(path, "export const createEngine = () => new Promise(() => setInterval(() => {}, 1000));");
-  const host = start();
-  const { weights, params, ...more } = {
-    ...setup,
-    weights: tinyFolder(),
-    engine: { module: pathToFileURL(path).href },
-  };
-  void host.api.load({ weights, params, ...more }, 0).catch(() => {});
-  for (let i = 0; i < 1500 && host.pulse().beats === 0; i++) await sleep(10);
-  expect(host.pulse()).toMatchObject({ beats: 1, operation: "createEngine" });
+  const container = start();
+  const engine = { module: pathToFileURL(path).href };
+  void container.api.load({ ...setup, weights: tinyFolder(), engine }, 0).catch(() => {});
+  for (let i = 0; i < 1500 && container.pulse().beats === 0; i++) await sleep(10);
+  expect(container.pulse()).toMatchObject({ beats: 1, operation: "createEngine" });
 });
