@@ -1,5 +1,6 @@
 /** `@zerogate/data`: instruction data read, tokenised, cached, split and cut into cells. Prints nothing. */
 export type { Template } from "@zerogate/core";
+export { busyShare, planCosts, stepWork } from "./busy_share.ts";
 export { cutCells, cutEvenCells, type EvenCut, mostCells, type SampleSizes, sampleCost } from "./cells.ts";
 export { type DataFile, listDataFiles } from "./data_files.ts";
 export { type EncodedSample, encodePrompt, encodeSample, type MaskRule, type SampleFormat } from "./encode_sample.ts";

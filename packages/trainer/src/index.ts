@@ -19,6 +19,7 @@ export { type ModelRequest, type OpenedModel, openModel } from "./open/model.ts"
 export { type PromptFlags, promptFormatOf } from "./open/prompt_format.ts";
 export { readAccepted } from "./run/accepted.ts";
 export { chooseAdapter, describeChoice } from "./run/adapter_choice.ts";
+export { type BusyDevices, busyDevices, idleAdvice } from "./run/busy.ts";
 export { workersProblem } from "./run/capacity.ts";
 export { countData, type DataCounts, dataWarnings, describeCounts } from "./run/data_counts.ts";
 export { startDevices } from "./run/devices.ts";

@@ -38,6 +38,8 @@ import { checkAdapterSize, workersProblem } from "./capacity.ts";
 import { checkDropped, type DataCounts } from "./data_counts.ts";
 import { scheduleOf, totalStepsOf } from "./schedule.ts";
 
+type PlanKey = "seed" | "batchSize" | "cellTokens" | "cellMultiple" | "dropLast";
+
 export interface RunInputs {
   readonly model: ModelConfig;
   /** With `isolate` each worker reads the base for itself. */
@@ -51,6 +53,8 @@ export interface RunInputs {
   readonly counts: readonly DataCounts[];
   readonly heldOut: HeldOut | undefined;
   readonly plan: Plan;
+  /** The plan of the same samples under other settings. */
+  readonly planOf: (config: Pick<TrainConfig, PlanKey>) => Plan;
   readonly totalSteps: number;
   /** A number of cells that no step exceeds. */
   readonly maxCells: number;
@@ -104,10 +108,12 @@ export async function openInputs(
   const train = await tokenise(config.data, "data");
   const { trainSamples, heldOut } = await holdOut(config, train, tokenise);
   const sizes = measureSamples(train.tokens);
-  const { seed, batchSize, cellTokens, cellMultiple, dropLast } = config;
   const cost = trainingCost(model, backwardLayers(adapter.layout));
-  const even = cellMultiple > 0 ? { multiple: cellMultiple, cost } : undefined;
-  const plan = createPlan({ ...sizes, samples: trainSamples, seed, batchSize, cellTokens, even, dropLast });
+  const planOf = ({ seed, batchSize, cellTokens, cellMultiple, dropLast }: Pick<TrainConfig, PlanKey>) => {
+    const even = cellMultiple > 0 ? { multiple: cellMultiple, cost } : undefined;
+    return createPlan({ ...sizes, samples: trainSamples, seed, batchSize, cellTokens, even, dropLast });
+  };
+  const plan = planOf(config);
   const totalSteps = totalStepsOf(config, plan.stepsPerEpoch);
   onPhase({ name: "hashing the base" });
   const base = await hashing;
@@ -125,6 +131,7 @@ export async function openInputs(
     counts,
     heldOut,
     plan,
+    planOf,
     totalSteps,
     maxCells: plan.maxCells,
     schedule: scheduleOf(config, plan.stepsPerEpoch, totalSteps),

@@ -4,11 +4,15 @@ import type { TrainConfig } from "@zerogate/run-config";
 import { isIsolated } from "@zerogate/run-config";
 import type { RunInputs } from "@zerogate/trainer";
 import {
+  type BusyDevices,
+  busyDevices,
   type DataCounts,
   describeCounts,
   estimateMemory,
   formatCount,
+  formatShare,
   formatSmall,
+  idleAdvice,
   type MemoryEstimate,
 } from "@zerogate/trainer";
 
@@ -26,6 +30,10 @@ export interface PlanFacts {
   readonly totalSteps: number;
   /** Of the first step. */
   readonly cells: number;
+  /** Share of the time that 1, 2, 4, 8 and 16 equal devices would work. */
+  readonly busy: readonly BusyDevices[];
+  /** What would keep this run's workers busy; absent if they are. */
+  readonly advice?: string | undefined;
   readonly peakLearningRate: number;
   readonly warmupSteps: number;
   readonly memory: MemoryEstimate;
@@ -47,6 +55,8 @@ export function planFacts(config: TrainConfig, inputs: RunInputs): PlanFacts {
     stepsPerEpoch: plan.stepsPerEpoch,
     totalSteps,
     cells: plan.step(0).cells.length,
+    busy: busyDevices(inputs),
+    advice: idleAdvice(config, inputs, config.workers),
     peakLearningRate: schedule.peak,
     warmupSteps: schedule.warmupSteps,
     memory: estimateMemory(model, layout, {
@@ -71,6 +81,7 @@ export function describePlan(facts: PlanFacts): string {
       `${formatCount(facts.totalSteps)} (${formatCount(facts.stepsPerEpoch)} an epoch), warm-up ${facts.warmupSteps}`,
     ],
     ["batch", `${config.batchSize} sequences, ${facts.cells} cells in the first step, ${config.workers} workers`],
+    ["devices busy", facts.busy.map(({ devices, share }) => `${devices}: ${formatShare(share)}`).join(", ")],
     ["learning rate", `${formatSmall(facts.peakLearningRate)} at its peak, ${config.schedule}`],
     [
       "memory",
@@ -79,5 +90,8 @@ export function describePlan(facts: PlanFacts): string {
   ];
   const settings = Object.entries(config).map(([key, value]) => `  ${key}: ${JSON.stringify(value)}`);
   const table = rows.map(([name, value]) => `${name.padEnd(15)}${value}`);
-  return [...table, "", "config", ...settings, "", "Nothing was trained or written (--dry-run).", ""].join("\n");
+  const advice = facts.advice === undefined ? [] : [facts.advice];
+  return [...table, ...advice, "", "config", ...settings, "", "Nothing was trained or written (--dry-run).", ""].join(
+    "\n",
+  );
 }
