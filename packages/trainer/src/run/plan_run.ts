@@ -1,0 +1,84 @@
+/** What a run will train on, step by step: its data as tokens, what is held out, the plan of cells, the learning rate. */
+import { backwardLayers, type LearningRateSchedule, type ModelConfig, trainingCost } from "@zerogate/core";
+import {
+  createPlan,
+  measureSamples,
+  type Plan,
+  type PreparedTokens,
+  splitSamples,
+  type Template,
+  type Tokenizer,
+} from "@zerogate/data";
+import type { TrainConfig } from "@zerogate/run-config";
+import type { StartingAdapter } from "../open/adapter.ts";
+import { allSamples, cellsOf, type HeldOut, lengthFor, openData, type Progress, wholeSet } from "../open/data.ts";
+import { checkDropped, type DataCounts } from "./data_counts.ts";
+import { scheduleOf, totalStepsOf } from "./schedule.ts";
+
+type PlanKey = "seed" | "batchSize" | "cellTokens" | "cellMultiple" | "dropLast";
+
+export interface PlannedRun {
+  readonly train: PreparedTokens;
+  /** Of `data`, and of `validationData` where it is set. */
+  readonly counts: readonly DataCounts[];
+  readonly heldOut: HeldOut | undefined;
+  readonly plan: Plan;
+  /** The plan of the same samples under other settings. */
+  readonly planOf: (config: Pick<TrainConfig, PlanKey>) => Plan;
+  readonly totalSteps: number;
+  readonly schedule: LearningRateSchedule;
+}
+
+export interface PlanRequest {
+  readonly model: ModelConfig;
+  readonly tokenizer: Tokenizer;
+  readonly template: Template;
+  readonly layout: StartingAdapter["layout"];
+  /** Folder of the token cache; undefined: tokens are made anew and kept nowhere. */
+  readonly cacheDir: string | undefined;
+}
+
+/** Reads the data and plans the run. Throws an InputError for data that cannot be used or a plan without a step. */
+export async function planRun(config: TrainConfig, request: PlanRequest, progress: Progress): Promise<PlannedRun> {
+  const { model, tokenizer, template, layout, cacheDir } = request;
+  const maxLength = lengthFor(config.maxLength, model);
+  const counts: DataCounts[] = [];
+  const tokenise = async (paths: readonly string[], name: DataCounts["name"]) => {
+    const data = await openData(tokenizer, { ...config, name, paths, template, maxLength, cacheDir }, progress);
+    checkDropped(data.counts, data.prepared, config, model.contextLength);
+    counts.push(data.counts);
+    return data.prepared;
+  };
+  progress.onPhase({ name: "reading data" });
+  const train = await tokenise(config.data, "data");
+  const { trainSamples, heldOut } = await holdOut(config, train, tokenise);
+  const sizes = measureSamples(train.tokens);
+  const cost = trainingCost(model, backwardLayers(layout));
+  const planOf = ({ seed, batchSize, cellTokens, cellMultiple, dropLast }: Pick<TrainConfig, PlanKey>) => {
+    const even = cellMultiple > 0 ? { multiple: cellMultiple, cost } : undefined;
+    return createPlan({ ...sizes, samples: trainSamples, seed, batchSize, cellTokens, even, dropLast });
+  };
+  const plan = planOf(config);
+  const totalSteps = totalStepsOf(config, plan.stepsPerEpoch);
+  const schedule = scheduleOf(config, plan.stepsPerEpoch, totalSteps);
+  return { train, counts, heldOut, plan, planOf, totalSteps, schedule };
+}
+
+async function holdOut(
+  config: TrainConfig,
+  train: PreparedTokens,
+  tokenise: (paths: readonly string[], name: DataCounts["name"]) => Promise<PreparedTokens>,
+): Promise<{ trainSamples: readonly number[]; heldOut: HeldOut | undefined }> {
+  const { validationData, valFraction, seed, cellTokens } = config;
+  const { tokens, recordOf } = train;
+  if (validationData !== undefined) {
+    const own = await tokenise(validationData, "validation data");
+    return { trainSamples: allSamples(tokens), heldOut: wholeSet("validation", own, cellTokens) };
+  }
+  if (valFraction === 0) return { trainSamples: allSamples(tokens), heldOut: undefined };
+  const { train: trainSamples, validation: samples } = splitSamples(tokens, { seed, validation: valFraction });
+  return {
+    trainSamples,
+    heldOut: { set: "train", tokens, recordOf, samples, cells: cellsOf(tokens, samples, cellTokens) },
+  };
+}
