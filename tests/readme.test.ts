@@ -100,3 +100,21 @@ test("packages/workers/README.md: one step over several devices", async () => {
   const shown = "{ moves: gradient.some((g) => g !== 0), numbers: gradient.length === layout.length }";
   expect(await runExample("packages/workers/README.md", given, shown)).toEqual({ moves: true, numbers: true });
 });
+
+test("packages/trainer/README.md: a program trains on the packaged base and answers with its adapter", async () => {
+  const out = join(folder, "runs/first");
+  const shown = "{ steps, answered, loss: adapter.loss, files: readdirSync(config.out) }";
+  const found = await runExample(
+    "packages/trainer/README.md",
+    'import { readdirSync } from "node:fs"; let answered = "";',
+    shown,
+    {
+      '"runs/first"': `${JSON.stringify(out)}, cacheDir: ${JSON.stringify(join(folder, "cache"))}`,
+      "process.stdout.write(text)": "answered += text",
+    },
+  );
+  expect(found).toMatchObject({ steps: 30, answered: expect.stringMatching(/\S/), loss: expect.any(Number) });
+  expect(found.loss).toBeLessThan(3);
+  expect(found.files).toContain("adapter");
+  expect(found.files).not.toContain("report.html");
+});

@@ -13,6 +13,7 @@ import { type ConfigKey, presetNames, type TrainConfig } from "./train_config.ts
  * folder where the file names them, at the working directory where a flag does.
  *
  * @param sources.flags by key (`batchSize`), values as commander gives them: strings, booleans, arrays of strings.
+ * @param sources.settings in place of flags: values by key, which messages name by their key.
  * @param sources.preset wins over a `preset` in file or flags.
  * @param sources.isStored The file is the config of a run: keys that it lacks have the value of the version that wrote it,
  *   whatever the presets and defaults are now.
@@ -22,17 +23,20 @@ import { type ConfigKey, presetNames, type TrainConfig } from "./train_config.ts
 export function resolveConfig(sources: {
   readonly file?: string | undefined;
   readonly flags?: Readonly<Record<string, unknown>> | undefined;
+  readonly settings?: Readonly<Record<string, unknown>>;
   readonly preset?: string | undefined;
   readonly isStored?: boolean;
   readonly onNote?: (note: string) => void;
 }): TrainConfig {
-  const { isStored = false, onNote = () => {} } = sources;
+  const { isStored = false, onNote = () => {}, settings } = sources;
   const problems: string[] = [];
   const { layer: file, version = FIRST_VERSION }: FileLayer =
     sources.file === undefined
       ? { layer: new Map(), version: undefined }
       : fileLayer(sources.file, isStored, { problems, onNote });
-  const flags = flagLayer({ ...sources.flags, preset: sources.preset ?? sources.flags?.["preset"] }, problems);
+  const given = { ...(settings ?? sources.flags) };
+  const named = { ...given, preset: sources.preset ?? given["preset"] };
+  const flags = flagLayer(named, problems, settings === undefined ? flagName : String);
   const below = isStored
     ? [defaultLayer(version)]
     : [defaultLayer(), presetLayer(flags.get("preset") ?? file.get("preset"))];
@@ -42,7 +46,7 @@ export function resolveConfig(sources: {
   for (const layer of layers) applyLayer(merged, layer);
 
   const engine = merged.get("engine")?.value;
-  if (merged.get("workers")?.label === "workers")
+  if (merged.get("workers") === below[0]?.get("workers"))
     merged.set("workers", { value: deviceCount(engine), label: "workers" });
   const values = Object.fromEntries([...merged].map(([key, { value }]) => [key, value]));
   const parsed = schema.safeParse(values);

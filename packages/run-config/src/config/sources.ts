@@ -3,7 +3,6 @@ import { dirname, resolve as resolvePath } from "node:path";
 import { isEnginePath } from "../engines/registry.ts";
 import { readConfigFile } from "./config_file.ts";
 import { configKeys, type Field, fields } from "./fields.ts";
-import { flagName } from "./flag_name.ts";
 import { VERSION_KEY } from "./stored_config.ts";
 import { suggest } from "./suggest.ts";
 import { synonymOf } from "./synonyms.ts";
@@ -69,12 +68,17 @@ export function fileLayer(path: string, isStored: boolean, { problems, onNote }:
   return { layer, version };
 }
 
-export function flagLayer(flags: Readonly<Record<string, unknown>>, problems: string[]): Layer {
+/** @param label How messages name a key. */
+export function flagLayer(
+  flags: Readonly<Record<string, unknown>>,
+  problems: string[],
+  label: (key: ConfigKey) => string,
+): Layer {
   const layer = new Map<ConfigKey, Given>();
   for (const [name, value] of Object.entries(flags)) {
     if (value === undefined) continue;
     if (!isKey(name)) problems.push(unknownKey(name));
-    else layer.set(name, { value: withPaths(name, fromText(name, listed(name, value)), "."), label: flagName(name) });
+    else layer.set(name, { value: withPaths(name, fromText(name, listed(name, value)), "."), label: label(name) });
   }
   return layer;
 }

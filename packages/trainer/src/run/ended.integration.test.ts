@@ -27,7 +27,7 @@ const use = (name: string) => {
 };
 beforeEach(() => use("best"));
 const configOf = (flags: Readonly<Record<string, unknown>> = {}) => readRunConfig(run, flags);
-const ended = async (flags?: Readonly<Record<string, unknown>>) => await endedRun(await configOf(flags), model);
+const ended = async (flags?: Readonly<Record<string, unknown>>) => await endedRun(await configOf(flags), model, true);
 const verified = async () => await verifyRun(await configOf(), model);
 const bestStep = async () => (await ended())?.best?.step ?? 0;
 const remove = (...names: string[]) => rmSync(join(run, ...names), { recursive: true });

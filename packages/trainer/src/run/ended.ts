@@ -21,8 +21,14 @@ import { compareAdapter } from "./verify_adapter.ts";
 /**
  * The result of a run that has ended, undefined where something is left to do: steps, a validation, an adapter or a report
  * that is lost or damaged, or what this call's config wants otherwise.
+ *
+ * @param wantsReport Whether a report belongs to the end.
  */
-export async function endedRun(config: TrainConfig, model: ModelConfig): Promise<RunResult | undefined> {
+export async function endedRun(
+  config: TrainConfig,
+  model: ModelConfig,
+  wantsReport: boolean,
+): Promise<RunResult | undefined> {
   const [newest, best] = await endCheckpoints(config.out, model);
   if (!newest) return undefined;
   const { state } = newest;
@@ -31,7 +37,7 @@ export async function endedRun(config: TrainConfig, model: ModelConfig): Promise
   if (!ending || unsafeChanges(before, config).length > 0 || before.samples !== config.samples) return undefined;
   const report = join(config.out, "report.html");
   const found = await compareAdapter(config, newest, best);
-  if (!existsSync(report) || !found || found.problems.length > 0) return undefined;
+  if ((wantsReport && !existsSync(report)) || !found || found.problems.length > 0) return undefined;
   return {
     ending,
     steps: state.step,
@@ -40,7 +46,7 @@ export async function endedRun(config: TrainConfig, model: ModelConfig): Promise
     samples: [],
     unmoved: [],
     adapterFolder: join(config.out, "adapter"),
-    report,
+    report: existsSync(report) ? report : undefined,
     durationMs: 0,
     hadEnded: true,
   };

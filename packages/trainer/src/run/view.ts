@@ -21,8 +21,8 @@ export interface RunView {
   /** Good to know, nothing to mend; `counts` are for the log file, the message says them in words. */
   note(message: string, counts?: DataCounts): void;
   device(event: DeviceEvent): void;
-  /** Writes the report of the finished run into its folder. Returns its path. */
-  report(runDir: string, data: ReportData): Promise<string>;
+  /** Writes the report of the finished run into its folder. Returns its path, undefined for none. */
+  report(runDir: string, data: ReportData): Promise<string | undefined>;
   /** Why the run ends before its end: for the log file, the command says it itself. */
   failed(message: string): void;
 }

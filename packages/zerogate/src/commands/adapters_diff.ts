@@ -1,7 +1,7 @@
 /** `zerogate adapters diff A B`: where two adapters differ, in their configs and layer by layer. */
 import { type AdaptionPromptConfig, isSameTemplate, moduleNames, partDistances } from "@zerogate/core";
 import { readAdapter, type StoredAdapter } from "@zerogate/core/node";
-import { adapterFolder, formatSmall } from "@zerogate/trainer";
+import { adapterFolder, formatSmall } from "@zerogate/trainer/command";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { table } from "./table.ts";
 

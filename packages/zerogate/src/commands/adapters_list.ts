@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { InputError } from "@zerogate/core";
 import { hashFile, readAdapter, reason } from "@zerogate/core/node";
-import { checkLinks, formatCount } from "@zerogate/trainer";
+import { checkLinks, formatCount } from "@zerogate/trainer/command";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { table } from "./table.ts";
 

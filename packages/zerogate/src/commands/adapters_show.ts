@@ -1,7 +1,7 @@
 /** `zerogate adapters show ADAPTER`: what an adapter is and how far it has opened, layer by layer. */
 import { effectiveGates, layerParts, parameterCount, partNumbers, trainableLine } from "@zerogate/core";
 import { hashFile, readAdapter, readModelConfig } from "@zerogate/core/node";
-import { adapterFolder, checkLinks, formatCount, formatSmall } from "@zerogate/trainer";
+import { adapterFolder, checkLinks, formatCount, formatSmall } from "@zerogate/trainer/command";
 import { sparkline } from "../status/sparkline.ts";
 import { continued, plainCell } from "../terminal/plain_text.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";

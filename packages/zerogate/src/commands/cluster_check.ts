@@ -3,8 +3,7 @@ import { availableParallelism } from "node:os";
 import { InputError } from "@zerogate/core";
 import { launchOf } from "@zerogate/mpi";
 import { MAX_SECONDS, MAX_WORKERS, ownCommand, versions } from "@zerogate/run-config";
-import type { Team } from "@zerogate/trainer";
-import { type Cores, coresHere, pinnedRanks, withTeam } from "@zerogate/trainer";
+import { type Cores, coresHere, pinnedRanks, type Team, withTeam } from "@zerogate/trainer/command";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { numberFlag } from "./flags.ts";
 

@@ -5,7 +5,7 @@ import { join, resolve } from "node:path";
 import { InputError, shellQuoted } from "@zerogate/core";
 import { makeFolder, writeNewFile } from "@zerogate/core/node";
 import { MAX_HOSTS } from "@zerogate/run-config";
-import { type Launch, type LauncherName, launcherNames, launchFiles } from "@zerogate/trainer";
+import { type Launch, type LauncherName, launcherNames, launchFiles } from "@zerogate/trainer/command";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { numberFlag } from "./flags.ts";
 

@@ -1,5 +1,6 @@
 /** Several prompts, or several adapters for each: computed as one batch, shown side by side. */
-import { type AnswerOptions, answerAll, type OpenedModel, promptText, type Question } from "@zerogate/trainer";
+import { type AnswerOptions, answerAll, type OpenedModel, type Question } from "@zerogate/trainer";
+import { promptText } from "@zerogate/trainer/command";
 import { sideBySide } from "../status/columns.ts";
 import { type CommandContext, printJson } from "./context.ts";
 

@@ -21,7 +21,7 @@ import {
 } from "@zerogate/core";
 import { readAdapter, readAdapterFile, readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
 import { MAX_PROMPT_LENGTH } from "@zerogate/run-config";
-import { adapterFolder, checkLinks, formatSmall, namedBase } from "@zerogate/trainer";
+import { adapterFolder, checkLinks, formatSmall, namedBase } from "@zerogate/trainer/command";
 import { continued } from "../terminal/plain_text.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { fitOnData } from "./fit_on_data.ts";

@@ -1,6 +1,6 @@
 /** What `zerogate doctor` shows: one screen, whatever is wrong with the machine; `--verbose` and `--json` have all of it. */
 import { ownCommand } from "@zerogate/run-config";
-import { formatCount } from "@zerogate/trainer";
+import { formatCount } from "@zerogate/trainer/command";
 import { fitLine, oneLine } from "../status/fit.ts";
 import type { Check } from "./doctor_check.ts";
 

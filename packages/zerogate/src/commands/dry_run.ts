@@ -2,11 +2,10 @@
 import { formatBytes, parameterCount, trainableLine } from "@zerogate/core";
 import type { TrainConfig } from "@zerogate/run-config";
 import { isIsolated } from "@zerogate/run-config";
-import type { RunInputs } from "@zerogate/trainer";
+import type { DataCounts } from "@zerogate/trainer";
 import {
   type BusyDevices,
   busyDevices,
-  type DataCounts,
   describeCounts,
   estimateMemory,
   formatCount,
@@ -14,7 +13,8 @@ import {
   formatSmall,
   idleAdvice,
   type MemoryEstimate,
-} from "@zerogate/trainer";
+  type RunInputs,
+} from "@zerogate/trainer/command";
 
 export interface PlanFacts {
   readonly config: TrainConfig;

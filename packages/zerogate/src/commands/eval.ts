@@ -17,7 +17,7 @@ import {
   startDevices,
   wholeSet,
   workersProblem,
-} from "@zerogate/trainer";
+} from "@zerogate/trainer/command";
 import type { DeviceEvent, DeviceJob } from "@zerogate/workers";
 import { logLevel, openLog } from "../log.ts";
 import { openStatus, type StatusDisplay } from "../status/display.ts";

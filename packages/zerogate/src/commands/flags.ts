@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { type BosRule, bosRules, InputError, type OutputBias } from "@zerogate/core";
 import { computeNames, engineNames, isEnginePath, storageNames, type TrainConfig } from "@zerogate/run-config";
-import type { PromptFlags } from "@zerogate/trainer";
+import type { PromptFlags } from "@zerogate/trainer/command";
 
 /** A number from a flag's text; what is wrong with it is added to `problems`. */
 export function numberFlag(

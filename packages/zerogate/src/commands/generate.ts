@@ -1,5 +1,6 @@
 /** `zerogate generate`: continues a prompt or answers instructions, with one adapter or with several side by side. */
-import { answer, type OpenedModel, promptText, type Question } from "@zerogate/trainer";
+import { answer, type OpenedModel, type Question } from "@zerogate/trainer";
+import { promptText } from "@zerogate/trainer/command";
 import type { AnswerLimits } from "./answer_options.ts";
 import { answerSideBySide } from "./compare.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";

@@ -2,8 +2,8 @@
 
 import type { TrainConfig } from "@zerogate/run-config";
 import { isEvaluation } from "@zerogate/run-files";
-import type { Progress, RunView, Team } from "@zerogate/trainer";
-import { rankView } from "@zerogate/trainer";
+import type { Rank, RunListener, RunResult, RunView } from "@zerogate/trainer";
+import { type Progress, rankView } from "@zerogate/trainer/command";
 import type { DeviceEvent } from "@zerogate/workers";
 import { logLevel, openLog, type RunLog } from "../log.ts";
 import { writeReport } from "../report/render.ts";
@@ -15,8 +15,8 @@ import { type CommandContext, printJson } from "./context.ts";
 export interface LiveView extends RunView {
   readonly progress: Progress;
   /** From here on lines go to `RUN/log.jsonl` as well. */
-  openRunLog(config: TrainConfig): void;
-  close(): void;
+  opened(config: TrainConfig): void;
+  closed(): void;
 }
 
 /** @param json also print one JSON object per step on stdout. */
@@ -32,7 +32,7 @@ export function openLiveView(context: CommandContext, json: boolean): LiveView {
       onWarning: (message) => log.logger.warn(message),
       signal: context.signal,
     },
-    openRunLog(config) {
+    opened(config) {
       log = replaceLog(log, config, context, status);
     },
     phase: status.phase,
@@ -51,7 +51,7 @@ export function openLiveView(context: CommandContext, json: boolean): LiveView {
     },
     report: writeReport,
     failed: (message) => log.logger.fatal(message),
-    close() {
+    closed() {
       context.signal.removeEventListener("abort", sayStopping);
       status.stop();
       log.close();
@@ -59,23 +59,39 @@ export function openLiveView(context: CommandContext, json: boolean): LiveView {
   };
 }
 
-/** The view of a rank: the first shows the run of all. */
-export function openRunView(context: CommandContext, json: boolean, { rank, isFirst }: Team): LiveView {
-  if (isFirst) return withoutReader(openLiveView(context, json), context);
-  const tell = (line: string) => context.stderr.write(`${line}\n`);
-  const progress = { onPhase() {}, onWarning() {}, signal: context.signal };
-  return { ...rankView(rank, tell), progress, openRunLog() {}, close() {} };
+/**
+ * Makes the view of each rank: the first shows the run of all.
+ * @param print what the first prints of the result
+ */
+export function openRunView(
+  context: CommandContext,
+  json: boolean,
+  print: (result: RunResult) => void,
+): (rank: Rank) => RunListener {
+  return (rank) => {
+    if (!rank.isFirst) return otherRank(rank, context);
+    return { ...withoutReader(openLiveView(context, json), context), ended: print };
+  };
+}
+
+/** The same for a plan, which is all that there is to print: a reader that left it is no reason to go on. */
+export function openPlanView(context: CommandContext): (rank: Rank) => RunListener {
+  return (rank) => (rank.isFirst ? openLiveView(context, false) : otherRank(rank, context));
+}
+
+function otherRank({ rank }: Rank, { stderr }: CommandContext): RunListener {
+  return rankView(rank, (line) => stderr.write(`${line}\n`));
 }
 
 /** A run whose output nobody can read goes on, and says so once. */
 function withoutReader(view: LiveView, context: CommandContext): LiveView {
   const warning = (reason: string) => `stdout cannot be written: ${reason}. The run goes on, its folder has all of it`;
   context.stdout.goOnWithout((reason) => view.warn(warning(reason)));
-  const close = () => {
-    view.close();
+  const closed = () => {
+    view.closed();
     context.stdout.goOnWithout((reason) => context.stderr.write(`warning: ${warning(reason)}\n`));
   };
-  return { ...view, close };
+  return { ...view, closed };
 }
 
 function replaceLog(before: RunLog, config: TrainConfig, context: CommandContext, status: StatusDisplay): RunLog {

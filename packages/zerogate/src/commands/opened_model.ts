@@ -1,6 +1,7 @@
 /** Opens the model that `generate` and `chat` answer with, as their flags name it. */
 import { readGenerationConfig } from "@zerogate/core/node";
-import { locateModel, type OpenedModel, openModel } from "@zerogate/trainer";
+import { type OpenedModel, openModel } from "@zerogate/trainer";
+import { locateModel } from "@zerogate/trainer/command";
 import { openStatus } from "../status/display.ts";
 import { type AnswerLimits, type SamplingFlags, samplingFlags } from "./answer_options.ts";
 import type { CommandContext } from "./context.ts";

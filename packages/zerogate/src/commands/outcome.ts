@@ -2,24 +2,22 @@
 
 import { ownCommand } from "@zerogate/run-config";
 import { readMetrics } from "@zerogate/run-files";
-import type { RunResult, Team } from "@zerogate/trainer";
-import { describeChoice, formatDuration, formatLoss, formatShare } from "@zerogate/trainer";
+import type { RunResult } from "@zerogate/trainer";
+import { describeChoice, formatDuration, formatLoss, formatShare } from "@zerogate/trainer/command";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 
-/** What a rank does with the result: the first tells people, by `print`. */
-export function outcomeOf(result: RunResult, { isFirst }: Team, print: (result: RunResult) => ExitCode): ExitCode {
-  if (isFirst) return print(result);
-  return result.ending === "interrupted" ? 130 : 0;
+export function exitCodeOf({ ending }: RunResult): ExitCode {
+  return ending === "interrupted" ? 130 : 0;
 }
 
-/** Prints the result on stdout, as `{"event":"done",…}` or as text, and returns the exit code. */
-export function printOutcome(out: string, result: RunResult, json: boolean, context: CommandContext): ExitCode {
+/** Prints the result on stdout, as `{"event":"done",…}` or as text. */
+export function printOutcome(out: string, result: RunResult, json: boolean, context: CommandContext): void {
   const { ending, steps, base, adapter, best, samples, unmoved, choice, adapterFolder, report, durationMs } = result;
   const resumeLine = ownCommand`resume ${out}`;
   if (ending === "interrupted") {
     if (json) printJson(context, { event: "interrupted", steps, out, resume: resumeLine });
     else context.stdout.write(`Stopped after step ${steps}; everything is saved. Go on with:\n  ${resumeLine}\n`);
-    return 130;
+    return;
   }
   if (json) {
     const validation = readMetrics(out).evaluations.map(({ step, loss, perplexity }) => ({ step, loss, perplexity }));
@@ -39,7 +37,7 @@ export function printOutcome(out: string, result: RunResult, json: boolean, cont
       samples,
       unmoved,
     });
-    return 0;
+    return;
   }
   const early = ending === "stopped-early" ? " (stopped early: no better validation)" : "";
   const lines = [
@@ -65,7 +63,6 @@ export function printOutcome(out: string, result: RunResult, json: boolean, cont
   }
   lines.push("", `adapter  ${adapterFolder}`, `report   ${report}`, "");
   context.stdout.write(lines.join("\n"));
-  return 0;
 }
 
 const row = (name: string, before: string, after: string) =>

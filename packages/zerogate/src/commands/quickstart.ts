@@ -10,7 +10,7 @@ import type { RunResult } from "@zerogate/trainer";
 import { configFlags } from "../cli/config_flags.ts";
 import type { CommandContext, ExitCode } from "./context.ts";
 import { printOutcome } from "./outcome.ts";
-import { train } from "./train.ts";
+import { trainShown } from "./train.ts";
 
 export interface QuickstartFlags {
   readonly out?: string;
@@ -28,11 +28,11 @@ export async function quickstartCommand(flags: QuickstartFlags, context: Command
     file: join(world, "quickstart.yaml"),
     flags: { ...configFlags(flags), model, out: resolve(flags.out ?? freeFolder()) },
   });
-  return await train(config, json, context, (result) => {
-    if (!json && result.ending !== "interrupted") context.stdout.write(`${showSamples(result)}\n`);
-    const code = printOutcome(config.out, result, json, context);
-    if (!json && code === 0) context.stdout.write(nextSteps(model, config.out));
-    return code;
+  return await trainShown(config, json, context, (result) => {
+    const isDone = result.ending !== "interrupted";
+    if (!json && isDone) context.stdout.write(`${showSamples(result)}\n`);
+    printOutcome(config.out, result, json, context);
+    if (!json && isDone) context.stdout.write(nextSteps(model, config.out));
   });
 }
 

@@ -19,15 +19,8 @@ import {
   readAdapterTensors,
   tokenLogits,
 } from "@zerogate/core";
-import {
-  formatCount,
-  formatLoss,
-  formatSmall,
-  locateModel,
-  type OpenedModel,
-  openModel,
-  promptTokens,
-} from "@zerogate/trainer";
+import { type OpenedModel, openModel } from "@zerogate/trainer";
+import { formatCount, formatLoss, formatSmall, locateModel, promptTokens } from "@zerogate/trainer/command";
 import { openStatus } from "../status/display.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { engineFlags, numberFlag } from "./flags.ts";

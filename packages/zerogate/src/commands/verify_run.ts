@@ -1,16 +1,6 @@
 /** `zerogate verify RUN`: all hashes of a run directory, and with `--replay A..B` its steps done once more. */
 import { InputError } from "@zerogate/core";
-import { readModelConfig } from "@zerogate/core/node";
-import {
-  checkLinks,
-  openInputs,
-  type Replay,
-  readRunConfig,
-  replayRun,
-  type StepRange,
-  type VerifiedRun,
-  verifyRun,
-} from "@zerogate/trainer";
+import { type StepRange, type Verification, verify } from "@zerogate/trainer";
 import { configFlags } from "../cli/config_flags.ts";
 import { continued } from "../terminal/plain_text.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
@@ -29,28 +19,14 @@ export async function verifyRunCommand(
   context: CommandContext,
 ): Promise<ExitCode> {
   const range = flags.replay === undefined ? undefined : parseRange(flags.replay);
-  const config = await readRunConfig(runDir, configFlags(flags));
   const view = openLiveView(context, false);
-  try {
-    await checkLinks(config, [config.model, config.initAdapter]);
-    const verified = await verifyRun(config, await readModelConfig(config.model));
-    const replay =
-      range &&
-      (await replayRun(config, await openInputs(config, view.progress, "passed over"), range, {
-        ...view,
-        signal: context.signal,
-      }));
-    view.close();
-    if (flags.json) printJson(context, { ok: isRight(verified, replay), ...verified, replay });
-    else context.stdout.write(describe(verified, replay, range));
-    return isRight(verified, replay) ? 0 : 3;
-  } finally {
-    view.close();
-  }
+  const options = { ...view.progress, replay: range, onDevice: view.device };
+  const found = await verify(runDir, configFlags(flags), options).finally(() => view.closed());
+  const { ok, replay, ...verified } = found;
+  if (flags.json) printJson(context, { ok, ...verified, replay });
+  else context.stdout.write(describe(found, range));
+  return ok ? 0 : 3;
 }
-
-const isRight = ({ problems }: VerifiedRun, replay: Replay | undefined): boolean =>
-  problems.length === 0 && replay?.difference === undefined;
 
 function parseRange(text: string): StepRange {
   const [, from, to] = /^([1-9]\d{0,14})\.\.([1-9]\d{0,14})$/.exec(text) ?? [];
@@ -59,8 +35,8 @@ function parseRange(text: string): StepRange {
   throw new InputError("Cannot replay", `--replay is "${text}", expected two steps as in 5..20, the first is 1`);
 }
 
-function describe(verified: VerifiedRun, replay: Replay | undefined, range: StepRange | undefined): string {
-  const { checked, problems, notes, chain } = verified;
+function describe(verified: Verification, range: StepRange | undefined): string {
+  const { checked, problems, notes, chain, replay } = verified;
   const lines = [
     ...checked.map((line) => `ok    ${continued(line)}`),
     ...notes.map((line) => `note  ${continued(line)}`),

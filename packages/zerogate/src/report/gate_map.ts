@@ -1,6 +1,6 @@
 /** The gates of all layers over time as a heat map, drawn in SVG: no script, colours by the style sheet. */
 import type { StepMetrics } from "@zerogate/run-files";
-import { formatSmall } from "@zerogate/trainer";
+import { formatSmall } from "@zerogate/trainer/command";
 import { thin } from "./charts.ts";
 
 const MAX_COLUMNS = 160;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { writeFileAtomic } from "@zerogate/core/node";
 import { configKeys } from "@zerogate/run-config";
 import type { BeforeAfter, ReportData, SampleAnswer } from "@zerogate/trainer";
-import { dataWarnings, describeCounts, formatCount, formatDuration, formatLoss } from "@zerogate/trainer";
+import { dataWarnings, describeCounts, formatCount, formatDuration, formatLoss } from "@zerogate/trainer/command";
 import { charts } from "./charts.ts";
 import { escapeHtml, escapeJson } from "./escape.ts";
 import { gateMap } from "./gate_map.ts";

@@ -1,7 +1,7 @@
 /** The status block of a terminal, as lines of text. */
 
 import type { Phase } from "@zerogate/trainer";
-import { formatCount, formatDuration, formatLoss, formatShare, formatSmall } from "@zerogate/trainer";
+import { formatCount, formatDuration, formatLoss, formatShare, formatSmall } from "@zerogate/trainer/command";
 import type { Colors } from "picocolors/types.js";
 import { fitLine, oneLine } from "./fit.ts";
 import { progressBar } from "./progress_bar.ts";

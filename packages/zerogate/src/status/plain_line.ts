@@ -1,7 +1,7 @@
 /** The status as one line, where there is no terminal to draw on. */
 
 import type { Phase } from "@zerogate/trainer";
-import { formatCount, formatDuration, formatLoss, formatSmall } from "@zerogate/trainer";
+import { formatCount, formatDuration, formatLoss, formatSmall } from "@zerogate/trainer/command";
 import { oneLine } from "./fit.ts";
 import type { TrainingStatus } from "./state.ts";
 

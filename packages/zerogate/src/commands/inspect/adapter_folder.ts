@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { InputError, parseAdaptionPromptConfig } from "@zerogate/core";
 import { folderFile, readFolderJson, readPromptFormat, reason, verifyDirectory } from "@zerogate/core/node";
 import { ownCommand } from "@zerogate/run-config";
-import { namedBase } from "@zerogate/trainer";
+import { namedBase } from "@zerogate/trainer/command";
 import type { Facts } from "./facts.ts";
 import { inspectFile } from "./files.ts";
 import type { JsonObject } from "./known_file.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { readRegularFile } from "@zerogate/core/node";
 import type { TrainConfig } from "@zerogate/run-config";
 import type { RunState } from "@zerogate/run-files";
-import { chooseAdapter, describeChoice } from "@zerogate/trainer";
+import { chooseAdapter, describeChoice } from "@zerogate/trainer/command";
 
 export interface DeliveredAdapter {
   readonly folder: string;

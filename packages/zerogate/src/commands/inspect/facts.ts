@@ -1,5 +1,5 @@
 /** What `inspect` finds of a path, and its text: one row a fact, whatever strangers wrote into it. */
-import { formatCount } from "@zerogate/trainer";
+import { formatCount } from "@zerogate/trainer/command";
 import { plainCell } from "../../terminal/plain_text.ts";
 
 /** Facts are shown in their order; what is undefined, null or an empty list is left out. */

@@ -14,7 +14,7 @@ import {
 import { basename, dirname, join, relative } from "node:path";
 import { gzipSync } from "node:zlib";
 import { serializeTorchFile, type Tensor } from "@zerogate/core";
-import { launcherNames, launchFiles } from "@zerogate/trainer";
+import { launcherNames, launchFiles } from "@zerogate/trainer/command";
 import { beforeAll, describe, expect, test } from "vitest";
 import { copyOf, openPlace, sixSteps } from "../../../test/here.ts";
 import { run as runHere } from "../../../test/run_cli.ts";

@@ -2,7 +2,7 @@
 import { stat } from "node:fs/promises";
 import { InputError } from "@zerogate/core";
 import { deadLink, isCode, notRegular, reason } from "@zerogate/core/node";
-import { checkLinks } from "@zerogate/trainer";
+import { checkLinks } from "@zerogate/trainer/command";
 import { type CommandContext, type ExitCode, printJson } from "../context.ts";
 import { describeFacts, describeRows, type Facts } from "./facts.ts";
 import { inspectFile } from "./files.ts";

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { readPromptFormat, readRegularFile, verifyDirectory } from "@zerogate/core/node";
 import { FIRST_VERSION, resolveConfig, VERSION_KEY } from "@zerogate/run-config";
 import { processStart, readRecord } from "@zerogate/run-files";
-import { readAccepted } from "@zerogate/trainer";
+import { readAccepted } from "@zerogate/trainer/command";
 import { hasKeys, type JsonObject, type KnownFile } from "./known_file.ts";
 
 const lockName = /^\.?lock-[1-9]\d{0,14}(?:\.free|\..*\.tmp)?$/;

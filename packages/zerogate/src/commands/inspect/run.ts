@@ -17,7 +17,7 @@ import {
   type Writer,
 } from "@zerogate/run-files";
 import type { DataCounts } from "@zerogate/trainer";
-import { checkOwnNames, readStoredConfig, totalStepsOf } from "@zerogate/trainer";
+import { checkOwnNames, readStoredConfig, totalStepsOf } from "@zerogate/trainer/command";
 import { type DeliveredAdapter, deliveredAdapter } from "./delivered.ts";
 import { readStateFile } from "./own_binaries.ts";
 import { type LogFacts, readLogFile } from "./own_lines.ts";

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { TrainConfig } from "@zerogate/run-config";
 import type { RunState, Writer } from "@zerogate/run-files";
-import { isPatienceOver } from "@zerogate/trainer";
+import { isPatienceOver } from "@zerogate/trainer/command";
 import type { DeliveredAdapter } from "./delivered.ts";
 import type { LogFacts } from "./own_lines.ts";
 

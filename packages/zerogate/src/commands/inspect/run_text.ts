@@ -1,5 +1,12 @@
 /** A run for people: a row for each question that one has about it. */
-import { dataWarnings, describeCounts, formatCount, formatDuration, formatLoss, formatShare } from "@zerogate/trainer";
+import {
+  dataWarnings,
+  describeCounts,
+  formatCount,
+  formatDuration,
+  formatLoss,
+  formatShare,
+} from "@zerogate/trainer/command";
 import type { Facts, Row } from "./facts.ts";
 import type { RunFacts } from "./run.ts";
 

@@ -1,7 +1,7 @@
-/** What a command does as the only writer of a run directory. */
+/** Work as the only writer of a run directory. */
 import { beatTimes, lockRun, type RunLock } from "@zerogate/run-files";
-import type { Team } from "@zerogate/trainer";
-import { noLock } from "@zerogate/trainer";
+import { noLock } from "../team/other_ranks.ts";
+import type { Team } from "../team/team.ts";
 
 /**
  * Runs `work` under the lock of `runDir`, which rank 0 of a team holds for all.
@@ -9,11 +9,11 @@ import { noLock } from "@zerogate/trainer";
  */
 export async function withLock<T>(
   runDir: string,
-  tell: (sentence: string) => void,
+  onNote: (sentence: string) => void,
   work: (lock: RunLock) => Promise<T>,
   hosts?: { readonly team: Team; readonly hostTimeout: number },
 ): Promise<T> {
-  const acquire = () => lockRun(runDir, tell);
+  const acquire = () => lockRun(runDir, onNote);
   const ofTeam = async ({ team, hostTimeout }: NonNullable<typeof hosts>) => {
     const patience = 1 + beatTimes.deadAfterMs / 1000 / hostTimeout; // while rank 0 watches a lock of another host
     return await team.agree("the lock of the run", async () => (team.isFirst ? await acquire() : noLock), patience);

@@ -1,0 +1,42 @@
+/** `@zerogate/trainer/command`: parts of opening, running and checking, for the command `zerogate`; no promise to anybody else. */
+
+// Opening.
+
+export { promptText, promptTokens } from "./open/answer.ts";
+export { loadBase, type OpenedBase, openBase } from "./open/base.ts";
+export { lengthFor, openData, type Progress, wholeSet } from "./open/data.ts";
+export { checkLinks } from "./open/links.ts";
+export { adapterFolder, locateModel, namedBase } from "./open/locate.ts";
+export { type PromptFlags, promptFormatOf } from "./open/prompt_format.ts";
+export { type BusyDevices, busyDevices, idleAdvice } from "./run/busy.ts";
+export { workersProblem } from "./run/capacity.ts";
+export { dataWarnings, describeCounts } from "./run/data_counts.ts";
+export { estimateMemory, type MemoryEstimate } from "./run/memory.ts";
+
+// Running.
+
+export { startDevices } from "./run/devices.ts";
+export { evaluateHeldOut } from "./run/evaluate.ts";
+export type { RunInputs } from "./run/inputs.ts";
+export { rankView } from "./team/other_ranks.ts";
+export type { Team } from "./team/team.ts";
+export { withTeam } from "./team/with_team.ts";
+
+// Run folders.
+
+export { readAccepted } from "./run/accepted.ts";
+export { chooseAdapter, describeChoice } from "./run/adapter_choice.ts";
+export { endedRun } from "./run/ended.ts";
+export { isPatienceOver } from "./run/loop.ts";
+export { checkOwnNames } from "./run/own_names.ts";
+export { readRunConfig, readStoredConfig } from "./run/run_folder.ts";
+export { totalStepsOf } from "./run/schedule.ts";
+
+// Clusters.
+
+export { type Cores, coresHere, pinnedRanks } from "./cluster/cores.ts";
+export { type Launch, type LauncherName, launcherNames, launchFiles } from "./cluster/launch_files.ts";
+
+// Numbers for people.
+
+export { formatCount, formatDuration, formatLoss, formatShare, formatSmall } from "./run/format.ts";
