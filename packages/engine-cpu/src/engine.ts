@@ -165,6 +165,27 @@ export function engineOver(
       run.rope(engine, ...heads(size), size.inverse ?? false, handle(qkv), handle(cosSin));
     },
 
+    ...attentions(run, engine, take),
+    headLoss(y, head, labels_R, { R, D, cells }) {
+      const own = cellsOfLoss(R, cells);
+      const counts = Int32Array.from(own, (cell) => cell.R);
+      const scales = Float32Array.from(own, ({ scale = 0 }) => scale);
+      const [nll_R, hit_R] = [take(R), take(R)];
+      const dy_RD = cells && take(R * D);
+      const outputs = [nll_R.handle, hit_R.handle, handle(y), dy_RD?.handle];
+      run.headLoss(engine, R, counts, scales, ...weightOf(head), labels_R, ...outputs);
+      return dy_RD ? { nll_R, hit_R, dy_RD } : { nll_R, hit_R };
+    },
+  };
+}
+
+/** Attention of texts and of prompts, over arrays that `take` makes. */
+function attentions(
+  run: Backend,
+  engine: NativeEngine,
+  take: (length: number) => CpuArray,
+): Pick<Engine, "attention" | "attentionBackward" | "cachedAttention" | "promptAttention" | "promptAttentionBackward"> {
+  return {
     attention(qkv, cuSeqlens, size) {
       const { T, H, d } = size;
       const o_TQ = take(T * H * d);
@@ -203,17 +224,6 @@ export function engineOver(
       const inputs = [handle(do_TQ), handle(qkv_TX), optional(dqkv_TX)];
       run.promptAttentionBackward(engine, ...heads(size), ...setsOf(sets, size), ...outputs, ...inputs);
       return gradients;
-    },
-
-    headLoss(y, head, labels_R, { R, D, cells }) {
-      const own = cellsOfLoss(R, cells);
-      const counts = Int32Array.from(own, (cell) => cell.R);
-      const scales = Float32Array.from(own, ({ scale = 0 }) => scale);
-      const [nll_R, hit_R] = [take(R), take(R)];
-      const dy_RD = cells && take(R * D);
-      const outputs = [nll_R.handle, hit_R.handle, handle(y), dy_RD?.handle];
-      run.headLoss(engine, R, counts, scales, ...weightOf(head), labels_R, ...outputs);
-      return dy_RD ? { nll_R, hit_R, dy_RD } : { nll_R, hit_R };
     },
   };
 }

@@ -40,23 +40,9 @@ const NO_WEIGHT: WeightFields = [0, 0, 1, 1];
 
 /** Throws what is wrong as a RangeError or TypeError `Cannot <attempt>: …`. */
 export function readArguments(attempt: string, memory: WasmMemory, values: readonly unknown[]): Arguments {
+  const { next, skip, wrong, number, size, typed } = readValues(attempt, values);
   const copies: number[] = [];
-  let at = 0;
-  const next = () => values[at++];
-  const wrong = (message: string) => new RangeError(`Cannot ${attempt}: ${message}`);
 
-  function number(name: string): number {
-    const value = next();
-    if (typeof value !== "number") throw new TypeError(`Cannot ${attempt}: ${name} is not a number`);
-    return value;
-  }
-  function size(name: string, least: number): number {
-    const value = number(name);
-    if (!Number.isInteger(value) || value < least || value >= 2 ** 31) {
-      throw wrong(`${name} is ${value}, a whole number of ${least} or more, below 2³¹, is needed`);
-    }
-    return value;
-  }
   function arrayOf(name: string, handle: unknown, length: number): number {
     if (typeof handle !== "number" || !(handle >= 0)) {
       throw new TypeError(`Cannot ${attempt}: ${name} is not an array of this engine`);
@@ -80,14 +66,6 @@ export function readArguments(attempt: string, memory: WasmMemory, values: reado
     if (bytes !== needed) throw wrong(`${name} has ${bytes} bytes, ${needed} are needed`);
     const scales = dtype === 3 ? (address as number) : 0;
     return [(address as number) + (dtype === 3 ? 4 * rows : 0), dtype, rows, columns, scales];
-  }
-  function typed<A extends HostArray>(kind: new (length: number) => A, name: string, length?: number): A {
-    const value = next();
-    if (!(value instanceof kind)) throw new TypeError(`Cannot ${attempt}: ${name} is not a ${kind.name}`);
-    if (length !== undefined && value.length !== length) {
-      throw wrong(`${name} has ${value.length} numbers, ${length} are needed`);
-    }
-    return value;
   }
 
   return {
@@ -121,9 +99,7 @@ export function readArguments(attempt: string, memory: WasmMemory, values: reado
       return handle === undefined ? 0 : arrayOf(name, handle, length);
     },
     weightOrNull(name) {
-      if (values[at] !== undefined) return weight(name);
-      at += NO_WEIGHT.length;
-      return NO_WEIGHT;
+      return skip(NO_WEIGHT.length) ? NO_WEIGHT : weight(name);
     },
     ints: (name, length) => typed(Int32Array, name, length),
     floats: (name, length) => typed(Float32Array, name, length),
@@ -137,6 +113,44 @@ export function readArguments(attempt: string, memory: WasmMemory, values: reado
     },
     end() {
       for (const address of copies) memory.kernels.release(address);
+    },
+  };
+}
+
+/** Reads the values one after the other: what does not depend on memory. */
+function readValues(attempt: string, values: readonly unknown[]) {
+  let at = 0;
+  const next = () => values[at++];
+  const wrong = (message: string) => new RangeError(`Cannot ${attempt}: ${message}`);
+  function number(name: string): number {
+    const value = next();
+    if (typeof value !== "number") throw new TypeError(`Cannot ${attempt}: ${name} is not a number`);
+    return value;
+  }
+  return {
+    next,
+    /** Skips the fields of an argument that is absent; false where it is there. */
+    skip(fields: number): boolean {
+      if (values[at] !== undefined) return false;
+      at += fields;
+      return true;
+    },
+    wrong,
+    number,
+    size(name: string, least: number): number {
+      const value = number(name);
+      if (!Number.isInteger(value) || value < least || value >= 2 ** 31) {
+        throw wrong(`${name} is ${value}, a whole number of ${least} or more, below 2³¹, is needed`);
+      }
+      return value;
+    },
+    typed<A extends HostArray>(kind: new (length: number) => A, name: string, length?: number): A {
+      const value = next();
+      if (!(value instanceof kind)) throw new TypeError(`Cannot ${attempt}: ${name} is not a ${kind.name}`);
+      if (length !== undefined && value.length !== length) {
+        throw wrong(`${name} has ${value.length} numbers, ${length} are needed`);
+      }
+      return value;
     },
   };
 }

@@ -11,13 +11,16 @@ import type { WasmMemory } from "./wasm_memory.ts";
 /** By dtype code. */
 const numberBytes = [4, 2, 2, 1];
 
+type Operation = Operations[keyof Operations];
+/** Makes an operation of what reads its arguments and runs its kernel, which returns 0 where memory ran out. */
+type Define = (name: string, run: (args: Arguments) => number) => Operation;
+
 const floatsQ = ([T, H, , d]: HeadFields) => T * H * d;
 const floatsX = ([T, H, G, d]: HeadFields) => T * (H + 2 * G) * d;
 
 export function wasmOperations(memory: WasmMemory): Operations {
-  const { kernels } = memory;
-  const operation =
-    (name: string, run: (args: Arguments) => number): Operations[keyof Operations] =>
+  const operation: Define =
+    (name, run) =>
     (_engine, ...values) => {
       const args = readArguments(`run ${name}`, memory, values);
       try {
@@ -27,13 +30,22 @@ export function wasmOperations(memory: WasmMemory): Operations {
       }
       throw new InputError(`Cannot run ${name}`, "its scratch would pass the end of the wasm engine's memory");
     };
-  const floats = () => new Float32Array(kernels.memory.buffer);
   const flat = Object.fromEntries(
     Object.entries(flatKernels(memory)).map(([name, run]) => [name, operation(name, run)]),
   ) as Pick<Operations, FlatName>;
 
   return {
     ...flat,
+    ...maps(memory, operation),
+    ...attentions(memory, operation),
+    ...promptAttentions(memory, operation),
+    headLoss: headLoss(memory, operation),
+  };
+}
+
+/** Tokens to rows, and products with a weight. */
+function maps({ kernels }: WasmMemory, operation: Define): Pick<Operations, "embed" | "linear" | "linearBackward"> {
+  return {
     embed: operation("embed", (args) => {
       const scale = args.number("scale");
       const table = args.weight("table");
@@ -62,7 +74,14 @@ export function wasmOperations(memory: WasmMemory): Operations {
       const [dx, dy] = [args.array("dx", T * columns), args.array("dy", T * rows)];
       return kernels.linearBackward(dx, dy, ...part, args.arrayOrNull("residual", T * columns), T);
     }),
+  };
+}
 
+function attentions(
+  { kernels }: WasmMemory,
+  operation: Define,
+): Pick<Operations, "rope" | "attention" | "attentionBackward" | "cachedAttention"> {
+  return {
     rope: operation("rope", (args) => {
       const heads = args.heads();
       const [T, , , d] = heads;
@@ -107,7 +126,7 @@ export function wasmOperations(memory: WasmMemory): Operations {
       });
       const caches = args.copy(Int32Array.from(sequences, ({ cache }) => cache));
       const [cuAt, startsAt] = [args.copy(cu), args.copy(starts)];
-      const view = floats();
+      const view = new Float32Array(kernels.memory.buffer);
       for (const { begin, end, start, cache } of sequences) {
         for (let t = begin; t < end; t++) {
           const keys = qkv / 4 + t * X + H * d;
@@ -116,7 +135,14 @@ export function wasmOperations(memory: WasmMemory): Operations {
       }
       return kernels.attention(o, 0, qkv, cuAt, S, ...heads, caches, startsAt);
     }),
+  };
+}
 
+function promptAttentions(
+  { kernels }: WasmMemory,
+  operation: Define,
+): Pick<Operations, "promptAttention" | "promptAttentionBackward"> {
+  return {
     promptAttention: operation("promptAttention", (args) => {
       const heads = args.heads();
       const sets = promptSets(args, heads, "promptAttention");
@@ -137,33 +163,35 @@ export function wasmOperations(memory: WasmMemory): Operations {
       const dqkv = args.arrayOrNull("dqkv_TX", floatsX(heads));
       return kernels.promptAttentionBackward(dqkv, dO, qkv, ...heads, sets.copy(outputs), sets.S);
     }),
-
-    headLoss: operation("headLoss", (args) => {
-      const [R, cells] = [args.size("R", 0), args.ints("cells")];
-      const scales = args.floats("scales", cells.length);
-      const rows = cells.reduce((sum, own) => sum + own, 0);
-      if (rows !== R || cells.some((own) => own < 0)) {
-        throw new RangeError(`Cannot run headLoss: its cells have ${rows} rows, there are ${R}`);
-      }
-      const head = args.weight("head_VD");
-      const [, , V, D] = head;
-      const labels = args.ints("labels_R", R);
-      const bad = labels.find((label) => label < 0 || label >= V);
-      if (bad !== undefined) throw new RangeError(`Cannot score label ${bad}: the head has ${V} rows`);
-      const [nll, hit, y] = [args.array("nll_R", R), args.array("hit_R", R), args.array("y_RD", R * D)];
-      const dy = args.arrayOrNull("dy_RD", R * D);
-      const labelsAt = args.copy(labels);
-      let at = 0;
-      return Number(
-        cells.every((own, c) => {
-          const [few, wide] = [4 * at, 4 * at * D];
-          const cell = [nll + few, hit + few, dy === 0 ? 0 : dy + wide, y + wide, ...head, labelsAt + few] as const;
-          at += own;
-          return kernels.headLoss(...cell, own, scales[c] ?? 0) !== 0;
-        }),
-      );
-    }),
   };
+}
+
+function headLoss({ kernels }: WasmMemory, operation: Define): Operation {
+  return operation("headLoss", (args) => {
+    const [R, cells] = [args.size("R", 0), args.ints("cells")];
+    const scales = args.floats("scales", cells.length);
+    const rows = cells.reduce((sum, own) => sum + own, 0);
+    if (rows !== R || cells.some((own) => own < 0)) {
+      throw new RangeError(`Cannot run headLoss: its cells have ${rows} rows, there are ${R}`);
+    }
+    const head = args.weight("head_VD");
+    const [, , V, D] = head;
+    const labels = args.ints("labels_R", R);
+    const bad = labels.find((label) => label < 0 || label >= V);
+    if (bad !== undefined) throw new RangeError(`Cannot score label ${bad}: the head has ${V} rows`);
+    const [nll, hit, y] = [args.array("nll_R", R), args.array("hit_R", R), args.array("y_RD", R * D)];
+    const dy = args.arrayOrNull("dy_RD", R * D);
+    const labelsAt = args.copy(labels);
+    let at = 0;
+    return Number(
+      cells.every((own, c) => {
+        const [few, wide] = [4 * at, 4 * at * D];
+        const cell = [nll + few, hit + few, dy === 0 ? 0 : dy + wide, y + wide, ...head, labelsAt + few] as const;
+        at += own;
+        return kernels.headLoss(...cell, own, scales[c] ?? 0) !== 0;
+      }),
+    );
+  });
 }
 
 /** Numbers of one set in `sets`: rows of its keys and values in all, its first and the one behind its last, its tokens. */

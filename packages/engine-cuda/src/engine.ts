@@ -13,7 +13,7 @@ import {
 } from "./ops/prompt.ts";
 import { embed, scatterRows } from "./ops/rows.ts";
 import { addFixedPoint } from "./ops/sum.ts";
-import type { CellPlan } from "./plan.ts";
+import type { MemoryPlan } from "./plan.ts";
 import { bytesOf, createRuntime, elementwise, type Runtime } from "./runtime.ts";
 import { createMatrix } from "./weights.ts";
 
@@ -34,7 +34,7 @@ export interface CudaEngineOptions {
   /** Decodes by CUDA graphs; default unless ZEROGATE_CUDA_GRAPHS is 0. */
   readonly graphs?: boolean;
   /** Describes the memory plan in the error of a full GPU. */
-  readonly plan?: CellPlan | undefined;
+  readonly plan?: MemoryPlan | undefined;
 }
 
 export interface CudaEngine extends Engine {

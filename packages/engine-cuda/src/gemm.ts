@@ -52,135 +52,17 @@ export function createProducts(
   enqueue: Enqueue,
   { choices, workspace }: ProductOptions,
 ): Products {
-  const { calls } = library;
   const plans = new Map<string, Plan>();
+  const native: Native = { gpu, calls: library.calls, handle: openHandle(gpu, library), workspace };
   const chooser = choices === undefined ? undefined : algorithmChooser(gpu, library, choices);
 
-  function check(code: number, call: string, product: Product): void {
-    if (code === 0) return;
-    const shape = `multiply [${product.T}, ${product.K}] by [${product.K}, ${product.N}] in ${product.input} on ${gpu.title}`;
-    throw new CudaError(shape, call, code, calls.cublasLtGetStatusString(code) ?? "nothing");
-  }
-  const made = (make: (out: BigUint64Array) => void): bigint => {
-    const out = new BigUint64Array(8);
-    make(out);
-    return out[0] ?? 0n;
-  };
-  const handle = made((out) => {
-    const code = calls.cublasLtCreate(out);
-    if (code !== 0)
-      throw new CudaError(
-        `open cuBLASLt on ${gpu.title}`,
-        "cublasLtCreate",
-        code,
-        calls.cublasLtGetStatusString(code) ?? "nothing",
-      );
-  });
-
-  function layout(product: Product, type: NumberType, rows: number, columns: number): bigint {
-    return made((out) => {
-      const code = calls.cublasLtMatrixLayoutCreate(out, TYPE[type], BigInt(rows), BigInt(columns), BigInt(rows));
-      check(code, "cublasLtMatrixLayoutCreate", product);
-    });
-  }
-
-  /** Algorithms that the library proposes, the best first, as their opaque bytes. */
-  function proposals(product: Product, plan: Omit<Plan, "algorithm">, alignment: number): Uint8Array[] {
-    const preference = made((out) =>
-      check(calls.cublasLtMatmulPreferenceCreate(out), "cublasLtMatmulPreferenceCreate", product),
-    );
-    const set = (attribute: number, value: BigUint64Array | Uint32Array) => {
-      const code = calls.cublasLtMatmulPreferenceSetAttribute(preference, attribute, value, BigInt(value.byteLength));
-      check(code, "cublasLtMatmulPreferenceSetAttribute", product);
-    };
-    set(CUBLASLT.MATMUL_PREF_MAX_WORKSPACE_BYTES, BigUint64Array.of(BigInt(workspace.bytes)));
-    for (const attribute of ALIGNMENTS) set(attribute, Uint32Array.of(alignment));
-    const [results, count] = [new Uint8Array(MOST_ALGORITHMS * HEURISTIC_BYTES), new Int32Array(16)];
-    const {
-      description,
-      layouts: [a, b, d],
-    } = plan;
-    const code = calls.cublasLtMatmulAlgoGetHeuristic(
-      handle,
-      description,
-      a,
-      b,
-      d,
-      d,
-      preference,
-      MOST_ALGORITHMS,
-      results,
-      count,
-    );
-    calls.cublasLtMatmulPreferenceDestroy(preference);
-    check(code, "cublasLtMatmulAlgoGetHeuristic", product);
-    const found = Array.from({ length: count[0] ?? 0 }, (_, i) =>
-      results.slice(i * HEURISTIC_BYTES, i * HEURISTIC_BYTES + ALGORITHM_BYTES),
-    );
-    if (found.length === 0) check(CUBLAS.STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic", product);
-    return found;
-  }
-
-  /** Whether an algorithm chosen at another number of rows is right for this one too. */
-  function isRight(plan: Omit<Plan, "algorithm">, algorithm: Uint8Array): boolean {
-    const [
-      result,
-      {
-        description,
-        layouts: [a, b, d],
-      },
-    ] = [new Uint8Array(HEURISTIC_BYTES), plan];
-    const code = calls.cublasLtMatmulAlgoCheck(handle, description, a, b, d, d, algorithm, result);
-    return code === 0 && new DataView(result.buffer).getBigUint64(ALGORITHM_BYTES, true) <= BigInt(workspace.bytes);
-  }
-
-  function multiply(product: Product, plan: Plan, { y, x, weight, residual }: Operands): void {
-    const {
-      description,
-      layouts: [a, b, d],
-      algorithm,
-    } = plan;
-    const beta = residual === undefined ? ZERO : ONE;
-    const { address, bytes } = workspace;
-    const code = calls.cublasLtMatmul(
-      handle,
-      description,
-      ONE,
-      weight,
-      a,
-      x,
-      b,
-      beta,
-      residual ?? y,
-      d,
-      y,
-      d,
-      algorithm,
-      address,
-      BigInt(bytes),
-      gpu.stream,
-    );
-    check(code, "cublasLtMatmul", product);
-  }
-
   function prepare(product: Product, operands: Operands, alignment: number): Plan {
-    const { T, N, K, transposed, input, output } = product;
-    const description = made((out) =>
-      check(calls.cublasLtMatmulDescCreate(out, CUBLAS.COMPUTE_32F, TYPE.f32), "cublasLtMatmulDescCreate", product),
-    );
-    const operation = Int32Array.of(transposed ? CUBLAS.OP_T : CUBLAS.OP_N);
-    const code = calls.cublasLtMatmulDescSetAttribute(description, CUBLASLT.MATMUL_DESC_TRANSA, operation, 4n);
-    check(code, "cublasLtMatmulDescSetAttribute", product);
-    const weight = transposed ? layout(product, input, K, N) : layout(product, input, N, K);
-    const plan = {
-      description,
-      layouts: [weight, layout(product, input, K, T), layout(product, output, N, T)],
-    } as const;
+    const plan = describe(native, product);
     const key: ProductKey = { ...product, alignment, hasResidual: operands.residual !== undefined };
-    const run = (algorithm: Uint8Array) => multiply(product, { ...plan, algorithm }, operands);
-    const algorithm = chooser?.(key, () => proposals(product, plan, alignment), run);
-    if (algorithm && isRight(plan, algorithm)) return { ...plan, algorithm };
-    return { ...plan, algorithm: proposals(product, plan, alignment)[0] as Uint8Array };
+    const run = (algorithm: Uint8Array) => multiply(native, product, { ...plan, algorithm }, operands);
+    const algorithm = chooser?.(key, () => proposals(native, product, plan, alignment), run);
+    if (algorithm && isRight(native, plan, algorithm)) return { ...plan, algorithm };
+    return { ...plan, algorithm: proposals(native, product, plan, alignment)[0] as Uint8Array };
   }
 
   return {
@@ -197,10 +79,116 @@ export function createProducts(
       const ready = plan;
       enqueue(
         () => [key, y, x, weight, residual].join(" "),
-        () => multiply(product, ready, operands),
+        () => multiply(native, product, ready, operands),
       );
     },
   };
+}
+
+/** What every call of the library needs. */
+interface Native {
+  readonly gpu: Gpu;
+  readonly calls: CublasLt["calls"];
+  readonly handle: bigint;
+  readonly workspace: ProductOptions["workspace"];
+}
+
+type Description = Omit<Plan, "algorithm">;
+
+function openHandle(gpu: Gpu, { calls }: CublasLt): bigint {
+  return made((out) => {
+    const code = calls.cublasLtCreate(out);
+    if (code === 0) return;
+    const reason = calls.cublasLtGetStatusString(code) ?? "nothing";
+    throw new CudaError(`open cuBLASLt on ${gpu.title}`, "cublasLtCreate", code, reason);
+  });
+}
+
+function check({ gpu, calls }: Native, code: number, call: string, product: Product): void {
+  if (code === 0) return;
+  const shape = `multiply [${product.T}, ${product.K}] by [${product.K}, ${product.N}] in ${product.input} on ${gpu.title}`;
+  throw new CudaError(shape, call, code, calls.cublasLtGetStatusString(code) ?? "nothing");
+}
+
+/** Returns the handle that a call writes. */
+function made(make: (out: BigUint64Array) => void): bigint {
+  const out = new BigUint64Array(8);
+  make(out);
+  return out[0] ?? 0n;
+}
+
+/** Makes the native descriptions of a product and its operands. */
+function describe(native: Native, product: Product): Description {
+  const { calls } = native;
+  const { T, N, K, transposed, input, output } = product;
+  const description = made((out) => {
+    const code = calls.cublasLtMatmulDescCreate(out, CUBLAS.COMPUTE_32F, TYPE.f32);
+    check(native, code, "cublasLtMatmulDescCreate", product);
+  });
+  const operation = Int32Array.of(transposed ? CUBLAS.OP_T : CUBLAS.OP_N);
+  const code = calls.cublasLtMatmulDescSetAttribute(description, CUBLASLT.MATMUL_DESC_TRANSA, operation, 4n);
+  check(native, code, "cublasLtMatmulDescSetAttribute", product);
+  const layout = (type: NumberType, rows: number, columns: number) =>
+    made((out) => {
+      const status = calls.cublasLtMatrixLayoutCreate(out, TYPE[type], BigInt(rows), BigInt(columns), BigInt(rows));
+      check(native, status, "cublasLtMatrixLayoutCreate", product);
+    });
+  const weight = transposed ? layout(input, K, N) : layout(input, N, K);
+  return { description, layouts: [weight, layout(input, K, T), layout(output, N, T)] };
+}
+
+/** Returns the algorithms that the library proposes, the best first, as their opaque bytes. */
+function proposals(native: Native, product: Product, plan: Description, alignment: number): Uint8Array[] {
+  const { calls, handle, workspace } = native;
+  const preference = made((out) =>
+    check(native, calls.cublasLtMatmulPreferenceCreate(out), "cublasLtMatmulPreferenceCreate", product),
+  );
+  const set = (attribute: number, value: BigUint64Array | Uint32Array) => {
+    const code = calls.cublasLtMatmulPreferenceSetAttribute(preference, attribute, value, BigInt(value.byteLength));
+    check(native, code, "cublasLtMatmulPreferenceSetAttribute", product);
+  };
+  set(CUBLASLT.MATMUL_PREF_MAX_WORKSPACE_BYTES, BigUint64Array.of(BigInt(workspace.bytes)));
+  for (const attribute of ALIGNMENTS) set(attribute, Uint32Array.of(alignment));
+  const [results, count] = [new Uint8Array(MOST_ALGORITHMS * HEURISTIC_BYTES), new Int32Array(16)];
+  const {
+    description,
+    layouts: [a, b, d],
+  } = plan;
+  const wanted = [preference, MOST_ALGORITHMS, results, count] as const;
+  const code = calls.cublasLtMatmulAlgoGetHeuristic(handle, description, a, b, d, d, ...wanted);
+  calls.cublasLtMatmulPreferenceDestroy(preference);
+  check(native, code, "cublasLtMatmulAlgoGetHeuristic", product);
+  const found = Array.from({ length: count[0] ?? 0 }, (_, i) =>
+    results.slice(i * HEURISTIC_BYTES, i * HEURISTIC_BYTES + ALGORITHM_BYTES),
+  );
+  if (found.length === 0) check(native, CUBLAS.STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic", product);
+  return found;
+}
+
+/** Whether an algorithm chosen at another number of rows is right for this one too. */
+function isRight({ calls, handle, workspace }: Native, plan: Description, algorithm: Uint8Array): boolean {
+  const result = new Uint8Array(HEURISTIC_BYTES);
+  const {
+    description,
+    layouts: [a, b, d],
+  } = plan;
+  const code = calls.cublasLtMatmulAlgoCheck(handle, description, a, b, d, d, algorithm, result);
+  return code === 0 && new DataView(result.buffer).getBigUint64(ALGORITHM_BYTES, true) <= BigInt(workspace.bytes);
+}
+
+function multiply(native: Native, product: Product, plan: Plan, { y, x, weight, residual }: Operands): void {
+  const {
+    description,
+    layouts: [a, b, d],
+    algorithm,
+  } = plan;
+  const { calls, handle, gpu } = native;
+  const { address, bytes } = native.workspace;
+  const [beta, added] = residual === undefined ? [ZERO, y] : [ONE, residual];
+  const factors = [ONE, weight, a, x, b] as const;
+  const space = [algorithm, address, BigInt(bytes), gpu.stream] as const;
+  const code = calls.cublasLtMatmul(handle, description, ...factors, beta, added, d, y, d, ...space);
+  check(native, code, "cublasLtMatmul", product);
 }
 
 /** The largest power of two, at most 256, that divides all addresses and pitches (which algorithms may load at once). */

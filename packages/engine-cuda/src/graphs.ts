@@ -54,78 +54,8 @@ export function createGraphs(
   gpu: Gpu,
   { uploadNow, afterwards }: { uploadNow: (to: bigint, bytes: Uint8Array) => void; afterwards: () => void },
 ): Graphs {
-  const graphs = new Map<string, Graph | undefined>();
   let noted: Noted | undefined;
-
-  function enqueueAll({ steps }: Noted, upload: (step: Upload) => void): void {
-    for (const step of steps) {
-      if (typeof step === "function") step();
-      else upload(step);
-    }
-  }
-
-  function run(work: Noted): void {
-    const key = work.keys.join("\n");
-    const isKnown = graphs.has(key);
-    let graph = graphs.get(key);
-    if (!isKnown) {
-      enqueueAll(work, ({ to, bytes }) => uploadNow(to, bytes));
-    } else {
-      graph ??= capture(work);
-      gpu.call("wait for a graph", "cuEventSynchronize", graph.event);
-      placed(work, (step, offset) => graph?.data.set(step.bytes, offset));
-      gpu.call("run a graph", "cuGraphLaunch", graph.exec, gpu.stream);
-      gpu.call("mark a graph", "cuEventRecord", graph.event, gpu.stream);
-    }
-    graphs.delete(key); // the one used last is the last to go
-    graphs.set(key, graph);
-    const [oldest] = graphs.keys();
-    if (graphs.size > MOST_GRAPHS && oldest !== undefined) {
-      drop(graphs.get(oldest));
-      graphs.delete(oldest);
-    }
-  }
-
-  function capture(work: Noted): Graph {
-    const out = new BigUint64Array(8);
-    const handle = (): bigint => out[0] ?? 0n;
-    const bytes = Math.max(
-      ALIGNMENT,
-      placed(work, () => undefined),
-    );
-    gpu.call("pin memory", "cuMemHostAlloc", out, BigInt(bytes), CU.MEMHOSTALLOC_PORTABLE);
-    const address = handle();
-    gpu.call("make an event", "cuEventCreate", out, CU.EVENT_DISABLE_TIMING);
-    const event = handle();
-    // Thread-local: other workers may allocate meanwhile.
-    gpu.call("begin a capture", "cuStreamBeginCapture_v2", gpu.stream, CU.STREAM_CAPTURE_MODE_THREAD_LOCAL);
-    let at = 0;
-    try {
-      enqueueAll(work, ({ to, bytes: data }) => {
-        const length = BigInt(data.length);
-        gpu.call("copy to", "cuMemcpyHtoDAsync_v2", to, address + BigInt(at), length, gpu.stream);
-        at += aligned(data.length);
-      });
-    } catch (error) {
-      gpu.driver.calls.cuStreamEndCapture(gpu.stream, out); // or the stream would go on recording
-      throw error;
-    }
-    gpu.call("end a capture", "cuStreamEndCapture", gpu.stream, out);
-    const graph = handle();
-    gpu.call("prepare a graph", "cuGraphInstantiateWithFlags", out, graph, 0n);
-    const exec = handle();
-    gpu.call("free a graph", "cuGraphDestroy", graph);
-    return { exec, address, data: new Uint8Array(memoryAt(address, bytes)), event };
-  }
-
-  function drop(graph: Graph | undefined): void {
-    if (!graph) return;
-    gpu.call("wait for a graph", "cuEventSynchronize", graph.event);
-    gpu.call("free a graph", "cuGraphExecDestroy", graph.exec);
-    gpu.call("free an event", "cuEventDestroy_v2", graph.event);
-    gpu.call("free pinned memory", "cuMemFreeHost", graph.address);
-  }
-
+  const graphs = createGraphCache(gpu, uploadNow);
   return {
     enqueue(key, call) {
       if (noted) {
@@ -156,18 +86,94 @@ export function createGraphs(
       try {
         const result = work();
         noted = undefined;
-        run(own);
+        graphs.run(own);
         return result;
       } finally {
         noted = undefined;
         afterwards();
       }
     },
-    close() {
-      for (const graph of graphs.values()) drop(graph);
+    close: graphs.close,
+  };
+}
+
+/** Enqueues noted work, as a graph from its second time on, and keeps the graphs used last. */
+function createGraphCache(gpu: Gpu, uploadNow: (to: bigint, bytes: Uint8Array) => void) {
+  const graphs = new Map<string, Graph | undefined>();
+  return {
+    run(work: Noted): void {
+      const key = work.keys.join("\n");
+      const isKnown = graphs.has(key);
+      let graph = graphs.get(key);
+      if (!isKnown) {
+        enqueueAll(work, ({ to, bytes }) => uploadNow(to, bytes));
+      } else {
+        graph ??= capture(gpu, work);
+        gpu.call("wait for a graph", "cuEventSynchronize", graph.event);
+        placed(work, (step, offset) => graph?.data.set(step.bytes, offset));
+        gpu.call("run a graph", "cuGraphLaunch", graph.exec, gpu.stream);
+        gpu.call("mark a graph", "cuEventRecord", graph.event, gpu.stream);
+      }
+      graphs.delete(key); // the one used last is the last to go
+      graphs.set(key, graph);
+      const [oldest] = graphs.keys();
+      if (graphs.size > MOST_GRAPHS && oldest !== undefined) {
+        drop(gpu, graphs.get(oldest));
+        graphs.delete(oldest);
+      }
+    },
+    close(): void {
+      for (const graph of graphs.values()) drop(gpu, graph);
       graphs.clear();
     },
   };
+}
+
+function enqueueAll({ steps }: Noted, upload: (step: Upload) => void): void {
+  for (const step of steps) {
+    if (typeof step === "function") step();
+    else upload(step);
+  }
+}
+
+function capture(gpu: Gpu, work: Noted): Graph {
+  const out = new BigUint64Array(8);
+  const handle = (): bigint => out[0] ?? 0n;
+  const bytes = Math.max(
+    ALIGNMENT,
+    placed(work, () => undefined),
+  );
+  gpu.call("pin memory", "cuMemHostAlloc", out, BigInt(bytes), CU.MEMHOSTALLOC_PORTABLE);
+  const address = handle();
+  gpu.call("make an event", "cuEventCreate", out, CU.EVENT_DISABLE_TIMING);
+  const event = handle();
+  // Thread-local: other workers may allocate meanwhile.
+  gpu.call("begin a capture", "cuStreamBeginCapture_v2", gpu.stream, CU.STREAM_CAPTURE_MODE_THREAD_LOCAL);
+  let at = 0;
+  try {
+    enqueueAll(work, ({ to, bytes: data }) => {
+      const length = BigInt(data.length);
+      gpu.call("copy to", "cuMemcpyHtoDAsync_v2", to, address + BigInt(at), length, gpu.stream);
+      at += aligned(data.length);
+    });
+  } catch (error) {
+    gpu.driver.calls.cuStreamEndCapture(gpu.stream, out); // or the stream would go on recording
+    throw error;
+  }
+  gpu.call("end a capture", "cuStreamEndCapture", gpu.stream, out);
+  const graph = handle();
+  gpu.call("prepare a graph", "cuGraphInstantiateWithFlags", out, graph, 0n);
+  const exec = handle();
+  gpu.call("free a graph", "cuGraphDestroy", graph);
+  return { exec, address, data: new Uint8Array(memoryAt(address, bytes)), event };
+}
+
+function drop(gpu: Gpu, graph: Graph | undefined): void {
+  if (!graph) return;
+  gpu.call("wait for a graph", "cuEventSynchronize", graph.event);
+  gpu.call("free a graph", "cuGraphExecDestroy", graph.exec);
+  gpu.call("free an event", "cuEventDestroy_v2", graph.event);
+  gpu.call("free pinned memory", "cuMemFreeHost", graph.address);
 }
 
 const aligned = (bytes: number): number => Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;

@@ -4,7 +4,7 @@ import type { Gpu } from "./gpu.ts";
 import type { Memory } from "./memory.ts";
 
 /** Sizes of a training cell, known before it runs. */
-export interface CellPlan {
+export interface MemoryPlan {
   /** The frozen base. */
   readonly weightBytes: number;
   /** What forward keeps of each token for backward, all adapted layers together. */
@@ -30,7 +30,7 @@ export function planCell(
     compute,
     storage = "as-is",
   }: { tokens: number; adaptedLayers: number; compute: "f32" | "bf16"; storage?: WeightStorage },
-): CellPlan {
+): MemoryPlan {
   const inner = compute === "bf16" ? 2 : 4;
   const { hiddenSize: D, intermediateSize: F, heads: H, kvHeads: G, headDim: d, vocabSize: V } = model;
   const [Q, X] = [H * d, (H + 2 * G) * d];
@@ -53,12 +53,15 @@ export function planCell(
 }
 
 /** What a plan needs for its largest cell. */
-function plannedBytes(plan: CellPlan): number {
+function plannedBytes(plan: MemoryPlan): number {
   return plan.weightBytes + plan.otherBytes + plan.tokens * (plan.bytesPerToken + plan.workBytesPerToken);
 }
 
 /** Tokens of the largest cell that fits into so many bytes; 0 where not even the base does. */
-function tokensThatFit({ weightBytes, otherBytes, bytesPerToken, workBytesPerToken }: CellPlan, bytes: number): number {
+function tokensThatFit(
+  { weightBytes, otherBytes, bytesPerToken, workBytesPerToken }: MemoryPlan,
+  bytes: number,
+): number {
   return Math.max(0, Math.floor((bytes - weightBytes - otherBytes) / (bytesPerToken + workBytesPerToken)));
 }
 
@@ -67,7 +70,7 @@ export function outOfMemory(
   gpu: Gpu,
   asked: number,
   { used, held }: ReturnType<Memory["usage"]>,
-  plan: CellPlan | undefined,
+  plan: MemoryPlan | undefined,
 ): InputError {
   const free = gpu.freeBytes();
   const others = gpu.memoryBytes - free - held;
@@ -75,7 +78,7 @@ export function outOfMemory(
   return new InputError(`Cannot hold this on ${gpu.title}`, plan ? [state, ...planLines(plan, free + held)] : state);
 }
 
-function planLines(plan: CellPlan, bytes: number): string[] {
+function planLines(plan: MemoryPlan, bytes: number): string[] {
   const { weightBytes, otherBytes, bytesPerToken, workBytesPerToken, tokens } = plan;
   const share = `${tokens} tokens of ${((bytesPerToken + workBytesPerToken) / 2 ** 20).toFixed(2)} MiB`;
   const line = `the plan is ${gib(weightBytes)} of weights, ${gib(otherBytes)} besides, and a cell of ${share}: ${gib(plannedBytes(plan))}`;

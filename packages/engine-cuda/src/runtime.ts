@@ -1,14 +1,15 @@
 /** What the operations of one engine share: its GPU, kernels, products, memory, and arrays with the type of their numbers. */
 import { type Arena, createArena, type DeviceArray } from "@zerogate/core";
+import { type Blocks, createBlocks } from "./blocks.ts";
 import { createProducts, type Products } from "./gemm.ts";
 import type { Gpu } from "./gpu.ts";
 import { createGraphs, type Graphs } from "./graphs.ts";
 import { createKernels, type KernelArgument, type KernelFile, type Launch } from "./kernels.ts";
-import { type Block, createMemory, type Memory } from "./memory.ts";
+import type { Block, Memory } from "./memory.ts";
 import { cacheFolder } from "./module_cache.ts";
 import { openCublasLt } from "./native/cublaslt.ts";
 import { openNvrtc } from "./native/nvrtc.ts";
-import { type CellPlan, outOfMemory, WORKSPACE_BYTES } from "./plan.ts";
+import { type MemoryPlan, WORKSPACE_BYTES } from "./plan.ts";
 import type { NumberType, Product } from "./product.ts";
 import { createStaging, type Staging } from "./staging.ts";
 
@@ -24,7 +25,7 @@ export interface RuntimeOptions {
   readonly debug: boolean;
   /** Repeated work becomes graphs; not with `debug`, which waits after each kernel. */
   readonly graphs: boolean;
-  readonly plan: CellPlan | undefined;
+  readonly plan: MemoryPlan | undefined;
 }
 
 export interface Runtime extends Pick<Arena<CudaArray>, "free" | "keep" | "arena"> {
@@ -80,40 +81,11 @@ export function createRuntime(
   const nvrtc = openNvrtc(newest);
   const cublasLt = openCublasLt(newest);
   const staging: Staging = createStaging(gpu, (to, bytes) => graphs.upload(to, bytes));
-  const graphs = createGraphs(gpu, { uploadNow: staging.upload, afterwards: giveLate });
+  const graphs = createGraphs(gpu, { uploadNow: staging.upload, afterwards: () => blocks.giveLate() });
   const { enqueue } = graphs;
   const kernels = createKernels(gpu, nvrtc, enqueue, { defines: [`ACT=${inner === "f32" ? "float" : "u16"}`], debug });
-  const source = {
-    take(bytes: number) {
-      const out = new BigUint64Array(8);
-      return gpu.driver.calls.cuMemAlloc_v2(out, BigInt(bytes)) === 0 ? out[0] : undefined;
-    },
-    give: (address: bigint) => gpu.call("free memory", "cuMemFree_v2", address),
-  };
-  // Blocks of noted work lie apart: they have the same places each time, whatever else comes and goes.
-  const [memory, notedMemory] = [createMemory(source), createMemory(source)];
-  const late: Block[] = [];
-
-  function usage(): ReturnType<Memory["usage"]> {
-    const [own, noted] = [memory.usage(), notedMemory.usage()];
-    return { used: own.used + noted.used, peak: own.peak + noted.peak, held: own.held + noted.held };
-  }
-  function give(own: Block): void {
-    if (notedMemory.owns(own)) notedMemory.give(own);
-    // What is noted may still read it, so it is nobody else's before that is enqueued.
-    else if (graphs.isNoting()) late.push(own);
-    else memory.give(own);
-  }
-  function giveLate(): void {
-    for (const own of late.splice(0)) memory.give(own);
-  }
-  function block(bytes: number, from: Memory = graphs.isNoting() ? notedMemory : memory): Block {
-    const taken = from.take(bytes);
-    if (!taken) throw outOfMemory(gpu, bytes, usage(), plan);
-    // NaN in whatever a kernel might read before it was written.
-    if (debug) gpu.call("mark memory", "cuMemsetD8Async", taken.address, 0xff, BigInt(taken.bytes), gpu.stream);
-    return taken;
-  }
+  const blocks = createBlocks(gpu, graphs.isNoting, { debug, plan });
+  const { block, give, usage } = blocks;
   const { take, ...lifetimes } = createArena<CudaArray>({
     take: (length) => ({ length, type: "f32", block: undefined }),
     recycle(array) {
@@ -127,33 +99,8 @@ export function createRuntime(
   const workspace = { address: space.address, bytes: WORKSPACE_BYTES };
   const products = createProducts(gpu, cublasLt, enqueue, { workspace, choices: tune ? cacheFolder() : undefined });
 
-  function at(array: DeviceArray): bigint {
-    const { block: own } = array as CudaArray;
-    if (!own) throw new RangeError("Cannot use an array: it is free already");
-    return own.address;
-  }
   const run: Runtime["run"] = (...call) => kernels.run(...call);
-  function withBlocks<T>(sizes: readonly number[], work: (blocks: readonly Block[]) => T): T {
-    const blocks: Block[] = [];
-    try {
-      for (const bytes of sizes) blocks.push(block(bytes));
-      return work(blocks);
-    } finally {
-      for (const own of blocks) give(own);
-    }
-  }
-  const convert: Runtime["convert"] = (to, type, from, fromType, length) => {
-    if (type === fromType) {
-      const bytes = BigInt(length * bytesOf[type]);
-      enqueue(
-        () => `copy ${to} ${from} ${bytes}`,
-        () => gpu.call("copy", "cuMemcpyDtoDAsync_v2", to, from, bytes, gpu.stream),
-      );
-      return;
-    }
-    const threads = type === "bf16" ? Math.ceil(length / WIDE) : length;
-    run("rows", `to_${type}`, elementwise(threads), [to, from, BigInt(length)]);
-  };
+  const conversions = createConversions(gpu, inner, blocks, enqueue, run);
 
   return {
     gpu,
@@ -171,29 +118,74 @@ export function createRuntime(
     },
     at,
     typeOf: (array) => (array as CudaArray).type,
-    hold: (bytes) => block(bytes, memory),
+    hold: blocks.hold,
     release: give,
     withData(values, work) {
-      return withBlocks(
+      return blocks.lend(
         values.map((view) => view.byteLength),
-        (blocks) => {
+        (lent) => {
           for (const [i, { buffer, byteOffset, byteLength }] of values.entries()) {
-            staging.upload(blocks[i]?.address ?? 0n, new Uint8Array(buffer, byteOffset, byteLength));
+            staging.upload(lent[i]?.address ?? 0n, new Uint8Array(buffer, byteOffset, byteLength));
           }
-          return work(...blocks.map(({ address }) => address));
+          return work(...lent.map(({ address }) => address));
         },
       );
     },
+    ...conversions,
+    clear(to, bytes) {
+      enqueue(
+        () => `clear ${to} ${bytes}`,
+        () => gpu.call("clear memory", "cuMemsetD8Async", to, 0, BigInt(bytes), gpu.stream),
+      );
+    },
+    repeated: (work) => (withGraphs && !debug ? graphs.repeated(work) : work()),
+    aside: graphs.aside,
+    usage,
+    close() {
+      try {
+        gpu.synchronize("finish the work");
+        graphs.close();
+        staging.close();
+        blocks.close();
+      } finally {
+        gpu.close(); // also of a lost context
+      }
+    },
+  };
+}
+
+/** Changes of type: of numbers, of arrays for as long as some work runs, and of arrays themselves. */
+function createConversions(
+  gpu: Gpu,
+  inner: NumberType,
+  blocks: Blocks,
+  enqueue: Graphs["enqueue"],
+  run: Runtime["run"],
+): Pick<Runtime, "convert" | "as" | "makeInner"> {
+  const convert: Runtime["convert"] = (to, type, from, fromType, length) => {
+    if (type === fromType) {
+      const bytes = BigInt(length * bytesOf[type]);
+      enqueue(
+        () => `copy ${to} ${from} ${bytes}`,
+        () => gpu.call("copy", "cuMemcpyDtoDAsync_v2", to, from, bytes, gpu.stream),
+      );
+      return;
+    }
+    const threads = type === "bf16" ? Math.ceil(length / WIDE) : length;
+    run("rows", `to_${type}`, elementwise(threads), [to, from, BigInt(length)]);
+  };
+  return {
+    convert,
     as(type, arrays, work) {
       const others = arrays.map((array) => array !== undefined && (array as CudaArray).type !== type);
       const sizes = arrays.map((array, i) => (array && others[i] ? array.length * bytesOf[type] : 0));
-      return withBlocks(
+      return blocks.lend(
         sizes.filter((bytes) => bytes > 0),
-        (blocks) => {
+        (lent) => {
           let next = 0;
           const addresses = arrays.map((array, i) => {
             if (!array || !others[i] || array.length === 0) return array && at(array);
-            const to = blocks[next++]?.address ?? 0n;
+            const to = lent[next++]?.address ?? 0n;
             convert(to, type, at(array), (array as CudaArray).type, array.length);
             return to;
           });
@@ -204,35 +196,21 @@ export function createRuntime(
     makeInner(array) {
       const own = array as CudaArray;
       if (own.type !== inner) {
-        const changed = block(own.length * bytesOf[inner]);
+        const changed = blocks.block(own.length * bytesOf[inner]);
         convert(changed.address, inner, at(own), own.type, own.length);
-        if (own.block) give(own.block);
+        if (own.block) blocks.give(own.block);
         own.block = changed;
         own.type = inner;
       }
       return at(own);
     },
-    clear(to, bytes) {
-      enqueue(
-        () => `clear ${to} ${bytes}`,
-        () => gpu.call("clear memory", "cuMemsetD8Async", to, 0, BigInt(bytes), gpu.stream),
-      );
-    },
-    repeated: (work) => (withGraphs && !debug ? graphs.repeated(work) : work()),
-    aside: graphs.aside,
-    convert,
-    usage,
-    close() {
-      try {
-        gpu.synchronize("finish the work");
-        graphs.close();
-        staging.close();
-        for (const own of [memory, notedMemory]) own.close();
-      } finally {
-        gpu.close(); // also of a lost context
-      }
-    },
   };
+}
+
+function at(array: DeviceArray): bigint {
+  const { block } = array as CudaArray;
+  if (!block) throw new RangeError("Cannot use an array: it is free already");
+  return block.address;
 }
 
 /** Numbers that a thread of some kernels takes at once: WIDE of common.cuh. */

@@ -105,6 +105,32 @@ export function createReferenceEngine({ storage = "as-is" }: { storage?: WeightS
 
     rope: (qkv, cosSin, size) => rotate(host(qkv), host(cosSin), size),
 
+    ...attentions(take),
+    headLoss: headLoss(take),
+  };
+}
+
+function headLoss(take: (length: number) => Float32Array): Engine["headLoss"] {
+  return (y, head, labels_R, { R, D, cells }) => {
+    const [nll_R, hit_R] = [take(R), take(R)];
+    const dy_RD = cells && take(R * D);
+    let at = 0;
+    for (const { R: rows, scale } of cellsOfLoss(R, cells)) {
+      const part = (array: Float32Array, width = 1) => array.subarray(at * width, (at + rows) * width);
+      const input = { y_RD: part(host(y), D), head_VD: valuesOf(head), labels_R: labels_R.subarray(at, at + rows) };
+      const out = { nll_R: part(nll_R), hit_R: part(hit_R), dy_RD: dy_RD && part(dy_RD, D) };
+      headLossForwardBackward(out, input, { R: rows, D, V: head.rows, scale });
+      at += rows;
+    }
+    return dy_RD ? { nll_R, hit_R, dy_RD } : { nll_R, hit_R };
+  };
+}
+
+/** Attention of texts and of prompts: the kernels over arrays that `take` makes. */
+function attentions(
+  take: (length: number) => Float32Array,
+): Pick<Engine, "attention" | "attentionBackward" | "cachedAttention" | "promptAttention" | "promptAttentionBackward"> {
+  return {
     attention(qkv, cuSeqlens, size) {
       const { T, H, d } = size;
       const out = { o_TQ: take(T * H * d), lse_TH: take(T * H) };
@@ -146,20 +172,6 @@ export function createReferenceEngine({ storage = "as-is" }: { storage?: WeightS
         promptAttentionBackward({ ...out, dqkv_TX: optional(dqkv_TX) }, input, { ...size, K });
         return out;
       });
-    },
-
-    headLoss(y, head, labels_R, { R, D, cells }) {
-      const [nll_R, hit_R] = [take(R), take(R)];
-      const dy_RD = cells && take(R * D);
-      let at = 0;
-      for (const { R: rows, scale } of cellsOfLoss(R, cells)) {
-        const part = (array: Float32Array, width = 1) => array.subarray(at * width, (at + rows) * width);
-        const input = { y_RD: part(host(y), D), head_VD: valuesOf(head), labels_R: labels_R.subarray(at, at + rows) };
-        const out = { nll_R: part(nll_R), hit_R: part(hit_R), dy_RD: dy_RD && part(dy_RD, D) };
-        headLossForwardBackward(out, input, { R: rows, D, V: head.rows, scale });
-        at += rows;
-      }
-      return dy_RD ? { nll_R, hit_R, dy_RD } : { nll_R, hit_R };
     },
   };
 }

@@ -43,8 +43,25 @@ export interface WriterOptions {
   readonly onSaved: (folder: string, step: number) => void;
 }
 
-export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }: WriterOptions): CheckpointWriter {
-  // Two tasks, so that a copy need not wait for a write; without this process's flags, see device.ts in workers.
+interface Order {
+  readonly job: WriteJob;
+  readonly copied: Promise<void>;
+}
+
+interface Failure {
+  readonly error: unknown;
+  /** When the disk is asked again, in the time of `performance.now()`. */
+  readonly again: number;
+}
+
+/** Of what waits in vain the newest and the best stay. */
+function isNeeded(order: Order, waiting: readonly Order[]): boolean {
+  const newest = waiting.at(-1);
+  return order === newest || order.job.state.step === newest?.job.state.best?.step;
+}
+
+/** One thread with two tasks, so that a copy need not wait for a write; without this process's flags, see device.ts in workers. */
+function openPool(): Piscina {
   const pool = new Piscina({
     filename: builtFile(),
     minThreads: 1,
@@ -55,11 +72,16 @@ export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }:
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
   });
   pool.on("error", () => {}); // a thread that dies fails its tasks
+  return pool;
+}
+
+export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }: WriterOptions): CheckpointWriter {
+  const pool = openPool();
   const ready = pool.run(-1, { name: "drop" }); // Node 20 aborts when a thread is ended while it loads
-  let waiting: { readonly job: WriteJob; copied: Promise<void> }[] = [];
+  let waiting: Order[] = [];
   let copied: Promise<void> = Promise.resolve();
   let writing: Promise<void> | undefined;
-  let failure: { readonly error: unknown; readonly again: number } | undefined;
+  let failure: Failure | undefined;
   let timer: NodeJS.Timeout | undefined;
   let retryMs = FIRST_RETRY_MS;
 
@@ -91,12 +113,9 @@ export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }:
       writing = undefined;
     });
   };
-  /** Of what waits in vain the newest and the best stay. */
   const thinOut = async () => {
-    const isNeeded = ({ job: { state } }: (typeof waiting)[number], i: number) =>
-      i === waiting.length - 1 || state.step === waiting.at(-1)?.job.state.best?.step;
-    const surplus = waiting.filter((order, i) => !isNeeded(order, i));
-    waiting = waiting.filter(isNeeded);
+    const surplus = waiting.filter((order) => !isNeeded(order, waiting));
+    waiting = waiting.filter((order) => isNeeded(order, waiting));
     for (const { job } of surplus) await pool.run(job.state.step, { name: "drop" });
   };
 
@@ -111,16 +130,13 @@ export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }:
       pump();
     },
     copied: () => copied,
-    async drain(patienceMs) {
-      const begin = performance.now();
-      while (waiting.length > 0) {
+    drain(patienceMs) {
+      const attempt = async () => {
         pump();
         await writing;
-        if (!failure || waiting.length === 0) continue;
-        const left = begin + patienceMs - performance.now();
-        if (isHopeless(failure.error) || left <= 0) throw failure.error;
-        await sleep(Math.min(left, Math.max(0, failure.again - performance.now())));
-      }
+        return failure;
+      };
+      return drain(patienceMs, () => waiting.length > 0, attempt);
     },
     async rescue(runDir) {
       const newest = waiting.at(-1);
@@ -144,6 +160,22 @@ export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }:
       await pool.destroy();
     },
   };
+}
+
+/** Attempts until nothing waits; throws the last failure where no time is left, or more of it cannot help. */
+async function drain(
+  patienceMs: number,
+  isWaiting: () => boolean,
+  attempt: () => Promise<Failure | undefined>,
+): Promise<void> {
+  const begin = performance.now();
+  while (isWaiting()) {
+    const failure = await attempt();
+    if (!failure || !isWaiting()) continue;
+    const left = begin + patienceMs - performance.now();
+    if (isHopeless(failure.error) || left <= 0) throw failure.error;
+    await sleep(Math.min(left, Math.max(0, failure.again - performance.now())));
+  }
 }
 
 /** The thread loads built JavaScript, also where this module itself runs as source (Node 20, vitest). */
