@@ -146,6 +146,7 @@ export type { FileKind } from "./formats/file_signatures.ts";
 export { formatBytes } from "./formats/format_bytes.ts";
 export { dequantizeRowsFp8, quantizeRowsFp8 } from "./formats/fp8.ts";
 export { dequantizeRows, int8Bytes, int8Rows, quantizeRows } from "./formats/int8.ts";
+export type { PickleValue, TorchStorage, TorchTensor } from "./formats/pickle_values.ts";
 export {
   elementBytes,
   parseSafetensors,
@@ -165,7 +166,6 @@ export {
   type TorchFile,
   tensorsOf,
 } from "./formats/torch_file.ts";
-export type { PickleValue, TorchStorage, TorchTensor } from "./formats/torch_pickle.ts";
 export type { BatchEvent, BatchOptions, FinishReason, TextOptions, TextRequest } from "./generate/batch.ts";
 export { type GenerateOptions, generate, generateBatch, openSession, type Session } from "./generate/generate.ts";
 export { type SamplingOptions, sampleToken } from "./generate/sample.ts";

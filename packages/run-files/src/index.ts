@@ -8,7 +8,7 @@ export type { SharedNumbers } from "./checkpoint/write_worker.ts";
 export { type CheckpointWriter, openCheckpointWriter } from "./checkpoint/writer.ts";
 export { type AppendFile, openAppendFile } from "./files/append_file.ts";
 export { placeProblem } from "./files/new_place.ts";
-export { patiently } from "./files/patience.ts";
+export { patiently } from "./files/retry_disk.ts";
 export { createTrouble } from "./files/trouble.ts";
 export { checkUnlocked, findWriter, isLockName, lockRun, type RunLock, type Writer } from "./lock/lock.ts";
 export { beatTimes } from "./lock/lock_beat.ts";

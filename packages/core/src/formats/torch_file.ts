@@ -5,10 +5,11 @@
 import { InputError } from "../errors.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { DESCRIBED_BYTES, describeFile } from "./file_kind.ts";
+import { isTorchTensor, type PickleValue, type TorchTensor } from "./pickle_values.ts";
 import { elementBytes, type Tensor } from "./safetensors.ts";
 import { isZip, readZipDirectory, readZipEntry, type ZipEntry } from "./stored_zip.ts";
 import { serializeStoredZip } from "./stored_zip_writer.ts";
-import { isTorchTensor, type PickleValue, parseTorchPickle, type TorchTensor } from "./torch_pickle.ts";
+import { parseTorchPickle } from "./torch_pickle.ts";
 import { serializeTorchPickle } from "./torch_pickle_writer.ts";
 
 /** The pickle of a 65 B training checkpoint has 200 kB. */

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { isTorchTensor, parseTorchPickle } from "./torch_pickle.ts";
+import { isTorchTensor } from "./pickle_values.ts";
+import { parseTorchPickle } from "./torch_pickle.ts";
 import { serializeTorchPickle } from "./torch_pickle_writer.ts";
 
 test.each([1, 255, 65_536, 2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 33 + 3, 2 ** 40 + 2 ** 32 - 1])(

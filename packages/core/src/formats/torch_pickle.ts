@@ -3,63 +3,8 @@
  * a stack machine; of its opcodes only those are known that torch writes, of the functions that it may call only those
  * that put tensors together, and these are known by name, never looked up. Time and memory are linear in its bytes.
  */
-import { InputError } from "../errors.ts";
-import type { TensorDType } from "./safetensors.ts";
-
-/** torch's names of what a file of tensors stores, and our dtypes. */
-export const storageDTypes: ReadonlyMap<string, TensorDType> = new Map([
-  ["torch.FloatStorage", "F32"],
-  ["torch.HalfStorage", "F16"],
-  ["torch.BFloat16Storage", "BF16"],
-  ["torch.DoubleStorage", "F64"],
-  ["torch.LongStorage", "I64"],
-  ["torch.IntStorage", "I32"],
-  ["torch.ShortStorage", "I16"],
-  ["torch.CharStorage", "I8"],
-  ["torch.ByteStorage", "U8"],
-  ["torch.BoolStorage", "BOOL"],
-]);
-
-/** A run of numbers in the file's entry `data/<key>`. */
-export interface TorchStorage {
-  readonly kind: "storage";
-  readonly dtype: TensorDType;
-  readonly key: string;
-  readonly elements: number;
-}
-
-/** A view of a storage; offset and strides count elements. Nothing of it is checked against the storage yet. */
-export interface TorchTensor {
-  readonly kind: "tensor";
-  readonly storage: TorchStorage;
-  readonly offset: number;
-  readonly shape: readonly number[];
-  readonly strides: readonly number[];
-}
-
-/** A name that the pickle uses; calling it does what this file says. */
-interface Callable {
-  readonly kind: "callable";
-  readonly name: string;
-}
-
-/** An object of which nothing is kept, such as the arguments of a training run. */
-interface Opaque {
-  readonly kind: "opaque";
-}
-
-/** dict and OrderedDict are Maps, list and tuple arrays; both may be part of themselves. */
-export type PickleValue =
-  | null
-  | boolean
-  | number
-  | string
-  | TorchStorage
-  | TorchTensor
-  | Callable
-  | Opaque
-  | PickleValue[]
-  | Map<PickleValue, PickleValue>;
+import { createMachine, type Machine } from "./pickle_machine.ts";
+import { isKind, isSize, isSizes, type PickleValue, storageDTypes, type TorchStorage } from "./pickle_values.ts";
 
 /** What may be named. `argparse.Namespace` holds the settings in checkpoints of the original code. */
 const callables = new Set([
@@ -72,7 +17,7 @@ const callables = new Set([
 ]);
 
 /**
- * The value of a pickle. Throws an `InputError` that names `path` where it is damaged, of another protocol, or wants a
+ * Returns the value of a pickle. Throws an `InputError` that names `path` if it is damaged, of another protocol, or wants a
  * function or class that is not one of the few that make up tensors.
  */
 export function parseTorchPickle(bytes: Uint8Array, path: string): PickleValue {
@@ -88,94 +33,8 @@ export function parseTorchPickle(bytes: Uint8Array, path: string): PickleValue {
   }
 }
 
-/** A checkpoint of 2,000 tensors makes some 50,000; a byte of pickle can make a Map of 200 bytes. */
-const MAX_VALUES = 500_000;
-
 const MARK = 0x28;
 const STOP = 0x2e;
-
-interface Machine {
-  byte(): number;
-  uint(bytes: 1 | 2 | 4): number;
-  /** Bytes from here on, which are passed over. */
-  take(length: number): Uint8Array;
-  line(): string;
-  push(value: PickleValue): void;
-  pop(): PickleValue;
-  mark(): void;
-  /** What was pushed since the newest mark. */
-  popMarked(): PickleValue[];
-  readonly memo: Map<number, PickleValue>;
-  finish(): PickleValue;
-  fail(problem: string): InputError;
-  /** For what is sound but not allowed: tells what to do. */
-  refuse(problem: string): InputError;
-}
-
-function createMachine(bytes: Uint8Array, path: string): Machine {
-  const data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const stack: PickleValue[] = [];
-  const marks: number[] = [];
-  let at = 0;
-  let values = 0;
-  const count = () => {
-    if (++values > MAX_VALUES) throw fail(`it makes more than ${MAX_VALUES} values`);
-  };
-  const fail = (problem: string) =>
-    new InputError(`Cannot read ${path}`, `its pickle is damaged at byte ${at}: ${problem}`);
-  const take = (length: number) => {
-    if (length > bytes.byteLength - at) throw fail("it ends early");
-    at += length;
-    return bytes.subarray(at - length, at);
-  };
-  const floor = () => marks.at(-1) ?? 0;
-  return {
-    memo: new Map(),
-    fail,
-    refuse: (problem) =>
-      new InputError(
-        `Cannot read ${path}`,
-        `${problem}: save a dict of the adapter's tensors and nothing else with torch.save`,
-      ),
-    take,
-    byte: () => data.getUint8(take(1).byteOffset - bytes.byteOffset),
-    uint(size) {
-      const from = take(size).byteOffset - bytes.byteOffset;
-      if (size === 1) return data.getUint8(from);
-      return size === 2 ? data.getUint16(from, true) : data.getUint32(from, true);
-    },
-    line() {
-      const end = bytes.indexOf(0x0a, at);
-      if (end < 0 || end - at > 1000) throw fail("a name has no end");
-      const text = new TextDecoder().decode(bytes.subarray(at, end));
-      at = end + 1;
-      return text;
-    },
-    push(value) {
-      count();
-      stack.push(value);
-    },
-    pop() {
-      if (stack.length <= floor()) throw fail("it takes a value that is not there");
-      return stack.pop() as PickleValue;
-    },
-    mark() {
-      count();
-      marks.push(stack.length);
-    },
-    popMarked() {
-      const from = marks.pop();
-      if (from === undefined) throw fail("it has no mark to go back to");
-      return stack.splice(from);
-    },
-    finish() {
-      const [value] = stack;
-      if (stack.length !== 1 || value === undefined) throw fail(`it ends with ${stack.length} values`);
-      if (at !== bytes.byteLength) throw fail("something follows its end");
-      return value;
-    },
-  };
-}
 
 /** By opcode, in the words of Python's `pickletools`. */
 const steps: ReadonlyMap<number, (m: Machine) => void> = new Map<number, (m: Machine) => void>([
@@ -296,26 +155,6 @@ function build(m: Machine): void {
   const object = m.pop();
   if (!(object instanceof Map) && !isKind(object, "opaque")) throw m.fail("it sets attributes of what has none");
   m.push(object);
-}
-
-function isKind<K extends "storage" | "tensor" | "callable" | "opaque">(
-  value: PickleValue | undefined,
-  kind: K,
-): value is Extract<PickleValue, { kind: K }> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) && "kind" in value && value.kind === kind;
-}
-
-/** Is this a tensor, whose bytes can be read? */
-export function isTorchTensor(value: PickleValue | undefined): value is TorchTensor {
-  return isKind(value, "tensor");
-}
-
-function isSize(value: PickleValue | undefined): value is number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
-}
-
-function isSizes(value: PickleValue | undefined): value is number[] {
-  return Array.isArray(value) && value.every(isSize);
 }
 
 /** Two's complement, little-endian. */

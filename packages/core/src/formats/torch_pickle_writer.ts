@@ -1,6 +1,7 @@
 /** The pickle that torch reads as a dict of tensors. */
+
+import { storageDTypes } from "./pickle_values.ts";
 import type { Tensor, TensorDType } from "./safetensors.ts";
-import { storageDTypes } from "./torch_pickle.ts";
 
 const storageOfDType: ReadonlyMap<TensorDType, string> = new Map(
   [...storageDTypes].map(([name, dtype]) => [dtype, name]),

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { reason } from "@zerogate/core/node";
 import { Piscina } from "piscina";
-import { FIRST_RETRY_MS, isHopeless, LONGEST_RETRY_MS } from "../files/patience.ts";
+import { FIRST_RETRY_MS, isHopeless, LONGEST_RETRY_MS } from "../files/retry_disk.ts";
 import { type Trouble } from "../files/trouble.ts";
 import type { SharedNumbers, WriteJob } from "./write_worker.ts";
 
@@ -60,6 +60,10 @@ function isNeeded(order: Order, waiting: readonly Order[]): boolean {
   return order === newest || order.job.state.step === newest?.job.state.best?.step;
 }
 
+async function dropCopies(pool: Piscina, orders: readonly Order[]): Promise<void> {
+  for (const { job } of orders) await pool.run(job.state.step, { name: "drop" });
+}
+
 /** One thread with two tasks, so that a copy need not wait for a write; without this process's flags, see device.ts in workers. */
 function openPool(): Piscina {
   const pool = new Piscina({
@@ -101,24 +105,21 @@ export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }:
         if (error instanceof RangeError) waiting = waiting.filter((order) => order !== next); // its copy is lost
         trouble.failed(reason(error));
         failure = { error, again: performance.now() + retryMs };
-        timer = setTimeout(pump, retryMs);
+        timer = setTimeout(() => void pump(), retryMs);
         retryMs = Math.min(2 * retryMs, LONGEST_RETRY_MS);
         return;
       }
     }
   };
-  const pump = () => {
+  /** Writes until nothing waits or the disk refuses; returns its refusal. */
+  const pump = async () => {
     clearTimeout(timer);
     writing ??= writeAll().finally(() => {
       writing = undefined;
     });
+    await writing;
+    return failure;
   };
-  const thinOut = async () => {
-    const surplus = waiting.filter((order) => !isNeeded(order, waiting));
-    waiting = waiting.filter((order) => isNeeded(order, waiting));
-    for (const { job } of surplus) await pool.run(job.state.step, { name: "drop" });
-  };
-
   return {
     ready,
     async save(job) {
@@ -126,18 +127,15 @@ export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }:
       const order = { job, copied: pool.run({ ...numbers, step: job.state.step }, { name: "copy" }) as Promise<void> };
       copied = order.copied.catch(() => {}); // reported when it is written
       waiting.push(order);
-      if (failure && !writing) await thinOut();
-      pump();
+      if (failure && !writing) {
+        const surplus = waiting.filter((each) => !isNeeded(each, waiting));
+        waiting = waiting.filter((each) => !surplus.includes(each));
+        await dropCopies(pool, surplus);
+      }
+      void pump();
     },
     copied: () => copied,
-    drain(patienceMs) {
-      const attempt = async () => {
-        pump();
-        await writing;
-        return failure;
-      };
-      return drain(patienceMs, () => waiting.length > 0, attempt);
-    },
+    drain: (patienceMs) => drain(patienceMs, () => waiting.length > 0, pump),
     async rescue(runDir) {
       const newest = waiting.at(-1);
       if (!newest) return undefined;
@@ -147,7 +145,7 @@ export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }:
       clearTimeout(timer);
       await writing;
       clearTimeout(timer);
-      for (const { job } of waiting) await pool.run(job.state.step, { name: "drop" });
+      await dropCopies(pool, waiting);
       waiting = [];
       failure = undefined;
     },

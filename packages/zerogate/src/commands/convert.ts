@@ -3,31 +3,25 @@ import { stat } from "node:fs/promises";
 import {
   type AdapterLayout,
   type AdapterState,
-  adaptedBase,
-  adapterLayoutOn,
   adaptionPromptConfig,
-  architectureOf,
   convertGates,
   type DType,
   type ForeignDialect,
-  foreignModules,
   type GateActivation,
   type GateConversion,
   gateReductions,
   InputError,
-  type LayerGates,
-  type ModelConfig,
-  moduleNames,
 } from "@zerogate/core";
-import { readAdapter, readAdapterFile, readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
+import { readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
 import { MAX_PROMPT_LENGTH } from "@zerogate/run-config";
-import { adapterFolder, checkLinks, formatSmall, namedBase } from "@zerogate/trainer/command";
+import { adapterFolder, checkLinks, namedBase } from "@zerogate/trainer/command";
 import { continued } from "../terminal/plain_text.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
+import { describe, gateName, type ReportedLayer, targetNotes } from "./convert_result.ts";
+import { readSource, type Source, type Target, targets, withHeads } from "./convert_source.ts";
 import { fitOnData } from "./fit_on_data.ts";
 import { choiceFlag, numberFlag } from "./flags.ts";
 import { checkNewFolder } from "./new_folder.ts";
-import { table } from "./table.ts";
 
 export interface ConvertFlags {
   readonly to: string;
@@ -43,27 +37,7 @@ export interface ConvertFlags {
   readonly json?: boolean;
 }
 
-/** `peft` and `zerogate` are folders: PEFT's own gate, and whatever gate the adapter has. */
-const targets = ["peft", "zerogate", "original", "litgpt", "lit-llama"] as const;
-type Target = (typeof targets)[number];
-
 const dtypes = ["f32", "bf16", "f16"] as const satisfies readonly DType[];
-
-/** What became of a layer's gates and, where it was measured, ‖after − before‖ / ‖before‖ of what the layer adds. */
-interface ToldLayer extends Omit<LayerGates, "before" | "after"> {
-  readonly before: readonly number[];
-  readonly after: readonly number[];
-  readonly outputError?: number | undefined;
-}
-
-/** An adapter from a folder or a file, and what is known of it beside its numbers. */
-interface Source {
-  readonly from: Target;
-  readonly state: AdapterState;
-  readonly dtype: DType;
-  readonly folder?: Pick<Awaited<ReturnType<typeof readAdapter>>, "config" | "metadata" | "promptFormat">;
-  readonly notes: readonly string[];
-}
 
 export async function convertCommand(
   input: string,
@@ -136,68 +110,13 @@ export async function convertCommand(
     gates: { before: gateName(known.layout), after: gateName(layout) },
     maxRelativeError: Math.max(...layers.map(({ relativeError }) => relativeError)),
   };
-  const told: ToldLayer[] = layers.map((row, i) => {
+  const reported: ReportedLayer[] = layers.map((row, i) => {
     const outputError = row.relativeError === 0 ? 0 : fitted?.[i]?.outputError;
     return { ...row, before: [...row.before], after: [...row.after], ...(fitted && { outputError }) };
   });
-  if (flags.json) printJson(context, { ...facts, layers: told, notes });
-  else context.stdout.write(describe(facts, told));
+  if (flags.json) printJson(context, { ...facts, layers: reported, notes });
+  else context.stdout.write(describe(facts, reported));
   return 0;
-}
-
-/** @param folder That of the adapter, undefined where `input` is a file. */
-async function readSource(
-  input: string,
-  folder: string | undefined,
-  options: Parameters<typeof readAdapterFile>[1],
-): Promise<Source> {
-  if (folder === undefined) {
-    const { dialect, state, notes } = await readAdapterFile(input, options);
-    const gates =
-      dialect === "original" ? [`gates of ${input} are taken as ${options?.originalGate}: --assume-gate`] : [];
-    return { from: dialect, state, dtype: "f32", notes: [...notes, ...gates] };
-  }
-  const { config, metadata, promptFormat, layout, params, dtype, warnings } = await readAdapter(folder);
-  const { gateSharing, gateActivation } = layout.shape;
-  const isPlain = gateSharing === "scalar" && gateActivation === "none";
-  const from = isPlain ? "peft" : "zerogate";
-  return { from, state: { layout, params }, dtype, folder: { config, metadata, promptFormat }, notes: warnings };
-}
-
-/** The adapter with the number of heads that its base has; it must fit the base where that is given. */
-function withHeads(state: AdapterState, base: ModelConfig | undefined, given: number, to: Target): AdapterState {
-  const { layout, params } = state;
-  const problems: string[] = [];
-  const compare = (what: string, adapter: number, model: number) => {
-    if (adapter !== model) problems.push(`the adapter is for a base with ${what} ${adapter}, this one has ${model}`);
-  };
-  const heads = base?.heads ?? given;
-  const isForeign = to !== "peft" && to !== "zerogate";
-  const names = moduleNames(layout.base);
-  if (base) {
-    if (names !== moduleNames(adaptedBase(base))) {
-      problems.push(`the adapter is for a base with ${names}, this one is a ${base.modelType}`);
-    }
-    compare("layers", layout.base.layers, base.layers);
-    compare("hidden size", layout.base.hiddenSize, base.hiddenSize);
-  }
-  if (isForeign && base && architectureOf(base).promptsJoin === "after-output") {
-    problems.push(
-      `what the prompts of a ${base.modelType} give is added after the output projection, a reader of ${to} adds it before: use --to peft or zerogate`,
-    );
-  } else if (isForeign && !base && names !== moduleNames({ modules: foreignModules })) {
-    problems.push(
-      `the adapter is for a base with ${names}, a reader of ${to} knows ${moduleNames({ modules: foreignModules })} only: use --to peft or zerogate, or give --model`,
-    );
-  }
-  if (layout.shape.gateSharing === "per-head") {
-    if (heads > 0) compare("query heads", layout.base.heads, heads);
-  } else if (heads === 0 && isForeign) {
-    problems.push(`${to} has one gate per query head and the adapter does not tell how many: give --model or --heads`);
-  }
-  if (problems.length > 0) throw new InputError("Cannot convert", problems);
-  if (layout.shape.gateSharing === "per-head" || heads === 0) return state;
-  return { layout: adapterLayoutOn(layout.shape, { ...layout.base, heads }), params };
 }
 
 function targetGate(to: Target, layout: AdapterLayout, originalGate: GateActivation): GateConversion {
@@ -251,57 +170,4 @@ async function write(
   const config = { ...(folder?.config ?? fresh()), ...(model !== undefined && { baseModelNameOrPath: model }) };
   const { metadata = {}, promptFormat } = folder ?? {};
   await saveAdapter(out, { config, layout, params, dtype, metadata, promptFormat });
-}
-
-function targetNotes(to: Target, { from, folder }: Source, originalGate: GateActivation): string[] {
-  if (to === "peft" || to === "zerogate") return [];
-  const { template } = folder?.promptFormat ?? {};
-  const lost = template ? [`a file of ${to} has no place for the prompt template "${template.name}"`] : [];
-  return [...lost, ...gateNotes(to, from, originalGate)];
-}
-
-function gateNotes(to: Target, from: Target, originalGate: GateActivation): string[] {
-  if (to === "litgpt") {
-    return [
-      "litgpt 0.5.5 to 0.5.13 reads prompt keys and values of wrong heads (after its pull request 1013): older ones are right",
-    ];
-  }
-  if (to !== "original" || from === "original") return [];
-  return [
-    `gates are written for a reader that ${originalGate === "tanh" ? "takes their tanh" : "takes them raw"}: --assume-gate`,
-  ];
-}
-
-function gateName({ shape }: AdapterLayout): string {
-  const { gateSharing, gateActivation } = shape;
-  return `${gateSharing}${gateActivation === "tanh" ? " tanh" : ""}`;
-}
-
-function describe(
-  facts: {
-    from: string;
-    to: string;
-    out: string;
-    adapterLayers: number;
-    adapterLen: number;
-    gates: { before: string; after: string };
-  },
-  layers: readonly ToldLayer[],
-): string {
-  const { from, to, out, adapterLayers, adapterLen, gates } = facts;
-  const range = (values: readonly number[]) => {
-    const [low, high] = [Math.min(...values), Math.max(...values)];
-    return low === high ? formatSmall(low) : `${formatSmall(low)} … ${formatSmall(high)}`;
-  };
-  const error = (value: number) => (value === 0 ? "exact" : formatSmall(value));
-  const rows = layers.map(({ layer, before, after, relativeError, outputError }) => [
-    String(layer),
-    range(before),
-    range(after),
-    error(relativeError),
-    ...(outputError === undefined ? [] : [error(outputError)]),
-  ]);
-  const measured = layers.some(({ outputError }) => outputError !== undefined) ? ["of the output"] : [];
-  const head = `${from} -> ${to}: ${adapterLayers} layers of ${adapterLen} prompts, gates ${gates.before} -> ${gates.after}\n`;
-  return `${head}${table([["layer", "gates before", "after", "relative error", ...measured], ...rows])}${out}\n`;
 }

@@ -1,4 +1,4 @@
-/** Waiting for a disk that refuses. */
+/** Tries a disk that refuses again, later each time. */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { isZerogateError } from "@zerogate/core";
