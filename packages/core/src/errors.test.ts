@@ -34,6 +34,7 @@ test.each([
   [new StepRefusedError(4, []), "step-refused"],
   [new RankLateError("rank 2 is late"), "rank-late"],
 ] as const)("the guard knows %s by its code %s, and by no other", (error, code) => {
+  expect(error.name).toBe(error.constructor.name);
   expect(isZerogateError(error)).toBe(true);
   expect(isZerogateError(error, code)).toBe(true);
   expect(isZerogateError(error, code === "input" ? "damaged" : "input")).toBe(false);

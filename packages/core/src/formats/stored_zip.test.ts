@@ -45,6 +45,41 @@ test("each entry begins at a multiple of the alignment", () => {
   expect(marks.map((mark) => bytes.indexOf(mark) % 64)).toEqual([0, 0, 0]);
 });
 
+/** An archive of the one entry "a" whose directory gives sizes and place in its extra fields, as torch does from 4 GiB on. */
+function zip64(extra: Uint8Array): Uint8Array {
+  const bytes = serializeStoredZip(new Map([["a", text("content")]]), 1);
+  const view = new DataView(bytes.buffer);
+  const end = bytes.length - 22;
+  const directory = view.getUint32(end + 16, true);
+  const longer = new Uint8Array(bytes.length + extra.length);
+  longer.set(bytes.subarray(0, end));
+  longer.set(extra, end); // the only entry of the directory ends there
+  longer.set(bytes.subarray(end), end + extra.length);
+  const changed = new DataView(longer.buffer);
+  for (const field of [20, 24, 42]) changed.setUint32(directory + field, 0xffffffff, true);
+  changed.setUint16(directory + 30, extra.length, true);
+  changed.setUint32(end + extra.length + 12, view.getUint32(end + 12, true) + extra.length, true);
+  return longer;
+}
+const longField = (id: number, length: number, ...numbers: number[]) =>
+  new Uint8Array([id, 0, length, 0, ...numbers.flatMap((value) => [value, 0, 0, 0, 0, 0, 0, 0])]);
+
+test("sizes and place are read from the extra field where the short ones are full, behind and before other fields", async () => {
+  const sizes = longField(1, 24, 7, 7, 0);
+  const other = longField(9, 8, 1);
+  for (const extra of [sizes, new Uint8Array([...other, ...sizes]), new Uint8Array([...sizes, ...other])]) {
+    expect(await readAll(zip64(extra))).toEqual(new Map([["a", text("content")]]));
+  }
+  for (const extra of [
+    longField(1, 16, 7, 7),
+    longField(1, 25, 7, 7, 0),
+    longField(2, 24, 7, 7, 0),
+    new Uint8Array(),
+  ]) {
+    expect(await refusal(zip64(extra))).toContain('"a" has no sound size');
+  }
+});
+
 /** Two entries; positions of their headers and of the directory are searched for, since names decide them. */
 const sound = serializeStoredZip(
   new Map([

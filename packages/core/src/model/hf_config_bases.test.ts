@@ -138,6 +138,8 @@ test("what a gpt2 config leaves out gets the defaults of transformers' GPT2Confi
     bosTokenId: 50256,
     eosTokenIds: [50256],
   });
+  const ends = { bos_token_id: 3, eos_token_id: [5, 6] };
+  expect(parse({ ...gpt2, ...ends })).toMatchObject({ bosTokenId: 3, eosTokenIds: [5, 6] });
 });
 
 test("gpt2 without a gpt2's attention is refused, each switch by its name; dropouts and upcasting do not matter", () => {

@@ -103,6 +103,20 @@ describe("publishDirectory", () => {
     expect(called).toBe(false);
   });
 
+  test("a folder that somebody else publishes meanwhile stays as it is, which is an error", async () => {
+    const parent = join(scratch, "raced");
+    await mkdir(parent);
+    const folder = join(parent, "step-1");
+    const publish = publishDirectory(folder, async (at) => {
+      await writeFile(join(at, "mine"), "x");
+      await mkdir(folder);
+      await writeFile(join(folder, "theirs"), "y");
+    });
+    await expect(publish).rejects.toThrow(/ENOTEMPTY|EEXIST/);
+    expect(await readdir(parent)).toEqual(["step-1"]);
+    expect(await readdir(folder)).toEqual(["theirs"]);
+  });
+
   test("a failure while writing reaches the caller and leaves nothing behind", async () => {
     const parent = join(scratch, "failing");
     await mkdir(parent);

@@ -20,9 +20,22 @@ test("layers are the last ones, in ascending order and without gaps, prompt befo
     { name: "layers.2.prompt", layer: 2, offset: 25, shape: [1, 2, 12] },
     { name: "layers.2.gate", layer: 2, offset: 49, shape: [1] },
   ]);
+  const prompt = { decays: ["all", "original"], learningRateFactor: 1, group: 0 };
+  const gate = { decays: ["all"], init: "zeros", learningRateFactor: 1, group: 0 };
+  expect(table).toMatchObject([
+    { ...prompt, init: { normal: 1, stream: 1 } },
+    gate,
+    { ...prompt, init: { normal: 1, stream: 2 } },
+    gate,
+  ]);
+  const squashed = adapterLayout({ ...shape, gateActivation: "tanh" }, config);
+  expect(squashed.table[1]).toMatchObject({ ...gate, shape: [1, 1] }); // litgpt's and the original's gate has its heads last
   const perHead = adapterLayout({ ...shape, gateSharing: "per-head" }, config);
   expect(perHead.table.map(({ offset }) => offset)).toEqual([0, 24, 28, 52]);
   expect([perHead.table[3]?.shape, perHead.length]).toEqual([[4], 56]);
+  expect(perHead.table[3]).toMatchObject({ ...gate, decays: ["all", "original"] });
+  const squashedHeads = adapterLayout({ ...shape, gateSharing: "per-head", gateActivation: "tanh" }, config);
+  expect(squashedHeads.table[3]?.shape).toEqual([4]);
 });
 
 /** Spec §4.3: PEFT's counts were printed by the real library, the others are those of the original code and litgpt. */
