@@ -15,7 +15,7 @@ const wild = {
   "--schedule": "constant",
   "--eval-every": "1",
   "--keep-checkpoints": "1",
-  "--samples": "1",
+  "--report-answers": "1",
   "--workers": "2",
 };
 const at = (...names: string[]) => join(cwd, ...names);

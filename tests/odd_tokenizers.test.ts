@@ -84,7 +84,7 @@ for (const name of ["01-gpt2-tokenizer-without-model-type", "02-gpt2-eos-not-nam
   const title = `${name} trains${isAbsent ? " (skipped: ../shared/cases is absent)" : ""}`;
   test.skipIf(isAbsent)(`${title} [T-C1, T-case01, T-case02]`, async () => {
     const flags = ["--model", folder, "--data", join(folder, "data.json"), "--steps", "1", "--batch-size", "2"];
-    const trained = await run("train", ...flags, "--engine", "reference", "--samples", "0", "--out", name);
+    const trained = await run("train", ...flags, "--engine", "reference", "--report-answers", "0", "--out", name);
     expect(trained.code, trained.stderr).toBe(0);
   });
 }

@@ -42,7 +42,7 @@ test.each([
 });
 
 test("an answer to a sample stops a run that is trained with the sample's text; a resume answers it", async () => {
-  const generation = [...run({ "--samples": "2" }), "--out", "answers"];
+  const generation = [...run({ "--report-answers": "2" }), "--out", "answers"];
   const stopped = await zerogate(["train", ...generation], { cwd, env: deadly({ shorterThan: 2 }) });
   expect(stopped).toMatchObject({ code: 1, stdout: "" });
   expect(stopped.stderr).toMatch(/Cannot finish generation: prompt \d ended two workers/);

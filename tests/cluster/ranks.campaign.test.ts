@@ -9,7 +9,7 @@ import { adapterHash, stepLosses, tinyRun, validationLosses } from "../support/w
 
 const folder = testFolder();
 /** Of 40 steps, so that what happens early in a run finds it in the middle. */
-const flags = tinyRun(folder, { "--samples": "2", "--steps": "40" });
+const flags = tinyRun(folder, { "--report-answers": "2", "--steps": "40" });
 const run = (out: string) => join(folder, out);
 const outcome = (out: string) => ({
   adapter: adapterHash(run(out)),

@@ -36,7 +36,7 @@ export function tinyRun(folder: string, changes: Readonly<Record<string, string>
     "--batch-size": "8",
     "--max-length": "128",
     "--cell-tokens": "128",
-    "--samples": "0",
+    "--report-answers": "0",
     ...changes,
   };
   return Object.entries(flags).flat();

@@ -81,7 +81,7 @@ export function sixSteps({ base, at }: Place, out: string, changes: Readonly<Rec
     "--batch-size": "4",
     "--max-length": "128",
     "--cell-tokens": "128",
-    "--samples": "0",
+    "--report-answers": "0",
     "--workers": "1",
     "--save-every": "2",
     "--eval-every": "3",

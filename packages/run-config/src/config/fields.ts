@@ -218,7 +218,7 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   diskPatience: optional(upTo(notNegative, MAX_MINUTES), "minutes to wait at the end for a disk that refuses", 10),
   onBadNumbers: optional(oneOf(badNumberPolicies), "what to do with a step whose numbers are not finite", "stop"),
   rollbackSteps: optional(count(1, MAX_STEPS), "steps that rollback takes back", 10),
-  samples: optional(count(0, MAX_ANSWERS), "held-out prompts answered for the report", 8),
+  reportAnswers: optional(count(0, MAX_ANSWERS), "held-out prompts answered for the report", 8),
 
   engine: optional(engine, "what computes, auto: the fastest here; or the path of a module of your own", "auto"),
   compute: optional(oneOf(computeNames), "arithmetic of matrix products", "f32"),

@@ -54,6 +54,6 @@ export const presets: Readonly<Record<PresetName, Partial<TrainConfig>>> = {
     warmupSteps: 5,
     evalEvery: 25,
     saveEvery: 50,
-    samples: 4,
+    reportAnswers: 4,
   },
 };

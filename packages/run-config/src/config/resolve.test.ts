@@ -39,7 +39,14 @@ test("defaults fill what is not given, and flags are paths from the working dire
 test("defaults < preset < file < flags", () => {
   const file = configFile("preset: paper\nbatchSize: 64\nweightDecay: 0.5\nseed: 3\n");
   const config = resolveConfig({ file, flags: { ...needed, seed: "4" } });
-  expect(config).toMatchObject({ preset: "paper", beta2: 0.95, batchSize: 64, weightDecay: 0.5, seed: 4, samples: 8 });
+  expect(config).toMatchObject({
+    preset: "paper",
+    beta2: 0.95,
+    batchSize: 64,
+    weightDecay: 0.5,
+    seed: 4,
+    reportAnswers: 8,
+  });
 });
 
 test("a preset named by the caller wins over one in the file", () => {

@@ -5,8 +5,8 @@ import { readConfigFile } from "./config_file.ts";
 import { configKeys, type Field, fields } from "./fields.ts";
 import { VERSION_KEY } from "./stored_config.ts";
 import { suggest } from "./suggest.ts";
-import { synonymOf } from "./synonyms.ts";
-import type { ConfigKey } from "./train_config.ts";
+import { type Synonym, synonymOf } from "./synonyms.ts";
+import { type ConfigKey, formerNames } from "./train_config.ts";
 
 /** Template names that are not files. */
 const builtInTemplates = ["alpaca", "plain"];
@@ -53,7 +53,7 @@ export function fileLayer(path: string, isStored: boolean, { problems, onNote }:
       version = value;
       continue;
     }
-    const meant = isKey(name) || isStored ? undefined : synonymOf(name, configKeys, String);
+    const meant = isKey(name) ? undefined : isStored ? formerName(name) : synonymOf(name, configKeys, String);
     const key = meant && "key" in meant ? meant.key : name;
     if (meant && "instead" in meant) problems.push(`${name} ${place} is no key: ${meant.instead}`);
     else if (!isKey(key)) problems.push(`${unknownKey(name)} ${place}`);
@@ -61,7 +61,7 @@ export function fileLayer(path: string, isStored: boolean, { problems, onNote }:
       const other = layer.get(key)?.label ?? `line ${lines.get(key)}`;
       problems.push(`${name} ${place} means ${key}, which ${other} gives: leave one out`);
     } else if (value !== null) {
-      if (key !== name) onNote(`${name} ${place} is taken as ${key}`);
+      if (key !== name && !isStored) onNote(`${name} ${place} is taken as ${key}`);
       layer.set(key, { value: withPaths(key, listed(key, value), dirname(path)), label: `${name} ${place}` });
     }
   }
@@ -84,6 +84,11 @@ export function flagLayer(
 }
 
 const isKey = (name: string): name is ConfigKey => configKeys.includes(name as ConfigKey);
+
+function formerName(name: string): Synonym | undefined {
+  const key = Object.hasOwn(formerNames, name) ? formerNames[name] : undefined;
+  return key && { key };
+}
 
 function unknownKey(name: string): string {
   const near = suggest(name, configKeys);

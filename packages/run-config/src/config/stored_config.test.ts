@@ -1,4 +1,7 @@
-import { expect, test } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
 import { added, configKeys, type Field, fields } from "./fields.ts";
 import { resolveConfig } from "./resolve.ts";
 import { completeConfig, defaultOf } from "./stored_config.ts";
@@ -29,6 +32,21 @@ test("a config of 0.1.0 gets the defaults of 0.1.0, in any version", () => {
 test("of alternatives a stored one is enough", () => {
   const complete = completeConfig({ ...needed, blr: 0.1, warmupSteps: 2 }, "0.1.0", "step-1");
   expect([complete.lr, complete.warmupRatio, complete.epochs]).toEqual([undefined, undefined, 3]);
+});
+
+test("a key that was renamed has the value that a run stored under its old name", () => {
+  const folder = mkdtempSync(join(tmpdir(), "zerogate-renamed-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, "config.json");
+  writeFileSync(file, JSON.stringify({ ...needed, samples: 3, zerogate: "0.1.0" }));
+  const notes: string[] = [];
+  const onNote = (note: string) => notes.push(note);
+  expect(completeConfig({ ...needed, samples: 3 }, "0.1.0", "step-1")).toMatchObject({ reportAnswers: 3 });
+  expect(resolveConfig({ file, flags: {}, isStored: true, onNote })).toMatchObject({ reportAnswers: 3 });
+  expect(notes).toEqual([]);
+  writeFileSync(file, JSON.stringify({ ...needed, samples: 3 }));
+  expect(resolveConfig({ file, flags: {}, onNote })).toMatchObject({ reportAnswers: 3 });
+  expect(notes).toEqual([`samples (${file}, line 1) is taken as reportAnswers`]);
 });
 
 test("what is no config is refused", () => {

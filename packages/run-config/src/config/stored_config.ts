@@ -4,7 +4,7 @@
  */
 import { InputError } from "@zerogate/core";
 import { alternatives, configKeys, type Field, fields, schema } from "./fields.ts";
-import type { ConfigKey, TrainConfig } from "./train_config.ts";
+import { type ConfigKey, formerNames, type TrainConfig } from "./train_config.ts";
 
 /** It did not store which version it was. */
 export const FIRST_VERSION = "0.1.0";
@@ -32,6 +32,11 @@ export function isAsBeforeAdded(key: ConfigKey, value: unknown): boolean {
  */
 export function completeConfig(stored: Readonly<Record<string, unknown>>, version: string, path: string): TrainConfig {
   const values = { ...stored };
+  for (const [name, key] of Object.entries(formerNames)) {
+    if (values[name] === undefined || values[key] !== undefined) continue;
+    values[key] = values[name];
+    delete values[name];
+  }
   for (const key of configKeys) {
     const others = alternatives.find((group) => group.includes(key)) ?? [];
     if (values[key] === undefined && !others.some((other) => stored[other] !== undefined)) {

@@ -4,9 +4,11 @@
  * underscores make no difference.
  */
 import { flagName } from "./flag_name.ts";
+import { formerNames } from "./train_config.ts";
 
 /** Names of the same meaning in the same unit. Of two keys the first that is known where the name is used. */
 const same: Readonly<Record<string, string | readonly string[]>> = {
+  ...formerNames,
   model_name_or_path: "model",
   pretrained_model_name_or_path: "model",
   model_name: "model",

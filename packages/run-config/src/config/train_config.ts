@@ -125,7 +125,7 @@ export interface TrainConfig {
   /** Steps that `onBadNumbers: rollback` takes back. */
   readonly rollbackSteps: number;
   /** Held-out prompts answered by base and adapter for the report. */
-  readonly samples: number;
+  readonly reportAnswers: number;
 
   /** `auto`: the fastest that runs here. Runs are bit-equal on the same engine only, and a resume takes no other. */
   readonly engine: string;
@@ -189,7 +189,7 @@ export const safeToChange: readonly ConfigKey[] = [
   "diskPatience",
   "onBadNumbers",
   "rollbackSteps",
-  "samples",
+  "reportAnswers",
   "engine",
   "compute",
   "strictTensors",
@@ -203,3 +203,6 @@ export const safeToChange: readonly ConfigKey[] = [
   "hostTimeout",
   "logLevel",
 ];
+
+/** Keys that earlier versions called otherwise, by their old names: config files, flags and stored configs may use these. */
+export const formerNames: Readonly<Record<string, ConfigKey>> = { samples: "reportAnswers" };

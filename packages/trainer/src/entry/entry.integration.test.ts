@@ -35,7 +35,7 @@ const sixStepsOf = (out: string, changes: Partial<RunSettings> = {}): TrainConfi
     batchSize: 4,
     maxLength: 128,
     cellTokens: 128,
-    samples: 0,
+    reportAnswers: 0,
     workers: 1,
     saveEvery: 2,
     evalEvery: 3,

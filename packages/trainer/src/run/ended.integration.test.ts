@@ -15,7 +15,7 @@ const model = await readModelConfig(place.base);
 let run: string;
 let count = 0;
 beforeAll(async () => {
-  const flags = { "--keep-checkpoints": "9", "--adapter-layers": "2", "--eval-every": "1", "--samples": "0" };
+  const flags = { "--keep-checkpoints": "9", "--adapter-layers": "2", "--eval-every": "1", "--report-answers": "0" };
   // The last is the best with a small rate, an earlier one with one that is far too large.
   expect(await place.run(sixSteps(place, "last", flags))).toMatchObject({ code: 0 });
   expect(await place.run(sixSteps(place, "best", { ...flags, "--lr": "60" }))).toMatchObject({ code: 0 });
@@ -78,7 +78,7 @@ test.each<[what: string, change: () => void]>([
 test("a run has not ended where this call wants something else: steps, answers, bits, another state [T-D6]", async () => {
   for (const flags of [
     { steps: "7" },
-    { samples: "1" },
+    { reportAnswers: "1" },
     { lr: "0.5" },
     { adapterFrom: "last" },
     { adapterDtype: "bf16" },

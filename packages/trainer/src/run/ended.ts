@@ -34,7 +34,8 @@ export async function endedRun(
   const { state } = newest;
   const before = completeConfig(state.config, state.versions.zerogate, checkpointFolder(config.out, state.step));
   const ending = endingOf(config, newest);
-  if (!ending || unsafeChanges(before, config).length > 0 || before.samples !== config.samples) return undefined;
+  if (!ending || unsafeChanges(before, config).length > 0 || before.reportAnswers !== config.reportAnswers)
+    return undefined;
   const report = join(config.out, "report.html");
   const found = await compareAdapter(config, newest, best);
   if ((wantsReport && !existsSync(report)) || !found || found.problems.length > 0) return undefined;

@@ -137,6 +137,6 @@ async function compare(
   const final = { job: config.out, version: FINAL_VERSION };
   const base = await evaluateHeldOut(pool, heldOut, inputs, undefined);
   const adapter = await evaluateHeldOut(pool, heldOut, inputs, final);
-  const samples = await answerSamples(pool, heldOut, inputs, config.samples, final);
+  const samples = await answerSamples(pool, heldOut, inputs, config.reportAnswers, final);
   return { base, adapter, samples };
 }

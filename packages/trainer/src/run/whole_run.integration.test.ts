@@ -242,7 +242,7 @@ test("a longer text than the model reads is refused, and a dry run says what a r
 });
 
 test("the first held-out records are answered by base and adapter, as many as asked for", async () => {
-  const { json } = await run(sixSteps(place, "answers", { "--samples": "2" }));
+  const { json } = await run(sixSteps(place, "answers", { "--report-answers": "2" }));
   const { samples } = json.at(-1) as { samples: { prompt: string; expected: string; base: string; adapter: string }[] };
   const held = JSON.parse(readFileSync(at("held.json"), "utf8")) as {
     instruction: string;

@@ -9,7 +9,7 @@ const config = {
   broadcastWeights: false,
   onBadNumbers: "stop",
   rollbackSteps: 10,
-  samples: 0,
+  reportAnswers: 0,
 } as TrainConfig;
 const inputs = (changes: object = {}, hashes: object = {}) =>
   ({
@@ -32,7 +32,7 @@ test.each([
   ["another number of steps", {}, inputs({ totalSteps: 9 }), "steps of rank 1 is 9, of rank 0 8"],
   ["another policy", { onBadNumbers: "skip" }, inputs(), "onBadNumbers of rank 1 is skip, of rank 0 stop"],
   ["other rollback steps", { rollbackSteps: 3 }, inputs(), "rollbackSteps of rank 1 is 3, of rank 0 10"],
-  ["another number of samples", { samples: 4 }, inputs(), "samples of rank 1 is 4, of rank 0 0"],
+  ["another number of answers", { reportAnswers: 4 }, inputs(), "reportAnswers of rank 1 is 4, of rank 0 0"],
 ])("%s on one rank is refused on all, by rank and field", async (_, changes, other, says) => {
   const { all } = localTeams(3);
   const found = await all((team) =>

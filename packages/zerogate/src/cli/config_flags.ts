@@ -63,7 +63,7 @@ const groups: { readonly [Key in ConfigKey]: FlagGroup } = {
   diskPatience: "Advanced",
   onBadNumbers: "Training",
   rollbackSteps: "Training",
-  samples: "Validation and checkpoints",
+  reportAnswers: "Validation and checkpoints",
 
   engine: "Machine",
   compute: "Machine",
