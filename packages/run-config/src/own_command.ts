@@ -1,5 +1,5 @@
 /** Lines that a person can paste to start this program again, as it was started. */
-import { shellQuoted } from "@zerogate/core";
+import { shellQuoted } from "@zerogate/core/light";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 

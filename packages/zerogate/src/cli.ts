@@ -24,7 +24,7 @@ async function runCommand(argv: readonly string[], context: CommandContext): Pro
     context.stdout.write(`${version}\n`);
     return 0;
   }
-  const { setOwnName } = await import("@zerogate/run-config");
+  const { setOwnName } = await import("@zerogate/run-config/words");
   setOwnName(context.env, context.script);
   try {
     const { runProgram } = await import("./cli/program.ts");
@@ -36,25 +36,25 @@ async function runCommand(argv: readonly string[], context: CommandContext): Pro
 
 /** Prints what was thrown, unless that has been done. Returns its exit code. */
 async function exitCodeOf(error: unknown, context: CommandContext): Promise<number> {
-  const { isZerogateError } = await import("@zerogate/core");
-  const { reason } = await import("@zerogate/core/node");
-  const { ReportedError } = await import("@zerogate/trainer");
-  const isReported = error instanceof ReportedError;
+  const { isZerogateError } = await import("@zerogate/core/light");
+  const isReported = error instanceof Error && error.name === "ReportedError"; // the trainer's; by name, so as not to load it
   const cause = isReported ? error.cause : error;
   if (context.signal.aborted && cause === context.signal.reason) return 130;
   const isOurs = !isZerogateError(cause, "input") && !isZerogateError(cause, "damaged");
-  const withStack = isOurs && context.env["ZEROGATE_LOG_LEVEL"] === "debug";
-  if (!isReported)
-    context.stderr.write(`${continued(textOf(cause, withStack, reason))}
-`);
+  if (!isReported) {
+    const withStack = isOurs && context.env["ZEROGATE_LOG_LEVEL"] === "debug";
+    context.stderr.write(`${continued(await textOf(cause, withStack))}\n`);
+  }
   if (isZerogateError(cause, "input")) return 2;
   return isOurs ? 1 : 3;
 }
 
 /** What nobody expected of a file is said in words as well; the stack is for faults of ours. */
-function textOf(error: unknown, withStack: boolean, reason: (error: unknown) => string): string {
+async function textOf(error: unknown, withStack: boolean): Promise<string> {
   if (!(error instanceof Error)) return String(error);
   if (withStack && error.stack) return error.stack;
+  if (!("syscall" in error)) return messageWithAdvice(error);
+  const { reason } = await import("@zerogate/core/node");
   const path = "path" in error ? `Cannot use ${String(error.path)}: ` : "";
-  return messageWithAdvice("syscall" in error ? new Error(`${path}${reason(error)}`) : error);
+  return messageWithAdvice(new Error(`${path}${reason(error)}`));
 }

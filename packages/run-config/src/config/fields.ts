@@ -1,8 +1,8 @@
 /** What each key of a run config may hold, its default, and what `--help` and error messages say about it. */
 import { availableParallelism } from "node:os";
-import { bosRules } from "@zerogate/core";
+import { bosRules } from "@zerogate/core/light";
 import * as z from "zod";
-import { engineNames, isEnginePath } from "../engines/registry.ts";
+import { engineNames, isEnginePath } from "../engines/rows.ts";
 import {
   MAX_ANSWERS,
   MAX_LAYERS,

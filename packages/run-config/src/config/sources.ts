@@ -1,6 +1,6 @@
 /** What a config file says and what flags say, by key; names of elsewhere are taken for the keys that mean the same. */
 import { dirname, resolve as resolvePath } from "node:path";
-import { isEnginePath } from "../engines/registry.ts";
+import { isEnginePath } from "../engines/rows.ts";
 import { readConfigFile } from "./config_file.ts";
 import { configKeys, type Field, fields } from "./fields.ts";
 import { VERSION_KEY } from "./stored_config.ts";

@@ -1,6 +1,7 @@
 import type { EngineDescription, EngineTraits } from "@zerogate/core";
 import { expect, test } from "vitest";
 import { firstEngine } from "./registry.ts";
+import { rows } from "./rows.ts";
 
 function describing(names: readonly string[], traits: (name: string) => Partial<EngineTraits>) {
   const some = { computes: ["f32"], storages: ["as-is"], weightDtypes: ["f32"] } as const;
@@ -29,4 +30,8 @@ test("each name of a description is asked by itself; none that fits is undefined
   const both = describing(["a:slow", "a:fast"], (name) => ({ packs: name === "a:fast" }));
   expect(firstEngine(({ packs }) => packs === true, [both])).toBe("a:fast");
   expect(firstEngine(({ isComposed }) => isComposed === true, [both])).toBeUndefined();
+});
+
+test("the names of a row are those that its engine has", async () => {
+  for (const { names, load } of rows) expect((await load()).description.names).toEqual(names);
 });

@@ -1,11 +1,7 @@
 /** The engines that a config can name: those of our packages, and a module of your own by its path. */
 import { pathToFileURL } from "node:url";
 import { type EngineDescription, type EngineTraits, InputError } from "@zerogate/core";
-import { description as cpu } from "@zerogate/engine-cpu";
-import { description as wasm } from "@zerogate/engine-cpu/wasm";
-import { description as cuda } from "@zerogate/engine-cuda";
-import { description as tfjs } from "@zerogate/engine-tfjs";
-import { referenceDescription, referenceEngine } from "@zerogate/workers";
+import { engineNames, isEnginePath, rows } from "./rows.ts";
 
 /** An engine that a config names, and the module that workers import. */
 export interface KnownEngine {
@@ -13,22 +9,8 @@ export interface KnownEngine {
   readonly module: string;
 }
 
-/** `auto` asks them in this order. */
-const engines: readonly { readonly description: EngineDescription; readonly module: () => string }[] = [
-  { description: cpu, module: () => import.meta.resolve("@zerogate/engine-cpu") },
-  { description: wasm, module: () => import.meta.resolve("@zerogate/engine-cpu/wasm") },
-  { description: cuda, module: () => import.meta.resolve("@zerogate/engine-cuda") },
-  { description: tfjs, module: () => import.meta.resolve("@zerogate/engine-tfjs") },
-  { description: referenceDescription, module: () => referenceEngine().module },
-];
-
-/** Names of our engines, and `auto`. */
-export const engineNames: readonly string[] = ["auto", ...engines.flatMap(({ description }) => description.names)];
-
-/** Whether a config's `engine` is the path of a module. */
-export function isEnginePath(engine: string): boolean {
-  return /^\.{0,2}[/\\]|^[a-z]:[/\\]|\.[cm]?js$/i.test(engine);
-}
+/** In the order of `rows`. */
+const engines = await Promise.all(rows.map(({ load }) => load()));
 
 /**
  * The first engine whose traits here are of some kind, in the order of `auto`. Those behind it are not asked: to answer, some

@@ -1,7 +1,6 @@
 /** The keys of a run config as command line flags. */
 
-import type { ConfigKey } from "@zerogate/run-config";
-import { configKeys, type Field, fields } from "@zerogate/run-config";
+import { type ConfigKey, configKeys, type Field, fields } from "@zerogate/run-config/keys";
 import type { Flag, FlagGroup } from "./definition.ts";
 
 /** Where the help of a command shows a key. */

@@ -1,6 +1,6 @@
 /** The command line as commander parses it: the commands of `commands/list.ts`, with the flags of the one that is called. */
 
-import { flagName, ownCommand } from "@zerogate/run-config";
+import { flagName, ownCommand } from "@zerogate/run-config/words";
 import { Command, CommanderError, Option } from "commander";
 import type { CommandContext, ExitCode } from "../commands/context.ts";
 import { type ListedCommand, sections } from "../commands/list.ts";

@@ -1,6 +1,6 @@
 /** Flags as other programs call them: taken where they mean the same, explained where they do not. */
-import { InputError } from "@zerogate/core";
-import { flagName, flagSpellings, synonymOf, synonyms } from "@zerogate/run-config";
+import { InputError } from "@zerogate/core/light";
+import { flagName, flagSpellings, synonymOf, synonyms } from "@zerogate/run-config/words";
 import { type Command, Option } from "commander";
 import type { Flag } from "./definition.ts";
 

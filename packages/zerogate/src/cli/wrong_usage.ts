@@ -1,6 +1,6 @@
 /** Says what is wrong with a command line, in our words instead of the parser's. */
-import { InputError } from "@zerogate/core";
-import { flagName, suggest } from "@zerogate/run-config";
+import { InputError } from "@zerogate/core/light";
+import { flagName, suggest } from "@zerogate/run-config/words";
 import type { Command, CommanderError } from "commander";
 import type { Flag } from "./definition.ts";
 

@@ -1,6 +1,6 @@
 /** Flags and help of `zerogate cluster check`. */
 
-import { ownCommand } from "@zerogate/run-config";
+import { ownCommand } from "@zerogate/run-config/words";
 import type { CommandDefinition } from "../cli/definition.ts";
 import type { ClusterCheckFlags } from "./cluster_check.ts";
 import { json } from "./shared_flags.ts";

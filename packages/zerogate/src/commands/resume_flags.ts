@@ -1,6 +1,6 @@
 /** Flags and help of `zerogate resume`. */
 
-import { configKeys } from "@zerogate/run-config";
+import { configKeys } from "@zerogate/run-config/keys";
 import { runFlagTable } from "../cli/config_flags.ts";
 import type { CommandDefinition } from "../cli/definition.ts";
 import type { ResumeFlags } from "./resume.ts";

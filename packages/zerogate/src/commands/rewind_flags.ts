@@ -1,6 +1,6 @@
 /** Flags and help of `zerogate rewind`. */
 
-import { ownCommand } from "@zerogate/run-config";
+import { ownCommand } from "@zerogate/run-config/words";
 import type { CommandDefinition } from "../cli/definition.ts";
 import type { RewindFlags } from "./rewind.ts";
 import { json } from "./shared_flags.ts";

@@ -1,6 +1,6 @@
 /** Flags and help of `zerogate train`: every key of a run config, and a few that say how to run it. */
 
-import { configKeys, fields } from "@zerogate/run-config";
+import { configKeys, fields } from "@zerogate/run-config/keys";
 import { configFlagTable } from "../cli/config_flags.ts";
 import type { CommandDefinition, Flag } from "../cli/definition.ts";
 import { jsonSteps } from "./shared_flags.ts";

@@ -1,0 +1,15 @@
+/** `@zerogate/core/light`: errors and words of the main entry which load nothing else, for what must start at once. */
+export { type BosRule, bosRules } from "./adapter/files/prompt_format.ts";
+export {
+  DamagedError,
+  DeadlyCellError,
+  DeviceDiedError,
+  EngineLostError,
+  type ErrorCode,
+  InputError,
+  isZerogateError,
+  RankLateError,
+  StepRefusedError,
+  ZerogateError,
+} from "./errors.ts";
+export { shellQuoted } from "./shell_words.ts";
