@@ -34,14 +34,14 @@ export function installPoints(plan, die) {
       let steps = 0;
       return {
         ...pool,
-        evaluate: (job) => point("evaluate", () => pool.evaluate(job)),
-        runStep(job) {
+        evaluate: (evaluation) => point("evaluate", () => pool.evaluate(evaluation)),
+        runSteps(ofJobs) {
           if (plan.device?.kind === "terminate" && ++steps === plan.device.at) {
             const thread = threads[plan.device.device % threads.length];
             if (thread) writeFileSync(join(dirname(plan.note), "device-fault"), "");
             setImmediate(() => thread?.terminate());
           }
-          return pool.runStep(job);
+          return pool.runSteps(ofJobs);
         },
       };
     },

@@ -3,7 +3,7 @@ export { type Checkpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint/ch
 export { checkpointFolder, listCheckpoints, setAside } from "./checkpoint/folders.ts";
 export { newestCheckpoint } from "./checkpoint/newest.ts";
 export { proofOf } from "./checkpoint/proof.ts";
-export { decodeRunState, type RunState, type VoidedStep } from "./checkpoint/run_state.ts";
+export { decodeRunState, type RunState, type SkippedStep } from "./checkpoint/run_state.ts";
 export type { SharedNumbers } from "./checkpoint/write_worker.ts";
 export { type CheckpointWriter, openCheckpointWriter } from "./checkpoint/writer.ts";
 export { type AppendFile, openAppendFile } from "./files/append_file.ts";

@@ -9,7 +9,7 @@ export { type PlannedRun, planRun, train } from "./entry/train.ts";
 export { type Verification, type VerifyOptions, verify } from "./entry/verify.ts";
 export type { Replay, StepRange } from "./run/replay.ts";
 export type { Rewound } from "./run/rewind.ts";
-export type { RunResult } from "./run/running.ts";
+export type { RunResult } from "./run/run_result.ts";
 export type { VerifiedRun } from "./run/verify_run.ts";
 
 // Listening: what a run reports while it goes on.

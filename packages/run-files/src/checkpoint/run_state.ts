@@ -25,13 +25,13 @@ export interface RunState {
   readonly evaluationsWithoutGain: number;
   /** The validation that was due at this step ended the run before it had a result: a resume begins with it. */
   readonly owesEvaluation?: boolean | undefined;
-  /** Steps of the plan that are passed over because of bad numbers, ascending. */
-  readonly voided: readonly VoidedStep[];
+  /** Steps of the plan that are skipped because of bad numbers, ascending. */
+  readonly voided: readonly SkippedStep[];
   /** Link of the receipt's last line. */
   readonly receipt: string;
 }
 
-export interface VoidedStep {
+export interface SkippedStep {
   /** Of the plan, counted from 0. */
   readonly step: number;
   readonly reason: string;
@@ -40,7 +40,7 @@ export interface VoidedStep {
 /** Raised when an older reader would misread a newer state. */
 const VERSION = 2;
 
-/** A state has a kilobyte or two, and a hundred bytes for each step that was passed over; no honest one comes near this. */
+/** A state has a kilobyte or two, and a hundred bytes for each step that was skipped; no honest one comes near this. */
 const MAX_BYTES = 1 << 20;
 
 const step = z.int().min(0);

@@ -1,7 +1,7 @@
 /** What a caller of `train` and `resume` gets to know of a run, and how it ends one. */
 import type { TrainConfig } from "@zerogate/run-config";
-import type { RunControl } from "../run/loop.ts";
-import type { RunResult } from "../run/running.ts";
+import type { RunContext } from "../run/context.ts";
+import type { RunResult } from "../run/run_result.ts";
 import type { RunView } from "../run/view.ts";
 import { rankView } from "../team/other_ranks.ts";
 import type { Team } from "../team/team.ts";
@@ -24,17 +24,14 @@ export type Rank = Pick<Team, "rank" | "size" | "isFirst">;
 export type RunListening = RunListener | ((rank: Rank) => RunListener);
 
 /** How a run is steered from outside. */
-export interface RunOptions extends Partial<RunControl> {
+export interface RunOptions extends Partial<Pick<RunContext, "signal" | "saveRequests">> {
   /** Receives what only this process of several can report, at once: the job may end before. @default nowhere */
   readonly onLine?: (line: string) => void;
 }
 
-/** A run's team, its view and its control. */
-export interface RunPlace {
-  readonly team: Team;
+/** What a run is given by its caller and by its launcher. */
+export interface RunPlace extends Pick<RunContext, "team" | "view" | "signal" | "saveRequests"> {
   readonly listener: RunListener;
-  readonly view: RunView;
-  readonly control: RunControl;
 }
 
 interface Task<T> {
@@ -56,7 +53,7 @@ export async function withListener<T>(
     const listener = listenerOf(listening, team, onLine);
     const closing = async () => {
       try {
-        return await task.work({ team, listener, view: viewOf(listener), control: { signal, saveRequests } });
+        return await task.work({ team, listener, view: viewOf(listener), signal, saveRequests });
       } finally {
         listener.closed?.();
         await task.cleanUp?.();

@@ -7,7 +7,7 @@ import { openInputs } from "../run/inputs.ts";
 import { checkAcceptedFields, openCheckpoint } from "../run/resume.ts";
 import { executeRun } from "../run/run.ts";
 import { readRunConfig } from "../run/run_folder.ts";
-import type { RunResult } from "../run/running.ts";
+import type { RunResult } from "../run/run_result.ts";
 import { openAlike } from "../team/same_everywhere.ts";
 import { ended, type RunListening, type RunOptions, type RunPlace, withListener } from "./listener.ts";
 import { withLock } from "./with_lock.ts";
@@ -39,8 +39,9 @@ export async function resume(
   const { accept = [] } = options;
   checkAcceptedFields(accept);
   const config = await readRunConfig(directory, changes);
-  const work = async ({ team, listener, view, control }: RunPlace) => {
-    const progress = { onPhase: view.phase, onWarning: view.warn, signal: control.signal };
+  const work = async (place: RunPlace) => {
+    const { team, listener, view, signal } = place;
+    const progress = { onPhase: view.phase, onWarning: view.warn, signal };
     const locked = async (lock: RunLock) => {
       const done = await team.fromFirst("the end of the run", async () => {
         const model = await readBase(config, () => {}); // what is odd about it is reported where it is opened
@@ -54,7 +55,7 @@ export async function resume(
         listener.opened?.(config);
         return point;
       });
-      return await executeRun(config, inputs, from, { view, control, lock, team });
+      return await executeRun({ ...place, config, inputs, from, lock });
     };
     return await withLock(config.out, view.warn, locked, { team, hostTimeout: config.hostTimeout });
   };

@@ -6,7 +6,7 @@ import { openInputs, type RunInputs } from "../run/inputs.ts";
 import { firstMissing, removeEmptyStart, takeBackStart } from "../run/refused_start.ts";
 import { executeRun } from "../run/run.ts";
 import { checkFolderIsFree, createRunFolder } from "../run/run_folder.ts";
-import type { RunResult } from "../run/running.ts";
+import type { RunResult } from "../run/run_result.ts";
 import { scheduleOf, shortenWarmup } from "../run/schedule.ts";
 import { openAlike } from "../team/same_everywhere.ts";
 import { ended, type RunListening, type RunOptions, type RunPlace, withListener } from "./listener.ts";
@@ -82,23 +82,20 @@ export async function planRun(
 }
 
 /** A run that was begun keeps its warm-up; a new one gets one that it has room for. */
-async function openPlan(config: TrainConfig, { team, view, control }: RunPlace): Promise<PlannedRun> {
-  const progress = { onPhase: view.phase, onWarning: view.warn, signal: control.signal };
+async function openPlan(config: TrainConfig, { team, view, signal }: RunPlace): Promise<PlannedRun> {
+  const progress = { onPhase: view.phase, onWarning: view.warn, signal };
   const inputs = await openAlike(team, config, (own) => openInputs(own, progress));
   const fitted = shortenWarmup(config, inputs.schedule, view.warn);
   const schedule = scheduleOf(fitted, inputs.plan.stepsPerEpoch, inputs.totalSteps);
   return { config: fitted, inputs: { ...inputs, schedule } };
 }
 
-async function start(
-  { config, inputs }: PlannedRun,
-  lock: RunLock,
-  { team, listener, view, control }: RunPlace,
-): Promise<RunResult> {
+async function start({ config, inputs }: PlannedRun, lock: RunLock, place: RunPlace): Promise<RunResult> {
+  const { team, listener } = place;
   await team.fromFirst("the run directory", async () => {
     await checkFolderIsFree(config.out); // two may have started at once
     await createRunFolder(config);
     listener.opened?.(config);
   });
-  return await executeRun(config, inputs, undefined, { view, control, lock, team });
+  return await executeRun({ ...place, config, inputs, from: undefined, lock });
 }

@@ -28,7 +28,7 @@ export async function reportBadNumbers(
   { badCells }: StepRefusedError,
   { step, labelledTokens }: StepPlan,
   inputs: Pick<RunInputs, "layout" | "train" | "tokenizer" | "template">,
-  pool: DevicePool,
+  pool: Pick<DevicePool, "runStep">,
   adapter: AdapterVersion,
 ): Promise<BadNumbersReport> {
   const { layout, train } = inputs;
@@ -67,7 +67,7 @@ export function parameterName(table: ParameterTable, index: number): string {
 }
 
 /** Whether a step of these cells has numbers that cannot be used; nothing is committed. */
-async function isBad(pool: DevicePool, alone: Step): Promise<boolean> {
+async function isBad(pool: Pick<DevicePool, "runStep">, alone: Step): Promise<boolean> {
   try {
     await pool.runStep(alone);
     return false;

@@ -14,8 +14,9 @@ import {
   proofOf,
 } from "@zerogate/run-files";
 import { chooseAdapter } from "./adapter_choice.ts";
-import { type Ending, isPatienceOver } from "./loop.ts";
-import type { RunResult } from "./running.ts";
+import { isPatienceOver } from "./loop.ts";
+import type { RunResult } from "./run_result.ts";
+import type { Ending } from "./standing.ts";
 import { compareAdapter } from "./verify_adapter.ts";
 
 /**

@@ -16,7 +16,7 @@ export interface EvaluationResult {
 
 /** Scores the held-out samples with this adapter, or without one. */
 export async function evaluateHeldOut(
-  pool: DevicePool,
+  pool: Pick<DevicePool, "evaluate">,
   heldOut: HeldOut,
   inputs: Pick<RunInputs, "tokenizer" | "template">,
   adapter: AdapterVersion | undefined,

@@ -8,29 +8,28 @@ import { reason } from "@zerogate/core/node";
 import type { TrainConfig } from "@zerogate/run-config";
 import { versions } from "@zerogate/run-config";
 import { checkpointFolder, createTrouble, loadCheckpoint, patiently, readMetrics } from "@zerogate/run-files";
-import type { DevicePool } from "@zerogate/workers";
 import { type AdapterChoice, chooseAdapter, describeChoice, lastAdapter } from "./adapter_choice.ts";
 import { checkProof, underWay } from "./check_proof.ts";
+import type { Job } from "./context.ts";
 import { evaluateHeldOut } from "./evaluate.ts";
 import { saveFinalAdapter } from "./final_adapter.ts";
-import type { RunInputs } from "./inputs.ts";
-import type { Standing } from "./loop.ts";
 import type { ReportData } from "./report_data.ts";
-import type { Running, RunResult } from "./running.ts";
+import type { RunResult } from "./run_result.ts";
 import { answerSamples } from "./samples.ts";
 import { unmovedParts } from "./unmoved.ts";
 
 /** Names the parameters at the end: no step has this name, whatever a run that went back has seen. */
 const FINAL_VERSION = -1;
 
-/** So many times their usual patience other ranks wait for rank 0 while it waits for a disk. */
+/** Times their usual patience that other ranks wait for rank 0 while it waits for a disk. */
 const diskRounds = ({ diskPatience, hostTimeout }: TrainConfig): number => 1 + (60 * diskPatience) / hostTimeout;
 
 /**
  * At the end nothing is lost by waiting for a disk; how long is up to `diskPatience` and to a second Ctrl-C. Then the state
  * is put where it can be written, if anywhere.
  */
-export async function writeRemainder({ config, writer, team }: Running): Promise<void> {
+export async function writeRemainder({ run, writer }: Job): Promise<void> {
+  const { config, team } = run;
   const drain = () => writer.drain(60_000 * config.diskPatience);
   const rescue = async (cause: unknown): Promise<never> => {
     const attempt = `Cannot save the last checkpoint in ${config.out}: ${reason(cause)}`;
@@ -46,15 +45,15 @@ export async function writeRemainder({ config, writer, team }: Running): Promise
 }
 
 export async function finish(
-  running: Running,
-  standing: Standing,
+  job: Job,
   durationMs: number,
 ): Promise<Omit<RunResult, "ending" | "steps" | "durationMs">> {
-  const { config, inputs, numbers, pool, view, team, lock } = running;
+  const { run, standing, numbers, pool } = job;
+  const { config, inputs, view, team, lock } = run;
   const { layout, adapterConfig, model, template } = inputs;
   const { adapterDtype: dtype, bos, diskPatience } = config;
   const { params } = numbers;
-  const choice = await takeChosen(running, standing);
+  const choice = await takeChosen(job);
   const origin = describeChoice(choice);
   const trained = { config: adapterConfig, layout, params, dtype, promptFormat: { template, bos }, origin };
   const save = () => saveFinalAdapter(config.out, trained, view.warn);
@@ -68,7 +67,7 @@ export async function finish(
   };
   const adapterFolder = await team.fromFirst("the adapter", write, diskRounds(config));
   view.phase({ name: "comparing base and adapter" });
-  const compared = await compare(config, inputs, pool).catch((cause) => {
+  const compared = await compare(job).catch((cause) => {
     const kept = `The adapter is trained and saved as ${adapterFolder}: a resume repeats only what comes after it`;
     throw new Error(`${reason(cause)}\n${kept}`, { cause });
   });
@@ -103,10 +102,8 @@ export async function finish(
 }
 
 /** Sets the parameters of all ranks to those that are delivered. If the best are lost, that is reported and the last stay. */
-async function takeChosen(
-  { config, inputs, numbers, view, team }: Running,
-  standing: Standing,
-): Promise<AdapterChoice> {
+async function takeChosen({ run, numbers, standing }: Job): Promise<AdapterChoice> {
+  const { config, inputs, view, team } = run;
   const wanted = chooseAdapter(config, standing);
   if (wanted.step === standing.step) return wanted;
   const best = await team.fromFirst("the best checkpoint", async () => {
@@ -127,14 +124,11 @@ async function takeChosen(
 }
 
 /** Base and adapter on what is held out, and their answers to some of it. */
-async function compare(
-  config: TrainConfig,
-  inputs: RunInputs,
-  pool: DevicePool,
-): Promise<Pick<RunResult, "base" | "adapter" | "samples">> {
+async function compare({ id, run, pool }: Job): Promise<Pick<RunResult, "base" | "adapter" | "samples">> {
+  const { config, inputs } = run;
   const { heldOut } = inputs;
   if (!heldOut) return { samples: [] };
-  const final = { job: config.out, version: FINAL_VERSION };
+  const final = { job: id, version: FINAL_VERSION };
   const base = await evaluateHeldOut(pool, heldOut, inputs, undefined);
   const adapter = await evaluateHeldOut(pool, heldOut, inputs, final);
   const samples = await answerSamples(pool, heldOut, inputs, config.reportAnswers, final);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { readModelConfig } from "@zerogate/core/node";
 import { beforeAll, beforeEach, expect, test } from "vitest";
 import { checkpointsIn, copyOf, openPlace, sixSteps } from "../../../zerogate/test/here.ts";
-import { goBack, moveLater, newRewoundFolder, voidRange } from "./go_back.ts";
+import { goBack, moveLater, newRewoundFolder, skipRange } from "./go_back.ts";
 
 const place = openPlace();
 const model = await readModelConfig(place.base);
@@ -61,7 +61,7 @@ test("what was moved is there when the call returns, the newest first", async ()
 });
 
 test("a rollback passes over all steps from where it goes back to, each with its reason", () => {
-  expect(voidRange([], { to: 2, bad: 4, reason: "NaN" })).toEqual([
+  expect(skipRange([], { to: 2, bad: 4, reason: "NaN" })).toEqual([
     { step: 2, reason: "rolled back because of step 5" },
     { step: 3, reason: "rolled back because of step 5" },
     { step: 4, reason: "NaN" },
@@ -71,7 +71,7 @@ test("a rollback passes over all steps from where it goes back to, each with its
     { step: 3, reason: "first" },
     { step: 9, reason: "never reached" },
   ];
-  expect(voidRange(known, { to: 2, bad: 4, reason: "NaN" })).toEqual([
+  expect(skipRange(known, { to: 2, bad: 4, reason: "NaN" })).toEqual([
     { step: 1, reason: "early" },
     { step: 2, reason: "rolled back because of step 5" },
     { step: 3, reason: "first" },

@@ -3,10 +3,10 @@ import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { ModelConfig } from "@zerogate/core";
 import { makeFolder, moveEntry, verifyDirectory } from "@zerogate/core/node";
-import type { VoidedStep } from "@zerogate/run-files";
+import type { SkippedStep } from "@zerogate/run-files";
 import { type Checkpoint, checkpointFolder, listCheckpoints, loadCheckpoint, setAside } from "@zerogate/run-files";
 import { checkProof, underWay } from "./check_proof.ts";
-import type { Rollback } from "./loop.ts";
+import type { Rollback } from "./standing.ts";
 
 /**
  * The newest whole checkpoint of at most `step` steps, none where the run must start again; later ones are moved away.
@@ -39,13 +39,13 @@ export async function goBack(
   return undefined;
 }
 
-/** Adds the steps that a rollback passes over, each with the reason of the bad one. */
-export function voidRange(voided: readonly VoidedStep[], { to, bad, reason }: Rollback): VoidedStep[] {
+/** Adds the steps that a rollback skips, each with the reason of the bad one. */
+export function skipRange(skipped: readonly SkippedStep[], { to, bad, reason }: Rollback): SkippedStep[] {
   const range = Array.from({ length: bad - to + 1 }, (_, i) => {
     return { step: to + i, reason: to + i === bad ? reason : `rolled back because of step ${bad + 1}` };
   });
-  const known = voided.filter(({ step }) => step < to);
-  return [...known, ...range.map((entry) => voided.find(({ step }) => step === entry.step) ?? entry)];
+  const known = skipped.filter(({ step }) => step < to);
+  return [...known, ...range.map((entry) => skipped.find(({ step }) => step === entry.step) ?? entry)];
 }
 
 /** Makes `RUN/rewound/N`, N counting up. */

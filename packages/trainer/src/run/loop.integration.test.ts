@@ -20,7 +20,7 @@ async function failure(changes: TinyLoopChanges) {
 }
 
 const steps = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => `step ${from + i}`);
-const voidedUpTo = (count: number) => Array.from({ length: count }, (_, step) => ({ step, reason: "bad" }));
+const skippedUpTo = (count: number) => Array.from({ length: count }, (_, step) => ({ step, reason: "bad" }));
 const all = [...Array(12).keys()];
 
 test("a run takes its steps, validates and saves when it is due and at the end", async () => {
@@ -36,7 +36,7 @@ test("a run takes its steps, validates and saves when it is due and at the end",
     "step 7, eval 7, save 7",
   ];
   expect(told).toEqual(lines.flatMap((line) => line.split(", ")));
-  expect(standing).toMatchObject({ step: 7, owesEvaluation: false, voided: [] });
+  expect(standing).toMatchObject({ step: 7, owesEvaluation: false, skipped: [] });
 });
 
 test("every = 0 is once an epoch", async () => {
@@ -182,7 +182,7 @@ test("a step whose numbers are bad stops the run, with what was good saved and s
   expect(error.message).toMatch(/^Cannot go on: Step 4 has numbers that cannot be used: cell 0 \(samples /);
   expect(error.message).toContain("resume with --on-bad-numbers skip");
   expect(error.message).toMatch(/\nThe state after step 3 is saved$/);
-  expect(standing).toMatchObject({ step: 3, voided: [] });
+  expect(standing).toMatchObject({ step: 3, skipped: [] });
 });
 
 test("where the disk refuses, the run says that its state is not saved, and why", async () => {
@@ -224,9 +224,9 @@ test("skip passes over bad steps and writes them down", async () => {
     "step 4",
     "save 4",
   ]);
-  expect(standing.voided).toEqual([{ step: 1, reason: expect.stringContaining("cell 0") }]);
+  expect(standing.skipped).toEqual([{ step: 1, reason: expect.stringContaining("cell 0") }]);
   // What was passed over stays so, and is not computed again.
-  const again = await loop({ totalSteps: 2, isHeldOut: false, standing: { voided: standing.voided } });
+  const again = await loop({ totalSteps: 2, isHeldOut: false, standing: { skipped: standing.skipped } });
   expect(again.told).toEqual(["step 1", "void 2", "save 2"]);
 });
 
@@ -241,13 +241,13 @@ test.each([
   const { ending, told, standing } = await loop({ bad: [sampleOf(bad)], config, options: { floor } });
   expect(ending).toEqual({ ...expected, reason: expect.stringContaining("cell 0") });
   expect(told).toEqual([...steps(1, bad), expect.stringContaining("warn Step")]);
-  expect(standing).toMatchObject({ step: bad, voided: [] }); // what is voided follows from where it goes back to
+  expect(standing).toMatchObject({ step: bad, skipped: [] }); // what is skipped follows from where it goes back to
 });
 
 test.each(["skip", "rollback"] as const)(
   "%s gives a run up after too many bad steps in a row [T-E4]",
   async (onBadNumbers) => {
-    const standing = { step: 12, voided: voidedUpTo(12) };
+    const standing = { step: 12, skipped: skippedUpTo(12) };
     const config = { onBadNumbers, rollbackSteps: 2 };
     const { error, told } = await failure({ bad: all, config, totalSteps: 20, standing });
     expect(error.message).toContain("the data is not to blame, lower the learning rate");
@@ -263,7 +263,7 @@ test("skip passes over ten bad steps in a row, and those that a rollback would t
 
 test("rollback passes over ten bad steps in a row, and those that it took back", async () => {
   const config = { onBadNumbers: "rollback", rollbackSteps: 2 } as const;
-  const { ending } = await loop({ bad: all, config, totalSteps: 20, standing: { step: 11, voided: voidedUpTo(11) } });
+  const { ending } = await loop({ bad: all, config, totalSteps: 20, standing: { step: 11, skipped: skippedUpTo(11) } });
   expect(ending).toMatchObject({ to: 9, bad: 11 });
 });
 
@@ -276,7 +276,7 @@ test("bad steps that are not in a row never give a run up [T-E4]", async () => {
     config: { onBadNumbers: "skip" },
   });
   expect(ending).toBe("finished");
-  expect(standing.voided).toHaveLength(15);
+  expect(standing.skipped).toHaveLength(15);
 });
 
 test.each(["step", "eval"])("where another process took the run over, no %s is recorded [T-E4]", async (kind) => {
@@ -297,6 +297,6 @@ test.each(["step", "eval"])("where another process took the run over, no %s is r
   });
   expect(error).toBeInstanceOf(InputError);
   const done = kind === "eval" ? 3 : 2;
-  expect(told).toEqual(Array.from({ length: done }, (_, i) => [`step ${i + 1}`, "receipt step"]).flat());
+  expect(told).toEqual(Array.from({ length: done }, (_, i) => ["receipt step", `step ${i + 1}`]).flat());
   expect(standing).toMatchObject({ step: done, best: undefined, owesEvaluation: kind === "eval" });
 });

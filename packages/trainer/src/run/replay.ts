@@ -12,9 +12,10 @@ import {
   type ReceiptLine,
 } from "@zerogate/run-files";
 import { type DevicePool } from "@zerogate/workers";
+import { noWriter } from "../team/other_ranks.ts";
 import { startDevices } from "./devices.ts";
 import type { RunInputs } from "./inputs.ts";
-import { trainStep } from "./train_step.ts";
+import { type SteppedJob, trainStep } from "./train_step.ts";
 import { optimizerOptions, sharedNumbers, takeUp } from "./training_state.ts";
 import type { RunView } from "./view.ts";
 
@@ -36,7 +37,7 @@ export interface Replay {
 }
 
 /**
- * Trains the range once more; the steps between the checkpoint and the range are done and compared as well. Nothing is written.
+ * Trains the range again; the steps between the checkpoint and the range are done and compared as well. Nothing is written.
  *
  * @throws InputError where the range is not in the receipt, or where the run is no longer what it was trained from.
  */
@@ -65,16 +66,15 @@ export async function replayRun(
   );
   try {
     checkEngine(config.out, lines, checkpoint, pool);
-    const training = {
+    const job: SteppedJob = {
+      id: config.out,
+      run: { config, inputs },
       pool,
-      job: config.out,
-      params: numbers.params,
+      numbers,
       moments: takeUp(numbers, checkpoint, inputs),
       optimizer: optimizerOptions(config, inputs.layout.table),
-      schedule: inputs.schedule,
-      clipNorm: config.clipNorm,
-      copied: async () => {},
-      version: (step: number) => step,
+      writer: noWriter,
+      rollbacks: 0,
     };
     let same = 0;
     for (let step = start; step < range.to; step++) {
@@ -82,7 +82,7 @@ export async function replayRun(
       view.phase({ name: "replaying", done: step - start, total: range.to - start });
       const line = steps.get(step + 1);
       if (line?.event === "void") continue;
-      const loss = await lossOf(() => trainStep(training, inputs.plan.step(step)));
+      const loss = await lossOf(() => trainStep(job, inputs.plan.step(step)));
       if (!line) continue; // in a gap
       const differs = (what: "loss" | "parameters", was: string, is: string): Replay => {
         return { start, same, difference: { step: step + 1, what, was, is } };

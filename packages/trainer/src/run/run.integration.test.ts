@@ -85,9 +85,9 @@ async function start({ on = () => {}, flags, isResumed = false }: Hooks = {}) {
   try {
     const wish = { config, accept: [], onWarning: view.warn, onNote: view.note };
     const from = isResumed ? await openCheckpoint(own, wish) : undefined;
-    const control = { signal: stop.signal, saveRequests: { count: 0 } };
-    const context = { view, control, lock, team: localTeams(1).teams[0] as OpenTeam };
-    const result = await executeRun(config, own, from, context);
+    const team = localTeams(1).teams[0] as OpenTeam;
+    const asked = { signal: stop.signal, saveRequests: { count: 0 } };
+    const result = await executeRun({ config, inputs: own, from, view, lock, team, ...asked });
     return { result, told, error: undefined };
   } catch (error) {
     return { result: undefined, told, error: error as Error };
@@ -259,14 +259,17 @@ test("another engine than that of the checkpoint is refused before a line of the
   };
   const lock = await lockRun(run, () => {});
   const context = {
+    config,
+    inputs,
     view: quiet,
-    control: { signal: new AbortController().signal, saveRequests: { count: 0 } },
     lock,
     team: localTeams(1).teams[0] as OpenTeam,
+    signal: new AbortController().signal,
+    saveRequests: { count: 0 },
   };
-  await expect(executeRun(config, inputs, from, context)).rejects.toThrow("engine was cpu/avx2, is reference");
+  await expect(executeRun({ ...context, from })).rejects.toThrow("engine was cpu/avx2, is reference");
   expect(textOf(run, "metrics.jsonl")).toBe(metrics);
-  const accepted = await executeRun(config, inputs, { ...from, accept: ["engine"] }, context);
+  const accepted = await executeRun({ ...context, from: { ...from, accept: ["engine"] } });
   await lock.release();
   expect(accepted).toMatchObject({ ending: "finished", steps: 6 });
   expect(linesOf(run, "receipt.jsonl")).toContainEqual(

@@ -1,144 +1,165 @@
 /**
- * A training run from checked inputs to the finished adapter: opens the devices, runs the loop, keeps metrics and checkpoints,
+ * Training runs from checked inputs to finished adapters: opens the devices, runs the loops, keeps metrics and checkpoints,
  * and leaves `RUN/adapter` (a PEFT folder) and `RUN/report.html`.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { backwardLayers } from "@zerogate/core";
+import { InputError } from "@zerogate/core";
 import { reason } from "@zerogate/core/node";
 import { steadyMemory } from "@zerogate/engine-cpu";
-import { launchOf } from "@zerogate/mpi";
-import type { TrainConfig } from "@zerogate/run-config";
-import type { RunLock } from "@zerogate/run-files";
-import { createTrouble, openCheckpointWriter } from "@zerogate/run-files";
-import type { DevicePool } from "@zerogate/workers";
-import { coresHere, pinnedRanks } from "../cluster/cores.ts";
-import { cellWork } from "../team/cell_work.ts";
-import { noWriter } from "../team/other_ranks.ts";
+import { type CheckpointWriter, createTrouble, openCheckpointWriter, type SharedNumbers } from "@zerogate/run-files";
+import { noRecords, noWriter } from "../team/other_ranks.ts";
 import { ReportedError } from "../team/reported_error.ts";
-import { checkAlike, LOADING_PATIENCE } from "../team/same_everywhere.ts";
-import type { Team } from "../team/team.ts";
-import { openTeamPool } from "../team/team_pool.ts";
-import type { AcceptedChange } from "./accepted.ts";
+import type { Job, RunContext } from "./context.ts";
 import { describeCounts } from "./data_counts.ts";
-import { startDevices } from "./devices.ts";
 import { finish } from "./finish.ts";
-import { goBack, voidRange } from "./go_back.ts";
-import type { RunInputs } from "./inputs.ts";
-import type { Ending, RunControl, Standing } from "./loop.ts";
-import { acceptEngine, type ResumePoint } from "./resume.ts";
+import { goBack, skipRange } from "./go_back.ts";
+import { acceptEngine } from "./resume.ts";
+import { openRounds, type Seat } from "./rounds.ts";
 import { createRunFolder } from "./run_folder.ts";
-import type { Running, RunResult } from "./running.ts";
+import type { RunResult } from "./run_result.ts";
 import { runSession } from "./session.ts";
-import { sharedNumbers } from "./training_state.ts";
-import type { RunView } from "./view.ts";
+import type { Ending } from "./standing.ts";
+import { startPool } from "./start_pool.ts";
+import { optimizerOptions, sharedNumbers, standingAfter, takeUp } from "./training_state.ts";
 
-/** What a run is given by its command. */
-export interface RunContext {
-  readonly view: RunView;
-  readonly control: RunControl;
-  readonly lock: RunLock;
-  readonly team: Team;
+/** Trains one adapter. */
+export async function executeRun(run: RunContext): Promise<RunResult> {
+  const [result] = await executeRuns([run]);
+  if (!result) throw new TypeError("Cannot return the result of a run: there is none");
+  return result;
 }
 
 /**
- * @param from the checkpoint to go on from; none for a new run.
- * @param lock of this process on the run directory; the caller releases it.
+ * Trains several adapters on one base, in one pool of devices: one run each, with its own config, directory, lock and view.
+ * Each comes out as if it had been trained alone. What ends one by an error ends all; the others save their state first.
+ *
+ * @throws InputError if the runs do not share base, data and team.
  */
-export async function executeRun(
-  config: TrainConfig,
-  inputs: RunInputs,
-  from: ResumePoint | undefined,
-  context: RunContext,
-): Promise<RunResult> {
-  const { view, lock, team } = context;
+export async function executeRuns(runs: readonly RunContext[]): Promise<RunResult[]> {
   const begin = performance.now();
+  checkShared(runs);
   steadyMemory(); // before the threads of workers have heaps of their own
-  for (const counts of inputs.counts) view.note(describeCounts(counts), counts);
-  const numbers = sharedNumbers(inputs.layout.length);
-  const { pool, control } = await startTeam(config, inputs, numbers.params, context);
-  const openWriter = () =>
-    openCheckpointWriter({
-      numbers,
-      trouble: createTrouble("The checkpoint", view.warn),
-      beforeWrite: async () => {
-        await lock.confirm();
-        if (!existsSync(join(config.out, "config.json"))) await createRunFolder(config); // the folder has vanished
-      },
-      onSaved: view.checkpoint,
-    });
-  const writer = team.isFirst ? openWriter() : noWriter;
+  for (const { inputs, view } of runs) for (const counts of inputs.counts) view.note(describeCounts(counts), counts);
+  const numbers = runs.map(({ inputs }) => sharedNumbers(inputs.layout.length));
+  const { pool, team, asked } = await startPool(runs, numbers);
+  const failure = new AbortController();
+  const signal = AbortSignal.any([asked.signal, failure.signal]);
+  const jobs: Job[] = [];
   try {
-    // Before the metrics are opened, which takes out the lines of steps that are to be done again.
-    const engine = from
-      ? await team.fromFirst("comparing engines", () => acceptEngine(config, from, pool.engineName, view.note))
-      : [];
-    const accepted = [...(from?.accepted ?? []), ...engine];
-    await writer.ready;
-    const running = { config, inputs, numbers, pool, writer, view, control, team, lock };
-    const { ending, standing } = await runWithRollbacks(running, from, accepted);
-    const durationMs = performance.now() - begin;
-    const summary = { ending, steps: standing.step, best: standing.best, durationMs };
-    if (ending === "interrupted") return { ...summary, samples: [], unmoved: [] };
-    return { ...summary, ...(await finish(running, standing, durationMs)) };
-  } catch (error) {
-    const cause = error instanceof ReportedError ? error.cause : error;
-    if (cause !== context.control.signal.reason) view.failed(reason(cause));
-    throw error;
+    const seats = openRounds(pool, team, runs.length);
+    for (const [n, run] of runs.entries()) {
+      const seat = seats[n] as Seat;
+      jobs.push(await reporting(run, () => openJob({ ...run, ...asked, signal }, seat, numbers[n] as SharedNumbers)));
+    }
+    const train = async (job: Job, n: number) => {
+      try {
+        return await reporting(runs[n] as RunContext, () => runWithRollbacks(job));
+      } catch (error) {
+        failure.abort(error);
+        throw error;
+      } finally {
+        seats[n]?.leave();
+      }
+    };
+    const endings = await Promise.allSettled(jobs.map(train));
+    if (failure.signal.aborted) throw failure.signal.reason;
+    const results: RunResult[] = [];
+    for (const [n, job] of jobs.entries()) {
+      const ended = endings[n] as PromiseFulfilledResult<Ending>;
+      results.push(await reporting(runs[n] as RunContext, () => conclude(job, ended.value, performance.now() - begin)));
+    }
+    return results;
   } finally {
-    await Promise.all([pool.close(), writer.close()]);
+    await Promise.all([pool.close(), ...jobs.map(({ writer }) => writer.close())]);
   }
 }
 
-/** The devices of this host, joined with those of all others, which run the same engine. */
-async function startTeam(
-  config: TrainConfig,
-  inputs: RunInputs,
-  params: Float32Array,
-  { view, control, team }: RunContext,
-): Promise<{ pool: DevicePool; control: RunControl }> {
-  const jobs = [{ id: config.out, layout: inputs.layout, params }];
-  const starting = startDevices(config, inputs, jobs, view);
+function checkShared([first, ...others]: readonly RunContext[]): void {
+  for (const { config, inputs, team } of others) {
+    const problems = (["base", "data"] as const)
+      .filter((name) => inputs.hashes[name] !== first?.inputs.hashes[name])
+      .map((name) => `the ${name} of ${config.out} is another one than that of ${first?.config.out}`);
+    if (team !== first?.team) problems.push(`${config.out} has another team than ${first?.config.out}`);
+    if (problems.length > 0) throw new InputError("Cannot train together", problems);
+  }
+}
+
+/** Does a part of a run; the error that ends it is in its log. */
+async function reporting<T>(run: RunContext, work: () => Promise<T>): Promise<T> {
   try {
-    const own = async () => ({ engine: (await starting).engineName, workers: config.workers, ...coresHere() });
-    const hosts = await team.collect("starting workers", own, LOADING_PATIENCE);
-    const engines = hosts.map(({ engine }) => ({ engine }));
-    checkAlike(team, engines);
-    if (launchOf(process.env) && team.isFirst) for (const pinned of pinnedRanks(hosts)) view.warn(pinned);
-    const { train, heldOut, maxCells } = inputs;
-    const tokens = { train: train.tokens, validation: heldOut?.tokens };
-    const workers = hosts.map((host) => host.workers);
-    const work = cellWork(inputs.model, backwardLayers(inputs.layout));
-    return openTeamPool({ team, pool: await starting, workers, work, control, jobs, tokens, maxCells });
+    return await work();
   } catch (error) {
-    await starting.then(
-      (pool) => pool.close(),
-      () => {},
-    );
+    const cause = error instanceof ReportedError ? error.cause : error;
+    if (cause !== run.signal.reason) run.view.failed(reason(cause));
     throw error;
   }
+}
+
+/** @param given with the signal of all ranks and jobs. */
+async function openJob(given: RunContext, seat: Seat, numbers: SharedNumbers): Promise<Job> {
+  const run = { ...given, team: seat.team };
+  const { config, inputs, from, view, team } = run;
+  // Before the metrics are opened, which takes out the lines of steps that are to be done again.
+  const engine = from
+    ? await given.team.fromFirst("comparing engines", () => acceptEngine(config, from, seat.pool.engineName, view.note))
+    : [];
+  const accepted = [...(from?.accepted ?? []), ...engine];
+  const writer = team.isFirst ? openWriter(run, numbers) : noWriter;
+  return {
+    id: config.out,
+    run,
+    pool: seat.pool,
+    writer,
+    numbers,
+    optimizer: optimizerOptions(config, inputs.layout.table),
+    adamWUpdate: inputs.engine.adamWUpdate?.(),
+    accepted,
+    floor: accepted.length > 0 ? (from?.checkpoint?.state.step ?? 0) : (from?.floor ?? 0),
+    moments: takeUp(numbers, from?.checkpoint, inputs),
+    standing: standingAfter(from?.checkpoint),
+    isNew: from?.checkpoint === undefined,
+    records: noRecords,
+    rollbacks: 0,
+  };
+}
+
+function openWriter({ config, lock, view }: RunContext, numbers: SharedNumbers): CheckpointWriter {
+  return openCheckpointWriter({
+    numbers,
+    trouble: createTrouble("The checkpoint", view.warn),
+    beforeWrite: async () => {
+      await lock.confirm();
+      if (!existsSync(join(config.out, "config.json"))) await createRunFolder(config); // the folder has vanished
+    },
+    onSaved: view.checkpoint,
+  });
 }
 
 /** Sessions of the loop, one after each rollback, until the run is at its end and all of it is on disk. */
-async function runWithRollbacks(
-  running: Running,
-  from: ResumePoint | undefined,
-  accepted: readonly AcceptedChange[],
-): Promise<{ ending: Ending; standing: Standing }> {
-  const { config, inputs, writer, view, team } = running;
-  let start = from?.checkpoint;
-  let voided = start?.state.voided ?? [];
-  const floor = accepted.length > 0 ? (start?.state.step ?? 0) : (from?.floor ?? 0);
-  for (let rollbacks = 0; ; rollbacks++) {
-    const { ending, standing } = await runSession(running, { from: start, accepted, voided, rollbacks, floor });
-    if (typeof ending === "string") return { ending, standing };
+async function runWithRollbacks(job: Job): Promise<Ending> {
+  const { run, writer, floor } = job;
+  const { config, inputs, view, team } = run;
+  await writer.ready;
+  let from = run.from?.checkpoint;
+  for (; ; job.rollbacks++) {
+    const ending = await runSession(job, from);
+    if (typeof ending === "string") return ending;
     await writer.forget();
-    start = await team.fromFirst("going back", () => goBack(config.out, inputs.model, ending.to, view.warn));
-    if ((start?.state.step ?? 0) < floor) {
+    from = await team.fromFirst("going back", () => goBack(config.out, inputs.model, ending.to, view.warn));
+    if ((from?.state.step ?? 0) < floor) {
       throw new Error(
         `Cannot roll back to step ${ending.to}: its checkpoint is gone, and before it other settings held`,
       );
     }
-    voided = voidRange(standing.voided, ending);
+    job.standing = standingAfter(from, skipRange(job.standing.skipped, ending));
   }
+}
+
+/** What is left to do when the loops of all jobs have ended. */
+async function conclude(job: Job, ending: Ending, durationMs: number): Promise<RunResult> {
+  const { step: steps, best } = job.standing;
+  const summary = { ending, steps, best, durationMs };
+  if (ending === "interrupted") return { ...summary, samples: [], unmoved: [] };
+  return { ...summary, ...(await finish(job, durationMs)) };
 }

@@ -12,7 +12,7 @@ const MAX_ANSWER_TOKENS = 64;
 
 /** Greedy answers to the first `count` held-out samples, by the base and by this adapter. */
 export async function answerSamples(
-  pool: DevicePool,
+  pool: Pick<DevicePool, "generateAll">,
   heldOut: HeldOut,
   { tokenizer, template, model }: Pick<RunInputs, "tokenizer" | "template" | "model">,
   count: number,

@@ -4,14 +4,14 @@ import { plan, startLoop } from "../../test/tiny_loop.ts";
 import { trainStep } from "./train_step.ts";
 
 async function ready() {
-  const { training, ending } = await startLoop({ totalSteps: 1, learningRate: 0.01, isHeldOut: false });
+  const { job, ending } = await startLoop({ totalSteps: 1, learningRate: 0.01, isHeldOut: false });
   await ending;
-  return training;
+  return job;
 }
 
 test("a step is computed while a checkpoint is copied, but changes nothing before the copy is made [T-E5]", async () => {
-  const training = await ready();
-  const before = { params: training.params.slice(), t: [...training.moments.t], m: training.moments.m.slice() };
+  const job = await ready();
+  const before = { params: job.numbers.params.slice(), t: [...job.moments.t], m: job.moments.m.slice() };
   let isCopied = (): void => {};
   const asked = new EventEmitter();
   const copied = () => {
@@ -19,30 +19,36 @@ test("a step is computed while a checkpoint is copied, but changes nothing befor
     return new Promise<void>((resolve) => (isCopied = resolve));
   };
   const isAsked = once(asked, "asked");
-  const stepping = trainStep({ ...training, copied }, plan.step(1));
+  const stepping = trainStep({ ...job, writer: { copied } }, plan.step(1));
   await isAsked;
   await new Promise((resolve) => setTimeout(resolve, 20));
-  expect({ params: training.params, t: training.moments.t, m: training.moments.m }).toEqual(before);
+  expect({ params: job.numbers.params, t: job.moments.t, m: job.moments.m }).toEqual(before);
   isCopied();
   await stepping;
-  expect(training.moments.t).toEqual(before.t.map((count) => count + 1));
-  expect(training.params).not.toEqual(before.params);
+  expect(job.moments.t).toEqual(before.t.map((count) => count + 1));
+  expect(job.numbers.params).not.toEqual(before.params);
 });
 
 test("clipping changes the update and not the norm that is told", async () => {
-  const training = await ready();
-  const start = training.params.slice();
-  let version = 100; // a device keeps the parameters of the version that it knows
+  const job = await ready();
+  const start = job.numbers.params.slice();
+  let rollbacks = 100; // a device keeps the parameters of the version that it knows
   const step = async (clipNorm: number) => {
-    training.params.set(start);
+    job.numbers.params.set(start);
     const moments = { m: new Float32Array(start.length), v: new Float32Array(start.length), t: [0] };
     // Without eps AdamW's first update would not depend on the gradient's size.
-    const optimizer = { ...training.optimizer, eps: 1 };
+    const optimizer = { ...job.optimizer, eps: 1 };
     const report = await trainStep(
-      { ...training, moments, optimizer, clipNorm, version: () => version++ },
+      {
+        ...job,
+        run: { ...job.run, config: { ...job.run.config, clipNorm } },
+        moments,
+        optimizer,
+        rollbacks: rollbacks++,
+      },
       plan.step(0),
     );
-    return { ...report, params: training.params.slice() };
+    return { ...report, params: job.numbers.params.slice() };
   };
   const free = await step(0);
   const clipped = await step(free.gradientNorm / 2);

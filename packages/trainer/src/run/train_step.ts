@@ -6,37 +6,26 @@
  * - Gradients are added as integers, so neither the number of workers nor the order of arrival changes a bit.
  */
 import {
-  type AdamWOptions,
-  type AdamWState,
   adamWStep,
   clipByGlobalNorm,
   globalNorm,
   gradientSum,
-  type LearningRateSchedule,
   learningRate,
   readFixedPoint,
   slotTotals,
 } from "@zerogate/core";
 import type { StepPlan } from "@zerogate/data";
+import type { CheckpointWriter } from "@zerogate/run-files";
 import type { DevicePool, StepSum } from "@zerogate/workers";
+import { adapterAt, type Job, type RunContext } from "./context.ts";
 
-export interface Training {
-  readonly pool: DevicePool;
-  /** Its name in the pool. */
-  readonly job: string;
-  /** Over shared memory: workers read them, only a commit writes them. */
-  readonly params: Float32Array;
-  readonly moments: AdamWState;
-  readonly optimizer: AdamWOptions;
-  readonly schedule: LearningRateSchedule;
-  /** Takes the place of core's own, with the same bits; undefined: core's. */
-  readonly adamWUpdate?: Parameters<typeof adamWStep>[5];
-  /** 0 = no clipping. */
-  readonly clipNorm: number;
-  /** Resolves when no checkpoint is being copied from parameters and moments any more. */
-  readonly copied: () => Promise<void>;
-  /** Names the parameters after `step` steps: never the same name twice for different ones, also where a run goes back. */
-  readonly version: (step: number) => number;
+/** What of a job a step needs: a replay has no more. */
+export interface SteppedJob
+  extends Pick<Job, "id" | "numbers" | "moments" | "optimizer" | "adamWUpdate" | "rollbacks"> {
+  readonly run: Pick<RunContext, "config" | "inputs">;
+  readonly pool: Pick<DevicePool, "runStep">;
+  /** A checkpoint that is being copied from parameters and moments is waited for. */
+  readonly writer: Pick<CheckpointWriter, "copied">;
 }
 
 export interface StepReport {
@@ -49,12 +38,13 @@ export interface StepReport {
   readonly sum: StepSum;
 }
 
-export async function trainStep(training: Training, plan: StepPlan): Promise<StepReport> {
-  const { pool, job, params, moments, optimizer, schedule, clipNorm, adamWUpdate, copied, version } = training;
+export async function trainStep(job: SteppedJob, plan: StepPlan): Promise<StepReport> {
+  const { run, pool, numbers, moments, optimizer, adamWUpdate, writer } = job;
   const { step, cells, labelledTokens } = plan;
+  const { clipNorm } = run.config;
   const begin = performance.now();
-  const sum = await pool.runStep({ job, step, cells, scale: 1 / labelledTokens, version: version(step) });
-  const gradient = new Float32Array(params.length);
+  const sum = await pool.runStep({ ...adapterAt(job, step), step, cells, scale: 1 / labelledTokens });
+  const gradient = new Float32Array(numbers.params.length);
   readFixedPoint(gradientSum(sum.slot), gradient);
   const loss = slotTotals(sum.slot).lossSum / labelledTokens;
   const gradientNorm = clipNorm > 0 ? clipByGlobalNorm(gradient, clipNorm) : globalNorm(gradient);
@@ -63,8 +53,8 @@ export async function trainStep(training: Training, plan: StepPlan): Promise<Ste
       `Cannot commit step ${step}: loss ${loss}, gradient norm ${gradientNorm}; lower the learning rate`,
     );
   }
-  const rate = learningRate(schedule, step);
-  await copied();
-  adamWStep(params, gradient, moments, rate, optimizer, adamWUpdate);
+  const rate = learningRate(run.inputs.schedule, step);
+  await writer.copied();
+  adamWStep(numbers.params, gradient, moments, rate, optimizer, adamWUpdate);
   return { loss, learningRate: rate, gradientNorm, stepMs: performance.now() - begin, sum };
 }

@@ -1,14 +1,8 @@
 /** The numbers that training changes, in shared memory: workers read the parameters, the checkpoint thread copies all. */
-import {
-  type AdamWOptions,
-  type AdamWState,
-  type AdapterLayout,
-  groupCount,
-  type ParameterTable,
-  updateRanges,
-} from "@zerogate/core";
+import { type AdamWOptions, type AdamWState, groupCount, type ParameterTable, updateRanges } from "@zerogate/core";
 import type { TrainConfig } from "@zerogate/run-config";
 import type { Checkpoint, SharedNumbers } from "@zerogate/run-files";
+import type { Standing } from "./standing.ts";
 
 export function sharedNumbers(length: number): SharedNumbers {
   const shared = () => new Float32Array(new SharedArrayBuffer(4 * length));
@@ -19,7 +13,10 @@ export function sharedNumbers(length: number): SharedNumbers {
 export function takeUp(
   { params, m, v }: SharedNumbers,
   from: Pick<Checkpoint, "params" | "moments"> | undefined,
-  { initialParams, layout }: { readonly initialParams: Float32Array; readonly layout: Pick<AdapterLayout, "table"> },
+  {
+    initialParams,
+    layout,
+  }: { readonly initialParams: Float32Array; readonly layout: { readonly table: ParameterTable } },
 ): AdamWState {
   params.set(from?.params ?? initialParams);
   m.fill(0);
@@ -28,6 +25,15 @@ export function takeUp(
   if (from) v.set(from.moments.v);
   const t = from ? [...from.moments.t] : Array.from({ length: groupCount(layout.table) }, () => 0);
   return { m, v, t };
+}
+
+/** Returns where a run stands after a checkpoint, or at its start. */
+export function standingAfter(
+  from: Pick<Checkpoint, "state"> | undefined,
+  skipped: Standing["skipped"] = from?.state.voided ?? [],
+): Standing {
+  const { step = 0, best, evaluationsWithoutGain = 0, owesEvaluation = false } = from?.state ?? {};
+  return { step, best, evaluationsWithoutGain, owesEvaluation, skipped };
 }
 
 export function optimizerOptions(config: TrainConfig, table: ParameterTable): AdamWOptions {

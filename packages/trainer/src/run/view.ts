@@ -1,13 +1,13 @@
-/** What a run tells while it runs; the status display and `--json` are two listeners. */
+/** What a run reports while it runs; the status display and `--json` are two listeners. */
 
 import type { TrainConfig } from "@zerogate/run-config";
 import type { MetricsLine } from "@zerogate/run-files";
 import type { DeviceEvent } from "@zerogate/workers";
 import type { DataCounts } from "./data_counts.ts";
 import type { RunInputs } from "./inputs.ts";
-import type { Standing } from "./loop.ts";
 import type { Phase } from "./phase.ts";
 import type { ReportData } from "./report_data.ts";
+import type { Standing } from "./standing.ts";
 import type { StepReport } from "./train_step.ts";
 
 export interface RunView {

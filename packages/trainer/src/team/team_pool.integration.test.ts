@@ -32,7 +32,7 @@ function ranksOver(pools: readonly Pool[], jobsOf: (rank: number) => readonly De
       pool: pools[rank] as Pool,
       workers: pools.map(() => 1),
       work: (_, samples) => tokensOf(samples),
-      control: { signal: (stops[rank] as AbortController).signal, saveRequests: saves[rank] as { count: number } },
+      asked: { signal: (stops[rank] as AbortController).signal, saveRequests: saves[rank] as { count: number } },
       jobs: jobsOf(rank),
       tokens: { train: setup.tokens.train },
       maxCells: 8,
@@ -104,16 +104,16 @@ test("answers come in the order of their prompts, whoever gave them", async () =
 test("what any rank is asked for from outside, all are, after the same step", async () => {
   const { onAll, stops, saves, joined } = await twoRanks();
   await onAll((pool) => pool.runStep(step));
-  expect(joined.map(({ control }) => [control.signal.aborted, control.saveRequests.count])).toEqual([
+  expect(joined.map(({ asked }) => [asked.signal.aborted, asked.saveRequests.count])).toEqual([
     [false, 0],
     [false, 0],
   ]);
   (saves[0] as { count: number }).count = 1;
   (saves[1] as { count: number }).count = 2;
   stops[1]?.abort();
-  expect(joined.map(({ control }) => control.signal.aborted)).toEqual([false, false]);
+  expect(joined.map(({ asked }) => asked.signal.aborted)).toEqual([false, false]);
   await onAll((pool) => pool.runStep(step));
-  expect(joined.map(({ control }) => [control.signal.aborted, control.saveRequests.count])).toEqual([
+  expect(joined.map(({ asked }) => [asked.signal.aborted, asked.saveRequests.count])).toEqual([
     [true, 3],
     [true, 3],
   ]);
@@ -216,5 +216,5 @@ test("a team of one has the pool and the control that it was given", async () =>
   const pool = await open(1);
   const { joined, stops } = ranksOver([pool]);
   expect(joined[0]?.pool).toBe(pool);
-  expect(joined[0]?.control.signal).toBe(stops[0]?.signal);
+  expect(joined[0]?.asked.signal).toBe(stops[0]?.signal);
 });

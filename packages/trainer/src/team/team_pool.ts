@@ -1,27 +1,26 @@
 /** The devices of all hosts as one pool: shares the cells of steps and adds up what all have computed. */
 import { shareCells } from "@zerogate/mpi";
 import { addLosses, type DevicePool, onlySum } from "@zerogate/workers";
-import type { RunControl } from "../run/loop.ts";
 import { createRankSpeeds } from "./rank_speeds.ts";
 import { createTeamSteps, type TeamPoolOptions } from "./team_steps.ts";
 
 /**
- * A pool whose steps and evaluations span all ranks; all of them call it alike. Its `control` reports what any rank was asked
- * for, to all after the same steps. With one rank both are what they were.
+ * A pool whose steps and evaluations span all ranks; all of them call it alike. What any rank was asked for is
+ * `asked` of all, after the same steps. With one rank both are what they were.
  */
-export function openTeamPool(options: TeamPoolOptions): { pool: DevicePool; control: RunControl } {
-  const { team, pool, workers, work, control, tokens } = options;
+export function openTeamPool(options: TeamPoolOptions): Pick<TeamPoolOptions, "pool" | "asked"> {
+  const { team, pool, workers, work, asked, tokens } = options;
   const { rank, size } = team;
-  if (size === 1) return { pool, control };
+  if (size === 1) return { pool, asked };
   const stop = new AbortController();
   const saves = { count: 0 };
   const speeds = createRankSpeeds(team, workers);
   const runSteps = createTeamSteps({
     ...options,
     speeds,
-    onAsked(asked) {
-      if (asked.stops) stop.abort();
-      saves.count = asked.saves;
+    onAsked(any) {
+      if (any.stops) stop.abort();
+      saves.count = any.saves;
     },
   });
 
@@ -53,7 +52,7 @@ export function openTeamPool(options: TeamPoolOptions): { pool: DevicePool; cont
       });
     },
   };
-  return { pool: teamPool, control: { signal: stop.signal, saveRequests: saves } };
+  return { pool: teamPool, asked: { signal: stop.signal, saveRequests: saves } };
 }
 
 function missing(what: string): never {

@@ -11,7 +11,7 @@ import {
   type Step,
   type StepSum,
 } from "@zerogate/workers";
-import type { RunControl } from "../run/loop.ts";
+import type { RunContext } from "../run/context.ts";
 import type { RankSpeeds } from "./rank_speeds.ts";
 import type { Team } from "./team.ts";
 import { createTeamSums, ROW } from "./team_sums.ts";
@@ -27,7 +27,7 @@ export interface TeamPoolOptions {
   /** Of a cell: with its time it says how fast a rank is. */
   readonly work: (tokens: TokenSet, samples: readonly number[]) => number;
   /** What this rank was asked for from outside. */
-  readonly control: RunControl;
+  readonly asked: Pick<RunContext, "signal" | "saveRequests">;
   readonly tokens: { readonly train: TokenSet; readonly validation?: TokenSet | undefined };
   readonly maxCells: number;
 }
@@ -35,7 +35,7 @@ export interface TeamPoolOptions {
 export interface TeamStepsOptions extends Omit<TeamPoolOptions, "workers"> {
   readonly speeds: RankSpeeds;
   /** Gets what the ranks were asked for, the same on all, after each call. */
-  readonly onAsked: (asked: { readonly stops: boolean; readonly saves: number }) => void;
+  readonly onAsked: (any: { readonly stops: boolean; readonly saves: number }) => void;
 }
 
 /** One cell of one of the steps of a call. */
@@ -47,7 +47,7 @@ interface SharedCell {
 
 /** Returns `runSteps` of a team's pool. */
 export function createTeamSteps(options: TeamStepsOptions): DevicePool["runSteps"] {
-  const { team, pool, jobs, maxCells, work, control, tokens, speeds, onAsked } = options;
+  const { team, pool, jobs, maxCells, work, asked, tokens, speeds, onAsked } = options;
   const { rank, size } = team;
   const sums = createTeamSums({ size, jobs, maxCells });
 
@@ -70,8 +70,8 @@ export function createTeamSteps(options: TeamStepsOptions): DevicePool["runSteps
     row[ROW.microseconds] = BigInt(Math.round(1000 * (computed - begin)));
     row[ROW.tokens] = BigInt(mine.reduce((sum, { samples }) => sum + tokensOf(tokens.train, samples), 0));
     row[ROW.fails] = thrown || own?.some(({ badCells }) => badCells.length > 0) ? 1n : 0n;
-    row[ROW.stops] = control.signal.aborted ? 1n : 0n;
-    row[ROW.saves] = BigInt(control.saveRequests.count);
+    row[ROW.stops] = asked.signal.aborted ? 1n : 0n;
+    row[ROW.saves] = BigInt(asked.saveRequests.count);
     const summing = performance.now();
     await team.sum(phase, sums.values(steps));
     const summed = performance.now();

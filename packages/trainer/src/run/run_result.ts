@@ -1,28 +1,8 @@
-/** What a run has from its first step to its report, and what comes out of it. */
-
-import type { TrainConfig } from "@zerogate/run-config";
-import type { CheckpointWriter, RunLock, SharedNumbers } from "@zerogate/run-files";
-import type { DevicePool } from "@zerogate/workers";
-import type { Team } from "../team/team.ts";
+/** What comes out of a run. */
 import type { AdapterChoice } from "./adapter_choice.ts";
 import type { EvaluationResult } from "./evaluate.ts";
-import type { RunInputs } from "./inputs.ts";
-import type { Ending, RunControl, Standing } from "./loop.ts";
 import type { SampleAnswer } from "./report_data.ts";
-import type { RunView } from "./view.ts";
-
-/** What stays the same over the sessions of a run. */
-export interface Running {
-  readonly config: TrainConfig;
-  readonly inputs: RunInputs;
-  readonly numbers: SharedNumbers;
-  readonly pool: DevicePool;
-  readonly writer: CheckpointWriter;
-  readonly view: RunView;
-  readonly control: RunControl;
-  readonly team: Team;
-  readonly lock: RunLock;
-}
+import type { Ending, Standing } from "./standing.ts";
 
 export interface RunResult {
   readonly ending: Ending;
