@@ -13,7 +13,8 @@ import { evaluateHeldOut } from "./evaluate.ts";
 import type { RunInputs } from "./inputs.ts";
 import { saveJob } from "./save.ts";
 import type { Ending, Rollback, Standing } from "./standing.ts";
-import { type StepReport, trainStep } from "./train_step.ts";
+import type { StepReport } from "./step_report.ts";
+import { trainStep } from "./train_step.ts";
 
 /** How long a run that an error ends waits for a disk that refuses. */
 const LAST_PATIENCE_MS = 1000;

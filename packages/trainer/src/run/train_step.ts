@@ -16,8 +16,9 @@ import {
 } from "@zerogate/core";
 import type { StepPlan } from "@zerogate/data";
 import type { CheckpointWriter } from "@zerogate/run-files";
-import type { DevicePool, StepSum } from "@zerogate/workers";
+import type { DevicePool } from "@zerogate/workers";
 import { adapterAt, type Job, type RunContext } from "./context.ts";
+import type { StepReport } from "./step_report.ts";
 
 /** What of a job a step needs: a replay has no more. */
 export interface SteppedJob
@@ -26,16 +27,6 @@ export interface SteppedJob
   readonly pool: Pick<DevicePool, "runStep">;
   /** A checkpoint that is being copied from parameters and moments is waited for. */
   readonly writer: Pick<CheckpointWriter, "copied">;
-}
-
-export interface StepReport {
-  /** Nats per labelled token, before the update. */
-  readonly loss: number;
-  readonly learningRate: number;
-  /** Before clipping. */
-  readonly gradientNorm: number;
-  readonly stepMs: number;
-  readonly sum: StepSum;
 }
 
 export async function trainStep(job: SteppedJob, plan: StepPlan): Promise<StepReport> {

@@ -8,7 +8,7 @@ import type { RunInputs } from "./inputs.ts";
 import type { Phase } from "./phase.ts";
 import type { ReportData } from "./report_data.ts";
 import type { Standing } from "./standing.ts";
-import type { StepReport } from "./train_step.ts";
+import type { StepReport } from "./step_report.ts";
 
 export interface RunView {
   phase(phase: Phase | undefined): void;
