@@ -67,6 +67,21 @@ test("the largest of the even cells holds at most 4/3 of a fair share and one sa
   );
 });
 
+test("samples are exchanged where the largest cell is too large: 9, 9 and 9 instead of 11, 8 and 8", () => {
+  const lengths = Int32Array.of(5, 5, 4, 4, 3, 3, 3);
+  const sizes = { lengths, labelled: new Int32Array(7) };
+  const byTokens = { multiple: 3, cost: { token: 1, pair: 0, label: 0 } };
+  const tokensOf = (cells: number[][]) => cells.map((cell) => cell.reduce((sum, sample) => sum + lengths[sample]!, 0));
+  const batch = [0, 1, 2, 3, 4, 5, 6];
+  expect(tokensOf(cutEvenCells(batch, sizes, 100, byTokens))).toEqual([9, 9, 9]);
+  // An exchange that leaves no room is none: 100 tokens and many labels move nowhere.
+  const tight = { lengths: Int32Array.of(6, 4, 4, 2), labelled: Int32Array.of(0, 0, 30, 0) };
+  expect(cutEvenCells([0, 1, 2, 3], tight, 8, { multiple: 2, cost: { token: 1, pair: 0, label: 1 } })).toEqual([
+    [1, 2],
+    [0, 3],
+  ]);
+});
+
 test("samples go to the cell with the least work, which is not the one with the fewest tokens", () => {
   const sizes = { lengths: Int32Array.of(10, 9, 5, 4), labelled: Int32Array.of(0, 30, 0, 0) };
   // Work: 1100, 1881, 525, 416; by tokens alone 2 and 3 would join 1 and 0.

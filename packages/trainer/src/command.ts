@@ -2,6 +2,7 @@
 
 // Opening.
 
+export { type PlanOnly, planOnly } from "./entry/estimate.ts";
 export { promptText, promptTokens } from "./open/answer.ts";
 export { loadBase, type OpenedBase, openBase } from "./open/base.ts";
 export { lengthFor, openData, type Progress, wholeSet } from "./open/data.ts";
@@ -11,6 +12,14 @@ export { type PromptFlags, promptFormatOf } from "./open/prompt_format.ts";
 export { type BusyDevices, busyDevices, idleAdvice } from "./run/busy.ts";
 export { workersProblem } from "./run/capacity.ts";
 export { dataWarnings, describeCounts } from "./run/data_counts.ts";
+export {
+  type DeviceSpeed,
+  deviceSpeeds,
+  type EstimateRequest,
+  estimateRun,
+  type TimeEstimate,
+  whatLimits,
+} from "./run/estimate.ts";
 export { estimateMemory, type MemoryEstimate } from "./run/memory.ts";
 
 // Running.

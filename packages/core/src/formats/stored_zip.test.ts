@@ -55,10 +55,10 @@ function zip64(extra: Uint8Array): Uint8Array {
   longer.set(bytes.subarray(0, end));
   longer.set(extra, end); // the only entry of the directory ends there
   longer.set(bytes.subarray(end), end + extra.length);
-  const changed = new DataView(longer.buffer);
-  for (const field of [20, 24, 42]) changed.setUint32(directory + field, 0xffffffff, true);
-  changed.setUint16(directory + 30, extra.length, true);
-  changed.setUint32(end + extra.length + 12, view.getUint32(end + 12, true) + extra.length, true);
+  const data = new DataView(longer.buffer);
+  for (const field of [20, 24, 42]) data.setUint32(directory + field, 0xffffffff, true);
+  data.setUint16(directory + 30, extra.length, true);
+  data.setUint32(end + extra.length + 12, view.getUint32(end + 12, true) + extra.length, true);
   return longer;
 }
 const longField = (id: number, length: number, ...numbers: number[]) =>

@@ -49,11 +49,21 @@ export async function openBase(
 ): Promise<OpenedBase> {
   const folder = request.model;
   const model = await readBase(request, onWarning);
+  const tokenizer = await openTokenizer(folder, model, onWarning);
+  const engine = await chooseEngine(request, model, threads);
+  return { folder, model, tokenizer, engine, isIsolated: isIsolated(request, engine) };
+}
+
+/** Returns the tokenizer of a model's folder; what it and the model disagree on is reported. */
+export async function openTokenizer(
+  folder: string,
+  model: ModelConfig,
+  onWarning: (message: string) => void,
+): Promise<Tokenizer> {
   const tokenizer = await loadTokenizer(folder, model);
   const mismatch = checkVocabulary(tokenizer, model.vocabSize);
   if (mismatch) onWarning(mismatch);
-  const engine = await chooseEngine(request, model, threads);
-  return { folder, model, tokenizer, engine, isIsolated: isIsolated(request, engine) };
+  return tokenizer;
 }
 
 /** Loads the weights where one image serves all workers; else returns what each of them is to read. */

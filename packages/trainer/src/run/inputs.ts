@@ -13,9 +13,9 @@ import { loadBase, openBase } from "../open/base.ts";
 import { lengthFor, type Progress } from "../open/data.ts";
 import { checkLinks } from "../open/links.ts";
 import { workersProblem } from "./capacity.ts";
-import { type PlannedRun, planRun } from "./plan_run.ts";
+import { type PlannedData, planData } from "./planned_data.ts";
 
-export interface RunInputs extends PlannedRun, StartingAdapter {
+export interface RunInputs extends PlannedData, StartingAdapter {
   readonly model: ModelConfig;
   /** With `isolate` each worker reads the base for itself. */
   readonly weights: WeightImage | WeightFolder;
@@ -58,7 +58,7 @@ export async function openInputs(
   // Beside everything below: where it is not in the cache, it takes longer than to load the base.
   const hashing = cacheDir === undefined ? baseHash(config.model) : cachedBaseHash(config.model, cacheDir);
   hashing.catch(() => {}); // awaited below; what fails before that is reported instead
-  const planned = await planRun(config, { model, tokenizer, template, layout: adapter.layout, cacheDir }, progress);
+  const planned = await planData(config, { model, tokenizer, template, layout: adapter.layout, cacheDir }, progress);
   onPhase({ name: "hashing the base" });
   const base = await hashing;
   await checkUnchanged(config.model, stamp);
@@ -83,7 +83,7 @@ export async function openInputs(
   };
 }
 
-function dataHash({ train, heldOut }: PlannedRun): string {
+function dataHash({ train, heldOut }: PlannedData): string {
   return heldOut?.set === "validation" ? `${train.tokens.hash}+${heldOut.tokens.hash}` : train.tokens.hash;
 }
 
@@ -94,7 +94,7 @@ async function checkUnchanged(folder: string, stamp: string): Promise<void> {
 }
 
 /** Returns where tokens and the base's hash are kept; undefined, which is said, where there is no such place. */
-function cacheDirOf({ cacheDir }: TrainConfig, onWarning: (message: string) => void): string | undefined {
+export function cacheDirOf({ cacheDir }: TrainConfig, onWarning: (message: string) => void): string | undefined {
   const folder = cacheDir ?? cacheFolder();
   if (folder === undefined) {
     onWarning("this user has no home folder: tokens are kept nowhere and made again by every run; give --cache-dir");

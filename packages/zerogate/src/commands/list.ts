@@ -81,6 +81,11 @@ export const sections: readonly Section[] = [
     commands: [
       { name: "train", about: "train an adapter", load: () => import("./train_flags.ts") },
       {
+        name: "estimate",
+        about: "say how long a run would take on 1, 2, 8 or other GPUs, and what would limit it",
+        load: () => import("./estimate_flags.ts"),
+      },
+      {
         name: "resume",
         about: "go on with a run from its newest whole checkpoint",
         load: () => import("./resume_flags.ts"),

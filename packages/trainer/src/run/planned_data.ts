@@ -17,7 +17,7 @@ import { scheduleOf, totalStepsOf } from "./schedule.ts";
 
 type PlanKey = "seed" | "batchSize" | "cellTokens" | "cellMultiple" | "dropLast";
 
-export interface PlannedRun {
+export interface PlannedData {
   readonly train: PreparedTokens;
   /** Of `data`, and of `validationData` where it is set. */
   readonly counts: readonly DataCounts[];
@@ -29,7 +29,7 @@ export interface PlannedRun {
   readonly schedule: LearningRateSchedule;
 }
 
-export interface PlanRequest {
+export interface DataPlanRequest {
   readonly model: ModelConfig;
   readonly tokenizer: Tokenizer;
   readonly template: Template;
@@ -39,7 +39,11 @@ export interface PlanRequest {
 }
 
 /** Reads the data and plans the run. Throws an InputError for data that cannot be used or a plan without a step. */
-export async function planRun(config: TrainConfig, request: PlanRequest, progress: Progress): Promise<PlannedRun> {
+export async function planData(
+  config: TrainConfig,
+  request: DataPlanRequest,
+  progress: Progress,
+): Promise<PlannedData> {
   const { model, tokenizer, template, layout, cacheDir } = request;
   const maxLength = lengthFor(config.maxLength, model);
   const counts: DataCounts[] = [];

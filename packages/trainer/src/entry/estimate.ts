@@ -1,0 +1,30 @@
+/** What a run would do with its data, from config and tokenizer of the base alone: the weights need not be there. */
+import type { AdapterLayout, ModelConfig } from "@zerogate/core";
+import { loadTemplate } from "@zerogate/data";
+import type { TrainConfig } from "@zerogate/run-config";
+import { openAdapter } from "../open/adapter.ts";
+import { openTokenizer, readBase } from "../open/base.ts";
+import type { Progress } from "../open/data.ts";
+import { checkLinks } from "../open/links.ts";
+import { cacheDirOf } from "../run/inputs.ts";
+import { type PlannedData, planData } from "../run/planned_data.ts";
+
+export interface PlanOnly {
+  readonly model: ModelConfig;
+  readonly layout: AdapterLayout;
+  readonly data: PlannedData;
+}
+
+/** Reads data and plans steps. Nothing is written but the token cache. Throws an InputError for what cannot be used. */
+export async function planOnly(config: TrainConfig, progress: Progress): Promise<PlanOnly> {
+  const { onPhase, onWarning } = progress;
+  await checkLinks(config, [config.initAdapter]);
+  const model = await readBase(config, onWarning);
+  const tokenizer = await openTokenizer(config.model, model, onWarning);
+  const { layout } = await openAdapter(config, model, onWarning);
+  const template = await loadTemplate(config.template);
+  const cacheDir = cacheDirOf(config, onWarning);
+  const data = await planData(config, { model, tokenizer, template, layout, cacheDir }, progress);
+  onPhase(undefined);
+  return { model, layout, data };
+}

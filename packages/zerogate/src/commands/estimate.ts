@@ -1,0 +1,117 @@
+/** `zerogate estimate`: how long a run would take on devices that are not here, and what would limit it. */
+import { formatBytes, InputError, parameterCount, trainableLine } from "@zerogate/core";
+import { resolveConfig } from "@zerogate/run-config";
+import {
+  deviceSpeeds,
+  type EstimateRequest,
+  estimateRun,
+  formatCount,
+  formatDuration,
+  formatShare,
+  planOnly,
+  type TimeEstimate,
+  whatLimits,
+} from "@zerogate/trainer/command";
+import { configFlags } from "../cli/config_flags.ts";
+import { openStatus } from "../status/display.ts";
+import { type CommandContext, type ExitCode, printJson } from "./context.ts";
+import { numberFlag } from "./flags.ts";
+
+export interface EstimateFlags {
+  readonly config?: string;
+  readonly preset?: string;
+  readonly on?: readonly string[];
+  readonly utilization?: string;
+  readonly leaderMs?: string;
+  readonly json?: boolean;
+  readonly [key: string]: unknown;
+}
+
+const DEFAULT_DEVICES = [1, 2, 4, 8, 16].map((count) => `${count}xH100`);
+const DEFAULT_UTILIZATION = 0.5;
+/** Measured with eight workers and the 1,228,830 numbers of LLaMA-7B: docs/log.md. */
+const DEFAULT_LEADER_MS = 63;
+
+export async function estimateCommand(flags: EstimateFlags, context: CommandContext): Promise<ExitCode> {
+  const requests = requestsOf(flags);
+  const { on: _on, utilization: _utilization, leaderMs: _leaderMs, config: file, preset, json, ...keys } = flags;
+  const onNote = (note: string) => context.stderr.write(`${note}\n`);
+  // No run is begun: where it would lie has no meaning, and the config asks for it.
+  const config = resolveConfig({ file, preset, flags: { ...configFlags(keys), out: "." }, onNote });
+  const status = openStatus(context.stderr, context.env);
+  const progress = { onPhase: status.phase, onWarning: status.log, signal: context.signal };
+  const { model, layout, data } = await planOnly(config, progress).finally(() => status.stop());
+  const estimates = requests.map((request) => {
+    const time = estimateRun(config, data, { model, layout }, request);
+    return { ...request, ...time, limit: whatLimits(time, request) };
+  });
+  const facts = {
+    trainable: trainableLine({ trainable: layout.length, all: parameterCount(model) + layout.length }),
+    samples: data.plan.sampleCount,
+    steps: data.totalSteps,
+    batchSize: config.batchSize,
+    cellMultiple: config.cellMultiple,
+    estimates,
+  };
+  if (json) printJson(context, facts);
+  else context.stdout.write(describe(facts));
+  return 0;
+}
+
+interface NamedRequest extends EstimateRequest {
+  readonly device: string;
+}
+
+/** All problems of the flags at once. */
+function requestsOf({ on = DEFAULT_DEVICES, utilization, leaderMs }: EstimateFlags): NamedRequest[] {
+  const problems: string[] = [];
+  const share = numberFlag("--utilization", utilization, DEFAULT_UTILIZATION, { min: 0.01, max: 1 }, problems);
+  const leader = numberFlag("--leader-ms", leaderMs, DEFAULT_LEADER_MS, { min: 0, max: 60_000 }, problems);
+  const requests = on.flatMap((text): NamedRequest[] => {
+    const [, count, name = ""] = /^(?:(\d{1,5}) ?x ?)?([a-z0-9]+)$/i.exec(text.trim()) ?? [];
+    const device = Object.keys(deviceSpeeds).find((known) => known.toLowerCase() === name.toLowerCase());
+    const speed = device === undefined ? undefined : deviceSpeeds[device];
+    const devices = count === undefined ? 1 : Number(count);
+    if (device === undefined || !speed || devices < 1) {
+      const known = Object.keys(deviceSpeeds).join(", ");
+      problems.push(`--on is ${JSON.stringify(text)}, expected a number and a device as in 8xH100: known are ${known}`);
+      return [];
+    }
+    return [{ device, devices, ...speed, utilization: share, leaderMs: leader }];
+  });
+  if (problems.length > 0) throw new InputError("Cannot estimate", problems);
+  return requests;
+}
+
+interface Facts {
+  readonly trainable: string;
+  readonly samples: number;
+  readonly steps: number;
+  readonly batchSize: number;
+  readonly cellMultiple: number;
+  readonly estimates: readonly (NamedRequest & TimeEstimate & { readonly limit: string })[];
+}
+
+function describe({ trainable, samples, steps, batchSize, cellMultiple, estimates }: Facts): string {
+  const cells = cellMultiple > 0 ? `even cells, a multiple of ${cellMultiple}` : "cells filled one after the other";
+  const lines = [
+    `parameters     ${trainable}`,
+    `steps          ${formatCount(steps)} of ${batchSize} of ${formatCount(samples)} samples, ${cells}`,
+  ];
+  const time = (seconds: number) => formatDuration(1000 * seconds);
+  for (const of of estimates) {
+    const { devices, device, utilization, teraflops } = of;
+    lines.push(
+      "",
+      `${devices} x ${device} at ${formatShare(utilization)} of ${teraflops} TFLOP/s: ${time(of.total)}, ${of.deviceHours.toFixed(2)} device hours`,
+      `  computing    ${time(of.computing)}, ${formatShare(of.busy)} of training, ${formatCount(of.tokensPerSecond)} tokens/s`,
+      `  waiting      ${time(of.waiting)} for the slowest device`,
+      `  leader       ${time(of.leader)}, ${of.leaderMs} ms a step`,
+      `  validation   ${time(of.validation)}`,
+      `  memory       ${formatBytes(of.memory)} of ${of.gigabytes} GB a device`,
+      `  limit        ${of.limit}`,
+    );
+  }
+  lines.push("", "Loading the base is not in it. Nothing was trained or written.", "");
+  return lines.join("\n");
+}
