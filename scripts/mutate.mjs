@@ -15,7 +15,7 @@ import { appendFileSync, existsSync, readdirSync, readFileSync, statSync } from 
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { randomBits } from "@zerogate/core";
+import { randomBits } from "@zerogate/core/training";
 import { copyProject, openFile } from "./mutants/copy.mjs";
 import { testsByFile } from "./mutants/nearest_tests.mjs";
 import { findMutants } from "./mutants/operators.mjs";

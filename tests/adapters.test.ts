@@ -5,13 +5,13 @@ import {
   type AdapterShape,
   type AdapterState,
   adapterLayout,
-  adapterLayoutOn,
   adaptionPromptConfig,
   initParameters,
   layerParts,
   type ModelConfig,
   partNumbers,
 } from "@zerogate/core";
+import { adapterLayoutOn } from "@zerogate/core/formats";
 import { readAdapter, readAdapterFile, readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
 import { beforeAll, describe, expect, test } from "vitest";
 import { testFolder } from "./support/cli.ts";

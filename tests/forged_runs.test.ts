@@ -11,7 +11,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { adapterLayoutOn, type ModelConfig } from "@zerogate/core";
+import type { ModelConfig } from "@zerogate/core";
+import { adapterLayoutOn } from "@zerogate/core/formats";
 import { readModelConfig } from "@zerogate/core/node";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type Checkpoint, loadCheckpoint, saveCheckpoint } from "../packages/run-files/src/checkpoint/checkpoint.ts";

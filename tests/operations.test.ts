@@ -1,7 +1,8 @@
 /** docs/operations.md says which engine has which operation: made of core's table and of the engines themselves. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { createReferenceEngine, type Engine, flatOperations, specialOperations } from "@zerogate/core";
+import { createReferenceEngine } from "@zerogate/core";
+import { type Engine, flatOperations, specialOperations } from "@zerogate/core/engine";
 import { afterAll, expect, test, vi } from "vitest";
 import { createWasmEngine } from "../packages/engine-cpu/src/wasm_engine.ts";
 import { absent as noBinary, openAt } from "../packages/engine-cpu/test/levels.ts";

@@ -1,7 +1,7 @@
 /** A base with a tensor that nothing reads: every command that computes with it says so, and refuses it where asked to. */
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseSafetensors, serializeSafetensors, type Tensor } from "@zerogate/core";
+import { parseSafetensors, serializeSafetensors, type Tensor } from "@zerogate/core/formats";
 import { expect, test } from "vitest";
 import { testFolder } from "./support/cli.ts";
 import { zerogateHere } from "./support/here.ts";

@@ -7,7 +7,7 @@
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { randomBits } from "@zerogate/core";
+import { randomBits } from "@zerogate/core/training";
 
 export async function createEngine({ inner, fault, folder, delaySeed }, device) {
   const { createEngine: create } = await import(inner.module);

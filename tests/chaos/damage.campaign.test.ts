@@ -1,8 +1,9 @@
 /** A changed bit or a cut anywhere in a checkpoint is always found; the broken one is kept aside and the one before it taken. */
 import { cpSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { InputError, randomBits } from "@zerogate/core";
+import { InputError } from "@zerogate/core";
 import { readModelConfig, verifyDirectory } from "@zerogate/core/node";
+import { randomBits } from "@zerogate/core/training";
 import { beforeAll, describe, expect, test } from "vitest";
 import { unsafeChanges } from "../../packages/run-config/src/config/identity.ts";
 import { safeToChange, type TrainConfig } from "../../packages/run-config/src/config/train_config.ts";

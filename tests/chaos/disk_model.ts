@@ -8,7 +8,7 @@
  * - removing a folder removes its entries one by one.
  */
 import { basename, dirname } from "node:path";
-import { randomBits } from "@zerogate/core";
+import { randomBits } from "@zerogate/core/training";
 
 /** As file_operations.mjs records them. */
 export interface FileOperation {

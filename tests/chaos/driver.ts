@@ -4,7 +4,7 @@
  */
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { randomBits } from "@zerogate/core";
+import { randomBits } from "@zerogate/core/training";
 import { type Call, type Outcome, zerogate } from "../support/cli.ts";
 
 /** How a cycle ends: by SIGKILL at a place in the code, or by a signal at some moment. */

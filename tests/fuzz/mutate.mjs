@@ -1,5 +1,5 @@
 /** Seeded changes of a file's bytes: the same seed gives the same input on every machine. */
-import { randomBits } from "@zerogate/core";
+import { randomBits } from "@zerogate/core/training";
 
 /** Numbers at which readers go wrong. */
 const edges = [0, 1, 2, 7, 8, 63, 64, 127, 128, 255, 256, 32767, 65535, 65536, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1];

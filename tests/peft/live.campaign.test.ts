@@ -16,13 +16,12 @@ import {
   layerParts,
   packCell,
   parseAdaptionPromptConfig,
-  parseSafetensors,
-  readAdapterTensors,
   type TokenSet,
   tokenLogits,
-  uniform,
 } from "@zerogate/core";
+import { parseSafetensors, readAdapterTensors } from "@zerogate/core/formats";
 import { readModelConfig, saveAdapter } from "@zerogate/core/node";
+import { uniform } from "@zerogate/core/training";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { testFolder } from "../support/cli.ts";
 import { absentModules, python } from "../support/python.ts";

@@ -1,6 +1,6 @@
 /** Random tiny configurations for the live suite, from a seed. A further base is one more entry of `bases`. */
-import type { DType } from "@zerogate/core";
-import { uniform } from "@zerogate/core";
+import type { DType } from "@zerogate/core/engine";
+import { uniform } from "@zerogate/core/training";
 
 export interface LiveCase {
   readonly name: string;

@@ -6,16 +6,9 @@ import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import {
-  cellGradient,
-  generate,
-  packCell,
-  parseSafetensors,
-  readAdapterTensors,
-  type TokenSet,
-  tokenLogits,
-  uniform,
-} from "@zerogate/core";
+import { cellGradient, generate, packCell, type TokenSet, tokenLogits } from "@zerogate/core";
+import { parseSafetensors, readAdapterTensors } from "@zerogate/core/formats";
+import { uniform } from "@zerogate/core/training";
 import { loadTemplate, loadTokenizer, prepareTokens, readRecords } from "@zerogate/data";
 import { beforeAll, describe, expect, test } from "vitest";
 import { testFolder, zerogate } from "../support/cli.ts";

@@ -3,9 +3,9 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { InputError } from "@zerogate/core";
 import {
   elementBytes,
-  InputError,
   memorySource,
   openTorchFile,
   parseSafetensors,
@@ -14,9 +14,9 @@ import {
   serializeTorchFile,
   type Tensor,
   tensorsOf,
-  uniform,
-} from "@zerogate/core";
+} from "@zerogate/core/formats";
 import { loadAdapters, readAdapter, readModelConfig, type StoredAdapter, saveAdapters } from "@zerogate/core/node";
+import { uniform } from "@zerogate/core/training";
 import { beforeAll, describe, expect, test } from "vitest";
 import { testFolder } from "../support/cli.ts";
 import { zerogateHere } from "../support/here.ts";

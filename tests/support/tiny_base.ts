@@ -1,7 +1,8 @@
 /** Tiny random bases of the types that are not Llamas, as transformers would save them, with the packaged base's tokenizer. */
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { normal, serializeSafetensors, type Tensor } from "@zerogate/core";
+import { serializeSafetensors, type Tensor } from "@zerogate/core/formats";
+import { normal } from "@zerogate/core/training";
 import { base } from "./world.ts";
 
 /** Vocabulary, hidden size, feed-forward size, layers, heads, head dimension, positions. */

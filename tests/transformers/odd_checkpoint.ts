@@ -1,7 +1,8 @@
 /** Writes an odd configuration as a checkpoint: random tensors of the shapes that its config asks for. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { normal, serializeSafetensors, type Tensor } from "@zerogate/core";
+import { serializeSafetensors, type Tensor } from "@zerogate/core/formats";
+import { normal } from "@zerogate/core/training";
 import type { OddConfig } from "./odd_configs.ts";
 
 type Shapes = Record<string, readonly number[]>;

@@ -22,6 +22,7 @@ test("the example of the README runs, learns, and leaves an adapter that loads",
     ['"out/adapter"', JSON.stringify(adapterFolder)],
     ['"@zerogate/core"', '"../../src/index.ts"'],
     ['"@zerogate/core/node"', '"../../src/node.ts"'],
+    ['"@zerogate/core/training"', '"../../src/training.ts"'],
   ] as const;
   let source = `${example}\nexport { adapter, lossPerStep, text };\n`;
   for (const [written, meant] of here) {

@@ -1,6 +1,6 @@
 /** How much of the time devices work: a step is done when the last of them has finished its cells. */
 
-import type { SampleCost } from "@zerogate/core";
+import type { SampleCost } from "@zerogate/core/training";
 import { type SampleSizes, sampleCost } from "./cells.ts";
 import type { Plan } from "./plan.ts";
 

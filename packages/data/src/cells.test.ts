@@ -1,4 +1,5 @@
-import { parseModelConfig, trainingCost } from "@zerogate/core";
+import { parseModelConfig } from "@zerogate/core";
+import { trainingCost } from "@zerogate/core/training";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { cutCells, cutEvenCells, mostCells, sampleCost } from "./cells.ts";

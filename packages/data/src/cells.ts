@@ -2,7 +2,7 @@
  * How a batch is cut into cells, the unit that one worker computes at a time. The result depends on the samples alone: not on
  * their order in the batch, and not on how many workers there are.
  */
-import type { SampleCost } from "@zerogate/core";
+import type { SampleCost } from "@zerogate/core/training";
 
 export interface SampleSizes {
   /** Tokens of each sample of the token set. */

@@ -1,6 +1,6 @@
 /** Commands to paste that make data of another form, with tools that those who have such files have. */
 import { parse } from "node:path";
-import { shellQuoted } from "@zerogate/core";
+import { shellQuoted } from "@zerogate/core/light";
 
 /**
  * A file in another form in one line: what it is, what is needed, and the command that makes it.

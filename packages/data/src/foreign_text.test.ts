@@ -1,4 +1,4 @@
-import { describeFile } from "@zerogate/core";
+import { describeFile } from "@zerogate/core/formats";
 import { expect, test } from "vitest";
 import { describeForeignBytes, describeForeignText } from "./foreign_text.ts";
 

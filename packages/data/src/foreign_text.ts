@@ -1,5 +1,5 @@
 /** Files that are no JSON: says what they are by their first bytes or lines, and the command that makes JSON of them, if there is one. */
-import type { FileDescription, FileKind } from "@zerogate/core";
+import type { FileDescription, FileKind } from "@zerogate/core/formats";
 import { iconv, otherForm, python } from "./conversions.ts";
 import { listed, quote } from "./record_problems.ts";
 

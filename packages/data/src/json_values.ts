@@ -2,7 +2,7 @@
  * JSON as programs write it: with the NaN and Infinity of Python, with values one after another instead of a list. What
  * cannot be read is found value by value, so that a message can name the record.
  */
-import { checkNesting } from "@zerogate/core";
+import { checkNesting } from "@zerogate/core/formats";
 
 /** Where a value of a sequence lies in a text. */
 interface Span {

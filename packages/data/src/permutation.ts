@@ -1,5 +1,5 @@
 /** Seeded orders for the data plan and the split: the same on every machine, a pure function of (n, seed, stream). */
-import { randomBits } from "@zerogate/core";
+import { randomBits } from "@zerogate/core/training";
 
 /** A uniform permutation of 0 … n − 1: Fisher–Yates (Knuth 3.4.2 P). `seed` and `stream` are safe integers; an epoch is a stream. */
 export function permutation(n: number, seed: number, stream: number): Int32Array {

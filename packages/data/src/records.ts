@@ -7,7 +7,8 @@
 import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
-import { checkNesting, DESCRIBED_BYTES, describeFile, InputError } from "@zerogate/core";
+import { InputError } from "@zerogate/core";
+import { checkNesting, DESCRIBED_BYTES, describeFile } from "@zerogate/core/formats";
 import { openRegularFile, readRegularFile, reason } from "@zerogate/core/node";
 import { iconv } from "./conversions.ts";
 import { type DataFile, listDataFiles } from "./data_files.ts";

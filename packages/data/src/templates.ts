@@ -3,7 +3,8 @@
  * The two Alpaca texts are a data format: they are those of LLaMA-Adapter's own recipe, without a line break after "Response:".
  */
 import { basename } from "node:path";
-import { InputError, parseStrictJson, type Template, templateProblems } from "@zerogate/core";
+import { InputError, type Template } from "@zerogate/core";
+import { parseStrictJson, templateProblems } from "@zerogate/core/formats";
 import { readRegularFile, reason } from "@zerogate/core/node";
 import type { InstructionRecord } from "./record.ts";
 

@@ -10,7 +10,7 @@ import { createHash } from "node:crypto";
 import { type FileHandle, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { parseStrictJson } from "@zerogate/core";
+import { parseStrictJson } from "@zerogate/core/formats";
 import { isCode, openRegularFile, writeFileAtomic } from "@zerogate/core/node";
 import * as z from "zod";
 import type { DataFile } from "./data_files.ts";

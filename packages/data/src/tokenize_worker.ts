@@ -1,5 +1,5 @@
 /** Worker thread of `tokenizeRecords`: builds the tokenizer once, then encodes chunk after chunk. */
-import { encodeError } from "@zerogate/core";
+import { encodeError } from "@zerogate/core/training";
 import { workerData } from "piscina";
 import { encodeChunk } from "./encode_sample.ts";
 import type { InstructionRecord } from "./record.ts";

@@ -1,6 +1,7 @@
 /** Token ids from text and back: `@huggingface/tokenizers` behind checks, with the few choices that training has to pin down. */
 import { createHash } from "node:crypto";
-import { type BosRule, checkNesting, describeFile, InputError, isCutOff } from "@zerogate/core";
+import { type BosRule, InputError } from "@zerogate/core";
+import { checkNesting, describeFile, isCutOff } from "@zerogate/core/formats";
 import { folderFile, readRegularFile } from "@zerogate/core/node";
 import { createPipeline, type Pipeline } from "./pipeline/pipeline.ts";
 import {

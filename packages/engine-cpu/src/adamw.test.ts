@@ -1,4 +1,4 @@
-import { adamWStep, createAdamWState } from "@zerogate/core";
+import { adamWStep, createAdamWState } from "@zerogate/core/training";
 import { expect, test } from "vitest";
 import { absent, levels } from "../test/levels.ts";
 import { createAdamWUpdate } from "./adamw.ts";

@@ -1,5 +1,5 @@
 /** AdamW natively: the bits of core's `optim/adamw.ts` in one pass over the memory. */
-import type { AdamWArrays, AdamWUpdate } from "@zerogate/core";
+import type { AdamWArrays, AdamWUpdate } from "@zerogate/core/engine";
 import { chooseLevel, loadAddon } from "./addon.ts";
 
 /**

@@ -2,7 +2,8 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
-import { InputError, type OperationName } from "@zerogate/core";
+import { InputError } from "@zerogate/core";
+import type { OperationName } from "@zerogate/core/engine";
 
 /** Environment variable that forces a level, for example `avx2`: tests cover every level that the machine runs. */
 const LEVEL_VARIABLE = "ZEROGATE_CPU_LEVEL";

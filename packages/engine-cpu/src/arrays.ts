@@ -1,5 +1,5 @@
 /** Arrays of one engine: memory of the binary behind a handle. */
-import { type Arena, createArena, type DeviceArray } from "@zerogate/core";
+import { type Arena, createArena, type DeviceArray } from "@zerogate/core/engine";
 import type { Addon, NativeEngine } from "./addon.ts";
 
 export interface CpuArray extends DeviceArray {

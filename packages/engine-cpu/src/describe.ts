@@ -1,6 +1,6 @@
 /** The native engine, as the choice of engines sees it. */
 import { availableParallelism } from "node:os";
-import { type EngineDescription, type EngineRequest, linearMapCount } from "@zerogate/core";
+import { type EngineDescription, type EngineRequest, linearMapCount } from "@zerogate/core/engine";
 import { createAdamWUpdate } from "./adamw.ts";
 import { probe } from "./addon.ts";
 import type { CpuEngineOptions } from "./engine.ts";

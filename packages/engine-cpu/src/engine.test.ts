@@ -1,5 +1,5 @@
 /** Core's conformance suite and golden values at every instruction set that this machine runs. */
-import { narrow, widen } from "@zerogate/core";
+import { narrow, widen } from "@zerogate/core/engine";
 import { describe, expect, test } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";

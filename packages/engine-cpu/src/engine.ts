@@ -1,4 +1,5 @@
 /** Core's Engine over the native kernels. What is passed on is checked there: sizes, dtypes, freed arrays. */
+import type { WeightStorage } from "@zerogate/core";
 import {
   type AttentionSize,
   cellsOfLoss,
@@ -17,8 +18,7 @@ import {
   type Matrix,
   type PromptSet,
   type WeightDType,
-  type WeightStorage,
-} from "@zerogate/core";
+} from "@zerogate/core/engine";
 import {
   type Addon,
   chooseLevel,

@@ -1,4 +1,4 @@
-import { addFixedPoint as reference } from "@zerogate/core";
+import { addFixedPoint as reference } from "@zerogate/core/training";
 import { expect, test } from "vitest";
 import { absent } from "../test/levels.ts";
 import { addFixedPoint } from "./fixed_point.ts";

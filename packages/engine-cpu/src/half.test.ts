@@ -1,6 +1,7 @@
 /** Bases whose weights are stored in half precision: the same model as their numbers widened to float32. */
 
-import { createModel, type DType, generate, narrow, type WeightImage, widen } from "@zerogate/core";
+import { createModel, generate, type WeightImage } from "@zerogate/core";
+import { type DType, narrow, widen } from "@zerogate/core/engine";
 import { expect, test } from "vitest";
 import { tinyAdapter, tinyConfig, tinyImage } from "../../core/test/tiny_model.ts";
 import { absent } from "../test/levels.ts";

@@ -2,15 +2,8 @@
  * Sizes that cross every block of the kernels (steps and columns of the GEMM, query blocks, prompt and loss chunks), and all
  * weight dtypes, against the reference engine; the same bits for any number of threads.
  */
-import {
-  createReferenceEngine,
-  type DeviceArray,
-  type DType,
-  type Engine,
-  narrow,
-  type PromptSet,
-  widen,
-} from "@zerogate/core";
+import { createReferenceEngine } from "@zerogate/core";
+import { type DeviceArray, type DType, type Engine, narrow, type PromptSet, widen } from "@zerogate/core/engine";
 import { describe, expect, test } from "vitest";
 import { single, wave } from "../../core/test/numeric.ts";
 import { absent, bf16Levels, levels, openAt } from "../test/levels.ts";

@@ -1,6 +1,7 @@
 /** Wrong use is an Error that says what and which sizes, never a crash, and the engine works on after it. */
-import type { AttentionSize, Matrix } from "@zerogate/core";
+
 import { InputError } from "@zerogate/core";
+import type { AttentionSize, Matrix } from "@zerogate/core/engine";
 import { describe, expect, test } from "vitest";
 import { absent, bf16Levels, levels, openAt } from "../test/levels.ts";
 import { loadAddon } from "./addon.ts";

@@ -1,6 +1,6 @@
 /** The tables of both binaries are core's: same operations, same fields in the same order; and no bit of a result changes. */
 import { createHash } from "node:crypto";
-import { type FlatName, type FlatOperation, flatOperations, lengthOf } from "@zerogate/core";
+import { type FlatName, type FlatOperation, flatOperations, lengthOf } from "@zerogate/core/engine";
 import { expect, test } from "vitest";
 import { single, wave } from "../../core/test/numeric.ts";
 import { absent, openAt } from "../test/levels.ts";

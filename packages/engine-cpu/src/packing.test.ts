@@ -1,7 +1,7 @@
 /** Packed copies of linear maps: they change no bit, and engines over the same bytes share them. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { type Engine, type HostTensor, int8Bytes, narrow, type WeightDType } from "@zerogate/core";
+import { type Engine, type HostTensor, int8Bytes, narrow, type WeightDType } from "@zerogate/core/engine";
 import { describe, expect, test } from "vitest";
 import { absent, bf16Levels, levels, openAt } from "../test/levels.ts";
 import { loadAddon } from "./addon.ts";

@@ -2,7 +2,8 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { InputError, type Matrix } from "@zerogate/core";
+import { InputError } from "@zerogate/core";
+import type { Matrix } from "@zerogate/core/engine";
 import { describe, expect, test } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";

@@ -1,5 +1,5 @@
 /** `@zerogate/engine-cpu/wasm`: the same kernels in WebAssembly as an engine module, which workers import. */
-import type { EngineDescription } from "@zerogate/core";
+import type { EngineDescription } from "@zerogate/core/engine";
 import { cores } from "./describe.ts";
 
 export { createWasmEngine as createEngine } from "./wasm_engine.ts";

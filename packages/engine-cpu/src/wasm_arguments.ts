@@ -1,5 +1,5 @@
 /** Arguments of one operation, checked as they are read, as native/node/args.cc does for the binary. */
-import { int8Bytes } from "@zerogate/core";
+import { int8Bytes } from "@zerogate/core/engine";
 import type { WasmMemory } from "./wasm_memory.ts";
 
 /** As the kernels take it. */

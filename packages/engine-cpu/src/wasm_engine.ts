@@ -1,5 +1,5 @@
 /** Core's Engine over the kernels in WebAssembly: where there is neither a binary for this machine nor a compiler. */
-import { cancellable, type HostTensor, type Matrix } from "@zerogate/core";
+import { cancellable, type HostTensor, type Matrix } from "@zerogate/core/engine";
 import type { NativeEngine } from "./addon.ts";
 import { type CpuEngine, type CpuEngineOptions, engineOver, matrix } from "./engine.ts";
 import type { WeightFields } from "./wasm_arguments.ts";

@@ -1,5 +1,5 @@
 /** Flat operations over the WebAssembly kernels: their arguments, checked by core's table, to the words of a kernel's struct. */
-import { type FlatName, type FlatOperation, flatOperations, lengthOf, type Sizes } from "@zerogate/core";
+import { type FlatName, type FlatOperation, flatOperations, lengthOf, type Sizes } from "@zerogate/core/engine";
 import type { Arguments } from "./wasm_arguments.ts";
 import type { WasmMemory } from "./wasm_memory.ts";
 

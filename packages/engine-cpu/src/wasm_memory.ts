@@ -1,6 +1,7 @@
 /** The kernels in WebAssembly with a memory of their own, and what lies in it: arrays behind handles, and weights. */
 import { readFileSync } from "node:fs";
-import { type FlatName, InputError } from "@zerogate/core";
+import { InputError } from "@zerogate/core";
+import type { FlatName } from "@zerogate/core/engine";
 import type { Operations } from "./addon.ts";
 
 /** TypeScript knows WebAssembly only with the browser's types; this is what is used of it. */

@@ -2,7 +2,8 @@
  * The binary's operations over the WebAssembly kernels: same arguments, same checks (native/node/ops*.cc). What is read
  * last in an operation is copied last, so addresses are all known before its kernel runs.
  */
-import { type FlatName, InputError } from "@zerogate/core";
+import { InputError } from "@zerogate/core";
+import type { FlatName } from "@zerogate/core/engine";
 import type { Operations } from "./addon.ts";
 import { type Arguments, type HeadFields, readArguments } from "./wasm_arguments.ts";
 import { flatKernels } from "./wasm_flat.ts";

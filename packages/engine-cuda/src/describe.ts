@@ -1,5 +1,6 @@
 /** The engine on NVIDIA's GPUs, as the choice of engines sees it. */
-import { type EngineDescription, InputError } from "@zerogate/core";
+import { InputError } from "@zerogate/core";
+import type { EngineDescription } from "@zerogate/core/engine";
 import type { CudaEngineOptions } from "./engine.ts";
 import { planCell } from "./plan.ts";
 import { gpuReports } from "./report.ts";

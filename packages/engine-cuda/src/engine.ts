@@ -1,5 +1,6 @@
 /** Core's Engine on one NVIDIA GPU. */
-import { type Engine, flatEngine, InputError, type WeightStorage } from "@zerogate/core";
+import { InputError, type WeightStorage } from "@zerogate/core";
+import { type Engine, flatEngine } from "@zerogate/core/engine";
 import { openGpu } from "./gpu.ts";
 import { attention, attentionBackward, type CudaCache, cachedAttention } from "./ops/attention.ts";
 import { flatOperation } from "./ops/flat.ts";

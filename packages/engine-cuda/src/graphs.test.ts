@@ -1,5 +1,6 @@
 /** Decoding by CUDA graphs: the bits of decoding without, whatever changes between the tokens, and never a graph that is not right. */
-import { type AdapterState, generateBatch, type Matrix, type TextRequest } from "@zerogate/core";
+import { type AdapterState, generateBatch, type TextRequest } from "@zerogate/core";
+import type { Matrix } from "@zerogate/core/engine";
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { tinyAdapter, tinyModel } from "../../core/test/tiny_model.ts";
 import { absent, fakeEnv, onRealGpu } from "../test/fake.ts";

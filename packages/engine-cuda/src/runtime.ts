@@ -1,5 +1,5 @@
 /** What the operations of one engine share: its GPU, kernels, products, memory, and arrays with the type of their numbers. */
-import { type Arena, createArena, type DeviceArray } from "@zerogate/core";
+import { type Arena, createArena, type DeviceArray } from "@zerogate/core/engine";
 import { type Blocks, createBlocks } from "./blocks.ts";
 import { createProducts, type Products } from "./gemm.ts";
 import type { Gpu } from "./gpu.ts";

@@ -1,12 +1,6 @@
 /** A second of work on one GPU: a small model's gradient against core's reference engine, then products against the clock. */
-import {
-  type AttentionSize,
-  createReferenceEngine,
-  type DeviceArray,
-  type Engine,
-  type PromptSet,
-  type PromptSetGradient,
-} from "@zerogate/core";
+import { createReferenceEngine } from "@zerogate/core";
+import type { AttentionSize, DeviceArray, Engine, PromptSet, PromptSetGradient } from "@zerogate/core/engine";
 import { createEngine } from "./engine.ts";
 
 export interface GpuTest {

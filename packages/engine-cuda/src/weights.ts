@@ -7,7 +7,7 @@ import {
   type ScaledDType,
   type WeightDType,
   widen,
-} from "@zerogate/core";
+} from "@zerogate/core/engine";
 import type { Block } from "./memory.ts";
 import type { NumberType } from "./product.ts";
 import { bytesOf, type Runtime, rowwise } from "./runtime.ts";

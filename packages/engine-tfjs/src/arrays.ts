@@ -1,5 +1,5 @@
 /** The arrays of one engine: tensors that live until they are freed, and work whose temporaries do not. */
-import { type Arena, createArena, type DeviceArray } from "@zerogate/core";
+import { type Arena, createArena, type DeviceArray } from "@zerogate/core/engine";
 import type { Backend, Tensor } from "./tf.ts";
 
 /** Written once by the operation that makes it, and again by those that work in place. */

@@ -6,7 +6,7 @@ import {
   type Engine,
   type KvCache,
   type PromptSet,
-} from "@zerogate/core";
+} from "@zerogate/core/engine";
 import type { Arrays } from "./arrays.ts";
 import { attend } from "./ops/attend.ts";
 import { attention, attentionBackward, causalMask } from "./ops/attention.ts";

@@ -3,18 +3,9 @@
  * of the reference engine and of this one, must give the same. Shapes are random, from a seed.
  */
 import * as tf from "@tensorflow/tfjs-core";
-import {
-  cellGradient,
-  createModel,
-  createReferenceEngine,
-  type Engine,
-  type FlatName,
-  type FlatOperation,
-  flatOperations,
-  type PromptSet,
-  packCell,
-  randomBits,
-} from "@zerogate/core";
+import { cellGradient, createModel, createReferenceEngine, packCell } from "@zerogate/core";
+import { type Engine, type FlatName, type FlatOperation, flatOperations, type PromptSet } from "@zerogate/core/engine";
+import { randomBits } from "@zerogate/core/training";
 import { beforeAll, describe, expect, test } from "vitest";
 import { single, wave } from "../../core/test/numeric.ts";
 import { gateKinds, labelled, tinyAdapter, tinyConfig, tinyImage, tinyTokens } from "../../core/test/tiny_model.ts";

@@ -1,6 +1,7 @@
 /** TensorFlow.js's backends as engines, as the choice of engines sees them. Loads none of them. */
 import { readdirSync } from "node:fs";
-import { type EngineDescription, InputError, parameterCount } from "@zerogate/core";
+import { InputError, parameterCount } from "@zerogate/core";
+import type { EngineDescription } from "@zerogate/core/engine";
 import type { TfjsEngineOptions } from "./engine.ts";
 import { type TfjsBackend, tfjsBackends } from "./names.ts";
 import { tfjsTraits } from "./traits.ts";

@@ -8,7 +8,7 @@ import {
   flatEngine,
   type HostTensor,
   type Matrix,
-} from "@zerogate/core";
+} from "@zerogate/core/engine";
 import { type Arrays, openArrays, type TfjsArray } from "./arrays.ts";
 import { attentions, promptAttentions, type TfjsCache } from "./attentions.ts";
 import { openBackend } from "./backend.ts";

@@ -1,5 +1,6 @@
 /** TensorFlow.js has one current backend a thread; engines on two of them do not notice each other. */
-import { cellGradient, createModel, type Engine, packCell } from "@zerogate/core";
+import { cellGradient, createModel, packCell } from "@zerogate/core";
+import type { Engine } from "@zerogate/core/engine";
 import { expect, test } from "vitest";
 import { tinyAdapter, tinyConfig, tinyImage, tinyTokens } from "../../core/test/tiny_model.ts";
 import { createEngine } from "./engine.ts";

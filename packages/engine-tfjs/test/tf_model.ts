@@ -4,14 +4,8 @@
  */
 
 import * as tf from "@tensorflow/tfjs-core";
-import {
-  type AdapterLayout,
-  type Cell,
-  layerParts,
-  type ModelConfig,
-  partLength,
-  type WeightImage,
-} from "@zerogate/core";
+import { type AdapterLayout, type Cell, layerParts, type ModelConfig, type WeightImage } from "@zerogate/core";
+import { partLength } from "@zerogate/core/training";
 import { attend } from "../src/ops/attend.ts";
 import { attention } from "../src/ops/attention.ts";
 import { flat } from "../src/ops/flat.ts";

@@ -2,7 +2,8 @@
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { Worker } from "node:worker_threads";
-import { decodeError, type EncodedError, InputError } from "@zerogate/core";
+import { InputError } from "@zerogate/core";
+import { decodeError, type EncodedError } from "@zerogate/core/training";
 import type { Communicator, CommunicatorOptions, Meeting } from "./communicator.ts";
 import type { Launch } from "./launcher.ts";
 

@@ -1,6 +1,6 @@
 /** The one thread of a process that calls MPI (MPI_THREAD_FUNNELED), serving one request at a time. */
 import { parentPort, workerData } from "node:worker_threads";
-import { encodeError } from "@zerogate/core";
+import { encodeError } from "@zerogate/core/training";
 import { openMeetingPlace } from "./meeting.ts";
 import type { About, ThreadData, ThreadReply, ThreadRequest } from "./mpi_communicator.ts";
 import { startMpi } from "./mpi_library.ts";

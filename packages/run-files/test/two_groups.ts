@@ -1,5 +1,6 @@
 /** A table as no adapter of this project has it: a vector without a layer, in a group and a file of its own. */
-import { adapterLayout, type ParameterTable, parameterTable } from "@zerogate/core";
+import { adapterLayout, type ParameterTable } from "@zerogate/core";
+import { parameterTable } from "@zerogate/core/training";
 
 /** Layer 2 with a prompt of two numbers and two gates, then a vector of three numbers. */
 export function tableOfTwoGroups(): ParameterTable {

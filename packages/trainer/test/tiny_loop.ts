@@ -1,5 +1,5 @@
 /** The training loop over a real pool of one thread and a tiny model; what it orders and tells is written down. */
-import { updateRanges } from "@zerogate/core";
+import { updateRanges } from "@zerogate/core/training";
 import { createPlan, loadTemplate, loadTokenizer, measureSamples, type Plan } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
 import type { MetricsLine, ReceiptBody } from "@zerogate/run-files";

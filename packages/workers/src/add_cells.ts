@@ -1,5 +1,5 @@
 /** Deals cells of steps to the devices of a group and adds up what they computed, one sum a job. */
-import { addSlot, clearSlot, createSlot } from "@zerogate/core";
+import { addSlot, clearSlot, createSlot } from "@zerogate/core/training";
 import type { CellResult, DeviceJob } from "./device_api.ts";
 import { cellTasks, type DeviceGroup, type Task } from "./device_group.ts";
 import type { ShareSum, Step, StepShare } from "./step_sum.ts";

@@ -1,5 +1,5 @@
 /** Lets errors keep their class between threads: Comlink itself passes name, message and stack only. */
-import { decodeError, type EncodedError, encodeError } from "@zerogate/core";
+import { decodeError, type EncodedError, encodeError } from "@zerogate/core/training";
 import { type TransferHandler, transferHandlers } from "comlink";
 
 /** Replaces Comlink's handler for thrown values, in this thread. Both ends need it; calling it again changes nothing. */

@@ -1,7 +1,8 @@
 /** What a device remembers of its calls and says of its end, on a container of the test's own. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { type DeviceDiedError, decodeError, EngineLostError, encodeError } from "@zerogate/core";
+import { type DeviceDiedError, EngineLostError } from "@zerogate/core";
+import { decodeError, encodeError } from "@zerogate/core/training";
 import { expect, test, vi } from "vitest";
 import type { Container } from "./container.ts";
 import { openDevice } from "./device.ts";

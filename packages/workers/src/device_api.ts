@@ -1,18 +1,16 @@
 /** Requests to a device worker and its answers: plain data, shared memory where it is large. */
 import type {
   AdapterLayout,
-  BadNumbers,
-  Engine,
   FinishReason,
   GenerateOptions,
   ModelConfig,
-  Slot,
   TokenSet,
-  WeightDType,
   WeightImage,
   WeightStorage,
 } from "@zerogate/core";
+import type { Engine, WeightDType } from "@zerogate/core/engine";
 import type { BaseIdentity } from "@zerogate/core/node";
+import type { BadNumbers, Slot } from "@zerogate/core/training";
 
 /** A module that exports `createEngine`, and what it is called with. */
 export interface EngineModule {

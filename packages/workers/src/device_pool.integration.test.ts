@@ -1,5 +1,6 @@
 import type { Worker } from "node:worker_threads";
-import { gradientSum, InputError, randomBits, readFixedPoint, StepRefusedError, slotTotals } from "@zerogate/core";
+import { InputError, StepRefusedError } from "@zerogate/core";
+import { gradientSum, randomBits, readFixedPoint, slotTotals } from "@zerogate/core/training";
 import { afterEach, expect, test } from "vitest";
 import {
   adapterAt,

@@ -5,16 +5,9 @@ import promises from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
 import { MessageChannel } from "node:worker_threads";
-import {
-  cellScores,
-  createModel,
-  createReferenceEngine,
-  createSlot,
-  InputError,
-  packCell,
-  slotTotals,
-} from "@zerogate/core";
+import { cellScores, createModel, createReferenceEngine, InputError, packCell } from "@zerogate/core";
 import { baseHash, baseStamp } from "@zerogate/core/node";
+import { createSlot, slotTotals } from "@zerogate/core/training";
 import { wrap } from "comlink";
 import { afterEach, expect, test } from "vitest";
 import { adapterAt, labelledTokens, only, setup, tinyFolder } from "../test/faulty_pool.ts";

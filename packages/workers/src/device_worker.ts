@@ -5,22 +5,19 @@
 import type { MessagePort } from "node:worker_threads";
 import {
   type AdapterState,
-  addCell,
   type Cell,
-  cancellable,
   cellGradient,
   cellScores,
   createModel,
   type DecoderModel,
   generate,
   InputError,
-  type LimitRange,
-  limitRanges,
   packCell,
-  sum,
   type WeightImage,
 } from "@zerogate/core";
+import { cancellable } from "@zerogate/core/engine";
 import { checkBase, loadWeights } from "@zerogate/core/node";
+import { addCell, type LimitRange, limitRanges, sum } from "@zerogate/core/training";
 import { expose } from "comlink";
 import { keepErrorClasses } from "./comlink_errors.ts";
 import type {

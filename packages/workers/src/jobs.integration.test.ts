@@ -1,6 +1,7 @@
 /** Several adapters on one base: each is trained, evaluated and asked as if it were alone in its pool. */
 import { existsSync } from "node:fs";
-import { type EngineDescription, StepRefusedError } from "@zerogate/core";
+import { StepRefusedError } from "@zerogate/core";
+import type { EngineDescription } from "@zerogate/core/engine";
 import { describe, expect, test } from "vitest";
 import { cells, labelledTokens, open, openFaulty, tinyFolder } from "../test/faulty_pool.ts";
 import { markOf, tinyJob, tinySetup } from "../test/tiny_setup.ts";

@@ -9,7 +9,7 @@ import { once } from "node:events";
 import type { Duplex, Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { addSlot, decodeError } from "@zerogate/core";
+import { addSlot, decodeError } from "@zerogate/core/training";
 import { builtFile } from "./built_file.ts";
 import type { Container } from "./container.ts";
 import type { AdapterVersion, DeviceApi, DeviceSetup } from "./device_api.ts";

@@ -1,5 +1,5 @@
 /** What a device in a process of its own and its coordinator say to each other. */
-import type { EncodedError } from "@zerogate/core";
+import type { EncodedError } from "@zerogate/core/training";
 import type {
   CellRequest,
   CellResult,

@@ -5,7 +5,7 @@
  * Arguments: largest request and largest message, in bytes; the parent's process id, for orphans.ts.
  */
 import { Socket } from "node:net";
-import { clearSlot, createSlot, encodeError, type Slot } from "@zerogate/core";
+import { clearSlot, createSlot, encodeError, type Slot } from "@zerogate/core/training";
 import type { AdapterVersion } from "./device_api.ts";
 import { encodeFrame, readFrames } from "./frames.ts";
 import type { Answers, Message, Request } from "./process_messages.ts";

@@ -1,4 +1,4 @@
-import type { Engine } from "@zerogate/core";
+import type { Engine } from "@zerogate/core/engine";
 import { expect, test } from "vitest";
 import { beatingEngine, beatOf, createPulse, readPulse, signPulse } from "./pulse.ts";
 

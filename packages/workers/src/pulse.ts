@@ -3,7 +3,7 @@
  * engine, and the operation's name. It can be read while the thread is stuck in native code, and costs a few nanoseconds.
  */
 import { readlinkSync } from "node:fs";
-import type { Engine } from "@zerogate/core";
+import type { Engine } from "@zerogate/core/engine";
 
 /** Plain data over shared memory. */
 export interface Pulse {

@@ -1,6 +1,7 @@
 /** Core's reference engine as an engine module: plain TypeScript, for tests and tiny models. */
 import { availableParallelism } from "node:os";
-import { createReferenceEngine, type Engine, type EngineDescription, type WeightStorage } from "@zerogate/core";
+import { createReferenceEngine, type WeightStorage } from "@zerogate/core";
+import type { Engine, EngineDescription } from "@zerogate/core/engine";
 import { builtFile } from "./built_file.ts";
 import type { EngineModule } from "./device_api.ts";
 

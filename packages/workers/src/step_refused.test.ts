@@ -1,4 +1,5 @@
-import { DeadlyCellError, DeviceDiedError, describeBadNumbers, StepRefusedError } from "@zerogate/core";
+import { DeadlyCellError, DeviceDiedError, StepRefusedError } from "@zerogate/core";
+import { describeBadNumbers } from "@zerogate/core/training";
 import { expect, test } from "vitest";
 
 const nameOf = (parameter: number) => `gate ${parameter}`;

@@ -1,5 +1,6 @@
 /** What a pool says of a step besides its sum, and the checks of the sum itself. */
-import { clearSlot, createSlot, StepRefusedError, slotTotals } from "@zerogate/core";
+import { StepRefusedError } from "@zerogate/core";
+import { clearSlot, createSlot, slotTotals } from "@zerogate/core/training";
 import { expect, test } from "vitest";
 import { adapterAt, cells, labelledTokens, only, open, setup, step } from "../test/faulty_pool.ts";
 import { addLosses } from "./device_pool.ts";

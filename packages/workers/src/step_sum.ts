@@ -1,5 +1,6 @@
 /** A step of a job, as a pool takes it, and the sum of its cells' gradients with what must hold of it. */
-import { type BadCell, checkTail, type Slot, StepRefusedError, type TokenSet } from "@zerogate/core";
+import { StepRefusedError, type TokenSet } from "@zerogate/core";
+import { type BadCell, checkTail, type Slot } from "@zerogate/core/training";
 import type { AdapterVersion } from "./device_api.ts";
 
 /** One step of one job. Its `version` changes whenever the job's shared parameters did. */

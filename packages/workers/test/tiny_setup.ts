@@ -7,14 +7,12 @@ import {
   initParameters,
   layerParts,
   type ModelConfig,
-  normal,
   partNumbers,
-  serializeSafetensors,
   type TokenSet,
   type WeightImage,
-  weightNames,
-  weightOf,
 } from "@zerogate/core";
+import { serializeSafetensors, weightNames, weightOf } from "@zerogate/core/formats";
+import { normal } from "@zerogate/core/training";
 import { type DeviceJob, type DeviceSetup, referenceEngine, type WeightFolder } from "../src/index.ts";
 
 const config: ModelConfig = {

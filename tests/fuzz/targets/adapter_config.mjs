@@ -1,6 +1,7 @@
 /** What is accepted has sound values and is the same again once written and read, byte for byte the second time. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
-import { InputError, parseAdaptionPromptConfig, parseStrictJson, serializeAdaptionPromptConfig } from "@zerogate/core";
+import { InputError, parseAdaptionPromptConfig, serializeAdaptionPromptConfig } from "@zerogate/core";
+import { parseStrictJson } from "@zerogate/core/formats";
 import { filesOf } from "../corpus.mjs";
 
 export const corpus = () => filesOf("tests/fuzz/corpus/adapter_config");

@@ -1,17 +1,15 @@
 /** Adapters of the original code and Lightning: what is accepted comes back from its own format and from the original's. */
 import { deepStrictEqual } from "node:assert";
+import { adapterLayout, convertGates, initParameters } from "@zerogate/core";
 import {
-  adapterLayout,
-  convertGates,
   foreignTensors,
-  initParameters,
   memorySource,
   openTorchFile,
   readForeignAdapter,
   readTorchTensors,
   serializeTorchFile,
   tensorsOf,
-} from "@zerogate/core";
+} from "@zerogate/core/formats";
 import { withoutCrc } from "../corpus.mjs";
 
 export function corpus() {

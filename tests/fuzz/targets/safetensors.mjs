@@ -1,6 +1,6 @@
 /** What is accepted has the tensors that a plain reading of the header finds, and is the same again once written. */
 import { deepStrictEqual, strictEqual } from "node:assert";
-import { elementBytes, parseSafetensors, serializeSafetensors } from "@zerogate/core";
+import { elementBytes, parseSafetensors, serializeSafetensors } from "@zerogate/core/formats";
 import { filesOf } from "../corpus.mjs";
 
 export const corpus = () => [

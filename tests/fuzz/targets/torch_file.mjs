@@ -7,7 +7,7 @@ import {
   readTorchTensors,
   serializeTorchFile,
   tensorsOf,
-} from "@zerogate/core";
+} from "@zerogate/core/formats";
 import { filesOf, withoutCrc } from "../corpus.mjs";
 
 /** Half of them without checksums, which would keep every change of the pickle from being read. */

@@ -1,5 +1,6 @@
 /** Attention over several tiles, against core's reference engine: lengths around a tile's 64 rows, GQA, windows, all flash head sizes. */
-import { type AttentionSize, createReferenceEngine, type Engine, narrow, widen } from "@zerogate/core";
+import { createReferenceEngine } from "@zerogate/core";
+import { type AttentionSize, type Engine, narrow, widen } from "@zerogate/core/engine";
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { expectClose, single, wave } from "../../../core/test/numeric.ts";
 import { absent, fakeEnv } from "../../test/fake.ts";

@@ -1,5 +1,5 @@
 /** Attention over packed tokens, by the flash kernels where those are for such heads, and over caches. */
-import type { AttentionSize, DeviceArray, Engine, KvCache } from "@zerogate/core";
+import type { AttentionSize, DeviceArray, Engine, KvCache } from "@zerogate/core/engine";
 import type { Launch } from "../kernels.ts";
 import type { Block } from "../memory.ts";
 import { bytesOf, type Runtime } from "../runtime.ts";

@@ -1,5 +1,5 @@
 /** Flash attention on the tensor cores, and in the same kernels what an adapter's prompts add: see kernels/flash.cuh. */
-import type { AttentionSize, DeviceArray, PromptSet, PromptSetGradient } from "@zerogate/core";
+import type { AttentionSize, DeviceArray, PromptSet, PromptSetGradient } from "@zerogate/core/engine";
 import type { Launch } from "../kernels.ts";
 import { bytesOf, elementwise, type Runtime } from "../runtime.ts";
 import { TILE_ROWS, type Tiles, tilesOf, writeSets } from "./tiles.ts";

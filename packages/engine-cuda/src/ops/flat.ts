@@ -10,7 +10,7 @@ import {
   lengthOf,
   type Matrix,
   type Sizes,
-} from "@zerogate/core";
+} from "@zerogate/core/engine";
 import { type Launch, signatureOf } from "../kernels.ts";
 import { elementwise, type Runtime, rowwise, WIDE } from "../runtime.ts";
 import { vector } from "../weights.ts";

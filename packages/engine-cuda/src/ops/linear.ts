@@ -1,5 +1,5 @@
 /** Linear maps: products of cuBLASLt, biases added after them. */
-import type { DeviceArray, Engine, Matrix } from "@zerogate/core";
+import type { DeviceArray, Engine, Matrix } from "@zerogate/core/engine";
 import { type Runtime, rowwise } from "../runtime.ts";
 import { vector, withFactor } from "../weights.ts";
 

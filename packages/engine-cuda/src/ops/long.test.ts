@@ -1,5 +1,6 @@
 /** What core's conformance suite is too short for: more than a warp of keys, more tokens and prompts than one block adds up. */
-import { createReferenceEngine, type Engine, type PromptSet } from "@zerogate/core";
+import { createReferenceEngine } from "@zerogate/core";
+import type { Engine, PromptSet } from "@zerogate/core/engine";
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { expectClose, single, wave } from "../../../core/test/numeric.ts";
 import { absent, fakeEnv } from "../../test/fake.ts";

@@ -9,7 +9,7 @@ import {
   type Engine,
   type PromptSet,
   type PromptSetGradient,
-} from "@zerogate/core";
+} from "@zerogate/core/engine";
 import type { Launch } from "../kernels.ts";
 import { bytesOf, elementwise, type Runtime } from "../runtime.ts";
 import { flashForward, flashPromptsBackward, flashTiles, isFlash } from "./flash.ts";

@@ -1,5 +1,6 @@
 /** Prompts within flash attention: as one operation, and in the whole model. */
-import { cellGradient, createReferenceEngine, type PromptSet, packCell } from "@zerogate/core";
+import { cellGradient, createReferenceEngine, packCell } from "@zerogate/core";
+import type { PromptSet } from "@zerogate/core/engine";
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { expectClose } from "../../../core/test/numeric.ts";
 import { describePrompted } from "../../../core/test/prompted.ts";

@@ -1,5 +1,5 @@
 /** Whole rows: embedding and scattering. They are of the residual stream: float32. */
-import type { DeviceArray, Engine, Matrix } from "@zerogate/core";
+import type { DeviceArray, Engine, Matrix } from "@zerogate/core/engine";
 import { type Runtime, rowwise } from "../runtime.ts";
 import { table } from "../weights.ts";
 

@@ -1,18 +1,15 @@
 /** Weights of 8 bits: a product over them has the bits of one over the numbers that they stand for; a model of them is near the base. */
+import { cellGradient, createModel, packCell, type WeightImage } from "@zerogate/core";
 import {
-  type CellSum,
-  cellGradient,
-  createModel,
   dequantizeRows,
   dequantizeRowsFp8,
   type HostTensor,
   int8Bytes,
   int8Rows,
-  packCell,
   quantizeRows,
   quantizeRowsFp8,
-  type WeightImage,
-} from "@zerogate/core";
+} from "@zerogate/core/engine";
+import type { CellSum } from "@zerogate/core/training";
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { single, wave } from "../../../core/test/numeric.ts";
 import { tinyAdapter, tinyConfig, tinyImage, tinyTokens } from "../../../core/test/tiny_model.ts";

@@ -1,5 +1,5 @@
 /** Fixed-point sums on the GPU against core's: bits, limits, and what cannot be added. */
-import { addFixedPoint, createFixedPointSum, uniform } from "@zerogate/core";
+import { addFixedPoint, createFixedPointSum, uniform } from "@zerogate/core/training";
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { absent, fakeEnv } from "../../test/fake.ts";
 import { type CudaEngine, createEngine } from "../engine.ts";

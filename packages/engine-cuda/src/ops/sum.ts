@@ -1,5 +1,5 @@
 /** Core's fixed-point sums, added on the GPU: same unit, limit and bits. */
-import { ADDEND_LIMIT } from "@zerogate/core";
+import { ADDEND_LIMIT } from "@zerogate/core/engine";
 import { elementwise, type Runtime } from "../runtime.ts";
 
 /**

@@ -1,5 +1,5 @@
 /** What a block of the flash kernels works on: tables that `Tile` and `Set` of kernels/flash.cuh read. */
-import type { PromptSet } from "@zerogate/core";
+import type { PromptSet } from "@zerogate/core/engine";
 
 /** Rows of a tile; it never has rows of two sequences. */
 export const TILE_ROWS = 64;

@@ -2,7 +2,7 @@
  * The flat operations of core's table, each a composite of TensorFlow.js's own: of the values of its row by name, to its outputs
  * by name. A shape's first size is the rows of a tensor, the others are its columns; `[T]` is one column.
  */
-import type { FlatName, Shape, Sizes } from "@zerogate/core";
+import type { FlatName, Shape, Sizes } from "@zerogate/core/engine";
 import type { Maths, Tensor } from "../tf.ts";
 
 type Tensors = Readonly<Record<string, Tensor>>;

@@ -5,7 +5,7 @@
  *   hit[r] = 1 if label[r] is the lowest id of the largest logit, else 0
  *   dy[r] = scale · (softmax(z[r]) − onehot(label[r]))·head
  */
-import { cellsOfLoss, type LossCell } from "@zerogate/core";
+import { cellsOfLoss, type LossCell } from "@zerogate/core/engine";
 import type { Maths, Tensor } from "../tf.ts";
 
 /** Logits held at a time, as far as one row allows it: 16 MB. */

@@ -4,7 +4,7 @@
  *
  *   dgate = Σ_t do·c,  and with do' = gate·do:  dvp, dkp, dq as of any attention.
  */
-import type { AttentionSize } from "@zerogate/core";
+import type { AttentionSize } from "@zerogate/core/engine";
 import { type Maths, part, type Tensor } from "../tf.ts";
 import { attend, attendBackward } from "./attend.ts";
 

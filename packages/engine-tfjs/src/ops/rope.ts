@@ -2,7 +2,7 @@
  * Rotary position embedding (arXiv:2104.09864), half-split layout:
  *   x'[i] = x[i]·cos − x[i+d/2]·sin        x'[i+d/2] = x[i+d/2]·cos + x[i]·sin
  */
-import type { AttentionSize } from "@zerogate/core";
+import type { AttentionSize } from "@zerogate/core/engine";
 import { type Maths, part, type Tensor } from "../tf.ts";
 
 /** Queries and keys of `[T, H+2G, d]` rotated, values as they are; its gradient is the rotation back (`inverse`). */

@@ -1,6 +1,7 @@
 /** Whether two configs train the same bits. */
 import { createHash } from "node:crypto";
-import { InputError, parseStrictJson } from "@zerogate/core";
+import { InputError } from "@zerogate/core";
+import { parseStrictJson } from "@zerogate/core/formats";
 import { configKeys } from "./fields.ts";
 import { isAsBeforeAdded } from "./stored_config.ts";
 import { type ConfigKey, safeToChange, type TrainConfig } from "./train_config.ts";

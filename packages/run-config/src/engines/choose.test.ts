@@ -1,4 +1,5 @@
-import { linearMapCount, type ModelConfig, parseModelConfig } from "@zerogate/core";
+import { type ModelConfig, parseModelConfig } from "@zerogate/core";
+import { linearMapCount } from "@zerogate/core/engine";
 import { expect, test } from "vitest";
 import type { TrainConfig } from "../config/train_config.ts";
 import { chooseEngine, isIsolated, loadOptions } from "./choose.ts";

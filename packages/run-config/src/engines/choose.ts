@@ -1,12 +1,6 @@
 /** Which engine a config means on this machine, and whether that engine can do what is asked of it. */
-import {
-  type EngineSetup,
-  type EngineTraits,
-  InputError,
-  type ModelConfig,
-  parameterCount,
-  type WeightStorage,
-} from "@zerogate/core";
+import { InputError, type ModelConfig, parameterCount, type WeightStorage } from "@zerogate/core";
+import type { EngineSetup, EngineTraits } from "@zerogate/core/engine";
 import type { TrainConfig } from "../config/train_config.ts";
 import { ownCommand } from "../own_command.ts";
 import { describedEngine, findEngine, firstEngine, namesOfEngines } from "./registry.ts";

@@ -1,4 +1,4 @@
-import type { EngineDescription, EngineTraits } from "@zerogate/core";
+import type { EngineDescription, EngineTraits } from "@zerogate/core/engine";
 import { expect, test } from "vitest";
 import { firstEngine } from "./registry.ts";
 import { rows } from "./rows.ts";

@@ -1,6 +1,7 @@
 /** The engines that a config can name: those of our packages, and a module of your own by its path. */
 import { pathToFileURL } from "node:url";
-import { type EngineDescription, type EngineTraits, InputError } from "@zerogate/core";
+import { InputError } from "@zerogate/core";
+import type { EngineDescription, EngineTraits } from "@zerogate/core/engine";
 import { engineNames, isEnginePath, rows } from "./rows.ts";
 
 /** An engine that a config names, and the module that workers import. */

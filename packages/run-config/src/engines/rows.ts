@@ -1,5 +1,5 @@
 /** The engines of our packages: a new one is a row here. None of them is loaded, so that help and config know their names at once. */
-import type { EngineDescription } from "@zerogate/core";
+import type { EngineDescription } from "@zerogate/core/engine";
 
 /** How an engine describes itself, and the module that workers import. */
 interface DescribedEngine {

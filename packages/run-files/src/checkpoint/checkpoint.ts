@@ -6,7 +6,6 @@ import { existsSync } from "node:fs";
 import { access, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
-  type AdamWState,
   type AdapterLayout,
   type AdaptionPromptConfig,
   adapterLayout,
@@ -22,6 +21,7 @@ import {
   verifyDirectory,
   writeNewFile,
 } from "@zerogate/core/node";
+import type { AdamWState } from "@zerogate/core/training";
 import { checkpointFolder } from "./folders.ts";
 import { decodeMoments, encodeMoments } from "./moments_file.ts";
 import { decodeRunState, encodeRunState, type RunState } from "./run_state.ts";

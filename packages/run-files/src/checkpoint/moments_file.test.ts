@@ -1,4 +1,5 @@
-import { createAdamWState, parseSafetensors, serializeSafetensors, type Tensor } from "@zerogate/core";
+import { parseSafetensors, serializeSafetensors, type Tensor } from "@zerogate/core/formats";
+import { createAdamWState } from "@zerogate/core/training";
 import { expect, test } from "vitest";
 import { tableOfTwoGroups } from "../../test/two_groups.ts";
 import { momentsDigest } from "../receipt/receipt.ts";

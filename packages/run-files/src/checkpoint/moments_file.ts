@@ -1,14 +1,7 @@
 /** `optimizer.safetensors`: AdamW's moments, flat as the table of trained parts says. */
-import {
-  type AdamWState,
-  groupCount,
-  InputError,
-  type ParameterTable,
-  parseSafetensors,
-  serializeSafetensors,
-  type Tensor,
-  tableLength,
-} from "@zerogate/core";
+import { InputError, type ParameterTable } from "@zerogate/core";
+import { parseSafetensors, serializeSafetensors, type Tensor } from "@zerogate/core/formats";
+import { type AdamWState, groupCount, tableLength } from "@zerogate/core/training";
 
 /** Of each group of parts, with commas between them. */
 const STEPS = "zerogate.adamw_steps";

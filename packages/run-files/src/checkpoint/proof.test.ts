@@ -1,5 +1,6 @@
 /** What a receipt proves of a checkpoint: each of its facts, changed alone, is a problem, and what it cannot say is none. */
-import { adapterLayout, adapterLayoutOn, initParameters, parseModelConfig } from "@zerogate/core";
+import { adapterLayout, initParameters, parseModelConfig } from "@zerogate/core";
+import { adapterLayoutOn } from "@zerogate/core/formats";
 import { configHash, resolveConfig } from "@zerogate/run-config";
 import { expect, test } from "vitest";
 import { chainLine, momentsDigest, paramsDigest, type ReceiptBody, type ReceiptLine } from "../receipt/receipt.ts";

@@ -3,7 +3,8 @@
  * says what the run had trained: parameters, moments and everything in the state that follows from its lines.
  */
 import { isDeepStrictEqual } from "node:util";
-import { type AdapterLayout, adapterLayout, createAdamWState, groupCount, type ModelConfig } from "@zerogate/core";
+import { type AdapterLayout, adapterLayout, type ModelConfig } from "@zerogate/core";
+import { createAdamWState, groupCount } from "@zerogate/core/training";
 import { completeConfig, configHash, hasChanges, undoChanges } from "@zerogate/run-config";
 import { momentsDigest, paramsDigest, type ReadReceipt, type ReceiptLine } from "../receipt/receipt.ts";
 import type { Checkpoint } from "./checkpoint.ts";

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { readFile, readlink } from "node:fs/promises";
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseStrictJson } from "@zerogate/core";
+import { parseStrictJson } from "@zerogate/core/formats";
 import * as z from "zod";
 
 /** A file without its text is being written, unless its writer died: nobody takes longer than this. */

@@ -1,7 +1,7 @@
 /** `metrics.jsonl`: one JSON line per step and per validation, each step once, also after a crash and a resume. */
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseStrictJson } from "@zerogate/core";
+import { parseStrictJson } from "@zerogate/core/formats";
 import { readRegularFileSync } from "@zerogate/core/node";
 import { openAppendFile } from "../files/append_file.ts";
 import { keepCopy } from "../files/keep_copy.ts";

@@ -3,7 +3,8 @@
  * nothing that may differ between two runs of the same inputs, so theirs are equal byte for byte, whatever happened to them.
  */
 import { createHash } from "node:crypto";
-import { type AdamWState, parseStrictJson } from "@zerogate/core";
+import { parseStrictJson } from "@zerogate/core/formats";
+import type { AdamWState } from "@zerogate/core/training";
 import * as z from "zod";
 
 const step = z.int().min(0);

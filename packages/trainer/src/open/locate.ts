@@ -2,7 +2,8 @@
 import { existsSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { InputError, parseStrictJson } from "@zerogate/core";
+import { InputError } from "@zerogate/core";
+import { parseStrictJson } from "@zerogate/core/formats";
 import { reason } from "@zerogate/core/node";
 import { ownCommand } from "@zerogate/run-config";
 import { checkpointFolder, listCheckpoints } from "@zerogate/run-files";

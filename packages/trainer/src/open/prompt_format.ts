@@ -1,5 +1,6 @@
 /** How the prompts of an adapter are written: as those that it was trained on, unless a flag says otherwise. */
-import { type BosRule, isSameTemplate, type PromptFormat } from "@zerogate/core";
+import type { BosRule, PromptFormat } from "@zerogate/core";
+import { isSameTemplate } from "@zerogate/core/formats";
 import { loadTemplate, type Tokenizer } from "@zerogate/data";
 
 /** Undefined where the flag is not given. */

@@ -2,7 +2,8 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { InputError, parseStrictJson } from "@zerogate/core";
+import { InputError } from "@zerogate/core";
+import { parseStrictJson } from "@zerogate/core/formats";
 import { writeFileAtomic } from "@zerogate/core/node";
 import * as z from "zod";
 

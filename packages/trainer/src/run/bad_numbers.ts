@@ -1,13 +1,6 @@
 /** Describes a step with bad numbers: layer, cell, samples and their text. */
-import {
-  type AdapterLayout,
-  type BadCell,
-  describeBadNumbers,
-  type ParameterTable,
-  partAt,
-  partLength,
-  StepRefusedError,
-} from "@zerogate/core";
+import { type AdapterLayout, type ParameterTable, StepRefusedError } from "@zerogate/core";
+import { type BadCell, describeBadNumbers, partAt, partLength } from "@zerogate/core/training";
 import type { StepPlan } from "@zerogate/data";
 import type { AdapterVersion, DevicePool, Step } from "@zerogate/workers";
 import type { RunInputs } from "./inputs.ts";

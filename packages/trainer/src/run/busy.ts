@@ -1,5 +1,5 @@
 /** How much of the time the devices of a run will work, and what would keep more of them busy. */
-import { backwardLayers, trainingCost } from "@zerogate/core";
+import { backwardLayers, trainingCost } from "@zerogate/core/training";
 import { busyShare, measureSamples, type Plan, planCosts } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
 import type { RunInputs } from "./inputs.ts";

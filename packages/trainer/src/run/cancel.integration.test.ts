@@ -1,13 +1,6 @@
 /** Closing a pool ends the cell that is being computed, on every engine and also inside of one long operation. */
-import {
-  adapterLayout,
-  initParameters,
-  type LayerWeight,
-  parseModelConfig,
-  type WeightImage,
-  type WeightPlace,
-  weightNames,
-} from "@zerogate/core";
+import { adapterLayout, initParameters, parseModelConfig, type WeightImage } from "@zerogate/core";
+import { type LayerWeight, type WeightPlace, weightNames } from "@zerogate/core/formats";
 import { probe } from "@zerogate/engine-cpu";
 import { type DeviceSetup, openDevices, referenceEngine } from "@zerogate/workers";
 import { expect, test } from "vitest";

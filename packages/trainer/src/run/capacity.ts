@@ -1,6 +1,7 @@
 /** What one machine can hold: workers and adapters far beyond it are refused before anything of them is allocated. */
 import { availableParallelism, totalmem } from "node:os";
-import { formatBytes, InputError, type ModelConfig } from "@zerogate/core";
+import { InputError, type ModelConfig } from "@zerogate/core";
+import { formatBytes } from "@zerogate/core/formats";
 
 export interface Machine {
   readonly cores: number;

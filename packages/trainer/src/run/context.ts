@@ -1,5 +1,5 @@
 /** What everything of a run takes: what the run was given, and what stands while its adapter is trained. */
-import type { AdamWOptions, AdamWState, adamWStep } from "@zerogate/core";
+import type { AdamWOptions, AdamWState, adamWStep } from "@zerogate/core/training";
 import type { TrainConfig } from "@zerogate/run-config";
 import type {
   CheckpointWriter,

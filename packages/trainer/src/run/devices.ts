@@ -1,5 +1,5 @@
 /** The devices of a run: one worker each, on the engine that the config names. */
-import { backwardLayers } from "@zerogate/core";
+import { backwardLayers } from "@zerogate/core/training";
 import type { TrainConfig } from "@zerogate/run-config";
 import { isIsolated } from "@zerogate/run-config";
 import { type DeviceJob, type DevicePool, openDevices } from "@zerogate/workers";

@@ -1,5 +1,6 @@
 /** An estimate's seconds, computed again by hand from a plan of known cells. */
-import { adapterLayout, parseModelConfig, trainingCost } from "@zerogate/core";
+import { adapterLayout, parseModelConfig } from "@zerogate/core";
+import { trainingCost } from "@zerogate/core/training";
 import { createPlan } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
 import { expect, test } from "vitest";

@@ -1,5 +1,6 @@
 /** How long a run takes on devices that are not here, from the multiplications that its plan asks for. */
-import { type AdapterLayout, backwardLayers, type ModelConfig, parameterCount, trainingCost } from "@zerogate/core";
+import { type AdapterLayout, type ModelConfig, parameterCount } from "@zerogate/core";
+import { backwardLayers, trainingCost } from "@zerogate/core/training";
 import { busyShare, measureSamples, planCosts, sampleCost, stepWork } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
 import { estimateMemory } from "./memory.ts";

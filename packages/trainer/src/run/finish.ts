@@ -3,8 +3,9 @@
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parameterCount, trainableLine, trainedLayers } from "@zerogate/core";
+import { parameterCount, trainableLine } from "@zerogate/core";
 import { reason } from "@zerogate/core/node";
+import { trainedLayers } from "@zerogate/core/training";
 import type { TrainConfig } from "@zerogate/run-config";
 import { versions } from "@zerogate/run-config";
 import { checkpointFolder, createTrouble, loadCheckpoint, patiently, readMetrics } from "@zerogate/run-files";

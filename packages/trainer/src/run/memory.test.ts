@@ -4,14 +4,12 @@ import {
   type Cell,
   cellGradient,
   createModel,
-  type Engine,
-  imageBytes,
   initParameters,
   parseModelConfig,
   type WeightImage,
-  type WeightPlace,
-  weightNames,
 } from "@zerogate/core";
+import type { Engine } from "@zerogate/core/engine";
+import { imageBytes, type WeightPlace, weightNames } from "@zerogate/core/formats";
 import { createEngine, createWasmEngine, probe } from "@zerogate/engine-cpu";
 import { describe, expect, test } from "vitest";
 import { estimateMemory } from "./memory.ts";

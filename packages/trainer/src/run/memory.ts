@@ -1,11 +1,7 @@
 /** How much memory a run will take: the base and its packed copies once, and per worker what one cell keeps for its backward. */
-import {
-  type AdapterLayout,
-  architectureOf,
-  backwardLayers,
-  type EngineTraits,
-  type ModelConfig,
-} from "@zerogate/core";
+import { type AdapterLayout, architectureOf, type ModelConfig } from "@zerogate/core";
+import type { EngineTraits } from "@zerogate/core/engine";
+import { backwardLayers } from "@zerogate/core/training";
 import type { EngineChoice } from "@zerogate/run-config";
 
 export interface MemoryEstimate {

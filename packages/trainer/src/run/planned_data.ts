@@ -1,5 +1,6 @@
 /** What a run will train on, step by step: its data as tokens, what is held out, the plan of cells, the learning rate. */
-import { backwardLayers, type LearningRateSchedule, type ModelConfig, trainingCost } from "@zerogate/core";
+import type { ModelConfig } from "@zerogate/core";
+import { backwardLayers, type LearningRateSchedule, trainingCost } from "@zerogate/core/training";
 import {
   createPlan,
   measureSamples,

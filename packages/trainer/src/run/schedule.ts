@@ -1,5 +1,6 @@
 /** How long a run is, and its learning rate. */
-import { InputError, type LearningRateSchedule } from "@zerogate/core";
+import { InputError } from "@zerogate/core";
+import type { LearningRateSchedule } from "@zerogate/core/training";
 import type { TrainConfig } from "@zerogate/run-config";
 import { defaultOf, peakLearningRate } from "@zerogate/run-config";
 

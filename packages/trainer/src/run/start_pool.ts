@@ -1,5 +1,5 @@
 /** The devices that runs train on: those of this host, joined with those of all others. */
-import { backwardLayers } from "@zerogate/core";
+import { backwardLayers } from "@zerogate/core/training";
 import { launchOf } from "@zerogate/mpi";
 import type { SharedNumbers } from "@zerogate/run-files";
 import type { DevicePool } from "@zerogate/workers";

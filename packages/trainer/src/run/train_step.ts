@@ -13,7 +13,7 @@ import {
   learningRate,
   readFixedPoint,
   slotTotals,
-} from "@zerogate/core";
+} from "@zerogate/core/training";
 import type { StepPlan } from "@zerogate/data";
 import type { CheckpointWriter } from "@zerogate/run-files";
 import type { DevicePool } from "@zerogate/workers";

@@ -1,5 +1,6 @@
 /** The numbers that training changes, in shared memory: workers read the parameters, the checkpoint thread copies all. */
-import { type AdamWOptions, type AdamWState, groupCount, type ParameterTable, updateRanges } from "@zerogate/core";
+import type { ParameterTable } from "@zerogate/core";
+import { type AdamWOptions, type AdamWState, groupCount, updateRanges } from "@zerogate/core/training";
 import type { TrainConfig } from "@zerogate/run-config";
 import type { Checkpoint, SharedNumbers } from "@zerogate/run-files";
 import type { Standing } from "./standing.ts";

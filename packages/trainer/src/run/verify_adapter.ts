@@ -2,7 +2,8 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { type PromptFormat, parseStrictJson } from "@zerogate/core";
+import type { PromptFormat } from "@zerogate/core";
+import { parseStrictJson } from "@zerogate/core/formats";
 import { adapterFiles, readPromptFormat, reason } from "@zerogate/core/node";
 import type { TrainConfig } from "@zerogate/run-config";
 import { versions } from "@zerogate/run-config";

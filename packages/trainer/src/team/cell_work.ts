@@ -1,5 +1,6 @@
 /** How much work a cell is, so that hosts get equal parts of a step. */
-import { type ModelConfig, type SampleCost, type TokenSet, trainingCost } from "@zerogate/core";
+import type { ModelConfig, TokenSet } from "@zerogate/core";
+import { type SampleCost, trainingCost } from "@zerogate/core/training";
 import { sampleCost } from "@zerogate/data";
 import { labelledTokensOf } from "@zerogate/workers";
 

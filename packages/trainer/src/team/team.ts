@@ -3,7 +3,7 @@
  * all, with the same words. A single host is a team of one: then everything here does just its work.
  */
 import { deserialize, serialize } from "node:v8";
-import { decodeError, type EncodedError, encodeError } from "@zerogate/core";
+import { decodeError, type EncodedError, encodeError } from "@zerogate/core/training";
 import { type Communicator, gather, type Meeting } from "@zerogate/mpi";
 
 export interface Team {

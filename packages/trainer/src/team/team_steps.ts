@@ -1,5 +1,6 @@
 /** Steps over all ranks: each computes a share of the cells, and the sums of all are added up on all. */
-import type { Slot, TokenSet } from "@zerogate/core";
+import type { TokenSet } from "@zerogate/core";
+import type { Slot } from "@zerogate/core/training";
 import { shareCells } from "@zerogate/mpi";
 import { paramsDigest } from "@zerogate/run-files";
 import {

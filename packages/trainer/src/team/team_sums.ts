@@ -1,5 +1,5 @@
 /** Memory for the sums of one call over all ranks: a slot for each of its steps, then a row for each rank. */
-import type { Slot } from "@zerogate/core";
+import type { Slot } from "@zerogate/core/training";
 import type { DeviceJob, Step } from "@zerogate/workers";
 
 /** Numbers that every rank adds to the sums of a call behind the slots, in a row of its own. */

@@ -1,5 +1,7 @@
 /** `zerogate adapters average A B… --out DIR`: the weighted mean of the numbers of adapters of one layout. */
-import { type DType, InputError, isSameTemplate, moduleNames, type PromptFormat, weightedSum } from "@zerogate/core";
+import { InputError, type PromptFormat, weightedSum } from "@zerogate/core";
+import type { DType } from "@zerogate/core/engine";
+import { isSameTemplate, moduleNames } from "@zerogate/core/formats";
 import { readAdapter, type StoredAdapter, saveAdapter } from "@zerogate/core/node";
 import { adapterFolder } from "@zerogate/trainer/command";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";

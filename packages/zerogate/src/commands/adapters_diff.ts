@@ -1,5 +1,6 @@
 /** `zerogate adapters diff A B`: where two adapters differ, in their configs and layer by layer. */
-import { type AdaptionPromptConfig, isSameTemplate, moduleNames, partDistances } from "@zerogate/core";
+import { type AdaptionPromptConfig, partDistances } from "@zerogate/core";
+import { isSameTemplate, moduleNames } from "@zerogate/core/formats";
 import { readAdapter, type StoredAdapter } from "@zerogate/core/node";
 import { adapterFolder, formatSmall } from "@zerogate/trainer/command";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";

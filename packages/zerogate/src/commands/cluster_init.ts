@@ -2,7 +2,8 @@
 import { existsSync } from "node:fs";
 import { chmod } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { InputError, shellQuoted } from "@zerogate/core";
+import { InputError } from "@zerogate/core";
+import { shellQuoted } from "@zerogate/core/light";
 import { makeFolder, writeNewFile } from "@zerogate/core/node";
 import { MAX_HOSTS } from "@zerogate/run-config";
 import { type Launch, type LauncherName, launcherNames, launchFiles } from "@zerogate/trainer/command";

@@ -5,13 +5,13 @@ import {
   type AdapterState,
   adaptionPromptConfig,
   convertGates,
-  type DType,
-  type ForeignDialect,
   type GateActivation,
   type GateConversion,
   gateReductions,
   InputError,
 } from "@zerogate/core";
+import type { DType } from "@zerogate/core/engine";
+import type { ForeignDialect } from "@zerogate/core/formats";
 import { readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
 import { MAX_PROMPT_LENGTH } from "@zerogate/run-config";
 import { adapterFolder, checkLinks, namedBase } from "@zerogate/trainer/command";

@@ -1,15 +1,7 @@
 /** The adapter that `convert` reads, and whether it fits the base that it is for. */
-import {
-  type AdapterState,
-  adaptedBase,
-  adapterLayoutOn,
-  architectureOf,
-  type DType,
-  foreignModules,
-  InputError,
-  type ModelConfig,
-  moduleNames,
-} from "@zerogate/core";
+import { type AdapterState, adaptedBase, architectureOf, InputError, type ModelConfig } from "@zerogate/core";
+import type { DType } from "@zerogate/core/engine";
+import { adapterLayoutOn, foreignModules, moduleNames } from "@zerogate/core/formats";
 import { readAdapter, readAdapterFile } from "@zerogate/core/node";
 
 /** `peft` and `zerogate` are folders: PEFT's own gate, and whatever gate the adapter has. */

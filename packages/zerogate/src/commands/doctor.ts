@@ -1,7 +1,9 @@
 /** `zerogate doctor`: what this machine offers and what would go wrong, before anything is started. */
 import { access, constants, mkdir, statfs } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
-import { createReferenceEngine, type Engine, formatBytes } from "@zerogate/core";
+import { createReferenceEngine } from "@zerogate/core";
+import type { Engine } from "@zerogate/core/engine";
+import { formatBytes } from "@zerogate/core/formats";
 import { cacheFolder, reason } from "@zerogate/core/node";
 import { createEngine as createCpuEngine, createWasmEngine, probe } from "@zerogate/engine-cpu";
 import { describedEngine, namesOfEngines, versions } from "@zerogate/run-config";

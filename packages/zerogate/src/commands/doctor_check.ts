@@ -1,5 +1,5 @@
 /** What `zerogate doctor` finds of one thing, and the question that it asks every engine. */
-import type { Engine } from "@zerogate/core";
+import type { Engine } from "@zerogate/core/engine";
 
 export interface Check {
   readonly name: string;

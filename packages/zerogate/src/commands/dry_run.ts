@@ -1,5 +1,6 @@
 /** What `train --dry-run` prints: the resolved config, the plan, the memory, the parameters. */
-import { formatBytes, parameterCount, trainableLine } from "@zerogate/core";
+import { parameterCount, trainableLine } from "@zerogate/core";
+import { formatBytes } from "@zerogate/core/formats";
 import type { TrainConfig } from "@zerogate/run-config";
 import { isIsolated } from "@zerogate/run-config";
 import type { DataCounts } from "@zerogate/trainer";

@@ -1,5 +1,6 @@
 /** `zerogate estimate`: how long a run would take on devices that are not here, and what would limit it. */
-import { formatBytes, InputError, parameterCount, trainableLine } from "@zerogate/core";
+import { InputError, parameterCount, trainableLine } from "@zerogate/core";
+import { formatBytes } from "@zerogate/core/formats";
 import { resolveConfig } from "@zerogate/run-config";
 import {
   deviceSpeeds,

@@ -8,17 +8,8 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import {
-  type Adapter,
-  type Cell,
-  cellGradient,
-  InputError,
-  packCell,
-  parseSafetensors,
-  partNumbers,
-  readAdapterTensors,
-  tokenLogits,
-} from "@zerogate/core";
+import { type Adapter, type Cell, cellGradient, InputError, packCell, partNumbers, tokenLogits } from "@zerogate/core";
+import { parseSafetensors, readAdapterTensors } from "@zerogate/core/formats";
 import { type OpenedModel, openModel } from "@zerogate/trainer";
 import { formatCount, formatLoss, formatSmall, locateModel, promptTokens } from "@zerogate/trainer/command";
 import { openStatus } from "../status/display.ts";

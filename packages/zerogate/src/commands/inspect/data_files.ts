@@ -1,5 +1,6 @@
 /** Instruction data, or what is in the place of it. */
-import { type FileDescription, InputError } from "@zerogate/core";
+import { InputError } from "@zerogate/core";
+import type { FileDescription } from "@zerogate/core/formats";
 import { describeProblem, readRecords } from "@zerogate/data";
 import type { Facts } from "./facts.ts";
 

@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { gzipSync } from "node:zlib";
-import { serializeTorchFile, type Tensor } from "@zerogate/core";
+import { serializeTorchFile, type Tensor } from "@zerogate/core/formats";
 import { launcherNames, launchFiles } from "@zerogate/trainer/command";
 import { beforeAll, describe, expect, test } from "vitest";
 import { copyOf, openPlace, sixSteps } from "../../../test/here.ts";

@@ -1,7 +1,7 @@
 /** How a file is recognised: by its name, where only zerogate gives that name, else by what it holds. */
 import { open } from "node:fs/promises";
 import { basename } from "node:path";
-import { describeFile, type FileDescription, type FileKind, parsePythonJson } from "@zerogate/core";
+import { describeFile, type FileDescription, type FileKind, parsePythonJson } from "@zerogate/core/formats";
 import { openRegularFile, readRegularFile } from "@zerogate/core/node";
 
 export interface OpenedFile {

@@ -1,5 +1,5 @@
 /** The files of a run that grow line by line. */
-import { parseStrictJson } from "@zerogate/core";
+import { parseStrictJson } from "@zerogate/core/formats";
 import { readRegularFileSync } from "@zerogate/core/node";
 import { readMetricsFile, readReceipt } from "@zerogate/run-files";
 import type { DataCounts } from "@zerogate/trainer";

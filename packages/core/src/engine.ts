@@ -1,0 +1,63 @@
+/** `@zerogate/core/engine`: the operations that an engine computes, what it says of itself, and pieces of one. */
+
+// The interface, and what is handed to it.
+
+export type {
+  AttentionSize,
+  DeviceArray,
+  DType,
+  Engine,
+  FileTensor,
+  HostTensor,
+  KvCache,
+  LinearOrder,
+  LossCell,
+  Matrix,
+  PromptSet,
+  PromptSetGradient,
+  RowRange,
+  ScaledDType,
+  WeightDType,
+} from "./engine/engine.ts";
+
+// How an engine describes itself.
+
+export type {
+  Compute,
+  DeviceInfo,
+  EngineDescription,
+  EngineRequest,
+  EngineSetup,
+  EngineTraits,
+} from "./engine/description.ts";
+export { linearMapCount } from "./model/hf_names.ts";
+export type { AdamWArrays, AdamWUpdate } from "./optim/adamw.ts";
+
+// Operations as a table, and an engine made of it.
+
+export { type FlatCompiler, type FlatRun, type FlatValues, flatEngine, lengthOf } from "./engine/flat.ts";
+export {
+  type FlatName,
+  type FlatOperation,
+  flatOperations,
+  type OperationName,
+  type RowList,
+  type Shape,
+  type Sizes,
+  type SpecialOperation,
+  specialOperations,
+} from "./engine/operations.ts";
+
+// Pieces of an engine.
+
+export { type Arena, type ArrayStore, createArena } from "./engine/arena.ts";
+export { cancellable } from "./engine/cancellable.ts";
+export { cellsOfLoss } from "./engine/loss_cells.ts";
+export { checkPromptSets } from "./engine/prompt_sets.ts";
+export { ADDEND_LIMIT } from "./sum/fixed_point.ts";
+
+// Numbers of other widths.
+
+export { narrow, widen } from "./formats/dtype.ts";
+export { dequantizeRowsFp8, quantizeRowsFp8 } from "./formats/fp8.ts";
+export { dequantizeRows, int8Bytes, int8Rows, quantizeRows } from "./formats/int8.ts";

@@ -1,0 +1,60 @@
+/** `@zerogate/core/formats`: files of adapters and models, byte by byte, from any source. */
+
+// Tensors: safetensors and torch.
+
+export { type ByteSource, memorySource } from "./formats/byte_source.ts";
+export type { PickleValue, TorchStorage, TorchTensor } from "./formats/pickle_values.ts";
+export {
+  elementBytes,
+  parseSafetensors,
+  parseSafetensorsHeader,
+  type SafetensorsHeader,
+  serializeSafetensors,
+  type Tensor,
+  type TensorDType,
+  type TensorEntry,
+} from "./formats/safetensors.ts";
+export type { ZipEntry } from "./formats/stored_zip.ts";
+export {
+  openTorchFile,
+  readTorchTensors,
+  serializeTorchFile,
+  type TorchFile,
+  tensorsOf,
+} from "./formats/torch_file.ts";
+
+// Adapters in files: PEFT's names, and those of other programs.
+
+export {
+  type ForeignDialect,
+  foreignDialects,
+  foreignModules,
+  foreignTensors,
+  type ReadDialectOptions,
+  readForeignAdapter,
+} from "./adapter/files/dialects.ts";
+export {
+  type AdapterModule,
+  adapterMetadata,
+  adapterTensors,
+  checkAdapterKeys,
+  compareAdapterKeys,
+  declaredGate,
+  declaredOutputBias,
+  readAdapterTensors,
+} from "./adapter/files/peft.ts";
+export { isSameTemplate, templateProblems } from "./adapter/files/prompt_format.ts";
+export type { AdapterReport } from "./adapter/files/tensors.ts";
+export { adapterLayoutOn } from "./adapter/kinds/adaption_prompt.ts";
+export { moduleNames } from "./adapter/layout.ts";
+
+// Weights of a model in memory.
+
+export { imageBytes, type LayerWeight, type WeightPlace, weightNames, weightOf } from "./model/weights.ts";
+
+// JSON within bounds, and what a file is.
+
+export { DESCRIBED_BYTES, describeFile, type FileDescription } from "./formats/file_kind.ts";
+export type { FileKind } from "./formats/file_signatures.ts";
+export { formatBytes } from "./formats/format_bytes.ts";
+export { checkNesting, isCutOff, parsePythonJson, parseStrictJson } from "./formats/strict_json.ts";
