@@ -49,7 +49,7 @@ async function sums(parameters) {
   await communicator.close();
 }
 
-/** The base with a tokenizer beside it, and the flags of a run of so many steps on it. */
+/** The base with a tokenizer beside it, and the flags of a run of n steps on it. */
 async function prepare(folder) {
   const weights = await makeModel("135m", join(tmpdir(), "zerogate-bench-135m"));
   const base = join(folder, "base");

@@ -91,9 +91,9 @@ for (let round = 0; round < Number(rounds); round++) {
 const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
 const summary = (list) => ({ medianMs: Math.round(median(list)), worstMs: Math.round(Math.max(...list)) });
 const [first, next] = [summary(times.first), summary(times.next)];
-const told = ({ medianMs, worstMs }) => `${medianMs} ms (worst ${worstMs})`;
+const shown = ({ medianMs, worstMs }) => `${medianMs} ms (worst ${worstMs})`;
 console.log(
-  `${rounds} times from SIGKILL to the first committed step ${told(first)}, to the first new one ${told(next)}; ` +
+  `${rounds} times from SIGKILL to the first committed step ${shown(first)}, to the first new one ${shown(next)}; ` +
     `aim ${AIM_MS} ms, ${first.worstMs <= AIM_MS ? "met" : "NOT met"}`,
 );
 console.log(JSON.stringify({ bench: "resume", rounds: Number(rounds), first, next, node: process.version }));

@@ -91,12 +91,12 @@ const warm = perMinute.slice(perMinute.length >> 1);
 const slopeOf = (what) => slope(warm.map((one) => [one.minute / 60, one[what]]));
 const result = { memory: slopeOf("median"), least: slopeOf("least"), files: slopeOf("files") };
 const isFlat = ({ perHour, error }) => perHour <= 2 * error;
-const told = ({ perHour, error }) => `${perHour.toFixed(1)} ± ${error.toFixed(1)}`;
+const shown = ({ perHour, error }) => `${perHour.toFixed(1)} ± ${error.toFixed(1)}`;
 const range = (list) => `${Math.min(...list).toFixed(0)} to ${Math.max(...list).toFixed(0)}`;
 console.log(
   `${steps} steps in ${minutes} minutes; second half, by minutes: resident ${range(warm.map((one) => one.median))} MiB ` +
-    `(medians), slope ${told(result.memory)} MiB an hour, of the least ${told(result.least)}; open files ` +
-    `${range(warm.flatMap((one) => [one.files, one.mostFiles]))}, slope ${told(result.files)} an hour; ` +
+    `(medians), slope ${shown(result.memory)} MiB an hour, of the least ${shown(result.least)}; open files ` +
+    `${range(warm.flatMap((one) => [one.files, one.mostFiles]))}, slope ${shown(result.files)} an hour; ` +
     `${Object.values(result).every(isFlat) ? "flat" : "NOT flat"} (slopes of at most twice their standard error)`,
 );
 console.log(

@@ -1,6 +1,6 @@
 /**
  * How long `zerogate train` takes until its first step starts: the whole command, from its process to the moment when all
- * workers are ready. Its first run puts tokens and the base's hash into a cache and is told apart. Needs a build and
+ * workers are ready. Its first run puts tokens and the base's hash into a cache and is reported separately. Needs a build and
  * ../shared/data.
  *
  *   node bench/start.mjs [--model 1.1b] [--workers 2] [--rounds 5] [flags of zerogate train …]

@@ -82,7 +82,7 @@ describe("the adapter of a run with validation", () => {
     await expectVerified(out);
   });
 
-  test("is that of the last step, which is said loudly, where the best is lost [T-D1]", async () => {
+  test("is that of the last step, with a warning, if the best is lost [T-D1]", async () => {
     const out = copyOf("lost");
     rmSync(at(out, "checkpoints", `step-${best}`), { recursive: true });
     rmSync(at(out, "adapter"), { recursive: true });

@@ -71,7 +71,7 @@ describe("convert", () => {
     }
   });
 
-  test("gates that differ between heads are refused; a reduction is allowed by name and its error told per layer [F1]", async () => {
+  test("gates that differ between heads are refused; a reduction is allowed by name and its error reported per layer [F1]", async () => {
     const refused = await run("convert", "original.pth", "lossy", "--to", "peft");
     expect(refused).toMatchObject({ code: 2, stdout: "" });
     expect(refused.stderr).toMatch(
@@ -89,7 +89,7 @@ describe("convert", () => {
     expect((await run("adapters", "diff", "kept", "heads", "--json")).json[0]).toMatchObject({ layout: [] });
   });
 
-  test("lstsq finds the gate whose layer adds most nearly the same on texts, and tells the error of its output", async () => {
+  test("lstsq finds the gate whose layer adds most nearly the same on texts, and reports the error of its output", async () => {
     const convert = ["convert", "original.pth", "fitted", "--to", "peft", "--gate-reduce", "lstsq"];
     expect((await run(...convert)).stderr).toContain("give --data");
     const args = [...convert, "--model", base, "--data", heldOutFile, "--json"];
@@ -127,7 +127,7 @@ describe("convert", () => {
   });
 
   test.each([
-    [["plain", "x.pth", "--to", "litgpt"], "the adapter does not tell how many: give --model or --heads"],
+    [["plain", "x.pth", "--to", "litgpt"], "the adapter does not say how many: give --model or --heads"],
     [["plain", "x.pth", "--to", "onnx"], '--to is "onnx", expected one of peft, zerogate, original, litgpt, lit-llama'],
     [["plain", "x.pth", "--to", "litgpt", "--heads", "0"], '--heads is "0"'],
     [["plain", "heads", "--to", "zerogate"], "heads: it is not empty: choose a new folder"],
@@ -184,7 +184,7 @@ describe("adapters", () => {
     expect((await run("adapters", "list", "many/runs/two/adapter/x")).code).toBe(2);
   });
 
-  test("show tells config, gates, norms, hash and counts", async () => {
+  test("show prints config, gates, norms, hash and counts", async () => {
     const { json } = await run("adapters", "show", "plain", "--model", base, "--json");
     const { layout } = await readAdapter(at("plain"));
     expect(json[0]).toMatchObject({

@@ -152,7 +152,7 @@ const broken: Readonly<Record<string, readonly Case[]>> = {
       says: ["adapter_layers is 7, the model has 6 layers: use 1 to 6"],
     },
     {
-      what: "several wrong ones, told at once",
+      what: "several wrong ones, reported at once",
       make: given({ "--lr": "fast", "--batch-size": "0", "--steps": "-3" }),
       says: ['--lr is "fast"', "--batch-size is 0", "--steps is -3"],
     },

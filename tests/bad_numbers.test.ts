@@ -118,7 +118,7 @@ test("rollback takes steps back and passes over them, to the same bits wherever 
   expect(await zerogateHere(["verify", "back-1", "--replay", "1..8"], { cwd })).toMatchObject({ code: 0 });
 });
 
-test("a gradient too large for the fixed-point sum is told and passed over as one that is no number", async () => {
+test("a gradient too large for the fixed-point sum is reported and skipped like one that is not a number", async () => {
   const data = records("train.json", 64).map((record, i) =>
     i === RECORD ? { ...record, output: `${record.output} ${POISON}` } : record,
   );
@@ -151,7 +151,7 @@ test("a gradient too large for the fixed-point sum is told and passed over as on
   expect(skipped.stderr).toMatch(
     /has numbers that cannot be used: cell \d \(samples [\d, ]+\): the gradient of the gate of layer \d is -?\d{3,}\.\d+/,
   );
-  // Only the sample that is to blame is told, though the loss of each is finite.
+  // Only the sample to blame is named, though the loss of each is finite.
   const blamed = new RegExp(`^ {2}cell \\d, sample ${RECORD} \\(record ${RECORD} of the data\\): ".*${POISON}"$`, "m");
   expect(skipped.stderr).toMatch(blamed);
   expect(stepsOf("large-1", "void").length).toBeGreaterThan(0);

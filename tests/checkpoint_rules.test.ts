@@ -1,4 +1,4 @@
-/** When checkpoints are made and which of them stay, in real runs, whatever the time of day does meanwhile. */
+/** When checkpoints are made and which of them stay, in real runs, even if the clock jumps meanwhile. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -20,7 +20,7 @@ const checkpoints = (out: string) =>
     .map((name) => Number(/^step-(\d+)$/.exec(name)?.[1]))
     .toSorted((a, b) => a - b);
 
-test("saveMinutes saves after so much time, and no jump of the clock makes or prevents a checkpoint", async () => {
+test("saveMinutes saves after that time, and no jump of the clock makes or prevents a checkpoint", async () => {
   const dawdling = { jumps: true, engine: { delaySeed: 1 } };
   const never = { "--save-every": "1000", "--eval-every": "1000" };
   await train("often", { ...never, "--save-minutes": "0.00001" }, dawdling);

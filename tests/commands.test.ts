@@ -111,7 +111,7 @@ describe("an adapter may be named by its run, and names its base", () => {
     expect((await run("convert", "run", "as.pth", "--to", "original")).stderr).toContain("which the adapter names");
   });
 
-  test("a run without an adapter lends its newest checkpoint, with a word [T-D8]", async () => {
+  test("a run without an adapter lends its newest checkpoint, with a note [T-D8]", async () => {
     cpSync(join(folder, "run"), join(folder, "unfinished"), { recursive: true });
     rmSync(join(folder, "unfinished", "adapter"), { recursive: true });
     const { stderr } = await run("generate", "--adapter", "unfinished", ...asked);

@@ -1,6 +1,6 @@
 /**
  * The engine cuda through the command, on the emulator of packages/engine-cuda/emu: one, two and four GPUs, threads and processes
- * train the same bits; and what is said where something that it needs is missing, too old or too small.
+ * train the same bits; and the answers if something that it needs is missing, too old or too small.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -158,7 +158,7 @@ describe.skipIf(absent !== "")(`the engine cuda${absent}`, () => {
       ...call,
     });
 
-  test("eval takes all GPUs, those that are named, and processes, and tells of a worker that dies [T-D14]", async () => {
+  test("eval takes all GPUs, those that are named, and processes, and reports a worker that dies [T-D14]", async () => {
     const all = await evaluate([]);
     expect(all, all.stderr).toMatchObject({ code: 0 });
     for (const more of [
@@ -261,7 +261,7 @@ describe.skipIf(absent !== "")(`the engine cuda${absent}`, () => {
       [],
       /Cannot run swiglu on GPU 0 \(Emulated GPU 9\.0\): cuLaunchKernel says CUDA_ERROR_ILLEGAL_ADDRESS \(700\)/,
     ],
-  ])("what is missing or wrong is told: %j %j", async (machine, more, message) => {
+  ])("what is missing or wrong is reported: %j %j", async (machine, more, message) => {
     const failed = await train(`failed-${Object.keys(machine).join("")}`, [...cuda, "--devices", "0", ...more], {
       env: { ...env, ...machine },
     });

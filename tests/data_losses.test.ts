@@ -61,7 +61,7 @@ describe("records left out by maxLength", () => {
     expect(((data?.kept ?? 0) - (data?.cut ?? 0)) / 64).toBeGreaterThanOrEqual(Number(share) / 100);
   });
 
-  test("an answer of which a cut left one token is no empty one [T-D3]", async () => {
+  test("an answer with one token left after a cut is not empty [T-D3]", async () => {
     const items = records("train.json", 16).map((record, i) => ({ ...record, output: i < 3 ? "" : record.output }));
     writeFileSync(at("empty.json"), JSON.stringify(items));
     for (const length of ["39", "40", "41", "42"]) {
@@ -143,7 +143,7 @@ describe("records left out by maxLength", () => {
 });
 
 describe("a run shorter than its preset means it", () => {
-  test("quickstart --steps 3 trains, with a word on the warm-up [T-D5]", async () => {
+  test("quickstart --steps 3 trains, with a note on the warm-up [T-D5]", async () => {
     const { code, stderr, json } = await run("quickstart", "--steps", "3", "--out", "quick", "--json");
     expect(code).toBe(0);
     expect(stderr).toContain("the warm-up of 10 steps is longer than the run's 3 steps: it takes 3 % of them, 0 steps");

@@ -27,7 +27,7 @@ beforeAll(async () => {
   whole = outcome("whole");
 });
 
-/** A run that is held after the step behind `step` until `act` is done, which happens when `step` is told. */
+/** A run that is held after the step behind `step` until `act` is done, which happens when `step` is reported. */
 const train = (out: string, step: number, act: () => void, more: readonly string[] = [], call: Partial<Call> = {}) =>
   zerogate(["train", ...flags, "--out", out, "--json", ...more], {
     cwd,

@@ -53,7 +53,7 @@ function cutRun(): string {
 
 const folderOf = (out: string, step = STEP) => at(out, "checkpoints", `step-${step}`);
 
-/** Publishes the checkpoint once more as `change` makes it, under its old name, with a right manifest. */
+/** Publishes the checkpoint again as `change` makes it, under its old name, with a right manifest. */
 async function forge(out: string, change: (checkpoint: Checkpoint) => Partial<Checkpoint>): Promise<void> {
   const checkpoint = await loadCheckpoint(folderOf(out), model);
   rmSync(folderOf(out), { recursive: true });

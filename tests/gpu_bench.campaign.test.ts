@@ -39,7 +39,7 @@ describe.skipIf(absent !== "")(`the GPU benchmark${absent}`, () => {
   });
 
   test.skipIf(noPython !== "")(
-    `PEFT's side runs on whatever device torch has${noPython}`,
+    `PEFT's side runs on any device of torch${noPython}`,
     () => {
       const run = runBench(join(folder, "peft"), ["--parts", "peft", "--torch-device", "cpu"]);
       expect(run, run.stderr + run.stdout).toMatchObject({ status: 0 });

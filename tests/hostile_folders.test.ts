@@ -20,12 +20,12 @@ const at = (...path: string[]) => join(folder, ...path);
 const torchFiles = fileURLToPath(new URL("../packages/core/test/torch_files/", import.meta.url));
 const reader = fileURLToPath(new URL("support/read_folder.mjs", import.meta.url));
 
-/** A fault in a copy of a sound folder, and what is said about it. */
+/** A fault in a copy of a sound folder, and the error about it. */
 type Fault = readonly [spoil: (copy: string) => void, says: string | RegExp];
 const MIB = 2 ** 20;
 
 const put = (file: string, bytes: string | Uint8Array) => (copy: string) => writeFileSync(join(copy, file), bytes);
-/** A file of so many bytes that takes no room on disk. */
+/** Makes a file of n bytes that takes no room on disk. */
 const sparse = (file: string, bytes: number) => (copy: string) => {
   writeFileSync(join(copy, file), "");
   truncateSync(join(copy, file), bytes);
@@ -46,7 +46,7 @@ const edited = (file: string, from: string | RegExp, to: string) => (copy: strin
   expect(text).toMatch(from);
   writeFileSync(join(copy, file), text.replace(from, to), "latin1");
 };
-/** A safetensors file of this header, the length that it claims, and so many zeros. */
+/** A safetensors file of this header, the length that it claims, and n zeros. */
 function safetensors(header: string, dataBytes = 0, claimed = BigInt(Buffer.byteLength(header))): Uint8Array {
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(claimed);

@@ -16,7 +16,7 @@ const flags = tinyRun(cwd, {
   "--workers": "1",
 });
 
-/** Trains, and does something to the run's folder once so many steps are told. */
+/** Trains, and acts on the run's folder after n reported steps. */
 const train = (out: string, after: number, act: () => void) => {
   let steps = 0;
   return zerogate(["train", ...flags, "--out", out, "--json"], {

@@ -1,4 +1,4 @@
-/** Too few open files: one message with what to type, at whatever point of the start the limit is met. */
+/** Too few open files: one message with what to type, at any point of the start. */
 import { expect, test } from "vitest";
 import { testFolder, zerogate } from "./support/cli.ts";
 import { base, tinyRun } from "./support/world.ts";

@@ -179,7 +179,7 @@ describe("a stranger's adapter", () => {
     expect(stderr).not.toMatch(steering);
   });
 
-  test("is one row of the list, whatever its names hold [T-B6]", async () => {
+  test("is one row of the list, with anything in its names [T-B6]", async () => {
     const { stdout } = await zerogateHere(["adapters", "list", "zoo"], { cwd: folder });
     const rows = stdout.trimEnd().split("\n");
     expect(rows).toHaveLength(3); // the head, the one whose config is broken, and the one below it
@@ -190,7 +190,7 @@ describe("a stranger's adapter", () => {
     expect(inspected.stdout.split("\n").filter((line) => line.startsWith("mine"))).toEqual([]);
   });
 
-  test("is told in JSON character by character, in ASCII where that is needed [T-B6]", async () => {
+  test("is written in JSON character by character, in ASCII where that is needed [T-B6]", async () => {
     const { stdout, json } = await zerogateHere(["adapters", "show", "stranger/adapter", "--json"], { cwd: folder });
     expect(stdout).not.toMatch(steering);
     expect(json[0]).toMatchObject({ config: { baseModelNameOrPath: forged } });

@@ -1,4 +1,4 @@
-/** An engine of your own, by the path of its module: the example of docs/engines.md, and modules that are none. */
+/** An engine of your own, by the path of its module: the example of docs/engines.md, and modules that are not engines. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

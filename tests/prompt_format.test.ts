@@ -1,4 +1,4 @@
-/** The template and the BOS rule of an adapter: stored with it, used by what reads it, told where it is not there. */
+/** The template and the BOS rule of an adapter: stored with it, used by what reads it, reported if it is missing. */
 import { cpSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -83,7 +83,7 @@ test("adapters side by side are asked each as they were trained [T-D2]", async (
   ]);
 });
 
-test("an adapter that does not say it gets the BOS that is named, which is said once [T-A5, T-case11]", async () => {
+test("an adapter that does not say it gets the named BOS, which is reported once [T-A5, T-case11]", async () => {
   const line = "silent-about-it does not say what goes in front of its prompts: <s> is put there, as before 0.2.0";
   const asked = ["--adapter", "silent-about-it", "--template", "own.json", "--instruction", "Name it"];
   const old = await generate(...asked);
@@ -143,8 +143,13 @@ test("the rule decides what is trained, and is part of a run's identity [T-A5]",
 
 const absent = absentModules("peft", "torch", "transformers");
 describe(`PEFT${absent}`, () => {
-  test.skipIf(absent !== "")("loads the folder without a word about the file, to the same numbers [T-D2]", async () => {
-    const script = fileURLToPath(new URL("./peft/load_quietly.py", import.meta.url));
-    await expect(runPython(script, at("silent"), at("run", "adapter"), at("silent-about-it"))).resolves.toBeUndefined();
-  });
+  test.skipIf(absent !== "")(
+    "loads the folder without a warning about the file, to the same numbers [T-D2]",
+    async () => {
+      const script = fileURLToPath(new URL("./peft/load_quietly.py", import.meta.url));
+      await expect(
+        runPython(script, at("silent"), at("run", "adapter"), at("silent-about-it")),
+      ).resolves.toBeUndefined();
+    },
+  );
 });

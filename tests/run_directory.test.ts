@@ -42,7 +42,7 @@ beforeAll(async () => {
 });
 
 describe("the receipt", () => {
-  test("is the same text for other numbers of workers and whatever interrupts the run", async () => {
+  test("is the same text for other numbers of workers and after any interruption", async () => {
     expect(await call("train", ...flags, "--out", "three", "--workers", "3")).toMatchObject({ code: 0 });
     expect(receipt("three")).toBe(receipt("whole"));
     const out = copyOf("cut");

@@ -1,6 +1,6 @@
 /**
  * TensorFlow.js as the engine of the command: training in threads and in processes, an interruption, a lost process, evaluation
- * and generation; and what is said where it is not installed. `tfjs:node` joins where ZEROGATE_TFJS names a folder that has it.
+ * and generation; and the answers if it is not installed. `tfjs:node` joins where ZEROGATE_TFJS names a folder that has it.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -130,7 +130,7 @@ describe("tfjs:node-gpu, its package one that computes on the CPU and notes whic
     expect(await train("cpu", ["--engine", "tfjs:cpu", "--workers", "1"])).toMatchObject({ code: 0 });
   });
 
-  /** Trains with so many workers; what each process of a worker saw. */
+  /** Trains with n workers; returns what each process of a worker saw. */
   async function seenBy(out: string, workers: number, env: Readonly<Record<string, string>> = {}) {
     const seen = join(folder, `${out}.seen`);
     writeFileSync(seen, "");

@@ -1,4 +1,4 @@
-/** Options that all parts have, and where a part leaves what it found. */
+/** Options of all parts, and the place of their results. */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 

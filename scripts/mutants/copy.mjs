@@ -1,4 +1,4 @@
-/** A copy of the project in which mutants are planted: the working tree is never changed, whatever becomes of this process. */
+/** A copy of the project in which mutants are planted: the working tree is never changed, even if this process is killed. */
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative, sep } from "node:path";
@@ -16,7 +16,7 @@ export function copyProject(root) {
     filter: (path) => !skipped.has(relative(root, path)) && !path.split(sep).includes(".vite"),
   });
   symlinkSync(join(root, packages), join(folder, packages));
-  // Cases of the field lie beside the project, where they are there at all.
+  // Field cases lie beside the project, if there are any.
   const shared = join(dirname(root), "shared");
   if (existsSync(shared)) symlinkSync(shared, join(parent, "shared"));
   const scratch = join(parent, "scratch");

@@ -1,6 +1,6 @@
 /**
  * The changes that make a mutant: one place in the syntax tree, one other text for it. Texts for people (strings with a space,
- * templates, what goes into a new error) are left as they are.
+ * templates, what goes into a new error) are left alone.
  */
 import ts from "typescript";
 

@@ -12,7 +12,7 @@ const MEASURE_LIMIT_MS = 900_000;
 export function openTestRunner(folder, scratch) {
   const env = { ...process.env, HOME: scratch, XDG_CACHE_HOME: join(scratch, "cache"), TMPDIR: scratch };
   const times = new Map();
-  /** Files that the server may know as they are not. */
+  /** Files of which the server may know an old state. */
   const stale = new Set();
   let server;
 

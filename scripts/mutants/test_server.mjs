@@ -16,7 +16,7 @@ async function answer({ test, changed }) {
     const specifications = await vitest.globTestSpecifications([test]);
     const result = await vitest.runTestSpecifications(specifications);
     const path = specifications[0]?.moduleId;
-    const modules = result.testModules.filter(({ moduleId }) => moduleId === path); // earlier runs are told too
+    const modules = result.testModules.filter(({ moduleId }) => moduleId === path); // earlier runs are reported too
     const failed = modules.flatMap(({ children }) => [...children.allTests("failed")].map(({ fullName }) => fullName));
     const broken = modules.flatMap((module) => module.errors().map(({ message }) => message));
     const errors = result.unhandledErrors.map((error) => String(error?.message ?? error));

@@ -142,7 +142,7 @@ TASKS = [
 
 @dataclass(frozen=True)
 class Record:
-    """A filled-in task. `case` names what is asked about, whatever the phrasing."""
+    """A filled-in task. `case` names what is asked about, in any phrasing."""
 
     case: str
     instruction: str

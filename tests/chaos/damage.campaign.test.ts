@@ -149,7 +149,7 @@ describe.each(damages)("$what outside of checkpoints", ({ damage }) => {
   let looks = 0;
   const isUntold = async (what: RegExp) => looks++ % 24 === 0 && !what.test(await told());
 
-  test("at every byte of receipt.jsonl is told by verify, and by a resume that needs what is lost", async () => {
+  test("at every byte of receipt.jsonl is reported by verify, and by a resume that needs what is lost", async () => {
     const path = join(run, "receipt.jsonl");
     const checkpoint = await newestCheckpoint(run, model, () => {});
     if (!checkpoint) throw new Error("there is no checkpoint");
@@ -177,7 +177,7 @@ describe.each(damages)("$what outside of checkpoints", ({ damage }) => {
     expect(untold).toEqual([]);
   });
 
-  test("of metrics.jsonl that changes a loss, a step or a line is told", async () => {
+  test("of metrics.jsonl that changes a loss, a step or a line is reported", async () => {
     const losses = () => {
       const { steps, evaluations } = readMetrics(run);
       return JSON.stringify([...steps, ...evaluations].map(({ step, loss }) => [step, loss]));
@@ -194,7 +194,7 @@ describe.each(damages)("$what outside of checkpoints", ({ damage }) => {
     expect(untold).toEqual([]);
   });
 
-  test("of the finished adapter is told, and a resume keeps it aside and writes the right one", async () => {
+  test("of the finished adapter is reported, and a resume keeps it aside and writes the right one", async () => {
     const path = join(run, "adapter", "adapter_model.safetensors");
     const bytes = readFileSync(path);
     for (let i = 0; i < 25; i++) {

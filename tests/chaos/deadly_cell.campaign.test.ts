@@ -14,7 +14,7 @@ writeFileSync(join(folder, "deadly.json"), JSON.stringify([first, ...others, { .
 const run = (changes: Record<string, string>) => tinyRun(folder, { "--max-length": "256", ...changes });
 const receipt = (out: string) => readFileSync(join(folder, out, "receipt.jsonl"), "utf8");
 
-/** Every worker that computes so many tokens at once dies. */
+/** Every worker that computes this many tokens at once dies. */
 const deadly = (device: { longerThan: number } | { shorterThan: number }) => ({
   ZEROGATE_CHAOS: JSON.stringify({ device: { kind: "exit", ...device } }),
   NODE_OPTIONS: `--import ${new URL("preload.mjs", import.meta.url).href}`,

@@ -4,7 +4,7 @@
  * - bytes of a file are sure once the file was synced after they were written; until then it may hold the old bytes, the new
  *   ones, some of them, or zeros in their place;
  * - a name (made, renamed, removed) is sure once its folder was synced after that; until then each change of a name may be
- *   there or not, whatever became of others, but a rename is one change and never half of one;
+ *   there or not, independent of others, but a rename is one change and never half of one;
  * - removing a folder removes its entries one by one.
  */
 import { basename, dirname } from "node:path";
@@ -55,7 +55,7 @@ export interface Disk {
   cut(keepsName: (i: number) => boolean, variant: (i: number) => number): Map<string, Buffer>;
 }
 
-/** @param root absolute path of a folder that is there for good; everything happens below it. */
+/** @param root absolute path of a folder that stays; everything happens below it. */
 export function createDisk(root: string): Disk {
   const changes: NameChange[] = [];
   const files: File[] = [];

@@ -60,7 +60,7 @@ export interface ChaosOptions {
   readonly flags: readonly string[];
 }
 
-/** Enough steps for a run that so many cycles do not finish. */
+/** Enough steps for a run that n cycles do not finish. */
 export const stepsFor = (cycles: number): number => (MAX_STEPS_A_CYCLE + 2) * cycles;
 
 /**
@@ -112,7 +112,7 @@ function drawCycle(seed: number, cycle: number): Cycle {
   };
 }
 
-/** Cards of a shuffled deck, one a cycle; when it is used up, it is shuffled anew. */
+/** Cards of a shuffled deck, one a cycle; when it is used up, it is shuffled again. */
 function dealt<T>(deck: readonly T[], seed: number, cycle: number, purpose: number): T {
   const round = Math.floor(cycle / deck.length);
   const order = deck.map((card, i) => ({ card, key: randomBits(seed, purpose, round, i, 99) }));

@@ -1,5 +1,5 @@
 /**
- * The power may fail after any file operation of a run: no checkpoint that the run has told as saved is lost, and none is found
+ * The power may fail after any file operation of a run: no checkpoint that the run has reported as saved is lost, and none is found
  * broken, neither the newest nor those that wait to be removed.
  */
 import { createHash } from "node:crypto";
@@ -57,7 +57,7 @@ test("the record holds what a run does to be durable", () => {
   expect(published.map(Number)).toEqual([2, 4, 6, 8]);
 });
 
-/** Steps of the checkpoints that an operation tells as saved: the lines that it writes to the log. */
+/** Steps of the checkpoints that an operation reports as saved: the lines that it writes to the log. */
 function reportedBy({ kind, path, data = new Uint8Array() }: FileOperation): number[] {
   if (kind !== "write" || !path.endsWith("/run/log.jsonl")) return [];
   const lines = Buffer.from(data)
@@ -70,7 +70,7 @@ function reportedBy({ kind, path, data = new Uint8Array() }: FileOperation): num
   });
 }
 
-test("after every operation, every uncertain state resumes from what the run has told as saved, or from a newer one [T-E1, T-E2]", async () => {
+test("after every operation, every uncertain state resumes from what the run has reported as saved, or from a newer one [T-E1, T-E2]", async () => {
   const disk = createDisk(root);
   const seen = new Set<string>();
   const reported = [0];
@@ -90,7 +90,7 @@ test("after every operation, every uncertain state resumes from what the run has
   expect(seen.size).toBeGreaterThan(200);
 });
 
-test("when the run has ended, its adapter, metrics and receipt are there whatever is lost [T-E1]", async () => {
+test("when the run has ended, its adapter, metrics and receipt are there, with any loss [T-E1]", async () => {
   const disk = createDisk(root);
   for (const operation of operations) disk.apply(operation);
   const adapter = readdirSync(join(root, "run", "adapter")).map((name) => `adapter/${name}`);

@@ -13,7 +13,7 @@ const reason = openMpi ? "" : " (skipped: no mpirun of Open MPI on this machine)
 const init = (launcher: string, ...more: string[]) =>
   zerogate(["cluster", "init", launcher, "--config", "run.json", "--run", "runs/first", ...more], { cwd: folder });
 
-test("cluster init writes programs that a shell can read, and never over a file that is there", async () => {
+test("cluster init writes programs that a shell can read, and never over an existing file", async () => {
   const { code, stdout } = await init("slurm", "--hosts", "5", "--out", "slurm");
   expect(code).toBe(0);
   const path = join(folder, "slurm", "train.sbatch");
@@ -124,7 +124,7 @@ describe.skipIf(!openMpi)(`train.sh${reason}`, () => {
     expect(existsSync(join(out, "adapter"))).toBe(false);
   });
 
-  test("gives up after so many tries", async () => {
+  test("gives up after that number of tries", async () => {
     const held = join(folder, "killer.sh");
     writeFileSync(held, "#!/bin/sh\nkill -9 $$\n", { mode: 0o755 });
     const script = join(folder, "killed", "train.sh");

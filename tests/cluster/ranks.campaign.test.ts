@@ -78,7 +78,7 @@ describe.skipIf(!openMpi)(`ranks of Open MPI on one host${missing}`, () => {
     expect(receipts[1]).toBe(receipts[0]);
   });
 
-  test("fewer cores than workers are told of each rank, and change no bit", async () => {
+  test("fewer cores than workers are reported for each rank, and change no bit", async () => {
     const allowed = availableParallelism();
     const { code, output } = await train("pinned", 2, allowed + 1);
     expect(code, output).toBe(0);

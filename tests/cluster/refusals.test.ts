@@ -22,7 +22,7 @@ const trainApart = (second: readonly string[], env: Readonly<Record<string, stri
 };
 
 test("a job whose launcher has another MPI is refused: each rank would train alone", async () => {
-  // What mpirun of Open MPI tells its ranks, but none is there.
+  // The variables that mpirun of Open MPI sets for its ranks, without an mpirun.
   const env = { OMPI_COMM_WORLD_RANK: "1", OMPI_COMM_WORLD_SIZE: "2", ZEROGATE_MPI: "libnowhere.so.40" };
   const alone = await zerogate(["train", ...flags, "--out", "alone"], { cwd: folder, env });
   expect(alone.code).toBe(2);

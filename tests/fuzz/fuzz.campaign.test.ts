@@ -25,7 +25,7 @@ const EXACT = "manifest";
 const seconds = process.env["ZEROGATE_FUZZ_SECONDS"];
 
 test.each(targets)(
-  "%s: whatever is changed in its corpus is accepted and right, or refused with an InputError",
+  "%s: any change of its corpus is accepted and right, or refused with an InputError",
   async (target) => {
     const rounds = ROUNDS[target as keyof typeof ROUNDS] ?? 5000;
     const length = seconds === undefined ? ["--rounds", String(rounds)] : ["--seconds", seconds];
@@ -42,7 +42,7 @@ test.each(targets)(
   },
 );
 
-test("a fault is found, told with its input and ends with 1", async () => {
+test("a fault is found, reported with its input and ends with 1", async () => {
   const broken = promisify(execFile)(process.execPath, [here("run.mjs"), "--target", "nowhere"], { timeout: 840_000 });
   await expect(broken).rejects.toMatchObject({ code: 1, stdout: expect.stringContaining('"fault":"') });
 });

@@ -1,4 +1,4 @@
-/** Runs one target: input after input, each laid open in shared memory first, so that whoever watches can save it. */
+/** Runs one target: input after input, each laid open in shared memory first, so that the watcher can save it. */
 import { parentPort, workerData } from "node:worker_threads";
 import { InputError } from "@zerogate/core";
 import { mutated } from "./mutate.mjs";

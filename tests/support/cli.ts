@@ -38,7 +38,7 @@ export interface Call {
   readonly timeoutMs?: number;
 }
 
-/** Runs `zerogate` in `cwd`; the token cache lies there too, whatever the user's own holds. */
+/** Runs `zerogate` in `cwd`; its token cache is there too, not the user's. */
 export async function zerogate(args: readonly string[], call: Call): Promise<Outcome> {
   if (!existsSync(bin)) throw new Error(`Cannot run zerogate: ${bin} is not built, run pnpm build`);
   const { cwd, env, uid, openFiles, input, onStart, onLine, timeoutMs = 840_000 } = { input: "", ...call };

@@ -1,5 +1,5 @@
 // Preload: while the file $FAULT_SWITCH exists, everything that would change a file below $FAULT_ROOT fails with its text as code.
-// Once a line with the text $HOLD_AFTER is written, nothing goes on until the file $HOLD_UNTIL exists, so that whoever watches
+// Once a line with the text $HOLD_AFTER is written, nothing goes on until the file $HOLD_UNTIL exists, so that the watcher
 // from outside is in time.
 import fs from "node:fs";
 import fsp from "node:fs/promises";

@@ -76,7 +76,7 @@ function untieHead(folder: string, change: (numbers: { embedding: Buffer; head: 
   writeFileSync(path, Buffer.concat([length, json, data, head]));
 }
 
-/** Makes it a model of two shards of which only the first is there. */
+/** Makes it a model of two shards with only the first present. */
 export function withoutShard(folder: string): void {
   const path = join(folder, "model.safetensors");
   const shards = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"];

@@ -23,7 +23,7 @@ export interface Hosts {
   bytes(host: number): { readonly sent: number; readonly received: number };
   /** Process ids of a host, among them those of a job that was launched elsewhere. */
   pids(host: number): number[];
-  /** Process id of a rank, on whatever host it runs. */
+  /** Process id of a rank, on any host. */
   rank(rank: number): number;
   /** Nobody but itself reaches these TCP ports of a host any more, as behind a firewall that refuses, or says nothing. */
   closePorts(host: number, first: number, last: number, how: "refused" | "dropped"): void;

@@ -16,7 +16,7 @@ export interface Slurm {
 
 const CPUS = 16;
 
-/** Resolves when all hosts are idle. @param folder for its files, removed with the cluster by whoever made it */
+/** Resolves when all hosts are idle. @param folder for its files, removed with the cluster by its maker */
 export async function openSlurm(hosts: Hosts, count: number, folder: string): Promise<Slurm> {
   const path = (name: string) => join(folder, name);
   const numbers = Array.from({ length: count }, (_, i) => i + 1);

@@ -24,7 +24,7 @@ export const fieldRows: readonly Row[] = [
   { id: "T-B5", what: "a tokenizer's regular expression ends, or is ended" },
   { id: "T-B6", what: "strangers' escape sequences do not reach the terminal" },
   { id: "T-B7", what: "nested JSON takes bounded memory" },
-  { id: "T-B8", what: "no home folder: no cache, and it is said" },
+  { id: "T-B8", what: "no home folder: no cache, and that is reported" },
   { id: "T-B9", what: "a run directory that is renamed while it is written to ends the run" },
   { id: "T-B10", what: "a worker that is killed while loading is replaced" },
   { id: "T-B11", what: "pipes, absurd numbers and too few open files: a clear answer, no hang" },

@@ -59,7 +59,7 @@ export const parityRows: readonly Row[] = [
   { id: "C4", what: "five steps of AdamW" },
   { id: "C5", what: "the base is untouched by training" },
   { id: "D1", what: "sequences of adding, setting, training, deleting" },
-  { id: "D2", what: "enabling and disabling are idempotent and nest; no adapter at all" },
+  { id: "D2", what: "enabling and disabling are idempotent and nest; the base without an adapter" },
   { id: "D3", what: "switching after a move to another engine or precision" },
   { id: "D4", what: "adapters called 3, self, model, default" },
   { id: "D5", what: "missing, surplus, misshaped, misplaced tensors, NaN, truncation" },

@@ -46,14 +46,14 @@ test("a cause that is no error is kept as its text", () => {
   expect(across(new Error("outer", { cause: "disk full" })).cause).toMatchObject({ message: "disk full" });
 });
 
-test("an error that causes itself is told as far as it makes sense", () => {
+test("an error that causes itself is encoded up to where it repeats", () => {
   const [a, b] = [new Error("a"), new Error("b")];
   a.cause = b;
   b.cause = a;
   expect(across(a)).toMatchObject({ message: "a", cause: { message: "b" } });
 });
 
-test("an error that comes from elsewhere is known by its code, whatever class it has lost", () => {
+test("an error from elsewhere is recognised by its code, even if it has lost its class", () => {
   for (const [error, code] of [
     [new DamagedError("no whole checkpoint"), "damaged"],
     [new EngineLostError("the GPU is gone"), "engine-lost"],

@@ -68,7 +68,7 @@ test("keys that differ in one word, in its place or in length give unrelated str
     "seed 1": (i) => normal(1, i),
     "seed 2": (i) => normal(2, i),
     "seed 2³² + 1": (i) => normal(2 ** 32 + 1, i),
-    "a word more": (i) => normal(1, i, 0),
+    "one word more": (i) => normal(1, i, 0),
     "words swapped": (i) => normal(i, 1),
     neighbour: (i) => normal(1, i + 1),
   };

@@ -1,4 +1,4 @@
-/** Length checks at the door of every kernel, so that the loops behind it need none. */
+/** Length checks at the start of every kernel, so that its loops need none. */
 
 /**
  * Throws a `RangeError` unless every array has as many elements as `shape` asks for.

@@ -1,5 +1,5 @@
 /**
- * Forward operations once more, written straight from their formulas in float64 over plain arrays, sharing nothing with the
+ * Forward operations a second time, written straight from their formulas in float64 over plain arrays, sharing nothing with the
  * engines. Gradients are judged by finite differences of these, so nobody's derivation is trusted.
  */
 import type { AttentionSize } from "../src/engine/engine.ts";

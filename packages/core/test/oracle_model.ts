@@ -1,5 +1,5 @@
 /**
- * The whole model once more in float64, from the paper's formulas and `oracle.ts`, sharing no code with `src/` but types.
+ * The whole model a second time, in float64, from the paper's formulas and `oracle.ts`, sharing no code with `src/` but types.
  * Its finite differences are good to about 1e-9, far below the rounding of a float32 forward.
  */
 import { layerParts } from "../src/adapter/kinds/adaption_prompt.ts";

@@ -1,4 +1,4 @@
-/** An engine that does what another does and tells what was asked of it and what it still holds. */
+/** An engine that does what another does, and records what it was asked and what it still holds. */
 import type { DeviceArray, Engine, KvCache } from "../src/engine/engine.ts";
 import { createReferenceEngine } from "../src/engine/reference.ts";
 

@@ -44,7 +44,7 @@ export function tinyConfig(changes: Partial<ModelConfig> = {}): ModelConfig {
   };
 }
 
-/** One of every kind of base, by what tells it from the plain one. */
+/** One of every kind of base, by its difference from the plain one. */
 export const tinyBases = [
   { title: "llama with grouped queries and biases", changes: { qkvBias: true, outputBias: true, mlpBias: true } },
   { title: "llama, multi-head, tied", changes: { kvHeads: 4, tiedEmbeddings: true } },

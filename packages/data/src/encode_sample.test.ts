@@ -53,7 +53,7 @@ test.each([
   },
 );
 
-test("by the rule of 0.1.0 the BOS that is named goes in front, whatever the post-processor does [T-A5, T-case11]", () => {
+test("by the rule of 0.1.0 the BOS that is named goes in front, independent of the post-processor [T-A5, T-case11]", () => {
   const named = { ...format, bos: "named" } as const;
   for (const tokenizer of [tiny, without("post_processor")]) {
     expect(encodeSample(tokenizer, named, record("ab", "c")).ids).toEqual([BOS, ...pieces("▁ab", "c"), EOS]);

@@ -1,5 +1,5 @@
 /**
- * Records in other forms than `{instruction, input?, output}`: says what they are, with the keys that are there, and the command
+ * Records in other forms than `{instruction, input?, output}`: says what they are, with their keys, and the command
  * that makes records of them where there is one.
  */
 import { jq, jqPath, otherForm, python } from "./conversions.ts";

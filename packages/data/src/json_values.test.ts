@@ -9,7 +9,7 @@ describe("numbers that JSON does not have", () => {
     for (const other of [null, "NaN", { a: 1 }, undefined, Number.NaN]) expect(nonFinite(other)).toBeUndefined();
   });
 
-  test("are not read out of texts, behind whatever escapes", () => {
+  test("are not read out of texts, after any escapes", () => {
     expect(parseJson(String.raw`{"a": "NaN", "b": "\"NaN\\", "c": 1}`)).toEqual({ a: "NaN", b: '"NaN\\', c: 1 });
     const mixed = parseJson(String.raw`["\" NaN", NaN, "\\", Infinity]`) as unknown[];
     expect([mixed[0], nonFinite(mixed[1]), mixed[2], nonFinite(mixed[3])]).toEqual(['" NaN', "NaN", "\\", "Infinity"]);

@@ -51,7 +51,7 @@ function* valueSpans(text: string, from = 0): Generator<Span, number> {
   }
 }
 
-/** Whether a text is one value as far as its brackets tell. */
+/** Whether a text is one value, judged by its brackets. */
 export function isOneValue(text: string): boolean {
   const { value: span } = valueSpans(text).next();
   return typeof span === "object" && span.isWhole && text.slice(span.end).trim() === "";

@@ -18,7 +18,7 @@ test("the first byte that is none is named with its line, from 1", () => {
   expect(of(0x80)).toEqual({ byte: "0x80", line: 1 });
 });
 
-test("a replacement character that is spelled is passed over, whatever follows it", () => {
+test("a replacement character that is spelled is skipped, with anything after it", () => {
   expect(of("\ufffd", 0xe9)).toEqual({ byte: "0xE9", line: 1 });
   expect(of("a\ufffdé\ufffd", 0xc3, "x")).toEqual({ byte: "0xC3", line: 1 });
   expect(of(0xef, "x")).toEqual({ byte: "0xEF", line: 1 });

@@ -151,7 +151,7 @@ test("regular expressions of two thousand characters are taken, of one more they
   expect(ofRegex("a".repeat(2001))).toEqual(["has 2001 characters, at most 2000 are allowed"]);
 });
 
-test("what JavaScript has no word for is named once, outside and inside of sets as it counts there", () => {
+test("reports each part that JavaScript cannot express once, outside and inside of sets", () => {
   const noWayBack = (token: string) => [`uses ${token} (no way back), which cannot be done here`];
   for (const token of ["++", "*+", "?+"]) {
     expect(ofRegex(`a${token}b`)).toEqual(noWayBack(token));

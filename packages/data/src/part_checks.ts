@@ -1,6 +1,6 @@
 /**
  * The parts of a tokenizer.json around its model: what cannot be done exactly as the Rust library does it is refused by name,
- * since wrong token ids train a wrong model without a word.
+ * since wrong token ids train a wrong model silently.
  */
 import { knownExpressions } from "./pipeline/known_expressions.ts";
 import { normalizers } from "./pipeline/normalize.ts";
@@ -89,7 +89,7 @@ function checkPattern(pattern: unknown, part: PartName, path: string, problems: 
   } else problems.push(...findRegexProblems(regex).map((problem) => `${path}.pattern.Regex ${problem}`));
 }
 
-/** What means something in Oniguruma, where these expressions come from, that JavaScript has no word for. */
+/** What means something in Oniguruma, where these expressions come from, that JavaScript cannot express. */
 function findRegexProblems(regex: string): string[] {
   if (regex.length > MAX_REGEX_CHARACTERS)
     return [`has ${regex.length} characters, at most ${MAX_REGEX_CHARACTERS} are allowed`];

@@ -136,7 +136,7 @@ test("the hash changes with everything that the plan depends on", () => {
   expect(new Set(changed).size).toBe(8);
 });
 
-test("cells are cut longest first into the first cell with room, ties by sample index, whatever the order of the batch", () => {
+test("cells are cut longest first into the first cell with room, ties by sample index, for any order of the batch", () => {
   const lengths = Int32Array.of(30, 50, 70, 50, 200, 20);
   const cells = [[4], [2, 0], [1, 3]]; // 200 is longer than a cell; 70 + 30; 50 + 50; and 20 finds no room
   expect(cutCells([0, 1, 2, 3, 4, 5], lengths, 100)).toEqual([...cells, [5]]);

@@ -41,7 +41,7 @@ test("the second call loads from the cache what the first one made", async () =>
   expect(warnings).toEqual([]);
 });
 
-test("whatever the tokens depend on makes another entry, where the data lies does not", async () => {
+test("everything that the tokens depend on makes another entry, the place of the data does not", async () => {
   const { folder, cacheDir, options } = await setUp();
   await prepareTokens(options);
   const json = { ...options.tokenizer.files, tokenizerConfigJson: '{"bos_token": "<s>", "eos_token": "</s>", "x": 1}' };
@@ -77,7 +77,7 @@ test("bad records are refused unless they are to be skipped, and without a cache
   expect(await readdir(folder)).toEqual(["data.json"]);
 });
 
-test("a damaged entry is noticed wherever the damage is, told, and made again", async () => {
+test("a damaged entry is noticed wherever the damage is, reported, and made again", async () => {
   const { cacheDir, warnings, options } = await setUp();
   const first = await prepareTokens(options);
   const path = join(cacheDir, (await readdir(cacheDir))[0]!);
@@ -100,7 +100,7 @@ test("a damaged entry is noticed wherever the damage is, told, and made again", 
   }
 });
 
-test("a cache that cannot be written is told, and the tokens are there all the same", async () => {
+test("a cache that cannot be written is reported, and the tokens are returned anyway", async () => {
   const { folder, warnings, options } = await setUp();
   await writeFile(join(folder, "file"), "");
   const { stats } = await prepareTokens({ ...options, cacheDir: join(folder, "file", "cache") });

@@ -47,7 +47,7 @@ test("objects without the fields of a record are foreign, with the first of them
   expect(reading.problems.bad).toBe(5);
 });
 
-test("a field that is there with something else is a bad record, unless columns of a table stand in both", () => {
+test("a field with another value is a bad record, unless both hold columns of a table", () => {
   const foreign = (item: object) => readAll([item]).shape.foreign;
   for (const item of [
     { instruction: "i" },

@@ -16,7 +16,7 @@ export interface Reading {
   readonly problems: ProblemList;
   /** Records by the name of a field that they hold and nobody reads. */
   readonly unread: Map<string, number>;
-  /** What is wrong with files that cannot be read at all: these are never skipped. */
+  /** Problems of files that cannot be read: these are never skipped. */
   readonly broken: string[];
 }
 
@@ -70,7 +70,7 @@ export function unreadOf({ unread }: Reading): UnreadField[] {
   return fields.toSorted((a, b) => b.records - a.records || (a.name < b.name ? -1 : 1));
 }
 
-/** A field that is there with something else than a text is a bad record, unless a column of a table stands there. */
+/** A field with another value than a text is a bad record, unless it holds a column of a table. */
 function lacksFields({ instruction, output }: Readonly<Record<string, unknown>>): boolean {
   return instruction === undefined || output === undefined || (isColumn(instruction) && isColumn(output));
 }

@@ -31,7 +31,7 @@ test("of no records nothing is long", () => {
   expect(none.keeping.every(({ some, whole: all }) => some === 0 && all === 0)).toBe(true);
 });
 
-test("a share is kept whole where the limit lets it, else in part, else not at all [T-D3]", () => {
+test("a share is kept whole if the limit allows it, else in part, else not [T-D3]", () => {
   expect(lengthKeeping(lengths, 0.95, 200)).toEqual({ maxLength: 105, share: 0.95 });
   expect(lengthKeeping(lengths, 1 - 0.05, 105)).toEqual({ maxLength: 105, share: 0.95 });
   expect(lengthKeeping(lengths, 0.95, 104)).toEqual({ maxLength: 101, share: 0.95 });

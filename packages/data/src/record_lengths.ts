@@ -3,7 +3,7 @@
 export interface RecordLengths {
   /** Tokens of the longest record. */
   readonly longest: number;
-  /** For some shares of the records, ascending up to 1, the smallest maxLength that keeps so many. */
+  /** For some shares of the records, ascending up to 1, the smallest maxLength that keeps that share. */
   readonly keeping: readonly {
     readonly share: number;
     /** At least one token of the answer is left. */

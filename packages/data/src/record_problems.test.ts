@@ -79,7 +79,7 @@ test("names stand plain where they are plain, else in quotes; twelve of them and
   expect(listed(names)).toBe(withRest(names));
 });
 
-test("a problem that was stored is told as one that was found", () => {
+test("a stored problem is reported like one just found", () => {
   const problem = { file: "d.jsonl", line: 4, places: [4], count: 1, ...fault };
   expect(describeProblem(problem)).toBe("d.jsonl, line 4: found nothing, expected a text");
 });

@@ -14,7 +14,7 @@ export interface RecordFault {
   readonly field?: string;
   readonly found: string;
   readonly expected: string;
-  /** Faults of one kind are one problem, whatever was found. @default `found` */
+  /** Faults of one kind are one problem, even if their values differ. @default `found` */
   readonly kind?: string;
 }
 

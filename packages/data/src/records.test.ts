@@ -30,7 +30,7 @@ test("a JSON array is read with absent, null and given inputs", async () => {
   expect(skipped).toBe(0);
 });
 
-test("JSONL is read whatever its name, line ends, empty lines and a byte order mark [T-C6]", async () => {
+test("JSONL is read under any name, with any line ends, empty lines and a byte order mark [T-C6]", async () => {
   const content = `\ufeff${JSON.stringify(good)}\r\n\r\n${JSON.stringify({ ...good, output: "é 你" })}\n\n`;
   for (const name of ["data.jsonl", "data.json", "data"]) {
     const { records } = await readRecords(await dataFile(content, name));
@@ -38,7 +38,7 @@ test("JSONL is read whatever its name, line ends, empty lines and a byte order m
   }
 });
 
-test("a JSON array is an array whatever its name, with a byte order mark and spaces in front [T-C6]", async () => {
+test("a JSON array is an array under any name, with a byte order mark and spaces in front [T-C6]", async () => {
   const { records } = await readRecords(await dataFile(`\ufeff \n${JSON.stringify([good])}`, "data.jsonl"));
   expect(records).toEqual([good]);
 });
@@ -163,7 +163,7 @@ test("data without a usable record is refused", async () => {
   }
 });
 
-test("a file is hashed and counted byte by byte, whatever its form [T-E6]", async () => {
+test("a file is hashed and counted byte by byte, in any form [T-E6]", async () => {
   const long = { ...good, output: "ä".repeat(100_000) };
   for (const content of [
     lines(good, long),

@@ -74,7 +74,7 @@ test("a template file that is nested without end, or says a thing twice, is refu
     await expect(loadTemplate(await templateFile(`{${texts}, ${more}}`))).rejects.toThrow(problem);
 });
 
-test("parsePrompt finds what a prompt asked, whatever the texts hold, and nothing in other texts", () => {
+test("parsePrompt finds what a prompt asked, for any texts, and nothing in other texts", () => {
   const twice = {
     name: "twice",
     withInput: "{instruction} (a+b) {instruction}|{input}.",

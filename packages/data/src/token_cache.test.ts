@@ -26,7 +26,7 @@ interface Cache {
   readonly options: PrepareOptions;
   readonly first: PreparedTokens;
   readonly warnings: string[];
-  /** Writes the token file once more, as `change` makes it, with a right checksum. */
+  /** Writes the token file again as `change` makes it, with a right checksum. */
   readonly forge: (change: (file: TokenFile) => void) => Promise<void>;
 }
 
@@ -152,7 +152,7 @@ const changes: [what: string, message: string, (file: TokenFile) => void][] = [
   ["a record below 0", "its records are out of order", (file) => (file.recordOf[0] = -1)],
 ];
 
-test.each(changes)("%s is noticed, under whatever hash [T-B2]", async (_, message, change) => {
+test.each(changes)("%s is noticed, under any hash [T-B2]", async (_, message, change) => {
   const { options, first, warnings, forge } = await setUp();
   await forge((file) => {
     change(file);

@@ -91,7 +91,7 @@ describe("what no tokenising gives", () => {
     return faultOf(copy, copy.recordOf);
   };
 
-  test("is told in words, at its first sample", () => {
+  test("is described in words, at its first sample", () => {
     expect(of(() => {})).toBeUndefined();
     expect(of(({ ids }) => void (ids[4] = -1))).toBe("it holds a token id below 0");
     expect(of(({ ids }) => void (ids[4] = 0))).toBeUndefined();

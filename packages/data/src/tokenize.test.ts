@@ -39,7 +39,7 @@ test("tokens lie back to back in shared memory, with counts that add up", async 
   );
 });
 
-test.each([100, 300])("of %d records those are counted that were cut, whatever the chunks", async (count) => {
+test.each([100, 300])("of %d records those that were cut are counted, for any chunks", async (count) => {
   const whole = measureSamples((await tokenizeRecords(records(count), { ...options, maxLength: 1000 })).tokens);
   const { stats } = await tokenizeRecords(records(count), options);
   const long = whole.lengths.filter((length) => length > options.maxLength).length;
@@ -49,7 +49,7 @@ test.each([100, 300])("of %d records those are counted that were cut, whatever t
   expect([uncut.truncated, uncut.droppedNoTarget]).toEqual([0, 0]);
 });
 
-test("progress is told up to the total", async () => {
+test("progress is reported up to the total", async () => {
   const calls: [number, number][] = [];
   await tokenizeRecords(records(300), { ...options, onProgress: (done, total) => calls.push([done, total]) });
   expect(calls).toEqual([

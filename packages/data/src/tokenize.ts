@@ -113,7 +113,7 @@ async function encodeInPool(records: readonly InstructionRecord[], options: Toke
       onProgress?.(done, records.length);
     }
   };
-  // A worker that dies between tasks, or at its start, rejects none of them: the pool only tells.
+  // A worker that dies between tasks, or at its start, rejects none of them: the pool only reports it.
   const poolFailed = new Promise<never>((_, reject) => pool.on("error", reject));
   const lanes = Array.from({ length: 2 * threads }, lane);
   try {

@@ -13,7 +13,7 @@ import {
 } from "./tokenizer_checks.ts";
 import { type AddedToken, mergedPiece, type TokenizerJson } from "./tokenizer_json.ts";
 
-/** The files as they are on disk: what a worker thread needs to build the same tokenizer. */
+/** The files as on disk: a worker thread needs them to build the same tokenizer. */
 export interface TokenizerFiles {
   /** Where they came from, for messages. */
   readonly directory: string;

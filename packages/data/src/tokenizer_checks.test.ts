@@ -84,7 +84,7 @@ describe("models", () => {
     expect(problems({ vocab: [["a", 0]] })).toContain("model.vocab is a list, which a model of type BPE has not");
   });
 
-  test("of Unigram name an unknown piece that is there, or none, and fall back to no bytes", () => {
+  test("of Unigram name an existing unknown piece, or none, and do not fall back to bytes", () => {
     const unigram = (more: object) =>
       problems({
         type: "Unigram",
@@ -130,7 +130,7 @@ describe("models", () => {
     ]);
   });
 
-  test("of BPE have a list of merges, in either way of writing, of pieces that are there", () => {
+  test("of BPE have a list of merges of existing pieces, in either spelling", () => {
     for (const merges of [[], ["a b"], [["a", "b"]]]) expect(problems({ merges })).toEqual([]);
     const bad = ['model.merges is not a list of pairs, ["a", "b"] or "a b" each is needed'];
     for (const merges of [undefined, {}, ["ab"], [["a"]], [["a", "b", "c"]], [["a", 1]], [3], ["a b", "ab"]])

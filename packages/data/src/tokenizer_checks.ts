@@ -1,6 +1,6 @@
 /**
  * A tokenizer.json is somebody else's file: its size, ids and regular expressions are checked before the library sees them.
- * What the library cannot do exactly is refused, since wrong token ids train a wrong model without a word.
+ * What the library cannot do exactly is refused, since wrong token ids train a wrong model silently.
  */
 import { findPartProblems } from "./part_checks.ts";
 import type { TokenizerJson } from "./tokenizer_json.ts";
@@ -85,7 +85,7 @@ function findVocabularyProblems(vocab: object): string[] {
   return [];
 }
 
-/** What the library does in another way than Rust's, or not at all. */
+/** What the library does otherwise than Rust's, or cannot do. */
 function findModelProblems(model: Model, vocab: object): string[] {
   const {
     type,
@@ -130,7 +130,7 @@ function findMergeProblems({ model }: TokenizerJson): string[] {
   return [];
 }
 
-/** The Rust library numbers added tokens itself, whatever the file says: those that are no pieces from the vocabulary's size on. */
+/** The Rust library numbers added tokens itself and ignores the file's numbers: those that are no pieces from the vocabulary's size on. */
 function findIdProblems({ model, added_tokens: added }: TokenizerJson): string[] {
   const { vocab } = model;
   const ids = new Map(

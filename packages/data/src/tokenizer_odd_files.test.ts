@@ -1,4 +1,4 @@
-/** Tokenizer files as they are met: keys left out, tokens beyond the vocabulary, expressions that never end. */
+/** Tokenizer files as people have them: keys left out, tokens beyond the vocabulary, expressions that never end. */
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

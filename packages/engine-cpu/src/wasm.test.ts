@@ -76,7 +76,7 @@ describe("the memory of the wasm engine", () => {
     expect(await result()).toEqual(before);
   });
 
-  test("blocks do not overlap, and what is released is used again whatever its order: memory grows no further", () => {
+  test("blocks do not overlap, and what is released in any order is used again: memory grows no further", () => {
     const memory = openMemory();
     const { kernels } = memory;
     const words = () => new Uint32Array(kernels.memory.buffer);

@@ -29,7 +29,7 @@ export function createBlocks(
     },
     give: (address: bigint) => gpu.call("free memory", "cuMemFree_v2", address),
   };
-  // Blocks of noted work lie apart: they have the same places each time, whatever else comes and goes.
+  // Blocks of noted work lie apart: they have the same places each time, even if other blocks come and go.
   const [memory, notedMemory] = [createMemory(source), createMemory(source)];
   const late: Block[] = [];
 
@@ -40,7 +40,7 @@ export function createBlocks(
   function take(bytes: number, from: Memory): Block {
     const taken = from.take(bytes);
     if (!taken) throw outOfMemory(gpu, bytes, usage(), plan);
-    // NaN in whatever a kernel might read before it was written.
+    // NaN in everything that a kernel might read before it is written.
     if (debug) gpu.call("mark memory", "cuMemsetD8Async", taken.address, 0xff, BigInt(taken.bytes), gpu.stream);
     return taken;
   }

@@ -47,7 +47,7 @@ describe.skipIf(unable !== "")(`the cache of modules${unable}`, () => {
     expect(readdirSync(folder)).toHaveLength(4);
   });
 
-  test("a kernel that does not compile is told with the compiler's words", () => {
+  test("a kernel that does not compile is reported with the compiler's message", () => {
     const compile = () => compiled(openNvrtc(13), source("KERNEL(k)(int n) { none(); }"), ["--std=c++17"], folder);
     expect(compile).toThrow(/^Cannot compile k\.cu: NVRTC says NVRTC_ERROR_COMPILATION with --std=c\+\+17\n[^]*none/);
   });

@@ -1,5 +1,5 @@
 /**
- * Which algorithm of cuBLASLt multiplies: timed once for each kind of product, written down, the same from then on. Whoever
+ * Which algorithm of cuBLASLt multiplies: timed once for each kind of product, written down, the same from then on. Who
  * writes first decides for all workers, and so for the bits of a run; the file is named by GPU and library version.
  */
 import { createHash } from "node:crypto";

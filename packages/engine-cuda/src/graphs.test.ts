@@ -1,4 +1,4 @@
-/** Decoding by CUDA graphs: the bits of decoding without, whatever changes between the tokens, and never a graph that is not right. */
+/** Decoding by CUDA graphs: the bits of decoding without, for any changes between the tokens, and never a wrong graph. */
 import { type AdapterState, generateBatch, type TextRequest } from "@zerogate/core";
 import type { Matrix } from "@zerogate/core/engine";
 import { afterAll, describe, expect, test, vi } from "vitest";

@@ -3,14 +3,14 @@
  *
  * `repeated` lets the work run, but what it would enqueue is noted: each call with its arguments, and host data apart. Calls that
  * were noted before are a graph already, made of exactly these calls, so only the data are new: they go into the graph's pinned
- * memory and the graph is launched. Calls that are new are enqueued as they are; when they come a second time they are captured.
+ * memory and the graph is launched. New calls are enqueued directly; when they come a second time they are captured.
  * Nobody has to say when a graph is still right: another address, size or number is another graph.
  */
 import { memoryAt } from "@zerogate/ffi";
 import type { Gpu } from "./gpu.ts";
 import { CU } from "./native/numbers.ts";
 
-/** Enqueues on the engine's stream, now or as a part of noted work. @param key tells calls apart by all that they are given. */
+/** Enqueues on the engine's stream, now or as a part of noted work. @param key distinguishes calls by all their arguments. */
 export type Enqueue = (key: () => string, call: () => void) => void;
 
 export interface Graphs {

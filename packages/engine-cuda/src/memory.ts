@@ -19,7 +19,7 @@ interface Slab {
 }
 
 export interface MemorySource {
-  /** Address of so many new bytes; undefined where the device has no room for them. */
+  /** Allocates this many bytes and returns their address, or undefined if the device has no room. */
   take(bytes: number): bigint | undefined;
   give(address: bigint): void;
 }
@@ -32,7 +32,7 @@ export interface Memory {
   owns(block: Block): boolean;
   /** Bytes in blocks: now, and at most so far; and bytes in slabs. */
   usage(): { readonly used: number; readonly peak: number; readonly held: number };
-  /** Gives all slabs back, whatever is in them. */
+  /** Gives all slabs back, with all that is in them. */
   close(): void;
 }
 

@@ -1,6 +1,6 @@
 /**
  * Compiled kernels on disk, shared by all workers and runs. A file is named by what it was made of and begins with the hash of
- * what follows, so a damaged one is compiled anew; it appears whole or not at all.
+ * what follows, so a damaged one is compiled again; it appears whole or not at all.
  */
 import { createHash } from "node:crypto";
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";

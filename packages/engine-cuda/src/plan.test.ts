@@ -9,7 +9,7 @@ import { planCell, WORKSPACE_BYTES } from "./plan.ts";
 for (const [name, value] of Object.entries(fakeEnv())) vi.stubEnv(name, value);
 
 describe.skipIf(absent !== "")(`the plan of a cell${absent}`, () => {
-  test("tells within 5 % what a cell takes besides weights and workspace", async () => {
+  test("predicts within 5 % what a cell takes besides weights and workspace", async () => {
     const engine = createEngine({ compute: "bf16", tune: false });
     try {
       const changes = { layers: 14, hiddenSize: 64, heads: 1, kvHeads: 1, headDim: 64, intermediateSize: 176 };

@@ -1,4 +1,4 @@
-/** How much memory a cell takes on a GPU, and what is said where there is not enough. */
+/** How much memory a cell takes on a GPU, and the error if there is not enough. */
 import { InputError, type ModelConfig, parameterCount, type WeightStorage } from "@zerogate/core";
 import type { Gpu } from "./gpu.ts";
 import type { Memory } from "./memory.ts";
@@ -9,7 +9,7 @@ export interface MemoryPlan {
   readonly weightBytes: number;
   /** What forward keeps of each token for backward, all adapted layers together. */
   readonly bytesPerToken: number;
-  /** What is needed besides, whatever the cell: workspace, the head's chunk of logits, one layer's temporaries a token. */
+  /** What every cell needs besides: workspace, the head's chunk of logits, one layer's temporaries a token. */
   readonly otherBytes: number;
   readonly workBytesPerToken: number;
   /** Tokens of the largest cell. */
@@ -57,7 +57,7 @@ function plannedBytes(plan: MemoryPlan): number {
   return plan.weightBytes + plan.otherBytes + plan.tokens * (plan.bytesPerToken + plan.workBytesPerToken);
 }
 
-/** Tokens of the largest cell that fits into so many bytes; 0 where not even the base does. */
+/** Returns the tokens of the largest cell that fits into this many bytes, 0 if not even the base does. */
 function tokensThatFit(
   { weightBytes, otherBytes, bytesPerToken, workBytesPerToken }: MemoryPlan,
   bytes: number,

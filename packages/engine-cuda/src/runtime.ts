@@ -43,9 +43,9 @@ export interface Runtime extends Pick<Arena<CudaArray>, "free" | "keep" | "arena
     variant?: readonly string[],
   ): void;
   multiply: Products["run"];
-  /** A new array, freed by the caller or the arena; its numbers are whatever lay there. */
+  /** A new array, freed by the caller or the arena; its numbers are undefined. */
   array(length: number, type?: NumberType): CudaArray;
-  /** Where an array lies. Throws a RangeError where it is free already. */
+  /** Returns the address of an array. Throws a RangeError if it is free already. */
   at(array: DeviceArray): bigint;
   typeOf(array: DeviceArray): NumberType;
   /** Memory that outlives arenas, until `release`. */

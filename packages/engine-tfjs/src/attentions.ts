@@ -98,7 +98,7 @@ export function promptAttentions(
           let next = 0;
           for (const set of sets) {
             const [from, to] = set.tokens;
-            // All are computed, so that a token has the same bits whatever the range.
+            // All are computed, so that a token has the same bits for any range.
             const y = promptAttention(backend, past, { qkv, kv: kvOf(set, size), gate_H: set.gate_H }, size);
             parts.push(part(tf, past, 0, next, from), part(tf, y, 0, from, to));
             next = to;

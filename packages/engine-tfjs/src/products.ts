@@ -10,7 +10,7 @@ export function plainProducts(tf: Tf): Products {
 }
 
 export interface WasmRoom {
-  /** Throws where so many bytes more do not fit: an allocation of the kernels' own would fail in silence. */
+  /** Throws if this many more bytes do not fit: an allocation of the kernels' own would fail in silence. */
   ensure(bytes: number): void;
   /** Counts bytes that kernels hold from now on. */
   keep(bytes: number): void;

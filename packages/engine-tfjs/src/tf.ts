@@ -28,7 +28,7 @@ export interface Backend extends Maths {
   readonly id: string;
   /** What determines the bits besides our code: versions, device. */
   readonly version: string;
-  /** Throws an `InputError` with the limit where an array of so many bytes cannot be held, before it is allocated. */
+  /** Throws an `InputError` with the limit if an array of this many bytes cannot be held, before it is allocated. */
   ensure(bytes: number): void;
   /** Gives back what it kept for arrays of other lengths. */
   endArena(): void;

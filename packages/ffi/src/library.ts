@@ -17,7 +17,7 @@ export interface LibraryOptions {
   readonly name: string;
   /** File names or paths, tried in this order; a bare name is looked up as dlopen does. */
   readonly candidates: readonly string[];
-  /** What somebody should do who has none of them, for example "install it with apt-get install openmpi-bin". */
+  /** Advice for somebody who has none of them, for example "install it with apt-get install openmpi-bin". */
   readonly remedy: string;
   /** Offers its symbols to libraries loaded later (RTLD_GLOBAL), as plug-ins of some MPI builds need. */
   readonly global?: boolean;
@@ -27,7 +27,7 @@ export interface Library {
   /** The candidate that was loaded. */
   readonly path: string;
   has(symbol: string): boolean;
-  /** Where an exported variable or function lies. @throws InputError where the library does not export it. */
+  /** Returns the address of an exported variable or function. @throws InputError where the library does not export it. */
   address(symbol: string): Address;
   /** Typed functions for a table of signatures, all looked up now. @throws InputError naming all that are missing. */
   functions<const D extends Readonly<Record<string, Signature>>>(
@@ -66,7 +66,7 @@ export function openLibrary({ name, candidates, remedy, global = false }: Librar
 }
 
 /**
- * Where a view's memory lies, for tables of pointers. It stays there for as long as the view is referenced. The view needs 64
+ * Returns the address of a view's memory, for tables of pointers. It stays there for as long as the view is referenced. The view needs 64
  * bytes at least: smaller ones may move.
  */
 export function addressOf(view: ArrayBufferView): Address {

@@ -8,7 +8,7 @@ test("a process that nobody launched as part of a job is alone", () => {
   expect(launchOf({ PMI_RANK: "x", PMI_SIZE: "0" })).toBeUndefined();
 });
 
-test("rank and size come from whoever launched the process itself, the innermost first", () => {
+test("rank and size come from the launcher of the process itself, the innermost first", () => {
   const slurm = { SLURM_PROCID: "2", SLURM_STEP_NUM_TASKS: "3", SLURM_STEP_ID: "0" };
   expect(launchOf(slurm)).toEqual({ by: "Slurm's srun", rank: 2, size: 3 });
   const pmi = { ...slurm, PMI_RANK: "1", PMI_SIZE: "2" };

@@ -75,9 +75,9 @@ export function openMeetingPlace(mpi: MpiLibrary): MeetingPlace {
 
 function checkPurpose(rank: number, theirs: BigInt64Array, mine: BigInt64Array, phase: string): void {
   if (theirs.every((value, i) => value === mine[i])) return;
-  const told = ([count, kind, length]: BigInt64Array) => `${KINDS[Number(kind)]} of ${length} as number ${count}`;
+  const shown = ([count, kind, length]: BigInt64Array) => `${KINDS[Number(kind)]} of ${length} as number ${count}`;
   throw new RankLateError(
-    `Cannot go on at ${phase}: rank ${rank} came for a ${told(theirs)}, rank 0 for a ${told(mine)}`,
+    `Cannot go on at ${phase}: rank ${rank} came for a ${shown(theirs)}, rank 0 for a ${shown(mine)}`,
   );
 }
 

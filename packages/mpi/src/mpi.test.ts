@@ -79,7 +79,7 @@ describe.skipIf(!openMpi)(`Open MPI${openMpi ? "" : " (skipped: no mpirun of Ope
     expect(seconds).toBeLessThan(15);
   });
 
-  test("ranks that come for different things are told apart before a number is touched", async () => {
+  test("ranks that come for different things are refused before a number is touched", async () => {
     const { code, stderr } = await mpirun(3, "apart");
     expect(code).not.toBe(0);
     expect(stderr).toContain("rank 2 came for a sum of 9 as number 0, rank 0 for a sum of 8 as number 0");

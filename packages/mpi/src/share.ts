@@ -1,7 +1,7 @@
 /** Which rank computes which cells of a step. It decides how long the step takes, never what comes out of it. */
 
 /**
- * Deals cells to ranks so that all end at about the same time: the largest cell first, to whoever would end it soonest.
+ * Deals cells to ranks so that all end at about the same time: the largest cell first, to the rank that would end it soonest.
  * A pure function, so that every rank finds the same answer without asking.
  *
  * @param sizes of each cell, in any measure of its work

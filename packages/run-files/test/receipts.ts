@@ -1,4 +1,4 @@
-/** Receipts of runs, changed and chained anew as somebody could who knows how. */
+/** Receipts of runs, changed and chained again, as an expert could. */
 import { writeFileSync } from "node:fs";
 import { chainLine, type ReceiptBody } from "../src/receipt/receipt.ts";
 import { loadReceipt, receiptPath } from "../src/receipt/receipt_file.ts";

@@ -1,4 +1,4 @@
-/** A disk whose renames, flushes and copies take a while, in this process: who does not wait for them is seen by their order. */
+/** A disk whose renames, flushes and copies take a while, in this process: their order shows who does not wait for them. */
 import promises from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -27,7 +27,7 @@ export async function check(bytes) {
   const { state } = readForeignAdapter(tensors, "x", { promptLength: 2 });
   const { layout, params } = state;
   if (!params.every(Number.isFinite) || params.length !== layout.length)
-    throw new Error("it holds numbers that are none");
+    throw new Error("it holds values that are not numbers");
   const target = { gateSharing: "per-head", gateActivation: layout.shape.gateActivation };
   const { state: wide } = convertGates(state, target);
   const dialect = layout.shape.gateActivation === "tanh" ? "original" : "litgpt";

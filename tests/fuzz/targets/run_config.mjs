@@ -22,7 +22,7 @@ export function check(bytes) {
   writeFileSync(path, bytes);
   const { values } = readConfigFile(path);
   const config = resolveConfig({ file: path, flags: { model: "m", data: ["d"], out: "o" } });
-  // Keys of other programs are taken under our names, the version that wrote a stored config is none.
+  // Keys of other programs are taken under our names, the version that wrote a stored config is not a key.
   for (const key of Object.keys(config)) ok(known.has(key), `it has the key ${key}`);
   for (const key of values.keys()) ok(key === "zerogate" || isTaken(key), `${key} is taken`);
   for (const [key, value] of Object.entries(config)) {

@@ -1,5 +1,5 @@
 /**
- * A run directory of which files are changed, exchanged, cut, removed or replaced by links, with every manifest made again.
+ * A run directory with files that are changed, exchanged, cut, removed or replaced by links, with every manifest made again.
  * A run may go on only from a checkpoint with the numbers and the state that it had, and nothing outside of it changes.
  */
 import { deepStrictEqual, ok } from "node:assert";
@@ -144,7 +144,7 @@ function change([what, which, high, low, value]) {
   }
 }
 
-/** Whoever changes a checkpoint can make its manifest again. */
+/** Somebody who changes a checkpoint can make its manifest again. */
 async function publishAgain(step) {
   const path = join(run, "checkpoints", `step-${step}`);
   if (!existsSync(path)) return;

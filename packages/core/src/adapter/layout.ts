@@ -29,7 +29,7 @@ export interface AdaptedBase {
   readonly hiddenSize: number;
   /** Query heads, H. */
   readonly heads: number;
-  /** What its modules are called in adapter files; the root is empty where a file alone tells, and does not name it. */
+  /** What its modules are called in adapter files; the root is empty if only a file is known, which does not name it. */
   readonly modules: Architecture["modules"];
   /** Whether there is an output bias that prompts could add twice. */
   readonly hasOutputBias: boolean;

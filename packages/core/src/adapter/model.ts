@@ -1,6 +1,6 @@
 /**
  * Several adapters on one resident base, with PEFT's vocabulary (`AdaptionPromptModel`) and without its faults (spec §2):
- * switching and disabling are idempotent and nest, no adapter at all means the base, adapters may be called anything, and all
+ * switching and disabling are idempotent and nest, without an adapter it is the base, adapters may have any name, and all
  * of them live here rather than in a module tree, so nothing is left behind when one is swapped out. Beyond PEFT, texts of one
  * pass may have adapters of their own, blended with the base by a scale.
  */

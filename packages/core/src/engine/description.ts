@@ -19,15 +19,15 @@ export interface DeviceInfo {
   readonly problem?: string;
 }
 
-/** What an engine is, on this machine; the same whatever the base. */
+/** What an engine is on this machine, independent of the base. */
 export interface EngineTraits {
   /** Why it cannot run here and what to type, a reason each. Default: it runs. */
   readonly missing?: readonly string[];
-  /** What of this machine decides them, in a phrase: `level avx2`. */
+  /** The property of this machine that decides them, in a phrase: `level avx2`. */
   readonly detail?: string;
   readonly computes: readonly Compute[];
   readonly storages: readonly WeightStorage[];
-  /** Dtypes in which it takes weights as they are; a loader widens the others to f32. */
+  /** Dtypes in which it takes weights unchanged; a loader widens the others to f32. */
   readonly weightDtypes: readonly WeightDType[];
   /** `--engine auto` takes the first that runs here, for bases of at most this many parameters. Default 0: never. */
   readonly automaticParameters?: number;
@@ -39,7 +39,7 @@ export interface EngineTraits {
   readonly mapsFiles?: boolean;
   /** Operations are made of smaller ones, each of which leaves a temporary. Default false. */
   readonly isComposed?: boolean;
-  /** A cell has the bits that it has in a pass of its own, whatever other cells the pass holds. Default false. */
+  /** A cell has the bits of a pass with no other cell. Default false. */
   readonly keepsCellBits?: boolean;
   /** The bits are the same for any number of its threads. Default false. */
   readonly keepsThreadBits?: boolean;
@@ -64,7 +64,7 @@ export interface EngineSetup {
   readonly options?: object;
   /** The options once the cells are known: engines that plan their memory report before it ends. */
   readonly optionsForCells?: (cells: { readonly tokens: number; readonly adaptedLayers: number }) => object;
-  /** Bases that each worker's engine holds for itself, besides the one that all share. Default 0. */
+  /** Copies of the base that each worker's engine holds besides the shared one. Default 0. */
   readonly weightCopies?: number;
   /** Bytes of the copies of all linear maps that its engines share, packed for one direction. Default 0. */
   readonly packedBytes?: number;

@@ -58,7 +58,7 @@ export interface RowList {
 export type HostArrays = Readonly<Record<string, Float32Array | Int32Array | undefined>>;
 export type Sizes = Readonly<Record<string, number>>;
 
-/** Whatever its engine, the arguments of a flat operation in this order: sizes, numbers, weights, rows, outputs, inputs, maybe. */
+/** The arguments of a flat operation on every engine, in this order: sizes, numbers, weights, rows, outputs, inputs, maybe. */
 export interface FlatOperation {
   /** The method's arguments before its size: a name each, or the names of the fields of an object. */
   readonly arguments: readonly (string | readonly string[])[];

@@ -28,6 +28,6 @@ test("prompts that fit no pass are refused by the name of the operation", () => 
   );
 });
 
-test("takes weights as they are in f32 and in 8 bits, and everything else widened", () => {
+test("takes weights in f32 and in 8 bits unchanged, and everything else widened", () => {
   expect(createReferenceEngine().weightDtypes).toEqual(["f32", "i8", "f8"]);
 });

@@ -176,7 +176,7 @@ function attentions(
   };
 }
 
-/** A set's own keys and values, and who attends to them. */
+/** A set's own keys and values, and the tokens that attend to them. */
 function rangeOf({ kv_RY, rows: [from, to], tokens, gate_H }: PromptSet, { G, d }: AttentionSize): PromptRange {
   const Y = 2 * G * d;
   return { kv_KY: host(kv_RY).subarray(from * Y, to * Y), gate_H, tokens };

@@ -122,7 +122,7 @@ describe("a file is recognised by its first bytes [T-C3]", () => {
   });
 });
 
-test("a sound config, tokenizer, record or header is not taken for something else, whatever it begins with [T-C3]", () => {
+test("a sound config, tokenizer, record or header is not taken for something else by its first bytes [T-C3]", () => {
   const texts = [
     '{"architectures": ["LlamaForCausalLM"]}',
     '[{"instruction": "<html>", "output": "error"}]',

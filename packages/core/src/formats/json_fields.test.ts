@@ -56,7 +56,7 @@ test("numbers are finite and above their bound", () => {
   }
 });
 
-test("a fallback that comes from a field that is wrong itself is no new problem, a value that is there counts", () => {
+test("a fallback taken from a wrong field is no new problem, a value that is given counts", () => {
   const { fields, problems } = open({ x: 3 });
   expect(fields.integer("y", { min: 1, fallback: Number.NaN })).toBeNaN();
   expect(fields.number("y", { above: 0, fallback: Number.NaN })).toBeNaN();

@@ -261,7 +261,7 @@ const tensorsArbitrary = fc
   .array(fc.tuple(fc.string({ unit: "binary", minLength: 1, maxLength: 8 }), tensorArbitrary), { maxLength: 6 })
   .map((entries) => new Map(entries));
 
-test("whatever is written is read back, and writing that again gives the same bytes", () => {
+test("everything written is read back, and writing it again gives the same bytes", () => {
   fc.assert(
     fc.property(
       tensorsArbitrary,

@@ -21,7 +21,7 @@ const [LOCAL_BYTES, CENTRAL_BYTES, END_BYTES, END64_BYTES, LOCATOR_BYTES] = [30,
 
 const ENCRYPTED = 1;
 
-/** An entry as the directory at the end of the file tells it. */
+/** An entry as the directory at the end of the file describes it. */
 export interface ZipEntry {
   readonly name: string;
   readonly bytes: number;
@@ -89,7 +89,7 @@ export async function readZipEntry(source: ByteSource, entry: ZipEntry): Promise
   return content;
 }
 
-/** Where the directory lies. It must be the last thing in the file but for the end records, which have no comment. */
+/** Offset of the directory. It must be the last thing in the file but for the end records, which have no comment. */
 async function findDirectory(source: ByteSource): Promise<{ begin: number; end: number; count: number }> {
   const cutOff = "it has no zip directory at its end: the file was cut off, or something was appended";
   if (source.bytes < END_BYTES) throw damaged(source, cutOff);

@@ -113,7 +113,7 @@ test("Python's NaN and infinities are read where a value stands, and only there 
   expect(() => parsePythonJson(`${"[".repeat(5000)}NaN`)).toThrow("nested");
 });
 
-test("whatever Python's words stand beside, the rest reads as JSON.parse reads it", () => {
+test("reads everything beside Python's constants as JSON.parse does", () => {
   fc.assert(
     fc.property(fc.json(), (text) => {
       const { value, nan } = parsePythonJson(`{"value": ${text}, "nan": NaN}`) as { value: unknown; nan: unknown };

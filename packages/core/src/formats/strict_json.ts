@@ -14,8 +14,8 @@ export function parseStrictJson(text: string): unknown {
 }
 
 /**
- * The same for files that Python wrote: its json module puts `NaN`, `Infinity` and `-Infinity` where JSON has no word. They
- * arrive as those numbers; whoever reads a field decides whether it can use one.
+ * The same for files that Python wrote: its json module puts `NaN`, `Infinity` and `-Infinity` where JSON has no spelling. They
+ * arrive as those numbers; the reader of a field decides whether it can use one.
  */
 export function parsePythonJson(text: string): unknown {
   if (!/NaN|Infinity/.test(text)) return parseStrictJson(text);
@@ -34,7 +34,7 @@ export function parsePythonJson(text: string): unknown {
   return nanWhereDifferent(read("0"), read("1"));
 }
 
-/** `text` with a quote for every character of its texts in quotes, so that no word is found in them. */
+/** Replaces each character inside quotes with a quote, so that no name is found there. */
 function textsBlanked(text: string): string {
   const parts: string[] = [];
   let done = 0;

@@ -163,7 +163,7 @@ describe("hostile pickles [A4]", () => {
       torchZip(pickle(global("torch", "FloatStorage"), tuple(int(1 << 30)), [0x52])),
       "it calls torch.FloatStorage in a way that torch does not",
     ],
-    "nothing at all": [torchZip(new Uint8Array()), "it ends early"],
+    "an empty pickle": [torchZip(new Uint8Array()), "it ends early"],
     "only a stop": [torchZip(pickle()), "it ends with 0 values"],
     "two values": [torchZip(pickle(int(1), int(2))), "it ends with 2 values"],
     "bytes after the stop": [torchZip(Uint8Array.of(...pickle(int(1)), 0)), "something follows its end"],
@@ -232,7 +232,7 @@ describe("hostile pickles [A4]", () => {
     values.set([0x80, 2]);
     expect(await refusal(torchZip(values))).toContain("it makes more than 500000 values");
     expect(await refusal(torchZip(pickle(Array(100_000).fill(0x28))))).toContain("it ends with 0 values");
-    // A list that holds itself, and one that doubles 60 times: whoever walked it would never come back.
+    // A list that holds itself, and one that doubles 60 times: walking through it would never end.
     const doubling = Array.from({ length: 60 }, () => [0x71, 0, 0x68, 0, 0x86]).flat();
     expect(await read(torchZip(pickle([0x5d, ...doubling])))).toEqual(new Map());
     expect(await read(torchZip(pickle([0x5d, 0x71, 0, 0x68, 0, 0x61])))).toEqual(new Map());

@@ -59,7 +59,7 @@ export function tensorsOf(dict: PickleValue | undefined): Map<string, TorchTenso
 }
 
 /**
- * The bytes of these tensors, row-major whatever their strides are. Every storage is read once. Throws an `InputError` where
+ * Returns the bytes of these tensors, row-major for any strides. Every storage is read once. Throws an `InputError` where
  * a tensor reaches beyond its storage or all of them take more than four times the file.
  */
 export async function readTorchTensors(

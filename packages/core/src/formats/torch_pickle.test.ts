@@ -4,7 +4,7 @@ import { parseTorchPickle } from "./torch_pickle.ts";
 import { serializeTorchPickle } from "./torch_pickle_writer.ts";
 
 test.each([1, 255, 65_536, 2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 33 + 3, 2 ** 40 + 2 ** 32 - 1])(
-  "a tensor of %d numbers says so, by whatever opcode the size needs",
+  "a tensor of %d numbers states its size, by the opcode that the size needs",
   (length) => {
     const tensor = { dtype: "F32", shape: [length], bytes: new Uint8Array() } as const;
     const bytes = serializeTorchPickle(new Map([["w", tensor]]), new Map([["w", "0"]]));

@@ -18,7 +18,7 @@ const callables = new Set([
 
 /**
  * Returns the value of a pickle. Throws an `InputError` that names `path` if it is damaged, of another protocol, or wants a
- * function or class that is not one of the few that make up tensors.
+ * function or class that is not one of the few that build tensors.
  */
 export function parseTorchPickle(bytes: Uint8Array, path: string): PickleValue {
   const machine = createMachine(bytes, path);

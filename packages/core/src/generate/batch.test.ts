@@ -80,7 +80,7 @@ test("each text ends in its own way: at its length, an end token, the end of the
   expect(answers[3]?.ids).toEqual([]);
 });
 
-test("all that is wrong with the requests is said at once, before anything runs", async () => {
+test("reports all problems of the requests at once, before anything runs", async () => {
   const texts = [
     { promptIds: [], maxNewTokens: 1 },
     { promptIds: [1], maxNewTokens: 1, scale: 1.5 },

@@ -4,7 +4,7 @@
  *
  *   y_TQ[t, h] = o_TQ[t, h] + gate[h] · c[t, h],   c = Σ_j S[j] · vp[j, g(h)],   S = softmax_j(q[t, h]·kp[j, g(h)] / √d)
  *
- * The paper divides by √C; every implementation divides by √d, and so do we. `gate_H` is the effective gate: whatever sharing
+ * The paper divides by √C; every implementation divides by √d, and so do we. `gate_H` is the effective gate: any sharing
  * and activation the adapter declares was applied before.
  */
 import type { AttentionSize, RowRange } from "../engine/engine.ts";

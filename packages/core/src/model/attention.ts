@@ -19,7 +19,7 @@ export interface SavedAttention {
   readonly qkv_TX: DeviceArray;
   readonly o_TQ: DeviceArray;
   readonly lse_TH: DeviceArray | undefined;
-  /** Who attended to which prompts. */
+  /** Which tokens attended to which prompts. */
   readonly sets: readonly PromptSet[];
   /** Whether `o_TQ` has what the prompts add: the engine made both at once. */
   readonly isAdapted: boolean;

@@ -35,7 +35,7 @@ describe("prefixes of wrappers", () => {
   });
 });
 
-test("tensors that nothing reads are told, tables of angles and a tied head are not", () => {
+test("reports tensors that nothing reads, but neither tables of angles nor a tied head", () => {
   const shape = [1];
   const tensors = new Map(
     [
@@ -54,11 +54,11 @@ describe("tensors on one line", () => {
   const config = tinyConfig({ layers: 2 });
   const of = (...names: string[]) => describeTensors(names, config);
 
-  test("are told once for several layers, with their count", () => {
+  test("are reported once for several layers, with their count", () => {
     expect(of("model.layers.0.x.bias", "model.layers.1.x.bias", "odd")).toBe("model.layers.*.x.bias (2), odd");
   });
 
-  test("of layers too many are told by their layer, with and without the model's own prefix", () => {
+  test("of surplus layers are reported by layer, with and without the model's own prefix", () => {
     expect(of("model.layers.2.a", "layers.2.b", "model.layers.12.a")).toBe(
       "layer 2 (config.json has 2 layers) (2), layer 12 (config.json has 2 layers)",
     );

@@ -7,7 +7,7 @@ import type { WeightPart } from "./weight_sources.ts";
 /** What DistributedDataParallel, torch.compile and PEFT put in front of the names of the model that they hold. */
 export const wrapperPrefixes: RegExp = /^(?:module\.|_orig_mod\.|base_model\.model\.)+/;
 
-/** Tensors by the names of the model itself, and the prefixes that were taken off. Where two would share a name both stay as they are. */
+/** Tensors by the names of the model itself, and the prefixes that were taken off. If two would share a name, both stay unchanged. */
 export function withoutWrappers<T>(stored: ReadonlyMap<string, T>): {
   tensors: Map<string, T>;
   prefixes: ReadonlyMap<string, number>;
@@ -39,7 +39,7 @@ export function storedName(
 
 /**
  * Names of tensors that no weight of this model is made of, without those that are known to hold nothing trained: tables of
- * rotary angles, GPT-2's causal masks, and a head that is the embedding once more.
+ * rotary angles, GPT-2's causal masks, and a head that repeats the embedding.
  */
 export function unusedTensors(
   config: ModelConfig,

@@ -110,7 +110,7 @@ test("shifting all positions leaves the base alone and moves the adapter, except
   };
   const rounding = 2e-5; // angles are float32 and larger by 11 radians
   expect(await shift(0)).toBeLessThan(rounding);
-  expect(await shift(1), "K = 1: the softmax is 1, whatever the query").toBeLessThan(rounding);
+  expect(await shift(1), "K = 1: the softmax is 1 for every query").toBeLessThan(rounding);
   expect(await shift(3)).toBeGreaterThan(0.01);
 });
 

@@ -15,7 +15,7 @@ function numbersOf(image: ReturnType<typeof tinyModel>["image"], i: number, name
   return tensor && new Float32Array(tensor.bytes.slice().buffer);
 }
 
-// With one prompt a layer its softmax is 1, so that what head h adds is its value, projected, whatever the tokens are.
+// With one prompt a layer its softmax is 1, so that what head h adds is its value, projected, for any tokens.
 test.each(tinyBases)("$title: with one prompt the fitted gate is that of the normal equation", async ({ changes }) => {
   const { model, image, config } = tinyModel(changes);
   const { heads: H, kvHeads: G, headDim: d, hiddenSize: D } = config;
@@ -61,7 +61,7 @@ test.each(tinyBases)("$title: with one prompt the fitted gate is that of the nor
   );
 });
 
-test("gates that are the same in all heads are fitted as they are, closed ones as 0, both without an error", async () => {
+test("gates that are the same in all heads are kept, closed ones are 0, both without an error", async () => {
   const { model, config } = tinyModel();
   const tokens = packCell(tinyTokens(config, [9]), [0]);
   const state = tinyAdapter(config, { gateSharing: "per-head" });

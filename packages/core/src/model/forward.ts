@@ -23,7 +23,7 @@ export function embedTokens(model: DecoderModel, { ids_T, positions_T }: PackedT
 }
 
 /**
- * What an adapter's layers add in a pass, from the parameters as they are now. Training makes it anew for every pass: a
+ * What an adapter's layers add in a pass, from the current parameters. Training makes it again for every pass: a
  * cache that outlives a step is how the best-known implementation stopped training its prompts (spec §7.3).
  */
 export function preparePrompts(model: DecoderModel, adapter: AdapterState | undefined): AdapterPrompts {

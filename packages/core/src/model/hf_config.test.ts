@@ -281,7 +281,7 @@ test("sizes that do not fit together are refused", () => {
   expect(problems({ ...llama, head_dim: 5 })).toEqual(["head_dim is 5, rotary embedding needs an even number"]);
 });
 
-test("whatever the values are, the result is a config without NaN or an InputError", () => {
+test("any values give a config without NaN or an InputError", () => {
   const names = Object.keys({
     ...llama,
     head_dim: 0,

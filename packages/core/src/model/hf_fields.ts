@@ -4,7 +4,7 @@ import { type JsonFields, shown } from "../formats/json_fields.ts";
 /** More layers than any model has; a bound for loops over a number from a file. */
 export const MAX_LAYERS = 10_000;
 
-/** Adds a problem where the field is set and is none of the supported names. */
+/** Adds a problem if the field is set and not one of the supported names. */
 export function checkName(fields: JsonFields, name: string, fallback: string, supported: readonly string[]): void {
   const value = fields.raw(name) ?? fallback;
   if (supported.some((known) => known === value)) return;

@@ -20,7 +20,7 @@ const families = {
 };
 const names = Object.keys(families) as (keyof typeof families)[];
 
-/** What is said about these keys in a config of this family: refusals, and else warnings. */
+/** Returns what is reported about these keys in a config of this family: refusals, or else warnings. */
 function said(family: keyof typeof families, keys: object): { problems: readonly string[]; warnings: string[] } {
   const warnings: string[] = [];
   try {
@@ -68,7 +68,7 @@ test.each(names)("%s refuses each key that would change the arithmetic, by its n
   }
 });
 
-test.each(names)("%s takes the values of these keys that change nothing, without a word [T-A2]", (family) => {
+test.each(names)("%s takes the values of these keys that change nothing, silently [T-A2]", (family) => {
   const noOps = {
     is_causal: true,
     use_bidirectional_attention: false,

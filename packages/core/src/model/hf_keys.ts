@@ -6,7 +6,7 @@ import { isJsonObject, type JsonFields, shown } from "../formats/json_fields.ts"
 import type { ModelConfig } from "./config.ts";
 import { architectureOf, families } from "./families/families.ts";
 
-/** Keys about training, generation, files and heads of other tasks: a forward pass is the same whatever they say. */
+/** Keys about training, generation, files and heads of other tasks: they do not change a forward pass. */
 const harmless = new Set(
   `_attn_implementation _attn_implementation_autoset _attn_implementation_internal _commit_hash
   _experts_implementation _experts_implementation_internal _flash_attn_2_enabled _name_or_path

@@ -73,7 +73,7 @@ function parseScaling(fields: JsonFields, outer: JsonFields, contextLength: numb
     case "linear":
       return { type, factor: factor() };
     case "dynamic":
-      // transformers stretches from max_position_embeddings, whatever original_max_position_embeddings says.
+      // transformers stretches from max_position_embeddings and ignores original_max_position_embeddings.
       return { type, factor: factor(), originalContext: contextLength };
     case "llama3": {
       const lowFreqFactor = fields.number("low_freq_factor", { above: 0 });

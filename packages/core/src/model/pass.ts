@@ -18,7 +18,7 @@ export interface Pass {
 
 /**
  * Sizes and rotary angles that all layers of a pass over `tokens` share.
- * @param order `packed` where a token must have the same bits whatever else is in the pass.
+ * @param order `packed` if a token must have the same bits in any pass.
  */
 export function openPass(
   { engine, config, architecture }: DecoderModel,

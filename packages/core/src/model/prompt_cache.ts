@@ -8,7 +8,7 @@ import type { DecoderModel } from "./decoder.ts";
 import { preparePrompts } from "./forward.ts";
 import type { AdapterPrompts } from "./prompts.ts";
 
-/** Prompts under one snapshot of the parameters. They live until `release`, whatever becomes of the adapter. */
+/** Prompts under one snapshot of the parameters. They live until `release`, even if the adapter changes. */
 export interface PromptLease {
   readonly prompts: AdapterPrompts;
   release(): void;

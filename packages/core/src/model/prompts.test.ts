@@ -64,7 +64,7 @@ test("a scale multiplies the effective gate: 0 is the base, 1 the adapter, bit f
   }
 });
 
-test("neighbours that are adapted alike are one range; the base and a scale of 0 are none", () => {
+test("neighbours with the same adapter are one range; the base and a scale of 0 make none", () => {
   const [a, b] = [new Map(), new Map()];
   const sequences = [{ prompts: a, scale: 1 }, { prompts: a, scale: 1 }, undefined, { prompts: a, scale: 0.5 }];
   sequences.push({ prompts: b, scale: 0.5 }, { prompts: b, scale: 0 }, { prompts: b, scale: 0.5 });
@@ -81,7 +81,7 @@ test("neighbours that are adapted alike are one range; the base and a scale of 0
 });
 
 test.each([0, 4])(
-  "cached prompts are those of the parameters as they are now, whatever number is changed (at byte %i) [F2]",
+  "cached prompts are those of the current parameters, for any changed number (at byte %i) [F2]",
   async (at) => {
     const { engine, live, calls } = recordingEngine();
     const { model, config } = tinyModel({}, engine);

@@ -9,7 +9,7 @@ export interface LayerPrompt {
   /** Gate sharing and activation are already applied: one factor per query head. */
   readonly gate_H: Float32Array;
   readonly K: number;
-  /** `twice`: the layer's output bias is added once more to tokens with these prompts, as PEFT does. */
+  /** `twice`: the layer's output bias is added a second time to tokens with these prompts, as PEFT does. */
   readonly outputBias: OutputBias | undefined;
 }
 
@@ -57,7 +57,7 @@ function gatesOf({ gate_H }: LayerPrompt, scale: number): Float32Array {
   return scale === 1 ? gate_H : gate_H.map((gate) => scale * gate);
 }
 
-/** The sets of one layer: who attends to which prompts there. */
+/** The sets of one layer: which tokens attend to which prompts there. */
 export function promptSets(layer: number, ranges: readonly TokenPrompts[], T: number): PromptSet[] {
   return ranges.flatMap(({ prompts, scale, tokens = [0, T] }) => {
     const prompt = prompts.get(layer);
@@ -65,7 +65,7 @@ export function promptSets(layer: number, ranges: readonly TokenPrompts[], T: nu
   });
 }
 
-/** `x_TD` with the output bias once more, times `scale`, for the tokens of adapters that add it twice; else `x_TD` itself. */
+/** Adds the output bias a second time, times `scale`, to the tokens of adapters that add it twice; returns `x_TD` itself if there are none. */
 export function addBiasAgain(
   engine: Engine,
   layer: number,

@@ -1,4 +1,4 @@
-/** How tensors of a Hugging Face checkpoint make up a weight of ours. */
+/** Which tensors of a Hugging Face checkpoint form a weight of ours. */
 import type { ModelConfig } from "./config.ts";
 import { weightNames } from "./weights.ts";
 

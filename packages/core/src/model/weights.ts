@@ -5,7 +5,7 @@
 import type { Engine, HostTensor, Matrix, WeightDType } from "../engine/engine.ts";
 
 /**
- * How linear maps are held: as they are in the file, or in 8 bits (int8, fp8) with a scale for each output channel. Embeddings, head, norms
+ * How linear maps are held: as in the file, or in 8 bits (int8, fp8) with a scale for each output channel. Embeddings, head, norms
  * and biases are never quantised: they are a small part of a large base, and the head's error is that of the logits itself
  * (a tied head is the embedding).
  */

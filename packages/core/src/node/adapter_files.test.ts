@@ -228,7 +228,7 @@ describe.skipIf(!existsSync(golden))("adapters that PEFT 0.21 saved (skipped wit
   });
 });
 
-test("an adapter in F64 or under wrapped names is read with a word, as its numbers are [T-C6]", async () => {
+test("an adapter in F64 or under wrapped names is read with a warning, and its numbers are kept [T-C6]", async () => {
   const saved = adapterOf(shape);
   const plain = await loadedFrom(
     "c6-plain",

@@ -139,9 +139,9 @@ export async function loadAdapter(
   });
 }
 
-/** An adapter as its files alone tell it. */
+/** An adapter as its files alone describe it. */
 export interface StoredAdapter extends Omit<LoadedAdapter, "report"> {
-  /** Of a base that ends with the highest prompt; heads are 1 where neither the file nor the caller tells them. */
+  /** Of a base that ends with the highest prompt; heads are 1 if neither the file nor the caller gives them. */
   readonly layout: AdapterLayout;
   /** Of all numbers; f32 where tensors differ. */
   readonly dtype: DType;

@@ -162,7 +162,7 @@ test("adapters of any names are saved apart and come back each as it was [D4, P1
   );
 });
 
-test("a changed bit of the header of the weights is refused, told, or changes nothing that is loaded", async () => {
+test("a changed bit of the weights' header is refused, reported, or changes nothing that is loaded", async () => {
   const folder = join(scratch, "header");
   const path = join(folder, "adapter_model.safetensors");
   const cases = onAnyBase.chain((one) => fc.record({ one: fc.constant(one), at: fc.nat(), bit: fc.nat(7) }));
@@ -185,9 +185,9 @@ test("a changed bit of the header of the weights is refused, told, or changes no
   expect(refused).toBeGreaterThan(100);
 });
 
-function whatCame(before: LoadedAdapter, after: unknown): "refused" | "told" | "same" | "changed" {
+function whatCame(before: LoadedAdapter, after: unknown): "refused" | "reported" | "same" | "changed" {
   if (after instanceof InputError) return "refused";
   const { warnings, shape, params } = after as LoadedAdapter;
-  if (warnings.length > before.warnings.length) return "told";
+  if (warnings.length > before.warnings.length) return "reported";
   return isDeepStrictEqual({ shape, params }, { shape: before.shape, params: before.params }) ? "same" : "changed";
 }

@@ -1,6 +1,6 @@
 /**
  * Several adapters in one folder, as PEFT lays them out: `default` in the folder itself, each other one in a folder of its
- * name below. Unlike PEFT before 0.21 each gets its own numbers, and unlike 0.21 whatever it is called.
+ * name below. Unlike PEFT before 0.21 each gets its own numbers, and unlike in 0.21 under any name.
  */
 import { mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";

@@ -17,7 +17,7 @@ import { openSafetensors } from "./safetensors_file.ts";
 
 const TORCH = "adapter_model.bin";
 
-/** An open file of tensors, none of which has been read yet. */
+/** An open file of tensors; none has been read yet. */
 export interface StoredTensors {
   readonly path: string;
   readonly entries: ReadonlyMap<string, Pick<TensorEntry, "dtype" | "shape">>;
@@ -30,7 +30,7 @@ export interface StoredTensors {
 }
 
 /**
- * Opens the weights of an adapter folder for `work`: under PEFT's names, whatever wrapped the model that saved them, and
+ * Opens the weights of an adapter folder for `work`: under PEFT's names, without the prefixes of wrappers around the model that saved them, and
  * float64 as float32. Throws an `InputError` where there are none or they are damaged.
  */
 export async function withAdapterWeights<T>(folder: string, work: (stored: StoredTensors) => Promise<T>): Promise<T> {

@@ -1,5 +1,5 @@
 /**
- * Files and folders that after a crash are there whole or not at all: write beside the place, fsync, rename, fsync the
+ * Files and folders that are whole or absent after a crash: write beside the place, fsync, rename, fsync the
  * parent. A published folder carries a manifest with the size and SHA-256 of every file, and is never written to again.
  */
 import { lstat, mkdir, readdir, readFile, rename, stat } from "node:fs/promises";
@@ -20,14 +20,14 @@ export async function writeFileAtomic(path: string, bytes: Uint8Array | string):
     await writeNewFile(temporary, bytes); // flushed: else the rename could outlive the data
     await moveEntry(temporary, path);
   } catch (cause) {
-    await removeEntry(temporary).catch(() => {}); // the first failure is the one to tell
+    await removeEntry(temporary).catch(() => {}); // the first failure is the one to report
     throw new Error(`Cannot write ${path} (${bytes.length} bytes): ${reason(cause)}`, { cause });
   }
 }
 
 /**
  * Makes the folder `final` out of what `write` puts into the temporary folder it is given. Throws an `InputError` where
- * `final` exists, and whatever `write` throws; then nothing is left behind. A crash leaves at most a `.….tmp` sibling.
+ * `final` exists, and what `write` throws; then nothing is left behind. A crash leaves at most a `.….tmp` sibling.
  */
 export async function publishDirectory(final: string, write: (folder: string) => Promise<void>): Promise<void> {
   const target = resolve(final);
@@ -115,7 +115,7 @@ function parseManifest(bytes: Uint8Array): ManifestEntry[] | undefined {
   if (!isJsonObject(manifest) || !Array.isArray(manifest["files"])) return undefined;
   const files: unknown[] = manifest["files"];
   if (!files.every(isEntry) || manifestText(files) !== text) return undefined;
-  // A file listed twice has two hashes, of which one is wrong.
+  // A file listed twice has two hashes, and one of them is wrong.
   return new Set(files.map(({ path }) => path)).size === files.length ? files : undefined;
 }
 

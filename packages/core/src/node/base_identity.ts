@@ -26,7 +26,7 @@ export async function baseHash(folder: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** A file that changed so shortly before could change once more within the same tick of its file system's clock. */
+/** A file that changed shortly before could change again within the same tick of its file system's clock. */
 const SETTLED_MS = 10_000;
 
 /**
@@ -63,7 +63,7 @@ async function lastChange(folder: string): Promise<number> {
 
 /**
  * Changes whenever a file of the base is written to or replaced, and on some harmless occasions: place, size and times of
- * each file, as the file system tells them. Reads none of them, and means nothing on another machine.
+ * each file, as the file system reports them. Reads none of them, and means nothing on another machine.
  */
 export async function baseStamp(folder: string): Promise<string> {
   const lines: string[] = [];

@@ -130,7 +130,7 @@ describe("a folder whose weights are more than what is read", () => {
   });
 });
 
-test("an adapter in a model's folder is refused, since transformers would put it on the model; below it is none's business [T-A8]", async () => {
+test("an adapter in a model's folder is refused, since transformers would put it on the model; below it nobody reads it [T-A8]", async () => {
   const inside = copyWith(model, { "adapter_config.json": '{"peft_type": "LORA"}' });
   expect(await messageOf(readModelConfig(inside))).toContain(
     "it holds an adapter (adapter_config.json), which transformers puts on the model: move the adapter to a folder of its own",

@@ -1,6 +1,6 @@
 /**
  * Looks for weights in a folder of a model or an adapter that are not read: a vision tower, a projector, a second adapter. A
- * model without one of its parts computes something else, so whatever is not known to be harmless is refused by its name.
+ * model without one of its parts computes something else, so everything that is not known to be harmless is refused by its name.
  *
  * The rule, in docs/formats.md too: of tensors (safetensors, and pickles of torch) every file must be read, be another copy of
  * the same weights, or belong to the state of a training; of anything else a name that speaks of a further part is refused.

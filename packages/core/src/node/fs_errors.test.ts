@@ -25,14 +25,14 @@ test.each([
   ["EBUSY", "something else uses it (EBUSY)"],
   ["EIO", "its disk fails (EIO)"],
   ["ESTALE", "its network file system lost it (ESTALE): try again"],
-])("%s is told in words", (code, words) => {
+])("%s is described in words", (code, words) => {
   expect(reason(failed(code))).toBe(words);
   expect(isCode(failed(code), code)).toBe(true);
   expect(isCode(failed(code), "EXDEV")).toBe(false);
   expect(reason(new Error(`${code}: between threads the field is lost`))).toBe(words);
 });
 
-test("what has no words here keeps its own", () => {
+test("an error without a description keeps its own message", () => {
   expect(reason(failed("EXDEV"))).toBe("EXDEV: as Node says it, open 'x'");
   expect(reason(new RangeError("offset 9 of 8"))).toBe("offset 9 of 8");
   expect(reason("a text")).toBe("a text");

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { openRegularFile } from "./regular_file.ts";
 
-/** What an empty file, or one that does not tell its size, is read with. */
+/** Buffer size for an empty file, or one that does not report its size. */
 const MIN_BUFFER_BYTES = 1 << 12;
 const MAX_BUFFER_BYTES = 1 << 20;
 

@@ -1,6 +1,6 @@
 /**
  * Links in folders of models and adapters. By default they are followed to wherever they lead: the Hugging Face hub's cache
- * is made of them. Whoever reads a stranger's archive has `refuseOutsideLinks` look first.
+ * is made of them. Readers of a stranger's archive call `refuseOutsideLinks` first.
  */
 import { lstat, readdir, readlink, realpath } from "node:fs/promises";
 import { dirname, join, relative, resolve, sep } from "node:path";

@@ -160,7 +160,7 @@ describe("tensors that nothing reads", () => {
 
 describe("what other programs leave in a folder", () => {
   test.each([["module."], ["_orig_mod."], ["module._orig_mod."], ["base_model.model."]])(
-    "names behind %s are read without it, with a word [T-C6]",
+    "names behind %s are read without it, with a note [T-C6]",
     async (prefix) => {
       const tensors = await tensorsOf(llama);
       const wrapped = new Map([...tensors].map(([name, value]) => [`${prefix}${name}`, value]));
@@ -184,7 +184,7 @@ describe("what other programs leave in a folder", () => {
     expect(weightOf(image, "head")?.bytes).toEqual(tensors.get("lm_head.weight")?.bytes);
   });
 
-  test("F64 weights are rounded to F32 with a word, in every kind of place [T-C6]", async () => {
+  test("F64 weights are rounded to F32 with a warning, in every kind of place [T-C6]", async () => {
     for (const json of [llama, gpt2, { ...llama, model_type: "gemma", head_dim: 4, num_key_value_heads: 2 }]) {
       const wide = await tensorsOf(json, "F64");
       const narrowed = new Map(

@@ -249,7 +249,7 @@ describe("weights left in their files", () => {
     expect(contentOf(image, wide)).toEqual(contentFrom(tensors, wide));
   });
 
-  test("an engine that maps is handed places, another one is told", async () => {
+  test("an engine that maps gets places, another one an error", async () => {
     const image = await loadMapped(await single(tensorsOf(wide, () => "f32")));
     const engine = createReferenceEngine();
     expect(() => createModel(engine, wide, image)).toThrow("Cannot read layers.0.o: it was left in");

@@ -20,7 +20,7 @@ const LEAST_MAPPED_BYTES = 64 * 2 ** 10;
 export interface LoadOptions {
   /** The dtypes that the engine takes (`Engine.weightDtypes`); everything else is widened to f32. */
   readonly weightDtypes: readonly WeightDType[];
-  /** `int8` needs an engine that takes `i8`, `fp8` one that takes `f8`. Linear maps are quantised as they are read, and then not left in their files. */
+  /** `int8` needs an engine that takes `i8`, `fp8` one that takes `f8`. Linear maps are quantised while they are read, and then not left in their files. */
   readonly storage?: WeightStorage;
   /**
    * Leaves what lies in a file as the engine takes it there (`Engine.mapped`): it is read all the same, which brings it into
@@ -183,7 +183,7 @@ function placeInFile(found: readonly FoundTensor[], dtype: WeightDType): { offse
   return offset % bytesPerElement[dtype] === 0 ? { offset, path: file.path } : undefined;
 }
 
-/** The parts' own dtype where they share one that the engine takes and their numbers stay as they are, else f32. */
+/** The parts' own dtype where they share one that the engine takes and their numbers stay unchanged, else f32. */
 function placedDType(
   parts: readonly Pick<FoundTensor, "dtype" | "change">[],
   weightDtypes: readonly WeightDType[],
@@ -215,7 +215,7 @@ function tensorProblem(
   return `${name} in ${tensor.file.path} is ${found}, config.json needs ${needed}: use the files of one model`;
 }
 
-/** A wrong config makes every tensor wrong: the first ones tell the story. */
+/** A wrong config makes every tensor wrong: the first ones show it. */
 function summarize(problems: readonly string[]): readonly string[] {
   const shown = 20;
   if (problems.length <= shown) return problems;

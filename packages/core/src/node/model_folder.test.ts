@@ -53,7 +53,7 @@ describe("links", () => {
     expect((await loadAdapter(moved, config)).params).toEqual((await loadAdapter(adapter, config)).params);
   });
 
-  test("make up the hub's cache: a snapshot, a folder in it, files of one's own beside them [T-C2, T-case04, T-case05]", async () => {
+  test("form the hub's cache: a snapshot, a folder in it, files of one's own beside them [T-C2, T-case04, T-case05]", async () => {
     const blobs = at("models--org--tiny", "blobs");
     const snapshot = at("models--org--tiny", "snapshots", "abc123");
     mkdirSync(blobs, { recursive: true });

@@ -72,7 +72,7 @@ async function checkFolder(folder: string): Promise<void> {
   throw new InputError(`Cannot read from ${folder}`, problem);
 }
 
-/** What to type where a folder is missing with the one above it, as where a name on the Hub was given in its place. */
+/** What to type if a folder and its parent are missing, as for a name on the Hub. */
 async function hubAdvice(folder: string): Promise<string> {
   const [, organisation, name] = /([\w.-]+)[\\/]([\w.-]+)[\\/]?$/.exec(folder) ?? [];
   const above = await stat(dirname(folder)).catch(() => undefined);

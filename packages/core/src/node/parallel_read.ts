@@ -16,7 +16,7 @@ export interface FileRange {
   readonly file: SafetensorsFile;
   readonly begin: number;
   readonly end: number;
-  /** Chunks are multiples of so many bytes; default 1. */
+  /** Chunks are multiples of this number of bytes; default 1. */
   readonly unit?: number;
   /** Where the bytes `from` … `from + length` of the range go; absent: into memory that is used again and again. */
   readonly place?: (from: number, length: number) => Uint8Array;

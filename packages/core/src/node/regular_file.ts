@@ -71,7 +71,7 @@ export async function readFully(
 ): Promise<void> {
   let done = 0;
   while (done < into.byteLength) {
-    // One read call returns less than 2 GiB, whatever was asked for.
+    // One read call returns less than 2 GiB, even if more was asked for.
     const length = Math.min(into.byteLength - done, 1 << 30);
     const { bytesRead } = await file.handle.read(into, done, length, position + done);
     if (bytesRead === 0) {

@@ -75,7 +75,7 @@ export function readFixedPoint(sum: FixedPointSum, out: Float32Array): void {
   for (let i = 0, w = 0; i < out.length; i++, w += 2) {
     const high = sum[w + 1];
     let low = sum[w] >>> 0;
-    // From 2⁵² units on float64 could round, and float32 after it once more. Half a float32 step is 2²⁸ units there, so
+    // From 2⁵² units on float64 could round, and float32 after it again. Half a float32 step is 2²⁸ units there, so
     // of the last 16 bits only "something" matters: it goes into bit 16 (rounding to odd), and the rest is exact.
     if ((high >= 0x100000 || high < -0x100000) && (low & 0xffff) !== 0) low = ((low & 0xffff0000) | 0x10000) >>> 0;
     out[i] = (high * WORD + low) / UNITS;

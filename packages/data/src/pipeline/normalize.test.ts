@@ -16,7 +16,7 @@ test("the four forms of Unicode", () => {
   expect([NFKC, NFKD]).toEqual(["éfié", "e\u0301fie\u0301"]);
 });
 
-test("lower case goes character by character: a sigma at a word's end is one like others", () => {
+test("lower case goes character by character: a sigma at a word's end is treated like others", () => {
   expect(normal({ type: "Lowercase" }, "ΣΊΣΥΦΟΣ İ ÀB")).toBe("σίσυφοσ i̇ àb");
 });
 
@@ -81,7 +81,7 @@ describe("BERT's", () => {
     expect(bert(text, { handle_chinese_chars: false })).toBe(text);
   });
 
-  test("strips accents where told to, or where it is not told and writes in lower case", () => {
+  test("strips accents if asked to, and by default if it writes in lower case", () => {
     const kinds = [
       { lowercase: true },
       { lowercase: true, strip_accents: null },

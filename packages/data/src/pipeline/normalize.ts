@@ -70,7 +70,7 @@ export const normalizers: Readonly<Record<string, (node: Node) => Normalizer>> =
   },
 };
 
-/** `node` is of a type that is listed above, or null: then texts stay as they are. */
+/** `node` is of a type that is listed above, or null: then texts stay unchanged. */
 export function createNormalizer(node: Node | null): Normalizer {
   const create = node && normalizers[node["type"] as string];
   return create ? create(node) : (part) => part;

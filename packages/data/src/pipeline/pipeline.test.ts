@@ -31,7 +31,7 @@ describe("added tokens", () => {
       .addedIn(text)
       .map((found) => found.id);
 
-  test("are found before a text is normalised where they are special, behind it where not, unless they say so", () => {
+  test("are found before a text is normalised if they are special, else after it, unless they say so", () => {
     const token = { id: pieces.length, content: "D" };
     expect(idsIn("aDd", { ...token, special: true })).toEqual([17]);
     expect(idsIn("aDd", token)).toEqual([17, 17]);
@@ -65,7 +65,7 @@ describe("added tokens", () => {
     expect(pipeline({}, {}, [{ id: 17, content: "abc" }]).idOf("abc")).toBe(17);
   });
 
-  test("only those in the text are told", () => {
+  test("reports only those in the text", () => {
     const made = pipeline({}, {}, [special("<s>"), special("</s>")]);
     expect(made.addedIn("a</s>b").map(({ content }) => content)).toEqual(["</s>"]);
     expect(made.addedIn("ab")).toEqual([]);
@@ -101,7 +101,7 @@ test("words are cut before the model sees them", () => {
 });
 
 describe("what no piece stands for", () => {
-  test("is the unknown token, or where that is no piece NaN, whatever added token has its text", () => {
+  test("is the unknown token, or NaN if that is not a piece, even if an added token has its text", () => {
     expect(pipeline().encode("aZ")).toEqual([id("a"), 0]);
     const missing = pipeline({}, { unk_token: "<none>" }, [{ id: 17, content: "<none>", special: true }]);
     expect(missing.encode("aZ")).toEqual([id("a"), Number.NaN]);

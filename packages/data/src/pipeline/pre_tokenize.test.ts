@@ -55,7 +55,7 @@ test("a sequence's steps cut what those before them left, and stop being first w
   expect(words({ type: "Sequence", pretokenizers: [] }, "a b")).toEqual(["a b"]);
 });
 
-test("Metaspace puts one space in front where its scheme says so, and cuts before each unless told not to", () => {
+test("Metaspace puts one space in front where its scheme says so, and cuts before each unless that is switched off", () => {
   const meta = (more: object, text = "a  b", isFirst = true) => words({ type: "Metaspace", ...more }, text, isFirst);
   expect(meta({})).toEqual(["▁a", "▁", "▁b"]);
   expect(meta({ split: true })).toEqual(["▁a", "▁", "▁b"]);
@@ -75,7 +75,7 @@ test("Metaspace puts one space in front where its scheme says so, and cuts befor
   expect(parts.map(({ isFirst }) => isFirst)).toEqual([true, false]);
 });
 
-test("ByteLevel makes a letter of each byte, of GPT-2's words and behind a space unless told otherwise", () => {
+test("ByteLevel makes a letter of each byte, of GPT-2's words and behind a space unless that is switched off", () => {
   const bytes = (more: object, text: string) => words({ type: "ByteLevel", ...more }, text);
   expect(bytes({}, "it's 12 é!")).toEqual(["Ġit", "'s", "Ġ12", "ĠÃ©", "!"]);
   expect(bytes({ add_prefix_space: true, use_regex: true }, " a")).toEqual(["Ġa"]);

@@ -1,6 +1,6 @@
 /**
  * Causal attention inside each of several packed sequences. A sequence goes in blocks of queries, each with the keys that it
- * may see, so that no more than `MAX_SCORES` scores exist at a time, whatever its length.
+ * may see, so that no more than `MAX_SCORES` scores exist at a time, for any length.
  */
 import type { AttentionSize } from "@zerogate/core/engine";
 import { type Maths, part, type Tensor } from "../tf.ts";

@@ -5,7 +5,7 @@
 import type { AttentionSize } from "@zerogate/core/engine";
 import { type Maths, part, type Tensor } from "../tf.ts";
 
-/** Queries and keys of `[T, H+2G, d]` rotated, values as they are; its gradient is the rotation back (`inverse`). */
+/** Queries and keys of `[T, H+2G, d]` rotated, values unchanged; its gradient is the rotation back (`inverse`). */
 export function rope(
   { tf }: Maths,
   qkv: Tensor,

@@ -1,4 +1,4 @@
-/** Reads a config file: YAML, of which JSON is a part. */
+/** Reads a config file: YAML, which includes JSON. */
 import { InputError } from "@zerogate/core";
 import { readRegularFileSync, reason } from "@zerogate/core/node";
 import { isMap, isScalar, LineCounter, parseDocument } from "yaml";

@@ -49,7 +49,7 @@ test("its table of presets holds every value of every preset", () => {
   }
 });
 
-test("its list of keys that are safe to change is the list in the code, and says of which it is not they that are compared [T-D13]", () => {
+test("its list of keys that are safe to change is the list in the code, and names those that are compared by what they hold [T-D13]", () => {
   const named = (text: string) => [...text.matchAll(/`(\w+)`/g)].map((match) => match[1] as ConfigKey);
   const items = between("A resume allows a change", "Every other key is part").split("\n- ").slice(1);
   expect(items.flatMap(named).toSorted()).toEqual(safeToChange.toSorted());

@@ -210,7 +210,11 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
 
   evalEvery: optional(count(0, MAX_STEPS), "steps between validations, 0 = every epoch", 0),
   evalAtStart: optional(onOff, "validate before the first step", true),
-  earlyStopping: optional(count(0, MAX_STEPS), "stop after so many validations without a new best, 0 = never", 0),
+  earlyStopping: optional(
+    count(0, MAX_STEPS),
+    "stop after this number of validations without a new best, 0 = never",
+    0,
+  ),
   saveEvery: optional(count(0, MAX_STEPS), "steps between checkpoints, 0 = every epoch", 0),
   saveMinutes: optional(upTo(notNegative, MAX_MINUTES), "minutes between checkpoints at most, 0 = no limit", 10),
   keepCheckpoints: optional(count(1, MAX_STEPS), "newest checkpoints that stay", 3),
@@ -249,7 +253,7 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
 
 export const configKeys: readonly ConfigKey[] = Object.keys(fields) as ConfigKey[];
 
-/** Keys of which one at most is meant; naming one sets the others aside. Within one source the first named here wins. */
+/** Keys that exclude each other; naming one sets the others aside. Within one source the first named here wins. */
 export const alternatives: readonly (readonly ConfigKey[])[] = [
   ["steps", "epochs"],
   ["lr", "blr"],

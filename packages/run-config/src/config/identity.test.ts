@@ -6,7 +6,7 @@ const config = (flags: Readonly<Record<string, unknown>> = {}) =>
   resolveConfig({ flags: { model: "m", data: ["d"], out: "o", lr: "0.02", seed: "7", ...flags } });
 const change = (field: string, was: string, is: string) => ({ field, was, is });
 
-test("keys that decide bits are told from those that do not", () => {
+test("keys that decide bits are separated from those that do not", () => {
   const next = config({ lr: "0.03", workers: "3", keepCheckpoints: "9" });
   expect(unsafeChanges(config(), next)).toEqual(["lr"]);
   expect(safeChanges(config(), next).toSorted()).toEqual(["keepCheckpoints", "workers"]);

@@ -9,7 +9,7 @@ export const MAX_WORKERS = 4096;
 /** Machines that train together: the largest clusters have fewer. */
 export const MAX_HOSTS = 65_536;
 
-/** Steps, epochs and what is counted in them. At a millisecond each so many steps take eleven days, and sums stay exact. */
+/** Steps, epochs and what is counted in them. At a millisecond each this many steps take eleven days, and sums stay exact. */
 export const MAX_STEPS = 1_000_000_000;
 
 /** Sequences of a batch: indexes of samples are 32 bits wide. */

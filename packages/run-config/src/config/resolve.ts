@@ -95,7 +95,7 @@ function presetLayer(given: Given | undefined): Layer {
   return new Map(Object.entries(presets[name]).map(([key, value]) => [key as ConfigKey, { value, label }]));
 }
 
-/** zod says where; what was expected is said in the words of the field. */
+/** zod reports where; the field's own words say what was expected. */
 function describeIssues(issues: readonly { readonly path: readonly PropertyKey[] }[], merged: Layer): string[] {
   const keys = new Set(issues.map((issue) => issue.path[0] as ConfigKey));
   return [...keys].map((key) => {

@@ -10,7 +10,7 @@ import { flagSpellings } from "./synonyms.ts";
 const folder = mkdtempSync(join(tmpdir(), "zerogate-synonyms-"));
 const needed = { model: "base", data: ["a.json"], out: "run" };
 
-/** The config of a file, with what is said about it. */
+/** The config of a file, with its notes. */
 function resolved(yaml: string) {
   const file = join(folder, "run.yaml");
   writeFileSync(file, yaml);

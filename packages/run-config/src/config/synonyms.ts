@@ -188,7 +188,7 @@ export function squash(name: string): string {
     .replace(/[-_\s]/g, "");
 }
 
-/** All names of the table, as they are written there. */
+/** All names of the table, as written there. */
 export const synonyms: readonly string[] = [...Object.keys(same), ...Object.keys(different)];
 
 const named = new Map(synonyms.map((name) => [squash(name), name]));

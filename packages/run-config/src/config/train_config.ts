@@ -116,7 +116,7 @@ export interface TrainConfig {
   readonly saveMinutes: number;
   /** How many of the newest checkpoints stay. The best one always stays as well. */
   readonly keepCheckpoints: number;
-  /** Checkpoints at multiples of so many steps stay for good. 0 = none. */
+  /** Checkpoints at multiples of this number of steps stay. 0 = none. */
   readonly keepEvery: number;
   /** Minutes that a run which is at its end waits for a disk that refuses, before it gives up. */
   readonly diskPatience: number;

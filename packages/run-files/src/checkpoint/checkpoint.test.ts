@@ -146,7 +146,7 @@ test.each([
   ["manifest.json", "removed", rmSync],
   ["state.msgpack", "removed", rmSync],
   ["extra.bin", "added", (path: string) => writeFileSync(path, "x")],
-])("with %s %s the checkpoint is set aside, told about, and the one before is used", async (name, _, damage) => {
+])("with %s %s the checkpoint is set aside and reported, and the one before is used", async (name, _, damage) => {
   const run = await runWith(10, 20);
   damage(join(run, "checkpoints", "step-20", name));
   const { loaded, problems } = await loadNewest(run);

@@ -26,7 +26,7 @@ test("checkpoints are listed by their number, and what only looks like one is no
   expect(await listCheckpoints(run)).toEqual([100, 10, 9, 0]);
 });
 
-test("another fault than a missing folder is told", async () => {
+test("another fault than a missing folder is reported", async () => {
   writeFileSync(join(run, "checkpoints"), "in the way");
   await expect(listCheckpoints(run)).rejects.toThrow("ENOTDIR");
 });

@@ -15,7 +15,7 @@ export function checkpointFolder(runDir: string, step: number): string {
   return join(checkpointsOf(runDir), `step-${step}`);
 }
 
-/** Steps of which there is a checkpoint folder, newest first; nothing inside them is looked at. */
+/** Steps that have a checkpoint folder, newest first; nothing inside them is read. */
 export async function listCheckpoints(runDir: string): Promise<number[]> {
   const steps = (await entries(runDir)).flatMap((entry) => {
     const match = entry.isDirectory() ? namePattern.exec(entry.name) : null;
@@ -26,7 +26,7 @@ export async function listCheckpoints(runDir: string): Promise<number[]> {
 
 /** Which checkpoints stay. */
 export interface KeepRule {
-  /** So many of the newest. */
+  /** How many of the newest stay. */
   readonly newest: number;
   /** Those at multiples of it; 0 = none. */
   readonly every: number;
@@ -70,7 +70,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Renames a broken checkpoint to `step-N.corrupt` (`.corrupt-2`, … where that is taken): kept for whoever wants to look. */
+/** Renames a broken checkpoint to `step-N.corrupt` (`.corrupt-2`, … where that is taken): kept for inspection. */
 export async function setAside(runDir: string, step: number): Promise<string> {
   const taken = new Set((await entries(runDir)).map(({ name }) => name));
   let name = `step-${step}.corrupt`;

@@ -46,7 +46,7 @@ test.each<[what: string, tensors: Record<string, Tensor>, steps: string | undefi
   );
 });
 
-test("all that is wrong is told at once", () => {
+test("all problems are reported at once", () => {
   expect(() => decodeMoments(file({}, "x"), table, "p")).toThrow(
     /m is missing.*\n.*v is missing.*\n.*adamw_steps is x/,
   );

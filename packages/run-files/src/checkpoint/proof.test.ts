@@ -1,4 +1,4 @@
-/** What a receipt proves of a checkpoint: each of its facts, changed alone, is a problem, and what it cannot say is none. */
+/** What a receipt proves of a checkpoint: each of its facts, changed alone, is a problem, and what it cannot prove is not. */
 import { adapterLayout, initParameters, parseModelConfig } from "@zerogate/core";
 import { adapterLayoutOn } from "@zerogate/core/formats";
 import { configHash, resolveConfig } from "@zerogate/run-config";
@@ -79,7 +79,7 @@ const problemsOf = (lines: readonly ReceiptLine[], checkpoint: Checkpoint) => {
   return proof.kind === "known" ? proof.problems : proof.kind;
 };
 
-test("a checkpoint that is as its receipt says is right, at each of its lines and whatever follows them [T-B1]", () => {
+test("a checkpoint that agrees with its receipt is right, at each of its lines and before any others [T-B1]", () => {
   const lines = chained(whole);
   const upTo = (count: number) => lines.slice(0, count);
   expect(prove(lines, at(0, upTo(1)))).toEqual(right);

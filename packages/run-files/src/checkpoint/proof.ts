@@ -11,7 +11,7 @@ import type { Checkpoint } from "./checkpoint.ts";
 import type { RunState } from "./run_state.ts";
 
 export type Proof =
-  /** The receipt has the line that the checkpoint ends with; `problems` is what of the checkpoint differs, one sentence each. */
+  /** The receipt has the line that the checkpoint ends with; `problems` says what differs, one sentence each. */
   | { readonly kind: "known"; readonly problems: readonly string[]; readonly notes: readonly string[] }
   /** The lines before it are lost, and somebody agreed to go on from it. */
   | { readonly kind: "gap" }
@@ -51,12 +51,12 @@ function numberProblems(before: readonly ReceiptLine[], checkpoint: Checkpoint, 
   if (line && "params" in line && line.params !== paramsDigest(params)) {
     problems.push("its parameters are not those of the receipt");
   }
-  const told = line?.event === "start" ? noMoments(layout) : line?.event === "step" ? line.moments : undefined;
+  const recorded = line?.event === "start" ? noMoments(layout) : line?.event === "step" ? line.moments : undefined;
   const start = before[0];
-  if (line?.event === "step" && told === undefined && start?.event === "start" && start.version > 1) {
+  if (line?.event === "step" && recorded === undefined && start?.event === "start" && start.version > 1) {
     problems.push("the receipt has lost the digest of its moments");
   }
-  if (told !== undefined && told !== momentsDigest(moments)) {
+  if (recorded !== undefined && recorded !== momentsDigest(moments)) {
     problems.push("its moments are not those of the receipt");
   }
   const updates = before.filter(({ event }) => event === "step").length;
@@ -64,7 +64,7 @@ function numberProblems(before: readonly ReceiptLine[], checkpoint: Checkpoint, 
   const isCounted =
     moments.t.every((count) => count <= updates) && moments.t.reduce((sum, count) => sum + count, 0) >= updates;
   if (isWhole && !isCounted) problems.push(`it counts ${moments.t.join(", ")} updates, the receipt ${updates}`);
-  return { problems, hasMoments: told !== undefined || line?.event === "gap" };
+  return { problems, hasMoments: recorded !== undefined || line?.event === "gap" };
 }
 
 function noMoments({ length, table }: AdapterLayout): string {
@@ -83,9 +83,9 @@ function historyProblems(before: readonly ReceiptLine[], state: RunState): strin
     node: start.node,
   };
   for (const { field, is } of accepted) if (field in known) known[field] = is;
-  const told: Record<string, string> = { ...state.hashes, engine: state.engine, ...state.versions };
+  const recorded: Record<string, string> = { ...state.hashes, engine: state.engine, ...state.versions };
   const problems = Object.keys(known)
-    .filter((field) => known[field] !== told[field])
+    .filter((field) => known[field] !== recorded[field])
     .map((field) => `its ${field} is not that of the receipt`);
   const config = completeConfig(state.config, state.versions.zerogate, "the checkpoint");
   if (!hasChanges(config, accepted) || configHash(undoChanges(config, accepted)) !== start.config)

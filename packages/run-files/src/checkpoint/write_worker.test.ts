@@ -104,7 +104,7 @@ test("a write that fails keeps its copy", async () => {
   expect((await load(1)).params).toEqual(numbers(5).params);
 });
 
-test("a folder of the step that is whole stays, as after a save that failed behind its rename; a broken one is set aside", async () => {
+test("a whole folder of the step stays, as after a save that failed after its rename; a broken one is set aside", async () => {
   copy({ step: 1, ...numbers(1) });
   await write(job(1));
   const before = readFileSync(join(run, "checkpoints", "step-1", "adapter_model.safetensors"));

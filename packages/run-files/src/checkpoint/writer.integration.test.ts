@@ -228,7 +228,7 @@ test("what waits at the end is lost: nothing is written any more [T-E5]", async 
   expect(own).toEqual([1]);
 });
 
-test("a thread that dies loses its copies, which is said; the next order is written by another [T-E5]", async () => {
+test("a thread that dies loses its copies, which is reported; the next order is written by another [T-E5]", async () => {
   await writer.ready; // so that the threads from here on are not its
   const threads: Worker[] = [];
   process.on("worker", (worker: Worker) => threads.push(worker));

@@ -1,6 +1,6 @@
 /**
  * Saves checkpoints in the background. Training waits for a copy of 15 MB at most, and for that only when the next step is
- * about to be committed. What the disk refuses is tried again until it works; nothing of it touches what is trained.
+ * about to be committed. A refused write is repeated until it works; training is not affected.
  */
 
 import { existsSync } from "node:fs";

@@ -74,7 +74,7 @@ test("a lock that is no lock is taken over, an empty one after a while", async (
   expect(readdirSync(run)).toEqual(["lock-6.free"]);
 });
 
-test("a changed bit or a cut anywhere in a lock never leaves two writers, and a takeover is told", async () => {
+test("a changed bit or a cut anywhere in a lock never leaves two writers, and a takeover is reported", async () => {
   const first = await lockRun(run, never);
   const bytes = readFileSync(join(run, "lock-1"));
   for (let at = 1; at < bytes.length; at++) {
@@ -160,7 +160,7 @@ test.each(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"])(
   },
 );
 
-test("another fault of the disk while a lock is made is told, and nothing is left", async () => {
+test("another fault of the disk while a lock is made is reported, and nothing is left", async () => {
   const restore = withoutLinks("EIO");
   try {
     await expect(lockRun(run, never)).rejects.toThrow("EIO");

@@ -25,7 +25,7 @@ export interface RunLock {
    * cheap enough for every step: one small file is read.
    */
   check(): Promise<void>;
-  /** The same, for sure, before something is replaced; makes the lock again where the folder vanished. */
+  /** Checks the same reliably, before something is replaced; makes the lock again where the folder vanished. */
   confirm(): Promise<void>;
   /** Lets others write. Never throws: a lock that stays is found dead. */
   release(): Promise<void>;
@@ -34,7 +34,7 @@ export interface RunLock {
 /**
  * Makes this process the only writer of `runDir`, which is made where it is missing.
  *
- * @param tell gets a sentence where the lock of a dead process is taken over, and where finding out takes a while.
+ * @param tell gets a sentence when the lock of a dead process is taken over, and where finding out takes a while.
  * @throws InputError that names the process where another one is writing, or where that cannot be known.
  */
 export async function lockRun(
@@ -101,13 +101,13 @@ export type Writer =
   | { readonly kind: "none" }
   /** It ended and said so. */
   | { readonly kind: "ended"; readonly record: LockRecord | undefined }
-  /** It ended without a word: killed, or with its machine. */
+  /** It ended without releasing it: killed, or with its machine. */
   | { readonly kind: "dead"; readonly record: LockRecord | undefined }
   | { readonly kind: "alive" | "unknown"; readonly record: LockRecord | undefined; readonly problem: string };
 
 /**
  * Finds out who writes to a run; nothing is made or written.
- * @param tell gets a sentence where finding out takes a while.
+ * @param tell gets a sentence when finding out takes a while.
  */
 export async function findWriter(runDir: string, tell: (sentence: string) => void): Promise<Writer> {
   const newest = await newestLock(runDir);
@@ -129,7 +129,7 @@ interface Starter extends Asker {
   readonly text: string;
 }
 
-/** Makes a lock. @param lost the one that this process held before: whoever came after it has the run */
+/** Makes a lock. @param lost the one that this process held before: a later holder has the run */
 async function acquire(runDir: string, starter: Starter, lost: LockFile | undefined): Promise<LockFile> {
   await makeFolder(runDir);
   const said = new Set<number>();
@@ -184,7 +184,7 @@ async function lockFiles(runDir: string): Promise<LockFile[]> {
   });
 }
 
-/** Where a slow starter made N once more, the free one counts: the other is about to go. */
+/** If a slow starter made N again, the free one counts: the other is about to go. */
 async function newestLock(runDir: string): Promise<LockFile | undefined> {
   const locks = (await lockFiles(runDir)).filter(({ isBeat }) => !isBeat);
   return locks.toSorted((a, b) => b.number - a.number || Number(b.isFree) - Number(a.isFree))[0];

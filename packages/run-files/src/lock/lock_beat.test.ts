@@ -25,7 +25,7 @@ test("a lock without a heart is silent", async () => {
   expect(await watch()).toEqual({ found: "silent", waits: 0 });
 });
 
-test("a heart that does not move is still once that time has passed, and the wait is told once", async () => {
+test("a heart that does not move is still once that time has passed, and the wait is reported once", async () => {
   writeFileSync(beatOf(lock), "1");
   const begin = performance.now();
   expect(await watch()).toEqual({ found: "still", waits: 1 });
@@ -49,7 +49,7 @@ test.each(["another", undefined])("a lock that became %s in the meantime is chan
   expect(await watch({ everyMs: 20, deadAfterMs: 600_000 })).toMatchObject({ found: "changed" });
 });
 
-test("what else the disk says is told", async () => {
+test("any other error of the disk is reported", async () => {
   rmSync(folder, { recursive: true });
   writeFileSync(folder, "a file in the folder's place");
   await expect(watch()).rejects.toThrow("ENOTDIR");

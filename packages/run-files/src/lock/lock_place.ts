@@ -1,7 +1,7 @@
 /**
  * Where the lock of a run lies while it works. A run directory that is renamed takes its files with it, and what is opened
  * by name after that would begin a second one under the old name: one run, split in two. The lock is kept open, so the file
- * system tells a folder that was moved (the file still has a name) from one that was removed (it has none).
+ * system distinguishes a folder that was moved (the file still has a name) from one that was removed (it has none).
  */
 import { close as closeFd, constants, open as openFd, fstat as statFd } from "node:fs";
 import { readlink, stat } from "node:fs/promises";
@@ -25,7 +25,7 @@ export interface OpenedLock {
   close(): Promise<void>;
 }
 
-/** Plain descriptors: a process that ends without releasing its lock needs no word about a handle that was left open. */
+/** Plain descriptors: a process that ends without releasing its lock is not warned about a handle that was left open. */
 const [open, fstat, close] = [promisify(openFd), promisify(statFd), promisify(closeFd)];
 
 export function openedLock(): OpenedLock {

@@ -48,7 +48,7 @@ test("a lock that is being written is waited for, an empty one that stays so is 
   expect(performance.now() - begin).toBeGreaterThan(1900);
 });
 
-test("what else the disk says is told", async () => {
+test("any other error of the disk is reported", async () => {
   await expect(readRecord(folder)).rejects.toThrow("EISDIR");
 });
 
@@ -59,7 +59,7 @@ test("a process names itself by number, host, time and start of the machine", as
 });
 
 test.skipIf(process.platform !== "linux")(
-  "a process began once: its start is that of the system, whatever its name holds (skipped: Linux only)",
+  "a process began once: its start is that of the system, for any name (skipped: Linux only)",
   async () => {
     const child = spawn("sh", ["-c", "read line"], { stdio: ["pipe", "ignore", "ignore"] });
     try {

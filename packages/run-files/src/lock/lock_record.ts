@@ -12,7 +12,7 @@ const WRITE_LIMIT_MS = 2000;
 
 export interface LockRecord {
   readonly pid: number;
-  /** When the process began, as its system tells it: a process id alone is given out again. */
+  /** When the process began, as its system reports it: a process id alone is given out again. */
   readonly startTime: string;
   readonly host: string;
   /** Of this start of the machine, and of the container's process ids; empty where the system has none. */

@@ -84,7 +84,7 @@ test("a half-written last line is counted when read, and gone after a resume", (
 test.each([
   ["a line that cannot be read", '{"step":2,', '{"step":2;', [1, 3, 4, 5], "line 2 is no line of metrics"],
   ["a step out of order", '{"step":2,', '{"step":6,', [1, 3, 4, 5], "line 3 is of step 3, the one before of step 6"],
-])("on a resume %s is told, a copy kept and what is in order goes on", (_, was, is, steps, says) => {
+])("on a resume %s is reported, a copy kept, and the sound part continued", (_, was, is, steps, says) => {
   const run = newRun();
   write(run, 0, [1, 2, 3, 4]);
   const path = join(run, "metrics.jsonl");

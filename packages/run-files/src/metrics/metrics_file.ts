@@ -24,7 +24,7 @@ export interface MetricsFile {
 }
 
 /**
- * Opens `metrics.jsonl` of a run that goes on after `step` steps; undefined: one that starts, perhaps once more. What the
+ * Opens `metrics.jsonl` of a run that goes on after `step` steps; undefined: one that starts, perhaps again. What the
  * run is about to do again, and a half-written end, is cut off first: lines stand in the order of their steps. Where they do
  * not, or are no metrics, that is reported to `onDamage`, and a copy of the file is kept.
  */

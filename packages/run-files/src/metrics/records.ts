@@ -1,6 +1,6 @@
 /** What a run measures: one line of `metrics.jsonl` each. */
 
-/** One optimizer step. Tokens count once per step, whatever was computed twice because a worker was lost. */
+/** One optimizer step. Tokens count once per step, even if some were computed twice because a worker was lost. */
 export interface StepMetrics {
   /** Steps done, this one included: counted from 1. */
   readonly step: number;

@@ -30,7 +30,7 @@ const never = (sentence: string) => {
 };
 const path = () => join(run, "receipt.jsonl");
 
-/** A receipt of so many steps; returns the link after each line. */
+/** Makes a receipt of n steps; returns the link after each line. */
 function writeReceipt(steps: number): (string | undefined)[] {
   const file = openReceipt(run, undefined, quiet, never);
   const chains = [start, ...Array.from({ length: steps }, (_, i) => step(i + 1))].map((body) => {

@@ -1,6 +1,6 @@
 /**
  * The run receipt: loss and digests of parameters and moments of every step, each line chained to the one before it by SHA-256. It holds
- * nothing that may differ between two runs of the same inputs, so theirs are equal byte for byte, whatever happened to them.
+ * nothing that may differ between two runs of the same inputs, so their receipts are equal byte for byte, even if one was interrupted.
  */
 import { createHash } from "node:crypto";
 import { parseStrictJson } from "@zerogate/core/formats";
@@ -139,7 +139,7 @@ export function readReceipt(bytes: Uint8Array): ReadReceipt {
   return { lines, ends, problem: undefined, isCutOff: false };
 }
 
-/** The hash is over a line's own text, whatever a later version makes of its fields. */
+/** The hash is over a line's own text, independent of how a later version reads its fields. */
 function parseLine(text: string): { readonly body: ReceiptLine; readonly content: string } | undefined {
   const [, open, chain] = /^(\{.*),"chain":"([0-9a-f]{64})"\}\n$/.exec(text) ?? [];
   if (open === undefined || chain === undefined) return undefined;

@@ -55,7 +55,7 @@ test("without a receipt there are no lines, and nothing is wrong", () => {
   expect(receiptPath(run)).toBe(join(run, "receipt.jsonl"));
 });
 
-test("a receipt that is lost begins anew with the gap, which is said", () => {
+test("a lost receipt begins again with the gap, which is reported", () => {
   const { said, events, chain } = reopen({ step: 4, chain: "f".repeat(64) }, step(5));
   expect(said).toEqual([`${receiptPath(run)} is missing; a new one notes the gap and goes on from step 4`]);
   expect(events).toEqual(["gap 4", "step 5"]);
@@ -64,13 +64,13 @@ test("a receipt that is lost begins anew with the gap, which is said", () => {
   expect(loadReceipt(run).problem).toBeUndefined();
 });
 
-test("a run that starts once more has nothing of the lines before", () => {
+test("a run that starts again has none of the lines before", () => {
   write(start, step(1), step(2));
   const { said, events, chain } = reopen(undefined, start);
   expect([said, events, chain]).toEqual([[], ["start"], undefined]);
 });
 
-test("a resume goes on behind its checkpoint's line, of several lines of one step too", () => {
+test("a resume continues after its checkpoint's line, also among several lines of one step", () => {
   const chains = write(start, evaluation(0), step(1), step(2), evaluation(2), step(3));
   expect(reopen({ step: 2, chain: chains[4] ?? "" }, step(3))).toEqual({
     said: [],
@@ -93,7 +93,7 @@ test("of a receipt without its checkpoint's line those up to its step stay, late
   expect(loadReceipt(run).problem).toBeUndefined();
 });
 
-test("where a line in the middle is broken, what is before it stays, and that is said", () => {
+test("where a line in the middle is broken, what is before it stays, and that is reported", () => {
   const chains = write(start, step(1), step(2), step(3));
   const text = readFileSync(receiptPath(run), "utf8");
   writeFileSync(receiptPath(run), text.replace('"step":2', '"step":7'));

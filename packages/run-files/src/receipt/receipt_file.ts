@@ -28,7 +28,7 @@ export function loadReceipt(runDir: string): ReadReceipt {
 
 /**
  * Opens the receipt of a run that goes on from a checkpoint, cut back to the line that the checkpoint knows; undefined: of
- * one that starts (once more). Where that line is lost, whole ones before it stay and a `gap` follows them; that is reported to
+ * one that starts (again). Where that line is lost, whole ones before it stay and a `gap` follows them; that is reported to
  * `onDamage`, and a copy of the file is kept.
  */
 export function openReceipt(

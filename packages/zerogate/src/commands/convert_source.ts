@@ -65,7 +65,7 @@ export function withHeads(state: AdapterState, base: ModelConfig | undefined, gi
   if (layout.shape.gateSharing === "per-head") {
     if (heads > 0) compare("query heads", layout.base.heads, heads);
   } else if (heads === 0 && isForeign) {
-    problems.push(`${to} has one gate per query head and the adapter does not tell how many: give --model or --heads`);
+    problems.push(`${to} has one gate per query head and the adapter does not say how many: give --model or --heads`);
   }
   if (problems.length > 0) throw new InputError("Cannot convert", problems);
   if (layout.shape.gateSharing === "per-head" || heads === 0) return state;

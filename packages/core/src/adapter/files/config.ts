@@ -106,7 +106,7 @@ export function parseAdaptionPromptConfig(
 
 /**
  * The nine classic keys as Python's `json.dumps(…, indent=2, sort_keys=True)` writes them: readable by every PEFT from
- * 0.8.2 on. `inference_mode` is true on disk whatever it is in memory, as PEFT does it.
+ * 0.8.2 on. `inference_mode` is always true on disk, as in PEFT.
  */
 export function serializeAdaptionPromptConfig(config: AdaptionPromptConfig): string {
   const autoMapping = config.autoMapping && Object.fromEntries(Object.entries(config.autoMapping).toSorted(byKey));

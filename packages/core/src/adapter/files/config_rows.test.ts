@@ -33,7 +33,7 @@ const rows: [row: string, fields: Record<string, unknown>, message: string][] = 
   ["adapter_layers -1, all but the first to PEFT", { adapter_layers: -1 }, "adapter_layers is -1, needed is"],
   ["adapter_layers as a fraction", { adapter_layers: 2.5 }, "adapter_layers is 2.5, needed is"],
   ["adapter_layers as a text", { adapter_layers: "2" }, 'adapter_layers is "2", needed is'],
-  ["adapter_len 0, nothing at all to PEFT", { adapter_len: 0 }, "adapter_len is 0, needed is"],
+  ["adapter_len 0, which PEFT takes for nothing", { adapter_len: 0 }, "adapter_len is 0, needed is"],
   ["adapter_len below 0", { adapter_len: -3 }, "adapter_len is -3, needed is"],
   ["a list of target_modules", { target_modules: ["self_attn"] }, "not a list"],
   ['target_modules "mlp"', { target_modules: "mlp" }, "takes prompts in its attention only"],

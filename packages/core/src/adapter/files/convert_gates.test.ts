@@ -48,7 +48,7 @@ test("a scalar gate becomes one per head, of the same effect, and comes back", (
   expect(convertGates(convertGates(state, litgpt).state, peft).state.params).toEqual(state.params);
 });
 
-test("prompts are not touched, whatever happens to gates", () => {
+test("no conversion of gates touches prompts", () => {
   fc.assert(
     fc.property(
       fc.constantFrom<GateSharing>("scalar", "per-head"),
@@ -60,7 +60,7 @@ test("prompts are not touched, whatever happens to gates", () => {
         const { state: found, layers } = convertGates(state, { ...target, reduce: "mean", clamp: true });
         expect(found.params.subarray(0, 24)).toEqual(state.params.subarray(0, 24));
         expect(layerParts(found.layout).map(({ layer }) => layer)).toEqual([4]);
-        // The error that is told is the error that is there.
+        // The reported error is the real one.
         const [{ gate }] = layerParts(found.layout);
         const after = effectiveGate(partNumbers(gate, found.params), target.gateActivation, 4);
         expect(layers[0]).toMatchObject({ layer: 4, after });

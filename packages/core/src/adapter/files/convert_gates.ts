@@ -69,7 +69,7 @@ export function convertGates(
   return { state: { layout, params }, layers };
 }
 
-/** Gates of one layer, as they are stored, and the settings that they have and are to have. */
+/** The stored gates of one layer, with their settings before and after. */
 interface GatesToConvert {
   readonly stored: Float32Array;
   readonly from: AdapterShape;

@@ -98,7 +98,7 @@ describe("how many prompts a layer of an original file has", () => {
   const tensors = foreignTensors(adapter(4, 3, 8, "tanh"), "original");
   const shut = new Map([...tensors].map(([name, t]) => [name, name.endsWith("gate") ? zeros(1, 3, 1, 1) : t]));
 
-  test("is told by the gates that are open", () => {
+  test("is recognised by the gates that are open", () => {
     const { state, notes } = readForeignAdapter(tensors, "x");
     expect(state.layout.shape).toMatchObject({ promptLength: 4, adaptedLayers: 3 });
     expect(notes).toEqual(["3 layers of 4 prompts, from 12 rows and the gates that are open"]);

@@ -46,7 +46,7 @@ export function foreignDialect(names: Iterable<string>): ForeignDialect | undefi
   return undefined;
 }
 
-/** The tensors that make up the adapter; a training checkpoint of the original code holds the whole base beside them. */
+/** The tensors of the adapter; a training checkpoint of the original code holds the whole base beside them. */
 export function isAdapterTensor(name: string): boolean {
   return (
     name === "adapter_query.weight" ||
@@ -58,7 +58,7 @@ export function isAdapterTensor(name: string): boolean {
 }
 
 /**
- * The adapter in the tensors of an original or Lightning file; the names alone say which. `notes` tells what was inferred.
+ * The adapter in the tensors of an original or Lightning file; the names alone say which. `notes` lists what was inferred.
  * @throws InputError that lists what is missing, of another shape, not finite, or more than an adaption prompt.
  */
 export function readForeignAdapter(
@@ -169,7 +169,7 @@ function originalParts(
   }
   const [rows, hiddenSize] = query.shape;
   const values = gates.map(({ name }) => numbersOf(tensors, name, undefined, problems)?.values ?? new Float32Array());
-  // All layers have a gate, adapted ones a gate that was trained: the lowest of those tells L, and L tells K.
+  // All layers have a gate, adapted ones a gate that was trained: the lowest of those gives L, and L gives K.
   const lowest = gates.find((_, i) => values[i].some((gate) => gate !== 0))?.layer;
   const open = lowest === undefined ? undefined : top + 1 - lowest;
   const promptLength = options.promptLength ?? (open === undefined ? 10 : rows / open);

@@ -45,7 +45,7 @@ test("names and shapes are PEFT's, with the absolute layer [A5, L1]", () => {
   ]);
 });
 
-test.each(["f32", "bf16", "f16"] as const)("%s comes back, whatever the order of the tensors", (dtype) => {
+test.each(["f32", "bf16", "f16"] as const)("%s comes back for any order of the tensors", (dtype) => {
   for (const module of ["causal-lm", "bare"] as const) {
     const written = new Map([...adapterTensors(layout, params, dtype, module)].toReversed());
     const { params: read, report } = readAdapterTensors(written, layout, "x");

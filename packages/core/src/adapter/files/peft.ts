@@ -69,7 +69,7 @@ export function adapterMetadata(
 
 const gateKeys = ["zerogate.gate_sharing", "zerogate.gate_activation"];
 
-/** The part of a file's metadata that `adapterMetadata` does not make up by itself. */
+/** The part of a file's metadata that `adapterMetadata` does not generate. */
 export function furtherMetadata(metadata: ReadonlyMap<string, string>): Record<string, string> {
   const ownKeys = ["format", ...gateKeys, "zerogate.output_bias"];
   return Object.fromEntries([...metadata].filter(([key]) => !ownKeys.includes(key)));

@@ -1,6 +1,6 @@
 /**
  * The parts of a table as tensors of files, and back, for adapters of any kind. Readers of other programs ignore missing and
- * surplus tensors without a word; here every tensor is accounted for.
+ * surplus tensors silently; here every tensor is accounted for.
  */
 import type { DType } from "../../engine/engine.ts";
 import { InputError } from "../../errors.ts";

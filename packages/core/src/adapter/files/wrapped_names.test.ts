@@ -19,7 +19,7 @@ test("names that are no adapter's stay to be refused by name", () => {
   expect(unwrappedName("module.lm_head.weight")).toBe("lm_head.weight");
 });
 
-test("what is stripped is said once, two names that become one are refused [T-C6]", () => {
+test("stripped prefixes are reported once, two names that become one are refused [T-C6]", () => {
   const { tensors, notes } = unwrapNames(
     new Map([
       [`module.${name}`, 1],

@@ -10,7 +10,7 @@ import { type ParameterTable, tableLength } from "../parameters.ts";
 export interface AdapterKind {
   readonly name: string;
   table(shape: AdapterShape, base: AdaptedBase): ParameterTable;
-  /** What a pass needs of each adapted layer, from the numbers as they are now. Runs in the engine's arena. */
+  /** Computes what a pass needs of each adapted layer from the current numbers. Runs in the engine's arena. */
   bind(adapter: AdapterState, model: DecoderModel): AdapterPrompts;
   /** The chain rule of `bind`: sets the gradient of the flat vector, which comes as zeros. */
   pullBack(bound: readonly BoundGradient[], adapter: AdapterState, gradient: Float32Array): void;

@@ -19,7 +19,7 @@ export const mistral: Family = {
       ...windows(fields, { size, named, layers: named, switches: "sliding_window gives" }),
       ...readTokens(fields, defaults),
       embedScale: 1,
-      qkvBias: false, // whatever attention_bias says, as in transformers
+      qkvBias: false, // ignores attention_bias, as transformers does
       outputBias: false,
       mlpBias: false,
     };

@@ -18,7 +18,7 @@ export const qwen2: Family = {
       ...readWindows(fields, sizes.layers),
       ...readTokens(fields, defaults),
       embedScale: 1,
-      qkvBias: true, // whatever attention_bias says, as in transformers
+      qkvBias: true, // ignores attention_bias, as transformers does
       outputBias: false,
       mlpBias: false,
     };
