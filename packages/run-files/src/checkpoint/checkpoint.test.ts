@@ -224,13 +224,13 @@ test("the wrong base is refused and costs no checkpoint", async () => {
   expect(readdirSync(join(run, "checkpoints"))).toEqual(["step-10"]);
 });
 
-test("pruning keeps the newest, the best, every so manieth and the one to roll back to", async () => {
+test("pruning keeps the newest, the best, those at multiples, the one to roll back to and all after it", async () => {
   const rule = { newest: 2, every: 0, best: undefined, upTo: undefined };
   const run = await runWith(1, 2, 3, 4, 5, 6, 7, 8, 9);
-  expect(await pruneCheckpoints(run, { ...rule, best: 2, every: 4, upTo: 6 })).toEqual([7, 5, 3, 1]);
-  expect(await listCheckpoints(run)).toEqual([9, 8, 6, 4, 2]);
-  expect(await pruneCheckpoints(run, { ...rule, newest: 5 })).toEqual([]);
-  expect(await pruneCheckpoints(run, rule)).toEqual([6, 4, 2]);
+  expect(await pruneCheckpoints(run, { ...rule, best: 2, every: 4, upTo: 6 })).toEqual([5, 3, 1]);
+  expect(await listCheckpoints(run)).toEqual([9, 8, 7, 6, 4, 2]);
+  expect(await pruneCheckpoints(run, { ...rule, newest: 6 })).toEqual([]);
+  expect(await pruneCheckpoints(run, rule)).toEqual([7, 6, 4, 2]);
   expect(readdirSync(join(run, "checkpoints")).toSorted()).toEqual(["step-8", "step-9"]);
   expect(await listCheckpoints(newRun())).toEqual([]);
 });
