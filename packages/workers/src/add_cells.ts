@@ -1,7 +1,8 @@
 /** Deals cells of steps to the devices of a group and adds up what they computed, one sum a job. */
 import { addSlot, clearSlot, createSlot } from "@zerogate/core/training";
+import { cellTasks, type Task } from "./deal.ts";
 import type { CellResult, DeviceJob } from "./device_api.ts";
-import { cellTasks, type DeviceGroup, type Task } from "./device_group.ts";
+import type { DeviceGroup } from "./device_group.ts";
 import type { ShareSum, Step, StepShare } from "./step_sum.ts";
 
 export interface CellAdderOptions {

@@ -4,9 +4,10 @@ import { setImmediate as turn } from "node:timers/promises";
 import { DeadlyCellError } from "@zerogate/core";
 import { expect, test } from "vitest";
 import type { Container } from "./container.ts";
+import type { Deal } from "./deal.ts";
 import type { DeviceSetup } from "./device_api.ts";
 import type { DeviceEvent } from "./device_event.ts";
-import { type Deal, DeviceGroup } from "./device_group.ts";
+import { DeviceGroup } from "./device_group.ts";
 
 interface Life extends Container {
   readonly device: number;

@@ -3,9 +3,10 @@
  * changes a bit of a sum. Traffic per step and worker: 4 bytes a parameter down (a copy of shared memory), 8 up (int64).
  */
 import { createCellAdder } from "./add_cells.ts";
+import { cellTasks } from "./deal.ts";
 import type { DeviceJob, DeviceSetup, EvaluationRequest, Generated, GenerationRequest, LossSum } from "./device_api.ts";
 import type { DeviceEvent } from "./device_event.ts";
-import { cellTasks, DeviceGroup } from "./device_group.ts";
+import { DeviceGroup } from "./device_group.ts";
 import { createPatience } from "./patience.ts";
 import { endLeftProcesses, startProcess } from "./process_container.ts";
 import {

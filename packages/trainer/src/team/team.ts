@@ -30,7 +30,7 @@ export interface Team {
 }
 
 export interface OpenTeam extends Team {
-  /** What this rank has to tell people of an error: rank 0 tells for all what all have thrown, each rank what is its own. */
+  /** Returns the line with which this rank reports an error: rank 0 reports what all have thrown, each rank its own. */
   lineFor(error: unknown): string | undefined;
 }
 
@@ -45,7 +45,7 @@ export function createTeam(communicator: Communicator, limitMs: number, tell: (l
   const { rank, size, about } = communicator;
   /** Thrown by all ranks. */
   const ofAll = new WeakSet<Error>();
-  const told = new WeakSet<Error>();
+  const reported = new WeakSet<Error>();
   let longestMs = 0;
   const meeting = (phase: string, patience = 1): Meeting => {
     return { phase, limitMs: patience * Math.max(limitMs, PATIENCE_IN_STEPS * longestMs) };
@@ -56,7 +56,7 @@ export function createTeam(communicator: Communicator, limitMs: number, tell: (l
     } catch (error) {
       if (error instanceof Error) {
         tell(`rank ${rank} of ${size}: ${error.message}`);
-        told.add(error);
+        reported.add(error);
       }
       throw error;
     }
@@ -67,17 +67,10 @@ export function createTeam(communicator: Communicator, limitMs: number, tell: (l
   };
 
   const agreeOn = async <T, S>(phase: string, work: () => Promise<T>, share: (value: T) => S, patience?: number) => {
-    const outcome = await work().then(
-      (value) => ({ value, thrown: undefined }),
-      (error: unknown) => ({ value: undefined, thrown: { error } }),
-    );
-    const { thrown } = outcome;
-    const mine: Told<S> = thrown
-      ? { error: encodeError(thrown.error), value: undefined }
-      : { error: undefined, value: share(outcome.value) };
-    const all = await together(exchange(communicator, mine, meeting(phase, patience)));
+    const { value: own, thrown, part } = await attempt(work, share);
+    const all = await together(exchange(communicator, part, meeting(phase, patience)));
     const failed = all.findIndex(({ error }) => error !== undefined);
-    if (failed === -1) return { own: outcome.value as T, all: all.map(({ value }) => value as S) };
+    if (failed === -1) return { own: own as T, all: all.map(({ value }) => value as S) };
     const at = thrown ? rank : failed;
     const error = thrown?.error instanceof Error ? thrown.error : decodeError(all[at]?.error ?? encodeError(undefined));
     if (!(error instanceof DOMException)) error.message = `rank ${at} of ${size}: ${error.message}`;
@@ -119,13 +112,25 @@ export function createTeam(communicator: Communicator, limitMs: number, tell: (l
     lineFor(thrown) {
       const error = thrown instanceof Error ? thrown : new Error(String(thrown));
       const isShared = [error, error.cause].some((link) => link instanceof Error && ofAll.has(link));
-      if (told.has(error) || (isShared && rank !== 0)) return undefined;
+      if (reported.has(error) || (isShared && rank !== 0)) return undefined;
       return isShared ? error.message : `rank ${rank} of ${size}: ${error.message}`;
     },
   };
 }
 
-interface Told<S> {
+/** Does this rank's part of some work; `part` is what the other ranks get of it. */
+async function attempt<T, S>(work: () => Promise<T>, share: (value: T) => S) {
+  try {
+    const value = await work();
+    const part: Part<S> = { error: undefined, value: share(value) };
+    return { value, thrown: undefined, part };
+  } catch (error) {
+    const part: Part<S> = { error: encodeError(error), value: undefined };
+    return { value: undefined, thrown: { error }, part };
+  }
+}
+
+interface Part<S> {
   readonly error: EncodedError | undefined;
   readonly value: S | undefined;
 }
