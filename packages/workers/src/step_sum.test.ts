@@ -2,7 +2,7 @@
 import { StepRefusedError } from "@zerogate/core";
 import { clearSlot, createSlot, slotTotals } from "@zerogate/core/training";
 import { expect, test } from "vitest";
-import { adapterAt, cells, labelledTokens, only, open, setup, step } from "../test/faulty_pool.ts";
+import { adapterAt, cells, labelledTokens, only, open, openFaulty, setup, step } from "../test/faulty_pool.ts";
 import { addLosses } from "./device_pool.ts";
 import { checkStepSum, labelledTokensOf, type ShareSum } from "./step_sum.ts";
 
@@ -35,6 +35,17 @@ test("the sum of some cells has theirs only, and the next one nothing of it", as
   expect(await pool.evaluateCells(losses, [5, 2])).toEqual([
     await pool.evaluate({ ...losses, cells: [cells[5] ?? []] }),
     await pool.evaluate({ ...losses, cells: [cells[2] ?? []] }),
+  ]);
+});
+
+test("bad cells of a share are named in the order of the step, in whatever order the cells were given", async () => {
+  const faults = [0, 3, 8].map((sample) => ({ kind: "nan", sample, times: 9 }));
+  const { faulty } = await openFaulty(2, faults);
+  const [share] = await faulty.addCells([{ step, numbers: [6, 4, 1, 0] }]);
+  expect(share?.badCells).toMatchObject([
+    { cell: 0, samples: [0, 1, 2] },
+    { cell: 1, samples: [3, 4] },
+    { cell: 4, samples: [8, 9] },
   ]);
 });
 
