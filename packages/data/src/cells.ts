@@ -4,6 +4,7 @@
  */
 import type { SampleCost } from "@zerogate/core/training";
 
+/** Sizes of samples, by index. */
 export interface SampleSizes {
   /** Tokens of each sample of the token set. */
   readonly lengths: Int32Array;

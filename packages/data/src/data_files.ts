@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { InputError } from "@zerogate/core";
 import { hashFile, notRegular, reason } from "@zerogate/core/node";
 
+/** A file that was read, and its identity. */
 export interface DataFile {
   readonly path: string;
   readonly bytes: number;

@@ -15,6 +15,7 @@ import type { Tokenizer } from "./tokenizer.ts";
 /** Which tokens are targets: those of the response with its EOS, or all that something precedes. */
 export type MaskRule = "response" | "all";
 
+/** How a record becomes tokens, and which of them are targets. */
 export interface SampleFormat {
   readonly template: Template;
   /** What goes in front. @default "tokenizer" */
@@ -24,6 +25,7 @@ export interface SampleFormat {
   readonly maxLength: number;
 }
 
+/** A record in tokens. */
 export interface EncodedSample {
   readonly ids: readonly number[];
   /** The first target; everything from here on is one. At least 1: nothing precedes token 0. */

@@ -28,6 +28,7 @@ export interface PlanInput extends SampleSizes {
   readonly dropLast?: boolean;
 }
 
+/** One step of a plan. */
 export interface StepPlan {
   readonly step: number;
   readonly epoch: number;
@@ -40,6 +41,7 @@ export interface StepPlan {
   readonly labelledTokens: number;
 }
 
+/** Which samples every step trains on. */
 export interface Plan {
   readonly stepsPerEpoch: number;
   /** Samples per epoch, before `dropLast`. */

@@ -7,6 +7,7 @@ import { readRecords } from "./records.ts";
 import { readTokenCache, tokenCacheKey, writeTokenCache } from "./token_cache.ts";
 import { type TokenizedData, type TokenizeOptions, tokenizeRecords } from "./tokenize.ts";
 
+/** What to read and how to tokenise it. */
 export interface PrepareOptions extends TokenizeOptions {
   /** Data files or folders of them. */
   readonly paths: string | readonly string[];
@@ -18,6 +19,7 @@ export interface PrepareOptions extends TokenizeOptions {
   readonly onWarning?: (message: string) => void;
 }
 
+/** Tokens of a data set, and what became of its records. */
 export interface PreparedTokens extends TokenizedData {
   readonly files: readonly DataFile[];
   /** Bad records left out, and the first of what was wrong with them. */

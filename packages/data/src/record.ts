@@ -2,6 +2,7 @@
 import { nonFinite } from "./json_values.ts";
 import { quote, type RecordFault } from "./record_problems.ts";
 
+/** One record of instruction data, as Alpaca has it. */
 export interface InstructionRecord {
   readonly instruction: string;
   /** Empty where the record has none. */

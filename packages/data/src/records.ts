@@ -20,6 +20,7 @@ import { addItem, type FileShape, newReading, newShape, type Reading, type Unrea
 import type { InstructionRecord } from "./record.ts";
 import { addProblem, describeProblems, quote, type RecordProblem } from "./record_problems.ts";
 
+/** Records in the order of their files. */
 export interface Dataset {
   readonly records: readonly InstructionRecord[];
   readonly files: readonly DataFile[];
@@ -31,6 +32,7 @@ export interface Dataset {
   readonly unread: readonly UnreadField[];
 }
 
+/** What becomes of records that cannot be read. */
 export interface ReadOptions {
   /** Leave bad records out and count them, instead of refusing the data. @default false */
   readonly skipBad?: boolean;

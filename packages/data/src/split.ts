@@ -4,6 +4,7 @@ import { InputError, type TokenSet } from "@zerogate/core";
 import { permutation } from "./permutation.ts";
 import { bytesOf } from "./token_set.ts";
 
+/** How many samples are held out. */
 export interface SplitOptions {
   /** A safe integer. */
   readonly seed: number;
@@ -11,6 +12,7 @@ export interface SplitOptions {
   readonly validation: number;
 }
 
+/** Which samples train and which are held out. */
 export interface Split {
   /** Sample indices, ascending. */
   readonly train: number[];

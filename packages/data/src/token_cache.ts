@@ -28,6 +28,7 @@ const PREFIX_BYTES = MAGIC.length + 4;
 const MAX_HEADER_BYTES = 1_000_000;
 const HASH_BYTES = 32;
 
+/** What a file of the token cache holds. */
 export interface CachedTokens extends TokenizedData {
   readonly skipped: number;
   readonly problems: readonly RecordProblem[];

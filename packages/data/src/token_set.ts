@@ -16,6 +16,7 @@ export interface EncodedChunk {
   readonly droppedNoTarget: number;
 }
 
+/** Counts over a set of tokens. */
 export interface TokenStats {
   readonly samples: number;
   readonly tokens: number;

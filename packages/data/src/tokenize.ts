@@ -12,15 +12,18 @@ import { recordLengths } from "./record_lengths.ts";
 import { type EncodedChunk, joinChunks, type TokenStats, tokenStats } from "./token_set.ts";
 import type { Tokenizer, TokenizerFiles } from "./tokenizer.ts";
 
+/** How records are tokenised, by how many threads. */
 export interface TokenizeOptions extends SampleFormat {
   readonly tokenizer: Tokenizer;
   /** Worker threads at most. @default the cores of the machine, up to 8 */
   readonly threads?: number;
+  /** Receives how many records are done. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Ends the work; the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
+/** Records in tokens, and where each sample came from. */
 export interface TokenizedData {
   readonly tokens: TokenSet;
   readonly stats: TokenStats;

@@ -27,6 +27,7 @@ export interface TokenizerFiles {
   readonly modelVocabSize?: number | undefined;
 }
 
+/** What is done with special tokens. */
 export interface EncodeOptions {
   /** What the tokenizer's own post-processor adds, for LLaMA a BOS in front. @default true */
   readonly addSpecialTokens?: boolean;
@@ -34,6 +35,7 @@ export interface EncodeOptions {
   readonly specialTokensAsText?: boolean;
 }
 
+/** A model's tokenizer, with the ids of the Rust library `tokenizers`. */
 export interface Tokenizer {
   /** SHA-256 over the files that were read, hexadecimal. */
   readonly hash: string;
@@ -47,6 +49,7 @@ export interface Tokenizer {
   readonly vocabularySize: number;
   /** The same without added tokens that are no pieces of the model. */
   readonly pieces: number;
+  /** Returns the ids of a text. */
   encode(text: string, options?: EncodeOptions): number[];
   /** Special tokens are left out unless `keepSpecialTokens`. @throws RangeError for an id that is not in the vocabulary. */
   decode(ids: readonly number[], options?: { readonly keepSpecialTokens?: boolean }): string;

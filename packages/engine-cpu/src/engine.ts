@@ -32,6 +32,7 @@ import {
 import { type CpuArray, createArrays } from "./arrays.ts";
 import { addFixedPoint } from "./fixed_point.ts";
 
+/** How the native engine computes. */
 export interface CpuEngineOptions {
   /** Threads that an operation uses, the caller's included; any number gives the same bits. Default 1. */
   readonly threads?: number;

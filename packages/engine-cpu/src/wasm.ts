@@ -7,6 +7,7 @@ export { createWasmEngine as createEngine } from "./wasm_engine.ts";
 /** A larger base takes minutes a step, and each worker a copy of it: it runs there only if somebody asks for it. */
 const MAX_PARAMETERS_OF_A_SURPRISE = 300_000_000;
 
+/** What the engine `wasm` says of itself. */
 export const description: EngineDescription = {
   names: ["wasm"],
   devices: cores,

@@ -18,6 +18,7 @@ import type { MemoryPlan } from "./plan.ts";
 import { bytesOf, createRuntime, elementwise, type Runtime } from "./runtime.ts";
 import { createMatrix } from "./weights.ts";
 
+/** How the engine computes on GPUs. */
 export interface CudaEngineOptions {
   /** GPUs by the driver's numbers, one for each device. Default: 0, 1, 2, … */
   readonly devices?: readonly number[];

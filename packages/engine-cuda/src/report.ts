@@ -5,6 +5,7 @@ import { openCublasLt } from "./native/cublaslt.ts";
 import { openDriver } from "./native/driver.ts";
 import { openNvrtc } from "./native/nvrtc.ts";
 
+/** What this machine has for the engine. */
 export interface GpuReport {
   readonly gpus: readonly (GpuFacts & { /** Why it cannot be used. */ readonly problem?: string })[];
   /** Where each library was found, and its version. */

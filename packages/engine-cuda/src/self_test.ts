@@ -3,6 +3,7 @@ import { createReferenceEngine } from "@zerogate/core";
 import type { AttentionSize, DeviceArray, Engine, PromptSet, PromptSetGradient } from "@zerogate/core/engine";
 import { createEngine } from "./engine.ts";
 
+/** How a GPU did in a second of work. */
 export interface GpuTest {
   readonly ok: boolean;
   /** Of all results, relative to the largest number of each. */

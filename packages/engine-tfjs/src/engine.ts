@@ -17,6 +17,7 @@ import { flat, matrixShape } from "./ops/flat.ts";
 import { headLoss } from "./ops/head_loss.ts";
 import type { Backend, Tensor } from "./tf.ts";
 
+/** Which of TensorFlow.js's backends computes. */
 export interface TfjsEngineOptions {
   readonly backend: TfjsBackend;
 }

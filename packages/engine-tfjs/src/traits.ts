@@ -3,6 +3,7 @@ import { WASM_LIMIT } from "./backends/wasm.ts";
 import { needs, type TfjsBackend } from "./names.ts";
 import { findPackages } from "./packages.ts";
 
+/** What a backend can do on this machine. */
 export interface TfjsTraits {
   /** What is not installed and how to install it. */
   readonly missing?: string;
@@ -17,6 +18,7 @@ export interface TfjsTraits {
   readonly processEnv?: (device: number) => Readonly<Record<string, string>>;
 }
 
+/** Returns what a backend can do here; nothing is loaded. */
 export function tfjsTraits(backend: TfjsBackend): TfjsTraits {
   return { ...(findPackages(backend) ? {} : { missing: needs(backend) }), ...ownTraits[backend] };
 }

@@ -26,6 +26,7 @@ export interface LibraryOptions {
 export interface Library {
   /** The candidate that was loaded. */
   readonly path: string;
+  /** Whether the library has a function of this name. */
   has(symbol: string): boolean;
   /** Returns the address of an exported variable or function. @throws InputError where the library does not export it. */
   address(symbol: string): Address;

@@ -8,11 +8,13 @@ type NativeNumber = "int32" | "uint32" | "int64" | "uint64" | "size" | "float32"
  */
 export type NativeType = NativeNumber | "pointer" | "string";
 
+/** The C types of a function. */
 export interface Signature {
   readonly result: NativeType | "void";
   readonly parameters: readonly NativeType[];
 }
 
+/** An address in this process. */
 export type Address = bigint;
 
 /** What a caller passes for a C type. */
@@ -37,6 +39,7 @@ type Result<T extends NativeType | "void"> = T extends "pointer"
 
 type Arguments<P extends readonly NativeType[]> = { readonly [I in keyof P]: Argument<P[I]> };
 
+/** A C function as JavaScript calls it. */
 export type NativeFunction<S extends Signature> = (...values: Arguments<S["parameters"]>) => Result<S["result"]>;
 
 /** koffi's names. */

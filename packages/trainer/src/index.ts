@@ -14,7 +14,7 @@ export type { VerifiedRun } from "./run/verify_run.ts";
 
 // Listening: what a run reports while it goes on.
 
-export type { Rank, RunListener, RunListening, RunOptions } from "./entry/listener.ts";
+export type { Rank, RunListener, RunListening, RunMoments, RunOptions } from "./entry/listener.ts";
 export type { DataCounts } from "./run/data_counts.ts";
 export type { Phase } from "./run/phase.ts";
 export type { BeforeAfter, ReportData, SampleAnswer } from "./run/report_data.ts";

@@ -20,6 +20,7 @@ import {
 } from "./step_sum.ts";
 import { startThread } from "./thread_container.ts";
 
+/** The workers of a run, one for each device. */
 export interface DevicePool {
   readonly engineName: string;
   /**
@@ -44,20 +45,24 @@ export interface DevicePool {
   close(): Promise<void>;
 }
 
+/** Cells to score. */
 export interface Evaluation extends Omit<EvaluationRequest, "samples"> {
   readonly cells: readonly (readonly number[])[];
 }
 
+/** Prompts to continue. */
 export interface Generation extends Omit<GenerationRequest, "promptIds"> {
   /** Token ids of each prompt. */
   readonly prompts: readonly (readonly number[])[];
 }
 
+/** How workers that are processes start. */
 export interface Isolation {
   /** Added to the environment of a device's process, for example CUDA_VISIBLE_DEVICES. */
   env?(device: number): Readonly<Record<string, string>>;
 }
 
+/** How many workers start, with what, and what happens when one dies. */
 export interface DevicePoolOptions {
   /** Device numbers count from 0. */
   readonly workers: number;
@@ -71,6 +76,7 @@ export interface DevicePoolOptions {
   readonly setup: DeviceSetup;
   /** Most cells that a step of any job has. */
   readonly maxCells: number;
+  /** Receives what happens to workers. */
   readonly onEvent?: (event: DeviceEvent) => void;
 }
 

@@ -15,6 +15,7 @@ export function createEngine(options?: { storage?: WeightStorage }): Engine {
   return createReferenceEngine(options);
 }
 
+/** What the engine `reference` says of itself. */
 export const description: EngineDescription = {
   names: ["reference"],
   devices: () => Array.from({ length: availableParallelism() }, (_, ordinal) => ({ ordinal, name: `core ${ordinal}` })),

@@ -18,6 +18,7 @@ export interface StepShare {
   readonly numbers: readonly number[];
 }
 
+/** The sum of a step over all workers. */
 export interface StepSum {
   /** Sum over all cells, tail checked. Valid until the next step of the same job. */
   readonly slot: Slot;

@@ -35,6 +35,7 @@ export interface AdaptedBase {
   readonly hasOutputBias: boolean;
 }
 
+/** Picks from a model's config what adapters depend on. */
 export function adaptedBase({
   modelType,
   layers,

@@ -40,6 +40,14 @@ export interface AdapterChoice {
 /** One text of a batch. */
 export type ChosenText = Omit<TextRequest, "adapter"> & AdapterChoice;
 
+/**
+ * A frozen base with adapters by name, of which one at most is active: PEFT's `PeftModel` for adaption prompts.
+ *
+ * @example
+ * const model = new AdaptionPromptModel(createModel(engine, config, weights));
+ * model.addAdapter("mine", await loadAdapter("runs/first/adapter", config));
+ * for await (const id of model.generate(promptIds, { maxNewTokens: 20 })) ids.push(id);
+ */
 export class AdaptionPromptModel {
   readonly base: DecoderModel;
   readonly #prompts: PromptCache;
@@ -124,14 +132,17 @@ export class AdaptionPromptModel {
     return adapter;
   }
 
+  /** Names of all adapters, in the order in which they were added. */
   get adapterNames(): string[] {
     return [...this.#adapters.keys()];
   }
 
+  /** Name of the adapter that answers where none is named; undefined without adapters. */
   get activeAdapter(): string | undefined {
     return this.#active;
   }
 
+  /** Whether adapters take part; without, the base answers. */
   get isEnabled(): boolean {
     return this.#enabled;
   }

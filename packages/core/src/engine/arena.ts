@@ -3,6 +3,7 @@ import type { DeviceArray, Engine } from "./engine.ts";
 
 /** Where an engine's arrays come from and go to. */
 export interface ArrayStore<A extends DeviceArray> {
+  /** Returns a new array of this many numbers. */
   take(length: number): A;
   /** The array is not used again until `take` hands it out. */
   recycle(array: A): void;
@@ -10,7 +11,9 @@ export interface ArrayStore<A extends DeviceArray> {
   endArena(): void;
 }
 
+/** Scopes of device memory: arrays taken in one are freed at its end, unless they are kept. */
 export interface Arena<A extends DeviceArray> extends Pick<Engine, "free" | "keep" | "arena"> {
+  /** Returns a new array, which the arena that runs frees at its end. */
   take(length: number): A;
 }
 

@@ -91,6 +91,7 @@ export interface EngineDescription {
   readonly names: readonly string[];
   /** What this machine has for it. `workers` is by default the number of those without a problem. */
   devices(name: string): readonly DeviceInfo[];
+  /** Returns what the engine is on this machine. Loads nothing that is large. */
   traits(name: string): EngineTraits;
   /** @throws InputError for what the traits do not say: a base that is too large, a device that is not there. */
   setup(name: string, request: EngineRequest): EngineSetup;

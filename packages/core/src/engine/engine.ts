@@ -103,14 +103,18 @@ export interface Engine {
   /** Weight dtypes that `matrix` takes; a loader widens everything else to f32. `i8` and `f8` are for `linear` and its backward only. */
   readonly weightDtypes: readonly WeightDType[];
 
+  /** Takes a weight over, in its dtype if that is one of `weightDtypes`. */
   matrix(tensor: HostTensor): Matrix;
   /**
    * Uses the numbers where they lie in the file, which all engines of the process then share. Absent where the engine
    * cannot. Once the file is changed or cut short, arenas throw.
    */
   mapped?(tensor: FileTensor): Matrix;
+  /** Copies numbers to the device. */
   upload(values: Float32Array): DeviceArray;
+  /** Copies numbers back, once what computes them is done. */
   read(array: DeviceArray): Promise<Float32Array>;
+  /** Frees arrays; undefined ones are passed over. */
   free(...arrays: readonly (DeviceArray | undefined)[]): void;
   /**
    * Runs `work` and then frees everything that it allocated and neither freed nor kept. Arenas run one after another, in the
@@ -126,6 +130,7 @@ export interface Engine {
   keep(...arrays: readonly DeviceArray[]): void;
   /** Lives until `freeCache`, whichever arena it was made in. */
   kvCache(capacity: number, Y: number): KvCache;
+  /** Frees a cache of keys and values. */
   freeCache(cache: KvCache): void;
 
   /** Rows of an embedding table: `y[t] = scale · table[ids[t]] (+ residual[t])`, `[T, D]`. */
@@ -153,6 +158,7 @@ export interface Engine {
     weights: { weight_D: Matrix; bias_D: Matrix },
     size: { T: number; D: number; eps: number },
   ): { y_TD: DeviceArray; stats_T2: DeviceArray };
+  /** dx, plus `residual_TD` where given, as `rmsNormBackward`. */
   layerNormBackward(
     input: {
       dy_TD: DeviceArray;
@@ -200,6 +206,7 @@ export interface Engine {
     cuSeqlens: Int32Array,
     size: AttentionSize,
   ): { o_TQ: DeviceArray; lse_TH: DeviceArray };
+  /** Gradient of q, k and v [T, X], from that of the output and what `attention` kept. */
   attentionBackward(
     input: { do_TQ: DeviceArray; qkv_TX: DeviceArray; o_TQ: DeviceArray; lse_TH: DeviceArray },
     cuSeqlens: Int32Array,
@@ -256,12 +263,15 @@ export interface Engine {
 
   /** `silu(gate)·up` over merged `[gate | up]` rows. */
   swiglu(gateUp: DeviceArray, size: { T: number; F: number }): DeviceArray;
+  /** Gradient of gate and up. */
   swigluBackward(dy_TF: DeviceArray, gateUp: DeviceArray, size: { T: number; F: number }): DeviceArray;
   /** `gelu(gate)·up` over merged `[gate | up]` rows; gelu in its tanh approximation. */
   geglu(gateUp: DeviceArray, size: { T: number; F: number }): DeviceArray;
+  /** Gradient of gate and up. */
   gegluBackward(dy_TF: DeviceArray, gateUp: DeviceArray, size: { T: number; F: number }): DeviceArray;
   /** The same gelu, of an MLP without a gate. */
   gelu(up_TF: DeviceArray, size: { T: number; F: number }): DeviceArray;
+  /** Gradient of up. */
   geluBackward(dy_TF: DeviceArray, up_TF: DeviceArray, size: { T: number; F: number }): DeviceArray;
 
   /**

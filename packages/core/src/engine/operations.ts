@@ -29,6 +29,7 @@ type Facility =
 /** Members of an Engine that compute. */
 export type OperationName = Exclude<keyof Engine, Facility>;
 
+/** Methods of an engine whose arguments are arrays and sizes alone. */
 export type FlatName =
   | "gatherRows"
   | "scatterRows"
@@ -56,6 +57,7 @@ export interface RowList {
 }
 
 export type HostArrays = Readonly<Record<string, Float32Array | Int32Array | undefined>>;
+/** Sizes by their letter, for example `{ T: 8, D: 64 }`. */
 export type Sizes = Readonly<Record<string, number>>;
 
 /** The arguments of a flat operation on every engine, in this order: sizes, numbers, weights, rows, outputs, inputs, maybe. */
@@ -111,6 +113,7 @@ const none = { numbers: [], weights: {}, rows: {}, maybe: {}, backward: undefine
 const [TD, TF] = [{ T: 0, D: 1 } as const, { T: 0, F: 1 } as const];
 const rows_R: RowList = { shape: "R", below: "T", least: 0 };
 
+/** The flat operations, by name: sizes, arguments in order, and the backward of each. */
 export const flatOperations: { readonly [Name in FlatName]: RowOf<Name> } = {
   gatherRows: {
     ...none,
@@ -241,6 +244,7 @@ export const flatOperations: { readonly [Name in FlatName]: RowOf<Name> } = {
 const forwardOnly = { backward: undefined } as const;
 const bothAtOnce = "attention and promptAttention, one after the other; their backwards likewise";
 
+/** The other operations, by name, each with the reason why it is not flat. */
 export const specialOperations: { readonly [Name in Exclude<OperationName, FlatName>]: SpecialOperation } = {
   embed: { because: "its table is a weight of two sizes, its error names the token", ...forwardOnly, tolerance: 1 },
   linear: {

@@ -5,6 +5,7 @@
 import { binaryKinds, type FileKind } from "./file_signatures.ts";
 import { formatBytes } from "./format_bytes.ts";
 
+/** What a file is, for people. */
 export interface FileDescription {
   readonly kind: FileKind;
   /** With its article: `a web page ("Sign in")`. */

@@ -14,6 +14,7 @@ export interface Int8Rows {
   readonly numbers: Int8Array;
 }
 
+/** Returns the bytes of a map in int8: a float32 scale and `columns` bytes for each row. */
 export function int8Bytes([rows, columns]: readonly number[]): number {
   return rows * (4 + columns);
 }

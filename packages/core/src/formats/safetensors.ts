@@ -33,6 +33,7 @@ export const elementBytes = {
   U64: 8,
 } as const;
 
+/** A dtype by its name in safetensors files. */
 export type TensorDType = keyof typeof elementBytes;
 
 const rank = new Map(Object.keys(elementBytes).map((dtype, i) => [dtype, i]));
@@ -45,12 +46,14 @@ export interface TensorEntry {
   readonly end: number;
 }
 
+/** What a safetensors file says before its bytes. */
 export interface SafetensorsHeader {
   /** In the order of their bytes. A Map, since a file may call a tensor `__proto__`. */
   readonly tensors: ReadonlyMap<string, TensorEntry>;
   readonly metadata: ReadonlyMap<string, string>;
 }
 
+/** A tensor as a file holds it. */
 export interface Tensor {
   readonly dtype: TensorDType;
   readonly shape: readonly number[];

@@ -18,6 +18,7 @@ const MAX_PICKLE_BYTES = 16 * 2 ** 20;
 /** Tensors may share bytes, so a small file can ask for much memory: at most this and four times the file. */
 const MEMORY_BASE = 64 * 2 ** 20;
 
+/** An opened file of torch: what its pickle says, and where the storages lie. */
 export interface TorchFile {
   readonly source: ByteSource;
   readonly root: PickleValue;

@@ -13,6 +13,7 @@ import { appendTokens, closeSequence, openSequence, type Sequence } from "./sequ
 /** `stop` is set by `streamText`: a stop string was found. */
 export type FinishReason = "eos" | "length" | "context" | "stop";
 
+/** How one text is generated. */
 export interface TextOptions extends SamplingOptions {
   /** Upper bound on new tokens; fewer where the model's context ends first. */
   readonly maxNewTokens: number;
@@ -34,6 +35,7 @@ export type BatchEvent =
   | { readonly request: number; readonly id: number }
   | { readonly request: number; readonly finishReason: FinishReason };
 
+/** How several texts are generated at once. */
 export interface BatchOptions {
   /** Texts that are worked on at the same time; each holds a KV cache. Default 16. */
   readonly maxTexts?: number;

@@ -12,6 +12,7 @@ import {
 } from "./batch.ts";
 import { appendTokens, closeSequence, openSequence } from "./sequence.ts";
 
+/** How one text is generated, and what ends it from outside. */
 export interface GenerateOptions extends TextOptions {
   /** Blends the gates: 0 is the base, 1 (default) the adapter. */
   readonly scale?: number;
@@ -71,6 +72,7 @@ export interface Session {
   readonly length: number;
   /** Runs the new tokens and returns the logits `[V]` of the last one. */
   append(ids: readonly number[]): Promise<Float32Array>;
+  /** Frees the cache. */
   close(): Promise<void>;
 }
 

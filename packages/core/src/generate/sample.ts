@@ -1,6 +1,7 @@
 /** Choosing the next token from its logits; filters in transformers' order: temperature, top-k, top-p. */
 import { uniform } from "../random.ts";
 
+/** How the next token is chosen from its logits. */
 export interface SamplingOptions {
   /** 0 (default) takes the most likely token; otherwise logits are divided by it. */
   readonly temperature?: number;

@@ -3,6 +3,7 @@ import type { FinishReason } from "./batch.ts";
 
 /** What a tokenizer must offer here; `@huggingface/tokenizers` does. */
 export interface Decoder {
+  /** Returns the text of tokens. */
   decode(ids: readonly number[]): string;
 }
 

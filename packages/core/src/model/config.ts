@@ -23,6 +23,7 @@ export type RopeScaling =
       readonly truncate: boolean;
     };
 
+/** A decoder's architecture, as `parseModelConfig` reads it from config.json: plain data that crosses to threads. */
 export interface ModelConfig {
   /** The family: `modelType` of a file of `families/`. */
   readonly modelType: string;

@@ -7,6 +7,7 @@ import type { Architecture } from "./families/family.ts";
 import type { Norm } from "./norm.ts";
 import { type LayerWeight, matrixOf, type WeightImage, weightNames, weightOf } from "./weights.ts";
 
+/** The frozen weights of one layer, where the engine holds them. */
 export interface DecoderLayer {
   readonly attnNorm: Norm;
   readonly qkv: Matrix;

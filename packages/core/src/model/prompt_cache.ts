@@ -11,9 +11,11 @@ import type { AdapterPrompts } from "./prompts.ts";
 /** Prompts under one snapshot of the parameters. They live until `release`, even if the adapter changes. */
 export interface PromptLease {
   readonly prompts: AdapterPrompts;
+  /** Gives the prompts back; they stay in the cache. */
   release(): void;
 }
 
+/** Keys and values of prompts, kept for as long as an adapter's numbers stay the same. */
 export interface PromptCache {
   /** The prompts of the adapter as it is now: those made before where nothing changed. */
   lease(adapter: AdapterState): Promise<PromptLease>;
@@ -30,6 +32,7 @@ interface Entry {
   users: number;
 }
 
+/** Opens an empty cache for the adapters of a model. Close it when the model goes: it holds memory of the engine. */
 export function openPromptCache(model: DecoderModel): PromptCache {
   const { engine } = model;
   const entries = new Map<AdapterState, Entry>();

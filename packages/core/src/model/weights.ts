@@ -31,9 +31,11 @@ export const weightNames = {
   finalNorm: "finalNorm",
   finalNormBias: "finalNormBias",
   head: "head",
+  /** Name of a layer's weight. */
   layer: (i: number, name: LayerWeight): string => `layers.${i}.${name}`,
 } as const;
 
+/** A weight of a layer, by our name. */
 export type LayerWeight =
   | "attnNorm"
   | "attnNormBias"

@@ -42,6 +42,7 @@ import { partFiles } from "./part_files.ts";
 
 const CONFIG = "adapter_config.json";
 
+/** What `saveAdapter` writes. */
 export interface SavedAdapter {
   readonly config: AdaptionPromptConfig;
   readonly layout: AdapterLayout;
@@ -56,6 +57,7 @@ export interface SavedAdapter {
   readonly origin?: string;
 }
 
+/** An adapter from a folder, for a base that is known. */
 export interface LoadedAdapter {
   readonly config: AdaptionPromptConfig;
   readonly shape: AdapterShape;

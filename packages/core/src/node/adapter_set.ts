@@ -22,6 +22,7 @@ const loneSurrogate = /\p{Surrogate}/u;
 /** What `AdaptionPromptModel` offers of its adapters. */
 export interface AdapterSource {
   readonly adapterNames: readonly string[];
+  /** Returns an adapter by its name. */
   adapter(name: string): SavedAdapter;
 }
 
@@ -53,6 +54,7 @@ export async function saveAdapters(
   }
 }
 
+/** Which adapters `saveAdapters` writes, and how. */
 export interface SaveAdaptersOptions extends Pick<SavedAdapter, "dtype" | "metadata" | "promptFormat"> {
   /** Default: all. */
   readonly selectedAdapters?: readonly string[];

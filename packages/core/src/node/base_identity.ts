@@ -9,6 +9,7 @@ import { folderFile } from "./model_folder.ts";
 import { readRegularFile } from "./regular_file.ts";
 import { findWeightFiles } from "./weight_files.ts";
 
+/** Which base a folder held, to notice when it holds another. */
 export interface BaseIdentity {
   /** `baseHash` of the files. */
   readonly hash: string;

@@ -6,6 +6,7 @@ import { folderFile, readFolderJson } from "./model_folder.ts";
 
 const NAME = "generation_config.json";
 
+/** What generation_config.json says of how to generate. */
 export interface GenerationConfig {
   /** Tokens that end a text; undefined where the file names none. */
   readonly eosTokenIds: readonly number[] | undefined;

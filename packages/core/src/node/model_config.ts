@@ -13,6 +13,7 @@ import { readFolderJson } from "./model_folder.ts";
 import { haveSameNumbers } from "./same_numbers.ts";
 import { findWeightFiles, type PlacedTensor, weightFileNames, withWeightFiles } from "./weight_files.ts";
 
+/** What becomes of things in a model's folder that are used otherwise than they may have been meant. */
 export interface ReadModelOptions {
   /** Receives what is used otherwise than its files may have been meant: keys, tensors, heads, dtypes and names. */
   readonly onWarning?: (message: string) => void;

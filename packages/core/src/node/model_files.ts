@@ -17,6 +17,7 @@ import { findWeightFiles, type PlacedTensor, withWeightFiles } from "./weight_fi
 /** Below this a weight is copied: it would share its pages with others. */
 const LEAST_MAPPED_BYTES = 64 * 2 ** 10;
 
+/** How the weights of a base are loaded. */
 export interface LoadOptions {
   /** The dtypes that the engine takes (`Engine.weightDtypes`); everything else is widened to f32. */
   readonly weightDtypes: readonly WeightDType[];

@@ -12,6 +12,7 @@ import { withSafetensors } from "./adapter_weights.ts";
 import { checkAdapterParts } from "./folder_parts.ts";
 import { folderFile } from "./model_folder.ts";
 
+/** How the parts of an adapter are written to files. */
 export interface PartFileOptions {
   /** Of the numbers in the files; the default f32 loses nothing. */
   readonly dtype?: DType;

@@ -5,6 +5,7 @@ import { withSafetensors, withTorchFile } from "./adapter_weights.ts";
 import { describeFileAt } from "./described_file.ts";
 import { namedFile } from "./file_source.ts";
 
+/** The tensors of a file by name, without their bytes, and its metadata. */
 export type TensorListing = Pick<StoredTensors, "entries" | "metadata">;
 
 /**

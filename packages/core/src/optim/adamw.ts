@@ -17,6 +17,7 @@ export interface AdamWState {
   readonly t: number[];
 }
 
+/** AdamW's constants, and which numbers it updates. */
 export interface AdamWOptions {
   readonly beta1: number;
   readonly beta2: number;

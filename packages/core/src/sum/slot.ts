@@ -18,6 +18,7 @@ export interface Slot {
   readonly maxCells: number;
 }
 
+/** What one cell adds to a step. */
 export interface CellSum {
   /** Number of the cell within its step, from 0. */
   readonly cell: number;
@@ -62,6 +63,7 @@ export function createSlot(size: { parameters: number; maxCells: number }): Slot
   return { ...size, sums: createFixedPointSum(size.parameters + 3 + size.maxCells) };
 }
 
+/** Empties a slot for the next step. */
 export function clearSlot(slot: Slot): void {
   slot.sums.fill(0);
 }

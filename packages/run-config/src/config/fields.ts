@@ -36,6 +36,7 @@ interface Kind<T> {
   readonly choices?: readonly string[];
 }
 
+/** What a key may hold, and what is said of it. */
 export interface Field<T> extends Kind<T> {
   readonly description: string;
   /** Undefined where the key must be given, may stay away, or stands back behind its alternatives. */
@@ -251,6 +252,7 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   logLevel: optional(oneOf(logLevels), "level of log.jsonl and stderr, info if not given"),
 };
 
+/** All keys, in the order of help and docs/config.md. */
 export const configKeys: readonly ConfigKey[] = Object.keys(fields) as ConfigKey[];
 
 /** Keys that exclude each other; naming one sets the others aside. Within one source the first named here wins. */

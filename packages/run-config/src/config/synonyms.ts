@@ -181,6 +181,7 @@ const different: Readonly<Record<string, string>> = {
 /** A name of elsewhere: the key that means the same, or why none does. */
 export type Synonym = { readonly key: string } | { readonly instead: string };
 
+/** Returns a name without its case, dashes and underscores, to compare names of other programs by. */
 export function squash(name: string): string {
   return name
     .slice(0, 64)

@@ -2,14 +2,18 @@
 import type { BosRule, GateActivation, GateSharing, OutputBias, WeightStorage } from "@zerogate/core";
 
 export const presetNames = ["paper", "peft", "quick"] as const;
+/** Values of the key `compute`. */
 export const computeNames = ["f32", "bf16"] as const;
+/** Values of the key `storage`. */
 export const storageNames: readonly WeightStorage[] = ["as-is", "int8", "fp8"];
 export const packingNames = ["auto", "always", "never"] as const;
 export const badNumberPolicies = ["stop", "skip", "rollback"] as const;
 export const hostKinds = ["auto", "local", "mpi"] as const;
+/** Values of the key `logLevel`, from all to nothing. */
 export const logLevels = ["trace", "debug", "info", "warn", "error", "silent"] as const;
 
 export type PresetName = (typeof presetNames)[number];
+/** What is logged: this level and those above it. */
 export type LogLevel = (typeof logLevels)[number];
 
 /**
@@ -161,6 +165,7 @@ export interface TrainConfig {
   readonly logLevel?: LogLevel | undefined;
 }
 
+/** A key of a run config. */
 export type ConfigKey = keyof TrainConfig;
 
 /** Keys that decide bits by what they stand for, which is compared: contents are hashed, and a checkpoint names what computed. */

@@ -13,8 +13,11 @@ export interface EngineChoice extends Required<Pick<EngineSetup, "weightCopies" 
   readonly traits: EngineTraits;
   /** How the base is to be loaded, see `LoadOptions` of core. */
   readonly storage: WeightStorage;
+  /** See `EngineSetup`. */
   readonly optionsForCells?: EngineSetup["optionsForCells"];
+  /** See `EngineSetup`. */
   readonly processEnv?: EngineSetup["processEnv"];
+  /** See `EngineSetup`. */
   readonly adamWUpdate?: EngineSetup["adamWUpdate"];
 }
 

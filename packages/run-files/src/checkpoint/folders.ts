@@ -11,6 +11,7 @@ const lockLeftoverPattern = /^\.lock-\d+\.(\d+)\.[0-9a-f]+\.tmp$/;
 
 const checkpointsOf = (runDir: string): string => join(runDir, "checkpoints");
 
+/** Returns the folder of the checkpoint after `step` steps. */
 export function checkpointFolder(runDir: string, step: number): string {
   return join(checkpointsOf(runDir), `step-${step}`);
 }

@@ -3,6 +3,7 @@ import { InputError } from "@zerogate/core";
 import { Packr } from "msgpackr";
 import * as z from "zod";
 
+/** Where a run stands, and what it was trained from: `state.json` of a checkpoint. */
 export interface RunState {
   /** Steps done; the next one is plan step `step`. A step commits whole, so there is no position inside one. */
   readonly step: number;
@@ -31,6 +32,7 @@ export interface RunState {
   readonly receipt: string;
 }
 
+/** A step of the plan that was passed over. */
 export interface SkippedStep {
   /** Of the plan, counted from 0. */
   readonly step: number;

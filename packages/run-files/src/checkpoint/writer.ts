@@ -15,6 +15,7 @@ import type { SharedNumbers, WriteJob } from "./write_worker.ts";
 /** What a checkpoint leaves behind is freed soon: see thread_container.ts in workers. */
 const YOUNG_MB = 6;
 
+/** Writes checkpoints beside the training, one after another. */
 export interface CheckpointWriter {
   /** The thread is up: from here on a checkpoint takes as long as the disk. */
   readonly ready: Promise<unknown>;
@@ -79,6 +80,7 @@ function openPool(): Piscina {
   return pool;
 }
 
+/** Opens a writer with a thread of its own. Close it at the end of the run. */
 export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }: WriterOptions): CheckpointWriter {
   const pool = openPool();
   const ready = pool.run(-1, { name: "drop" }); // Node 20 aborts when a thread is ended while it loads

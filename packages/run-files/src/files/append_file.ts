@@ -11,11 +11,13 @@ import { type Trouble } from "./trouble.ts";
 /** What is kept while nothing can be written: hours of lines, and no burden on memory. */
 const MAX_KEPT_BYTES = 32 * 2 ** 20;
 
+/** A file that grows; what a disk refuses is kept and tried again. */
 export interface AppendFile {
   /** Never throws. */
   write(piece: string | Uint8Array): void;
   /** Tries to write what was kept; false while some of it is left. */
   flush(): boolean;
+  /** Tries to write what was kept, and closes the file. */
   close(): void;
 }
 

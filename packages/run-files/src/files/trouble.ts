@@ -11,7 +11,10 @@ export interface Trouble {
   worked(lost?: number): void;
 }
 
-/** @param clock milliseconds that never jump. */
+/**
+ * Returns what reports a disk that refuses, more and more rarely, and once that it works again.
+ * @param clock milliseconds that never jump.
+ */
 export function createTrouble(
   what: string,
   say: (message: string) => void,

@@ -19,6 +19,7 @@ import { type LockRecord, ownRecord, readRecord } from "./lock_record.ts";
 
 const namePattern = /^lock-([1-9]\d{0,14})(\.free|\.beat)?$/;
 
+/** The right to write to a run directory, held by one process. */
 export interface RunLock {
   /**
    * Throws where another process has taken the run over. What else is wrong with folder or disk is not its business, so it is

@@ -54,6 +54,7 @@ export async function readRecord(path: string): Promise<ReadLock> {
   }
 }
 
+/** Returns what a lock file says of this process. */
 export async function ownRecord(): Promise<LockRecord> {
   const bootId = await readFile("/proc/sys/kernel/random/boot_id", "utf8").catch(() => "");
   const namespace = await readlink("/proc/self/ns/pid").catch(() => "");

@@ -13,6 +13,7 @@ export interface EventSummary {
 /** Length, its checksum, and the checksum of the data. */
 const FRAME_BYTES = 16;
 
+/** Counts what a file of TensorBoard holds, up to the first damage. */
 export function readEvents(file: Uint8Array): EventSummary {
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const curves = new Set<string>();

@@ -10,6 +10,7 @@ import { type EvaluationMetrics, isEvaluation, type MetricsLine, type StepMetric
 
 const FILE_NAME = "metrics.jsonl";
 
+/** The lines of metrics.jsonl by kind. */
 export interface Metrics {
   readonly steps: readonly StepMetrics[];
   readonly evaluations: readonly EvaluationMetrics[];
@@ -19,7 +20,9 @@ export interface Metrics {
 
 /** Appends to a run's metrics. A line is handed to the system as a whole, so that a killed run loses none that it wrote. */
 export interface MetricsFile {
+  /** Adds a line. */
   write(line: MetricsLine): void;
+  /** Closes the file. */
   close(): void;
 }
 
@@ -45,6 +48,7 @@ export function openMetrics(
   return { write: (line) => file.write(`${JSON.stringify(line)}\n`), close: file.close };
 }
 
+/** Returns the path of a run's metrics. */
 export function metricsPath(runDir: string): string {
   return join(runDir, FILE_NAME);
 }

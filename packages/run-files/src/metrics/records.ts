@@ -38,8 +38,10 @@ export interface EvaluationMetrics {
   readonly labelledTokens: number;
 }
 
+/** A line of metrics.jsonl: a step, or a validation. */
 export type MetricsLine = StepMetrics | EvaluationMetrics;
 
+/** Whether a line is that of a validation. */
 export function isEvaluation(line: MetricsLine): line is EvaluationMetrics {
   return "event" in line;
 }

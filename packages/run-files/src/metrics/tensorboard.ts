@@ -19,8 +19,11 @@ const FIXED32 = 5;
 
 const SESSION_START = 1;
 
+/** The curves of a run as TensorBoard reads them. */
 export interface EventFile {
+  /** Adds the curves' points of a line. */
   write(line: MetricsLine): void;
+  /** Closes the file. */
   close(): void;
 }
 

@@ -53,6 +53,7 @@ export type ReceiptBody =
   /** Lines up to `step` were lost; the checkpoint remembers where the chain stood. */
   | { readonly event: "gap"; readonly step: number; readonly before: string };
 
+/** A line of receipt.jsonl, with the hash that links it to all lines before. */
 export type ReceiptLine = ReceiptBody & { readonly chain: string };
 
 const bodySchema: z.ZodType<ReceiptBody> = z.discriminatedUnion("event", [
@@ -76,6 +77,7 @@ const bodySchema: z.ZodType<ReceiptBody> = z.discriminatedUnion("event", [
 /** Before the first line. */
 const CHAIN_START = "0".repeat(64);
 
+/** Returns the SHA-256 of the numbers' bytes, hexadecimal. */
 export function paramsDigest(params: Float32Array): string {
   return createHash("sha256")
     .update(new Uint8Array(params.buffer, params.byteOffset, params.byteLength))
@@ -101,6 +103,7 @@ export function chainLine(
   return { text: `${content.slice(0, -1)},"chain":"${link}"}\n`, chain: link };
 }
 
+/** The whole lines of a receipt, up to the first that is not linked to the one before. */
 export interface ReadReceipt {
   readonly lines: readonly ReceiptLine[];
   /** Byte at which each line ends. */

@@ -7,15 +7,19 @@ import { keepCopy } from "../files/keep_copy.ts";
 import type { Trouble } from "../files/trouble.ts";
 import { chainLine, type ReadReceipt, type ReceiptBody, readReceipt } from "./receipt.ts";
 
+/** A run's receipt, open to add lines. */
 export interface ReceiptFile {
+  /** Adds a line, linked to the one before. */
   add(body: ReceiptBody): void;
   /** The last line's link: a checkpoint stores it. */
   chain(): string | undefined;
+  /** Closes the file. */
   close(): void;
 }
 
 const NO_RECEIPT: ReadReceipt = { lines: [], ends: [], problem: undefined, isCutOff: false };
 
+/** Returns the path of a run's receipt. */
 export function receiptPath(runDir: string): string {
   return join(runDir, "receipt.jsonl");
 }

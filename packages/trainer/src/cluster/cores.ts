@@ -1,6 +1,7 @@
 /** Whether a launcher leaves a rank the cores that its workers want: Open MPI pins a process to one by default. */
 import { availableParallelism, cpus, hostname } from "node:os";
 
+/** How many cores a process may use, of how many. */
 export interface Cores {
   readonly host: string;
   /** That this process may use, of all that the host has. */
@@ -8,6 +9,7 @@ export interface Cores {
   readonly cores: number;
 }
 
+/** Returns the cores of this process. */
 export const coresHere = (): Cores => ({ host: hostname(), allowed: availableParallelism(), cores: cpus().length });
 
 /** What is wrong, by rank, each with what to do. */

@@ -5,9 +5,12 @@
 
 import { dirname } from "node:path";
 
+/** Launchers that files can be made for. */
 export const launcherNames = ["mpirun", "slurm", "kubernetes"] as const;
+/** A launcher that files can be made for. */
 export type LauncherName = (typeof launcherNames)[number];
 
+/** What is to be launched, and on how many hosts. */
 export interface Launch {
   /** Absolute, and the same on every host, as are all paths in the config. */
   readonly config: string;
@@ -35,6 +38,7 @@ const mpirunSettings = [
   ["--mca oob_tcp_keepalive_probes 5", ""],
 ] as const;
 
+/** Returns the files that launch a run, text by name. */
 export function launchFiles(launcher: LauncherName, launch: Launch): LaunchFile[] {
   switch (launcher) {
     case "mpirun":

@@ -7,8 +7,8 @@ import { rankView } from "../team/other_ranks.ts";
 import type { Team } from "../team/team.ts";
 import { withTeam } from "../team/with_team.ts";
 
-/** Calls that a run makes while it goes on; each may be left out. Without `report` no report is written. */
-export interface RunListener extends Partial<RunView> {
+/** Calls of a run at its begin and end. */
+export interface RunMoments {
   /** The run directory holds a run from here on: a log may be kept in it. */
   opened?(config: TrainConfig): void;
   /** Nothing more happens, whatever did: what was opened is to be closed. */
@@ -16,6 +16,9 @@ export interface RunListener extends Partial<RunView> {
   /** The last call where nothing was thrown; other processes of the run still wait for this one. */
   ended?(result: RunResult): void;
 }
+
+/** Calls that a run makes; each may be left out. Without `report` no report is written. */
+export type RunListener = Partial<RunView> & RunMoments;
 
 /** Which process of a run calls: a run of one host is rank 0 of 1. */
 export type Rank = Pick<Team, "rank" | "size" | "isFirst">;

@@ -36,7 +36,9 @@ export interface ModelRequest extends Partial<PromptFlags> {
 
 /** Where opening a model reports what it does. @default nowhere */
 export interface OpeningView {
+  /** Receives what is used otherwise than it may have been meant. */
   readonly onWarning?: (message: string) => void;
+  /** Receives what is being done, undefined once it is done. */
   readonly onPhase?: (phase: Phase | undefined) => void;
   /** Receives which of several things was taken: the base that an adapter names, the newest checkpoint of a run. */
   readonly onNote?: (note: string) => void;

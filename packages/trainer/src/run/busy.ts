@@ -11,6 +11,7 @@ const ENOUGH = 0.9;
 /** How many times as large a batch is looked at, at most. */
 const LARGEST_FACTOR = 16;
 
+/** How busy the devices of a run will be. */
 export interface BusyDevices {
   readonly devices: number;
   /** From 0 to 1, of equal devices. */

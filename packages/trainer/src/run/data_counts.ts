@@ -4,6 +4,7 @@ import { lengthKeeping, measureSamples, type PreparedTokens, type UnreadField } 
 import type { TrainConfig } from "@zerogate/run-config";
 import { formatCount } from "./format.ts";
 
+/** What became of the records of a data set. */
 export interface DataCounts {
   readonly name: "data" | "validation data";
   /** All that the files hold. */

@@ -10,7 +10,10 @@ import type { RunView } from "./view.ts";
 type DeviceConfig = Pick<TrainConfig, "workers" | "isolate" | "workerTimeout" | "cellTokens">;
 type DeviceInputs = Pick<RunInputs, "engine" | "model" | "weights" | "train" | "heldOut" | "maxCells">;
 
-/** @param jobs the adapters that are trained or asked; none for the base alone. */
+/**
+ * Starts a worker for each device.
+ * @param jobs the adapters that are trained or asked; none for the base alone.
+ */
 export async function startDevices(
   config: DeviceConfig,
   inputs: DeviceInputs,

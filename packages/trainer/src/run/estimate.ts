@@ -50,6 +50,7 @@ export interface TimeEstimate {
   readonly memory: number;
 }
 
+/** Estimates a run on devices that are not here, from its plan and their speed. */
 export function estimateRun(
   config: TrainConfig,
   planned: PlannedData,

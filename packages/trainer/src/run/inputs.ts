@@ -15,6 +15,7 @@ import { checkLinks } from "../open/links.ts";
 import { workersProblem } from "./capacity.ts";
 import { type PlannedData, planData } from "./planned_data.ts";
 
+/** All that a run works with, opened and checked. */
 export interface RunInputs extends PlannedData, StartingAdapter {
   readonly model: ModelConfig;
   /** With `isolate` each worker reads the base for itself. */

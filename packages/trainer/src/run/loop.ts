@@ -159,6 +159,7 @@ async function validate(job: Job): Promise<boolean> {
   return isBest;
 }
 
+/** Whether `earlyStopping` validations in a row brought no new best. */
 export function isPatienceOver(
   { earlyStopping }: TrainConfig,
   { evaluationsWithoutGain }: Pick<Standing, "evaluationsWithoutGain">,

@@ -4,6 +4,7 @@ import type { EngineTraits } from "@zerogate/core/engine";
 import { backwardLayers } from "@zerogate/core/training";
 import type { EngineChoice } from "@zerogate/run-config";
 
+/** Bytes that a run will take. */
 export interface MemoryEstimate {
   /** Bytes of the shared base and of its packed copies. */
   readonly weights: number;

@@ -25,6 +25,7 @@ export interface StepRange {
   readonly to: number;
 }
 
+/** What doing steps again has found. */
 export interface Replay {
   /** Steps of the checkpoint that it began with; 0 = from the start of the run. */
   readonly start: number;

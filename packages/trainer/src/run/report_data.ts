@@ -3,6 +3,7 @@ import type { TrainConfig } from "@zerogate/run-config";
 import type { Metrics } from "@zerogate/run-files";
 import type { DataCounts } from "./data_counts.ts";
 
+/** A held-out prompt, answered by base and adapter. */
 export interface SampleAnswer {
   readonly prompt: string;
   /** What the data says; undefined for a prompt that is not from the data. */
@@ -17,6 +18,7 @@ export interface BeforeAfter {
   readonly after?: number | undefined;
 }
 
+/** What a report shows of a finished run. */
 export interface ReportData {
   /** Name of the run. */
   readonly title: string;

@@ -7,6 +7,7 @@ import { moveEntry, syncFile, syncFolder, verifyDirectory } from "@zerogate/core
 import { checkpointFolder, listCheckpoints, metricsPath, receiptPath } from "@zerogate/run-files";
 import { moveLater, newRewoundFolder } from "./go_back.ts";
 
+/** What a rewind has moved. */
 export interface Rewound {
   /** Where the later state lies now; absent where there was none. */
   readonly folder?: string;

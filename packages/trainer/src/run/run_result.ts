@@ -4,6 +4,7 @@ import type { EvaluationResult } from "./evaluate.ts";
 import type { SampleAnswer } from "./report_data.ts";
 import type { Ending, Standing } from "./standing.ts";
 
+/** How a run ended, and what came out of it. */
 export interface RunResult {
   readonly ending: Ending;
   readonly steps: number;

@@ -17,6 +17,7 @@ import {
 import { compareAdapter } from "./verify_adapter.ts";
 import { configProblems, promptProblems } from "./verify_config.ts";
 
+/** What comparing a run directory has found. */
 export interface VerifiedRun {
   /** What was compared and found right, one sentence each. */
   readonly checked: readonly string[];

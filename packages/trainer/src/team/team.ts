@@ -6,6 +6,7 @@ import { deserialize, serialize } from "node:v8";
 import { decodeError, type EncodedError, encodeError } from "@zerogate/core/training";
 import { type Communicator, gather, type Meeting } from "@zerogate/mpi";
 
+/** The processes of a run, as one of them calls them. */
 export interface Team {
   readonly rank: number;
   readonly size: number;

@@ -1,6 +1,7 @@
 /** What a command gets from the outside, so that only `bin.ts` touches `process`. */
 import type { Messages, Results } from "../terminal/output.ts";
 
+/** Streams, environment and signals of a command line. */
 export interface CommandContext {
   readonly stdout: Results;
   /** Progress and logs. */

@@ -7,6 +7,7 @@ import { isJsonObject } from "../../formats/json_fields.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { architectureOf } from "../../model/families/families.ts";
 
+/** Values of PEFT's `task_type`. */
 export const taskTypes = [
   "SEQ_CLS",
   "SEQ_2_SEQ_LM",
@@ -16,6 +17,7 @@ export const taskTypes = [
   "FEATURE_EXTRACTION",
 ] as const;
 
+/** A task of PEFT; for adaption prompts it changes nothing that is computed. */
 export type TaskType = (typeof taskTypes)[number];
 
 /** PEFT's fields by PEFT's names; `null` is its `None`. */

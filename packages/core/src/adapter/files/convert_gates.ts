@@ -12,8 +12,10 @@ import { effectiveGate } from "../parts/gate.ts";
 
 /** How many gates of a layer become one: their mean, median, or root mean square with the mean's sign. */
 export const gateReductions = ["mean", "median", "rms"] as const;
+/** How several gates become one; `lstsq` is done with data, see `fitGates`. */
 export type GateReduction = (typeof gateReductions)[number];
 
+/** Which gates an adapter is to have, and how to get there. */
 export interface GateConversion {
   readonly gateSharing: AdapterShape["gateSharing"];
   readonly gateActivation: AdapterShape["gateActivation"];

@@ -13,7 +13,9 @@ import { partNumbers } from "../parameters.ts";
 import type { GateActivation } from "../parts/gate.ts";
 import { fileDTypes, notFinite, ourDTypes } from "./tensors.ts";
 
+/** Programs besides PEFT whose adapter files are read and written. */
 export const foreignDialects = ["original", "litgpt", "lit-llama"] as const;
+/** A program besides PEFT: the authors' own, litgpt, or lit-llama. */
 export type ForeignDialect = (typeof foreignDialects)[number];
 
 /** What Hugging Face calls the modules of the bases that these programs know, which their files do not name. */
@@ -27,6 +29,7 @@ const litGate = /^transformer\.h\.(\d{1,4})\.attn\.gating_factor$/;
 const beyondPrompts =
   /^(?:visual_|clip_proj|llama\.|prefix_query)|lora_|new_gate$|\.adapter_(?:bias|scale)$|attention\.w[qo]\.bias$|feed_forward\.w\d\.bias$/;
 
+/** What a file of another program does not say itself. */
 export interface ReadDialectOptions {
   /**
    * What the gates of an original file mean, which it does not say: `tanh` (the default) is its training code, `none` its

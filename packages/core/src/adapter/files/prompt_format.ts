@@ -19,8 +19,10 @@ export interface Template {
  * as all of 0.1.0 did.
  */
 export const bosRules = ["tokenizer", "named"] as const;
+/** What goes in front of a text: what tokenizer.json says, or any BOS that is named. */
 export type BosRule = (typeof bosRules)[number];
 
+/** How the prompts of an adapter are written. */
 export interface PromptFormat {
   readonly template: Template;
   readonly bos: BosRule;

@@ -9,6 +9,7 @@ import { type ParameterTable, tableLength } from "../parameters.ts";
 
 export interface AdapterKind {
   readonly name: string;
+  /** Returns the parts that an adapter of this shape trains on a base. */
   table(shape: AdapterShape, base: AdaptedBase): ParameterTable;
   /** Computes what a pass needs of each adapted layer from the current numbers. Runs in the engine's arena. */
   bind(adapter: AdapterState, model: DecoderModel): AdapterPrompts;
