@@ -41,7 +41,7 @@ export function testsByFile(root) {
 }
 
 /** Those that take minutes are asked only where they are named, or are the file's own. */
-const isSlow = (test) => settings.slow.includes(test);
+const isSlow = (test) => settings.slow.includes(test) || test.endsWith(".campaign.test.ts");
 
 const isTestOf = (path, test) =>
   [".test.ts", ".integration.test.ts"].some((ending) => test === path.replace(/\.ts$/, ending));

@@ -1,54 +1,23 @@
-/** Whatever ends a device, in a thread or in a process of its own: it is named, replaced, and no bit of the step changes. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
+/** A device that ends, in a thread or in a process of its own, is named and replaced, and no bit of the step changes. */
 import { existsSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { crc32 } from "node:zlib";
-import { DeadlyCellError, InputError } from "@zerogate/core";
+import { InputError } from "@zerogate/core";
 import { baseHash, baseStamp } from "@zerogate/core/node";
 import { describe, expect, test } from "vitest";
+import { adapterAt, bitsOf, cells, only, open, setup, tinyFolder, until } from "../test/faulty_pool.ts";
 import {
-  adapterAt,
-  bitsOf,
-  cells,
-  only,
-  open,
-  openFaulty,
-  setup,
-  step,
-  tinyFolder,
-  until,
-} from "../test/faulty_pool.ts";
+  containerTests,
+  expected,
+  inCell,
+  isAlive,
+  isolate,
+  lose,
+  silence,
+  startProgram,
+} from "../test/lost_device.ts";
 import { markOf, tinyJob, tinySetup } from "../test/tiny_setup.ts";
 import type { DeviceEvent } from "./device_event.ts";
-import { type DevicePoolOptions, openDevices } from "./device_pool.ts";
-
-/** Short, because hung devices must be waited for. */
-const patienceMs = 200;
-const isolate = {};
-
-const expected = await openDevices({ workers: 1, setup, maxCells: 8 }).then(async (reference) => {
-  const bits = await bitsOf(reference);
-  await reference.close();
-  return bits;
-});
-
-/** One device of two is lost at sample 4; returns how it was told. */
-async function lose(kind: string, options: Partial<DevicePoolOptions>) {
-  const { faulty, events } = await openFaulty(2, [{ kind, sample: 4 }], { patienceMs, ...options });
-  expect(await bitsOf(faulty)).toEqual(expected);
-  const [died, ...more] = events.filter((event) => event.type === "worker-died");
-  expect(more).toEqual([]);
-  expect(died).toMatchObject({ restarts: true });
-  const cellsRedone = expect.arrayContaining([1]);
-  expect(events).toContainEqual({ type: "cells-redone", device: died?.device, of: "step 4", cells: cellsRedone });
-  expect(await bitsOf(faulty)).toEqual(expected);
-  return died;
-}
-
-const silence = /^no sign of life for \d/;
-const inCell = /^step 4 cell 1, \w+ \(operation \d+\)$/;
 
 describe("a thread that is lost by", () => {
   test.each([
@@ -56,44 +25,12 @@ describe("a thread that is lost by", () => {
     { kind: "exit", reason: /^worker exited with code: 3$/, last: inCell },
     { kind: "lost-engine", reason: /^the GPU is gone$/, last: inCell },
     { kind: "hang", reason: silence, last: /^step 4 cell 1, read \(operation \d+\)$/ },
-    { kind: "endless-loop", reason: silence, last: /^step 4 cell 1, embed \(operation \d+\)$/ },
-    { kind: "heap", reason: /memory limit/, last: /^step 4 cell 1, embed \(operation \d+\)$/ },
   ])("$kind is named with its last operation and replaced", async ({ kind, reason, last }) => {
-    const died = await lose(kind, kind === "heap" ? { patienceMs: 20_000 } : {});
+    const died = await lose(kind);
     expect(died?.reason).toMatch(reason);
     expect(died?.lastOperation).toMatch(last);
   });
-
-  test("being stuck in native code is replaced, and the process that holds it still ends, by SIGKILL", async () => {
-    // In a process of its own, because nothing but the end of that process ends the thread.
-    const begin = performance.now();
-    const { child } = startProgram("stuck-in-native-code");
-    let told = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      told += text;
-    });
-    const [code, signal] = (await once(child, "close")) as [number | null, string | null];
-    expect({ code, signal }).toEqual({ code: null, signal: "SIGKILL" });
-    expect(performance.now() - begin).toBeLessThan(9000); // the thread is stuck for 10 s
-    const { reasons, sums } = JSON.parse(told) as { reasons: string[]; sums: number[] };
-    expect(Int32Array.from(sums)).toEqual(expected);
-    expect(reasons).toMatchObject([expect.stringMatching(silence)]);
-  });
 });
-
-/** A process with two devices of its own, one of which is lost at sample 4 of a step. */
-function startProgram(kind: string, options: Partial<DevicePoolOptions> = {}) {
-  const weights = tinyFolder();
-  const faults = [{ kind, token: markOf(4) }];
-  const module = new URL("../test/faulty_engine.mjs", import.meta.url).href;
-  const engine = { module, options: { faults, folder: weights.folder } };
-  const { ids, target, offsets } = setup.tokens.train;
-  const tokens = { ids: [...ids], target: [...target], offsets: [...offsets] };
-  const plain = { ...setup, engine, jobs: [{ ...only, params: [...only.params] }], tokens, weights };
-  const child = spawn(process.execPath, [fileURLToPath(new URL("../test/step_program.mjs", import.meta.url))]);
-  child.stdin.end(JSON.stringify({ setup: plain, step, maxCells: 8, patienceMs, ...options }));
-  return { child, folder: weights.folder };
-}
 
 test("a device's process ends when its parent is killed, also in the middle of an endless loop", async () => {
   const { child, folder } = startProgram("endless-loop", { isolate, patienceMs: 0 });
@@ -104,35 +41,6 @@ test("a device's process ends when its parent is killed, also in the middle of a
   child.kill("SIGKILL");
   await until(() => !isAlive(looping));
 });
-
-test.skipIf(!existsSync("/proc/self/ns"))(
-  "a process that is stopped while its parent is killed stays, until the next pool is opened (skipped without /proc)",
-  async () => {
-    const { child, folder } = startProgram("endless-loop", { isolate, patienceMs: 0 });
-    const note = join(folder, "looping");
-    await until(() => existsSync(note) && readFileSync(note, "utf8") !== "");
-    const stopped = Number(readFileSync(note, "utf8"));
-    process.kill(stopped, "SIGSTOP");
-    await until(() => readFileSync(`/proc/${stopped}/stat`, "latin1").includes(") T "));
-    await open(1); // not an orphan yet
-    expect(isAlive(stopped)).toBe(true);
-    child.kill("SIGKILL");
-    await once(child, "exit");
-    await until(() => !readFileSync(`/proc/${stopped}/stat`, "latin1").includes(`) T ${child.pid} `));
-    expect(isAlive(stopped)).toBe(true);
-    await open(1);
-    await until(() => !isAlive(stopped));
-  },
-);
-
-function isAlive(processId: number): boolean {
-  try {
-    process.kill(processId, 0);
-    return !readFileSync(`/proc/${processId}/stat`, "latin1").includes(") Z ");
-  } catch {
-    return false;
-  }
-}
 
 test.each([1, 2, 3])("%i processes give the same bits as one thread, step after step", async (workers) => {
   const pool = await open(workers, { setup: { ...setup, weights: tinyFolder() }, isolate });
@@ -166,13 +74,7 @@ test("processes read new parameters when the version changes, evaluate and gener
 describe("a process that is lost by", () => {
   test.each([
     { kind: "exit", reason: /^worker exited with code: 3$/ },
-    { kind: "async-throw", reason: /^outside of a call$/ },
-    { kind: "hang", reason: silence },
-    { kind: "endless-loop", reason: silence },
-    { kind: "stuck-in-native-code", reason: silence },
     { kind: "SIGKILL", reason: /^its process was ended by SIGKILL; it wrote: about to get SIGKILL$/ },
-    { kind: "SIGSEGV", reason: /^its process was ended by SIGSEGV; it wrote: about to get SIGSEGV$/ },
-    { kind: "SIGSTOP", reason: silence },
   ])("$kind is named with its last operation and replaced", async ({ kind, reason }) => {
     const died = await lose(kind, { isolate });
     expect(died?.reason).toMatch(reason);
@@ -210,45 +112,8 @@ function header(length: number, bodyCrc: number): string {
   return bytes.toString("hex");
 }
 
-describe.each([
-  { container: "thread", options: {} },
-  { container: "process", options: { isolate } },
-])("a $container", ({ options }) => {
-  test("that is slow but alive is never taken for hung", async () => {
-    // Its first cell takes longer than the patience for it (1 s), in operations of 60 ms.
-    const { faulty, events } = await openFaulty(1, [{ kind: "slow", sample: 0 }], { patienceMs, ...options });
-    expect(await bitsOf(faulty)).toEqual(expected);
-    expect(events.map(({ type }) => type)).toEqual(["worker-started"]);
-  });
-
-  test("that hangs at one cell twice ends the step with the cell and its samples, and the pool goes on", async () => {
-    const faults = [{ kind: "endless-loop", sample: 9, times: 2 }];
-    const { faulty } = await openFaulty(2, faults, { patienceMs, ...options });
-    const thrown = await faulty.runStep(step).catch((error: unknown) => error);
-    expect(thrown).toBeInstanceOf(DeadlyCellError);
-    expect(thrown).toMatchObject({ of: "step 4", cell: 4, samples: [8, 9] });
-    expect(String(thrown)).toMatch(
-      /cell 4 \(samples 8, 9\) ended two workers, last by: no sign of life for \S+ s, at step 4 cell 4, embed \(operation \d+\)$/,
-    );
-    expect(await bitsOf(faulty)).toEqual(expected);
-  });
-
-  test("that cannot be started again is given up, and the others finish", async () => {
-    const { faulty, events } = await openFaulty(2, [{ kind: "exit", sample: 5 }], { maxLoads: 2, ...options });
-    expect(await bitsOf(faulty)).toEqual(expected);
-    // However many steps are over before: they forgive those only who live through them.
-    while (!events.some((event) => event.type === "worker-died" && !event.restarts)) {
-      expect(await bitsOf(faulty)).toEqual(expected);
-    }
-    expect(await bitsOf(faulty)).toEqual(expected);
-  });
-
-  test("that is closed in the middle of an endless loop ends", async () => {
-    const { faulty } = await openFaulty(2, [{ kind: "endless-loop", sample: 0 }], options);
-    const running = faulty.runStep(step);
-    setTimeout(() => void faulty.close(), 50);
-    await expect(running).rejects.toThrow("Cannot finish step 4: the device pool was closed");
-  });
+describe("a thread", () => {
+  containerTests({});
 });
 
 test("a process refuses a base that is not the run's, also where it took its place later", async () => {
