@@ -71,6 +71,20 @@ test("a call is answered or thrown as the worker did, and both count as calls th
   await device.close();
 });
 
+test("a call that has ended, well or badly, is watched no more", async () => {
+  const deaths: unknown[] = [];
+  let limits = 0;
+  const patience = { ...forever, limit: () => (limits++, Number.POSITIVE_INFINITY) };
+  const device = openDevice(0, quiet, patience, (error) => deaths.push(error));
+  await device.call("load", async () => {});
+  await device.call("cell", () => Promise.reject(new SyntaxError("wrong"))).catch(() => {});
+  const before = limits;
+  await new Promise((resolve) => setTimeout(resolve, 500)); // several looks of a watch
+  expect(limits).toBe(before);
+  expect(deaths).toEqual([]);
+  await device.close();
+});
+
 test("a death ends the call, is told once with the last operation and what came of it, and later calls have the same error", async () => {
   const { container, pulse, end } = openContainer();
   const deaths: DeviceDiedError[] = [];

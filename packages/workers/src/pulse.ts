@@ -51,7 +51,7 @@ export function signPulse({ counts }: Pulse): void {
 /** Makes the function that says that an operation of this name begins. */
 export function beatOf({ counts, name }: Pulse, operation: string): () => void {
   const bytes = new Uint8Array(NAME_BYTES);
-  new TextEncoder().encodeInto(operation.slice(0, NAME_BYTES), bytes);
+  new TextEncoder().encodeInto(operation, bytes);
   return () => {
     name.set(bytes);
     Atomics.add(counts, 0, 1);
