@@ -31,7 +31,7 @@ struct Packed {
 };
 
 static std::vector<Packed*>& copies() {
-  static std::vector<Packed*>& all = *new std::vector<Packed*>;  // outlives everything that ends with the process
+  static std::vector<Packed*>& all = *new std::vector<Packed*>;  // outlives whatever ends with the process
   return all;
 }
 

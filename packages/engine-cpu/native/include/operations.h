@@ -30,7 +30,7 @@ struct Field {
 
 struct Operation {
   const char* name;
-  const char* text;  // its fields as written: "SIZE, T, 0; SIZE, F, 1; …"
+  const char* text;  // its fields as they are written: "SIZE, T, 0; SIZE, F, 1; …"
   const Field* fields;
   int count;
   size_t bytes;  // of the struct, at most MOST_BYTES
@@ -85,7 +85,7 @@ struct SizesByLetter {
   struct Name {                                                 \
     FIELDS(ZG_MEMBER)                                           \
   };                                                            \
-  static_assert(sizeof(Name) <= MOST_BYTES, "the glue has room for this much"); \
+  static_assert(sizeof(Name) <= MOST_BYTES, "the glue has room for so much"); \
   struct Name##Fields {                                         \
     using Self = Name;                                          \
     static constexpr Field list[] = {FIELDS(ZG_FIELD)};         \

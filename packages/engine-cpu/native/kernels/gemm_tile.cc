@@ -2,7 +2,7 @@
 //
 //   C[r, n] = (first ? 0 : C[r, n]) + Σ_k A[k, r] · B[k, n]   (+ bias[n] + residual[r, n], with the last block of k)
 //
-// One step is one float32 of the contraction, or a pair of bf16 (vdpbf16ps). Each sum ascends in k for any R and V, so
+// One step is one float32 of the contraction, or a pair of bf16 (vdpbf16ps). Each sum ascends in k whatever R and V are, so
 // the bits of a row do not depend on the rows computed with it.
 
 #include "simd.h"

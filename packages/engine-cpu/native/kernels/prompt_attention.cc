@@ -13,7 +13,7 @@ namespace zg {
 namespace ZG_ISA {
 
 // Tokens of one job. Sums over tokens are made per job and then added in order, so it must not depend on the threads. Jobs
-// are counted from the first token of their set, so a set has the same bits in any pass.
+// are counted from the first token of their set, so a set has the same bits whatever else is in the pass.
 constexpr long PROMPT_TOKENS = 256;
 
 // Jobs of a set over one key head.

@@ -17,7 +17,7 @@ namespace ZG_ISA {
 // Rows of one job: enough work to be worth a hand-over, few enough to share out.
 static long rows_per_job(long columns) { return most(1l, 16384 / most(columns, 1l)); }
 
-// f(t) for rows 0 … T of `columns` numbers, shared out.
+// f(t) for rows 0 … T of so many columns, shared out.
 template <class F>
 static bool each_row(Pool* pool, long T, long columns, F f) {
   const long rows = rows_per_job(columns);
