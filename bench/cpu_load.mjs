@@ -83,7 +83,7 @@ async function main() {
 async function start() {
   const { adapterLayout, imageBytes, initParameters } = await import("../packages/core/dist/index.js");
   const { loadWeights, readModelConfig } = await import("../packages/core/dist/node.js");
-  const { openDevices } = await import("../packages/workers/dist/index.js");
+  const { openDevices, sharedMemory } = await import("../packages/workers/dist/index.js");
   const { cutCells, measureSamples } = await import("../packages/data/dist/index.js");
   const { chooseEngine, loadOptions } = await import("../packages/run-config/dist/index.js");
   const { estimateMemory } = await import("../packages/trainer/dist/index.js");
@@ -99,7 +99,12 @@ async function start() {
   const idle = 1024 * statusKiB("VmRSS");
 
   const loadBegin = performance.now();
-  const weights = await loadWeights(folder, config, { weightDtypes, mapFiles: mapFiles && !options.read, storage });
+  const weights = await loadWeights(folder, config, {
+    allocate: sharedMemory,
+    weightDtypes,
+    mapFiles: mapFiles && !options.read,
+    storage,
+  });
   const loaded = (performance.now() - loadBegin) / 1000;
   const shape = { promptLength: 10, adaptedLayers: adaptedLayers[options.model], gateSharing: "scalar" };
   const layout = adapterLayout({ ...shape, gateActivation: "none" }, config);

@@ -51,6 +51,7 @@ async function main() {
   const image = await loadWeights(folder, config, {
     weightDtypes: ["f32", "bf16", "f16"],
     mapFiles: probe().mapsFiles,
+    allocate: (bytes) => new SharedArrayBuffer(bytes),
   });
   const loadSeconds = (performance.now() - loadBegin) / 1000;
   const tokens = await loadSamples(Number(options.samples), folder);

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { adapterLayout, initParameters } from "../packages/core/dist/index.js";
 import { loadWeights, readModelConfig } from "../packages/core/dist/node.js";
-import { openDevices } from "../packages/workers/dist/index.js";
+import { openDevices, sharedMemory } from "../packages/workers/dist/index.js";
 
 const here = (path) => new URL(path, import.meta.url);
 const [folder = fileURLToPath(here("../packages/trainer/world/base")), rounds = "5"] = process.argv.slice(2);
@@ -18,7 +18,7 @@ const [LENGTH, CELLS] = [128, 8];
 const SAMPLES = 4 * CELLS;
 const config = await readModelConfig(folder);
 const weightDtypes = ["f32", "bf16", "f16"];
-const image = await loadWeights(folder, config, { weightDtypes });
+const image = await loadWeights(folder, config, { weightDtypes, allocate: sharedMemory });
 const shape = { promptLength: 10, adaptedLayers: config.layers - 1, gateSharing: "scalar", gateActivation: "none" };
 const layout = adapterLayout(shape, config);
 const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));

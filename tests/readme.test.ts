@@ -86,8 +86,9 @@ test("packages/workers/README.md: one step over several devices", async () => {
     import { adapterLayout, initParameters } from "@zerogate/core";
     import { loadWeights, readModelConfig } from "@zerogate/core/node";
     import { loadTemplate, loadTokenizer, prepareTokens } from "@zerogate/data";
+    import { sharedMemory } from "@zerogate/workers";
     const config = await readModelConfig(${modelFolder});
-    const weights = await loadWeights(${modelFolder}, config, { weightDtypes: ["f32"] });
+    const weights = await loadWeights(${modelFolder}, config, { weightDtypes: ["f32"], allocate: sharedMemory });
     const shape = { promptLength: 2, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none" };
     const layout = adapterLayout(shape, config);
     const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));

@@ -2,6 +2,7 @@
 
 // Models: a config, weights, an engine, and what they give together.
 
+export type { Allocate } from "./allocate.ts";
 export { createReferenceEngine } from "./engine/reference.ts";
 export type { ModelConfig, RopeScaling } from "./model/config.ts";
 export { createModel, type DecoderLayer, type DecoderModel } from "./model/decoder.ts";

@@ -3,6 +3,7 @@ import { addSlot, clearSlot, createSlot } from "@zerogate/core/training";
 import { cellTasks, type Task } from "./deal.ts";
 import type { CellResult, DeviceJob } from "./device_api.ts";
 import type { DeviceGroup } from "./device_group.ts";
+import { sharedMemory } from "./shared_memory.ts";
 import type { ShareSum, Step, StepShare } from "./step_sum.ts";
 
 export interface CellAdderOptions {
@@ -28,7 +29,7 @@ interface Done {
 export function createCellAdder(options: CellAdderOptions): (shares: readonly StepShare[]) => Promise<ShareSum[]> {
   const { group, workers, jobs, maxCells } = options;
   const slotsOfDevice = () =>
-    new Map(jobs.map(({ id, layout }) => [id, createSlot({ parameters: layout.length, maxCells })]));
+    new Map(jobs.map(({ id, layout }) => [id, createSlot({ parameters: layout.length, maxCells }, sharedMemory)]));
   const slots = Array.from({ length: workers }, slotsOfDevice);
   const slotOf = (device: number, job: string) => found(slots[device]?.get(job), `the slot of ${job}`);
   /** `step 12`, and of which job if there are several. */

@@ -258,6 +258,11 @@ test("misuse is refused before anything is sent", async () => {
   await expect(openDevices({ workers: 1, setup: tinySetup([{ ...only, params }]), maxCells: 8 })).rejects.toThrow(
     "over a SharedArrayBuffer are needed",
   );
+  if (!("bytes" in setup.weights)) throw new Error("the setup's weights are in memory");
+  const weights = { ...setup.weights, bytes: new ArrayBuffer(setup.weights.bytes.byteLength) };
+  await expect(openDevices({ workers: 1, setup: { ...setup, weights }, maxCells: 8 })).rejects.toThrow(
+    "the weights lie in memory of one thread, load them with the option allocate: sharedMemory",
+  );
   const one = await open(1);
   await expect(one.runStep({ ...step, cells: Array.from({ length: 9 }, () => [0]) })).rejects.toThrow(
     "Cannot run step 4: it has 9 cells, the pool was opened for 8",

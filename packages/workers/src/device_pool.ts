@@ -99,6 +99,10 @@ export async function openDevices({
   if (isolate && "bytes" in setup.weights) {
     throw new RangeError("Cannot open devices: processes share no memory, weights must be named by their folder");
   }
+  if ("bytes" in setup.weights && !(setup.weights.bytes instanceof SharedArrayBuffer)) {
+    const advice = "load them with the option allocate: sharedMemory";
+    throw new RangeError(`Cannot open devices: the weights lie in memory of one thread, ${advice}`);
+  }
   endLeftProcesses();
   const startContainer = isolate
     ? (device: number) => startProcess(setup, maxCells, isolate.env?.(device) ?? {})

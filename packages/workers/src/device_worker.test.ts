@@ -16,6 +16,7 @@ import { keepErrorClasses } from "./comlink_errors.ts";
 import type { DeviceApi, DeviceSetup } from "./device_api.ts";
 import { serve } from "./device_worker.ts";
 import { createPulse, readPulse } from "./pulse.ts";
+import { sharedMemory } from "./shared_memory.ts";
 
 let close = (): void => {};
 afterEach(() => close());
@@ -36,7 +37,7 @@ const load = async (changes: Partial<DeviceSetup> = {}) => {
   return device;
 };
 const cellOf = (samples: number[]) => {
-  const slot = createSlot({ parameters: only.layout.length, maxCells: 8 });
+  const slot = createSlot({ parameters: only.layout.length, maxCells: 8 }, sharedMemory);
   return { step: 1, cell: 3, samples, scale: 1 / labelledTokens, ...adapterAt(1), slot };
 };
 

@@ -20,6 +20,7 @@ export {
   openDevices,
 } from "./device_pool.ts";
 export { description as referenceDescription, referenceEngine } from "./reference_engine.ts";
+export { sharedMemory } from "./shared_memory.ts";
 export {
   checkStepSum,
   labelledTokensOf,

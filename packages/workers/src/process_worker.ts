@@ -9,6 +9,7 @@ import { clearSlot, createSlot, encodeError, type Slot } from "@zerogate/core/tr
 import type { AdapterVersion } from "./device_api.ts";
 import { encodeFrame, readFrames } from "./frames.ts";
 import type { Answers, Message, Request } from "./process_messages.ts";
+import { sharedMemory } from "./shared_memory.ts";
 import { startThread } from "./thread_container.ts";
 
 const PULSE_MS = 50;
@@ -45,7 +46,7 @@ async function answer(message: Request): Promise<Answers[keyof Answers]> {
     case "computeCell": {
       const { request, slotSize } = message;
       take(request, message.params);
-      const slot = slots.get(request.job) ?? createSlot(slotSize);
+      const slot = slots.get(request.job) ?? createSlot(slotSize, sharedMemory);
       slots.set(request.job, slot);
       clearSlot(slot);
       return { result: await container.api.computeCell({ ...request, slot }), sums: slot.sums };

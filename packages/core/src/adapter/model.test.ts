@@ -33,7 +33,7 @@ async function train(model: AdaptionPromptModel): Promise<void> {
 }
 
 /** All numbers of a float32 block as a bf16 checkpoint would hold them. */
-function roundedToBf16(bytes: SharedArrayBuffer): SharedArrayBuffer {
+function roundedToBf16(bytes: ArrayBufferLike): SharedArrayBuffer {
   const copy = new SharedArrayBuffer(bytes.byteLength);
   widen("bf16", narrow(new Float32Array(bytes), "bf16"), new Float32Array(copy));
   return copy;

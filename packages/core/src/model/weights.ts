@@ -1,5 +1,5 @@
 /**
- * The frozen base in memory: one block of bytes (shared between threads) and where each weight lies in it, or in its file.
+ * The frozen base in memory: one block of bytes (over a SharedArrayBuffer threads share it) and where each weight lies in it, or in its file.
  * Merged weights (QKV, gate·up) are contiguous, so an engine sees each as one matrix.
  */
 import type { Engine, HostTensor, Matrix, WeightDType } from "../engine/engine.ts";
@@ -55,9 +55,9 @@ export function isLinearMap(name: string): boolean {
   return /\.(qkv|o|gateUp|down)$/.test(name);
 }
 
-/** Plain data: crosses to worker threads by structured clone, the block itself is shared and not copied. */
+/** Plain data: crosses to worker threads by structured clone. Over a SharedArrayBuffer the block itself is not copied. */
 export interface WeightImage {
-  readonly bytes: SharedArrayBuffer;
+  readonly bytes: ArrayBufferLike;
   /** Keyed by our names, see `weightNames`. */
   readonly places: Readonly<Record<string, WeightPlace>>;
 }

@@ -1,5 +1,6 @@
-/** Loads the weights of a Hugging Face model folder into shared memory. */
+/** Loads the weights of a Hugging Face model folder. */
 import { constants } from "node:buffer";
+import { type Allocate, ownMemory } from "../allocate.ts";
 import type { DType, ScaledDType, WeightDType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
 import { bytesPerElement, type StoredDType, storedDTypes, widen } from "../formats/dtype.ts";
@@ -28,19 +29,21 @@ export interface LoadOptions {
    * the file cache, but takes no other memory. Merged weights whose parts are apart in the file are copied.
    */
   readonly mapFiles?: boolean;
+  /** Makes the block of the weights; a SharedArrayBuffer serves several threads. @default memory of this thread alone */
+  readonly allocate?: Allocate;
   /** Called after every chunk with how many bytes of the files are in memory and how many there will be. */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 
 /**
- * Reads the weights that `config` asks for into one shared block, each tensor once and straight to its place. All
+ * Reads the weights that `config` asks for into one block, each tensor once and straight to its place. All
  * tensors are checked before any memory is taken; tensors that the model has no use for are left on disk. Throws an
  * `InputError` that lists every tensor that is missing or not as the config says.
  */
 export async function loadWeights(folder: string, config: ModelConfig, options: LoadOptions): Promise<WeightImage> {
   return withWeightFiles(await findWeightFiles(folder), async (tensors) => {
     const plan = planWeights(config, tensors, options, folder);
-    const bytes = allocate(plan.bytes, folder);
+    const bytes = blockOf(plan.bytes, options.allocate ?? ownMemory, folder);
     let done = 0;
     await readRanges(
       plan.reads.map((read) => rangeOf(read, bytes)),
@@ -83,7 +86,7 @@ interface WeightPlan {
 }
 
 /** A chunk goes straight to its place, or is changed on its way there, or stays in the file cache. */
-function rangeOf(read: PlannedRead, block: SharedArrayBuffer): FileRange {
+function rangeOf(read: PlannedRead, block: ArrayBufferLike): FileRange {
   const { tensor, dtype, change, name, place, row } = read;
   if (place.path !== undefined) return tensor;
   const to = place.dtype;
@@ -223,9 +226,9 @@ function summarize(problems: readonly string[]): readonly string[] {
   return [...problems.slice(0, shown), `and ${problems.length - shown} more`];
 }
 
-function allocate(bytes: number, folder: string): SharedArrayBuffer {
+function blockOf(bytes: number, allocate: Allocate, folder: string): ArrayBufferLike {
   try {
-    return new SharedArrayBuffer(bytes);
+    return allocate(bytes);
   } catch (cause) {
     const size = `${(bytes / 2 ** 30).toFixed(1)} GiB`;
     throw new InputError(`Cannot load the model in ${folder}`, `it takes ${size} of memory, more than there is`, {

@@ -8,8 +8,9 @@
  * An int64 is a pair of 32-bit words, low word first, as it lies in memory on every machine that Node runs on. Loops use
  * float64 and int32 arithmetic only: the same over `BigInt64Array` takes 20 times as long.
  */
+import { type Allocate, ownMemory } from "../allocate.ts";
 
-/** 2·n words of n sums, usually over a SharedArrayBuffer. `BigInt64Array` over the same bytes shows the integers. */
+/** 2·n words of n sums; over a SharedArrayBuffer threads can add to it. `BigInt64Array` over the same bytes shows the integers. */
 export type FixedPointSum = Int32Array;
 
 /** One is this many units. */
@@ -22,9 +23,12 @@ const TO_WORD = 1.5 * 2 ** 84;
 /** Magnitude that one addend must stay below, so that 64 addends stay below 2⁶³ units in any order. */
 export const ADDEND_LIMIT = 512;
 
-/** Zeroed sums of `length` numbers in shared memory. */
-export function createFixedPointSum(length: number): FixedPointSum {
-  return new Int32Array(new SharedArrayBuffer(8 * length));
+/**
+ * Zeroed sums of `length` numbers.
+ * @param allocate makes their memory. @default memory of this thread alone
+ */
+export function createFixedPointSum(length: number, allocate: Allocate = ownMemory): FixedPointSum {
+  return new Int32Array(allocate(8 * length));
 }
 
 /**

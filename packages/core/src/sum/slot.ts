@@ -7,9 +7,10 @@
  * Nothing depends on who added what, and a cell that was lost or added twice shows in `seen`.
  */
 import { type ParameterRange, type ParameterTable, rangesOf } from "../adapter/parameters.ts";
+import type { Allocate } from "../allocate.ts";
 import { ADDEND_LIMIT, addFixedPoint, addSums, createFixedPointSum, type FixedPointSum } from "./fixed_point.ts";
 
-/** Plain data over shared memory: crosses to worker threads by structured clone, without a copy. */
+/** Plain data: over shared memory it crosses to worker threads by structured clone, without a copy. */
 export interface Slot {
   /** int64 as pairs of words; all slots of a run have the same length and can be added. */
   readonly sums: FixedPointSum;
@@ -58,9 +59,12 @@ const LOSS_LIMIT = 2 ** 19;
 const TO_INTEGER = 1.5 * 2 ** 52;
 const WORD = 2 ** 32;
 
-/** Zeroed slot in shared memory: 8 bytes a parameter and cell. */
-export function createSlot(size: { parameters: number; maxCells: number }): Slot {
-  return { ...size, sums: createFixedPointSum(size.parameters + 3 + size.maxCells) };
+/**
+ * Zeroed slot: 8 bytes a parameter and cell.
+ * @param allocate makes its memory. @default memory of this thread alone
+ */
+export function createSlot(size: { parameters: number; maxCells: number }, allocate?: Allocate): Slot {
+  return { ...size, sums: createFixedPointSum(size.parameters + 3 + size.maxCells, allocate) };
 }
 
 /** Empties a slot for the next step. */

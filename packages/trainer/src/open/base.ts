@@ -3,11 +3,11 @@
  * be refused, then the weights. Nothing is written.
  */
 import { resolve } from "node:path";
-import type { ModelConfig, WeightImage } from "@zerogate/core";
+import type { Allocate, ModelConfig, WeightImage } from "@zerogate/core";
 import { loadWeights, readModelConfig } from "@zerogate/core/node";
 import { checkVocabulary, loadTokenizer, type Tokenizer } from "@zerogate/data";
 import { chooseEngine, type EngineChoice, isIsolated, loadOptions, type TrainConfig } from "@zerogate/run-config";
-import type { WeightFolder } from "@zerogate/workers";
+import { sharedMemory, type WeightFolder } from "@zerogate/workers";
 import type { Phase } from "../run/phase.ts";
 import { checkLinks } from "./links.ts";
 import { loadingPhase } from "./loading.ts";
@@ -73,13 +73,18 @@ export async function loadBase(
 ): Promise<WeightImage | WeightFolder> {
   return base.isIsolated
     ? { folder: resolve(base.folder), ...loadOptions(base.engine) }
-    : await loadBaseHere(base, onPhase);
+    : await loadBaseHere(base, onPhase, sharedMemory);
 }
 
-/** Loads the weights into this process, whatever its workers do. */
+/**
+ * Loads the weights into this process, whatever its workers do.
+ * @param allocate makes their memory. @default memory of this thread alone
+ */
 export async function loadBaseHere(
   { folder, model, engine }: OpenedBase,
   onPhase: (phase: Phase | undefined) => void,
+  allocate?: Allocate,
 ): Promise<WeightImage> {
-  return await loadWeights(folder, model, { ...loadOptions(engine), onProgress: loadingPhase(onPhase) });
+  const options = { ...loadOptions(engine), ...(allocate && { allocate }) };
+  return await loadWeights(folder, model, { ...options, onProgress: loadingPhase(onPhase) });
 }

@@ -1,9 +1,11 @@
 /** Several runs on one base in one pool: each leaves what it leaves alone. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { resolveConfig, type TrainConfig } from "@zerogate/run-config";
 import { lockRun } from "@zerogate/run-files";
 import { expect, test } from "vitest";
+import { withPoisonedToken } from "../../../../tests/support/hostile_model.ts";
 import { checkpointsIn, linesOf, openPlace, textOf } from "../../../zerogate/test/here.ts";
 import { localTeams } from "../../test/local_ranks.ts";
 import { noLock } from "../team/other_ranks.ts";
@@ -17,6 +19,8 @@ import type { RunView } from "./view.ts";
 
 const { at, base } = openPlace();
 const data = at("data.json");
+/** The only base here with numbers in BF16, as what poisons one token needs. */
+const world = fileURLToPath(new URL("../../world/base", import.meta.url));
 
 /** Two runs that differ in all that a job is: shape, start, learning rate, batches, length, validations. */
 const slow = {
@@ -42,6 +46,8 @@ const configOf = (out: string, flags: Readonly<Record<string, string>>): TrainCo
       workers: "2",
       warmupEpochs: "0",
       keepCheckpoints: "9",
+      reportAnswers: "0",
+      evalAtStart: "false",
       ...flags,
     },
   });
@@ -87,6 +93,7 @@ async function given(
 
 const teamOfOne = () => localTeams(1).teams[0] as Team;
 const adapterOf = ({ config }: RunContext) => readFileSync(join(config.out, "adapter/adapter_model.safetensors"));
+const receiptOf = ({ config }: RunContext) => textOf(config.out, "receipt.jsonl");
 const release = (runs: readonly RunContext[]) => Promise.all(runs.map(({ lock }) => lock.release()));
 
 async function alone(out: string, flags: Readonly<Record<string, string>>): Promise<Started> {
@@ -109,7 +116,7 @@ test("two adapters that are trained together have receipts, checkpoints and byte
   for (const [n, run] of runs.entries()) {
     const own = expected[n] as Started;
     expect(adapterOf(run)).toEqual(adapterOf(own));
-    expect(textOf(run.config.out, "receipt.jsonl")).toBe(textOf(own.config.out, "receipt.jsonl"));
+    expect(receiptOf(run)).toBe(receiptOf(own));
     expect(checkpointsIn(run.config.out)).toEqual(checkpointsIn(own.config.out));
     expect(run.told).toEqual(own.told);
   }
@@ -146,26 +153,69 @@ test.each(["step 2", "eval 2"])(
   },
 );
 
-test("two ranks train two adapters together, to the same bits, and meet in the same order though each ends at its own step", async () => {
-  const expected = [await alone("slow-one", slow), await alone("fast-one", fast)] as const;
+/** Runs these on two ranks at once; returns what rank 0 was given, and the names of its meetings. */
+async function onTwoRanks(configs: readonly TrainConfig[]) {
   const { teams, meetings } = localTeams(2);
-  const flags = [{ ...slow, earlyStopping: "1" }, fast];
   const ranks = await Promise.all(
-    teams.map((team, rank) =>
-      Promise.all(
-        flags.map((own, n) => given({ ...configOf(`rank-${n}`, own), workers: 1 }, team, () => {}, rank === 0)),
-      ),
-    ),
+    teams.map((team, rank) => Promise.all(configs.map((config) => given(config, team, () => {}, rank === 0)))),
   );
   const results = await Promise.all(ranks.map((runs) => executeRuns(runs)));
-  await release(ranks[0] ?? []);
+  const [runs = []] = ranks;
+  await release(runs);
   const [first, second] = results.map((of) => of.map(({ ending, steps, adapter }) => ({ ending, steps, adapter })));
   expect(first).toEqual(second);
-  const fastRun = ranks[0]?.[1] as Started;
-  expect(adapterOf(fastRun)).toEqual(adapterOf(expected[1]));
-  expect(textOf(fastRun.config.out, "receipt.jsonl")).toBe(textOf(expected[1].config.out, "receipt.jsonl"));
-  expect(meetings.some(({ phase }) => / of .*rank-0, step .* of .*rank-1$/.test(phase))).toBe(true);
+  return { runs, phases: meetings.map(({ phase }) => phase) };
+}
+
+test("two ranks train three adapters, to the same bits, and meet in the same order though one ends earlier", async () => {
+  const even = { ...fast, epochs: "2", batchSize: "8" }; // ends with the slow one
+  const flags = [slow, even, fast];
+  const expected = await Promise.all(flags.map((own, n) => alone(`one-rank-${n}`, own)));
+  const { runs, phases } = await onTwoRanks(flags.map((own, n) => configOf(`ranks-${n}`, { ...own, workers: "1" })));
+  for (const [n, run] of runs.entries()) {
+    expect(adapterOf(run)).toEqual(adapterOf(expected[n] as Started));
+    expect(receiptOf(run)).toBe(receiptOf(expected[n] as Started));
+  }
+  const shared = phases.filter((phase) => phase.startsWith("step")).map((phase) => phase.split(", ").length);
+  expect(shared[0]).toBe(3);
+  expect(shared.reduce((a, b) => a + b)).toBe(6 + 6 + 4);
 });
+
+test("two ranks roll two adapters back at the same step, each to the bits of a run of its own", async () => {
+  const clean = await given(configOf("clean", { ...slow, model: world }), teamOfOne());
+  await release([clean]);
+  poison(clean);
+  const back = {
+    ...slow,
+    model: at("poisoned"),
+    epochs: "1",
+    onBadNumbers: "rollback",
+    rollbackSteps: "1",
+    saveEvery: "1",
+  };
+  const flags = [back, { ...back, adapterLen: "2", lr: "0.2" }];
+  const expected = await Promise.all(flags.map((own, n) => alone(`back-${n}`, own)));
+  const { runs, phases } = await onTwoRanks(flags.map((own, n) => configOf(`backs-${n}`, { ...own, workers: "1" })));
+  for (const [n, run] of runs.entries()) {
+    expect(run.told.filter((line) => line.startsWith("start "))).toHaveLength(2);
+    expect(adapterOf(run)).toEqual(adapterOf(expected[n] as Started));
+    expect(receiptOf(run)).toBe(receiptOf(expected[n] as Started));
+  }
+  expect(phases).toContain("going back");
+});
+
+/** Writes a base on which one sample of the second step has numbers that cannot be used. */
+function poison({ inputs }: Started): void {
+  const { ids, offsets } = inputs.train.tokens;
+  const [sample = 0] = inputs.plan.step(1).samples;
+  const own = [...ids.subarray(offsets[sample], offsets[sample + 1])];
+  const others = [...ids.subarray(0, offsets[sample]), ...ids.subarray(offsets[sample + 1])];
+  const held = [...(inputs.heldOut?.tokens.ids ?? [])];
+  const token = own.find((id) => !others.includes(id) && !held.includes(id));
+  if (token === undefined) throw new Error(`sample ${sample} has no token of its own`);
+  cpSync(world, at("poisoned"), { recursive: true });
+  withPoisonedToken(at("poisoned"), token);
+}
 
 test("runs on other data or of another team are refused, and nothing is begun", async () => {
   const few = at("few.json");
