@@ -4,6 +4,7 @@ import type { EngineDescription } from "@zerogate/core/engine";
 import type { CudaEngineOptions } from "./engine.ts";
 import { planCell } from "./plan.ts";
 import { gpuReports } from "./report.ts";
+import { sharedName } from "./shared_name.ts";
 
 export const description: EngineDescription = {
   names: ["cuda"],
@@ -22,6 +23,7 @@ export const description: EngineDescription = {
     const options: CudaEngineOptions = { compute, storage, devices };
     return {
       options,
+      exclusive: devices.map((ordinal) => sharedName(ordinal, process.env)),
       optionsForCells: (cells) => ({ ...options, plan: planCell(model, { ...cells, compute, storage }) }),
     };
   },

@@ -70,6 +70,8 @@ export interface EngineSetup {
   readonly packedBytes?: number;
   /** Each worker must be a process, with this added to its environment. Default: threads. */
   readonly processEnv?: (device: number) => Readonly<Record<string, string>>;
+  /** Devices that no other process should use meanwhile, by names that all processes of the machine share. Default: none. */
+  readonly exclusive?: readonly string[];
   /** AdamW's inner loop beside this engine, with the bits of core's. Default: core's. */
   readonly adamWUpdate?: () => (arrays: AdamWArrays, range: AdamWUpdate) => void;
 }

@@ -19,6 +19,8 @@ export interface EngineChoice extends Required<Pick<EngineSetup, "weightCopies" 
   readonly processEnv?: EngineSetup["processEnv"];
   /** See `EngineSetup`. */
   readonly adamWUpdate?: EngineSetup["adamWUpdate"];
+  /** See `EngineSetup`. */
+  readonly exclusive?: EngineSetup["exclusive"];
 }
 
 type EngineConfig = Pick<TrainConfig, "engine" | "compute" | "storage" | "packing" | "devices" | "workers">;

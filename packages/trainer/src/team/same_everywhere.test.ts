@@ -15,6 +15,7 @@ const inputs = (changes: object = {}, hashes: object = {}) =>
   ({
     hashes: { base: "b", data: "d", tokenizer: "t", plan: "p", ...hashes },
     totalSteps: 8,
+    engine: {},
     ...changes,
   }) as unknown as RunInputs;
 
@@ -24,6 +25,17 @@ test("ranks with the same inputs go on, each with its own", async () => {
   const found = await all((team) => openAlike(team, config, async () => opened[team.rank] as RunInputs));
   expect(found[0]).toBe(opened[0]);
   expect(found[1]).toBe(opened[1]);
+});
+
+test("ranks of one host that would use the same device are refused on all, before any is opened", async () => {
+  const { all } = localTeams(2);
+  const opened = inputs({ engine: { exclusive: ["GPU 0"] } });
+  for (const message of await all((team) => openAlike(team, config, async () => opened))) {
+    expect(message).toContain("ranks 0, 1 would all compute on GPU 0 of ");
+  }
+  const own = [inputs({ engine: { exclusive: ["GPU 0"] } }), inputs({ engine: { exclusive: ["GPU 1"] } })];
+  const found = await localTeams(2).all((team) => openAlike(team, config, async () => own[team.rank] as RunInputs));
+  expect(found).toEqual(own);
 });
 
 test.each([

@@ -1,7 +1,9 @@
 /** Whether all hosts were given the same: what decides bits, and what decides which way the run goes. */
+import { hostname } from "node:os";
 import { InputError } from "@zerogate/core";
 import type { TrainConfig } from "@zerogate/run-config";
 import { configHash, versions } from "@zerogate/run-config";
+import { sharedDevices } from "../cluster/shared_devices.ts";
 import type { RunInputs } from "../run/inputs.ts";
 import { placeBase } from "./broadcast_base.ts";
 import type { Team } from "./team.ts";
@@ -17,15 +19,20 @@ export async function openAlike(
 ): Promise<RunInputs> {
   const model = await placeBase(team, config);
   let inputs: RunInputs | undefined;
-  const facts = await team.collect(
+  const ranks = await team.collect(
     "reading the inputs",
     async () => {
       inputs = await open({ ...config, model });
-      return factsOf(config, inputs);
+      return { facts: factsOf(config, inputs), host: hostname(), exclusive: inputs.engine.exclusive ?? [] };
     },
     LOADING_PATIENCE,
   );
-  checkAlike(team, facts);
+  checkAlike(
+    team,
+    ranks.map(({ facts }) => facts),
+  );
+  const shared = sharedDevices(ranks); // before any of them is opened
+  if (shared.length > 0) team.fail(new InputError("Cannot train together", shared));
   if (!inputs) throw new TypeError("Cannot go on: the inputs are missing");
   return inputs;
 }
