@@ -2,7 +2,10 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
+import { open } from "../test/faulty_pool.ts";
+import { builtFile } from "./built_file.ts";
 import { endStoppedOrphans } from "./orphans.ts";
 
 const PROGRAM = "/nowhere/zerogate-orphans-test.js";
@@ -66,6 +69,12 @@ describe.skipIf(!existsSync("/proc/self/ns"))("of the processes of this machine 
     await until(() => isDead(orphan));
     await sleep(50);
     expect(others.map(isDead)).toEqual([false, false, false]);
+  });
+
+  test("a pool that opens ends those of its own program, of a coordinator that is gone", async () => {
+    const left = await waiting([fileURLToPath(builtFile("process_worker")), "100", "1"], true);
+    await open(1);
+    await until(() => isDead(left));
   });
 
   test.skipIf(!canUnshare)("those of another namespace stay (skipped without unshare)", async () => {
