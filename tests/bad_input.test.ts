@@ -70,7 +70,7 @@ const broken: Readonly<Record<string, readonly Case[]>> = {
       says: [/its header claims \d+ bytes, 92 follow: the file was cut off, download or copy it again/],
     },
     {
-      what: "of which a shard is missing",
+      what: "with a missing shard",
       make: model(withoutShard),
       says: [
         "model.safetensors.index.json",

@@ -10,7 +10,7 @@ const folder = testFolder();
 const at = (...path: string[]) => join(folder, ...path);
 const run = (...args: string[]) => zerogateHere(args, { cwd: folder });
 
-/** 64 records, of which `long` have an instruction that leaves no room for an answer in 128 tokens. */
+/** 64 records; `long` of them have an instruction that leaves no room for an answer in 128 tokens. */
 function withLong(name: string, long: number, extra: Readonly<Record<string, unknown>> = {}): string {
   const short = records("train.json", 64 - long).map((record) => ({ ...record, ...extra }));
   const tooLong = records("train.json", long).map((record) => ({

@@ -22,7 +22,7 @@ const cwd = testFolder();
 const at = (...names: string[]) => join(cwd, ...names);
 const call = (...args: string[]) => zerogateHere(args, { cwd });
 const flags = tinyRun(cwd, { "--save-every": "2", "--keep-checkpoints": "9", "--workers": "1" });
-const SECRET = "what is none of its business\n";
+const SECRET = "a secret of somebody else\n";
 
 /** Everything outside of the run that a link may lead to: names and bytes. */
 const outside = () =>

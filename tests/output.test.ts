@@ -95,7 +95,7 @@ test("a reader that leaves in the middle of an answer is named, without a stack 
       leave();
     },
   });
-  expect([0, 1]).toContain(left.code); // 0 where all of it was in the pipe already
+  expect([0, 1]).toContain(left.code); // 0 if all of it was in the pipe already
   const hidden = await new Promise<{ code: number | null; stderr: string }>((resolve) => {
     const child = spawn(process.execPath, [bin, ...asked], { cwd: folder, stdio: ["ignore", "pipe", "pipe"] });
     child.stdout.destroy();

@@ -122,7 +122,7 @@ describe("a run that is interrupted", () => {
     expect(existsSync(run("early"))).toBe(false);
   });
 
-  test("is nothing that a reader who leaves brings about: the run goes on to the same bits [T-B4]", async () => {
+  test("is not caused by a reader who leaves: the run goes on to the same bits [T-B4]", async () => {
     const unread = await disturb("unread", 1, {
       onLine(line, _, leave) {
         if (/"step":1,/.test(line)) leave();

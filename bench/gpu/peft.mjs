@@ -1,6 +1,6 @@
 /**
  * PEFT on PyTorch on the same GPU, the same shape with random weights: adaption prompt and LoRA (r = 8), over the samples of
- * step.mjs. `python3` or ZEROGATE_PYTHON needs torch, transformers and peft; where they are absent the result says so.
+ * step.mjs. `python3` or ZEROGATE_PYTHON needs torch, transformers and peft; if they are absent the result says so.
  *
  *   node bench/gpu/peft.mjs [--shape 7b] [--tokens 4096] [--rounds 3] [--micro 8] [--torch-device cuda:0] [--out FILE]
  */

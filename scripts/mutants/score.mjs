@@ -2,12 +2,12 @@
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** @param equivalentsPath a JSON list of `{ file, was, is, reason }`: `is` stands for any change of the lines where it is absent */
+/** @param equivalentsPath a JSON list of `{ file, was, is, reason }`: `is` stands for any change of the lines if it is absent */
 export function createScore(equivalentsPath) {
   const equivalents = JSON.parse(readFileSync(equivalentsPath, "utf8"));
   const results = [];
   return {
-    /** Why a mutant cannot change what anyone sees; undefined where that was not judged. */
+    /** Why a mutant cannot change what anyone sees; undefined if that was not judged. */
     equivalenceOf({ file, was, is }) {
       return equivalents.find((known) => known.file === file && known.was === was && (known.is ?? is) === is)?.reason;
     },

@@ -59,7 +59,7 @@ export function openTestRunner(folder, scratch) {
     return result;
   };
 
-  /** Time of a test file without a mutant; undefined where none of its tests runs here, or where one fails all the same. */
+  /** Time of a test file without a mutant; undefined if none of its tests runs here, or if one fails all the same. */
   const measure = async (test) => {
     const begin = performance.now();
     const { passed, failures } = (await runOne(test, MEASURE_LIMIT_MS)) ?? { passed: 0, failures: ["it hangs"] };

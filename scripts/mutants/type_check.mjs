@@ -39,7 +39,7 @@ export function openTypeCheck(packageFolder) {
       for (const [name, flag] of kinds) if (type.flags & flag) return name;
       return undefined;
     },
-    /** What the compiler says to `text` in the place of the file; undefined where nothing. */
+    /** What the compiler says to `text` in the place of the file; undefined if nothing. */
     problem(path, text) {
       version++;
       changed.set(path, { version, text });

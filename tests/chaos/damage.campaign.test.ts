@@ -126,7 +126,7 @@ function isHarmless(before: TrainConfig, after: TrainConfig): boolean {
   return unsafeChanges(before, after).length > 0 || changed.every((key) => safeToChange.includes(key));
 }
 
-test("a changed bit or a cut in config.json is refused as a whole, by key, or changes nothing of what is trained", async () => {
+test("a changed bit or a cut in config.json is refused as a whole, by key, or does not change what is trained", async () => {
   const path = join(run, "config.json");
   const before = await readRunConfig(run, {});
   for (const { damage } of damages) {

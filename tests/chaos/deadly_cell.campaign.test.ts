@@ -1,4 +1,4 @@
-/** A sample that no worker survives stops the run with its text, and nothing of the run is lost. */
+/** A sample that no worker survives stops the run with its text, and no step of the run is lost. */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";

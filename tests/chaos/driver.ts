@@ -66,7 +66,7 @@ export const stepsFor = (cycles: number): number => (MAX_STEPS_A_CYCLE + 2) * cy
 /**
  * Runs all cycles, then lets the run finish.
  * @returns how often each fault struck.
- * @throws Error where a process ends in a way that nothing asked for.
+ * @throws Error if a process ends in a way that nothing asked for.
  */
 export async function runChaos(options: ChaosOptions): Promise<Record<string, number>> {
   const { seed, cycles, folder } = options;
@@ -165,7 +165,7 @@ async function runCycle(options: ChaosOptions, cycle: Cycle, notes: string): Pro
   return struck;
 }
 
-/** `zerogate train` where there is no run yet, as after a crash before its config was written; else `zerogate resume`. */
+/** `zerogate train` if there is no run yet, as after a crash before its config was written; else `zerogate resume`. */
 function start({ folder, flags }: ChaosOptions, machine: readonly string[], call: Partial<Call>): Promise<Outcome> {
   const run = join(folder, "run");
   const isNew = !existsSync(join(run, "config.json"));

@@ -29,7 +29,7 @@ test("cluster init writes programs that a shell can read, and never over an exis
   expect(readFileSync(path, "utf8")).toBe("mine");
 });
 
-test("cluster init refuses a launcher that it does not know, and a number of hosts that is none", async () => {
+test("cluster init refuses a launcher that it does not know, and an invalid number of hosts", async () => {
   const { code, stderr } = await init("pbs", "--hosts", "0");
   expect(code).toBe(2);
   expect(stderr).toContain('"pbs" is no launcher: use mpirun, slurm, kubernetes');

@@ -42,7 +42,7 @@ describe.skipIf(why !== undefined)(`hosts${why === undefined ? "" : ` (skipped: 
   });
   afterAll(() => hosts.close());
 
-  /** Every step of a run of these hosts, once: bytes on the link of host 2, hash, and who computed how much. */
+  /** Every step of a run of these hosts, once: bytes on the link of host 2, hash, and how much each rank computed. */
   const trains = async (out: string, which: readonly number[], start: () => Promise<JobOutcome>) => {
     const before = hosts.bytes(2);
     const { code, output } = await start();
@@ -198,7 +198,7 @@ describe.skipIf(why !== undefined)(`hosts${why === undefined ? "" : ` (skipped: 
   });
 });
 
-/** Numbers of the adapter, each of which a step's sum carries in 8 bytes. */
+/** Numbers of the adapter; a step's sum carries each in 8 bytes. */
 function trainedNumbers(runDir: string): number {
   const file = readFileSync(join(runDir, "adapter", "adapter_model.safetensors"));
   return (file.length - 8 - Number(file.readBigUInt64LE(0))) / 4;

@@ -224,7 +224,7 @@ async function expectAgreement(
     loss: Math.abs(lossSum / labelled - loss) / Math.max(1, loss),
     // A lone gate's gradient may be a small rest of large terms; the gradient as a whole is not.
     gates: apart(gates) / largestMagnitude(theirs),
-    prompts: apart(prompts) / (largestMagnitude(of(theirs, prompts)) || 1), // PEFT's are 0 where all gates are
+    prompts: apart(prompts) / (largestMagnitude(of(theirs, prompts)) || 1), // PEFT's are 0 if all gates are
   };
   for (const [part, value] of Object.entries(found)) expect(value, `${name}: ${part}`).toBeLessThanOrEqual(1e-5);
 }

@@ -12,7 +12,7 @@ const bin = fileURLToPath(new URL("../../packages/zerogate/dist/bin.js", import.
 type JsonLine = Readonly<Record<string, unknown>>;
 
 export interface Outcome {
-  /** null where a signal ended the process. */
+  /** null if a signal ended the process. */
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
@@ -28,7 +28,7 @@ export interface Call {
   readonly uid?: number;
   /** How many files the process may have open. */
   readonly openFiles?: number;
-  /** All of stdin, by default nothing; undefined leaves it open, like a user who does not type. */
+  /** All of stdin, by default empty; undefined leaves it open, like a user who does not type. */
   readonly input?: string | undefined;
   /** Called with every line of stdout and stderr as it comes; `send` signals the process, `leave` closes its stdout. */
   readonly onLine?: (line: string, send: (signal: NodeJS.Signals) => void, leave: () => void) => void;

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openMpi, ranksAmong } from "./mpi.ts";
 
-/** Why hosts cannot be made here; undefined where they can. */
+/** Why hosts cannot be made here; undefined if they can. */
 export const noHosts: string | undefined = reason();
 
 export interface Hosts {
@@ -56,7 +56,7 @@ export function openHosts(count: number, network: number): Hosts {
     ip("-n", bridge, "link", "set", `p${host}`, "master", "br0");
     ip("-n", bridge, "link", "set", `p${host}`, "up");
   }
-  /** From outside, or from one host to another, where one is in the user namespace already. */
+  /** From outside, or from one host to another, if one is in the user namespace already. */
   const onto = (name: string, enter: readonly string[]) =>
     program(
       join(folder, name),

@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 
 export const python: string = process.env["ZEROGATE_PYTHON"] ?? "python3";
 
-/** The reason for a test title, or nothing where these modules are installed; importing torch would take seconds. */
+/** The reason for a test title, or nothing if these modules are installed; importing torch would take seconds. */
 export function absentModules(...modules: readonly string[]): string {
   const names = modules.map((name) => `"${name}"`).join(", ");
   const look = `import importlib.util as u; print(*[n for n in (${names},) if not u.find_spec(n)])`;

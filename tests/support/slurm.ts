@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { type Hosts, noHosts } from "./hosts.ts";
 import { openMpi } from "./mpi.ts";
 
-/** Why there can be no cluster here; undefined where there can. */
+/** Why there can be no cluster here; undefined if there can. */
 export const noSlurm: string | undefined = reason();
 
 export interface Slurm {

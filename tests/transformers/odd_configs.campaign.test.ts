@@ -63,7 +63,7 @@ async function askTransformers(folders: readonly string[]): Promise<Theirs[]> {
 
 type Outcome = "same" | "refused" | "both" | "ours";
 
-/** Who computes what, and what nobody was warned about. */
+/** Which side computes what, and which differences came without a warning. */
 function compareAnswers(
   { key, onlyOurs = false }: OddConfig,
   { refusal, warnings, logits: own }: Ours,

@@ -48,7 +48,7 @@ function plainSizes(operation: FlatOperation): readonly Sizes[] {
   ].map((values) => Object.fromEntries(letters.map((letter, i) => [letter, values[i]])));
 }
 
-/** Distinct rows that do not ascend while there are enough; each other one is missing where that is allowed. */
+/** Distinct rows that do not ascend while there are enough; each other one is missing if that is allowed. */
 function rowsOf({ shape, below, least }: RowList, size: Sizes): Int32Array {
   const limit = size[below];
   return Int32Array.from({ length: lengthOf(shape)(size) }, (_, i) =>

@@ -75,7 +75,7 @@ test("samples are exchanged where the largest cell is too large: 9, 9 and 9 inst
   const tokensOf = (cells: number[][]) => cells.map((cell) => cell.reduce((sum, sample) => sum + lengths[sample]!, 0));
   const batch = [0, 1, 2, 3, 4, 5, 6];
   expect(tokensOf(cutEvenCells(batch, sizes, 100, byTokens))).toEqual([9, 9, 9]);
-  // An exchange that leaves no room is none: 100 tokens and many labels move nowhere.
+  // An exchange that leaves no room does not happen: 100 tokens and many labels move nowhere.
   const tight = { lengths: Int32Array.of(6, 4, 4, 2), labelled: Int32Array.of(0, 0, 30, 0) };
   expect(cutEvenCells([0, 1, 2, 3], tight, 8, { multiple: 2, cost: { token: 1, pair: 0, label: 1 } })).toEqual([
     [1, 2],

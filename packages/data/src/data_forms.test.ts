@@ -343,7 +343,7 @@ test("an object in one line that is longer than any record is read as a whole [T
   expect(await problemOf(dataFile(wrapped))).toContain('it is an object around the list "data" (300000)');
 });
 
-test("a long text of which no line is JSON is given up early [T-C7]", async () => {
+test("a long text without a line of JSON is given up early [T-C7]", async () => {
   const path = dataFile(`${"a,b\n".repeat(1000)}${lines(records)}\n`);
   expect(await problemOf(path)).toContain("it is a table (CSV) with the columns a, b");
   const short = await readRecords(dataFile(`${"a,b\n".repeat(999)}${lines(records)}\n`), { skipBad: true });

@@ -93,7 +93,7 @@ export function encodeChunk(
   return { ids, target, lengths, wholeLengths, neededLengths, truncated, droppedNoTarget };
 }
 
-/** Whether special tokens spelled in the record are ordinary text; false where only the template's are there to count. */
+/** Whether special tokens spelled in the record are ordinary text; false if only the template's are there to count. */
 function readsSpecialAsText(
   tokenizer: Tokenizer,
   template: Template,

@@ -6,7 +6,7 @@ import { jq, jqPath, otherForm, python } from "./conversions.ts";
 import { isObject } from "./record.ts";
 import { listed, quote, withRest } from "./record_problems.ts";
 
-/** What the records of a file look like, none of which is usable. */
+/** What the records of a file look like if none is usable. */
 export interface ForeignRecords {
   readonly path: string;
   readonly count: number;

@@ -3,7 +3,7 @@ import type { FileDescription, FileKind } from "@zerogate/core/formats";
 import { iconv, otherForm, python } from "./conversions.ts";
 import { listed, quote } from "./record_problems.ts";
 
-/** Says what a text is of which no line begins like JSON. */
+/** Describes a text without a line that begins like JSON. */
 export function describeForeignText(path: string, lines: readonly string[]): string {
   const [header = "", next = ""] = lines;
   for (const [separator, name] of [

@@ -71,7 +71,7 @@ describe("values of a text", () => {
   });
 });
 
-describe("a list that is none", () => {
+describe("a value that is no list", () => {
   test("is named by record and line", () => {
     expect(fault('[{"a": 1},\n{"a": oh}]')).toMatch(/^record 1 \(line 2\) is not JSON \(/);
     expect(fault('[{"a": 1},\n{"a": 1')).toBe("record 1 (line 2) is cut off: the file ends inside it, copy it again");

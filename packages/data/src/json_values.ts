@@ -58,7 +58,7 @@ export function isOneValue(text: string): boolean {
 }
 
 /**
- * The records of a text: the elements of a list, or values one after another. Returns undefined where it is neither, but a line
+ * The records of a text: the elements of a list, or values one after another. Returns undefined if it is neither, but a line
  * of it is a value: then it is one of lines with a bad first one.
  * @throws Error that says what is wrong, with record and line.
  */

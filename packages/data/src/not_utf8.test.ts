@@ -10,7 +10,7 @@ test("text in UTF-8 holds none, replacement characters and all", () => {
   for (const text of ["", "abc", "é\n漢\n😀", "\ufffd\n"]) expect(of(text)).toBeUndefined();
 });
 
-test("the first byte that is none is named with its line, from 1", () => {
+test("the first byte that is not UTF-8 is named with its line, from 1", () => {
   expect(of("a", 0xe9, "b")).toEqual({ byte: "0xE9", line: 1 });
   expect(of("a\nb\n", 0x80)).toEqual({ byte: "0x80", line: 3 });
   expect(of("é\n😀", 0xff, "\n", 0xfe)).toEqual({ byte: "0xFF", line: 2 });

@@ -25,7 +25,7 @@ export interface PreparedTokens extends TokenizedData {
   /** Bad records left out, and the first of what was wrong with them. */
   readonly skipped: number;
   readonly problems: readonly RecordProblem[];
-  /** Fields besides instruction, input and output that hold something. */
+  /** Fields other than instruction, input and output that hold something. */
   readonly unread: readonly UnreadField[];
   readonly isCached: boolean;
 }

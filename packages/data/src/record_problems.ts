@@ -10,7 +10,7 @@ export interface Place {
 }
 
 export interface RecordFault {
-  /** Undefined where the record as a whole is at fault. */
+  /** Undefined if the record as a whole is at fault. */
   readonly field?: string;
   readonly found: string;
   readonly expected: string;

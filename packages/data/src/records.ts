@@ -28,7 +28,7 @@ export interface Dataset {
   readonly skipped: number;
   /** What was wrong with them, at most 20 problems. */
   readonly problems: readonly RecordProblem[];
-  /** Fields besides instruction, input and output that hold something, the most frequent first. */
+  /** Fields other than instruction, input and output that hold something, the most frequent first. */
   readonly unread: readonly UnreadField[];
 }
 
@@ -42,7 +42,7 @@ export interface ReadOptions {
 const MAX_JSON_BYTES = 400_000_000;
 /** A longer line is not an instruction record, and a file without line breaks must not fill the memory. */
 const MAX_LINE_BYTES = 16_000_000;
-/** Lines after which a text of which none begins like JSON is taken for something else. */
+/** After this many lines without one that begins like JSON a text is taken for something else. */
 const MAX_FOREIGN_LINES = 1000;
 const [brace, bracket] = ["{", "["];
 
@@ -81,7 +81,7 @@ export async function readRecords(
   return { records, files, skipped: bad, problems: [...problems.byKind.values()], unread: unreadOf(reading) };
 }
 
-/** @throws Error that says what the file is where none of its records is usable because they are of another form. */
+/** @throws Error that says what the file is if none of its records is usable because they are of another form. */
 async function readDataFile(path: string, reading: Reading): Promise<void> {
   const head = await readHead(path);
   const start = head.toString("utf8").trimStart(); // trimStart takes a byte order mark too

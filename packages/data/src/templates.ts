@@ -39,7 +39,7 @@ export function renderPrompt(template: Template, record: Pick<InstructionRecord,
   return text.replace(PLACEHOLDER, (_, name: string) => (name === "input" ? record.input : record.instruction));
 }
 
-/** What a rendered prompt asked, or undefined where it is not of this template: for showing prompts without the frame. */
+/** What a rendered prompt asked, or undefined if it is not of this template: for showing prompts without the frame. */
 export function parsePrompt(
   template: Template,
   prompt: string,

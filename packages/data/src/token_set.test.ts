@@ -41,7 +41,7 @@ test("memory is exactly as large as its arrays", () => {
   expect([ids, target, offsets].map(({ buffer }) => buffer.byteLength)).toEqual([12, 3, 24]);
 });
 
-test("samples are measured: their lengths, and their targets, of which the first token is none", () => {
+test("samples are measured: their lengths, and their targets, never the first token", () => {
   const { lengths, labelled } = measureSamples(joined.tokens);
   expect([[...lengths], [...labelled]]).toEqual([
     [3, 2, 4],
@@ -102,7 +102,7 @@ describe("what no tokenising gives", () => {
     expect(of(({ offsets }) => void (offsets[2] = 2))).toBe("its sample 1 ends before it begins");
     expect(of(({ offsets }) => void (offsets[1] = 2.5))).toBe("its sample 0 ends before it begins");
     expect(of(({ target }) => target.fill(0, 3, 5))).toBe("its sample 1 has no target");
-    expect(of(({ target }) => target.set([1, 0], 3))).toBe("its sample 1 has no target"); // the first token is none
+    expect(of(({ target }) => target.set([1, 0], 3))).toBe("its sample 1 has no target"); // the first token is never one
     expect(of(({ target }) => target.set([0, 0, 1], 0))).toBeUndefined();
     expect(of(({ recordOf }) => void (recordOf[1] = 0))).toBe("its records are out of order");
     expect(of(({ recordOf }) => void (recordOf[0] = -1))).toBe("its records are out of order");

@@ -108,7 +108,7 @@ export function tokenStats(
   };
 }
 
-/** What no tokenising gives, in words; undefined where the arrays may be samples of records. */
+/** What no tokenising gives, in words; undefined if the arrays may be samples of records. */
 export function faultOf({ ids, target, offsets }: Omit<TokenSet, "hash">, recordOf: Int32Array): string | undefined {
   const samples = offsets.length - 1;
   if (ids.some((id) => id < 0)) return "it holds a token id below 0";

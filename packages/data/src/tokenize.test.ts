@@ -43,7 +43,7 @@ test.each([100, 300])("of %d records those that were cut are counted, for any ch
   const whole = measureSamples((await tokenizeRecords(records(count), { ...options, maxLength: 1000 })).tokens);
   const { stats } = await tokenizeRecords(records(count), options);
   const long = whole.lengths.filter((length) => length > options.maxLength).length;
-  expect(stats.truncated).toBe(long); // those of which nothing of the answer is left are among them
+  expect(stats.truncated).toBe(long); // those without a token of the answer left are among them
   expect(stats.truncated).toBeGreaterThan(0);
   const { stats: uncut } = await tokenizeRecords(records(count), { ...options, maxLength: 1000 });
   expect([uncut.truncated, uncut.droppedNoTarget]).toEqual([0, 0]);

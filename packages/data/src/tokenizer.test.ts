@@ -312,7 +312,7 @@ test.each([
     'pre_tokenizer.pattern is neither {"String": …} nor {"Regex": …}',
   ],
   ["set intersection", withRegex("[a-z&&[^b]]"), "Regex uses && (set intersection)"],
-  ["a regular expression that is none", withRegex("(a"), "tokenizer.json asks for what cannot be done here"],
+  ["an invalid regular expression", withRegex("(a"), "tokenizer.json asks for what cannot be done here"],
   ["an endless regular expression", withRegex("a".repeat(3000)), "Regex has 3000 characters, at most 2000 are allowed"],
   ["a part nested without end", { ...tinyTokenizerJson(), normalizer: deep }, "normalizer is nested more than 64 deep"],
   ["a part that nobody knows", { ...tinyTokenizerJson(), decoder: { type: "Magic" } }, "Unknown Decoder type: Magic"],

@@ -3,7 +3,7 @@ import type { AdamWArrays, AdamWUpdate } from "@zerogate/core/engine";
 import { chooseLevel, loadAddon } from "./addon.ts";
 
 /**
- * What `adamWStep` takes as its `update`. Throws an Error where there is no binary for this machine, an `InputError` where
+ * What `adamWStep` takes as its `update`. Throws an Error if there is no binary for this machine, an `InputError` where
  * ZEROGATE_CPU_LEVEL names a level that it lacks.
  */
 export function createAdamWUpdate(): (arrays: AdamWArrays, range: AdamWUpdate) => void {

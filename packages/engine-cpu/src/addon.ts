@@ -18,7 +18,7 @@ interface Level {
 }
 
 export type NativeEngine = { readonly native: unique symbol };
-/** `undefined` where there is no weight; else four arguments in a row. */
+/** `undefined` if there is no weight; else four arguments in a row. */
 export type WeightArguments = readonly [bytes: Uint8Array, dtype: number, rows: number, columns: number] | readonly [];
 export type NativePacks = { readonly nativePacks: unique symbol };
 export type HeadArguments = readonly [T: number, H: number, G: number, d: number, window: number];
@@ -103,7 +103,7 @@ export function probe(): CpuReport {
   }
 }
 
-/** The level that ZEROGATE_CPU_LEVEL names, else the best that runs. Throws an `InputError` where the named one does not. */
+/** The level that ZEROGATE_CPU_LEVEL names, else the best that runs. Throws an `InputError` if the named one does not. */
 export function chooseLevel(addon: Pick<Addon, "levels">): string {
   const names = addon.levels().flatMap((level) => (level.runs ? [level.name] : []));
   const forced = process.env[LEVEL_VARIABLE];

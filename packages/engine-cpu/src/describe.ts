@@ -39,7 +39,7 @@ export const description: EngineDescription = {
   },
 };
 
-/** Who asks for int8 wants less memory and not more. */
+/** A user of int8 wants less memory, not more. */
 function packedBytesOf({ compute, storage, packing, model }: EngineRequest): number {
   const bytes = linearMapCount(model) * (compute === "bf16" ? 2 : 4);
   const isSmall = storage === "as-is" && 2 * bytes <= MAX_PACKED_BYTES;

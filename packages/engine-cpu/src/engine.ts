@@ -81,7 +81,7 @@ const noWeight = [undefined, undefined, undefined, undefined];
 const heads = ({ T, H, G, d, window }: AttentionSize): HeadArguments => [T, H, G, d, window];
 
 /**
- * Opens an engine. Throws an Error where there is no binary for this machine, an `InputError` where ZEROGATE_CPU_LEVEL names
+ * Opens an engine. Throws an Error if there is no binary for this machine, an `InputError` if ZEROGATE_CPU_LEVEL names
  * a level that it lacks, a `RangeError` where the level has no bf16.
  */
 export function createEngine({

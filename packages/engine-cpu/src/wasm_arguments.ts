@@ -15,7 +15,7 @@ export interface Arguments {
   heads(): HeadFields;
   /** Address of an engine array of exactly `length` numbers. */
   array(name: string, length: number): number;
-  /** 0 where the argument is absent. */
+  /** 0 if the argument is absent. */
   arrayOrNull(name: string, length: number): number;
   /** The same for a handle that came in a Float64Array. */
   arrayOf(name: string, handle: unknown, length: number): number;
@@ -24,9 +24,9 @@ export interface Arguments {
   vector(name: string, letter: string, length: number): WeightFields;
   /** Row numbers from `least` on and below `limit`. */
   rows(name: string, least: number, limit: number, length?: number): Int32Array;
-  /** A weight which may be int8; and the address of its scales, 0 where it has none. */
+  /** A weight which may be int8; and the address of its scales, 0 if it has none. */
   linearMap(name: string): readonly [...WeightFields, scales: number];
-  /** The address is 0 where the argument is absent. */
+  /** The address is 0 if the argument is absent. */
   weightOrNull(name: string): WeightFields;
   ints(name: string, length?: number): Int32Array;
   floats(name: string, length: number): Float32Array;
@@ -38,7 +38,7 @@ export interface Arguments {
 
 const NO_WEIGHT: WeightFields = [0, 0, 1, 1];
 
-/** Throws what is wrong as a RangeError or TypeError `Cannot <attempt>: …`. */
+/** Throws every problem as a RangeError or TypeError `Cannot <attempt>: …`. */
 export function readArguments(attempt: string, memory: WasmMemory, values: readonly unknown[]): Arguments {
   const { next, skip, wrong, number, size, typed } = readValues(attempt, values);
   const copies: number[] = [];
@@ -129,7 +129,7 @@ function readValues(attempt: string, values: readonly unknown[]) {
   }
   return {
     next,
-    /** Skips the fields of an argument that is absent; false where it is there. */
+    /** Skips the fields of an argument that is absent; false if it is there. */
     skip(fields: number): boolean {
       if (values[at] !== undefined) return false;
       at += fields;

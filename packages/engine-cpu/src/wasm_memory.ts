@@ -40,7 +40,7 @@ export interface WasmMemory {
   readonly kernels: WasmKernels;
   /** The binary's own table of flat operations, in the order in which `run` counts them; a test compares it with core's. */
   readonly operations: readonly (readonly [name: string, fields: string])[];
-  /** Address of new memory. Throws an `InputError` where it would pass the limit, before anything is allocated. */
+  /** Address of new memory. Throws an `InputError` if it would pass the limit, before anything is allocated. */
   allocate(bytes: number): number;
   /** Copies the bytes of a weight to stay; their address. */
   place(bytes: Uint8Array): number;

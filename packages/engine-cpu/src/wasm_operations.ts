@@ -13,7 +13,7 @@ import type { WasmMemory } from "./wasm_memory.ts";
 const numberBytes = [4, 2, 2, 1];
 
 type Operation = Operations[keyof Operations];
-/** Makes an operation of what reads its arguments and runs its kernel, which returns 0 where memory ran out. */
+/** Makes an operation of what reads its arguments and runs its kernel, which returns 0 if memory ran out. */
 type Define = (name: string, run: (args: Arguments) => number) => Operation;
 
 const floatsQ = ([T, H, , d]: HeadFields) => T * H * d;

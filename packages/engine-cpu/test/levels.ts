@@ -1,4 +1,4 @@
-/** Engines at a named level, and the reason where there are none. */
+/** Engines at a named level, and the reason if there are none. */
 import { probe } from "../src/addon.ts";
 import { type CpuEngine, type CpuEngineOptions, createEngine } from "../src/engine.ts";
 

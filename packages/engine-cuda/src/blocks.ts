@@ -4,7 +4,7 @@ import { type Block, createMemory, type Memory } from "./memory.ts";
 import { type MemoryPlan, outOfMemory } from "./plan.ts";
 
 export interface Blocks {
-  /** Takes a block; throws an `InputError` where the GPU has none left. */
+  /** Takes a block; throws an `InputError` if the GPU has none left. */
   block(bytes: number): Block;
   /** Takes a block that lies where noted work never does. */
   hold(bytes: number): Block;

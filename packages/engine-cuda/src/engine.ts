@@ -49,7 +49,7 @@ export interface CudaEngine extends Engine {
 /**
  * Opens an engine on a GPU, in this thread: its context is current here. `device` counts from 0 in `devices`.
  *
- * @throws InputError where driver, NVRTC or cuBLASLt are not on this machine, or the GPU is not there or too old.
+ * @throws InputError if driver, NVRTC or cuBLASLt are not on this machine, or the GPU is not there or too old.
  */
 export function createEngine(options: CudaEngineOptions = {}, device = 0): CudaEngine {
   const { devices, compute = "bf16", storage = "as-is", plan } = options;

@@ -19,7 +19,7 @@ export interface Gpu extends GpuFacts {
   /** `GPU 0 (NVIDIA H100)`. */
   readonly title: string;
   /**
-   * Calls the driver. Throws a `CudaError` where it returns anything but 0, an `EngineLostError` where the context is lost.
+   * Calls the driver. Throws a `CudaError` if it returns anything but 0, an `EngineLostError` if the context is lost.
    * @param what what the call is a part of, for people: "run swiglu".
    */
   call<N extends keyof DriverFunctions>(what: string, name: N, ...args: Parameters<DriverFunctions[N]>): void;
@@ -35,7 +35,7 @@ export interface Gpu extends GpuFacts {
 const OLDEST_ARCHITECTURE = 80;
 const FATAL: ReadonlySet<number> = new Set(Object.values(CUDA_ERROR));
 
-/** Every GPU that the driver lists, also those that are too old. @throws InputError where there is no usable driver. */
+/** Every GPU that the driver lists, also those that are too old. @throws InputError if there is no usable driver. */
 export function listGpus(): GpuFacts[] {
   const driver = openDriver();
   const count = new Int32Array(16);
@@ -46,7 +46,7 @@ export function listGpus(): GpuFacts[] {
 /** The context that is current in this thread, and how many engines are in it. */
 const current = { ordinal: -1, users: 0 };
 
-/** @throws InputError where there is no such GPU, or it is too old; RangeError where this thread is on another one. */
+/** @throws InputError if there is no such GPU, or it is too old; RangeError where this thread is on another one. */
 export function openGpu(ordinal: number): Gpu {
   const driver = openDriver();
   const all = listGpus();

@@ -15,9 +15,9 @@ export type Enqueue = (key: () => string, call: () => void) => void;
 
 export interface Graphs {
   readonly enqueue: Enqueue;
-  /** Whether calls are being noted; memory for them comes from a place of its own, so that it lies where it lay the last time. */
+  /** Whether calls are being noted; memory for them comes from a separate place, so that it has the same addresses each time. */
   isNoting(): boolean;
-  /** Notes a copy of host data; false where nothing is being noted. */
+  /** Notes a copy of host data; false if nothing is being noted. */
   upload(to: bigint, bytes: Uint8Array): boolean;
   /** Work that is done now, also while others are noted: weights at their first use. */
   aside<T>(work: () => T): T;

@@ -36,8 +36,8 @@ export interface Launch {
 
 export interface Kernels {
   /**
-   * Enqueues a kernel. @param variant macros that its file is compiled with besides those of all.
-   * @throws TypeError where the arguments are not those of its signature, CudaError where the driver refuses.
+   * Enqueues a kernel. @param variant macros that its file is compiled with in addition to the common ones.
+   * @throws TypeError if the arguments are not those of its signature, CudaError if the driver refuses.
    */
   run(
     file: KernelFile,

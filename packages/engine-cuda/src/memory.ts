@@ -25,7 +25,7 @@ export interface MemorySource {
 }
 
 export interface Memory {
-  /** Undefined where the device has no room for them. */
+  /** Undefined if the device has no room for them. */
   take(bytes: number): Block | undefined;
   give(block: Block): void;
   /** Whether a block is of here. */
@@ -56,7 +56,7 @@ export function createMemory(source: MemorySource): Memory {
   }
 
   function grow(bytes: number): Slab | undefined {
-    // Slabs grow with what is held, so that their number stays small; where that is too much, what is needed will do.
+    // Slabs grow with what is held, so that their number stays small; if that is too much, what is needed will do.
     for (const wanted of [Math.max(bytes, SLAB, units(held / 4)), bytes]) {
       const address = source.take(wanted);
       if (address === undefined) continue;

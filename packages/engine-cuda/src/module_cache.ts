@@ -12,7 +12,7 @@ import type { Nvrtc, Source } from "./native/nvrtc.ts";
 const FORMAT = "1";
 const HASH_BYTES = 32;
 
-/** Returns `ZEROGATE_CUDA_CACHE`, else `cuda` in the user's cache folder; undefined where the user has none. */
+/** Returns `ZEROGATE_CUDA_CACHE`, else `cuda` in the user's cache folder; undefined if the user has none. */
 export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string | undefined {
   const folder = userCacheFolder(env);
   return env["ZEROGATE_CUDA_CACHE"] || (folder && join(folder, "cuda"));

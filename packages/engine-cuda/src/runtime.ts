@@ -32,7 +32,7 @@ export interface Runtime extends Pick<Arena<CudaArray>, "free" | "keep" | "arena
   readonly gpu: Gpu;
   /** Type of inner activations and of the factors of products. */
   readonly inner: NumberType;
-  /** What determines the bits besides our code. */
+  /** What determines the bits in addition to our code. */
   readonly version: string;
   readonly staging: Staging;
   run(
@@ -72,7 +72,7 @@ export interface Runtime extends Pick<Arena<CudaArray>, "free" | "keep" | "arena
 
 export const bytesOf: Readonly<Record<NumberType, number>> = { f32: 4, bf16: 2 };
 
-/** @throws InputError where NVRTC or cuBLASLt is not on this machine. */
+/** @throws InputError if NVRTC or cuBLASLt is not on this machine. */
 export function createRuntime(
   gpu: Gpu,
   { compute: inner, tune, debug, graphs: withGraphs, plan }: RuntimeOptions,

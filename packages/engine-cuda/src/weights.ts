@@ -20,7 +20,7 @@ export interface CudaMatrix extends Matrix {
   readonly forms: Map<WeightDType, Block>;
 }
 
-/** @throws RangeError where shape and bytes do not fit. */
+/** @throws RangeError if shape and bytes do not fit. */
 export function createMatrix(runtime: Runtime, tensor: HostTensor): CudaMatrix {
   const { dtype, shape, bytes } = tensor;
   const [rows = 0, columns = 1] = shape;

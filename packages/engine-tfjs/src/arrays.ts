@@ -13,7 +13,7 @@ export interface Arrays {
   compute<Result extends Tensor | { readonly [name: string]: Tensor }>(work: () => Result): Result;
   /** Makes an array of a tensor. */
   own(tensor: Tensor): TfjsArray;
-  /** Throws a RangeError where the array is free already. */
+  /** Throws a RangeError if the array is free already. */
   view(array: DeviceArray, shape: readonly number[]): Tensor;
   /** Gives an array another tensor. */
   replace(array: DeviceArray, tensor: Tensor): void;

@@ -10,7 +10,7 @@ const opened = new Map<TfjsBackend, Promise<Backend>>();
 
 /**
  * The backend, which all engines of a thread share.
- * @throws InputError where packages are missing or do not load, or the machine has no such device.
+ * @throws InputError if packages are missing or do not load, or the machine has no such device.
  */
 export function openBackend(backend: TfjsBackend): Promise<Backend> {
   const known = opened.get(backend);

@@ -32,7 +32,7 @@ const weight = (matrix: Matrix) => (matrix as TfjsMatrix).tensor;
  * Opens an engine on one backend of TensorFlow.js. Its memory is of this thread; weights are copied into it once an engine,
  * but for `cpu`, which reads them where they lie.
  *
- * @throws InputError where the backend's packages are not installed (it says how to) or do not run here.
+ * @throws InputError if the backend's packages are not installed (it says how to) or do not run here.
  */
 export async function createEngine(options: TfjsEngineOptions): Promise<Engine> {
   const { backend: name } = options;

@@ -17,7 +17,7 @@ export const packagesOf: Readonly<Record<TfjsBackend, readonly string[]>> = {
   cpu: [core, "@tensorflow/tfjs-backend-cpu"],
 };
 
-/** What a backend needs and what to type where it is absent: versions that are known to work together. */
+/** What a backend needs and what to type if it is absent: versions that are known to work together. */
 export function needs(backend: TfjsBackend): string {
   const names = packagesOf[backend];
   const versions = names.map((name) => `${name}@${name === "webgpu" ? "0.6.2" : VERSION}`);

@@ -37,7 +37,7 @@ test("a backend that is not installed is named with the line that installs it", 
   await expect(opened).rejects.toThrow(`Cannot use the engine tfjs:node-gpu: ${line}`);
 });
 
-test("where nothing of TensorFlow.js is installed, each backend names all that it needs", async () => {
+test("without TensorFlow.js each backend names all that it needs", async () => {
   // The built package, at a place that has none of ours beside it.
   const place = join(folder, "node_modules/@zerogate");
   const own = fileURLToPath(new URL("..", import.meta.url));

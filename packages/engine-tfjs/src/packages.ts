@@ -8,7 +8,7 @@ import type { Tf } from "./tf.ts";
 
 /**
  * Where the packages of one backend lie, in the order of `packagesOf`. All of them come from one place: the folder that
- * ZEROGATE_TFJS names, else beside this package, else the working folder. Undefined where no place has all.
+ * ZEROGATE_TFJS names, else beside this package, else the working folder. Undefined if no place has all.
  */
 export function findPackages(backend: TfjsBackend): readonly string[] | undefined {
   const folder = (path: string) => pathToFileURL(join(path, "/"));
@@ -32,7 +32,7 @@ export function requirePackages(backend: TfjsBackend): readonly string[] {
   throw new InputError(`Cannot use the engine tfjs:${backend}`, needs(backend));
 }
 
-/** @throws InputError with what the import said where it fails. */
+/** @throws InputError with what the import said if it fails. */
 export async function importPackage(backend: TfjsBackend, path: string): Promise<unknown> {
   try {
     const imported = (await import(pathToFileURL(path).href)) as { readonly default?: unknown };

@@ -26,7 +26,7 @@ export interface Maths {
 export interface Backend extends Maths {
   /** TensorFlow.js's own name of it. */
   readonly id: string;
-  /** What determines the bits besides our code: versions, device. */
+  /** What determines the bits in addition to our code: versions, device. */
   readonly version: string;
   /** Throws an `InputError` with the limit if an array of this many bytes cannot be held, before it is allocated. */
   ensure(bytes: number): void;

@@ -9,7 +9,7 @@ export interface TfjsTraits {
   readonly missing?: string;
   /** What one engine can hold, where the backend has such a limit of its own. */
   readonly memoryBytes: number;
-  /** Bases in f32 that an engine holds besides the one that it was given. */
+  /** Copies of the base in f32 that an engine holds in addition to the given one. */
   readonly weightCopies: number;
   /**
    * tfjs-node-gpu takes the last GPU that its process sees and has no setting for it, so each device needs a process of its
@@ -36,7 +36,7 @@ const ownTraits: Readonly<Record<TfjsBackend, TfjsTraits>> = {
   cpu: { ...unlimited, weightCopies: 0 },
 };
 
-/** The device-th of the GPUs that we may use ourselves; none where there are fewer. */
+/** The device-th of the GPUs that we may use ourselves; none if there are fewer. */
 function visibleGpu(device: number): string {
   const { CUDA_VISIBLE_DEVICES: ours } = process.env;
   return ours === undefined ? String(device) : (ours.split(",")[device]?.trim() ?? "");

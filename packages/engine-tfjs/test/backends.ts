@@ -11,7 +11,7 @@ import { type TfjsBackend, tfjsBackends } from "../src/names.ts";
 
 export interface TriedBackend {
   readonly backend: TfjsBackend;
-  /** For test titles; empty where it runs. */
+  /** For test titles; empty if it runs. */
   readonly absent: string;
 }
 

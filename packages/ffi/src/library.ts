@@ -28,7 +28,7 @@ export interface Library {
   readonly path: string;
   /** Whether the library has a function of this name. */
   has(symbol: string): boolean;
-  /** Returns the address of an exported variable or function. @throws InputError where the library does not export it. */
+  /** Returns the address of an exported variable or function. @throws InputError if the library does not export it. */
   address(symbol: string): Address;
   /** Typed functions for a table of signatures, all looked up now. @throws InputError naming all that are missing. */
   functions<const D extends Readonly<Record<string, Signature>>>(

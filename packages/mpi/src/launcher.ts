@@ -8,7 +8,7 @@ export interface Launch {
 }
 
 /**
- * The job that this process belongs to; undefined where nobody launched it as one. Slurm sets its variables in plain batch
+ * The job that this process belongs to; undefined if nobody launched it as one. Slurm sets its variables in plain batch
  * scripts too, so only a step of several tasks (`srun`) counts, and mpirun inside a Slurm job is mpirun.
  */
 export function launchOf(env: Readonly<Record<string, string | undefined>>): Launch | undefined {

@@ -30,7 +30,7 @@ export interface MpiLibrary {
   abort(code: number): void;
 }
 
-/** Loads the library and calls MPI_Init_thread. @throws InputError where no library loads, Error where MPI refuses. */
+/** Loads the library and calls MPI_Init_thread. @throws InputError if no library loads, Error if MPI refuses. */
 export function startMpi(candidates: readonly string[]): MpiLibrary {
   const remedy =
     "install Open MPI (apt-get install openmpi-bin, or your cluster's module), or name its library with ZEROGATE_MPI";

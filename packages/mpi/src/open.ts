@@ -4,7 +4,7 @@ import { launchOf } from "./launcher.ts";
 import { openMpi } from "./mpi_communicator.ts";
 
 /**
- * @throws InputError where the library is missing or does not belong to the launcher (each rank would train alone), Error
+ * @throws InputError if the library is missing or does not belong to the launcher (each rank would train alone), Error
  *   where it does not start.
  */
 export async function openCommunicator(options: CommunicatorOptions): Promise<Communicator> {

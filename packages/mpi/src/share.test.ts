@@ -5,7 +5,7 @@ import { shareCells } from "./share.ts";
 const sizes = fc.array(fc.integer({ min: 1, max: 4096 }), { maxLength: 64 });
 const speeds = fc.array(fc.integer({ min: 1, max: 1000 }), { minLength: 1, maxLength: 16 });
 
-// Who takes a cell ends it no later than anybody would have: by the ranks' speeds that is (others' work + m cells) / all speeds.
+// The rank that takes a cell ends it no later than anybody would have: by the ranks' speeds that is (others' work + m cells) / all speeds.
 test("every cell goes to exactly one rank, and nobody ends later than an even split by more than a cell of each other rank", () => {
   fc.assert(
     fc.property(sizes, speeds, (cells, ranks) => {

@@ -56,7 +56,7 @@ export function moduleNames({ modules }: Pick<AdaptedBase, "modules">): string {
 export interface AdapterLayout {
   /** The name of its kind. */
   readonly kind: string;
-  /** Complete: `outputBias` is undefined where the base has none that could be added twice. */
+  /** Complete: `outputBias` is undefined if the base has none that could be added twice. */
   readonly shape: AdapterShape;
   readonly base: AdaptedBase;
   readonly table: ParameterTable;

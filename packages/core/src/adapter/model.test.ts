@@ -18,7 +18,7 @@ const { model: base, config, image } = tinyModel();
 const sequence = oneSequence([4, 9, 22, 0, 17]);
 const cell = packCell(tinyTokens(config, [8, 5]), [0, 1]);
 
-/** A model with adapters of these names, the first of which is active. */
+/** Makes a model with adapters of these names; the first is active. */
 function modelWith(...names: string[]): AdaptionPromptModel {
   const model = new AdaptionPromptModel(base);
   for (const [i, name] of names.entries()) model.addAdapter(name, adapterConfig(), { seed: i });

@@ -41,7 +41,7 @@ export interface AdapterChoice {
 export type ChosenText = Omit<TextRequest, "adapter"> & AdapterChoice;
 
 /**
- * A frozen base with adapters by name, of which one at most is active: PEFT's `PeftModel` for adaption prompts.
+ * A frozen base with adapters by name, at most one of them active: PEFT's `PeftModel` for adaption prompts.
  *
  * @example
  * const model = new AdaptionPromptModel(createModel(engine, config, weights));
@@ -184,7 +184,7 @@ export class AdaptionPromptModel {
 
   /**
    * Loss and gradient of the active adapter, see `cellGradient`.
-   * @throws InputError where nothing can be trained: no adapter, disabled, or loaded for inference.
+   * @throws InputError if nothing can be trained: no adapter, disabled, or loaded for inference.
    */
   async gradient(cell: Cell, scale: number): Promise<{ lossSum: number; gradient: Float32Array }> {
     const adapter = this.#current();

@@ -54,7 +54,7 @@ export function freshAdapter(
   return { config: checked, layout, params: initParameters(layout.table, seed) };
 }
 
-/** Throws an `InputError` where config, shape, params and model do not belong together. */
+/** Throws an `InputError` if config, shape, params and model do not belong together. */
 export function trainedAdapter(
   name: string,
   { config, shape, params }: TrainedAdapter,

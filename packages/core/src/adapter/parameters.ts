@@ -26,7 +26,7 @@ export interface TrainedPart {
   readonly name: string;
   /** What it is, in one word that people read, for example `prompt` or `gate`. */
   readonly part: string;
-  /** The layer of the base that it belongs to, counted from 0; undefined where it belongs to none. */
+  /** The layer of the base that it belongs to, counted from 0; undefined if it belongs to none. */
   readonly layer: number | undefined;
   /** Where its numbers begin in the flat vector. */
   readonly offset: number;
@@ -50,7 +50,7 @@ export interface TrainedPart {
 export type ParameterTable = readonly TrainedPart[];
 
 /**
- * The table of these parts, one after another. Throws a RangeError where two have one name, one place in a file or one
+ * The table of these parts, one after another. Throws a RangeError if two have one name, one place in a file or one
  * stream of random numbers.
  */
 export function parameterTable(parts: readonly Omit<TrainedPart, "offset">[]): ParameterTable {

@@ -1,4 +1,4 @@
-/** Who frees the arrays of an engine: the caller, or the arena that made them. The same for every engine. */
+/** Decides who frees the arrays of an engine: the caller, or the arena that made them. The same for every engine. */
 import type { DeviceArray, Engine } from "./engine.ts";
 
 /** Where an engine's arrays come from and go to. */

@@ -37,7 +37,7 @@ export interface EngineTraits {
   readonly hasNamedDevices?: boolean;
   /** Whether it uses weights where they lie in their files (`Engine.mapped`). Default false. */
   readonly mapsFiles?: boolean;
-  /** Operations are made of smaller ones, each of which leaves a temporary. Default false. */
+  /** Operations are made of smaller ones, and each leaves a temporary. Default false. */
   readonly isComposed?: boolean;
   /** A cell has the bits of a pass with no other cell. Default false. */
   readonly keepsCellBits?: boolean;

@@ -62,7 +62,7 @@ export type RowRange = readonly [from: number, to: number];
  * ascend and do not overlap. Tokens of no set, and heads whose gate is 0, keep the bits that they have without prompts.
  */
 export interface PromptSet {
-  /** Keys then values of prompts, `[R, Y]`, of which `rows` are this set's. */
+  /** Keys then values of prompts, `[R, Y]`; `rows` are this set's. */
   readonly kv_RY: DeviceArray;
   readonly rows: RowRange;
   readonly tokens: RowRange;
@@ -114,7 +114,7 @@ export interface Engine {
   upload(values: Float32Array): DeviceArray;
   /** Copies numbers back, once what computes them is done. */
   read(array: DeviceArray): Promise<Float32Array>;
-  /** Frees arrays; undefined ones are passed over. */
+  /** Frees arrays; skips undefined ones. */
   free(...arrays: readonly (DeviceArray | undefined)[]): void;
   /**
    * Runs `work` and then frees everything that it allocated and neither freed nor kept. Arenas run one after another, in the

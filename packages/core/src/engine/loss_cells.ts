@@ -3,7 +3,7 @@ import type { LossCell } from "./engine.ts";
 
 /**
  * The cells of a call; one without gradient is one cell of all rows.
- * @throws RangeError where the cells do not have as many rows as the call.
+ * @throws RangeError if the cells do not have as many rows as the call.
  */
 export function cellsOfLoss(
   R: number,

@@ -80,7 +80,7 @@ export interface FlatOperation {
    * of a backward, and of an operation that only goes forward.
    */
   readonly backward: FlatName | undefined;
-  /** How often an engine's tolerance of one operation its error may be; 0 where numbers are moved and keep their bits. */
+  /** How often an engine's tolerance of one operation its error may be; 0 if numbers are moved and keep their bits. */
   readonly tolerance: number;
   /** In plain TypeScript, as the reference engine runs it. */
   kernel(out: HostArrays, input: HostArrays, size: Sizes): void;

@@ -18,8 +18,8 @@ export interface FileDescription {
 export const DESCRIBED_BYTES = 512;
 
 /**
- * Describes a file of `fileBytes` bytes that begins with `head`, of which the first `DESCRIBED_BYTES` are enough. Returns
- * undefined where nothing is recognised, and where it is of the kind that was `wanted`: then it is that, but damaged.
+ * Describes a file of `fileBytes` bytes that begins with `head`; its first `DESCRIBED_BYTES` are enough. Returns
+ * undefined if nothing is recognised, and where it is of the kind that was `wanted`: then it is that, but damaged.
  */
 export function describeFile(head: Uint8Array, fileBytes: number, wanted?: FileKind): FileDescription | undefined {
   const found = recognise(head.subarray(0, DESCRIBED_BYTES), fileBytes);

@@ -39,7 +39,7 @@ export const fp8Values: Float32Array = Float32Array.from({ length: 256 }, (_, by
   return byte & 0x80 ? -magnitude : magnitude;
 });
 
-/** As many rows as `out` has scales. Throws an `InputError` where a number is not finite. */
+/** As many rows as `out` has scales. Throws an `InputError` if a number is not finite. */
 export function quantizeRowsFp8(values: Float32Array, out: Int8Rows, name: string): void {
   const { scales, numbers } = out;
   const rows = scales.length;

@@ -32,7 +32,7 @@ export function int8Rows(bytes: Uint8Array, rows: number): Int8Rows {
 const LEAST_SCALE = 2 ** -126;
 const INFINITY_BITS = 0x7f800000;
 
-/** As many rows as `out` has scales. Throws an `InputError` where a number is not finite. */
+/** As many rows as `out` has scales. Throws an `InputError` if a number is not finite. */
 export function quantizeRows(values: Float32Array, out: Int8Rows, name: string): void {
   const { scales, numbers } = out;
   const rows = scales.length;

@@ -38,7 +38,7 @@ interface Callable {
   readonly name: string;
 }
 
-/** An object of which nothing is kept, such as the arguments of a training run. */
+/** An object that is not kept, such as the arguments of a training run. */
 interface Opaque {
   readonly kind: "opaque";
 }

@@ -12,7 +12,7 @@ import { parseStrictJson } from "./strict_json.ts";
 /** The Rust library's limit. A longer header is damage or an attack, not a model. */
 const MAX_HEADER_BYTES = 100_000_000;
 
-/** In the Rust library's order of alignment, the reverse of which is the order of tensors in a file. */
+/** In the Rust library's order of alignment; the reverse is the order of tensors in a file. */
 export const elementBytes = {
   BOOL: 1,
   U8: 1,
@@ -63,7 +63,7 @@ export interface Tensor {
 
 /**
  * Where the header ends, from the first bytes of a file of `fileBytes` bytes, at least 8; call it before making room for the
- * header. Throws an `InputError` that names `path` where the length cannot be true, and says what the file is instead where
+ * header. Throws an `InputError` that names `path` if the length cannot be true, and says what the file is instead where
  * `head` shows it (`DESCRIBED_BYTES` are enough).
  */
 export function safetensorsHeaderEnd(head: Uint8Array, fileBytes: number, path: string): number {

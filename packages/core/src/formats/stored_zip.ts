@@ -25,7 +25,7 @@ const ENCRYPTED = 1;
 export interface ZipEntry {
   readonly name: string;
   readonly bytes: number;
-  /** 0 where none was computed, see `readZipEntry`. */
+  /** 0 if none was computed, see `readZipEntry`. */
   readonly crc32: number;
   /** Of its local header. */
   readonly begin: number;

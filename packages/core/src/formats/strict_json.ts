@@ -48,7 +48,7 @@ function textsBlanked(text: string): string {
   return parts.join("") + text.slice(done);
 }
 
-/** `a`, of which `b` has the shape. Keys stay own properties, `__proto__` too. */
+/** Merges `a` with what `b`, of the same shape, says. Keys stay own properties, `__proto__` too. */
 function nanWhereDifferent(a: unknown, b: unknown): unknown {
   if (typeof a === "number") return a === b ? a : Number.NaN;
   if (typeof a !== "object" || a === null || typeof b !== "object" || b === null) return a;
@@ -66,7 +66,7 @@ const FREE_BRACKETS = 1_000_000;
 const CHARACTERS_PER_BRACKET = 6;
 
 /**
- * Throws a `SyntaxError` where brackets of `text`, which need not be JSON, are open more than a thousand deep, or where the
+ * Throws a `SyntaxError` if brackets of `text`, which need not be JSON, are open more than a thousand deep, or if the
  * text is little but brackets. `JSON.parse` takes 56 bytes for each character of the first and 31 of the second (measured on
  * Node 20): 60 MiB would cost 3.4 GB before they are found to be no JSON. All else takes 12 at most.
  */

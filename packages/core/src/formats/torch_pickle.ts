@@ -149,7 +149,7 @@ function call(m: Machine): void {
   throw wrong();
 }
 
-/** Attributes of an OrderedDict (`_metadata` of a state dict) or of an opaque object: nothing of ours. */
+/** Attributes of an OrderedDict (`_metadata` of a state dict) or of an opaque object: not needed here. */
 function build(m: Machine): void {
   m.pop();
   const object = m.pop();

@@ -22,7 +22,7 @@ export interface GenerateOptions extends TextOptions {
 /**
  * Yields the ids that follow `promptIds` and returns why it ended. The parameters are read once, at the start. Leaving the
  * loop early frees the cache.
- * @throws InputError where the prompt is empty or does not fit the model's context.
+ * @throws InputError if the prompt is empty or does not fit the model's context.
  */
 export async function* generate(
   model: DecoderModel,

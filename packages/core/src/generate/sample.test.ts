@@ -40,7 +40,7 @@ test.each<[what: string, options: SamplingOptions, kept: number[]]>([
   const found = frequencies({ seed: 11, ...options });
   const expected = expectedOver(kept, options.temperature ?? 0);
   for (const [id, p] of expected.entries()) {
-    const deviation = Math.sqrt((p * (1 - p)) / draws); // 0 where p is 0 or 1
+    const deviation = Math.sqrt((p * (1 - p)) / draws); // 0 if p is 0 or 1
     expect(Math.abs(found[id] - p), `token ${id}`).toBeLessThanOrEqual(4 * deviation);
   }
 });

@@ -67,7 +67,7 @@ test.each<[stop: string[], text: string, expected: string]>([
   [["日本"], "in 日本語", "in "],
   [["a日"], "xa日y", "x"],
   [["a日"], "xa月y", "xa月y"],
-])("text ends before the first of %j in %j, of which no piece is shown", async (stop, text, expected) => {
+])("text ends before the first of %j in %j, and no piece of it is shown", async (stop, text, expected) => {
   const { parts, finishReason, ...result } = await collect(streamText(tokensOf(bytesOf(text)), byteDecoder, { stop }));
   expect(parts.join("")).toBe(expected);
   expect(result.text).toBe(expected);

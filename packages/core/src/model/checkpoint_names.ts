@@ -27,7 +27,7 @@ export function withoutWrappers<T>(stored: ReadonlyMap<string, T>): {
   return { tensors, prefixes };
 }
 
-/** The name under which these tensors hold the part; undefined where they lack it. */
+/** The name under which these tensors hold the part; undefined if they lack it. */
 export function storedName(
   { hfName, standIn }: WeightPart,
   config: Pick<ModelConfig, "modelType">,

@@ -24,7 +24,7 @@ const bits = (values: Float32Array) => new Uint32Array(values.buffer, values.byt
 const ids = [4, 9, 22, 0, 17, 30, 5, 5, 11];
 const sequence = oneSequence(ids);
 
-/** Largest difference of two logit vectors; NaN where one has NaN. */
+/** Largest difference of two logit vectors; NaN if one has NaN. */
 function distance(a: Float32Array, b: Float32Array): number {
   return a.reduce((max, x, i) => Math.max(max, Math.abs(x - b[i])), 0);
 }

@@ -38,7 +38,7 @@ export interface DecoderModel {
   readonly head: Matrix;
 }
 
-/** Puts the weights on the engine. Throws a `RangeError` where the image lacks a weight that the config asks for. */
+/** Puts the weights on the engine. Throws a `RangeError` if the image lacks a weight that the config asks for. */
 export function createModel(engine: Engine, config: ModelConfig, image: WeightImage): DecoderModel {
   const optional = (name: string) => matrixOf(engine, image, name);
   const required = (name: string) => {

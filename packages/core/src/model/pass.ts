@@ -10,7 +10,7 @@ export type PackedTokens = Pick<Cell, "ids_T" | "positions_T" | "cuSeqlens">;
 /** What the layers of one pass share. */
 export interface Pass {
   readonly cuSeqlens: Int32Array;
-  /** None where positions are learned. */
+  /** None if positions are learned. */
   readonly cosSin_Td: DeviceArray | undefined;
   /** The window is each layer's own. */
   readonly size: Omit<AttentionSize, "window">;

@@ -22,7 +22,7 @@ export interface WeightPlace {
 
 /**
  * Our names of the weights. A model without biases lacks those names, one with rotary positions lacks `positions`; a tied
- * head is `embed`. `qkv` stacks the rows of q_proj, k_proj, v_proj; `gateUp` those of gate_proj, up_proj, of which an MLP
+ * head is `embed`. `qkv` stacks the rows of q_proj, k_proj, v_proj; `gateUp` those of gate_proj, up_proj; an MLP
  * without a gate has the latter alone.
  */
 export const weightNames = {
@@ -63,7 +63,7 @@ export interface WeightImage {
 }
 
 /**
- * The weight called `name`, or undefined where the model has none (biases, an untied head). Throws a `RangeError` where it
+ * The weight called `name`, or undefined if the model has none (biases, an untied head). Throws a `RangeError` if it
  * was left in its file.
  */
 export function weightOf(image: WeightImage, name: string): HostTensor | undefined {
@@ -74,7 +74,7 @@ export function weightOf(image: WeightImage, name: string): HostTensor | undefin
   return { dtype, shape, bytes: new Uint8Array(image.bytes, offset, byteLength) };
 }
 
-/** The same on an engine. Throws a `RangeError` where it lies in a file and the engine does not map files. */
+/** The same on an engine. Throws a `RangeError` if it lies in a file and the engine does not map files. */
 export function matrixOf(engine: Engine, image: WeightImage, name: string): Matrix | undefined {
   const place = image.places[name];
   if (place?.path !== undefined && place.dtype !== "i8" && place.dtype !== "f8" && engine.mapped) {

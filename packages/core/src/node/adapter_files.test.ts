@@ -138,7 +138,7 @@ describe("what is refused", () => {
     }
   });
 
-  test("no weights, and a pickle that is none of torch's", async () => {
+  test("no weights, and a pickle that torch did not write", async () => {
     const folder = await copy("pickle");
     await rm(join(folder, "adapter_model.safetensors"));
     expect(await refusal(folder)).toContain("there is neither adapter_model.safetensors nor adapter_model.bin");

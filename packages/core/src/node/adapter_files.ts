@@ -64,7 +64,7 @@ export interface LoadedAdapter {
   readonly params: Float32Array;
   /** The file's further metadata, as `saveAdapter` takes it: `format` and what `shape` says are left out. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** Undefined where the folder does not say. */
+  /** Undefined if the folder does not say. */
   readonly promptFormat: PromptFormat | undefined;
   /** Every tensor of the file and every one that should be there. */
   readonly report: AdapterReport;
@@ -73,7 +73,7 @@ export interface LoadedAdapter {
 }
 
 /**
- * Writes the files into `folder`, made where it is missing; each file is replaced in one step, and a prompt format of an
+ * Writes the files into `folder`, made if it is missing; each file is replaced in one step, and a prompt format of an
  * adapter that was there before is removed. PEFT loads the folder as is, except with per-head or tanh gates, which PEFT
  * does not have.
  */
@@ -84,7 +84,7 @@ export async function saveAdapter(folder: string, adapter: SavedAdapter): Promis
   for (const [name, bytes] of files) await writeFileAtomic(join(folder, name), bytes);
 }
 
-/** The same files as bytes, by name. Throws a RangeError where config and layout disagree. */
+/** The same files as bytes, by name. Throws a RangeError if config and layout disagree. */
 export function adapterFiles(adapter: SavedAdapter): ReadonlyMap<string, Uint8Array | string> {
   const { config, layout, params, dtype = "f32", metadata, promptFormat, origin } = adapter;
   const { promptLength, adaptedLayers } = layout.shape;
@@ -152,7 +152,7 @@ export interface StoredAdapter extends Omit<LoadedAdapter, "report"> {
 }
 
 /**
- * Reads an adapter folder without its base, to look at it, to compare or to convert it. Throws an `InputError` where its
+ * Reads an adapter folder without its base, to look at it, to compare or to convert it. Throws an `InputError` if its
  * config and its tensors contradict each other and on all that `loadAdapter` refuses.
  */
 export async function readAdapter(folder: string, heads?: number): Promise<StoredAdapter> {
@@ -185,7 +185,7 @@ async function readAdapterConfig(folder: string): Promise<{ config: AdaptionProm
   return parseAdaptionPromptConfig(await readFolderJson(folder, CONFIG), join(folder, CONFIG));
 }
 
-/** How the prompts of an adapter folder were written; undefined where it does not say. Throws an `InputError` on another file of that name. */
+/** How the prompts of an adapter folder were written; undefined if it does not say. Throws an `InputError` on another file of that name. */
 export async function readPromptFormat(folder: string): Promise<PromptFormat | undefined> {
   if ((await folderFile(folder, PROMPT_FORMAT)) === undefined) return undefined;
   return parsePromptFormat(await readFolderJson(folder, PROMPT_FORMAT), join(folder, PROMPT_FORMAT));

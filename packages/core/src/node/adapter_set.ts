@@ -14,7 +14,7 @@ const DEFAULT = "default";
 const CONFIG = "adapter_config.json";
 /** Files of the folder itself, and what a file system or `folderFile` takes for something else. */
 const reserved = /[/\\\0]|^\.{1,2}$|^adapter_(?:config\.json|model\.\w+)$|^(?:README\.md|zerogate\.json)$/;
-/** What a file system holds as it is: half a character becomes another one, a longer name is none. */
+/** What a file system holds as it is: half a character becomes another one, a longer name is refused. */
 const isFolderName = (name: string) =>
   !reserved.test(name) && !loneSurrogate.test(name) && Buffer.byteLength(name) <= 255;
 const loneSurrogate = /\p{Surrogate}/u;

@@ -31,7 +31,7 @@ export interface StoredTensors {
 
 /**
  * Opens the weights of an adapter folder for `work`: under PEFT's names, without the prefixes of wrappers around the model that saved them, and
- * float64 as float32. Throws an `InputError` where there are none or they are damaged.
+ * float64 as float32. Throws an `InputError` if there are none or they are damaged.
  */
 export async function withAdapterWeights<T>(folder: string, work: (stored: StoredTensors) => Promise<T>): Promise<T> {
   return await withStoredWeights(folder, (stored) => work(asPeftStores(stored)));

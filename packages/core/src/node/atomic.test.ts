@@ -44,7 +44,7 @@ test("hashing small files leaves small garbage: a run does it at every checkpoin
   for (let i = 0; i < 3; i++) {
     const before = process.memoryUsage().arrayBuffers;
     await hashFile(join(scratch, "small"));
-    left.push(process.memoryUsage().arrayBuffers - before); // less than nothing where garbage is collected meanwhile
+    left.push(process.memoryUsage().arrayBuffers - before); // less than nothing if garbage is collected meanwhile
   }
   expect(Math.max(...left)).toBeLessThan(1 << 20);
 });

@@ -18,7 +18,7 @@ afterEach(async () => {
   await rm(scratch, { recursive: true });
 });
 
-/** A folder with a base whose weights are these bytes; nothing of it is read as numbers here. */
+/** A folder with a base whose weights are these bytes; they are not read as numbers here. */
 async function baseOf(name: string, weights: string, config = "{}"): Promise<string> {
   const folder = join(scratch, name);
   await mkdir(folder, { recursive: true });

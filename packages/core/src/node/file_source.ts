@@ -6,7 +6,7 @@ import { kindOfEntry, reason } from "./fs_errors.ts";
 import type { FolderFile } from "./model_folder.ts";
 import { openRegularFile, readFully } from "./regular_file.ts";
 
-/** A file that the user named: links are followed. Throws an `InputError` where it is no regular file. */
+/** A file that the user named: links are followed. Throws an `InputError` if it is no regular file. */
 export async function namedFile(path: string): Promise<FolderFile> {
   try {
     const stats = await stat(path);

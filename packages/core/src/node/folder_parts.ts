@@ -3,7 +3,7 @@
  * model without one of its parts computes something else, so everything that is not known to be harmless is refused by its name.
  *
  * The rule, in docs/formats.md too: of tensors (safetensors, and pickles of torch) every file must be read, be another copy of
- * the same weights, or belong to the state of a training; of anything else a name that speaks of a further part is refused.
+ * the same weights, or belong to the state of a training; of anything else a name that mentions a further part is refused.
  */
 import type { Dirent } from "node:fs";
 import { readdir } from "node:fs/promises";

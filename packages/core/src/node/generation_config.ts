@@ -8,7 +8,7 @@ const NAME = "generation_config.json";
 
 /** What generation_config.json says of how to generate. */
 export interface GenerationConfig {
-  /** Tokens that end a text; undefined where the file names none. */
+  /** Tokens that end a text; undefined if the file names none. */
   readonly eosTokenIds: readonly number[] | undefined;
   /** As the file says; what goes in front of a text is the tokenizer's to say. */
   readonly bosTokenId: number | undefined;
@@ -18,7 +18,7 @@ export interface GenerationConfig {
   readonly maxNewTokens: number | undefined;
   /** Most tokens of prompt and answer. */
   readonly maxLength: number | undefined;
-  /** How to sample; undefined where the file asks for the most likely token, or says nothing. */
+  /** How to sample; undefined if the file asks for the most likely token, or says nothing. */
   readonly sampling: { readonly temperature: number; readonly topP: number; readonly topK: number } | undefined;
 }
 
@@ -28,7 +28,7 @@ export async function readGenerationConfig(folder: string): Promise<GenerationCo
   return parseGenerationConfig(json, join(folder, NAME));
 }
 
-/** An id of −1 is none, as Python programs write it; transformers samples at temperature 1 of the 50 likeliest where a file only says `do_sample`. */
+/** An id of −1 means none, as Python programs write it; transformers samples at temperature 1 of the 50 likeliest where a file only says `do_sample`. */
 export function parseGenerationConfig(json: unknown, path: string): GenerationConfig {
   if (!isJsonObject(json)) throw new InputError(`Cannot use ${path}`, "it is not an object");
   const problems: string[] = [];

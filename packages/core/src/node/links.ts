@@ -13,7 +13,7 @@ export interface DeadLink {
   readonly target: string;
 }
 
-/** Finds the link on the way to `path`, itself or a folder above it, that leads to nothing; undefined where none does. */
+/** Finds the link on the way to `path`, itself or a folder above it, that leads to nothing; undefined if none does. */
 export async function deadLink(path: string): Promise<DeadLink | undefined> {
   for (let at = resolve(path); ; at = dirname(at)) {
     const found = await lstat(at).catch(() => undefined);
@@ -56,7 +56,7 @@ export async function refuseOutsideLinks(folder: string): Promise<void> {
   }
 }
 
-/** Where a link ends, also where nothing is there. */
+/** Where a link ends, also if nothing is there. */
 async function targetOf(link: string): Promise<string> {
   try {
     return await realpath(link);

@@ -59,7 +59,7 @@ export async function readModelConfig(
   });
 }
 
-/** The config with `tiedEmbeddings` false where the files hold both an embedding and another head. */
+/** The config with `tiedEmbeddings` false if the files hold both an embedding and another head. */
 async function tiedAsStored(
   config: ModelConfig,
   tensors: ReadonlyMap<string, PlacedTensor>,

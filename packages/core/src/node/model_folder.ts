@@ -22,7 +22,7 @@ export interface FolderFile {
 }
 
 /**
- * Finds `name` directly in `folder`, or a link of that name to a regular file anywhere; undefined where there is nothing of
+ * Finds `name` directly in `folder`, or a link of that name to a regular file anywhere; undefined if there is nothing under
  * that name. Throws an `InputError` on a name that leads elsewhere, on a link that leads to nothing, on a folder that is none
  * and on anything that is not a regular file.
  */
@@ -47,7 +47,7 @@ export async function folderFile(folder: string, name: string): Promise<FolderFi
   return { path: join(await realpath(folder), name), bytes: stats.size };
 }
 
-/** What lies at `path`, links followed; undefined where there is nothing. Throws an `InputError` on a link to nothing. */
+/** What lies at `path`, links followed; undefined if there is nothing. Throws an `InputError` on a link to nothing. */
 async function entryAt(path: string): Promise<Stats | undefined> {
   const attempt = `Cannot read ${path}`;
   try {
@@ -81,7 +81,7 @@ async function hubAdvice(folder: string): Promise<string> {
   return `, needed is a folder on this machine: if this is a name on the Hub, \`${fetched}\` makes a folder of it`;
 }
 
-/** A JSON file of the folder. Throws an `InputError` where it is missing, too long or not JSON to `parse`. */
+/** A JSON file of the folder. Throws an `InputError` if it is missing, too long or not JSON to `parse`. */
 export async function readFolderJson(
   folder: string,
   name: string,

@@ -24,7 +24,7 @@ export interface FileRange {
   readonly onChunk?: (bytes: Uint8Array, from: number) => void;
 }
 
-/** Reads all ranges. Throws an `InputError` where a file ends early; no read is under way then. */
+/** Reads all ranges. Throws an `InputError` if a file ends early; no read is under way then. */
 export async function readRanges(ranges: readonly FileRange[], onDone: (bytes: number) => void): Promise<void> {
   const chunks = chunksOf(ranges);
   const state = { hasFailed: false };

@@ -20,7 +20,7 @@ export interface PartFileOptions {
   readonly metadata?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
-/** The files as bytes, by name. Throws an `InputError` where a number is not finite in `dtype`. */
+/** The files as bytes, by name. Throws an `InputError` if a number is not finite in `dtype`. */
 export function partFiles(
   table: ParameterTable,
   params: Float32Array,

@@ -7,14 +7,14 @@ import { kindOfEntry, reason } from "./fs_errors.ts";
 /** Opening a pipe waits for its other end without O_NONBLOCK; a path may have become one since it was looked at. */
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
 
-/** Says what a path holds that is no regular file, and what to do; undefined where it is one. */
+/** Says what a path holds that is no regular file, and what to do; undefined if it is one. */
 export function notRegular(stats: Stats): string | undefined {
   if (stats.isFile()) return undefined;
   const way = stats.isFIFO() ? ": save what comes out of it to a file first" : "";
   return `it is ${kindOfEntry(stats)}, needed is a regular file${way}`;
 }
 
-/** Opens a regular file to read. The caller closes it. Throws an `InputError` where it is none or cannot be opened. */
+/** Opens a regular file to read. The caller closes it. Throws an `InputError` if it is none or cannot be opened. */
 export async function openRegularFile(path: string): Promise<FileHandle> {
   let file: FileHandle;
   try {
@@ -28,7 +28,7 @@ export async function openRegularFile(path: string): Promise<FileHandle> {
   throw new InputError(`Cannot read ${path}`, problem);
 }
 
-/** Reads a regular file. Throws an `InputError` where it is none, cannot be read or is longer than `maxBytes`. */
+/** Reads a regular file. Throws an `InputError` if it is none, cannot be read or is longer than `maxBytes`. */
 export async function readRegularFile(path: string, maxBytes: number = Number.POSITIVE_INFINITY): Promise<Buffer> {
   const file = await openRegularFile(path);
   try {
@@ -63,7 +63,7 @@ function checkSize(path: string, { size }: Stats, maxBytes: number): void {
   throw new InputError(`Cannot read ${path}`, `it has ${size} bytes, at most ${maxBytes} are allowed`);
 }
 
-/** Fills `into`, which may lie over shared memory, from byte `position` on. Throws an `InputError` where the file ends early. */
+/** Fills `into`, which may lie over shared memory, from byte `position` on. Throws an `InputError` if the file ends early. */
 export async function readFully(
   file: { readonly path: string; readonly handle: FileHandle },
   into: Uint8Array,

@@ -11,7 +11,7 @@ export interface SafetensorsFile extends SafetensorsHeader {
   readonly handle: FileHandle;
 }
 
-/** Opens the file and checks its header. Throws an `InputError` where it is damaged or cannot be opened. */
+/** Opens the file and checks its header. Throws an `InputError` if it is damaged or cannot be opened. */
 export async function openSafetensors({ path, bytes }: FolderFile): Promise<SafetensorsFile> {
   const handle = await openRegularFile(path);
   try {

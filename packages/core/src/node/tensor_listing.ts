@@ -10,7 +10,7 @@ export type TensorListing = Pick<StoredTensors, "entries" | "metadata">;
 
 /**
  * Lists the tensors of a safetensors file, or of one of torch: its dict, or the one under its key `model`. The first bytes
- * decide which it is. Throws an `InputError` where it is neither, or damaged.
+ * decide which it is. Throws an `InputError` if it is neither, or damaged.
  */
 export async function listTensors(path: string): Promise<TensorListing> {
   const file = await namedFile(path);

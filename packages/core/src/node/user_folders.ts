@@ -5,8 +5,8 @@ import { isAbsolute, join } from "node:path";
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Returns the user's home folder, or undefined where there is none: no `HOME`, and no entry for the user id.
- * @param find throws where there is none, as `os.homedir` does
+ * Returns the user's home folder, or undefined if there is none: no `HOME`, and no entry for the user id.
+ * @param find throws if there is none, as `os.homedir` does
  */
 export function homeFolder(find: () => string = homedir): string | undefined {
   try {
@@ -17,7 +17,7 @@ export function homeFolder(find: () => string = homedir): string | undefined {
   }
 }
 
-/** Returns `zerogate` in the XDG cache folder: for what can be made again. Undefined where the user has no home. */
+/** Returns `zerogate` in the XDG cache folder: for what can be made again. Undefined if the user has no home. */
 export function cacheFolder(env: Environment = process.env, find?: () => string): string | undefined {
   const named = env["XDG_CACHE_HOME"] ?? "";
   if (isAbsolute(named)) return join(named, "zerogate"); // the specification has others ignored

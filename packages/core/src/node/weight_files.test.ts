@@ -46,7 +46,7 @@ test("one file wins over shards, and each tensor comes from the file that the in
   expect(await withWeightFiles(single, async (tensors) => [...tensors.keys()])).toEqual(["w"]);
 });
 
-test("an index that is none, or names what is not there, is refused with all that is wrong", async () => {
+test("an index that is not one, or names missing files, is refused with all its problems", async () => {
   for (const index of [indexOf(3), indexOf(null), "[]", "{}"]) {
     const folder = folderOf({ [INDEX]: index });
     expect(await problemsOf(folder)).toEqual(["it has no weight_map object"]);

@@ -21,7 +21,7 @@ export interface WeightFiles {
 }
 
 /**
- * Finds the weight files; as in transformers a `model.safetensors` wins over shards. Throws an `InputError` where there
+ * Finds the weight files; as in transformers a `model.safetensors` wins over shards. Throws an `InputError` if there
  * are none, where the index is no index, where it names files outside of the folder or files that are not there.
  */
 export async function findWeightFiles(folder: string): Promise<WeightFiles> {

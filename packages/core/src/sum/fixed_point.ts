@@ -33,7 +33,7 @@ export function createFixedPointSum(length: number, allocate: Allocate = ownMemo
 
 /**
  * Adds `gradient` to `sum`. A number that is not finite or whose magnitude is not below `limit` (at most 512) adds 0;
- * returns how many there were. Throws a RangeError where lengths differ.
+ * returns how many there were. Throws a RangeError if lengths differ.
  */
 export function addFixedPoint(sum: FixedPointSum, gradient: Float32Array, limit: number = ADDEND_LIMIT): number {
   checkWords(sum, 2 * gradient.length);
@@ -59,7 +59,7 @@ export function addFixedPoint(sum: FixedPointSum, gradient: Float32Array, limit:
   return bad;
 }
 
-/** Adds the sums of `from` to `into`: any int64 data, wrapping at 2⁶³. Throws a RangeError where lengths differ. */
+/** Adds the sums of `from` to `into`: any int64 data, wrapping at 2⁶³. Throws a RangeError if lengths differ. */
 export function addSums(into: FixedPointSum, from: FixedPointSum): void {
   checkWords(into, from.length);
   for (let w = 0; w < from.length; w += 2) {
@@ -73,7 +73,7 @@ export function addSums(into: FixedPointSum, from: FixedPointSum): void {
   }
 }
 
-/** The sums as the nearest float32 (ties to even), rounded once. Throws a RangeError where lengths differ. */
+/** The sums as the nearest float32 (ties to even), rounded once. Throws a RangeError if lengths differ. */
 export function readFixedPoint(sum: FixedPointSum, out: Float32Array): void {
   checkWords(sum, 2 * out.length);
   for (let i = 0, w = 0; i < out.length; i++, w += 2) {

@@ -120,7 +120,7 @@ export function addendLimit(maxCells: number): number {
   return ADDEND_LIMIT * 2 ** -Math.max(0, Math.ceil(Math.log2(maxCells / 64)));
 }
 
-/** Adds all of `from`, tail included. Throws a RangeError where sizes differ. */
+/** Adds all of `from`, tail included. Throws a RangeError if sizes differ. */
 export function addSlot(into: Slot, from: Slot): void {
   addSums(into.sums, from.sums);
 }

@@ -16,7 +16,7 @@ function cut(text: string, tokens: readonly AddedToken[], isFirst = true): strin
   );
 }
 
-test("tokens are cut out, with the texts between them, of which only the one at the begin is first", () => {
+test("tokens are cut out, with the texts between them; only the one at the beginning is first", () => {
   const tokens = [token("<a>"), token("<b>")];
   expect(cut("x<a>y<b><a>z", tokens)).toEqual(["x", "[<a>]", "·y", "[<b>]", "[<a>]", "·z"]);
   expect(cut("<a>x", tokens)).toEqual(["[<a>]", "·x"]);
@@ -43,7 +43,7 @@ test("the longest token at the leftmost place wins, and a text of two tokens is 
   expect(found).toEqual([{ token: first }]);
 });
 
-test("a token whose text a normaliser leaves nothing of is found nowhere", () => {
+test("a token whose text a normaliser removes is found nowhere", () => {
   const splitter = createSplitter([token("gone"), token("b")], ({ content }) => (content === "gone" ? "" : content));
   expect(splitter({ text: "agone", isFirst: true })).toEqual([{ text: "agone", isFirst: true }]);
 });

@@ -51,7 +51,7 @@ function expressionMatches(text: string, expression: RegExp): [number, number][]
   return matches;
 }
 
-/** Throws an `InputError` where the clock or the expression's memory runs out. */
+/** Throws an `InputError` if the clock or the expression's memory runs out. */
 function withClock(search: Matcher, regex: string): Matcher {
   const script = new Script("search(text)");
   const context = createContext({ search, text: "" });

@@ -108,7 +108,7 @@ describe("what no piece stands for", () => {
     expect(missing.encode("a<none>")).toEqual([id("a"), 17]);
   });
 
-  test("is passed over by BPE without an unknown token, before it merges what is left", () => {
+  test("is skipped by BPE without an unknown token, before it merges what is left", () => {
     expect(pipeline({}, { unk_token: null }).encode("aZbc😀")).toEqual([id("abc")]);
     expect(pipeline({}, { unk_token: undefined }).encode("Z")).toEqual([]);
   });

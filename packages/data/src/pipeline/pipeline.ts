@@ -11,7 +11,7 @@ import { createPreTokenizer, type Node } from "./pre_tokenize.ts";
 import type { Part } from "./split.ts";
 
 export interface Pipeline {
-  /** Ids of the text alone; NaN where the model has no token and nothing stands for the unknown. */
+  /** Ids of the text alone; NaN if the model has no token and nothing stands for the unknown. */
   encode(text: string): number[];
   decode(ids: number[]): string;
   idOf(token: string): number | undefined;
@@ -26,7 +26,7 @@ export interface Pipeline {
 /** No token is it: it stands for a text that is put between others. */
 const NOWHERE = "\u{10FFFF}";
 
-/** Throws where a part asks for what cannot be done, such as a regular expression that is none. */
+/** Throws if a part asks for what cannot be done, such as an invalid regular expression. */
 export function createPipeline(json: TokenizerJson): Pipeline {
   const { added_tokens: added } = json;
   const normalize = createNormalizer(json.normalizer as Node | null);

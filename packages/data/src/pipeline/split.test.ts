@@ -39,7 +39,7 @@ test.each(splitBehaviors)("%s at a text, and at what lies between", (behavior) =
   expect(found).toEqual(expected[behavior]);
 });
 
-test.each(splitBehaviors)("%s leaves no empty part at either end, and nothing of an empty text", (behavior) => {
+test.each(splitBehaviors)("%s leaves no empty part at either end, and no part of an empty text", (behavior) => {
   expect([split("", behavior), split("", behavior, true)]).toEqual([[], []]);
   const isKept = behavior !== "Removed";
   expect(split("-", behavior)).toEqual(isKept ? ["-"] : []);
@@ -65,7 +65,7 @@ test("an empty match cuts and is no part itself", () => {
   }
 });
 
-test("only the part at the begin of the whole text is the first, and it is none where that was cut off", () => {
+test("only the part at the beginning of the whole text is the first, and none is if that was cut off", () => {
   const firsts = (part: Part, behavior: SplitBehavior) =>
     splitPart(part, dashes, behavior, false).map(({ isFirst }) => isFirst);
   expect(firsts({ text: "a-b", isFirst: true }, "Isolated")).toEqual([true, false, false]);

@@ -56,7 +56,7 @@ export interface CublasLt {
   readonly calls: { readonly [N in keyof typeof table]: NativeFunction<(typeof table)[N]> };
 }
 
-/** @param newest the driver's CUDA. @throws InputError where it is nowhere. */
+/** @param newest the driver's CUDA. @throws InputError if it is nowhere. */
 export function openCublasLt(newest: number): CublasLt {
   const names = [13, 12].filter((major) => major <= newest).map((major) => `libcublasLt.so.${major}`);
   const paths = candidates({ variable: "ZEROGATE_CUBLASLT", names });

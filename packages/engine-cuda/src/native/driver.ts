@@ -77,7 +77,7 @@ const OLDEST_MAJOR = 12;
 
 let opened: Driver | undefined;
 
-/** Loads and initialises the driver of this machine, once a thread. @throws InputError where there is none, or too old a one. */
+/** Loads and initialises the driver of this machine, once a thread. @throws InputError if there is none, or too old a one. */
 export function openDriver(): Driver {
   opened ??= open();
   return opened;

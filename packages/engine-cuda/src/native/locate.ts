@@ -54,7 +54,7 @@ function expand(folder: string, [step, ...rest]: readonly (RegExp | string)[]): 
     .flatMap((name) => expand(join(folder, name), rest));
 }
 
-/** Names in a folder, sorted; none where there is no such folder. */
+/** Names in a folder, sorted; none if there is no such folder. */
 export function entries(folder: string): string[] {
   try {
     return readdirSync(folder).toSorted();

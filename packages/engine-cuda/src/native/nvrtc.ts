@@ -36,7 +36,7 @@ export interface Nvrtc {
   compile(source: Source, options: readonly string[]): Uint8Array;
 }
 
-/** @param newest the driver's CUDA: a newer compiler's code would not load. @throws InputError where it is nowhere. */
+/** @param newest the driver's CUDA: a newer compiler's code would not load. @throws InputError if it is nowhere. */
 export function openNvrtc(newest: number): Nvrtc {
   const names = [13, 12].filter((major) => major <= newest).map((major) => `libnvrtc.so.${major}`);
   const paths = candidates({ variable: "ZEROGATE_NVRTC", names });

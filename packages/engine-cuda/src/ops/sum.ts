@@ -4,7 +4,7 @@ import { elementwise, type Runtime } from "../runtime.ts";
 
 /**
  * Adds `gradient` to `sum` as core's `addFixedPoint` does. Returns how many numbers could not be added.
- * @throws RangeError where lengths differ or the limit is not above 0 and at most 512.
+ * @throws RangeError if lengths differ or the limit is not above 0 and at most 512.
  */
 export function addFixedPoint(
   runtime: Runtime,

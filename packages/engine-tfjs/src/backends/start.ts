@@ -3,7 +3,7 @@ import { InputError } from "@zerogate/core";
 import type { TfjsBackend } from "../names.ts";
 import type { Tf } from "../tf.ts";
 
-/** The backend itself, for the few things of it that are used. @throws InputError where it does not start. */
+/** The backend itself, for the few things of it that are used. @throws InputError if it does not start. */
 export async function start(tf: Tf, id: string, backend: TfjsBackend): Promise<unknown> {
   tf.enableProdMode(); // otherwise it prints advertisements
   let started = false;

@@ -16,7 +16,7 @@ export interface HeadSize {
 interface Keys {
   readonly k: Tensor;
   readonly v: Tensor;
-  /** `[n, m]`, 0 or far below every score; none where all keys are seen. */
+  /** `[n, m]`, 0 or far below every score; none if all keys are seen. */
   readonly mask: Tensor | undefined;
 }
 

@@ -15,7 +15,7 @@ export interface ConfigFile {
 /**
  * The keys and values of a config file, unchecked. No tag or alias runs code, and aliases cannot blow up (`yaml` stops at 100).
  *
- * @throws InputError where the file cannot be read or is not one YAML mapping, with every syntax error and its line.
+ * @throws InputError if the file cannot be read or is not one YAML mapping, with every syntax error and its line.
  */
 export function readConfigFile(path: string): ConfigFile {
   const attempt = `Cannot read the config ${path}`;

@@ -32,14 +32,14 @@ interface Kind<T> {
   readonly expects: string;
   /** How `--help` shows the value; undefined for a switch, which takes none. */
   readonly argument: string | undefined;
-  /** All values, where they are a few words. */
+  /** All values, if they are a few words. */
   readonly choices?: readonly string[];
 }
 
 /** What a key may hold, and what is said of it. */
 export interface Field<T> extends Kind<T> {
   readonly description: string;
-  /** Undefined where the key must be given, may stay away, or stands back behind its alternatives. */
+  /** Undefined if the key must be given, may stay away, or stands back behind its alternatives. */
   readonly fallback: T | undefined;
   readonly required: boolean;
   /** What earlier versions did, oldest first: a run goes on as the version that began it. */

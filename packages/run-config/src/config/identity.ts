@@ -13,7 +13,7 @@ export function unsafeChanges(before: TrainConfig, next: TrainConfig): ConfigKey
   return identityKeys.filter((key) => identityValue(before, key) !== identityValue(next, key));
 }
 
-/** The keys that differ although they decide nothing of the trained bits. */
+/** Returns the keys that differ and do not decide bits. */
 export function safeChanges(before: TrainConfig, next: TrainConfig): ConfigKey[] {
   return safeToChange.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(next[key]));
 }

@@ -28,7 +28,7 @@ export function isAsBeforeAdded(key: ConfigKey, value: unknown): boolean {
 
 /**
  * The config that a checkpoint holds, with what its version did for the keys that came later.
- * @throws InputError where it holds something else than a config.
+ * @throws InputError if it holds something else than a config.
  */
 export function completeConfig(stored: Readonly<Record<string, unknown>>, version: string, path: string): TrainConfig {
   const values = { ...stored };

@@ -1,7 +1,7 @@
 /** “Did you mean …?” for a misspelt name. */
 import { squash, synonymOf, synonyms } from "./synonyms.ts";
 
-/** The known name nearest to `given`, or undefined where none is near enough to be meant. */
+/** The known name nearest to `given`, or undefined if none is near enough to be meant. */
 export function suggest(given: string, known: readonly string[]): string | undefined {
   const plain = squash(given);
   const limit = Math.max(1, Math.floor(plain.length / 3));

@@ -172,7 +172,7 @@ export type ConfigKey = keyof TrainConfig;
 export const comparedOtherwise: readonly ConfigKey[] = ["model", "data", "validationData", "engine", "compute"];
 
 /**
- * Keys that may change on resume: they decide nothing of what is trained, or are compared otherwise, or concern another time:
+ * Keys that may change on resume: they do not change what is trained, or are compared otherwise, or concern another time:
  * `initAdapter` the first step (before which its numbers are compared), the policy for bad numbers the later ones. All other keys are part of `unsafeChanges`.
  */
 export const safeToChange: readonly ConfigKey[] = [

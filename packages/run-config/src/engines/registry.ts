@@ -45,7 +45,7 @@ export function deviceCount(engine: unknown): number {
   return Math.max(1, devices.filter(({ problem }) => problem === undefined).length);
 }
 
-/** @throws InputError if there is no such engine, or the module at the path is none. */
+/** @throws InputError if there is no such engine, or the module at the path is not one. */
 export async function findEngine(engine: string): Promise<KnownEngine> {
   const ours = engines.find(({ description }) => description.names.includes(engine));
   if (ours) return { description: ours.description, module: ours.module() };

@@ -44,7 +44,7 @@ export interface Checkpoint {
  * Writes `RUN/checkpoints/step-N` and returns its path. Nothing is shared with the arrays after the call returns, but
  * they must not change until then: pass copies to go on training meanwhile.
  *
- * @throws InputError where `step-N` exists, Error where the disk refuses; either way nothing half-written stays.
+ * @throws InputError if `step-N` exists, Error if the disk refuses; either way nothing half-written stays.
  */
 export async function saveCheckpoint(runDir: string, checkpoint: Checkpoint): Promise<string> {
   const { state, adapterConfig: config, promptFormat, layout, params, moments } = checkpoint;

@@ -71,7 +71,7 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Renames a broken checkpoint to `step-N.corrupt` (`.corrupt-2`, … where that is taken): kept for inspection. */
+/** Renames a broken checkpoint to `step-N.corrupt` (`.corrupt-2`, … if that is taken): kept for inspection. */
 export async function setAside(runDir: string, step: number): Promise<string> {
   const taken = new Set((await entries(runDir)).map(({ name }) => name));
   let name = `step-${step}.corrupt`;

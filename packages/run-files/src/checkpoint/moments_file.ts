@@ -22,7 +22,7 @@ const tensorOf = (values: Float32Array): Tensor => ({
   bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
 });
 
-/** @throws InputError that names `path` where it does not hold the moments of the parts of `table`. */
+/** @throws InputError that names `path` if it does not hold the moments of the parts of `table`. */
 export function decodeMoments(bytes: Uint8Array, table: ParameterTable, path: string): AdamWState {
   const [length, groups] = [tableLength(table), groupCount(table)];
   const { tensors, metadata } = parseSafetensors(bytes, path);

@@ -9,8 +9,8 @@ import { checkpointFolder, holdsBroken, listCheckpoints, removeLeftovers, setAsi
  * Loads the newest checkpoint whose files are as they were published. Broken newer ones are renamed `*.corrupt`, each
  * reported to `onProblem`; leftovers of crashed saves are removed.
  *
- * @returns undefined where the run never had one.
- * @throws DamagedError where none is left, InputError where the newest whole one does not fit this base or this version, and
+ * @returns undefined if the run never had one.
+ * @throws DamagedError if none is left, InputError if the newest whole one does not fit this base or this version, and
  *   then nothing is renamed: the checkpoint is sound, what it was opened with is not.
  */
 export async function newestCheckpoint(

@@ -150,7 +150,7 @@ test("a checkpoint of the start has the start's numbers and no moments [T-B1]", 
   ]);
 });
 
-test("a step that was passed over changes no number, and is in the state with its reason [T-B1]", () => {
+test("a skipped step changes no number, and is in the state with its reason [T-B1]", () => {
   const skipped: ReceiptBody[] = [start, stepLine(1), { event: "void", step: 2, reason: "NaN" }];
   const lines = chained(skipped);
   const voided = [{ step: 1, reason: "NaN" }];
@@ -199,7 +199,7 @@ test("what was changed by consent is compared with what it became [T-B1]", () =>
     "its node is not that of the receipt",
     "its config is not that of the receipt",
   ]);
-  // A checkpoint from before the consent knows nothing of it.
+  // A checkpoint from before the consent does not hold it.
   expect(prove(lines, at(1, lines.slice(0, 2)))).toEqual(right);
 });
 

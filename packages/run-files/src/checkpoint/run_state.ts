@@ -71,7 +71,7 @@ export function encodeRunState(state: RunState): Uint8Array {
   return packr.pack({ version: VERSION, ...rest, ...(best && { best }), ...(owesEvaluation && { owesEvaluation }) });
 }
 
-/** @throws InputError that names `path` where the bytes are no state of this version. */
+/** @throws InputError that names `path` if the bytes are no state of this version. */
 export function decodeRunState(bytes: Uint8Array, path: string): RunState {
   const attempt = `Cannot read the run state ${path}`;
   if (bytes.length > MAX_BYTES) {

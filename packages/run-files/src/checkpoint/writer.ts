@@ -162,7 +162,7 @@ export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }:
   };
 }
 
-/** Attempts until nothing waits; throws the last failure where no time is left, or more of it cannot help. */
+/** Attempts until nothing waits; throws the last failure if no time is left, or more of it cannot help. */
 async function drain(
   patienceMs: number,
   isWaiting: () => boolean,

@@ -33,7 +33,7 @@ test("pieces are in the file when the call returns, after what is kept of an old
   file.close();
 });
 
-test("what cannot be written is kept in order and written later; it is reported once, and again when it is over", () => {
+test("refused lines are kept in order and written later; it is reported once, and again when it is over", () => {
   const file = open();
   file.write("one\n");
   // The folder goes away and a file stands in its place: nothing can be written there.

@@ -3,7 +3,7 @@ import { access, constants, lstat, readlink, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { reason } from "@zerogate/core/node";
 
-/** Returns what stands in the way of writing into `folder`, made where it is missing; undefined where nothing does. */
+/** Returns what stands in the way of writing into `folder`, made if it is missing; undefined if nothing does. */
 export async function placeProblem(folder: string): Promise<string | undefined> {
   for (let at = resolve(folder); ; at = dirname(at)) {
     const code = await lstat(at).then(

@@ -16,7 +16,7 @@ export function isHopeless(error: unknown): boolean {
   return isZerogateError(error, "input") || ["ENOTDIR", "EISDIR", "EEXIST", "ENAMETOOLONG"].includes(code);
 }
 
-/** Does the work until it succeeds; throws its last error where that takes longer, or where waiting cannot help. */
+/** Does the work until it succeeds; throws its last error if that takes longer, or if waiting cannot help. */
 export async function patiently<T>(work: () => Promise<T>, patienceMs: number, trouble: Trouble): Promise<T> {
   const begin = performance.now();
   for (let pause = FIRST_RETRY_MS; ; pause = Math.min(2 * pause, LONGEST_RETRY_MS)) {

@@ -1,10 +1,10 @@
 /**
- * One writer per run directory. The file `lock-N` with the highest N names who writes, or wrote last: a process with its
+ * One writer per run directory. The file `lock-N` with the highest N names the process that writes, or wrote last: a process with its
  * start time, host and boot. `lock-N.free` is one that ended well. Whether that process still runs is seen at once on its own
  * host; elsewhere by its heartbeat (`lock_beat.ts`).
  *
- * Taking over is safe among any number of starters: who finds N free or dead makes `lock-(N+1)`, which the file system
- * gives to one of them only, and then looks again: who was slow finds a higher N, or that its own N was taken and freed in
+ * Taking over is safe among any number of starters: one that finds N free or dead makes `lock-(N+1)`, which the file system
+ * gives to one of them only, and then looks again: a slow one finds a higher N, or that its own N was taken and freed in
  * between, and starts over. N never falls, because only files below the highest are removed. (A single file that is removed and
  * made anew is not safe: a slow starter would remove the lock of a quick one.)
  */
@@ -33,10 +33,10 @@ export interface RunLock {
 }
 
 /**
- * Makes this process the only writer of `runDir`, which is made where it is missing.
+ * Makes this process the only writer of `runDir`, which is made if it is missing.
  *
  * @param tell gets a sentence when the lock of a dead process is taken over, and where finding out takes a while.
- * @throws InputError that names the process where another one is writing, or where that cannot be known.
+ * @throws InputError that names the process if another one is writing, or if that cannot be known.
  */
 export async function lockRun(
   runDir: string,
@@ -96,7 +96,7 @@ export async function checkUnlocked(runDir: string, tell: (sentence: string) => 
   if ("problem" in writer) throw new InputError(`Cannot write to the run ${runDir}`, writer.problem);
 }
 
-/** Who writes to a run, or wrote last. */
+/** The process that writes to a run, or wrote last. */
 export type Writer =
   /** Nobody ever did. */
   | { readonly kind: "none" }
@@ -107,7 +107,7 @@ export type Writer =
   | { readonly kind: "alive" | "unknown"; readonly record: LockRecord | undefined; readonly problem: string };
 
 /**
- * Finds out who writes to a run; nothing is made or written.
+ * Finds the process that writes to a run; makes and writes nothing.
  * @param tell gets a sentence when finding out takes a while.
  */
 export async function findWriter(runDir: string, tell: (sentence: string) => void): Promise<Writer> {
@@ -125,7 +125,7 @@ export function isLockName(name: string): boolean {
   return namePattern.test(name) || /^\.lock-.*\.tmp$/.test(name);
 }
 
-/** Who wants the lock, and how it finds out about others. */
+/** The process that wants the lock, and how it finds out about others. */
 interface Starter extends Asker {
   readonly text: string;
 }
@@ -191,7 +191,7 @@ async function newestLock(runDir: string): Promise<LockFile | undefined> {
   return locks.toSorted((a, b) => b.number - a.number || Number(b.isFree) - Number(a.isFree))[0];
 }
 
-/** Makes the file with its text in one step; false where it exists. */
+/** Makes the file with its text in one step; false if it exists. */
 async function createLock(path: string, text: string): Promise<boolean> {
   const temporary = temporarySibling(path);
   try {

@@ -97,7 +97,7 @@ export async function watchBeat(
   }
 }
 
-/** Undefined where there is no such file. @throws what else the disk says */
+/** Undefined if there is no such file. @throws what else the disk says */
 async function textOf(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, "utf8");

@@ -2,7 +2,7 @@
 import { type BeatTimes, watchBeat } from "./lock_beat.ts";
 import { type LockRecord, processStart, readRecord } from "./lock_record.ts";
 
-/** Who wants to know. */
+/** The process that asks. */
 export interface Asker {
   readonly own: LockRecord;
   readonly tell: (sentence: string) => void;

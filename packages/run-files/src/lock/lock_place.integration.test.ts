@@ -64,7 +64,7 @@ test("a folder that was moved is refused with where it is now and what to type [
   );
 });
 
-test("a folder that was removed is none that was moved, also where the removal begins with a rename [T-B9]", async () => {
+test("a folder that was removed is not taken for one that was moved, also where the removal begins with a rename [T-B9]", async () => {
   await opened.hold(lock());
   const doomed = join(folder, "doomed");
   renameSync(run, doomed);

@@ -20,7 +20,7 @@ export interface OpenedLock {
   hold(path: string): Promise<void>;
   /** Whether this path is the file that is kept open, by device and inode: a copy of it is not. */
   isAt(path: string): Promise<boolean>;
-  /** @throws InputError where the lock, which is not found under its name, still has one: its folder was moved. */
+  /** @throws InputError if the lock, which is not found under its name, still has one: its folder was moved. */
   checkPlace(runDir: string): Promise<void>;
   close(): Promise<void>;
 }

@@ -38,7 +38,7 @@ test("the first process of a container has a number as well", async () => {
   expect((await readRecord(path)).record?.pid).toBe(1);
 });
 
-test("a lock that is being written is waited for, an empty one that stays so is none", async () => {
+test("a lock that is being written is waited for, an empty one that stays so is no lock", async () => {
   writeFileSync(path, "");
   setTimeout(() => writeFileSync(path, JSON.stringify(record)), 60);
   expect((await readRecord(path)).record).toEqual(record);

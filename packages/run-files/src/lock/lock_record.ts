@@ -15,7 +15,7 @@ export interface LockRecord {
   /** When the process began, as its system reports it: a process id alone is given out again. */
   readonly startTime: string;
   readonly host: string;
-  /** Of this start of the machine, and of the container's process ids; empty where the system has none. */
+  /** Of this start of the machine, and of the container's process ids; empty if the system has none. */
   readonly boot: string;
   readonly since: string;
 }
@@ -29,9 +29,9 @@ const recordSchema = z.strictObject({
 });
 
 export interface ReadLock {
-  /** Undefined where the lock is gone. */
+  /** Undefined if the lock is gone. */
   readonly text: string | undefined;
-  /** Undefined where the text is no record, too. */
+  /** Undefined if the text is no record, too. */
   readonly record: LockRecord | undefined;
 }
 
@@ -67,7 +67,7 @@ export async function ownRecord(): Promise<LockRecord> {
   };
 }
 
-/** When a process began, as a text that is compared only; undefined where there is no such process. */
+/** When a process began, as a text that is compared only; undefined if there is no such process. */
 export function processStart(pid: number): string | undefined {
   try {
     process.kill(pid, 0);

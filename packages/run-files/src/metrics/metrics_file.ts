@@ -53,7 +53,7 @@ export function metricsPath(runDir: string): string {
   return join(runDir, FILE_NAME);
 }
 
-/** All metrics of a run, in the order of the file; none where the run has no such file yet. */
+/** All metrics of a run, in the order of the file; none if the run has no such file yet. */
 export function readMetrics(runDir: string): Metrics {
   const path = metricsPath(runDir);
   return existsSync(path) ? readMetricsFile(path) : { steps: [], evaluations: [], unreadable: 0 };

@@ -24,7 +24,7 @@ export function receiptPath(runDir: string): string {
   return join(runDir, "receipt.jsonl");
 }
 
-/** All whole lines; none where there is no receipt. */
+/** All whole lines; none if there is no receipt. */
 export function loadReceipt(runDir: string): ReadReceipt {
   const path = receiptPath(runDir);
   return existsSync(path) ? readReceipt(readRegularFileSync(path)) : NO_RECEIPT;

@@ -139,7 +139,7 @@ export function validateAdaptionPromptConfig(config: AdaptionPromptConfig, model
   return { ...config, targetModules: module };
 }
 
-/** Gathers what is wrong with a config without its model. Takes what the type forbids: callers in JavaScript exist. */
+/** Collects the problems of a config without its model. Accepts what the type forbids: callers may write JavaScript. */
 function isSound(
   config: Readonly<Record<keyof AdaptionPromptConfig, unknown>>,
   problems: string[],

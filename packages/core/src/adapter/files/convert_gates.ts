@@ -31,7 +31,7 @@ export interface LayerGates {
   /** Effective factors of the query heads. */
   readonly before: Float32Array;
   readonly after: Float32Array;
-  /** ‖after − before‖ / ‖before‖; 0 where both are zero. */
+  /** ‖after − before‖ / ‖before‖; 0 if both are zero. */
   readonly relativeError: number;
 }
 

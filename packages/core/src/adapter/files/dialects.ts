@@ -13,9 +13,9 @@ import { partNumbers } from "../parameters.ts";
 import type { GateActivation } from "../parts/gate.ts";
 import { fileDTypes, notFinite, ourDTypes } from "./tensors.ts";
 
-/** Programs besides PEFT whose adapter files are read and written. */
+/** Other programs than PEFT whose adapter files are read and written. */
 export const foreignDialects = ["original", "litgpt", "lit-llama"] as const;
-/** A program besides PEFT: the authors' own, litgpt, or lit-llama. */
+/** Another program than PEFT: the authors' own, litgpt, or lit-llama. */
 export type ForeignDialect = (typeof foreignDialects)[number];
 
 /** What Hugging Face calls the modules of the bases that these programs know, which their files do not name. */
@@ -104,7 +104,7 @@ export function readForeignAdapter(
 
 /**
  * The tensors of an original or Lightning file. The gates must be per head; the unused layers of the original code get gates
- * of 0. Throws an `InputError` where a number is not finite in `dtype`.
+ * of 0. Throws an `InputError` if a number is not finite in `dtype`.
  */
 export function foreignTensors(
   { layout, params }: AdapterState,

@@ -50,7 +50,7 @@ const id =
 /** A snapshot in the Hub's cache, whose folder has the name of the model. */
 const snapshot = /(?:^|[\\/])models--(.+)[\\/]snapshots[\\/][0-9a-f]{40}[\\/]?$/;
 
-/** Returns the base's name on the Hub; undefined where what is known of it is a path. */
+/** Returns the base's name on the Hub; undefined if what is known of it is a path. */
 function hubId(base: string | null): string | undefined {
   if (base === null) return undefined;
   const name = snapshot.exec(base)?.[1]?.replace("--", "/") ?? base;

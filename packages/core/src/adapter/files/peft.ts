@@ -40,7 +40,7 @@ function peftParts(layout: AdapterLayout, module: AdapterModule): ParameterTable
   return tableFor(module, layout).filter(({ file }) => file === ADAPTER_FILE);
 }
 
-/** The tensors of PEFT's file. Throws an `InputError` where a number is not finite in `dtype`: f16 ends at 65504. */
+/** The tensors of PEFT's file. Throws an `InputError` if a number is not finite in `dtype`: f16 ends at 65504. */
 export function adapterTensors(
   layout: AdapterLayout,
   params: Float32Array,
@@ -100,7 +100,7 @@ export function declaredGate(
 }
 
 /**
- * How often the adapter was trained to add its base's output bias; undefined where the metadata does not say, as in
+ * How often the adapter was trained to add its base's output bias; undefined if the metadata does not say, as in
  * PEFT's files. Throws an `InputError` on what is neither.
  */
 export function declaredOutputBias(metadata: ReadonlyMap<string, string>, path: string): OutputBias | undefined {

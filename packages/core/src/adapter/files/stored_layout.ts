@@ -4,12 +4,12 @@ import type { TensorEntry } from "../../formats/safetensors.ts";
 import { adapterLayoutOn } from "../kinds/adaption_prompt.ts";
 import type { AdaptedBase, AdapterLayout, AdapterShape } from "../layout.ts";
 
-/** The root, where there is one, the list of layers, the layer, its attention. */
+/** The root, if there is one, the list of layers, the layer, its attention. */
 const promptKey = /^base_model\.model\.(?:([\w.]+)\.)?(\w+)\.(\d{1,4})\.(\w+)\.adaption_prompt$/;
 
 /**
  * The layout that PEFT's names and shapes imply. Prompts lie in the last layers, so the highest one ends the base. Heads
- * are known where gates are per head; else they are `heads`, or count as 1. Throws an `InputError` where there are no
+ * are known where gates are per head; else they are `heads`, or count as 1. Throws an `InputError` if there are no
  * prompts, or not of one shape; `checkAdapterKeys` checks all else.
  */
 export function storedLayout(

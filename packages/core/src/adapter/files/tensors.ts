@@ -24,7 +24,7 @@ export interface AdapterReport {
 }
 
 /**
- * The tensors of an adapter, by file and by their names there. Throws an `InputError` where a number is not finite in
+ * The tensors of an adapter, by file and by their names there. Throws an `InputError` if a number is not finite in
  * `dtype`: f16 ends at 65504.
  */
 export function partTensors(

@@ -15,7 +15,7 @@ export function unwrappedName(name: string): string {
 
 /**
  * Tensors under the names that PEFT gives them, and what was stripped, in words.
- * @throws InputError where two names become one.
+ * @throws InputError if two names become one.
  */
 export function unwrapNames<T>(
   tensors: ReadonlyMap<string, T>,
