@@ -15,7 +15,6 @@ long progress;
 static void* scheduler_stack_pointer;
 static Entry running;
 static void** running_arguments;
-static const size_t STACK_BYTES = 128 << 10;
 
 extern "C" void emu_switch(void** from, void* to);
 #if defined(__x86_64__)
@@ -84,7 +83,30 @@ static void run_block(std::vector<Fiber>& fibers, int threads) {
   }
 }
 
-void launch(Entry entry, void** arguments, Index grid, Index size, unsigned shared_bytes) {
+void begin_copy(const Copy& copy) {
+  if (copy.valid) touch(copy.from, 16, false);
+  touch(copy.to, 16, true);
+  set_pending(copy.to, true);
+  current->copies.push_back(copy);
+  memset(copy.to, 0xff, 16);
+}
+void end_copies(int pending) {
+  auto& copies = current->copies;
+  size_t left = 0;
+  for (auto& copy : copies) {
+    if (copy.group >= current->group - pending) {
+      copies[left++] = copy;
+      continue;
+    }
+    set_pending(copy.to, false);
+    touch(copy.to, 16, true);
+    if (copy.valid) memcpy(copy.to, copy.from, 16);
+    else memset(copy.to, 0, 16);
+  }
+  copies.resize(left);
+}
+
+void launch(const char* name, Entry entry, void** arguments, Index grid, Index size, unsigned shared_bytes) {
   static std::vector<Fiber> fibers;
   static std::vector<Warp> own_warps;
   static std::vector<unsigned char> shared;
@@ -101,11 +123,12 @@ void launch(Entry entry, void** arguments, Index grid, Index size, unsigned shar
   running_arguments = arguments;
   grid_size = grid;
   block_size = size;
+  begin_launch(name);
   for (unsigned z = 0; z < grid.z; z++)
     for (unsigned y = 0; y < grid.y; y++)
       for (unsigned x = 0; x < grid.x; x++) {
         block = {x, y, z};
-        memset(dynamic_shared, 0xff, shared_bytes);
+        begin_block(dynamic_shared, shared_bytes);
         at_barrier = 0;
         in_block = threads;
         for (auto& warp : own_warps) warp.arrived = warp.live = 0;
@@ -115,7 +138,7 @@ void launch(Entry entry, void** arguments, Index grid, Index size, unsigned shar
           fiber.number = i;
           fiber.thread = {i % size.x, i / size.x % size.y, i / (size.x * size.y)};
           fiber.done = false;
-          fiber.exchanges = 0;
+          fiber.exchanges = fiber.barriers = fiber.warp_syncs = 0;
           fiber.copies.clear();
           fiber.group = 0;
           void** top = (void**)(fiber.stack + STACK_BYTES - 64);
@@ -126,5 +149,6 @@ void launch(Entry entry, void** arguments, Index grid, Index size, unsigned shar
         }
         run_block(fibers, threads);
       }
+  end_launch();
 }
 }  // namespace emu

@@ -1,6 +1,6 @@
 // CPU emulator of our kernels, for tests: what common.cuh leaves out where EMULATED is defined. Every CUDA thread is a fiber,
 // blocks run one after another, warps in random order and each as far ahead as it can, so that a missing barrier shows.
-// Shared memory starts as NaN, and an asynchronous copy leaves NaN until it is waited for.
+// Shared memory starts as NaN, and an asynchronous copy leaves NaN until it is waited for. EMU_CHECK=1: see checks.hpp.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -11,12 +11,14 @@
 #include <utility>
 #include <vector>
 
+#include "checks.hpp"
+
 #define EMULATED 1
 #define DEVICE static inline
 #define DEVICE_METHOD static inline
 #define KERNEL(name) extern "C" void name
 #define BOUNDED_KERNEL(name, threads) extern "C" void name
-#define SHARED static
+#define SHARED static __attribute__((section("shared_variables")))
 #define DYNAMIC_SHARED(name) unsigned char* name = emu::dynamic_shared
 
 namespace emu {
@@ -36,6 +38,8 @@ struct Fiber {
   int number = 0;
   bool done = false;
   unsigned exchanges = 0;
+  /** Barriers of the block, and of the warp, that it has passed. */
+  unsigned barriers = 0, warp_syncs = 0;
   std::vector<Copy> copies;
   int group = 0;
 };
@@ -45,6 +49,7 @@ struct Warp {
   int arrived = 0, live = 0;
   unsigned generation = 0;
 };
+const size_t STACK_BYTES = 128 << 10;
 // One launch at a time in the process (fake_driver.cc holds a lock), so all of this is plain.
 extern Fiber* current;
 extern Index block, block_size, grid_size;
@@ -54,9 +59,13 @@ extern int at_barrier, in_block;
 extern unsigned barrier_generation;
 extern long progress;
 void yield();
+/** Begins an asynchronous copy of 16 bytes to shared memory. */
+void begin_copy(const Copy& copy);
+/** Ends all copies of the current thread but those of its last `pending` groups. */
+void end_copies(int pending);
 
 typedef void (*Entry)(void** arguments);
-void launch(Entry entry, void** arguments, Index grid, Index block, unsigned shared_bytes);
+void launch(const char* name, Entry entry, void** arguments, Index grid, Index block, unsigned shared_bytes);
 
 template <class... A, size_t... I>
 void call(void (*kernel)(A...), void** arguments, std::index_sequence<I...>) {
@@ -100,6 +109,7 @@ inline float of_lane(float v, int lane) {
 #define gridDim emu::grid_size
 
 static inline void __syncthreads() {
+  emu::current->barriers++;
   unsigned generation = emu::barrier_generation;
   if (++emu::at_barrier == emu::in_block) {
     emu::at_barrier = 0;
@@ -109,7 +119,11 @@ static inline void __syncthreads() {
     while (emu::barrier_generation == generation) emu::yield();
   }
 }
-static inline void __syncwarp() { emu::exchange(nullptr, 0); }
+// A shuffle or a product exchanges registers; of memory it orders nothing.
+static inline void __syncwarp() {
+  emu::exchange(nullptr, 0);
+  emu::current->warp_syncs++;
+}
 static inline float __shfl_xor_sync(unsigned, float v, int mask) { return emu::of_lane(v, (emu::current->number & 31) ^ mask); }
 static inline float __shfl_sync(unsigned, float v, int lane) { return emu::of_lane(v, lane); }
 
@@ -168,6 +182,7 @@ DEVICE void mma(float* d, const unsigned* a, unsigned b0, unsigned b1) {
   }
 }
 DEVICE void load_tiles_as(unsigned* r, const void* row, bool transposed) {
+  emu::touch(row, 16, false);
   auto* slots = emu::exchange(row, 16);
   int lane = emu::current->number & 31;
   for (int i = 0; i < 4; i++) {
@@ -187,18 +202,10 @@ DEVICE void copy_async(void* to, const void* from, bool valid) {
     fprintf(stderr, "emulator: misaligned cp.async\n");
     abort();
   }
-  emu::current->copies.push_back({to, from, valid, emu::current->group});
-  memset(to, 0xff, 16);
+  emu::begin_copy({to, from, valid, emu::current->group});
 }
 DEVICE void copy_commit() { emu::current->group++; }
 template <int PENDING>
 DEVICE void copy_wait() {
-  auto& copies = emu::current->copies;
-  size_t left = 0;
-  for (auto& copy : copies) {
-    if (copy.group >= emu::current->group - PENDING) copies[left++] = copy;
-    else if (copy.valid) memcpy(copy.to, copy.from, 16);
-    else memset(copy.to, 0, 16);
-  }
-  copies.resize(left);
+  emu::end_copies(PENDING);
 }

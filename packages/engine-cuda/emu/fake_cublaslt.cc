@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "checks.hpp"
 #include "fake.h"
 
 using fake::u64;
@@ -115,6 +116,9 @@ int cublasLtMatmul(u64, Description* description, const float* alpha, u64 A, Lay
   float scale = *alpha, keep = *beta;
   bool ta = description->transposed[0], tb = description->transposed[1];
   fake::enqueue([=] {
+    bool is_written = fake::is_written(A, bytes_of(a)) && fake::is_written(B, bytes_of(b)) && (keep == 0 || fake::is_written(C, bytes_of(d)));
+    if (emu::is_checking() && !is_written) emu::add_finding("product of global memory that nothing wrote");
+    fake::set_written(D, bytes_of(d), true);
     auto rows = lines((void*)A, a, !ta), columns = lines((void*)B, b, tb);
     u64 k = ta ? a.rows : a.columns;
     for (u64 n = 0; n < d.columns; n++)

@@ -1,6 +1,7 @@
 // A fake libcuda: as much of the driver API as the engine uses, on the CPU. Work is queued by thread and done when the thread
 // waits. The environment shapes the machine: EMU_GPUS, EMU_CC ("9.0"), EMU_DRIVER (13000), EMU_MEMORY (bytes of each GPU),
-// EMU_FAIL ("kernel:code" or "kernel:code:GPU": the launch of that kernel fails and, from 700 on, takes the context with it).
+// EMU_FAIL ("kernel:code" or "kernel:code:GPU": the launch of that kernel fails and, from 700 on, takes the context with it),
+// EMU_CHECK (checks.hpp: a wait returns what was found).
 #include <dlfcn.h>
 #include <elf.h>
 #include <unistd.h>
@@ -18,10 +19,6 @@ typedef int Result;
 using fake::u64;
 
 namespace {
-struct Allocation {
-  size_t bytes;
-  int device;
-};
 struct Function {
   std::string name;
   emu::Entry entry;
@@ -32,9 +29,7 @@ struct Event {
 };
 
 std::mutex memory_lock, emulator_lock;
-std::map<u64, Allocation> allocations;
 std::map<u64, size_t> pinned;
-std::map<int, size_t> used;
 std::map<u64, int> poisoned;
 thread_local u64 context = 0;
 typedef std::vector<std::function<void()>> Work;
@@ -43,6 +38,9 @@ thread_local Work queue;
 thread_local bool capturing = false, spoiled = false;
 thread_local Work captured;
 const u64 FIRST_CONTEXT = 0xC000;
+/** What a wait returns where EMU_CHECK found something; `found` is its name then. */
+const Result FOUND = 9000;
+thread_local const char* found = nullptr;
 
 const char* setting(const char* name, const char* otherwise) {
   const char* value = getenv(name);
@@ -52,6 +50,10 @@ size_t memory_bytes() { return strtoull(setting("EMU_MEMORY", "4294967296"), nul
 int gpus() { return atoi(setting("EMU_GPUS", "1")); }
 double now() {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+void put(u64 to, const void* from, size_t bytes) {
+  memmove((void*)to, from, bytes);
+  fake::set_written(to, bytes, true);
 }
 void work_off() {
   for (auto& work : queue) work();
@@ -64,11 +66,6 @@ bool is_pinned(const void* p, size_t bytes) {
 }
 }  // namespace
 
-bool fake::is_device_memory(u64 at, size_t bytes) {
-  std::lock_guard<std::mutex> lock(memory_lock);
-  auto it = allocations.upper_bound(at);
-  return it != allocations.begin() && (--it, at + bytes <= it->first + it->second.bytes);
-}
 bool fake::enqueue(std::function<void()> work) {
   if (!context) return false;
   (capturing ? captured : queue).push_back(std::move(work));
@@ -106,7 +103,7 @@ Result cuCtxSetCurrent(u64 it) { return context = it, 0; }
 Result cuMemGetInfo_v2(size_t* free, size_t* total) {
   NEED_CONTEXT
   *total = memory_bytes();
-  *free = *total - used[context - FIRST_CONTEXT];
+  *free = *total - fake::used_memory(context - FIRST_CONTEXT);
   return 0;
 }
 
@@ -114,25 +111,16 @@ Result cuMemAlloc_v2(u64* out, size_t bytes) {
   NEED_CONTEXT
   NOT_IN_CAPTURE
   if (!bytes) return 1;
-  std::lock_guard<std::mutex> lock(memory_lock);
   int device = context - FIRST_CONTEXT;
-  if (used[device] + bytes > memory_bytes()) return 2;
-  void* p = aligned_alloc(512, (bytes + 511) & ~(size_t)511);
-  memset(p, 0xff, bytes);
-  allocations[*out = (u64)p] = {bytes, device};
-  used[device] += bytes;
+  if (fake::used_memory(device) + bytes > memory_bytes()) return 2;
+  if (!(*out = fake::take_memory(device, bytes))) return 2;
+  memset((void*)*out, 0xff, bytes);
   return 0;
 }
 Result cuMemFree_v2(u64 p) {
   NOT_IN_CAPTURE
   work_off();
-  std::lock_guard<std::mutex> lock(memory_lock);
-  auto it = allocations.find(p);
-  if (it == allocations.end()) return 1;
-  used[it->second.device] -= it->second.bytes;
-  allocations.erase(it);
-  free((void*)p);
-  return 0;
+  return fake::give_memory(p) ? 0 : 1;
 }
 Result cuMemHostAlloc(void** out, size_t bytes, unsigned) {
   NEED_CONTEXT
@@ -151,28 +139,34 @@ Result cuMemFreeHost(void* p) {
 Result cuMemcpyHtoDAsync_v2(u64 to, const void* from, size_t bytes, u64) {
   NEED_CONTEXT
   if (!fake::is_device_memory(to, bytes)) return 1;
-  if (is_pinned(from, bytes)) return fake::enqueue([=] { memcpy((void*)to, from, bytes); }), 0;
+  if (is_pinned(from, bytes)) return fake::enqueue([=] { put(to, from, bytes); }), 0;
   NOT_IN_CAPTURE  // the graph would read this memory at every launch
   std::vector<char> staged((const char*)from, (const char*)from + bytes);
-  return fake::enqueue([=, staged = std::move(staged)] { memcpy((void*)to, staged.data(), bytes); }), 0;
+  return fake::enqueue([=, staged = std::move(staged)] { put(to, staged.data(), bytes); }), 0;
 }
 Result cuMemcpyDtoHAsync_v2(void* to, u64 from, size_t bytes, u64) {
   NEED_CONTEXT
   if (!fake::is_device_memory(from, bytes)) return 1;
   if (!is_pinned(to, bytes)) NOT_IN_CAPTURE
-  fake::enqueue([=] { memcpy(to, (void*)from, bytes); });
+  fake::enqueue([=] {
+    if (!fake::is_written(from, bytes)) emu::add_finding("copy of global memory that nothing wrote");
+    memcpy(to, (void*)from, bytes);
+  });
   if (!is_pinned(to, bytes)) work_off();
   return 0;
 }
 Result cuMemcpyDtoDAsync_v2(u64 to, u64 from, size_t bytes, u64) {
   NEED_CONTEXT
   if (!fake::is_device_memory(from, bytes) || !fake::is_device_memory(to, bytes)) return 1;
-  return fake::enqueue([=] { memmove((void*)to, (void*)from, bytes); }), 0;
+  return fake::enqueue([=] { put(to, (void*)from, bytes); }), 0;
 }
 Result cuMemsetD8Async(u64 at, unsigned char value, size_t bytes, u64) {
   NEED_CONTEXT
   if (!fake::is_device_memory(at, bytes)) return 1;
-  return fake::enqueue([=] { memset((void*)at, value, bytes); }), 0;
+  return fake::enqueue([=] {
+    memset((void*)at, value, bytes);
+    fake::set_written(at, bytes, value != 0xff);  // NaN marks memory whose numbers are undefined
+  }), 0;
 }
 
 /** A "cubin" is the shared library that fake_nvrtc.cc made: an ELF file with its section headers at the end. */
@@ -189,6 +183,11 @@ Result cuModuleLoadData(u64* out, const void* image) {
   void* library = written ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : nullptr;
   if (!library) fprintf(stderr, "emulator: %s\n", dlerror());
   unlink(path);
+  auto shared = library ? (char**)dlsym(library, "emu_shared") : nullptr;
+  if (shared && shared[0]) {
+    std::lock_guard<std::mutex> lock(emulator_lock);
+    emu::add_static_shared(shared[0], shared[1]);
+  }
   return library ? (*out = (u64)library, 0) : 200;
 }
 Result cuModuleGetFunction(u64* out, u64 module, const char* name) {
@@ -217,7 +216,7 @@ Result cuLaunchKernel(u64 f, unsigned gx, unsigned gy, unsigned gz, unsigned bx,
     std::vector<void*> table;
     for (auto& value : values) table.push_back(&value);
     std::lock_guard<std::mutex> lock(emulator_lock);
-    emu::launch(function->entry, table.data(), {gx, gy, gz}, {bx, by, bz}, shared);
+    emu::launch(function->name.c_str(), function->entry, table.data(), {gx, gy, gz}, {bx, by, bz}, shared);
   });
   return 0;
 }
@@ -233,18 +232,15 @@ Result cuStreamDestroy_v2(u64) {
 Result cuStreamSynchronize(u64) {
   NEED_CONTEXT
   NOT_IN_CAPTURE
-  return work_off(), 0;
+  work_off();
+  return (found = emu::take_finding()) ? FOUND : 0;
 }
 Result cuEventCreate(u64* out, unsigned) { return *out = (u64) new Event, 0; }
 Result cuEventRecord(u64 event, u64) {
   NEED_CONTEXT
   return fake::enqueue([=] { ((Event*)event)->ms = now(); }), 0;
 }
-Result cuEventSynchronize(u64) {
-  NEED_CONTEXT
-  NOT_IN_CAPTURE
-  return work_off(), 0;
-}
+Result cuEventSynchronize(u64) { return cuStreamSynchronize(0); }
 Result cuEventElapsedTime(float* ms, u64 from, u64 to) { return *ms = (float)(((Event*)to)->ms - ((Event*)from)->ms), 0; }
 Result cuEventDestroy_v2(u64 event) { return delete (Event*)event, 0; }
 
@@ -278,6 +274,7 @@ Result cuGraphDestroy(u64 graph) { return delete (Work*)graph, 0; }
 Result cuGraphExecDestroy(u64 exec) { return delete (Work*)exec, 0; }
 
 Result cuGetErrorName(int code, const char** name) {
+  if (code == FOUND && found) return *name = found, 0;
   static const std::map<int, const char*> names = {{1, "CUDA_ERROR_INVALID_VALUE"},  {2, "CUDA_ERROR_OUT_OF_MEMORY"},
                                                    {100, "CUDA_ERROR_NO_DEVICE"},    {101, "CUDA_ERROR_INVALID_DEVICE"},
                                                    {200, "CUDA_ERROR_INVALID_IMAGE"}, {201, "CUDA_ERROR_INVALID_CONTEXT"},

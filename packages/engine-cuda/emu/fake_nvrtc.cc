@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "checks.hpp"
+
 namespace {
 struct Program {
   std::string source;
@@ -36,6 +38,10 @@ std::string entries(const std::string& source) {
     out += "extern \"C\" void emu_call_" + name + "(void** a) { emu::call(&" + name + ", a); }\n";
     out += "extern \"C\" int emu_count_" + name + " = emu::count(&" + name + ");\n";
   }
+  // The linker names both ends of the section of SHARED variables, where there are some.
+  out += "extern \"C\" char __start_shared_variables[] __attribute__((weak, visibility(\"hidden\")));\n";
+  out += "extern \"C\" char __stop_shared_variables[] __attribute__((weak, visibility(\"hidden\")));\n";
+  out += "extern \"C\" char* emu_shared[2] = {__start_shared_variables, __stop_shared_variables};\n";
   return out;
 }
 /** Runs the compiler in a folder of its own, which is removed. */
@@ -47,13 +53,15 @@ int compile(Program& program, const std::string& defines) {
   std::string base = std::string(folder) + "/module";
   for (const auto& [name, text] : program.headers) std::ofstream(folder + ("/" + name)) << text;
   std::ofstream(base + ".cc") << program.source << "\n" << entries(program.source);
-  std::string command = "c++ -std=c++17 -O1 -fPIC -shared -fno-strict-aliasing -ffp-contract=off -w -include emu.hpp -I'" +
-                        std::string(getenv("EMU_INCLUDE")) + "' " + defines + " -o " + base + ".so " + base + ".cc '" +
-                        own.dli_fname + "' 2> " + base + ".log";
+  // Compiled and linked apart: g++ would link its own library for -fsanitize=thread, whose calls checks.cc has.
+  const char* checks = emu::is_checking() ? " -fsanitize=thread --param tsan-instrument-func-entry-exit=0" : "";
+  std::string command = std::string("c++ -std=c++17 -O1 -fPIC -c -fno-strict-aliasing -ffp-contract=off -w") + checks + " -include emu.hpp -I'" +
+                        getenv("EMU_INCLUDE") + "' " + defines + " -o " + base + ".o " + base + ".cc 2> " + base + ".log && c++ -shared -o " +
+                        base + ".so " + base + ".o '" + own.dli_fname + "' 2>> " + base + ".log";
   int status = system(command.c_str());
   program.log = contents(base + ".log");
   program.binary = contents(base + ".so");
-  for (const char* suffix : {".cc", ".so", ".log"}) unlink((base + suffix).c_str());
+  for (const char* suffix : {".cc", ".o", ".so", ".log"}) unlink((base + suffix).c_str());
   for (const auto& [name, text] : program.headers) unlink((folder + ("/" + name)).c_str());
   rmdir(folder);
   return status == 0 ? 0 : 6;

@@ -1,6 +1,6 @@
 /** The GPU's memory as an engine uses it: blocks of its own, and those of noted work, which lie apart. */
 import type { Gpu } from "./gpu.ts";
-import { type Block, createMemory, type Memory } from "./memory.ts";
+import { type Block, createIsolatedMemory, createMemory, type Memory } from "./memory.ts";
 import { type MemoryPlan, outOfMemory } from "./plan.ts";
 
 export interface Blocks {
@@ -30,7 +30,8 @@ export function createBlocks(
     give: (address: bigint) => gpu.call("free memory", "cuMemFree_v2", address),
   };
   // Blocks of noted work lie apart: they have the same places each time, even if other blocks come and go.
-  const [memory, notedMemory] = [createMemory(source), createMemory(source)];
+  const create = debug ? createIsolatedMemory : createMemory;
+  const [memory, notedMemory] = [create(source), create(source)];
   const late: Block[] = [];
 
   function usage(): ReturnType<Memory["usage"]> {

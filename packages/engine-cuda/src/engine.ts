@@ -31,7 +31,10 @@ export interface CudaEngineOptions {
   readonly storage?: WeightStorage;
   /** Times the algorithms of products once and remembers the fastest; default unless ZEROGATE_CUDA_TUNE is 0. */
   readonly tune?: boolean;
-  /** Waits after each kernel, fills memory with NaN; default where ZEROGATE_CUDA_DEBUG is 1. */
+  /**
+   * Waits after each kernel, allocates each array by itself and fills it with NaN, for memory checkers too; default where
+   * ZEROGATE_CUDA_DEBUG is 1.
+   */
   readonly debug?: boolean;
   /** Decodes by CUDA graphs; default unless ZEROGATE_CUDA_GRAPHS is 0. */
   readonly graphs?: boolean;

@@ -28,8 +28,12 @@ function whyNot(): string {
   }
 }
 
-/** Environment that puts the fake libraries into the place of NVIDIA's. Builds them, once for each state of their sources. */
-export function fakeEnv(): Record<string, string> {
+/**
+ * Environment that puts the fake libraries into the place of NVIDIA's. Builds them, once for each state of their sources.
+ *
+ * @param check looks for races and bad accesses in every launch (emu/checks.hpp); EMU_CHECK=1 does so in all tests.
+ */
+export function fakeEnv(check: boolean = process.env["EMU_CHECK"] === "1"): Record<string, string> {
   if (onRealGpu || absent !== "") return {};
   const hash = createHash("sha256");
   const names = readdirSync(sources).toSorted();
@@ -47,8 +51,9 @@ export function fakeEnv(): Record<string, string> {
     ZEROGATE_LIBCUDA: library,
     ZEROGATE_NVRTC: library,
     ZEROGATE_CUBLASLT: library,
-    ZEROGATE_CUDA_CACHE: join(folder, "cache"),
+    ZEROGATE_CUDA_CACHE: join(folder, check ? "cache-checked" : "cache"),
     ZEROGATE_CUDA_DEBUG: "1",
+    EMU_CHECK: check ? "1" : "0",
     EMU_INCLUDE: sources,
   };
 }

@@ -1,0 +1,193 @@
+/** Operations by the kernel file that they run, in sizes that take every path through its kernels. */
+import type { AttentionSize, DeviceArray, Matrix, PromptSet } from "@zerogate/core/engine";
+import { single, wave } from "../../core/test/numeric.ts";
+import type { CudaEngine } from "../src/engine.ts";
+import type { KernelFile } from "../src/kernels.ts";
+
+export type Work = (engine: CudaEngine) => Promise<unknown>;
+
+const upload = (engine: CudaEngine, length: number, phase: number): DeviceArray =>
+  engine.upload(single(wave(length, phase)));
+const weight = (engine: CudaEngine, shape: readonly number[], phase: number): Matrix => {
+  const values = single(
+    wave(
+      shape.reduce((a, b) => a * b),
+      phase,
+    ),
+  );
+  return engine.matrix({ dtype: "f32", shape, bytes: new Uint8Array(values.buffer) });
+};
+const ends = (lengths: readonly number[]): Int32Array =>
+  Int32Array.from([0, ...lengths.map((_, s) => lengths.slice(0, s + 1).reduce((a, b) => a + b))]);
+
+async function rows(engine: CudaEngine) {
+  const [T, D, N] = [9, 48, 24];
+  const x = upload(engine, T * D, 0.1);
+  const table = weight(engine, [20, D], 0.4);
+  const half = engine.matrix({ dtype: "bf16", shape: [20, D], bytes: new Uint8Array(2 * 20 * D) });
+  for (const own of [table, half])
+    engine.embed(own, Int32Array.of(1, 19, 3), { scale: 2, residual: upload(engine, 3 * D, 1) });
+  engine.gatherRows(x, Int32Array.of(3, 8), { T, D });
+  const scattered = engine.scatterRows(upload(engine, 2 * D, 0.7), Int32Array.of(8, 0), { T, D });
+  const bias = weight(engine, [N], 0.3);
+  for (const toRead of [false, true]) engine.linear(x, weight(engine, [N, D], 0.5), { T, bias, toRead });
+  for (const dtype of ["i8", "f8"] as const) {
+    const bytes = new Uint8Array(N * (4 + D)).fill(17);
+    engine.linear(x, engine.matrix({ dtype, shape: [N, D], bytes }), { T, rows: [8, 24] });
+  }
+  // An odd length, of which the last numbers are converted one by one, and back.
+  const odd = upload(engine, 13, 0.2);
+  engine.gelu(odd, { T: 1, F: 13 });
+  const inner = engine.linear(x, weight(engine, [N, D], 0.5), { T });
+  return [await engine.read(scattered), await engine.read(inner)];
+}
+
+async function norm(engine: CudaEngine) {
+  for (const [T, D] of [
+    [3, 1040],
+    [3, 1043],
+    [5, 24],
+  ] as const) {
+    const [x_TD, dy_TD, residual_TD] = [
+      upload(engine, T * D, 0.1),
+      upload(engine, T * D, 0.6),
+      upload(engine, T * D, 0.9),
+    ];
+    const [weight_D, bias_D] = [weight(engine, [D], 0.2), weight(engine, [D], 0.3)];
+    const rms = engine.rmsNorm(x_TD, weight_D, { T, D, eps: 1e-5 });
+    const layer = engine.layerNorm(x_TD, { weight_D, bias_D }, { T, D, eps: 1e-5 });
+    const input = { dy_TD, x_TD, weight_D };
+    engine.rmsNormBackward({ ...input, residual_TD, rstd_T: rms.rstd_T }, { T, D });
+    engine.rmsNormBackward({ ...input, rstd_T: rms.rstd_T }, { T, D });
+    await engine.read(engine.layerNormBackward({ ...input, residual_TD, stats_T2: layer.stats_T2 }, { T, D }));
+  }
+}
+
+async function rope(engine: CudaEngine) {
+  const size = { T: 37, H: 3, G: 1, d: 20, window: 0 };
+  const [qkv_TX, cosSin_Td] = [upload(engine, 37 * 100, 0.3), upload(engine, 37 * 20, 0.8)];
+  for (const inverse of [false, true]) engine.rope(qkv_TX, cosSin_Td, { ...size, inverse });
+  await engine.read(qkv_TX);
+}
+
+async function mlp(engine: CudaEngine) {
+  for (const F of [40, 37]) {
+    const T = 9;
+    const [gateUp, up_TF, dy_TF] = [
+      upload(engine, 2 * T * F, 0.1),
+      upload(engine, T * F, 0.2),
+      upload(engine, T * F, 0.7),
+    ];
+    for (const y of [engine.swiglu(gateUp, { T, F }), engine.geglu(gateUp, { T, F }), engine.gelu(up_TF, { T, F })]) {
+      await engine.read(y);
+    }
+    engine.swigluBackward(dy_TF, gateUp, { T, F });
+    engine.gegluBackward(dy_TF, gateUp, { T, F });
+    await engine.read(engine.geluBackward(dy_TF, up_TF, { T, F }));
+  }
+}
+
+/** Sequences of plain heads, also over caches that have tokens already. */
+async function attention(engine: CudaEngine) {
+  for (const window of [0, 9]) {
+    const size = { T: 43, H: 4, G: 2, d: 20, window };
+    const qkv_TX = upload(engine, size.T * 160, 0.3);
+    const cu = ends([40, 3]);
+    const forward = engine.attention(qkv_TX, cu, size);
+    await engine.read(
+      engine.attentionBackward({ do_TQ: upload(engine, size.T * 80, 0.8), qkv_TX, ...forward }, cu, size),
+    );
+    const caches = [engine.kvCache(90, 80), engine.kvCache(7, 80)];
+    for (const starts of [Int32Array.of(0, 0), Int32Array.of(40, 3)]) {
+      await engine.read(engine.cachedAttention(qkv_TX, caches, starts, cu, size));
+    }
+    for (const cache of caches) engine.freeCache(cache);
+  }
+}
+
+interface Heads {
+  readonly lengths: readonly number[];
+  readonly size: Omit<AttentionSize, "T">;
+}
+const flashHeads: readonly Heads[] = [
+  { lengths: [66, 3], size: { H: 2, G: 1, d: 64, window: 0 } },
+  { lengths: [70], size: { H: 1, G: 1, d: 64, window: 37 } },
+  { lengths: [65], size: { H: 1, G: 1, d: 96, window: 0 } },
+  { lengths: [66], size: { H: 1, G: 1, d: 128, window: 0 } },
+];
+
+/** Forward, and with `backward` that too: alone and with prompts. Nothing where compute is f32. */
+async function flash(engine: CudaEngine, backward: boolean) {
+  for (const { lengths, size: heads } of flashHeads) {
+    const { H, G, d } = heads;
+    const T = lengths.reduce((a, b) => a + b);
+    const size = { ...heads, T };
+    const [qkv_TX, do_TQ] = [upload(engine, T * (H + 2 * G) * d, 0.3), upload(engine, T * H * d, 0.8)];
+    const cu = ends(lengths);
+    const alone = engine.attention(qkv_TX, cu, size);
+    await engine.read(alone.o_TQ);
+    if (backward) await engine.read(engine.attentionBackward({ do_TQ, qkv_TX, ...alone }, cu, size));
+    const K = lengths.length > 1 ? 10 : 17;
+    const gate_H = new Float32Array(H).fill(0.5);
+    const sets: PromptSet[] = [
+      { kv_RY: upload(engine, K * 2 * G * d, 0.4), rows: [0, K], tokens: [0, lengths[0] ?? 0], gate_H },
+    ];
+    const both = engine.promptedAttention?.({ qkv_TX, sets }, cu, size);
+    if (!both || !engine.promptedAttentionBackward) continue;
+    await engine.read(both.y_TQ);
+    if (!backward) continue;
+    for (const withInput of [true, false]) {
+      const back = engine.promptedAttentionBackward({ do_TQ, qkv_TX, ...both, sets }, cu, { ...size, withInput });
+      for (const { dkv_KY, dgate_H } of back.prompts) await Promise.all([engine.read(dkv_KY), engine.read(dgate_H)]);
+    }
+  }
+}
+
+async function prompt(engine: CudaEngine) {
+  const [T, K] = [140, 20];
+  const size = { T, H: 4, G: 2, d: 6, window: 0 };
+  const [qkv_TX, kv_RY] = [upload(engine, T * 48, 0.3), upload(engine, K * 24, 1.3)];
+  const input = {
+    qkv_TX,
+    sets: [{ kv_RY, rows: [0, K], tokens: [2, T], gate_H: Float32Array.of(0.5, -1, 0, 2) }] as const,
+  };
+  await engine.read(engine.promptAttention(upload(engine, T * 24, 0.9), input, size));
+  const do_TQ = upload(engine, T * 24, 2.2);
+  const dqkv_TX = upload(engine, T * 48, 0.6);
+  for (const { dkv_KY } of engine.promptAttentionBackward({ do_TQ, ...input, dqkv_TX }, size))
+    await engine.read(dkv_KY);
+  // Onto inner numbers too, as a model does.
+  const heads = { T, H: 4, G: 2, d: 6, window: 0 };
+  const { o_TQ, lse_TH } = engine.attention(qkv_TX, ends([T]), heads);
+  await engine.read(engine.promptAttention(o_TQ, input, size));
+  const back = engine.attentionBackward({ do_TQ, qkv_TX, o_TQ, lse_TH }, ends([T]), heads);
+  engine.promptAttentionBackward({ do_TQ, ...input, dqkv_TX: back }, size);
+  await engine.read(back);
+}
+
+async function head(engine: CudaEngine) {
+  const [R, D, V] = [5, 24, 300];
+  const labels = Int32Array.from({ length: R }, (_, r) => (7 * r) % V);
+  const table = weight(engine, [V, D], 0.7);
+  const y = upload(engine, R * D, 0.1);
+  engine.headLoss(y, table, labels, { R, D });
+  const { dy_RD } = engine.headLoss(y, table, labels, { R, D, cells: [{ R, scale: 0.5 }] });
+  if (dy_RD) await engine.read(dy_RD);
+}
+
+async function sum(engine: CudaEngine) {
+  engine.addFixedPoint?.(new Int32Array(2 * 700), single(wave(700, 0.1)));
+}
+
+export const everyKernel: Readonly<Record<KernelFile, Work>> = {
+  rows,
+  norm,
+  rope,
+  mlp,
+  attention,
+  flash: (engine) => flash(engine, false),
+  flash_backward: (engine) => flash(engine, true),
+  prompt,
+  head,
+  sum,
+};
