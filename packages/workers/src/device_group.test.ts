@@ -179,7 +179,11 @@ test("where results lie with the worker all that it did is dealt again, in the o
 
 test("a worker that dies while it does nothing costs no job, and nothing is said of any", async () => {
   const { group, events, newest } = open(2);
+  const begin = performance.now();
   await group.start();
+  const took = performance.now() - begin;
+  for (const event of events)
+    expect(event).toMatchObject({ loadMs: expect.toSatisfy((ms: number) => ms >= 0 && ms <= took) });
   newest(1).end("idle");
   await settle();
   expect(events.map(({ type }) => type)).toEqual(["worker-started", "worker-started", "worker-died", "worker-started"]);

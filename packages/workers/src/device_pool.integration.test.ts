@@ -248,6 +248,8 @@ test("generation gives the same tokens for any number of workers, and survives o
   const { faulty } = await openFaulty(2, [{ kind: "exit", sample: 1 }]);
   expect(await faulty.generateAll(job)).toEqual(alone);
   await expect(faulty.generateAll({ ...job, prompts: [[]] })).rejects.toBeInstanceOf(InputError);
+  const deadly = await openFaulty(2, [{ kind: "exit", sample: 1, times: 2 }]);
+  await expect(deadly.faulty.generateAll(job)).rejects.toMatchObject({ of: "generation", cell: 1, samples: [] });
 });
 
 test("misuse is refused before anything is sent", async () => {
