@@ -39,7 +39,6 @@ export {
   adapterTensors,
   checkAdapterKeys,
   compareAdapterKeys,
-  declaredGate,
   declaredOutputBias,
   readAdapterTensors,
 } from "./adapter/files/peft.ts";
@@ -47,6 +46,7 @@ export { isSameTemplate, templateProblems } from "./adapter/files/prompt_format.
 export type { AdapterReport } from "./adapter/files/tensors.ts";
 export { adapterLayoutOn } from "./adapter/kinds/adaption_prompt.ts";
 export { moduleNames } from "./adapter/layout.ts";
+export { declaredSettings } from "./adapter/settings.ts";
 
 // Weights of a model in memory.
 

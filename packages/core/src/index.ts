@@ -36,6 +36,7 @@ export {
 export type { Adapter, NewAdapterOptions, TrainedAdapter } from "./adapter/new_adapter.ts";
 export { initParameters, type ParameterTable, partNumbers, type TrainedPart } from "./adapter/parameters.ts";
 export type { GateActivation, GateSharing } from "./adapter/parts/gate.ts";
+export { type AdapterSettings, adapterSettings, settingsOf } from "./adapter/settings.ts";
 
 // A model with adapters, as PEFT has it.
 

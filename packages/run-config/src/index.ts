@@ -1,8 +1,9 @@
 /** `@zerogate/run-config`: the keys of a run, from files, flags and presets, and the engine that they mean. */
 export { readConfigFile } from "./config/config_file.ts";
-export { configKeys, type Field, fields } from "./config/fields.ts";
+export { configKeys, fields } from "./config/fields.ts";
 export { flagName } from "./config/flag_name.ts";
 export { configHash, hasChanges, safeChanges, showValue, undoChanges, unsafeChanges } from "./config/identity.ts";
+export type { Field } from "./config/kinds.ts";
 export {
   MAX_HOSTS,
   MAX_PROMPT_LENGTH,

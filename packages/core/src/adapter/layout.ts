@@ -3,7 +3,7 @@ import type { ModelConfig } from "../model/config.ts";
 import { architectureOf } from "../model/families/families.ts";
 import type { Architecture } from "../model/families/family.ts";
 import { type ParameterTable, trainedLayers } from "./parameters.ts";
-import type { GateSettings } from "./parts/gate.ts";
+import type { AdapterSettings } from "./settings.ts";
 
 /**
  * How often an adapted layer adds the bias of its output projection, where the base has one there. `once`: gates of zero
@@ -12,7 +12,7 @@ import type { GateSettings } from "./parts/gate.ts";
 export type OutputBias = "once" | "twice";
 
 /** What somebody chooses of an adapter. */
-export interface AdapterShape extends GateSettings {
+export interface AdapterShape extends AdapterSettings {
   /** Prompt tokens per adapted layer: `adapter_len`, K. */
   readonly promptLength: number;
   /** Adapted layers, counted from the output side: `adapter_layers`, L. */

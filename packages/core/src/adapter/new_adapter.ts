@@ -6,7 +6,7 @@ import { adapterLayout } from "./kinds/adaption_prompt.ts";
 import type { AdapterState } from "./kinds/kind.ts";
 import type { AdapterShape, OutputBias } from "./layout.ts";
 import { initParameters } from "./parameters.ts";
-import type { GateActivation, GateSharing } from "./parts/gate.ts";
+import { type AdapterSettings, settingsOf } from "./settings.ts";
 
 export interface Adapter extends AdapterState {
   readonly config: AdaptionPromptConfig;
@@ -24,9 +24,7 @@ export interface TrainedAdapter {
 }
 
 /** Of a fresh adapter, besides its config. */
-export interface NewAdapterOptions {
-  readonly gateSharing?: GateSharing;
-  readonly gateActivation?: GateActivation;
+export interface NewAdapterOptions extends Partial<AdapterSettings> {
   readonly outputBias?: OutputBias | undefined;
   readonly seed?: number;
   /** Never: the numbers of a trained adapter come with their shape, see `TrainedAdapter`. */
@@ -46,11 +44,10 @@ export function freshAdapter(
       `Cannot add adapter "${name}": its params come without the shape that says what they mean, ${way}`,
     );
   }
-  const { gateSharing = "scalar", gateActivation = "none", outputBias, seed = 0 } = options;
+  const { outputBias, seed = 0 } = options;
   const checked = validateAdaptionPromptConfig(config, model);
   const { adapterLen: promptLength, adapterLayers: adaptedLayers } = checked;
-  const shape = { promptLength, adaptedLayers, gateSharing, gateActivation, outputBias };
-  const layout = adapterLayout(shape, model);
+  const layout = adapterLayout({ promptLength, adaptedLayers, ...settingsOf(options), outputBias }, model);
   return { config: checked, layout, params: initParameters(layout.table, seed) };
 }
 
@@ -69,7 +66,7 @@ export function trainedAdapter(
     );
   }
   const checked = validateAdaptionPromptConfig(config, model);
-  const { promptLength, adaptedLayers, gateSharing, gateActivation, outputBias } = shape;
+  const { promptLength, adaptedLayers, gateSharing } = shape;
   if (checked.adapterLen !== promptLength || checked.adapterLayers !== adaptedLayers) {
     const says = `its config says K=${checked.adapterLen}, L=${checked.adapterLayers}`;
     throw new InputError(
@@ -77,8 +74,7 @@ export function trainedAdapter(
       `${says}, its shape K=${promptLength}, L=${adaptedLayers}: take both from one adapter`,
     );
   }
-  const own = { promptLength, adaptedLayers, gateSharing, gateActivation, outputBias };
-  const layout = adapterLayout(own, model);
+  const layout = adapterLayout(shape, model);
   if (params.length !== layout.length) {
     const found = `expected ${layout.length} numbers for K=${promptLength}, L=${adaptedLayers}`;
     throw new InputError(attempt, `${found} and ${gateSharing} gates, got ${params.length}`);

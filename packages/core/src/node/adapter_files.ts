@@ -16,7 +16,6 @@ import {
   adapterMetadata,
   checkAdapterKeys,
   compareAdapterKeys,
-  declaredGate,
   declaredOutputBias,
   furtherMetadata,
   readAdapterTensors,
@@ -32,6 +31,7 @@ import { storedLayout } from "../adapter/files/stored_layout.ts";
 import { type AdapterReport, ourDTypes } from "../adapter/files/tensors.ts";
 import { adapterLayout } from "../adapter/kinds/adaption_prompt.ts";
 import type { AdapterLayout, AdapterShape, OutputBias } from "../adapter/layout.ts";
+import { declaredSettings } from "../adapter/settings.ts";
 import type { DType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -130,7 +130,7 @@ export async function loadAdapter(
     const shape: AdapterShape = {
       promptLength: config.adapterLen,
       adaptedLayers: config.adapterLayers,
-      ...declaredGate(stored.metadata, stored.path),
+      ...declaredSettings(stored.metadata, stored.path),
       outputBias: meant,
     };
     const layout = adapterLayout(shape, model);
@@ -161,7 +161,7 @@ export async function readAdapter(folder: string, heads?: number): Promise<Store
   return withAdapterWeights(folder, async (stored) => {
     warnings.push(...stored.notes);
     const outputBias = declaredOutputBias(stored.metadata, stored.path);
-    const declared = { ...declaredGate(stored.metadata, stored.path), outputBias };
+    const declared = { ...declaredSettings(stored.metadata, stored.path), outputBias };
     const layout = storedLayout(stored.entries, declared, stored.path, heads);
     const { promptLength, adaptedLayers } = layout.shape;
     if (config.adapterLen !== promptLength || config.adapterLayers !== adaptedLayers) {

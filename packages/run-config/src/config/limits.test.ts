@@ -1,6 +1,7 @@
 /** No number of a config is without an end. */
 import { expect, test } from "vitest";
-import { configKeys, type Field, fields } from "./fields.ts";
+import { configKeys, fields } from "./fields.ts";
+import type { Field } from "./kinds.ts";
 
 const counts = configKeys.filter((key) => fields[key].argument === "<n>");
 const durations = { workerTimeout: 1000, hostTimeout: 1000, saveMinutes: 60_000, diskPatience: 60_000 } as const;

@@ -2,7 +2,8 @@
 import { dirname, resolve as resolvePath } from "node:path";
 import { isEnginePath } from "../engines/rows.ts";
 import { readConfigFile } from "./config_file.ts";
-import { configKeys, type Field, fields } from "./fields.ts";
+import { configKeys, fields } from "./fields.ts";
+import type { Field } from "./kinds.ts";
 import { VERSION_KEY } from "./stored_config.ts";
 import { suggest } from "./suggest.ts";
 import { type Synonym, synonymOf } from "./synonyms.ts";

@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { added, configKeys, type Field, fields } from "./fields.ts";
+import { configKeys, fields } from "./fields.ts";
+import type { Field } from "./kinds.ts";
+import { added } from "./kinds.ts";
 import { resolveConfig } from "./resolve.ts";
 import { completeConfig, defaultOf } from "./stored_config.ts";
 

@@ -3,7 +3,8 @@
  * of the version that wrote them, never a newer default.
  */
 import { InputError } from "@zerogate/core";
-import { alternatives, configKeys, type Field, fields, schema } from "./fields.ts";
+import { alternatives, configKeys, fields, schema } from "./fields.ts";
+import type { Field } from "./kinds.ts";
 import { type ConfigKey, formerNames, type TrainConfig } from "./train_config.ts";
 
 /** It did not store which version it was. */

@@ -1,5 +1,5 @@
 /** One training run, completely described. docs/config.md is the same list for users; a test keeps the two together. */
-import type { BosRule, GateActivation, GateSharing, OutputBias, WeightStorage } from "@zerogate/core";
+import type { AdapterSettings, BosRule, OutputBias, WeightStorage } from "@zerogate/core";
 
 export const presetNames = ["paper", "peft", "quick"] as const;
 /** Values of the key `compute`. */
@@ -21,7 +21,7 @@ export type LogLevel = (typeof logLevels)[number];
  * run can be repeated from its output alone. Of `steps`/`epochs`, of `lr`/`blr` and of the three `warmup…` keys exactly
  * one is set.
  */
-export interface TrainConfig {
+export interface TrainConfig extends AdapterSettings {
   /** The preset that the other keys started from. */
   readonly preset?: PresetName | undefined;
 
@@ -73,8 +73,6 @@ export interface TrainConfig {
   readonly adapterLen: number;
   /** Adapted layers counted from the output side, L: PEFT's `adapter_layers`. Default: the model's layers − 2, at least 1. */
   readonly adapterLayers?: number | undefined;
-  readonly gateSharing: GateSharing;
-  readonly gateActivation: GateActivation;
   /** On a base with a bias in its output projection (`attention_bias`): `once` (default), or `twice` as PEFT computes. */
   readonly outputBias?: OutputBias | undefined;
   /** How `RUN/adapter` stores its numbers. Training and checkpoints always use f32. */

@@ -3,7 +3,7 @@
  * says what the run had trained: parameters, moments and everything in the state that follows from its lines.
  */
 import { isDeepStrictEqual } from "node:util";
-import { type AdapterLayout, adapterLayout, type ModelConfig } from "@zerogate/core";
+import { type AdapterLayout, adapterLayout, type ModelConfig, settingsOf } from "@zerogate/core";
 import { createAdamWState, groupCount } from "@zerogate/core/training";
 import { completeConfig, configHash, hasChanges, undoChanges } from "@zerogate/run-config";
 import { momentsDigest, paramsDigest, type ReadReceipt, type ReceiptLine } from "../receipt/receipt.ts";
@@ -124,9 +124,8 @@ function validationProblems(before: readonly ReceiptLine[], state: RunState): st
 function shapeProblems({ state, layout }: Checkpoint, model: ModelConfig): string[] {
   const config = completeConfig(state.config, state.versions.zerogate, "the checkpoint");
   if (config.initAdapter !== undefined) return [];
-  const { gateSharing, gateActivation, outputBias } = config;
   const { adapterLen: promptLength, adapterLayers: adaptedLayers = Math.max(1, model.layers - 2) } = config;
-  const shape = { promptLength, adaptedLayers, gateSharing, gateActivation, outputBias };
+  const shape = { promptLength, adaptedLayers, ...settingsOf(config), outputBias: config.outputBias };
   const isSame = isDeepStrictEqual(layout, adapterLayout(shape, model));
   return isSame ? [] : ["its adapter has another shape than its config"];
 }

@@ -5,6 +5,7 @@ import {
   adapterLayout,
   initParameters,
   type ModelConfig,
+  settingsOf,
   validateAdaptionPromptConfig,
 } from "@zerogate/core";
 import { loadAdapter } from "@zerogate/core/node";
@@ -53,9 +54,9 @@ export async function openAdapter(
     model,
   );
   checkAdapterSize(adapterConfig, model, config.workers);
-  const { gateSharing, gateActivation, outputBias, seed, initStd } = config;
+  const { outputBias, seed, initStd } = config;
   const { adapterLen: promptLength, adapterLayers: adaptedLayers } = adapterConfig;
-  const shape = { promptLength, adaptedLayers, gateSharing, gateActivation, outputBias };
+  const shape = { promptLength, adaptedLayers, ...settingsOf(config), outputBias };
   const layout = adapterLayout(shape, model);
   if (layout.base.hasOutputBias && outputBias === undefined) {
     onWarning("the base's output projection has a bias, which is added once; PEFT would add it twice (see outputBias)");

@@ -1,83 +1,7 @@
 /** The keys of a run config as command line flags. */
 
 import { type ConfigKey, configKeys, type Field, fields } from "@zerogate/run-config/keys";
-import type { Flag, FlagGroup } from "./definition.ts";
-
-/** Where the help of a command shows a key. */
-const groups: { readonly [Key in ConfigKey]: FlagGroup } = {
-  preset: "Common",
-  model: "Model",
-  links: "Model",
-  data: "Data",
-  out: "Common",
-  validationData: "Data",
-  valFraction: "Data",
-  template: "Data",
-  bos: "Advanced",
-  labels: "Data",
-  maxLength: "Common",
-  maxDropped: "Data",
-  skipBadRecords: "Data",
-  cacheDir: "Machine",
-
-  seed: "Common",
-  epochs: "Common",
-  steps: "Common",
-  batchSize: "Common",
-  cellTokens: "Advanced",
-  cellMultiple: "Advanced",
-  dropLast: "Training",
-
-  adapterLen: "Common",
-  adapterLayers: "Common",
-  gateSharing: "Adapter",
-  gateActivation: "Adapter",
-  outputBias: "Adapter",
-  adapterDtype: "Adapter",
-  adapterFrom: "Validation and checkpoints",
-  initStd: "Adapter",
-  initAdapter: "Adapter",
-
-  lr: "Common",
-  blr: "Training",
-  schedule: "Training",
-  warmupSteps: "Training",
-  warmupEpochs: "Training",
-  warmupRatio: "Training",
-  minLr: "Training",
-  beta1: "Training",
-  beta2: "Training",
-  eps: "Training",
-  weightDecay: "Training",
-  decayGroup: "Training",
-  clipNorm: "Training",
-
-  evalEvery: "Validation and checkpoints",
-  evalAtStart: "Validation and checkpoints",
-  earlyStopping: "Validation and checkpoints",
-  saveEvery: "Validation and checkpoints",
-  saveMinutes: "Validation and checkpoints",
-  keepCheckpoints: "Validation and checkpoints",
-  keepEvery: "Validation and checkpoints",
-  diskPatience: "Advanced",
-  onBadNumbers: "Training",
-  rollbackSteps: "Training",
-  reportAnswers: "Validation and checkpoints",
-
-  engine: "Machine",
-  compute: "Machine",
-  storage: "Machine",
-  strictTensors: "Model",
-  packing: "Advanced",
-  workers: "Machine",
-  devices: "Machine",
-  isolate: "Machine",
-  workerTimeout: "Advanced",
-  hosts: "Machine",
-  broadcastWeights: "Advanced",
-  hostTimeout: "Advanced",
-  logLevel: "Advanced",
-};
+import type { Flag } from "./definition.ts";
 
 /** The flags of these keys, with the same words for every command that has them. */
 export function configFlagTable<Key extends ConfigKey>(keys: readonly Key[]): Record<Key, Flag> {
@@ -90,16 +14,14 @@ export function runFlagTable<Key extends ConfigKey>(keys: readonly Key[]): Recor
 }
 
 function configFlag(key: ConfigKey, hasDefault: boolean): Flag {
-  const { argument, description, choices = [], fallback }: Field<unknown> = fields[key];
+  const { group, argument, description, choices = [], fallback }: Field<unknown> = fields[key];
   const shown = [];
   if (choices.length > 0) shown.push(choices.join(", "));
   // A default that depends on the machine is named in the description; so are those of keys without one.
   if (hasDefault && fallback !== undefined && key !== "workers") shown.push(`default: ${shownDefault(fallback)}`);
   const text = hasDefault ? description : description.replace(/ \(default: [^)]*\)$/, "");
   const about = shown.length === 0 ? text : `${text} (${shown.join("; ")})`;
-  return argument === undefined
-    ? { group: groups[key], about, isNegatable: true }
-    : { group: groups[key], about, argument };
+  return argument === undefined ? { group, about, isNegatable: true } : { group, about, argument };
 }
 
 function shownDefault(value: unknown): string {

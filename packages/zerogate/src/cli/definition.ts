@@ -1,24 +1,9 @@
 /** What a command declares beside its code, in `commands/NAME_flags.ts`: its flags, the end of its help, and how it is called. */
+import type { HelpGroup } from "@zerogate/run-config/keys";
 import type { CommandContext, ExitCode } from "../commands/context.ts";
 
-/** Headings of a command's help, in this order. */
-export const flagGroups = [
-  "Required",
-  "Common",
-  "Model",
-  "Adapter",
-  "Data",
-  "Answers",
-  "Training",
-  "Validation and checkpoints",
-  "Machine",
-  "Advanced",
-] as const;
-
-export type FlagGroup = (typeof flagGroups)[number];
-
 export interface Flag {
-  readonly group: FlagGroup;
+  readonly group: HelpGroup;
   /** `<dir>`, `<files...>` for one or more; undefined for a switch. */
   readonly argument?: string;
   readonly about: string;

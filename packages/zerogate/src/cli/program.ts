@@ -1,10 +1,10 @@
 /** The command line as commander parses it: the commands of `commands/list.ts`, with the flags of the one that is called. */
 
-import { flagName, ownCommand } from "@zerogate/run-config/words";
+import { flagName, helpGroups, ownCommand } from "@zerogate/run-config/words";
 import { Command, CommanderError, Option } from "commander";
 import type { CommandContext, ExitCode } from "../commands/context.ts";
 import { type ListedCommand, sections } from "../commands/list.ts";
-import { type Flag, flagGroups } from "./definition.ts";
+import type { Flag } from "./definition.ts";
 import { addHelpEnd, configured } from "./help.ts";
 import { addSynonyms, namedFlags } from "./synonym_flags.ts";
 import { checkRequired, wrongUsage } from "./wrong_usage.ts";
@@ -86,7 +86,7 @@ function calledCommand(program: Command, [first, second]: readonly string[]): Ca
 }
 
 function addFlags(command: Command, flags: readonly [key: string, flag: Flag][]): void {
-  const place = ({ group }: Flag) => flagGroups.indexOf(group);
+  const place = ({ group }: Flag) => helpGroups.indexOf(group);
   const negatable = new Set<Option>();
   for (const [key, flag] of flags.toSorted(([, a], [, b]) => place(a) - place(b))) {
     const { group, argument, about, repeats = false, isNegatable = false } = flag;

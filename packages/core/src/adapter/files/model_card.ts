@@ -4,15 +4,16 @@
  */
 
 import type { AdapterLayout } from "../layout.ts";
+import { isPeft } from "../settings.ts";
 import type { AdaptionPromptConfig } from "./config.ts";
 
 /** @param origin which state of a run this is, for example `step 60 of 60, the last`. */
 export function modelCard(config: AdaptionPromptConfig, layout: AdapterLayout, origin: string | undefined): string {
   const base = hubId(config.baseModelNameOrPath);
   const { shape } = layout;
-  const isPeft = shape.gateSharing === "scalar" && shape.gateActivation === "none" && shape.outputBias !== "once";
+  const isOfPeft = isPeft(shape) && shape.outputBias !== "once";
   const header = [
-    `library_name: ${isPeft ? "peft" : "zerogate"}`,
+    `library_name: ${isOfPeft ? "peft" : "zerogate"}`,
     ...(base === undefined ? [] : [`base_model: ${JSON.stringify(base)}`, "base_model_relation: adapter"]),
     ...(config.taskType === "CAUSAL_LM" ? ["pipeline_tag: text-generation"] : []),
     "tags:",

@@ -4,7 +4,8 @@ import type { Tensor } from "../../formats/safetensors.ts";
 import { parseModelConfig } from "../../model/hf_config.ts";
 import { adapterLayout } from "../kinds/adaption_prompt.ts";
 import type { AdapterShape } from "../layout.ts";
-import { adapterMetadata, adapterTensors, compareAdapterKeys, declaredGate, readAdapterTensors } from "./peft.ts";
+import { declaredSettings } from "../settings.ts";
+import { adapterMetadata, adapterTensors, compareAdapterKeys, readAdapterTensors } from "./peft.ts";
 
 const modelOf = (layers: number) =>
   parseModelConfig(
@@ -66,7 +67,7 @@ test("per-head gates are stored as [H] and declared in the metadata", () => {
   expect(readAdapterTensors(written, wide, "x").params).toEqual(values);
   const metadata = adapterMetadata(perHead);
   expect(metadata).toEqual({ format: "pt", "zerogate.gate_sharing": "per-head", "zerogate.gate_activation": "tanh" });
-  expect(declaredGate(new Map(Object.entries(metadata)), "x")).toEqual({
+  expect(declaredSettings(new Map(Object.entries(metadata)), "x")).toEqual({
     gateSharing: "per-head",
     gateActivation: "tanh",
   });
@@ -80,15 +81,15 @@ test("an adapter that PEFT can express has PEFT's metadata and nothing else, unl
     "zerogate.gate_sharing": "scalar",
     "zerogate.gate_activation": "none",
   });
-  expect(declaredGate(new Map([["format", "pt"]]), "x")).toEqual({ gateSharing: "scalar", gateActivation: "none" });
-  expect(() => declaredGate(new Map([["zerogate.gate_sharing", "per-layer"]]), "x")).toThrow(
+  expect(declaredSettings(new Map([["format", "pt"]]), "x")).toEqual({ gateSharing: "scalar", gateActivation: "none" });
+  expect(() => declaredSettings(new Map([["zerogate.gate_sharing", "per-layer"]]), "x")).toThrow(
     'Cannot read the adapter x: zerogate.gate_sharing is "per-layer", known are scalar and per-head',
   );
   for (const [key, value] of [
     ["zerogate.gate_sharing", "per-head"],
     ["zerogate.gate_activation", "none"],
   ] as const) {
-    expect(() => declaredGate(new Map([[key, value]]), "x")).toThrow(`${key} alone, the other one was lost`);
+    expect(() => declaredSettings(new Map([[key, value]]), "x")).toThrow(`${key} alone, the other one was lost`);
   }
 });
 

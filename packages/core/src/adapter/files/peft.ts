@@ -11,6 +11,7 @@ import { InputError } from "../../errors.ts";
 import type { Tensor, TensorEntry } from "../../formats/safetensors.ts";
 import type { AdapterLayout, AdapterShape, OutputBias } from "../layout.ts";
 import type { ParameterTable } from "../parameters.ts";
+import { isPeft, settingKeys, settingsMetadata } from "../settings.ts";
 import { type AdapterReport, compareTensors, partTensors, readParts, reportProblems } from "./tensors.ts";
 
 /** The file of an adapter folder that PEFT reads. */
@@ -55,48 +56,21 @@ export function adapterMetadata(
   shape: AdapterShape,
   extra: Readonly<Record<string, string>> = {},
 ): Record<string, string> {
-  const { gateSharing, gateActivation, outputBias } = shape;
-  const isPlain = gateSharing === "scalar" && gateActivation === "none" && outputBias === undefined;
+  const { outputBias } = shape;
+  const isPlain = isPeft(shape) && outputBias === undefined;
   if (isPlain && Object.keys(extra).length === 0) return { format: "pt" };
   return {
     ...extra,
     format: "pt",
-    "zerogate.gate_sharing": gateSharing,
-    "zerogate.gate_activation": gateActivation,
+    ...settingsMetadata(shape),
     ...(outputBias && { "zerogate.output_bias": outputBias }),
   };
 }
 
-const gateKeys = ["zerogate.gate_sharing", "zerogate.gate_activation"];
-
 /** The part of a file's metadata that `adapterMetadata` does not generate. */
 export function furtherMetadata(metadata: ReadonlyMap<string, string>): Record<string, string> {
-  const ownKeys = ["format", ...gateKeys, "zerogate.output_bias"];
+  const ownKeys = ["format", ...settingKeys, "zerogate.output_bias"];
   return Object.fromEntries([...metadata].filter(([key]) => !ownKeys.includes(key)));
-}
-
-/**
- * The gate variant that a file's metadata declares; PEFT's (`scalar`, `none`) where it declares nothing.
- * Throws an `InputError` on a variant that is not known or half declared.
- */
-export function declaredGate(
-  metadata: ReadonlyMap<string, string>,
-  path: string,
-): Pick<AdapterShape, "gateSharing" | "gateActivation"> {
-  const gateSharing = metadata.get("zerogate.gate_sharing") ?? "scalar";
-  const gateActivation = metadata.get("zerogate.gate_activation") ?? "none";
-  const isSharing = gateSharing === "scalar" || gateSharing === "per-head";
-  const isActivation = gateActivation === "none" || gateActivation === "tanh";
-  const declared = gateKeys.filter((key) => metadata.has(key));
-  if (isSharing && isActivation && declared.length !== 1) return { gateSharing, gateActivation };
-  const problems: string[] = [];
-  // Both are always written: where one is lost, taking PEFT's for it would be another adapter.
-  if (isSharing && isActivation) problems.push(`its metadata has ${declared[0]} alone, the other one was lost`);
-  if (!isSharing)
-    problems.push(`zerogate.gate_sharing is ${JSON.stringify(gateSharing)}, known are scalar and per-head`);
-  if (!isActivation)
-    problems.push(`zerogate.gate_activation is ${JSON.stringify(gateActivation)}, known are none and tanh`);
-  throw new InputError(`Cannot read the adapter ${path}`, problems);
 }
 
 /**

@@ -12,12 +12,13 @@ import { type AdaptedBase, type AdapterLayout, type AdapterShape, adaptedBase } 
 import { parameterTable, partNumbers, type TrainedPart } from "../parameters.ts";
 import { effectiveGate, gateGradient, gatePart } from "../parts/gate.ts";
 import { promptKeysValues, promptPart } from "../parts/prompt.ts";
+import { settingsOf } from "../settings.ts";
 import { type AdapterKind, type AdapterState, layoutOf } from "./kind.ts";
 
 export const adaptionPrompt: AdapterKind = {
   name: "adaption_prompt",
 
-  table({ promptLength: K, adaptedLayers, ...gates }, { layers, hiddenSize: D, heads, modules }) {
+  table({ promptLength: K, adaptedLayers, ...settings }, { layers, hiddenSize: D, heads, modules }) {
     const { root, layers: list, attention } = modules;
     const adapted = Array.from({ length: adaptedLayers }, (_, i) => layers - adaptedLayers + i);
     return parameterTable(
@@ -26,7 +27,7 @@ export const adaptionPrompt: AdapterKind = {
         const place = (name: string) => ({ file: ADAPTER_FILE, fileName: `base_model.model.${path}.${name}` });
         return [
           promptPart(layer, [K, D], place("adaption_prompt")),
-          gatePart(layer, gates, heads, place("adaption_gate")),
+          gatePart(layer, settings, heads, place("adaption_gate")),
         ];
       }),
     );
@@ -63,9 +64,9 @@ export function adapterLayout(shape: AdapterShape, model: Parameters<typeof adap
 
 /** The same where only as much is known of the base. */
 export function adapterLayoutOn(shape: AdapterShape, base: AdaptedBase): AdapterLayout {
-  const { promptLength, adaptedLayers, gateSharing, gateActivation } = shape;
+  const { promptLength, adaptedLayers } = shape;
   const outputBias = base.hasOutputBias ? (shape.outputBias ?? "once") : undefined;
-  const own = { promptLength, adaptedLayers, gateSharing, gateActivation, outputBias };
+  const own = { promptLength, adaptedLayers, ...settingsOf(shape), outputBias };
   return layoutOf(adaptionPrompt, own, base);
 }
 

@@ -4,33 +4,30 @@
  */
 import { ADDEND_LIMIT } from "../../sum/fixed_point.ts";
 import type { TrainedPart } from "../parameters.ts";
+import { type AdapterSettings, isPeft } from "../settings.ts";
 
 /** `scalar` is PEFT's gate (one number a layer); `per-head` the paper's. */
-export type GateSharing = "scalar" | "per-head";
+export type GateSharing = AdapterSettings["gateSharing"];
 /** `none` multiplies by the raw gate (PEFT, litgpt); `tanh` squashes it first (the authors' training code). */
-export type GateActivation = "none" | "tanh";
-
-export interface GateSettings {
-  readonly gateSharing: GateSharing;
-  readonly gateActivation: GateActivation;
-}
+export type GateActivation = AdapterSettings["gateActivation"];
 
 /**
- * Stored as `[1]`, PEFT's shape, or `[H]`; one gate under tanh, which PEFT does not have, as `[1, 1]`: PEFT refuses that
- * instead of computing something else.
+ * Stored as `[1]`, PEFT's shape, or `[H]`; one gate of an adapter that PEFT does not have, under tanh for example, as
+ * `[1, 1]`: PEFT refuses that instead of computing something else.
  */
 export function gatePart(
   layer: number,
-  { gateSharing, gateActivation }: GateSettings,
+  settings: AdapterSettings,
   heads: number,
   place: Pick<TrainedPart, "file" | "fileName">,
 ): Omit<TrainedPart, "offset"> {
+  const { gateSharing } = settings;
   const length = gateSharing === "scalar" ? 1 : heads;
   return {
     name: `layers.${layer}.gate`,
     part: "gate",
     layer,
-    shape: length === 1 && gateActivation === "tanh" ? [1, 1] : [length],
+    shape: length === 1 && !isPeft({ ...settings, gateSharing: "scalar" }) ? [1, 1] : [length],
     init: "zeros",
     decays: gateSharing === "scalar" ? ["all"] : ["all", "original"],
     learningRateFactor: 1,
