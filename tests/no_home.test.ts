@@ -1,10 +1,10 @@
 /** A container may run under a bare user id: no HOME, no entry for the id, and so no folder for a cache. */
-import { chmodSync } from "node:fs";
+import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { testFolder, zerogate } from "./support/cli.ts";
 import { zerogateHere } from "./support/here.ts";
-import { adapterHash, base, heldOutFile, tinyRun } from "./support/world.ts";
+import { adapterHash, base, records, tinyRun } from "./support/world.ts";
 
 const cwd = testFolder();
 /** No machine gives it to a person. */
@@ -16,7 +16,9 @@ test.skipIf(!isRoot)(
   "a bare user id trains, verifies and evaluates without a cache (skipped: needs root) [T-B8]",
   async () => {
     chmodSync(cwd, 0o777);
-    const flags = ["train", ...tinyRun(cwd, { "--steps": "2" }), "--engine", "reference", "--workers", "1"];
+    const small = { "--steps": "2", "--batch-size": "2", "--validation-data": "few.json", "--workers": "1" };
+    const flags = ["train", ...tinyRun(cwd, small), "--engine", "reference"];
+    writeFileSync(join(cwd, "few.json"), JSON.stringify(records("heldout.json", 2)));
     const usual = await zerogateHere([...flags, "--out", "usual"], { cwd });
     expect(usual.code, usual.stderr).toBe(0);
     const trained = await zerogate([...flags, "--out", "bare"], bare);
@@ -26,7 +28,7 @@ test.skipIf(!isRoot)(
     const verified = await zerogate(["verify", "bare", "--replay", "1..2"], bare);
     expect(verified.code, verified.stderr).toBe(0);
     const evaluated = await zerogate(
-      ["eval", "--model", base, "--data", heldOutFile, "--adapter", "bare/adapter", "--workers", "1"],
+      ["eval", "--model", base, "--data", "held.json", "--adapter", "bare/adapter", "--workers", "1"],
       bare,
     );
     expect(evaluated.code, evaluated.stderr).toBe(0);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type Call, testFolder, zerogate } from "./support/cli.ts";
 import { zerogateHere } from "./support/here.ts";
-import { adapterHash, stepLosses, tinyRun, validationLosses } from "./support/world.ts";
+import { adapterHash, records, stepLosses, tinyRun, validationLosses } from "./support/world.ts";
 
 const folder = testFolder();
 const flags = tinyRun(folder);
@@ -21,6 +21,9 @@ const words = (out: string, workers: number, more: string[] = []) => [
 ];
 const train = (out: string, workers: number, more: string[] = []) =>
   zerogateHere(words(out, workers, more), { cwd: folder });
+/** Asked to end by Ctrl-C, in this process. */
+const interrupt = (out: string, workers: number, call: Pick<Call, "env" | "onLine">) =>
+  zerogateHere(words(out, workers), { cwd: folder, ...call });
 /** In a process of its own, which is disturbed. */
 const disturb = (out: string, workers: number, call: Partial<Call>, more: string[] = []) =>
   zerogate(words(out, workers, more), { cwd: folder, ...call });
@@ -60,8 +63,11 @@ test.each([1, 3, 5, 8])("%i workers train the same bits as two [E1]", async (wor
 });
 
 test("the reference engine too trains the same bits with any number of workers", async () => {
+  writeFileSync(join(folder, "few.json"), JSON.stringify(records("heldout.json", 2)));
+  const few = { "--engine": "reference", "--validation-data": "few.json", "--batch-size": "4", "--steps": "2" };
   for (const workers of [1, 3]) {
-    const done = await train(`reference-${workers}`, workers, ["--engine", "reference", "--steps", "3"]);
+    const own = ["--out", `reference-${workers}`, "--workers", String(workers)];
+    const done = await zerogateHere(["train", ...tinyRun(folder, few), ...own], { cwd: folder });
     expect(done).toMatchObject({ code: 0 });
   }
   expect(outcome("reference-3")).toEqual(outcome("reference-1"));
@@ -90,7 +96,8 @@ describe("a run that is interrupted", () => {
     { when: "after step 3", pattern: /"step":3,/, workers: 3, later: 1 },
   ])("$when resumes to the same bits", async ({ when, pattern, workers, later }) => {
     const out = when.replaceAll(" ", "-");
-    const stopped = await disturb(out, workers, on(pattern, "SIGINT"));
+    const stop = when === "after step 1" ? disturb : interrupt; // a real signal once
+    const stopped = await stop(out, workers, on(pattern, "SIGINT"));
     expect(stopped.code).toBe(130);
     const last = stopped.json.at(-1);
     expect(last).toMatchObject({ event: "interrupted", resume: `zerogate resume ${run(out)}` });
@@ -105,10 +112,10 @@ describe("a run that is interrupted", () => {
   });
 
   test("again and again resumes to the same bits", async () => {
-    let call = await disturb("often", 1, on(/"step"/, "SIGINT"));
+    let call = await interrupt("often", 1, on(/"step"/, "SIGINT"));
     let interruptions = 0;
     for (; call.code === 130; interruptions++) {
-      call = await zerogate(["resume", "often", "--json"], { cwd: folder, ...on(/"step"/, "SIGINT") });
+      call = await zerogateHere(["resume", "often", "--json"], { cwd: folder, ...on(/"step"/, "SIGINT") });
     }
     expect(call.code).toBe(0);
     expect(interruptions).toBeGreaterThan(1);
@@ -117,7 +124,7 @@ describe("a run that is interrupted", () => {
 
   test("while it reads its data leaves nothing behind", async () => {
     const cold = { env: { XDG_CACHE_HOME: join(folder, "cold") } };
-    const stopped = await disturb("early", 2, { ...cold, ...on(/reading data/, "SIGINT") });
+    const stopped = await interrupt("early", 2, { ...cold, ...on(/reading data/, "SIGINT") });
     expect(stopped).toMatchObject({ code: 130, stdout: "" });
     expect(existsSync(run("early"))).toBe(false);
   });
@@ -135,7 +142,7 @@ describe("a run that is interrupted", () => {
 
   test("prints how to resume as text too", async () => {
     const call = { cwd: folder, ...on(/starting workers/, "SIGINT") };
-    const stopped = await zerogate(["train", ...flags, "--out", "text"], call);
+    const stopped = await zerogateHere(["train", ...flags, "--out", "text"], call);
     expect(stopped.code).toBe(130);
     expect(stopped.stdout).toMatch(
       /^Stopped after step \d; everything is saved\. Go on with:\n {2}zerogate resume \S+text\n$/,
@@ -143,7 +150,7 @@ describe("a run that is interrupted", () => {
   });
 
   test("but cannot save says so instead of promising a checkpoint", async () => {
-    const stopped = await disturb("unsaved", 1, {
+    const stopped = await interrupt("unsaved", 1, {
       onLine(line, send) {
         if (!/starting workers/.test(line)) return;
         writeFileSync(join(run("unsaved"), "checkpoints"), "a file where the folder belongs");
