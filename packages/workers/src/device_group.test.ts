@@ -63,6 +63,7 @@ function startLife(device: number, how: "load" | "hang" | Error): Life {
     waitedMs: () => 0,
     ended: new Promise((resolve) => (end = resolve)),
     async stop() {
+      await turn(); // as an end of a thread does, it takes a while
       life.isStopped = true;
     },
     end: (reason) => end(new Error(reason)),
