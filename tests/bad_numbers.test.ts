@@ -73,7 +73,7 @@ test("by default the run stops with a checkpoint before the step, and a resume s
   expect(await resume("stopped")).toMatchObject({ code: 1, stdout: "" });
 });
 
-test("skip passes over the step and records it, to the same bits for any number of workers and after a stop", async () => {
+test("skip skips the step and records it, to the same bits for any number of workers and after a stop", async () => {
   const more = ["--on-bad-numbers", "skip"];
   expect(await train("skip-1", 1, more)).toMatchObject({ code: 0 });
   expect(await train("skip-3", 3, more)).toMatchObject({ code: 0 });
@@ -89,7 +89,7 @@ test("skip passes over the step and records it, to the same bits for any number 
   }
   const verified = await zerogateHere(["verify", "skip-1", "--replay", "1..8"], { cwd });
   expect(verified).toMatchObject({ code: 0 });
-  expect(verified.stdout).toMatch(new RegExp(`note {2}step ${bad} was passed over: cell \\d`));
+  expect(verified.stdout).toMatch(new RegExp(`note {2}step ${bad} was skipped: cell \\d`));
 });
 
 test("rollback takes steps back and passes over them, to the same bits wherever it was cut [T-E4, T-E7]", async () => {

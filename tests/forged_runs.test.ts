@@ -117,7 +117,7 @@ describe("a checkpoint with a right manifest is refused with", () => {
     ["no best", /its best validation/, state({ best: undefined })],
     ["more patience used up", /it counts 7 validations without a gain/, state({ evaluationsWithoutGain: 7 })],
     ["a validation that it has", /it owes a validation that the receipt has/, state({ owesEvaluation: true })],
-    ["a step passed over", /it passed over other steps/, state({ voided: [{ step: 1, reason: "x" }] })],
+    ["a skipped step", /it skipped other steps/, state({ voided: [{ step: 1, reason: "x" }] })],
     ["another engine", /its engine is not that/, state({ engine: "reference" })],
     ["another seed", /its seed is not that/, state({ seed: 9 })],
     [

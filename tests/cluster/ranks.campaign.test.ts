@@ -152,7 +152,7 @@ describe.skipIf(!openMpi)(`ranks of Open MPI on one host${missing}`, () => {
     expect(outcome("asleep")).toEqual(whole);
   });
 
-  test("bad numbers on one rank are passed over by all, as by one process", async () => {
+  test("bad numbers on one rank are skipped by all, as by one process", async () => {
     const more = ["--lr", "1e30", "--clip-norm", "0", "--schedule", "constant", "--warmup-steps", "0"];
     const one = [...flags, ...more, "--out", "wild-1", "--workers", "1"];
     const alone = await zerogate(["train", ...one], { cwd: folder });

@@ -41,15 +41,15 @@ export function createCellAdder(options: CellAdderOptions): (shares: readonly St
     const badCells = done.flatMap(({ result: { bad, cell } }) =>
       bad ? [{ ...bad, cell, samples: step.cells[cell] ?? [] }] : [],
     );
-    const perWorker = slots.map((_, device) => {
+    const perDevice = slots.map((_, device) => {
       const own = done.filter(({ by }) => by === device);
       return { cells: own.length, computeMs: computeTime(own) };
     });
     const slot = slotOf(0, step.job);
-    for (const [device, { cells }] of perWorker.entries()) {
+    for (const [device, { cells }] of perDevice.entries()) {
       if (device > 0 && cells > 0) addSlot(slot, slotOf(device, step.job));
     }
-    return { slot, perWorker, waitMs, reduceMs: performance.now() - begin, badCells };
+    return { slot, perDevice, waitMs, reduceMs: performance.now() - begin, badCells };
   };
 
   return async (shares) => {

@@ -33,14 +33,14 @@ const isGivenUp = (event: DeviceEvent) => event.type === "worker-died" && !event
 
 /** What every run below must reproduce: one worker, nothing failing. */
 const expected = await openDevices({ workers: 1, setup, maxCells: 8 }).then(async (reference) => {
-  const { slot, perWorker } = await reference.runStep(step);
-  const result = { bits: slot.sums.slice(), totals: slotTotals(slot), perWorker };
+  const { slot, perDevice } = await reference.runStep(step);
+  const result = { bits: slot.sums.slice(), totals: slotTotals(slot), perDevice };
   await reference.close();
   return result;
 });
 
 test("one worker computes all cells, and its sum holds the loss and gradient of all labelled tokens", () => {
-  expect(expected.perWorker.map((worker) => worker.cells)).toEqual([cells.length]);
+  expect(expected.perDevice.map((worker) => worker.cells)).toEqual([cells.length]);
   expect(expected.totals.labelledTokens).toBe(labelledTokens);
   // An untrained model is near the uniform loss.
   expect(expected.totals.lossSum / labelledTokens).toBeGreaterThan(0.5 * Math.log(32));
@@ -51,9 +51,9 @@ test.each([2, 3])("%i workers give the same bits as one, step after step [E1]", 
   const several = await open(workers);
   expect(several.engineName).toBe("reference");
   for (let i = 0; i < 3; i++) {
-    const { slot, perWorker, waitMs, reduceMs } = await several.runStep(step);
+    const { slot, perDevice, waitMs, reduceMs } = await several.runStep(step);
     expect(slot.sums).toEqual(expected.bits);
-    expect(perWorker.reduce((sum, worker) => sum + worker.cells, 0)).toBe(cells.length);
+    expect(perDevice.reduce((sum, worker) => sum + worker.cells, 0)).toBe(cells.length);
     expect(Math.min(waitMs, reduceMs)).toBeGreaterThanOrEqual(0);
   }
 });

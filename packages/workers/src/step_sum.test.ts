@@ -10,12 +10,12 @@ test("times: how long each worker computed, how long they waited on average, and
   const pool = await open(2);
   await pool.runStep(step); // the first one compiles
   const begin = performance.now();
-  const { perWorker, waitMs, reduceMs } = await pool.runStep({ ...step, cells: [cells.flat()] });
+  const { perDevice, waitMs, reduceMs } = await pool.runStep({ ...step, cells: [cells.flat()] });
   const wallMs = performance.now() - begin;
-  expect(perWorker.map((worker) => worker.cells).toSorted((a, b) => a - b)).toEqual([0, 1]);
-  const computeMs = perWorker.reduce((sum, worker) => sum + worker.computeMs, 0);
+  expect(perDevice.map((worker) => worker.cells).toSorted((a, b) => a - b)).toEqual([0, 1]);
+  const computeMs = perDevice.reduce((sum, worker) => sum + worker.computeMs, 0);
   expect(computeMs).toBeGreaterThan(0);
-  expect(Math.min(...perWorker.map((worker) => worker.computeMs))).toBe(0);
+  expect(Math.min(...perDevice.map((worker) => worker.computeMs))).toBe(0);
   // One of the two had nothing to do.
   expect(waitMs).toBeGreaterThanOrEqual(computeMs / 2 - 1);
   expect(reduceMs).toBeGreaterThan(0);

@@ -23,7 +23,7 @@ export interface StepSum {
   /** Sum over all cells, tail checked. Valid until the next step of the same job. */
   readonly slot: Slot;
   /** By device: how many cells of this step it did, and for how long it computed them. */
-  readonly perWorker: readonly { readonly cells: number; readonly computeMs: number }[];
+  readonly perDevice: readonly { readonly cells: number; readonly computeMs: number }[];
   /** Of several hosts: the tokens that each one computed, by rank. */
   readonly hostTokens?: readonly number[];
   /** Time from the first cell of the call to the last in which a worker did not compute, averaged over workers. */

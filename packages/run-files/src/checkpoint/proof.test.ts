@@ -108,7 +108,7 @@ test.each<[what: string, change: (right: Checkpoint) => Checkpoint, problem: str
   ["the plan", () => at3({ hashes: { ...hashes, plan: "x" } }), "its plan is not that of the receipt"],
   ["the seed", () => at3({ seed: 8 }), "its seed is not that of its config"],
   ["the config", (c) => at3({ config: { ...c.state.config, lr: 0.5 } }), "its config is not that of the receipt"],
-  ["a voided step", () => at3({ voided: [{ step: 1, reason: "x" }] }), "it passed over other steps than the receipt"],
+  ["a skipped step", () => at3({ voided: [{ step: 1, reason: "x" }] }), "it skipped other steps than the receipt"],
   ["the best step", () => at3({ best: { step: 2, loss: 3 } }), "its best validation is not that of the receipt"],
   ["the best loss", () => at3({ best: { step: 1, loss: 2 } }), "its best validation is not that of the receipt"],
   ["no best", () => at3({ best: undefined }), "its best validation is not that of the receipt"],
@@ -161,7 +161,7 @@ test("a skipped step changes no number, and is in the state with its reason [T-B
   expect(prove(lines, later)).toEqual(right);
   for (const other of [[], [{ step: 0, reason: "NaN" }], [{ step: 1, reason: "other" }]]) {
     const wrong = { ...checkpoint, state: { ...checkpoint.state, voided: other } };
-    expect(problemsOf(lines, wrong)).toEqual(["it passed over other steps than the receipt"]);
+    expect(problemsOf(lines, wrong)).toEqual(["it skipped other steps than the receipt"]);
   }
 });
 

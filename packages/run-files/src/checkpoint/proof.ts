@@ -40,7 +40,7 @@ function isInGap(lines: readonly ReceiptLine[], { step, receipt }: RunState): bo
   return false;
 }
 
-/** Parameters and moments are those after the last step, or those of the start; a step that was passed over changes none. */
+/** Parameters and moments are those after the last step, or those of the start; a step that was skipped changes none. */
 function numberProblems(before: readonly ReceiptLine[], checkpoint: Checkpoint, isWhole: boolean) {
   const { state, layout, params, moments } = checkpoint;
   const problems: string[] = [];
@@ -94,7 +94,7 @@ function historyProblems(before: readonly ReceiptLine[], state: RunState): strin
 
   const voided = before.flatMap((line) => (line.event === "void" ? [`${line.step - 1} ${line.reason}`] : []));
   const done = state.voided.filter(({ step }) => step < state.step).map(({ step, reason }) => `${step} ${reason}`);
-  if (voided.join("\n") !== done.join("\n")) problems.push("it passed over other steps than the receipt");
+  if (voided.join("\n") !== done.join("\n")) problems.push("it skipped other steps than the receipt");
   return [...problems, ...validationProblems(before, state)];
 }
 

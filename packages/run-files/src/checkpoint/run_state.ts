@@ -32,7 +32,7 @@ export interface RunState {
   readonly receipt: string;
 }
 
-/** A step of the plan that was passed over. */
+/** A step of the plan that was skipped. */
 export interface SkippedStep {
   /** Of the plan, counted from 0. */
   readonly step: number;

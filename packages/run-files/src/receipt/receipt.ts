@@ -39,7 +39,7 @@ export type ReceiptBody =
       readonly params: string;
       readonly moments?: string;
     }
-  /** A step was passed over because of bad numbers, its own or (rollback) those of a later one. */
+  /** A step was skipped because of bad numbers, its own or (rollback) those of a later one. */
   | { readonly event: "void"; readonly step: number; readonly reason: string }
   | { readonly event: "eval"; readonly step: number; readonly loss: number }
   /** A resume after `step` steps with something changed that decides bits. */

@@ -148,7 +148,7 @@ test("a receipt is read step by step: gaps, steps that are missing or twice, wha
   use("best");
   linesAt(3, () => [{ event: "void", step: 3, reason: "NaN" }]);
   const voided = await verified();
-  expect(voided.notes).toContain("step 3 was passed over: NaN");
+  expect(voided.notes).toContain("step 3 was skipped: NaN");
   expect(voided.problems.join()).not.toContain("follows step");
   use("best");
   linesAt(3, (body) => [{ event: "accepted", step: 2, field: "node", was: "v1", is: "v2" }, body]);

@@ -60,7 +60,7 @@ test("what was moved is there when the call returns, the newest first", async ()
   expect(await newRewoundFolder(run)).toBe(join(run, "rewound", "8"));
 });
 
-test("a rollback passes over all steps from where it goes back to, each with its reason", () => {
+test("a rollback skips all steps from where it goes back to, each with its reason", () => {
   expect(skipRange([], { to: 2, bad: 4, reason: "NaN" })).toEqual([
     { step: 2, reason: "rolled back because of step 5" },
     { step: 3, reason: "rolled back because of step 5" },

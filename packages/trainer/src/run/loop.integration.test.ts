@@ -208,7 +208,7 @@ test("an error of another kind ends such a rank as it came", async () => {
   expect((await failure({ options: { checkLock: () => Promise.reject(input) } })).error).toBe(input);
 });
 
-test("skip passes over bad steps and writes them down", async () => {
+test("skip skips bad steps and writes them down", async () => {
   const { ending, told, standing } = await loop({
     totalSteps: 4,
     isHeldOut: false,
@@ -225,7 +225,7 @@ test("skip passes over bad steps and writes them down", async () => {
     "save 4",
   ]);
   expect(standing.skipped).toEqual([{ step: 1, reason: expect.stringContaining("cell 0") }]);
-  // What was passed over stays so, and is not computed again.
+  // What was skipped stays so, and is not computed again.
   const again = await loop({ totalSteps: 2, isHeldOut: false, standing: { skipped: standing.skipped } });
   expect(again.told).toEqual(["step 1", "void 2", "save 2"]);
 });
@@ -255,13 +255,13 @@ test.each(["skip", "rollback"] as const)(
   },
 );
 
-test("skip passes over ten bad steps in a row, and those that a rollback would take back", async () => {
+test("skip skips ten bad steps in a row, and those that a rollback would take back", async () => {
   const { told } = await failure({ bad: all, config: { onBadNumbers: "skip", rollbackSteps: 2 }, totalSteps: 20 });
   expect(told.filter((line) => line.startsWith("void"))).toHaveLength(12);
   expect(told.at(-1)).toBe("save 12");
 });
 
-test("rollback passes over ten bad steps in a row, and those that it took back", async () => {
+test("rollback skips ten bad steps in a row, and those that it took back", async () => {
   const config = { onBadNumbers: "rollback", rollbackSteps: 2 } as const;
   const { ending } = await loop({ bad: all, config, totalSteps: 20, standing: { step: 11, skipped: skippedUpTo(11) } });
   expect(ending).toMatchObject({ to: 9, bad: 11 });

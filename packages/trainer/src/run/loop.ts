@@ -127,7 +127,7 @@ function skippedBefore({ step, skipped }: Standing): number {
 function adviceOn({ onBadNumbers }: TrainConfig): string {
   if (onBadNumbers !== "stop")
     return "Too many steps in a row are bad: the data is not to blame, lower the learning rate";
-  return "Lower the learning rate, mend these samples, or pass over the step: resume with --on-bad-numbers skip";
+  return "Lower the learning rate, mend these samples, or skip the step: resume with --on-bad-numbers skip";
 }
 
 /** Returns whether the held-out loss is the best so far. */
@@ -171,7 +171,7 @@ function stepMetrics(plan: StepPlan, report: StepReport, gates: number[], stepsP
   const { loss, learningRate, gradientNorm, stepMs, sum } = report;
   const { tokens, labelledTokens } = plan;
   const perSecond = (count: number) => (1000 * count) / stepMs;
-  const computeMs = Math.max(...sum.perWorker.map((worker) => worker.computeMs));
+  const computeMs = Math.max(...sum.perDevice.map((worker) => worker.computeMs));
   return {
     step: plan.step + 1,
     epoch: (plan.step + 1) / stepsPerEpoch,

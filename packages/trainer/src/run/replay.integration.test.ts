@@ -62,7 +62,7 @@ test("the first step with other parameters is told with both digests", async () 
   });
 });
 
-test("a step that was passed over is passed over again, and changes what comes after it", async () => {
+test("a step that was skipped is skipped again, and changes what comes after it", async () => {
   forge(3, ({ step }) => [{ event: "void", step, reason: "NaN" }]);
   expect((await replay(3, 3)).found).toEqual({ start: 2, same: 0, difference: undefined });
   expect((await replay(3, 4)).found).toMatchObject({ same: 0, difference: { step: 4 } });

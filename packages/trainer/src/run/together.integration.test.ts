@@ -61,7 +61,7 @@ interface Started extends RunContext {
 async function given(
   config: TrainConfig,
   team: Team,
-  on: (line: string) => void = () => {},
+  on: (line: string) => unknown = () => {},
   isFirst = true,
 ): Promise<Started> {
   const told: string[] = [];
@@ -184,7 +184,7 @@ test("two ranks train three adapters, to the same bits, and meet in the same ord
 test("two ranks roll two adapters back at the same step, each to the bits of a run of its own", async () => {
   const clean = await given(configOf("clean", { ...slow, model: world }), teamOfOne());
   await release([clean]);
-  poison(clean);
+  poison(clean, 1, "poisoned");
   const back = {
     ...slow,
     model: at("poisoned"),
@@ -204,17 +204,37 @@ test("two ranks roll two adapters back at the same step, each to the bits of a r
   expect(phases).toContain("going back");
 });
 
-/** Writes a base on which one sample of the second step has numbers that cannot be used. */
-function poison({ inputs }: Started): void {
+test("a change that a resume accepted stands in the receipt once, also after a rollback to a later step", async () => {
+  const six = { ...slow, model: world, batchSize: "4", epochs: "1", evalEvery: "9", saveEvery: "1" };
+  const clean = await given(configOf("clean-six", six), teamOfOne());
+  await release([clean]);
+  poison(clean, 4, "poisoned-later");
+  const flags = { ...six, model: at("poisoned-later"), onBadNumbers: "rollback", rollbackSteps: "1" };
+  const stop = new AbortController();
+  const begun = await given(configOf("accepted", flags), teamOfOne(), (line) => line === "step 2" && stop.abort());
+  expect(await executeRun({ ...begun, signal: stop.signal })).toMatchObject({ ending: "interrupted", steps: 2 });
+  await release([begun]);
+  const run = await given({ ...begun.config, lr: 0.02 }, teamOfOne());
+  const wish = { config: run.config, accept: ["lr"], onWarning() {}, onNote() {} };
+  const from = await openCheckpoint(run.inputs, wish);
+  expect(await executeRun({ ...run, from })).toMatchObject({ ending: "finished", steps: 6 });
+  await release([run]);
+  expect(run.told.filter((line) => line.startsWith("start "))).toEqual(["start 2", "start 3"]);
+  const accepted = linesOf(run.config.out, "receipt.jsonl").filter(({ event }) => event === "accepted");
+  expect(accepted).toMatchObject([{ step: 2, field: "lr", is: "0.02" }]);
+});
+
+/** Writes a base on which one sample of this step has numbers that cannot be used. */
+function poison({ inputs }: Started, step: number, name: string): void {
   const { ids, offsets } = inputs.train.tokens;
-  const [sample = 0] = inputs.plan.step(1).samples;
+  const [sample = 0] = inputs.plan.step(step).samples;
   const own = [...ids.subarray(offsets[sample], offsets[sample + 1])];
   const others = [...ids.subarray(0, offsets[sample]), ...ids.subarray(offsets[sample + 1])];
   const held = [...(inputs.heldOut?.tokens.ids ?? [])];
   const token = own.find((id) => !others.includes(id) && !held.includes(id));
   if (token === undefined) throw new Error(`sample ${sample} has no token of its own`);
-  cpSync(world, at("poisoned"), { recursive: true });
-  withPoisonedToken(at("poisoned"), token);
+  cpSync(world, at(name), { recursive: true });
+  withPoisonedToken(at(name), token);
 }
 
 test("runs on other data or of another team are refused, and nothing is begun", async () => {

@@ -80,7 +80,7 @@ function checkReceipt({ lines, problem, isCutOff }: ReadReceipt, { checked, prob
     if (line.step !== step + 1) problems.push(`receipt.jsonl: step ${line.step} follows step ${step}`);
     if (line.event === "step" && lines[0]?.event === "start" && lines[0].version > 1 && line.moments === undefined)
       problems.push(`receipt.jsonl: step ${line.step} has no digest of the moments`);
-    if (line.event === "void") notes.push(`step ${line.step} was passed over: ${line.reason}`);
+    if (line.event === "void") notes.push(`step ${line.step} was skipped: ${line.reason}`);
     step = line.step;
   }
 }

@@ -92,8 +92,8 @@ export function createTeamSteps(options: TeamStepsOptions): DevicePool["runSteps
     const checked = steps.map(async (step, n): Promise<StepSum> => {
       const slot = slots[n] as Slot;
       checkStepSum(step, slot, badCells[n] ?? [], labelled[n] ?? 0);
-      const { perWorker = [], waitMs = 0, reduceMs = 0 }: Partial<ShareSum> = own?.[n] ?? {};
-      return { slot, perWorker, hostTokens, waitMs, reduceMs: reduceMs + summed - summing };
+      const { perDevice = [], waitMs = 0, reduceMs = 0 }: Partial<ShareSum> = own?.[n] ?? {};
+      return { slot, perDevice, hostTokens, waitMs, reduceMs: reduceMs + summed - summing };
     });
     return Promise.allSettled(checked);
   };

@@ -147,7 +147,7 @@ function trainingCurve(status: StatusDisplay): Pick<RunView, "start" | "metrics"
         return;
       }
       losses.add(line.loss);
-      for (const [i, { cells, computeMs }] of (report?.sum.perWorker ?? []).entries()) {
+      for (const [i, { cells, computeMs }] of (report?.sum.perDevice ?? []).entries()) {
         const worker = workers[i];
         if (worker) Object.assign(worker, { cells: worker.cells + cells, computeMs: worker.computeMs + computeMs });
       }
