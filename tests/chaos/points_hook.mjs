@@ -1,5 +1,5 @@
 /** Module hook: puts the functions of points.mjs in the place of some exports of our packages. */
-const replaced = { "@zerogate/core": ["checkTail", "adamWStep"], "@zerogate/workers": ["openDevices"] };
+const replaced = { "@zerogate/core/training": ["checkTail", "adamWStep"], "@zerogate/workers": ["openDevices"] };
 
 export async function resolve(specifier, context, next) {
   const resolved = await next(specifier, context);
