@@ -75,6 +75,7 @@ describe.skipIf(!existsSync("/proc/self/ns"))("of the processes of this machine 
     const left = await waiting([fileURLToPath(builtFile("process_worker")), "100", "1"], true);
     await open(1);
     await until(() => isDead(left));
+    expect(isDead(left)).toBe(true);
   });
 
   test.skipIf(!canUnshare)("those of another namespace stay (skipped without unshare)", async () => {
