@@ -11,6 +11,7 @@
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { weightNames } from "../packages/core/dist/formats.js";
 import {
   AdaptionPromptModel,
   adapterLayout,
@@ -19,7 +20,6 @@ import {
   layerParts,
   openPromptCache,
   parseAdaptionPromptConfig,
-  weightNames,
 } from "../packages/core/dist/index.js";
 import { loadWeights, readModelConfig } from "../packages/core/dist/node.js";
 import { createEngine, probe } from "../packages/engine-cpu/dist/index.js";

@@ -9,7 +9,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseModelConfig, trainingCost } from "../packages/core/dist/index.js";
+import { parseModelConfig } from "../packages/core/dist/index.js";
+import { trainingCost } from "../packages/core/dist/training.js";
 import {
   busyShare,
   createPlan,

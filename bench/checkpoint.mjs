@@ -12,9 +12,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
+import { adapterLayout } from "../packages/core/dist/index.js";
 import {
   adamWStep,
-  adapterLayout,
   addCell,
   addSlot,
   checkTail,
@@ -23,7 +23,7 @@ import {
   gradientSum,
   readFixedPoint,
   updateRanges,
-} from "../packages/core/dist/index.js";
+} from "../packages/core/dist/training.js";
 import { openCheckpointWriter } from "../packages/run-files/dist/checkpoint/writer.js";
 import { chainLine, momentsDigest, paramsDigest } from "../packages/run-files/dist/receipt/receipt.js";
 import { openReceipt } from "../packages/run-files/dist/receipt/receipt_file.js";

@@ -81,7 +81,8 @@ async function main() {
 
 /** One cold start, as `zerogate train` makes it once its tokens are cached. */
 async function start() {
-  const { adapterLayout, imageBytes, initParameters } = await import("../packages/core/dist/index.js");
+  const { adapterLayout, initParameters } = await import("../packages/core/dist/index.js");
+  const { imageBytes } = await import("../packages/core/dist/formats.js");
   const { loadWeights, readModelConfig } = await import("../packages/core/dist/node.js");
   const { openDevices, sharedMemory } = await import("../packages/workers/dist/index.js");
   const { cutCells, measureSamples } = await import("../packages/data/dist/index.js");

@@ -13,18 +13,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
-import {
-  adamWStep,
-  adapterLayout,
-  cellGradient,
-  createAdamWState,
-  createModel,
-  initParameters,
-  layerParts,
-  readFixedPoint,
-  updateRanges,
-} from "../packages/core/dist/index.js";
+import { adapterLayout, cellGradient, createModel, initParameters, layerParts } from "../packages/core/dist/index.js";
 import { loadWeights, readModelConfig } from "../packages/core/dist/node.js";
+import { adamWStep, createAdamWState, readFixedPoint, updateRanges } from "../packages/core/dist/training.js";
 import { addFixedPoint, createEngine, probe } from "../packages/engine-cpu/dist/index.js";
 import { adaptedLayers, cutSteps, loadSamples, makeModel, median } from "./cpu_model.mjs";
 

@@ -12,20 +12,16 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { adapterLayout, cellGradient, createModel, initParameters, layerParts } from "../packages/core/dist/index.js";
+import { loadWeights, readModelConfig } from "../packages/core/dist/node.js";
 import {
-  adapterLayout,
   addCell,
   addSlot,
-  cellGradient,
   clearSlot,
-  createModel,
   createSlot,
   gradientSum,
-  initParameters,
-  layerParts,
   readFixedPoint,
-} from "../packages/core/dist/index.js";
-import { loadWeights, readModelConfig } from "../packages/core/dist/node.js";
+} from "../packages/core/dist/training.js";
 import { addFixedPoint, createEngine, probe } from "../packages/engine-cpu/dist/index.js";
 import { momentsDigest, paramsDigest } from "../packages/run-files/dist/receipt/receipt.js";
 import { openReceipt } from "../packages/run-files/dist/receipt/receipt_file.js";

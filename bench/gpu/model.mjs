@@ -1,6 +1,7 @@
 /** What the parts of the GPU benchmark share: model shapes with random weights, cells of real lengths, counted arithmetic. */
 import { readFile } from "node:fs/promises";
-import { adapterLayout, parseModelConfig, weightNames } from "../../packages/core/dist/index.js";
+import { weightNames } from "../../packages/core/dist/formats.js";
+import { adapterLayout, parseModelConfig } from "../../packages/core/dist/index.js";
 
 const llama = {
   model_type: "llama",

@@ -5,24 +5,20 @@
  *   node bench/gpu/step.mjs [--shape 7b] [--tokens 4096] [--steps 4] [--device 0] [--peak 989] [--out FILE]
  */
 import { createHash } from "node:crypto";
+import { imageBytes } from "../../packages/core/dist/formats.js";
+import { cellGradient, createModel, initParameters, layerParts, partNumbers } from "../../packages/core/dist/index.js";
 import {
   adamWStep,
   addCell,
   addFixedPoint,
-  cellGradient,
   clearSlot,
   createAdamWState,
   createFixedPointSum,
-  createModel,
   createSlot,
   gradientSum,
-  imageBytes,
-  initParameters,
-  layerParts,
-  partNumbers,
   readFixedPoint,
   updateRanges,
-} from "../../packages/core/dist/index.js";
+} from "../../packages/core/dist/training.js";
 import { createEngine, planCell } from "../../packages/engine-cuda/dist/index.js";
 import { alpacaLengths, cutIntoCells, flops, median, modelOf, randomCell, randomImage } from "./model.mjs";
 import { partOptions, writeResult } from "./part.mjs";
