@@ -32,6 +32,7 @@ export {
   type AdapterShape,
   adaptedBase,
   type OutputBias,
+  type ShapeChoice,
 } from "./adapter/layout.ts";
 export type { Adapter, NewAdapterOptions, TrainedAdapter } from "./adapter/new_adapter.ts";
 export { initParameters, type ParameterTable, partNumbers, type TrainedPart } from "./adapter/parameters.ts";

@@ -11,8 +11,8 @@ import type { AdapterSettings } from "./settings.ts";
  */
 export type OutputBias = "once" | "twice";
 
-/** What somebody chooses of an adapter. */
-export interface AdapterShape extends AdapterSettings {
+/** What somebody chooses of an adapter; settings that are not given are those of PEFT. */
+export interface ShapeChoice extends Partial<AdapterSettings> {
   /** Prompt tokens per adapted layer: `adapter_len`, K. */
   readonly promptLength: number;
   /** Adapted layers, counted from the output side: `adapter_layers`, L. */
@@ -20,6 +20,9 @@ export interface AdapterShape extends AdapterSettings {
   /** Default `once`. Without meaning on a base that has no such bias. */
   readonly outputBias?: OutputBias | undefined;
 }
+
+/** What an adapter is, its settings complete. */
+export type AdapterShape = ShapeChoice & AdapterSettings;
 
 /** What an adapter depends on in its base. */
 export interface AdaptedBase {

@@ -9,9 +9,9 @@
 import type { DType } from "../../engine/engine.ts";
 import { InputError } from "../../errors.ts";
 import type { Tensor, TensorEntry } from "../../formats/safetensors.ts";
-import type { AdapterLayout, AdapterShape, OutputBias } from "../layout.ts";
+import type { AdapterLayout, OutputBias, ShapeChoice } from "../layout.ts";
 import type { ParameterTable } from "../parameters.ts";
-import { isPeft, settingKeys, settingsMetadata } from "../settings.ts";
+import { isPeft, settingKeys, settingsMetadata, settingsOf } from "../settings.ts";
 import { type AdapterReport, compareTensors, partTensors, readParts, reportProblems } from "./tensors.ts";
 
 /** The file of an adapter folder that PEFT reads. */
@@ -53,16 +53,17 @@ export function adapterTensors(
 
 /** What the metadata of an adapter file says beyond PEFT: `{ format: "pt" }` alone for an adapter that PEFT can express. */
 export function adapterMetadata(
-  shape: AdapterShape,
+  shape: ShapeChoice,
   extra: Readonly<Record<string, string>> = {},
 ): Record<string, string> {
   const { outputBias } = shape;
-  const isPlain = isPeft(shape) && outputBias === undefined;
+  const settings = settingsOf(shape);
+  const isPlain = isPeft(settings) && outputBias === undefined;
   if (isPlain && Object.keys(extra).length === 0) return { format: "pt" };
   return {
     ...extra,
     format: "pt",
-    ...settingsMetadata(shape),
+    ...settingsMetadata(settings),
     ...(outputBias && { "zerogate.output_bias": outputBias }),
   };
 }

@@ -2,7 +2,7 @@
 import { InputError } from "../../errors.ts";
 import type { TensorEntry } from "../../formats/safetensors.ts";
 import { adapterLayoutOn } from "../kinds/adaption_prompt.ts";
-import type { AdaptedBase, AdapterLayout, AdapterShape } from "../layout.ts";
+import type { AdaptedBase, AdapterLayout, ShapeChoice } from "../layout.ts";
 
 /** The root, if there is one, the list of layers, the layer, its attention. */
 const promptKey = /^base_model\.model\.(?:([\w.]+)\.)?(\w+)\.(\d{1,4})\.(\w+)\.adaption_prompt$/;
@@ -14,7 +14,7 @@ const promptKey = /^base_model\.model\.(?:([\w.]+)\.)?(\w+)\.(\d{1,4})\.(\w+)\.a
  */
 export function storedLayout(
   tensors: ReadonlyMap<string, Pick<TensorEntry, "shape">>,
-  declared: Omit<AdapterShape, "promptLength" | "adaptedLayers">,
+  declared: Omit<ShapeChoice, "promptLength" | "adaptedLayers">,
   path: string,
   heads?: number,
 ): AdapterLayout {

@@ -8,7 +8,7 @@
  */
 import type { LayerPrompt } from "../../model/prompts.ts";
 import { ADAPTER_FILE } from "../files/peft.ts";
-import { type AdaptedBase, type AdapterLayout, type AdapterShape, adaptedBase } from "../layout.ts";
+import { type AdaptedBase, type AdapterLayout, adaptedBase, type ShapeChoice } from "../layout.ts";
 import { parameterTable, partNumbers, type TrainedPart } from "../parameters.ts";
 import { effectiveGate, gateGradient, gatePart } from "../parts/gate.ts";
 import { promptKeysValues, promptPart } from "../parts/prompt.ts";
@@ -58,12 +58,12 @@ export const adaptionPrompt: AdapterKind = {
 };
 
 /** The layout of an adaption prompt of this shape on this model. Shapes are checked where they enter (`AdaptionPromptConfig`). */
-export function adapterLayout(shape: AdapterShape, model: Parameters<typeof adaptedBase>[0]): AdapterLayout {
+export function adapterLayout(shape: ShapeChoice, model: Parameters<typeof adaptedBase>[0]): AdapterLayout {
   return adapterLayoutOn(shape, adaptedBase(model));
 }
 
 /** The same where only as much is known of the base. */
-export function adapterLayoutOn(shape: AdapterShape, base: AdaptedBase): AdapterLayout {
+export function adapterLayoutOn(shape: ShapeChoice, base: AdaptedBase): AdapterLayout {
   const { promptLength, adaptedLayers } = shape;
   const outputBias = base.hasOutputBias ? (shape.outputBias ?? "once") : undefined;
   const own = { promptLength, adaptedLayers, ...settingsOf(shape), outputBias };
