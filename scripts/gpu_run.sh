@@ -22,5 +22,8 @@ if [ "$(cat "$to/stamp" 2>/dev/null || true)" != "$stamp" ]; then
 fi
 PATH="$to/node:${PATH:-/usr/bin:/bin}"
 export PATH
+# The Python of the PATH may be a link into an environment, whose libraries are found by its name.
+: "${VIRTUAL_ENV:=$(python3 -c 'import sys; print(sys.prefix)' 2>/dev/null || true)}"
+export VIRTUAL_ENV
 cd "$to/work/app"
 exec "$@"

@@ -30,8 +30,6 @@ struct Range {
   std::vector<Cell> cells;
 };
 const int SEVERAL = -1, SEVERAL_BLOCKS = -2, NOBODY = -1;
-/** Beyond dynamic shared memory another block's may lie. */
-const size_t MARGIN = 256;
 
 std::vector<Range> statics;
 Range dynamic;
@@ -90,7 +88,7 @@ void check_order(Cell& cell, const void* at, bool is_write) {
 }
 
 Range* shared_range(const unsigned char* at) {
-  if (at >= dynamic.begin && at < dynamic.begin + dynamic.bytes + MARGIN) return &dynamic;
+  if (at >= dynamic.begin && at < dynamic.begin + dynamic.bytes + SHARED_MARGIN) return &dynamic;
   for (auto& range : statics)
     if (at >= range.begin && at < range.begin + range.bytes) return &range;
   return nullptr;

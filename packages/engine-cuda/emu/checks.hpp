@@ -6,6 +6,8 @@
 #include <cstdint>
 
 namespace emu {
+/** Bytes behind dynamic shared memory whose use is reported. */
+const size_t SHARED_MARGIN = 256;
 /** Whether EMU_CHECK is set; 2 prints each finding with its threads to stderr. */
 bool is_checking();
 /** Memory of `SHARED` variables of a module. */

@@ -117,7 +117,7 @@ void launch(const char* name, Entry entry, void** arguments, Index grid, Index s
   }
   own_warps.resize(std::max<size_t>(own_warps.size(), (threads + 31) / 32));
   warps = own_warps.data();
-  shared.resize(shared_bytes + 256);
+  shared.resize(shared_bytes + 128 + SHARED_MARGIN);
   dynamic_shared = (unsigned char*)(((uintptr_t)shared.data() + 127) & ~(uintptr_t)127);
   running = entry;
   running_arguments = arguments;

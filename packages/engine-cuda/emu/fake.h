@@ -18,6 +18,9 @@ bool is_device_memory(u64 at, size_t bytes);
 /** While checking: notes that bytes were written, or are undefined again. */
 void set_written(u64 at, size_t bytes, bool is);
 bool is_written(u64 at, size_t bytes);
+/** Whether a fault has taken the context of the current thread with it; whether its stream is capturing. */
+bool is_poisoned();
+bool is_capturing();
 /** Adds work to the current thread's stream; false where the thread has no context. */
 bool enqueue(std::function<void()> work);
 }  // namespace fake

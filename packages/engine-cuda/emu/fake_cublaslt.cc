@@ -11,7 +11,7 @@
 using fake::u64;
 
 namespace {
-enum { F32 = 0, BF16 = 14, COMPUTE_F32 = 68, INVALID = 7, NOT_SUPPORTED = 15 };
+enum { F32 = 0, BF16 = 14, COMPUTE_F32 = 68, INVALID = 7, INTERNAL_ERROR = 14, NOT_SUPPORTED = 15 };
 struct Description {
   int compute, scale, transposed[2];
 };
@@ -78,7 +78,7 @@ bool fits(const Description& description, const Layout& a, const Layout& b, cons
 
 extern "C" {
 size_t cublasLtGetVersion() { return 130101; }
-const char* cublasLtGetStatusString(int status) { return status == INVALID ? "CUBLAS_STATUS_INVALID_VALUE" : status == NOT_SUPPORTED ? "CUBLAS_STATUS_NOT_SUPPORTED" : "CUBLAS_STATUS"; }
+const char* cublasLtGetStatusString(int status) { return status == INVALID ? "CUBLAS_STATUS_INVALID_VALUE" : status == INTERNAL_ERROR ? "CUBLAS_STATUS_INTERNAL_ERROR" : status == NOT_SUPPORTED ? "CUBLAS_STATUS_NOT_SUPPORTED" : "CUBLAS_STATUS"; }
 int cublasLtCreate(u64* handle) { return *handle = 1, 0; }
 int cublasLtMatmulDescCreate(Description** out, int compute, int scale) { return *out = new Description{compute, scale, {0, 0}}, compute == COMPUTE_F32 && scale == F32 ? 0 : NOT_SUPPORTED; }
 int cublasLtMatmulDescSetAttribute(Description* description, int attribute, const int* value, size_t bytes) {
@@ -96,6 +96,7 @@ int cublasLtMatmulPreferenceSetAttribute(Preference* preference, int attribute, 
 }
 int cublasLtMatmulPreferenceDestroy(Preference* preference) { return delete preference, 0; }
 int cublasLtMatmulAlgoGetHeuristic(u64, Description* description, Layout* a, Layout* b, Layout*, Layout* d, Preference*, int wanted, Heuristic* out, int* found) {
+  if (fake::is_capturing() || fake::is_poisoned()) return INTERNAL_ERROR;  // as of CUDA 13.3 in a capture
   if (!fits(*description, *a, *b, *d)) return INVALID;
   *found = wanted < 3 ? wanted : 3;
   for (int i = 0; i < *found; i++) out[i] = {{(u64)i + 1, 0x5a}, (size_t)i * 4096, 0, 1.f, {}};
@@ -108,6 +109,10 @@ int cublasLtMatmulAlgoCheck(u64, Description* description, Layout* a, Layout* b,
 }
 int cublasLtMatmul(u64, Description* description, const float* alpha, u64 A, Layout* la, u64 B, Layout* lb, const float* beta, u64 C,
                    Layout*, u64 D, Layout* ld, const u64* algorithm, u64 workspace, size_t workspace_bytes, u64) {
+  if (fake::is_poisoned()) return INTERNAL_ERROR;
+  // EMU_BAD_ALGORITHMS="13": those are proposed, but fail.
+  const char* bad = getenv("EMU_BAD_ALGORITHMS");
+  if (bad && strchr(bad, '0' + (int)algorithm[0])) return NOT_SUPPORTED;
   Layout a = *la, b = *lb, d = *ld;
   if (!fits(*description, a, b, d) || algorithm[1] != 0x5a || algorithm[0] < 1 || algorithm[0] > 3) return INVALID;
   if (workspace_bytes < (algorithm[0] - 1) * 4096 || !fake::is_device_memory(workspace, workspace_bytes)) return INVALID;

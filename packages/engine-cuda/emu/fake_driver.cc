@@ -1,6 +1,6 @@
 // A fake libcuda: as much of the driver API as the engine uses, on the CPU. Work is queued by thread and done when the thread
 // waits. The environment shapes the machine: EMU_GPUS, EMU_CC ("9.0"), EMU_DRIVER (13000), EMU_MEMORY (bytes of each GPU),
-// EMU_FAIL ("kernel:code" or "kernel:code:GPU": the launch of that kernel fails and, from 700 on, takes the context with it),
+// EMU_SMS (multiprocessors), EMU_FAIL ("kernel:code" or "kernel:code:GPU": the launch of that kernel fails and, from 700 on, takes the context with it),
 // EMU_CHECK (checks.hpp: a wait returns what was found).
 #include <dlfcn.h>
 #include <elf.h>
@@ -66,6 +66,8 @@ bool is_pinned(const void* p, size_t bytes) {
 }
 }  // namespace
 
+bool fake::is_poisoned() { return poisoned.count(context) > 0; }
+bool fake::is_capturing() { return capturing; }
 bool fake::enqueue(std::function<void()> work) {
   if (!context) return false;
   (capturing ? captured : queue).push_back(std::move(work));
@@ -91,7 +93,7 @@ Result cuDeviceGetAttribute(int* value, int attribute, int) {
   switch (attribute) {
     case 75: return *value = atoi(cc), 0;                    // compute capability, major
     case 76: return *value = atoi(strchr(cc, '.') + 1), 0;   // minor
-    case 16: return *value = 132, 0;                         // multiprocessors
+    case 16: return *value = atoi(setting("EMU_SMS", "132")), 0;  // multiprocessors
     case 97: return *value = 101376, 0;                      // shared memory a block may ask for, the least of sm_80 and later
     default: return 1;
   }

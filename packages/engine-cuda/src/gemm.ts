@@ -26,6 +26,8 @@ export interface Products {
 export interface ProductOptions {
   /** Folder of remembered choices; undefined takes the library's first choice. */
   readonly choices: string | undefined;
+  /** Whether calls go into a graph at the moment: then the library cannot be asked for algorithms. */
+  readonly isCapturing: () => boolean;
   /** Device memory for the algorithms. */
   readonly workspace: { readonly address: bigint; readonly bytes: number };
 }
@@ -50,13 +52,15 @@ export function createProducts(
   gpu: Gpu,
   library: CublasLt,
   enqueue: Enqueue,
-  { choices, workspace }: ProductOptions,
+  { choices, workspace, isCapturing }: ProductOptions,
 ): Products {
   const plans = new Map<string, Plan>();
   const native: Native = { gpu, calls: library.calls, handle: openHandle(gpu, library), workspace };
   const chooser = choices === undefined ? undefined : algorithmChooser(gpu, library, choices);
 
   function prepare(product: Product, operands: Operands, alignment: number): Plan {
+    if (isCapturing())
+      throw new Error(`Cannot prepare a product on ${gpu.title}: a graph is being captured, run it once before`);
     const plan = describe(native, product);
     const key: ProductKey = { ...product, alignment, hasResidual: operands.residual !== undefined };
     const run = (algorithm: Uint8Array) => multiply(native, product, { ...plan, algorithm }, operands);
@@ -99,6 +103,7 @@ function openHandle(gpu: Gpu, { calls }: CublasLt): bigint {
   return made((out) => {
     const code = calls.cublasLtCreate(out);
     if (code === 0) return;
+    gpu.synchronize("open cuBLASLt");
     const reason = calls.cublasLtGetStatusString(code) ?? "nothing";
     throw new CudaError(`open cuBLASLt on ${gpu.title}`, "cublasLtCreate", code, reason);
   });
@@ -106,8 +111,10 @@ function openHandle(gpu: Gpu, { calls }: CublasLt): bigint {
 
 function check({ gpu, calls }: Native, code: number, call: string, product: Product): void {
   if (code === 0) return;
-  const shape = `multiply [${product.T}, ${product.K}] by [${product.K}, ${product.N}] in ${product.input} on ${gpu.title}`;
-  throw new CudaError(shape, call, code, calls.cublasLtGetStatusString(code) ?? "nothing");
+  const what = `multiply [${product.T}, ${product.K}] by [${product.K}, ${product.N}] in ${product.input}`;
+  // A fault of work before it is reported by whatever comes next: the library names none of the driver's, the driver does.
+  gpu.synchronize(what);
+  throw new CudaError(`${what} on ${gpu.title}`, call, code, calls.cublasLtGetStatusString(code) ?? "nothing");
 }
 
 /** Returns the handle that a call writes. */

@@ -11,6 +11,8 @@ export interface GpuFacts {
   /** Compute capability: 9.0 is 90. */
   readonly architecture: number;
   readonly memoryBytes: number;
+  /** Fewer than the model has where a GPU is shared out. */
+  readonly multiprocessors: number;
 }
 
 export interface Gpu extends GpuFacts {
@@ -129,6 +131,7 @@ function factsOf(driver: Driver, ordinal: number): GpuFacts {
       10 * attribute(CU.DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR) +
       attribute(CU.DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR),
     memoryBytes: Number(bytes[0]),
+    multiprocessors: attribute(CU.DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
   };
 }
 

@@ -17,6 +17,8 @@ export interface Graphs {
   readonly enqueue: Enqueue;
   /** Whether calls are being noted; memory for them comes from a separate place, so that it has the same addresses each time. */
   isNoting(): boolean;
+  /** Whether noted calls are being made into a graph. */
+  isCapturing(): boolean;
   /** Notes a copy of host data; false if nothing is being noted. */
   upload(to: bigint, bytes: Uint8Array): boolean;
   /** Work that is done now, also while others are noted: weights at their first use. */
@@ -64,6 +66,7 @@ export function createGraphs(
       } else call();
     },
     isNoting: () => noted !== undefined,
+    isCapturing: graphs.isCapturing,
     upload(to, bytes) {
       if (!noted) return false;
       noted.keys.push(`upload ${to} ${bytes.length}`);
@@ -100,7 +103,17 @@ export function createGraphs(
 /** Enqueues noted work, as a graph from its second time on, and keeps the graphs used last. */
 function createGraphCache(gpu: Gpu, uploadNow: (to: bigint, bytes: Uint8Array) => void) {
   const graphs = new Map<string, Graph | undefined>();
+  let isCapturing = false;
+  const captured = (work: Noted): Graph => {
+    isCapturing = true;
+    try {
+      return capture(gpu, work);
+    } finally {
+      isCapturing = false;
+    }
+  };
   return {
+    isCapturing: () => isCapturing,
     run(work: Noted): void {
       const key = work.keys.join("\n");
       const isKnown = graphs.has(key);
@@ -108,7 +121,7 @@ function createGraphCache(gpu: Gpu, uploadNow: (to: bigint, bytes: Uint8Array) =
       if (!isKnown) {
         enqueueAll(work, ({ to, bytes }) => uploadNow(to, bytes));
       } else {
-        graph ??= capture(gpu, work);
+        graph ??= captured(work);
         gpu.call("wait for a graph", "cuEventSynchronize", graph.event);
         placed(work, (step, offset) => graph?.data.set(step.bytes, offset));
         gpu.call("run a graph", "cuGraphLaunch", graph.exec, gpu.stream);
@@ -145,8 +158,12 @@ function capture(gpu: Gpu, work: Noted): Graph {
   );
   gpu.call("pin memory", "cuMemHostAlloc", out, BigInt(bytes), CU.MEMHOSTALLOC_PORTABLE);
   const address = handle();
-  gpu.call("make an event", "cuEventCreate", out, CU.EVENT_DISABLE_TIMING);
+  gpu.call("make an event", "cuEventCreate", out, CU.EVENT_DISABLE_TIMING | CU.EVENT_BLOCKING_SYNC);
   const event = handle();
+  const giveBack = () => {
+    gpu.driver.calls.cuEventDestroy_v2(event);
+    gpu.driver.calls.cuMemFreeHost(address);
+  };
   // Thread-local: other workers may allocate meanwhile.
   gpu.call("begin a capture", "cuStreamBeginCapture_v2", gpu.stream, CU.STREAM_CAPTURE_MODE_THREAD_LOCAL);
   let at = 0;
@@ -158,6 +175,7 @@ function capture(gpu: Gpu, work: Noted): Graph {
     });
   } catch (error) {
     gpu.driver.calls.cuStreamEndCapture(gpu.stream, out); // or the stream would go on recording
+    giveBack();
     throw error;
   }
   gpu.call("end a capture", "cuStreamEndCapture", gpu.stream, out);

@@ -97,7 +97,9 @@ export function createRuntime(
   });
   const space = block(WORKSPACE_BYTES);
   const workspace = { address: space.address, bytes: WORKSPACE_BYTES };
-  const products = createProducts(gpu, cublasLt, enqueue, { workspace, choices: tune ? cacheFolder() : undefined });
+  const choices = tune ? cacheFolder() : undefined;
+  const { isCapturing } = graphs;
+  const products = createProducts(gpu, cublasLt, enqueue, { workspace, choices, isCapturing });
 
   const run: Runtime["run"] = (...call) => kernels.run(...call);
   const conversions = createConversions(gpu, inner, blocks, enqueue, run);

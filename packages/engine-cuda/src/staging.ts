@@ -1,4 +1,7 @@
-/** Copies between host and device. Large ones go through two pinned buffers in turn, so that one is filled while the other is read. */
+/**
+ * Copies between host and device, through pinned memory: of other memory the driver may wait for the stream first. Large ones go
+ * through two buffers in turn, so that one is filled while the other is read; small ones one behind the other through two more.
+ */
 import { memoryAt } from "@zerogate/ffi";
 import type { Gpu } from "./gpu.ts";
 import { CU } from "./native/numbers.ts";
@@ -12,8 +15,9 @@ export interface Staging {
 }
 
 const BUFFER_BYTES = 8 << 20;
-/** The driver copies what is small and not pinned to buffers of its own before it returns. */
-const SMALL_BYTES = 64 << 10;
+/** Largest copy that shares a buffer with others, and the bytes of such a buffer. */
+const [SMALL_BYTES, SHARED_BYTES] = [64 << 10, 1 << 20];
+const ALIGNMENT = 256;
 
 interface PinnedBuffer {
   readonly address: bigint;
@@ -23,35 +27,28 @@ interface PinnedBuffer {
 
 /** @param note takes an upload for later and says so, where work is being noted (graphs.ts). */
 export function createStaging(gpu: Gpu, note: (to: bigint, bytes: Uint8Array) => boolean): Staging {
-  const buffers: PinnedBuffer[] = [];
-  let turn = 0;
+  const [large, shared] = [createTurns(gpu, BUFFER_BYTES), createTurns(gpu, SHARED_BYTES)];
+  let [filling, filled]: [PinnedBuffer | undefined, number] = [undefined, 0];
 
-  /** The buffer that was used longest ago, once nothing reads it any more. */
-  function next(): PinnedBuffer {
-    const index = turn++ % 2;
-    const used = buffers[index];
-    if (used) gpu.call("wait for a copy", "cuEventSynchronize", used.event);
-    buffers[index] ??= open();
-    return buffers[index];
-  }
-  function open(): PinnedBuffer {
-    const [address, event] = [new BigUint64Array(8), new BigUint64Array(8)];
-    gpu.call("pin memory", "cuMemHostAlloc", address, BigInt(BUFFER_BYTES), CU.MEMHOSTALLOC_PORTABLE);
-    gpu.call("make an event", "cuEventCreate", event, 0);
-    const [at = 0n] = address;
-    return { address: at, bytes: new Uint8Array(memoryAt(at, BUFFER_BYTES)), event: event[0] ?? 0n };
+  /** Copies behind what the buffer has already, or to the beginning of the other one, once nothing reads that any more. */
+  function uploadSmall(to: bigint, bytes: Uint8Array): void {
+    if (!filling || filled + bytes.length > SHARED_BYTES) {
+      if (filling) gpu.call("mark a copy", "cuEventRecord", filling.event, gpu.stream);
+      [filling, filled] = [shared.next(), 0];
+    }
+    filling.bytes.set(bytes, filled);
+    const from = filling.address + BigInt(filled);
+    gpu.call("copy to", "cuMemcpyHtoDAsync_v2", to, from, BigInt(bytes.length), gpu.stream);
+    filled += Math.ceil(bytes.length / ALIGNMENT) * ALIGNMENT;
   }
 
   return {
     upload(to, bytes) {
       if (note(to, bytes)) return;
-      if (bytes.length <= SMALL_BYTES) {
-        gpu.call("copy to", "cuMemcpyHtoDAsync_v2", to, bytes, BigInt(bytes.length), gpu.stream);
-        return;
-      }
+      if (bytes.length <= SMALL_BYTES) return uploadSmall(to, bytes);
       for (let from = 0; from < bytes.length; from += BUFFER_BYTES) {
         const part = bytes.subarray(from, from + BUFFER_BYTES);
-        const buffer = next();
+        const buffer = large.next();
         buffer.bytes.set(part);
         const length = BigInt(part.length);
         gpu.call("copy to", "cuMemcpyHtoDAsync_v2", to + BigInt(from), buffer.address, length, gpu.stream);
@@ -61,7 +58,7 @@ export function createStaging(gpu: Gpu, note: (to: bigint, bytes: Uint8Array) =>
     download(bytes, from) {
       for (let at = 0; at < bytes.length; at += BUFFER_BYTES) {
         const part = bytes.subarray(at, at + BUFFER_BYTES);
-        const buffer = next();
+        const buffer = large.next();
         const source = from + BigInt(at);
         gpu.call("copy from", "cuMemcpyDtoHAsync_v2", buffer.address, source, BigInt(part.length), gpu.stream);
         gpu.synchronize("finish the work");
@@ -69,6 +66,34 @@ export function createStaging(gpu: Gpu, note: (to: bigint, bytes: Uint8Array) =>
       }
     },
     close() {
+      large.close();
+      shared.close();
+    },
+  };
+}
+
+/** Two pinned buffers that are used in turn. */
+function createTurns(gpu: Gpu, size: number) {
+  const buffers: PinnedBuffer[] = [];
+  let turn = 0;
+  function open(): PinnedBuffer {
+    const [address, event] = [new BigUint64Array(8), new BigUint64Array(8)];
+    gpu.call("pin memory", "cuMemHostAlloc", address, BigInt(size), CU.MEMHOSTALLOC_PORTABLE);
+    // Who waits for it gives the processor away; the flag of the context is for other waits.
+    gpu.call("make an event", "cuEventCreate", event, CU.EVENT_DISABLE_TIMING | CU.EVENT_BLOCKING_SYNC);
+    const [at = 0n] = address;
+    return { address: at, bytes: new Uint8Array(memoryAt(at, size)), event: event[0] ?? 0n };
+  }
+  return {
+    /** Returns the one that was used longest ago, once nothing reads it any more. */
+    next(): PinnedBuffer {
+      const index = turn++ % 2;
+      const used = buffers[index];
+      if (used) gpu.call("wait for a copy", "cuEventSynchronize", used.event);
+      buffers[index] ??= open();
+      return buffers[index];
+    },
+    close(): void {
       for (const { address, event } of buffers.splice(0)) {
         gpu.call("free an event", "cuEventDestroy_v2", event);
         gpu.call("free pinned memory", "cuMemFreeHost", address);

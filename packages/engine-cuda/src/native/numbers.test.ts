@@ -16,6 +16,9 @@ function header(name: string): { text: string; absent: string } {
   return { text, absent: text ? "" : ` (skipped: no ${name}, it comes with the CUDA toolkit)` };
 }
 
+/** Errors that headers before CUDA 13 do not have yet. */
+const newErrors: readonly string[] = ["CONTAINED", "TENSOR_MEMORY_LEAK"];
+
 describe.each([
   ["cuda.h", "CU_", CU],
   ["cuda.h", "CUDA_ERROR_", CUDA_ERROR],
@@ -25,7 +28,9 @@ describe.each([
 ])("%s", (name, prefix, numbers) => {
   const { text, absent } = header(name);
   test.skipIf(absent !== "")(`has our numbers${absent}`, () => {
+    const isOld = Number(/#define CUDA_VERSION (\d+)/.exec(text)?.[1]) < 13_000;
     for (const [own, number] of Object.entries(numbers)) {
+      if (isOld && newErrors.includes(own)) continue;
       const found = new RegExp(`\\b${prefix}${own}(?:\\s*=\\s*|\\s+)(0x[0-9a-fA-F]+|\\d+)\\b`).exec(text);
       expect(Number(found?.[1]), `${prefix}${own}`).toBe(number);
     }
