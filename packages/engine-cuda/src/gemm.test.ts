@@ -95,7 +95,7 @@ describe.skipIf(unable !== "")(`products${unable}`, () => {
 
   // The last one: the context of this process does not come back.
   test("a context that a kernel lost is seen as lost if cuBLASLt is the first to report it", async () => {
-    const engine = createEngine({ compute: "f32", tune: false });
+    const engine = createEngine({ compute: "f32", tune: false, debug: false });
     const weight = engine.matrix({ dtype: "f32", shape: [N, K], bytes: new Uint8Array(4 * N * K) });
     await engine.arena(async () => {
       const x = engine.upload(new Float32Array(T * K));
