@@ -66,6 +66,8 @@ size_t fake::used_memory(int device) {
   std::lock_guard<std::mutex> guard(lock);
   return used[device];
 }
+/** For tests. */
+extern "C" u64 emu_used_memory(int device) { return fake::used_memory(device); }
 bool fake::is_device_address(u64 at) { return space && at >= space && at < space + SPACE; }
 bool fake::is_device_memory(u64 at, size_t bytes) {
   std::lock_guard<std::mutex> guard(lock);

@@ -45,7 +45,7 @@ export interface CudaEngineOptions {
 export interface CudaEngine extends Engine {
   /** Bytes of GPU memory in use and taken from the driver: now, and at most in use so far. */
   memory(): { readonly bytes: number; readonly peakBytes: number; readonly heldBytes: number };
-  /** Gives all memory back; the engine cannot be used after it. A thread's end does the same. */
+  /** Gives all memory back; the engine cannot be used after it. The end of a process does the same, that of a thread does not. */
   close(): void;
 }
 
@@ -66,7 +66,7 @@ export function createEngine(options: CudaEngineOptions = {}, device = 0): CudaE
   }
   const runtime = createRuntime(openGpu(ordinal), { compute, tune, debug, graphs, plan });
   const onExit = () => runtime.close();
-  process.once("exit", onExit); // of a worker too; the context is the process's and would keep the memory
+  process.once("exit", onExit); // of a thread only if it ends by itself: one that is terminated runs no handlers
   return {
     ...engineOver(runtime, storage),
     memory() {

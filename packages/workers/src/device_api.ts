@@ -24,7 +24,10 @@ export interface EngineModule {
  * The export of an engine module. `device` counts from 0; where there are several cards, it is the card's number. Once
  * element 0 of `cancel` is not 0 the worker begins no operation; an engine whose operations take long ends them as well.
  */
-export type CreateEngine = (options: object, device: number) => Engine | Promise<Engine>;
+export type CreateEngine = (options: object, device: number) => ClosableEngine | Promise<ClosableEngine>;
+
+/** `close` gives back what the end of a thread does not, such as memory of a GPU: it is called when the device ends. */
+export type ClosableEngine = Engine & { close?(): void };
 
 /** A base that each worker reads for itself. */
 export interface WeightFolder {

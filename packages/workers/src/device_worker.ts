@@ -22,6 +22,7 @@ import { expose } from "comlink";
 import { keepErrorClasses } from "./comlink_errors.ts";
 import type {
   AdapterVersion,
+  ClosableEngine,
   CreateEngine,
   DeviceApi,
   DeviceJob,
@@ -39,14 +40,18 @@ export interface ServeTask {
   readonly cancel: Int32Array;
 }
 
-/** Answers calls on `port` until the other end closes it. The first message says that it is about to. */
+/**
+ * Answers calls on `port` until the other end closes it, then closes the engine: a thread that is terminated runs no handlers of
+ * its own. The first message says that it is about to answer.
+ */
 export function serve({ port, pulse, cancel }: ServeTask): Promise<void> {
   keepErrorClasses();
   signPulse(pulse);
   return new Promise((resolve) => {
-    port.once("close", resolve);
+    const { api, close } = createDevice(pulse, cancel);
+    port.once("close", () => resolve(close()));
     port.postMessage("serving");
-    expose(createDevice(pulse, cancel), port);
+    expose(api, port);
   });
 }
 
@@ -62,8 +67,9 @@ interface Loaded {
   readonly jobs: ReadonlyMap<string, HeldJob>;
 }
 
-function createDevice(pulse: Pulse, cancel: Int32Array): DeviceApi {
+function createDevice(pulse: Pulse, cancel: Int32Array): { api: DeviceApi; close: () => Promise<void> } {
   let loaded: Loaded | undefined;
+  let made: Promise<ClosableEngine> | undefined;
 
   const ready = () => {
     if (!loaded) throw new RangeError("Cannot use a device: it has no model, `load` comes first");
@@ -83,12 +89,12 @@ function createDevice(pulse: Pulse, cancel: Int32Array): DeviceApi {
     return job.snapshot.adapter;
   };
 
-  return {
+  const api: DeviceApi = {
     async load({ engine: { module, options }, config, weights, jobs, tokens }, device) {
       beatOf(pulse, "createEngine")();
       const createEngine = await importEngine(module);
-      const made = await createEngine({ ...options, cancel }, device);
-      const engine = beatingEngine(cancellable(made, cancel), pulse);
+      made = Promise.resolve(createEngine({ ...options, cancel }, device));
+      const engine = beatingEngine(cancellable(await made, cancel), pulse);
       const image = "bytes" in weights ? weights : await readWeights(weights, config, beatOf(pulse, "loadWeights"));
       const held = jobs.map((job) => ({ ...job, limits: limitRanges(job.layout.table), snapshot: undefined }));
       const model = createModel(engine, config, image);
@@ -124,6 +130,8 @@ function createDevice(pulse: Pulse, cancel: Int32Array): DeviceApi {
       return { ids, finishReason: next.value };
     },
   };
+  const close = async () => (await made)?.close?.();
+  return { api, close };
 }
 
 /** A base that is replaced while it is read is found afterwards. */

@@ -57,6 +57,7 @@ export function startThread(): Container {
       Atomics.store(cancel, 0, 1); // a thread is terminated when it is back from native code, which may take seconds
       await Promise.race([serving, ended]); // see above: not while it loads
       port1.close();
+      await Promise.race([ended, sleep(STUCK_MS, undefined, { ref: false })]); // it closes its engine
       const threads = [...pool.threads];
       const isStuck = await Promise.race([pool.destroy().then(() => false), sleep(STUCK_MS, true, { ref: false })]);
       if (!isStuck) return;
