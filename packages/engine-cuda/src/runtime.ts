@@ -7,7 +7,7 @@ import { createGraphs, type Graphs } from "./graphs.ts";
 import { createKernels, type KernelArgument, type KernelFile, type Launch } from "./kernels.ts";
 import type { Block, Memory } from "./memory.ts";
 import { cacheFolder } from "./module_cache.ts";
-import { openCublasLt } from "./native/cublaslt.ts";
+import { type CublasLt, openCublasLt } from "./native/cublaslt.ts";
 import { openNvrtc } from "./native/nvrtc.ts";
 import { type MemoryPlan, WORKSPACE_BYTES } from "./plan.ts";
 import type { NumberType, Product } from "./product.ts";
@@ -95,11 +95,7 @@ export function createRuntime(
     },
     endArena() {},
   });
-  const space = block(WORKSPACE_BYTES);
-  const workspace = { address: space.address, bytes: WORKSPACE_BYTES };
-  const choices = tune ? cacheFolder() : undefined;
-  const { isCapturing } = graphs;
-  const products = createProducts(gpu, cublasLt, enqueue, { workspace, choices, isCapturing });
+  const products = openProducts(gpu, cublasLt, graphs, block(WORKSPACE_BYTES), tune);
 
   const run: Runtime["run"] = (...call) => kernels.run(...call);
   const conversions = createConversions(gpu, inner, blocks, enqueue, run);
@@ -154,6 +150,14 @@ export function createRuntime(
       }
     },
   };
+}
+
+function openProducts(gpu: Gpu, cublasLt: CublasLt, graphs: Graphs, space: Block, tune: boolean): Products {
+  return createProducts(gpu, cublasLt, graphs.enqueue, {
+    choices: tune ? cacheFolder() : undefined,
+    isCapturing: graphs.isCapturing,
+    workspace: { address: space.address, bytes: WORKSPACE_BYTES },
+  });
 }
 
 /** Changes of type: of numbers, of arrays for as long as some work runs, and of arrays themselves. */
