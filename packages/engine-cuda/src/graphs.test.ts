@@ -84,7 +84,14 @@ describe.skipIf(absent !== "")(`graphs${absent}`, () => {
       names.push(name);
       gpu.call(what, name, ...args);
     };
-    const own = { ...gpu, call };
+    const given: string[] = [];
+    const { calls } = gpu.driver;
+    const counted: typeof calls = {
+      ...calls,
+      cuEventDestroy_v2: (event) => (given.push("event"), calls.cuEventDestroy_v2(event)),
+      cuMemFreeHost: (address) => (given.push("memory"), calls.cuMemFreeHost(address)),
+    };
+    const own = { ...gpu, call, driver: { ...gpu.driver, calls: counted } };
     const out = new BigUint64Array(8);
     gpu.call("take memory", "cuMemAlloc_v2", out, 64n);
     const [at = 0n] = out;
@@ -102,7 +109,7 @@ describe.skipIf(absent !== "")(`graphs${absent}`, () => {
         () => `copy ${length}`,
         () => call("copy", "cuMemcpyDtoDAsync_v2", at + 32n, at, BigInt(length), gpu.stream),
       );
-    return { gpu, graphs, at, copy, read, taken };
+    return { gpu, graphs, at, copy, read, taken, given };
   }
 
   test("what comes a second time is captured, from then on it is one launch, and another call is another graph", () => {
@@ -136,7 +143,7 @@ describe.skipIf(absent !== "")(`graphs${absent}`, () => {
   ];
 
   test("waiting or allocating inside of a capture is refused, and the stream works on", () => {
-    const { gpu, graphs, copy, read, at } = watched();
+    const { gpu, graphs, copy, read, at, given } = watched();
     const wrong = [
       () => gpu.synchronize("wait"),
       () => gpu.call("take memory", "cuMemAlloc_v2", new BigUint64Array(8), 64n),
@@ -147,6 +154,7 @@ describe.skipIf(absent !== "")(`graphs${absent}`, () => {
       const pass = () => graphs.repeated(() => graphs.enqueue(() => `wrong ${i}`, call));
       pass();
       expect(pass).toThrow("CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED (900)");
+      expect(given.splice(0)).toEqual(["event", "memory"]); // of the graph that there is not
     }
     graphs.repeated(() => {
       graphs.upload(at, new Uint8Array(32).fill(9));
