@@ -224,9 +224,12 @@ test.each(["gone", "changed"])(
 );
 
 test("a run whose folder vanishes makes it again with its config, at its next checkpoint", async () => {
-  const { result } = await start({
-    on: (line) => line === "step 3" && rmSync(run, { recursive: true, maxRetries: 10 }),
-  });
+  const vanish = () => {
+    renameSync(run, `${run}.gone`); // its writer would fill it while it is emptied
+    rmSync(`${run}.gone`, { recursive: true, maxRetries: 10 });
+  };
+  const { result, error } = await start({ on: (line) => line === "step 3" && vanish() });
+  expect(error).toBeUndefined();
   expect(result).toMatchObject({ ending: "finished", steps: 6 });
   for (const name of ["config.json", "adapter", "report.html"]) expect(has(name)).toBe(true);
   expect(JSON.parse(textOf(run, "config.json"))).toMatchObject({ out: run, steps: 6 });
