@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Worker } from "node:worker_threads";
 import { adapterLayout } from "@zerogate/core";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -208,6 +209,12 @@ test("without trouble two orders wait and the third waits for them: none is lost
   await writer.drain(0);
   expect(saved).toEqual([1, 2, 3, 4, 5, 6]);
   await writer.drain(0); // nothing waits any more
+});
+
+test("all that waits is written without another call: a run may take minutes to its next checkpoint", async () => {
+  for (const step of [1, 2]) await writer.save(job(step));
+  while (saved.length < 2) await sleep(5);
+  expect(saved).toEqual([1, 2]);
 });
 
 test("what waits at the end is lost: nothing is written any more [T-E5]", async () => {

@@ -1,7 +1,9 @@
 /** What `verify` finds in a run that somebody or something changed, and what a replay does. */
-import { existsSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
+import { writeInputs } from "../../../../tests/old_runs/recipes.ts";
 import { copyOf, linesOf, openPlace, sixSteps, textOf } from "../../../zerogate/test/here.ts";
 
 const place = openPlace();
@@ -35,6 +37,20 @@ test("a run that was left alone is right in everything, by hashes and done again
   ]) {
     expect(text).toContain(part);
   }
+});
+
+test("a run of an earlier version is right in all that it can prove, and what it cannot is noted", async () => {
+  cpSync(fileURLToPath(new URL("../../../../tests/old_runs/0.1.0/finished", import.meta.url)), at("old"), {
+    recursive: true,
+  });
+  mkdirSync(at("inputs"));
+  writeInputs(at("inputs"));
+  const verified = await verify("old", "--model", at("inputs/base"), "--data", at("inputs/data.json"));
+  expect(verified).toMatchObject({ code: 0 });
+  const { checked, notes, problems } = verified.json[0] as Record<string, string[]>;
+  expect(problems).toEqual([]); // its model card has other words, which is none
+  expect(notes).toContain("step-6: the receipt, of an earlier version, has no digest of the moments");
+  expect(checked?.join("\n")).toMatch(/step-6: all files as published, the parameters of the receipt/);
 });
 
 test.each([
