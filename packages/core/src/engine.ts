@@ -30,6 +30,7 @@ export type {
   EngineSetup,
   EngineTraits,
 } from "./engine/description.ts";
+export { checkEngine, type MachineCheck, wrongProduct } from "./engine/machine_check.ts";
 export { linearMapCount } from "./model/hf_names.ts";
 export type { AdamWArrays, AdamWUpdate } from "./optim/adamw.ts";
 

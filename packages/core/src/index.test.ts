@@ -115,6 +115,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "ADDEND_LIMIT",
       "cancellable",
       "cellsOfLoss",
+      "checkEngine",
       "checkPromptSets",
       "createArena",
       "dequantizeRows",
@@ -130,6 +131,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "quantizeRowsFp8",
       "specialOperations",
       "widen",
+      "wrongProduct",
     ]
   `);
   expect(Object.keys(formats).toSorted()).toMatchInlineSnapshot(`

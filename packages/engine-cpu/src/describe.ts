@@ -37,6 +37,7 @@ export const description: EngineDescription = {
     const options: CpuEngineOptions = { threads, compute, storage, packing: packedBytes > 0 };
     return { options, packedBytes, adamWUpdate: createAdamWUpdate };
   },
+  checks: async () => (await import("./machine_checks.ts")).cpuChecks(),
 };
 
 /** A user of int8 wants less memory, not more. */

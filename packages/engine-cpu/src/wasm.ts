@@ -20,4 +20,5 @@ export const description: EngineDescription = {
     keepsThreadBits: true,
   }),
   setup: (_name, { storage }) => ({ options: { storage }, weightCopies: 1 }),
+  checks: async () => (await import("./machine_checks.ts")).wasmChecks(),
 };

@@ -27,6 +27,7 @@ export const description: EngineDescription = {
       optionsForCells: (cells) => ({ ...options, plan: planCell(model, { ...cells, compute, storage }) }),
     };
   },
+  checks: async () => (await import("./machine_checks.ts")).cudaChecks(),
 };
 
 /** @throws InputError for GPUs that are not there, too few, too old or named twice. */

@@ -36,6 +36,7 @@ export const description: EngineDescription = {
     const options: TfjsEngineOptions = { backend };
     return { options, weightCopies, ...(processEnv && { processEnv }) };
   },
+  checks: async () => (await import("./machine_checks.ts")).tfjsChecks(),
 };
 
 /** NVIDIA's GPUs that this process may use: as the driver's kernel module lists them, or CUDA_VISIBLE_DEVICES names them. */

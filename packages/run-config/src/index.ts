@@ -28,7 +28,7 @@ export {
   type TrainConfig,
 } from "./config/train_config.ts";
 export { chooseEngine, type EngineChoice, isIsolated, loadOptions } from "./engines/choose.ts";
-export { describedEngine, deviceCount, namesOfEngines } from "./engines/registry.ts";
+export { describedEngine, deviceCount, engineChecks, namesOfEngines } from "./engines/registry.ts";
 export { engineNames, isEnginePath } from "./engines/rows.ts";
 export { ownCommand, setOwnName } from "./own_command.ts";
 export { versions } from "./version.ts";

@@ -1,7 +1,7 @@
 /** Core's reference engine as an engine module: plain TypeScript, for tests and tiny models. */
 import { availableParallelism } from "node:os";
 import { createReferenceEngine, type WeightStorage } from "@zerogate/core";
-import type { Engine, EngineDescription } from "@zerogate/core/engine";
+import { checkEngine, type Engine, type EngineDescription } from "@zerogate/core/engine";
 import { builtFile } from "./built_file.ts";
 import type { EngineModule } from "./device_api.ts";
 
@@ -28,4 +28,5 @@ export const description: EngineDescription = {
   }),
   // It widens maps of 8 bits for itself, in every worker; f32 weights are used where they lie.
   setup: (_name, { storage }) => ({ options: { storage }, weightCopies: storage === "as-is" ? 0 : 4 }),
+  checks: async () => [await checkEngine("engine reference", createReferenceEngine)],
 };

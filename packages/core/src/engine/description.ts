@@ -6,6 +6,7 @@ import type { ModelConfig } from "../model/config.ts";
 import type { WeightStorage } from "../model/weights.ts";
 import type { AdamWArrays, AdamWUpdate } from "../optim/adamw.ts";
 import type { WeightDType } from "./engine.ts";
+import type { MachineCheck } from "./machine_check.ts";
 
 /** What matrix products are computed in: float32, or bf16 with float32 sums. */
 export type Compute = "f32" | "bf16";
@@ -97,4 +98,6 @@ export interface EngineDescription {
   traits(name: string): EngineTraits;
   /** @throws InputError for what the traits do not say: a base that is too large, a device that is not there. */
   setup(name: string, request: EngineRequest): EngineSetup;
+  /** Tries the engine on this machine, for `zerogate doctor`; may take minutes, and loads what it needs. Default: not asked. */
+  checks?(): Promise<readonly MachineCheck[]>;
 }

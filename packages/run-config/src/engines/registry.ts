@@ -1,7 +1,7 @@
 /** The engines that a config can name: those of our packages, and a module of your own by its path. */
 import { pathToFileURL } from "node:url";
 import { InputError } from "@zerogate/core";
-import type { EngineDescription, EngineTraits } from "@zerogate/core/engine";
+import type { EngineDescription, EngineTraits, MachineCheck } from "@zerogate/core/engine";
 import { engineNames, isEnginePath, rows } from "./rows.ts";
 
 /** An engine that a config names, and the module that workers import. */
@@ -36,6 +36,12 @@ export function namesOfEngines(has: (traits: EngineTraits) => boolean): string[]
 /** The description of one of our engines; undefined for a path. */
 export function describedEngine(name: string): EngineDescription | undefined {
   return engines.find(({ description }) => description.names.includes(name))?.description;
+}
+
+/** What each of our engines finds of this machine, in the order of `rows`. Takes minutes where a GPU compiles its kernels. */
+export async function engineChecks(): Promise<readonly MachineCheck[]> {
+  const found = await Promise.all(engines.map(async ({ description }) => (await description.checks?.()) ?? []));
+  return found.flat();
 }
 
 /** How many devices an engine has here: the default of `workers`. At least 1, so that its choice can say what is missing. */

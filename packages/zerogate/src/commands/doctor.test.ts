@@ -1,10 +1,10 @@
 /** Doctor in one screen, with the verdict first; all of it in JSON. */
 
+import type { MachineCheck } from "@zerogate/core/engine";
 import { describedEngine, namesOfEngines } from "@zerogate/run-config";
 import { describe, expect, test } from "vitest";
 import { run } from "../../test/run_cli.ts";
 import { visibleWidth } from "../status/fit.ts";
-import type { Check } from "./doctor_check.ts";
 import { COLUMNS, fullText, MAX_ROWS, screenOf, type Verdict } from "./doctor_screen.ts";
 
 const rowsIn = (text: string) => text.trimEnd().split("\n");
@@ -21,7 +21,7 @@ describe("on this machine", async () => {
     run("doctor", "--json"),
     run("doctor", "--verbose"),
   ]);
-  const told = JSON.parse(json.stdout) as { ok: boolean; auto: Verdict; checks: Check[] };
+  const told = JSON.parse(json.stdout) as { ok: boolean; auto: Verdict; checks: MachineCheck[] };
 
   test("it is one screen that begins with the verdict [T-D10]", () => {
     expectScreen(shown.stdout);
@@ -85,17 +85,17 @@ describe("whatever is wrong", () => {
     onGpus: [],
     passedOver: [{ engine: "cuda", missing: ["x"] }],
   };
-  const many = (count: number, make: (i: number) => Check) => Array.from({ length: count }, (_, i) => make(i));
+  const many = (count: number, make: (i: number) => MachineCheck) => Array.from({ length: count }, (_, i) => make(i));
   const gpu =
     (ok: boolean) =>
-    (i: number): Check => ({
+    (i: number): MachineCheck => ({
       name: `GPU ${i}`,
       ok,
       found: `NVIDIA ${"very ".repeat(30)}long: works`,
       ...(!ok && { advice: "ask nvidia-smi" }),
     });
 
-  test.each<[string, Check[]]>([
+  test.each<[string, MachineCheck[]]>([
     ["16 GPUs that work", many(16, gpu(true))],
     ["16 GPUs that do not", many(16, gpu(false))],
     [

@@ -1,17 +1,12 @@
 /** `zerogate doctor`: what this machine offers and what would go wrong, before anything is started. */
 import { access, constants, mkdir, statfs } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
-import { createReferenceEngine } from "@zerogate/core";
-import type { Engine } from "@zerogate/core/engine";
+import type { MachineCheck } from "@zerogate/core/engine";
 import { formatBytes } from "@zerogate/core/formats";
 import { cacheFolder, reason } from "@zerogate/core/node";
-import { createEngine as createCpuEngine, createWasmEngine, probe } from "@zerogate/engine-cpu";
-import { describedEngine, namesOfEngines, versions } from "@zerogate/run-config";
+import { describedEngine, engineChecks, namesOfEngines, versions } from "@zerogate/run-config";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
-import { type Check, wrongProduct } from "./doctor_check.ts";
-import { cudaChecks } from "./doctor_cuda.ts";
 import { fullText, screenOf, type Verdict } from "./doctor_screen.ts";
-import { tfjsChecks } from "./doctor_tfjs.ts";
 
 export interface DoctorFlags {
   readonly json?: boolean;
@@ -50,18 +45,18 @@ function automaticChoice(): Verdict {
   };
 }
 
-function nodeCheck(): Check {
+function nodeCheck(): MachineCheck {
   const [major = 0, minor = 0] = versions.node.split(".").map(Number);
   const ok = major > 20 || (major === 20 && minor >= 19);
   return { name: "Node", ok, found: versions.node, ...(!ok && { advice: "install Node 20.19 or newer" }) };
 }
 
-function coresCheck(): Check {
+function coresCheck(): MachineCheck {
   const model = cpus()[0]?.model.trim() ?? "unknown";
   return { name: "processor", ok: true, found: `${availableParallelism()} cores usable, ${model}` };
 }
 
-function memoryCheck(): Check {
+function memoryCheck(): MachineCheck {
   return { name: "memory", ok: true, found: `${formatBytes(freemem())} free of ${formatBytes(totalmem())}` };
 }
 
@@ -69,7 +64,7 @@ function memoryCheck(): Check {
 const LITTLE_BYTES = 100_000_000;
 
 /** Of the folder where commands are typed, in which runs are made unless `--out` names another place. */
-async function diskCheck(folder: string): Promise<Check> {
+async function diskCheck(folder: string): Promise<MachineCheck> {
   const name = "disk";
   try {
     const { bavail, bsize } = await statfs(folder);
@@ -86,7 +81,7 @@ async function diskCheck(folder: string): Promise<Check> {
   }
 }
 
-async function cacheCheck(env: CommandContext["env"]): Promise<Check> {
+async function cacheCheck(env: CommandContext["env"]): Promise<MachineCheck> {
   const folder = cacheFolder(env);
   if (folder === undefined) {
     const found =
@@ -100,37 +95,5 @@ async function cacheCheck(env: CommandContext["env"]): Promise<Check> {
   } catch (error) {
     const advice = "set XDG_CACHE_HOME to a folder that can be written, or give --cache-dir";
     return { name: "cache folder", ok: false, found: `${folder}: ${reason(error)}`, brief: reason(error), advice };
-  }
-}
-
-/** The native engine may be absent. */
-async function engineChecks(): Promise<Check[]> {
-  const cpu = probe();
-  const native = cpu.available
-    ? await engineCheck("engine cpu", createCpuEngine, ` (${cpu.levels.join(", ")}; ${cpu.path})`)
-    : {
-        name: "engine cpu",
-        ok: true,
-        found: `absent, the slower wasm engine runs instead: ${cpu.reason}`,
-        brief: "absent, the slower wasm engine runs instead",
-        advice: "npm rebuild @zerogate/engine-cpu",
-      };
-  return [
-    native,
-    await engineCheck("engine wasm", createWasmEngine, ""),
-    await engineCheck("engine reference", createReferenceEngine, ""),
-    ...(await cudaChecks()),
-    ...(await tfjsChecks()),
-  ];
-}
-
-async function engineCheck(name: string, open: () => Engine, about: string): Promise<Check> {
-  try {
-    const engine = open();
-    const wrong = await wrongProduct(engine);
-    const works = `${engine.name} works`;
-    return { name, ok: wrong === undefined, found: wrong ?? `${works}${about}`, brief: wrong ?? works };
-  } catch (error) {
-    return { name, ok: false, found: (error as Error).message, advice: "npm rebuild @zerogate/engine-cpu" };
   }
 }

@@ -1,8 +1,9 @@
 /** What `zerogate doctor` shows: one screen, whatever is wrong with the machine; `--verbose` and `--json` have all of it. */
+
+import type { MachineCheck } from "@zerogate/core/engine";
 import { ownCommand } from "@zerogate/run-config";
 import { formatCount } from "@zerogate/trainer/command";
 import { fitLine, oneLine } from "../status/fit.ts";
-import type { Check } from "./doctor_check.ts";
 
 /** Which engine `--engine auto` takes, and what that means. */
 export interface Verdict {
@@ -24,7 +25,7 @@ const NAME_COLUMNS = 17;
 /** More GPUs than this are one row where all of them work. */
 const MAX_GPUS = 4;
 
-export function screenOf(version: string, verdict: Verdict, checks: readonly Check[]): string {
+export function screenOf(version: string, verdict: Verdict, checks: readonly MachineCheck[]): string {
   const bad = checks.filter(({ ok }) => !ok).length;
   const head = [`zerogate ${version}: ${summary(verdict, bad)}`, ...verdictRows(verdict)];
   const rows = merged(checks).map(rowsOf);
@@ -37,7 +38,7 @@ export function screenOf(version: string, verdict: Verdict, checks: readonly Che
 }
 
 /** The same checks in full. */
-export function fullText(version: string, verdict: Verdict, checks: readonly Check[]): string {
+export function fullText(version: string, verdict: Verdict, checks: readonly MachineCheck[]): string {
   const bad = checks.filter(({ ok }) => !ok).length;
   const head = [`zerogate ${version}: ${summary(verdict, bad)}`, ...verdictRows(verdict)];
   return [...head, ...checks.flatMap((check) => rowsOf({ ...check, brief: check.found }))]
@@ -67,13 +68,13 @@ function verdictRows({ engine, detail, largestParameters, hasBf16, passedOver, o
   ];
 }
 
-function rowsOf({ name, ok, found, brief = found, advice }: Check): string[] {
+function rowsOf({ name, ok, found, brief = found, advice }: MachineCheck): string[] {
   const row = `${ok ? "ok " : "no "} ${name.padEnd(NAME_COLUMNS)}${brief}`;
   return advice === undefined ? [row] : [row, `    -> ${advice}`];
 }
 
 /** Engines that nobody installed share a row, as do GPUs that all work. */
-function merged(checks: readonly Check[]): Check[] {
+function merged(checks: readonly MachineCheck[]): MachineCheck[] {
   const absent = checks.filter(
     ({ name, ok, found }) => ok && name.startsWith("engine tfjs:") && found.startsWith("absent"),
   );
@@ -87,7 +88,7 @@ function merged(checks: readonly Check[]): Check[] {
 }
 
 /** As many rows as there is room for, what is wrong first, and how many more there are. */
-function mostUrgent(checks: readonly Check[], room: number): string[] {
+function mostUrgent(checks: readonly MachineCheck[], room: number): string[] {
   const rows = checks.toSorted((a, b) => Number(a.ok) - Number(b.ok)).flatMap(rowsOf);
   return [...rows.slice(0, room - 1), `    and ${rows.length - room + 1} more rows`];
 }

@@ -1,16 +1,17 @@
-/** TensorFlow.js for `zerogate doctor`. Each backend is tried in a process of its own, because its native code may end it or never return. */
+/** Whether TensorFlow.js works on this machine. Each backend is tried in a process of its own, because its native code may end it or never return. */
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { type TfjsBackend, tfjsBackends, tfjsTraits } from "@zerogate/engine-tfjs";
-import type { Check } from "./doctor_check.ts";
-import type { TfjsAnswer } from "./doctor_tfjs_program.ts";
+import type { MachineCheck } from "@zerogate/core/engine";
+import type { TfjsAnswer } from "./machine_check_program.ts";
+import { type TfjsBackend, tfjsBackends } from "./names.ts";
+import { tfjsTraits } from "./traits.ts";
 
 /** TensorFlow's library alone takes seconds to load from a cold disk. */
 const TRY_MS = 60_000;
 
 /** Its absence is no fault: it is there where somebody installed it. */
-export function tfjsChecks(tryMs: number = TRY_MS): Promise<Check[]> {
+export function tfjsChecks(tryMs: number = TRY_MS): Promise<readonly MachineCheck[]> {
   return Promise.all(
     tfjsBackends.map(async (backend) => {
       const name = `engine tfjs:${backend}`;
@@ -25,7 +26,7 @@ export function tfjsChecks(tryMs: number = TRY_MS): Promise<Check[]> {
 }
 
 async function ask(backend: TfjsBackend, tryMs: number): Promise<TfjsAnswer> {
-  const program = fileURLToPath(new URL("../../dist/commands/doctor_tfjs_program.js", import.meta.url));
+  const program = fileURLToPath(new URL("../dist/machine_check_program.js", import.meta.url));
   try {
     const limits = { timeout: tryMs, killSignal: "SIGKILL" } as const;
     const { stdout } = await promisify(execFile)(process.execPath, [program, backend], limits);

@@ -1,8 +1,9 @@
-/** Program of a process that tries one TensorFlow.js backend for doctor_tfjs.ts. Argument: the backend. */
+/** Program of a process that tries one TensorFlow.js backend for machine_checks.ts. Argument: the backend. */
 import { writeSync } from "node:fs";
 import { InputError } from "@zerogate/core";
-import { createEngine, type TfjsBackend } from "@zerogate/engine-tfjs";
-import { wrongProduct } from "./doctor_check.ts";
+import { wrongProduct } from "@zerogate/core/engine";
+import { createEngine } from "./engine.ts";
+import type { TfjsBackend } from "./names.ts";
 
 /** The last line that it prints, in JSON. */
 export type TfjsAnswer = { readonly name: string } | { readonly absent: string } | { readonly failed: string };

@@ -2,9 +2,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { MachineCheck } from "@zerogate/core/engine";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import type { Check } from "./doctor_check.ts";
-import { tfjsChecks } from "./doctor_tfjs.ts";
+import { tfjsChecks } from "./machine_checks.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -23,7 +23,7 @@ function install(name: string, source: string): void {
   writeFileSync(join(place, "index.js"), source);
 }
 
-const find = (checks: readonly Check[], backend: string) =>
+const find = (checks: readonly MachineCheck[], backend: string) =>
   checks.find(({ name }) => name === `engine tfjs:${backend}`);
 
 test("one that crashes in native code and one that hangs are named, and the others are tried", async () => {

@@ -1,6 +1,6 @@
-/** Program of a process that tries one GPU for doctor_cuda.ts. Argument: its number. Its last line is the answer in JSON. */
+/** Program of a process that tries one GPU for machine_checks.ts. Argument: its number. Its last line is the answer in JSON. */
 import { writeSync } from "node:fs";
-import { testGpu } from "@zerogate/engine-cuda";
+import { testGpu } from "./self_test.ts";
 
 async function answer(): Promise<{ ok: boolean; text: string }> {
   try {

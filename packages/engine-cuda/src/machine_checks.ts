@@ -1,15 +1,15 @@
-/** GPUs for `zerogate doctor`: what the engine cuda needs and where it was found, and a second of work on each GPU. */
+/** Whether GPUs work on this machine: what the engine cuda needs and where it was found, and a second of work on each GPU. */
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { type GpuReport, gpuReports } from "@zerogate/engine-cuda";
-import type { Check } from "./doctor_check.ts";
+import type { MachineCheck } from "@zerogate/core/engine";
+import { type GpuReport, gpuReports } from "./report.ts";
 
 /** The first start compiles all kernels. */
 const TRY_MS = 120_000;
 
 /** Its absence is no fault: most machines have no GPU. */
-export async function cudaChecks(tryMs: number = TRY_MS): Promise<Check[]> {
+export async function cudaChecks(tryMs: number = TRY_MS): Promise<readonly MachineCheck[]> {
   const name = "engine cuda";
   const report = gpuReports();
   const { libraries, missing } = report;
@@ -31,14 +31,14 @@ function phraseOf(message: string): string {
 }
 
 /** In a process of its own: a driver or a GPU that is broken may end it, or never answer. */
-async function gpuCheck(gpu: GpuReport["gpus"][number], tryMs: number): Promise<Check> {
+async function gpuCheck(gpu: GpuReport["gpus"][number], tryMs: number): Promise<MachineCheck> {
   const name = `GPU ${gpu.ordinal}`;
   const facts = `${gpu.name}, ${(gpu.memoryBytes / 2 ** 30).toFixed(1)} GiB, compute capability ${(gpu.architecture / 10).toFixed(1)}`;
   if (gpu.problem !== undefined) {
     const brief = `${gpu.name}: cannot be used`;
     return { name, ok: true, found: `${facts}: cannot be used, ${gpu.problem}`, brief };
   }
-  const program = fileURLToPath(new URL("../../dist/commands/doctor_cuda_program.js", import.meta.url));
+  const program = fileURLToPath(new URL("../dist/machine_check_program.js", import.meta.url));
   try {
     const limits = { timeout: tryMs, killSignal: "SIGKILL" } as const;
     const { stdout } = await promisify(execFile)(process.execPath, [program, String(gpu.ordinal)], limits);
