@@ -1,10 +1,13 @@
 /** What an engine finds of this machine when it is asked whether it works here: the lines of `zerogate doctor`. */
 import type { Engine } from "./engine.ts";
 
+/** What was found of one thing: an engine, or a GPU. */
 export interface MachineCheck {
+  /** What was asked: `engine cpu`, `GPU 0`. */
   readonly name: string;
   /** False where something is broken; an engine that is not there is no fault. */
   readonly ok: boolean;
+  /** What is there, in a sentence. */
   readonly found: string;
   /** The same in a phrase, for one row of a screen. */
   readonly brief?: string;
