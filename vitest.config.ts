@@ -33,7 +33,7 @@ export default defineConfig({
     projects: [
       { ...fromSource, ...project("unit", [tests], [ofEngines, integration, campaigns]) },
       { ...fromSource, ...project("integration", [integration]) },
-      { ...fromSource, ...project("engines", [ofEngines], [campaigns]) },
+      { ...fromSource, ...project("engines", [ofEngines], [integration, campaigns]) },
       built("system", ["tests/**/*.test.ts"], [campaigns, tables]),
       built("campaigns", [campaigns]),
       project("tables", [tables]),
