@@ -29,7 +29,7 @@ export function busyDevices(inputs: PlannedInputs): BusyDevices[] {
 /**
  * Returns what keeps `devices` busy if the plan does not: even cells, and the smallest batch that is large enough.
  *
- * @example "8 workers are busy 25% of the time with a batch of 32: --cell-multiple 8 gives 95%"
+ * @example "8 workers are busy 25% of the time with a batch of 32: --cell-multiple 8 gives 99%"
  */
 export function idleAdvice(config: TrainConfig, inputs: PlannedInputs, devices: number): string | undefined {
   const share = busyShare(costsOf(inputs, inputs.plan), devices);

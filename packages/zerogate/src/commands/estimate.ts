@@ -30,7 +30,7 @@ export interface EstimateFlags {
 
 const DEFAULT_DEVICES = [1, 2, 4, 8, 16].map((count) => `${count}xH100`);
 const DEFAULT_UTILIZATION = 0.5;
-/** Measured with eight workers and the 1,228,830 numbers of LLaMA-7B: docs/log.md. */
+/** What a review of this version measured with eight workers and the 1,228,830 numbers of LLaMA-7B. */
 const DEFAULT_LEADER_MS = 63;
 
 export async function estimateCommand(flags: EstimateFlags, context: CommandContext): Promise<ExitCode> {
