@@ -134,10 +134,9 @@ function move(sample: number, from: OpenCell, to: OpenCell, work: number, length
   to.cost += work;
 }
 
-/** Ties by the first sample, so that the order of the batch decides nothing. */
+/** Ties stay in the order of filling, which the order of the batch does not decide. */
 function mostWorkFirst(cells: readonly OpenCell[]): OpenCell[] {
-  const first = ({ samples }: OpenCell) => samples.reduce((least, sample) => Math.min(least, sample));
-  return cells.toSorted((a, b) => b.cost - a.cost || first(a) - first(b));
+  return cells.toSorted((a, b) => b.cost - a.cost);
 }
 
 /** Returns the multiplications of a sample's training pass: its tokens, its square of attention and its labelled tokens. */
