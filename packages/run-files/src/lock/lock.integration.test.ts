@@ -1,10 +1,20 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import promises from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { InputError } from "@zerogate/core";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -100,6 +110,18 @@ test("a lock that vanished is made again once, however many ask for it at the sa
     await lock.confirm();
     expect(readdirSync(run).filter((name) => !name.endsWith(".beat"))).toEqual(["lock-1"]);
   }
+  await lock.release();
+});
+
+test("a step that asks in the middle of a removal does not take the lock that a save then makes again for a moved one", async () => {
+  const lock = await lockRun(run, () => {});
+  const aside = `${run}.aside`;
+  renameSync(run, aside); // a removal may begin with a rename
+  const step = lock.check();
+  await sleep(50);
+  rmSync(aside, { recursive: true });
+  await lock.confirm();
+  await step;
   await lock.release();
 });
 

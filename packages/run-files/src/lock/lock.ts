@@ -61,32 +61,35 @@ export async function lockRun(
     await opened.hold(held.path);
     await heart.beatFor(held.path);
   };
-  /** One after the other: the lock that one of two callers makes again would be another process's to the second. */
+  /** One after the other: to a second caller, the lock that the first makes again would be another process's, or a moved one. */
   let turn: Promise<void> = Promise.resolve();
-  const confirm = () => {
-    const made = turn.then(makeSure);
-    turn = made.catch(() => {});
-    return made;
+  const inTurn = (work: () => Promise<void>) => {
+    const done = turn.then(work);
+    turn = done.catch(() => {});
+    return done;
   };
   return {
     async check() {
       if (await isOwn()) return;
-      const newest = await newestLock(runDir).catch(() => undefined);
-      if (!newest) await opened.checkPlace(runDir);
-      if (!newest) return; // the folder vanished, or the disk refuses
-      await confirm().catch((error: unknown) => {
-        if (error instanceof InputError) throw error;
+      await inTurn(async () => {
+        if (await isOwn()) return;
+        const newest = await newestLock(runDir).catch(() => undefined);
+        if (!newest) return await opened.checkPlace(runDir); // the folder vanished, or the disk refuses
+        await makeSure().catch((error: unknown) => {
+          if (error instanceof InputError) throw error;
+        });
       });
     },
-    confirm,
-    async release() {
-      heart.stop();
-      const isHeld = await isOwn();
-      await opened.close();
-      if (!isHeld) return;
-      await rename(held.path, `${held.path}.free`).catch(() => {});
-      await removeEntry(beatOf(held.path)).catch(() => {});
-    },
+    confirm: () => inTurn(makeSure),
+    release: () =>
+      inTurn(async () => {
+        heart.stop();
+        const isHeld = await isOwn();
+        await opened.close();
+        if (!isHeld) return;
+        await rename(held.path, `${held.path}.free`).catch(() => {});
+        await removeEntry(beatOf(held.path)).catch(() => {});
+      }),
   };
 }
 
