@@ -52,6 +52,16 @@ test("refused lines are kept in order and written later; it is reported once, an
   file.close();
 });
 
+test("what the disk refused is tried once more when the file is closed", () => {
+  const file = open();
+  rmSync(join(folder, "sub"), { recursive: true });
+  writeFileSync(join(folder, "sub"), "in the way");
+  file.write("one\n");
+  rmSync(join(folder, "sub"));
+  file.close();
+  expect(text()).toBe("one\n");
+});
+
 test("a piece that another hand wrote in part is cut off when the file is opened again", () => {
   const file = open();
   file.write("one\n");

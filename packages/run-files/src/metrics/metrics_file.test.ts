@@ -100,6 +100,16 @@ test.each([
   openMetrics(run, 5, quiet, never).close();
 });
 
+test.each([
+  ["between a line that is too late and one that follows it", [1, 5, 6, 2, 7], [1, 5, 7]],
+  ["after the validation before the first step", [0, 2, 1, 3], [0, 1, 3]],
+])("on a resume what is in order stays: %s", (_, written, kept) => {
+  const run = newRun();
+  writeFileSync(join(run, "metrics.jsonl"), written.map((step) => `${JSON.stringify(evalLine(step))}\n`).join(""));
+  openMetrics(run, 7, quiet, () => {}).close();
+  expect(readMetrics(run).evaluations.map(({ step }) => step)).toEqual(kept);
+});
+
 test("damage costs the damaged lines only", () => {
   const run = newRun();
   const good = JSON.stringify(stepLine(1));

@@ -5,6 +5,7 @@ import { createPlan } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
 import { expect, test } from "vitest";
 import { estimateRun, whatLimits } from "./estimate.ts";
+import { estimateMemory } from "./memory.ts";
 import type { PlannedData } from "./planned_data.ts";
 
 const model = parseModelConfig(
@@ -89,6 +90,14 @@ test("a base held in int8 takes one byte a number instead of two", () => {
     estimateRun({ ...config, storage } as TrainConfig, data, { model, layout }, gpu).memory;
   const parameters = 3 * (4 * 64 + 3 * 8 * 24 + 2 * 8) + 2 * 800 + 8;
   expect(of("as-is") - of("int8")).toBe(parameters);
+  const own = estimateMemory(model, layout, {
+    cellTokens: 64,
+    workers: 1,
+    weights: 2 * parameters,
+    engine: { weightCopies: 1, packedBytes: 0, storage: "as-is", traits: {} },
+    isIsolated: false,
+  });
+  expect(of("as-is")).toBe(own.perWorker);
 });
 
 test("what limits is the largest part beside computing, where it is a tenth of that or more", () => {

@@ -2,9 +2,8 @@
 
 import { effectiveGates, InputError, StepRefusedError } from "@zerogate/core";
 import { reason } from "@zerogate/core/node";
-import type { StepPlan } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
-import type { EvaluationMetrics, MetricsLine, ReceiptBody, StepMetrics } from "@zerogate/run-files";
+import type { EvaluationMetrics, MetricsLine, ReceiptBody } from "@zerogate/run-files";
 import { momentsDigest, paramsDigest } from "@zerogate/run-files";
 import { type BadNumbersReport, reportBadNumbers } from "./bad_numbers.ts";
 import { adapterAt, type Job } from "./context.ts";
@@ -13,7 +12,7 @@ import { evaluateHeldOut } from "./evaluate.ts";
 import type { RunInputs } from "./inputs.ts";
 import { saveJob } from "./save.ts";
 import type { Ending, Rollback, Standing } from "./standing.ts";
-import type { StepReport } from "./step_report.ts";
+import { type StepReport, stepMetrics } from "./step_report.ts";
 import { trainStep } from "./train_step.ts";
 
 /** How long a run that an error ends waits for a disk that refuses. */
@@ -165,30 +164,6 @@ export function isPatienceOver(
   { evaluationsWithoutGain }: Pick<Standing, "evaluationsWithoutGain">,
 ): boolean {
   return earlyStopping > 0 && evaluationsWithoutGain >= earlyStopping;
-}
-
-function stepMetrics(plan: StepPlan, report: StepReport, gates: number[], stepsPerEpoch: number): StepMetrics {
-  const { loss, learningRate, gradientNorm, stepMs, sum } = report;
-  const { tokens, labelledTokens } = plan;
-  const perSecond = (count: number) => (1000 * count) / stepMs;
-  const computeMs = Math.max(...sum.perDevice.map((worker) => worker.computeMs));
-  return {
-    step: plan.step + 1,
-    epoch: (plan.step + 1) / stepsPerEpoch,
-    loss,
-    learningRate,
-    gradientNorm,
-    gates,
-    labelledTokens,
-    tokens,
-    ...(sum.hostTokens && { hostTokens: sum.hostTokens }),
-    labelledTokensPerSecond: perSecond(labelledTokens),
-    tokensPerSecond: perSecond(tokens),
-    computeMs,
-    reduceMs: sum.reduceMs,
-    waitMs: Math.max(0, stepMs - computeMs - sum.reduceMs),
-    stepMs,
-  };
 }
 
 /** Of each adapted layer, ascending: the effective gate, or the mean magnitude where every head has its own. */

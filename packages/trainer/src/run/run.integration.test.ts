@@ -228,9 +228,16 @@ test("a run whose folder vanishes makes it again with its config, at its next ch
     renameSync(run, `${run}.gone`); // its writer would fill it while it is emptied
     rmSync(`${run}.gone`, { recursive: true, maxRetries: 10 });
   };
-  const { result, error } = await start({ on: (line) => line === "step 3" && vanish() });
+  let hadLock: boolean | undefined;
+  const { result, error } = await start({
+    on(line) {
+      if (line === "step 3") vanish();
+      if (line === "saved 6") hadLock = has("lock-1");
+    },
+  });
   expect(error).toBeUndefined();
   expect(result).toMatchObject({ ending: "finished", steps: 6 });
+  expect(hadLock).toBe(true);
   for (const name of ["config.json", "adapter", "report.html"]) expect(has(name)).toBe(true);
   expect(JSON.parse(textOf(run, "config.json"))).toMatchObject({ out: run, steps: 6 });
 });
