@@ -8,7 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { reason } from "@zerogate/core/node";
 import { Piscina } from "piscina";
-import { FIRST_RETRY_MS, isHopeless, LONGEST_RETRY_MS } from "../files/retry_disk.ts";
+import { FIRST_RETRY_MS, isHopeless, nextRetryMs } from "../files/retry_disk.ts";
 import { type Trouble } from "../files/trouble.ts";
 import type { SharedNumbers, WriteJob } from "./write_worker.ts";
 
@@ -108,7 +108,7 @@ export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }:
         trouble.failed(reason(error));
         failure = { error, again: performance.now() + retryMs };
         timer = setTimeout(() => void pump(), retryMs);
-        retryMs = Math.min(2 * retryMs, LONGEST_RETRY_MS);
+        retryMs = nextRetryMs(retryMs);
         return;
       }
     }

@@ -6,7 +6,10 @@ import { reason } from "@zerogate/core/node";
 import { type Trouble } from "./trouble.ts";
 
 export const FIRST_RETRY_MS = 500;
-export const LONGEST_RETRY_MS = 30_000;
+const LONGEST_RETRY_MS = 30_000;
+
+/** The pause after one of `ms` milliseconds: twice as long, up to half a minute. */
+export const nextRetryMs = (ms: number): number => Math.min(2 * ms, LONGEST_RETRY_MS);
 
 /** Waiting does not help against these: something of another kind stands in the way, or the run belongs to another process. */
 export function isHopeless(error: unknown): boolean {
@@ -19,7 +22,7 @@ export function isHopeless(error: unknown): boolean {
 /** Does the work until it succeeds; throws its last error if that takes longer, or if waiting cannot help. */
 export async function patiently<T>(work: () => Promise<T>, patienceMs: number, trouble: Trouble): Promise<T> {
   const begin = performance.now();
-  for (let pause = FIRST_RETRY_MS; ; pause = Math.min(2 * pause, LONGEST_RETRY_MS)) {
+  for (let pause = FIRST_RETRY_MS; ; pause = nextRetryMs(pause)) {
     try {
       const result = await work();
       trouble.worked();

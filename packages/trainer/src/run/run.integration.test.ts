@@ -1,7 +1,7 @@
 /** A whole run with what may happen to it at its end: another writer, a disk that refuses, a best state that is lost. */
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { InputError } from "@zerogate/core";
+import { InputError, parameterCount, trainableLine } from "@zerogate/core";
 import { verifyDirectory } from "@zerogate/core/node";
 import { resolveConfig } from "@zerogate/run-config";
 import { loadCheckpoint, lockRun, saveCheckpoint } from "@zerogate/run-files";
@@ -16,10 +16,10 @@ import { executeRun } from "./run.ts";
 import { createRunFolder } from "./run_folder.ts";
 import type { RunView } from "./view.ts";
 
-/** A report of its title alone: the page is the command's. */
-async function noteReport(runDir: string, { title }: ReportData): Promise<string> {
+/** A report of its title and counts alone: the page is the command's. */
+async function noteReport(runDir: string, { title, summary }: ReportData): Promise<string> {
   const path = join(runDir, "report.html");
-  writeFileSync(path, title);
+  writeFileSync(path, `${title}: ${summary.trainedParameters}`);
   return path;
 }
 
@@ -135,7 +135,9 @@ test("a run tells its data, its devices, each step with its report, what it save
   });
   expect(result?.durationMs).toBeGreaterThan(0);
   expect(result?.adapter?.loss).not.toBe(result?.base?.loss);
-  expect(textOf(run, "report.html")).toContain(`run-${count - 1}`);
+  const trainable = inputs.layout.length;
+  const line = trainableLine({ trainable, all: parameterCount(inputs.model) + trainable });
+  expect(textOf(run, "report.html")).toBe(`run-${count - 1}: ${line}`);
   expect(linesOf(run, "receipt.jsonl").at(0)).toMatchObject({ event: "start", version: 2, engine: "reference" });
 });
 
