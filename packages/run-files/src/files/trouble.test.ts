@@ -21,4 +21,6 @@ test("trouble is reported at once, then with pauses that double up to an hour, a
   expect(messages.at(-1)).toBe("x is written again, but 3 lines of it are lost");
   trouble.failed("EIO");
   expect(messages.at(-1)).toBe("x cannot be written: EIO. Training goes on, it is tried again");
+  trouble.worked();
+  expect(messages.at(-1)).toBe("x is written again, nothing of it is lost");
 });

@@ -1,8 +1,9 @@
 /** The library: what the commands do, without a terminal. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isZerogateError } from "@zerogate/core";
 import type { TrainConfig } from "@zerogate/run-config";
+import { lockRun } from "@zerogate/run-files";
 import { beforeAll, expect, test } from "vitest";
 import { adapterHash, checkpointsIn, openPlace, sixSteps } from "../../../zerogate/test/here.ts";
 import {
@@ -84,7 +85,9 @@ test("an aborted signal ends a run with all of it saved, and resume goes on to t
   const stopped = await train(sixStepsOf("half"), { metrics: (line) => void metrics(line) }, { signal: stop.signal });
   expect(stopped).toMatchObject({ ending: "interrupted", steps: 4 });
   expect(checkpointsIn(at("half")).at(-1)).toBe("step-4");
-  const done = await resume(at("half"), { workers: 2 });
+  const opened: string[] = [];
+  const done = await resume(at("half"), { workers: 2 }, { opened: ({ out }) => void opened.push(out) });
+  expect(opened).toEqual([at("half")]);
   expect(done).toMatchObject({ ending: "finished", steps: 6 });
   expect(done.hadEnded).toBeUndefined();
   expect(adapterHash(at("half"))).toBe(adapterHash(at("whole")));
@@ -104,6 +107,22 @@ test("planRun checks all and writes nothing", async () => {
   expect(config.out).toBe(at("planned"));
   expect(inputs.totalSteps).toBe(6);
   expect(existsSync(at("planned"))).toBe(false);
+});
+
+test("planRun refuses a folder that holds a run, or that another process writes to", async () => {
+  await expect(planRun(sixStepsOf("whole"))).rejects.toThrow(/whole/);
+  const lock = await lockRun(at("locked"), () => {});
+  await expect(planRun(sixStepsOf("locked"))).rejects.toThrow("is writing to it");
+  await lock.release();
+});
+
+test("verify keeps to a run's --no-links", async () => {
+  cpSync(at("whole/adapter"), at("first"), { recursive: true });
+  await train(sixStepsOf("sealed", { initAdapter: at("first"), links: false }));
+  expect(await verify(at("sealed"))).toMatchObject({ ok: true });
+  renameSync(at("first/adapter_model.safetensors"), at("elsewhere.safetensors"));
+  symlinkSync(at("elsewhere.safetensors"), at("first/adapter_model.safetensors"));
+  await expect(verify(at("sealed"))).rejects.toThrow("elsewhere.safetensors");
 });
 
 test("errors have codes, and a refused start leaves nothing behind", async () => {
