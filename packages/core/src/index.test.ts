@@ -5,6 +5,7 @@ import * as core from "./index.ts";
 import * as light from "./light.ts";
 import * as node from "./node.ts";
 import * as training from "./training.ts";
+import * as vision from "./vision.ts";
 
 test("what the package offers: a change here is a change for its users [P1]", () => {
   expect(Object.keys(core).toSorted()).toMatchInlineSnapshot(`
@@ -212,6 +213,18 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "updateRanges",
     ]
   `);
+  expect(Object.keys(vision).toSorted()).toMatchInlineSnapshot(`
+    [
+      "checkImage",
+      "defaultPreprocessor",
+      "parsePreprocessor",
+      "preprocessImage",
+      "preprocessedSize",
+      "resizeAndCrop",
+      "resizeImage",
+      "resizedSize",
+    ]
+  `);
   expect(Object.keys(light).toSorted()).toMatchInlineSnapshot(`
     [
       "DamagedError",
@@ -231,7 +244,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
 });
 
 test("a name is in one entry only, but for what must start at once", () => {
-  const entries = [core, engine, formats, node, training].map((entry) => Object.keys(entry));
+  const entries = [core, engine, formats, node, training, vision].map((entry) => Object.keys(entry));
   const all = entries.flat();
   expect(all.filter((name, i) => all.indexOf(name) !== i)).toEqual([]);
 });
