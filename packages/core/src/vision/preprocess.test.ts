@@ -61,7 +61,11 @@ test("the crop is from the middle; an image that lacks pixels is black around", 
   // Wider than the image by 3: one black column before it, two behind it; lower by 2.
   const padded = resizeAndCrop(image, { ...plain, crop: { width: 10, height: 2 } });
   expect(padded.data).toHaveLength(60);
-  expect([pixel(padded, 0, 0), pixel(padded, 8, 1), pixel(padded, 9, 0)]).toEqual(Array(3).fill([0, 0, 0]));
+  expect([pixel(padded, 0, 0), pixel(padded, 8, 1), pixel(padded, 9, 0)]).toEqual([
+    [0, 0, 0],
+    [0, 0, 0],
+    [0, 0, 0],
+  ]);
   expect([pixel(padded, 1, 0), pixel(padded, 7, 1)]).toEqual([pixel(image, 0, 1), pixel(image, 6, 2)]);
 });
 
@@ -74,7 +78,7 @@ test("a thin image of 30,000 × 1 becomes a tower's square at the cost of the sq
 
 test("one pixel becomes a square of its colour [V2]", () => {
   const { data } = resizeAndCrop({ ...square(1), data: Uint8Array.of(10, 200, 255) }, defaultPreprocessor("siglip", 5));
-  expect([...data]).toEqual(Array(25).fill([10, 200, 255]).flat());
+  expect([...data]).toEqual(Array.from({ length: 75 }, (_, i) => [10, 200, 255][i % 3]));
 });
 
 test("bytes become numbers in float32, step by step, channel first", () => {
