@@ -125,6 +125,19 @@ test("a step that asks in the middle of a removal does not take the lock that a 
   await lock.release();
 });
 
+test("a run that was moved does not begin again in another folder of its old name, whoever wrote there last [T-B9]", async () => {
+  const lock = await lockRun(run, () => {});
+  const moved = `${run}.moved`;
+  renameSync(run, moved);
+  mkdirSync(run);
+  const dead = { ...(JSON.parse(readFileSync(join(moved, "lock-1"), "utf8")) as object), pid: 2 ** 22 + 1 };
+  writeFileSync(join(run, "lock-1"), `${JSON.stringify(dead)}\n`);
+  await expect(lock.confirm()).rejects.toThrow("the folder was renamed or moved");
+  expect(readdirSync(run)).toEqual(["lock-1"]);
+  rmSync(moved, { recursive: true });
+  await lock.release();
+});
+
 test("a lock that vanished with its folder is made again, one that was lost to another process is not", async () => {
   const lock = await lockRun(run, never, soon);
   rmSync(run, { recursive: true });
