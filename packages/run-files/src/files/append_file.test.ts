@@ -62,6 +62,29 @@ test("what the disk refused is tried once more when the file is closed", () => {
   expect(text()).toBe("one\n");
 });
 
+test("a disk that refuses for very long costs the oldest pieces, which are counted once", () => {
+  const block = () => {
+    rmSync(join(folder, "sub"), { recursive: true, force: true });
+    writeFileSync(join(folder, "sub"), "in the way");
+  };
+  const file = open();
+  const large = (letter: string) => Buffer.alloc(12 * 2 ** 20, letter);
+  block();
+  for (const letter of ["a", "b", "c", "d"]) file.write(large(letter));
+  rmSync(join(folder, "sub"));
+  file.flush();
+  const kept = text();
+  expect([kept.length, kept[0], kept.at(-1)]).toEqual([24 * 2 ** 20, "c", "d"]);
+  block();
+  file.write("e");
+  rmSync(join(folder, "sub"));
+  file.close();
+  expect(said.filter((line) => line.includes("written again"))).toEqual([
+    "lines is written again, but 2 lines of it are lost",
+    "lines is written again, nothing of it is lost",
+  ]);
+});
+
 test("a piece that another hand wrote in part is cut off when the file is opened again", () => {
   const file = open();
   file.write("one\n");

@@ -70,22 +70,12 @@ export async function ownRecord(): Promise<LockRecord> {
 /** When a process began, as a text that is compared only; undefined if there is no such process. */
 export function processStart(pid: number): string | undefined {
   try {
-    process.kill(pid, 0);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ESRCH") return undefined;
-  }
-  if (process.platform === "win32") return "";
-  if (process.platform === "linux") {
-    try {
-      return linuxStart(readFileSync(`/proc/${pid}/stat`, "utf8"));
-    } catch {
-      return undefined;
-    }
-  }
-  try {
+    if (process.platform === "linux") return linuxStart(readFileSync(`/proc/${pid}/stat`, "utf8"));
+    if (process.platform === "win32") return process.kill(pid, 0) ? "" : undefined;
     return execFileSync("ps", ["-o", "lstart=", "-p", String(pid)], { encoding: "utf8" }).trim();
-  } catch {
-    return undefined;
+  } catch (error) {
+    // Windows: a process of another user may not be asked, so it is there.
+    return (error as NodeJS.ErrnoException).code === "EPERM" ? "" : undefined;
   }
 }
 
