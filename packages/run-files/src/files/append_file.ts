@@ -52,7 +52,7 @@ export function openAppendFile(path: string, trouble: Trouble, bytes?: number): 
       const content = readAll(file.fd, file.length);
       release();
       lastLength = 0;
-      kept.unshift(content);
+      if (content.length > 0) kept.unshift(content);
       keptBytes += content.length;
     }
     file ??= open(path, lastLength);
