@@ -1,23 +1,14 @@
-/** What a run directory promises: one writer, every change explained, every hash checked, and the way back. */
-import { spawn, spawnSync } from "node:child_process";
+/** What a run directory promises: every change explained, every hash checked, and the way back. Who may write: run_writers.test.ts. */
 import { appendFileSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { openInputs } from "../packages/trainer/src/run/inputs.ts";
 import { openCheckpoint } from "../packages/trainer/src/run/resume.ts";
 import { readRunConfig } from "../packages/trainer/src/run/run_folder.ts";
-import { testFolder, zerogate } from "./support/cli.ts";
-import { zerogateHere } from "./support/here.ts";
-import { adapterHash, stepLosses, tinyRun } from "./support/world.ts";
+import { zerogate } from "./support/cli.ts";
+import { call, checkpoints, file, flags, folder, receipt, run } from "./support/kept_runs.ts";
+import { adapterHash, stepLosses } from "./support/world.ts";
 
-const folder = testFolder();
-const cwd = folder;
-const flags = tinyRun(folder, { "--save-every": "1", "--eval-every": "2", "--keep-checkpoints": "9" });
-const run = (out: string) => join(folder, out);
-const call = (...args: string[]) => zerogateHere(args, { cwd });
-const file = (out: string, name: string) => join(run(out), name);
-const receipt = (out: string) => readFileSync(file(out, "receipt.jsonl"), "utf8");
-const checkpoints = (out: string) => readdirSync(file(out, "checkpoints")).toSorted();
 const copyOf = (name: string) => {
   cpSync(run("whole"), run(name), { recursive: true });
   return name;
@@ -34,8 +25,6 @@ async function floorOf(out: string, changes: Readonly<Record<string, string>>): 
   });
   return (await openCheckpoint(inputs, { config, accept: [], onWarning: silent, onNote: silent })).floor;
 }
-
-const hasScript = spawnSync("script", ["--version"]).status === 0;
 
 beforeAll(async () => {
   expect(await call("train", ...flags, "--out", "whole")).toMatchObject({ code: 0 });
@@ -209,153 +198,14 @@ describe("a resume with changes", () => {
     const source = `import { versions } from ${JSON.stringify(versionFile.href)}; versions.zerogate = "9.9.9";`;
     writeFileSync(preload, source);
     const env = { NODE_OPTIONS: `--import ${preload}` };
-    const refused = await zerogate(["resume", out], { cwd, env });
+    const refused = await zerogate(["resume", out], { cwd: folder, env });
     expect(refused).toMatchObject({ code: 2 });
     expect(refused.stderr).toMatch(/zerogate was \S+, is 9\.9\.9: another version may compute otherwise/);
-    expect(await zerogate(["resume", out, "--accept-change", "zerogate"], { cwd, env })).toMatchObject({ code: 0 });
-  });
-});
-
-test("a second writer is refused by name while the first one works, and may come after it", async () => {
-  let second: Promise<{ code: number | null; stderr: string }> | undefined;
-  const first = await zerogate(["train", ...flags, "--out", "locked", "--steps", "30"], {
-    cwd,
-    onLine(line) {
-      if (/starting workers/.test(line)) second ??= call("resume", "locked");
-    },
-  });
-  expect(first).toMatchObject({ code: 0 });
-  const refused = await second;
-  expect(refused?.code).toBe(2);
-  expect(refused?.stderr).toMatch(/Cannot write to the run \S+locked: process \d+ on \S+, since \S+, is writing to it/);
-  expect(await call("resume", "locked")).toMatchObject({ code: 0 });
-});
-
-test("a lock that a killed run left is explained and taken over", async () => {
-  const killed = await zerogate(["train", ...flags, "--out", "killed"], {
-    cwd,
-    onLine(line, send) {
-      if (/starting workers/.test(line)) send("SIGKILL");
-    },
-  });
-  expect(killed.code).toBe(null);
-  const resumed = await call("resume", "killed");
-  expect(resumed).toMatchObject({ code: 0 });
-  expect(resumed.stderr).toMatch(
-    /process \d+ on \S+, since \S+, was writing to this run and no longer runs: taken over/,
-  );
-  expect(receipt("killed")).toBe(receipt("whole"));
-});
-
-test("two starters of one run: exactly one trains it", async () => {
-  const start = () => zerogate(["train", ...flags, "--out", "raced"], { cwd });
-  const both = await Promise.all([start(), start()]);
-  expect(both.map(({ code }) => code).toSorted((a, b) => Number(a) - Number(b))).toEqual([0, 2]);
-  expect(receipt("raced")).toBe(receipt("whole"));
-});
-
-describe("an end from outside", () => {
-  test.each([
-    ["SIGTERM", 143],
-    ["SIGINT", 130],
-  ] as const)("%s saves and ends with %i", async (signal, code) => {
-    const out = `ended-${signal}`;
-    let isSent = false; // a second one ends it at once
-    const ended = await zerogate(["train", ...flags, "--out", out, "--steps", "200", "--save-every", "500"], {
-      cwd,
-      onLine(line, send) {
-        if (isSent || !line.startsWith("step")) return;
-        isSent = true;
-        send(signal);
-      },
+    expect(await zerogate(["resume", out, "--accept-change", "zerogate"], { cwd: folder, env })).toMatchObject({
+      code: 0,
     });
-    expect(ended.code).toBe(code);
-    expect(ended.stdout).toContain("everything is saved");
-    const step = /after step (\d+);/.exec(ended.stdout)?.[1];
-    expect(checkpoints(out)).toContain(`step-${step}`);
-    expect(readdirSync(run(out)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
-  });
-
-  test("SIGHUP is passed over where no terminal is: nohup", async () => {
-    const done = await zerogate(["train", ...flags, "--out", "nohup"], {
-      cwd,
-      onLine(line, send) {
-        if (/starting workers/.test(line)) send("SIGHUP");
-      },
-    });
-    expect(done).toMatchObject({ code: 0 });
-    expect(receipt("nohup")).toBe(receipt("whole"));
-  });
-
-  test.skipIf(!hasScript)("a closed terminal saves the run (skipped where there is no command `script`)", async () => {
-    const bin = new URL("../packages/zerogate/dist/bin.js", import.meta.url).pathname;
-    const line = [process.execPath, bin, "train", ...flags, "--out", "closed", "--steps", "5000"].join(" ");
-    const env = { ...process.env, XDG_CACHE_HOME: join(folder, "cache") };
-    // Output that nobody reads would fill its pipe and stop the run.
-    const terminal = spawn("script", ["-qefc", line, "/dev/null"], { cwd, env, stdio: ["pipe", "ignore", "ignore"] });
-    const metrics = file("closed", "metrics.jsonl");
-    await until(() => existsSync(metrics) && readFileSync(metrics, "utf8").includes('"step":3,'));
-    const lock = readdirSync(run("closed")).find((name) => name.startsWith("lock-")) ?? "";
-    const { pid } = JSON.parse(readFileSync(file("closed", lock), "utf8")) as { pid: number };
-    terminal.kill("SIGKILL");
-    await until(() => !isAlive(pid));
-    expect(readdirSync(run("closed"))).toContain(`${lock}.free`);
-    const newest = Math.max(...checkpoints("closed").map((name) => Number(name.slice(5))));
-    expect(newest).toBe(stepLosses(run("closed")).length);
-  });
-
-  test("SIGUSR1 asks for a checkpoint and changes nothing else", async () => {
-    const asked = await zerogate(
-      ["train", ...flags, "--out", "asked", "--save-every", "500", "--steps", "12", "--json"],
-      {
-        cwd,
-        onLine(line, send) {
-          if (/"event":"step","step":1,/.test(line)) send("SIGUSR1");
-        },
-      },
-    );
-    expect(asked).toMatchObject({ code: 0 });
-    const steps = checkpoints("asked").map((name) => Number(name.slice(5)));
-    expect(Math.min(...steps)).toBeLessThan(12);
-  });
-
-  test("the death of the parent ends the run well where that is asked for", async () => {
-    const bin = new URL("../packages/zerogate/dist/bin.js", import.meta.url).pathname;
-    const args = ["train", ...flags, "--out", "orphan", "--steps", "5000", "--save-every", "0"];
-    const script = `
-      import { spawn, spawnSync } from "node:child_process";
-      const child = spawn(process.execPath, ${JSON.stringify([bin, ...args])}, { stdio: ["ignore", "ignore", "inherit"], detached: true });
-      console.log(child.pid);
-      child.unref();
-    `;
-    const env = { ...process.env, XDG_CACHE_HOME: join(folder, "cache"), ZEROGATE_STOP_WITH_PARENT: "1" };
-    const parent = spawn(process.execPath, ["--input-type=module", "-e", `${script} setInterval(() => {}, 1000);`], {
-      cwd,
-      env,
-    });
-    const pid = await new Promise<number>((resolve) => parent.stdout.once("data", (text) => resolve(Number(text))));
-    await new Promise<void>((resolve) => {
-      parent.stderr.on("data", (text: Buffer) => /step \d/.test(String(text)) && resolve());
-    });
-    parent.kill("SIGKILL");
-    await until(() => !isAlive(pid));
-    expect(checkpoints("orphan").some((name) => /^step-\d+$/.test(name))).toBe(true);
-    expect(readdirSync(run("orphan"))).toContainEqual(expect.stringMatching(/^lock-\d+\.free$/));
   });
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
-  } catch {
-    return false;
-  }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 50));
-}
 
 /** Makes the last digit of what matches a 9. */
 function edit(path: string, pattern: RegExp): void {

@@ -1,54 +1,25 @@
-/** The number of workers, stops, kills and resumes change no bit of the trained adapter. */
+/** The number of workers, stops, kills and resumes change no bit of the trained adapter. More of them: same_bits.campaign.test.ts. */
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { type Call, testFolder, zerogate } from "./support/cli.ts";
+import type { Call } from "./support/cli.ts";
+import {
+  disturb,
+  flags,
+  folder,
+  interrupt,
+  on,
+  outcome,
+  resume,
+  run,
+  type Trained,
+  train,
+} from "./support/disturbed_runs.ts";
 import { zerogateHere } from "./support/here.ts";
-import { adapterHash, records, stepLosses, tinyRun, validationLosses } from "./support/world.ts";
-
-const folder = testFolder();
-const flags = tinyRun(folder);
-const run = (out: string) => join(folder, out);
-const words = (out: string, workers: number, more: string[] = []) => [
-  "train",
-  ...flags,
-  "--out",
-  out,
-  "--workers",
-  String(workers),
-  "--json",
-  ...more,
-];
-const train = (out: string, workers: number, more: string[] = []) =>
-  zerogateHere(words(out, workers, more), { cwd: folder });
-/** Asked to end by Ctrl-C, in this process. */
-const interrupt = (out: string, workers: number, call: Pick<Call, "env" | "onLine">) =>
-  zerogateHere(words(out, workers), { cwd: folder, ...call });
-/** In a process of its own, which is disturbed. */
-const disturb = (out: string, workers: number, call: Partial<Call>, more: string[] = []) =>
-  zerogate(words(out, workers, more), { cwd: folder, ...call });
-const resume = (out: string, workers = 2) =>
-  zerogateHere(["resume", out, "--workers", String(workers), "--json"], { cwd: folder });
-
-/** Sends `signal` as soon as a line matches. */
-const on = (pattern: RegExp, signal: "SIGINT" | "SIGKILL"): Pick<Call, "onLine"> => {
-  let isSent = false;
-  return {
-    onLine(line, send) {
-      if (isSent || !pattern.test(line)) return;
-      isSent = true;
-      send(signal);
-    },
-  };
-};
+import { adapterHash } from "./support/world.ts";
 
 /** What a run that nobody disturbs ends with. */
-let whole: { adapter: string; steps: [number, number][]; validations: [number, number][] };
-const outcome = (out: string) => ({
-  adapter: adapterHash(run(out)),
-  steps: stepLosses(run(out)),
-  validations: validationLosses(run(out)),
-});
+let whole: Trained;
 
 beforeAll(async () => {
   expect(await train("whole", 2)).toMatchObject({ code: 0 });
@@ -60,33 +31,6 @@ beforeAll(async () => {
 test.each([1, 3, 5, 8])("%i workers train the same bits as two [E1]", async (workers) => {
   expect(await train(`workers-${workers}`, workers)).toMatchObject({ code: 0 });
   expect(outcome(`workers-${workers}`)).toEqual(whole);
-});
-
-test("the reference engine too trains the same bits with any number of workers", async () => {
-  writeFileSync(join(folder, "few.json"), JSON.stringify(records("heldout.json", 2)));
-  const few = { "--engine": "reference", "--validation-data": "few.json", "--batch-size": "4", "--steps": "2" };
-  for (const workers of [1, 3]) {
-    const own = ["--out", `reference-${workers}`, "--workers", String(workers)];
-    const done = await zerogateHere(["train", ...tinyRun(folder, few), ...own], { cwd: folder });
-    expect(done).toMatchObject({ code: 0 });
-  }
-  expect(outcome("reference-3")).toEqual(outcome("reference-1"));
-});
-
-test("even cells: any number of workers and a resume give one adapter, which is not that of first-fit cells", async () => {
-  const even = ["--cell-multiple", "3"];
-  for (const workers of [1, 2, 5]) {
-    expect(await train(`even-${workers}`, workers, even)).toMatchObject({ code: 0 });
-  }
-  expect(outcome("even-2")).toEqual(outcome("even-1"));
-  expect(outcome("even-5")).toEqual(outcome("even-1"));
-  expect(adapterHash(run("even-1"))).not.toBe(whole.adapter);
-  await disturb("even-stopped", 2, on(/"event":"step","step":3,/, "SIGKILL"), even);
-  expect(await resume("even-stopped", 3)).toMatchObject({ code: 0 });
-  expect(outcome("even-stopped")).toEqual(outcome("even-1"));
-  const otherwise = await zerogateHere(["resume", "even-1", "--cell-multiple", "2"], { cwd: folder });
-  expect(otherwise).toMatchObject({ code: 2 });
-  expect(otherwise.stderr).toContain("cellMultiple");
 });
 
 describe("a run that is interrupted", () => {
@@ -109,17 +53,6 @@ describe("a run that is interrupted", () => {
     expect(resumed.json.at(-1)).toMatchObject({ event: "done", steps: 6 });
     expect(resumed.json.length - 1).toBe(6 - Number(last?.["steps"]));
     expect(outcome(out)).toEqual(whole);
-  });
-
-  test("again and again resumes to the same bits", async () => {
-    let call = await interrupt("often", 1, on(/"step"/, "SIGINT"));
-    let interruptions = 0;
-    for (; call.code === 130; interruptions++) {
-      call = await zerogateHere(["resume", "often", "--json"], { cwd: folder, ...on(/"step"/, "SIGINT") });
-    }
-    expect(call.code).toBe(0);
-    expect(interruptions).toBeGreaterThan(1);
-    expect(outcome("often")).toEqual(whole);
   });
 
   test("while it reads its data leaves nothing behind", async () => {
