@@ -1,10 +1,10 @@
 /** A run directory that is renamed while a run writes to it: one run must not become two. */
-import { cpSync, existsSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { testFolder, zerogate } from "./support/cli.ts";
 import { zerogateHere } from "./support/here.ts";
-import { adapterHash, tinyRun } from "./support/world.ts";
+import { adapterHash, records, tinyRun } from "./support/world.ts";
 
 const cwd = testFolder();
 const at = (...names: string[]) => join(cwd, ...names);
@@ -14,7 +14,11 @@ const flags = tinyRun(cwd, {
   "--save-every": "10",
   "--keep-checkpoints": "2",
   "--workers": "1",
+  "--batch-size": "2",
+  "--adapter-layers": "1",
+  "--validation-data": "few.json",
 });
+writeFileSync(at("few.json"), JSON.stringify(records("heldout.json", 2)));
 
 /** Trains, and acts on the run's folder after n reported steps. */
 const train = (out: string, after: number, act: () => void) => {

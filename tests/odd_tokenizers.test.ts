@@ -1,29 +1,21 @@
 /** Runs on bases whose tokenizers are odd, and on one whose regular expression never ends. */
-import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
-import { testFolder, zerogate } from "./support/cli.ts";
+import { testFolder } from "./support/cli.ts";
 import { zerogateHere } from "./support/here.ts";
-import { base, tinyRun } from "./support/world.ts";
+import { writeBase, writeEndless } from "./support/odd_bases.ts";
+import { tinyRun } from "./support/world.ts";
 
 const cwd = testFolder();
 const at = (...names: string[]) => join(cwd, ...names);
 const run = (...args: string[]) => zerogateHere(args, { cwd });
 const short = { "--steps": "1", "--adapter-len": "2", "--adapter-layers": "1", "--engine": "reference" };
 
-/** The base that comes with zerogate with another tokenizer.json. */
-function writeBase(name: string, change: (json: Record<string, unknown>) => object): void {
-  cpSync(base, at(name), { recursive: true });
-  const path = at(name, "tokenizer.json");
-  const json = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
-  writeFileSync(path, JSON.stringify({ ...json, ...change(json) }).replaceAll('"Regex"', '"\\u0052egex"'));
-}
-
 beforeAll(() => {
-  const split = { type: "Split", pattern: { Regex: "(z+)+!" }, behavior: "Isolated", invert: false };
-  writeBase("endless", () => ({ pre_tokenizer: split }));
-  writeBase("padded", ({ added_tokens }) => ({
+  writeEndless(at("endless"));
+  writeBase(at("padded"), ({ added_tokens }) => ({
     added_tokens: [
       ...(added_tokens as object[]),
       {
@@ -39,7 +31,7 @@ beforeAll(() => {
   }));
 });
 
-test("an expression that never ends does not hold up generate, train, or Ctrl-C [T-B5]", async () => {
+test("an expression that never ends does not hold up generate [T-B5]", async () => {
   const asked = ["generate", "--model", "endless", "--engine", "reference", "--max-new-tokens", "2", "--prompt"];
   expect((await run(...asked, "Name item")).code).toBe(0);
   const refused = await run(...asked, "z".repeat(60));
@@ -47,17 +39,6 @@ test("an expression that never ends does not hold up generate, train, or Ctrl-C 
     code: 2,
     stderr: expect.stringContaining('"(z+)+!" of tokenizer.json takes too long'),
   });
-
-  const flags = tinyRun(cwd, { ...short, "--model": "endless", "--data": "many.json" });
-  const record = { instruction: "z".repeat(60), input: "", output: "z" };
-  writeFileSync(at("many.json"), JSON.stringify(Array.from({ length: 600 }, () => record)));
-  const trained = await run("train", ...flags, "--out", "endless-run");
-  expect(trained).toMatchObject({ code: 2, stderr: expect.stringContaining("takes too long") });
-  const stopped = await zerogate(["train", ...flags, "--out", "stopped-run"], {
-    cwd,
-    onStart: (send) => void setTimeout(() => send("SIGINT"), 1_500),
-  });
-  expect([2, 130]).toContain(stopped.code);
 });
 
 test("a padding token beyond the vocabulary is warned about, and refused in a text that holds it [T-C4, T-case17]", async () => {

@@ -8,6 +8,7 @@ import { containerTests, expected, isAlive, isolate, lose, silence, startProgram
 
 describe("a thread that is lost by", () => {
   test.each([
+    { kind: "hang", reason: silence, last: /^step 4 cell 1, read \(operation \d+\)$/ },
     { kind: "endless-loop", reason: silence, last: /^step 4 cell 1, embed \(operation \d+\)$/ },
     { kind: "heap", reason: /memory limit/, last: /^step 4 cell 1, embed \(operation \d+\)$/ },
   ])("$kind is named with its last operation and replaced", async ({ kind, reason, last }) => {
@@ -67,6 +68,10 @@ test.skipIf(!existsSync("/proc/self/ns"))(
     await until(() => !isAlive(stopped));
   },
 );
+
+describe("a thread", () => {
+  containerTests({});
+});
 
 describe("a process", () => {
   containerTests({ isolate });

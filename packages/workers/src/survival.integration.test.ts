@@ -6,16 +6,7 @@ import { InputError } from "@zerogate/core";
 import { baseHash, baseStamp } from "@zerogate/core/node";
 import { describe, expect, test } from "vitest";
 import { adapterAt, bitsOf, cells, only, open, setup, tinyFolder, until } from "../test/faulty_pool.ts";
-import {
-  containerTests,
-  expected,
-  inCell,
-  isAlive,
-  isolate,
-  lose,
-  silence,
-  startProgram,
-} from "../test/lost_device.ts";
+import { expected, inCell, isAlive, isolate, lose, startProgram } from "../test/lost_device.ts";
 import { markOf, tinyJob, tinySetup } from "../test/tiny_setup.ts";
 import type { DeviceEvent } from "./device_event.ts";
 
@@ -24,7 +15,6 @@ describe("a thread that is lost by", () => {
     { kind: "async-throw", reason: /^outside of a call$/, last: inCell },
     { kind: "exit", reason: /^worker exited with code: 3$/, last: inCell },
     { kind: "lost-engine", reason: /^the GPU is gone$/, last: inCell },
-    { kind: "hang", reason: silence, last: /^step 4 cell 1, read \(operation \d+\)$/ },
   ])("$kind is named with its last operation and replaced", async ({ kind, reason, last }) => {
     const died = await lose(kind);
     expect(died?.reason).toMatch(reason);
@@ -111,10 +101,6 @@ function header(length: number, bodyCrc: number): string {
   bytes.writeUInt32LE(crc32(bytes.subarray(0, 8)), 8);
   return bytes.toString("hex");
 }
-
-describe("a thread", () => {
-  containerTests({});
-});
 
 test("a process refuses a base that is not the run's, also where it took its place later", async () => {
   const weights = tinyFolder();

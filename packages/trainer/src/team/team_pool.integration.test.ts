@@ -1,49 +1,8 @@
 import type { DeviceJob, Step } from "@zerogate/workers";
 import { expect, test } from "vitest";
-import {
-  adapterAt,
-  cells,
-  labelledTokens,
-  only,
-  open,
-  openFaulty,
-  setup,
-  step,
-} from "../../../workers/test/faulty_pool.ts";
+import { adapterAt, cells, labelledTokens, only, open, openFaulty, step } from "../../../workers/test/faulty_pool.ts";
 import { tinyJob, tinySetup } from "../../../workers/test/tiny_setup.ts";
-import { localTeams } from "../../test/local_ranks.ts";
-import { openTeamPool } from "./team_pool.ts";
-
-type Pool = Awaited<ReturnType<typeof open>>;
-
-const tokensOf = (samples: readonly number[]) => {
-  const { offsets } = setup.tokens.train;
-  return samples.reduce((sum, sample) => sum + (offsets[sample + 1] ?? 0) - (offsets[sample] ?? 0), 0);
-};
-
-/** Two ranks over these pools, as each of them sees the team's; the jobs of a rank may differ. */
-function ranksOver(pools: readonly Pool[], jobsOf: (rank: number) => readonly DeviceJob[] = () => [only]) {
-  const local = localTeams(pools.length);
-  const stops = pools.map(() => new AbortController());
-  const saves = pools.map(() => ({ count: 0 }));
-  const joined = local.teams.map((team, rank) =>
-    openTeamPool({
-      team,
-      pool: pools[rank] as Pool,
-      workers: pools.map(() => 1),
-      work: (_, samples) => tokensOf(samples),
-      asked: { signal: (stops[rank] as AbortController).signal, saveRequests: saves[rank] as { count: number } },
-      jobs: jobsOf(rank),
-      tokens: { train: setup.tokens.train },
-      maxCells: 8,
-    }),
-  );
-  const onAll = <T>(work: (pool: Pool, rank: number) => Promise<T>) =>
-    Promise.all(joined.map(({ pool }, rank) => work(pool, rank)));
-  return { ...local, stops, saves, joined, onAll };
-}
-
-const twoRanks = async () => ranksOver([await open(1), await open(1)]);
+import { ranksOver, tokensOf, twoRanks } from "../../test/team_pools.ts";
 
 test("a step of two ranks has the bits of one pool, on both, and each computed a part of it", async () => {
   const alone = (await (await open(1)).runStep(step)).slot.sums.slice();
@@ -58,20 +17,6 @@ test("a step of two ranks has the bits of one pool, on both, and each computed a
     }
     expect(sums[0]?.hostTokens).toEqual(sums[1]?.hostTokens);
   }
-});
-
-test("a slow rank gets less of the next step, and a late one as long as ten of the slowest steps", async () => {
-  const slow = cells.flat().map((sample) => ({ kind: "slow", sample, times: Number.POSITIVE_INFINITY }));
-  const { onAll, meetings } = ranksOver([(await openFaulty(1, [])).faulty, (await openFaulty(1, slow)).faulty]);
-  const shareOf = async (version: number) =>
-    (await onAll((pool) => pool.runStep({ ...step, version })))[0]?.hostTokens ?? [];
-  const [, even = 0] = await shareOf(1);
-  const [, less = 0] = await shareOf(2);
-  expect(even).toBeGreaterThan(tokensOf(cells.flat()) / 4);
-  expect(less).toBeLessThan(even);
-  const [before, after] = [meetings[0], meetings.at(-1)];
-  expect(before?.limitMs).toBe(1000);
-  expect(after?.limitMs).toBeGreaterThan(1000);
 });
 
 test("a rank that had nothing to do in a step has a part of the next one", async () => {
