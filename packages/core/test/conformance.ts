@@ -169,6 +169,15 @@ export function describeEngine(
             await expectCachedEqual(engine, single(qkv), await engine.read(o_TQ), lengths, size, cached);
           }));
 
+        test(`attention ${title}: without a mask every token sees its whole sequence`, () =>
+          run(async (engine) => {
+            const qkv = wave(T * X, 0.4);
+            const unmasked = { ...size, causal: false };
+            const { o_TQ, lse_TH } = engine.attention(engine.upload(single(qkv)), cuSeqlens, unmasked);
+            expectClose(await engine.read(o_TQ), oracle.attention(qkv, cuSeqlens, unmasked), tolerance, "o");
+            expect(lse_TH).toHaveLength(T * H);
+          }));
+
         test(`rope ${title}: rotation and its inverse; values stay`, () =>
           run(async (engine) => {
             const qkv = wave(T * X, 0.9);
@@ -226,6 +235,43 @@ export function describeEngine(
           }));
       }
     }
+
+    test.each([
+      [4, 12, [65, 1, 17]],
+      [2, 72, [50, 50]],
+      [3, 64, [197]],
+      [1, 5, [130, 64]],
+    ] as const)("attention without a mask, %i heads of %i, images of %s tokens", (H, d, lengths) =>
+      run(async (engine) => {
+        const T = lengths.reduce<number>((sum, length) => sum + length, 0);
+        const cuSeqlens = Int32Array.from([
+          0,
+          ...lengths.map((_, i) => lengths.slice(0, i + 1).reduce<number>((a, b) => a + b, 0)),
+        ]);
+        const size = { T, H, G: H, d, window: 0, causal: false };
+        const qkv = wave(T * 3 * H * d, 0.8);
+        const { o_TQ } = engine.attention(engine.upload(single(qkv)), cuSeqlens, size);
+        expectClose(await engine.read(o_TQ), oracle.attention(qkv, cuSeqlens, size), tolerance, "o");
+      }),
+    );
+
+    test.each(["geluErf", "geluQuick"] as const)("%s is right in both tails", (name) =>
+      run(async (engine) => {
+        const given = Float32Array.from({ length: 4001 }, (_, i) => (i - 2000) / 160);
+        given.set([1e30, -1e30, 1e-30, -1e-30, 40, -40]);
+        const y = await engine.read(engine[name](engine.upload(given), { T: 1, F: given.length }));
+        const truth = oracle.flat[name]({ up_TF: Float64Array.from(given) }, {});
+        for (const [i, x] of given.entries()) {
+          const share = truth[i] / x;
+          // In float32 an erf that is off by 1e-7 gives half of it, and rounding the rest.
+          const ofShare = tolerance > 1e-4 ? tolerance : tolerance / 40 + 2 ** -23 * share;
+          const allowed = x === 0 ? 0 : Math.abs(x) * ofShare;
+          expect(Math.abs(y[i] - truth[i]), `${name} of ${x}: ${y[i]}, needed ${truth[i]}`).toBeLessThanOrEqual(
+            allowed,
+          );
+        }
+      }),
+    );
 
     test("an arena frees what is left, keeps what is kept, and hands errors on", async () => {
       const engine = await open();

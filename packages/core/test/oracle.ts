@@ -25,6 +25,17 @@ export function linear(x: Numbers, w: Numbers, { T, N, K }: { T: number; N: numb
 const gelu = (a: number) => 0.5 * a * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (a + 0.044715 * a ** 3)));
 const silu = (a: number) => a / (1 + Math.exp(-a));
 
+/** Φ(a) as an integral of its density, by Simpson's rule. */
+function normal(a: number): number {
+  if (Math.abs(a) > 13) return a < 0 ? 0 : 1; // 6e-39 and less
+  const steps = 2000;
+  const h = a / steps;
+  const density = (x: number) => Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI);
+  let sum = density(0) + density(a);
+  for (let i = 1; i < steps; i++) sum += (i % 2 === 0 ? 2 : 4) * density(i * h);
+  return 0.5 + (sum * h) / 3;
+}
+
 /** `[T, F]` numbers of rows `[gate | up]`. */
 function gated(gateUp: Numbers, { T, F }: FlatSize, unit: (a: number) => number): Numbers {
   return Float64Array.from({ length: T * F }, (_, i) => {
@@ -56,6 +67,8 @@ export const flat: Readonly<Record<string, (input: FlatInput, size: FlatSize) =>
   swiglu: ({ gateUp }, size) => gated(gateUp, size, silu),
   geglu: ({ gateUp }, size) => gated(gateUp, size, gelu),
   gelu: ({ up_TF }) => up_TF.map(gelu),
+  geluErf: ({ up_TF }) => up_TF.map((a) => a * normal(a)),
+  geluQuick: ({ up_TF }) => up_TF.map((a) => a / (1 + Math.exp(-1.702 * a))),
 };
 
 export function rope(qkv: Numbers, cosSin: Numbers, { T, H, G, d }: AttentionSize): Numbers {
@@ -73,7 +86,11 @@ export function rope(qkv: Numbers, cosSin: Numbers, { T, H, G, d }: AttentionSiz
   return out;
 }
 
-export function attention(qkv: Numbers, cuSeqlens: Int32Array, { T, H, G, d, window }: AttentionSize): Numbers {
+export function attention(
+  qkv: Numbers,
+  cuSeqlens: Int32Array,
+  { T, H, G, d, window, causal = true }: AttentionSize & { causal?: boolean },
+): Numbers {
   const out = new Float64Array(T * H * d);
   const head = (t: number, index: number) => slice(qkv, (t * (H + 2 * G) + index) * d, d);
   for (let s = 0; s + 1 < cuSeqlens.length; s++) {
@@ -81,7 +98,9 @@ export function attention(qkv: Numbers, cuSeqlens: Int32Array, { T, H, G, d, win
       for (let h = 0; h < H; h++) {
         const g = Math.floor(h / (H / G));
         const seen: number[] = [];
-        for (let j = cuSeqlens[s]; j <= t; j++) if (window === 0 || t - j < window) seen.push(j);
+        for (let j = cuSeqlens[s]; j < cuSeqlens[s + 1]; j++) {
+          if (!causal || (j <= t && (window === 0 || t - j < window))) seen.push(j);
+        }
         const p = softmax(seen.map((j) => dot(head(t, h), head(j, H + g)) / Math.sqrt(d)));
         for (const [n, j] of seen.entries()) {
           for (let i = 0; i < d; i++) out[(t * H + h) * d + i] += p[n] * head(j, H + G + g)[i];

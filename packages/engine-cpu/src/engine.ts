@@ -181,6 +181,9 @@ export function engineOver(
 }
 
 /** Attention of texts and of prompts, over arrays that `take` makes. */
+/** The window of attention without a mask, in native/include/kernels.h. */
+const UNMASKED = -1;
+
 function attentions(
   run: Backend,
   engine: NativeEngine,
@@ -191,7 +194,8 @@ function attentions(
       const { T, H, d } = size;
       const o_TQ = take(T * H * d);
       const lse_TH = take(T * H);
-      run.attention(engine, ...heads(size), cuSeqlens, o_TQ.handle, lse_TH.handle, handle(qkv));
+      const seen = size.causal === false ? { ...size, window: UNMASKED } : size;
+      run.attention(engine, ...heads(seen), cuSeqlens, o_TQ.handle, lse_TH.handle, handle(qkv));
       return { o_TQ, lse_TH };
     },
     attentionBackward({ do_TQ, qkv_TX, o_TQ, lse_TH }, cuSeqlens, size) {

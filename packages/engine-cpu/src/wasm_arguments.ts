@@ -12,7 +12,8 @@ export interface Arguments {
   size(name: string, least: number): number;
   number(name: string): number;
   flag(): number;
-  heads(): HeadFields;
+  /** The window is 0 or more, for attention without a mask also -1 (kernels.h). */
+  heads(leastWindow?: 0 | -1): HeadFields;
   /** Address of an engine array of exactly `length` numbers. */
   array(name: string, length: number): number;
   /** 0 if the argument is absent. */
@@ -87,9 +88,9 @@ export function readArguments(attempt: string, memory: WasmMemory, values: reado
       return rows;
     },
     flag: () => Number(next() === true),
-    heads() {
+    heads(leastWindow = 0) {
       const [T, H, G] = [size("T", 0), size("H", 1), size("G", 1)];
-      const [d, window] = [size("d", 1), size("window", 0)];
+      const [d, window] = [size("d", 1), size("window", leastWindow)];
       if (H % G !== 0) throw wrong(`${H} query heads do not share ${G} key heads evenly`);
       return [T, H, G, d, window];
     },

@@ -93,7 +93,7 @@ function attentions(
     }),
 
     attention: operation("attention", (args) => {
-      const heads = args.heads();
+      const heads = args.heads(-1);
       const [T, H] = heads;
       const cu = offsets(args, "attention", T);
       const [o, lse] = [args.array("o_TQ", floatsQ(heads)), args.array("lse_TH", T * H)];

@@ -18,7 +18,8 @@ KERNEL(attend)
   int pair = blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5), lane = threadIdx.x & 31;
   if (pair >= T * H) return;
   int t = pair / H, h = pair % H, s = sequence_of(cu_seqlens, S, t);
-  int past = starts_S[s] + t - cu_seqlens[s] + 1, first = window > 0 && past > window ? past - window : 0;
+  int seen = window < 0 ? cu_seqlens[s + 1] : t + 1;  // packed tokens up to here; a window below 0: no mask
+  int past = starts_S[s] + seen - cu_seqlens[s], first = window > 0 && past > window ? past - window : 0;
   const ACT* q = q_TX + (size_t)t * X + h * d;
   const ACT* k = (const ACT*)kv_S[s] + h / (H / G) * d;
   const ACT* v = k + values;

@@ -1,4 +1,4 @@
-// What stands between the two halves of an MLP: SwiGLU, GeGLU, GELU, forward and backward. One thread a number of `[T, F]`, or WIDE of them.
+// What stands between the two halves of an MLP: SwiGLU, GeGLU, GELU, forward and backward; other GELUs forward. One thread a number of `[T, F]`, or WIDE of them.
 #include "common.cuh"
 
 DEVICE float sigmoid(float x) { return 1.f / (1.f + exp2_of(-x * LOG2E)); }
@@ -8,6 +8,19 @@ DEVICE float gelu_of(float x) { return 0.5f * x * (1.f + tanh_of(0.7978845608028
 DEVICE float gelu_slope(float x) {
   float h = tanh_of(0.7978845608028654f * (x + 0.044715f * x * x * x));
   return 0.5f * (1.f + h) + 0.5f * x * (1.f - h * h) * 0.7978845608028654f * (1.f + 3.f * 0.044715f * x * x);
+}
+
+// Φ(x) = (1 + erf(z))/2, z = x/√2: near 0 a polynomial of erf, beyond it one of log erfc; erf is off by less than 1e-7
+DEVICE float normal_distribution(float x) {
+  float z = x * 0.70710678118654752f, s = z * z, t = fabsf(z);
+  if (t <= 0.927734375f) {
+    float low = ((((-5.96761703e-4f * s + 4.99119423e-3f) * s - 2.67681349e-2f) * s + 1.12819925e-1f) * s - 3.76125336e-1f) * s;
+    return 0.5f + 0.5f * ((low + 1.28379166e-1f) * z + z);
+  }
+  float high = (-1.72853470e-5f * t + 3.83197126e-4f) * s + (-3.88396438e-3f * t + 2.42546219e-2f);
+  high = ((high * t - 1.06777877e-1f) * t - 6.34846687e-1f) * t - 1.28717512e-1f;
+  float tail = 0.5f * exp2_of((high * t - t) * LOG2E);
+  return x < 0.f ? tail : 1.f - tail;
 }
 
 DEVICE u64 element() { return (u64)blockIdx.x * blockDim.x + threadIdx.x; }
@@ -84,4 +97,18 @@ LAUNCH(gelu_backward, numbers, T, F)
 KERNEL(gelu_backward)(ACT* dup_TF, const ACT* dy_TF, const ACT* up_TF, int T, int F) {
   u64 i = element();
   if (i < (u64)T * F) store(dup_TF + i, load(dy_TF + i) * gelu_slope(load(up_TF + i)));
+}
+LAUNCH(gelu_erf, numbers, T, F)
+KERNEL(gelu_erf)(ACT* y_TF, const ACT* up_TF, int T, int F) {
+  u64 i = element();
+  if (i >= (u64)T * F) return;
+  float x = load(up_TF + i);
+  store(y_TF + i, x * normal_distribution(x));
+}
+LAUNCH(gelu_quick, numbers, T, F)
+KERNEL(gelu_quick)(ACT* y_TF, const ACT* up_TF, int T, int F) {
+  u64 i = element();
+  if (i >= (u64)T * F) return;
+  float x = load(up_TF + i);
+  store(y_TF + i, x * sigmoid(1.702f * x));
 }

@@ -200,11 +200,14 @@ export interface Engine {
    */
   rope(qkv_TX: DeviceArray, cosSin_Td: DeviceArray, size: AttentionSize & { inverse?: boolean }): void;
 
-  /** Causal grouped-query attention inside each sequence `cuSeqlens[s] … cuSeqlens[s+1]`; scores are scaled by 1/√d. */
+  /**
+   * Causal grouped-query attention inside each sequence `cuSeqlens[s] … cuSeqlens[s+1]`; scores are scaled by 1/√d. With
+   * `causal: false` every query sees all tokens of its sequence, whatever `window` is, and there is no backward.
+   */
   attention(
     qkv_TX: DeviceArray,
     cuSeqlens: Int32Array,
-    size: AttentionSize,
+    size: AttentionSize & { causal?: boolean },
   ): { o_TQ: DeviceArray; lse_TH: DeviceArray };
   /** Gradient of q, k and v [T, X], from that of the output and what `attention` kept. */
   attentionBackward(
@@ -273,6 +276,10 @@ export interface Engine {
   gelu(up_TF: DeviceArray, size: { T: number; F: number }): DeviceArray;
   /** Gradient of up. */
   geluBackward(dy_TF: DeviceArray, up_TF: DeviceArray, size: { T: number; F: number }): DeviceArray;
+  /** gelu itself, by the error function. Forward only. */
+  geluErf(up_TF: DeviceArray, size: { T: number; F: number }): DeviceArray;
+  /** gelu by a logistic function, `up·σ(1.702·up)`. Forward only. */
+  geluQuick(up_TF: DeviceArray, size: { T: number; F: number }): DeviceArray;
 
   /**
    * Head and loss of labelled tokens, in chunks: negative log-likelihood in nats per token; 1 where the label is what

@@ -4,7 +4,14 @@
  *
  * What is added later is a row: vectors by set are inputs `[S, N]` beside a list `rowOf_T` of rows from -1 (no set) to S - 1.
  */
-import { gegluBackward, gegluForward, geluBackward, geluForward } from "../kernels/gelu.ts";
+import {
+  gegluBackward,
+  gegluForward,
+  geluBackward,
+  geluErfForward,
+  geluForward,
+  geluQuickForward,
+} from "../kernels/gelu.ts";
 import { layerNormBackward, layerNormForward } from "../kernels/layernorm.ts";
 import { rmsNormBackward, rmsNormForward } from "../kernels/rmsnorm.ts";
 import { gatherRows, scatterRows } from "../kernels/rows.ts";
@@ -42,7 +49,9 @@ export type FlatName =
   | "geglu"
   | "gegluBackward"
   | "gelu"
-  | "geluBackward";
+  | "geluBackward"
+  | "geluErf"
+  | "geluQuick";
 
 /** A length as a product of sizes and digits: `T2F` is T · 2 · F. */
 export type Shape = string;
@@ -238,6 +247,24 @@ export const flatOperations: { readonly [Name in FlatName]: RowOf<Name> } = {
     inputs: { dy_TF: "TF", up_TF: "TF" },
     tolerance: 1,
     kernel: geluBackward,
+  },
+  geluErf: {
+    ...none,
+    arguments: ["up_TF"],
+    sizes: TF,
+    outputs: { y_TF: "TF" },
+    inputs: { up_TF: "TF" },
+    tolerance: 1,
+    kernel: geluErfForward,
+  },
+  geluQuick: {
+    ...none,
+    arguments: ["up_TF"],
+    sizes: TF,
+    outputs: { y_TF: "TF" },
+    inputs: { up_TF: "TF" },
+    tolerance: 1,
+    kernel: geluQuickForward,
   },
 };
 

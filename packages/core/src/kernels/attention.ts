@@ -3,7 +3,7 @@
  *
  *   o_TQ[t, h] = Σ_j p[j] · v[j, g(h)],   p = softmax_j≤t(q[t, h]·k[j, g(h)] / √d),   g(h) = floor(h · G / H)
  *
- * Query head h reads key/value head g(h): transformers' repeat_kv. A query sees only tokens of its own sequence.
+ * Without the mask, j runs over the whole sequence of t. Query head h reads key/value head g(h): transformers' repeat_kv. A query sees only tokens of its own sequence.
  * Backward recomputes p row by row, so no T × T matrix is kept.
  */
 import type { AttentionSize } from "../engine/engine.ts";
@@ -16,7 +16,7 @@ const firstKey = (row: number, window: number) => (window > 0 ? Math.max(0, row 
 export function attentionForward(
   out: { o_TQ: Float32Array; lse_TH: Float32Array },
   input: { qkv_TX: Float32Array; cuSeqlens: Int32Array },
-  { T, H, G, d, window }: AttentionSize,
+  { T, H, G, d, window, causal = true }: AttentionSize & { causal?: boolean },
 ): void {
   const { o_TQ, lse_TH } = out;
   const { qkv_TX, cuSeqlens } = input;
@@ -28,9 +28,10 @@ export function attentionForward(
   const o = new Float64Array(d);
   for (let s = 0; s + 1 < cuSeqlens.length; s++) {
     for (let t = cuSeqlens[s]; t < cuSeqlens[s + 1]; t++) {
-      const first = cuSeqlens[s] + firstKey(t - cuSeqlens[s], window);
+      const first = cuSeqlens[s] + (causal ? firstKey(t - cuSeqlens[s], window) : 0);
+      const end = causal ? t + 1 : cuSeqlens[s + 1];
       for (let h = 0; h < H; h++) {
-        const run = keysOf(qkv_TX, first, t + 1 - first, Math.floor((h * G) / H), { H, G, d });
+        const run = keysOf(qkv_TX, first, end - first, Math.floor((h * G) / H), { H, G, d });
         lse_TH[t * H + h] = attentionWeights(p, qkv_TX, t * X + h * d, run, d);
         weightedValues(o, p, run, d);
         for (let i = 0; i < d; i++) o_TQ[(t * H + h) * d + i] = o[i];

@@ -1,6 +1,7 @@
 /**
- * GELU in its tanh approximation (Hendrycks & Gimpel 2016, arXiv:1606.08415, §2), alone and as a gate (GeGLU, Shazeer 2020,
- * arXiv:2002.05202). transformers calls it `gelu_new` and `gelu_pytorch_tanh`.
+ * GELU (Hendrycks & Gimpel 2016, arXiv:1606.08415, §2) in its tanh approximation, alone and as a gate (GeGLU, Shazeer 2020,
+ * arXiv:2002.05202). transformers calls it `gelu_new` and `gelu_pytorch_tanh`. Towers of images have `gelu`, which is the
+ * exact one, a·Φ(a), and `quick_gelu`, a·σ(1.702a).
  *
  *   gelu(a) = ½·a·(1 + tanh(u)) = a·σ(2u)        u = √(2/π)·(a + 0.044715·a³)
  *   dgelu(a) = σ(2u) + a·σ(2u)·(1 − σ(2u))·2u'        GeGLU over merged rows [a | b]: y = gelu(a)·b
@@ -65,4 +66,39 @@ export function gegluBackward(
       dgateUp[at + F] = dy * gelu(gateUp[at]);
     }
   }
+}
+
+/** Φ(a), the normal distribution, to float64: a series of positive terms in the middle, a continued fraction in the tails. */
+function normalDistribution(a: number): number {
+  const z = Math.abs(a) * Math.SQRT1_2;
+  const bell = Math.exp(-z * z) / Math.sqrt(Math.PI);
+  if (z < MIDDLE) {
+    // erf(z) = 2/√π · exp(−z²) · Σ_n 2ⁿ z²ⁿ⁺¹ / (1·3·…·(2n + 1))
+    let term = z;
+    let sum = z;
+    for (let n = 1; term > sum * 1e-17; n++) sum += term *= (2 * z * z) / (2 * n + 1);
+    return 0.5 + Math.sign(a) * bell * sum;
+  }
+  // erfc(z) = exp(−z²)/√π · 1/(z + ½/(z + 1/(z + 3/2/(z + …))))
+  let fraction = z;
+  for (let n = FRACTIONS; n > 0; n--) fraction = z + n / 2 / fraction;
+  const tail = (0.5 * bell) / fraction;
+  return a < 0 ? tail : 1 - tail;
+}
+
+const MIDDLE = 2;
+const FRACTIONS = 60;
+
+export function geluErfForward(out: { y_TF: Float32Array }, input: { up_TF: Float32Array }, { T, F }: Size): void {
+  const { y_TF } = out;
+  const { up_TF } = input;
+  checkLengths({ up_TF, y_TF }, { T, F });
+  for (let i = 0; i < T * F; i++) y_TF[i] = up_TF[i] * normalDistribution(up_TF[i]);
+}
+
+export function geluQuickForward(out: { y_TF: Float32Array }, input: { up_TF: Float32Array }, { T, F }: Size): void {
+  const { y_TF } = out;
+  const { up_TF } = input;
+  checkLengths({ up_TF, y_TF }, { T, F });
+  for (let i = 0; i < T * F; i++) y_TF[i] = up_TF[i] / (1 + Math.exp(-1.702 * up_TF[i]));
 }

@@ -44,8 +44,9 @@ struct Linear {
 };
 
 struct Heads {
-  long T, H, G, d, window;
+  long T, H, G, d, window;  // window: tokens back that a query sees, 0: all of them; of `attention` alone also UNMASKED
 };
+static constexpr long UNMASKED = -1;  // a query sees its whole sequence
 struct Rope {
   float* qkv_TX;
   const float* cosSin_Td;

@@ -123,6 +123,18 @@ static Sight sight_of(long token, long row, long rows, long per, long window) {
   return s;
 }
 
+// Without a mask: each of `rows` rows sees the first `tokens` keys.
+static Sight sight_of_all(long rows, long tokens) {
+  Sight s;
+  for (int v = 0; v < PV; v++) {
+    for (int l = 0; l < VL; l++) s.first[v][l] = 0, s.last[v][l] = v * VL + l < rows ? (int32_t)(tokens - 1) : -1;
+  }
+  s.from = s.allFrom = 0;
+  s.to = tokens;
+  s.allTo = rows == QB ? tokens : 0;
+  return s;
+}
+
 ZG_INLINE vi seen(const Sight& s, int v, long key) {
   const vi j = splat_int((int32_t)key);
   return (j >= s.first[v]) & (j <= s.last[v]);

@@ -2,7 +2,7 @@
 //
 //   o_TQ[t, h] = Σ_j p[j] · v[j, g(h)],   p = softmax_j≤t(q[t, h]·k[j, g(h)] / √d),   g(h) = floor(h · G / H)
 //
-// A job is one sequence and key/value head, or every n-th block of its queries where those are too few to occupy all threads;
+// Without the mask (a window of UNMASKED), j runs over the whole sequence. A job is one sequence and key/value head, or every n-th block of its queries where those are too few to occupy all threads;
 // scores exist for the QB query rows of a block. With caches, keys and values are read from there and a query's place counts
 // from the start of the cache.
 
@@ -40,7 +40,8 @@ static bool attention(Pool* pool, const Attention& a) {
     for (long row = job % parts * QB; row < tokens * per; row += parts * QB) {
       const long rows = least((long)QB, tokens * per - row);
       const int vectors = (int)((rows + VL - 1) / VL);
-      const Sight sight = sight_of(start + row / per, row, rows, per, window);
+      const Sight sight =
+          window == UNMASKED ? sight_of_all(rows, tokens) : sight_of(start + row / per, row, rows, per, window);
       const long count = sight.to - sight.from;
       gather_queries(queries, q, X, row, rows, per, d);
       transpose_queries(across, queries, dp);

@@ -10,8 +10,8 @@ namespace zg {
 
 namespace {
 
-Heads heads(Args& args) {
-  const Heads h = {args.size("T", 0), args.size("H", 1), args.size("G", 1), args.size("d", 1), args.size("window", 0)};
+Heads heads(Args& args, long least_window = 0) {
+  const Heads h = {args.size("T", 0), args.size("H", 1), args.size("G", 1), args.size("d", 1), args.size("window", least_window)};
   if (h.H % h.G != 0) args.fail(Wrong::RANGE, "%ld query heads do not share %ld key heads evenly", h.H, h.G);
   return h;
 }
@@ -45,7 +45,7 @@ napi_value rope(napi_env env, napi_callback_info info) {
 napi_value attention(napi_env env, napi_callback_info info) {
   Args args(env, info, "run attention");
   Engine* engine = args.engine();
-  const Heads h = heads(args);
+  const Heads h = heads(args, UNMASKED);
   long S;
   const int32_t* cu = offsets(args, h.T, &S);
   float *o = args.array("o_TQ", floats_q(h)), *lse = args.array("lse_TH", times(h.T, h.H));

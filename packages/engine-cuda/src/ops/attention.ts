@@ -8,6 +8,8 @@ import { tilesOf } from "./tiles.ts";
 
 const LARGEST_HEAD = 256;
 const WARPS = 4;
+/** The window of `attend` without a mask. */
+const UNMASKED = -1;
 
 export interface CudaCache extends KvCache {
   readonly block: Block;
@@ -28,10 +30,10 @@ export function attention(
   runtime: Runtime,
   qkv: DeviceArray,
   cuSeqlens: Int32Array,
-  size: AttentionSize,
+  { causal = true, ...size }: AttentionSize & { causal?: boolean },
 ): ReturnType<Engine["attention"]> {
   checkHead(size);
-  if (isFlash(runtime, size)) {
+  if (causal && isFlash(runtime, size)) {
     const { y_TQ, lse_TH } = flashForward(runtime, qkv, tilesOf(cuSeqlens), size);
     return { o_TQ: y_TQ, lse_TH };
   }
@@ -42,7 +44,8 @@ export function attention(
     const X = widthOf(size);
     const step = bytesOf[runtime.inner];
     const keys = BigUint64Array.from(cuSeqlens.subarray(0, -1), (t) => at + BigInt((t * X + H * d) * step));
-    attend(runtime, { o_TQ, lse_TH, qkv: at, keys, stride: X, starts: new Int32Array(keys.length), cuSeqlens }, size);
+    const seen = causal ? size : { ...size, window: UNMASKED };
+    attend(runtime, { o_TQ, lse_TH, qkv: at, keys, stride: X, starts: new Int32Array(keys.length), cuSeqlens }, seen);
   });
   return { o_TQ, lse_TH };
 }

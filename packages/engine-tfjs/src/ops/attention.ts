@@ -1,5 +1,5 @@
 /**
- * Causal attention inside each of several packed sequences. A sequence goes in blocks of queries, each with the keys that it
+ * Attention inside each of several packed sequences, causal or of all tokens. A sequence goes in blocks of queries, each with the keys that it
  * may see, so that no more than `MAX_SCORES` scores exist at a time, for any length.
  */
 import type { AttentionSize } from "@zerogate/core/engine";
@@ -18,8 +18,11 @@ interface Block {
   readonly keys: readonly [from: number, to: number];
 }
 
+/** Without a mask every query sees the whole sequence. */
+type Seen = AttentionSize & { causal?: boolean };
+
 /** The blocks of each sequence. */
-function blocksOf(cuSeqlens: Int32Array, { H, window }: AttentionSize): Block[][] {
+function blocksOf(cuSeqlens: Int32Array, { H, window, causal = true }: Seen): Block[][] {
   return Array.from(cuSeqlens.subarray(1), (end, s) => {
     const begin = cuSeqlens[s] ?? 0;
     const rows = Math.max(1, Math.floor(MAX_SCORES / (H * (end - begin))));
@@ -27,7 +30,7 @@ function blocksOf(cuSeqlens: Int32Array, { H, window }: AttentionSize): Block[][
     for (let from = begin; from < end; from += rows) {
       const to = Math.min(end, from + rows);
       const first = window === 0 ? begin : Math.max(begin, from - window + 1);
-      blocks.push({ queries: [from, to], keys: [first, to] });
+      blocks.push({ queries: [from, to], keys: causal ? [first, to] : [begin, end] });
     }
     return blocks;
   });
@@ -56,7 +59,7 @@ export function attention(
   maths: Maths,
   qkv: Tensor,
   cuSeqlens: Int32Array,
-  size: AttentionSize,
+  size: Seen,
 ): { o_THd: Tensor; lse_TH: Tensor } {
   const { tf } = maths;
   const results = blocksOf(cuSeqlens, size)
@@ -117,11 +120,12 @@ function queriesOf({ tf }: Maths, qkv: Tensor, { queries: [from, to] }: Block, {
   return part(tf, part(tf, qkv, 0, from, to), 1, 0, H);
 }
 
-function keysOf(maths: Maths, qkv: Tensor, { queries, keys: [from, to] }: Block, { H, G, window }: AttentionSize) {
+function keysOf(maths: Maths, qkv: Tensor, { queries, keys: [from, to] }: Block, size: Seen) {
+  const { H, G, window, causal = true } = size;
   const rows = part(maths.tf, qkv, 0, from, to);
   return {
     k: part(maths.tf, rows, 1, H, H + G),
     v: part(maths.tf, rows, 1, H + G, H + 2 * G),
-    mask: causalMask(maths, queries[1] - queries[0], to - from, queries[0] - from, window),
+    mask: causal ? causalMask(maths, queries[1] - queries[0], to - from, queries[0] - from, window) : undefined,
   };
 }

@@ -28,6 +28,29 @@ const geluSlope: Unit = (maths, a) => {
   return tf.add(tf.mul(tf.add(tanh, 1), 0.5), bend);
 };
 
+/**
+ * Φ(a) = (1 + erf(z))/2, z = a/√2: near 0 a polynomial of erf, beyond it one of log erfc. tf.erf itself is off by 1.5e-7, and
+ * not all backends have it.
+ */
+const normal: Unit = ({ tf }, a) => {
+  const z = tf.mul(a, Math.SQRT1_2);
+  const [s, t] = [tf.square(z), tf.abs(z)];
+  const polynomial = (x: Tensor, [first = 0, ...rest]: readonly number[]) =>
+    rest.reduce((sum: Tensor, term) => tf.add(tf.mul(sum, x), term), tf.fill(x.shape, first));
+  const low = polynomial(
+    s,
+    [-5.96761703e-4, 4.99119423e-3, -2.67681349e-2, 1.12819925e-1, -3.76125336e-1, 1.28379166e-1],
+  );
+  const near = tf.add(tf.mul(tf.add(tf.mul(low, z), z), 0.5), 0.5);
+  const high = polynomial(
+    t,
+    [-1.7285347e-5, 3.83197126e-4, -3.88396438e-3, 2.42546219e-2, -1.06777877e-1, -6.34846687e-1, -1.28717512e-1],
+  );
+  const tail = tf.mul(tf.exp(tf.sub(tf.mul(high, t), t)), 0.5);
+  const far = tf.where(tf.less(a, 0), tail, tf.sub(1, tail));
+  return tf.where(tf.greater(t, 0.927734375), far, near);
+};
+
 /** silu(a) = a·σ(a). */
 const silu: Unit = ({ tf }, a) => tf.mul(a, tf.sigmoid(a));
 
@@ -115,6 +138,10 @@ export const flat: { readonly [Name in FlatName]: Composite } = {
   geluBackward: (maths, { dy_TF, up_TF }: { dy_TF: Tensor; up_TF: Tensor }) => {
     return { dup_TF: maths.tf.mul(dy_TF, geluSlope(maths, up_TF)) };
   },
+  geluErf: (maths, { up_TF }: { up_TF: Tensor }) => ({ y_TF: maths.tf.mul(up_TF, normal(maths, up_TF)) }),
+  geluQuick: ({ tf }, { up_TF }: { up_TF: Tensor }) => ({
+    y_TF: tf.mul(up_TF, tf.sigmoid(tf.mul(up_TF, 1.702))),
+  }),
 };
 
 /** Rows and columns of an array: its shape's first size, and the product of the others. */
