@@ -243,7 +243,7 @@ export function describeEngine(
       [1, 5, [130, 64]],
     ] as const)("attention without a mask, %i heads of %i, images of %s tokens", (H, d, lengths) =>
       run(async (engine) => {
-        const T = lengths.reduce<number>((sum, length) => sum + length, 0);
+        const T = lengths.reduce<number>((a, b) => a + b, 0);
         const cuSeqlens = Int32Array.from([
           0,
           ...lengths.map((_, i) => lengths.slice(0, i + 1).reduce<number>((a, b) => a + b, 0)),
@@ -255,18 +255,18 @@ export function describeEngine(
       }),
     );
 
-    test.each(["geluErf", "geluQuick"] as const)("%s is right in both tails", (name) =>
+    test.each(["geluErf", "geluQuick"] as const)("%s is right in both tails", (unit) =>
       run(async (engine) => {
         const given = Float32Array.from({ length: 4001 }, (_, i) => (i - 2000) / 160);
         given.set([1e30, -1e30, 1e-30, -1e-30, 40, -40]);
-        const y = await engine.read(engine[name](engine.upload(given), { T: 1, F: given.length }));
-        const truth = oracle.flat[name]({ up_TF: Float64Array.from(given) }, {});
+        const y = await engine.read(engine[unit](engine.upload(given), { T: 1, F: given.length }));
+        const truth = oracle.flat[unit]({ up_TF: Float64Array.from(given) }, {});
         for (const [i, x] of given.entries()) {
           const share = truth[i] / x;
           // In float32 an erf that is off by 1e-7 gives half of it, and rounding the rest.
           const ofShare = tolerance > 1e-4 ? tolerance : tolerance / 40 + 2 ** -23 * share;
           const allowed = x === 0 ? 0 : Math.abs(x) * ofShare;
-          expect(Math.abs(y[i] - truth[i]), `${name} of ${x}: ${y[i]}, needed ${truth[i]}`).toBeLessThanOrEqual(
+          expect(Math.abs(y[i] - truth[i]), `${unit} of ${x}: ${y[i]}, needed ${truth[i]}`).toBeLessThanOrEqual(
             allowed,
           );
         }
