@@ -120,6 +120,15 @@ type RowOf<Name extends FlatName> = FlatOperation &
 
 const none = { numbers: [], weights: {}, rows: {}, maybe: {}, backward: undefined } as const;
 const [TD, TF] = [{ T: 0, D: 1 } as const, { T: 0, F: 1 } as const];
+/** A unit of an MLP without a gate: a number of `up` to one of y. */
+const unit = {
+  ...none,
+  arguments: ["up_TF"],
+  sizes: TF,
+  outputs: { y_TF: "TF" },
+  inputs: { up_TF: "TF" },
+  tolerance: 1,
+} as const;
 const rows_R: RowList = { shape: "R", below: "T", least: 0 };
 
 /** The flat operations, by name: sizes, arguments in order, and the backward of each. */
@@ -229,16 +238,7 @@ export const flatOperations: { readonly [Name in FlatName]: RowOf<Name> } = {
     tolerance: 1,
     kernel: gegluBackward,
   },
-  gelu: {
-    ...none,
-    arguments: ["up_TF"],
-    sizes: TF,
-    outputs: { y_TF: "TF" },
-    inputs: { up_TF: "TF" },
-    backward: "geluBackward",
-    tolerance: 1,
-    kernel: geluForward,
-  },
+  gelu: { ...unit, backward: "geluBackward", kernel: geluForward },
   geluBackward: {
     ...none,
     arguments: ["dy_TF", "up_TF"],
@@ -248,24 +248,8 @@ export const flatOperations: { readonly [Name in FlatName]: RowOf<Name> } = {
     tolerance: 1,
     kernel: geluBackward,
   },
-  geluErf: {
-    ...none,
-    arguments: ["up_TF"],
-    sizes: TF,
-    outputs: { y_TF: "TF" },
-    inputs: { up_TF: "TF" },
-    tolerance: 1,
-    kernel: geluErfForward,
-  },
-  geluQuick: {
-    ...none,
-    arguments: ["up_TF"],
-    sizes: TF,
-    outputs: { y_TF: "TF" },
-    inputs: { up_TF: "TF" },
-    tolerance: 1,
-    kernel: geluQuickForward,
-  },
+  geluErf: { ...unit, kernel: geluErfForward },
+  geluQuick: { ...unit, kernel: geluQuickForward },
 };
 
 const forwardOnly = { backward: undefined } as const;
