@@ -17,7 +17,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { testFolder } from "./support/cli.ts";
 import { zerogateHere } from "./support/here.ts";
 import { tinyTypes, writeTinyBase } from "./support/tiny_base.ts";
-import { base, heldOutFile } from "./support/world.ts";
+import { base, heldOutFile, records } from "./support/world.ts";
 
 const folder = testFolder();
 const at = (...path: string[]) => join(folder, ...path);
@@ -47,6 +47,51 @@ beforeAll(async () => {
   await save("open", adapter("none", [0.5], [1.5]));
   await save("heads", adapter("tanh", heads(0.1, 0.4), heads(0.7)));
   await writeAdapterFile(at("original.pth"), adapter("tanh", heads(0.1, 0.4), heads(0.7)), "original");
+});
+
+describe("an adapter file of another program", () => {
+  const few = () => writeFileSync(at("few.json"), JSON.stringify(records("heldout.json", 2)));
+  const short = ["--engine", "wasm", "--workers", "1"];
+
+  test("is an adapter for eval and generate, with the numbers of its converted folder", async () => {
+    few();
+    expect(await run("convert", "original.pth", "as-folder", "--to", "zerogate")).toMatchObject({ code: 0 });
+    const measure = (place: string) =>
+      run("eval", "--model", base, "--data", "few.json", "--adapter", place, ...short, "--json");
+    const [file, folderOf] = [await measure("original.pth"), await measure("as-folder")];
+    expect(file, file.stderr).toMatchObject({ code: 0 });
+    expect(file.stderr).toContain("original.pth does not say what its gates mean: their tanh is taken");
+    expect(file.json[0]?.["loss"]).toBe(folderOf.json[0]?.["loss"]);
+    const ask = ["generate", "--model", base, "--prompt", "a", "--max-new-tokens", "4", "--adapter"];
+    const [one, two] = [await run(...ask, "original.pth=it", "--json"), await run(...ask, "as-folder=it", "--json")];
+    expect(one, one.stderr).toMatchObject({ code: 0 });
+    const untimed = ({ stdout }: { readonly stdout: string }) => stdout.replace(/"tokensPerSecond":[\d.]+/g, "");
+    expect(untimed(one)).toBe(untimed(two));
+  });
+
+  test("is one to begin a run with", async () => {
+    few();
+    const args = ["train", "--model", base, "--data", "few.json", "--val-fraction", "0", "--steps", "1", ...short];
+    const begun = await run(...args, "--init-adapter", "original.pth", "--report-answers", "0", "--out", "begun");
+    expect(begun, begun.stderr).toMatchObject({ code: 0 });
+    expect((await readAdapter(at("begun/adapter"))).layout.shape).toMatchObject({
+      promptLength: 3,
+      gateSharing: "per-head",
+      gateActivation: "tanh",
+    });
+  });
+
+  test("names no base, and is none for PEFT", async () => {
+    const nameless = await run("generate", "--prompt", "a", "--adapter", "original.pth");
+    expect(nameless).toMatchObject({ code: 2, stdout: "" });
+    expect(nameless.stderr).toContain("original.pth does not name it: give --model");
+    const peft = await run("verify", "--against", "peft", "--model", base, "--adapter", "original.pth");
+    expect(peft).toMatchObject({ code: 2, stdout: "" });
+    expect(peft.stderr).toMatch(/it is a file: .*convert/);
+    const other = await run("generate", "--model", base, "--prompt", "a", "--adapter", join(base, "model.safetensors"));
+    expect(other).toMatchObject({ code: 2, stdout: "" });
+    expect(other.stderr).toContain("needed are adapter_query.weight (original) or transformer.h.");
+  });
 });
 
 describe("convert", () => {

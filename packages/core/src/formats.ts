@@ -25,6 +25,7 @@ export {
 
 // Adapters in files: PEFT's names, and those of other programs.
 
+export { baseProblems } from "./adapter/base_fit.ts";
 export {
   type ForeignDialect,
   foreignDialects,

@@ -141,6 +141,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "adapterLayoutOn",
       "adapterMetadata",
       "adapterTensors",
+      "baseProblems",
       "checkAdapterKeys",
       "checkNesting",
       "compareAdapterKeys",

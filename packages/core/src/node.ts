@@ -2,7 +2,7 @@
 export { readAdapterFile, writeAdapterFile } from "./node/adapter_dialects.ts";
 export {
   adapterFiles,
-  type LoadedAdapter,
+  type LoadAdapterOptions,
   loadAdapter,
   readAdapter,
   readPromptFormat,
@@ -33,6 +33,7 @@ export { isCode, reason } from "./node/fs_errors.ts";
 export { type GenerationConfig, readGenerationConfig } from "./node/generation_config.ts";
 export { hashFile } from "./node/hash.ts";
 export { type DeadLink, deadLink, refuseOutsideLinks } from "./node/links.ts";
+export type { LoadedAdapter } from "./node/loaded_adapter.ts";
 export { type ReadModelOptions, readModelConfig } from "./node/model_config.ts";
 export { type LoadOptions, loadWeights, weightBytes } from "./node/model_files.ts";
 export { type FolderFile, folderFile, readFolderJson } from "./node/model_folder.ts";

@@ -5,7 +5,6 @@ import { expect, test } from "vitest";
 import { absent, sharedPath } from "../../test/shared.ts";
 import { adapterLayout, layerParts } from "../adapter/kinds/adaption_prompt.ts";
 import type { AdapterState } from "../adapter/kinds/kind.ts";
-import { partNumbers } from "../adapter/parameters.ts";
 import type { GateActivation } from "../adapter/parts/gate.ts";
 import { createReferenceEngine } from "../engine/reference.ts";
 import { parseSafetensors } from "../formats/safetensors.ts";
@@ -52,16 +51,9 @@ test.skipIf(original !== "").each<[GateActivation, string]>([
   async (gateActivation, logits) => {
     const model = await loadModel(sharedPath("golden/llama_mha/base"));
     const values = readTensors(sharedPath("golden/orig_llama_mha/tensors.safetensors"));
-    const stored = readTensors(sharedPath("golden/orig_llama_mha/adapter_orig.safetensors"));
-    const shape = { promptLength: 5, adaptedLayers: 2, gateSharing: "per-head", gateActivation } as const;
+    const file = sharedPath("golden/orig_llama_mha/adapter_orig.pth");
+    const { shape, params } = await loadAdapter(file, model.config, { originalGate: gateActivation });
     const layout = adapterLayout(shape, model.config);
-    const params = new Float32Array(layout.length);
-    const prompts = stored.f32("adapter_query.weight");
-    const size = 5 * layout.base.hiddenSize;
-    for (const [j, { layer, prompt, gate }] of layerParts(layout).entries()) {
-      partNumbers(prompt, params).set(prompts.subarray(j * size, (j + 1) * size));
-      partNumbers(gate, params).set(stored.f32(`layers.${layer}.attention.gate`));
-    }
     await expectRow0(model, { layout, params }, values.ints("input_ids"), values.f32(logits));
   },
 );

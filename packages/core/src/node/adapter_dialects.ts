@@ -1,5 +1,7 @@
-/** Adapter files of other programs on disk: torch's or safetensors, by their names. */
+/** Adapter files of other programs on disk, torch's or safetensors: the names of their tensors say whose. */
 import { lstat } from "node:fs/promises";
+import { baseProblems } from "../adapter/base_fit.ts";
+import { adaptionPromptConfig } from "../adapter/files/config.ts";
 import {
   type ForeignDialect,
   foreignDialect,
@@ -12,8 +14,10 @@ import type { DType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
 import { serializeSafetensors } from "../formats/safetensors.ts";
 import { serializeTorchFile } from "../formats/torch_file.ts";
+import type { ModelConfig } from "../model/config.ts";
 import { withTensorFile } from "./adapter_weights.ts";
 import { writeFileAtomic } from "./atomic.ts";
+import type { LoadedAdapter } from "./loaded_adapter.ts";
 
 /**
  * Reads an adapter of the original code, litgpt or lit-llama, also out of a training checkpoint with the whole base in it;
@@ -35,6 +39,35 @@ export async function readAdapterFile(
     }
     return { dialect, ...readForeignAdapter(await stored.read(), path, options) };
   });
+}
+
+/**
+ * Loads an adapter file of another program for this model. These programs add what the prompts give before the output
+ * projection, whose bias counts once.
+ *
+ * @throws InputError as `readAdapterFile` does, and if the adapter is for another base.
+ */
+export async function loadAdapterFile(
+  path: string,
+  model: ModelConfig,
+  options: ReadDialectOptions = {},
+): Promise<LoadedAdapter> {
+  const { dialect, state, notes } = await readAdapterFile(path, options);
+  const { shape, table } = state.layout;
+  const problems = baseProblems(state.layout, model);
+  if (problems.length > 0) throw new InputError(`Cannot use ${path} as an adapter`, problems);
+  const { promptLength: adapterLen, adaptedLayers: adapterLayers } = shape;
+  const isAssumed = dialect === "original" && options.originalGate === undefined;
+  const assumed = `${path} does not say what its gates mean: their tanh is taken, as the code that trains them does`;
+  return {
+    config: adaptionPromptConfig({ adapterLen, adapterLayers, inferenceMode: true }),
+    shape,
+    params: state.params,
+    metadata: {},
+    promptFormat: undefined,
+    report: { matched: table.map(({ fileName }) => fileName), missing: [], unexpected: [], misShaped: [] },
+    warnings: isAssumed ? [...notes, assumed] : notes,
+  };
 }
 
 /** Writes an adapter as another program stores it: safetensors where `path` ends so, else a file of torch. Refuses to replace. */

@@ -1,8 +1,8 @@
 /**
- * An adapter folder as PEFT writes and reads it: `adapter_model.safetensors`, `adapter_config.json`, `README.md`; beside them
+ * Adapters on disk. A folder is as PEFT writes and reads it: `adapter_model.safetensors`, `adapter_config.json`, `README.md`; beside them
  * `zerogate.json`, which says how its prompts are written and which PEFT does not look at.
  */
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import {
   type AdaptionPromptConfig,
@@ -10,6 +10,7 @@ import {
   serializeAdaptionPromptConfig,
   validateAdaptionPromptConfig,
 } from "../adapter/files/config.ts";
+import type { ReadDialectOptions } from "../adapter/files/dialects.ts";
 import { modelCard } from "../adapter/files/model_card.ts";
 import {
   ADAPTER_FILE,
@@ -28,15 +29,17 @@ import {
   serializePromptFormat,
 } from "../adapter/files/prompt_format.ts";
 import { storedLayout } from "../adapter/files/stored_layout.ts";
-import { type AdapterReport, ourDTypes } from "../adapter/files/tensors.ts";
+import { ourDTypes } from "../adapter/files/tensors.ts";
 import { adapterLayout } from "../adapter/kinds/adaption_prompt.ts";
 import type { AdapterLayout, AdapterShape, OutputBias } from "../adapter/layout.ts";
 import { declaredSettings } from "../adapter/settings.ts";
 import type { DType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { loadAdapterFile } from "./adapter_dialects.ts";
 import { withAdapterWeights } from "./adapter_weights.ts";
 import { writeFileAtomic } from "./atomic.ts";
+import type { LoadedAdapter } from "./loaded_adapter.ts";
 import { folderFile, readFolderJson } from "./model_folder.ts";
 import { partFiles } from "./part_files.ts";
 
@@ -55,21 +58,6 @@ export interface SavedAdapter {
   readonly promptFormat?: PromptFormat | undefined;
   /** Which state of a run this is, for the model card, for example `step 60 of 60, the last`. */
   readonly origin?: string;
-}
-
-/** An adapter from a folder, for a base that is known. */
-export interface LoadedAdapter {
-  readonly config: AdaptionPromptConfig;
-  readonly shape: AdapterShape;
-  readonly params: Float32Array;
-  /** The file's further metadata, as `saveAdapter` takes it: `format` and what `shape` says are left out. */
-  readonly metadata: Readonly<Record<string, string>>;
-  /** Undefined if the folder does not say. */
-  readonly promptFormat: PromptFormat | undefined;
-  /** Every tensor of the file and every one that should be there. */
-  readonly report: AdapterReport;
-  /** What was ignored, one sentence each. */
-  readonly warnings: readonly string[];
 }
 
 /**
@@ -109,17 +97,45 @@ export function adapterFiles(adapter: SavedAdapter): ReadonlyMap<string, Uint8Ar
   ]);
 }
 
+/** What `loadAdapter` is told beside the adapter. */
+export interface LoadAdapterOptions extends ReadDialectOptions {
+  /** Refuse a folder in which tensors are missing or surplus; if false, missing ones count as zeros. @default true */
+  readonly strict?: boolean;
+  /**
+   * How often a folder that does not say it means the bias of the base's output projection, as PEFT's do not.
+   * @default "once", with a warning if the base has such a bias
+   */
+  readonly outputBias?: OutputBias | undefined;
+}
+
 /**
- * Loads an adapter for this model. On a base with a bias in its output projection, `outputBias` says what a file means that
- * does not say it itself, as PEFT's do not: without it that is `once`, with a warning. Throws an `InputError` on whatever
- * PEFT would pass over in silence: tensors missing, surplus or of another shape, layers of another base, numbers that are
- * not finite, a file cut off. With `strict` false missing tensors count as zeros and surplus ones as absent; `report` says
- * which.
+ * Loads an adapter for this model: a folder as PEFT and `saveAdapter` write it, or one file of the original LLaMA-Adapter
+ * code, of litgpt or lit-llama (`.pth`, `.safetensors`, also a training checkpoint with the base in it). The names of its
+ * tensors say which; prompts are `[K, D]`, gates one number or one per query head, and numbers become float32.
+ *
+ * @throws InputError on all that other readers pass over in silence: tensors missing, surplus or of another shape, another
+ * base, numbers that are not finite, a file cut off, LLaMA-Adapter V2.
+ * @example
+ * const config = await readModelConfig("models/base");
+ * const folder = await loadAdapter("runs/first/adapter", config);
+ * const original = await loadAdapter("llama_adapter_len10_layer30_release.pth", config, { originalGate: "none" });
  */
 export async function loadAdapter(
+  path: string,
+  model: ModelConfig,
+  options: LoadAdapterOptions = {},
+): Promise<LoadedAdapter> {
+  const isFile = await stat(path).then(
+    (found) => !found.isDirectory(),
+    () => false,
+  );
+  return isFile ? loadAdapterFile(path, model, options) : loadAdapterFolder(path, model, options);
+}
+
+async function loadAdapterFolder(
   folder: string,
   model: ModelConfig,
-  { strict = true, outputBias }: { readonly strict?: boolean; readonly outputBias?: OutputBias | undefined } = {},
+  { strict = true, outputBias }: LoadAdapterOptions,
 ): Promise<LoadedAdapter> {
   const { config: parsed, warnings } = await readAdapterConfig(folder);
   const config = validateAdaptionPromptConfig(parsed, model);

@@ -12,8 +12,9 @@ import { InputError } from "../errors.ts";
 import { narrow, widen } from "../formats/dtype.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { normal } from "../random.ts";
-import { type LoadedAdapter, loadAdapter, readAdapter, type SavedAdapter, saveAdapter } from "./adapter_files.ts";
+import { loadAdapter, readAdapter, type SavedAdapter, saveAdapter } from "./adapter_files.ts";
 import { listAdapters, loadAdapters, saveAdapters } from "./adapter_set.ts";
+import type { LoadedAdapter } from "./loaded_adapter.ts";
 
 let scratch: string;
 beforeAll(async () => {

@@ -6,8 +6,9 @@ import { mkdir, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
-import { type LoadedAdapter, loadAdapter, type SavedAdapter, saveAdapter } from "./adapter_files.ts";
+import { loadAdapter, type SavedAdapter, saveAdapter } from "./adapter_files.ts";
 import { reason } from "./fs_errors.ts";
+import type { LoadedAdapter } from "./loaded_adapter.ts";
 import { folderFile } from "./model_folder.ts";
 
 const DEFAULT = "default";

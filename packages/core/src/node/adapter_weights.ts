@@ -6,6 +6,7 @@ import { isAdapterTensor } from "../adapter/files/dialects.ts";
 import { ADAPTER_FILE } from "../adapter/files/peft.ts";
 import { unwrapNames } from "../adapter/files/wrapped_names.ts";
 import { InputError } from "../errors.ts";
+import { DESCRIBED_BYTES, describeFile } from "../formats/file_kind.ts";
 import type { TorchTensor } from "../formats/pickle_values.ts";
 import type { Tensor, TensorDType, TensorEntry } from "../formats/safetensors.ts";
 import { openTorchFile, readTorchTensors, type TorchFile, tensorsOf } from "../formats/torch_file.ts";
@@ -84,7 +85,17 @@ async function withStoredWeights<T>(folder: string, work: (stored: StoredTensors
  */
 export async function withTensorFile<T>(path: string, work: (stored: StoredTensors) => Promise<T>): Promise<T> {
   const file = await namedFile(path);
-  return path.endsWith(".safetensors") ? withSafetensors(file, work) : withTorchFile(file, work, isAdapterTensor);
+  return (await isSafetensors(file)) ? withSafetensors(file, work) : withTorchFile(file, work, isAdapterTensor);
+}
+
+/** Whether a file begins as safetensors do; what begins as nothing that is known is what its name says. */
+function isSafetensors(file: FolderFile): Promise<boolean> {
+  return withFileSource(file, async ({ path, bytes, read }) => {
+    const head = await read(0, Math.min(DESCRIBED_BYTES, bytes));
+    if (describeFile(head, bytes)?.kind === "safetensors") return true;
+    const isZip = head[0] === 0x50 && head[1] === 0x4b; // as torch's files are
+    return !isZip && path.endsWith(".safetensors");
+  });
 }
 
 /** Opens a safetensors file for `work`; no tensor has been read yet. */

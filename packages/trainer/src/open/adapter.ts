@@ -11,7 +11,7 @@ import {
 import { loadAdapter } from "@zerogate/core/node";
 import type { TrainConfig } from "@zerogate/run-config";
 import { checkAdapterSize } from "../run/capacity.ts";
-import { adapterFolder } from "./locate.ts";
+import { adapterPlace } from "./locate.ts";
 
 export interface StartingAdapter {
   readonly adapterConfig: AdaptionPromptConfig;
@@ -32,7 +32,7 @@ export async function openAdapter(
       shape,
       params,
       warnings,
-    } = await loadAdapter(await adapterFolder(config.initAdapter, onWarning), model, {
+    } = await loadAdapter(await adapterPlace(config.initAdapter, onWarning), model, {
       outputBias: config.outputBias,
     });
     for (const warning of warnings) onWarning(warning);

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { adapterFolder, locateModel, namedBase } from "./locate.ts";
+import { adapterFolder, adapterPlace, locateModel, namedBase } from "./locate.ts";
 
 let folder: string;
 let notes: string[];
@@ -99,6 +99,21 @@ test("what is no adapter is refused: no folder, a file, a folder with nothing, a
   );
   write("begun/log.jsonl");
   await expect(adapterFolder(at("begun"), note)).rejects.toThrow(/resume.* goes on with it$/);
+});
+
+test("a file of another program is an adapter by itself, which names no base, unless only folders are asked for", async () => {
+  write("original.pth", "x");
+  const adapters = [`${at("original.pth")}=theirs`, at("one")];
+  expect((await locate({ model: at("base"), adapters, links: false })).adapters).toEqual([
+    { folder: at("original.pth"), name: "theirs" },
+    { folder: at("one"), name: "one" },
+  ]);
+  await expect(locate({ adapters })).rejects.toThrow(`${at("original.pth")} does not name it: give --model`);
+  const wanted = { model: at("base"), adapters, onlyFolders: true };
+  await expect(locateModel(wanted, note)).rejects.toThrow("it is a file: name the folder");
+  await expect(adapterPlace(at("nowhere"), note)).rejects.toThrow(
+    "name a folder that holds adapter_config.json, or a run",
+  );
 });
 
 test("where links are not followed, those that lead out of an adapter or a base are refused, before anything of it is read", async () => {

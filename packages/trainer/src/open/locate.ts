@@ -1,4 +1,4 @@
-/** The folder of an adapter, where a run may be named instead, and the base that an adapter names. */
+/** The folder or file of an adapter, for which a run may be named instead, and the base that an adapter names. */
 import { existsSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -11,7 +11,7 @@ import { checkLinks } from "./links.ts";
 
 const CONFIG = "adapter_config.json";
 
-/** An adapter's folder, and what the adapter is called. */
+/** An adapter's folder, or its file if another program wrote it, and what the adapter is called. */
 export interface NamedAdapter {
   readonly folder: string;
   readonly name: string;
@@ -26,7 +26,8 @@ export interface Located {
 /**
  * Finds what a command was given.
  * @param wanted.model Undefined for the base that the first adapter names.
- * @param wanted.adapters `DIR` or `DIR=NAME`; without a name an adapter is called after its folder. Named ones were found before.
+ * @param wanted.adapters `DIR` or `DIR=NAME`, or a file; without a name an adapter is called after it. Named ones were found before.
+ * @param wanted.onlyFolders Refuses files of other programs.
  * @throws InputError where something is not there, or two adapters have one name.
  */
 export async function locateModel(
@@ -34,9 +35,11 @@ export async function locateModel(
     readonly model: string | undefined;
     readonly adapters: readonly (string | NamedAdapter)[];
     readonly links?: boolean | undefined;
+    readonly onlyFolders?: boolean;
   },
   onNote: (note: string) => void,
 ): Promise<Located> {
+  const place = wanted.onlyFolders ? adapterFolder : adapterPlace;
   const adapters: NamedAdapter[] = [];
   for (const given of wanted.adapters) {
     const { folder, name } = typeof given === "string" ? parseAdapterFlag(given) : given;
@@ -47,7 +50,7 @@ export async function locateModel(
         `there is an adapter "${name}" before it: ${way}`,
       );
     }
-    adapters.push({ folder: await adapterFolder(folder, onNote, wanted.links), name });
+    adapters.push({ folder: await place(folder, onNote, wanted.links), name });
   }
   const folders = adapters.map(({ folder }) => folder);
   const folder = await baseFolder(wanted.model, folders, onNote);
@@ -74,6 +77,12 @@ export async function adapterFolder(given: string, onNote: (note: string) => voi
   const folder = await findAdapter(given, onNote);
   await checkLinks({ links }, [folder]);
   return folder;
+}
+
+/** Returns what `adapterFolder` does; a file itself, which `loadAdapter` recognises. */
+export async function adapterPlace(given: string, onNote: (note: string) => void, links?: boolean): Promise<string> {
+  const found = await stat(given).catch(() => undefined);
+  return found?.isFile() ? given : adapterFolder(given, onNote, links);
 }
 
 /**
@@ -136,8 +145,9 @@ export async function namedBase(adapter: string, onNote: (note: string) => void)
   return name;
 }
 
-/** What `adapter_config.json` says; whether the rest of it is right is for others to find out. */
+/** What `adapter_config.json` says; whether the rest of it is right is for others to find out. Files of other programs name no base. */
 async function baseName(folder: string): Promise<string | undefined> {
+  if ((await stat(folder).catch(() => undefined))?.isFile()) return undefined;
   const path = join(folder, CONFIG);
   const text = await readFile(path, "utf8").catch((cause: unknown) => {
     throw new InputError(`Cannot read ${path}`, reason(cause), { cause });

@@ -14,7 +14,7 @@ import { type PromptFlags, promptFormatOf } from "./prompt_format.ts";
 export interface ModelRequest extends Partial<PromptFlags> {
   /** Folder of the base. @default the base that the first adapter names */
   readonly model?: string | undefined;
-  /** Folders of adapters or of runs, as `DIR` or `DIR=NAME`; the first is active. @default none */
+  /** Folders of adapters or of runs, or files of other programs, as `DIR` or `DIR=NAME`; the first is active. @default none */
   readonly adapters?: readonly (string | NamedAdapter)[];
   /** Follow links that lead out of the folders. @default true */
   readonly links?: boolean | undefined;

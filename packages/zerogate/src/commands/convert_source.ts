@@ -1,7 +1,7 @@
 /** The adapter that `convert` reads, and whether it fits the base that it is for. */
-import { type AdapterState, adaptedBase, architectureOf, InputError, type ModelConfig } from "@zerogate/core";
+import { type AdapterState, architectureOf, InputError, type ModelConfig } from "@zerogate/core";
 import type { DType } from "@zerogate/core/engine";
-import { adapterLayoutOn, foreignModules, moduleNames } from "@zerogate/core/formats";
+import { adapterLayoutOn, baseProblems, foreignModules, moduleNames } from "@zerogate/core/formats";
 import { readAdapter, readAdapterFile } from "@zerogate/core/node";
 
 /** `peft` and `zerogate` are folders: PEFT's own gate, and whatever gate the adapter has. */
@@ -39,20 +39,10 @@ export async function readSource(
 /** The adapter with the number of heads that its base has; it must fit the base where that is given. */
 export function withHeads(state: AdapterState, base: ModelConfig | undefined, given: number, to: Target): AdapterState {
   const { layout, params } = state;
-  const problems: string[] = [];
-  const compare = (what: string, adapter: number, model: number) => {
-    if (adapter !== model) problems.push(`the adapter is for a base with ${what} ${adapter}, this one has ${model}`);
-  };
+  const problems = base === undefined ? [] : baseProblems(layout, base);
   const heads = base?.heads ?? given;
   const isForeign = to !== "peft" && to !== "zerogate";
   const names = moduleNames(layout.base);
-  if (base) {
-    if (names !== moduleNames(adaptedBase(base))) {
-      problems.push(`the adapter is for a base with ${names}, this one is a ${base.modelType}`);
-    }
-    compare("layers", layout.base.layers, base.layers);
-    compare("hidden size", layout.base.hiddenSize, base.hiddenSize);
-  }
   if (isForeign && base && architectureOf(base).promptsJoin === "after-output") {
     problems.push(
       `what the prompts of a ${base.modelType} give is added after the output projection, a reader of ${to} adds it before: use --to peft or zerogate`,
@@ -63,7 +53,9 @@ export function withHeads(state: AdapterState, base: ModelConfig | undefined, gi
     );
   }
   if (layout.shape.gateSharing === "per-head") {
-    if (heads > 0) compare("query heads", layout.base.heads, heads);
+    if (base === undefined && given > 0 && given !== layout.base.heads) {
+      problems.push(`the adapter is for a base with query heads ${layout.base.heads}, --heads is ${given}`);
+    }
   } else if (heads === 0 && isForeign) {
     problems.push(`${to} has one gate per query head and the adapter does not say how many: give --model or --heads`);
   }

@@ -69,7 +69,7 @@ export async function verifyAgainstPeft(flags: VerifyPeftFlags, context: Command
   const status = openStatus(context.stderr, context.env);
   const work = await mkdtemp(join(tmpdir(), "zerogate-verify-"));
   try {
-    const wanted = { model: flags.model, adapters: [`${given}=adapter`], links: flags.links };
+    const wanted = { model: flags.model, adapters: [`${given}=adapter`], links: flags.links, onlyFolders: true };
     const located = await locateModel(wanted, status.log);
     const folder = located.adapters[0]?.folder ?? given;
     const request = { ...engineFlags(flags), model: located.folder, adapters: located.adapters, links: flags.links };
