@@ -16,7 +16,7 @@ export async function openBoth(job: {
   const engine = createReferenceEngine();
   const config = await readModelConfig(job.base);
   const image = await loadWeights(job.base, config, { weightDtypes: engine.weightDtypes });
-  const { shape, params } = await loadAdapter(job.adapter, config, { outputBias: "twice" });
+  const { shape, params } = await loadAdapter(job.adapter, config, { outputBiasTimes: "twice" });
   return { model: createModel(engine, config, image), adapter: { layout: adapterLayout(shape, config), params } };
 }
 

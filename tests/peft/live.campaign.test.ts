@@ -187,7 +187,7 @@ async function writeOurs(base: string, folder: string, { seed, ours }: LiveCase)
     adaptedLayers: size.adapter_layers,
     gateSharing: "scalar",
     gateActivation: "none",
-    outputBias: "twice",
+    outputBiasTimes: "twice",
   } as const;
   const layout = adapterLayout(shape, model);
   const params = initParameters(layout.table, seed);

@@ -77,7 +77,7 @@ export function oracleLosses(
       const sum = oracle.promptAttention({ o: joinAt, qkv, kv, gate }, { ...attentionSize, K });
       [o, joined] = isGpt2 ? [o, sum] : [sum, joined];
     }
-    const bias = w("oBias").map((b) => (place && layout.shape.outputBias === "twice" ? 2 * b : b));
+    const bias = w("oBias").map((b) => (place && layout.shape.outputBiasTimes === "twice" ? 2 * b : b));
     const attended = add(add(x, linear(o, T, w("o"), bias)), joined);
     const m = linear(norm(attended, T, `layers.${l}.mlpNorm`), T, w("gateUp"), w("gateUpBias"));
     x = add(attended, linear(activation(m), T, w("down"), w("downBias")));

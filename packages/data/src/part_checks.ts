@@ -2,10 +2,11 @@
  * The parts of a tokenizer.json around its model: what cannot be done exactly as the Rust library does it is refused by name,
  * since wrong token ids train a wrong model silently.
  */
+
+import { splitBehaviors } from "./pipeline/cut_at_matches.ts";
 import { knownExpressions } from "./pipeline/known_expressions.ts";
 import { normalizers } from "./pipeline/normalize.ts";
 import { type Node, preTokenizers } from "./pipeline/pre_tokenize.ts";
-import { splitBehaviors } from "./pipeline/split.ts";
 
 /** The longest in use (Llama 3, Qwen 2) has about 120 characters. */
 const MAX_REGEX_CHARACTERS = 2_000;

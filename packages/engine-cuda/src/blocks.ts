@@ -1,7 +1,8 @@
 /** The GPU's memory as an engine uses it: blocks of its own, and those of noted work, which lie apart. */
+
+import { type Block, createIsolatedMemory, createMemory, type Memory } from "./device_memory.ts";
 import type { Gpu } from "./gpu.ts";
-import { type Block, createIsolatedMemory, createMemory, type Memory } from "./memory.ts";
-import { type MemoryPlan, outOfMemory } from "./plan.ts";
+import { type MemoryPlan, outOfMemory } from "./memory_plan.ts";
 
 export interface Blocks {
   /** Takes a block; throws an `InputError` if the GPU has none left. */

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { absent, fakeEnv, onRealGpu } from "../test/fake.ts";
+import { createMemory } from "./device_memory.ts";
 import { compileOptions } from "./kernels.ts";
-import { createMemory } from "./memory.ts";
 import { compiled } from "./module_cache.ts";
 import { openNvrtc } from "./native/nvrtc.ts";
 

@@ -2,7 +2,7 @@
 import { InputError } from "@zerogate/core";
 import type { EngineDescription } from "@zerogate/core/engine";
 import type { CudaEngineOptions } from "./engine.ts";
-import { planCell } from "./plan.ts";
+import { planCell } from "./memory_plan.ts";
 import { gpuReports } from "./report.ts";
 import { sharedName } from "./shared_name.ts";
 

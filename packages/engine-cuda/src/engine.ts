@@ -2,6 +2,7 @@
 import { InputError, type WeightStorage } from "@zerogate/core";
 import { type Engine, flatEngine } from "@zerogate/core/engine";
 import { openGpu } from "./gpu.ts";
+import type { MemoryPlan } from "./memory_plan.ts";
 import { attention, attentionBackward, type CudaCache, cachedAttention } from "./ops/attention.ts";
 import { flatOperation } from "./ops/flat.ts";
 import { headLoss } from "./ops/head.ts";
@@ -14,7 +15,6 @@ import {
 } from "./ops/prompt.ts";
 import { embed, scatterRows } from "./ops/rows.ts";
 import { addFixedPoint } from "./ops/sum.ts";
-import type { MemoryPlan } from "./plan.ts";
 import { bytesOf, createRuntime, elementwise, type Runtime } from "./runtime.ts";
 import { createMatrix } from "./weights.ts";
 

@@ -2,7 +2,7 @@
  * Matrix products by cuBLASLt. Row-major `y[T, N] = x[T, K]·Wᵀ` is, column by column, `y = Wᵀ·x` of a W that lies as [K, N]:
  * the left factor is transposed; `dx[T, K] = dy[T, N]·W` is the same without. Descriptions are made once a shape.
  */
-import { CudaError } from "./errors.ts";
+import { CudaError } from "./cuda_error.ts";
 import { algorithmChooser, type ProductKey } from "./gemm_choice.ts";
 import type { Gpu } from "./gpu.ts";
 import type { Enqueue } from "./graphs.ts";

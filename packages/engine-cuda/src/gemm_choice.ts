@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { linkSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readRegularFileSync, temporarySibling } from "@zerogate/core/node";
-import { CudaError } from "./errors.ts";
+import { CudaError } from "./cuda_error.ts";
 import type { Gpu } from "./gpu.ts";
 import { ALGORITHM_BYTES, type CublasLt } from "./native/cublaslt.ts";
 import { CU } from "./native/numbers.ts";

@@ -1,6 +1,6 @@
 /** One GPU as this thread sees it: its primary context, current in the thread, and one stream for all work. */
 import { EngineLostError, InputError } from "@zerogate/core";
-import { CudaError } from "./errors.ts";
+import { CudaError } from "./cuda_error.ts";
 import { type Driver, type DriverFunctions, openDriver } from "./native/driver.ts";
 import { CU, CUDA_ERROR } from "./native/numbers.ts";
 

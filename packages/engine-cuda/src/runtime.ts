@@ -1,15 +1,15 @@
 /** What the operations of one engine share: its GPU, kernels, products, memory, and arrays with the type of their numbers. */
 import { type Arena, createArena, type DeviceArray } from "@zerogate/core/engine";
 import { type Blocks, createBlocks } from "./blocks.ts";
+import type { Block, Memory } from "./device_memory.ts";
 import { createProducts, type Products } from "./gemm.ts";
 import type { Gpu } from "./gpu.ts";
 import { createGraphs, type Graphs } from "./graphs.ts";
 import { createKernels, type KernelArgument, type KernelFile, type Launch } from "./kernels.ts";
-import type { Block, Memory } from "./memory.ts";
+import { type MemoryPlan, WORKSPACE_BYTES } from "./memory_plan.ts";
 import { cacheFolder } from "./module_cache.ts";
 import { type CublasLt, openCublasLt } from "./native/cublaslt.ts";
 import { openNvrtc } from "./native/nvrtc.ts";
-import { type MemoryPlan, WORKSPACE_BYTES } from "./plan.ts";
 import type { NumberType, Product } from "./product.ts";
 import { createStaging, type Staging } from "./staging.ts";
 

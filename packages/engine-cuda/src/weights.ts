@@ -8,7 +8,7 @@ import {
   type WeightDType,
   widen,
 } from "@zerogate/core/engine";
-import type { Block } from "./memory.ts";
+import type { Block } from "./device_memory.ts";
 import type { NumberType } from "./product.ts";
 import { bytesOf, type Runtime, rowwise } from "./runtime.ts";
 

@@ -32,7 +32,7 @@ const MPICH = ["libmpich.so.12", "libmpi.so.12", "libmpi.12.dylib"];
 const STUCK_MS = 20_000;
 const CLOSE_MS = 30_000;
 const ABORT_MS = 5_000;
-/** A timer of Node fires at once beyond it; limits are multiplied by the patience of a phase. */
+/** A timer of Node fires at once beyond it; limits are multiplied by the factor of a phase. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Settings that a library reads when it starts; what the user has set stays. */

@@ -22,7 +22,7 @@ export {
   readMetrics,
   readMetricsFile,
 } from "./metrics/metrics_file.ts";
-export { type EvaluationMetrics, isEvaluation, type MetricsLine, type StepMetrics } from "./metrics/records.ts";
+export { type EvaluationMetrics, isEvaluation, type MetricsLine, type StepMetrics } from "./metrics/metrics_line.ts";
 export { type EventFile, openEventFile } from "./metrics/tensorboard.ts";
 export {
   momentsDigest,

@@ -20,7 +20,7 @@ export {
   type TimeEstimate,
   whatLimits,
 } from "./run/estimate.ts";
-export { estimateMemory, type MemoryEstimate } from "./run/memory.ts";
+export { estimateMemory, type MemoryEstimate } from "./run/memory_estimate.ts";
 
 // Running.
 
@@ -36,10 +36,10 @@ export { withTeam } from "./team/with_team.ts";
 export { readAccepted } from "./run/accepted.ts";
 export { chooseAdapter, describeChoice } from "./run/adapter_choice.ts";
 export { endedRun } from "./run/ended.ts";
-export { isPatienceOver } from "./run/loop.ts";
+export { isEarlyStop } from "./run/loop.ts";
 export { checkOwnNames } from "./run/own_names.ts";
 export { readRunConfig, readStoredConfig } from "./run/run_folder.ts";
-export { totalStepsOf } from "./run/schedule.ts";
+export { totalStepsOf } from "./run/run_length.ts";
 
 // Clusters.
 

@@ -18,7 +18,7 @@ export interface ShapeChoice extends Partial<AdapterSettings> {
   /** Adapted layers, counted from the output side: `adapter_layers`, L. */
   readonly adaptedLayers: number;
   /** Default `once`. Without meaning on a base that has no such bias. */
-  readonly outputBias?: OutputBias | undefined;
+  readonly outputBiasTimes?: OutputBias | undefined;
 }
 
 /** What an adapter is, its settings complete. */
@@ -59,7 +59,7 @@ export function moduleNames({ modules }: Pick<AdaptedBase, "modules">): string {
 export interface AdapterLayout {
   /** The name of its kind. */
   readonly kind: string;
-  /** Complete: `outputBias` is undefined if the base has none that could be added twice. */
+  /** Complete: `outputBiasTimes` is undefined if the base has none that could be added twice. */
   readonly shape: AdapterShape;
   readonly base: AdaptedBase;
   readonly table: ParameterTable;

@@ -25,7 +25,7 @@ export interface TrainedAdapter {
 
 /** Of a fresh adapter, besides its config. */
 export interface NewAdapterOptions extends Partial<AdapterSettings> {
-  readonly outputBias?: OutputBias | undefined;
+  readonly outputBiasTimes?: OutputBias | undefined;
   readonly seed?: number;
   /** Never: the numbers of a trained adapter come with their shape, see `TrainedAdapter`. */
   readonly params?: never;
@@ -44,10 +44,10 @@ export function freshAdapter(
       `Cannot add adapter "${name}": its params come without the shape that says what they mean, ${way}`,
     );
   }
-  const { outputBias, seed = 0 } = options;
+  const { outputBiasTimes, seed = 0 } = options;
   const checked = validateAdaptionPromptConfig(config, model);
   const { adapterLen: promptLength, adapterLayers: adaptedLayers } = checked;
-  const layout = adapterLayout({ promptLength, adaptedLayers, ...settingsOf(options), outputBias }, model);
+  const layout = adapterLayout({ promptLength, adaptedLayers, ...settingsOf(options), outputBiasTimes }, model);
   return { config: checked, layout, params: initParameters(layout.table, seed) };
 }
 

@@ -70,7 +70,7 @@ test.skipIf(biased !== "")(
     const layout = adapterLayout(shape, model.config);
     await expectRow0(model, undefined, ids, values.f32("logits_base"));
     await expectRow0(model, { layout, params }, ids, values.f32("logits_gates_single_bias"));
-    const doubled = adapterLayout({ ...shape, outputBias: "twice" }, model.config);
+    const doubled = adapterLayout({ ...shape, outputBiasTimes: "twice" }, model.config);
     await expectRow0(model, { layout: doubled, params }, ids, values.f32("logits_gates_peft"));
     for (const { gate } of layerParts(layout)) params[gate.offset] = 0;
     await expectRow0(model, { layout: doubled, params }, ids, values.f32("logits_zero_gate_peft"));

@@ -35,8 +35,8 @@ for (const { title, changes } of tinyBases) {
   const cell = packCell(tinyTokens(config, [7, 2, 5]), [0, 1, 2]);
   const scale = 1 / labelled(cell);
 
-  test.each([...gateKinds, { ...gateKinds[0], outputBias: "twice" as const }])(
-    `every number of the gradient is that of the float64 model (${title}; $gateSharing, $gateActivation, $outputBias) [C2, B7]`,
+  test.each([...gateKinds, { ...gateKinds[0], outputBiasTimes: "twice" as const }])(
+    `every number of the gradient is that of the float64 model (${title}; $gateSharing, $gateActivation, $outputBiasTimes) [C2, B7]`,
     async (kind) => {
       const adapter = tinyAdapter(config, kind);
       const { lossSum, gradient } = await cellGradient(model, adapter, cell, scale);

@@ -27,8 +27,8 @@ test.each(tinyBases)(
   async ({ changes }) => {
     const { model, config } = tinyModel(changes);
     const adapters = gateKinds.map((kind, i) => {
-      const outputBias = i % 2 === 0 ? "once" : "twice";
-      const shape = { ...kind, promptLength: 1 + 2 * i, adaptedLayers: 1 + (i % 3), outputBias } as const;
+      const outputBiasTimes = i % 2 === 0 ? "once" : "twice";
+      const shape = { ...kind, promptLength: 1 + 2 * i, adaptedLayers: 1 + (i % 3), outputBiasTimes } as const;
       return tinyAdapter(config, shape, { seed: 20 + i });
     });
     const cache = openPromptCache(model);

@@ -10,7 +10,7 @@ export interface LayerPrompt {
   readonly gate_H: Float32Array;
   readonly K: number;
   /** `twice`: the layer's output bias is added a second time to tokens with these prompts, as PEFT does. */
-  readonly outputBias: OutputBias | undefined;
+  readonly outputBiasTimes: OutputBias | undefined;
 }
 
 /** The prompts of one adapter by layer. */
@@ -76,7 +76,7 @@ export function addBiasAgain(
 ): DeviceArray {
   let y_TD = x_TD;
   for (const { prompts, scale, tokens: [from, to] = [0, T] } of ranges) {
-    if (prompts.get(layer)?.outputBias !== "twice") continue;
+    if (prompts.get(layer)?.outputBiasTimes !== "twice") continue;
     const rows_T = new Int32Array(T).fill(1, from, to);
     const next_TD = engine.embed(table_2D, rows_T, { scale, residual: y_TD });
     if (y_TD !== x_TD) engine.free(y_TD);

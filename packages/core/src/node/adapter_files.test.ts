@@ -207,16 +207,16 @@ describe.skipIf(!existsSync(golden))("adapters that PEFT 0.21 saved (skipped wit
     const theirs = join(golden, "llama_bias", "adapter");
     const silent = await loadAdapter(theirs, base);
     expect(silent.warnings).toEqual([expect.stringContaining("once is taken, outputBias twice is what PEFT computes")]);
-    for (const outputBias of ["once", "twice"] as const) {
-      const loaded = await loadAdapter(theirs, base, { outputBias });
+    for (const outputBiasTimes of ["once", "twice"] as const) {
+      const loaded = await loadAdapter(theirs, base, { outputBiasTimes });
       expect(loaded.warnings).toEqual([]);
-      const folder = join(scratch, outputBias);
+      const folder = join(scratch, outputBiasTimes);
       await saveAdapter(folder, { ...loaded, layout: adapterLayout(loaded.shape, base) });
-      const again = await loadAdapter(folder, base, { outputBias: "once" });
+      const again = await loadAdapter(folder, base, { outputBiasTimes: "once" });
       expect(again).toEqual({ ...loaded, config: { ...loaded.config, inferenceMode: true } });
       const card = readFileSync(join(folder, "README.md"), "utf8");
       expect(card.includes("PEFT adds it twice"), "the card warns who would load it in PEFT").toBe(
-        outputBias === "once",
+        outputBiasTimes === "once",
       );
     }
   });

@@ -105,7 +105,7 @@ export interface LoadAdapterOptions extends ReadDialectOptions {
    * How often a folder that does not say it means the bias of the base's output projection, as PEFT's do not.
    * @default "once", with a warning if the base has such a bias
    */
-  readonly outputBias?: OutputBias | undefined;
+  readonly outputBiasTimes?: OutputBias | undefined;
 }
 
 /**
@@ -135,19 +135,19 @@ export async function loadAdapter(
 async function loadAdapterFolder(
   folder: string,
   model: ModelConfig,
-  { strict = true, outputBias }: LoadAdapterOptions,
+  { strict = true, outputBiasTimes }: LoadAdapterOptions,
 ): Promise<LoadedAdapter> {
   const { config: parsed, warnings } = await readAdapterConfig(folder);
   const config = validateAdaptionPromptConfig(parsed, model);
   const promptFormat = await readPromptFormat(folder);
   return withAdapterWeights(folder, async (stored) => {
     warnings.push(...stored.notes);
-    const meant = declaredOutputBias(stored.metadata, stored.path) ?? outputBias;
+    const meant = declaredOutputBias(stored.metadata, stored.path) ?? outputBiasTimes;
     const shape: AdapterShape = {
       promptLength: config.adapterLen,
       adaptedLayers: config.adapterLayers,
       ...declaredSettings(stored.metadata, stored.path),
-      outputBias: meant,
+      outputBiasTimes: meant,
     };
     const layout = adapterLayout(shape, model);
     if (layout.base.hasOutputBias && meant === undefined) warnings.push(undeclaredBias(folder));
@@ -176,8 +176,8 @@ export async function readAdapter(folder: string, heads?: number): Promise<Store
   const promptFormat = await readPromptFormat(folder);
   return withAdapterWeights(folder, async (stored) => {
     warnings.push(...stored.notes);
-    const outputBias = declaredOutputBias(stored.metadata, stored.path);
-    const declared = { ...declaredSettings(stored.metadata, stored.path), outputBias };
+    const outputBiasTimes = declaredOutputBias(stored.metadata, stored.path);
+    const declared = { ...declaredSettings(stored.metadata, stored.path), outputBiasTimes };
     const layout = storedLayout(stored.entries, declared, stored.path, heads);
     const { promptLength, adaptedLayers } = layout.shape;
     if (config.adapterLen !== promptLength || config.adapterLayers !== adaptedLayers) {

@@ -36,7 +36,7 @@ function adapterOf(
     adaptedLayers: fc.integer({ min: 1, max: model.layers }),
     gateSharing: fc.constantFrom("scalar" as const, "per-head" as const),
     gateActivation: fc.constantFrom("none" as const, "tanh" as const),
-    outputBias: fc.constantFrom("once" as const, "twice" as const),
+    outputBiasTimes: fc.constantFrom("once" as const, "twice" as const),
     dtype: fc.constantFrom("f32" as const, "bf16" as const, "f16" as const),
     metadata: fc.dictionary(
       text.map((key) => `note.${key}`),
@@ -61,8 +61,8 @@ function adapterOf(
     autoMapping: fc.option(fc.dictionary(text, text, { noNullPrototype: true }), { nil: null }),
   });
   return chosen.map(({ dtype, metadata, promptFormat, seed, promptLength, adaptedLayers, ...fields }) => {
-    const { gateSharing, gateActivation, outputBias } = fields;
-    const layout = adapterLayout({ promptLength, adaptedLayers, gateSharing, gateActivation, outputBias }, model);
+    const { gateSharing, gateActivation, outputBiasTimes } = fields;
+    const layout = adapterLayout({ promptLength, adaptedLayers, gateSharing, gateActivation, outputBiasTimes }, model);
     const drawn = Float32Array.from({ length: layout.length }, (_, i) => 100 * normal(seed, 0, i));
     const params = new Float32Array(layout.length);
     widen(dtype, narrow(drawn, dtype), params);

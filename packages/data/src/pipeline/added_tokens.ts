@@ -3,7 +3,7 @@
  * where no letter is beside them, and with the spaces that `lstrip` and `rstrip` take along.
  */
 import type { AddedToken } from "../tokenizer_json.ts";
-import type { Part } from "./split.ts";
+import type { Part } from "./cut_at_matches.ts";
 
 /** What a text is cut into: tokens, and the texts between them. */
 export type Section = Part | { readonly token: AddedToken };

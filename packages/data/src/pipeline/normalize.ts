@@ -1,7 +1,8 @@
 /** Normalizers: a text as the model was taught to see it. Each is what the Rust library `tokenizers` 0.23 does. */
+
+import type { Part } from "./cut_at_matches.ts";
 import { createMatcher, type Pattern } from "./patterns.ts";
 import type { Node } from "./pre_tokenize.ts";
-import type { Part } from "./split.ts";
 
 export type Normalizer = (part: Part) => Part;
 

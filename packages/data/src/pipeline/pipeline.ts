@@ -5,10 +5,10 @@
 import { cutAtSpaces, keepWords } from "../space_cut.ts";
 import { type AddedToken, contentOf, type TokenizerJson } from "../tokenizer_json.ts";
 import { createSplitter } from "./added_tokens.ts";
+import type { Part } from "./cut_at_matches.ts";
 import { type LibraryTokenizer, Tokenizer } from "./library.ts";
 import { createNormalizer } from "./normalize.ts";
 import { createPreTokenizer, type Node } from "./pre_tokenize.ts";
-import type { Part } from "./split.ts";
 
 export interface Pipeline {
   /** Ids of the text alone; NaN if the model has no token and nothing stands for the unknown. */

@@ -2,9 +2,10 @@
  * Pre-tokenizers: from a text to the words that the model sees one by one. Each is what the Rust library `tokenizers` 0.23 does;
  * the JavaScript one differs in Metaspace, Punctuation, Digits, Whitespace, Split and in what a space is.
  */
+
+import { type Part, type SplitBehavior, splitPart } from "./cut_at_matches.ts";
 import { ByteLevelPreTokenizer } from "./library.ts";
 import { createMatcher, type Matcher, type Pattern } from "./patterns.ts";
-import { type Part, type SplitBehavior, splitPart } from "./split.ts";
 
 export type PreTokenizer = (part: Part) => readonly Part[];
 

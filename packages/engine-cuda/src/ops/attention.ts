@@ -1,7 +1,7 @@
 /** Attention over packed tokens, by the flash kernels where those are for such heads, and over caches. */
 import type { AttentionSize, DeviceArray, Engine, KvCache } from "@zerogate/core/engine";
+import type { Block } from "../device_memory.ts";
 import type { Launch } from "../kernels.ts";
-import type { Block } from "../memory.ts";
 import { bytesOf, type Runtime } from "../runtime.ts";
 import { flashBackward, flashForward, isFlash } from "./flash.ts";
 import { tilesOf } from "./tiles.ts";

@@ -1,6 +1,6 @@
 /** Head and loss of labelled tokens, a chunk of rows at a time: `[R, V]` never exists. */
 import { cellsOfLoss, type DeviceArray, type Engine, type LossCell, type Matrix } from "@zerogate/core/engine";
-import { CHUNK_LOGITS } from "../plan.ts";
+import { CHUNK_LOGITS } from "../memory_plan.ts";
 import { bytesOf, type Runtime, rowwise } from "../runtime.ts";
 import { withFactor } from "../weights.ts";
 

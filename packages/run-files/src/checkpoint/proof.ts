@@ -125,7 +125,7 @@ function shapeProblems({ state, layout }: Checkpoint, model: ModelConfig): strin
   const config = completeConfig(state.config, state.versions.zerogate, "the checkpoint");
   if (config.initAdapter !== undefined) return [];
   const { adapterLen: promptLength, adapterLayers: adaptedLayers = Math.max(1, model.layers - 2) } = config;
-  const shape = { promptLength, adaptedLayers, ...settingsOf(config), outputBias: config.outputBias };
+  const shape = { promptLength, adaptedLayers, ...settingsOf(config), outputBiasTimes: config.outputBias };
   const isSame = isDeepStrictEqual(layout, adapterLayout(shape, model));
   return isSame ? [] : ["its adapter has another shape than its config"];
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openMetrics, readMetrics } from "./metrics_file.ts";
-import type { EvaluationMetrics, StepMetrics } from "./records.ts";
+import type { EvaluationMetrics, StepMetrics } from "./metrics_line.ts";
 
 const quiet = { failed: () => {}, worked: () => {} };
 const newRun = () => mkdtempSync(join(tmpdir(), "zerogate-metrics-"));

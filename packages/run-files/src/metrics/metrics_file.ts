@@ -6,7 +6,7 @@ import { readRegularFileSync } from "@zerogate/core/node";
 import { openAppendFile } from "../files/append_file.ts";
 import { keepCopy } from "../files/keep_copy.ts";
 import type { Trouble } from "../files/trouble.ts";
-import { type EvaluationMetrics, isEvaluation, type MetricsLine, type StepMetrics } from "./records.ts";
+import { type EvaluationMetrics, isEvaluation, type MetricsLine, type StepMetrics } from "./metrics_line.ts";
 
 const FILE_NAME = "metrics.jsonl";
 

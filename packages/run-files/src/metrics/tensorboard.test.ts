@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { crc32c, maskedCrc32c } from "./crc32c.ts";
-import type { StepMetrics } from "./records.ts";
+import type { StepMetrics } from "./metrics_line.ts";
 import { openEventFile } from "./tensorboard.ts";
 
 const stepLine = (step: number): StepMetrics => ({

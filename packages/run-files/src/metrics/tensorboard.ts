@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { openAppendFile } from "../files/append_file.ts";
 import type { Trouble } from "../files/trouble.ts";
 import { maskedCrc32c } from "./crc32c.ts";
-import { isEvaluation, type MetricsLine } from "./records.ts";
+import { isEvaluation, type MetricsLine } from "./metrics_line.ts";
 
 /** Wire types of protobuf. */
 const VARINT = 0;

@@ -15,8 +15,8 @@ export async function withLock<T>(
 ): Promise<T> {
   const acquire = () => lockRun(runDir, onNote);
   const ofTeam = async ({ team, hostTimeout }: NonNullable<typeof hosts>) => {
-    const patience = 1 + beatTimes.deadAfterMs / 1000 / hostTimeout; // while rank 0 watches a lock of another host
-    return await team.agree("the lock of the run", async () => (team.isFirst ? await acquire() : noLock), patience);
+    const limitFactor = 1 + beatTimes.deadAfterMs / 1000 / hostTimeout; // while rank 0 watches a lock of another host
+    return await team.agree("the lock of the run", async () => (team.isFirst ? await acquire() : noLock), limitFactor);
   };
   const lock = hosts ? await ofTeam(hosts) : await acquire();
   try {

@@ -33,7 +33,7 @@ export async function openAdapter(
       params,
       warnings,
     } = await loadAdapter(await adapterPlace(config.initAdapter, onWarning), model, {
-      outputBias: config.outputBias,
+      outputBiasTimes: config.outputBias,
     });
     for (const warning of warnings) onWarning(warning);
     return { adapterConfig: trainable(stored, config), layout: adapterLayout(shape, model), initialParams: params };
@@ -56,7 +56,7 @@ export async function openAdapter(
   checkAdapterSize(adapterConfig, model, config.workers);
   const { outputBias, seed, initStd } = config;
   const { adapterLen: promptLength, adapterLayers: adaptedLayers } = adapterConfig;
-  const shape = { promptLength, adaptedLayers, ...settingsOf(config), outputBias };
+  const shape = { promptLength, adaptedLayers, ...settingsOf(config), outputBiasTimes: outputBias };
   const layout = adapterLayout(shape, model);
   if (layout.base.hasOutputBias && outputBias === undefined) {
     onWarning("the base's output projection has a bias, which is added once; PEFT would add it twice (see outputBias)");

@@ -77,7 +77,7 @@ export async function openModel(request: ModelRequest, view: OpeningView = {}): 
   const baseFormat = await promptFormatOf(undefined, flags, tokenizer, onWarning);
   const adapters: { name: string; loaded: LoadedAdapter; format: PromptFormat }[] = [];
   for (const { folder, name } of located.adapters) {
-    const loaded = await loadAdapter(folder, config, { outputBias });
+    const loaded = await loadAdapter(folder, config, { outputBiasTimes: outputBias });
     for (const warning of loaded.warnings) onWarning(warning);
     adapters.push({ name, loaded, format: await promptFormatOf({ ...loaded, folder }, flags, tokenizer, onWarning) });
   }

@@ -14,7 +14,7 @@ import {
   proofOf,
 } from "@zerogate/run-files";
 import { chooseAdapter } from "./adapter_choice.ts";
-import { isPatienceOver } from "./loop.ts";
+import { isEarlyStop } from "./loop.ts";
 import type { RunResult } from "./run_result.ts";
 import type { Ending } from "./standing.ts";
 import { compareAdapter } from "./verify_adapter.ts";
@@ -75,5 +75,5 @@ function endingOf(config: TrainConfig, { state }: Checkpoint): Ending | undefine
   if (owesEvaluation || step === 0) return undefined;
   const stepsPerEpoch = Math.round(step / epoch);
   if (step === (config.steps ?? (config.epochs ?? 1) * stepsPerEpoch)) return "finished";
-  return isPatienceOver(config, state) ? "stopped-early" : undefined;
+  return isEarlyStop(config, state) ? "stopped-early" : undefined;
 }

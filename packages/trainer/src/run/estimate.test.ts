@@ -5,7 +5,7 @@ import { createPlan } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
 import { expect, test } from "vitest";
 import { estimateRun, whatLimits } from "./estimate.ts";
-import { estimateMemory } from "./memory.ts";
+import { estimateMemory } from "./memory_estimate.ts";
 import type { PlannedData } from "./planned_data.ts";
 
 const model = parseModelConfig(

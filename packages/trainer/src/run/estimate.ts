@@ -3,7 +3,7 @@ import { type AdapterLayout, type ModelConfig, parameterCount } from "@zerogate/
 import { backwardLayers, trainingCost } from "@zerogate/core/training";
 import { busyShare, measureSamples, planCosts, sampleCost, stepWork } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
-import { estimateMemory } from "./memory.ts";
+import { estimateMemory } from "./memory_estimate.ts";
 import type { PlannedData } from "./planned_data.ts";
 
 /** What a device can do, from its maker's data sheet. */

@@ -22,7 +22,7 @@ import { unmovedParts } from "./unmoved.ts";
 /** Names the parameters at the end: no step has this name, whatever a run that went back has seen. */
 const FINAL_VERSION = -1;
 
-/** Times their usual patience that other ranks wait for rank 0 while it waits for a disk. */
+/** How many times their usual limit other ranks wait for rank 0 while it waits for a disk. */
 const diskRounds = ({ diskPatience, hostTimeout }: TrainConfig): number => 1 + (60 * diskPatience) / hostTimeout;
 
 /**

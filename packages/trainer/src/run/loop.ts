@@ -50,7 +50,7 @@ export async function trainLoop(job: Job): Promise<Ending | Rollback> {
   if (isNew ? config.evalAtStart : standing.owesEvaluation) await validate(job).catch(endWith);
 
   while (standing.step < totalSteps) {
-    if (isPatienceOver(config, standing)) return "stopped-early";
+    if (isEarlyStop(config, standing)) return "stopped-early";
     if (signal.aborted) {
       await saveOnce();
       return "interrupted";
@@ -81,7 +81,7 @@ export async function trainLoop(job: Job): Promise<Ending | Rollback> {
     const isAsked = saveRequests.count !== requests;
     requests = saveRequests.count;
     const isOverdue = config.saveMinutes > 0 && performance.now() - savedWhen >= 60_000 * config.saveMinutes;
-    if (isBest || isDue(config.saveEvery) || isAsked || isOverdue || isPatienceOver(config, standing)) await saveOnce();
+    if (isBest || isDue(config.saveEvery) || isAsked || isOverdue || isEarlyStop(config, standing)) await saveOnce();
   }
   return "finished";
 }
@@ -159,7 +159,7 @@ async function validate(job: Job): Promise<boolean> {
 }
 
 /** Whether `earlyStopping` validations in a row brought no new best. */
-export function isPatienceOver(
+export function isEarlyStop(
   { earlyStopping }: TrainConfig,
   { evaluationsWithoutGain }: Pick<Standing, "evaluationsWithoutGain">,
 ): boolean {

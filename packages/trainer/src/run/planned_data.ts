@@ -14,7 +14,7 @@ import type { TrainConfig } from "@zerogate/run-config";
 import type { StartingAdapter } from "../open/adapter.ts";
 import { allSamples, cellsOf, type HeldOut, lengthFor, openData, type Progress, wholeSet } from "../open/data.ts";
 import { checkDropped, type DataCounts } from "./data_counts.ts";
-import { scheduleOf, totalStepsOf } from "./schedule.ts";
+import { scheduleOf, totalStepsOf } from "./run_length.ts";
 
 type PlanKey = "seed" | "batchSize" | "cellTokens" | "cellMultiple" | "dropLast";
 

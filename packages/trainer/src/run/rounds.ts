@@ -57,9 +57,9 @@ export function openRounds(pool: DevicePool, team: Team, count: number): Seat[] 
       },
       team: {
         ...team,
-        agree: (phase, work, patience) => alone(() => team.agree(phase, work, patience)),
-        collect: (phase, work, patience) => alone(() => team.collect(phase, work, patience)),
-        fromFirst: (phase, work, patience) => alone(() => team.fromFirst(phase, work, patience)),
+        agree: (phase, work, limitFactor) => alone(() => team.agree(phase, work, limitFactor)),
+        collect: (phase, work, limitFactor) => alone(() => team.collect(phase, work, limitFactor)),
+        fromFirst: (phase, work, limitFactor) => alone(() => team.fromFirst(phase, work, limitFactor)),
       },
       leave() {
         calls.delete(seat);

@@ -114,9 +114,9 @@ test("sums and copies change the numbers of all ranks in place", async () => {
   );
 });
 
-test("a late rank has the limit, times the patience of the phase, and ten of the longest steps at least", async () => {
+test("a late rank has the limit, times the factor of the phase, and ten of the longest steps at least", async () => {
   const { all, meetings } = localTeams(2, 5000);
-  const agree = (patience?: number) => all((team) => team.agree("x", async () => 1, patience));
+  const agree = (limitFactor?: number) => all((team) => team.agree("x", async () => 1, limitFactor));
   await agree();
   await agree(3);
   await all(async (team) => {

@@ -15,11 +15,11 @@ export interface Team {
   /** Rank 0, which alone writes. */
   readonly isFirst: boolean;
   /** Does `work` on this rank, and throws on all ranks where it threw on any. */
-  agree<T>(phase: string, work: () => Promise<T>, patience?: number): Promise<T>;
+  agree<T>(phase: string, work: () => Promise<T>, limitFactor?: number): Promise<T>;
   /** The same, and returns what it gave, by rank: values that structured clone takes. */
-  collect<T>(phase: string, work: () => Promise<T>, patience?: number): Promise<T[]>;
+  collect<T>(phase: string, work: () => Promise<T>, limitFactor?: number): Promise<T[]>;
   /** Does `work` on rank 0 alone; all ranks get a copy of what it gave. */
-  fromFirst<T>(phase: string, work: () => Promise<T>, patience?: number): Promise<T>;
+  fromFirst<T>(phase: string, work: () => Promise<T>, limitFactor?: number): Promise<T>;
   /** Adds up all ranks' numbers in place. */
   sum(phase: string, values: BigInt64Array<SharedArrayBuffer>): Promise<void>;
   /** Overwrites all ranks' bytes, equally many, with those of rank 0. */
@@ -36,7 +36,7 @@ export interface OpenTeam extends Team {
 }
 
 /** Over the longest step so far. */
-const PATIENCE_IN_STEPS = 10;
+const LONGEST_STEPS = 10;
 
 /**
  * @param limitMs how long a rank may be late
@@ -48,8 +48,8 @@ export function createTeam(communicator: Communicator, limitMs: number, tell: (l
   const ofAll = new WeakSet<Error>();
   const reported = new WeakSet<Error>();
   let longestMs = 0;
-  const meeting = (phase: string, patience = 1): Meeting => {
-    return { phase, limitMs: patience * Math.max(limitMs, PATIENCE_IN_STEPS * longestMs) };
+  const meeting = (phase: string, limitFactor = 1): Meeting => {
+    return { phase, limitMs: limitFactor * Math.max(limitMs, LONGEST_STEPS * longestMs) };
   };
   const together = async <T>(work: Promise<T>): Promise<T> => {
     try {
@@ -67,9 +67,9 @@ export function createTeam(communicator: Communicator, limitMs: number, tell: (l
     throw error;
   };
 
-  const agreeOn = async <T, S>(phase: string, work: () => Promise<T>, share: (value: T) => S, patience?: number) => {
+  const agreeOn = async <T, S>(phase: string, work: () => Promise<T>, share: (value: T) => S, limitFactor?: number) => {
     const { value: own, thrown, part } = await attempt(work, share);
-    const all = await together(exchange(communicator, part, meeting(phase, patience)));
+    const all = await together(exchange(communicator, part, meeting(phase, limitFactor)));
     const failed = all.findIndex(({ error }) => error !== undefined);
     if (failed === -1) return { own: own as T, all: all.map(({ value }) => value as S) };
     const at = thrown ? rank : failed;
@@ -83,21 +83,21 @@ export function createTeam(communicator: Communicator, limitMs: number, tell: (l
     size,
     about,
     isFirst: rank === 0,
-    async agree(phase, work, patience) {
+    async agree(phase, work, limitFactor) {
       if (size === 1) return await work();
-      return (await agreeOn(phase, work, () => undefined, patience)).own;
+      return (await agreeOn(phase, work, () => undefined, limitFactor)).own;
     },
-    async collect(phase, work, patience) {
+    async collect(phase, work, limitFactor) {
       if (size === 1) return [await work()];
-      return (await agreeOn(phase, work, (value) => value, patience)).all;
+      return (await agreeOn(phase, work, (value) => value, limitFactor)).all;
     },
-    async fromFirst<T>(phase: string, work: () => Promise<T>, patience?: number) {
+    async fromFirst<T>(phase: string, work: () => Promise<T>, limitFactor?: number) {
       if (size === 1) return await work();
       const own = async () => (rank === 0 ? serialize(await work()) : undefined);
-      const { own: bytes, all } = await agreeOn(phase, own, (value) => value?.length ?? 0, patience);
+      const { own: bytes, all } = await agreeOn(phase, own, (value) => value?.length ?? 0, limitFactor);
       const shared = new Uint8Array(new SharedArrayBuffer(all[0] ?? 0));
       if (bytes) shared.set(bytes);
-      await together(communicator.broadcast(shared, meeting(phase, patience)));
+      await together(communicator.broadcast(shared, meeting(phase, limitFactor)));
       return deserialize(Uint8Array.from(shared)) as T;
     },
     async sum(phase, values) {

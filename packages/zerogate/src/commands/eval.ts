@@ -80,7 +80,7 @@ async function open(flags: EvalFlags, { log }: StatusDisplay): Promise<Opened> {
   const settings = { ...engineFlags(flags), workers, isolate, links, strictTensors };
   const base = await openBase({ ...settings, model: folder }, log);
   const [named] = adapters;
-  const loaded = named && (await loadAdapter(named.folder, base.model, { outputBias: outputBiasFlag(flags) }));
+  const loaded = named && (await loadAdapter(named.folder, base.model, { outputBiasTimes: outputBiasFlag(flags) }));
   for (const warning of loaded?.warnings ?? []) log(warning);
   const adapter = loaded && { ...loaded, folder: flags.adapter ?? named.folder };
   return { base, adapter, workers, maxLength: lengthFor(maxLength, base.model) };

@@ -79,7 +79,7 @@ export async function verifyAgainstPeft(flags: VerifyPeftFlags, context: Command
     );
     const adapter = opened.model.adapter("adapter");
     refuseOtherGates(adapter, folder);
-    if (adapter.layout.shape.outputBias === "once") {
+    if (adapter.layout.shape.outputBiasTimes === "once") {
       status.log("this adapter adds the bias of the output projection once, PEFT does it twice: the numbers differ");
     }
     const sequences = encodeTexts(opened, flags.text ?? defaultTexts);

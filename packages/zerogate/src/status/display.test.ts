@@ -2,10 +2,10 @@ import { stripVTControlCharacters } from "node:util";
 import type { Phase } from "@zerogate/trainer";
 import { createColors } from "picocolors";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { renderBlock } from "./block.ts";
 import { canRedraw, openStatus, type StatusStream } from "./display.ts";
 import { visibleWidth } from "./fit.ts";
 import type { TrainingStatus, WorkerStatus } from "./state.ts";
+import { renderBlock } from "./status_block.ts";
 
 const status: TrainingStatus = {
   run: "runs/alpaca",

@@ -3,10 +3,10 @@
 import type { Phase } from "@zerogate/trainer";
 import { createColors } from "picocolors";
 import { plainText } from "../terminal/plain_text.ts";
-import { renderBlock } from "./block.ts";
 import { visibleWidth } from "./fit.ts";
 import { plainLine, plainPhase } from "./plain_line.ts";
 import type { TrainingStatus } from "./state.ts";
+import { renderBlock } from "./status_block.ts";
 
 const REDRAW_MS = 100;
 const PLAIN_MS = 2000;

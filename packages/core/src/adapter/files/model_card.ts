@@ -11,7 +11,7 @@ import type { AdaptionPromptConfig } from "./config.ts";
 export function modelCard(config: AdaptionPromptConfig, layout: AdapterLayout, origin: string | undefined): string {
   const base = hubId(config.baseModelNameOrPath);
   const { shape } = layout;
-  const isOfPeft = isPeft(shape) && shape.outputBias !== "once";
+  const isOfPeft = isPeft(shape) && shape.outputBiasTimes !== "once";
   const header = [
     `library_name: ${isOfPeft ? "peft" : "zerogate"}`,
     ...(base === undefined ? [] : [`base_model: ${JSON.stringify(base)}`, "base_model_relation: adapter"]),
@@ -30,10 +30,10 @@ function describe(
   layout: AdapterLayout,
   base: string | undefined,
 ): string[] {
-  const { promptLength, adaptedLayers, gateSharing, gateActivation, outputBias } = layout.shape;
+  const { promptLength, adaptedLayers, gateSharing, gateActivation, outputBiasTimes } = layout.shape;
   const gate = `${gateSharing} gate${gateActivation === "tanh" ? " with tanh" : ""}`;
   const bias =
-    outputBias === "once"
+    outputBiasTimes === "once"
       ? " The bias of the base's output projection is added once; PEFT adds it twice and computes something else."
       : "";
   const facts = `LLaMA-Adapter (adaption prompts): ${promptLength} prompt tokens in each of the last ${adaptedLayers} layers, ${gate}, ${layout.length} trained numbers.${bias}`;

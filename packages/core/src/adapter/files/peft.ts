@@ -56,15 +56,15 @@ export function adapterMetadata(
   shape: ShapeChoice,
   extra: Readonly<Record<string, string>> = {},
 ): Record<string, string> {
-  const { outputBias } = shape;
+  const { outputBiasTimes } = shape;
   const settings = settingsOf(shape);
-  const isPlain = isPeft(settings) && outputBias === undefined;
+  const isPlain = isPeft(settings) && outputBiasTimes === undefined;
   if (isPlain && Object.keys(extra).length === 0) return { format: "pt" };
   return {
     ...extra,
     format: "pt",
     ...settingsMetadata(settings),
-    ...(outputBias && { "zerogate.output_bias": outputBias }),
+    ...(outputBiasTimes && { "zerogate.output_bias": outputBiasTimes }),
   };
 }
 

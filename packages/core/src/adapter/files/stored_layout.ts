@@ -39,7 +39,7 @@ export function storedLayout(
     hiddenSize,
     heads: heads ?? storedHeads(tensors),
     modules: first.modules,
-    hasOutputBias: declared.outputBias !== undefined,
+    hasOutputBias: declared.outputBiasTimes !== undefined,
   };
   return adapterLayoutOn(shape, base);
 }

@@ -35,12 +35,12 @@ export const adaptionPrompt: AdapterKind = {
 
   bind({ layout, params }, model) {
     const { shape, base } = layout;
-    const { promptLength: K, gateActivation, outputBias } = shape;
+    const { promptLength: K, gateActivation, outputBiasTimes } = shape;
     return new Map(
       layerParts(layout).map(({ layer, prompt, gate }): [number, LayerPrompt] => {
         const gate_H = effectiveGate(partNumbers(gate, params), gateActivation, base.heads);
         const kv_KY = promptKeysValues(model, layer, partNumbers(prompt, params), K);
-        return [layer, { kv_KY, gate_H, K, outputBias }];
+        return [layer, { kv_KY, gate_H, K, outputBiasTimes }];
       }),
     );
   },
@@ -65,8 +65,8 @@ export function adapterLayout(shape: ShapeChoice, model: Parameters<typeof adapt
 /** The same where only as much is known of the base. */
 export function adapterLayoutOn(shape: ShapeChoice, base: AdaptedBase): AdapterLayout {
   const { promptLength, adaptedLayers } = shape;
-  const outputBias = base.hasOutputBias ? (shape.outputBias ?? "once") : undefined;
-  const own = { promptLength, adaptedLayers, ...settingsOf(shape), outputBias };
+  const outputBiasTimes = base.hasOutputBias ? (shape.outputBiasTimes ?? "once") : undefined;
+  const own = { promptLength, adaptedLayers, ...settingsOf(shape), outputBiasTimes };
   return layoutOf(adaptionPrompt, own, base);
 }
 

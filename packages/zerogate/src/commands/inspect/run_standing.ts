@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { TrainConfig } from "@zerogate/run-config";
 import type { RunState, Writer } from "@zerogate/run-files";
-import { isPatienceOver } from "@zerogate/trainer/command";
+import { isEarlyStop } from "@zerogate/trainer/command";
 import type { DeliveredAdapter } from "./delivered.ts";
 import type { LogFacts } from "./own_lines.ts";
 
@@ -44,7 +44,7 @@ export function standingOf(evidence: RunEvidence): RunStanding {
 function missingOfEnd({ path, config, saved, adapter, totalSteps }: RunEvidence): string | undefined {
   if (!saved || saved.step === 0) return "there is no checkpoint after a step yet";
   if (saved.owesEvaluation) return `the validation of step ${saved.step} is left to do`;
-  const isAtEnd = saved.step === totalSteps || (config !== undefined && isPatienceOver(config, saved));
+  const isAtEnd = saved.step === totalSteps || (config !== undefined && isEarlyStop(config, saved));
   if (!isAtEnd) return `it ended before its last step${totalSteps === undefined ? "" : `, ${totalSteps}`}`;
   if (!adapter) return "all steps are done, its adapter is left to write";
   return existsSync(join(path, "report.html")) ? undefined : "all steps are done, its report is left to write";

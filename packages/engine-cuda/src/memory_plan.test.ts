@@ -4,7 +4,7 @@ import { describe, expect, test, vi } from "vitest";
 import { tinyAdapter, tinyModel, tinyTokens } from "../../core/test/tiny_model.ts";
 import { absent, fakeEnv } from "../test/fake.ts";
 import { createEngine } from "./engine.ts";
-import { planCell, WORKSPACE_BYTES } from "./plan.ts";
+import { planCell, WORKSPACE_BYTES } from "./memory_plan.ts";
 
 for (const [name, value] of Object.entries(fakeEnv())) vi.stubEnv(name, value);
 

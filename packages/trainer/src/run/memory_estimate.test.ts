@@ -12,7 +12,7 @@ import type { Engine } from "@zerogate/core/engine";
 import { imageBytes, type WeightPlace, weightNames } from "@zerogate/core/formats";
 import { createEngine, createWasmEngine, probe } from "@zerogate/engine-cpu";
 import { describe, expect, test } from "vitest";
-import { estimateMemory } from "./memory.ts";
+import { estimateMemory } from "./memory_estimate.ts";
 
 const config = parseModelConfig(
   {

@@ -1,7 +1,7 @@
 /** The examples are those of the documentation of `tokenizers`, and what tokenizers 0.23 gives for the others. */
 import { expect, test } from "vitest";
+import { type Part, type SplitBehavior, splitBehaviors, splitPart } from "./cut_at_matches.ts";
 import { createMatcher } from "./patterns.ts";
-import { type Part, type SplitBehavior, splitBehaviors, splitPart } from "./split.ts";
 
 const dashes = createMatcher({ String: "-" });
 const split = (text: string, behavior: SplitBehavior, isInverted = false) =>

@@ -1,6 +1,6 @@
 import { resolveConfig } from "@zerogate/run-config";
 import { expect, test } from "vitest";
-import { scheduleOf, shortenWarmup, totalStepsOf } from "./schedule.ts";
+import { scheduleOf, shortenWarmup, totalStepsOf } from "./run_length.ts";
 
 test.each([
   [3, 7, 21],

@@ -1,7 +1,7 @@
 /** How much memory a cell takes on a GPU, and the error if there is not enough. */
 import { InputError, type ModelConfig, parameterCount, type WeightStorage } from "@zerogate/core";
+import type { Memory } from "./device_memory.ts";
 import type { Gpu } from "./gpu.ts";
-import type { Memory } from "./memory.ts";
 
 /** Sizes of a training cell, known before it runs. */
 export interface MemoryPlan {
