@@ -96,6 +96,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "readPromptFormat",
       "readRegularFile",
       "readRegularFileSync",
+      "readTower",
       "reason",
       "refuseOutsideLinks",
       "removeEntry",
@@ -217,13 +218,19 @@ test("what the package offers: a change here is a change for its users [P1]", ()
   expect(Object.keys(vision).toSorted()).toMatchInlineSnapshot(`
     [
       "checkImage",
+      "createTower",
       "defaultPreprocessor",
+      "globalFeatures",
+      "parseFeatures",
       "parsePreprocessor",
+      "parseTowerConfig",
       "preprocessImage",
       "preprocessedSize",
       "resizeAndCrop",
       "resizeImage",
       "resizedSize",
+      "towerFeatures",
+      "towerTokens",
     ]
   `);
   expect(Object.keys(light).toSorted()).toMatchInlineSnapshot(`

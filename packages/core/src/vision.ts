@@ -11,3 +11,20 @@ export {
 } from "./vision/preprocess.ts";
 export { defaultPreprocessor, type PreprocessorFamily, parsePreprocessor } from "./vision/preprocess_config.ts";
 export { type ImageWindow, type ResizeFilter, resizeImage } from "./vision/resize.ts";
+export { parseTowerConfig, type TowerConfig, towerTokens } from "./vision/tower/config.ts";
+export {
+  type Feature,
+  type FeatureList,
+  type FeatureNorm,
+  globalFeatures,
+  parseFeatures,
+} from "./vision/tower/features.ts";
+export {
+  createTower,
+  type PoolingHead,
+  type Tower,
+  type TowerLayer,
+  type TowerMap,
+  type TowerNorm,
+} from "./vision/tower/tower.ts";
+export { type TowerFeatureOptions, type TowerFeatures, towerFeatures } from "./vision/tower/tower_features.ts";

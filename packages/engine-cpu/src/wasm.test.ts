@@ -10,6 +10,7 @@ import { describeGolden } from "../../core/test/golden.ts";
 import { describeInt8 } from "../../core/test/int8.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
 import { describePromptSets } from "../../core/test/prompt_sets.ts";
+import { describeTowers } from "../../core/test/tower.ts";
 import type { CpuEngine } from "./engine.ts";
 import { createWasmEngine } from "./wasm_engine.ts";
 import { openMemory } from "./wasm_memory.ts";
@@ -20,6 +21,7 @@ describeGolden("wasm", () => createWasmEngine(), 1e-5);
 describeInt8("wasm", () => createWasmEngine({ storage: "int8" }), 2e-6);
 describeMixed("wasm", () => createWasmEngine(), 1e-5, 0);
 describePromptSets("wasm", () => createWasmEngine(), 0);
+describeTowers("wasm", () => createWasmEngine());
 
 test("its name, which is stored with a run, says what determines the bits", () => {
   expect(createWasmEngine().name).toBe("wasm/simd128/f32");

@@ -5,6 +5,7 @@ import { describeGolden } from "../../core/test/golden.ts";
 import { describeInt8 } from "../../core/test/int8.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
 import { describePromptSets } from "../../core/test/prompt_sets.ts";
+import { describeTowers } from "../../core/test/tower.ts";
 import { absent, fakeEnv } from "../test/fake.ts";
 import { type CudaEngine, createEngine } from "./engine.ts";
 
@@ -27,6 +28,7 @@ describe.skipIf(absent !== "")(`on the emulator${absent}`, () => {
   describeGolden("cuda f32", () => open("f32"), 1e-5);
   describeMixed("cuda f32", () => open("f32"), 1e-5);
   describePromptSets("cuda f32", () => open("f32"), 2e-6);
+  describeTowers("cuda f32", () => open("f32"));
   describeInt8("cuda f32", () => open("f32"), 2e-6);
   // Factors, results and inner activations are rounded to 8 bits: 2e-3 each, and the suite asks for the largest error.
   describeEngine("cuda bf16", () => open("bf16"), 1e-2, { cached: 1e-2 });
