@@ -51,6 +51,7 @@ export { declaredSettings } from "./adapter/settings.ts";
 
 // Weights of a model in memory.
 
+export { weightSources } from "./model/hf_names.ts";
 export { imageBytes, type LayerWeight, type WeightPlace, weightNames, weightOf } from "./model/weights.ts";
 
 // JSON within bounds, and what a file is.

@@ -27,6 +27,7 @@ export {
   type UpdateRange,
   updateRanges,
 } from "./optim/adamw.ts";
+export { plainArithmetic, type StepArithmetic } from "./optim/arithmetic.ts";
 export { clipByGlobalNorm, globalNorm } from "./optim/clip.ts";
 export { effectiveLearningRate, type LearningRateSchedule, learningRate } from "./optim/schedule.ts";
 
@@ -47,6 +48,7 @@ export {
   limitRanges,
   type Slot,
   slotTotals,
+  tailOf,
 } from "./sum/slot.ts";
 
 // Work: what a cell costs, and numbers from a seed.

@@ -44,10 +44,14 @@ export interface Addon {
   read(engine: NativeEngine, out: Float32Array, array: number): void;
   /** Memory of the file, which must not be written to. Absent where files cannot be mapped. */
   mapFile?(path: string, offset: number, length: number): Uint8Array;
-  addFixedPoint(sum: Int32Array, gradient: Float32Array, limit: number): number;
+  addFixedPoint(engine: NativeEngine, sum: Int32Array, gradient: Float32Array, limit: number): number;
   steadyMemory(): boolean;
   /** Arguments: native/node/addon.cc. */
   adamW(engine: NativeEngine, ...args: readonly (Float32Array | number)[]): void;
+  addSums(engine: NativeEngine, out: Int32Array, ...sums: readonly Int32Array[]): void;
+  readSums(engine: NativeEngine, out: Float32Array, ...sums: readonly Int32Array[]): void;
+  sumSquares(engine: NativeEngine, numbers: Float32Array): number;
+  scale(engine: NativeEngine, numbers: Float32Array, factor: number): void;
 }
 
 /** Operations all have the same form, are checked by the binary, and return nothing. */

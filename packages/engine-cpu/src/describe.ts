@@ -1,7 +1,6 @@
 /** The native engine, as the choice of engines sees it. */
 import { availableParallelism } from "node:os";
 import { type EngineDescription, type EngineRequest, linearMapCount } from "@zerogate/core/engine";
-import { createAdamWUpdate } from "./adamw.ts";
 import { probe } from "./addon.ts";
 import type { CpuEngineOptions } from "./engine.ts";
 
@@ -35,7 +34,7 @@ export const description: EngineDescription = {
     const { threads, compute, storage } = request;
     const packedBytes = packedBytesOf(request);
     const options: CpuEngineOptions = { threads, compute, storage, packing: packedBytes > 0 };
-    return { options, packedBytes, adamWUpdate: createAdamWUpdate };
+    return { options, packedBytes };
   },
   checks: async () => (await import("./machine_checks.ts")).cpuChecks(),
 };

@@ -30,7 +30,6 @@ import {
   type WeightArguments,
 } from "./addon.ts";
 import { type CpuArray, createArrays } from "./arrays.ts";
-import { addFixedPoint } from "./fixed_point.ts";
 
 /** How the native engine computes. */
 export interface CpuEngineOptions {
@@ -103,7 +102,7 @@ export function createEngine({
   return {
     ...engineOver(addon, engine, `cpu/${level}/${compute}`, storage),
     matrix: place,
-    addFixedPoint,
+    addFixedPoint: (sum, gradient, limit = 512) => addon.addFixedPoint(engine, sum, gradient, limit),
     ...(mapFile && {
       mapped: ({ dtype, shape, path, offset, byteLength }: FileTensor) =>
         place({ dtype, shape, bytes: mapFile(path, offset, byteLength) }),

@@ -9,6 +9,8 @@ export { lengthFor, openData, type Progress, wholeSet } from "./open/data.ts";
 export { checkLinks } from "./open/links.ts";
 export { adapterFolder, locateModel, namedBase } from "./open/locate.ts";
 export { type PromptFlags, promptFormatOf } from "./open/prompt_format.ts";
+export { type Rehearsal, type RehearsalRequest, rehearse } from "./rehearse/rehearse.ts";
+export type { RehearsedStep } from "./rehearse/step_recorder.ts";
 export { type BusyDevices, busyDevices, idleAdvice } from "./run/busy.ts";
 export { workersProblem } from "./run/capacity.ts";
 export { dataWarnings, describeCounts } from "./run/data_counts.ts";

@@ -1,4 +1,5 @@
 /** Two ranks over pools of this process, as each of them sees the team's. */
+import { plainArithmetic } from "@zerogate/core/training";
 import type { DeviceJob } from "@zerogate/workers";
 import { only, open, setup } from "../../workers/test/faulty_pool.ts";
 import { openTeamPool } from "../src/team/team_pool.ts";
@@ -26,6 +27,7 @@ export function ranksOver(pools: readonly Pool[], jobsOf: (rank: number) => read
       jobs: jobsOf(rank),
       tokens: { train: setup.tokens.train },
       maxCells: 8,
+      arithmetic: plainArithmetic,
     }),
   );
   const onAll = <T>(work: (pool: Pool, rank: number) => Promise<T>) =>

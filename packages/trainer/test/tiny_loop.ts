@@ -1,5 +1,5 @@
 /** The training loop over a real pool of one thread and a tiny model; what it orders and tells is written down. */
-import { updateRanges } from "@zerogate/core/training";
+import { plainArithmetic, updateRanges } from "@zerogate/core/training";
 import { createPlan, loadTemplate, loadTokenizer, measureSamples, type Plan } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
 import type { MetricsLine, ReceiptBody } from "@zerogate/run-files";
@@ -137,6 +137,8 @@ export async function startLoop(changes: TinyLoopChanges = {}): Promise<TinyLoop
     isNew: standing.step === 0,
     records: { ...noRecords, receipt: { ...noRecords.receipt, ...receipt } },
     rollbacks: 0,
+    arithmetic: plainArithmetic,
+    gradient: new Float32Array(layout.length),
   };
   return { job, standing, told, ending: trainLoop(job) };
 }

@@ -1,8 +1,9 @@
-/** Deals cells of steps to the devices of a group and adds up what they computed, one sum a job. */
-import { addSlot, clearSlot, createSlot } from "@zerogate/core/training";
+/** Deals cells of steps to the devices of a group, each of which adds up what it computed: a slot for each job. */
+import { createSlot, type Slot } from "@zerogate/core/training";
 import { cellTasks, type Task } from "./deal.ts";
 import type { CellResult, DeviceJob } from "./device_api.ts";
 import type { DeviceGroup } from "./device_group.ts";
+import { monotonicMs } from "./monotonic.ts";
 import { sharedMemory } from "./shared_memory.ts";
 import type { ShareSum, Step, StepShare } from "./step_sum.ts";
 
@@ -35,7 +36,7 @@ export function createCellAdder(options: CellAdderOptions): (shares: readonly St
   /** `step 12`, and of which job if there are several. */
   const nameOf = ({ step, job }: Step) => (jobs.length > 1 ? `step ${step} of ${job}` : `step ${step}`);
 
-  const sumOf = (step: Step, all: readonly Done[], waitMs: number): ShareSum => {
+  const sumOf = (step: Step, all: readonly Done[], waitMs: number, endedAt: number): ShareSum => {
     const begin = performance.now();
     const done = all.filter((one) => one.step === step).toSorted((a, b) => a.result.cell - b.result.cell);
     const badCells = done.flatMap(({ result: { bad, cell } }) =>
@@ -45,16 +46,23 @@ export function createCellAdder(options: CellAdderOptions): (shares: readonly St
       const own = done.filter(({ by }) => by === device);
       return { cells: own.length, computeMs: computeTime(own) };
     });
-    const slot = slotOf(0, step.job);
-    for (const [device, { cells }] of perDevice.entries()) {
-      if (device > 0 && cells > 0) addSlot(slot, slotOf(device, step.job));
-    }
-    return { slot, perDevice, waitMs, reduceMs: performance.now() - begin, badCells };
+    const filled = [...slots.keys()].filter((device) => done.some(({ by }) => by === device));
+    const startedAt = Math.min(...done.map(({ result }) => result.startedAt));
+    return {
+      slots: filled.map((device) => slotOf(device, step.job)),
+      perDevice,
+      waitMs,
+      reduceMs: performance.now() - begin,
+      startedAt,
+      endedAt,
+      badCells,
+    };
   };
 
   return async (shares) => {
     checkShares(shares, options, nameOf);
-    for (const { step } of shares) for (const device of slots.keys()) clearSlot(slotOf(device, step.job));
+    /** Those in which is nothing but cells of this call. */
+    const fresh = new Set<Slot>();
     const ofShares = shares.map(({ step, numbers }) =>
       cellTasks(nameOf(step), step.cells, numbers).map((task): StepTask => ({ ...task, step })),
     );
@@ -67,15 +75,18 @@ export function createCellAdder(options: CellAdderOptions): (shares: readonly St
       async run(at, device, by) {
         const { step: own, of, number, samples } = found(tasks[at], `task ${at}`);
         const { job, version, step, scale } = own;
-        const request = { job, version, step, scale, cell: number, samples, slot: slotOf(by, job) };
+        const slot = slotOf(by, job);
+        const request = { job, version, step, scale, cell: number, samples, slot, clears: !fresh.has(slot) };
         const result = await device.call(`${of} cell ${number}`, (api) => api.computeCell(request));
+        fresh.add(slot);
         results[at] = { result, by, step: own };
       },
       // New ones, because nobody can say what the dead thread wrote last.
       onLost: (device) => slots.splice(device, 1, slotsOfDevice()),
     });
+    const endedAt = monotonicMs();
     const waitMs = Math.max(0, performance.now() - begin - computeTime(results) / workers);
-    return shares.map(({ step }) => sumOf(step, results, waitMs));
+    return shares.map(({ step }) => sumOf(step, results, waitMs, endedAt));
   };
 }
 

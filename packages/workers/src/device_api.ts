@@ -81,6 +81,8 @@ export interface CellRequest extends AdapterVersion {
   readonly scale: number;
   /** Of this worker and this job alone; the gradient is added to it. */
   readonly slot: Slot;
+  /** What is in the slot is of an earlier step: it is emptied first. */
+  readonly clears: boolean;
 }
 
 export interface CellResult {
@@ -92,6 +94,8 @@ export interface CellResult {
   readonly bad: BadNumbers | undefined;
   /** From packing to the end of the addition. */
   readonly computeMs: number;
+  /** When the device began, in the time of `monotonicMs`. */
+  readonly startedAt: number;
 }
 
 export interface EvaluationRequest {

@@ -15,6 +15,7 @@ import {
   until,
 } from "../test/faulty_pool.ts";
 import { markOf, tinyJob, tinySetup } from "../test/tiny_setup.ts";
+import { totalOf } from "../test/total.ts";
 import type { DeviceEvent } from "./device_event.ts";
 import { openDevices } from "./device_pool.ts";
 
@@ -33,8 +34,10 @@ const isGivenUp = (event: DeviceEvent) => event.type === "worker-died" && !event
 
 /** What every run below must reproduce: one worker, nothing failing. */
 const expected = await openDevices({ workers: 1, setup, maxCells: 8 }).then(async (reference) => {
-  const { slot, perDevice } = await reference.runStep(step);
-  const result = { bits: slot.sums.slice(), totals: slotTotals(slot), perDevice };
+  const sum = await reference.runStep(step);
+  const slot = totalOf(sum);
+  const { perDevice } = sum;
+  const result = { bits: slot.sums, totals: slotTotals(slot), perDevice };
   await reference.close();
   return result;
 });
@@ -51,8 +54,9 @@ test.each([2, 3])("%i workers give the same bits as one, step after step [E1]", 
   const several = await open(workers);
   expect(several.engineName).toBe("reference");
   for (let i = 0; i < 3; i++) {
-    const { slot, perDevice, waitMs, reduceMs } = await several.runStep(step);
-    expect(slot.sums).toEqual(expected.bits);
+    const found = await several.runStep(step);
+    const { perDevice, waitMs, reduceMs } = found;
+    expect(totalOf(found).sums).toEqual(expected.bits);
     expect(perDevice.reduce((sum, worker) => sum + worker.cells, 0)).toBe(cells.length);
     expect(Math.min(waitMs, reduceMs)).toBeGreaterThanOrEqual(0);
   }
@@ -60,13 +64,13 @@ test.each([2, 3])("%i workers give the same bits as one, step after step [E1]", 
 
 test.each([1, 2, 3])("cells in another order give the same sum, draw %i", async (draw) => {
   const order = cells.map((cell, i) => ({ cell, key: randomBits(draw, i) })).toSorted((a, b) => a.key - b.key);
-  const { slot } = await (await open(3)).runStep({ ...step, cells: order.map(({ cell }) => cell) });
+  const slot = totalOf(await (await open(3)).runStep({ ...step, cells: order.map(({ cell }) => cell) }));
   expect(slot.sums).toEqual(expected.bits);
 });
 
 test("each labelled token weighs the same, in a small cell and in a large one", async () => {
   const gradientOf = async (dealt: readonly (readonly number[])[]) => {
-    const { slot } = await (await open(2)).runStep({ ...step, cells: dealt });
+    const slot = totalOf(await (await open(2)).runStep({ ...step, cells: dealt }));
     const gradient = new Float32Array(only.layout.length);
     readFixedPoint(gradientSum(slot), gradient);
     return gradient;
@@ -83,7 +87,7 @@ test("new parameters are read when the version changes, and only then", async ()
   const before = await bitsOf(one);
   job.params.fill(0.01);
   expect(await bitsOf(one)).toEqual(before);
-  expect((await one.runStep({ ...step, version: 2 })).slot.sums).not.toEqual(before);
+  expect(totalOf(await one.runStep({ ...step, version: 2 })).sums).not.toEqual(before);
 });
 
 test.each(["async-throw", "exit"] as const)(

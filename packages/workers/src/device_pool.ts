@@ -2,6 +2,7 @@
  * All device workers of one host. Cells are dealt to whoever is free, and a lost worker's cells are dealt again; neither
  * changes a bit of a sum. Traffic per step and worker: 4 bytes a parameter down (a copy of shared memory), 8 up (int64).
  */
+import { tailOf } from "@zerogate/core/training";
 import { createCellAdder } from "./add_cells.ts";
 import { cellTasks } from "./deal.ts";
 import type { DeviceJob, DeviceSetup, EvaluationRequest, Generated, GenerationRequest, LossSum } from "./device_api.ts";
@@ -117,7 +118,7 @@ export async function openDevices({
     const sums = await addCells(steps.map((step) => ({ step, numbers: [...step.cells.keys()] })));
     const checked = sums.map(async ({ badCells, ...sum }, n): Promise<StepSum> => {
       const added = performance.now();
-      checkStepSum(steps[n] as Step, sum.slot, badCells, labelled[n] ?? 0);
+      checkStepSum(steps[n] as Step, tailOf(sum.slots), badCells, labelled[n] ?? 0);
       return { ...sum, reduceMs: sum.reduceMs + performance.now() - added };
     });
     return Promise.allSettled(checked);

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { MessageChannel } from "node:worker_threads";
 import { cellScores, createModel, createReferenceEngine, InputError, packCell } from "@zerogate/core";
 import { baseHash, baseStamp } from "@zerogate/core/node";
-import { createSlot, slotTotals } from "@zerogate/core/training";
+import { addSlot, createSlot, slotTotals } from "@zerogate/core/training";
 import { wrap } from "comlink";
 import { afterEach, expect, test } from "vitest";
 import { adapterAt, labelledTokens, only, setup, tinyFolder } from "../test/faulty_pool.ts";
@@ -38,7 +38,7 @@ const load = async (changes: Partial<DeviceSetup> = {}) => {
 };
 const cellOf = (samples: number[]) => {
   const slot = createSlot({ parameters: only.layout.length, maxCells: 8 }, sharedMemory);
-  return { step: 1, cell: 3, samples, scale: 1 / labelledTokens, ...adapterAt(1), slot };
+  return { step: 1, cell: 3, samples, scale: 1 / labelledTokens, ...adapterAt(1), slot, clears: false };
 };
 
 test("a device says that it serves, and ends when the other end is closed", async () => {
@@ -92,6 +92,19 @@ test("a cell adds its gradient to its slot, with its loss, its tokens and its ti
   expect(computeMs).toBeLessThan(600_000);
   expect(slotTotals(job.slot)).toMatchObject({ labelledTokens: loss.length });
   expect(readPulse(pulse).beats).toBeGreaterThan(10);
+});
+
+test("a slot that holds an earlier step is emptied first where the request says so, and added to where it does not", async () => {
+  const { api } = await load();
+  const [first, again, both] = [cellOf([0, 1]), cellOf([0, 1]), cellOf([0, 1])];
+  await api.computeCell(first);
+  again.slot.sums.fill(7);
+  await api.computeCell({ ...again, clears: true });
+  expect(again.slot.sums).toEqual(first.slot.sums);
+  await api.computeCell(both);
+  await api.computeCell(both);
+  addSlot(first.slot, again.slot);
+  expect(both.slot.sums).toEqual(first.slot.sums);
 });
 
 /** Losses of the labelled tokens of these samples, with the adapter, by the engine itself. */

@@ -2,6 +2,7 @@
  * Worker thread of one device: engine, frozen base and a copy of each job's parameters. A pure function of
  * (parameters, cell), it holds no training state. Runs as the only task of a Piscina pool, see thread_container.ts.
  */
+import { setImmediate } from "node:timers/promises";
 import type { MessagePort } from "node:worker_threads";
 import {
   type AdapterState,
@@ -17,7 +18,7 @@ import {
 } from "@zerogate/core";
 import { cancellable } from "@zerogate/core/engine";
 import { checkBase, loadWeights } from "@zerogate/core/node";
-import { addCell, type LimitRange, limitRanges, sum } from "@zerogate/core/training";
+import { addCell, clearSlot, type LimitRange, limitRanges, type Slot, sum } from "@zerogate/core/training";
 import { expose } from "comlink";
 import { keepErrorClasses } from "./comlink_errors.ts";
 import type {
@@ -30,6 +31,7 @@ import type {
   EngineModule,
   WeightFolder,
 } from "./device_api.ts";
+import { monotonicMs } from "./monotonic.ts";
 import { beatingEngine, beatOf, type Pulse, signPulse } from "./pulse.ts";
 
 /** What the thread of a device is given at its start. */
@@ -102,15 +104,18 @@ function createDevice(pulse: Pulse, cancel: Int32Array): { api: DeviceApi; close
       return { engineName: engine.name };
     },
 
-    async computeCell({ cell, samples, scale, slot, ...at }) {
-      const begin = performance.now();
+    async computeCell({ cell, samples, scale, slot, clears, ...at }) {
+      const startedAt = monotonicMs();
       const { tokens, model } = ready();
       const packed = packCell(tokens.train, samples);
       const labelledTokens = packed.labels_R.length;
-      const { lossSum, gradient } = await cellGradient(model, adapterAt(at), packed, scale);
+      const [{ lossSum, gradient }] = await Promise.all([
+        cellGradient(model, adapterAt(at), packed, scale),
+        clears && clearLater(slot),
+      ]);
       const sums = { cell, gradient, lossSum, labelledTokens };
       const bad = addCell(slot, sums, model.engine.addFixedPoint, heldJob(at.job).limits);
-      return { cell, lossSum, labelledTokens, bad, computeMs: performance.now() - begin };
+      return { cell, lossSum, labelledTokens, bad, computeMs: monotonicMs() - startedAt, startedAt };
     },
 
     async evaluateCell({ set, samples, adapter }) {
@@ -132,6 +137,12 @@ function createDevice(pulse: Pulse, cancel: Int32Array): { api: DeviceApi; close
   };
   const close = async () => (await made)?.close?.();
   return { api, close };
+}
+
+/** Empties a slot once the engine has its work: while a GPU computes. */
+async function clearLater(slot: Slot): Promise<void> {
+  await setImmediate();
+  clearSlot(slot);
 }
 
 /** A base that is replaced while it is read is found afterwards. */

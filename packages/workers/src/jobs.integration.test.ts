@@ -5,6 +5,7 @@ import type { EngineDescription } from "@zerogate/core/engine";
 import { describe, expect, test } from "vitest";
 import { cells, labelledTokens, open, openFaulty, tinyFolder } from "../test/faulty_pool.ts";
 import { markOf, tinyJob, tinySetup } from "../test/tiny_setup.ts";
+import { totalOf } from "../test/total.ts";
 import type { DeviceJob, EngineModule } from "./device_api.ts";
 import type { DevicePool, DevicePoolOptions } from "./device_pool.ts";
 import { referenceEngine } from "./reference_engine.ts";
@@ -19,7 +20,7 @@ const stepOfA: Step = { job: "a", version: 1, step: 4, cells, scale: 1 / labelle
 /** Other cells of the same data, and another step count. */
 const stepOfB: Step = { job: "b", version: 1, step: 9, cells: [[11, 0], [3, 4, 5], [7], [1]], scale: 1 / 19 };
 
-const bitsOf = ({ slot }: StepSum) => slot.sums.slice();
+const bitsOf = (sum: StepSum) => totalOf(sum).sums;
 const settled = (results: readonly PromiseSettledResult<StepSum>[]) =>
   results.map((result) => (result.status === "fulfilled" ? bitsOf(result.value) : result.reason));
 

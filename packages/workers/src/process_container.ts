@@ -87,11 +87,11 @@ export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly
       const layouts = jobs.map(({ id, layout }) => ({ id, layout }));
       return ask({ call: "load", setup: { weights, engine, config, jobs: layouts, tokens }, device });
     },
-    async computeCell({ slot, ...request }) {
-      const { parameters, maxCells: cells } = slot;
-      const slotSize = { parameters, maxCells: cells };
+    async computeCell({ slot, clears, ...request }) {
+      const slotSize = { parameters: slot.parameters, maxCells: slot.maxCells };
       const { result, sums } = await ask({ call: "computeCell", request, slotSize, params: paramsOf(request) });
-      addSlot(slot, { ...slotSize, sums });
+      if (clears) slot.sums.set(sums);
+      else addSlot(slot, { ...slotSize, sums });
       return result;
     },
     evaluateCell: (request) => ask({ call: "evaluateCell", request, params: paramsOf(request.adapter) }),

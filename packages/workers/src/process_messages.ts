@@ -29,7 +29,7 @@ export type Request =
     }
   | (WithParams & {
       readonly call: "computeCell";
-      readonly request: Omit<CellRequest, "slot">;
+      readonly request: Omit<CellRequest, "slot" | "clears">;
       readonly slotSize: { readonly parameters: number; readonly maxCells: number };
     })
   | (WithParams & { readonly call: "evaluateCell"; readonly request: EvaluationRequest })

@@ -5,7 +5,7 @@
  * Arguments: largest request and largest message, in bytes; the parent's process id, for orphans.ts.
  */
 import { Socket } from "node:net";
-import { clearSlot, createSlot, encodeError, type Slot } from "@zerogate/core/training";
+import { createSlot, encodeError, type Slot } from "@zerogate/core/training";
 import type { AdapterVersion } from "./device_api.ts";
 import { encodeFrame, readFrames } from "./frames.ts";
 import type { Answers, Message, Request } from "./process_messages.ts";
@@ -48,8 +48,7 @@ async function answer(message: Request): Promise<Answers[keyof Answers]> {
       take(request, message.params);
       const slot = slots.get(request.job) ?? createSlot(slotSize, sharedMemory);
       slots.set(request.job, slot);
-      clearSlot(slot);
-      return { result: await container.api.computeCell({ ...request, slot }), sums: slot.sums };
+      return { result: await container.api.computeCell({ ...request, slot, clears: true }), sums: slot.sums };
     }
     case "evaluateCell":
       take(message.request.adapter, message.params);

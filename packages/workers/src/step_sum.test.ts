@@ -3,6 +3,7 @@ import { StepRefusedError } from "@zerogate/core";
 import { clearSlot, createSlot, slotTotals } from "@zerogate/core/training";
 import { expect, test } from "vitest";
 import { adapterAt, cells, labelledTokens, only, open, openFaulty, setup, step } from "../test/faulty_pool.ts";
+import { totalOf } from "../test/total.ts";
 import { addLosses } from "./device_pool.ts";
 import { checkStepSum, labelledTokensOf, type ShareSum } from "./step_sum.ts";
 
@@ -25,12 +26,12 @@ test("times: how long each worker computed, how long they waited on average, and
 test("the sum of some cells has theirs only, and the next one nothing of it", async () => {
   const pool = await open(1);
   const onlyShare = ([share]: ShareSum[]) => share as ShareSum;
-  const whole = (await pool.runStep(step)).slot.sums.slice();
-  const of = async (numbers: number[]) => slotTotals(onlyShare(await pool.addCells([{ step, numbers }])).slot);
+  const whole = totalOf(await pool.runStep(step)).sums;
+  const of = async (numbers: number[]) => slotTotals(totalOf(onlyShare(await pool.addCells([{ step, numbers }]))));
   const [first, second] = [await of([0, 1, 2]), await of([3, 4, 5, 6])];
   expect(first.labelledTokens + second.labelledTokens).toBe(labelledTokens);
   expect(first.labelledTokens).toBe(labelledTokensOf({ cells: cells.slice(0, 3) }, setup.tokens.train));
-  expect((await pool.runStep(step)).slot.sums).toEqual(whole);
+  expect(totalOf(await pool.runStep(step)).sums).toEqual(whole);
   const losses = { set: "train", cells, adapter: adapterAt(1) };
   expect(await pool.evaluateCells(losses, [5, 2])).toEqual([
     await pool.evaluate({ ...losses, cells: [cells[5] ?? []] }),
@@ -51,7 +52,7 @@ test("bad cells of a share are named in the order of the step, in whatever order
 
 test("a step is refused where a cell is missing, tokens are, or numbers are bad", async () => {
   const pool = await open(1);
-  const { slot } = await pool.runStep(step);
+  const slot = totalOf(await pool.runStep(step));
   expect(() => checkStepSum(step, slot, [], labelledTokens)).not.toThrow();
   expect(() => checkStepSum(step, slot, [], labelledTokens + 1)).toThrow(
     /^Cannot take step 4: its sum does not add up\n\S/,

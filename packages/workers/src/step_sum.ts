@@ -20,27 +20,33 @@ export interface StepShare {
 
 /** The sum of a step over all workers. */
 export interface StepSum {
-  /** Sum over all cells, tail checked. Valid until the next step of the same job. */
-  readonly slot: Slot;
+  /** Together they are the sum over all cells, tail checked. Valid until the next step of the same job. */
+  readonly slots: readonly Slot[];
   /** By device: how many cells of this step it did, and for how long it computed them. */
   readonly perDevice: readonly { readonly cells: number; readonly computeMs: number }[];
   /** Of several hosts: the tokens that each one computed, by rank. */
   readonly hostTokens?: readonly number[];
   /** Time from the first cell of the call to the last in which a worker did not compute, averaged over workers. */
   readonly waitMs: number;
-  /** Adding up the slots and checking the tail. */
+  /** Adding up the tails and checking them; with several hosts, adding up all that they computed. */
   readonly reduceMs: number;
+  /** When a device of this host began with the first cell, and when the last result arrived, in milliseconds of one clock. */
+  readonly startedAt: number;
+  readonly endedAt: number;
 }
 
-/** The sum over a share of a step, for a `StepSum` of several pools: nothing of it is checked. */
+/** The sum over a share of a step, for a `StepSum` of several pools: nothing of it is checked. Of no cell there is no slot. */
 export interface ShareSum extends StepSum {
   readonly badCells: readonly BadCell[];
 }
 
-/** @throws StepRefusedError if numbers are bad, Error if a cell of the step is missing or was added twice. */
-export function checkStepSum({ step, cells }: Step, slot: Slot, badCells: readonly BadCell[], labelled: number): void {
+/**
+ * @param tail of all slots, see `tailOf`
+ * @throws StepRefusedError if numbers are bad, Error if a cell of the step is missing or was added twice.
+ */
+export function checkStepSum({ step, cells }: Step, tail: Slot, badCells: readonly BadCell[], labelled: number): void {
   if (badCells.length > 0) throw new StepRefusedError(step, badCells);
-  const problems = checkTail(slot, cells.length, labelled);
+  const problems = checkTail(tail, cells.length, labelled);
   if (problems.length > 0) {
     throw new Error(`Cannot take step ${step}: its sum does not add up\n${problems.join("\n")}`);
   }

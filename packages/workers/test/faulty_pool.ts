@@ -13,6 +13,7 @@ import {
   openDevices,
 } from "../src/index.ts";
 import { markOf, tinyJob, tinySetup, writeTinyBase } from "./tiny_setup.ts";
+import { totalOf } from "./total.ts";
 
 /** Twelve samples in seven cells, uneven on purpose. */
 export const cells: number[][] = [[0, 1, 2], [3, 4], [5], [6, 7], [8, 9], [10], [11]];
@@ -102,7 +103,7 @@ export async function openFaulty(
   };
 }
 
-export const bitsOf = async (from: DevicePool): Promise<Int32Array> => (await from.runStep(step)).slot.sums.slice();
+export const bitsOf = async (from: DevicePool): Promise<Int32Array> => totalOf(await from.runStep(step)).sums;
 
 export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5));

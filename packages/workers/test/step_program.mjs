@@ -1,5 +1,6 @@
 /** Program for tests that end it: one step on two devices. stdin: the pool's options and the step as JSON; stdout: the result. */
 import { readFileSync } from "node:fs";
+import { addSlot } from "@zerogate/core/training";
 import { openDevices } from "@zerogate/workers";
 
 const { setup, step, ...options } = JSON.parse(readFileSync(0, "utf8"));
@@ -22,6 +23,7 @@ const pool = await openDevices({
   setup: { ...setup, jobs, tokens: { train } },
   onEvent: (event) => event.type === "worker-died" && reasons.push(event.reason),
 });
-const { slot } = await pool.runStep(step);
-console.log(JSON.stringify({ reasons, sums: [...slot.sums] }));
+const [first, ...others] = (await pool.runStep(step)).slots;
+for (const slot of others) addSlot(first, slot);
+console.log(JSON.stringify({ reasons, sums: [...first.sums] }));
 await pool.close();

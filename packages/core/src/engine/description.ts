@@ -4,7 +4,6 @@
  */
 import type { ModelConfig } from "../model/config.ts";
 import type { WeightStorage } from "../model/weights.ts";
-import type { AdamWArrays, AdamWUpdate } from "../optim/adamw.ts";
 import type { WeightDType } from "./engine.ts";
 import type { MachineCheck } from "./machine_check.ts";
 
@@ -73,8 +72,6 @@ export interface EngineSetup {
   readonly processEnv?: (device: number) => Readonly<Record<string, string>>;
   /** Devices that no other process should use meanwhile, by names that all processes of the machine share. Default: none. */
   readonly exclusive?: readonly string[];
-  /** AdamW's inner loop beside this engine, with the bits of core's. Default: core's. */
-  readonly adamWUpdate?: () => (arrays: AdamWArrays, range: AdamWUpdate) => void;
 }
 
 /**

@@ -90,7 +90,8 @@ export function adamWStep(
   }
 }
 
-function updateRange({ params, m, v, gradient }: AdamWArrays, range: AdamWUpdate): void {
+/** One range of a step, as `adamWStep` has it. */
+export function updateRange({ params, m, v, gradient }: AdamWArrays, range: AdamWUpdate): void {
   const { from, to, keep, stepSize, rootCorrection, beta1, beta2, eps } = range;
   for (let i = from; i < to; i++) {
     const g = gradient[i];

@@ -7,10 +7,22 @@ export function globalNorm(gradient: Float32Array): number {
   return Math.sqrt(sumSquares);
 }
 
-/** Scales `gradient` in place by min(1, maxNorm / (norm + 1e-6)); returns the norm before. */
-export function clipByGlobalNorm(gradient: Float32Array, maxNorm: number): number {
-  const norm = globalNorm(gradient);
+/** Multiplies in place. */
+export function scale(gradient: Float32Array, factor: number): void {
+  for (let i = 0; i < gradient.length; i++) gradient[i] *= factor;
+}
+
+/**
+ * Scales `gradient` in place by min(1, maxNorm / (norm + 1e-6)); returns the norm before.
+ * @param arithmetic takes the place of the loops here, with the same bits.
+ */
+export function clipByGlobalNorm(
+  gradient: Float32Array,
+  maxNorm: number,
+  arithmetic: { readonly globalNorm: typeof globalNorm; readonly scale: typeof scale } = { globalNorm, scale },
+): number {
+  const norm = arithmetic.globalNorm(gradient);
   const factor = maxNorm / (norm + 1e-6);
-  if (factor < 1) for (let i = 0; i < gradient.length; i++) gradient[i] *= factor;
+  if (factor < 1) arithmetic.scale(gradient, factor);
   return norm;
 }

@@ -125,6 +125,18 @@ export function addSlot(into: Slot, from: Slot): void {
   addSums(into.sums, from.sums);
 }
 
+/**
+ * Returns the tail of several slots together, as a slot without a gradient: `slotTotals` and `checkTail` take it. Throws a
+ * RangeError where there is none, or sizes differ.
+ */
+export function tailOf(slots: readonly Slot[]): Slot {
+  const [first] = slots;
+  if (!first) throw new RangeError("Cannot add up tails: there is no slot");
+  const tail = createSlot({ parameters: 0, maxCells: first.maxCells });
+  for (const { sums, parameters } of slots) addSums(tail.sums, sums.subarray(2 * parameters));
+  return tail;
+}
+
 /** The gradient sums, as `readFixedPoint` and others take them. */
 export function gradientSum(slot: Slot): FixedPointSum {
   return slot.sums.subarray(0, 2 * slot.parameters);

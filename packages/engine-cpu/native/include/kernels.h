@@ -118,6 +118,12 @@ struct AdamW {
   double keep, stepSize, rootCorrection, beta1, beta2, eps;
 };
 
+// Fixed-point sums to be added up: two words each, see core's sum/fixed_point.ts.
+struct Sums {
+  const int32_t* const* from;
+  long count, length;  // of arrays, at least one; of numbers in each
+};
+
 struct Operation;
 struct Kernels {
   const char* name;
@@ -131,7 +137,13 @@ struct Kernels {
   bool (*prompt_attention_backward)(Pool*, const PromptAttentionBackward&);
   bool (*head_loss)(Pool*, const HeadLoss&);
   bool (*embed)(Pool*, const Embed&);
-  void (*adamw)(const AdamW&);
+  void (*adamw)(Pool*, const AdamW&);
+  // Returns how many numbers are not added.
+  long (*add_fixed_point)(int32_t* sum, const float* gradient, long length, double limit);
+  void (*add_sums)(Pool*, const Sums&, int32_t* out);  // `out` may be one of them
+  void (*read_sums)(Pool*, const Sums&, float* out);
+  double (*sum_squares)(const float* numbers, long length);  // in their order
+  void (*scale)(Pool*, float* numbers, long length, double factor);
   // Those that are called alike (operations.h), in the same order on every level.
   const Operation* operations;
   int operationCount;
@@ -151,9 +163,5 @@ struct Level {
   bool runs;
 };
 const Level* cpu_levels(int* count);
-
-// Adds rint(g·2⁵³) to int64 sums (pairs of words) as core's sum/fixed_point.ts does, bit for bit; returns how many numbers
-// were not added.
-long add_fixed_point(int32_t* sum, const float* gradient, long length, double limit);
 
 }  // namespace zg

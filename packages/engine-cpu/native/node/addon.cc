@@ -158,9 +158,10 @@ napi_value copy(napi_env env, napi_callback_info info) {
   return nullptr;
 }
 
-// addFixedPoint(sum, gradient, limit): numbers not added
+// addFixedPoint(engine, sum, gradient, limit): numbers not added
 napi_value add_fixed(napi_env env, napi_callback_info info) {
   Args args(env, info, "add a gradient");
+  Engine* engine = args.engine();
   long length = -1, words = -1;
   int32_t* sum = const_cast<int32_t*>(args.ints("sum", &words));
   const float* gradient = args.floats("gradient", &length);
@@ -169,8 +170,68 @@ napi_value add_fixed(napi_env env, napi_callback_info info) {
   if (!(limit > 0 && limit <= 512)) args.fail(Wrong::RANGE, "limit is %g, above 0 and at most 512 is needed", limit);
   if (!args.ok()) return nullptr;
   napi_value bad;
-  napi_create_double(env, (double)add_fixed_point(sum, gradient, length, limit), &bad);
+  napi_create_double(env, (double)engine->kernels->add_fixed_point(sum, gradient, length, limit), &bad);
   return bad;
+}
+
+// The arrays that are left: sums of this many words.
+Sums read_sources(Args& args, long words, const int32_t** from) {
+  long count = 0;
+  while (args.ok() && args.has_more()) {
+    from[count] = args.ints("a sum", &words);
+    count++;
+  }
+  if (count == 0) args.fail(Wrong::RANGE, "there are none");
+  if (args.has_too_many()) args.fail(Wrong::RANGE, "there are more than %ld in one call", count);
+  return {from, count, words / 2};
+}
+
+// addSums(engine, out, ...sums): `out` may be one of them
+napi_value add_all(napi_env env, napi_callback_info info) {
+  Args args(env, info, "add sums");
+  Engine* engine = args.engine();
+  long words = -1;
+  int32_t* out = const_cast<int32_t*>(args.ints("out", &words));
+  const int32_t* from[Args::MOST];
+  const Sums sums = read_sources(args, words, from);
+  if (words % 2 != 0) args.fail(Wrong::RANGE, "there are %ld words, an even number is needed", words);
+  if (args.ok()) engine->kernels->add_sums(engine->pool, sums, out);
+  return nullptr;
+}
+
+// readSums(engine, out, ...sums)
+napi_value read_all(napi_env env, napi_callback_info info) {
+  Args args(env, info, "read sums");
+  Engine* engine = args.engine();
+  long length = -1;
+  float* out = args.floats("out", &length);
+  const int32_t* from[Args::MOST];
+  const Sums sums = read_sources(args, 2 * length, from);
+  if (args.ok()) engine->kernels->read_sums(engine->pool, sums, out);
+  return nullptr;
+}
+
+// sumSquares(engine, numbers): in their order
+napi_value squares(napi_env env, napi_callback_info info) {
+  Args args(env, info, "add squares");
+  Engine* engine = args.engine();
+  long length = -1;
+  const float* numbers = args.floats("numbers", &length);
+  if (!args.ok()) return nullptr;
+  napi_value sum;
+  napi_create_double(env, engine->kernels->sum_squares(numbers, length), &sum);
+  return sum;
+}
+
+// scale(engine, numbers, factor)
+napi_value scale(napi_env env, napi_callback_info info) {
+  Args args(env, info, "scale numbers");
+  Engine* engine = args.engine();
+  long length = -1;
+  float* numbers = args.floats("numbers", &length);
+  const double factor = args.number("factor");
+  if (args.ok()) engine->kernels->scale(engine->pool, numbers, length, factor);
+  return nullptr;
 }
 
 // steadyMemory(): whether the C library can
@@ -201,7 +262,7 @@ napi_value adamw(napi_env env, napi_callback_info info) {
   a.beta1 = args.number("beta1");
   a.beta2 = args.number("beta2");
   a.eps = args.number("eps");
-  if (args.ok()) engine->kernels->adamw(a);
+  if (args.ok()) engine->kernels->adamw(engine->pool, a);
   return nullptr;
 }
 
@@ -217,6 +278,8 @@ NAPI_MODULE_INIT() {
       ZG_FUNCTION("write", zg::copy<true>),     ZG_FUNCTION("read", zg::copy<false>),
       ZG_FUNCTION("addFixedPoint", zg::add_fixed), ZG_FUNCTION("watch", zg::watch),
       ZG_FUNCTION("adamW", zg::adamw),          ZG_FUNCTION("steadyMemory", zg::steady),
+      ZG_FUNCTION("addSums", zg::add_all),      ZG_FUNCTION("readSums", zg::read_all),
+      ZG_FUNCTION("sumSquares", zg::squares),   ZG_FUNCTION("scale", zg::scale),
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);
   zg::add_operations(env, exports);

@@ -14,8 +14,8 @@ constexpr double LARGEST_SIZE = 1l << 40;
 }  // namespace
 
 Args::Args(napi_env env, napi_callback_info info, const char* attempt) : env_(env), verb_(attempt) {
-  napi_get_cb_info(env, info, &count_, values_, nullptr, &data_);
-  if (count_ > MOST) count_ = MOST;
+  napi_get_cb_info(env, info, &given_, values_, nullptr, &data_);
+  count_ = given_ < MOST ? given_ : MOST;
 }
 
 void Args::attempt(const char* format, ...) {

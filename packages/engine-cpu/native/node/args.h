@@ -33,6 +33,9 @@ long times(long a, long b, More... more) {
 
 class Args {
  public:
+  // Later arguments are not read.
+  static constexpr size_t MOST = 24;
+
   // `attempt` must outlive the call, as what completes it.
   Args(napi_env env, napi_callback_info info, const char* attempt);
 
@@ -51,6 +54,8 @@ class Args {
   double number(const char* name);
   bool flag();
   napi_value value() { return next(); }
+  bool has_more() const { return at_ < count_; }
+  bool has_too_many() const { return given_ > MOST; }
   // What comes next, without taking it.
   napi_value peek() const { return at_ < count_ ? values_[at_] : nullptr; }
 
@@ -83,13 +88,12 @@ class Args {
   // Null where the value is not of that kind.
   void* external(napi_value value, const napi_type_tag& tag);
 
-  static constexpr size_t MOST = 24;
   napi_env env_;
   const char *verb_, *what_ = "";
   void* data_ = nullptr;
   char attempt_[64];
   napi_value values_[MOST];
-  size_t count_ = MOST, at_ = 0;
+  size_t given_ = MOST, count_ = 0, at_ = 0;
   bool ok_ = true;
   Engine* engine_ = nullptr;
 };

@@ -63,12 +63,6 @@ test("workers are processes where the config says so, or the engine needs it", a
   expect(isIsolated({ isolate: false }, { ...engine, processEnv: {} } as never)).toBe(true);
 });
 
-test("AdamW's inner loop is native beside the native engine only", async () => {
-  expect((await choose({ engine: "reference" })).adamWUpdate).toBeUndefined();
-  expect((await choose({ engine: "wasm" })).adamWUpdate).toBeUndefined();
-  expect((await choose({ engine: "cpu" })).adamWUpdate).toBeTypeOf("function");
-});
-
 test("packed copies are made where they are small, in what is computed with, and never for quantised weights", async () => {
   const bytes = async (changes: Partial<TrainConfig>, of = model) =>
     (await choose({ engine: "cpu", ...changes }, of)).packedBytes;

@@ -18,8 +18,6 @@ export interface EngineChoice extends Required<Pick<EngineSetup, "weightCopies" 
   /** See `EngineSetup`. */
   readonly processEnv?: EngineSetup["processEnv"];
   /** See `EngineSetup`. */
-  readonly adamWUpdate?: EngineSetup["adamWUpdate"];
-  /** See `EngineSetup`. */
   readonly exclusive?: EngineSetup["exclusive"];
 }
 

@@ -1,17 +1,18 @@
 /** What a run would do with its data, from config and tokenizer of the base alone: the weights need not be there. */
-import type { AdapterLayout, ModelConfig } from "@zerogate/core";
-import { loadTemplate } from "@zerogate/data";
+import type { ModelConfig } from "@zerogate/core";
+import { loadTemplate, type Template, type Tokenizer } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
-import { openAdapter } from "../open/adapter.ts";
+import { openAdapter, type StartingAdapter } from "../open/adapter.ts";
 import { openTokenizer, readBase } from "../open/base.ts";
 import type { Progress } from "../open/data.ts";
 import { checkLinks } from "../open/links.ts";
 import { cacheDirOf } from "../run/inputs.ts";
 import { type PlannedData, planData } from "../run/planned_data.ts";
 
-export interface PlanOnly {
+export interface PlanOnly extends StartingAdapter {
   readonly model: ModelConfig;
-  readonly layout: AdapterLayout;
+  readonly tokenizer: Tokenizer;
+  readonly template: Template;
   readonly data: PlannedData;
 }
 
@@ -21,10 +22,10 @@ export async function planOnly(config: TrainConfig, progress: Progress): Promise
   await checkLinks(config, [config.initAdapter]);
   const model = await readBase(config, onWarning);
   const tokenizer = await openTokenizer(config.model, model, onWarning);
-  const { layout } = await openAdapter(config, model, onWarning);
+  const adapter = await openAdapter(config, model, onWarning);
   const template = await loadTemplate(config.template);
   const cacheDir = cacheDirOf(config, onWarning);
-  const data = await planData(config, { model, tokenizer, template, layout, cacheDir }, progress);
+  const data = await planData(config, { model, tokenizer, template, layout: adapter.layout, cacheDir }, progress);
   onPhase(undefined);
-  return { model, layout, data };
+  return { model, tokenizer, template, ...adapter, data };
 }

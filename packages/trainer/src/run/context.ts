@@ -1,5 +1,5 @@
 /** What everything of a run takes: what the run was given, and what stands while its adapter is trained. */
-import type { AdamWOptions, AdamWState, adamWStep } from "@zerogate/core/training";
+import type { AdamWOptions, AdamWState, StepArithmetic } from "@zerogate/core/training";
 import type { TrainConfig } from "@zerogate/run-config";
 import type {
   CheckpointWriter,
@@ -48,8 +48,9 @@ export interface Job {
   /** Over shared memory: workers read the parameters, only a commit writes them. */
   readonly numbers: SharedNumbers;
   readonly optimizer: AdamWOptions;
-  /** Takes the place of core's own, with the same bits; undefined: core's. */
-  readonly adamWUpdate?: Parameters<typeof adamWStep>[5];
+  readonly arithmetic: StepArithmetic;
+  /** Of the step that is committed; nothing else reads it. */
+  readonly gradient: Float32Array;
   /** Changes since the run was last interrupted. */
   readonly accepted: readonly AcceptedChange[];
   /** No rollback goes further back than this many steps: other settings held before, which were changed by consent. */

@@ -15,6 +15,7 @@ import { type DevicePool } from "@zerogate/workers";
 import { noWriter } from "../team/other_ranks.ts";
 import { startDevices } from "./devices.ts";
 import type { RunInputs } from "./inputs.ts";
+import { stepArithmetic } from "./step_arithmetic.ts";
 import { type SteppedJob, trainStep } from "./train_step.ts";
 import { optimizerOptions, sharedNumbers, takeUp } from "./training_state.ts";
 import type { RunView } from "./view.ts";
@@ -74,6 +75,8 @@ export async function replayRun(
       numbers,
       moments: takeUp(numbers, checkpoint, inputs),
       optimizer: optimizerOptions(config, inputs.layout.table),
+      arithmetic: stepArithmetic(),
+      gradient: new Float32Array(inputs.layout.length),
       writer: noWriter,
       rollbacks: 0,
     };

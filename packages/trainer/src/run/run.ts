@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { InputError } from "@zerogate/core";
 import { reason } from "@zerogate/core/node";
+import type { StepArithmetic } from "@zerogate/core/training";
 import { steadyMemory } from "@zerogate/engine-cpu";
 import { type CheckpointWriter, createTrouble, openCheckpointWriter, type SharedNumbers } from "@zerogate/run-files";
 import { noRecords, noWriter } from "../team/other_ranks.ts";
@@ -21,6 +22,7 @@ import type { RunResult } from "./run_result.ts";
 import { runSession } from "./session.ts";
 import type { Ending } from "./standing.ts";
 import { startPool } from "./start_pool.ts";
+import { stepArithmetic } from "./step_arithmetic.ts";
 import { optimizerOptions, sharedNumbers, standingAfter, takeUp } from "./training_state.ts";
 
 /** Trains one adapter. */
@@ -42,7 +44,8 @@ export async function executeRuns(runs: readonly RunContext[]): Promise<RunResul
   steadyMemory(); // before the threads of workers have heaps of their own
   for (const { inputs, view } of runs) for (const counts of inputs.counts) view.note(describeCounts(counts), counts);
   const numbers = runs.map(({ inputs }) => sharedNumbers(inputs.layout.length));
-  const { pool, team, asked } = await startPool(runs, numbers);
+  const arithmetic = stepArithmetic();
+  const { pool, team, asked } = await startPool(runs, numbers, arithmetic);
   const failure = new AbortController();
   const signal = AbortSignal.any([asked.signal, failure.signal]);
   const jobs: Job[] = [];
@@ -50,7 +53,11 @@ export async function executeRuns(runs: readonly RunContext[]): Promise<RunResul
     const seats = openRounds(pool, team, runs.length);
     for (const [n, run] of runs.entries()) {
       const seat = seats[n] as Seat;
-      jobs.push(await reporting(run, () => openJob({ ...run, ...asked, signal }, seat, numbers[n] as SharedNumbers)));
+      jobs.push(
+        await reporting(run, () =>
+          openJob({ ...run, ...asked, signal }, seat, numbers[n] as SharedNumbers, arithmetic),
+        ),
+      );
     }
     const train = async (job: Job, n: number) => {
       try {
@@ -97,7 +104,12 @@ async function reporting<T>(run: RunContext, work: () => Promise<T>): Promise<T>
 }
 
 /** @param given with the signal of all ranks and jobs. */
-async function openJob(given: RunContext, seat: Seat, numbers: SharedNumbers): Promise<Job> {
+async function openJob(
+  given: RunContext,
+  seat: Seat,
+  numbers: SharedNumbers,
+  arithmetic: StepArithmetic,
+): Promise<Job> {
   const run = { ...given, team: seat.team };
   const { config, inputs, from, view, team } = run;
   // Before the metrics are opened, which takes out the lines of steps that are to be done again.
@@ -113,7 +125,8 @@ async function openJob(given: RunContext, seat: Seat, numbers: SharedNumbers): P
     writer,
     numbers,
     optimizer: optimizerOptions(config, inputs.layout.table),
-    adamWUpdate: inputs.engine.adamWUpdate?.(),
+    arithmetic,
+    gradient: new Float32Array(inputs.layout.length),
     accepted,
     floor: accepted.length > 0 ? (from?.checkpoint?.state.step ?? 0) : (from?.floor ?? 0),
     moments: takeUp(numbers, from?.checkpoint, inputs),

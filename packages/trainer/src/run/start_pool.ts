@@ -1,5 +1,5 @@
 /** The devices that runs train on: those of this host, joined with those of all others. */
-import { backwardLayers } from "@zerogate/core/training";
+import { backwardLayers, type StepArithmetic } from "@zerogate/core/training";
 import { launchOf } from "@zerogate/mpi";
 import type { SharedNumbers } from "@zerogate/run-files";
 import type { DevicePool } from "@zerogate/workers";
@@ -23,7 +23,11 @@ export interface StartedPool {
  *
  * @param numbers of each run
  */
-export async function startPool(runs: readonly RunContext[], numbers: readonly SharedNumbers[]): Promise<StartedPool> {
+export async function startPool(
+  runs: readonly RunContext[],
+  numbers: readonly SharedNumbers[],
+  arithmetic: StepArithmetic,
+): Promise<StartedPool> {
   const { config, inputs, view, team, signal, saveRequests } = runs[0] as RunContext;
   const { train, heldOut, model } = inputs;
   const jobs = runs.map(({ config: { out }, inputs: { layout } }, n) => {
@@ -45,7 +49,17 @@ export async function startPool(runs: readonly RunContext[], numbers: readonly S
     const pool = await starting;
     return {
       team,
-      ...openTeamPool({ team, pool, workers, work, asked: { signal, saveRequests }, jobs, tokens, maxCells }),
+      ...openTeamPool({
+        team,
+        pool,
+        workers,
+        work,
+        asked: { signal, saveRequests },
+        jobs,
+        tokens,
+        maxCells,
+        arithmetic,
+      }),
     };
   } catch (error) {
     await starting.then(

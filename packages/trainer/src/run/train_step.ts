@@ -5,15 +5,7 @@
  * - Loss and gradient are divided by the step's global count of labelled tokens, so an uneven cell keeps its true weight.
  * - Gradients are added as integers, so neither the number of workers nor the order of arrival changes a bit.
  */
-import {
-  adamWStep,
-  clipByGlobalNorm,
-  globalNorm,
-  gradientSum,
-  learningRate,
-  readFixedPoint,
-  slotTotals,
-} from "@zerogate/core/training";
+import { adamWStep, clipByGlobalNorm, gradientSum, learningRate, slotTotals, tailOf } from "@zerogate/core/training";
 import type { StepPlan } from "@zerogate/data";
 import type { CheckpointWriter } from "@zerogate/run-files";
 import type { DevicePool } from "@zerogate/workers";
@@ -22,7 +14,7 @@ import type { StepReport } from "./step_report.ts";
 
 /** What of a job a step needs: a replay has no more. */
 export interface SteppedJob
-  extends Pick<Job, "id" | "numbers" | "moments" | "optimizer" | "adamWUpdate" | "rollbacks"> {
+  extends Pick<Job, "id" | "numbers" | "moments" | "optimizer" | "arithmetic" | "gradient" | "rollbacks"> {
   readonly run: Pick<RunContext, "config" | "inputs">;
   readonly pool: Pick<DevicePool, "runStep">;
   /** A checkpoint that is being copied from parameters and moments is waited for. */
@@ -30,15 +22,15 @@ export interface SteppedJob
 }
 
 export async function trainStep(job: SteppedJob, plan: StepPlan): Promise<StepReport> {
-  const { run, pool, numbers, moments, optimizer, adamWUpdate, writer } = job;
+  const { run, pool, numbers, moments, optimizer, arithmetic, gradient, writer } = job;
   const { step, cells, labelledTokens } = plan;
   const { clipNorm } = run.config;
   const begin = performance.now();
   const sum = await pool.runStep({ ...adapterAt(job, step), step, cells, scale: 1 / labelledTokens });
-  const gradient = new Float32Array(numbers.params.length);
-  readFixedPoint(gradientSum(sum.slot), gradient);
-  const loss = slotTotals(sum.slot).lossSum / labelledTokens;
-  const gradientNorm = clipNorm > 0 ? clipByGlobalNorm(gradient, clipNorm) : globalNorm(gradient);
+  arithmetic.readSums(gradient, sum.slots.map(gradientSum));
+  const loss = slotTotals(tailOf(sum.slots)).lossSum / labelledTokens;
+  const gradientNorm =
+    clipNorm > 0 ? clipByGlobalNorm(gradient, clipNorm, arithmetic) : arithmetic.globalNorm(gradient);
   if (!Number.isFinite(loss + gradientNorm)) {
     throw new RangeError(
       `Cannot commit step ${step}: loss ${loss}, gradient norm ${gradientNorm}; lower the learning rate`,
@@ -46,6 +38,6 @@ export async function trainStep(job: SteppedJob, plan: StepPlan): Promise<StepRe
   }
   const rate = learningRate(run.inputs.schedule, step);
   await writer.copied();
-  adamWStep(numbers.params, gradient, moments, rate, optimizer, adamWUpdate);
+  adamWStep(numbers.params, gradient, moments, rate, optimizer, arithmetic.updateRange);
   return { loss, learningRate: rate, gradientNorm, stepMs: performance.now() - begin, sum };
 }

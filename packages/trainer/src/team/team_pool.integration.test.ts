@@ -2,15 +2,17 @@ import type { DeviceJob, Step } from "@zerogate/workers";
 import { expect, test } from "vitest";
 import { adapterAt, cells, labelledTokens, only, open, openFaulty, step } from "../../../workers/test/faulty_pool.ts";
 import { tinyJob, tinySetup } from "../../../workers/test/tiny_setup.ts";
+import { totalOf } from "../../../workers/test/total.ts";
 import { ranksOver, tokensOf, twoRanks } from "../../test/team_pools.ts";
 
 test("a step of two ranks has the bits of one pool, on both, and each computed a part of it", async () => {
-  const alone = (await (await open(1)).runStep(step)).slot.sums.slice();
+  const alone = totalOf(await (await open(1)).runStep(step)).sums;
   const { onAll } = await twoRanks();
   for (let i = 0; i < 2; i++) {
     const sums = await onAll((pool) => pool.runStep({ ...step, version: 1 + i }));
-    for (const { slot, hostTokens = [] } of sums) {
-      expect(slot.sums.slice()).toEqual(alone);
+    for (const sum of sums) {
+      const { hostTokens = [] } = sum;
+      expect(totalOf(sum).sums).toEqual(alone);
       expect(hostTokens).toHaveLength(2);
       expect(hostTokens.reduce((a, b) => a + b)).toBe(tokensOf(cells.flat()));
       expect(Math.min(...hostTokens)).toBeGreaterThan(0);
@@ -104,7 +106,7 @@ test("steps of two jobs in one call have the bits of their own pools on both ran
   const alone = await Promise.all(
     jobs.map(async (job, n) => {
       const pool = await open(1, { setup: tinySetup([job]) });
-      return (await pool.runStep(steps[n] as Step)).slot.sums.slice();
+      return totalOf(await pool.runStep(steps[n] as Step)).sums;
     }),
   );
   const pools = [await open(1, { setup: tinySetup(jobs) }), await open(1, { setup: tinySetup(jobs) })];
@@ -113,7 +115,7 @@ test("steps of two jobs in one call have the bits of their own pools on both ran
     const before = meetings.length;
     const expected = order.map(({ job }) => alone[jobs.findIndex(({ id }) => id === job)]);
     for (const found of await onAll((pool) => pool.runSteps(order))) {
-      expect(found.map((one) => one.status === "fulfilled" && one.value.slot.sums.slice())).toEqual(expected);
+      expect(found.map((one) => one.status === "fulfilled" && totalOf(one.value).sums)).toEqual(expected);
     }
     expect(meetings.length).toBe(before + 1);
   }

@@ -1,6 +1,6 @@
 /** Steps over all ranks: each computes a share of the cells, and the sums of all are added up on all. */
 import type { TokenSet } from "@zerogate/core";
-import type { Slot } from "@zerogate/core/training";
+import { type Slot, type StepArithmetic, tailOf } from "@zerogate/core/training";
 import { shareCells } from "@zerogate/mpi";
 import { paramsDigest } from "@zerogate/run-files";
 import {
@@ -31,6 +31,7 @@ export interface TeamPoolOptions {
   readonly asked: Pick<RunContext, "signal" | "saveRequests">;
   readonly tokens: { readonly train: TokenSet; readonly validation?: TokenSet | undefined };
   readonly maxCells: number;
+  readonly arithmetic: StepArithmetic;
 }
 
 export interface TeamStepsOptions extends Omit<TeamPoolOptions, "workers"> {
@@ -48,7 +49,7 @@ interface SharedCell {
 
 /** Returns `runSteps` of a team's pool. */
 export function createTeamSteps(options: TeamStepsOptions): DevicePool["runSteps"] {
-  const { team, pool, jobs, maxCells, work, asked, tokens, speeds, onAsked } = options;
+  const { team, pool, jobs, maxCells, arithmetic, work, asked, tokens, speeds, onAsked } = options;
   const { rank, size } = team;
   const sums = createTeamSums({ size, jobs, maxCells });
 
@@ -65,7 +66,10 @@ export function createTeamSteps(options: TeamStepsOptions): DevicePool["runSteps
     const { value: own, thrown } = await computing;
     const computed = performance.now();
     const { slots, rows } = sums.layOut(steps);
-    for (const [n, share] of own?.entries() ?? []) slots[n]?.sums.set(share.slot.sums);
+    for (const [n, share] of own?.entries() ?? []) {
+      const parts = share.slots.map((slot) => slot.sums);
+      if (parts.length > 0) arithmetic.addSums((slots[n] as Slot).sums, parts);
+    }
     const row = rows[rank] as BigInt64Array;
     row[ROW.digest] = digest;
     row[ROW.microseconds] = BigInt(Math.round(1000 * (computed - begin)));
@@ -91,9 +95,16 @@ export function createTeamSteps(options: TeamStepsOptions): DevicePool["runSteps
     const hostTokens = rows.map((numbers) => Number(numbers[ROW.tokens]));
     const checked = steps.map(async (step, n): Promise<StepSum> => {
       const slot = slots[n] as Slot;
-      checkStepSum(step, slot, badCells[n] ?? [], labelled[n] ?? 0);
-      const { perDevice = [], waitMs = 0, reduceMs = 0 }: Partial<ShareSum> = own?.[n] ?? {};
-      return { slot, perDevice, hostTokens, waitMs, reduceMs: reduceMs + summed - summing };
+      checkStepSum(step, tailOf([slot]), badCells[n] ?? [], labelled[n] ?? 0);
+      const {
+        perDevice = [],
+        waitMs = 0,
+        reduceMs = 0,
+        startedAt = 0,
+        endedAt = 0,
+      }: Partial<ShareSum> = own?.[n] ?? {};
+      const times = { waitMs, reduceMs: reduceMs + summed - summing, startedAt, endedAt };
+      return { slots: [slot], perDevice, hostTokens, ...times };
     });
     return Promise.allSettled(checked);
   };

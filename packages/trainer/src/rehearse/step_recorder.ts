@@ -1,0 +1,58 @@
+/** What the steps of a rehearsal took, beside what their cells ask for. */
+import type { SampleCost } from "@zerogate/core/training";
+import { measureSamples, sampleCost, stepWork } from "@zerogate/data";
+import type { RunInputs } from "../run/inputs.ts";
+import type { StepReport } from "../run/step_report.ts";
+
+/** Milliseconds of one step. */
+export interface RehearsedStep {
+  /** Counted from 1. */
+  readonly step: number;
+  /** From its first cell's start to that of the next step. */
+  readonly stepMs: number;
+  /** What the cells of the busiest device ask for. */
+  readonly cellMs: number;
+  /** Mean over the devices. */
+  readonly workMs: number;
+  /** From the last result's arrival to the next step's first cell. */
+  readonly leaderMs: number;
+  /** Part of `leaderMs`: adding up. */
+  readonly reduceMs: number;
+  readonly tokens: number;
+}
+
+interface Taken extends Omit<RehearsedStep, "stepMs" | "leaderMs"> {
+  readonly startedAt: number;
+  readonly endedAt: number;
+}
+
+export interface StepRecorder {
+  add(step: number, report: StepReport): void;
+  /** All that another step follows. */
+  steps(): RehearsedStep[];
+}
+
+/** @param cost in milliseconds */
+export function stepRecorder(
+  { plan, train }: Pick<RunInputs, "plan" | "train">,
+  devices: number,
+  cost: SampleCost,
+): StepRecorder {
+  const { lengths, labelled } = measureSamples(train.tokens);
+  const workOf = (cell: readonly number[]) =>
+    cell.reduce((sum, sample) => sum + sampleCost(cost, lengths[sample] ?? 0, labelled[sample] ?? 0), 0);
+  const taken: Taken[] = [];
+  return {
+    add(step, { sum: { startedAt, endedAt, reduceMs } }) {
+      const { cells, tokens } = plan.step(step - 1);
+      const works = cells.map(workOf);
+      const workMs = works.reduce((a, b) => a + b, 0) / devices;
+      taken.push({ step, cellMs: stepWork(works, devices), workMs, reduceMs, tokens, startedAt, endedAt });
+    },
+    steps: () =>
+      taken.slice(0, -1).map(({ startedAt, endedAt, ...step }, i) => {
+        const next = taken[i + 1]?.startedAt ?? startedAt;
+        return { ...step, stepMs: next - startedAt, leaderMs: next - endedAt };
+      }),
+  };
+}
