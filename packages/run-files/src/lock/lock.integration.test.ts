@@ -122,6 +122,7 @@ test("a step that asks in the middle of a removal does not take the lock that a 
   rmSync(aside, { recursive: true });
   await lock.confirm();
   await step;
+  expect(readdirSync(run).filter((name) => !name.endsWith(".beat"))).toEqual(["lock-1"]);
   await lock.release();
 });
 

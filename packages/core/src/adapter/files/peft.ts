@@ -3,7 +3,7 @@
  * `….adaption_gate` [1], i the absolute layer (in a gpt2 `base_model.model.transformer.h.{i}.attn.…`). The names of a table
  * are those for a base with a head.
  *
- * PEFT has neither per-head gates nor tanh. Such adapters store the gate as [H], or as [1, 1] where one tanh gate is
+ * PEFT has neither per-head gates nor tanh. Such adapters store the gate as [H], or as [1, 1] if one gate that PEFT lacks is
  * shared, and say so in the file's metadata: PEFT refuses the shape instead of computing something else.
  */
 import type { DType } from "../../engine/engine.ts";
