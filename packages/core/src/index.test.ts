@@ -173,6 +173,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "tensorsOf",
       "weightNames",
       "weightOf",
+      "weightSources",
     ]
   `);
   expect(Object.keys(training).toSorted()).toMatchInlineSnapshot(`
@@ -204,11 +205,13 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "parameterTable",
       "partAt",
       "partLength",
+      "plainArithmetic",
       "randomBits",
       "readFixedPoint",
       "slotTotals",
       "sum",
       "tableLength",
+      "tailOf",
       "trainedLayers",
       "trainingCost",
       "uniform",

@@ -135,7 +135,7 @@ export async function startLoop(changes: TinyLoopChanges = {}): Promise<TinyLoop
     moments: { m: numbers.m, v: numbers.v, t: [0] },
     standing,
     isNew: standing.step === 0,
-    records: { ...noRecords, receipt: { ...noRecords.receipt, ...receipt } },
+    records: { ...noRecords, receipt: { ...noRecords.receipt, addLater: (make) => receipt.add(make()), ...receipt } },
     rollbacks: 0,
     arithmetic: plainArithmetic,
     gradient: new Float32Array(layout.length),

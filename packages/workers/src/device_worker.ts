@@ -87,7 +87,11 @@ function createDevice(pulse: Pulse, cancel: Int32Array): { api: DeviceApi; close
   const adapterAt = ({ job: id, version }: AdapterVersion) => {
     const job = heldJob(id);
     const { layout, params } = job;
-    if (job.snapshot?.version !== version) job.snapshot = { version, adapter: { layout, params: params.slice() } };
+    if (job.snapshot?.version !== version) {
+      const copy = job.snapshot?.adapter.params ?? new Float32Array(layout.length); // new memory takes longer than copying
+      copy.set(params);
+      job.snapshot = { version, adapter: { layout, params: copy } };
+    }
     return job.snapshot.adapter;
   };
 

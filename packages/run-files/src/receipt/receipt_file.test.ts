@@ -50,6 +50,32 @@ const reopen = (from: { step: number; chain: string } | undefined, ...bodies: Re
   };
 };
 
+test.each(["settle", "add", "addLater", "chain", "close"] as const)(
+  "a line that waits is made at %s, once, and stands in its place",
+  (call) => {
+    const expected = write(start, step(1), step(2));
+    const file = openReceipt(run, undefined, quiet, () => {});
+    file.add(start);
+    let made = 0;
+    file.addLater(() => {
+      made++;
+      return step(1);
+    });
+    expect(made).toBe(0);
+    if (call === "settle") file.settle();
+    if (call === "add") file.add(step(2));
+    if (call === "addLater") file.addLater(() => step(2));
+    const chain = call === "chain" ? file.chain() : expected[1];
+    if (call === "close") file.close();
+    expect([made, chain]).toEqual([1, expected[1]]);
+    if (call === "settle" || call === "chain") file.add(step(2));
+    if (call !== "close") file.close();
+    expect(made).toBe(1);
+    const chains = loadReceipt(run).lines.map(({ chain }) => chain);
+    expect(chains).toEqual(call === "close" ? expected.slice(0, 2) : expected);
+  },
+);
+
 test("without a receipt there are no lines, and nothing is wrong", () => {
   expect(loadReceipt(run)).toEqual({ lines: [], ends: [], problem: undefined, isCutOff: false });
   expect(receiptPath(run)).toBe(join(run, "receipt.jsonl"));

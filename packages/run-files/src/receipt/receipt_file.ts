@@ -11,6 +11,10 @@ import { chainLine, type ReadReceipt, type ReceiptBody, readReceipt } from "./re
 export interface ReceiptFile {
   /** Adds a line, linked to the one before. */
   add(body: ReceiptBody): void;
+  /** Adds a line that is made at `settle`, or before anything else is asked of the receipt: what it is made of must stay until then. */
+  addLater(make: () => ReceiptBody): void;
+  /** Writes the line that waits, if one does. */
+  settle(): void;
   /** The last line's link: a checkpoint stores it. */
   chain(): string | undefined;
   /** Closes the file. */
@@ -51,13 +55,37 @@ export function openReceipt(
   const last = known !== -1 ? known : lastBefore(lines, from?.step);
   const file = openAppendFile(path, trouble, last === -1 ? 0 : ends[last]);
   let chain = lines[last]?.chain;
-  const add = (body: ReceiptBody) => {
+  let waiting: (() => ReceiptBody) | undefined;
+  const settle = () => {
+    const make = waiting;
+    waiting = undefined;
+    if (make) write(make());
+  };
+  const write = (body: ReceiptBody) => {
     const line = chainLine(chain, body);
     chain = line.chain;
     file.write(line.text);
   };
-  if (from && known === -1) add({ event: "gap", step: from.step, before: from.chain });
-  return { add, chain: () => chain, close: () => file.close() };
+  if (from && known === -1) write({ event: "gap", step: from.step, before: from.chain });
+  return {
+    add(body) {
+      settle();
+      write(body);
+    },
+    addLater(make) {
+      settle();
+      waiting = make;
+    },
+    settle,
+    chain() {
+      settle();
+      return chain;
+    },
+    close() {
+      settle();
+      file.close();
+    },
+  };
 }
 
 /** The last of the lines up to `step`; -1 without a step. */

@@ -94,25 +94,28 @@ async function takeStep(job: Job): Promise<BadNumbersReport | undefined> {
   const step = plan.step(standing.step);
   let report: StepReport;
   try {
-    report = await tellingSamples(trainStep(job, step), inputs.train, inputs);
+    const settle = () => job.records.receipt.settle();
+    report = await tellingSamples(trainStep(job, step, settle), inputs.train, inputs);
   } catch (error) {
     if (!(error instanceof StepRefusedError)) throw error;
     return await reportBadNumbers(error, step, inputs, job.pool, adapterAt(job, step.step));
   }
   await lock.check();
   standing.step++;
-  const digests = { params: paramsDigest(numbers.params), moments: momentsDigest(moments) };
+  const { step: taken } = standing;
   const line = stepMetrics(step, report, meanGates(layout, numbers.params), plan.stepsPerEpoch);
-  record(job, line, { event: "step", step: standing.step, loss: report.loss, ...digests });
+  // Hashing takes as long as all else between two steps: it is done while devices compute the next one.
+  const digests = () => ({ params: paramsDigest(numbers.params), moments: momentsDigest(moments) });
+  record(job, line, () => ({ event: "step", step: taken, loss: report.loss, ...digests() }));
   run.view.metrics(line, report, standing.best);
   return undefined;
 }
 
-/** Writes a line of metrics and one of the receipt. The view comes after it: what it throws leaves a run that can go on. */
-function record({ records }: Job, line: MetricsLine, proof: ReceiptBody): void {
+/** Writes a line of metrics, and one of the receipt later. The view comes after it: what it throws leaves a run that can go on. */
+function record({ records }: Job, line: MetricsLine, proof: () => ReceiptBody): void {
   records.metrics.write(line);
   records.events.write(line);
-  records.receipt.add(proof);
+  records.receipt.addLater(proof);
 }
 
 /** Steps in a row, up to the present one, that were skipped. */
@@ -149,7 +152,7 @@ async function validate(job: Job): Promise<boolean> {
     perplexity,
     labelledTokens,
   };
-  record(job, line, { event: "eval", step, loss });
+  record(job, line, () => ({ event: "eval", step, loss }));
   const isResult = step > 0; // the base is not one of this run
   const isBest = isResult && (standing.best === undefined || loss < standing.best.loss);
   if (isBest) standing.best = { step, loss };

@@ -29,6 +29,33 @@ test("a step is computed while a checkpoint is copied, but changes nothing befor
   expect(job.numbers.params).not.toEqual(before.params);
 });
 
+test("what may be done while devices compute is done once they have their cells, and before anything changes", async () => {
+  const job = await ready();
+  const before = job.numbers.params.slice();
+  const order: string[] = [];
+  const runStep: typeof job.pool.runStep = async (step) => {
+    const computing = job.pool.runStep(step);
+    order.push("dealt");
+    const sum = await computing;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    order.push("computed");
+    return sum;
+  };
+  await trainStep({ ...job, pool: { runStep } }, plan.step(1), () => {
+    order.push("meanwhile");
+    expect(job.numbers.params).toEqual(before);
+  });
+  expect(order).toEqual(["dealt", "meanwhile", "computed"]);
+  expect(job.numbers.params).not.toEqual(before);
+  // However long it takes: nothing is committed before it is done.
+  const late = trainStep({ ...job, pool: { runStep } }, plan.step(2), () => {
+    throw new Error("the disk is gone");
+  });
+  const after = job.numbers.params.slice();
+  await expect(late).rejects.toThrow("the disk is gone");
+  expect(job.numbers.params).toEqual(after);
+});
+
 test("clipping changes the update and not the norm that is told", async () => {
   const job = await ready();
   const start = job.numbers.params.slice();

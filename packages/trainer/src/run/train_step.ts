@@ -5,6 +5,8 @@
  * - Loss and gradient are divided by the step's global count of labelled tokens, so an uneven cell keeps its true weight.
  * - Gradients are added as integers, so neither the number of workers nor the order of arrival changes a bit.
  */
+
+import { setImmediate } from "node:timers/promises";
 import { adamWStep, clipByGlobalNorm, gradientSum, learningRate, slotTotals, tailOf } from "@zerogate/core/training";
 import type { StepPlan } from "@zerogate/data";
 import type { CheckpointWriter } from "@zerogate/run-files";
@@ -21,12 +23,20 @@ export interface SteppedJob
   readonly writer: Pick<CheckpointWriter, "copied">;
 }
 
-export async function trainStep(job: SteppedJob, plan: StepPlan): Promise<StepReport> {
+/** @param whileComputing is called once devices have their cells, and before anything changes. */
+export async function trainStep(
+  job: SteppedJob,
+  plan: StepPlan,
+  whileComputing: () => void = () => {},
+): Promise<StepReport> {
   const { run, pool, numbers, moments, optimizer, arithmetic, gradient, writer } = job;
   const { step, cells, labelledTokens } = plan;
   const { clipNorm } = run.config;
   const begin = performance.now();
-  const sum = await pool.runStep({ ...adapterAt(job, step), step, cells, scale: 1 / labelledTokens });
+  const [sum] = await Promise.all([
+    pool.runStep({ ...adapterAt(job, step), step, cells, scale: 1 / labelledTokens }),
+    setImmediate().then(whileComputing), // other jobs hand out their cells before
+  ]);
   arithmetic.readSums(gradient, sum.slots.map(gradientSum));
   const loss = slotTotals(tailOf(sum.slots)).lossSum / labelledTokens;
   const gradientNorm =

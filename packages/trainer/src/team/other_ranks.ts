@@ -14,7 +14,7 @@ export const noWriter: CheckpointWriter = {
 
 export const noRecords: { readonly metrics: MetricsFile; readonly receipt: ReceiptFile; readonly events: EventFile } = {
   metrics: { write() {}, close() {} },
-  receipt: { add() {}, chain: () => undefined, close() {} },
+  receipt: { add() {}, addLater() {}, settle() {}, chain: () => undefined, close() {} },
   events: { write() {}, close() {} },
 };
 
