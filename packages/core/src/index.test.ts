@@ -76,6 +76,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "hashFile",
       "homeFolder",
       "isCode",
+      "linearMapDtypes",
       "listAdapters",
       "listTensors",
       "loadAdapter",

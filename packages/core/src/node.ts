@@ -35,7 +35,7 @@ export { hashFile } from "./node/hash.ts";
 export { type DeadLink, deadLink, refuseOutsideLinks } from "./node/links.ts";
 export type { LoadedAdapter } from "./node/loaded_adapter.ts";
 export { type ReadModelOptions, readModelConfig } from "./node/model_config.ts";
-export { type LoadOptions, loadWeights, weightBytes } from "./node/model_files.ts";
+export { type LoadOptions, linearMapDtypes, loadWeights, weightBytes } from "./node/model_files.ts";
 export { type FolderFile, folderFile, readFolderJson } from "./node/model_folder.ts";
 export { type PartFileOptions, partFiles, readPartFiles } from "./node/part_files.ts";
 export { notRegular, openRegularFile, readRegularFile, readRegularFileSync } from "./node/regular_file.ts";

@@ -63,6 +63,14 @@ export async function weightBytes(folder: string, config: ModelConfig, options: 
   });
 }
 
+/** The dtypes that the linear maps of a base have in its files, without reading them. @throws InputError as `loadWeights` */
+export async function linearMapDtypes(folder: string, config: ModelConfig): Promise<ReadonlySet<WeightDType>> {
+  return withWeightFiles(await findWeightFiles(folder), async (tensors) => {
+    const { places } = planWeights(config, tensors, { weightDtypes: ["f32", "bf16", "f16"] }, folder);
+    return new Set(Object.entries(places).flatMap(([name, { dtype }]) => (isLinearMap(name) ? [dtype] : [])));
+  });
+}
+
 /** A tensor of a file and how its numbers are stored there. */
 interface FoundTensor {
   readonly tensor: PlacedTensor;

@@ -4,6 +4,7 @@ import { adapterSettings, bosRules } from "@zerogate/core/light";
 import * as z from "zod";
 import {
   added,
+  changed,
   count,
   engine,
   type Field,
@@ -217,7 +218,16 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
     "what computes, auto: the fastest here; or the path of a module of your own",
     "auto",
   ),
-  compute: optional("Machine", oneOf(computeNames), "arithmetic of matrix products", "f32"),
+  compute: changed(
+    "0.2.0",
+    "f32",
+    optional(
+      "Machine",
+      oneOf(computeNames),
+      "arithmetic of matrix products, auto: bf16 for a base in bf16 where the engine has it",
+      "auto",
+    ),
+  ),
   storage: optional("Machine", oneOf(storageNames), "how the base's linear maps are held in memory", "as-is"),
   strictTensors: added(
     "0.2.0",

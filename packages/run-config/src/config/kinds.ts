@@ -111,6 +111,12 @@ export const optional = <T>(group: HelpGroup, kind: Kind<T>, description: string
   required: false,
 });
 
+/** A key whose default was `before` in versions before `since`. */
+export const changed = <T>(since: string, before: T, field: Field<T>): Field<T> => ({
+  ...field,
+  earlier: [{ before: since, value: before }],
+});
+
 /** A key that 0.1.0 did not have: `before` is what runs of versions before `since` did. */
 export const added = <T>(since: string, before: T, field: Field<T>): Field<T> => ({
   ...field,

@@ -3,7 +3,7 @@ import type { AdapterSettings, BosRule, OutputBias, WeightStorage } from "@zerog
 
 export const presetNames = ["paper", "peft", "quick"] as const;
 /** Values of the key `compute`. */
-export const computeNames = ["f32", "bf16"] as const;
+export const computeNames = ["auto", "f32", "bf16"] as const;
 /** Values of the key `storage`. */
 export const storageNames: readonly WeightStorage[] = ["as-is", "int8", "fp8"];
 export const packingNames = ["auto", "always", "never"] as const;
@@ -133,7 +133,8 @@ export interface TrainConfig extends AdapterSettings {
   readonly engine: string;
   /**
    * Arithmetic of matrix products. `bf16` rounds both factors (sums stay float32): about twice as fast on the CPU engine,
-   * on machines with AVX512-BF16 only; on tensor cores with `cuda`, which rounds what is between its products too.
+   * on machines with AVX512-BF16 only; on tensor cores with `cuda`, which rounds what is between its products too. `auto`:
+   * bf16 for a base in bf16 where the engine has it on every host, else f32; a run stores which it was.
    */
   readonly compute: (typeof computeNames)[number];
   /** How the linear maps of the base are held: as their files have them, or quantised to int8 or fp8 (cuda) while they are read. */

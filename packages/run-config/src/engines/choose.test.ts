@@ -1,12 +1,13 @@
 import { type ModelConfig, parseModelConfig } from "@zerogate/core";
-import { linearMapCount } from "@zerogate/core/engine";
+import { type Compute, linearMapCount } from "@zerogate/core/engine";
 import { expect, test } from "vitest";
 import type { TrainConfig } from "../config/train_config.ts";
 import { chooseEngine, isIsolated, loadOptions } from "./choose.ts";
 
 const sizes = { model_type: "llama", vocab_size: 64, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2 };
 const model: ModelConfig = parseModelConfig({ ...sizes, num_attention_heads: 4 }, "config.json");
-const config = (changes: Partial<TrainConfig>) =>
+type Changes = Partial<Omit<TrainConfig, "compute">> & { readonly compute?: Compute };
+const config = (changes: Changes) =>
   ({
     engine: "reference",
     compute: "f32",
@@ -14,8 +15,8 @@ const config = (changes: Partial<TrainConfig>) =>
     packing: "auto",
     isolate: false,
     ...changes,
-  }) as TrainConfig;
-const choose = (changes: Partial<TrainConfig>, of = model) => chooseEngine(config(changes), of, 1);
+  }) as TrainConfig & { readonly compute: Compute };
+const choose = (changes: Changes, of = model) => chooseEngine(config(changes), of, 1);
 
 test("the reference engine uses f32 weights where they lie, and widens quantised ones in every worker", async () => {
   const chosen = await choose({});
@@ -26,7 +27,7 @@ test("the reference engine uses f32 weights where they lie, and widens quantised
   }
 });
 
-test.each<[changes: Partial<TrainConfig>, says: string]>([
+test.each<[changes: Changes, says: string]>([
   [{ devices: [0] }, "the engine is reference, devices are those of cuda: use --engine cuda"],
   [{ compute: "bf16" }, "the engine reference has f32 only: use --compute f32"],
   [{ engine: "wasm", compute: "bf16" }, "the engine wasm has f32 only: use --compute f32"],
@@ -64,8 +65,7 @@ test("workers are processes where the config says so, or the engine needs it", a
 });
 
 test("packed copies are made where they are small, in what is computed with, and never for quantised weights", async () => {
-  const bytes = async (changes: Partial<TrainConfig>, of = model) =>
-    (await choose({ engine: "cpu", ...changes }, of)).packedBytes;
+  const bytes = async (changes: Changes, of = model) => (await choose({ engine: "cpu", ...changes }, of)).packedBytes;
   expect(await choose({ engine: "cpu" })).toMatchObject({ weightCopies: 0 }); // weights are used where they lie
   expect(await bytes({})).toBe(4 * linearMapCount(model));
   expect(await bytes({ packing: "never" })).toBe(0);

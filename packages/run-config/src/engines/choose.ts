@@ -1,6 +1,6 @@
 /** Which engine a config means on this machine, and whether that engine can do what is asked of it. */
 import { InputError, type ModelConfig, parameterCount, type WeightStorage } from "@zerogate/core";
-import type { EngineSetup, EngineTraits } from "@zerogate/core/engine";
+import type { Compute, EngineSetup, EngineTraits } from "@zerogate/core/engine";
 import type { TrainConfig } from "../config/train_config.ts";
 import { ownCommand } from "../own_command.ts";
 import { describedEngine, findEngine, firstEngine, namesOfEngines } from "./registry.ts";
@@ -21,22 +21,34 @@ export interface EngineChoice extends Required<Pick<EngineSetup, "weightCopies" 
   readonly exclusive?: EngineSetup["exclusive"];
 }
 
-type EngineConfig = Pick<TrainConfig, "engine" | "compute" | "storage" | "packing" | "devices" | "workers">;
+interface EngineConfig extends Pick<TrainConfig, "engine" | "storage" | "packing" | "devices" | "workers"> {
+  readonly compute: Compute;
+}
 
 /**
  * @param threads of one engine: device workers have one each, a single model in this thread may use all cores.
  * @throws InputError if what is named does not run here, or `auto` would choose a hopelessly slow engine.
  */
 export async function chooseEngine(config: EngineConfig, model: ModelConfig, threads: number): Promise<EngineChoice> {
-  const name = config.engine === "auto" ? automaticEngine(model) : config.engine;
-  const { description, module } = await findEngine(name);
-  const own = description.names.includes(name) ? name : (description.names[0] ?? name);
+  const { description, module, own } = await findChosen(config.engine, model);
   const traits = description.traits(own);
   checkRequest(own, traits, config);
   if (traits.missing && traits.missing.length > 0) throw new InputError(`Cannot use the engine ${own}`, traits.missing);
   const { compute, storage, packing, devices, workers } = config;
   const setup = description.setup(own, { compute, storage, packing, devices, workers, threads, model });
   return { weightCopies: 0, packedBytes: 0, options: {}, ...setup, name: own, module, traits, storage };
+}
+
+/** What the engine that a config means can compute in on this machine. @throws InputError as `chooseEngine` */
+export async function computesOf(engine: string, model: ModelConfig): Promise<readonly Compute[]> {
+  const { description, own } = await findChosen(engine, model);
+  return description.traits(own).computes;
+}
+
+async function findChosen(engine: string, model: ModelConfig) {
+  const name = engine === "auto" ? automaticEngine(model) : engine;
+  const { description, module } = await findEngine(name);
+  return { description, module, own: description.names.includes(name) ? name : (description.names[0] ?? name) };
 }
 
 /** How a loader is to give the base to the engine. */

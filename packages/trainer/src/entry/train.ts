@@ -87,7 +87,7 @@ async function openPlan(config: TrainConfig, { team, view, signal }: RunPlace): 
   const inputs = await openAlike(team, config, (own) => openInputs(own, progress));
   const fitted = shortenWarmup(config, inputs.schedule, view.warn);
   const schedule = scheduleOf(fitted, inputs.plan.stepsPerEpoch, inputs.totalSteps);
-  return { config: fitted, inputs: { ...inputs, schedule } };
+  return { config: { ...fitted, compute: inputs.compute }, inputs: { ...inputs, schedule } };
 }
 
 async function start({ config, inputs }: PlannedRun, lock: RunLock, place: RunPlace): Promise<RunResult> {

@@ -4,11 +4,13 @@
  */
 import { resolve } from "node:path";
 import type { Allocate, ModelConfig, WeightImage } from "@zerogate/core";
+import type { Compute } from "@zerogate/core/engine";
 import { loadWeights, readModelConfig } from "@zerogate/core/node";
 import { checkVocabulary, loadTokenizer, type Tokenizer } from "@zerogate/data";
 import { chooseEngine, type EngineChoice, isIsolated, loadOptions, type TrainConfig } from "@zerogate/run-config";
 import { sharedMemory, type WeightFolder } from "@zerogate/workers";
 import type { Phase } from "../run/phase.ts";
+import { resolveCompute } from "./compute.ts";
 import { checkLinks } from "./links.ts";
 import { loadingPhase } from "./loading.ts";
 
@@ -24,6 +26,8 @@ export interface OpenedBase {
   readonly model: ModelConfig;
   readonly tokenizer: Tokenizer;
   readonly engine: EngineChoice;
+  /** What its products are computed in: what was asked for, or what `auto` is here. */
+  readonly compute: Compute;
   /** Each worker is a process that reads the weights for itself. */
   readonly isIsolated: boolean;
 }
@@ -50,8 +54,9 @@ export async function openBase(
   const folder = request.model;
   const model = await readBase(request, onWarning);
   const tokenizer = await openTokenizer(folder, model, onWarning);
-  const engine = await chooseEngine(request, model, threads);
-  return { folder, model, tokenizer, engine, isIsolated: isIsolated(request, engine) };
+  const compute = request.compute === "auto" ? await resolveCompute(request, model) : request.compute;
+  const engine = await chooseEngine({ ...request, compute }, model, threads);
+  return { folder, model, tokenizer, engine, compute, isIsolated: isIsolated(request, engine) };
 }
 
 /** Returns the tokenizer of a model's folder; what it and the model disagree on is reported. */

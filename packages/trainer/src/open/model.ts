@@ -20,7 +20,7 @@ export interface ModelRequest extends Partial<PromptFlags> {
   readonly links?: boolean | undefined;
   /** @default "auto" */
   readonly engine?: TrainConfig["engine"];
-  /** @default "f32" */
+  /** @default "auto", bf16 for a base in bf16 where the engine has it */
   readonly compute?: TrainConfig["compute"];
   /** @default "as-is" */
   readonly storage?: TrainConfig["storage"];
@@ -63,7 +63,7 @@ export interface OpenedModel {
  */
 export async function openModel(request: ModelRequest, view: OpeningView = {}): Promise<OpenedModel> {
   const { onWarning = () => {}, onPhase = () => {}, onNote = () => {} } = view;
-  const { engine = "auto", compute = "f32", storage = "as-is", packing = "auto", devices } = request;
+  const { engine = "auto", compute = "auto", storage = "as-is", packing = "auto", devices } = request;
   const { model: wanted, adapters: named = [], links = true, strictTensors = false, outputBias } = request;
   if (devices && devices.length > 1) {
     const found = `devices names ${devices.length} GPUs, one answers`;

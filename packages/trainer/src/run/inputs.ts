@@ -3,6 +3,7 @@
  * layout, the split, the plan. The order is cheapest first, so that a wrong flag is not found after a minute of tokenising.
  */
 import { InputError, type ModelConfig, type WeightImage } from "@zerogate/core";
+import type { Compute } from "@zerogate/core/engine";
 import { baseHash, baseStamp, cachedBaseHash, cacheFolder, weightBytes } from "@zerogate/core/node";
 import { listDataFiles, loadTemplate, type Template, type Tokenizer } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
@@ -22,6 +23,8 @@ export interface RunInputs extends PlannedData, StartingAdapter {
   readonly weights: WeightImage | WeightFolder;
   readonly weightBytes: number;
   readonly engine: EngineChoice;
+  /** What products are computed in, where the config says `auto`. */
+  readonly compute: Compute;
   readonly tokenizer: Tokenizer;
   readonly template: Template;
   /** A number of cells that no step exceeds. */
@@ -48,7 +51,7 @@ export async function openInputs(
   if (tooMany !== undefined) throw new InputError("Cannot use this configuration", tooMany);
   await checkLinks(config, [config.initAdapter]);
   const opened = await openBase(config, onWarning);
-  const { model, tokenizer, engine } = opened;
+  const { model, tokenizer, engine, compute } = opened;
   const adapter = await openAdapter(config, model, onWarning);
   const template = await loadTemplate(config.template);
   lengthFor(config.maxLength, model); // throws
@@ -69,6 +72,7 @@ export async function openInputs(
     model,
     weights: "folder" in weights ? { ...weights, base: { hash: base, stamp } } : weights,
     engine,
+    compute,
     weightBytes: await weightBytes(config.model, model, loadOptions(engine)),
     tokenizer,
     template,

@@ -60,6 +60,8 @@ test("a run prints each step and the end, and leaves config, metrics, receipt, c
   const validations = linesOf(at("whole"), "metrics.jsonl").filter(({ event, step }) => event === "eval" && step !== 0);
   expect(best.loss).toBe(Math.min(...validations.map(({ loss }) => loss as number)));
   expect(checkpointsIn(at("whole"))).toContain("step-6");
+  // What `auto` was on this machine: a resume elsewhere must not choose again.
+  expect(JSON.parse(textOf(at("whole"), "config.json"))).toMatchObject({ compute: "f32" });
   const weights = (folder: string) => readFileSync(join(at("whole"), folder, "adapter_model.safetensors"));
   expect(weights("adapter")).toEqual(weights("checkpoints/step-6"));
   expect(textOf(at("whole"), "report.html")).toContain("<html");

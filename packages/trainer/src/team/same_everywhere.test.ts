@@ -6,6 +6,7 @@ import { openAlike } from "./same_everywhere.ts";
 
 const config = {
   model: "base",
+  compute: "f32",
   broadcastWeights: false,
   onBadNumbers: "stop",
   rollbackSteps: 10,

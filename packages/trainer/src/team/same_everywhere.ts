@@ -4,6 +4,8 @@ import { InputError } from "@zerogate/core";
 import type { TrainConfig } from "@zerogate/run-config";
 import { configHash, versions } from "@zerogate/run-config";
 import { sharedDevices } from "../cluster/shared_devices.ts";
+import { readBase } from "../open/base.ts";
+import { resolveCompute } from "../open/compute.ts";
 import type { RunInputs } from "../run/inputs.ts";
 import { placeBase } from "./broadcast_base.ts";
 import type { Team } from "./team.ts";
@@ -17,12 +19,13 @@ export async function openAlike(
   config: TrainConfig,
   open: (config: TrainConfig) => Promise<RunInputs>,
 ): Promise<RunInputs> {
-  const model = await placeBase(team, config);
+  const placed = { ...config, model: await placeBase(team, config) };
+  const compute = await computeOfAll(team, placed);
   let inputs: RunInputs | undefined;
   const ranks = await team.collect(
     "reading the inputs",
     async () => {
-      inputs = await open({ ...config, model });
+      inputs = await open({ ...placed, compute });
       return { facts: factsOf(config, inputs), host: hostname(), exclusive: inputs.engine.exclusive ?? [] };
     },
     LOADING_PATIENCE,
@@ -35,6 +38,15 @@ export async function openAlike(
   if (shared.length > 0) team.fail(new InputError("Cannot train together", shared));
   if (!inputs) throw new TypeError("Cannot go on: the inputs are missing");
   return inputs;
+}
+
+/** Of `auto`: f32 as soon as one rank would take it. Every rank takes part, whatever its own config says. */
+async function computeOfAll(team: Team, config: TrainConfig): Promise<TrainConfig["compute"]> {
+  const resolve = async () =>
+    config.compute === "auto" ? await resolveCompute(config, await readBase(config, () => {})) : config.compute;
+  const computes = await team.collect("choosing the arithmetic", resolve);
+  if (config.compute !== "auto") return config.compute;
+  return computes.includes("f32") ? "f32" : "bf16";
 }
 
 /** Hosts read tens of gigabytes at different speeds. */

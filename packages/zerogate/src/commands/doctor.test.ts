@@ -34,7 +34,7 @@ describe("on this machine", async () => {
     expect(told.auto).toMatchObject({ engine: taken, hasBf16 });
     expect(first).toContain(taken);
     expect(auto).toMatch(new RegExp(`^ {4}auto +${taken}`));
-    expect(bf16).toMatch(hasBf16 ? /^ {4}bf16 +yes, --compute bf16 / : /^ {4}bf16 +no, only --compute f32 /);
+    expect(bf16).toMatch(hasBf16 ? /^ {4}bf16 +yes, a base in bf16 / : /^ {4}bf16 +no, this engine computes in f32 only/);
   });
 
   test("JSON has every check with name, verdict, all that was found and what to type [T-D10]", () => {
@@ -124,7 +124,7 @@ describe("whatever is wrong", () => {
     const [ready, auto, bf16] = rowsIn(screenOf("1", verdict, [{ name: "Node", ok: true, found: "20" }]));
     expect(ready).toBe("zerogate 1: ready to train here, with the engine cpu");
     expect(auto).toBe("    auto             cpu (level avx2); cuda does not run here");
-    expect(bf16).toBe("    bf16             no, only --compute f32 runs with this engine");
+    expect(bf16).toBe("    bf16             no, this engine computes in f32 only");
     const [one] = rowsIn(screenOf("1", verdict, [{ name: "Node", ok: false, found: "18", advice: "newer" }]));
     expect(one).toBe("zerogate 1: one check is not ok, --engine auto takes cpu");
     const none = { ...verdict, engine: undefined };

@@ -47,7 +47,7 @@ export interface EngineFlags {
 export function engineFlags(
   flags: EngineFlags,
 ): Pick<TrainConfig, "engine" | "compute" | "storage" | "packing" | "devices"> {
-  const { engine = "auto", compute = "f32", storage = "as-is", devices } = flags;
+  const { engine = "auto", compute = "auto", storage = "as-is", devices } = flags;
   const [knownEngine, knownCompute, knownStorage] = [
     isEnginePath(engine) ? resolve(engine) : engineNames.find((name) => name === engine),
     computeNames.find((name) => name === compute),

@@ -72,7 +72,13 @@ export async function verifyAgainstPeft(flags: VerifyPeftFlags, context: Command
     const wanted = { model: flags.model, adapters: [`${given}=adapter`], links: flags.links, onlyFolders: true };
     const located = await locateModel(wanted, status.log);
     const folder = located.adapters[0]?.folder ?? given;
-    const request = { ...engineFlags(flags), model: located.folder, adapters: located.adapters, links: flags.links };
+    // In bf16 two right programs differ by more than the tolerance: each rounds elsewhere.
+    const request = {
+      ...engineFlags({ compute: "f32", ...flags }),
+      model: located.folder,
+      adapters: located.adapters,
+      links: flags.links,
+    };
     const opened = await openModel(
       { ...request, outputBias: "twice" },
       { onWarning: status.log, onPhase: status.phase, onNote: status.log },
