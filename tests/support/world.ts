@@ -37,6 +37,7 @@ export function tinyRun(folder: string, changes: Readonly<Record<string, string>
     "--max-length": "128",
     "--cell-tokens": "128",
     "--report-answers": "0",
+    "--compute": "f32", // the same numbers on every processor
     ...changes,
   };
   return Object.entries(flags).flat();

@@ -63,11 +63,19 @@ export async function weightBytes(folder: string, config: ModelConfig, options: 
   });
 }
 
-/** The dtypes that the linear maps of a base have in its files, without reading them. @throws InputError as `loadWeights` */
-export async function linearMapDtypes(folder: string, config: ModelConfig): Promise<ReadonlySet<WeightDType>> {
-  return withWeightFiles(await findWeightFiles(folder), async (tensors) => {
-    const { places } = planWeights(config, tensors, { weightDtypes: ["f32", "bf16", "f16"] }, folder);
-    return new Set(Object.entries(places).flatMap(([name, { dtype }]) => (isLinearMap(name) ? [dtype] : [])));
+/**
+ * The dtypes that the linear maps of a base have in its files, without reading them. Maps that are missing or have other shapes
+ * are no matter of this: `loadWeights` refuses them.
+ */
+export async function linearMapDtypes(folder: string, config: ModelConfig): Promise<ReadonlySet<StoredDType>> {
+  return withWeightFiles(await findWeightFiles(folder), async (inFiles) => {
+    const { tensors } = withoutWrappers(inFiles);
+    const parts = weightSources(config).flatMap((source) => (isLinearMap(source.name) ? source.parts : []));
+    const dtypes = parts.flatMap((part) => {
+      const tensor = tensors.get(storedName(part, config, tensors) ?? part.hfName);
+      return (tensor && storedDTypes.get(tensor.dtype)) ?? [];
+    });
+    return new Set(dtypes);
   });
 }
 

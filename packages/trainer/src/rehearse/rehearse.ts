@@ -110,7 +110,8 @@ function inputsOf(
   const hashes = { base: REHEARSAL, data: train.tokens.hash, tokenizer: tokenizer.hash, plan: plan.hash };
   const weights = phantomBase(model);
   const schedule = { ...data.schedule, warmupSteps: 0, totalSteps };
-  const own = { model, tokenizer, template, engine, weights, weightBytes: 0, hashes };
+  const compute = "f32"; // nothing is
+  const own = { model, tokenizer, template, engine, compute, weights, weightBytes: 0, hashes } as const;
   return { ...data, ...adapter, ...own, maxCells: plan.maxCells, heldOut: undefined, totalSteps, schedule };
 }
 

@@ -34,7 +34,9 @@ describe("on this machine", async () => {
     expect(told.auto).toMatchObject({ engine: taken, hasBf16 });
     expect(first).toContain(taken);
     expect(auto).toMatch(new RegExp(`^ {4}auto +${taken}`));
-    expect(bf16).toMatch(hasBf16 ? /^ {4}bf16 +yes, a base in bf16 / : /^ {4}bf16 +no, this engine computes in f32 only/);
+    expect(bf16).toMatch(
+      hasBf16 ? /^ {4}bf16 +yes, a base in bf16 / : /^ {4}bf16 +no, this engine computes in f32 only/,
+    );
   });
 
   test("JSON has every check with name, verdict, all that was found and what to type [T-D10]", () => {
