@@ -231,6 +231,8 @@ test("a line that the receipt does not have is unknown, one that a gap passed ov
   expect(problemsOf(lines, at(0, [], { receipt: "e".repeat(64) }))).toBe("unknown");
   expect(problemsOf(lines, at(3, [], { receipt: "e".repeat(64) }))).toBe("unknown");
   expect(problemsOf(lines, at(5, [], { receipt: "e".repeat(64) }))).toBe("unknown");
+  const headless = chained([{ event: "gap", step: 3, before: "a".repeat(64) }, stepLine(4)]);
+  expect(problemsOf(headless, at(0, [], { receipt: "e".repeat(64) }))).toBe("gap"); // nothing is known from before
   expect(problemsOf(before, at(2, [], { receipt: "e".repeat(64) }))).toBe("unknown");
 });
 

@@ -144,7 +144,6 @@ export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }:
       return (await pool.run({ ...newest.job, runDir, flush: [] }, { name: "write" })) as string;
     },
     async forget() {
-      clearTimeout(timer);
       await writing;
       clearTimeout(timer);
       await dropCopies(pool, waiting);
@@ -152,7 +151,6 @@ export function openCheckpointWriter({ numbers, trouble, beforeWrite, onSaved }:
       failure = undefined;
     },
     async close() {
-      clearTimeout(timer);
       waiting = [];
       await ready.catch(() => {});
       await writing;

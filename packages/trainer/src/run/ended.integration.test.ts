@@ -90,6 +90,19 @@ test("a run has not ended where this call wants something else: steps, answers, 
   expect(await ended({ earlyStopping: "5" })).toBeUndefined();
 });
 
+test("a run that was stopped has not ended, even if its adapter is that of its newest checkpoint [T-D6]", async () => {
+  const best = await bestStep();
+  for (let step = best + 1; step <= 6; step++) remove("checkpoints", `step-${step}`);
+  expect(await ended()).toBeUndefined();
+});
+
+test("a run whose adapter is not written yet has no wrong one", async () => {
+  remove("adapter");
+  const { problems, notes } = await verified();
+  expect(problems).toEqual([]);
+  expect(notes).toContain("there is no adapter yet: the run has not ended");
+});
+
 test("a run in epochs has ended after them", async () => {
   const flags = sixSteps(place, "epochs", { "--adapter-layers": "2", "--eval-every": "3" });
   const at6 = flags.indexOf("--steps");

@@ -1,6 +1,7 @@
 import { EventEmitter, once } from "node:events";
 import { expect, test } from "vitest";
 import { plan, startLoop } from "../../test/tiny_loop.ts";
+import { adapterAt } from "./context.ts";
 import { trainStep } from "./train_step.ts";
 
 async function ready() {
@@ -54,6 +55,18 @@ test("what may be done while devices compute is done once they have their cells,
   const after = job.numbers.params.slice();
   await expect(late).rejects.toThrow("the disk is gone");
   expect(job.numbers.params).toEqual(after);
+});
+
+test("the loss of a step is the mean over its labelled tokens, before the update", async () => {
+  const job = await ready();
+  const step = plan.step(1);
+  const { lossSum, labelledTokens } = await job.pool.evaluate({
+    set: "train",
+    cells: step.cells,
+    adapter: adapterAt(job, 1),
+  });
+  expect(labelledTokens).toBe(step.labelledTokens);
+  expect((await trainStep(job, step)).loss).toBeCloseTo(lossSum / labelledTokens, 6);
 });
 
 test("clipping changes the update and not the norm that is told", async () => {

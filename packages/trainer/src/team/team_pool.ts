@@ -32,7 +32,7 @@ export function openTeamPool(options: TeamPoolOptions): Pick<TeamPoolOptions, "p
     async evaluateCells(evaluation, numbers) {
       const set = evaluation.set === "validation" ? (tokens.validation ?? tokens.train) : tokens.train;
       const works = numbers.map((cell) => work(set, evaluation.cells[cell] ?? []));
-      const mine = (shareCells(works, speeds.now())[rank] ?? []).map((at) => numbers[at] ?? 0);
+      const mine = (shareCells(works, speeds.now())[rank] ?? []).flatMap((at) => numbers[at] ?? []);
       const parts = await team.collect("validation", async () => {
         const losses = await pool.evaluateCells(evaluation, mine);
         return losses.map((loss, i) => [mine[i] ?? 0, loss] as const);
