@@ -65,9 +65,9 @@ test.each(["settle", "add", "addLater", "chain", "close"] as const)(
     if (call === "settle") file.settle();
     if (call === "add") file.add(step(2));
     if (call === "addLater") file.addLater(() => step(2));
-    const chain = call === "chain" ? file.chain() : expected[1];
+    const link = call === "chain" ? file.chain() : expected[1];
     if (call === "close") file.close();
-    expect([made, chain]).toEqual([1, expected[1]]);
+    expect([made, link]).toEqual([1, expected[1]]);
     if (call === "settle" || call === "chain") file.add(step(2));
     if (call !== "close") file.close();
     expect(made).toBe(1);

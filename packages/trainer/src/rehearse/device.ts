@@ -2,6 +2,7 @@
  * A device that computes nothing: every cell takes as long as its cost says. Only a rehearsal can open it: it has no
  * description, so that no config can name this module, and no engine without a cost.
  */
+import { setImmediate } from "node:timers/promises";
 import { InputError } from "@zerogate/core";
 import {
   cellsOfLoss,
@@ -22,6 +23,8 @@ export interface DeviceOptions {
   readonly cost: SampleCost;
   /** Element 0 names the device that ends in the middle of its next cell, from 1; it is 0 again then. */
   readonly kill: Int32Array;
+  /** Element 0 is when the first device began with this step, in nanoseconds of `process.hrtime`; 0n before that. */
+  readonly stepStart: BigInt64Array;
 }
 
 /** Name under which such devices stand in events and files. */
@@ -31,8 +34,8 @@ export const REHEARSAL = "rehearsal";
 let numbers = new Float32Array(0);
 
 /** What workers call. */
-export function createEngine({ cost, kill }: Partial<DeviceOptions>, device: number): Engine {
-  if (!cost || !kill)
+export function createEngine({ cost, kill, stepStart }: Partial<DeviceOptions>, device: number): Engine {
+  if (!cost || !kill || !stepStart)
     throw new InputError("Cannot open a device that takes time", "a rehearsal gives its cost: zerogate rehearse");
   const { take, ...lifetimes } = createArena<DeviceArray>({
     take: (length) => ({ length }),
@@ -40,11 +43,23 @@ export function createEngine({ cost, kill }: Partial<DeviceOptions>, device: num
     endArena() {},
   });
   let cellMs = 0;
+  let lastStart = 0n;
   const clock = new Int32Array(new SharedArrayBuffer(4));
   /** Waits in the thread: a timer would be late by up to two milliseconds. */
-  const waitUntil = (time: number) => {
-    const left = time - performance.now();
+  const waitUntil = (end: bigint) => {
+    const left = Number(end - process.hrtime.bigint()) / 1e6;
     if (left > 0) Atomics.wait(clock, 0, 0, left);
+  };
+  /**
+   * A step's first cells begin at once. Here they may have to wait for a core, because more devices are rehearsed than this
+   * machine has cores: that is no part of the job.
+   */
+  const beginCell = (): bigint => {
+    const now = process.hrtime.bigint();
+    const first = Atomics.compareExchange(stepStart, 0, 0n, now) || now;
+    const isSecond = first === lastStart;
+    lastStart = first;
+    return isSecond ? now : first;
   };
   const engine: Engine = {
     name: REHEARSAL,
@@ -55,11 +70,12 @@ export function createEngine({ cost, kill }: Partial<DeviceOptions>, device: num
     read: async ({ length }) => constant(length),
     ...lifetimes,
     async arena(work) {
-      const begin = performance.now();
+      const begin = beginCell();
       cellMs = 0;
       const result = await lifetimes.arena(work);
       const dies = Atomics.compareExchange(kill, 0, device + 1, 0) === device + 1;
-      waitUntil(begin + (dies ? cellMs / 2 : cellMs));
+      await setImmediate(); // what a worker does while a device computes
+      waitUntil(begin + BigInt(Math.round(1e6 * (dies ? cellMs / 2 : cellMs))));
       if (dies) process.exit();
       return result;
     },

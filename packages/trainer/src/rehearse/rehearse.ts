@@ -35,14 +35,18 @@ export interface RehearsalRequest {
 /** How fast a device is: the milliseconds of a cell of `cellTokens`, or its data sheet and the share of it that is reached. */
 type RehearsalSpeed = { readonly cellMs: number } | Pick<EstimateRequest, "teraflops" | "utilization">;
 
+/** A run that is interrupted writes no adapter. Several hosts agree on it a step later. */
+const STEPS_BEYOND = 5;
+
 /** What a rehearsal has found. */
 export interface Rehearsal {
   readonly config: TrainConfig;
   readonly parameters: number;
   readonly hosts: number;
   readonly isFirst: boolean;
-  /** Without the first ones, in which threads and caches warm up. */
   readonly steps: readonly RehearsedStep[];
+  /** The steps in which a worker was lost, counted from 1. */
+  readonly lostAt: readonly number[];
 }
 
 /** @throws InputError for what a run would refuse too. */
@@ -70,26 +74,41 @@ async function rehearseAt(
 ): Promise<Rehearsal> {
   const { team, view, signal } = place;
   const { devices: workers, steps, kills } = request;
+  const end = new AbortController();
   const progress = { onPhase: view.phase, onWarning: view.warn, signal };
   const plan = await planOnly(given, progress);
   const config = { ...given, out, workers, steps, epochs: undefined, engine: REHEARSAL, isolate: false };
   const kill = new Int32Array(new SharedArrayBuffer(4));
+  const stepStart = new BigInt64Array(new SharedArrayBuffer(8));
   const cost = costOf(config, plan, request.speed);
-  const inputs = inputsOf(plan, engineOf({ cost, kill }), steps);
+  const inputs = inputsOf(plan, engineOf({ cost, kill, stepStart }), steps + STEPS_BEYOND);
   const recorder = stepRecorder(inputs, workers * team.size, cost);
   const metrics: RunPlace["view"]["metrics"] = (line, report, best) => {
     view.metrics(line, report, best);
     if (report) recorder.add(line.step, report);
-    if (kills && line.step === Math.ceil(steps / 2)) Atomics.store(kill, 0, workers);
+    if (report) Atomics.store(stepStart, 0, 0n);
+    if (line.step === steps) end.abort();
+    if (kills && team.isFirst && line.step === Math.ceil(steps / 2)) Atomics.store(kill, 0, workers);
   };
-  const run = { ...place, config, inputs, from: undefined, view: { ...view, metrics } };
+  const device: RunPlace["view"]["device"] = (event) => {
+    if (event.type === "worker-died" && event.restarts) recorder.lost();
+    view.device(event);
+  };
+  const run = {
+    ...place,
+    config,
+    inputs,
+    from: undefined,
+    view: { ...view, metrics, device },
+    signal: AbortSignal.any([signal, end.signal]),
+  };
   const trained = async (lock: Parameters<typeof executeRun>[0]["lock"]) => {
     await team.fromFirst("the run directory", () => createRunFolder(config));
     return await executeRun({ ...run, lock });
   };
   await withLock(out, view.warn, trained, { team, hostTimeout: config.hostTimeout });
   const { layout } = plan;
-  return { config, parameters: layout.length, hosts: team.size, isFirst: team.isFirst, steps: recorder.steps() };
+  return { config, parameters: layout.length, hosts: team.size, isFirst: team.isFirst, ...recorder.found() };
 }
 
 /** The engine that no config can name. */

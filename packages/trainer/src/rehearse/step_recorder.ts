@@ -18,6 +18,8 @@ export interface RehearsedStep {
   readonly leaderMs: number;
   /** Part of `leaderMs`: adding up. */
   readonly reduceMs: number;
+  /** Of all threads of this process. */
+  readonly processorMs: number;
   readonly tokens: number;
 }
 
@@ -28,8 +30,10 @@ interface Taken extends Omit<RehearsedStep, "stepMs" | "leaderMs"> {
 
 export interface StepRecorder {
   add(step: number, report: StepReport): void;
-  /** All that another step follows. */
-  steps(): RehearsedStep[];
+  /** A worker has died in the step that is under way. */
+  lost(): void;
+  /** All steps that another one follows. */
+  found(): { readonly steps: readonly RehearsedStep[]; readonly lostAt: readonly number[] };
 }
 
 /** @param cost in milliseconds */
@@ -42,17 +46,25 @@ export function stepRecorder(
   const workOf = (cell: readonly number[]) =>
     cell.reduce((sum, sample) => sum + sampleCost(cost, lengths[sample] ?? 0, labelled[sample] ?? 0), 0);
   const taken: Taken[] = [];
+  const lostAt: number[] = [];
+  let before = process.cpuUsage();
   return {
+    lost: () => void lostAt.push((taken.at(-1)?.step ?? 0) + 1),
     add(step, { sum: { startedAt, endedAt, reduceMs } }) {
       const { cells, tokens } = plan.step(step - 1);
       const works = cells.map(workOf);
+      const { user, system } = process.cpuUsage(before);
+      before = process.cpuUsage();
+      const processorMs = (user + system) / 1000;
       const workMs = works.reduce((a, b) => a + b, 0) / devices;
-      taken.push({ step, cellMs: stepWork(works, devices), workMs, reduceMs, tokens, startedAt, endedAt });
+      taken.push({ step, cellMs: stepWork(works, devices), workMs, reduceMs, processorMs, tokens, startedAt, endedAt });
     },
-    steps: () =>
-      taken.slice(0, -1).map(({ startedAt, endedAt, ...step }, i) => {
+    found() {
+      const steps = taken.slice(0, -1).map(({ startedAt, endedAt, ...step }, i) => {
         const next = taken[i + 1]?.startedAt ?? startedAt;
         return { ...step, stepMs: next - startedAt, leaderMs: next - endedAt };
-      }),
+      });
+      return { steps, lostAt };
+    },
   };
 }

@@ -30,8 +30,8 @@ export interface EstimateFlags {
 
 const DEFAULT_DEVICES = [1, 2, 4, 8, 16].map((count) => `${count}xH100`);
 const DEFAULT_UTILIZATION = 0.5;
-/** What a review of this version measured with eight workers and the 1,228,830 numbers of LLaMA-7B. */
-const DEFAULT_LEADER_MS = 63;
+/** Measured with eight workers and the 1,228,830 numbers of LLaMA-7B (bench/leader.mjs). */
+const DEFAULT_LEADER_MS = 8;
 
 export async function estimateCommand(flags: EstimateFlags, context: CommandContext): Promise<ExitCode> {
   const requests = requestsOf(flags);
@@ -69,19 +69,26 @@ function requestsOf({ on = DEFAULT_DEVICES, utilization, leaderMs }: EstimateFla
   const share = numberFlag("--utilization", utilization, DEFAULT_UTILIZATION, { min: 0.01, max: 1 }, problems);
   const leader = numberFlag("--leader-ms", leaderMs, DEFAULT_LEADER_MS, { min: 0, max: 60_000 }, problems);
   const requests = on.flatMap((text): NamedRequest[] => {
-    const [, count, name = ""] = /^(?:(\d{1,5}) ?x ?)?([a-z0-9]+)$/i.exec(text.trim()) ?? [];
-    const device = Object.keys(deviceSpeeds).find((known) => known.toLowerCase() === name.toLowerCase());
-    const speed = device === undefined ? undefined : deviceSpeeds[device];
-    const devices = count === undefined ? 1 : Number(count);
-    if (device === undefined || !speed || devices < 1) {
-      const known = Object.keys(deviceSpeeds).join(", ");
-      problems.push(`--on is ${JSON.stringify(text)}, expected a number and a device as in 8xH100: known are ${known}`);
-      return [];
-    }
-    return [{ device, devices, ...speed, utilization: share, leaderMs: leader }];
+    const named = deviceOf(text, problems);
+    return named ? [{ ...named, utilization: share, leaderMs: leader }] : [];
   });
   if (problems.length > 0) throw new InputError("Cannot estimate", problems);
   return requests;
+}
+
+/** Devices as `8xH100` or `A100` names them; what is wrong with it is added to `problems`. */
+export function deviceOf(
+  text: string,
+  problems: string[],
+): Pick<NamedRequest, "device" | "devices" | "teraflops" | "gigabytes"> | undefined {
+  const [, count, name = ""] = /^(?:(\d{1,5}) ?x ?)?([a-z0-9]+)$/i.exec(text.trim()) ?? [];
+  const device = Object.keys(deviceSpeeds).find((known) => known.toLowerCase() === name.toLowerCase());
+  const speed = device === undefined ? undefined : deviceSpeeds[device];
+  const devices = count === undefined ? 1 : Number(count);
+  if (device !== undefined && speed && devices >= 1) return { device, devices, ...speed };
+  const known = Object.keys(deviceSpeeds).join(", ");
+  problems.push(`--on is ${JSON.stringify(text)}, expected a number and a device as in 8xH100: known are ${known}`);
+  return undefined;
 }
 
 interface Facts {

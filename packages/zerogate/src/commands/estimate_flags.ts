@@ -26,7 +26,7 @@ export const definition: CommandDefinition<EstimateFlags> = {
     leaderMs: {
       group: "Common",
       argument: "<ms>",
-      about: "milliseconds a step in which no device computes (default: 63, measured with eight workers)",
+      about: "milliseconds a step in which no device computes (default: 8, measured with eight workers)",
     },
     json,
   },

@@ -86,6 +86,11 @@ export const sections: readonly Section[] = [
         load: () => import("./estimate_flags.ts"),
       },
       {
+        name: "rehearse",
+        about: "run the job of several devices on this machine with devices that wait: how busy they would be",
+        load: () => import("./rehearse_flags.ts"),
+      },
+      {
         name: "resume",
         about: "go on with a run from its newest whole checkpoint",
         load: () => import("./resume_flags.ts"),
