@@ -66,6 +66,8 @@ test("a rollback skips all steps from where it goes back to, each with its reaso
     { step: 3, reason: "rolled back because of step 5" },
     { step: 4, reason: "NaN" },
   ]);
+  const first = { step: 2, reason: "first" };
+  expect(skipRange([first], { to: 2, bad: 2, reason: "NaN" })).toEqual([first]); // once
   const known = [
     { step: 1, reason: "early" },
     { step: 3, reason: "first" },

@@ -49,6 +49,11 @@ test("a warm-up longer than the run takes a share of it, which is said [T-D5]", 
   expect(shortened({ epochs: "0.1" }, 30, "quick")).toMatchObject({ warmupSteps: 0, ratio: 0.03 });
 });
 
+test("without any warm-up the learning rate begins at its peak", () => {
+  const { warmupRatio: _, ...without } = config({ steps: "10" });
+  expect(scheduleOf(without as ReturnType<typeof config>, 5, 10)).toMatchObject({ warmupSteps: 0 });
+});
+
 test("a warm-up that the run has room for stays, one that takes all of it is told [T-D5]", () => {
   expect(shortened({ steps: "300" }, 100, "paper")).toMatchObject({ warmupSteps: 200, isSame: true, warnings: [] });
   expect(shortened({ steps: "6" }, 100, "quick")).toMatchObject({ warmupSteps: 5, isSame: true, warnings: [] });
