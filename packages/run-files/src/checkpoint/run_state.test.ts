@@ -30,6 +30,10 @@ test("a state of another version says what to do", () => {
     "Cannot read the run state state.msgpack: it has version 3, this zerogate reads version 2: update zerogate",
   );
   expect(() => decodeRunState(packr.pack({ ...good, version: 1 }), "x")).toThrow("start the run again");
+  expect(() => decodeRunState(packr.pack({ ...good, hashes: { ...good.hashes, base: 7 } }), "x")).toThrow(
+    "hashes.base: ",
+  );
+  expect(() => decodeRunState(packr.pack(7), "x")).toThrow("state: ");
 });
 
 test.each([

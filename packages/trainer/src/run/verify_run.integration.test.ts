@@ -1,5 +1,6 @@
 /** What `verify` finds in a run that somebody or something changed, and what a replay does. */
-import { cpSync, existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
@@ -116,6 +117,19 @@ const changes: [what: string, change: (run: string) => void, says: string][] = [
     "a checkpoint",
     (out) => truncateSync(join(out, "checkpoints/step-4/state.msgpack"), 5),
     "step-4: state.msgpack has 5 bytes",
+  ],
+  [
+    "a checkpoint's state, and its manifest with it",
+    (out) => {
+      const folder = join(out, "checkpoints/step-4");
+      const before = readFileSync(join(folder, "state.msgpack"));
+      const after = before.subarray(0, 9);
+      writeFileSync(join(folder, "state.msgpack"), after);
+      const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+      edit(join(folder, "manifest.json"), new RegExp(sha256(before)), sha256(after));
+      edit(join(folder, "manifest.json"), new RegExp(`"size": ${before.length}`), `"size": ${after.length}`);
+    },
+    "step-4: ",
   ],
   ["a checkpoint's number", (out) => copyCheckpoint(out, 4, 5), "step-5: its state is that of step 4"],
 ];
