@@ -88,6 +88,9 @@ test("bytes become numbers in float32, step by step, channel first", () => {
   const of = (byte: number, c: 0 | 1 | 2) => f(f(f(byte / 255) - f(normalize.mean[c])) / f(normalize.std[c]));
   const expected = [of(0, 0), of(51, 0), of(128, 1), of(77, 1), of(255, 2), of(3, 2)];
   expect([...preprocessImage(image, { ...plain, normalize })]).toEqual(expected);
+  // Blue first, with the mean of what is first.
+  const turned = [of(255, 0), of(3, 0), of(128, 1), of(77, 1), of(0, 2), of(51, 2)];
+  expect([...preprocessImage(image, { ...plain, normalize }, "bgr")]).toEqual(turned);
 });
 
 const golden = absent("golden/multimodal_preprocess");

@@ -66,16 +66,22 @@ export function resizeAndCrop(image: RgbImage, settings: PreprocessSettings): Rg
 /**
  * The numbers of an image for a tower, `[3, height, width]` of `preprocessedSize`: red, green, blue.
  *
+ * @param channelOrder `bgr` puts blue where red is, before anything is normalised: so were some towers fed in training.
  * @example
  * const pixels = preprocessImage(await readImage("cat.jpg"), settings); // Float32Array of 3 · 224 · 224
  */
-export function preprocessImage(image: RgbImage, settings: PreprocessSettings): Float32Array {
+export function preprocessImage(
+  image: RgbImage,
+  settings: PreprocessSettings,
+  channelOrder: "rgb" | "bgr" = "rgb",
+): Float32Array {
   const { width, height, data } = resizeAndCrop(image, settings);
   const area = width * height;
   const pixels = new Float32Array(3 * area);
   for (let channel = 0; channel < 3; channel++) {
     const values = valuesOfBytes(settings, channel);
-    for (let i = 0, at = channel * area; i < area; i++, at++) pixels[at] = values[data[3 * i + channel]];
+    const from = channelOrder === "rgb" ? channel : 2 - channel;
+    for (let i = 0, at = channel * area; i < area; i++, at++) pixels[at] = values[data[3 * i + from]];
   }
   return pixels;
 }
