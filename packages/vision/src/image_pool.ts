@@ -17,7 +17,7 @@ export interface ImageTask {
 }
 
 /** An image file as a thread found it. */
-export interface PreparedImage {
+interface PreparedImage {
   readonly sha256: string;
   readonly warnings?: readonly string[];
   readonly pixels?: Float32Array;

@@ -1,7 +1,9 @@
 import {
+  closeSync,
   copyFileSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -52,6 +54,15 @@ test("where nothing could be opened every place will do", async () => {
   writeFileSync(lock(), "another");
   expect(await opened.isAt(lock())).toBe(true);
   await opened.checkPlace(run);
+});
+
+test("after the end every place will do, and a second end closes no file of others", async () => {
+  await opened.hold(lock());
+  await opened.close();
+  const others = [0, 1, 2].map(() => openSync(join(run, "lock-1"), "r")); // one of them gets the number that is free now
+  await opened.close();
+  for (const file of others) closeSync(file);
+  expect(await opened.isAt(join(run, "nowhere"))).toBe(true);
 });
 
 test("a folder that was moved is refused with where it is now and what to type [T-B9]", async () => {
