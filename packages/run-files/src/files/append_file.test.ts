@@ -85,6 +85,34 @@ test("a disk that refuses for very long costs the oldest pieces, which are count
   ]);
 });
 
+test.each([
+  ["pieces of 32 MiB together are kept", [16, 16], ["a", "b"]],
+  ["of a mebibyte more the oldest goes", [17, 16], ["b"]],
+  ["one that is larger by itself is kept", [1, 33], ["b"]],
+])("while the disk refuses, %s", (_, sizes, kept) => {
+  const file = open();
+  rmSync(join(folder, "sub"), { recursive: true });
+  writeFileSync(join(folder, "sub"), "in the way");
+  for (const [i, size] of sizes.entries()) file.write(Buffer.alloc(size * 2 ** 20, "ab"[i]));
+  rmSync(join(folder, "sub"));
+  file.close();
+  expect([...new Set(text())]).toEqual(kept);
+});
+
+test("a file that was removed is written again by the next flush, and counts no more as kept", () => {
+  const file = open();
+  file.write(Buffer.alloc(10 * 2 ** 20, "a"));
+  rmSync(path());
+  expect(file.flush()).toBe(true);
+  expect(text()).toHaveLength(10 * 2 ** 20);
+  rmSync(join(folder, "sub"), { recursive: true });
+  writeFileSync(join(folder, "sub"), "in the way");
+  for (const letter of ["b", "c", "d"]) file.write(Buffer.alloc(12 * 2 ** 20, letter));
+  rmSync(join(folder, "sub"));
+  file.close();
+  expect([...new Set(text())]).toEqual(["c", "d"]);
+});
+
 test("a piece that another hand wrote in part is cut off when the file is opened again", () => {
   const file = open();
   file.write("one\n");

@@ -1,3 +1,4 @@
+import { InputError } from "@zerogate/core";
 import { expect, test } from "vitest";
 import { FIRST_RETRY_MS, isHopeless, nextRetryMs, patiently } from "./retry_disk.ts";
 
@@ -31,6 +32,13 @@ test("no patience, or an error that waiting cannot mend, throws at once", async 
   await expect(patiently(fail("ENOSPC: full"), 0, quiet)).rejects.toThrow("ENOSPC");
   await expect(patiently(fail("ENOTDIR: not a directory"), 60_000, quiet)).rejects.toThrow("ENOTDIR");
   expect(tries).toBe(2);
-  expect(isHopeless(new Error("EIO: i/o error"))).toBe(false);
-  expect(isHopeless("ENOTDIR")).toBe(false);
+});
+
+test("waiting cannot mend what stands in the way by its kind, or a refusal of our own; it can mend all else", () => {
+  const hopeless = ["ENOTDIR: x", "EISDIR: x", "EEXIST: x", "ENAMETOOLONG: x"].map((text) => new Error(text));
+  expect([...hopeless, new InputError("Cannot write", "another process does")].filter((e) => !isHopeless(e))).toEqual(
+    [],
+  );
+  const others = ["EIO: i/o error", "ENOSPC: x", "ENOENT: EXIST", "no code"].map((text) => new Error(text));
+  expect([...others, "ENOTDIR", undefined].filter(isHopeless)).toEqual([]);
 });
