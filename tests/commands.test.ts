@@ -236,8 +236,9 @@ describe("generate for several prompts and adapters", () => {
 });
 
 test("eval prints the contract's numbers, and with an adapter those of the run's end", async () => {
-  const plain = only(await run("eval", "--model", base, "--data", "held.json", "--json"));
-  const adapted = only(await run("eval", "--model", base, "--adapter", adapter, "--data", "held.json", "--json"));
+  const plain = only(await run("eval", "--model", base, "--data", "held.json", "--compute", "f32", "--json"));
+  const own = ["--adapter", adapter, "--compute", "f32"]; // that of the run
+  const adapted = only(await run("eval", "--model", base, ...own, "--data", "held.json", "--json"));
   const done = trained.json.at(-1) as { base: typeof plain; adapter: typeof plain };
   for (const [found, expected] of [
     [plain, done.base],

@@ -81,7 +81,15 @@ describe.skipIf(!openMpi)(`train.sh${reason}`, () => {
   const launch = async (name: string, steps: number, onStep: (rank: number, script: number) => void) => {
     const out = join(folder, "runs", name);
     const keys = { model: base, data: ["data.json"], validationData: ["held.json"], seed: 7, steps };
-    const rest = { batchSize: 8, maxLength: 128, cellTokens: 128, samples: 0, workers: 1, saveEvery: 1 };
+    const rest = {
+      compute: "f32",
+      batchSize: 8,
+      maxLength: 128,
+      cellTokens: 128,
+      samples: 0,
+      workers: 1,
+      saveEvery: 1,
+    };
     writeFileSync(join(folder, "run.yaml"), JSON.stringify({ ...keys, ...rest }));
     const place = ["--run", out, "--out", name, "--hosts", "1"];
     const made = await zerogate(["cluster", "init", "mpirun", "--config", "run.yaml", ...place], { cwd: folder });

@@ -78,9 +78,9 @@ async function mlp(engine: CudaEngine) {
       upload(engine, T * F, 0.2),
       upload(engine, T * F, 0.7),
     ];
-    for (const y of [engine.swiglu(gateUp, { T, F }), engine.geglu(gateUp, { T, F }), engine.gelu(up_TF, { T, F })]) {
-      await engine.read(y);
-    }
+    const size = { T, F };
+    for (const y of [engine.swiglu(gateUp, size), engine.geglu(gateUp, size)]) await engine.read(y);
+    for (const gelu of [engine.gelu, engine.geluErf, engine.geluQuick]) await engine.read(gelu(up_TF, size));
     engine.swigluBackward(dy_TF, gateUp, { T, F });
     engine.gegluBackward(dy_TF, gateUp, { T, F });
     await engine.read(engine.geluBackward(dy_TF, up_TF, { T, F }));
