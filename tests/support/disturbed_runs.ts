@@ -2,21 +2,12 @@
 import { join } from "node:path";
 import { type Call, type Outcome, testFolder, zerogate } from "./cli.ts";
 import { zerogateHere } from "./here.ts";
-import { adapterHash, stepLosses, tinyRun, validationLosses } from "./world.ts";
+import { adapterHash, stepLosses, tinyRun, trainWords, validationLosses } from "./world.ts";
 
 export const folder: string = testFolder();
 export const flags: readonly string[] = tinyRun(folder);
 export const run = (out: string): string => join(folder, out);
-const words = (out: string, workers: number, more: string[] = []) => [
-  "train",
-  ...flags,
-  "--out",
-  out,
-  "--workers",
-  String(workers),
-  "--json",
-  ...more,
-];
+const words = (out: string, workers: number, more: string[] = []) => trainWords(flags, out, workers, more);
 export const train = (out: string, workers: number, more: string[] = []): Promise<Outcome> =>
   zerogateHere(words(out, workers, more), { cwd: folder });
 /** Asked to end by Ctrl-C, in this process. */

@@ -6,7 +6,7 @@ import { beforeAll, expect } from "vitest";
 import { testFolder } from "./cli.ts";
 import { zerogateHere } from "./here.ts";
 import { withPoisonedToken } from "./hostile_model.ts";
-import { base, records, tinyRun } from "./world.ts";
+import { base, records, tinyRun, trainWords } from "./world.ts";
 
 export const cwd = testFolder();
 export const run = (out: string) => join(cwd, out);
@@ -19,16 +19,7 @@ export const flags = tinyRun(cwd, {
   "--save-every": "1",
   "--steps": "8",
 });
-export const words = (out: string, workers: number, more: string[]) => [
-  "train",
-  ...flags,
-  "--out",
-  out,
-  "--workers",
-  String(workers),
-  "--json",
-  ...more,
-];
+export const words = (out: string, workers: number, more: string[]) => trainWords(flags, out, workers, more);
 export const train = (out: string, workers: number, more: string[] = []) =>
   zerogateHere(words(out, workers, more), { cwd });
 export const resume = (out: string, more: string[] = []) => zerogateHere(["resume", out, "--json", ...more], { cwd });

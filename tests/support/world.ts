@@ -43,6 +43,14 @@ export function tinyRun(folder: string, changes: Readonly<Record<string, string>
   return Object.entries(flags).flat();
 }
 
+/** Words of a run with these flags. */
+export const trainWords = (
+  flags: readonly string[],
+  out: string,
+  workers: number,
+  more: readonly string[] = [],
+): string[] => ["train", ...flags, "--out", out, "--workers", String(workers), "--json", ...more];
+
 /** SHA-256 of the trained adapter. */
 export function adapterHash(runDir: string): string {
   const file = join(runDir, "adapter", "adapter_model.safetensors");

@@ -97,6 +97,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "readPromptFormat",
       "readRegularFile",
       "readRegularFileSync",
+      "readSealedFile",
       "readTower",
       "reason",
       "refuseOutsideLinks",
@@ -111,6 +112,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "writeAdapterFile",
       "writeFileAtomic",
       "writeNewFile",
+      "writeSealedFile",
     ]
   `);
   expect(Object.keys(engine).toSorted()).toMatchInlineSnapshot(`

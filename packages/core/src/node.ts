@@ -39,6 +39,7 @@ export { type LoadOptions, linearMapDtypes, loadWeights, weightBytes } from "./n
 export { type FolderFile, folderFile, readFolderJson } from "./node/model_folder.ts";
 export { type PartFileOptions, partFiles, readPartFiles } from "./node/part_files.ts";
 export { notRegular, openRegularFile, readRegularFile, readRegularFileSync } from "./node/regular_file.ts";
+export { type OpenedSeal, readSealedFile, type SealedKind, writeSealedFile } from "./node/sealed_file.ts";
 export { listTensors, type TensorListing } from "./node/tensor_listing.ts";
 export { type LoadedTower, type ReadTowerOptions, readTower } from "./node/tower_files.ts";
 export { cacheFolder, homeFolder } from "./node/user_folders.ts";

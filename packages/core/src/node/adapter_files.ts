@@ -97,7 +97,7 @@ export function adapterFiles(adapter: SavedAdapter): ReadonlyMap<string, Uint8Ar
   ]);
 }
 
-/** What `loadAdapter` is told beside the adapter. */
+/** Options of `loadAdapter`. */
 export interface LoadAdapterOptions extends ReadDialectOptions {
   /** Refuse a folder in which tensors are missing or surplus; if false, missing ones count as zeros. @default true */
   readonly strict?: boolean;
