@@ -59,9 +59,7 @@ function verdictRows({ engine, detail, largestParameters, hasBf16, passedOver, o
   const others = passedOver.map((other) => other.engine).join(", ");
   const before = others === "" ? "" : `; ${others} ${passedOver.length === 1 ? "does" : "do"} not run here`;
   const gpus = onGpus.length === 0 ? "" : `; for GPUs: --engine ${onGpus.join(" or ")}`;
-  const bf16 = hasBf16
-    ? "yes, a base in bf16 is computed in it, in about half the time"
-    : "no, this engine computes in f32 only";
+  const bf16 = hasBf16 ? "yes, for bases in bf16, in about half the time" : "no, this engine computes in f32 only";
   return [
     row("auto", `${engine}${detail === undefined ? "" : ` (${detail})`}${size}${before}${gpus}`),
     row("bf16", bf16),
