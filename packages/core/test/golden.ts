@@ -20,8 +20,16 @@ import { absent, sharedPath } from "./shared.ts";
 
 const peftCases = ["llama_mha", "llama_gqa", "llama3_rope", "mistral_gqa", "gpt2"] as const;
 /** Families that PEFT does not know: made by our own reference in PyTorch, whose gradients are off by up to 3e-5 themselves. */
-const familyCases = ["families/ministral"] as const;
+const familyCases = [
+  "families/ministral",
+  "families/phi3",
+  "families/phi3_longrope",
+  "families/smollm3",
+  "families/stablelm",
+] as const;
 const FAMILY_GRADIENTS = 3e-5;
+/** In 8 bits of arithmetic the gradient of their gates is off by some of its terms, which nearly cancel: it is held against this. */
+const COARSE_GRADIENT = 0.5;
 
 /**
  * @param tolerance on logits, losses, and gradients relative to their largest; spec §6.5 asks for 1e-5.
@@ -56,6 +64,22 @@ export function describeGolden(
         expectNear(base, values.rows("logits_base"), tolerance, "base logits");
         expect(await tokenLogits(model, fresh, cell), "zero gates: the bits of the base").toEqual(base);
         expectNear(await tokenLogits(model, adapted, cell), values.rows("logits_adapted"), tolerance, "adapted logits");
+        if (values.has("input_ids_long")) {
+          const long = oneSequence(values.ints("input_ids_long"));
+          const what = "of a sequence beyond the first context";
+          expectNear(
+            await tokenLogits(model, undefined, long),
+            values.f32("logits_base_long"),
+            tolerance,
+            `base ${what}`,
+          );
+          expectNear(
+            await tokenLogits(model, adapted, long),
+            values.f32("logits_adapted_long"),
+            tolerance,
+            `adapted ${what}`,
+          );
+        }
         const shifted = oneSequence(cell.ids_T.subarray(0, 9), 11);
         const moved = await tokenLogits(model, adapted, shifted);
         expectNear(moved, values.f32("logits_adapted_row0_positions_plus11"), tolerance, "logits at positions + 11");
@@ -69,8 +93,10 @@ export function describeGolden(
           const most = coarse ? tolerance * loss : 5e-6;
           expect(Math.abs(lossSum / labelled - loss), which).toBeLessThanOrEqual(most);
           expect(sum(await cellLosses(model, state, cell)), "forward alone gives the same loss").toBe(lossSum);
-          const near = golden.startsWith("families/") ? Math.max(tolerance, FAMILY_GRADIENTS) : tolerance;
-          expectNear(gradient, values.adapter(gradients, layout), near, gradients);
+          const isFamily = golden.startsWith("families/");
+          const near = isFamily ? Math.max(tolerance, FAMILY_GRADIENTS) : tolerance;
+          const least = isFamily && coarse ? COARSE_GRADIENT : 0;
+          expectNear(gradient, values.adapter(gradients, layout), near, gradients, least);
         }
         const { gradient } = await cellGradient(model, fresh, cell, 1 / labelled);
         for (const { prompt, gate } of layerParts(layout)) {
@@ -109,6 +135,7 @@ async function expectAdamW(model: DecoderModel, fresh: AdapterState, cell: Cell,
 }
 
 interface GoldenValues {
+  has(name: string): boolean;
   f32(name: string): Float32Array;
   ints(name: string): number[];
   /** A [2, 9, V] tensor as the 15 rows of the packed batch: row 1 is padded after its 6th token. */
@@ -125,6 +152,7 @@ function goldenValues(path: string): GoldenValues {
   };
   const f32 = (name: string) => new Float32Array(tensor(name).bytes.slice().buffer);
   return {
+    has: (name) => tensors.has(name),
     f32,
     ints: (name) => Array.from(new BigInt64Array(tensor(name).bytes.slice().buffer), Number),
     rows(name) {
@@ -153,13 +181,19 @@ function goldenCell(values: GoldenValues): Cell {
   };
 }
 
-/** Absolute below 1, relative to the largest number above. */
-function expectNear(actual: Float32Array, expected: Float32Array, tolerance: number, what: string): void {
+/** Relative to the largest number, or to `least` if that is larger: gradients are small, all else is compared absolutely below 1. */
+function expectNear(
+  actual: Float32Array,
+  expected: Float32Array,
+  tolerance: number,
+  what: string,
+  least = what.startsWith("grad") ? 0 : 1,
+): void {
   expect(actual.length, what).toBe(expected.length);
   let worst = 0;
   const scale = expected.reduce((max, x) => Math.max(max, Math.abs(x)), 0) || 1;
   for (const [i, x] of expected.entries()) {
-    const error = Math.abs(actual[i] - x) / Math.max(scale, what.startsWith("grad") ? 0 : 1);
+    const error = Math.abs(actual[i] - x) / Math.max(scale, least);
     worst = Math.max(worst, error); // a NaN stays
   }
   expect(worst, `${what}: largest difference`).toBeLessThanOrEqual(tolerance);

@@ -11,7 +11,7 @@ import * as oracle from "./oracle.ts";
 
 type Numbers = oracle.Numbers;
 
-/** Loss in nats of each labelled token of the cell; `params` is flat as the layout says, in float64. Plain RoPE only. */
+/** Loss in nats of each labelled token of the cell; `params` is flat as the layout says, in float64. Rotation is plain or longrope. */
 export function oracleLosses(
   config: ModelConfig,
   image: WeightImage,
@@ -31,10 +31,11 @@ export function oracleLosses(
     return oracle.linear(x, w, { T: rows, N, K: x.length / rows }).map((y, i) => y + (bias[i % N] ?? 0));
   };
   const isGpt2 = config.modelType === "gpt2";
+  const hasLayerNorm = ["gpt2", "stablelm"].includes(config.modelType);
   const norm = (x: Numbers, rows: number, name: string): Numbers => {
     const size = { T: rows, D, eps: config.normEps };
     const [w, b] = [weight(name), weight(`${name}Bias`)];
-    return isGpt2
+    return hasLayerNorm
       ? oracle.flat["layerNorm"]({ x_TD: x, weight_D: w, bias_D: b }, size)
       : oracle.flat["rmsNorm"]({ x_TD: x, weight_D: w }, size);
   };
@@ -43,8 +44,8 @@ export function oracleLosses(
     return oracle.flat[config.modelType === "gemma" ? "geglu" : "swiglu"]({ gateUp: x }, { T, F });
   };
   const cosSin = Float64Array.from({ length: T * d }, (_, i) => {
-    const angle = cell.positions_T[Math.floor(i / d)] / config.ropeTheta ** ((2 * (i % (d / 2))) / d);
-    return i % d < d / 2 ? Math.cos(angle) : Math.sin(angle);
+    const [angle, stretch] = rotation(config, cell, Math.floor(i / d), i % (d / 2));
+    return stretch * (i % d < d / 2 ? Math.cos(angle) : Math.sin(angle));
   });
 
   const [table, positions] = [weight("embed"), weight("positions")];
@@ -59,7 +60,8 @@ export function oracleLosses(
     const attentionSize = { T, H, G, d, window: isSliding ? config.slidingWindow : 0 };
     const [qkvWeight, qkvBias] = [w("qkv"), w("qkvBias")];
     const projected = linear(norm(x, T, `layers.${l}.attnNorm`), T, qkvWeight, qkvBias);
-    const qkv = isGpt2 ? projected : oracle.rope(projected, cosSin, attentionSize);
+    const isRotated = !isGpt2 && !config.unrotatedLayers?.includes(l);
+    const qkv = !isRotated ? projected : oracle.rope(projected, cosSin, attentionSize);
     let [o, joined]: [Numbers, Numbers] = [
       oracle.attention(qkv, cell.cuSeqlens, attentionSize),
       new Float64Array(T * D),
@@ -79,7 +81,8 @@ export function oracleLosses(
     }
     const bias = w("oBias").map((b) => (place && layout.shape.outputBiasTimes === "twice" ? 2 * b : b));
     const attended = add(add(x, linear(o, T, w("o"), bias)), joined);
-    const m = linear(norm(attended, T, `layers.${l}.mlpNorm`), T, w("gateUp"), w("gateUpBias"));
+    const mlpInput = config.parallelResidual ? x : attended;
+    const m = linear(norm(mlpInput, T, `layers.${l}.mlpNorm`), T, w("gateUp"), w("gateUpBias"));
     x = add(attended, linear(activation(m), T, w("down"), w("downBias")));
   }
   const rows = Float64Array.from(
@@ -89,6 +92,22 @@ export function oracleLosses(
   const R = cell.rows_R.length;
   const y = norm(rows, R, "finalNorm");
   return oracle.headLoss(y, weight(config.tiedEmbeddings ? "embed" : "head"), cell.labels_R, { R, D, V });
+}
+
+/** Angle of pair `pair` of a head at token t, and what its cosine and sine are multiplied by. */
+function rotation(
+  { headDim, rotaryDim: r = headDim, ropeTheta, ropeScaling }: ModelConfig,
+  cell: Cell,
+  t: number,
+  pair: number,
+): [number, number] {
+  if (pair >= r / 2) return [0, 1];
+  const plain = cell.positions_T[t] / ropeTheta ** ((2 * pair) / r);
+  if (ropeScaling.type !== "longrope") return [plain, 1];
+  const end = cell.cuSeqlens.find((at) => at > t) ?? 0;
+  const isLong = cell.positions_T[end - 1] + 1 > ropeScaling.originalContext;
+  const factors = isLong ? ropeScaling.longFactors : ropeScaling.shortFactors;
+  return [plain / factors[pair], ropeScaling.attentionFactor];
 }
 
 const add = (a: Numbers, b: Numbers): Numbers => a.map((value, i) => value + b[i]);

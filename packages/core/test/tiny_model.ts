@@ -69,6 +69,23 @@ export const tinyBases = [
       mlpBias: true,
     },
   },
+  {
+    title: "phi3, whose rotation changes at 12 tokens",
+    changes: {
+      modelType: "phi3",
+      rotaryDim: 4,
+      ropeScaling: {
+        type: "longrope",
+        shortFactors: [1, 1.5],
+        longFactors: [2, 4],
+        originalContext: 12,
+        attentionFactor: 1.25,
+      },
+    },
+  },
+  { title: "smollm3 with a layer that is not rotated", changes: { modelType: "smollm3", unrotatedLayers: [1] } },
+  { title: "stablelm", changes: { modelType: "stablelm", rotaryDim: 2, qkvBias: true, parallelResidual: false } },
+  { title: "stablelm, parallel", changes: { modelType: "stablelm", rotaryDim: 2, parallelResidual: true } },
 ] as const satisfies readonly { title: string; changes: Partial<ModelConfig> }[];
 
 /** Weights so large that every block matters: activations of order one, norms and biases that differ by channel. */
@@ -90,6 +107,14 @@ export function tinyImage(config: ModelConfig, seed = 1): WeightImage {
     for (let i = 0; i < values.length; i++) values[i] = mean + deviation * normal(seed, index, i);
     // Exact as a distance from 1 too, which is how Gemma stores them.
     if (isNorm) for (const [i, value] of values.entries()) values[i] = Math.round(value * 2 ** 20) / 2 ** 20;
+  }
+  // One tensor of a file may be two weights.
+  const firsts = new Map<string, WeightPlace>();
+  for (const { name, parts } of weightSources(config)) {
+    const first = firsts.get(parts[0].hfName);
+    const own = places[name];
+    if (first) new Uint8Array(bytes).copyWithin(own.offset, first.offset, first.offset + own.byteLength);
+    else firsts.set(parts[0].hfName, own);
   }
   return { bytes, places };
 }
@@ -167,9 +192,13 @@ export function writeTinyModel(folder: string, config: ModelConfig, image: Weigh
   const tensors = new Map<string, Tensor>();
   for (const { name, parts } of weightSources(config)) {
     let offset = image.places[name].offset;
-    for (const { hfName, shape, change } of parts) {
+    for (const { hfName, shape, change, rowTo } of parts) {
       const length = shape.reduce((a, b) => a * b, 1);
-      const values = new Float32Array(image.bytes, offset, length).slice();
+      const placed = new Float32Array(image.bytes, offset, length);
+      const width = length / shape[0];
+      const values = rowTo
+        ? placed.map((_, i) => placed[rowTo(Math.floor(i / width)) * width + (i % width)])
+        : placed.slice();
       if (change === "add-one") for (const [i, value] of values.entries()) values[i] = value - 1;
       const [rows, columns] = shape;
       const stored =
@@ -203,9 +232,27 @@ function hfConfig(config: ModelConfig): Record<string, unknown> {
       activation_function: "gelu_new",
     };
   }
-  const { slidingWindow, slidingLayers } = config;
+  const { slidingWindow, slidingLayers, rotaryDim, ropeScaling, unrotatedLayers } = config;
   return {
     ...common,
+    ...(ropeScaling.type === "longrope" && {
+      original_max_position_embeddings: ropeScaling.originalContext,
+      rope_scaling: {
+        type: "longrope",
+        short_factor: ropeScaling.shortFactors,
+        long_factor: ropeScaling.longFactors,
+        attention_factor: ropeScaling.attentionFactor,
+      },
+    }),
+    ...(rotaryDim && { partial_rotary_factor: rotaryDim / config.headDim }),
+    ...(unrotatedLayers && {
+      no_rope_layers: Array.from({ length: config.layers }, (_, i) => (unrotatedLayers.includes(i) ? 0 : 1)),
+    }),
+    ...(config.modelType === "stablelm" && {
+      layer_norm_eps: config.normEps,
+      use_qkv_bias: config.qkvBias,
+      use_parallel_residual: config.parallelResidual,
+    }),
     hidden_size: config.hiddenSize,
     intermediate_size: config.intermediateSize,
     num_hidden_layers: config.layers,

@@ -118,12 +118,12 @@ function advance(
   logits: Float32Array,
 ): { id?: number; finishReason?: FinishReason | undefined } {
   const { sequence, options } = text;
-  const id = sampleToken(logits, sequence.length, options);
+  const id = sampleToken(logits, sequence.ids.length, options);
   if ((options.eosTokenIds ?? config.eosTokenIds).includes(id)) return { finishReason: "eos" };
   text.pending = [id];
   text.count++;
   if (text.count === options.maxNewTokens) return { id, finishReason: "length" };
-  return { id, finishReason: sequence.length + 1 > config.contextLength ? "context" : undefined };
+  return { id, finishReason: sequence.ids.length + 1 > config.contextLength ? "context" : undefined };
 }
 
 /** Texts of one adapter side by side: then its prompts are attended to once a layer. */

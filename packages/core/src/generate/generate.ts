@@ -89,7 +89,7 @@ export async function openSession(
     const sequence = openSequence(model, capacity, lease && { prompts: lease.prompts, scale: 1 });
     return {
       get length() {
-        return sequence.length;
+        return sequence.ids.length;
       },
       async append(ids) {
         const [logits] = await appendTokens(model, [sequence], [ids]);

@@ -6,13 +6,14 @@ import { embedTokens } from "../model/forward.ts";
 import { headLogits, packSequences } from "../model/logits.ts";
 import { openPass } from "../model/pass.ts";
 import { promptsBySequence, type SequencePrompts } from "../model/prompts.ts";
+import { outgrowsCache } from "../model/rope_angles.ts";
 
 export interface Sequence {
   /** One a layer. */
   readonly caches: readonly KvCache[];
   readonly adapted: SequencePrompts | undefined;
-  /** Tokens in the caches. */
-  length: number;
+  /** The tokens in the caches. */
+  readonly ids: number[];
 }
 
 /** An empty sequence of at most `capacity` tokens. */
@@ -28,7 +29,7 @@ export function openSequence(
     for (const cache of caches) engine.freeCache(cache);
     throw error;
   }
-  return { caches, adapted, length: 0 };
+  return { caches, adapted, ids: [] };
 }
 
 export function closeSequence({ engine }: DecoderModel, { caches }: Sequence): void {
@@ -41,9 +42,13 @@ export async function appendTokens(
   sequences: readonly Sequence[],
   ids: readonly (readonly number[])[],
 ): Promise<Float32Array[]> {
-  const { engine, layers, head } = model;
-  const starts = Int32Array.from(sequences, ({ length }) => length);
-  const tokens = packSequences(ids.map((own, s) => ({ ids: own, start: starts[s] })));
+  const { engine, config, layers, head } = model;
+  const passed = sequences.map(({ ids: cached }, s) => {
+    const isStale = outgrowsCache(config, cached.length, cached.length + ids[s].length);
+    return isStale ? { ids: [...cached, ...ids[s]], start: 0 } : { ids: ids[s], start: cached.length };
+  });
+  const starts = Int32Array.from(passed, ({ start }) => start);
+  const tokens = packSequences(passed);
   const { ids_T, cuSeqlens } = tokens;
   const prompts = promptsBySequence(
     sequences.map(({ adapted }) => adapted),
@@ -64,10 +69,10 @@ export async function appendTokens(
     const last = cuSeqlens.subarray(1).map((end) => end - 1);
     return headLogits(model, x_TD, ids_T.length, last);
   };
-  const isDecoding = ids.every(({ length }) => length === 1);
+  const isDecoding = passed.every((own) => own.ids.length === 1);
   const logits_SV = await engine.arena(() =>
     engine.read(isDecoding && engine.repeated ? engine.repeated(enqueue) : enqueue()),
   );
-  for (const [s, sequence] of sequences.entries()) sequence.length += ids[s].length;
+  for (const [s, sequence] of sequences.entries()) for (const id of ids[s]) sequence.ids.push(id);
   return sequences.map((_, s) => logits_SV.subarray(s * head.rows, (s + 1) * head.rows));
 }

@@ -70,7 +70,7 @@ export function attentionForward(
   const h = normForward(engine, x_TD, layer.attnNorm, { T, D: config.hiddenSize });
   const qkv_TX = engine.linear(h.y_TD, layer.qkv, { T, bias: layer.qkvBias, order: pass.order });
   engine.free(h.y_TD);
-  if (pass.cosSin_Td) engine.rope(qkv_TX, pass.cosSin_Td, size);
+  if (pass.cosSin_Td && layer.isRotated) engine.rope(qkv_TX, pass.cosSin_Td, size);
   const attended = attendAll(model, qkv_TX, sets, pass, size, attend);
   const joined_TD = project(model, layer, attended, x_TD, { qkv_TX, sets, pass, size });
   const x1_TD = layer.oBiasTable ? addBiasAgain(engine, i, joined_TD, layer.oBiasTable, prompts, T) : joined_TD;
@@ -123,16 +123,15 @@ function project(
 }
 
 /**
- * Gradients of the layer's sets and, with `withInput`, of its input: below the lowest adapted layer nothing needs one.
- * Frees `dx1_TD`.
+ * Gradients of the layer's sets and, with `withInput`, of its input, to which `residual_TD` is added: below the lowest adapted
+ * layer nothing needs one.
  */
 export function attentionBackward(
   model: DecoderModel,
   layer: DecoderLayer,
-  dx1_TD: DeviceArray,
+  { dx1_TD, residual_TD, withInput }: { dx1_TD: DeviceArray; residual_TD: DeviceArray; withInput: boolean },
   saved: SavedAttention,
   pass: Pass,
-  withInput: boolean,
 ): { prompts: readonly PromptSetGradient[]; dx_TD: DeviceArray | undefined } {
   const { engine, config } = model;
   const { T } = pass.size;
@@ -142,13 +141,12 @@ export function attentionBackward(
   engine.free(do_TQ);
   let dx_TD: DeviceArray | undefined;
   if (dqkv_TX) {
-    if (pass.cosSin_Td) engine.rope(dqkv_TX, pass.cosSin_Td, { ...size, inverse: true });
+    if (pass.cosSin_Td && layer.isRotated) engine.rope(dqkv_TX, pass.cosSin_Td, { ...size, inverse: true });
     const dh_TD = engine.linearBackward(dqkv_TX, layer.qkv, { T });
-    const input = { dy_TD: dh_TD, x_TD: saved.x_TD, stats: saved.attnStats, residual_TD: dx1_TD };
+    const input = { dy_TD: dh_TD, x_TD: saved.x_TD, stats: saved.attnStats, residual_TD };
     dx_TD = normBackward(engine, input, layer.attnNorm, { T, D: config.hiddenSize });
     engine.free(dqkv_TX, dh_TD);
   }
-  engine.free(dx1_TD);
   return { prompts, dx_TD };
 }
 

@@ -25,7 +25,9 @@ export function layerForward(
   attend?: Attend,
 ): { y_TD: DeviceArray; saved: SavedLayer } {
   const { x1_TD, saved: attention } = attentionForward(model, i, x_TD, pass, prompts, attend);
-  const { y_TD, saved: mlp } = mlpForward(model, model.layers[i], x1_TD, pass);
+  const { parallelResidual: isParallel } = model.config;
+  const { y_TD, saved: mlp } = mlpForward(model, model.layers[i], { x_TD: isParallel ? x_TD : x1_TD, x1_TD }, pass);
+  if (isParallel) model.engine.free(x1_TD);
   return { y_TD, saved: { attention, mlp } };
 }
 
@@ -39,8 +41,11 @@ export function layerBackward(
   withInput: boolean,
 ): { prompts: readonly PromptSetGradient[]; dx_TD: DeviceArray | undefined } {
   const layer = model.layers[i];
-  const dx1_TD = mlpBackward(model, layer, dy_TD, saved.mlp, pass);
-  const gradients = attentionBackward(model, layer, dx1_TD, saved.attention, pass, withInput);
+  const throughMlp_TD = mlpBackward(model, layer, dy_TD, saved.mlp, pass);
+  const dx1_TD = model.config.parallelResidual ? dy_TD : throughMlp_TD;
+  const outer = { dx1_TD, residual_TD: throughMlp_TD, withInput };
+  const gradients = attentionBackward(model, layer, outer, saved.attention, pass);
+  model.engine.free(dy_TD, throughMlp_TD);
   freeSaved(model.engine, saved);
   return gradients;
 }
@@ -48,5 +53,5 @@ export function layerBackward(
 /** Frees all that a layer saved, its input included; the prompts belong to others. */
 export function freeSaved(engine: Engine, { attention, mlp }: SavedLayer): void {
   const { x_TD, attnStats, qkv_TX, o_TQ, lse_TH } = attention;
-  engine.free(x_TD, attnStats, qkv_TX, o_TQ, lse_TH, ...Object.values(mlp));
+  engine.free(...new Set([x_TD, attnStats, qkv_TX, o_TQ, lse_TH, ...Object.values(mlp)])); // both may have read x
 }

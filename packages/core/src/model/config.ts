@@ -21,6 +21,15 @@ export type RopeScaling =
       /** Multiplies cosines and sines; transformers' `attention_factor` after its defaults are applied. */
       readonly attentionFactor: number;
       readonly truncate: boolean;
+    }
+  | {
+      readonly type: "longrope";
+      /** Divisors of the frequencies, `[rotaryDim / 2]`: of sequences within `originalContext`, and of longer ones. */
+      readonly shortFactors: readonly number[];
+      readonly longFactors: readonly number[];
+      readonly originalContext: number;
+      /** Multiplies cosines and sines; transformers' `attention_factor` after its defaults are applied. */
+      readonly attentionFactor: number;
     };
 
 /** A decoder's architecture, as `parseModelConfig` reads it from config.json: plain data that crosses to threads. */
@@ -39,6 +48,21 @@ export interface ModelConfig {
   /** Without meaning where positions are learned, as is `ropeScaling`. */
   readonly ropeTheta: number;
   readonly ropeScaling: RopeScaling;
+  /**
+   * Numbers of each head that rotate, even; the others pass.
+   * @default headDim
+   */
+  readonly rotaryDim?: number;
+  /**
+   * Layers whose queries and keys are not rotated.
+   * @default none
+   */
+  readonly unrotatedLayers?: readonly number[];
+  /**
+   * Attention and MLP read the same input, and both are added to it: x + attention(x) + mlp(x).
+   * @default false
+   */
+  readonly parallelResidual?: boolean;
   /** Tokens back that a query sees, itself included; 0 = all. */
   readonly slidingWindow: number;
   /** The layers that the window holds for; undefined: all. */

@@ -23,6 +23,8 @@ export interface DecoderLayer {
   readonly downBias: Matrix | undefined;
   /** Tokens back that a query sees, itself included; 0 = all. */
   readonly window: number;
+  /** Whether queries and keys are rotated by their positions. */
+  readonly isRotated: boolean;
 }
 
 /** The frozen base on one engine. */
@@ -60,7 +62,7 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
     bias: architecture.norm === "layer" ? required(biasName) : undefined,
     eps: config.normEps,
   });
-  const { slidingWindow, slidingLayers } = config;
+  const { slidingWindow, slidingLayers, unrotatedLayers = [] } = config;
   const embed = required(weightNames.embed);
   return {
     engine,
@@ -83,6 +85,7 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
         down: required(name("down")),
         downBias: optional(name("downBias")),
         window: slidingLayers === undefined || slidingLayers.includes(i) ? slidingWindow : 0,
+        isRotated: architecture.positions === "rotary" && !unrotatedLayers.includes(i),
       };
     }),
     finalNorm: norm(weightNames.finalNorm, weightNames.finalNormBias),

@@ -216,8 +216,8 @@ describe("rotary settings", () => {
       "rope_parameters differs by layer type (full_attention, sliding_attention), supported is one for all layers",
     ],
     [
-      { rope_type: "longrope" },
-      'rope_parameters.rope_type is "longrope", supported are default, linear, dynamic, llama3, yarn',
+      { rope_type: "proportional" },
+      'rope_parameters.rope_type is "proportional", supported are default, linear, dynamic, llama3, yarn, longrope',
     ],
     [{ rope_type: "linear" }, "rope_parameters.factor is missing, needed is a number above 0"],
     [{ rope_type: "linear", factor: "2" }, 'rope_parameters.factor is "2", needed is a number above 0'],
@@ -237,7 +237,7 @@ describe("rotary settings", () => {
 });
 
 test("another model type is refused with the supported ones [A2]", () => {
-  const supported = "supported are llama, mistral, ministral, qwen2, gemma, gpt2";
+  const supported = "supported are llama, mistral, ministral, qwen2, phi3, smollm3, stablelm, gemma, gpt2";
   for (const type of ["gemma2", "gemma3_text", "qwen3", "qwen2_moe", "toString", 7]) {
     const message = `Cannot use config.json as a model config: model_type is ${JSON.stringify(type)}, ${supported}`;
     expect(() => parse({ ...llama, model_type: type })).toThrow(message);
@@ -268,7 +268,7 @@ test("all problems are reported at once, and none that follows from another", ()
     "num_key_value_heads is 5, needed is a divisor of the 32 attention heads",
     "quantization_config is set, supported are weights in F32, F16 or BF16: use the original model",
     "rms_norm_eps is 0, needed is a number above 0",
-    'rope_scaling.rope_type is "su", supported are default, linear, dynamic, llama3, yarn',
+    'rope_scaling.rope_type is "su", supported are default, linear, dynamic, llama3, yarn, longrope',
     'tie_word_embeddings is "yes", needed is true or false',
     "vocab_size is missing, needed is an integer from 1 to 2147483647",
   ]);

@@ -3,18 +3,38 @@
  * `type` or `rope_type`) and `rope_parameters` (transformers 5). Where both are given the older one wins, as there.
  */
 import { isJsonObject, type JsonFields, jsonFields, shown } from "../formats/json_fields.ts";
-import type { RopeScaling } from "./config.ts";
+import type { ModelConfig, RopeScaling } from "./config.ts";
+import type { ConfigReading } from "./families/family.ts";
 
-export interface RopeConfig {
+export type RopeConfig = Pick<ModelConfig, "ropeTheta" | "ropeScaling" | "rotaryDim">;
+
+/** What a family says of its rotation, and the sizes that rotation depends on. */
+export interface RopeDefaults {
   readonly ropeTheta: number;
-  readonly ropeScaling: RopeScaling;
+  /** Whether the family reads `partial_rotary_factor`, and what it is if absent; undefined: whole heads rotate. */
+  readonly partialRotation?: number;
+  /** What `original_max_position_embeddings` is if it stands nowhere outside the rotary settings: it wins over the one inside. */
+  readonly originalContext?: number;
+  /** Other names of the type longrope. */
+  readonly longropeNames?: readonly string[];
+  /** Types of scaling that the family takes, if not all. */
+  readonly types?: readonly RopeScaling["type"][];
+}
+
+const allTypes: readonly RopeScaling["type"][] = ["default", "linear", "dynamic", "llama3", "yarn", "longrope"];
+
+interface RopeSizes {
+  /** `max_position_embeddings`. */
+  readonly contextLength: number;
+  readonly headDim: number;
 }
 
 /**
- * Adds to `problems`, which are also those of `outer`, what is wrong; the result is then not to be used. `contextLength` is
- * `max_position_embeddings`. Settings that the type of scaling has no use for go to `unused`.
+ * Adds to the problems of `reading` what is wrong; the result is then not to be used. Settings that the type of scaling has
+ * no use for go to its unused ones.
  */
-export function parseRope(outer: JsonFields, contextLength: number, problems: string[], unused: string[]): RopeConfig {
+export function parseRope(reading: ConfigReading, sizes: RopeSizes, defaults: RopeDefaults): RopeConfig {
+  const { fields: outer, problems, unused } = reading;
   outer.raw("rope_parameters");
   const name = isUsed(outer.raw("rope_scaling")) ? "rope_scaling" : "rope_parameters";
   const settings = outer.raw(name) ?? {};
@@ -30,25 +50,49 @@ export function parseRope(outer: JsonFields, contextLength: number, problems: st
     return { ropeTheta: Number.NaN, ropeScaling: { type: "default" } };
   }
   const inner = jsonFields(settings, problems, `${name}.`);
-  for (const fields of [inner, outer]) {
-    if ((fields.raw("partial_rotary_factor") ?? 1) !== 1) {
-      fields.problem("partial_rotary_factor is not 1, supported is rotation of whole heads");
-    }
-  }
-  const rope = { ropeTheta: ropeTheta(inner, outer), ropeScaling: parseScaling(inner, outer, contextLength) };
+  const rotaryDim = readRotaryDim(inner, outer, sizes.headDim, defaults.partialRotation);
+  const scaling = parseScaling(inner, outer, { ...sizes, rotaryDim }, defaults);
+  const rope = {
+    ropeTheta: ropeTheta(inner, outer, defaults.ropeTheta),
+    ropeScaling: scaling,
+    ...(rotaryDim < sizes.headDim && { rotaryDim }),
+  };
   unused.push(...Object.keys(settings).flatMap((key) => (inner.asked.has(key) ? [] : [`${name}.${key}`])));
   return rope;
 }
 
+/** The numbers of a head that rotate. The factor stands inside the rotary settings (which wins) or beside them. */
+function readRotaryDim(inner: JsonFields, outer: JsonFields, headDim: number, fallback: number | undefined): number {
+  if (fallback === undefined) {
+    for (const fields of [inner, outer]) {
+      if ((fields.raw("partial_rotary_factor") ?? 1) !== 1) {
+        fields.problem("partial_rotary_factor is not 1, supported is rotation of whole heads");
+      }
+    }
+    return headDim;
+  }
+  const outside = outer.raw("partial_rotary_factor");
+  const fields = inner.raw("partial_rotary_factor") !== undefined || outside === undefined ? inner : outer;
+  const factor = fields.number("partial_rotary_factor", { above: 0, fallback });
+  const rotaryDim = Math.trunc(headDim * factor);
+  if (factor > 1) fields.problem(`partial_rotary_factor is ${factor}, needed is at most 1`);
+  else if (rotaryDim < 2 || rotaryDim % 2 > 0) {
+    fields.problem(
+      `partial_rotary_factor is ${factor}, which rotates ${rotaryDim} of ${headDim} numbers of a head: needed is an even count`,
+    );
+  }
+  return rotaryDim;
+}
+
 /** A null is no default here: transformers computes with it and fails. */
-function ropeTheta(inner: JsonFields, outer: JsonFields): number {
+function ropeTheta(inner: JsonFields, outer: JsonFields, fallback: number): number {
   const fields = inner.has("rope_theta") ? inner : outer;
   if (fields.has("rope_theta") && fields.raw("rope_theta") === undefined) {
     fields.problem("rope_theta is null, needed is a number above 0");
     return Number.NaN;
   }
   outer.raw("rope_theta");
-  return fields.number("rope_theta", { above: 0, fallback: 10_000 });
+  return fields.number("rope_theta", { above: 0, fallback });
 }
 
 /** Python's truth: an empty object counts as not given. */
@@ -56,16 +100,23 @@ function isUsed(value: unknown): boolean {
   return value !== undefined && !(isJsonObject(value) && Object.keys(value).length === 0);
 }
 
-function parseScaling(fields: JsonFields, outer: JsonFields, contextLength: number): RopeScaling {
+function parseScaling(
+  fields: JsonFields,
+  outer: JsonFields,
+  { contextLength, rotaryDim }: RopeSizes & { readonly rotaryDim: number },
+  { longropeNames = [], types = allTypes, originalContext: outerContext }: RopeDefaults,
+): RopeScaling {
   const [newer, older] = [fields.raw("rope_type"), fields.raw("type")];
   if (newer !== undefined && older !== undefined && newer !== older) {
     fields.problem(`rope_type is ${shown(newer)}, type is ${shown(older)}, needed is one of them`);
   }
-  const type: unknown = newer ?? older ?? "default";
+  const named: unknown = newer ?? older ?? "default";
+  const type = longropeNames.some((name) => name === named) ? "longrope" : types.find((name) => name === named);
   const factor = () => fields.number("factor", { above: 0 });
   const originalContext = () => {
-    const from = outer.raw("original_max_position_embeddings") === undefined ? fields : outer;
-    return from.integer("original_max_position_embeddings", { min: 1, fallback: contextLength });
+    const isInside = outer.raw("original_max_position_embeddings") === undefined && outerContext === undefined;
+    const fallback = outerContext ?? contextLength;
+    return (isInside ? fields : outer).integer("original_max_position_embeddings", { min: 1, fallback });
   };
   switch (type) {
     case "default":
@@ -85,8 +136,10 @@ function parseScaling(fields: JsonFields, outer: JsonFields, contextLength: numb
     }
     case "yarn":
       return parseYarn(fields, originalContext(), contextLength);
-    default:
-      fields.problem(`rope_type is ${shown(type)}, supported are default, linear, dynamic, llama3, yarn`);
+    case "longrope":
+      return parseLongrope(fields, originalContext(), contextLength, rotaryDim);
+    case undefined:
+      fields.problem(`rope_type is ${shown(named)}, supported are ${types.join(", ")}`);
       return { type: "default" };
   }
 }
@@ -108,5 +161,31 @@ function parseYarn(fields: JsonFields, originalContext: number, contextLength: n
     betaSlow: optional("beta_slow") ?? 1,
     attentionFactor: fields.number("attention_factor", { above: 0, fallback: inferred }),
     truncate: fields.boolean("truncate", true),
+  };
+}
+
+/** arXiv:2402.13753; the attention factor follows from how far the context is stretched. */
+function parseLongrope(
+  fields: JsonFields,
+  originalContext: number,
+  contextLength: number,
+  rotaryDim: number,
+): RopeScaling {
+  const factors = (name: string): readonly number[] => {
+    const list = fields.raw(name);
+    const isList =
+      Array.isArray(list) && list.every((one) => typeof one === "number" && one > 0 && Number.isFinite(one));
+    if (isList && list.length === rotaryDim / 2) return list as number[];
+    fields.problem(`${name} is ${shown(list)}, needed is a list of ${rotaryDim / 2} numbers above 0`);
+    return [];
+  };
+  const factor = fields.number("factor", { above: 0, fallback: contextLength / originalContext });
+  const inferred = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(originalContext));
+  return {
+    type: "longrope",
+    shortFactors: factors("short_factor"),
+    longFactors: factors("long_factor"),
+    originalContext,
+    attentionFactor: fields.number("attention_factor", { above: 0, fallback: inferred }),
   };
 }

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { jsonFields } from "../formats/json_fields.ts";
 import type { RopeScaling } from "./config.ts";
 import { parseRope } from "./hf_rope.ts";
-import { ropeAngles, ropeFrequencies } from "./rope_angles.ts";
+import { outgrowsCache, ropeAngles, ropeFrequencies } from "./rope_angles.ts";
 
 const config = { headDim: 16, ropeTheta: 1e4, contextLength: 2048, ropeScaling: { type: "default" } as RopeScaling };
 const yarn = { type: "yarn", factor: 4, originalContext: 512, betaFast: 32, betaSlow: 1, truncate: true } as const;
@@ -82,6 +82,47 @@ test.each(transformers)(
   },
 );
 
+test("longrope divides by the short factors up to the first context and by the long ones beyond, as transformers", () => {
+  const longrope = {
+    headDim: 16,
+    rotaryDim: 12,
+    ropeTheta: 1e4,
+    contextLength: 2048,
+    ropeScaling: {
+      type: "longrope",
+      shortFactors: [1, 1.05, 1.1, 1.3, 1.5, 1.75],
+      longFactors: [1, 1.5, 2, 4, 8, 16],
+      originalContext: 512,
+      attentionFactor: 1.1055415967851334,
+    },
+  } as const;
+  const short = [
+    1, 0.20518426597118378, 0.04219625517725945, 0.007692307699471712, 0.0014362895162776113, 0.00026523368433117867,
+  ];
+  const long = [
+    1, 0.14362896978855133, 0.02320794202387333, 0.0024999999441206455, 0.0002693042915780097, 2.9009934223722667e-5,
+  ];
+  for (const [length, expected] of [
+    [512, short],
+    [513, long],
+  ] as const) {
+    const { frequencies } = ropeFrequencies(longrope, length);
+    expect(frequencies).toHaveLength(6);
+    for (const [i, f] of expected.entries()) expect(Math.abs(frequencies[i] / f - 1)).toBeLessThan(2.5e-7);
+  }
+  expect([outgrowsCache(longrope, 512, 513), outgrowsCache(longrope, 511, 512)]).toEqual([true, false]);
+  expect(
+    [outgrowsCache(longrope, 0, 513), outgrowsCache(longrope, 513, 514)],
+    "nothing cached is of another kind",
+  ).toEqual([false, false]);
+});
+
+test("what does not rotate is turned by 0, behind what does in each half", () => {
+  const cosSin = ropeAngles({ ...config, headDim: 8, rotaryDim: 4 }, Int32Array.of(3), Int32Array.of(0, 1));
+  const expected = [Math.cos(3), Math.cos(0.03), 1, 1, Math.sin(3), Math.sin(0.03), 0, 0];
+  for (const [i, x] of expected.entries()) expect(cosSin[i]).toBeCloseTo(x, 6);
+});
+
 test.each([
   [{}, 1.138629436111989],
   [{ mscale: 1, mscale_all_dim: 0.707 }, 1.036992729910394],
@@ -90,7 +131,8 @@ test.each([
 ])("yarn's attention factor from a config with %j is transformers'", (changes, expected) => {
   const rope = { rope_type: "yarn", rope_theta: 1e4, factor: 4, original_max_position_embeddings: 512, ...changes };
   const problems: string[] = [];
-  const { ropeScaling } = parseRope(jsonFields({ rope_parameters: rope }, problems), 2048, problems, []);
+  const reading = { fields: jsonFields({ rope_parameters: rope }, problems), problems, unused: [] };
+  const { ropeScaling } = parseRope(reading, { contextLength: 2048, headDim: 16 }, { ropeTheta: 1e4 });
   expect(problems).toEqual([]);
   const { attentionFactor } = ropeFrequencies({ ...config, ropeScaling }, 0);
   expect(attentionFactor).toBeCloseTo(expected, 14);

@@ -4,12 +4,12 @@
  */
 import type { ModelConfig } from "./config.ts";
 
-/** Inverse frequencies `[d/2]` for a sequence of `length` tokens and the factor that scales cosines and sines. */
+/** Inverse frequencies `[r/2]` for a sequence of `length` tokens and the factor that scales cosines and sines. */
 export function ropeFrequencies(
-  config: Pick<ModelConfig, "headDim" | "ropeTheta" | "ropeScaling" | "contextLength">,
+  config: Pick<ModelConfig, "headDim" | "rotaryDim" | "ropeTheta" | "ropeScaling" | "contextLength">,
   length: number,
 ): { frequencies: Float32Array; attentionFactor: number } {
-  const { headDim: d, ropeTheta: theta, ropeScaling: scaling, contextLength } = config;
+  const { headDim, rotaryDim: d = headDim, ropeTheta: theta, ropeScaling: scaling, contextLength } = config;
   const plain = (base: number) => Float32Array.from({ length: d / 2 }, (_, i) => 1 / base ** ((2 * i) / d));
   switch (scaling.type) {
     case "default":
@@ -47,10 +47,34 @@ export function ropeFrequencies(
       });
       return { frequencies, attentionFactor };
     }
+    case "longrope": {
+      const { shortFactors, longFactors, originalContext, attentionFactor } = scaling;
+      const factors = Float32Array.from(length > originalContext ? longFactors : shortFactors);
+      // Products in float32, as there.
+      const power = (i: number) => Math.fround(theta ** Math.fround((2 * i) / d));
+      return { frequencies: factors.map((factor, i) => 1 / Math.fround(factor * power(i))), attentionFactor };
+    }
   }
 }
 
-/** `[T, d]`: for each token d/2 cosines, then d/2 sines. */
+/** Whether the angles of a token depend on how long its sequence is. */
+function dependsOnLength({ ropeScaling: { type } }: Pick<ModelConfig, "ropeScaling">): boolean {
+  return type === "dynamic" || type === "longrope";
+}
+
+/**
+ * Whether a sequence that grows from `from` tokens to `to` is rotated otherwise from its first token on, so that cached keys are of
+ * no use. transformers computes a cache of longrope anew there, and keeps one of `dynamic`.
+ */
+export function outgrowsCache(
+  { ropeScaling: scaling }: Pick<ModelConfig, "ropeScaling">,
+  from: number,
+  to: number,
+): boolean {
+  return scaling.type === "longrope" && from > 0 && from <= scaling.originalContext && to > scaling.originalContext;
+}
+
+/** `[T, d]`: for each token d/2 cosines, then d/2 sines. What does not rotate comes last in each half, and is turned by 0. */
 export function ropeAngles(
   config: Parameters<typeof ropeFrequencies>[0],
   positions_T: Int32Array,
@@ -59,7 +83,7 @@ export function ropeAngles(
   const { headDim: d } = config;
   const half = d / 2;
   const cosSin_Td = new Float32Array(positions_T.length * d);
-  const shared = config.ropeScaling.type === "dynamic" ? undefined : ropeFrequencies(config, 0);
+  const shared = dependsOnLength(config) ? undefined : ropeFrequencies(config, 0);
   // Packed sequences have the same positions: their rows are copied. An engine may be waiting for this.
   const rowOf = new Map<number, number>();
   for (let s = 0; s + 1 < cuSeqlens.length; s++) {
@@ -73,7 +97,8 @@ export function ropeAngles(
         continue;
       }
       if (shared) rowOf.set(positions_T[t], row);
-      for (let i = 0; i < half; i++) {
+      cosSin_Td.fill(1, row + frequencies.length, row + half);
+      for (let i = 0; i < frequencies.length; i++) {
         const angle = Math.fround(positions_T[t] * frequencies[i]);
         cosSin_Td[row + i] = Math.cos(angle) * attentionFactor;
         cosSin_Td[row + half + i] = Math.sin(angle) * attentionFactor;

@@ -32,3 +32,16 @@ export function transposePart(
 export function addOne(numbers: Float32Array): void {
   for (let i = 0; i < numbers.length; i++) numbers[i] += 1;
 }
+
+/** Writes whole rows of `rowBytes` bytes, of which the first has the number `first` in its part, to their places in `to`. */
+export function moveRows(
+  to: Uint8Array,
+  from: Uint8Array,
+  first: number,
+  rowBytes: number,
+  rowTo: (stored: number) => number,
+): void {
+  for (let at = 0, row = first; at < from.length; at += rowBytes, row++) {
+    to.set(from.subarray(at, at + rowBytes), rowTo(row) * rowBytes);
+  }
+}

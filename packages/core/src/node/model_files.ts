@@ -8,7 +8,7 @@ import { int8Bytes, int8Rows } from "../formats/int8.ts";
 import { storedName, withoutWrappers } from "../model/checkpoint_names.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { weightSources } from "../model/hf_names.ts";
-import { addOne, transposePart } from "../model/weight_changes.ts";
+import { addOne, moveRows, transposePart } from "../model/weight_changes.ts";
 import type { WeightPart } from "../model/weight_sources.ts";
 import { imageBytes, isLinearMap, type WeightImage, type WeightPlace, type WeightStorage } from "../model/weights.ts";
 import { type FileRange, readRanges } from "./parallel_read.ts";
@@ -84,6 +84,7 @@ interface FoundTensor {
   readonly tensor: PlacedTensor;
   readonly dtype: StoredDType;
   readonly change: WeightPart["change"];
+  readonly rowTo: WeightPart["rowTo"];
 }
 
 /** Its weight, and the row of it that it begins with. */
@@ -103,7 +104,7 @@ interface WeightPlan {
 
 /** A chunk goes straight to its place, or is changed on its way there, or stays in the file cache. */
 function rangeOf(read: PlannedRead, block: ArrayBufferLike): FileRange {
-  const { tensor, dtype, change, name, place, row } = read;
+  const { tensor, dtype, change, rowTo, name, place, row } = read;
   if (place.path !== undefined) return tensor;
   const to = place.dtype;
   const [rows, columns = 1] = place.shape;
@@ -115,10 +116,18 @@ function rangeOf(read: PlannedRead, block: ArrayBufferLike): FileRange {
     return quantizedRange(read, { to, ...own }, name);
   }
   const offset = place.offset + row * columns * bytesPerElement[to];
+  const [stored, placed] = [bytesPerElement[dtype], bytesPerElement[to]];
+  if (rowTo) {
+    const part = new Uint8Array(block, offset, ownRows * columns * placed);
+    const onChunk = (bytes: Uint8Array, from: number) => {
+      const numbers = dtype === to ? bytes : new Uint8Array(widened(dtype, bytes, bytes.length / stored).buffer);
+      moveRows(part, numbers, from / stored / columns, columns * placed, rowTo);
+    };
+    return { ...tensor, unit: columns * stored, onChunk };
+  }
   if (dtype === to && change === undefined) {
     return { ...tensor, place: (from, length) => new Uint8Array(block, offset + from, length) };
   }
-  const [stored, placed] = [bytesPerElement[dtype], bytesPerElement[to]];
   const onChunk = (bytes: Uint8Array, from: number) => {
     const [first, count] = [from / stored, bytes.length / stored];
     if (change === "transpose") {
@@ -161,13 +170,13 @@ function planWeights(
   let readBytes = 0;
   for (const { name, shape, parts } of weightSources(config)) {
     const found = parts.flatMap((part) => {
-      const { hfName, shape: needed, change } = part;
+      const { hfName, shape: needed, change, rowTo } = part;
       const key = storedName(part, config, tensors);
       const tensor = key === undefined ? undefined : tensors.get(key);
       const dtype = tensor && storedDTypes.get(tensor.dtype);
       const problem = tensorProblem(hfName, needed, tensor, tensors);
       if (problem !== undefined) problems.push(problem);
-      return tensor && dtype ? [{ tensor, dtype, change, elements: needed.reduce((a, b) => a * b, 1) }] : [];
+      return tensor && dtype ? [{ tensor, dtype, change, rowTo, elements: needed.reduce((a, b) => a * b, 1) }] : [];
     });
     const dtype = scaled && isLinearMap(name) ? scaled : placedDType(found, weightDtypes);
     const byteLength =
@@ -179,10 +188,10 @@ function planWeights(
     const place: WeightPlace = { dtype, shape, ...(mapped ?? { offset: bytes }), byteLength };
     places[name] = place;
     let row = 0;
-    for (const { tensor, dtype: stored, change, elements } of found) {
-      reads.push({ tensor, dtype: stored, change, name, place, row });
+    for (const { elements, ...part } of found) {
+      reads.push({ ...part, name, place, row });
       row += elements / (shape[1] ?? 1);
-      readBytes += tensor.end - tensor.begin;
+      readBytes += part.tensor.end - part.tensor.begin;
     }
     if (!mapped) bytes = Math.ceil((bytes + byteLength) / 64) * 64;
   }
@@ -196,8 +205,8 @@ function placeInFile(found: readonly FoundTensor[], dtype: WeightDType): { offse
   if (!first || dtype === "i8" || dtype === "f8") return undefined;
   const { begin: offset, file } = first.tensor;
   let end = offset;
-  for (const { tensor, dtype: stored, change } of found) {
-    if (change || stored !== dtype || tensor.file !== file || tensor.begin !== end) return undefined;
+  for (const { tensor, dtype: stored, change, rowTo } of found) {
+    if (change || rowTo || stored !== dtype || tensor.file !== file || tensor.begin !== end) return undefined;
     end = tensor.end;
   }
   return offset % bytesPerElement[dtype] === 0 ? { offset, path: file.path } : undefined;

@@ -3,17 +3,25 @@ import type { ScaledDType } from "../engine/engine.ts";
 import { bytesPerElement, type StoredDType, widen } from "../formats/dtype.ts";
 import { quantizeRowsFp8 } from "../formats/fp8.ts";
 import { type Int8Rows, quantizeRows } from "../formats/int8.ts";
-import { transposePart } from "../model/weight_changes.ts";
+import { moveRows, transposePart } from "../model/weight_changes.ts";
 import type { WeightPart } from "../model/weight_sources.ts";
 import type { FileRange } from "./parallel_read.ts";
 import type { PlacedTensor } from "./weight_files.ts";
+
+/** A tensor of a file, and what is done to it on its way. */
+interface QuantizedTensor {
+  readonly tensor: PlacedTensor;
+  readonly dtype: StoredDType;
+  readonly change: WeightPart["change"];
+  readonly rowTo?: WeightPart["rowTo"];
+}
 
 /**
  * What reads the tensor into `out`, its own rows of a weight. Chunks are whole rows; of a tensor that is stored transposed no
  * row is whole before all is read, so it is collected first.
  */
 export function quantizedRange(
-  { tensor, dtype, change }: { tensor: PlacedTensor; dtype: StoredDType; change: WeightPart["change"] },
+  { tensor, dtype, change, rowTo }: QuantizedTensor,
   { to, ...out }: Int8Rows & { readonly to: ScaledDType },
   name: string,
 ): FileRange {
@@ -42,6 +50,16 @@ export function quantizedRange(
   const unit = columns * size;
   const onChunk = (bytes: Uint8Array, from: number) => {
     const [first, past] = [from / unit, (from + bytes.length) / unit];
+    if (rowTo) {
+      const made = { scales: new Float32Array(past - first), numbers: new Int8Array((past - first) * columns) };
+      quantize(widened(bytes), made, name);
+      const { scales, numbers } = out;
+      const bytesOf = ({ buffer, byteOffset, byteLength }: Int8Array | Float32Array) =>
+        new Uint8Array(buffer, byteOffset, byteLength);
+      moveRows(bytesOf(scales), bytesOf(made.scales), first, 4, rowTo);
+      moveRows(bytesOf(numbers), bytesOf(made.numbers), first, columns, rowTo);
+      return;
+    }
     const part = {
       scales: out.scales.subarray(first, past),
       numbers: out.numbers.subarray(first * columns, past * columns),

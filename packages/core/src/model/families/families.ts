@@ -5,10 +5,13 @@ import { gpt2 } from "./gpt2.ts";
 import { llama } from "./llama.ts";
 import { ministral } from "./ministral.ts";
 import { mistral } from "./mistral.ts";
+import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
+import { smollm3 } from "./smollm3.ts";
+import { stablelm } from "./stablelm.ts";
 
 /** PEFT knows llama, mistral and gpt2; prompts of the others join as in llama. Add a row for a new file. */
-export const families: readonly Family[] = [llama, mistral, ministral, qwen2, gemma, gpt2];
+export const families: readonly Family[] = [llama, mistral, ministral, qwen2, phi3, smollm3, stablelm, gemma, gpt2];
 
 const byModelType: ReadonlyMap<unknown, Family> = new Map(families.map((family) => [family.modelType, family]));
 

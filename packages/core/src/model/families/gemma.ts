@@ -38,7 +38,7 @@ export const gemma: Family = {
       mlpBias: false,
     };
   },
-  weights: (config) => llamaWeights(config, "add-one"),
+  weights: (config) => llamaWeights(config, { normChange: "add-one" }),
 };
 
 /** √hidden_size, rounded to the dtype of the checkpoint: transformers rounds it to that of the embedding. */

@@ -5,10 +5,11 @@
 import type { JsonFields } from "../../formats/json_fields.ts";
 import type { ModelConfig } from "../config.ts";
 import { checkName, MAX_LAYERS, tokenIds } from "../hf_fields.ts";
-import { parseRope } from "../hf_rope.ts";
+import { parseRope, type RopeDefaults } from "../hf_rope.ts";
 import { embeddingSource, headSource, stacked, type WeightPart, type WeightSource } from "../weight_sources.ts";
 import { type LayerWeight, weightNames } from "../weights.ts";
 import type { Architecture, ConfigReading, Family } from "./family.ts";
+import { rotaryRows } from "./rotary_rows.ts";
 
 export const llamaArchitecture: Architecture = {
   norm: "rms",
@@ -23,6 +24,10 @@ export const llamaDefaults = {
   kvHeads: undefined as number | undefined,
   headDim: undefined as number | undefined,
   contextLength: 2048,
+  normEps: 1e-6,
+  /** Name of the key that holds it. */
+  normEpsKey: "rms_norm_eps" as "rms_norm_eps" | "layer_norm_eps",
+  rope: { ropeTheta: 10_000 } as RopeDefaults,
   activation: "silu",
   /** Names of the same function. */
   activations: ["silu", "swish"] as readonly string[],
@@ -67,10 +72,12 @@ type Sizes = Pick<
   | "normEps"
   | "ropeTheta"
   | "ropeScaling"
+  | "rotaryDim"
 >;
 
 /** Reads the sizes and the rotation of a config that is written as Llama's. */
-export function readSizes({ fields, problems, unused }: ConfigReading, fallback: typeof llamaDefaults): Sizes {
+export function readSizes(reading: ConfigReading, fallback: typeof llamaDefaults): Sizes {
+  const { fields } = reading;
   const hiddenSize = fields.integer("hidden_size", { min: 1 });
   const heads = fields.integer("num_attention_heads", { min: 1 });
   const layers = fields.integer("num_hidden_layers", { min: 1, max: MAX_LAYERS });
@@ -96,8 +103,8 @@ export function readSizes({ fields, problems, unused }: ConfigReading, fallback:
     kvHeads,
     headDim,
     contextLength,
-    normEps: fields.number("rms_norm_eps", { above: 0, fallback: 1e-6 }),
-    ...parseRope(fields, contextLength, problems, unused),
+    normEps: fields.number(fallback.normEpsKey, { above: 0, fallback: fallback.normEps }),
+    ...parseRope(reading, { contextLength, headDim }, fallback.rope),
   };
 }
 
@@ -113,37 +120,82 @@ export function readTokens(
   };
 }
 
-/** Weights of a model with Llama's names. `normChange` is what a loader does to the norms that the file holds. */
-export function llamaWeights(config: ModelConfig, normChange?: WeightPart["change"]): WeightSource[] {
-  const { hiddenSize: D, intermediateSize: F, heads, kvHeads, headDim } = config;
-  const Q = heads * headDim;
-  const KV = kvHeads * headDim;
-  const norm = (hfName: string): WeightPart => ({ hfName, shape: [D], ...(normChange && { change: normChange }) });
+/** How the weights of a family differ from Llama's. */
+export interface WeightTraits {
+  /** What a loader does to the norms that the file holds. */
+  readonly normChange?: WeightPart["change"];
+  /** Norms have biases. */
+  readonly normBias?: boolean;
+  /** The file holds `qkv_proj` and `gate_up_proj`, whose rows are stacked as ours are. */
+  readonly fused?: boolean;
+  /** Attention and MLP share the norm in front of them. */
+  readonly oneNorm?: boolean;
+}
+
+/** Weights of a model with Llama's names. */
+export function llamaWeights(config: ModelConfig, traits: WeightTraits = {}): WeightSource[] {
+  const { hiddenSize: D, heads, headDim } = config;
   const sources = [embeddingSource(config, "model.embed_tokens.weight")];
+  const addNorm = (name: string, biasName: string, hfName: string) => {
+    const { normChange: change } = traits;
+    sources.push(stacked(name, { hfName: `${hfName}.weight`, shape: [D], ...(change && { change }) }));
+    if (traits.normBias) sources.push(stacked(biasName, { hfName: `${hfName}.bias`, shape: [D] }));
+  };
   for (let i = 0; i < config.layers; i++) {
     const layer = `model.layers.${i}`;
-    const add = (name: LayerWeight, ...parts: WeightPart[]) =>
-      sources.push(stacked(weightNames.layer(i, name), ...parts));
-    const attention = (projection: string, ...shape: number[]) => ({
-      hfName: `${layer}.self_attn.${projection}`,
-      shape,
-    });
-    const mlp = (projection: string, ...shape: number[]) => ({ hfName: `${layer}.mlp.${projection}`, shape });
-    add("attnNorm", norm(`${layer}.input_layernorm.weight`));
-    add("qkv", attention("q_proj.weight", Q, D), attention("k_proj.weight", KV, D), attention("v_proj.weight", KV, D));
-    add("o", attention("o_proj.weight", D, Q));
-    if (config.qkvBias) {
-      add("qkvBias", attention("q_proj.bias", Q), attention("k_proj.bias", KV), attention("v_proj.bias", KV));
-    }
-    if (config.outputBias) add("oBias", attention("o_proj.bias", D));
-    add("mlpNorm", norm(`${layer}.post_attention_layernorm.weight`));
-    add("gateUp", mlp("gate_proj.weight", F, D), mlp("up_proj.weight", F, D));
-    add("down", mlp("down_proj.weight", D, F));
+    const name = (weight: LayerWeight) => weightNames.layer(i, weight);
+    const parts = projections(config, traits.fused ?? false);
+    const add = (weight: LayerWeight, of: readonly Projection[], columns?: number) => {
+      const kind = columns === undefined ? "bias" : "weight";
+      const part = ({ path, rows, rowTo }: Projection): WeightPart => ({
+        hfName: `${layer}.${path}.${kind}`,
+        shape: columns === undefined ? [rows] : [rows, columns],
+        ...(rowTo && { rowTo }),
+      });
+      sources.push(stacked(name(weight), ...of.map(part)));
+    };
+    addNorm(name("attnNorm"), name("attnNormBias"), `${layer}.input_layernorm`);
+    add("qkv", parts.qkv, D);
+    add("o", parts.o, heads * headDim);
+    if (config.qkvBias) add("qkvBias", parts.qkv);
+    if (config.outputBias) add("oBias", parts.o);
+    const mlpNorm = traits.oneNorm ? "input_layernorm" : "post_attention_layernorm";
+    addNorm(name("mlpNorm"), name("mlpNormBias"), `${layer}.${mlpNorm}`);
+    add("gateUp", parts.gateUp, D);
+    add("down", parts.down, config.intermediateSize);
     if (config.mlpBias) {
-      add("gateUpBias", mlp("gate_proj.bias", F), mlp("up_proj.bias", F));
-      add("downBias", mlp("down_proj.bias", D));
+      add("gateUpBias", parts.gateUp);
+      add("downBias", parts.down);
     }
   }
-  sources.push(stacked(weightNames.finalNorm, norm("model.norm.weight")), ...headSource(config));
-  return sources;
+  addNorm(weightNames.finalNorm, weightNames.finalNormBias, "model.norm");
+  return [...sources, ...headSource(config)];
+}
+
+/** A linear map of a layer in the file. */
+interface Projection {
+  readonly path: string;
+  readonly rows: number;
+  readonly rowTo?: WeightPart["rowTo"];
+}
+
+type LinearMap = "qkv" | "o" | "gateUp" | "down";
+
+function projections(config: ModelConfig, fused: boolean): Readonly<Record<LinearMap, readonly Projection[]>> {
+  const { hiddenSize: D, intermediateSize: F, heads: H, kvHeads: G, headDim: d } = config;
+  const rotated = (path: string, rows: number, heads: number) => ({ path, rows, rowTo: rotaryRows(config, heads) });
+  const qkv = fused
+    ? [rotated("self_attn.qkv_proj", (H + 2 * G) * d, H + G)]
+    : [
+        rotated("self_attn.q_proj", H * d, H),
+        rotated("self_attn.k_proj", G * d, G),
+        { path: "self_attn.v_proj", rows: G * d },
+      ];
+  const gateUp = fused
+    ? [{ path: "mlp.gate_up_proj", rows: 2 * F }]
+    : [
+        { path: "mlp.gate_proj", rows: F },
+        { path: "mlp.up_proj", rows: F },
+      ];
+  return { qkv, gateUp, o: [{ path: "self_attn.o_proj", rows: D }], down: [{ path: "mlp.down_proj", rows: D }] };
 }

@@ -4,10 +4,10 @@ import type { ModelConfig } from "../config.ts";
 
 export type Windows = Pick<ModelConfig, "slidingWindow" | "slidingLayers">;
 
-/** Reads `sliding_window`: an explicit null means no window, an absent key 4096. */
-export function readWindowSize(fields: JsonFields): number {
-  if (fields.has("sliding_window") && fields.raw("sliding_window") === undefined) return 0;
-  return fields.integer("sliding_window", { min: 1, fallback: 4096 });
+/** Reads `sliding_window`: an explicit null means no window (0), an absent key the family's `fallback`. */
+export function readWindowSize(fields: JsonFields, fallback = 4096): number {
+  if (fields.raw("sliding_window") === undefined) return fields.has("sliding_window") ? 0 : fallback;
+  return fields.integer("sliding_window", { min: 1 });
 }
 
 /** Reads which layers slide by `layer_types`; undefined if it is not there. */

@@ -1,0 +1,154 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { absent, sharedPath } from "../../../test/shared.ts";
+import { InputError } from "../../errors.ts";
+import { parseModelConfig } from "../hf_config.ts";
+import { findFamily } from "./families.ts";
+import { rotaryRows } from "./rotary_rows.ts";
+
+const parse = (json: unknown) => parseModelConfig(json, "config.json");
+const problems = (json: unknown): readonly string[] => {
+  try {
+    parse(json);
+  } catch (error) {
+    if (error instanceof InputError) return error.problems;
+    throw error;
+  }
+  return [];
+};
+
+/** Only what has no default. */
+const sizes = { vocab_size: 64, hidden_size: 64, intermediate_size: 48, num_hidden_layers: 8, num_attention_heads: 32 };
+const phi3 = { ...sizes, num_attention_heads: 8, model_type: "phi3" };
+const smollm3 = { ...sizes, model_type: "smollm3" };
+const stablelm = { ...sizes, hidden_size: 256, model_type: "stablelm" };
+const defaultRope = { ropeTheta: 10_000, ropeScaling: { type: "default" } };
+
+test("what a config leaves out gets the defaults of transformers' class", () => {
+  expect(parse(phi3)).toMatchObject({
+    ...defaultRope,
+    kvHeads: 8,
+    headDim: 8,
+    contextLength: 4096,
+    normEps: 1e-5,
+    slidingWindow: 0,
+    tiedEmbeddings: false,
+    qkvBias: false,
+    outputBias: false,
+    mlpBias: false,
+    bosTokenId: 1,
+    eosTokenIds: [32_000],
+  });
+  expect(parse(phi3).rotaryDim).toBeUndefined();
+  expect(parse(smollm3)).toMatchObject({
+    kvHeads: 4,
+    contextLength: 32_768,
+    normEps: 1e-6,
+    ropeTheta: 2e6,
+    slidingWindow: 0,
+    tiedEmbeddings: true,
+    unrotatedLayers: [3, 7],
+    bosTokenId: 128_000,
+    eosTokenIds: [128_001],
+  });
+  expect(parse(stablelm)).toMatchObject({
+    ...defaultRope,
+    kvHeads: 32,
+    rotaryDim: 2,
+    contextLength: 4096,
+    normEps: 1e-5,
+    qkvBias: false,
+    outputBias: false,
+    parallelResidual: false,
+    tiedEmbeddings: false,
+    bosTokenId: 0,
+    eosTokenIds: [0],
+  });
+});
+
+test("phi3: su and yarn are longrope, and the outer original context wins over the inner one", () => {
+  const factors = { short_factor: [1, 2], long_factor: [3, 4], original_max_position_embeddings: 77 };
+  const long = { ...phi3, max_position_embeddings: 8192, partial_rotary_factor: 0.5 };
+  for (const type of ["su", "yarn", "longrope"]) {
+    expect(parse({ ...long, rope_scaling: { type, ...factors } })).toMatchObject({
+      rotaryDim: 4,
+      ropeScaling: {
+        type: "longrope",
+        shortFactors: [1, 2],
+        longFactors: [3, 4],
+        originalContext: 4096,
+        attentionFactor: Math.sqrt(1 + Math.log(2) / Math.log(4096)),
+      },
+    });
+  }
+  const own = { ...long, original_max_position_embeddings: 8192, rope_scaling: { type: "longrope", ...factors } };
+  expect(parse(own).ropeScaling).toMatchObject({ originalContext: 8192, attentionFactor: 1 });
+  expect(problems({ ...long, rope_scaling: { type: "longrope", ...factors, long_factor: [1, 2, 3] } })).toEqual([
+    "rope_scaling.long_factor is [1,2,3], needed is a list of 2 numbers above 0",
+  ]);
+  expect(problems({ ...phi3, rope_scaling: { type: "linear", factor: 2 } })).toEqual([
+    'rope_scaling.rope_type is "linear", supported are default, longrope',
+  ]);
+  expect(problems({ ...phi3, partial_rotary_factor: 0.4 })).toEqual([
+    "partial_rotary_factor is 0.4, which rotates 3 of 8 numbers of a head: needed is an even count",
+  ]);
+  expect(problems({ ...phi3, partial_rotary_factor: 1.5 })).toEqual([
+    "partial_rotary_factor is 1.5, needed is at most 1",
+  ]);
+});
+
+test("phi3 slides in all layers if it has a window", () => {
+  expect(parse({ ...phi3, sliding_window: 2047 })).toMatchObject({ slidingWindow: 2047, slidingLayers: undefined });
+  expect(parse({ ...phi3, sliding_window: null }).slidingWindow).toBe(0);
+});
+
+test("smollm3: a list of layers, an interval, windows in what is not rotated", () => {
+  expect(parse({ ...smollm3, no_rope_layers: [0, 1, 1, 1, 1, 0, 1, 1] }).unrotatedLayers).toEqual([0, 5]);
+  expect(parse({ ...smollm3, no_rope_layer_interval: 3 }).unrotatedLayers).toEqual([2, 5]);
+  expect(parse({ ...smollm3, no_rope_layers: Array(8).fill(1) }).unrotatedLayers).toBeUndefined();
+  expect(parse({ ...smollm3, use_sliding_window: true, sliding_window: 16 })).toMatchObject({
+    slidingWindow: 16,
+    slidingLayers: [3, 7],
+  });
+  expect(problems({ ...smollm3, no_rope_layers: [1, 1] })).toEqual([
+    "no_rope_layers is [1,1], needed is a list of 8 numbers, each 0 or 1",
+  ]);
+  const sliding = { layer_types: Array(8).fill("sliding_attention"), sliding_window: 16 };
+  expect(problems({ ...smollm3, ...sliding })).toEqual([
+    "layer_types has sliding_attention, but use_sliding_window and sliding_window give no window",
+  ]);
+});
+
+test("stablelm: norms of queries and keys are refused, parallel layers and biases are read", () => {
+  expect(problems({ ...stablelm, qk_layernorm: true })).toEqual([
+    "qk_layernorm is true, supported are models without norms of queries and keys",
+  ]);
+  expect(parse({ ...stablelm, use_parallel_residual: true, use_qkv_bias: true })).toMatchObject({
+    parallelResidual: true,
+    qkvBias: true,
+  });
+});
+
+test("rows of a head lie where the pairs of its rotation are, each once; values keep their places", () => {
+  const rowTo = rotaryRows({ headDim: 8, rotaryDim: 4 }, 2);
+  const rows = Array.from({ length: 24 }, (_, row) => rowTo?.(row));
+  const head = [0, 1, 4, 5, 2, 3, 6, 7];
+  expect(rows).toEqual([...head, ...head.map((row) => row + 8), 16, 17, 18, 19, 20, 21, 22, 23]);
+  expect(rotaryRows({ headDim: 8 }, 2)).toBeUndefined();
+});
+
+const reason = absent("golden/families");
+test.skipIf(reason !== "")(`both spellings of a config are one model${reason}`, () => {
+  const folder = sharedPath("golden/families");
+  const json = (name: string, file: string): unknown =>
+    JSON.parse(readFileSync(`${folder}/${name}/base/${file}`, "utf8"));
+  const known = readdirSync(folder).filter((name) => {
+    const { model_type } = json(name, "config.json") as { model_type: string };
+    return findFamily(model_type) && existsSync(`${folder}/${name}/base/config_v4.json`);
+  });
+  expect(known.length).toBeGreaterThan(3);
+  for (const name of known) {
+    const { modelType: _, ...model } = parse(json(name, "config.json"));
+    expect(parse(json(name, "config_v4.json")), name).toMatchObject(model); // ministral was called mistral
+  }
+});
