@@ -37,17 +37,16 @@ export type { AdamWArrays, AdamWUpdate } from "./optim/adamw.ts";
 // Operations as a table, and an engine made of it.
 
 export { type FlatCompiler, type FlatRun, type FlatValues, flatEngine, lengthOf } from "./engine/flat.ts";
-export {
-  type FlatName,
-  type FlatOperation,
-  flatOperations,
-  type OperationName,
-  type RowList,
-  type Shape,
-  type Sizes,
-  type SpecialOperation,
-  specialOperations,
-} from "./engine/operations.ts";
+export type {
+  FlatName,
+  FlatOperation,
+  OperationName,
+  RowList,
+  Shape,
+  Sizes,
+  SpecialOperation,
+} from "./engine/operation_rows.ts";
+export { flatOperations, specialOperations } from "./engine/operations.ts";
 
 // Pieces of an engine.
 

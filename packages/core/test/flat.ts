@@ -5,13 +5,8 @@
 import { expect, test } from "vitest";
 import type { DeviceArray, Engine } from "../src/engine/engine.ts";
 import { lengthOf } from "../src/engine/flat.ts";
-import {
-  type FlatName,
-  type FlatOperation,
-  flatOperations,
-  type RowList,
-  type Sizes,
-} from "../src/engine/operations.ts";
+import type { FlatName, FlatOperation, RowList, Sizes } from "../src/engine/operation_rows.ts";
+import { flatOperations } from "../src/engine/operations.ts";
 import { expectClose, expectGradient, expectSameBits, single, wave } from "./numeric.ts";
 import { type FlatInput, flat as oracle } from "./oracle.ts";
 

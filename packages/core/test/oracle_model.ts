@@ -31,7 +31,7 @@ export function oracleLosses(
     return oracle.linear(x, w, { T: rows, N, K: x.length / rows }).map((y, i) => y + (bias[i % N] ?? 0));
   };
   const isGpt2 = config.modelType === "gpt2";
-  const hasLayerNorm = ["gpt2", "stablelm"].includes(config.modelType);
+  const hasLayerNorm = ["gpt2", "stablelm", "gpt_neox"].includes(config.modelType);
   const norm = (x: Numbers, rows: number, name: string): Numbers => {
     const size = { T: rows, D, eps: config.normEps };
     const [w, b] = [weight(name), weight(`${name}Bias`)];
@@ -41,6 +41,7 @@ export function oracleLosses(
   };
   const activation = (x: Numbers): Numbers => {
     if (isGpt2) return oracle.flat["gelu"]({ up_TF: x }, { T, F });
+    if (config.modelType === "gpt_neox") return oracle.flat["geluErf"]({ up_TF: x }, { T, F });
     return oracle.flat[config.modelType === "gemma" ? "geglu" : "swiglu"]({ gateUp: x }, { T, F });
   };
   const cosSin = Float64Array.from({ length: T * d }, (_, i) => {

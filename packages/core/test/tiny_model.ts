@@ -86,6 +86,19 @@ export const tinyBases = [
   { title: "smollm3 with a layer that is not rotated", changes: { modelType: "smollm3", unrotatedLayers: [1] } },
   { title: "stablelm", changes: { modelType: "stablelm", rotaryDim: 2, qkvBias: true, parallelResidual: false } },
   { title: "stablelm, parallel", changes: { modelType: "stablelm", rotaryDim: 2, parallelResidual: true } },
+  {
+    title: "gpt_neox",
+    changes: {
+      modelType: "gpt_neox",
+      kvHeads: 2,
+      heads: 2,
+      rotaryDim: 4,
+      parallelResidual: true,
+      qkvBias: true,
+      outputBias: true,
+      mlpBias: true,
+    },
+  },
 ] as const satisfies readonly { title: string; changes: Partial<ModelConfig> }[];
 
 /** Weights so large that every block matters: activations of order one, norms and biases that differ by channel. */
@@ -230,6 +243,21 @@ function hfConfig(config: ModelConfig): Record<string, unknown> {
       n_positions: config.contextLength,
       layer_norm_epsilon: config.normEps,
       activation_function: "gelu_new",
+    };
+  }
+  if (config.modelType === "gpt_neox") {
+    return {
+      ...common,
+      hidden_size: config.hiddenSize,
+      intermediate_size: config.intermediateSize,
+      num_hidden_layers: config.layers,
+      num_attention_heads: config.heads,
+      max_position_embeddings: config.contextLength,
+      layer_norm_eps: config.normEps,
+      rotary_pct: (config.rotaryDim ?? config.headDim) / config.headDim,
+      rotary_emb_base: config.ropeTheta,
+      use_parallel_residual: config.parallelResidual,
+      attention_bias: config.qkvBias,
     };
   }
   const { slidingWindow, slidingLayers, rotaryDim, ropeScaling, unrotatedLayers } = config;

@@ -1,4 +1,4 @@
-// What stands between the two halves of an MLP: SwiGLU, GeGLU, GELU, forward and backward; other GELUs forward. One thread a number of `[T, F]`, or WIDE of them.
+// What stands between the two halves of an MLP: SwiGLU, GeGLU, two GELUs, forward and backward; a third forward. One thread a number of `[T, F]`, or WIDE of them.
 #include "common.cuh"
 
 DEVICE float sigmoid(float x) { return 1.f / (1.f + exp2_of(-x * LOG2E)); }
@@ -104,6 +104,13 @@ KERNEL(gelu_erf)(ACT* y_TF, const ACT* up_TF, int T, int F) {
   if (i >= (u64)T * F) return;
   float x = load(up_TF + i);
   store(y_TF + i, x * normal_distribution(x));
+}
+LAUNCH(gelu_erf_backward, numbers, T, F)
+KERNEL(gelu_erf_backward)(ACT* dup_TF, const ACT* dy_TF, const ACT* up_TF, int T, int F) {
+  u64 i = element();
+  if (i >= (u64)T * F) return;
+  float x = load(up_TF + i), density = 0.3989422804014327f * exp2_of(-0.5f * x * x * LOG2E);
+  store(dup_TF + i, load(dy_TF + i) * (normal_distribution(x) + x * density));
 }
 LAUNCH(gelu_quick, numbers, T, F)
 KERNEL(gelu_quick)(ACT* y_TF, const ACT* up_TF, int T, int F) {

@@ -84,6 +84,7 @@ async function mlp(engine: CudaEngine) {
     engine.swigluBackward(dy_TF, gateUp, { T, F });
     engine.gegluBackward(dy_TF, gateUp, { T, F });
     await engine.read(engine.geluBackward(dy_TF, up_TF, { T, F }));
+    await engine.read(engine.geluErfBackward(dy_TF, up_TF, { T, F }));
   }
 }
 

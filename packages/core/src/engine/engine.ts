@@ -276,8 +276,10 @@ export interface Engine {
   gelu(up_TF: DeviceArray, size: { T: number; F: number }): DeviceArray;
   /** Gradient of up. */
   geluBackward(dy_TF: DeviceArray, up_TF: DeviceArray, size: { T: number; F: number }): DeviceArray;
-  /** gelu itself, by the error function. Forward only. */
+  /** gelu itself, by the error function. */
   geluErf(up_TF: DeviceArray, size: { T: number; F: number }): DeviceArray;
+  /** Gradient of up. */
+  geluErfBackward(dy_TF: DeviceArray, up_TF: DeviceArray, size: { T: number; F: number }): DeviceArray;
   /** gelu by a logistic function, `up·σ(1.702·up)`. Forward only. */
   geluQuick(up_TF: DeviceArray, size: { T: number; F: number }): DeviceArray;
 

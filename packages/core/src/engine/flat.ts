@@ -1,6 +1,7 @@
 /** Flat operations of an engine, made from their rows in operations.ts. */
 import type { DeviceArray, Engine, Matrix } from "./engine.ts";
-import { type FlatName, type FlatOperation, flatOperations, type Shape, type Sizes } from "./operations.ts";
+import type { FlatName, FlatOperation, Shape, Sizes } from "./operation_rows.ts";
+import { flatOperations } from "./operations.ts";
 
 /** Weights, rows, inputs and what may be left out, by their names in the table. */
 export type FlatValues = Readonly<Record<string, DeviceArray | Matrix | Int32Array | undefined>>;

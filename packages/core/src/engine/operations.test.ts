@@ -1,7 +1,8 @@
 /** The table is in step with itself and with an engine: every letter has a size, every backward is one. */
 import { expect, test } from "vitest";
 import { lengthOf } from "./flat.ts";
-import { type FlatOperation, flatOperations, specialOperations } from "./operations.ts";
+import type { FlatOperation } from "./operation_rows.ts";
+import { flatOperations, specialOperations } from "./operations.ts";
 import { createReferenceEngine } from "./reference.ts";
 
 const rows = Object.entries<FlatOperation>(flatOperations);

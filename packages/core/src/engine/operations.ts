@@ -8,6 +8,7 @@ import {
   gegluBackward,
   gegluForward,
   geluBackward,
+  geluErfBackward,
   geluErfForward,
   geluForward,
   geluQuickForward,
@@ -17,95 +18,7 @@ import { rmsNormBackward, rmsNormForward } from "../kernels/rmsnorm.ts";
 import { gatherRows, scatterRows } from "../kernels/rows.ts";
 import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
 import type { DeviceArray, Engine, Matrix } from "./engine.ts";
-
-/** Members of an Engine that compute nothing: what it is, weights in, arrays in and out, lifetimes. */
-type Facility =
-  | "name"
-  | "weightDtypes"
-  | "matrix"
-  | "mapped"
-  | "upload"
-  | "read"
-  | "free"
-  | "arena"
-  | "repeated"
-  | "keep"
-  | "kvCache"
-  | "freeCache";
-
-/** Members of an Engine that compute. */
-export type OperationName = Exclude<keyof Engine, Facility>;
-
-/** Methods of an engine whose arguments are arrays and sizes alone. */
-export type FlatName =
-  | "gatherRows"
-  | "scatterRows"
-  | "rmsNorm"
-  | "rmsNormBackward"
-  | "layerNorm"
-  | "layerNormBackward"
-  | "swiglu"
-  | "swigluBackward"
-  | "geglu"
-  | "gegluBackward"
-  | "gelu"
-  | "geluBackward"
-  | "geluErf"
-  | "geluQuick";
-
-/** A length as a product of sizes and digits: `T2F` is T · 2 · F. */
-export type Shape = string;
-
-/** A list of row numbers. A size that only this list has is the list's length. */
-export interface RowList {
-  readonly shape: Shape;
-  /** The size that they are below. */
-  readonly below: string;
-  /** The smallest: 0, or -1 if a place may have no row. */
-  readonly least: 0 | -1;
-}
-
-export type HostArrays = Readonly<Record<string, Float32Array | Int32Array | undefined>>;
-/** Sizes by their letter, for example `{ T: 8, D: 64 }`. */
-export type Sizes = Readonly<Record<string, number>>;
-
-/** The arguments of a flat operation on every engine, in this order: sizes, numbers, weights, rows, outputs, inputs, maybe. */
-export interface FlatOperation {
-  /** The method's arguments before its size: a name each, or the names of the fields of an object. */
-  readonly arguments: readonly (string | readonly string[])[];
-  /** Whole numbers, each with the least that it may be. */
-  readonly sizes: Readonly<Record<string, 0 | 1>>;
-  readonly numbers: readonly string[];
-  /** Frozen vectors, each with the size that it is as long as. */
-  readonly weights: Readonly<Record<string, string>>;
-  readonly rows: Readonly<Record<string, RowList>>;
-  /** A single one is returned as it is, several as the fields of an object. */
-  readonly outputs: Readonly<Record<string, Shape>>;
-  readonly inputs: Readonly<Record<string, Shape>>;
-  /** Inputs that may be left out; one is added to the only output. */
-  readonly maybe: Readonly<Record<string, Shape>>;
-  /**
-   * Its gradient: takes `dy` of outputs `y`, and inputs and outputs under their own names; returns `dx` of inputs `x`. Absent
-   * of a backward, and of an operation that only goes forward.
-   */
-  readonly backward: FlatName | undefined;
-  /** How often an engine's tolerance of one operation its error may be; 0 if numbers are moved and keep their bits. */
-  readonly tolerance: number;
-  /** In plain TypeScript, as the reference engine runs it. */
-  kernel(out: HostArrays, input: HostArrays, size: Sizes): void;
-}
-
-/** An operation whose arguments or checks a row cannot say without contortion; engine.ts says what it takes. */
-export interface SpecialOperation {
-  /** What is special. */
-  readonly because: string;
-  readonly backward: OperationName | undefined;
-  readonly tolerance: number;
-  /** Changes its first argument and returns nothing. */
-  readonly inPlace?: true;
-  /** What core does with an engine that lacks it. Absent: an engine must have it. */
-  readonly fallBack?: string;
-}
+import type { FlatName, FlatOperation, OperationName, RowList, SpecialOperation } from "./operation_rows.ts";
 
 /** Its arguments are those of the method: names for arrays, fields for objects, and the keys of its size. */
 type RowOf<Name extends FlatName> = FlatOperation &
@@ -127,6 +40,14 @@ const unit = {
   sizes: TF,
   outputs: { y_TF: "TF" },
   inputs: { up_TF: "TF" },
+  tolerance: 1,
+} as const;
+const unitBackward = {
+  ...none,
+  arguments: ["dy_TF", "up_TF"],
+  sizes: TF,
+  outputs: { dup_TF: "TF" },
+  inputs: { dy_TF: "TF", up_TF: "TF" },
   tolerance: 1,
 } as const;
 const rows_R: RowList = { shape: "R", below: "T", least: 0 };
@@ -239,16 +160,9 @@ export const flatOperations: { readonly [Name in FlatName]: RowOf<Name> } = {
     kernel: gegluBackward,
   },
   gelu: { ...unit, backward: "geluBackward", kernel: geluForward },
-  geluBackward: {
-    ...none,
-    arguments: ["dy_TF", "up_TF"],
-    sizes: TF,
-    outputs: { dup_TF: "TF" },
-    inputs: { dy_TF: "TF", up_TF: "TF" },
-    tolerance: 1,
-    kernel: geluBackward,
-  },
-  geluErf: { ...unit, kernel: geluErfForward },
+  geluBackward: { ...unitBackward, kernel: geluBackward },
+  geluErf: { ...unit, backward: "geluErfBackward", kernel: geluErfForward },
+  geluErfBackward: { ...unitBackward, kernel: geluErfBackward },
   geluQuick: { ...unit, kernel: geluQuickForward },
 };
 

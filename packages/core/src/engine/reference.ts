@@ -15,7 +15,7 @@ import { type ArrayStore, createArena } from "./arena.ts";
 import type { AttentionSize, DeviceArray, Engine, HostTensor, KvCache, Matrix, PromptSet, RowRange } from "./engine.ts";
 import { type FlatRun, flatEngine, lengthOf } from "./flat.ts";
 import { cellsOfLoss } from "./loss_cells.ts";
-import type { FlatName, FlatOperation, HostArrays } from "./operations.ts";
+import type { FlatName, FlatOperation, HostArrays } from "./operation_rows.ts";
 import { checkPromptSets, promptCount } from "./prompt_sets.ts";
 
 interface ReferenceMatrix extends Matrix {

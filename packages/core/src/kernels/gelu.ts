@@ -1,7 +1,7 @@
 /**
  * GELU (Hendrycks & Gimpel 2016, arXiv:1606.08415, §2) in its tanh approximation, alone and as a gate (GeGLU, Shazeer 2020,
- * arXiv:2002.05202). transformers calls it `gelu_new` and `gelu_pytorch_tanh`. Towers of images have `gelu`, which is the
- * exact one, a·Φ(a), and `quick_gelu`, a·σ(1.702a).
+ * arXiv:2002.05202). transformers calls it `gelu_new` and `gelu_pytorch_tanh`; there, `gelu` is the exact one, a·Φ(a), whose
+ * slope is Φ(a) + a·φ(a), and `quick_gelu` of towers is a·σ(1.702a).
  *
  *   gelu(a) = ½·a·(1 + tanh(u)) = a·σ(2u)        u = √(2/π)·(a + 0.044715·a³)
  *   dgelu(a) = σ(2u) + a·σ(2u)·(1 − σ(2u))·2u'        GeGLU over merged rows [a | b]: y = gelu(a)·b
@@ -94,6 +94,21 @@ export function geluErfForward(out: { y_TF: Float32Array }, input: { up_TF: Floa
   const { up_TF } = input;
   checkLengths({ up_TF, y_TF }, { T, F });
   for (let i = 0; i < T * F; i++) y_TF[i] = up_TF[i] * normalDistribution(up_TF[i]);
+}
+
+export function geluErfBackward(
+  grad: { dup_TF: Float32Array },
+  input: { dy_TF: Float32Array; up_TF: Float32Array },
+  { T, F }: Size,
+): void {
+  const { dup_TF } = grad;
+  const { dy_TF, up_TF } = input;
+  checkLengths({ dup_TF, dy_TF, up_TF }, { T, F });
+  for (let i = 0; i < T * F; i++) {
+    const a = up_TF[i];
+    const density = Math.exp(-0.5 * a * a) / Math.sqrt(2 * Math.PI);
+    dup_TF[i] = dy_TF[i] * (normalDistribution(a) + a * density);
+  }
 }
 
 export function geluQuickForward(out: { y_TF: Float32Array }, input: { up_TF: Float32Array }, { T, F }: Size): void {

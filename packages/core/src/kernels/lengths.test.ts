@@ -1,7 +1,8 @@
 /** Every kernel refuses every array that is not as long as its sizes say, before it writes a number. */
 import { expect, test } from "vitest";
 import { lengthOf } from "../engine/flat.ts";
-import { type FlatOperation, flatOperations, type Shape } from "../engine/operations.ts";
+import type { FlatOperation, Shape } from "../engine/operation_rows.ts";
+import { flatOperations } from "../engine/operations.ts";
 import { attentionBackward, attentionForward, cachedAttentionForward } from "./attention.ts";
 import { headLossForwardBackward } from "./head_loss.ts";
 import { linearBackward, linearForward } from "./linear.ts";

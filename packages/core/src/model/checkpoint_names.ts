@@ -2,7 +2,7 @@
 import type { ModelConfig } from "./config.ts";
 import { architectureOf, familyOf } from "./families/families.ts";
 import { acceptedNames, weightSources } from "./hf_names.ts";
-import type { WeightPart } from "./weight_sources.ts";
+import { HEAD, type WeightPart } from "./weight_sources.ts";
 
 /** What DistributedDataParallel, torch.compile and PEFT put in front of the names of the model that they hold. */
 export const wrapperPrefixes: RegExp = /^(?:module\.|_orig_mod\.|base_model\.model\.)+/;
@@ -48,7 +48,7 @@ export function unusedTensors(
   const used = new Set(
     weightSources(config).flatMap(({ parts }) => parts.map((part) => storedName(part, config, tensors))),
   );
-  if (config.tiedEmbeddings) used.add("lm_head.weight");
+  if (config.tiedEmbeddings) used.add(familyOf(config).headName ?? HEAD);
   const family = familyOf(config);
   return [...tensors].flatMap(([name, { shape }]) =>
     used.has(name) || /(?:^|\.)rotary_emb\.inv_freq$/.test(name) || family.isBuffer?.(name, shape) ? [] : [name],

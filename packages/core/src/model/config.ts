@@ -63,6 +63,11 @@ export interface ModelConfig {
    * @default false
    */
   readonly parallelResidual?: boolean;
+  /**
+   * Stands in the MLP, if it is not that of the family: `architectureOf` knows.
+   * @default that of the family
+   */
+  readonly activation?: "gelu";
   /** Tokens back that a query sees, itself included; 0 = all. */
   readonly slidingWindow: number;
   /** The layers that the window holds for; undefined: all. */

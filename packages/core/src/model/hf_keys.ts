@@ -41,7 +41,12 @@ const one = among(null, 1);
 const few = among(null, 0, 1);
 const sameEps: Test = (value, { normEps }) => value === null || value === normEps;
 const tanhGelu = ["gelu_pytorch_tanh", "gelu_new", "gelu_fast"];
-const activationNames = { swiglu: ["silu", "swish"], geglu: tanhGelu, gelu: tanhGelu } as const;
+const activationNames = {
+  swiglu: ["silu", "swish"],
+  geglu: tanhGelu,
+  gelu: tanhGelu,
+  geluErf: ["gelu", "gelu_python"],
+} as const;
 const sameActivation: Test = (value, config) =>
   among(null, ...activationNames[architectureOf(config).activation])(value, config);
 const positionNames = { learned: ["absolute", "learned_absolute"], rotary: ["rope", "rotary"] } as const;

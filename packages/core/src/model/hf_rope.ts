@@ -11,8 +11,12 @@ export type RopeConfig = Pick<ModelConfig, "ropeTheta" | "ropeScaling" | "rotary
 /** What a family says of its rotation, and the sizes that rotation depends on. */
 export interface RopeDefaults {
   readonly ropeTheta: number;
+  /** Key that holds it beside the rotary settings. */
+  readonly ropeThetaKey?: string;
   /** Whether the family reads `partial_rotary_factor`, and what it is if absent; undefined: whole heads rotate. */
   readonly partialRotation?: number;
+  /** Key that holds it beside the rotary settings. */
+  readonly partialRotationKey?: string;
   /** What `original_max_position_embeddings` is if it stands nowhere outside the rotary settings: it wins over the one inside. */
   readonly originalContext?: number;
   /** Other names of the type longrope. */
@@ -50,10 +54,10 @@ export function parseRope(reading: ConfigReading, sizes: RopeSizes, defaults: Ro
     return { ropeTheta: Number.NaN, ropeScaling: { type: "default" } };
   }
   const inner = jsonFields(settings, problems, `${name}.`);
-  const rotaryDim = readRotaryDim(inner, outer, sizes.headDim, defaults.partialRotation);
+  const rotaryDim = readRotaryDim(inner, outer, sizes.headDim, defaults);
   const scaling = parseScaling(inner, outer, { ...sizes, rotaryDim }, defaults);
   const rope = {
-    ropeTheta: ropeTheta(inner, outer, defaults.ropeTheta),
+    ropeTheta: ropeTheta(inner, outer, defaults),
     ropeScaling: scaling,
     ...(rotaryDim < sizes.headDim && { rotaryDim }),
   };
@@ -62,7 +66,12 @@ export function parseRope(reading: ConfigReading, sizes: RopeSizes, defaults: Ro
 }
 
 /** The numbers of a head that rotate. The factor stands inside the rotary settings (which wins) or beside them. */
-function readRotaryDim(inner: JsonFields, outer: JsonFields, headDim: number, fallback: number | undefined): number {
+function readRotaryDim(
+  inner: JsonFields,
+  outer: JsonFields,
+  headDim: number,
+  { partialRotation: fallback, partialRotationKey: outerKey = "partial_rotary_factor" }: RopeDefaults,
+): number {
   if (fallback === undefined) {
     for (const fields of [inner, outer]) {
       if ((fields.raw("partial_rotary_factor") ?? 1) !== 1) {
@@ -71,28 +80,33 @@ function readRotaryDim(inner: JsonFields, outer: JsonFields, headDim: number, fa
     }
     return headDim;
   }
-  const outside = outer.raw("partial_rotary_factor");
-  const fields = inner.raw("partial_rotary_factor") !== undefined || outside === undefined ? inner : outer;
-  const factor = fields.number("partial_rotary_factor", { above: 0, fallback });
+  const outside = outer.raw(outerKey);
+  const isInside = inner.raw("partial_rotary_factor") !== undefined || outside === undefined;
+  const [fields, key] = isInside ? [inner, "partial_rotary_factor"] : [outer, outerKey];
+  const factor = fields.number(key, { above: 0, fallback });
   const rotaryDim = Math.trunc(headDim * factor);
-  if (factor > 1) fields.problem(`partial_rotary_factor is ${factor}, needed is at most 1`);
+  if (factor > 1) fields.problem(`${key} is ${factor}, needed is at most 1`);
   else if (rotaryDim < 2 || rotaryDim % 2 > 0) {
     fields.problem(
-      `partial_rotary_factor is ${factor}, which rotates ${rotaryDim} of ${headDim} numbers of a head: needed is an even count`,
+      `${key} is ${factor}, which rotates ${rotaryDim} of ${headDim} numbers of a head: needed is an even count`,
     );
   }
   return rotaryDim;
 }
 
 /** A null is no default here: transformers computes with it and fails. */
-function ropeTheta(inner: JsonFields, outer: JsonFields, fallback: number): number {
-  const fields = inner.has("rope_theta") ? inner : outer;
-  if (fields.has("rope_theta") && fields.raw("rope_theta") === undefined) {
-    fields.problem("rope_theta is null, needed is a number above 0");
+function ropeTheta(
+  inner: JsonFields,
+  outer: JsonFields,
+  { ropeTheta: fallback, ropeThetaKey: outerKey = "rope_theta" }: RopeDefaults,
+): number {
+  const [fields, key] = inner.has("rope_theta") ? [inner, "rope_theta"] : [outer, outerKey];
+  if (fields.has(key) && fields.raw(key) === undefined) {
+    fields.problem(`${key} is null, needed is a number above 0`);
     return Number.NaN;
   }
-  outer.raw("rope_theta");
-  return fields.number("rope_theta", { above: 0, fallback });
+  outer.raw(outerKey);
+  return fields.number(key, { above: 0, fallback });
 }
 
 /** Python's truth: an empty object counts as not given. */

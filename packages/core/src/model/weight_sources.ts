@@ -25,18 +25,27 @@ export interface WeightSource {
   readonly parts: readonly WeightPart[];
 }
 
-const HEAD = "lm_head.weight";
+/** What nearly all families call their head. */
+export const HEAD = "lm_head.weight";
 
 /** The embedding; the head of a tied model may stand in for it. */
-export function embeddingSource({ tiedEmbeddings, vocabSize, hiddenSize }: ModelConfig, hfName: string): WeightSource {
+export function embeddingSource(
+  { tiedEmbeddings, vocabSize, hiddenSize }: ModelConfig,
+  hfName: string,
+  head: string = HEAD,
+): WeightSource {
   const part = { hfName, shape: [vocabSize, hiddenSize] };
-  return stacked(weightNames.embed, tiedEmbeddings ? { ...part, standIn: HEAD } : part);
+  return stacked(weightNames.embed, tiedEmbeddings ? { ...part, standIn: head } : part);
 }
 
 /** The head of a model that is not tied. */
-export function headSource({ tiedEmbeddings, vocabSize, hiddenSize }: ModelConfig): WeightSource[] {
+export function headSource(
+  { tiedEmbeddings, vocabSize, hiddenSize }: ModelConfig,
+  head: string = HEAD,
+): WeightSource[] {
   if (tiedEmbeddings) return [];
-  return [stacked(weightNames.head, { hfName: HEAD, shape: [vocabSize, hiddenSize] })];
+  const part = { hfName: head, shape: [vocabSize, hiddenSize] };
+  return [stacked(weightNames.head, head === HEAD ? part : { ...part, standIn: HEAD })];
 }
 
 /** The weight `name` of these parts, one below the other. */

@@ -4,9 +4,10 @@ import { InputError } from "../errors.ts";
 import { parsePythonJson } from "../formats/strict_json.ts";
 import { describeTensors, storedName, unusedTensors, withoutWrappers } from "../model/checkpoint_names.ts";
 import type { ModelConfig } from "../model/config.ts";
+import { familyOf } from "../model/families/families.ts";
 import { parseModelConfig } from "../model/hf_config.ts";
 import { weightSources } from "../model/hf_names.ts";
-import type { WeightPart } from "../model/weight_sources.ts";
+import { HEAD, type WeightPart } from "../model/weight_sources.ts";
 import { checkModelParts } from "./folder_parts.ts";
 import { readGenerationConfig } from "./generation_config.ts";
 import { readFolderJson } from "./model_folder.ts";
@@ -68,10 +69,11 @@ async function tiedAsStored(
   if (!config.tiedEmbeddings) return config;
   const embedding: WeightPart | undefined = weightSources(config)[0]?.parts[0];
   const name = embedding && storedName(embedding, config, tensors);
-  const [embed, head] = [name === undefined ? undefined : tensors.get(name), tensors.get("lm_head.weight")];
+  const headName = familyOf(config).headName ?? HEAD;
+  const [embed, head] = [name === undefined ? undefined : tensors.get(name), tensors.get(headName)];
   if (!embed || !head || embed === head || (await haveSameNumbers(embed, head))) return config;
   onWarning(
-    `lm_head.weight is not the embedding, although config.json ties them: the head of its own is used, as in transformers (tie_word_embeddings: false says so)`,
+    `${headName} is not the embedding, although config.json ties them: the head of its own is used, as in transformers (tie_word_embeddings: false says so)`,
   );
   return { ...config, tiedEmbeddings: false };
 }

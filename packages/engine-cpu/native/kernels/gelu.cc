@@ -1,5 +1,5 @@
 // GELU (Hendrycks & Gimpel 2016, arXiv:1606.08415, §2) in its tanh approximation, alone and as a gate (GeGLU, Shazeer 2020,
-// arXiv:2002.05202); and forward alone as a·Φ(a) and a·σ(1.702a).
+// arXiv:2002.05202); as a·Φ(a), whose slope is Φ(a) + a·φ(a); and forward alone as a·σ(1.702a).
 //
 //   gelu(a) = ½·a·(1 + tanh(u)) = a·σ(2u)        u = √(2/π)·(a + 0.044715·a³)
 //   dgelu(a) = σ(2u) + a·σ(2u)·(1 − σ(2u))·2u'        GeGLU over merged rows [a | b]: y = gelu(a)·b
@@ -72,6 +72,17 @@ static bool gelu_erf(Pool* pool, const Gelu& a) {
     each_vector(a.F, [&](long i, long n) {
       const vf x = load_n(a.up_TF + t * a.F + i, n);
       store_n(a.y_TF + t * a.F + i, x * normal_distribution(x), n);
+    });
+  });
+}
+
+static bool gelu_erf_backward(Pool* pool, const GeluBackward& a) {
+  return each_row(pool, a.T, a.F, [&](long t) {
+    each_vector(a.F, [&](long i, long n) {
+      const long at = t * a.F + i;
+      const vf x = load_n(a.up_TF + at, n);
+      const vf density = splat(0.3989422804014327f) * exp(splat(-0.5f) * x * x);
+      store_n(a.dup_TF + at, load_n(a.dy_TF + at, n) * fma(x, density, normal_distribution(x)), n);
     });
   });
 }

@@ -139,6 +139,11 @@ export const flat: { readonly [Name in FlatName]: Composite } = {
     return { dup_TF: maths.tf.mul(dy_TF, geluSlope(maths, up_TF)) };
   },
   geluErf: (maths, { up_TF }: { up_TF: Tensor }) => ({ y_TF: maths.tf.mul(up_TF, normal(maths, up_TF)) }),
+  geluErfBackward: (maths, { dy_TF, up_TF }: { dy_TF: Tensor; up_TF: Tensor }) => {
+    const { tf } = maths;
+    const density = tf.mul(tf.exp(tf.mul(tf.square(up_TF), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+    return { dup_TF: tf.mul(dy_TF, tf.add(normal(maths, up_TF), tf.mul(up_TF, density))) };
+  },
   geluQuick: ({ tf }, { up_TF }: { up_TF: Tensor }) => ({
     y_TF: tf.mul(up_TF, tf.sigmoid(tf.mul(up_TF, 1.702))),
   }),

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { absent, sharedPath } from "../../../test/shared.ts";
 import { InputError } from "../../errors.ts";
 import { parseModelConfig } from "../hf_config.ts";
-import { findFamily } from "./families.ts";
+import { architectureOf, findFamily } from "./families.ts";
 import { rotaryRows } from "./rotary_rows.ts";
 
 const parse = (json: unknown) => parseModelConfig(json, "config.json");
@@ -22,6 +22,7 @@ const sizes = { vocab_size: 64, hidden_size: 64, intermediate_size: 48, num_hidd
 const phi3 = { ...sizes, num_attention_heads: 8, model_type: "phi3" };
 const smollm3 = { ...sizes, model_type: "smollm3" };
 const stablelm = { ...sizes, hidden_size: 256, model_type: "stablelm" };
+const gptNeox = { ...sizes, num_attention_heads: 4, model_type: "gpt_neox" };
 const defaultRope = { ropeTheta: 10_000, ropeScaling: { type: "default" } };
 
 test("what a config leaves out gets the defaults of transformers' class", () => {
@@ -64,6 +65,36 @@ test("what a config leaves out gets the defaults of transformers' class", () => 
     bosTokenId: 0,
     eosTokenIds: [0],
   });
+});
+
+test("gpt_neox: heads are whole, the function of its MLP by its names, its own keys of rotation", () => {
+  expect(parse(gptNeox)).toMatchObject({
+    ...defaultRope,
+    kvHeads: 4,
+    headDim: 16,
+    rotaryDim: 4,
+    contextLength: 2048,
+    normEps: 1e-5,
+    parallelResidual: true,
+    qkvBias: true,
+    outputBias: true,
+    mlpBias: true,
+    tiedEmbeddings: false,
+    bosTokenId: 0,
+    eosTokenIds: [2],
+  });
+  expect(parse(gptNeox).activation).toBeUndefined();
+  expect(parse({ ...gptNeox, hidden_act: "gelu_fast" }).activation).toBe("gelu");
+  expect(architectureOf(parse({ ...gptNeox, hidden_act: "gelu_fast" })).activation).toBe("gelu");
+  expect(architectureOf(parse(gptNeox)).activation).toBe("geluErf");
+  expect(parse({ ...gptNeox, rotary_pct: 1, rotary_emb_base: 500, use_parallel_residual: false })).toMatchObject({
+    ropeTheta: 500,
+    parallelResidual: false,
+  });
+  expect(problems({ ...gptNeox, rotary_pct: 0.2, hidden_act: "relu" })).toEqual([
+    'hidden_act is "relu", supported is "gelu", "gelu_python", "gelu_fast", "gelu_new", "gelu_pytorch_tanh"',
+    "rotary_pct is 0.2, which rotates 3 of 16 numbers of a head: needed is an even count",
+  ]);
 });
 
 test("phi3: su and yarn are longrope, and the outer original context wins over the inner one", () => {

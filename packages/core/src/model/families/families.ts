@@ -1,6 +1,8 @@
 /** The families that Zerogate computes, by `model_type`. */
+import type { ModelConfig } from "../config.ts";
 import type { Architecture, Family } from "./family.ts";
 import { gemma } from "./gemma.ts";
+import { gptNeox } from "./gpt_neox.ts";
 import { gpt2 } from "./gpt2.ts";
 import { llama } from "./llama.ts";
 import { ministral } from "./ministral.ts";
@@ -11,7 +13,18 @@ import { smollm3 } from "./smollm3.ts";
 import { stablelm } from "./stablelm.ts";
 
 /** PEFT knows llama, mistral and gpt2; prompts of the others join as in llama. Add a row for a new file. */
-export const families: readonly Family[] = [llama, mistral, ministral, qwen2, phi3, smollm3, stablelm, gemma, gpt2];
+export const families: readonly Family[] = [
+  llama,
+  mistral,
+  ministral,
+  qwen2,
+  phi3,
+  smollm3,
+  stablelm,
+  gemma,
+  gpt2,
+  gptNeox,
+];
 
 const byModelType: ReadonlyMap<unknown, Family> = new Map(families.map((family) => [family.modelType, family]));
 
@@ -34,6 +47,7 @@ export function familyOf({ modelType }: { readonly modelType: string }): Family 
  * @example
  * architectureOf({ modelType: "gemma" }).activation; // "geglu"
  */
-export function architectureOf(model: { readonly modelType: string }): Architecture {
-  return familyOf(model).architecture;
+export function architectureOf(model: Pick<ModelConfig, "modelType" | "activation">): Architecture {
+  const { architecture } = familyOf(model);
+  return model.activation ? { ...architecture, activation: model.activation } : architecture;
 }

@@ -7,8 +7,8 @@ import type { WeightSource } from "../weight_sources.ts";
 export interface Architecture {
   /** RMSNorm, or LayerNorm with a bias. */
   readonly norm: "rms" | "layer";
-  /** Stands between the two linear maps of the MLP, by the name of its operation; `gelu` has no gate. */
-  readonly activation: "swiglu" | "geglu" | "gelu";
+  /** Stands between the two linear maps of the MLP, by the name of its operation; `gelu` and `geluErf` have no gate. */
+  readonly activation: "swiglu" | "geglu" | "gelu" | "geluErf";
   /** Queries and keys are rotated, or a table of positions is added to the embedding. */
   readonly positions: "rotary" | "learned";
   /** Prompts' share goes through the output projection, or is added to what comes out of it (spec §3.1, §3.2). */
@@ -41,6 +41,11 @@ export interface Family {
   read(reading: ConfigReading): Omit<ModelConfig, "modelType">;
   /** All weights that this model needs, in the order of use in a forward pass. */
   weights(config: ModelConfig): WeightSource[];
+  /**
+   * The head's name in files.
+   * @default "lm_head.weight"
+   */
+  readonly headName?: string;
   /** Whether a tensor that is no weight holds nothing trained, as a causal mask: files may have it. */
   isBuffer?(name: string, shape: readonly number[]): boolean;
 }
