@@ -1,6 +1,7 @@
 /** Tables in docs/ that a run of the whole suite writes: what is asked for, the tests that show it, and what came of them. */
 import { join } from "node:path";
 import { fieldRows } from "./field_rows.ts";
+import { imageRows } from "./image_rows.ts";
 import { parityRows } from "./parity_rows.ts";
 import { root, type Tagged } from "./tags.ts";
 
@@ -33,6 +34,12 @@ export const tables: readonly Table[] = [
     title: "Field cases",
     about: `Faults that people met with this and with other trainers, the tests that keep them mended, and what came of them. ${how}`,
     rows: fieldRows,
+  },
+  {
+    path: join(root, "docs/image_cases.md"),
+    title: "Image cases",
+    about: `What training on images has to show, the tests that show it, and what came of them. ${how}`,
+    rows: imageRows,
   },
 ];
 
