@@ -33,6 +33,7 @@ export {
   adaptedBase,
   type OutputBias,
   type ShapeChoice,
+  type VisionShape,
 } from "./adapter/layout.ts";
 export type { Adapter, NewAdapterOptions, TrainedAdapter } from "./adapter/new_adapter.ts";
 export { initParameters, type ParameterTable, partNumbers, type TrainedPart } from "./adapter/parameters.ts";
@@ -46,6 +47,7 @@ export { type AdapterChoice, AdaptionPromptModel, type ChosenText, trainableLine
 // Scores and gradients of packed sequences.
 
 export { type Cell, packCell, type TokenSet } from "./cell/tokens.ts";
+export type { ImageRows } from "./model/cell_images.ts";
 export {
   type CellGradient,
   type CellTask,
@@ -57,7 +59,7 @@ export {
 export { mixedLogits, oneSequence, packSequences, tokenLogits } from "./model/logits.ts";
 export type { PackedTokens } from "./model/pass.ts";
 export { openPromptCache, type PromptCache, type PromptLease } from "./model/prompt_cache.ts";
-export type { AdapterPrompts, LayerPrompt, SequencePrompts } from "./model/prompts.ts";
+export type { AdapterPrompts, ImagePrompts, LayerPrompt, SequenceImage, SequencePrompts } from "./model/prompts.ts";
 
 // Texts.
 

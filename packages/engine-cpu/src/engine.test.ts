@@ -3,6 +3,7 @@ import { narrow, widen } from "@zerogate/core/engine";
 import { describe, expect, test } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
+import { describeImageGolden } from "../../core/test/image_golden.ts";
 import { describeInt8 } from "../../core/test/int8.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
 import type { Numbers } from "../../core/test/oracle.ts";
@@ -18,6 +19,7 @@ for (const level of levels) {
   // Float32 sums of up to 128 terms: half a unit in the last place is 6e-8, and errors add like a random walk.
   describeEngine(`cpu ${level}`, () => openAt(level), 2e-6);
   describeGolden(`cpu ${level}`, () => openAt(level), 1e-5);
+  describeImageGolden(`cpu ${level}`, () => openAt(level), 1e-5);
   describeInt8(`cpu ${level}`, () => openAt(level, { storage: "int8" }), 2e-6);
   describeMixed(`cpu ${level}`, () => openAt(level), 1e-5, 0); // a product of few rows is summed in another order
   describePromptSets(`cpu ${level}`, () => openAt(level), 0);

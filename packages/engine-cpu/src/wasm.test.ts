@@ -7,6 +7,7 @@ import type { Matrix } from "@zerogate/core/engine";
 import { describe, expect, test } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
+import { describeImageGolden } from "../../core/test/image_golden.ts";
 import { describeInt8 } from "../../core/test/int8.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
 import { describePromptSets } from "../../core/test/prompt_sets.ts";
@@ -18,6 +19,7 @@ import { openMemory } from "./wasm_memory.ts";
 // Tolerances as for the binary's levels (engine.test.ts).
 describeEngine("wasm", () => createWasmEngine(), 2e-6);
 describeGolden("wasm", () => createWasmEngine(), 1e-5);
+describeImageGolden("wasm", () => createWasmEngine(), 1e-5);
 describeInt8("wasm", () => createWasmEngine({ storage: "int8" }), 2e-6);
 describeMixed("wasm", () => createWasmEngine(), 1e-5, 0);
 describePromptSets("wasm", () => createWasmEngine(), 0);

@@ -2,6 +2,7 @@
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
+import { describeImageGolden } from "../../core/test/image_golden.ts";
 import { describeInt8 } from "../../core/test/int8.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
 import { describePromptSets } from "../../core/test/prompt_sets.ts";
@@ -26,6 +27,7 @@ describe.skipIf(absent !== "")(`on the emulator${absent}`, () => {
   // Float32 sums of up to 128 terms: half a unit in the last place is 6e-8, and errors add like a random walk.
   describeEngine("cuda f32", () => open("f32"), 2e-6);
   describeGolden("cuda f32", () => open("f32"), 1e-5);
+  describeImageGolden("cuda f32", () => open("f32"), 1e-5);
   describeMixed("cuda f32", () => open("f32"), 1e-5);
   describePromptSets("cuda f32", () => open("f32"), 2e-6);
   describeTowers("cuda f32", () => open("f32"));

@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
+import { describeImageGolden } from "../../core/test/image_golden.ts";
 import { describeTowers } from "../../core/test/tower.ts";
 import { backends } from "../test/backends.ts";
 import { createEngine } from "./engine.ts";
@@ -21,5 +22,6 @@ for (const { backend } of backends.filter(({ absent }) => absent === "")) {
   // Float32 sums of up to 128 terms: half a unit in the last place is 6e-8, and errors add like a random walk.
   describeEngine(`tfjs:${backend}`, open, 2e-6, { cached: cached[backend] });
   describeGolden(`tfjs:${backend}`, open, 1e-5);
+  describeImageGolden(`tfjs:${backend}`, open, 1e-5);
   describeTowers(`tfjs:${backend}`, open);
 }

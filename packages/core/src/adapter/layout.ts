@@ -11,6 +11,22 @@ import type { AdapterSettings } from "./settings.ts";
  */
 export type OutputBias = "once" | "twice";
 
+/**
+ * How images enter an adapter. `global`: a projection of an image's features is added to the prompts of every adapted layer
+ * (LLaMA-Adapter v1).
+ */
+export interface VisionShape {
+  readonly fusion: "global";
+  /** Numbers that describe one image, C. */
+  readonly featureSize: number;
+  /** Units between the two maps of the projection, h. */
+  readonly projectionSize: number;
+  /** What a text without an image gets: nothing, as if there were no images, or the projection of zeros. */
+  readonly missingImage: "none" | "zeros";
+  /** Multiplies the learning rate of what is trained for images. Default 1. */
+  readonly learningRateFactor?: number | undefined;
+}
+
 /** What somebody chooses of an adapter; settings that are not given are those of PEFT. */
 export interface ShapeChoice extends Partial<AdapterSettings> {
   /** Prompt tokens per adapted layer: `adapter_len`, K. */
@@ -19,6 +35,8 @@ export interface ShapeChoice extends Partial<AdapterSettings> {
   readonly adaptedLayers: number;
   /** Default `once`. Without meaning on a base that has no such bias. */
   readonly outputBiasTimes?: OutputBias | undefined;
+  /** Absent: a text adapter. */
+  readonly vision?: VisionShape | undefined;
 }
 
 /** What an adapter is, its settings complete. */

@@ -11,6 +11,8 @@ export interface TokenSet {
   readonly offsets: Float64Array;
   /** SHA-256 over ids, targets and offsets, hexadecimal: names the data in plans and checkpoints. */
   readonly hash: string;
+  /** The row of each sample in the features of its images, -1 if it has no image. Absent: no sample has one. */
+  readonly images?: Int32Array | undefined;
 }
 
 /** A cell: some samples packed without padding; the unit of work that one worker computes at a time. */
@@ -22,6 +24,8 @@ export interface Cell {
   /** Tokens that predict a target, ascending, and the target that follows each. */
   readonly rows_R: Int32Array;
   readonly labels_R: Int32Array;
+  /** The row of each sequence in the features of images, -1 if it has no image. Absent: none has one. */
+  readonly imageRows_S?: Int32Array | undefined;
 }
 
 /** Packs the given samples, in the given order, into one cell. */
@@ -47,11 +51,17 @@ export function packCell(tokens: TokenSet, samples: readonly number[]): Cell {
     }
     cuSeqlens[s + 1] = t;
   }
-  return { ids_T, positions_T, cuSeqlens, rows_R: Int32Array.from(rows), labels_R: Int32Array.from(labels) };
+  const { images } = tokens;
+  const imageRows_S = images && Int32Array.from(samples, (sample) => images[sample]);
+  const [rows_R, labels_R] = [Int32Array.from(rows), Int32Array.from(labels)];
+  return { ids_T, positions_T, cuSeqlens, rows_R, labels_R, ...(imageRows_S && { imageRows_S }) };
 }
 
-/** Several cells back to back as the tokens of one pass; cell n spans the tokens `bounds[n] … bounds[n + 1]`. */
-export function joinCells(cells: readonly Cell[]): Cell & { readonly bounds: readonly number[] } {
+/**
+ * Several cells back to back as the tokens of one pass; cell n spans the tokens `bounds[n] … bounds[n + 1]`. Rows of images stay
+ * with the cells: each has features of its own.
+ */
+export function joinCells(cells: readonly Cell[]): Omit<Cell, "imageRows_S"> & { readonly bounds: readonly number[] } {
   const bounds = [0];
   for (const [n, { ids_T }] of cells.entries()) bounds.push(bounds[n] + ids_T.length);
   const joined = (part: (cell: Cell) => Int32Array, base = 0) =>

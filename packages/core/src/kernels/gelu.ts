@@ -11,11 +11,13 @@ import { checkLengths } from "../shape.ts";
 const SCALE = Math.sqrt(2 / Math.PI);
 const CUBIC = 0.044715;
 
-function gelu(a: number): number {
+/** Of one number; sums of a projection on the host use it too. */
+export function gelu(a: number): number {
   return a / (1 + Math.exp(-2 * SCALE * a * (1 + CUBIC * a * a)));
 }
 
-function dgelu(a: number): number {
+/** Its slope. */
+export function dgelu(a: number): number {
   const sigmoid = 1 / (1 + Math.exp(-2 * SCALE * a * (1 + CUBIC * a * a)));
   return sigmoid * (1 + a * (1 - sigmoid) * 2 * SCALE * (1 + 3 * CUBIC * a * a));
 }

@@ -5,22 +5,24 @@
  *   o = attention(q, k, v) + gate · attention(q, k_prompt, v_prompt)      x1 = x + o·W_oᵀ
  *
  * In gpt2 the prompts join behind the projection, as PEFT has them there: x1 = x + attention(q, k, v)·W_oᵀ + gate · (…).
+ * What images add joins where prompts do, see images.ts.
  */
-import type { AttentionSize, DeviceArray, PromptSet, PromptSetGradient, RowRange } from "../engine/engine.ts";
+import type { AttentionSize, DeviceArray, PromptSetGradient, RowRange } from "../engine/engine.ts";
 import type { DecoderLayer, DecoderModel } from "./decoder.ts";
 import { normBackward, normForward } from "./norm.ts";
 import type { Pass } from "./pass.ts";
-import { addBiasAgain, promptSets, type TokenPrompts } from "./prompts.ts";
+import { addBiasAgain, heardImages, type LayerSets, type OwnedSet, promptSets, type TokenPrompts } from "./prompts.ts";
 
 /** What its backward needs. */
 export interface SavedAttention {
   readonly x_TD: DeviceArray;
   readonly attnStats: DeviceArray;
   readonly qkv_TX: DeviceArray;
+  /** Without what images add: the backward of attention does not need it. */
   readonly o_TQ: DeviceArray;
   readonly lse_TH: DeviceArray | undefined;
-  /** Which tokens attended to which prompts. */
-  readonly sets: readonly PromptSet[];
+  /** Which tokens attended to which prompts, and saw which images. */
+  readonly sets: LayerSets;
   /** Whether `o_TQ` has what the prompts add: the engine made both at once. */
   readonly isAdapted: boolean;
 }
@@ -32,7 +34,7 @@ export type Attend = (
 ) => { o_TQ: DeviceArray; lse_TH: DeviceArray | undefined };
 
 /** The key and value rows of the merged projection. */
-const kvRows = ({ config }: DecoderModel, layer: DecoderLayer): RowRange => [
+export const kvRows = ({ config }: DecoderModel, layer: DecoderLayer): RowRange => [
   config.heads * config.headDim,
   layer.qkv.rows,
 ];
@@ -84,7 +86,7 @@ type Attended = Pick<SavedAttention, "o_TQ" | "lse_TH" | "isAdapted">;
 function attendAll(
   { engine, architecture }: DecoderModel,
   qkv_TX: DeviceArray,
-  sets: readonly PromptSet[],
+  { prompts: sets }: LayerSets,
   { cuSeqlens }: Pass,
   size: AttentionSize,
   attend: Attend | undefined,
@@ -98,7 +100,7 @@ function attendAll(
 
 interface Joining {
   readonly qkv_TX: DeviceArray;
-  readonly sets: readonly PromptSet[];
+  readonly sets: LayerSets;
   readonly pass: Pass;
   readonly size: AttentionSize;
 }
@@ -111,15 +113,17 @@ function project(
   x_TD: DeviceArray,
   { qkv_TX, sets, pass, size }: Joining,
 ): DeviceArray {
-  const addPrompts = (to: DeviceArray) => engine.promptAttention(to, { qkv_TX, sets }, size);
   const output = (from: DeviceArray) =>
     engine.linear(from, layer.o, { T: size.T, bias: layer.oBias, residual: x_TD, order: pass.order });
-  if (sets.length === 0 || isAdapted) return output(o_TQ);
-  const [first, then] = architecture.promptsJoin === "before-output" ? [addPrompts, output] : [output, addPrompts];
-  const between = first(o_TQ);
-  const joined = then(between);
-  engine.free(between);
-  return joined;
+  const addSets = (own: readonly OwnedSet[]) => (to: DeviceArray) =>
+    engine.promptAttention(to, { qkv_TX, sets: own }, size);
+  const added = [isAdapted ? [] : sets.prompts, heardImages(sets)].filter((own) => own.length > 0).map(addSets);
+  const steps = architecture.promptsJoin === "before-output" ? [...added, output] : [output, ...added];
+  return steps.reduce((from, step) => {
+    const to = step(from);
+    if (from !== o_TQ) engine.free(from);
+    return to;
+  }, o_TQ);
 }
 
 /**
@@ -132,12 +136,12 @@ export function attentionBackward(
   { dx1_TD, residual_TD, withInput }: { dx1_TD: DeviceArray; residual_TD: DeviceArray; withInput: boolean },
   saved: SavedAttention,
   pass: Pass,
-): { prompts: readonly PromptSetGradient[]; dx_TD: DeviceArray | undefined } {
+): { sets: readonly OwnedGradient[]; dx_TD: DeviceArray | undefined } {
   const { engine, config } = model;
   const { T } = pass.size;
   const size = { ...pass.size, window: layer.window };
   const do_TQ = engine.linearBackward(dx1_TD, layer.o, { T });
-  const { dqkv_TX, prompts } = attendBackward(model, { do_TQ, dx1_TD, withInput }, saved, pass.cuSeqlens, size);
+  const { dqkv_TX, sets } = attendBackward(model, { do_TQ, dx1_TD, withInput }, saved, pass.cuSeqlens, size);
   engine.free(do_TQ);
   let dx_TD: DeviceArray | undefined;
   if (dqkv_TX) {
@@ -147,8 +151,11 @@ export function attentionBackward(
     dx_TD = normBackward(engine, input, layer.attnNorm, { T, D: config.hiddenSize });
     engine.free(dqkv_TX, dh_TD);
   }
-  return { prompts, dx_TD };
+  return { sets, dx_TD };
 }
+
+/** The gradient of a set, and whose it is. */
+export type OwnedGradient = PromptSetGradient & Pick<OwnedSet, "range" | "of">;
 
 /** Backward of attention and of the prompts, which joined it before or behind the projection. */
 function attendBackward(
@@ -157,18 +164,26 @@ function attendBackward(
   { qkv_TX, o_TQ, lse_TH, sets, isAdapted }: SavedAttention,
   cuSeqlens: Int32Array,
   size: AttentionSize,
-): { dqkv_TX: DeviceArray | undefined; prompts: readonly PromptSetGradient[] } {
+): { dqkv_TX: DeviceArray | undefined; sets: readonly OwnedGradient[] } {
   if (!lse_TH) throw new RangeError("Cannot run backward of a layer that attended over a cache");
+  const owned = (own: readonly OwnedSet[], gradients: readonly PromptSetGradient[]): OwnedGradient[] =>
+    gradients.map((gradient, i) => ({ ...gradient, range: own[i].range, ...(own[i].of && { of: own[i].of }) }));
+  const djoined_TQ = architecture.promptsJoin === "before-output" ? do_TQ : dx1_TD;
+  // Nothing goes back to the queries: what an image adds does not depend on them.
+  const seen =
+    sets.images.length > 0
+      ? engine.promptAttentionBackward({ do_TQ: djoined_TQ, qkv_TX, sets: sets.images }, size)
+      : [];
+  const images = owned(sets.images, seen);
   if (isAdapted) {
-    const input = { do_TQ, qkv_TX, y_TQ: o_TQ, lse_TH, sets };
+    const input = { do_TQ, qkv_TX, y_TQ: o_TQ, lse_TH, sets: sets.prompts };
     const both = engine.promptedAttentionBackward?.(input, cuSeqlens, { ...size, withInput });
     if (!both)
       throw new RangeError(`Cannot run backward of attention: ${engine.name} has its forward with prompts only`);
-    return both;
+    return { dqkv_TX: both.dqkv_TX, sets: [...owned(sets.prompts, both.prompts), ...images] };
   }
   const dqkv_TX = withInput ? engine.attentionBackward({ do_TQ, qkv_TX, o_TQ, lse_TH }, cuSeqlens, size) : undefined;
-  if (sets.length === 0) return { dqkv_TX, prompts: [] };
-  const djoined = architecture.promptsJoin === "before-output" ? do_TQ : dx1_TD;
-  const input = { do_TQ: djoined, qkv_TX, sets, ...(dqkv_TX && { dqkv_TX }) };
-  return { dqkv_TX, prompts: engine.promptAttentionBackward(input, size) };
+  if (sets.prompts.length === 0) return { dqkv_TX, sets: [] };
+  const input = { do_TQ: djoined_TQ, qkv_TX, sets: sets.prompts, ...(dqkv_TX && { dqkv_TX }) };
+  return { dqkv_TX, sets: [...owned(sets.prompts, engine.promptAttentionBackward(input, size)), ...images] };
 }

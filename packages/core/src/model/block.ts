@@ -2,8 +2,14 @@
  * One decoder layer over packed tokens: attention, then the feed-forward block. Nothing is parked on the model: what
  * backward needs is returned by forward and handed back.
  */
-import type { DeviceArray, Engine, PromptSetGradient } from "../engine/engine.ts";
-import { type Attend, attentionBackward, attentionForward, type SavedAttention } from "./attention.ts";
+import type { DeviceArray, Engine } from "../engine/engine.ts";
+import {
+  type Attend,
+  attentionBackward,
+  attentionForward,
+  type OwnedGradient,
+  type SavedAttention,
+} from "./attention.ts";
 import type { DecoderModel } from "./decoder.ts";
 import { mlpBackward, mlpForward, type SavedMlp } from "./mlp.ts";
 import type { Pass } from "./pass.ts";
@@ -39,7 +45,7 @@ export function layerBackward(
   saved: SavedLayer,
   pass: Pass,
   withInput: boolean,
-): { prompts: readonly PromptSetGradient[]; dx_TD: DeviceArray | undefined } {
+): { sets: readonly OwnedGradient[]; dx_TD: DeviceArray | undefined } {
   const layer = model.layers[i];
   const throughMlp_TD = mlpBackward(model, layer, dy_TD, saved.mlp, pass);
   const dx1_TD = model.config.parallelResidual ? dy_TD : throughMlp_TD;

@@ -55,7 +55,7 @@ async function added(
   const { o, window } = model.layers[i];
   const { T, H, d } = pass.size;
   const zero_TQ = engine.upload(new Float32Array(T * H * d));
-  const sets = promptSets(i, promptsForAll(new Map([[i, prompt]])), T);
+  const { prompts: sets } = promptSets(i, promptsForAll(new Map([[i, prompt]])), T);
   const y_TQ = engine.promptAttention(zero_TQ, { qkv_TX, sets }, { ...pass.size, window });
   const y_TD = architecture.promptsJoin === "before-output" ? engine.linear(y_TQ, o, { T }) : y_TQ;
   const values = await engine.read(y_TD);

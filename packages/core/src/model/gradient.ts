@@ -6,10 +6,12 @@ import type { AdapterState, BoundGradient } from "../adapter/kinds/kind.ts";
 import { kindOf } from "../adapter/kinds/known.ts";
 import { type Cell, joinCells } from "../cell/tokens.ts";
 import type { DeviceArray, LossCell } from "../engine/engine.ts";
-import { promptKvBackward } from "./attention.ts";
+import { type OwnedGradient, promptKvBackward } from "./attention.ts";
 import { layerBackward, type SavedLayer } from "./block.ts";
+import { bindCellImages, type CellImages, type ImageRows } from "./cell_images.ts";
 import type { DecoderModel } from "./decoder.ts";
 import { preparePrompts, runLayers } from "./forward.ts";
+import { imageValuesBackward } from "./images.ts";
 import { normBackward, normForward } from "./norm.ts";
 import { openPass, type Pass } from "./pass.ts";
 import { type AdapterPrompts, promptsForAll, type TokenPrompts } from "./prompts.ts";
@@ -20,6 +22,8 @@ export interface CellTask {
   readonly cell: Cell;
   /** 1 / labelled tokens of the whole step: the gradient is this cell's share of that of the step's mean loss. */
   readonly scale: number;
+  /** Features of the images that the cell names; needed if it names any and the adapter has images. */
+  readonly images?: ImageRows | undefined;
 }
 
 /** `lossSum` in nats over the cell's labelled tokens; `gradient` as flat as the adapter's `params`. */
@@ -34,8 +38,9 @@ export async function cellGradient(
   adapter: AdapterState,
   cell: Cell,
   scale: number,
+  images?: ImageRows,
 ): Promise<CellGradient> {
-  const [own] = await cellGradients(model, [{ adapter, cell, scale }]);
+  const [own] = await cellGradients(model, [{ adapter, cell, scale, images }]);
   return own;
 }
 
@@ -48,7 +53,8 @@ export async function cellGradients(model: DecoderModel, tasks: readonly CellTas
   return engine.arena(async () => {
     const cells = joinCells(tasks.map(({ cell }) => cell));
     const pass = openPass(model, cells, "packed");
-    const prompts = promptsOfTasks(model, tasks, cells.bounds);
+    const seen = tasks.map(({ adapter, cell, images }) => bindCellImages(model, adapter, cell, images));
+    const prompts = promptsOfTasks(model, tasks, seen, cells.bounds);
     const { y_TD, saved } = runLayers(model, cells, pass, prompts, true);
     const losses = tasks.map(({ cell, scale }) => ({ R: cell.rows_R.length, scale }));
     const top = labelledLoss(model, y_TD, cells, losses);
@@ -59,19 +65,28 @@ export async function cellGradients(model: DecoderModel, tasks: readonly CellTas
     let row = 0;
     for (const [n, { adapter, cell }] of tasks.entries()) {
       const lossSum = sum(nll_R.subarray(row, (row += cell.rows_R.length)));
-      results.push({ lossSum, gradient: await readGradient(model, adapter, backs[n]) });
+      results.push({ lossSum, gradient: await readGradient(model, adapter, backs[n], seen[n]) });
     }
     return results;
   });
 }
 
 /** The prompts of every task for the tokens of its cell; tasks of one adapter share its keys and values. */
-function promptsOfTasks(model: DecoderModel, tasks: readonly CellTask[], bounds: readonly number[]): TokenPrompts[] {
+function promptsOfTasks(
+  model: DecoderModel,
+  tasks: readonly CellTask[],
+  seen: readonly (CellImages | undefined)[],
+  bounds: readonly number[],
+): TokenPrompts[] {
   const made = new Map<AdapterState, AdapterPrompts>();
   return tasks.map(({ adapter }, n) => {
     const prompts = made.get(adapter) ?? preparePrompts(model, adapter);
     made.set(adapter, prompts);
-    return { prompts, scale: 1, tokens: [bounds[n], bounds[n + 1]] };
+    const start = bounds[n];
+    const images = seen[n]?.ranges.map((own) => {
+      return { ...own, tokens: [start + own.tokens[0], start + own.tokens[1]] as const };
+    });
+    return { prompts, scale: 1, tokens: [start, bounds[n + 1]], images };
   });
 }
 
@@ -80,6 +95,8 @@ interface LayerGradient {
   readonly layer: number;
   readonly dprompt_KD: DeviceArray;
   readonly dgate_H: DeviceArray;
+  /** Of the images that its tokens saw, in their order. */
+  readonly images: OwnedGradient[];
 }
 
 /** Backward from the top to the lowest adapted layer: the gradients of every range's layers, downwards. */
@@ -96,15 +113,16 @@ function layersBackward(
   for (let i = model.layers.length - 1; i >= lowest; i--) {
     const kept = saved.get(i);
     if (!kept || !dy_TD) throw new RangeError(`Cannot run layer ${i} backward: it kept nothing`);
-    const { prompts, dx_TD } = layerBackward(model, i, dy_TD, kept, pass, i > lowest);
-    let set = 0;
-    for (const [n, range] of ranges.entries()) {
-      const bound = range.prompts.get(i);
-      if (!bound) continue;
-      const { dkv_KY, dgate_H } = prompts[set++];
-      const dprompt_KD = promptKvBackward(model, model.layers[i], dkv_KY, bound.K);
-      model.engine.free(dkv_KY);
-      backs[n].push({ layer: i, dprompt_KD, dgate_H });
+    const { sets, dx_TD } = layerBackward(model, i, dy_TD, kept, pass, i > lowest);
+    for (const own of sets) {
+      if (own.of) {
+        backs[own.range].at(-1)?.images.push(own);
+        continue;
+      }
+      const { K } = ranges[own.range].prompts.get(i) ?? { K: 0 };
+      const dprompt_KD = promptKvBackward(model, model.layers[i], own.dkv_KY, K);
+      model.engine.free(own.dkv_KY);
+      backs[own.range].push({ layer: i, dprompt_KD, dgate_H: own.dgate_H, images: [] });
     }
     dy_TD = dx_TD;
   }
@@ -112,17 +130,36 @@ function layersBackward(
 }
 
 async function readGradient(
-  { engine }: DecoderModel,
+  model: DecoderModel,
   adapter: AdapterState,
   backs: readonly LayerGradient[],
+  seen: CellImages | undefined,
 ): Promise<Float32Array> {
+  const { engine } = model;
   const bound: BoundGradient[] = [];
-  for (const { layer, dprompt_KD, dgate_H } of backs) {
-    bound.push({ layer, dprompt_KD: await engine.read(dprompt_KD), dgate_H: await engine.read(dgate_H) });
+  for (const { layer, dprompt_KD, dgate_H, images } of backs) {
+    const ofText = { layer, dprompt_KD: await engine.read(dprompt_KD), dgate_H: await engine.read(dgate_H) };
+    bound.push(seen ? await withImages(model, ofText, images, seen) : ofText);
   }
   const gradient = new Float32Array(adapter.layout.length);
-  kindOf(adapter).pullBack(bound, adapter, gradient);
+  kindOf(adapter).pullBack(bound, adapter, gradient, seen?.features_NC);
   return gradient;
+}
+
+/** Adds the gradients of images to those of a layer's gates, and the gradient of their vectors. */
+async function withImages(
+  model: DecoderModel,
+  { layer, dprompt_KD, dgate_H }: BoundGradient,
+  images: readonly OwnedGradient[],
+  { prompts }: CellImages,
+): Promise<BoundGradient> {
+  const gates = Float64Array.from(dgate_H);
+  for (const own of images) {
+    const part_H = await model.engine.read(own.dgate_H);
+    for (const [h, d] of part_H.entries()) gates[h] += d;
+  }
+  const dimages_ND = await imageValuesBackward(model, layer, prompts, images);
+  return { layer, dprompt_KD, dgate_H: Float32Array.from(gates), dimages_ND };
 }
 
 /**
@@ -133,10 +170,12 @@ export async function cellScores(
   model: DecoderModel,
   adapter: AdapterState | undefined,
   cell: Cell,
+  images?: ImageRows,
 ): Promise<{ nll_R: Float32Array; hit_R: Float32Array }> {
   const { engine } = model;
   return engine.arena(async () => {
-    const prompts = promptsForAll(preparePrompts(model, adapter));
+    const seen = bindCellImages(model, adapter, cell, images);
+    const prompts = promptsForAll(preparePrompts(model, adapter), seen?.ranges);
     const { y_TD } = runLayers(model, cell, openPass(model, cell), prompts, false);
     const { nll_R, hit_R } = labelledLoss(model, y_TD, cell, undefined);
     return { nll_R: await engine.read(nll_R), hit_R: await engine.read(hit_R) };
@@ -148,8 +187,9 @@ export async function cellLosses(
   model: DecoderModel,
   adapter: AdapterState | undefined,
   cell: Cell,
+  images?: ImageRows,
 ): Promise<Float32Array> {
-  return (await cellScores(model, adapter, cell)).nll_R;
+  return (await cellScores(model, adapter, cell, images)).nll_R;
 }
 
 /** Sum in the given order, in float64. */

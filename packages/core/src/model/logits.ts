@@ -1,6 +1,8 @@
 /** Logits of chosen tokens: for generation, parity checks and `inspect`. Training never makes them (see `headLoss`). */
 import type { AdapterState } from "../adapter/kinds/kind.ts";
+import type { Cell } from "../cell/tokens.ts";
 import type { DeviceArray } from "../engine/engine.ts";
+import { bindCellImages, type ImageRows } from "./cell_images.ts";
 import type { DecoderModel } from "./decoder.ts";
 import { preparePrompts, runLayers } from "./forward.ts";
 import { normForward } from "./norm.ts";
@@ -11,10 +13,14 @@ import { promptsBySequence, promptsForAll, type SequencePrompts, type TokenPromp
 export async function tokenLogits(
   model: DecoderModel,
   adapter: AdapterState | undefined,
-  tokens: PackedTokens,
+  tokens: PackedTokens & Pick<Cell, "imageRows_S">,
   rows_R: Int32Array = Int32Array.from(tokens.ids_T.keys()),
+  images?: ImageRows,
 ): Promise<Float32Array> {
-  return model.engine.arena(() => passLogits(model, promptsForAll(preparePrompts(model, adapter)), tokens, rows_R));
+  return model.engine.arena(() => {
+    const seen = bindCellImages(model, adapter, tokens, images);
+    return passLogits(model, promptsForAll(preparePrompts(model, adapter), seen?.ranges), tokens, rows_R);
+  });
 }
 
 /** The same where sequence s of the tokens is adapted as `sequences[s]` says, or is the base. */

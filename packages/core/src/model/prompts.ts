@@ -16,20 +16,44 @@ export interface LayerPrompt {
 /** The prompts of one adapter by layer. */
 export type AdapterPrompts = ReadonlyMap<number, LayerPrompt>;
 
+/** N images in the adapted layers of one adapter. */
+export interface ImagePrompts {
+  /** Keys and values `[N, Y]` of each layer. */
+  readonly layers: ReadonlyMap<number, DeviceArray>;
+  /** N. */
+  readonly count: number;
+  /** Images whose vector is zero. They add nothing, not even the sign of a zero; their gradient is like any other's. */
+  readonly silent: ReadonlySet<number>;
+}
+
+/** An image and the tokens of a pass that see it. */
+export interface ImageRange {
+  readonly prompts: ImagePrompts;
+  /** From 0 to N - 1. */
+  readonly image: number;
+  readonly tokens: RowRange;
+}
+
 /** How one sequence is adapted: by these prompts, their effective gates times `scale`. 0 is the base, 1 the adapter. */
 export interface SequencePrompts {
   readonly prompts: AdapterPrompts;
   readonly scale: number;
+  /** The image that it sees. */
+  readonly image?: SequenceImage | undefined;
 }
 
-/** Prompts and the tokens that they are for (default: all of the pass). */
-export interface TokenPrompts extends SequencePrompts {
+/** One of the images that were bound together. */
+export type SequenceImage = Pick<ImageRange, "prompts" | "image">;
+
+/** Prompts and the tokens that they are for (default: all of the pass), and the images that some of those see. */
+export interface TokenPrompts extends Omit<SequencePrompts, "image"> {
   readonly tokens?: RowRange;
+  readonly images?: readonly ImageRange[] | undefined;
 }
 
 /** All tokens of a pass under one adapter, or under none. */
-export function promptsForAll(prompts: AdapterPrompts): TokenPrompts[] {
-  return prompts.size > 0 ? [{ prompts, scale: 1 }] : [];
+export function promptsForAll(prompts: AdapterPrompts, images?: readonly ImageRange[]): TokenPrompts[] {
+  return prompts.size > 0 ? [{ prompts, scale: 1, images }] : [];
 }
 
 /** Sequence s under `sequences[s]`, undefined being the base; neighbours that are adapted alike become one range. */
@@ -43,11 +67,18 @@ export function promptsBySequence(
   const ranges: TokenPrompts[] = [];
   for (const [s, own] of sequences.entries()) {
     if (own === undefined || own.scale === 0) continue;
-    const [from, to] = [cuSeqlens[s], cuSeqlens[s + 1]];
+    const tokens = [cuSeqlens[s], cuSeqlens[s + 1]] as const;
+    const [from, to] = tokens;
+    const { prompts, scale, image } = own;
+    const images = image ? [{ ...image, tokens }] : [];
     const last = ranges.at(-1);
-    if (last?.tokens?.[1] === from && last.prompts === own.prompts && last.scale === own.scale) {
-      ranges[ranges.length - 1] = { ...last, tokens: [last.tokens[0], to] };
-    } else ranges.push({ ...own, tokens: [from, to] });
+    if (last?.tokens?.[1] === from && last.prompts === prompts && last.scale === scale) {
+      ranges[ranges.length - 1] = {
+        ...last,
+        tokens: [last.tokens[0], to],
+        images: [...(last.images ?? []), ...images],
+      };
+    } else ranges.push({ prompts, scale, tokens, images });
   }
   return ranges;
 }
@@ -57,12 +88,41 @@ function gatesOf({ gate_H }: LayerPrompt, scale: number): Float32Array {
   return scale === 1 ? gate_H : gate_H.map((gate) => scale * gate);
 }
 
-/** The sets of one layer: which tokens attend to which prompts there. */
-export function promptSets(layer: number, ranges: readonly TokenPrompts[], T: number): PromptSet[] {
-  return ranges.flatMap(({ prompts, scale, tokens = [0, T] }) => {
+/** A set, and whose it is. */
+export interface OwnedSet extends PromptSet {
+  /** The place of its prompts in the list of those of the pass. */
+  readonly range: number;
+  /** The image that it is the value of. */
+  readonly of?: SequenceImage;
+}
+
+/** The sets of one layer. */
+export interface LayerSets {
+  /** Which tokens attend to which prompts. */
+  readonly prompts: readonly OwnedSet[];
+  /** Which tokens see which images: sets of one row each. */
+  readonly images: readonly OwnedSet[];
+}
+
+/** Lists which tokens attend to which prompts of a layer, and which see which images there. */
+export function promptSets(layer: number, ranges: readonly TokenPrompts[], T: number): LayerSets {
+  const sets = { prompts: [] as OwnedSet[], images: [] as OwnedSet[] };
+  for (const [range, { prompts, scale, tokens = [0, T] as const, images = [] }] of ranges.entries()) {
     const prompt = prompts.get(layer);
-    return prompt ? [{ kv_RY: prompt.kv_KY, rows: [0, prompt.K], tokens, gate_H: gatesOf(prompt, scale) }] : [];
-  });
+    if (!prompt) continue;
+    const gate_H = gatesOf(prompt, scale);
+    sets.prompts.push({ kv_RY: prompt.kv_KY, rows: [0, prompt.K], tokens, gate_H, range });
+    for (const { tokens: own, ...of } of images) {
+      const kv_RY = of.prompts.layers.get(layer);
+      if (kv_RY) sets.images.push({ kv_RY, rows: [of.image, of.image + 1], tokens: own, gate_H, range, of });
+    }
+  }
+  return sets;
+}
+
+/** The sets of images that add anything: a vector of zeros keeps even the signs of zeros. */
+export function heardImages({ images }: LayerSets): OwnedSet[] {
+  return images.filter(({ of }) => !of?.prompts.silent.has(of.image));
 }
 
 /** Adds the output bias a second time, times `scale`, to the tokens of adapters that add it twice; returns `x_TD` itself if there are none. */

@@ -4,13 +4,17 @@
  *   prompt [K, D]     rows that every query attends to beside the tokens     starts as N(0, 1)
  *   gate [1] or [H]   what such attention is multiplied by                   starts as 0: the base
  *
+ * An adapter with images (§3.4 there) has a projection of their features behind them, see `parts/projection.ts`.
+ *
  * Names in files are PEFT's: `base_model.model.model.layers.{i}.self_attn.adaption_prompt`, i the absolute layer.
  */
+import { imageValues } from "../../model/images.ts";
 import type { LayerPrompt } from "../../model/prompts.ts";
 import { ADAPTER_FILE } from "../files/peft.ts";
 import { type AdaptedBase, type AdapterLayout, adaptedBase, type ShapeChoice } from "../layout.ts";
 import { parameterTable, partNumbers, type TrainedPart } from "../parameters.ts";
 import { effectiveGate, gateGradient, gatePart } from "../parts/gate.ts";
+import { addedToPrompts, addedToPromptsBackward, projectionParts } from "../parts/projection.ts";
 import { promptKeysValues, promptPart } from "../parts/prompt.ts";
 import { settingsOf } from "../settings.ts";
 import { type AdapterKind, type AdapterState, layoutOf } from "./kind.ts";
@@ -18,11 +22,12 @@ import { type AdapterKind, type AdapterState, layoutOf } from "./kind.ts";
 export const adaptionPrompt: AdapterKind = {
   name: "adaption_prompt",
 
-  table({ promptLength: K, adaptedLayers, ...settings }, { layers, hiddenSize: D, heads, modules }) {
+  table({ promptLength: K, adaptedLayers, vision, ...settings }, base) {
+    const { layers, hiddenSize: D, heads, modules } = base;
     const { root, layers: list, attention } = modules;
     const adapted = Array.from({ length: adaptedLayers }, (_, i) => layers - adaptedLayers + i);
-    return parameterTable(
-      adapted.flatMap((layer) => {
+    return parameterTable([
+      ...adapted.flatMap((layer) => {
         const path = [...(root === "" ? [] : [root]), list, layer, attention].join(".");
         const place = (name: string) => ({ file: ADAPTER_FILE, fileName: `base_model.model.${path}.${name}` });
         return [
@@ -30,7 +35,8 @@ export const adaptionPrompt: AdapterKind = {
           gatePart(layer, settings, heads, place("adaption_gate")),
         ];
       }),
-    );
+      ...(vision ? projectionParts(vision, base) : []),
+    ]);
   },
 
   bind({ layout, params }, model) {
@@ -45,7 +51,17 @@ export const adaptionPrompt: AdapterKind = {
     );
   },
 
-  pullBack(bound, { layout, params }, gradient) {
+  bindImages(adapter, model, features_NC) {
+    const { layout } = adapter;
+    const { vision } = layout.shape;
+    if (!vision) throw new RangeError("Cannot use images: the adapter was made without them");
+    const added_ND = addedToPrompts(adapter, vision, features_NC);
+    const layers = layerParts(layout).map(({ layer }) => layer);
+    return imageValues(model, layers, added_ND);
+  },
+
+  pullBack(bound, adapter, gradient, features_NC) {
+    const { layout, params } = adapter;
     const layers = layerParts(layout);
     for (const { layer, dprompt_KD, dgate_H } of bound) {
       const parts = layers.find((own) => own.layer === layer);
@@ -54,6 +70,14 @@ export const adaptionPrompt: AdapterKind = {
       partNumbers(parts.prompt, gradient).set(dprompt_KD);
       partNumbers(parts.gate, gradient).set(gateGradient(stored, layout.shape.gateActivation, dgate_H));
     }
+    const { vision } = layout.shape;
+    if (!vision || !features_NC) return;
+    // The same vector was added in every layer.
+    const dadded_ND = new Float64Array((features_NC.length / vision.featureSize) * layout.base.hiddenSize);
+    for (const { dimages_ND } of bound) {
+      if (dimages_ND) for (let i = 0; i < dadded_ND.length; i++) dadded_ND[i] += dimages_ND[i];
+    }
+    addedToPromptsBackward(adapter, vision, { features_NC, dadded_ND }, gradient);
   },
 };
 
@@ -66,7 +90,8 @@ export function adapterLayout(shape: ShapeChoice, model: Parameters<typeof adapt
 export function adapterLayoutOn(shape: ShapeChoice, base: AdaptedBase): AdapterLayout {
   const { promptLength, adaptedLayers } = shape;
   const outputBiasTimes = base.hasOutputBias ? (shape.outputBiasTimes ?? "once") : undefined;
-  const own = { promptLength, adaptedLayers, ...settingsOf(shape), outputBiasTimes };
+  const { vision } = shape;
+  const own = { promptLength, adaptedLayers, ...settingsOf(shape), outputBiasTimes, ...(vision && { vision }) };
   return layoutOf(adaptionPrompt, own, base);
 }
 

@@ -3,7 +3,7 @@
  * rule back. All else (optimizer, sums, files, comparisons) works on its table.
  */
 import type { DecoderModel } from "../../model/decoder.ts";
-import type { AdapterPrompts } from "../../model/prompts.ts";
+import type { AdapterPrompts, ImagePrompts } from "../../model/prompts.ts";
 import type { AdaptedBase, AdapterLayout, AdapterShape } from "../layout.ts";
 import { type ParameterTable, tableLength } from "../parameters.ts";
 
@@ -13,8 +13,21 @@ export interface AdapterKind {
   table(shape: AdapterShape, base: AdaptedBase): ParameterTable;
   /** Computes what a pass needs of each adapted layer from the current numbers. Runs in the engine's arena. */
   bind(adapter: AdapterState, model: DecoderModel): AdapterPrompts;
-  /** The chain rule of `bind`: sets the gradient of the flat vector, which comes as zeros. */
-  pullBack(bound: readonly BoundGradient[], adapter: AdapterState, gradient: Float32Array): void;
+  /**
+   * Computes what images do in each adapted layer, of the features `[N, C]` of N of them. Runs in the engine's arena. Absent: the
+   * kind has no images.
+   */
+  bindImages?(adapter: AdapterState, model: DecoderModel, features_NC: Float32Array): ImagePrompts;
+  /**
+   * The chain rule of `bind` and `bindImages`: sets the gradient of the flat vector, which comes as zeros.
+   * @param features_NC what `bindImages` got, if it was called.
+   */
+  pullBack(
+    bound: readonly BoundGradient[],
+    adapter: AdapterState,
+    gradient: Float32Array,
+    features_NC?: Float32Array,
+  ): void;
 }
 
 /** What a pass says of one adapted layer, of what `bind` made of it. */
@@ -22,8 +35,10 @@ export interface BoundGradient {
   readonly layer: number;
   /** Of the rows that were projected to keys and values. */
   readonly dprompt_KD: Float32Array;
-  /** Of the effective gates. */
+  /** Of the effective gates, images included. */
   readonly dgate_H: Float32Array;
+  /** Of the vectors `[N, D]` that `bindImages` added to the layer's prompts; absent if it was not called. */
+  readonly dimages_ND?: Float32Array | undefined;
 }
 
 /** An adapter and its numbers. */
