@@ -33,7 +33,7 @@ export abstract class ZerogateError extends Error {
  *
  * @example
  * try {
- *   await loadAdapter(folder, config);
+ *   await loadAdapter("runs/first/adapter", config);
  * } catch (error) {
  *   if (!isZerogateError(error, "input")) throw error;
  *   console.log(error.message); // Cannot use the adapter …: …
@@ -60,6 +60,9 @@ const codes: ReadonlySet<unknown> = new Set<ErrorCode>([
 /**
  * What the user gave cannot be used: a file, a flag, a config, a dataset. Nothing was written.
  * The message has the form `Cannot <do this>: <what is>, <what is needed>`; several problems are listed one a line.
+ *
+ * @example
+ * new InputError("Cannot read the file", "it is empty, give one with text").message; // "Cannot read the file: it is empty, give one with text"
  */
 export class InputError extends ZerogateError {
   override readonly name = "InputError";

@@ -66,7 +66,7 @@ export type { AdapterPrompts, ImagePrompts, LayerPrompt, SequenceImage, Sequence
 export type { BatchEvent, BatchOptions, FinishReason, TextOptions, TextRequest } from "./generate/batch.ts";
 export { type GenerateOptions, generate, generateBatch, openSession, type Session } from "./generate/generate.ts";
 export { type SamplingOptions, sampleToken } from "./generate/sample.ts";
-export { type Decoder, streamText } from "./generate/stream_text.ts";
+export { type Decoder, type StreamOptions, streamText } from "./generate/stream_text.ts";
 
 // Adapters among each other: distances, means, other gates.
 

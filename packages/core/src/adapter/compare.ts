@@ -8,7 +8,13 @@ export interface PartDistance {
   readonly mean: number;
 }
 
-/** How far two adapters are apart; `a` and `b` are as flat as the table. */
+/**
+ * Measures how far two adapters of one shape are apart, part by part.
+ *
+ * @param a is as flat as the table, and so is `b`.
+ * @example
+ * const moved = partDistances(adapter.layout.table, adapter.params, initParameters(adapter.layout.table, 1));
+ */
 export function partDistances(table: ParameterTable, a: Float32Array, b: Float32Array): PartDistance[] {
   return table.map((part) => {
     const theirs = partNumbers(part, b);
@@ -23,7 +29,12 @@ export function partDistances(table: ParameterTable, a: Float32Array, b: Float32
   });
 }
 
-/** Σ weight · numbers, in float64, rounded once. All are of one length. */
+/**
+ * Returns Σ weight · numbers, in float64, rounded once.
+ *
+ * @example
+ * const mean = weightedSum([{ params: adapter.params, weight: 0.5 }, { params: other.params, weight: 0.5 }]);
+ */
 export function weightedSum(
   adapters: readonly { readonly params: Float32Array; readonly weight: number }[],
 ): Float32Array {

@@ -33,7 +33,7 @@ export interface ShapeChoice extends Partial<AdapterSettings> {
   readonly promptLength: number;
   /** Adapted layers, counted from the output side: `adapter_layers`, L. */
   readonly adaptedLayers: number;
-  /** Default `once`. Without meaning on a base that has no such bias. */
+  /** Without meaning on a base that has no such bias. @default "once" */
   readonly outputBiasTimes?: OutputBias | undefined;
   /** Absent: a text adapter. */
   readonly vision?: VisionShape | undefined;
@@ -56,7 +56,12 @@ export interface AdaptedBase {
   readonly hasOutputBias: boolean;
 }
 
-/** Picks from a model's config what adapters depend on. */
+/**
+ * Picks from a model's config what adapters depend on.
+ *
+ * @example
+ * adaptedBase(config).modules.attention; // "self_attn"
+ */
 export function adaptedBase({
   modelType,
   layers,

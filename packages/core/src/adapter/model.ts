@@ -31,9 +31,9 @@ import {
 
 /** Which adapter a sequence gets and how much of it. While adapters are disabled, every choice is the base. */
 export interface AdapterChoice {
-  /** Default: the active one; `null` is the base. */
+  /** Its name; `null` is the base. @default the active one */
   readonly adapter?: string | null | undefined;
-  /** Blends the gates: 0 is the base, 1 (default) the adapter. */
+  /** Blends the gates: 0 is the base, 1 the adapter. @default 1 */
   readonly scale?: number;
 }
 
@@ -44,8 +44,9 @@ export type ChosenText = Omit<TextRequest, "adapter"> & AdapterChoice;
  * A frozen base with adapters by name, at most one of them active: PEFT's `PeftModel` for adaption prompts.
  *
  * @example
- * const model = new AdaptionPromptModel(createModel(engine, config, weights));
+ * const model = new AdaptionPromptModel(createModel(engine, config, image));
  * model.addAdapter("mine", await loadAdapter("runs/first/adapter", config));
+ * const ids: number[] = [];
  * for await (const id of model.generate(promptIds, { maxNewTokens: 20 })) ids.push(id);
  */
 export class AdaptionPromptModel {
@@ -247,7 +248,12 @@ function checkedScale({ scale = 1 }: AdapterChoice): number {
   throw new InputError("Cannot use the adapter", `the scale is ${scale}, use 0 (the base) to 1 (the adapter)`);
 }
 
-/** PEFT's line: `trainable params: 1,228,830 || all params: 6,739,644,446 || trainable%: 0.0182`. */
+/**
+ * Returns PEFT's line about how little trains.
+ *
+ * @example
+ * trainableLine({ trainable: 1228830, all: 6739644446 }); // "trainable params: 1,228,830 || all params: 6,739,644,446 || trainable%: 0.0182"
+ */
 export function trainableLine({ trainable, all }: { trainable: number; all: number }): string {
   const grouped = (n: number) => n.toLocaleString("en-US");
   const percent = ((100 * trainable) / all).toFixed(4);

@@ -8,6 +8,7 @@ import type { AdapterShape, OutputBias } from "./layout.ts";
 import { initParameters } from "./parameters.ts";
 import { type AdapterSettings, settingsOf } from "./settings.ts";
 
+/** An adapter under a name of an `AdaptionPromptModel`: its layout, its numbers, and the config that PEFT would store. */
 export interface Adapter extends AdapterState {
   readonly config: AdaptionPromptConfig;
 }
@@ -25,9 +26,11 @@ export interface TrainedAdapter {
 
 /** Of a fresh adapter, besides its config. */
 export interface NewAdapterOptions extends Partial<AdapterSettings> {
+  /** How often a base's output bias is added to what attention returns. @default "once" */
   readonly outputBiasTimes?: OutputBias | undefined;
+  /** Of the random prompts: any safe integer. @default 0 */
   readonly seed?: number;
-  /** Never: the numbers of a trained adapter come with their shape, see `TrainedAdapter`. */
+  /** Never: the numbers of a trained adapter come with their shape, see `TrainedAdapter`. @default absent */
   readonly params?: never;
 }
 

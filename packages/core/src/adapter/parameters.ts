@@ -81,7 +81,12 @@ export function tableLength(table: ParameterTable): number {
   return last ? last.offset + partLength(last) : 0;
 }
 
-/** A part's own numbers: a view of `vector`, which is as flat as the table. */
+/**
+ * Returns a part's own numbers: a view of `vector`, which is as flat as the table; writing to it changes the vector.
+ *
+ * @example
+ * for (const part of adapter.layout.table) console.log(part.name, partNumbers(part, adapter.params)[0]);
+ */
 export function partNumbers(part: TrainedPart, vector: Float32Array): Float32Array {
   return vector.subarray(part.offset, part.offset + partLength(part));
 }
@@ -127,9 +132,16 @@ export function rangesOf<Settings extends Readonly<Record<string, number>>>(
 }
 
 /**
- * Fresh parameters. The random stream is ours (torch's cannot be repeated elsewhere).
- * @param std multiplies what is drawn at random, for experiments.
- * @param baseTensor reads a tensor of the frozen model, for parts that start as one.
+ * Draws fresh parameters: prompts from a normal distribution, gates 0, so that the model is still the base. The random stream is
+ * ours (torch's cannot be repeated elsewhere): one seed, one result, on any machine.
+ *
+ * @param seed is any safe integer.
+ * @param std multiplies what is drawn at random, for experiments. @default 1
+ * @param baseTensor reads a tensor of the frozen model, for parts that start as one. @default none does
+ * @throws RangeError if a part starts as a tensor of the base, and none is given.
+ * @example
+ * const { table } = adapterLayout({ promptLength: 10, adaptedLayers: 2 }, config);
+ * const params = initParameters(table, 42);
  */
 export function initParameters(
   table: ParameterTable,

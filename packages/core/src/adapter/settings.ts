@@ -31,7 +31,12 @@ type Key = keyof AdapterSettings;
 
 const rows = Object.entries(adapterSettings) as [Key, Setting<string>][];
 
-/** The settings among the fields of anything, those of PEFT for what it lacks. */
+/**
+ * Picks the settings among the fields of anything, those of PEFT for what it lacks.
+ *
+ * @example
+ * settingsOf({ gateActivation: "tanh" }); // { "gateSharing": "scalar", "gateActivation": "tanh" }
+ */
 export function settingsOf(source: { readonly [N in Key]?: AdapterSettings[N] | undefined }): AdapterSettings {
   return filled(rows.map(([name, { values }]) => [name, source[name] ?? values[0]]));
 }

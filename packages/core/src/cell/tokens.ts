@@ -28,7 +28,19 @@ export interface Cell {
   readonly imageRows_S?: Int32Array | undefined;
 }
 
-/** Packs the given samples, in the given order, into one cell. */
+/**
+ * Packs samples, in the given order, into one cell of T tokens without padding, of which R are labelled.
+ *
+ * @param samples are numbers of samples of `tokens`.
+ * @example
+ * const tokens: TokenSet = {
+ *   ids: Int32Array.of(1, 15, 8, 27, 1, 4, 21),
+ *   target: Uint8Array.of(0, 0, 1, 1, 0, 1, 1), // 1 where a token is to be predicted
+ *   offsets: Float64Array.of(0, 4, 7), // sample 0 is tokens 0 to 3
+ *   hash: "",
+ * };
+ * const cell = packCell(tokens, [0, 1]);
+ */
 export function packCell(tokens: TokenSet, samples: readonly number[]): Cell {
   let T = 0;
   for (const sample of samples) T += tokens.offsets[sample + 1] - tokens.offsets[sample];

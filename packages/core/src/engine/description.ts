@@ -15,33 +15,33 @@ export interface DeviceInfo {
   /** Its number, which a config's `devices` names. */
   readonly ordinal: number;
   readonly name: string;
-  /** Why the engine cannot use it, and what to do. */
+  /** Why the engine cannot use it, and what to do. @default none: it can */
   readonly problem?: string;
 }
 
 /** What an engine is on this machine, independent of the base. */
 export interface EngineTraits {
-  /** Why it cannot run here and what to type, a reason each. Default: it runs. */
+  /** Why it cannot run here and what to type, a reason each. @default it runs */
   readonly missing?: readonly string[];
-  /** The property of this machine that decides them, in a phrase: `level avx2`. */
+  /** The property of this machine that decides them, in a phrase: `level avx2`. @default none */
   readonly detail?: string;
   readonly computes: readonly Compute[];
   readonly storages: readonly WeightStorage[];
   /** Dtypes in which it takes weights unchanged; a loader widens the others to f32. */
   readonly weightDtypes: readonly WeightDType[];
-  /** `--engine auto` takes the first that runs here, for bases of at most this many parameters. Default 0: never. */
+  /** `--engine auto` takes the first that runs here, for bases of at most this many parameters. @default 0: never */
   readonly automaticParameters?: number;
-  /** Whether it can keep packed copies of the linear maps (`packing`). Default false. */
+  /** Whether it can keep packed copies of the linear maps (`packing`). @default false */
   readonly packs?: boolean;
-  /** Whether a config's `devices` chooses among its devices. Default false. */
+  /** Whether a config's `devices` chooses among its devices. @default false */
   readonly hasNamedDevices?: boolean;
-  /** Whether it uses weights where they lie in their files (`Engine.mapped`). Default false. */
+  /** Whether it uses weights where they lie in their files (`Engine.mapped`). @default false */
   readonly mapsFiles?: boolean;
-  /** Operations are made of smaller ones, and each leaves a temporary. Default false. */
+  /** Operations are made of smaller ones, and each leaves a temporary. @default false */
   readonly isComposed?: boolean;
-  /** A cell has the bits of a pass with no other cell. Default false. */
+  /** A cell has the bits of a pass with no other cell. @default false */
   readonly keepsCellBits?: boolean;
-  /** The bits are the same for any number of its threads. Default false. */
+  /** The bits are the same for any number of its threads. @default false */
   readonly keepsThreadBits?: boolean;
 }
 
@@ -51,6 +51,7 @@ export interface EngineRequest {
   readonly storage: WeightStorage;
   /** Packed copies: always, never, or as the engine thinks best. */
   readonly packing: "auto" | "always" | "never";
+  /** Numbers of the devices that the config names. @default the first that work */
   readonly devices?: readonly number[] | undefined;
   readonly workers: number;
   /** Of one engine: device workers have one each, a single model in the main thread may use all cores. */
@@ -60,17 +61,17 @@ export interface EngineRequest {
 
 /** How workers open the engine, and what that costs. */
 export interface EngineSetup {
-  /** Plain data for `createEngine(options, device)` of the module. */
+  /** Plain data for `createEngine(options, device)` of the module. @default none */
   readonly options?: object;
-  /** The options once the cells are known: engines that plan their memory report before it ends. */
+  /** The options once the cells are known: engines that plan their memory report before it ends. @default `options` */
   readonly optionsForCells?: (cells: { readonly tokens: number; readonly adaptedLayers: number }) => object;
-  /** Copies of the base that each worker's engine holds besides the shared one. Default 0. */
+  /** Copies of the base that each worker's engine holds besides the shared one. @default 0 */
   readonly weightCopies?: number;
-  /** Bytes of the copies of all linear maps that its engines share, packed for one direction. Default 0. */
+  /** Bytes of the copies of all linear maps that its engines share, packed for one direction. @default 0 */
   readonly packedBytes?: number;
-  /** Each worker must be a process, with this added to its environment. Default: threads. */
+  /** Each worker must be a process, with this added to its environment. @default threads */
   readonly processEnv?: (device: number) => Readonly<Record<string, string>>;
-  /** Devices that no other process should use meanwhile, by names that all processes of the machine share. Default: none. */
+  /** Devices that no other process should use meanwhile, by names that all processes of the machine share. @default none */
   readonly exclusive?: readonly string[];
 }
 
@@ -79,7 +80,7 @@ export interface EngineSetup {
  *
  * @example
  * // A module of engines exports it as `description`, beside `createEngine(options, device)`, which workers call.
- * export const description: EngineDescription = {
+ * const description: EngineDescription = {
  *   names: ["mine"],
  *   devices: () => [{ ordinal: 0, name: "this processor" }],
  *   traits: () => ({ computes: ["f32"], storages: ["as-is"], weightDtypes: ["f32"] }),
@@ -95,6 +96,6 @@ export interface EngineDescription {
   traits(name: string): EngineTraits;
   /** @throws InputError for what the traits do not say: a base that is too large, a device that is not there. */
   setup(name: string, request: EngineRequest): EngineSetup;
-  /** Tries the engine on this machine, for `zerogate doctor`; may take minutes, and loads what it needs. Default: not asked. */
+  /** Tries the engine on this machine, for `zerogate doctor`; may take minutes, and loads what it needs. @default not asked */
   checks?(): Promise<readonly MachineCheck[]>;
 }

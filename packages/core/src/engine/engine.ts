@@ -97,6 +97,7 @@ export interface AttentionSize {
   readonly window: number;
 }
 
+/** Computes the operations of a decoder on its arrays, forward and backward; what an array is, it alone knows. */
 export interface Engine {
   /** Name shown to people and stored with a run, for example `reference`. Runs are bit-equal on the same engine only. */
   readonly name: string;

@@ -9,9 +9,9 @@ export interface MachineCheck {
   readonly ok: boolean;
   /** What is there, in a sentence. */
   readonly found: string;
-  /** The same in a phrase, for one row of a screen. */
+  /** The same in a phrase, for one row of a screen. @default `found` */
   readonly brief?: string;
-  /** What to type or do about it. */
+  /** What to type or do about it. @default nothing */
   readonly advice?: string;
 }
 

@@ -85,8 +85,8 @@ export interface SpecialOperation {
   readonly because: string;
   readonly backward: OperationName | undefined;
   readonly tolerance: number;
-  /** Changes its first argument and returns nothing. */
+  /** Changes its first argument and returns nothing. @default it returns new arrays */
   readonly inPlace?: true;
-  /** What core does with an engine that lacks it. Absent: an engine must have it. */
+  /** What core does with an engine that lacks it. @default none: an engine must have it */
   readonly fallBack?: string;
 }

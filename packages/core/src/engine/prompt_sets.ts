@@ -4,7 +4,12 @@ import type { AttentionSize, PromptSet } from "./engine.ts";
 /** Prompts of a set: K. */
 export const promptCount = ({ rows: [from, to] }: PromptSet): number => to - from;
 
-/** @throws RangeError for tokens or rows that are not there, and tokens of two sets or out of order. */
+/**
+ * Checks the prompt sets of one call: their tokens, rows of keys and values, and gates.
+ *
+ * @param attempt begins the message, for example `Cannot run prompt attention`.
+ * @throws RangeError for tokens or rows that do not exist, tokens of two sets or out of order, and gates that are not `[H]`.
+ */
 export function checkPromptSets(attempt: string, sets: readonly PromptSet[], { T, H, G, d }: AttentionSize): void {
   const refuse = (problem: string) => {
     throw new RangeError(`Cannot run ${attempt}: ${problem}`);

@@ -31,7 +31,14 @@ const host = (array: DeviceArray) => array as Float32Array;
 const optional = (array: DeviceArray | undefined) => array as Float32Array | undefined;
 const valuesOf = (weight: Matrix) => (weight as ReferenceMatrix).values;
 
-/** Makes an engine whose arrays are Float32Arrays; it holds no state but its free arrays. `storage` is part of its name only. */
+/**
+ * Makes the plain engine: its arrays are Float32Arrays, it holds no state but its free arrays, and every other engine is judged by it.
+ * `storage` is part of its name only.
+ *
+ * @example
+ * const engine = createReferenceEngine();
+ * engine.name; // "reference"
+ */
 export function createReferenceEngine({ storage = "as-is" }: { storage?: WeightStorage } = {}): Engine {
   const { take, ...lifetimes } = createArena(arraysByLength());
   const rowsOf = (weight: Matrix, [from, to]: RowRange) =>

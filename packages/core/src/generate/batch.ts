@@ -17,16 +17,16 @@ export type FinishReason = "eos" | "length" | "context" | "stop";
 export interface TextOptions extends SamplingOptions {
   /** Upper bound on new tokens; fewer where the model's context ends first. */
   readonly maxNewTokens: number;
-  /** Tokens that end the text (they are not yielded). Default: the model's. */
+  /** Tokens that end the text (they are not yielded). @default the model's */
   readonly eosTokenIds?: readonly number[];
 }
 
 /** One text to generate. */
 export interface TextRequest extends TextOptions {
   readonly promptIds: readonly number[];
-  /** Default: the base. */
+  /** Under which the text is continued. @default the base alone */
   readonly adapter?: AdapterState | undefined;
-  /** Blends the gates: 0 is the base, 1 (default) the adapter. */
+  /** Blends the gates: 0 is the base, 1 the adapter. @default 1 */
   readonly scale?: number;
 }
 
@@ -37,8 +37,9 @@ export type BatchEvent =
 
 /** How several texts are generated at once. */
 export interface BatchOptions {
-  /** Texts that are worked on at the same time; each holds a KV cache. Default 16. */
+  /** Texts that are worked on at the same time; each holds a KV cache. @default 16 */
   readonly maxTexts?: number;
+  /** Ends all texts with an error before the next token. @default none */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -14,15 +14,20 @@ import { appendTokens, closeSequence, openSequence } from "./sequence.ts";
 
 /** How one text is generated, and what ends it from outside. */
 export interface GenerateOptions extends TextOptions {
-  /** Blends the gates: 0 is the base, 1 (default) the adapter. */
+  /** Blends the gates: 0 is the base, 1 the adapter. @default 1 */
   readonly scale?: number;
+  /** Ends the text with an error before the next token. @default none */
   readonly signal?: AbortSignal;
 }
 
 /**
  * Yields the ids that follow `promptIds` and returns why it ended. The parameters are read once, at the start. Leaving the
  * loop early frees the cache.
+ *
  * @throws InputError if the prompt is empty or does not fit the model's context.
+ * @example
+ * const ids: number[] = [];
+ * for await (const id of generate(model, adapter, [1, 15, 8], { maxNewTokens: 16, temperature: 0.7, seed: 1 })) ids.push(id);
  */
 export async function* generate(
   model: DecoderModel,
@@ -53,7 +58,15 @@ export async function* generateFrom(
   throw new RangeError("Cannot generate: the text has no end");
 }
 
-/** Several texts at once, see `decodeTexts`. */
+/**
+ * Continues several texts at once, each under its own adapter or none, and yields the tokens of each as they come: the same that it
+ * gets alone.
+ *
+ * @throws InputError if a prompt is empty or does not fit the model's context.
+ * @example
+ * const requests = [{ promptIds: [1, 15, 8], maxNewTokens: 4 }, { promptIds: [1, 4], adapter, maxNewTokens: 4 }];
+ * for await (const event of generateBatch(model, requests)) console.log(event);
+ */
 export async function* generateBatch(
   model: DecoderModel,
   requests: readonly TextRequest[],
@@ -76,7 +89,14 @@ export interface Session {
   close(): Promise<void>;
 }
 
-/** Opens an empty sequence of at most `capacity` tokens under one snapshot of the adapter. */
+/**
+ * Opens an empty sequence of at most `capacity` tokens under one snapshot of the adapter. Close it: it holds memory of the engine.
+ *
+ * @example
+ * const session = await openSession(model, adapter, 32);
+ * const logits = await session.append([1, 15, 8]); // [V]
+ * await session.close();
+ */
 export async function openSession(
   model: DecoderModel,
   adapter: AdapterState | undefined,

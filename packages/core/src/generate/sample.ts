@@ -3,17 +3,23 @@ import { uniform } from "../random.ts";
 
 /** How the next token is chosen from its logits. */
 export interface SamplingOptions {
-  /** 0 (default) takes the most likely token; otherwise logits are divided by it. */
+  /** 0 takes the most likely token; otherwise logits are divided by it. @default 0 */
   readonly temperature?: number;
-  /** Keep only the k most likely tokens. 0 (default) keeps all. */
+  /** Keeps only the k most likely tokens; 0 keeps all. @default 0 */
   readonly topK?: number;
-  /** Keep the smallest set of most likely tokens whose probability reaches this. 1 (default) keeps all. */
+  /** Keeps the smallest set of most likely tokens whose probability reaches this; 1 keeps all. @default 1 */
   readonly topP?: number;
-  /** The choice at position i depends on (seed, i) only. Default 0. */
+  /** The choice at position i depends on (seed, i) only. @default 0 */
   readonly seed?: number;
 }
 
-/** Token id for the given logits `[V]`. Equal logits: the lowest id wins, so greedy decoding is reproducible. */
+/**
+ * Returns a token id for the given logits `[V]`. Equal logits: the lowest id wins, so greedy decoding is reproducible.
+ *
+ * @param position is that of the token: with the seed it decides the random number.
+ * @example
+ * sampleToken(Float32Array.of(0.1, 2, -1), 0); // 1: without a temperature the largest
+ */
 export function sampleToken(logits: Float32Array, position: number, options: SamplingOptions = {}): number {
   const { temperature = 0, topK = 0, topP = 1, seed = 0 } = options;
   if (temperature === 0) return argmax(logits);

@@ -7,17 +7,32 @@ export interface Decoder {
   decode(ids: readonly number[]): string;
 }
 
+/** Where a text begins and what ends it. */
+export interface StreamOptions {
+  /**
+   * Ids that the text continues (the prompt): decoding with them keeps the space that a sentencepiece decoder drops at the
+   * start of a text.
+   * @default none
+   */
+  readonly prefix?: readonly number[];
+  /** Strings that end the text. @default none */
+  readonly stop?: readonly string[];
+}
+
 /** A character whose bytes are not all there yet decodes to U+FFFD. */
 const INCOMPLETE = "\uFFFD";
 
 /**
- * Yields text increments; joined they are `decode(all ids)`, cut before the first stop string. `prefix` are ids that the text
- * continues (the prompt): decoding with them keeps the space that a sentencepiece decoder drops at the start of a text.
+ * Yields text increments; joined they are `decode(all ids)`, cut before the first stop string.
+ *
+ * @example
+ * const ids = generate(model, adapter, promptIds, { maxNewTokens: 64 });
+ * for await (const text of streamText(ids, tokenizer, { prefix: promptIds, stop: ["###"] })) process.stdout.write(text);
  */
 export async function* streamText(
   tokens: AsyncGenerator<number, FinishReason, void>,
   decoder: Decoder,
-  { prefix = [], stop = [] }: { prefix?: readonly number[]; stop?: readonly string[] } = {},
+  { prefix = [], stop = [] }: StreamOptions = {},
 ): AsyncGenerator<string, { finishReason: FinishReason; ids: number[]; text: string }, void> {
   const ids: number[] = [];
   const skip = decoder.decode(prefix).length;

@@ -40,7 +40,16 @@ export interface DecoderModel {
   readonly head: Matrix;
 }
 
-/** Puts the weights on the engine. Throws a `RangeError` if the image lacks a weight that the config asks for. */
+/**
+ * Puts the weights of a base on an engine.
+ *
+ * @param image holds the weights of `config`, as `loadWeights` of `/node` reads them.
+ * @throws RangeError if the image lacks a weight that the config asks for.
+ * @example
+ * const engine = createReferenceEngine();
+ * const image = await loadWeights("models/base", config, { weightDtypes: engine.weightDtypes });
+ * const base = createModel(engine, config, image);
+ */
 export function createModel(engine: Engine, config: ModelConfig, image: WeightImage): DecoderModel {
   const optional = (name: string) => matrixOf(engine, image, name);
   const required = (name: string) => {

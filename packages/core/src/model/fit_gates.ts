@@ -19,7 +19,13 @@ export interface FittedGate {
   readonly outputError: number;
 }
 
-/** Fits every adapted layer, ascending; the tokens reach it through the adapter as it is. */
+/**
+ * Fits one gate to every adapted layer, ascending: the one whose layer adds what comes nearest, in least squares, to what it adds now.
+ * The tokens reach it through the adapter as it is.
+ *
+ * @example
+ * const fitted = await fitGates(model, adapter, oneSequence([1, 15, 8]));
+ */
 export function fitGates(model: DecoderModel, state: AdapterState, tokens: PackedTokens): Promise<FittedGate[]> {
   const { engine } = model;
   return engine.arena(async () => {

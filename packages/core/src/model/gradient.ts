@@ -32,7 +32,13 @@ export interface CellGradient {
   readonly gradient: Float32Array;
 }
 
-/** Loss and gradient of one cell, see `cellGradients`. */
+/**
+ * Returns loss and gradient of one cell, see `cellGradients`.
+ *
+ * @param scale multiplies the gradient, not the loss: 1 / labelled tokens of the step gives that of the mean.
+ * @example
+ * const { lossSum, gradient } = await cellGradient(model, adapter, cell, 1 / cell.rows_R.length);
+ */
 export async function cellGradient(
   model: DecoderModel,
   adapter: AdapterState,
@@ -45,8 +51,13 @@ export async function cellGradient(
 }
 
 /**
- * Loss and gradient of several cells in one pass, each under its own adapter, in the order of `tasks`. On engines that keep
- * rows apart (docs/engines.md) a cell has the bits that it has in a pass of its own.
+ * Returns loss and gradient of several cells of one pass, each under its own adapter, in the order of `tasks`: `lossSum` in nats over
+ * the labelled tokens, `gradient` as flat as the adapter's parameters. On engines that keep rows apart (docs/engines.md) a cell
+ * has the bits that it has in a pass of its own. Neither base nor parameters change.
+ *
+ * @example
+ * const scale = 1 / (cell.rows_R.length + otherCell.rows_R.length);
+ * const [one, two] = await cellGradients(model, [{ adapter, cell, scale }, { adapter, cell: otherCell, scale }]);
  */
 export async function cellGradients(model: DecoderModel, tasks: readonly CellTask[]): Promise<CellGradient[]> {
   const { engine } = model;
@@ -163,8 +174,12 @@ async function withImages(
 }
 
 /**
- * For each labelled token, in the order of `cell.rows_R`: its negative log-likelihood in nats, and 1 where greedy decoding
+ * Returns for each labelled token, in the order of `cell.rows_R`, its negative log-likelihood in nats, and 1 if greedy decoding
  * would have taken it. A sample whose tokens are all hit is exactly what greedy decoding answers. Without an adapter: of the base.
+ *
+ * @example
+ * const { nll_R, hit_R } = await cellScores(model, adapter, cell);
+ * const accuracy = hit_R.reduce((a, b) => a + b, 0) / nll_R.length;
  */
 export async function cellScores(
   model: DecoderModel,
@@ -182,7 +197,13 @@ export async function cellScores(
   });
 }
 
-/** The losses alone. */
+/**
+ * Returns the losses alone, `[R]`, in nats: of each labelled token in the order of `cell.rows_R`. Without an adapter: of the base.
+ *
+ * @example
+ * const nll_R = await cellLosses(model, undefined, cell);
+ * const perplexity = Math.exp(nll_R.reduce((a, b) => a + b, 0) / nll_R.length);
+ */
 export async function cellLosses(
   model: DecoderModel,
   adapter: AdapterState | undefined,

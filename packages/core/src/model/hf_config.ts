@@ -21,8 +21,14 @@ function isNullable(name: string, { notNull = [] }: Family): boolean {
 }
 
 /**
- * Throws an `InputError` that lists everything in `json` that is missing, wrong or not supported. Keys that have no meaning
- * here are named to `onWarning`.
+ * Reads a `config.json` of transformers, whose folder `readModelConfig` of `/node` reads.
+ *
+ * @param path names the file in errors.
+ * @param onWarning receives keys that have no meaning here. @default nobody
+ * @throws InputError that lists everything in `json` that is missing, wrong or not supported.
+ * @example
+ * const json = { model_type: "llama", vocab_size: 64, hidden_size: 8, intermediate_size: 12, num_hidden_layers: 4, num_attention_heads: 4 };
+ * parseModelConfig(json, "config.json").layers; // 4
  */
 export function parseModelConfig(
   json: unknown,

@@ -9,7 +9,12 @@ export function weightSources(config: ModelConfig): WeightSource[] {
   return familyOf(config).weights(config);
 }
 
-/** Numbers in the base; a tied head counts once, as in PyTorch. */
+/**
+ * Counts the numbers of a base; a tied head counts once, as in PyTorch.
+ *
+ * @example
+ * `${(parameterCount(config) / 1e9).toFixed(1)} B parameters`;
+ */
 export function parameterCount(config: ModelConfig): number {
   return weightSources(config).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b), 0);
 }

@@ -9,7 +9,13 @@ import { normForward } from "./norm.ts";
 import { openPass, type PackedTokens } from "./pass.ts";
 import { promptsBySequence, promptsForAll, type SequencePrompts, type TokenPrompts } from "./prompts.ts";
 
-/** Logits `[R, V]` of the tokens at `rows_R` (default: all T of them), row-major. Without an adapter: of the base. */
+/**
+ * Returns logits `[R, V]`, row-major, of the tokens at `rows_R`. Without an adapter: of the base.
+ *
+ * @param rows_R are numbers of tokens, ascending. @default all T of them
+ * @example
+ * const logits = await tokenLogits(model, adapter, oneSequence([1, 15, 8]), Int32Array.of(2)); // [1, V]: of the last token
+ */
 export async function tokenLogits(
   model: DecoderModel,
   adapter: AdapterState | undefined,
@@ -23,7 +29,17 @@ export async function tokenLogits(
   });
 }
 
-/** The same where sequence s of the tokens is adapted as `sequences[s]` says, or is the base. */
+/**
+ * Returns logits `[R, V]` as `tokenLogits` does, where sequence s of the tokens is adapted as `sequences[s]` says, or is the base.
+ *
+ * @param sequences have one entry per sequence; undefined is the base. A `scale` of 0 to 1 blends an adapter in.
+ * @param rows_R are numbers of tokens, ascending. @default all T of them
+ * @example
+ * const tokens = packSequences([{ ids: [1, 15, 8] }, { ids: [1, 4] }]);
+ * const { prompts, release } = await openPromptCache(model).lease(adapter);
+ * const logits = await mixedLogits(model, [undefined, { prompts, scale: 0.5 }], tokens);
+ * release();
+ */
 export async function mixedLogits(
   model: DecoderModel,
   sequences: readonly (SequencePrompts | undefined)[],
@@ -60,12 +76,25 @@ export function headLogits(
   return z_RV;
 }
 
-/** One sequence as packed tokens, its positions starting at `start`. */
+/**
+ * Returns one sequence as packed tokens.
+ *
+ * @param start is the position of its first token. @default 0
+ * @example
+ * const logits = await tokenLogits(model, undefined, oneSequence([1, 15, 8]));
+ */
 export function oneSequence(ids: readonly number[] | Int32Array, start = 0): PackedTokens {
   return packSequences([{ ids, start }]);
 }
 
-/** Sequences back to back, the positions of each starting where it says (default: 0). */
+/**
+ * Returns sequences back to back, without padding; each sees itself alone.
+ *
+ * @param sequences have positions from `start` on. @default 0
+ * @example
+ * const tokens = packSequences([{ ids: [1, 15, 8] }, { ids: [1, 4] }]);
+ * [...tokens.cuSeqlens]; // [0, 3, 5]
+ */
 export function packSequences(
   sequences: readonly { readonly ids: readonly number[] | Int32Array; readonly start?: number }[],
 ): PackedTokens {

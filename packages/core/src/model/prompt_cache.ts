@@ -32,7 +32,14 @@ interface Entry {
   users: number;
 }
 
-/** Opens an empty cache for the adapters of a model. Close it when the model goes: it holds memory of the engine. */
+/**
+ * Opens an empty cache of prompt keys and values for the adapters of a model. Close it when the model goes: it holds memory of the
+ * engine.
+ *
+ * @example
+ * const cache = openPromptCache(model);
+ * cache.close();
+ */
 export function openPromptCache(model: DecoderModel): PromptCache {
   const { engine } = model;
   const entries = new Map<AdapterState, Entry>();

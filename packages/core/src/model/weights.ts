@@ -17,6 +17,7 @@ export interface WeightPlace {
   readonly shape: readonly number[];
   readonly offset: number;
   readonly byteLength: number;
+  /** File that the numbers were left in. @default none: they are in memory */
   readonly path?: string;
 }
 

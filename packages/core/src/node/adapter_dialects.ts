@@ -20,8 +20,12 @@ import { writeFileAtomic } from "./atomic.ts";
 import type { LoadedAdapter } from "./loaded_adapter.ts";
 
 /**
- * Reads an adapter of the original code, litgpt or lit-llama, also out of a training checkpoint with the whole base in it;
- * only the adapter's numbers are read. Throws an `InputError` as `readForeignAdapter` does.
+ * Reads an adapter of the original code, litgpt or lit-llama, also out of a training checkpoint with the whole base in it; only the
+ * adapter's numbers are read. `loadAdapter` does that for a base that is known.
+ *
+ * @throws InputError that lists what is missing, of another shape, not finite, or more than an adaption prompt.
+ * @example
+ * const { dialect, state, notes } = await readAdapterFile("lit_model.pth.adapter");
  */
 export async function readAdapterFile(
   path: string,
@@ -70,7 +74,16 @@ export async function loadAdapterFile(
   };
 }
 
-/** Writes an adapter as another program stores it: safetensors where `path` ends so, else a file of torch. Refuses to replace. */
+/**
+ * Writes an adapter as another program stores it: safetensors if `path` ends so, else a file of torch.
+ *
+ * @param dtype of the numbers in the file. @default "f32"
+ * @throws InputError if the file exists, or a number is not finite in `dtype`.
+ * @throws RangeError if the gates are not per head.
+ * @example
+ * const { state } = convertGates(adapter, { gateSharing: "per-head", gateActivation: "none" });
+ * await writeAdapterFile("mine.pth.adapter", state, "litgpt");
+ */
 export async function writeAdapterFile(
   path: string,
   state: AdapterState,

@@ -50,13 +50,13 @@ export interface SavedAdapter {
   readonly config: AdaptionPromptConfig;
   readonly layout: AdapterLayout;
   readonly params: Float32Array;
-  /** Of the numbers in the file; the default f32 loses nothing. */
+  /** Of the numbers in the file; f32 loses nothing. @default "f32" */
   readonly dtype?: DType;
-  /** Further keys for the file's metadata, for example `zerogate.step`; PEFT ignores them. */
+  /** Further keys for the file's metadata, for example `zerogate.step`; PEFT ignores them. @default none */
   readonly metadata?: Readonly<Record<string, string>>;
-  /** How the prompts were written that it was trained on; without it the folder does not say. */
+  /** How the prompts were written that it was trained on. @default none: the folder does not say */
   readonly promptFormat?: PromptFormat | undefined;
-  /** Which state of a run this is, for the model card, for example `step 60 of 60, the last`. */
+  /** Which state of a run this is, for the model card, for example `step 60 of 60, the last`. @default none */
   readonly origin?: string;
 }
 
@@ -64,6 +64,11 @@ export interface SavedAdapter {
  * Writes the files into `folder`, made if it is missing; each file is replaced in one step, and a prompt format of an
  * adapter that was there before is removed. PEFT loads the folder as is, except with per-head or tanh gates, which PEFT
  * does not have.
+ *
+ * @throws RangeError if config and layout disagree.
+ * @throws InputError if a number is not finite in `dtype`.
+ * @example
+ * await saveAdapter("out/mine", { ...adapter, origin: "step 60 of 60, the last" });
  */
 export async function saveAdapter(folder: string, adapter: SavedAdapter): Promise<void> {
   const files = adapterFiles(adapter);
@@ -168,8 +173,12 @@ export interface StoredAdapter extends Omit<LoadedAdapter, "report"> {
 }
 
 /**
- * Reads an adapter folder without its base, to look at it, to compare or to convert it. Throws an `InputError` if its
- * config and its tensors contradict each other and on all that `loadAdapter` refuses.
+ * Reads an adapter folder without its base, to look at it, to compare or to convert it.
+ *
+ * @param heads H of its base, if the file does not say it. @default 1
+ * @throws InputError if its config and its tensors contradict each other, and on all that `loadAdapter` refuses in a folder.
+ * @example
+ * const { layout, params } = await readAdapter("runs/first/adapter");
  */
 export async function readAdapter(folder: string, heads?: number): Promise<StoredAdapter> {
   const { config, warnings } = await readAdapterConfig(folder);

@@ -57,11 +57,16 @@ export async function saveAdapters(
 
 /** Which adapters `saveAdapters` writes, and how. */
 export interface SaveAdaptersOptions extends Pick<SavedAdapter, "dtype" | "metadata" | "promptFormat"> {
-  /** Default: all. */
+  /** Names of those to save. @default all */
   readonly selectedAdapters?: readonly string[];
 }
 
-/** The names of the adapters in a folder: `default` first where it is there, the others ascending. */
+/**
+ * Returns the names of the adapters in a folder: `default` first if it is there, the others ascending.
+ *
+ * @example
+ * await listAdapters("adapters"); // ["default", "poems"]
+ */
 export async function listAdapters(folder: string): Promise<string[]> {
   const below = await readdir(folder, { withFileTypes: true }).catch((cause: unknown) => {
     throw new InputError(`Cannot list the adapters in ${folder}`, reason(cause), { cause });
@@ -75,7 +80,13 @@ export async function listAdapters(folder: string): Promise<string[]> {
   return names;
 }
 
-/** Loads all adapters of a folder, or those named, by `loadAdapter`. Throws what that throws, and for a folder without any. */
+/**
+ * Loads all adapters of a folder, or those named, by `loadAdapter`.
+ *
+ * @throws InputError what that throws, and for a folder without any.
+ * @example
+ * for (const [name, loaded] of await loadAdapters("adapters", config)) console.log(name, loaded.shape);
+ */
 export async function loadAdapters(
   folder: string,
   model: ModelConfig,

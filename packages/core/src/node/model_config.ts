@@ -16,16 +16,19 @@ import { findWeightFiles, type PlacedTensor, weightFileNames, withWeightFiles } 
 
 /** What becomes of things in a model's folder that are used otherwise than they may have been meant. */
 export interface ReadModelOptions {
-  /** Receives what is used otherwise than its files may have been meant: keys, tensors, heads, dtypes and names. */
+  /** Receives what is used otherwise than its files may have been meant: keys, tensors, heads, dtypes and names. @default nobody */
   readonly onWarning?: (message: string) => void;
-  /** Refuses tensors that nothing reads, instead of a warning. */
+  /** Refuses tensors that nothing reads, instead of a warning. @default false */
   readonly strictTensors?: boolean;
 }
 
 /**
- * The model in the folder. `tie_word_embeddings` is a claim that the weights decide, as in transformers: a head that differs
- * from the embedding is a head of its own. A folder without weights is described by its config alone. Throws an `InputError`
- * where a file is missing, damaged or not of a supported model.
+ * Reads what model is in a folder. `tie_word_embeddings` is a claim that the weights decide, as in transformers: a head that differs
+ * from the embedding is a head of its own. A folder without weights is described by its config alone.
+ *
+ * @throws InputError if a file is missing, damaged or not of a supported model.
+ * @example
+ * const config = await readModelConfig("models/base", { onWarning: console.warn });
  */
 export async function readModelConfig(
   folder: string,

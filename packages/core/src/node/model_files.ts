@@ -22,23 +22,33 @@ const LEAST_MAPPED_BYTES = 64 * 2 ** 10;
 export interface LoadOptions {
   /** The dtypes that the engine takes (`Engine.weightDtypes`); everything else is widened to f32. */
   readonly weightDtypes: readonly WeightDType[];
-  /** `int8` needs an engine that takes `i8`, `fp8` one that takes `f8`. Linear maps are quantised while they are read, and then not left in their files. */
+  /**
+   * `int8` needs an engine that takes `i8`, `fp8` one that takes `f8`. Linear maps are quantised while they are read, and then not
+   * left in their files.
+   * @default "as-is"
+   */
   readonly storage?: WeightStorage;
   /**
    * Leaves what lies in a file as the engine takes it there (`Engine.mapped`): it is read all the same, which brings it into
    * the file cache, but takes no other memory. Merged weights whose parts are apart in the file are copied.
+   * @default false
    */
   readonly mapFiles?: boolean;
   /** Makes the block of the weights; a SharedArrayBuffer serves several threads. @default memory of this thread alone */
   readonly allocate?: Allocate;
-  /** Called after every chunk with how many bytes of the files are in memory and how many there will be. */
+  /** Called after every chunk with how many bytes of the files are in memory and how many there will be. @default nobody is */
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 
 /**
- * Reads the weights that `config` asks for into one block, each tensor once and straight to its place. All
- * tensors are checked before any memory is taken; tensors that the model has no use for are left on disk. Throws an
- * `InputError` that lists every tensor that is missing or not as the config says.
+ * Reads the weights that `config` asks for into one block, each tensor once and straight to its place. All tensors are
+ * checked before any memory is taken; tensors that the model has no use for are left on disk.
+ *
+ * @throws InputError that lists every tensor that is missing or not as the config says.
+ * @example
+ * const engine = createReferenceEngine();
+ * const config = await readModelConfig("models/base");
+ * const image = await loadWeights("models/base", config, { weightDtypes: engine.weightDtypes });
  */
 export async function loadWeights(folder: string, config: ModelConfig, options: LoadOptions): Promise<WeightImage> {
   return withWeightFiles(await findWeightFiles(folder), async (tensors) => {

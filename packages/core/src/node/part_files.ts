@@ -14,9 +14,9 @@ import { folderFile } from "./model_folder.ts";
 
 /** How the parts of an adapter are written to files. */
 export interface PartFileOptions {
-  /** Of the numbers in the files; the default f32 loses nothing. */
+  /** Of the numbers in the files; f32 loses nothing. @default "f32" */
   readonly dtype?: DType;
-  /** What the metadata of a file says, by file. Default: `{ format: "pt" }`. */
+  /** What the metadata of a file says, by file. @default `{ format: "pt" }` */
   readonly metadata?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 

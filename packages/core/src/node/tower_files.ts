@@ -18,11 +18,11 @@ import { findWeightFiles, type PlacedTensor, withWeightFiles } from "./weight_fi
 
 /** How a tower is read. */
 export interface ReadTowerOptions {
-  /** Receives what is used otherwise than its files may have been meant: keys, tensors, a preprocessor that is missing. */
+  /** Receives what is used otherwise than its files may have been meant: keys, tensors, a preprocessor that is missing. @default nobody */
   readonly onWarning?: (message: string) => void;
   /** Makes the block of the weights; a SharedArrayBuffer serves several threads. @default memory of this thread alone */
   readonly allocate?: Allocate;
-  /** Refuses tensors of the tower that nothing reads, instead of a warning. */
+  /** Refuses tensors of the tower that nothing reads, instead of a warning. @default false */
   readonly strictTensors?: boolean;
 }
 
@@ -41,7 +41,7 @@ export interface LoadedTower {
  * an `InputError` that lists what is missing, damaged or not supported.
  *
  * @example
- * const { config, image, preprocess } = await readTower("clip-vit-large-patch14", { onWarning: console.warn });
+ * const { config, image, preprocess } = await readTower("models/clip", { onWarning: console.warn });
  */
 export async function readTower(
   folder: string,

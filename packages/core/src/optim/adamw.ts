@@ -63,9 +63,15 @@ export interface AdamWUpdate extends Pick<AdamWOptions, "beta1" | "beta2" | "eps
 }
 
 /**
- * Takes one step with every group that has a range: changes `params` and `state` in place. Throws a RangeError where
- * lengths differ or a group is not counted.
- * @param update computes one range; a native one must give the bits of this one.
+ * Takes one step with every group that has a range: changes `params` and `state` in place.
+ *
+ * @param gradient is of the mean loss, as flat as `params`.
+ * @param update computes one range; a native one must give the bits of this one. @default a plain loop
+ * @throws RangeError if lengths differ or a group is not counted.
+ * @example
+ * const state = createAdamWState(adapter.layout.length);
+ * const ranges = updateRanges(adapter.layout.table, "original", 0.02);
+ * adamWStep(adapter.params, gradient, state, 0.009, { beta1: 0.9, beta2: 0.95, eps: 1e-8, ranges });
  */
 export function adamWStep(
   params: Float32Array,

@@ -14,7 +14,10 @@ export function scale(gradient: Float32Array, factor: number): void {
 
 /**
  * Scales `gradient` in place by min(1, maxNorm / (norm + 1e-6)); returns the norm before.
- * @param arithmetic takes the place of the loops here, with the same bits.
+ *
+ * @param arithmetic takes the place of the loops here, with the same bits. @default plain loops
+ * @example
+ * const norm = clipByGlobalNorm(gradient, 1);
  */
 export function clipByGlobalNorm(
   gradient: Float32Array,

@@ -12,8 +12,11 @@ export interface LearningRateSchedule {
 }
 
 /**
- * The learning rate of `step`, counted from 0. Warm-up and cosine are those of the LLaMA-Adapter code with
+ * Returns the learning rate of `step`, counted from 0. Warm-up and cosine are those of the LLaMA-Adapter code with
  * e = step / stepsPerEpoch: lr·e/W, then min + (lr − min)·½·(1 + cos(π(e−W)/(E−W))). Past the end it stays at the minimum.
+ *
+ * @example
+ * const rate = learningRate(schedule, 0);
  */
 export function learningRate(schedule: LearningRateSchedule, step: number): number {
   const { shape, peak, minimum, warmupSteps, totalSteps } = schedule;

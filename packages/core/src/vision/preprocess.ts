@@ -68,7 +68,7 @@ export function resizeAndCrop(image: RgbImage, settings: PreprocessSettings): Rg
  *
  * @param channelOrder `bgr` puts blue where red is, before anything is normalised: so were some towers fed in training.
  * @example
- * const pixels = preprocessImage(await readImage("cat.jpg"), settings); // Float32Array of 3 · 224 · 224
+ * const pixels = preprocessImage(photo, settings); // [3, 224, 224]
  */
 export function preprocessImage(
   image: RgbImage,

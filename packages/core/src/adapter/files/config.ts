@@ -38,8 +38,11 @@ export interface AdaptionPromptConfig {
 }
 
 /**
- * A config in memory with PEFT's defaults for what is left out. Throws an `InputError` that lists every problem that shows
- * without the model; `validateAdaptionPromptConfig` finds the rest.
+ * Makes a config in memory, with PEFT's defaults for what is left out; `validateAdaptionPromptConfig` checks it against a model.
+ *
+ * @throws InputError that lists every problem that shows without the model.
+ * @example
+ * const peft = adaptionPromptConfig({ adapterLen: 10, adapterLayers: 30, taskType: "CAUSAL_LM" });
  */
 export function adaptionPromptConfig(
   fields: Pick<AdaptionPromptConfig, "adapterLen" | "adapterLayers"> & Partial<AdaptionPromptConfig>,
@@ -73,8 +76,14 @@ const fieldNames = {
 } as const satisfies Readonly<Record<string, keyof AdaptionPromptConfig>>;
 
 /**
- * Reads an `adapter_config.json` of any PEFT version. Needs `peft_type`, `adapter_len` and `adapter_layers`; keys that
- * mean nothing here become warnings. Throws an `InputError` that lists every problem that shows without the model.
+ * Reads an `adapter_config.json` of any PEFT version. Needs `peft_type`, `adapter_len` and `adapter_layers`; keys that mean
+ * nothing here become warnings.
+ *
+ * @param path names the file in errors.
+ * @throws InputError that lists every problem that shows without the model.
+ * @example
+ * const json = { peft_type: "ADAPTION_PROMPT", adapter_len: 10, adapter_layers: 30 };
+ * const { config, warnings } = parseAdaptionPromptConfig(json, "adapter_config.json");
  */
 export function parseAdaptionPromptConfig(
   json: unknown,
@@ -109,6 +118,10 @@ export function parseAdaptionPromptConfig(
 /**
  * The nine classic keys as Python's `json.dumps(…, indent=2, sort_keys=True)` writes them: readable by every PEFT from
  * 0.8.2 on. `inference_mode` is always true on disk, as in PEFT.
+ *
+ * @example
+ * const peft = adaptionPromptConfig({ adapterLen: 10, adapterLayers: 30, taskType: "CAUSAL_LM" });
+ * JSON.parse(serializeAdaptionPromptConfig(peft)).adapter_len; // 10
  */
 export function serializeAdaptionPromptConfig(config: AdaptionPromptConfig): string {
   const autoMapping = config.autoMapping && Object.fromEntries(Object.entries(config.autoMapping).toSorted(byKey));
@@ -119,7 +132,11 @@ export function serializeAdaptionPromptConfig(config: AdaptionPromptConfig): str
 
 /**
  * Checks a config, from a file or from a caller, against the model that it is for, and fills in `targetModules`.
- * Throws an `InputError` that lists all problems.
+ *
+ * @throws InputError that lists all problems.
+ * @example
+ * const peft = adaptionPromptConfig({ adapterLen: 10, adapterLayers: 2, taskType: "CAUSAL_LM" });
+ * validateAdaptionPromptConfig(peft, config).targetModules; // "self_attn"
  */
 export function validateAdaptionPromptConfig(config: AdaptionPromptConfig, model: ModelConfig): AdaptionPromptConfig {
   const problems: string[] = [];

@@ -19,9 +19,9 @@ export type GateReduction = (typeof gateReductions)[number];
 export interface GateConversion {
   readonly gateSharing: AdapterShape["gateSharing"];
   readonly gateActivation: AdapterShape["gateActivation"];
-  /** Needed where heads of a layer differ and the target has one gate a layer; or that gate, for each adapted layer. */
+  /** Needed if heads of a layer differ and the target has one gate a layer; or that gate, for each adapted layer. @default none */
   readonly reduce?: GateReduction | readonly number[];
-  /** Take the nearest gate that tanh can reach for |g| ≥ 1, instead of refusing it. */
+  /** Takes the nearest gate that tanh can reach for |g| ≥ 1, instead of refusing it. @default false */
   readonly clamp?: boolean;
 }
 
@@ -39,9 +39,13 @@ export interface LayerGates {
 const LARGEST_TANH = 1 - 2 ** -24;
 
 /**
- * The same adapter with gates of the wanted variant. Exact but for the rounding of tanh and atanh, unless `reduce` or
+ * Returns the same adapter with gates of the wanted variant. Exact but for the rounding of tanh and atanh, unless `reduce` or
  * `clamp` allow more; the error of each layer is measured on the numbers that are returned.
+ *
  * @throws InputError that lists the layers whose gates the target cannot hold.
+ * @example
+ * const { state, layers } = convertGates(adapter, { gateSharing: "scalar", gateActivation: "none", reduce: "mean" });
+ * console.log(Math.max(...layers.map(({ relativeError }) => relativeError)));
  */
 export function convertGates(
   state: AdapterState,

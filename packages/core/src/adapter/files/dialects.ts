@@ -32,11 +32,12 @@ const beyondPrompts =
 /** What a file of another program does not say itself. */
 export interface ReadDialectOptions {
   /**
-   * What the gates of an original file mean, which it does not say: `tanh` (the default) is its training code, `none` its
-   * first inference script. Lightning's gates are raw.
+   * What the gates of an original file mean, which it does not say: `tanh` is its training code, `none` its first inference
+   * script. Lightning's gates are raw.
+   * @default "tanh"
    */
   readonly originalGate?: GateActivation;
-  /** K, where an original file's gates leave it open. */
+  /** K, if an original file's gates leave it open. @default what the file says */
   readonly promptLength?: number;
 }
 

@@ -81,7 +81,14 @@ export const adaptionPrompt: AdapterKind = {
   },
 };
 
-/** The layout of an adaption prompt of this shape on this model. Shapes are checked where they enter (`AdaptionPromptConfig`). */
+/**
+ * Returns the layout of an adaption prompt of this shape on this model: in each of the top L layers a prompt `[1, K, D]` and a gate
+ * `[1]`, or `[H]` with one per query head. A shape is checked where it enters (`validateAdaptionPromptConfig`).
+ *
+ * @example
+ * const layout = adapterLayout({ promptLength: 10, adaptedLayers: 30 }, config);
+ * const params = initParameters(layout.table, 1); // layout.length numbers
+ */
 export function adapterLayout(shape: ShapeChoice, model: Parameters<typeof adaptedBase>[0]): AdapterLayout {
   return adapterLayoutOn(shape, adaptedBase(model));
 }
@@ -104,7 +111,13 @@ export interface LayerGate {
   readonly effective: Float32Array;
 }
 
-/** How far an adapter's layers have opened, ascending. */
+/**
+ * Returns how far the layers of an adapter have opened, ascending: of each the stored gate and the factor that it stands for, one
+ * number or H of them.
+ *
+ * @example
+ * for (const { layer, effective } of effectiveGates(adapter)) console.log(layer, effective);
+ */
 export function effectiveGates({ layout, params }: Pick<AdapterState, "layout" | "params">): LayerGate[] {
   return layerParts(layout).map(({ layer, gate }) => {
     const stored = partNumbers(gate, params);
@@ -112,7 +125,12 @@ export function effectiveGates({ layout, params }: Pick<AdapterState, "layout" |
   });
 }
 
-/** The two parts of every adapted layer, ascending. */
+/**
+ * Returns the two parts of every adapted layer, ascending.
+ *
+ * @example
+ * for (const { layer, gate } of layerParts(adapter.layout)) console.log(layer, partNumbers(gate, adapter.params));
+ */
 export function layerParts({ table }: Pick<AdapterLayout, "table">): {
   readonly layer: number;
   readonly prompt: TrainedPart;

@@ -7,6 +7,7 @@ import type { AdapterPrompts, ImagePrompts } from "../../model/prompts.ts";
 import type { AdaptedBase, AdapterLayout, AdapterShape } from "../layout.ts";
 import { type ParameterTable, tableLength } from "../parameters.ts";
 
+/** A method of training: its parts, what a pass makes of their numbers, and the chain rule back. */
 export interface AdapterKind {
   readonly name: string;
   /** Returns the parts that an adapter of this shape trains on a base. */
@@ -46,7 +47,7 @@ export interface AdapterState {
   readonly layout: AdapterLayout;
   /** Flat as the layout's table says; may lie over shared memory and is only read by passes. */
   readonly params: Float32Array;
-  /** For an adapter of a kind of the caller's own. Default: the kind of this package that `layout` names. */
+  /** For an adapter of a kind of the caller's own. @default the kind of this package that `layout` names */
   readonly kind?: AdapterKind;
 }
 

@@ -30,7 +30,7 @@ const FORM = "cls@i, mean@i, pooled, embeds, tokens@i or tokens.projected";
  * an `InputError` that lists every name that is none, or that this tower has not.
  *
  * @example
- * parseFeatures(["cls@6", "cls@-1", "pooled"], config).shape; // [3 · 768]
+ * parseFeatures(["cls@6", "cls@-1", "pooled"], towerConfig).shape; // [2304]: three times 768
  */
 export function parseFeatures(names: readonly string[], config: TowerConfig): FeatureList {
   const attempt = "Cannot take features of the tower";

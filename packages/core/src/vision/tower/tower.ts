@@ -55,7 +55,7 @@ export interface Tower {
  *
  * @param image what `readTower` of `@zerogate/core/node` reads from a folder: f32.
  * @example
- * const { config, image, preprocess } = await readTower("clip-vit-base-patch32");
+ * const { config, image, preprocess } = await readTower("models/clip");
  * const tower = createTower(createReferenceEngine(), config, image);
  * const { values } = await towerFeatures(tower, [preprocessImage(photo, preprocess)], { features: ["pooled"] });
  */
