@@ -75,6 +75,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "folderFile",
       "hashFile",
       "homeFolder",
+      "imagePath",
       "isCode",
       "linearMapDtypes",
       "listAdapters",

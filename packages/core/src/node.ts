@@ -32,6 +32,7 @@ export {
 export { isCode, reason } from "./node/fs_errors.ts";
 export { type GenerationConfig, readGenerationConfig } from "./node/generation_config.ts";
 export { hashFile } from "./node/hash.ts";
+export { imagePath } from "./node/image_path.ts";
 export { type DeadLink, deadLink, refuseOutsideLinks } from "./node/links.ts";
 export type { LoadedAdapter } from "./node/loaded_adapter.ts";
 export { type ReadModelOptions, readModelConfig } from "./node/model_config.ts";

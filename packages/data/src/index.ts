@@ -8,10 +8,13 @@ export { createPlan, type Plan, type PlanInput, type StepPlan } from "./plan.ts"
 export { type PreparedTokens, type PrepareOptions, prepareTokens } from "./prepare.ts";
 export type { UnreadField } from "./reading.ts";
 export type { InstructionRecord } from "./record.ts";
+export { findMissingImages, type ImageFault, type RecordImages } from "./record_images.ts";
 export { lengthKeeping, type RecordLengths } from "./record_lengths.ts";
 export { describeProblem, type RecordProblem } from "./record_problems.ts";
 export { type Dataset, type ReadOptions, readRecords } from "./records.ts";
+export { imagesOfSamples, withoutFaultyImages } from "./sample_images.ts";
 export { type Split, type SplitOptions, splitSamples } from "./split.ts";
+export type { StoredImages } from "./stored_images.ts";
 export { listTemplates, loadTemplate, parsePrompt, renderPrompt } from "./templates.ts";
 export { type CachedTokens, readTokenFile } from "./token_cache.ts";
 export { measureSamples, type TokenStats } from "./token_set.ts";

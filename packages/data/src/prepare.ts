@@ -2,17 +2,17 @@
 import { reason } from "@zerogate/core/node";
 import { type DataFile, hashDataFile, listDataFiles } from "./data_files.ts";
 import type { UnreadField } from "./reading.ts";
+import type { RecordImages } from "./record_images.ts";
 import type { RecordProblem } from "./record_problems.ts";
-import { readRecords } from "./records.ts";
+import { type ReadOptions, readRecords } from "./records.ts";
+import { placeImages, storeImages } from "./stored_images.ts";
 import { readTokenCache, tokenCacheKey, writeTokenCache } from "./token_cache.ts";
 import { type TokenizedData, type TokenizeOptions, tokenizeRecords } from "./tokenize.ts";
 
 /** What to read and how to tokenise it. */
-export interface PrepareOptions extends TokenizeOptions {
+export interface PrepareOptions extends TokenizeOptions, ReadOptions {
   /** Data files or folders of them. */
   readonly paths: string | readonly string[];
-  /** Leave bad records out and count them. @default false */
-  readonly skipBad?: boolean;
   /** Where tokens are kept from run to run; without it every run tokenises. */
   readonly cacheDir?: string | undefined;
   /** Called if the cache cannot be read or written; the run goes on without it. */
@@ -27,29 +27,33 @@ export interface PreparedTokens extends TokenizedData {
   readonly problems: readonly RecordProblem[];
   /** Fields other than instruction, input and output that hold something. */
   readonly unread: readonly UnreadField[];
+  /** Of the records that have some, in their order; nobody has looked for the files. Empty unless `images` was asked for. */
+  readonly images: readonly RecordImages[];
   readonly isCached: boolean;
 }
 
 /** Reads and tokenises, or loads what an earlier call made of the same bytes. @throws as `readRecords` and `tokenizeRecords` do. */
 export async function prepareTokens(options: PrepareOptions): Promise<PreparedTokens> {
-  const { paths, cacheDir, skipBad = false, onWarning, signal } = options;
+  const { paths, cacheDir, skipBad = false, images = false, imageRoot, onWarning, signal } = options;
+  const keyOf = (files: readonly DataFile[]) => tokenCacheKey({ ...options, files, skipBad, images });
   if (cacheDir !== undefined) {
     const files: DataFile[] = [];
     for (const path of await listDataFiles(paths)) files.push(await hashDataFile(path));
     signal?.throwIfAborted();
     try {
-      const cached = await readTokenCache(cacheDir, tokenCacheKey({ ...options, files, skipBad }));
-      if (cached) return { ...cached, files, isCached: true };
+      const cached = await readTokenCache(cacheDir, keyOf(files));
+      if (cached) return { ...cached, images: placeImages(cached.images, files, imageRoot), files, isCached: true };
     } catch (error) {
       onWarning?.(`${reason(error)}: tokenising again`);
     }
   }
-  const { records, ...read } = await readRecords(paths, { skipBad });
+  const { records, ...read } = await readRecords(paths, { skipBad, images, imageRoot });
   const tokenized = await tokenizeRecords(records, options);
   const prepared = { ...tokenized, ...read };
   if (cacheDir !== undefined) {
     try {
-      await writeTokenCache(cacheDir, tokenCacheKey({ ...options, files: read.files, skipBad }), prepared);
+      const stored = { ...prepared, images: storeImages(read.images, read.files) };
+      await writeTokenCache(cacheDir, keyOf(read.files), stored);
     } catch (error) {
       onWarning?.(`Cannot keep the tokens in ${cacheDir}: ${reason(error)}`);
     }

@@ -1,6 +1,7 @@
 /** What one pass over data files collects, record by record. */
 import type { DataFile } from "./data_files.ts";
 import { type InstructionRecord, isObject, parseRecord, unreadFields } from "./record.ts";
+import { parseImages, type RecordImages } from "./record_images.ts";
 import { addProblem, noProblems, type Place, type ProblemList } from "./record_problems.ts";
 
 /** A field that some records hold and nobody reads. */
@@ -11,7 +12,10 @@ export interface UnreadField {
 }
 
 export interface Reading {
+  /** Whether the field `image` is read; if not, it is one that nobody reads. */
+  readonly withImages: boolean;
   readonly records: InstructionRecord[];
+  readonly images: RecordImages[];
   readonly files: DataFile[];
   readonly problems: ProblemList;
   /** Records by the name of a field that they hold and nobody reads. */
@@ -23,6 +27,8 @@ export interface Reading {
 /** What the records of one file look like, in case that none of them is usable. */
 export interface FileShape {
   readonly path: string;
+  /** The folder that images of its records must stay in. */
+  readonly imageRoot: string;
   items: number;
   /** Objects without the fields of a record. */
   foreign: number;
@@ -36,12 +42,12 @@ export interface FileShape {
 const MAX_NAMES = 1000;
 const MAX_NAME_CHARACTERS = 100;
 
-export function newReading(): Reading {
-  return { records: [], files: [], problems: noProblems(), unread: new Map(), broken: [] };
+export function newReading(withImages: boolean): Reading {
+  return { withImages, records: [], images: [], files: [], problems: noProblems(), unread: new Map(), broken: [] };
 }
 
-export function newShape(path: string): FileShape {
-  return { path, items: 0, foreign: 0, first: undefined, keys: new Set(), isList: false };
+export function newShape(path: string, imageRoot: string): FileShape {
+  return { path, imageRoot, items: 0, foreign: 0, first: undefined, keys: new Set(), isList: false };
 }
 
 /** Adds what a file holds at a place: a record, or a problem. */
@@ -49,12 +55,7 @@ export function addItem(item: unknown, place: Place, reading: Reading, shape: Fi
   shape.items++;
   const parsed = parseRecord(item);
   if ("record" in parsed) {
-    reading.records.push(parsed.record);
-    for (const field of unreadFields(item as Readonly<Record<string, unknown>>)) {
-      const name = field.slice(0, MAX_NAME_CHARACTERS);
-      const count = reading.unread.get(name);
-      if (count !== undefined || reading.unread.size < MAX_NAMES) reading.unread.set(name, (count ?? 0) + 1);
-    }
+    addRecord(parsed.record, item as Readonly<Record<string, unknown>>, place, reading, shape);
     return;
   }
   addProblem(reading.problems, place, parsed.fault);
@@ -62,6 +63,30 @@ export function addItem(item: unknown, place: Place, reading: Reading, shape: Fi
   shape.foreign++;
   shape.first ??= item;
   for (const key of Object.keys(item)) if (shape.keys.size < MAX_NAMES) shape.keys.add(key);
+}
+
+function addRecord(
+  record: InstructionRecord,
+  item: Readonly<Record<string, unknown>>,
+  place: Place,
+  reading: Reading,
+  { imageRoot }: FileShape,
+): void {
+  const { withImages, records, images, problems, unread } = reading;
+  const parsed = withImages ? parseImages(item["image"]) : { paths: [] };
+  if ("fault" in parsed) {
+    addProblem(problems, place, parsed.fault);
+    return;
+  }
+  const { paths } = parsed;
+  if (paths.length > 0) images.push({ record: records.length, place, root: imageRoot, paths });
+  records.push(record);
+  for (const field of unreadFields(item)) {
+    if (withImages && field === "image") continue;
+    const name = field.slice(0, MAX_NAME_CHARACTERS);
+    const count = unread.get(name);
+    if (count !== undefined || unread.size < MAX_NAMES) unread.set(name, (count ?? 0) + 1);
+  }
 }
 
 /** The most frequent first. */

@@ -1,4 +1,5 @@
 /** What is wrong with records: the same fault of many records of a file is one problem, with the places of the first of them. */
+import { InputError } from "@zerogate/core";
 
 /** Where a record stands. */
 export interface Place {
@@ -49,6 +50,12 @@ export function addProblem(list: ProblemList, place: Place, { kind, ...fault }: 
   } else if (list.byKind.size < MAX_LISTED) {
     list.byKind.set(key, { ...place, ...fault, places: [at], count: 1 });
   }
+}
+
+/** The error that refuses data with bad records; `total` counts all records. */
+export function badRecords(list: ProblemList, total: number): InputError {
+  const attempt = `Cannot use ${list.bad} of ${total} records (skip bad records to leave such out)`;
+  return new InputError(attempt, describeProblems(list));
 }
 
 /** One line for each problem, and one for those that are too many to be listed. */

@@ -18,7 +18,8 @@ import { isOneValue, parseJson, parseValues } from "./json_values.ts";
 import { firstNotUtf8 } from "./not_utf8.ts";
 import { addItem, type FileShape, newReading, newShape, type Reading, type UnreadField, unreadOf } from "./reading.ts";
 import type { InstructionRecord } from "./record.ts";
-import { addProblem, describeProblems, quote, type RecordProblem } from "./record_problems.ts";
+import { imageRootOf, type RecordImages } from "./record_images.ts";
+import { addProblem, badRecords, quote, type RecordProblem } from "./record_problems.ts";
 
 /** Records in the order of their files. */
 export interface Dataset {
@@ -30,12 +31,18 @@ export interface Dataset {
   readonly problems: readonly RecordProblem[];
   /** Fields other than instruction, input and output that hold something, the most frequent first. */
   readonly unread: readonly UnreadField[];
+  /** Those of records that have some, in their order; nobody has looked for the files. Empty unless `images`. */
+  readonly images: readonly RecordImages[];
 }
 
-/** What becomes of records that cannot be read. */
+/** How records are read. */
 export interface ReadOptions {
   /** Leave bad records out and count them, instead of refusing the data. @default false */
   readonly skipBad?: boolean;
+  /** Read the field `image`: a path, or a list of them. If not, it is a field that nobody reads. @default false */
+  readonly images?: boolean;
+  /** The folder that images must stay in, from which their paths go. @default the folder of the data file */
+  readonly imageRoot?: string | undefined;
 }
 
 /** JSON.parse needs the whole text as one string; V8's longest has 2²⁹ − 24 characters. JSONL has no such limit. */
@@ -53,24 +60,21 @@ const [brace, bracket] = ["{", "["];
  */
 export async function readRecords(
   paths: string | readonly string[],
-  { skipBad = false }: ReadOptions = {},
+  { skipBad = false, images: withImages = false, imageRoot }: ReadOptions = {},
 ): Promise<Dataset> {
-  const reading = newReading();
+  const reading = newReading(withImages);
   for (const path of await listDataFiles(paths)) {
     try {
-      await readDataFile(path, reading);
+      await readDataFile(path, reading, imageRootOf(path, imageRoot));
     } catch (error) {
       const problem = error instanceof InputError ? error.problems.join() : reason(error);
       reading.broken.push(`${path}: ${problem}`);
     }
   }
-  const { records, files, problems, broken } = reading;
+  const { records, images, files, problems, broken } = reading;
   const { bad } = problems;
   if (broken.length > 0) throw new InputError("Cannot read the data", broken);
-  if (bad > 0 && !skipBad) {
-    const attempt = `Cannot use ${bad} of ${bad + records.length} records (skip bad records to leave such out)`;
-    throw new InputError(attempt, describeProblems(problems));
-  }
+  if (bad > 0 && !skipBad) throw badRecords(problems, bad + records.length);
   if (records.length === 0) {
     const names = files.map(({ path }) => path).join(", ");
     throw new InputError(
@@ -78,11 +82,11 @@ export async function readRecords(
       `${names}: no usable record, at least 1 is needed (${bad} bad ones were skipped)`,
     );
   }
-  return { records, files, skipped: bad, problems: [...problems.byKind.values()], unread: unreadOf(reading) };
+  return { records, files, skipped: bad, problems: [...problems.byKind.values()], unread: unreadOf(reading), images };
 }
 
 /** @throws Error that says what the file is if none of its records is usable because they are of another form. */
-async function readDataFile(path: string, reading: Reading): Promise<void> {
+async function readDataFile(path: string, reading: Reading, imageRoot: string): Promise<void> {
   const head = await readHead(path);
   const start = head.toString("utf8").trimStart(); // trimStart takes a byte order mark too
   const described = describeFile(head.subarray(0, DESCRIBED_BYTES), (await stat(path)).size);
@@ -91,7 +95,7 @@ async function readDataFile(path: string, reading: Reading): Promise<void> {
   if (described && !isAnswer && described.kind !== "text" && described.kind !== "empty") {
     throw new Error(describeForeignBytes(path, described, head));
   }
-  const shape = newShape(path);
+  const shape = newShape(path, imageRoot);
   const before = reading.records.length;
   if (start.startsWith(bracket) || !(await readLines(shape, reading))) await readWhole(shape, reading);
   const { items, foreign, first, keys, isList } = shape;

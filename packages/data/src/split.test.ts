@@ -89,3 +89,26 @@ test("a split that leaves nothing to train on, or is no number, is refused", () 
     );
   }
 });
+
+test("samples with an image in common are on one side, also by way of a third, and without images nothing changes", () => {
+  const names = fc.array(fc.constantFrom("a", "b", "c", "d", "e", "f", "g", "h"), { maxLength: 2 });
+  const samples = fc.array(fc.tuple(fc.nat(12), names), { minLength: 8, maxLength: 40 });
+  fc.assert(
+    fc.property(samples, fc.maxSafeInteger(), (list, seed) => {
+      const tokens = tokensOf(list.map(([content]) => content));
+      const options = { seed, validation: 0.3 };
+      expect(splitSamples(tokens, { ...options, imagesOf: () => [] })).toEqual(splitSamples(tokens, options));
+      let split: ReturnType<typeof splitSamples>;
+      try {
+        split = splitSamples(tokens, { ...options, imagesOf: (sample) => list[sample]![1] });
+      } catch {
+        return; // all of them hang together
+      }
+      const keys = (side: readonly number[]) =>
+        new Set(side.flatMap((sample) => [list[sample]![0], ...list[sample]![1]]));
+      const trained = keys(split.train);
+      expect([...keys(split.validation)].filter((key) => trained.has(key))).toEqual([]);
+      expect(split.validation.length).toBeGreaterThan(0);
+    }),
+  );
+});

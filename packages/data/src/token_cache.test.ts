@@ -14,11 +14,12 @@ const MAGIC_BYTES = 8;
 const HEAD_BYTES = MAGIC_BYTES + 4;
 
 interface TokenFile {
-  header: Record<string, unknown> & { tokens: number; samples: number; stats: unknown };
+  header: Record<string, unknown> & { tokens: number; samples: number; imageBytes: number; stats: unknown };
   ids: Int32Array;
   target: Uint8Array;
   offsets: Float64Array;
   recordOf: Int32Array;
+  imageList: Uint8Array;
   trailing: Uint8Array;
 }
 
@@ -61,7 +62,7 @@ async function setUp(): Promise<Cache> {
 function parse(bytes: Buffer): TokenFile {
   const headerEnd = HEAD_BYTES + bytes.readUInt32LE(MAGIC_BYTES);
   const header = JSON.parse(bytes.toString("utf8", HEAD_BYTES, headerEnd)) as TokenFile["header"];
-  const { tokens, samples } = header;
+  const { tokens, samples, imageBytes } = header;
   let at = headerEnd;
   const take = (length: number) => Uint8Array.from(bytes.subarray(at, (at += length)));
   return {
@@ -70,17 +71,18 @@ function parse(bytes: Buffer): TokenFile {
     target: take(tokens),
     offsets: new Float64Array(take(8 * (samples + 1)).buffer),
     recordOf: new Int32Array(take(4 * samples).buffer),
+    imageList: take(imageBytes),
     trailing: new Uint8Array(),
   };
 }
 
-function serialize({ header, ids, target, offsets, recordOf, trailing }: TokenFile): Buffer {
+function serialize({ header, ids, target, offsets, recordOf, imageList, trailing }: TokenFile): Buffer {
   const text = Buffer.from(JSON.stringify(header));
   const head = Buffer.alloc(HEAD_BYTES);
   head.write("ZGTOKENS");
   head.writeUInt32LE(text.length, MAGIC_BYTES);
   const arrays = [ids, offsets, recordOf].map(({ buffer }) => new Uint8Array(buffer));
-  const body = Buffer.concat([head, text, arrays[0]!, target, arrays[1]!, arrays[2]!]);
+  const body = Buffer.concat([head, text, arrays[0]!, target, arrays[1]!, arrays[2]!, imageList]);
   return Buffer.concat([body, createHash("sha256").update(body).digest(), trailing]);
 }
 
@@ -115,6 +117,7 @@ test("the key changes with everything that tokens depend on, and with nothing el
     rule: "response",
     maxLength: 12,
     skipBad: false,
+    images: false,
   } as const;
   const same = [input, { ...input, files: [{ ...file, path: "b.json" }] }, { ...input, bos: "tokenizer" as const }];
   const { template } = input;
@@ -132,6 +135,7 @@ test("the key changes with everything that tokens depend on, and with nothing el
     { ...input, rule: "all" as const },
     { ...input, maxLength: 13 },
     { ...input, skipBad: true },
+    { ...input, images: true },
   ];
   expect(new Set(same.map(tokenCacheKey)).size).toBe(1);
   expect(new Set([input, ...others].map(tokenCacheKey)).size).toBe(1 + others.length);
@@ -160,6 +164,23 @@ test.each(changes)("%s is noticed, under any hash [T-B2]", async (_, message, ch
   });
   expect(await prepareTokens(options)).toEqual(first);
   expect(warnings).toEqual([expect.stringContaining(message)]);
+});
+
+const imageLists: [what: string, images: unknown][] = [
+  ["what is no list", { record: 0, file: 0, paths: ["a.png"] }],
+  ["records out of order", [1, 0].map((record) => ({ record, file: 0, index: record, paths: ["a.png"] }))],
+  ["a record without a path", [{ record: 0, file: 0, index: 0, paths: [] }]],
+  ["images of a file that there is not", [{ record: 0, file: 1, index: 0, paths: ["a.png"] }]],
+];
+
+test.each(imageLists)("%s among the images is noticed, under any hash [T-B2]", async (_, images) => {
+  const { options, first, warnings, forge } = await setUp();
+  await forge((file) => {
+    file.imageList = Buffer.from(JSON.stringify(images));
+    file.header.imageBytes = file.imageList.length;
+  });
+  expect(await prepareTokens(options)).toEqual(first);
+  expect(warnings).toEqual([expect.stringMatching(/images.*: tokenising again/)]);
 });
 
 const headers: [what: string, message: string, (file: TokenFile) => void][] = [

@@ -1,7 +1,7 @@
 /**
  * Tokenised data on disk, under the hash of everything that it depends on; nothing in it ever goes stale.
  *
- *   ids (i32)  targets (u8)  offsets (f64)  recordOf (i32)        the body of a sealed file, "ZGTOKENS"
+ *   ids (i32)  targets (u8)  offsets (f64)  recordOf (i32)  images (JSON)        the body of a sealed file, "ZGTOKENS"
  *
  * Nothing that the file says of itself is believed: its tokens are hashed and measured again. A file that is
  * damaged or of another format is as good as none: the caller tokenises again.
@@ -15,24 +15,28 @@ import type { DataFile } from "./data_files.ts";
 import type { SampleFormat } from "./encode_sample.ts";
 import type { UnreadField } from "./reading.ts";
 import type { RecordProblem } from "./record_problems.ts";
+import { imagesFromBytes, imagesToBytes, type StoredImages } from "./stored_images.ts";
 import { allocateTokens, bytesOf, faultOf, hashTokens, type TokenStats, tokenStats } from "./token_set.ts";
 import type { TokenizedData } from "./tokenize.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Part of every key: raise it when the format of the file or the way of tokenising changes. */
-const FORMAT_VERSION = 4;
+const FORMAT_VERSION = 5;
 
 /** What a file of the token cache holds. */
 export interface CachedTokens extends TokenizedData {
   readonly skipped: number;
   readonly problems: readonly RecordProblem[];
   readonly unread: readonly UnreadField[];
+  /** Of the records that have some. */
+  readonly images: readonly StoredImages[];
 }
 
 interface CacheHeader {
   readonly key: string;
   readonly tokens: number;
   readonly samples: number;
+  readonly imageBytes: number;
   readonly hash: string;
   readonly stats: TokenStats;
   readonly skipped: number;
@@ -46,6 +50,7 @@ const headerSchema: z.ZodType<CacheHeader> = z.strictObject({
   key: words,
   tokens: count,
   samples: count,
+  imageBytes: count,
   hash: words,
   stats: z.strictObject({
     samples: count,
@@ -88,16 +93,19 @@ export interface CacheInput extends SampleFormat {
   readonly files: readonly DataFile[];
   readonly tokenizer: Tokenizer;
   readonly skipBad: boolean;
+  /** Whether images of records are read. */
+  readonly images: boolean;
 }
 
 /** SHA-256 over all of it, hexadecimal. */
-export function tokenCacheKey({ files, tokenizer, template, bos, rule, maxLength, skipBad }: CacheInput): string {
+export function tokenCacheKey(input: CacheInput): string {
+  const { files, tokenizer, template, bos, rule, maxLength, skipBad, images } = input;
   const parts = [
     FORMAT_VERSION,
     files.map(({ sha256 }) => sha256),
     [tokenizer.hash, tokenizer.frontIds(bos), tokenizer.eosId, tokenizer.files.modelVocabSize ?? null],
     [template.withInput, template.withoutInput],
-    [rule, maxLength, skipBad],
+    [rule, maxLength, skipBad, images],
   ];
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 }
@@ -105,10 +113,10 @@ export function tokenCacheKey({ files, tokenizer, template, bos, rule, maxLength
 /** Puts the tokens into the cache in one step: readers see the whole file or none. */
 export async function writeTokenCache(cacheDir: string, key: string, cached: CachedTokens): Promise<void> {
   const { tokens, recordOf, stats, skipped, problems, unread } = cached;
-  const samples = recordOf.length;
-  const losses = { stats, skipped, problems, unread };
-  const header: CacheHeader = { key, tokens: tokens.ids.length, samples, hash: tokens.hash, ...losses };
-  const body = [bytesOf(tokens.ids), tokens.target, bytesOf(tokens.offsets), bytesOf(recordOf)];
+  const imageBytes = imagesToBytes(cached.images);
+  const sizes = { tokens: tokens.ids.length, samples: recordOf.length, imageBytes: imageBytes.length };
+  const header: CacheHeader = { key, ...sizes, hash: tokens.hash, stats, skipped, problems, unread };
+  const body = [bytesOf(tokens.ids), tokens.target, bytesOf(tokens.offsets), bytesOf(recordOf), imageBytes];
   await writeSealedFile(cachePath(cacheDir, key), kind, header, body);
 }
 
@@ -132,15 +140,16 @@ export async function readTokenFile(path: string): Promise<CachedTokens & { read
 async function readTokens(path: string, wanted?: string): Promise<CachedTokens & { readonly key: string }> {
   const found = await readSealedFile(path, kind, async ({ header, bodyBytes, fill, fail }) => {
     // Nothing is allocated on the header's word alone: the sizes have to add up to the file's.
-    const own = 4 * header.tokens + header.tokens + 8 * (header.samples + 1) + 4 * header.samples;
+    const own = 4 * header.tokens + header.tokens + 8 * (header.samples + 1) + 4 * header.samples + header.imageBytes;
     if (header.key !== (wanted ?? header.key) || own !== bodyBytes) throw fail("its header and its size differ");
     const arrays = allocateTokens(header.tokens, header.samples);
     const recordOf = new Int32Array(header.samples);
-    for (const part of [bytesOf(arrays.ids), arrays.target, bytesOf(arrays.offsets), bytesOf(recordOf)])
+    const imageBytes = new Uint8Array(header.imageBytes);
+    for (const part of [bytesOf(arrays.ids), arrays.target, bytesOf(arrays.offsets), bytesOf(recordOf), imageBytes])
       await fill(part);
-    return { header, arrays, recordOf, fail };
+    return { header, arrays, recordOf, imageBytes, fail };
   });
-  const { header, arrays, recordOf, fail } = found;
+  const { header, arrays, recordOf, imageBytes, fail } = found;
   const fault = faultOf(arrays, recordOf);
   if (fault !== undefined) throw fail(fault);
   const tokens = { ...arrays, hash: hashTokens(arrays) };
@@ -148,7 +157,15 @@ async function readTokens(path: string, wanted?: string): Promise<CachedTokens &
   const stats = tokenStats(tokens, header.stats);
   if (!isDeepStrictEqual(stats, header.stats)) throw fail("its header counts other tokens than it holds");
   const { key, skipped, problems, unread } = header;
-  return { key, tokens, recordOf, stats, skipped, problems, unread };
+  return { key, tokens, recordOf, stats, skipped, problems, unread, images: imagesOf(imageBytes, fail) };
+}
+
+function imagesOf(bytes: Uint8Array, fail: (problem: string) => Error): readonly StoredImages[] {
+  try {
+    return imagesFromBytes(bytes);
+  } catch {
+    throw fail("its images are no list of images of its records");
+  }
 }
 
 const cachePath = (cacheDir: string, key: string): string => join(cacheDir, `${key}.tokens`);

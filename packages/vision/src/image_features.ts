@@ -1,6 +1,7 @@
 /** Features of the images of a data set: computed once, kept on disk, shared by all workers. */
 import { availableParallelism } from "node:os";
 import { InputError } from "@zerogate/core";
+import { imagePath } from "@zerogate/core/node";
 import {
   type FeatureNorm,
   type PreprocessSettings,
@@ -16,14 +17,13 @@ import {
   readFeaturePack,
   writeFeaturePack,
 } from "./feature_pack.ts";
-import { imagePath } from "./image_path.ts";
 import { type ImagePool, type ImageTask, openImagePool } from "./image_pool.ts";
 import { NO_DECODER } from "./sharp.ts";
 
 /** Which features of which images. */
 export interface ImageFeatureOptions {
-  /** The folder that all paths must stay in. */
-  readonly root: string;
+  /** The folder that all paths must stay in, or one for each path. */
+  readonly root: string | readonly string[];
   /** Of the tower's folder, see `readTower`. */
   readonly preprocess: PreprocessSettings;
   /** `LoadedTower.hash`. */
@@ -69,7 +69,7 @@ export interface ImageFeatures {
  * Computes the features of image files on the tower's engine, or takes them from the cache. The same image twice is one row;
  * the same files give the same numbers in any order, for any number of threads.
  *
- * @param paths relative to `root`.
+ * @param paths relative to `root`, or each to its own.
  * @throws InputError on features that the tower has not, or if sharp is missing; images that cannot be used are `problems`.
  * @example
  * const { config, image, preprocess, hash } = await readTower("clip-vit-base-patch32");
@@ -121,12 +121,19 @@ async function readCache(cacheDir: string, key: string, onWarning: (message: str
 /** The real path of an image and its hash, or why it has none. */
 type FoundImage = { readonly path: string; readonly sha256: string } | { readonly reason: string };
 
-async function hashImages(pool: ImagePool, paths: readonly string[], root: string): Promise<FoundImage[]> {
+async function hashImages(
+  pool: ImagePool,
+  paths: readonly string[],
+  root: string | readonly string[],
+): Promise<FoundImage[]> {
+  if (typeof root !== "string" && root.length !== paths.length) {
+    throw new RangeError(`Cannot find images: ${root.length} roots for ${paths.length} paths, one for each is needed`);
+  }
   const found: FoundImage[] = [];
   const real: { path: string; index: number }[] = [];
   for (const [index, path] of paths.entries()) {
     try {
-      real.push({ path: await imagePath(root, path), index });
+      real.push({ path: await imagePath(typeof root === "string" ? root : (root[index] ?? ""), path), index });
     } catch (error) {
       found[index] = { reason: reasonOf(error) };
     }

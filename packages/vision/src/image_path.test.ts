@@ -3,9 +3,9 @@ import { mkdir, mkdtemp, realpath, rm, symlink, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { InputError } from "@zerogate/core";
+import { imagePath } from "@zerogate/core/node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { picture } from "../test/pictures.ts";
-import { imagePath } from "./image_path.ts";
 import { readImage } from "./read_image.ts";
 
 let scratch: string;

@@ -1,5 +1,4 @@
 /** `@zerogate/vision`: images decoded within limits, and their features, kept on disk. Prints nothing. */
 export { type DecodeOptions, decodeImage } from "./decode.ts";
 export { type ImageFeatureOptions, type ImageFeatures, imageFeatures } from "./image_features.ts";
-export { imagePath } from "./image_path.ts";
 export { type ReadImageOptions, readImage } from "./read_image.ts";

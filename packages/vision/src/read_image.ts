@@ -1,9 +1,8 @@
 /** Reads an image file: a path of the user's, or one of a stranger's data below a root. */
 
-import { readRegularFile } from "@zerogate/core/node";
+import { imagePath, readRegularFile } from "@zerogate/core/node";
 import type { RgbImage } from "@zerogate/core/vision";
 import { type DecodeOptions, decodeImage, MAX_IMAGE_BYTES } from "./decode.ts";
-import { imagePath } from "./image_path.ts";
 
 /** How an image file is read. */
 export interface ReadImageOptions extends DecodeOptions {

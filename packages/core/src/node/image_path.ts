@@ -1,8 +1,8 @@
 /** Paths of images in data: foreign input, which must not lead out of the folder that the images are in. */
 import { realpath } from "node:fs/promises";
 import { isAbsolute, relative, resolve, sep, win32 } from "node:path";
-import { InputError } from "@zerogate/core";
-import { reason } from "@zerogate/core/node";
+import { InputError } from "../errors.ts";
+import { reason } from "./fs_errors.ts";
 
 /**
  * The real path of an image below `root`, links followed. Throws an `InputError` if the path is absolute, a URL, or leads out
