@@ -20,6 +20,7 @@ const eps = 1e-5;
 const each = (names: string, ...sizes: readonly (readonly number[])[]) =>
   sizes.map((values) => Object.fromEntries(Array.from(names).map((name, i) => [name, values[i]])));
 const activation = each("TF", [1, 1], [3, 5], [6, 48]);
+const columns = each("TABX", [1, 1, 1, 2], [3, 5, 2, 7], [7, 24, 40, 64]);
 const alsoFlat = (x: number, i: number) => (i % 5 === 0 ? 12 * x : 3 * x); // where gelu is 0, or its argument
 
 /** Operations that want other cases than the plain ones. */
@@ -27,6 +28,8 @@ const trials: Readonly<Partial<Record<FlatName, Trial>>> = {
   rmsNorm: { sizes: each("TD", [1, 2], [3, 5], [7, 64]) },
   // Far from 0: the mean must not cost the digits of the deviation.
   layerNorm: { sizes: each("TD", [1, 4], [3, 5], [7, 64], [2, 131]), numbers: (x) => x + 5 },
+  splitColumns: { sizes: columns },
+  joinColumns: { sizes: columns },
   swiglu: { sizes: activation, numbers: (x) => 3 * x },
   geglu: { sizes: activation, numbers: alsoFlat },
   gelu: { sizes: activation, numbers: alsoFlat },
@@ -122,6 +125,18 @@ export function describeFlat(run: (work: (engine: Engine) => Promise<void>) => P
         }),
     );
   }
+
+  test("both parts of columns that are cut keep their bits, and sizes that do not add up are refused", () =>
+    run(async (engine) => {
+      const x = Float32Array.from({ length: 15 }, (_, i) => i + 0.25);
+      const size = { T: 3, A: 2, B: 3, X: 5 };
+      const { a_TA, b_TB } = engine.splitColumns(engine.upload(x), size);
+      expect([...(await engine.read(b_TB))]).toEqual([...x].filter((_, i) => i % 5 >= 2));
+      expect(await engine.read(engine.joinColumns(a_TA, b_TB, size))).toEqual(x);
+      expect(() => engine.splitColumns(engine.upload(x), { ...size, A: 3 })).toThrow(
+        "Cannot cut rows of 5 numbers into 3 and 3: they must add up",
+      );
+    }));
 
   test("every flat operation is judged: by its formula, or as the backward of one that is", () => {
     const backwards = Object.values<FlatOperation>(flatOperations).map(({ backward }) => backward);

@@ -25,6 +25,7 @@ const familyCases = [
   "families/ministral",
   "families/phi3",
   "families/phi3_longrope",
+  "families/qwen3",
   "families/smollm3",
   "families/stablelm",
 ] as const;

@@ -52,6 +52,12 @@ export type FlatSize = Readonly<Record<string, number>>;
 export const flat: Readonly<Record<string, (input: FlatInput, size: FlatSize) => Numbers>> = {
   gatherRows: ({ x_TD, rows_R }, { D, R }) =>
     Float64Array.from({ length: R * D }, (_, i) => x_TD[rows_R[Math.floor(i / D)] * D + (i % D)]),
+  splitColumns: ({ x_TX }, { A, X }) => x_TX.filter((_, i) => i % X < A),
+  joinColumns: ({ a_TA, b_TB }, { T, A, B, X }) =>
+    Float64Array.from({ length: T * X }, (_, i) => {
+      const [t, column] = [Math.floor(i / X), i % X];
+      return column < A ? a_TA[t * A + column] : b_TB[t * B + column - A];
+    }),
   rmsNorm: ({ x_TD, weight_D }, { D, eps }) =>
     x_TD.map((x, i) => {
       const row = slice(x_TD, i - (i % D), D);

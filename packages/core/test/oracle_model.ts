@@ -60,7 +60,19 @@ export function oracleLosses(
     const isSliding = config.slidingLayers?.includes(l) ?? true;
     const attentionSize = { T, H, G, d, window: isSliding ? config.slidingWindow : 0 };
     const [qkvWeight, qkvBias] = [w("qkv"), w("qkvBias")];
-    const projected = linear(norm(x, T, `layers.${l}.attnNorm`), T, qkvWeight, qkvBias);
+    const raw = linear(norm(x, T, `layers.${l}.attnNorm`), T, qkvWeight, qkvBias);
+    const [qNorm, kNorm] = [w("qNorm"), w("kNorm")];
+    const projected = config.qkNorm
+      ? normed(
+          raw,
+          (H + 2 * G) * d,
+          [
+            [qNorm, H * d],
+            [kNorm, G * d],
+          ],
+          config.normEps,
+        )
+      : raw;
     const isRotated = !isGpt2 && !config.unrotatedLayers?.includes(l);
     const qkv = !isRotated ? projected : oracle.rope(projected, cosSin, attentionSize);
     let [o, joined]: [Numbers, Numbers] = [
@@ -71,7 +83,8 @@ export function oracleLosses(
     if (place) {
       const K = layout.shape.promptLength;
       const prompts = params.subarray(place.prompt.offset, place.gate.offset);
-      const kv = linear(prompts, K, qkvWeight.subarray(H * d * D), qkvBias.subarray(H * d));
+      const rawKv = linear(prompts, K, qkvWeight.subarray(H * d * D), qkvBias.subarray(H * d));
+      const kv = config.qkNorm ? normed(rawKv, 2 * G * d, [[kNorm, G * d]], config.normEps) : rawKv;
       const gate = Float64Array.from({ length: H }, (_, h) => {
         const stored = params[place.gate.offset + (layout.shape.gateSharing === "scalar" ? 0 : h)];
         return layout.shape.gateActivation === "tanh" ? Math.tanh(stored) : stored;
@@ -93,6 +106,21 @@ export function oracleLosses(
   const R = cell.rows_R.length;
   const y = norm(rows, R, "finalNorm");
   return oracle.headLoss(y, weight(config.tiedEmbeddings ? "embed" : "head"), cell.labels_R, { R, D, V });
+}
+
+/** Rows whose first columns are under norms: each of its weight and how many columns it is for, several times over if it is shorter. */
+function normed(x: Numbers, columns: number, norms: readonly (readonly [Numbers, number])[], eps: number): Numbers {
+  const y = x.slice();
+  for (let row = 0; row < x.length; row += columns) {
+    let at = row;
+    for (const [weight_D, count] of norms) {
+      const D = weight_D.length;
+      const part = oracle.flat["rmsNorm"]({ x_TD: x.slice(at, at + count), weight_D }, { T: count / D, D, eps });
+      y.set(part, at);
+      at += count;
+    }
+  }
+  return y;
 }
 
 /** Angle of pair `pair` of a head at token t, and what its cosine and sine are multiplied by. */

@@ -49,7 +49,7 @@ export const scaledPrompts: AdapterKind = {
       layerParts(layout).map(({ layer, gate }): [number, LayerPrompt] => {
         const gate_H = effectiveGate(partNumbers(gate, params), gateActivation, layout.base.heads);
         const rows_KD = scaledRows(adapter, layer);
-        return [layer, { kv_KY: promptKeysValues(model, layer, rows_KD, K), gate_H, K, outputBiasTimes: undefined }];
+        return [layer, { ...promptKeysValues(model, layer, rows_KD, K), gate_H, K, outputBiasTimes: undefined }];
       }),
     );
   },

@@ -1,4 +1,4 @@
-// Whole rows: embedding, gathering, scattering, biases, and changes of type.
+// Whole rows: embedding, gathering, scattering, cutting, joining, biases, and changes of type.
 #include "common.cuh"
 
 // y[t] = scale · table[ids[t]] (+ residual[t]); one block a row.
@@ -26,6 +26,21 @@ KERNEL(gather_rows)(float* y_RD, const float* x_TD, const int* rows_R, int D) {
 KERNEL(scatter_rows)(float* dx_TD, const float* dy_RD, const int* rows_R, int D) {
   size_t r = blockIdx.x, row = rows_R[r];
   for (int d = threadIdx.x; d < D; d += blockDim.x) dx_TD[row * D + d] = dy_RD[r * D + d];
+}
+
+// Row t of x is row t of a, then row t of b.
+LAUNCH(split_columns, rows, T, X)
+KERNEL(split_columns)(ACT* a_TA, ACT* b_TB, const ACT* x_TX, int A, int B, int X) {
+  size_t t = blockIdx.x;
+  for (int i = threadIdx.x; i < X; i += blockDim.x) {
+    if (i < A) a_TA[t * A + i] = x_TX[t * X + i];
+    else b_TB[t * B + i - A] = x_TX[t * X + i];
+  }
+}
+LAUNCH(join_columns, rows, T, X)
+KERNEL(join_columns)(ACT* x_TX, const ACT* a_TA, const ACT* b_TB, int A, int B, int X) {
+  size_t t = blockIdx.x;
+  for (int i = threadIdx.x; i < X; i += blockDim.x) x_TX[t * X + i] = i < A ? a_TA[t * A + i] : b_TB[t * B + i - A];
 }
 
 KERNEL(add_bias_f32)(float* y_TN, const float* bias_N, int N) {

@@ -14,88 +14,37 @@
  * so. Weights are frozen and keep the dtype they were given in.
  */
 
-/** How a number is stored in a checkpoint. */
-export type DType = "f32" | "bf16" | "f16";
+import type {
+  AttentionSize,
+  DeviceArray,
+  FileTensor,
+  HostTensor,
+  KvCache,
+  LinearOrder,
+  LossCell,
+  Matrix,
+  PromptSet,
+  PromptSetGradient,
+  RowRange,
+  WeightDType,
+} from "./arrays.ts";
 
-/** How an engine may be given a linear map: as a checkpoint stores it, or in 8 bits with a scale a row (formats/int8.ts, fp8.ts). */
-export type WeightDType = DType | ScaledDType;
-/** Integers, or floats E4M3. */
-export type ScaledDType = "i8" | "f8";
-
-/** Numbers in host memory, row-major. `bytes` may lie over a SharedArrayBuffer: engines only read it. */
-export interface HostTensor {
-  readonly dtype: WeightDType;
-  readonly shape: readonly number[];
-  readonly bytes: Uint8Array;
-}
-
-/** Numbers that lie in a file, `offset` bytes behind its start; a multiple of the size of one number. */
-export interface FileTensor {
-  readonly dtype: DType;
-  readonly shape: readonly number[];
-  readonly path: string;
-  readonly offset: number;
-  readonly byteLength: number;
-}
-
-/** Float32 numbers that live wherever the engine lives. */
-export interface DeviceArray {
-  readonly length: number;
-}
-
-/** A frozen weight on the engine's device: `[rows, columns]` for a linear map y = x·Wᵀ, `[rows]` for a norm or bias. */
-export interface Matrix {
-  readonly rows: number;
-  readonly columns: number;
-}
-
-/** Keys and values of the tokens that one sequence has seen in one layer, at most `capacity` of them. */
-export interface KvCache {
-  readonly capacity: number;
-}
-
-/** Half-open range of rows, for example the key and value rows of a merged QKV weight, or the tokens of a sequence. */
-export type RowRange = readonly [from: number, to: number];
-
-/**
- * Prompts that a range of tokens attends to. The sets of one call may share keys and values, at other gates; their tokens
- * ascend and do not overlap. Tokens of no set, and heads whose gate is 0, keep the bits that they have without prompts.
- */
-export interface PromptSet {
-  /** Keys then values of prompts, `[R, Y]`; `rows` are this set's. */
-  readonly kv_RY: DeviceArray;
-  readonly rows: RowRange;
-  readonly tokens: RowRange;
-  /** The effective gate of each query head: sharing and activation are already applied. */
-  readonly gate_H: Float32Array;
-}
-
-/** Gradients of one set: of its own keys and values, and of its effective gates. Sums over tokens begin at its first token. */
-export interface PromptSetGradient {
-  readonly dkv_KY: DeviceArray;
-  readonly dgate_H: DeviceArray;
-}
-
-/** Labelled tokens of one cell in `headLoss`: how many, and what their gradient is multiplied with. */
-export interface LossCell {
-  readonly R: number;
-  readonly scale: number;
-}
-
-/**
- * In which order `linear` adds up: an engine may have a faster one for few rows, so a row computed `alone` need not have the
- * bits of one among many. `packed` is the order of many rows for any number of them.
- */
-export type LinearOrder = "alone" | "packed";
-
-/** Sizes of one attention block. `window` is how many tokens back a query sees, itself included; 0 means all. */
-export interface AttentionSize {
-  readonly T: number;
-  readonly H: number;
-  readonly G: number;
-  readonly d: number;
-  readonly window: number;
-}
+export type {
+  AttentionSize,
+  DeviceArray,
+  DType,
+  FileTensor,
+  HostTensor,
+  KvCache,
+  LinearOrder,
+  LossCell,
+  Matrix,
+  PromptSet,
+  PromptSetGradient,
+  RowRange,
+  ScaledDType,
+  WeightDType,
+} from "./arrays.ts";
 
 /** Computes the operations of a decoder on its arrays, forward and backward; what an array is, it alone knows. */
 export interface Engine {
@@ -140,6 +89,13 @@ export interface Engine {
   gatherRows(x_TD: DeviceArray, rows_R: Int32Array, size: { T: number; D: number }): DeviceArray;
   /** `dx[rows[r]] = dy[r]`, all other rows 0; the backward of `gatherRows`. Rows are distinct. */
   scatterRows(dy_RD: DeviceArray, rows_R: Int32Array, size: { T: number; D: number }): DeviceArray;
+  /** Cuts rows of X = A + B numbers in two. */
+  splitColumns(
+    x_TX: DeviceArray,
+    size: { T: number; A: number; B: number; X: number },
+  ): { a_TA: DeviceArray; b_TB: DeviceArray };
+  /** Puts rows side by side: the inverse of `splitColumns`. */
+  joinColumns(a_TA: DeviceArray, b_TB: DeviceArray, size: { T: number; A: number; B: number; X: number }): DeviceArray;
 
   /** Root-mean-square norm (arXiv:1910.07467 eq. 4); `rstd_T` is what backward needs. */
   rmsNorm(

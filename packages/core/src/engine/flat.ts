@@ -57,6 +57,7 @@ function method(operation: FlatOperation, run: FlatRun): (...args: readonly unkn
   return (...args) => {
     const values = isByName ? (args[0] as FlatValues) : byName(names, args);
     let size = args[sizeAt] as Sizes;
+    operation.check?.(size);
     for (const [list, { shape }] of measured) size = { ...size, [shape]: (values[list] as Int32Array).length };
     const out = run(values, size);
     return isSingle ? out[only] : out;

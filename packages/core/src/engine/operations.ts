@@ -4,6 +4,8 @@
  *
  * What is added later is a row: vectors by set are inputs `[S, N]` beside a list `rowOf_T` of rows from -1 (no set) to S - 1.
  */
+
+import { checkColumns, joinColumns, splitColumns } from "../kernels/columns.ts";
 import {
   gegluBackward,
   gegluForward,
@@ -33,6 +35,7 @@ type RowOf<Name extends FlatName> = FlatOperation &
 
 const none = { numbers: [], weights: {}, rows: {}, maybe: {}, backward: undefined } as const;
 const [TD, TF] = [{ T: 0, D: 1 } as const, { T: 0, F: 1 } as const];
+const columns = { T: 0, A: 1, B: 1, X: 1 } as const;
 /** A unit of an MLP without a gate: a number of `up` to one of y. */
 const unit = {
   ...none,
@@ -74,6 +77,26 @@ export const flatOperations: { readonly [Name in FlatName]: RowOf<Name> } = {
     inputs: { dy_RD: "RD" },
     tolerance: 0,
     kernel: scatterRows,
+  },
+  splitColumns: {
+    ...none,
+    arguments: ["x_TX"],
+    sizes: columns,
+    outputs: { a_TA: "TA", b_TB: "TB" },
+    inputs: { x_TX: "TX" },
+    tolerance: 1, // moved, but an engine may hold such rows in fewer bits
+    check: checkColumns,
+    kernel: splitColumns,
+  },
+  joinColumns: {
+    ...none,
+    arguments: ["a_TA", "b_TB"],
+    sizes: columns,
+    outputs: { x_TX: "TX" },
+    inputs: { a_TA: "TA", b_TB: "TB" },
+    tolerance: 1, // moved, but an engine may hold such rows in fewer bits
+    check: checkColumns,
+    kernel: joinColumns,
   },
   rmsNorm: {
     ...none,

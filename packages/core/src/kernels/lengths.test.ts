@@ -39,6 +39,7 @@ const kernels: readonly [name: string, kernel: Kernel, out: Arrays, input: Array
     const lengths = Object.values(operation.rows).map(({ shape }) => shape);
     const letters = [...new Set([...Object.keys(operation.sizes), ...lengths])];
     const sizes = Object.fromEntries(letters.map((letter, i) => [letter, 5 - i]));
+    if ("X" in sizes) sizes["X"] = sizes["A"] + sizes["B"];
     const size = { ...sizes, ...Object.fromEntries(operation.numbers.map((number) => [number, 1e-5])) };
     const arrays = (shapes: Readonly<Record<string, Shape>>) =>
       Object.fromEntries(Object.entries(shapes).map(([array, shape]) => [array, f32(lengthOf(shape)(sizes))]));

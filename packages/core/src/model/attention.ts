@@ -11,13 +11,31 @@ import type { AttentionSize, DeviceArray, PromptSetGradient, RowRange } from "..
 import type { DecoderLayer, DecoderModel } from "./decoder.ts";
 import { normBackward, normForward } from "./norm.ts";
 import type { Pass } from "./pass.ts";
-import { addBiasAgain, heardImages, type LayerSets, type OwnedSet, promptSets, type TokenPrompts } from "./prompts.ts";
+import {
+  addBiasAgain,
+  heardImages,
+  type LayerSets,
+  type OwnedSet,
+  type PromptKv,
+  promptSets,
+  type TokenPrompts,
+} from "./prompts.ts";
+import {
+  keyNormBackward,
+  keyNormForward,
+  qkNormBackward,
+  qkNormForward,
+  type SavedKeys,
+  type SavedQkNorm,
+} from "./qk_norm.ts";
 
 /** What its backward needs. */
 export interface SavedAttention {
   readonly x_TD: DeviceArray;
   readonly attnStats: DeviceArray;
   readonly qkv_TX: DeviceArray;
+  /** What queries and keys were before their norms, if the layer has them. */
+  readonly beforeNorm: SavedQkNorm | undefined;
   /** Without what images add: the backward of attention does not need it. */
   readonly o_TQ: DeviceArray;
   readonly lse_TH: DeviceArray | undefined;
@@ -39,20 +57,36 @@ export const kvRows = ({ config }: DecoderModel, layer: DecoderLayer): RowRange 
   layer.qkv.rows,
 ];
 
-/** Keys and values of the prompts: projected like hidden states, never rotated (a prompt has no position). */
-export function promptKv(model: DecoderModel, layer: DecoderLayer, prompt_KD: DeviceArray, K: number): DeviceArray {
-  return model.engine.linear(prompt_KD, layer.qkv, { T: K, rows: kvRows(model, layer), bias: layer.qkvBias });
+/** Keys and values of the prompts: projected and normed like hidden states, never rotated (a prompt has no position). */
+export function promptKv(model: DecoderModel, layer: DecoderLayer, prompt_KD: DeviceArray, K: number): PromptKv {
+  const { engine } = model;
+  const raw_KY = engine.linear(prompt_KD, layer.qkv, { T: K, rows: kvRows(model, layer), bias: layer.qkvBias });
+  if (!layer.qkNorm) return { kv_KY: raw_KY, beforeNorm: undefined };
+  const { kv_TY, saved } = keyNormForward(engine, layer.qkNorm.keys, raw_KY, promptSize(model, K));
+  engine.free(raw_KY);
+  return { kv_KY: kv_TY, beforeNorm: saved };
 }
 
-/** Gradient of the prompts themselves, of that of their keys and values; for the host to read. */
+/** Gradient of the prompts themselves, of that of their keys and values; for the host to read. Frees `dkv_KY`. */
 export function promptKvBackward(
   model: DecoderModel,
   layer: DecoderLayer,
   dkv_KY: DeviceArray,
-  K: number,
+  { K, beforeNorm }: { K: number; beforeNorm: SavedKeys | undefined },
 ): DeviceArray {
-  return model.engine.linearBackward(dkv_KY, layer.qkv, { T: K, rows: kvRows(model, layer), toRead: true });
+  const { engine } = model;
+  const rows = kvRows(model, layer);
+  const draw_KY =
+    layer.qkNorm && beforeNorm
+      ? keyNormBackward(engine, layer.qkNorm.keys, dkv_KY, beforeNorm, promptSize(model, K))
+      : dkv_KY;
+  const dprompt_KD = engine.linearBackward(draw_KY, layer.qkv, { T: K, rows, toRead: true });
+  engine.free(...new Set([dkv_KY, draw_KY]));
+  return dprompt_KD;
 }
+
+/** Rows of keys and values without queries. */
+const promptSize = ({ config }: DecoderModel, K: number) => ({ T: K, H: 0, G: config.kvHeads, d: config.headDim });
 
 /** Layer i's x + attention(norm(x)). Takes over `x_TD`: it ends in `saved`. */
 export function attentionForward(
@@ -70,14 +104,16 @@ export function attentionForward(
   const sets = promptSets(i, prompts, T);
 
   const h = normForward(engine, x_TD, layer.attnNorm, { T, D: config.hiddenSize });
-  const qkv_TX = engine.linear(h.y_TD, layer.qkv, { T, bias: layer.qkvBias, order: pass.order });
+  const raw_TX = engine.linear(h.y_TD, layer.qkv, { T, bias: layer.qkvBias, order: pass.order });
   engine.free(h.y_TD);
+  const normed = layer.qkNorm && qkNormForward(engine, layer.qkNorm, raw_TX, size);
+  const qkv_TX = normed?.qkv_TX ?? raw_TX;
   if (pass.cosSin_Td && layer.isRotated) engine.rope(qkv_TX, pass.cosSin_Td, size);
   const attended = attendAll(model, qkv_TX, sets, pass, size, attend);
   const joined_TD = project(model, layer, attended, x_TD, { qkv_TX, sets, pass, size });
   const x1_TD = layer.oBiasTable ? addBiasAgain(engine, i, joined_TD, layer.oBiasTable, prompts, T) : joined_TD;
   if (x1_TD !== joined_TD) engine.free(joined_TD);
-  return { x1_TD, saved: { x_TD, attnStats: h.stats, qkv_TX, sets, ...attended } };
+  return { x1_TD, saved: { x_TD, attnStats: h.stats, qkv_TX, beforeNorm: normed?.saved, sets, ...attended } };
 }
 
 type Attended = Pick<SavedAttention, "o_TQ" | "lse_TH" | "isAdapted">;
@@ -146,10 +182,14 @@ export function attentionBackward(
   let dx_TD: DeviceArray | undefined;
   if (dqkv_TX) {
     if (pass.cosSin_Td && layer.isRotated) engine.rope(dqkv_TX, pass.cosSin_Td, { ...size, inverse: true });
-    const dh_TD = engine.linearBackward(dqkv_TX, layer.qkv, { T });
+    const draw_TX =
+      layer.qkNorm && saved.beforeNorm
+        ? qkNormBackward(engine, layer.qkNorm, dqkv_TX, saved.beforeNorm, size)
+        : dqkv_TX;
+    const dh_TD = engine.linearBackward(draw_TX, layer.qkv, { T });
     const input = { dy_TD: dh_TD, x_TD: saved.x_TD, stats: saved.attnStats, residual_TD };
     dx_TD = normBackward(engine, input, layer.attnNorm, { T, D: config.hiddenSize });
-    engine.free(dqkv_TX, dh_TD);
+    engine.free(draw_TX, dh_TD);
   }
   return { sets, dx_TD };
 }

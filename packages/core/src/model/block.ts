@@ -58,6 +58,7 @@ export function layerBackward(
 
 /** Frees all that a layer saved, its input included; the prompts belong to others. */
 export function freeSaved(engine: Engine, { attention, mlp }: SavedLayer): void {
-  const { x_TD, attnStats, qkv_TX, o_TQ, lse_TH } = attention;
-  engine.free(...new Set([x_TD, attnStats, qkv_TX, o_TQ, lse_TH, ...Object.values(mlp)])); // both may have read x
+  const { x_TD, attnStats, qkv_TX, beforeNorm = {}, o_TQ, lse_TH } = attention;
+  const kept = [x_TD, attnStats, qkv_TX, ...Object.values(beforeNorm), o_TQ, lse_TH, ...Object.values(mlp)];
+  engine.free(...new Set(kept)); // attention and MLP may have read the same x
 }

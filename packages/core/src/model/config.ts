@@ -76,6 +76,11 @@ export interface ModelConfig {
   readonly embedScale: number;
   readonly tiedEmbeddings: boolean;
   readonly qkvBias: boolean;
+  /**
+   * Queries and keys are normed between projection and rotation: each head by itself, or all heads at once.
+   * @default neither
+   */
+  readonly qkNorm?: "head" | "all-heads";
   /** Of the output projection of the attention. */
   readonly outputBias: boolean;
   readonly mlpBias: boolean;

@@ -5,6 +5,7 @@ import type { ModelConfig } from "./config.ts";
 import { architectureOf } from "./families/families.ts";
 import type { Architecture } from "./families/family.ts";
 import type { Norm } from "./norm.ts";
+import type { QkNorm } from "./qk_norm.ts";
 import { type LayerWeight, matrixOf, type WeightImage, weightNames, weightOf } from "./weights.ts";
 
 /** The frozen weights of one layer, where the engine holds them. */
@@ -12,6 +13,7 @@ export interface DecoderLayer {
   readonly attnNorm: Norm;
   readonly qkv: Matrix;
   readonly qkvBias: Matrix | undefined;
+  readonly qkNorm: QkNorm | undefined;
   readonly o: Matrix;
   readonly oBias: Matrix | undefined;
   /** `[2, D]`: nothing, and the output bias, for adapters that add it twice. */
@@ -66,6 +68,7 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
     return engine.matrix({ dtype: "f32", shape: [2, D], bytes: new Uint8Array(rows.buffer) });
   };
   const architecture = architectureOf(config);
+  const rmsNorm = (name: string): Norm => ({ weight: required(name), bias: undefined, eps: config.normEps });
   const norm = (name: string, biasName: string): Norm => ({
     weight: required(name),
     bias: architecture.norm === "layer" ? required(biasName) : undefined,
@@ -85,6 +88,7 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
         attnNorm: norm(name("attnNorm"), name("attnNormBias")),
         qkv: required(name("qkv")),
         qkvBias: optional(name("qkvBias")),
+        qkNorm: config.qkNorm && { queries: rmsNorm(name("qNorm")), keys: rmsNorm(name("kNorm")) },
         o: required(name("o")),
         oBias: optional(name("oBias")),
         oBiasTable: biasTable(name("oBias")),

@@ -130,9 +130,9 @@ function layersBackward(
         backs[own.range].at(-1)?.images.push(own);
         continue;
       }
-      const { K } = ranges[own.range].prompts.get(i) ?? { K: 0 };
-      const dprompt_KD = promptKvBackward(model, model.layers[i], own.dkv_KY, K);
-      model.engine.free(own.dkv_KY);
+      const bound = ranges[own.range].prompts.get(i);
+      if (!bound) throw new RangeError(`Cannot run layer ${i} backward: range ${own.range} has no prompts there`);
+      const dprompt_KD = promptKvBackward(model, model.layers[i], own.dkv_KY, bound);
       backs[own.range].push({ layer: i, dprompt_KD, dgate_H: own.dgate_H, images: [] });
     }
     dy_TD = dx_TD;

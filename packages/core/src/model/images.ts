@@ -51,8 +51,8 @@ export async function imageValuesBackward(
     for (let i = width; i < 2 * width; i++) sums_NY[at + i] += dkv_Y[i];
   }
   const dkv_NY = engine.upload(Float32Array.from(sums_NY));
-  const dadded_ND = promptKvBackward(model, model.layers[layer], dkv_NY, count);
+  const dadded_ND = promptKvBackward(model, model.layers[layer], dkv_NY, { K: count, beforeNorm: undefined });
   const values = await engine.read(dadded_ND);
-  engine.free(dkv_NY, dadded_ND);
+  engine.free(dadded_ND);
   return values;
 }

@@ -1,11 +1,17 @@
 /** Which prompts the tokens of one pass get: sequences packed together may have adapters of their own, or none. */
 import type { OutputBias } from "../adapter/layout.ts";
 import type { DeviceArray, Engine, Matrix, PromptSet, RowRange } from "../engine/engine.ts";
+import type { SavedKeys } from "./qk_norm.ts";
+
+/** Keys and values of the prompts of a layer: see `promptKv`. */
+export interface PromptKv {
+  readonly kv_KY: DeviceArray;
+  /** What the keys were before their norm, if the layer has one; only for the backward of the pass that made them. */
+  readonly beforeNorm: SavedKeys | undefined;
+}
 
 /** What one adapted layer adds to its attention. */
-export interface LayerPrompt {
-  /** Keys and values of the prompts: see `promptKv`. */
-  readonly kv_KY: DeviceArray;
+export interface LayerPrompt extends PromptKv {
   /** Gate sharing and activation are already applied: one factor per query head. */
   readonly gate_H: Float32Array;
   readonly K: number;

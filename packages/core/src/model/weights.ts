@@ -41,6 +41,8 @@ export type LayerWeight =
   | "attnNorm"
   | "attnNormBias"
   | "qkv"
+  | "qNorm"
+  | "kNorm"
   | "qkvBias"
   | "o"
   | "oBias"

@@ -9,6 +9,12 @@ namespace zg {
   _(SIZE, T, 0) _(SIZE, D, 1) _(ROWS, rows_R, "R", 'T', 0) _(COUNT, R) _(OUT, y_RD, "RD") _(IN, x_TD, "TD")
 #define ZG_SCATTER_ROWS(_) \
   _(SIZE, T, 0) _(SIZE, D, 1) _(ROWS, rows_R, "R", 'T', 0) _(COUNT, R) _(OUT, dx_TD, "TD") _(IN, dy_RD, "RD")
+#define ZG_SPLIT_COLUMNS(_) \
+  _(SIZE, T, 0) _(SIZE, A, 1) _(SIZE, B, 1) _(SIZE, X, 1) _(OUT, a_TA, "TA") _(OUT, b_TB, "TB") _(IN, x_TX, "TX")
+#define ZG_JOIN_COLUMNS(_) \
+  _(SIZE, T, 0) _(SIZE, A, 1) _(SIZE, B, 1) _(SIZE, X, 1) _(OUT, x_TX, "TX") _(IN, a_TA, "TA") _(IN, b_TB, "TB")
+ZG_ARGUMENTS(SplitColumns, ZG_SPLIT_COLUMNS)
+ZG_ARGUMENTS(JoinColumns, ZG_JOIN_COLUMNS)
 ZG_ARGUMENTS(GatherRows, ZG_GATHER_ROWS)
 ZG_ARGUMENTS(ScatterRows, ZG_SCATTER_ROWS)
 
@@ -91,6 +97,23 @@ static bool gather_rows(Pool* pool, const GatherRows& a) {
 static bool scatter_rows(Pool* pool, const ScatterRows& a) {
   each_row(pool, a.T, a.D, [&](long t) { memset(a.dx_TD + t * a.D, 0, 4 * a.D); });
   return each_row(pool, a.R, a.D, [&](long r) { memcpy(a.dx_TD + a.rows_R[r] * a.D, a.dy_RD + r * a.D, 4 * a.D); });
+}
+
+// X is A + B: core checks it. Behind A, as many of B as a row has, so that no other sizes reach beyond an array.
+static bool split_columns(Pool* pool, const SplitColumns& a) {
+  const long A = least(a.A, a.X), B = least(a.B, a.X - A);
+  return each_row(pool, a.T, a.X, [&](long t) {
+    memcpy(a.a_TA + t * a.A, a.x_TX + t * a.X, 4 * A);
+    memcpy(a.b_TB + t * a.B, a.x_TX + t * a.X + A, 4 * B);
+  });
+}
+
+static bool join_columns(Pool* pool, const JoinColumns& a) {
+  const long A = least(a.A, a.X), B = least(a.B, a.X - A);
+  return each_row(pool, a.T, a.X, [&](long t) {
+    memcpy(a.x_TX + t * a.X, a.a_TA + t * a.A, 4 * A);
+    memcpy(a.x_TX + t * a.X + A, a.b_TB + t * a.B, 4 * B);
+  });
 }
 
 }  // namespace ZG_ISA

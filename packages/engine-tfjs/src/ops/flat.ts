@@ -95,6 +95,11 @@ export const flat: { readonly [Name in FlatName]: Composite } = {
     return { dx_TD: tf.scatterND(tf.reshape(rows_R, [R, 1]), dy_RD, [T, D]) };
   },
 
+  splitColumns({ tf }, { x_TX }: { x_TX: Tensor }, { T, A, B }: { T: number; A: number; B: number }) {
+    return { a_TA: tf.slice(x_TX, [0, 0], [T, A]), b_TB: tf.slice(x_TX, [0, A], [T, B]) };
+  },
+  joinColumns: ({ tf }, { a_TA, b_TB }: { a_TA: Tensor; b_TB: Tensor }) => ({ x_TX: tf.concat([a_TA, b_TB], 1) }),
+
   /** RMSNorm (arXiv:1910.07467 eq. 4):  rstd = 1 / √(mean(x²) + eps),  y = x · rstd · weight. */
   rmsNorm({ tf }, { x_TD, weight_D }: { x_TD: Tensor; weight_D: Tensor }, { eps }: { eps: number }) {
     const rstd_T = tf.rsqrt(tf.add(tf.mean(tf.square(x_TD), 1, true), eps));

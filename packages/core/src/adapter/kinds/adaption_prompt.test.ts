@@ -38,6 +38,13 @@ test("layers are the last ones, in ascending order and without gaps, prompt befo
   expect(squashedHeads.table[3]?.shape).toEqual([4]);
 });
 
+test("images on a base with norms of keys are refused: its softmax would move with them", () => {
+  const shape = { promptLength: 2, adaptedLayers: 2, vision: { fusion: "global", featureSize: 4 } } as never;
+  expect(() => adapterLayout(shape, tinyConfig({ modelType: "qwen3", qkNorm: "head" }))).toThrow(
+    "Cannot adapt a qwen3 base to images: it has norms of keys",
+  );
+});
+
 /** Spec §4.3: PEFT's counts were printed by the real library, the others are those of the original code and litgpt. */
 test.each([
   ["LLaMA-7B", 32, 4096, 32, 30, 1_228_830, 1_229_760],

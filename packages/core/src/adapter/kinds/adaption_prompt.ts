@@ -8,6 +8,8 @@
  *
  * Names in files are PEFT's: `base_model.model.model.layers.{i}.self_attn.adaption_prompt`, i the absolute layer.
  */
+import { InputError } from "../../errors.ts";
+import type { ModelConfig } from "../../model/config.ts";
 import { imageValues } from "../../model/images.ts";
 import type { LayerPrompt } from "../../model/prompts.ts";
 import { ADAPTER_FILE } from "../files/peft.ts";
@@ -45,8 +47,8 @@ export const adaptionPrompt: AdapterKind = {
     return new Map(
       layerParts(layout).map(({ layer, prompt, gate }): [number, LayerPrompt] => {
         const gate_H = effectiveGate(partNumbers(gate, params), gateActivation, base.heads);
-        const kv_KY = promptKeysValues(model, layer, partNumbers(prompt, params), K);
-        return [layer, { kv_KY, gate_H, K, outputBiasTimes }];
+        const keysValues = promptKeysValues(model, layer, partNumbers(prompt, params), K);
+        return [layer, { ...keysValues, gate_H, K, outputBiasTimes }];
       }),
     );
   },
@@ -83,13 +85,20 @@ export const adaptionPrompt: AdapterKind = {
 
 /**
  * Returns the layout of an adaption prompt of this shape on this model: in each of the top L layers a prompt `[1, K, D]` and a gate
- * `[1]`, or `[H]` with one per query head. A shape is checked where it enters (`validateAdaptionPromptConfig`).
+ * `[1]`, or `[H]` with one per query head. Throws an `InputError` for images on a base with norms of keys. A shape is checked where it enters (`validateAdaptionPromptConfig`).
  *
  * @example
  * const layout = adapterLayout({ promptLength: 10, adaptedLayers: 30 }, config);
  * const params = initParameters(layout.table, 1); // layout.length numbers
  */
-export function adapterLayout(shape: ShapeChoice, model: Parameters<typeof adaptedBase>[0]): AdapterLayout {
+export function adapterLayout(
+  shape: ShapeChoice,
+  model: Parameters<typeof adaptedBase>[0] & Pick<ModelConfig, "qkNorm">,
+): AdapterLayout {
+  if (shape.vision && model.qkNorm) {
+    const needed = "what an image adds to a prompt must reach its key unchanged: take a base of another family";
+    throw new InputError(`Cannot adapt a ${model.modelType} base to images`, `it has norms of keys, and ${needed}`);
+  }
   return adapterLayoutOn(shape, adaptedBase(model));
 }
 

@@ -2,9 +2,9 @@
  * Adaption prompts of one layer, `[K, D]`: rows beside the hidden states, projected to keys and values by the layer's own
  * frozen weights. PEFT stores them as `[1, K, D]`.
  */
-import type { DeviceArray } from "../../engine/engine.ts";
 import { promptKv } from "../../model/attention.ts";
 import type { DecoderModel } from "../../model/decoder.ts";
+import type { PromptKv } from "../../model/prompts.ts";
 import { ADDEND_LIMIT } from "../../sum/fixed_point.ts";
 import type { TrainedPart } from "../parameters.ts";
 
@@ -29,9 +29,9 @@ export function promptPart(
 }
 
 /** Keys and values of a layer's prompts, on the engine. */
-export function promptKeysValues(model: DecoderModel, layer: number, prompt_KD: Float32Array, K: number): DeviceArray {
+export function promptKeysValues(model: DecoderModel, layer: number, prompt_KD: Float32Array, K: number): PromptKv {
   const uploaded_KD = model.engine.upload(prompt_KD);
-  const kv_KY = promptKv(model, model.layers[layer], uploaded_KD, K);
+  const made = promptKv(model, model.layers[layer], uploaded_KD, K);
   model.engine.free(uploaded_KD);
-  return kv_KY;
+  return made;
 }

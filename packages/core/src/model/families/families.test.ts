@@ -22,6 +22,7 @@ const sizes = { vocab_size: 64, hidden_size: 64, intermediate_size: 48, num_hidd
 const phi3 = { ...sizes, num_attention_heads: 8, model_type: "phi3" };
 const smollm3 = { ...sizes, model_type: "smollm3" };
 const stablelm = { ...sizes, hidden_size: 256, model_type: "stablelm" };
+const qwen3 = { ...sizes, model_type: "qwen3" };
 const gptNeox = { ...sizes, num_attention_heads: 4, model_type: "gpt_neox" };
 const defaultRope = { ropeTheta: 10_000, ropeScaling: { type: "default" } };
 
@@ -41,6 +42,20 @@ test("what a config leaves out gets the defaults of transformers' class", () => 
     eosTokenIds: [32_000],
   });
   expect(parse(phi3).rotaryDim).toBeUndefined();
+  expect(parse(qwen3)).toMatchObject({
+    ...defaultRope,
+    kvHeads: 32,
+    headDim: 128,
+    contextLength: 32_768,
+    normEps: 1e-6,
+    qkNorm: "head",
+    slidingWindow: 0,
+    tiedEmbeddings: false,
+    qkvBias: false,
+    outputBias: false,
+    bosTokenId: undefined,
+    eosTokenIds: [],
+  });
   expect(parse(smollm3)).toMatchObject({
     kvHeads: 4,
     contextLength: 32_768,
@@ -147,6 +162,17 @@ test("smollm3: a list of layers, an interval, windows in what is not rotated", (
   const sliding = { layer_types: Array(8).fill("sliding_attention"), sliding_window: 16 };
   expect(problems({ ...smollm3, ...sliding })).toEqual([
     "layer_types has sliding_attention, but use_sliding_window and sliding_window give no window",
+  ]);
+});
+
+test("qwen3: biases, windows as in qwen2, and no null for the width of a head", () => {
+  expect(parse({ ...qwen3, attention_bias: true })).toMatchObject({ qkvBias: true, outputBias: true, mlpBias: false });
+  expect(parse({ ...qwen3, use_sliding_window: true, sliding_window: 64, max_window_layers: 6 })).toMatchObject({
+    slidingWindow: 64,
+    slidingLayers: [6, 7],
+  });
+  expect(problems({ ...qwen3, head_dim: null })).toEqual([
+    "head_dim is null, which is a value in no qwen3 model: leave it out for the default",
   ]);
 });
 

@@ -9,6 +9,7 @@ import { ministral } from "./ministral.ts";
 import { mistral } from "./mistral.ts";
 import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
+import { qwen3 } from "./qwen3.ts";
 import { smollm3 } from "./smollm3.ts";
 import { stablelm } from "./stablelm.ts";
 
@@ -18,6 +19,7 @@ export const families: readonly Family[] = [
   mistral,
   ministral,
   qwen2,
+  qwen3,
   phi3,
   smollm3,
   stablelm,

@@ -134,11 +134,13 @@ export interface WeightTraits {
 
 /** Weights of a model with Llama's names. */
 export function llamaWeights(config: ModelConfig, traits: WeightTraits = {}): WeightSource[] {
-  const { hiddenSize: D, heads, headDim } = config;
+  const { hiddenSize: D, heads, kvHeads, headDim } = config;
   const sources = [embeddingSource(config, "model.embed_tokens.weight")];
+  const { normChange: change } = traits;
+  const addVector = (name: string, hfName: string, length: number) =>
+    sources.push(stacked(name, { hfName, shape: [length], ...(change && { change }) }));
   const addNorm = (name: string, biasName: string, hfName: string) => {
-    const { normChange: change } = traits;
-    sources.push(stacked(name, { hfName: `${hfName}.weight`, shape: [D], ...(change && { change }) }));
+    addVector(name, `${hfName}.weight`, D);
     if (traits.normBias) sources.push(stacked(biasName, { hfName: `${hfName}.bias`, shape: [D] }));
   };
   for (let i = 0; i < config.layers; i++) {
@@ -159,6 +161,11 @@ export function llamaWeights(config: ModelConfig, traits: WeightTraits = {}): We
     add("o", parts.o, heads * headDim);
     if (config.qkvBias) add("qkvBias", parts.qkv);
     if (config.outputBias) add("oBias", parts.o);
+    if (config.qkNorm) {
+      const width = (count: number) => (config.qkNorm === "head" ? headDim : count * headDim);
+      addVector(name("qNorm"), `${layer}.self_attn.q_norm.weight`, width(heads));
+      addVector(name("kNorm"), `${layer}.self_attn.k_norm.weight`, width(kvHeads));
+    }
     const mlpNorm = traits.oneNorm ? "input_layernorm" : "post_attention_layernorm";
     addNorm(name("mlpNorm"), name("mlpNormBias"), `${layer}.${mlpNorm}`);
     add("gateUp", parts.gateUp, D);

@@ -15,7 +15,7 @@ export const qwen2: Family = {
     const sizes = readSizes(reading, defaults);
     return {
       ...sizes,
-      ...readWindows(fields, sizes.layers),
+      ...readQwenWindows(fields, sizes.layers),
       ...readTokens(fields, defaults),
       embedScale: 1,
       qkvBias: true, // ignores attention_bias, as transformers does
@@ -26,7 +26,8 @@ export const qwen2: Family = {
   weights: (config) => llamaWeights(config),
 };
 
-function readWindows(fields: JsonFields, layers: number): Windows {
+/** Reads the windows of Qwen2 and 3. */
+export function readQwenWindows(fields: JsonFields, layers: number): Windows {
   const isOn = fields.boolean("use_sliding_window", false);
   const size = readWindowSize(fields);
   const named = readSlidingLayers(fields, layers);
