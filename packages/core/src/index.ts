@@ -46,8 +46,7 @@ export { type AdapterChoice, AdaptionPromptModel, type ChosenText, trainableLine
 
 // Scores and gradients of packed sequences.
 
-export { type Cell, packCell, type TokenSet } from "./cell/tokens.ts";
-export type { ImageRows } from "./model/cell_images.ts";
+export { type Cell, type ImageRows, packCell, type SeenImages, type TokenSet } from "./cell/tokens.ts";
 export {
   type CellGradient,
   type CellTask,

@@ -8,10 +8,9 @@ import { adapterLayout } from "../src/adapter/kinds/adaption_prompt.ts";
 import type { AdapterState } from "../src/adapter/kinds/kind.ts";
 import type { AdapterLayout } from "../src/adapter/layout.ts";
 import { partNumbers, trainedLayers } from "../src/adapter/parameters.ts";
-import type { Cell } from "../src/cell/tokens.ts";
+import type { Cell, ImageRows } from "../src/cell/tokens.ts";
 import type { Engine } from "../src/engine/engine.ts";
 import { parseSafetensors } from "../src/formats/safetensors.ts";
-import type { ImageRows } from "../src/model/cell_images.ts";
 import { createModel, type DecoderModel } from "../src/model/decoder.ts";
 import { cellGradient, cellLosses, sum } from "../src/model/gradient.ts";
 import { oneSequence, tokenLogits } from "../src/model/logits.ts";
@@ -26,25 +25,25 @@ export function describeImageGolden(name: string, open: () => Engine | Promise<E
   test.skipIf(reason !== "")(
     `engine ${name}, golden images: logits, loss and gradients of a batch of one, another, no and two images, five steps, greedy tokens [V5]${reason}`,
     async () => {
-      const { model, values, cell, images, adapters } = await openCase(await open(), "none");
+      const { model, values, cell, adapters } = await openCase(await open(), "none");
       const labelled = cell.rows_R.length;
       for (const [which, adapter] of Object.entries(adapters)) {
-        const logits = await tokenLogits(model, adapter, cell, undefined, images);
+        const logits = await tokenLogits(model, adapter, cell);
         expectNear(logits, values.rows(`logits_${which}`), tolerance, which);
-        const { lossSum, gradient } = await cellGradient(model, adapter, cell, 1 / labelled, images);
+        const { lossSum, gradient } = await cellGradient(model, adapter, cell, 1 / labelled);
         expect(Math.abs(lossSum / labelled - (values.f32(`loss_${which}`)[0] ?? 0)), which).toBeLessThan(5e-6);
-        expect(sum(await cellLosses(model, adapter, cell, images)), "forward alone gives the same loss").toBe(lossSum);
+        expect(sum(await cellLosses(model, adapter, cell)), "forward alone gives the same loss").toBe(lossSum);
         expectNear(gradient, values.params(`grad_${which}/`, adapter.layout), tolerance, `gradient ${which}`);
         for (const part of adapter.layout.table) {
           const isStill = partNumbers(part, gradient).every((g) => g === 0);
           expect(isStill, `${part.name}, ${which}`).toBe(values.isStill(`grad_${which}/`, part.part, part.name));
         }
       }
-      const fresh = await tokenLogits(model, adapters.init, cell, undefined, images);
+      const fresh = await tokenLogits(model, adapters.init, cell);
       expect(fresh, "gates of zero: the bits of the base").toEqual(await tokenLogits(model, undefined, cell));
-      await expectSteps(model, adapters.init, { cell, images, values });
+      await expectSteps(model, adapters.init, { cell, values });
       for (const s of [0, 1, 2, 3]) {
-        expect(await greedy(model, adapters.full, { cell, images, s })).toEqual(values.greedy(s));
+        expect(await greedy(model, adapters.full, { cell, s })).toEqual(values.greedy(s));
       }
     },
   );
@@ -52,8 +51,8 @@ export function describeImageGolden(name: string, open: () => Engine | Promise<E
   test.skipIf(reason !== "")(
     `engine ${name}, golden images: a text without an image gets the projection of zeros if that was chosen [V5]${reason}`,
     async () => {
-      const { model, values, cell, images, adapters } = await openCase(await open(), "zeros");
-      const logits = await tokenLogits(model, adapters.full, cell, undefined, images);
+      const { model, values, cell, adapters } = await openCase(await open(), "zeros");
+      const logits = await tokenLogits(model, adapters.full, cell);
       expectNear(logits, values.rows("logits_full_missing_zeros"), tolerance, "logits");
       expect(logits).not.toEqual(await tokenLogits(model, { ...adapters.full, ...text(adapters.full) }, cell));
     },
@@ -85,28 +84,27 @@ async function openCase(engine: Engine, missingImage: "none" | "zeros") {
   for (const part of layout.table) if (part.part === "gate") gates.set(partNumbers(part, full), part.offset);
   const one = values.f32("features_per_image");
   const both = Float32Array.from({ length: 96 }, (_, i) => ((one[i] ?? 0) + (one[96 + i] ?? 0)) / 2);
-  const images: ImageRows = { values: Float32Array.of(...one, ...both), size: 96 };
-  const cell = { ...values.cell(), imageRows_S: Int32Array.of(0, 1, -1, 2) };
+  const rows: ImageRows = { values: Float32Array.of(...one, ...both), size: 96 };
+  const cell = { ...values.cell(), images: { rowOf: Int32Array.of(0, 1, -1, 2), rows } };
   const adapters = { init: { layout, params: init }, gates: { layout, params: gates }, full: { layout, params: full } };
-  return { model, values, cell, images, adapters };
+  return { model, values, cell, adapters };
 }
 
 interface CaseData {
   readonly cell: Cell;
-  readonly images: ImageRows;
 }
 
 async function expectSteps(
   model: DecoderModel,
   { layout, params: start }: AdapterState,
-  { cell, images, values }: CaseData & { values: ReturnType<typeof goldenValues> },
+  { cell, values }: CaseData & { values: ReturnType<typeof goldenValues> },
 ): Promise<void> {
   const params = start.slice();
   const state = createAdamWState(layout.length);
   const options = { beta1: 0.9, beta2: 0.95, eps: 1e-8, ranges: updateRanges(layout.table, "all", 0.02) };
   const losses: number[] = [];
   for (let step = 0; step < 5; step++) {
-    const { lossSum, gradient } = await cellGradient(model, { layout, params }, cell, 1 / cell.rows_R.length, images);
+    const { lossSum, gradient } = await cellGradient(model, { layout, params }, cell, 1 / cell.rows_R.length);
     losses.push(lossSum / cell.rows_R.length);
     adamWStep(params, gradient, state, 0.05, options);
   }
@@ -118,14 +116,14 @@ async function expectSteps(
 async function greedy(
   model: DecoderModel,
   adapter: AdapterState,
-  { cell, images, s }: CaseData & { readonly s: number },
+  { cell, s }: CaseData & { readonly s: number },
 ): Promise<number[]> {
   const start = cell.cuSeqlens[s] ?? 0;
   const ids = [...cell.ids_T.subarray(start, start + 4)];
-  const imageRows_S = cell.imageRows_S?.slice(s, s + 1);
+  const images = cell.images && { ...cell.images, rowOf: cell.images.rowOf.slice(s, s + 1) };
   while (ids.length < 12) {
     const last = Int32Array.of(ids.length - 1);
-    const logits = await tokenLogits(model, adapter, { ...oneSequence(ids), imageRows_S }, last, images);
+    const logits = await tokenLogits(model, adapter, { ...oneSequence(ids), images }, last);
     ids.push(logits.indexOf(Math.max(...logits)));
   }
   return ids;

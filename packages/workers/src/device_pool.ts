@@ -55,6 +55,8 @@ export interface Evaluation extends Omit<EvaluationRequest, "samples"> {
 export interface Generation extends Omit<GenerationRequest, "promptIds"> {
   /** Token ids of each prompt. */
   readonly prompts: readonly (readonly number[])[];
+  /** Features of the image of each prompt; undefined if it has none. Default: none has. */
+  readonly images?: readonly (Float32Array | undefined)[] | undefined;
 }
 
 /** How workers that are processes start. */
@@ -146,13 +148,14 @@ export async function openDevices({
     evaluateCells,
     evaluate: async (evaluation) => addLosses(await evaluateCells(evaluation, [...evaluation.cells.keys()])),
 
-    async generateAll({ prompts, adapter, options }) {
+    async generateAll({ prompts, images, adapter, options }) {
       const results: Generated[] = [];
       await group.deal({
         name: "generation",
         tasks: prompts.map((_, number) => ({ of: "generation", number, samples: [] })),
         async run(prompt, device) {
-          const request = { promptIds: prompts[prompt] ?? [], adapter, options };
+          const image = images?.[prompt];
+          const request = { promptIds: prompts[prompt] ?? [], adapter, options: { ...options, ...(image && { image }) } };
           results[prompt] = await device.call(`generation prompt ${prompt}`, (api) => api.generate(request));
         },
       });

@@ -132,7 +132,10 @@ const isRunning = ({ pid, exitCode, signalCode }: ChildProcess) =>
 
 function tokenBytes({ tokens }: DeviceSetup): number {
   return Object.values(tokens).reduce(
-    (sum, { ids, target, offsets }) => sum + ids.byteLength + target.byteLength + offsets.byteLength,
+    (sum, { ids, target, offsets, images }) => {
+      const ofImages = images ? images.rowOf.byteLength + images.rows.values.byteLength : 0;
+      return sum + ids.byteLength + target.byteLength + offsets.byteLength + ofImages;
+    },
     0,
   );
 }

@@ -14,6 +14,7 @@ import {
   type TextRequest,
 } from "../generate/batch.ts";
 import { type GenerateOptions, generateFrom } from "../generate/generate.ts";
+import { type ImageLease, leaseImage } from "../model/cell_images.ts";
 import type { DecoderModel } from "../model/decoder.ts";
 import { cellGradient, cellLosses } from "../model/gradient.ts";
 import { parameterCount } from "../model/hf_names.ts";
@@ -35,6 +36,8 @@ export interface AdapterChoice {
   readonly adapter?: string | null | undefined;
   /** Blends the gates: 0 is the base, 1 the adapter. @default 1 */
   readonly scale?: number;
+  /** Features of the image that the sequence is about, as many as the adapter's shape says. Default: none. */
+  readonly image?: Float32Array | undefined;
 }
 
 /** One text of a batch. */
@@ -162,19 +165,23 @@ export class AdaptionPromptModel {
    * @throws InputError for an unknown adapter or a scale outside of 0…1.
    */
   async mixedLogits(tokens: PackedTokens, choices: readonly AdapterChoice[], rows?: Int32Array): Promise<Float32Array> {
-    const chosen = choices.map((choice) => ({ adapter: this.#chosen(choice), scale: checkedScale(choice) }));
+    const chosen = choices.map((choice) => {
+      return { adapter: this.#chosen(choice), scale: checkedScale(choice), features: choice.image };
+    });
     const leases = new Map<Adapter, PromptLease>();
+    const images: (ImageLease | undefined)[] = [];
     try {
+      for (const { adapter, features } of chosen) images.push(await leaseImage(this.base, adapter, features));
       for (const { adapter } of chosen) {
         if (adapter && !leases.has(adapter)) leases.set(adapter, await this.#prompts.lease(adapter));
       }
-      const sequences = chosen.map(({ adapter, scale }) => {
+      const sequences = chosen.map(({ adapter, scale }, s) => {
         const lease = adapter && leases.get(adapter);
-        return lease && { prompts: lease.prompts, scale };
+        return lease && { prompts: lease.prompts, scale, image: images[s]?.image };
       });
       return await mixedLogits(this.base, sequences, tokens, rows);
     } finally {
-      for (const lease of leases.values()) lease.release();
+      for (const lease of [...leases.values(), ...images]) lease?.release();
     }
   }
 

@@ -1,3 +1,16 @@
+/** Features of images, a row of `size` numbers for each. Only read; may lie over shared memory. */
+export interface ImageRows {
+  readonly values: Float32Array;
+  readonly size: number;
+}
+
+/** Images of the samples of a set, or of the sequences of a cell. */
+export interface SeenImages {
+  /** The row of each one's image, -1 if it has none. */
+  readonly rowOf: Int32Array;
+  readonly rows: ImageRows;
+}
+
 /**
  * Tokenised samples back to back, in shared memory: sample i spans `offsets[i] … offsets[i+1]`.
  * `target[t]` is 1 where token t is to be predicted (part of the response), 0 elsewhere.
@@ -11,8 +24,8 @@ export interface TokenSet {
   readonly offsets: Float64Array;
   /** SHA-256 over ids, targets and offsets, hexadecimal: names the data in plans and checkpoints. */
   readonly hash: string;
-  /** The row of each sample in the features of its images, -1 if it has no image. Absent: no sample has one. */
-  readonly images?: Int32Array | undefined;
+  /** Absent: no sample has an image. */
+  readonly images?: SeenImages | undefined;
 }
 
 /** A cell: some samples packed without padding; the unit of work that one worker computes at a time. */
@@ -24,8 +37,8 @@ export interface Cell {
   /** Tokens that predict a target, ascending, and the target that follows each. */
   readonly rows_R: Int32Array;
   readonly labels_R: Int32Array;
-  /** The row of each sequence in the features of images, -1 if it has no image. Absent: none has one. */
-  readonly imageRows_S?: Int32Array | undefined;
+  /** Side data of the sequences; absent: none has an image. Adapters that take no images do not see it. */
+  readonly images?: SeenImages | undefined;
 }
 
 /**
@@ -64,16 +77,16 @@ export function packCell(tokens: TokenSet, samples: readonly number[]): Cell {
     cuSeqlens[s + 1] = t;
   }
   const { images } = tokens;
-  const imageRows_S = images && Int32Array.from(samples, (sample) => images[sample]);
+  const own = images && { rows: images.rows, rowOf: Int32Array.from(samples, (sample) => images.rowOf[sample]) };
   const [rows_R, labels_R] = [Int32Array.from(rows), Int32Array.from(labels)];
-  return { ids_T, positions_T, cuSeqlens, rows_R, labels_R, ...(imageRows_S && { imageRows_S }) };
+  return { ids_T, positions_T, cuSeqlens, rows_R, labels_R, ...(own && { images: own }) };
 }
 
 /**
- * Several cells back to back as the tokens of one pass; cell n spans the tokens `bounds[n] … bounds[n + 1]`. Rows of images stay
- * with the cells: each has features of its own.
+ * Several cells back to back as the tokens of one pass; cell n spans the tokens `bounds[n] … bounds[n + 1]`. Images stay with the
+ * cells: each has features of its own.
  */
-export function joinCells(cells: readonly Cell[]): Omit<Cell, "imageRows_S"> & { readonly bounds: readonly number[] } {
+export function joinCells(cells: readonly Cell[]): Omit<Cell, "images"> & { readonly bounds: readonly number[] } {
   const bounds = [0];
   for (const [n, { ids_T }] of cells.entries()) bounds.push(bounds[n] + ids_T.length);
   const joined = (part: (cell: Cell) => Int32Array, base = 0) =>

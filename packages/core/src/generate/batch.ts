@@ -5,6 +5,7 @@
  */
 import type { AdapterState } from "../adapter/kinds/kind.ts";
 import { InputError } from "../errors.ts";
+import { type ImageLease, leaseImage } from "../model/cell_images.ts";
 import type { DecoderModel } from "../model/decoder.ts";
 import type { PromptCache, PromptLease } from "../model/prompt_cache.ts";
 import { type SamplingOptions, sampleToken } from "./sample.ts";
@@ -28,6 +29,8 @@ export interface TextRequest extends TextOptions {
   readonly adapter?: AdapterState | undefined;
   /** Blends the gates: 0 is the base, 1 the adapter. @default 1 */
   readonly scale?: number;
+  /** Features of the image that it is about, as many as the adapter's shape says. Default: none. */
+  readonly image?: Float32Array | undefined;
 }
 
 /** A new token of a request, or why it ended. */
@@ -49,6 +52,7 @@ interface Text {
   readonly options: TextRequest;
   readonly sequence: Sequence;
   readonly lease: PromptLease | undefined;
+  readonly imageLease: ImageLease | undefined;
   /** Tokens that the next pass appends: the prompt, then one at a time. */
   pending: readonly number[];
   count: number;
@@ -68,8 +72,9 @@ export async function* decodeTexts(
   checkRequests(requests, model.config.contextLength);
   let next = 0;
   let texts: Text[] = [];
-  const close = ({ sequence, lease }: Text) => {
+  const close = ({ sequence, lease, imageLease }: Text) => {
     closeSequence(model, sequence);
+    imageLease?.release();
     lease?.release();
   };
   try {
@@ -100,13 +105,17 @@ export async function* decodeTexts(
 }
 
 async function openText(model: DecoderModel, cache: PromptCache, request: number, options: TextRequest): Promise<Text> {
-  const { promptIds, adapter, scale = 1, maxNewTokens } = options;
-  const lease = adapter && scale !== 0 ? await cache.lease(adapter) : undefined;
+  const { promptIds, adapter, scale = 1, image, maxNewTokens } = options;
+  const imageLease = await leaseImage(model, adapter, image);
+  let lease: PromptLease | undefined;
   const capacity = Math.min(model.config.contextLength, promptIds.length + maxNewTokens);
   try {
-    const sequence = openSequence(model, capacity, lease && { prompts: lease.prompts, scale });
-    return { request, options, sequence, lease, pending: promptIds, count: 0 };
+    lease = adapter && scale !== 0 ? await cache.lease(adapter) : undefined;
+    const adapted = lease && { prompts: lease.prompts, scale, image: imageLease?.image };
+    const sequence = openSequence(model, capacity, adapted);
+    return { request, options, sequence, lease, imageLease, pending: promptIds, count: 0 };
   } catch (error) {
+    imageLease?.release();
     lease?.release();
     throw error;
   }

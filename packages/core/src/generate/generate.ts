@@ -1,5 +1,6 @@
 /** Token by token generation with a KV cache: one text, or a sequence that the caller continues. */
 import type { AdapterState } from "../adapter/kinds/kind.ts";
+import { leaseImage } from "../model/cell_images.ts";
 import type { DecoderModel } from "../model/decoder.ts";
 import { openPromptCache, type PromptCache } from "../model/prompt_cache.ts";
 import {
@@ -16,6 +17,8 @@ import { appendTokens, closeSequence, openSequence } from "./sequence.ts";
 export interface GenerateOptions extends TextOptions {
   /** Blends the gates: 0 is the base, 1 the adapter. @default 1 */
   readonly scale?: number;
+  /** Features of the image that it is about, as many as the adapter's shape says. @default none */
+  readonly image?: Float32Array | undefined;
   /** Ends the text with an error before the next token. @default none */
   readonly signal?: AbortSignal;
 }
@@ -92,6 +95,7 @@ export interface Session {
 /**
  * Opens an empty sequence of at most `capacity` tokens under one snapshot of the adapter. Close it: it holds memory of the engine.
  *
+ * @param image features of the image that it is about.
  * @example
  * const session = await openSession(model, adapter, 32);
  * const logits = await session.append([1, 15, 8]); // [V]
@@ -101,12 +105,15 @@ export async function openSession(
   model: DecoderModel,
   adapter: AdapterState | undefined,
   capacity: number,
+  image?: Float32Array,
 ): Promise<Session> {
+  const imageLease = await leaseImage(model, adapter, image);
   const cache = openPromptCache(model);
   const lease = adapter && (await cache.lease(adapter));
-  cache.close(); // the lease holds what this session needs
+  cache.close(); // the leases hold what this session needs
   try {
-    const sequence = openSequence(model, capacity, lease && { prompts: lease.prompts, scale: 1 });
+    const adapted = lease && { prompts: lease.prompts, scale: 1, image: imageLease?.image };
+    const sequence = openSequence(model, capacity, adapted);
     return {
       get length() {
         return sequence.ids.length;
@@ -117,10 +124,12 @@ export async function openSession(
       },
       async close() {
         closeSequence(model, sequence);
+        imageLease?.release();
         lease?.release();
       },
     };
   } catch (error) {
+    imageLease?.release();
     lease?.release();
     throw error;
   }

@@ -8,7 +8,7 @@ import { type Cell, joinCells } from "../cell/tokens.ts";
 import type { DeviceArray, LossCell } from "../engine/engine.ts";
 import { type OwnedGradient, promptKvBackward } from "./attention.ts";
 import { layerBackward, type SavedLayer } from "./block.ts";
-import { bindCellImages, type CellImages, type ImageRows } from "./cell_images.ts";
+import { bindCellImages, type CellImages } from "./cell_images.ts";
 import type { DecoderModel } from "./decoder.ts";
 import { preparePrompts, runLayers } from "./forward.ts";
 import { imageValuesBackward } from "./images.ts";
@@ -22,8 +22,6 @@ export interface CellTask {
   readonly cell: Cell;
   /** 1 / labelled tokens of the whole step: the gradient is this cell's share of that of the step's mean loss. */
   readonly scale: number;
-  /** Features of the images that the cell names; needed if it names any and the adapter has images. */
-  readonly images?: ImageRows | undefined;
 }
 
 /** `lossSum` in nats over the cell's labelled tokens; `gradient` as flat as the adapter's `params`. */
@@ -44,9 +42,8 @@ export async function cellGradient(
   adapter: AdapterState,
   cell: Cell,
   scale: number,
-  images?: ImageRows,
 ): Promise<CellGradient> {
-  const [own] = await cellGradients(model, [{ adapter, cell, scale, images }]);
+  const [own] = await cellGradients(model, [{ adapter, cell, scale }]);
   return own;
 }
 
@@ -64,7 +61,7 @@ export async function cellGradients(model: DecoderModel, tasks: readonly CellTas
   return engine.arena(async () => {
     const cells = joinCells(tasks.map(({ cell }) => cell));
     const pass = openPass(model, cells, "packed");
-    const seen = tasks.map(({ adapter, cell, images }) => bindCellImages(model, adapter, cell, images));
+    const seen = tasks.map(({ adapter, cell }) => bindCellImages(model, adapter, cell));
     const prompts = promptsOfTasks(model, tasks, seen, cells.bounds);
     const { y_TD, saved } = runLayers(model, cells, pass, prompts, true);
     const losses = tasks.map(({ cell, scale }) => ({ R: cell.rows_R.length, scale }));
@@ -185,11 +182,10 @@ export async function cellScores(
   model: DecoderModel,
   adapter: AdapterState | undefined,
   cell: Cell,
-  images?: ImageRows,
 ): Promise<{ nll_R: Float32Array; hit_R: Float32Array }> {
   const { engine } = model;
   return engine.arena(async () => {
-    const seen = bindCellImages(model, adapter, cell, images);
+    const seen = bindCellImages(model, adapter, cell);
     const prompts = promptsForAll(preparePrompts(model, adapter), seen?.ranges);
     const { y_TD } = runLayers(model, cell, openPass(model, cell), prompts, false);
     const { nll_R, hit_R } = labelledLoss(model, y_TD, cell, undefined);
@@ -208,9 +204,8 @@ export async function cellLosses(
   model: DecoderModel,
   adapter: AdapterState | undefined,
   cell: Cell,
-  images?: ImageRows,
 ): Promise<Float32Array> {
-  return (await cellScores(model, adapter, cell, images)).nll_R;
+  return (await cellScores(model, adapter, cell)).nll_R;
 }
 
 /** Sum in the given order, in float64. */

@@ -1,8 +1,7 @@
 /** Logits of chosen tokens: for generation, parity checks and `inspect`. Training never makes them (see `headLoss`). */
 import type { AdapterState } from "../adapter/kinds/kind.ts";
-import type { Cell } from "../cell/tokens.ts";
 import type { DeviceArray } from "../engine/engine.ts";
-import { bindCellImages, type ImageRows } from "./cell_images.ts";
+import { bindCellImages } from "./cell_images.ts";
 import type { DecoderModel } from "./decoder.ts";
 import { preparePrompts, runLayers } from "./forward.ts";
 import { normForward } from "./norm.ts";
@@ -19,12 +18,11 @@ import { promptsBySequence, promptsForAll, type SequencePrompts, type TokenPromp
 export async function tokenLogits(
   model: DecoderModel,
   adapter: AdapterState | undefined,
-  tokens: PackedTokens & Pick<Cell, "imageRows_S">,
+  tokens: PackedTokens,
   rows_R: Int32Array = Int32Array.from(tokens.ids_T.keys()),
-  images?: ImageRows,
 ): Promise<Float32Array> {
   return model.engine.arena(() => {
-    const seen = bindCellImages(model, adapter, tokens, images);
+    const seen = bindCellImages(model, adapter, tokens);
     return passLogits(model, promptsForAll(preparePrompts(model, adapter), seen?.ranges), tokens, rows_R);
   });
 }

@@ -4,8 +4,8 @@ import type { AttentionSize, DeviceArray, LinearOrder } from "../engine/engine.t
 import type { DecoderModel } from "./decoder.ts";
 import { ropeAngles } from "./rope_angles.ts";
 
-/** Tokens of sequences one after another, without padding: ids and positions [T], and where each sequence begins. */
-export type PackedTokens = Pick<Cell, "ids_T" | "positions_T" | "cuSeqlens">;
+/** Tokens of sequences one after another, without padding: ids and positions [T], where each sequence begins, and its image. */
+export type PackedTokens = Pick<Cell, "ids_T" | "positions_T" | "cuSeqlens" | "images">;
 
 /** What the layers of one pass share. */
 export interface Pass {

@@ -44,9 +44,9 @@ export function openTeamPool(options: TeamPoolOptions): Pick<TeamPoolOptions, "p
 
     async generateAll(generation) {
       const mine = [...generation.prompts.keys()].filter((prompt) => prompt % size === rank);
-      const parts = await team.collect("answers", () =>
-        pool.generateAll({ ...generation, prompts: mine.map((prompt) => generation.prompts[prompt] ?? []) }),
-      );
+      const prompts = mine.map((prompt) => generation.prompts[prompt] ?? []);
+      const images = mine.map((prompt) => generation.images?.[prompt]);
+      const parts = await team.collect("answers", () => pool.generateAll({ ...generation, prompts, images }));
       return generation.prompts.map((_, prompt) => {
         return parts[prompt % size]?.[Math.floor(prompt / size)] ?? missing(`the answer to prompt ${prompt}`);
       });
