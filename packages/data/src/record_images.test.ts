@@ -150,10 +150,11 @@ test("samples whose images cannot be used are refused, or left out and counted",
   expect(left.skipped).toBe(4);
   expect(left.problems.map(describeProblem)).toHaveLength(2);
   expect(withoutFaultyImages(prepared, new Map(), rules)).toBe(prepared);
-  const images = Int32Array.of(0, 1, 2, 3, -1, -1, 4);
+  const rows = { values: new Float32Array(5), size: 1 };
+  const images = { rowOf: Int32Array.of(0, 1, 2, 3, -1, -1, 4), rows };
   const seen = withoutFaultyImages({ ...prepared, tokens: { ...prepared.tokens, images } }, faults, {
     ...rules,
     skipBad: true,
   });
-  expect(seen.tokens.images).toEqual(Int32Array.of(3, -1, -1));
+  expect(seen.tokens.images).toEqual({ rowOf: Int32Array.of(3, -1, -1), rows });
 });

@@ -61,6 +61,6 @@ function chooseSamples({ ids, target, offsets, images }: TokenSet, samples: read
     token += end - begin;
     chosen.offsets[i + 1] = token;
   }
-  const rows = images && Int32Array.from(samples, (sample) => images[sample]!);
-  return { ...chosen, hash: hashTokens(chosen), ...(rows && { images: rows }) };
+  const left = images && { ...images, rowOf: Int32Array.from(samples, (sample) => images.rowOf[sample]!) };
+  return { ...chosen, hash: hashTokens(chosen), ...(left && { images: left }) };
 }

@@ -148,22 +148,26 @@ export async function openDevices({
     evaluateCells,
     evaluate: async (evaluation) => addLosses(await evaluateCells(evaluation, [...evaluation.cells.keys()])),
 
-    async generateAll({ prompts, images, adapter, options }) {
-      const results: Generated[] = [];
-      await group.deal({
-        name: "generation",
-        tasks: prompts.map((_, number) => ({ of: "generation", number, samples: [] })),
-        async run(prompt, device) {
-          const image = images?.[prompt];
-          const request = { promptIds: prompts[prompt] ?? [], adapter, options: { ...options, ...(image && { image }) } };
-          results[prompt] = await device.call(`generation prompt ${prompt}`, (api) => api.generate(request));
-        },
-      });
-      return results;
-    },
-
+    generateAll: (generation) => generateAll(group, generation),
     close: () => group.close(),
   };
+}
+
+async function generateAll(
+  group: DeviceGroup,
+  { prompts, images, adapter, options }: Generation,
+): Promise<Generated[]> {
+  const results: Generated[] = [];
+  await group.deal({
+    name: "generation",
+    tasks: prompts.map((_, number) => ({ of: "generation", number, samples: [] })),
+    async run(prompt, device) {
+      const image = images?.[prompt];
+      const request = { promptIds: prompts[prompt] ?? [], adapter, options: { ...options, ...(image && { image }) } };
+      results[prompt] = await device.call(`generation prompt ${prompt}`, (api) => api.generate(request));
+    },
+  });
+  return results;
 }
 
 function checkJobs(jobs: readonly DeviceJob[]): void {

@@ -131,13 +131,10 @@ const isRunning = ({ pid, exitCode, signalCode }: ChildProcess) =>
   pid !== undefined && exitCode === null && signalCode === null;
 
 function tokenBytes({ tokens }: DeviceSetup): number {
-  return Object.values(tokens).reduce(
-    (sum, { ids, target, offsets, images }) => {
-      const ofImages = images ? images.rowOf.byteLength + images.rows.values.byteLength : 0;
-      return sum + ids.byteLength + target.byteLength + offsets.byteLength + ofImages;
-    },
-    0,
-  );
+  return Object.values(tokens).reduce((sum, { ids, target, offsets, images }) => {
+    const ofImages = images ? images.rowOf.byteLength + images.rows.values.byteLength : 0;
+    return sum + ids.byteLength + target.byteLength + offsets.byteLength + ofImages;
+  }, 0);
 }
 
 /** The last that somebody wrote, on one line. */

@@ -36,7 +36,7 @@ export interface AdapterChoice {
   readonly adapter?: string | null | undefined;
   /** Blends the gates: 0 is the base, 1 the adapter. @default 1 */
   readonly scale?: number;
-  /** Features of the image that the sequence is about, as many as the adapter's shape says. Default: none. */
+  /** Features of the image that the sequence is about, as many as the adapter's shape says. @default none */
   readonly image?: Float32Array | undefined;
 }
 

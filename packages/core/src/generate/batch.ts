@@ -29,7 +29,7 @@ export interface TextRequest extends TextOptions {
   readonly adapter?: AdapterState | undefined;
   /** Blends the gates: 0 is the base, 1 the adapter. @default 1 */
   readonly scale?: number;
-  /** Features of the image that it is about, as many as the adapter's shape says. Default: none. */
+  /** Features of the image that it is about, as many as the adapter's shape says. @default none */
   readonly image?: Float32Array | undefined;
 }
 
