@@ -10,10 +10,8 @@ import { cellGradient, createModel, initParameters, layerParts, partNumbers } fr
 import {
   adamWStep,
   addCell,
-  addFixedPoint,
   clearSlot,
   createAdamWState,
-  createFixedPointSum,
   createSlot,
   gradientSum,
   readFixedPoint,
@@ -67,7 +65,7 @@ async function train({ cells }, count) {
           lossSum: result.lossSum,
           labelledTokens: cell.rows_R.length,
         };
-        const bad = addCell(slot, sum, engine.addFixedPoint);
+        const bad = addCell(slot, sum);
         if (bad) throw new Error(`Cannot time step ${step}: ${bad.count} numbers are not finite or too large`);
         host += performance.now() - begin;
         loss += result.lossSum * scale;
@@ -83,24 +81,12 @@ async function train({ cells }, count) {
         hostMs.push(host);
       }
     }
-    const sumMs = { host: sumTime(addFixedPoint, gradient), gpu: sumTime(engine.addFixedPoint, gradient) };
     const planned = plan.weightBytes + plan.otherBytes + most * (plan.bytesPerToken + plan.workBytesPerToken);
     const hash = createHash("sha256").update(new Uint8Array(params.buffer)).digest("hex");
-    return { engine: engine.name, stepMs, hostMs, sumMs, losses, hash, planned, ...engine.memory() };
+    return { engine: engine.name, stepMs, hostMs, losses, hash, planned, ...engine.memory() };
   } finally {
     engine.close();
   }
-}
-
-/** Milliseconds of adding a gradient to a sum. */
-function sumTime(add, gradient) {
-  const sum = createFixedPointSum(gradient.length);
-  const times = Array.from({ length: 5 }, () => {
-    const begin = performance.now();
-    add(sum, gradient);
-    return performance.now() - begin;
-  });
-  return median(times);
 }
 
 const rows = [];
@@ -121,7 +107,6 @@ for (const load of workloads) {
     ms,
     allMs: run.stepMs,
     hostMs: median(run.hostMs),
-    sumMs: run.sumMs,
     tokensPerSecond: (1000 * count) / ms,
     tflops: (work / ms) * 1e-9,
     ofPeak: ((work / ms) * 1e-9) / peak,

@@ -66,9 +66,6 @@ function stepText(step, peft) {
   const notes = [];
   if (!step) notes.push("Training step: not run.");
   for (const row of step?.rows ?? []) {
-    notes.push(
-      `${row.name}: a cell's sum takes ${row.sumMs.gpu.toFixed(1)} ms on the GPU, ${row.sumMs.host.toFixed(1)} on the host.`,
-    );
     const theirs = best.get(row.id);
     if (theirs)
       notes.push(`${row.name}: ${(row.tokensPerSecond / theirs).toFixed(2)} × PEFT's adaption prompt (aim 1.5).`);

@@ -159,7 +159,6 @@ DEVICE unsigned pack2(float low, float high) { return bf16_bits(low) | bf16_bits
 DEVICE float exp2_of(float x) { return exp2f(x); }
 DEVICE float log2_of(float x) { return log2f(x); }
 DEVICE float tanh_of(float x) { return tanhf(x); }
-DEVICE long long to_integer(double x) { return llrint(x); }
 
 /** Number `half` of the 32-bit register at `p`. */
 DEVICE float half_of(const unsigned char* p, int half) {

@@ -21,6 +21,8 @@ bool is_written(u64 at, size_t bytes);
 /** Whether a fault has taken the context of the current thread with it; whether its stream is capturing. */
 bool is_poisoned();
 bool is_capturing();
+/** Whether enqueued work is dropped. */
+bool is_idle();
 /** Adds work to the current thread's stream; false where the thread has no context. */
 bool enqueue(std::function<void()> work);
 }  // namespace fake

@@ -39,8 +39,6 @@ struct __align__(16) Quad {
 };
 DEVICE Quad load_quad(const void* p) { return *(const Quad*)p; }
 DEVICE void store_quad(void* p, Quad q) { *(Quad*)p = q; }
-/** To the nearest integer, ties to even. */
-DEVICE long long to_integer(double x) { return __double2ll_rn(x); }
 /** d += a·b for a 16×16 and a 16×8 tile of bf16, spread over the warp as PTX's mma.m16n8k16 says. */
 DEVICE void mma(float* d, const u32* a, u32 b0, u32 b1) {
   asm volatile(

@@ -21,13 +21,14 @@ DEVICE void scores(float s[][4], u32 of_q[][4], const u16* k_tile, int columns, 
 // 0, all others have the bits that they have without it. Grid: tiles of queries, heads. Dynamic shared memory: 5 tiles (queries;
 // keys and values twice, the next being fetched).
 BOUNDED_KERNEL(flash_forward, 128)
-(u16* y_TQ, float* lse_TH, const u16* qkv_TX, const int* tiles_N5, const Set* sets, int H, int G, int window, float scale) {
+(u16* y_TQ, float* lse_TH, const u16* qkv_TX, const int* tiles_N5, int H, int G, int window, float scale,
+ const Set* sets, const u16* kv_KY, const float* gate_H, int K1, int from, int to) {
   DYNAMIC_SHARED(shared);
   u16* q_tile = (u16*)shared;
   u16* k_tiles = q_tile + ROWS * PITCH;
   u16* v_tiles = k_tiles + 2 * ROWS * PITCH;
   Tile tile = tile_of(tiles_N5, blockIdx.x);
-  Set set = set_of(sets, tile);
+  Set set = set_of(sets, {kv_KY, gate_H, 0, 0, K1, from, to, 0}, tile);
   int h = blockIdx.y, g = h / (H / G), begin = tile.begin, T = tile.T, m0 = tile.first;
   int w = threadIdx.x >> 5, l = threadIdx.x & 31, X = (H + 2 * G) * HD;
   const u16* q = qkv_TX + (size_t)begin * X + h * HD;

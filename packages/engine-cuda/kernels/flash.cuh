@@ -93,7 +93,8 @@ struct Set {
   float* dgate_NH;
   int K, from, to, unused;
 };
-DEVICE Set set_of(const Set* sets, const Tile& tile) { return tile.set < 0 ? Set{} : sets[tile.set]; }
+// A pass with one set has it among the kernel's arguments, without a table.
+DEVICE Set set_of(const Set* sets, const Set& only, const Tile& tile) { return tile.set < 0 ? Set{} : sets ? sets[tile.set] : only; }
 DEVICE bool has(const Set& set, int t) { return t >= set.from && t < set.to; }
 // Keys and values of the prompts of group g, whole tiles of 16.
 DEVICE void load_prompts(u16* k_tile, u16* v_tile, const u16* kv_KY, int g, int G, int K) {

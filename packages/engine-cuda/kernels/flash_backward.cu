@@ -34,7 +34,8 @@ DEVICE void scores_backward(float s[][4], float dp[][4], const u16* q_tile, cons
 // it. Grid as forward; 4 tiles.
 BOUNDED_KERNEL(flash_backward_q, 128)
 (u16* dqkv_TX, float* delta_TH, const u16* do_TQ, const u16* qkv_TX, const u16* y_TQ, const float* lse_TH,
- const int* tiles_N5, const Set* sets, int H, int G, int window, float scale) {
+ const int* tiles_N5, int H, int G, int window, float scale, const Set* sets, const u16* kv_KY, const float* gate_H, int K1, int from,
+ int to, float* dkv_NKY, float* dgate_NH) {
   DYNAMIC_SHARED(shared);
   SHARED float rhos[4];
   u16* q_tile = (u16*)shared;
@@ -42,7 +43,7 @@ BOUNDED_KERNEL(flash_backward_q, 128)
   u16* k_tile = do_tile + ROWS * PITCH;
   u16* v_tile = k_tile + ROWS * PITCH;
   Tile tile = tile_of(tiles_N5, blockIdx.x);
-  Set set = set_of(sets, tile);
+  Set set = set_of(sets, {kv_KY, gate_H, dkv_NKY, dgate_NH, K1, from, to, 0}, tile);
   int K = set.K;
   int h = blockIdx.y, heads = H / G, g = h / heads, begin = tile.begin, T = tile.T, m0 = tile.first;
   int w = threadIdx.x >> 5, l = threadIdx.x & 31, X = (H + 2 * G) * HD, Q = H * HD;

@@ -111,12 +111,7 @@ const bugs = [
   ["common.cuh", "to_bits(v[i + 3])}", 0, "to_bits(v[i + 2])}", "orm|golden"],
   ["mlp.cu", "dgate_up + at + F, up", 0, "dgate_up + at + F, gate", "swiglu"],
   ["norm.cu", "if (D % WIDE == 0) rms_norm_row", 0, "if (true) rms_norm_row", "rmsNorm"],
-  // Sums and weights of 8 bits
-  ["sum.cu", "units > -most && ", 0, "", "fixed-point"],
-  ["sum.cu", "units < most", 0, "units <= most", "fixed-point"],
-  ["sum.cu", "fits ? 0.f : 1.f", 0, "i < length && !(units < most) ? 1.f : 0.f", "fixed-point"],
-  ["sum.cu", "sum[i] +=", 1, "sum[i] =", "fixed-point"],
-  ["sum.cu", "281474976710656.0 : 0.0", 0, "140737488355328.0 : 0.0", "fixed-point"],
+  // Weights of 8 bits
   ["rows.cu", "scale * load(q_NK", 0, "load(q_NK", "8 bits"],
   ["rows.cu", "scale_N[n]", 0, "scale_N[0]", "8 bits"],
   ["common.cuh", "(float)(signed char)p->bits", 0, "(float)p->bits", "8 bits"],

@@ -116,7 +116,7 @@ describe.skipIf(unable !== "")(`EMU_CHECK${unable}`, () => {
     for (const name of ["common.cuh", "flash.cuh"]) {
       writeFileSync(join(folder, name), readFileSync(fileURLToPath(new URL(`../kernels/${name}`, import.meta.url))));
     }
-    writeFileSync(join(folder, "sum.cu"), planted);
+    writeFileSync(join(folder, "rope.cu"), planted);
     vi.stubEnv("ZEROGATE_CUDA_KERNELS", folder);
     gpu = openGpu(0);
     kernels = createKernels(gpu, openNvrtc(13), (_, call) => call(), { defines: [], debug: true });
@@ -132,7 +132,7 @@ describe.skipIf(unable !== "")(`EMU_CHECK${unable}`, () => {
     for (const out of [x, y]) gpu.call("take memory", "cuMemAlloc_v2", out, 256n);
     gpu.call("copy", "cuMemcpyHtoDAsync_v2", x[0] ?? 0n, new Uint8Array(256).fill(1), 256n, gpu.stream);
     try {
-      kernels.run("sum", kernel, { grid: [blocks], block: 64, shared: 256 }, [y[0], x[0]]);
+      kernels.run("rope", kernel, { grid: [blocks], block: 64, shared: 256 }, [y[0], x[0]]);
     } finally {
       for (const out of [x, y]) gpu.call("free memory", "cuMemFree_v2", out[0] ?? 0n);
     }

@@ -75,7 +75,8 @@ export function createMemory(source: MemorySource): Memory {
       for (const slab of slabs) {
         for (const [i, room] of slab.free.entries()) {
           const over = room.bytes - bytes;
-          if (over >= 0 && over < slack) [best, place, slack] = [slab, i, over];
+          if (over === 0) return cut(slab, i, bytes); // as most are: work comes again with the same sizes
+          if (over > 0 && over < slack) [best, place, slack] = [slab, i, over];
         }
       }
       if (best) return cut(best, place, bytes);

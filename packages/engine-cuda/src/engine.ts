@@ -14,7 +14,6 @@ import {
   promptedAttentionBackward,
 } from "./ops/prompt.ts";
 import { embed, scatterRows } from "./ops/rows.ts";
-import { addFixedPoint } from "./ops/sum.ts";
 import { bytesOf, createRuntime, elementwise, type Runtime } from "./runtime.ts";
 import { createMatrix } from "./weights.ts";
 
@@ -98,7 +97,7 @@ export function engineOver(runtime: Runtime, storage: WeightStorage = "as-is"): 
     read: (x) =>
       runtime.as("f32", [x], async (from = 0n) => {
         const out = new Float32Array(x.length);
-        runtime.staging.download(new Uint8Array(out.buffer), from);
+        await runtime.staging.read(new Uint8Array(out.buffer), from);
         return out;
       }),
     free: runtime.free,
@@ -128,7 +127,6 @@ export function engineOver(runtime: Runtime, storage: WeightStorage = "as-is"): 
     promptedAttention: (input, cuSeqlens, size) => promptedAttention(runtime, input, cuSeqlens, size),
     promptedAttentionBackward: (input, cuSeqlens, size) => promptedAttentionBackward(runtime, input, cuSeqlens, size),
 
-    addFixedPoint: (sum, gradient, limit) => addFixedPoint(runtime, sum, gradient, limit),
     headLoss: (y, head, labels_R, size) => headLoss(runtime, y, head, labels_R, size),
   };
 }

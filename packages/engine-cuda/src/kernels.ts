@@ -19,7 +19,6 @@ export const kernelFiles = [
   "flash_backward",
   "prompt",
   "head",
-  "sum",
 ] as const;
 export type KernelFile = (typeof kernelFiles)[number];
 

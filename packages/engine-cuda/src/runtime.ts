@@ -1,6 +1,7 @@
 /** What the operations of one engine share: its GPU, kernels, products, memory, and arrays with the type of their numbers. */
 import { type Arena, createArena, type DeviceArray } from "@zerogate/core/engine";
 import { type Blocks, createBlocks } from "./blocks.ts";
+import { createBrought } from "./brought.ts";
 import type { Block, Memory } from "./device_memory.ts";
 import { createProducts, type Products } from "./gemm.ts";
 import type { Gpu } from "./gpu.ts";
@@ -51,7 +52,7 @@ export interface Runtime extends Pick<Arena<CudaArray>, "free" | "keep" | "arena
   /** Memory that outlives arenas, until `release`. */
   hold(bytes: number): Block;
   release(block: Block): void;
-  /** Small host data for the kernels that `work` enqueues. */
+  /** Host data for the kernels that `work` enqueues; an arena brings the same small data once. */
   withData<T>(values: readonly ArrayBufferView[], work: (...addresses: bigint[]) => T): T;
   /** The array in another type: itself, or a copy for as long as `work` runs. */
   as<T>(
@@ -93,8 +94,9 @@ export function createRuntime(
       if (array.block) give(array.block);
       array.block = undefined;
     },
-    endArena() {},
+    endArena: () => brought.forget(),
   });
+  const brought = createBrought(blocks, graphs.isNoting, staging);
   const products = openProducts(gpu, cublasLt, graphs, block(WORKSPACE_BYTES), tune);
 
   const run: Runtime["run"] = (...call) => kernels.run(...call);
@@ -118,17 +120,7 @@ export function createRuntime(
     typeOf: (array) => (array as CudaArray).type,
     hold: blocks.hold,
     release: give,
-    withData(values, work) {
-      return blocks.lend(
-        values.map((view) => view.byteLength),
-        (lent) => {
-          for (const [i, { buffer, byteOffset, byteLength }] of values.entries()) {
-            staging.upload(lent[i]?.address ?? 0n, new Uint8Array(buffer, byteOffset, byteLength));
-          }
-          return work(...lent.map(({ address }) => address));
-        },
-      );
-    },
+    withData: brought.withData,
     ...conversions,
     clear(to, bytes) {
       enqueue(

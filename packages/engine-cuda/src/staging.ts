@@ -11,28 +11,39 @@ export interface Staging {
   upload(to: bigint, bytes: Uint8Array): void;
   /** Waits for all work before it, then fills `bytes`. */
   download(bytes: Uint8Array, from: bigint): void;
+  /** Enqueues a copy, and fills `bytes` before it resolves. Copies that are asked for without a wait between them wait once. */
+  read(bytes: Uint8Array, from: bigint): Promise<void>;
   close(): void;
 }
 
 const BUFFER_BYTES = 8 << 20;
-/** Largest copy that shares a buffer with others, and the bytes of such a buffer. */
-const [SMALL_BYTES, SHARED_BYTES] = [64 << 10, 1 << 20];
+/** Largest copy that shares a buffer with others. */
+const SMALL_BYTES = 1 << 20;
 const ALIGNMENT = 256;
 
-interface PinnedBuffer {
+interface PinnedBytes {
   readonly address: bigint;
   readonly bytes: Uint8Array;
+}
+interface PinnedBuffer extends PinnedBytes {
   readonly event: bigint;
+}
+
+function pin(gpu: Gpu): PinnedBytes {
+  const out = new BigUint64Array(8);
+  gpu.call("pin memory", "cuMemHostAlloc", out, BigInt(BUFFER_BYTES), CU.MEMHOSTALLOC_PORTABLE);
+  const [address = 0n] = out;
+  return { address, bytes: new Uint8Array(memoryAt(address, BUFFER_BYTES)) };
 }
 
 /** @param note takes an upload for later and says so, where work is being noted (graphs.ts). */
 export function createStaging(gpu: Gpu, note: (to: bigint, bytes: Uint8Array) => boolean): Staging {
-  const [large, shared] = [createTurns(gpu, BUFFER_BYTES), createTurns(gpu, SHARED_BYTES)];
+  const [large, shared] = [createTurns(gpu), createTurns(gpu)];
   let [filling, filled]: [PinnedBuffer | undefined, number] = [undefined, 0];
 
   /** Copies behind what the buffer has already, or to the beginning of the other one, once nothing reads that any more. */
   function uploadSmall(to: bigint, bytes: Uint8Array): void {
-    if (!filling || filled + bytes.length > SHARED_BYTES) {
+    if (!filling || filled + bytes.length > BUFFER_BYTES) {
       if (filling) gpu.call("mark a copy", "cuEventRecord", filling.event, gpu.stream);
       [filling, filled] = [shared.next(), 0];
     }
@@ -42,7 +53,12 @@ export function createStaging(gpu: Gpu, note: (to: bigint, bytes: Uint8Array) =>
     filled += Math.ceil(bytes.length / ALIGNMENT) * ALIGNMENT;
   }
 
-  return {
+  const reads = createReads(gpu);
+  const staging: Staging = {
+    async read(bytes, from) {
+      if (bytes.length > BUFFER_BYTES) staging.download(bytes, from);
+      else await reads.read(bytes, from);
+    },
     upload(to, bytes) {
       if (note(to, bytes)) return;
       if (bytes.length <= SMALL_BYTES) return uploadSmall(to, bytes);
@@ -68,21 +84,62 @@ export function createStaging(gpu: Gpu, note: (to: bigint, bytes: Uint8Array) =>
     close() {
       large.close();
       shared.close();
+      reads.close();
+    },
+  };
+  return staging;
+}
+
+/** Copies to the host behind each other in pinned buffers, which are emptied all at once. */
+function createReads(gpu: Gpu) {
+  const free: PinnedBytes[] = [];
+  const filling: { buffer: PinnedBytes; filled: number }[] = [];
+  let asked: { readonly to: Uint8Array; readonly from: Uint8Array }[] = [];
+  let emptied: Promise<void> | undefined;
+
+  function place(length: number): { buffer: PinnedBytes; filled: number } {
+    const last = filling.at(-1);
+    if (last && last.filled + length <= BUFFER_BYTES) return last;
+    const next = { buffer: free.pop() ?? pin(gpu), filled: 0 };
+    filling.push(next);
+    return next;
+  }
+
+  function empty(): void {
+    const copies = asked;
+    [asked, emptied] = [[], undefined];
+    free.push(...filling.splice(0).map(({ buffer }) => buffer));
+    gpu.synchronize("finish the work");
+    for (const { to, from } of copies) to.set(from);
+  }
+
+  return {
+    read(bytes: Uint8Array, from: bigint): Promise<void> {
+      const at = place(bytes.length);
+      const { address, bytes: pinned } = at.buffer;
+      const length = BigInt(bytes.length);
+      gpu.call("copy from", "cuMemcpyDtoHAsync_v2", address + BigInt(at.filled), from, length, gpu.stream);
+      asked.push({ to: bytes, from: pinned.subarray(at.filled, at.filled + bytes.length) });
+      at.filled += Math.ceil(bytes.length / ALIGNMENT) * ALIGNMENT;
+      // Behind what the caller still asks for before it waits.
+      emptied ??= Promise.resolve().then(empty);
+      return emptied;
+    },
+    close(): void {
+      for (const { address } of free.splice(0)) gpu.call("free pinned memory", "cuMemFreeHost", address);
     },
   };
 }
 
 /** Two pinned buffers that are used in turn. */
-function createTurns(gpu: Gpu, size: number) {
+function createTurns(gpu: Gpu) {
   const buffers: PinnedBuffer[] = [];
   let turn = 0;
   function open(): PinnedBuffer {
-    const [address, event] = [new BigUint64Array(8), new BigUint64Array(8)];
-    gpu.call("pin memory", "cuMemHostAlloc", address, BigInt(size), CU.MEMHOSTALLOC_PORTABLE);
+    const [pinned, event] = [pin(gpu), new BigUint64Array(8)];
     // Who waits for it gives the processor away; the flag of the context is for other waits.
     gpu.call("make an event", "cuEventCreate", event, CU.EVENT_DISABLE_TIMING | CU.EVENT_BLOCKING_SYNC);
-    const [at = 0n] = address;
-    return { address: at, bytes: new Uint8Array(memoryAt(at, size)), event: event[0] ?? 0n };
+    return { ...pinned, event: event[0] ?? 0n };
   }
   return {
     /** Returns the one that was used longest ago, once nothing reads it any more. */

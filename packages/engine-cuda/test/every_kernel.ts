@@ -179,10 +179,6 @@ async function head(engine: CudaEngine) {
   if (dy_RD) await engine.read(dy_RD);
 }
 
-async function sum(engine: CudaEngine) {
-  engine.addFixedPoint?.(new Int32Array(2 * 700), single(wave(700, 0.1)));
-}
-
 export const everyKernel: Readonly<Record<KernelFile, Work>> = {
   rows,
   norm,
@@ -193,5 +189,4 @@ export const everyKernel: Readonly<Record<KernelFile, Work>> = {
   flash_backward: (engine) => flash(engine, true),
   prompt,
   head,
-  sum,
 };

@@ -54,6 +54,11 @@ export interface DeviceJob {
 /** All that a worker needs; the same for every worker. Arrays over SharedArrayBuffers are not copied. */
 export interface DeviceSetup {
   readonly engine: EngineModule;
+  /**
+   * Module whose `addFixedPoint` takes the place of core's if the engine has none: URL, or a name that resolves from this
+   * package. @default core's own
+   */
+  readonly sums?: string | undefined;
   readonly config: ModelConfig;
   /** An image is shared by all threads of this process; a device in a process of its own needs the folder. */
   readonly weights: WeightImage | WeightFolder;

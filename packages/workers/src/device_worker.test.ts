@@ -234,3 +234,13 @@ test("a base that is replaced while it is read is found afterwards", async () =>
     change(open);
   }
 });
+
+test("gradients are added by the setup's module of sums, if the engine has no sums of its own", async () => {
+  const sums = "data:text/javascript,export const addFixedPoint = (sum) => { sum[0] = 12345; return 0; }";
+  const [plain, own] = [await load(), await load({ sums })];
+  const cells = [cellOf([0]), cellOf([0])] as const;
+  await plain.api.computeCell(cells[0]);
+  await own.api.computeCell(cells[1]);
+  expect(cells[0].slot.sums.subarray(0, 200).some((word) => word !== 0 && word !== 12345)).toBe(true);
+  expect([...cells[1].slot.sums.subarray(0, 3)]).toEqual([12345, 0, 0]);
+});

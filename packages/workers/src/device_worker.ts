@@ -16,9 +16,17 @@ import {
   packCell,
   type WeightImage,
 } from "@zerogate/core";
-import { cancellable } from "@zerogate/core/engine";
+import { cancellable, type Engine } from "@zerogate/core/engine";
 import { checkBase, loadWeights } from "@zerogate/core/node";
-import { addCell, clearSlot, type LimitRange, limitRanges, type Slot, sum } from "@zerogate/core/training";
+import {
+  addCell,
+  addFixedPoint,
+  clearSlot,
+  type LimitRange,
+  limitRanges,
+  type Slot,
+  sum,
+} from "@zerogate/core/training";
 import { expose } from "comlink";
 import { keepErrorClasses } from "./comlink_errors.ts";
 import type {
@@ -66,6 +74,8 @@ interface HeldJob extends DeviceJob {
 interface Loaded {
   readonly tokens: DeviceSetup["tokens"];
   readonly model: DecoderModel;
+  /** Adds a cell's gradient to its slot. */
+  readonly add: typeof addFixedPoint;
   readonly jobs: ReadonlyMap<string, HeldJob>;
 }
 
@@ -96,7 +106,7 @@ function createDevice(pulse: Pulse, cancel: Int32Array): { api: DeviceApi; close
   };
 
   const api: DeviceApi = {
-    async load({ engine: { module, options }, config, weights, jobs, tokens }, device) {
+    async load({ engine: { module, options }, sums, config, weights, jobs, tokens }, device) {
       beatOf(pulse, "createEngine")();
       const createEngine = await importEngine(module);
       made = Promise.resolve(createEngine({ ...options, cancel }, device));
@@ -104,13 +114,13 @@ function createDevice(pulse: Pulse, cancel: Int32Array): { api: DeviceApi; close
       const image = "bytes" in weights ? weights : await readWeights(weights, config, beatOf(pulse, "loadWeights"));
       const held = jobs.map((job) => ({ ...job, limits: limitRanges(job.layout.table), snapshot: undefined }));
       const model = createModel(engine, config, image);
-      loaded = { tokens, model, jobs: new Map(held.map((job) => [job.id, job])) };
+      loaded = { tokens, model, add: await adderOf(engine, sums), jobs: new Map(held.map((job) => [job.id, job])) };
       return { engineName: engine.name };
     },
 
     async computeCell({ cell, samples, scale, slot, clears, ...at }) {
       const startedAt = monotonicMs();
-      const { tokens, model } = ready();
+      const { tokens, model, add } = ready();
       const packed = packCell(tokens.train, samples);
       const labelledTokens = packed.labels_R.length;
       const [{ lossSum, gradient }] = await Promise.all([
@@ -118,7 +128,7 @@ function createDevice(pulse: Pulse, cancel: Int32Array): { api: DeviceApi; close
         clears && clearLater(slot),
       ]);
       const sums = { cell, gradient, lossSum, labelledTokens };
-      const bad = addCell(slot, sums, model.engine.addFixedPoint, heldJob(at.job).limits);
+      const bad = addCell(slot, sums, add, heldJob(at.job).limits);
       return { cell, lossSum, labelledTokens, bad, computeMs: monotonicMs() - startedAt, startedAt };
     },
 
@@ -171,6 +181,14 @@ function exactSamples({ cuSeqlens, rows_R }: Cell, hit_R: Float32Array): number 
     if (isExact) exact++;
   }
   return exact;
+}
+
+/** All have the same bits. */
+async function adderOf(engine: Engine, sums: string | undefined): Promise<typeof addFixedPoint> {
+  if (engine.addFixedPoint) return engine.addFixedPoint;
+  if (sums === undefined) return addFixedPoint;
+  const native = (await import(sums)) as { readonly addFixedPoint: typeof addFixedPoint };
+  return native.addFixedPoint;
 }
 
 async function importEngine(module: EngineModule["module"]): Promise<CreateEngine> {

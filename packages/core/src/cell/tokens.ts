@@ -89,8 +89,13 @@ export function packCell(tokens: TokenSet, samples: readonly number[]): Cell {
 export function joinCells(cells: readonly Cell[]): Omit<Cell, "images"> & { readonly bounds: readonly number[] } {
   const bounds = [0];
   for (const [n, { ids_T }] of cells.entries()) bounds.push(bounds[n] + ids_T.length);
-  const joined = (part: (cell: Cell) => Int32Array, base = 0) =>
-    Int32Array.from(cells.flatMap((cell, n) => Array.from(part(cell), (value) => value + base * bounds[n])));
+  const joined = (part: (cell: Cell) => Int32Array, base = 0) => {
+    const parts = cells.map(part);
+    const all = new Int32Array(parts.reduce((length, own) => length + own.length, 0));
+    let at = 0;
+    for (const [n, own] of parts.entries()) for (const value of own) all[at++] = value + base * bounds[n];
+    return all;
+  };
   return {
     ids_T: joined(({ ids_T }) => ids_T),
     positions_T: joined(({ positions_T }) => positions_T),

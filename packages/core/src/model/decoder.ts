@@ -6,6 +6,7 @@ import { architectureOf } from "./families/families.ts";
 import type { Architecture } from "./families/family.ts";
 import type { Norm } from "./norm.ts";
 import type { QkNorm } from "./qk_norm.ts";
+import { angleTable } from "./rope_angles.ts";
 import { type LayerWeight, matrixOf, type WeightImage, weightNames, weightOf } from "./weights.ts";
 
 /** The frozen weights of one layer, where the engine holds them. */
@@ -37,6 +38,8 @@ export interface DecoderModel {
   readonly embed: Matrix;
   /** Learned positions `[contextLength, D]`, where the model has them. */
   readonly positions: Matrix | undefined;
+  /** Returns rotary angles of at least these positions, a row each, if they are the same in every sequence. */
+  readonly angles: ((positions_T: Int32Array) => Matrix) | undefined;
   readonly layers: readonly DecoderLayer[];
   readonly finalNorm: Norm;
   readonly head: Matrix;
@@ -82,6 +85,7 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
     architecture,
     embed,
     positions: architecture.positions === "learned" ? required(weightNames.positions) : undefined,
+    angles: architecture.positions === "rotary" ? angleTable(engine, config) : undefined,
     layers: Array.from({ length: config.layers }, (_, i) => {
       const name = (weight: LayerWeight) => weightNames.layer(i, weight);
       return {

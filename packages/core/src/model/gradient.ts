@@ -67,15 +67,16 @@ export async function cellGradients(model: DecoderModel, tasks: readonly CellTas
     const losses = tasks.map(({ cell, scale }) => ({ R: cell.rows_R.length, scale }));
     const top = labelledLoss(model, y_TD, cells, losses);
     const backs = layersBackward(model, top.dy_TD, saved, pass, prompts);
-    // Only now: reading waits, and all work may be queued before.
-    const nll_R = await engine.read(top.nll_R);
-    const results: CellGradient[] = [];
+    // Only now, and all at once: reading waits, and all work may be queued before.
+    const [nll_R, ...gradients] = await Promise.all([
+      engine.read(top.nll_R),
+      ...tasks.map(({ adapter }, n) => readGradient(model, adapter, backs[n], seen[n])),
+    ]);
     let row = 0;
-    for (const [n, { adapter, cell }] of tasks.entries()) {
+    return tasks.map(({ cell }, n) => {
       const lossSum = sum(nll_R.subarray(row, (row += cell.rows_R.length)));
-      results.push({ lossSum, gradient: await readGradient(model, adapter, backs[n], seen[n]) });
-    }
-    return results;
+      return { lossSum, gradient: gradients[n] };
+    });
   });
 }
 
@@ -144,11 +145,13 @@ async function readGradient(
   seen: CellImages | undefined,
 ): Promise<Float32Array> {
   const { engine } = model;
-  const bound: BoundGradient[] = [];
-  for (const { layer, dprompt_KD, dgate_H, images } of backs) {
-    const ofText = { layer, dprompt_KD: await engine.read(dprompt_KD), dgate_H: await engine.read(dgate_H) };
-    bound.push(seen ? await withImages(model, ofText, images, seen) : ofText);
-  }
+  const bound = await Promise.all(
+    backs.map(async ({ layer, images, ...own }): Promise<BoundGradient> => {
+      const [dprompt_KD, dgate_H] = await Promise.all([engine.read(own.dprompt_KD), engine.read(own.dgate_H)]);
+      const ofText = { layer, dprompt_KD, dgate_H };
+      return seen ? withImages(model, ofText, images, seen) : ofText;
+    }),
+  );
   const gradient = new Float32Array(adapter.layout.length);
   kindOf(adapter).pullBack(bound, adapter, gradient, seen?.features_NC);
   return gradient;
@@ -189,7 +192,8 @@ export async function cellScores(
     const prompts = promptsForAll(preparePrompts(model, adapter), seen?.ranges);
     const { y_TD } = runLayers(model, cell, openPass(model, cell), prompts, false);
     const { nll_R, hit_R } = labelledLoss(model, y_TD, cell, undefined);
-    return { nll_R: await engine.read(nll_R), hit_R: await engine.read(hit_R) };
+    const [nll, hit] = await Promise.all([engine.read(nll_R), engine.read(hit_R)]);
+    return { nll_R: nll, hit_R: hit };
   });
 }
 

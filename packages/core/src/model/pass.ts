@@ -22,16 +22,18 @@ export interface Pass {
  * @param order `packed` if a token must have the same bits in any pass.
  */
 export function openPass(
-  { engine, config, architecture }: DecoderModel,
+  { engine, config, architecture, angles }: DecoderModel,
   tokens: PackedTokens,
   order: LinearOrder = "alone",
 ): Pass {
   const { positions_T, cuSeqlens } = tokens;
   const { heads: H, kvHeads: G, headDim: d } = config;
   const isRotary = architecture.positions === "rotary";
+  const cosSin = () =>
+    angles ? engine.embed(angles(positions_T), positions_T) : engine.upload(ropeAngles(config, positions_T, cuSeqlens));
   return {
     cuSeqlens,
-    cosSin_Td: isRotary ? engine.upload(ropeAngles(config, positions_T, cuSeqlens)) : undefined,
+    cosSin_Td: isRotary ? cosSin() : undefined,
     size: { T: positions_T.length, H, G, d },
     order,
   };

@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
+import type { HostTensor } from "../engine/engine.ts";
+import { createReferenceEngine } from "../engine/reference.ts";
 import { jsonFields } from "../formats/json_fields.ts";
 import type { RopeScaling } from "./config.ts";
 import { parseRope } from "./hf_rope.ts";
-import { outgrowsCache, ropeAngles, ropeFrequencies } from "./rope_angles.ts";
+import { angleTable, outgrowsCache, ropeAngles, ropeFrequencies } from "./rope_angles.ts";
 
 const config = { headDim: 16, ropeTheta: 1e4, contextLength: 2048, ropeScaling: { type: "default" } as RopeScaling };
 const yarn = { type: "yarn", factor: 4, originalContext: 512, betaFast: 32, betaSlow: 1, truncate: true } as const;
@@ -184,4 +186,25 @@ test("dynamic scaling goes by the length of each sequence, not of the cell", () 
   expect(cosSin.subarray(0, 12)).toEqual(plain.subarray(0, 12));
   expect(cosSin.subarray(12 + 4)).not.toEqual(plain.subarray(12 + 4));
   expect(cosSin.subarray(12)).toEqual(ropeAngles(stretched, Int32Array.from(long), Int32Array.of(0, 6)));
+});
+
+test("a table has the angles of every position in its rows, grows for later ones, and is none where lengths decide", () => {
+  const engine = createReferenceEngine();
+  const made: HostTensor[] = [];
+  const matrix = (tensor: HostTensor) => {
+    made.push(tensor);
+    return engine.matrix(tensor);
+  };
+  const table = angleTable({ matrix }, config);
+  const sizes = [[3, 511, 0], [512], [7], [5000]].map((positions) => table?.(Int32Array.from(positions)).rows);
+  expect(sizes).toEqual([512, 1024, 1024, 8192]);
+  expect(made.map(({ shape }) => shape)).toEqual([512, 1024, 8192].map((rows) => [rows, 16]));
+  const last = new Float32Array(made[2].bytes.buffer);
+  for (const position of [0, 511, 5000, 8191]) {
+    const alone = ropeAngles(config, Int32Array.of(position), Int32Array.of(0, 1));
+    expect(last.subarray(16 * position, 16 * position + 16)).toEqual(alone);
+  }
+  expect(
+    angleTable(engine, { ...config, ropeScaling: { type: "dynamic", factor: 2, originalContext: 2048 } }),
+  ).toBeUndefined();
 });

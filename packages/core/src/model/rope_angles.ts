@@ -2,6 +2,7 @@
  * Rotary angles on the host, per token: cosines and sines of position · frequency. Matches transformers'
  * `modeling_rope_utils` including its float32 rounding, because adapters are exchanged with it.
  */
+import type { Engine, Matrix } from "../engine/engine.ts";
 import type { ModelConfig } from "./config.ts";
 
 /** Inverse frequencies `[r/2]` for a sequence of `length` tokens and the factor that scales cosines and sines. */
@@ -72,6 +73,34 @@ export function outgrowsCache(
   to: number,
 ): boolean {
   return scaling.type === "longrope" && from > 0 && from <= scaling.originalContext && to > scaling.originalContext;
+}
+
+/** Rows of the smallest table of angles. */
+const LEAST_ROWS = 512;
+
+/**
+ * Angles by position on the engine, `[P, d]`, so that a pass brings its positions only. It grows to the next power of two; undefined
+ * if angles depend on the length of a sequence.
+ */
+export function angleTable(
+  engine: Pick<Engine, "matrix">,
+  config: Parameters<typeof ropeAngles>[0],
+): ((positions_T: Int32Array) => Matrix) | undefined {
+  if (dependsOnLength(config)) return undefined;
+  let table: Matrix | undefined;
+  return (positions_T) => {
+    const last = positions_T.reduce((a, b) => Math.max(a, b), 0);
+    if (!table || table.rows <= last) {
+      const rows = 2 ** Math.ceil(Math.log2(Math.max(LEAST_ROWS, last + 1)));
+      const angles = ropeAngles(
+        config,
+        Int32Array.from({ length: rows }, (_, position) => position),
+        Int32Array.of(0, rows),
+      );
+      table = engine.matrix({ dtype: "f32", shape: [rows, config.headDim], bytes: new Uint8Array(angles.buffer) });
+    }
+    return table;
+  };
 }
 
 /** `[T, d]`: for each token d/2 cosines, then d/2 sines. What does not rotate comes last in each half, and is turned by 0. */

@@ -41,8 +41,8 @@ export function flashForward(
   const { T, H, G, d, window } = size;
   const y_TQ = runtime.array(T * H * d, runtime.inner);
   const lse_TH = runtime.array(T * H);
-  withInputs(runtime, tiles, { sets, size }, [qkv_TX], ([qkv], tilesAt, setsAt) => {
-    const args = [runtime.at(y_TQ), runtime.at(lse_TH), qkv, tilesAt, setsAt, H, G, window, scaleOf(size)];
+  withInputs(runtime, tiles, { sets, size }, [qkv_TX], ([qkv], tilesAt, { table, only }) => {
+    const args = [runtime.at(y_TQ), runtime.at(lse_TH), qkv, tilesAt, H, G, window, scaleOf(size), table, ...only];
     runtime.run("flash", "flash_forward", launchOf(tiles, H, 5 * TILE_ROWS, size), args, variantOf(size));
   });
   return { y_TQ, lse_TH };
@@ -111,47 +111,63 @@ function backward(
 ): void {
   const { T, H, G, window } = size;
   const delta = runtime.array(T * H);
-  withInputs(runtime, tiles, { sets, size, sums }, [do_TQ, qkv_TX, y_TQ], ([dO, qkv, y], tilesAt, setsAt) => {
-    const [variant, scale, lse] = [variantOf(size), scaleOf(size), runtime.at(lse_TH)];
-    const out = [dqkv_TX && runtime.at(dqkv_TX), runtime.at(delta)];
-    const args = [...out, dO, qkv, y, lse, tilesAt, setsAt, H, G, window, scale];
-    runtime.run("flash_backward", "flash_backward_q", launchOf(tiles, H, 4 * TILE_ROWS, size), args, variant);
-    if (!dqkv_TX) return;
-    const ofKeys = [...out, dO, qkv, lse, tilesAt, H, G, window, scale];
-    const launch = launchOf(tiles, G, 2 * TILE_ROWS + 2 * FEW_ROWS, size);
-    runtime.run("flash_backward", "flash_backward_kv", launch, ofKeys, variant);
-  });
+  withInputs(
+    runtime,
+    tiles,
+    { sets, size, sums },
+    [do_TQ, qkv_TX, y_TQ],
+    ([dO, qkv, y], tilesAt, { table, only, sumsOfOnly }) => {
+      const [variant, scale, lse] = [variantOf(size), scaleOf(size), runtime.at(lse_TH)];
+      const out = [dqkv_TX && runtime.at(dqkv_TX), runtime.at(delta)];
+      const args = [...out, dO, qkv, y, lse, tilesAt, H, G, window, scale, table, ...only, ...sumsOfOnly];
+      runtime.run("flash_backward", "flash_backward_q", launchOf(tiles, H, 4 * TILE_ROWS, size), args, variant);
+      if (!dqkv_TX) return;
+      const ofKeys = [...out, dO, qkv, lse, tilesAt, H, G, window, scale];
+      const launch = launchOf(tiles, G, 2 * TILE_ROWS + 2 * FEW_ROWS, size);
+      runtime.run("flash_backward", "flash_backward_kv", launch, ofKeys, variant);
+    },
+  );
   runtime.free(delta);
 }
 
-/** Addresses of inner numbers, of the tiles, and of the table of sets where there are some. */
+/** The sets as the kernels take them: a table of several, or the only one's arguments. */
+interface SetArguments {
+  readonly table: bigint | undefined;
+  readonly only: readonly [kv: bigint | undefined, gate: bigint | undefined, K: number, from: number, to: number];
+  readonly sumsOfOnly: readonly [dkv: bigint | undefined, dgate: bigint | undefined];
+}
+const NO_SETS: SetArguments = {
+  table: undefined,
+  only: [undefined, undefined, 0, 0, 0],
+  sumsOfOnly: [undefined, undefined],
+};
+
+/** Addresses of inner numbers, of the tiles, and what the kernels take of the sets. */
 function withInputs(
   runtime: Runtime,
   tiles: Tiles,
-  {
-    sets,
-    size: { H, G, d },
-    sums = [],
-  }: { sets: readonly PromptSet[]; size: AttentionSize; sums?: readonly SetSums[] },
+  { sets, size: { G, d }, sums = [] }: { sets: readonly PromptSet[]; size: AttentionSize; sums?: readonly SetSums[] },
   arrays: readonly DeviceArray[],
-  work: (at: (bigint | undefined)[], tilesAt: bigint, setsAt: bigint | undefined) => void,
+  work: (at: (bigint | undefined)[], tilesAt: bigint, sets: SetArguments) => void,
 ): void {
   const { inner } = runtime;
   runtime.as(inner, [...sets.map(({ kv_RY }) => kv_RY), ...arrays], (...addresses) => {
     const at = addresses.slice(sets.length);
-    if (sets.length === 0) return runtime.withData([tiles.table], (tilesAt = 0n) => work(at, tilesAt, undefined));
-    const gates = Float32Array.from(sets.flatMap(({ gate_H }) => [...gate_H]));
-    return runtime.withData([tiles.table, gates], (tilesAt = 0n, gatesAt = 0n) => {
+    return runtime.withData([tiles.table, ...sets.map(({ gate_H }) => gate_H)], (tilesAt = 0n, ...gatesAt) => {
       const entries = sets.map(({ rows: [first, end], tokens: [from, to] }, s) => ({
         kv: (addresses[s] ?? 0n) + BigInt(first * 2 * G * d * bytesOf[inner]),
-        gate: gatesAt + BigInt(4 * s * H),
+        gate: gatesAt[s] ?? 0n,
         dkv: sums[s] && runtime.at(sums[s].dkvParts),
         dgate: sums[s] && runtime.at(sums[s].dgateParts),
         K: end - first,
         from,
         to,
       }));
-      runtime.withData([writeSets(entries)], (setsAt) => work(at, tilesAt, setsAt));
+      const [only, second] = entries;
+      if (!only) return work(at, tilesAt, NO_SETS);
+      if (second) return runtime.withData([writeSets(entries)], (table) => work(at, tilesAt, { ...NO_SETS, table }));
+      const { kv, gate, K, from, to, dkv, dgate } = only;
+      return work(at, tilesAt, { table: undefined, only: [kv, gate, K, from, to], sumsOfOnly: [dkv, dgate] });
     });
   });
 }

@@ -14,8 +14,20 @@ export interface Tiles {
   readonly isMixed: boolean;
 }
 
-/** All tiles of the sequences. */
+/** Tiles of the offsets and sets of the last passes: every layer asks for the same. */
+const known = new WeakMap<Int32Array, Map<string, Tiles>>();
+
+/** Returns all tiles of the sequences. */
 export function tilesOf(cuSeqlens: Int32Array, sets: readonly PromptSet[] = []): Tiles {
+  const ofPass = known.get(cuSeqlens) ?? new Map<string, Tiles>();
+  known.set(cuSeqlens, ofPass);
+  const key = [cuSeqlens.join(), ...sets.map(({ tokens }) => tokens.join())].join(" ");
+  const tiles = ofPass.get(key) ?? cut(cuSeqlens, sets);
+  ofPass.set(key, tiles);
+  return tiles;
+}
+
+function cut(cuSeqlens: Int32Array, sets: readonly PromptSet[]): Tiles {
   const table: number[] = [];
   const ofSet = sets.map(() => 0);
   let isMixed = false;

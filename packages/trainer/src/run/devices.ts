@@ -1,5 +1,6 @@
 /** The devices of a run: one worker each, on the engine that the config names. */
 import { backwardLayers } from "@zerogate/core/training";
+import { probe } from "@zerogate/engine-cpu";
 import type { TrainConfig } from "@zerogate/run-config";
 import { isIsolated } from "@zerogate/run-config";
 import { type DeviceJob, type DevicePool, openDevices } from "@zerogate/workers";
@@ -27,7 +28,8 @@ export async function startDevices(
   const options = optionsForCells?.(cells) ?? engine.options;
   view.phase({ name: "starting workers" });
   const tokens = { train: train.tokens, ...(heldOut?.set === "validation" && { validation: heldOut.tokens }) };
-  const setup = { engine: { module, options }, config: model, weights, jobs, tokens };
+  const sums = probe().available ? import.meta.resolve("@zerogate/engine-cpu") : undefined;
+  const setup = { engine: { module, options }, sums, config: model, weights, jobs, tokens };
   const pool = await openDevices({
     workers: config.workers,
     setup,

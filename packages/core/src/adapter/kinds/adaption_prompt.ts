@@ -44,9 +44,13 @@ export const adaptionPrompt: AdapterKind = {
   bind({ layout, params }, model) {
     const { shape, base } = layout;
     const { promptLength: K, gateActivation, outputBiasTimes } = shape;
+    const { heads: H } = base;
+    const parts = layerParts(layout);
+    const gates_LH = new Float32Array(parts.length * H); // in one buffer, which an engine can take over at once
     return new Map(
-      layerParts(layout).map(({ layer, prompt, gate }): [number, LayerPrompt] => {
-        const gate_H = effectiveGate(partNumbers(gate, params), gateActivation, base.heads);
+      parts.map(({ layer, prompt, gate }, l): [number, LayerPrompt] => {
+        const gate_H = gates_LH.subarray(l * H, (l + 1) * H);
+        gate_H.set(effectiveGate(partNumbers(gate, params), gateActivation, H));
         const keysValues = promptKeysValues(model, layer, partNumbers(prompt, params), K);
         return [layer, { ...keysValues, gate_H, K, outputBiasTimes }];
       }),
