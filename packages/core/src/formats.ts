@@ -45,6 +45,13 @@ export {
 } from "./adapter/files/peft.ts";
 export { isSameTemplate, templateProblems } from "./adapter/files/prompt_format.ts";
 export type { AdapterReport } from "./adapter/files/tensors.ts";
+export {
+  parseVisionConfig,
+  type SeenFeatures,
+  type SeenTower,
+  serializeVisionConfig,
+  type VisionConfig,
+} from "./adapter/files/vision_config.ts";
 export { adapterLayoutOn } from "./adapter/kinds/adaption_prompt.ts";
 export { moduleNames } from "./adapter/layout.ts";
 export { declaredSettings } from "./adapter/settings.ts";

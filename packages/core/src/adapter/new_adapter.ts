@@ -2,6 +2,7 @@
 import { InputError } from "../errors.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { type AdaptionPromptConfig, validateAdaptionPromptConfig } from "./files/config.ts";
+import type { SeenFeatures } from "./files/vision_config.ts";
 import { adapterLayout } from "./kinds/adaption_prompt.ts";
 import type { AdapterState } from "./kinds/kind.ts";
 import type { AdapterShape, OutputBias } from "./layout.ts";
@@ -11,6 +12,8 @@ import { type AdapterSettings, settingsOf } from "./settings.ts";
 /** An adapter under a name of an `AdaptionPromptModel`: its layout, its numbers, and the config that PEFT would store. */
 export interface Adapter extends AdapterState {
   readonly config: AdaptionPromptConfig;
+  /** What its images become. @default none: a text adapter */
+  readonly seen?: SeenFeatures | undefined;
 }
 
 /**
@@ -22,6 +25,8 @@ export interface TrainedAdapter {
   readonly shape: AdapterShape;
   /** Flat as `AdapterLayout` says; taken over, not copied. */
   readonly params: Float32Array;
+  /** What its images become. @default none: a text adapter */
+  readonly seen?: SeenFeatures | undefined;
 }
 
 /** Of a fresh adapter, besides its config. */
@@ -57,7 +62,7 @@ export function freshAdapter(
 /** Throws an `InputError` if config, shape, params and model do not belong together. */
 export function trainedAdapter(
   name: string,
-  { config, shape, params }: TrainedAdapter,
+  { config, shape, params, seen }: TrainedAdapter,
   options: NewAdapterOptions,
   model: ModelConfig,
 ): Adapter {
@@ -82,5 +87,5 @@ export function trainedAdapter(
     const found = `expected ${layout.length} numbers for K=${promptLength}, L=${adaptedLayers}`;
     throw new InputError(attempt, `${found} and ${gateSharing} gates, got ${params.length}`);
   }
-  return { config: checked, layout, params };
+  return { config: checked, layout, params, ...(seen && { seen }) };
 }

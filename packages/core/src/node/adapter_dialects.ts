@@ -69,6 +69,7 @@ export async function loadAdapterFile(
     params: state.params,
     metadata: {},
     promptFormat: undefined,
+    seen: undefined,
     report: { matched: table.map(({ fileName }) => fileName), missing: [], unexpected: [], misShaped: [] },
     warnings: isAssumed ? [...notes, assumed] : notes,
   };

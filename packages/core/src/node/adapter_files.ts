@@ -1,6 +1,7 @@
 /**
  * Adapters on disk. A folder is as PEFT writes and reads it: `adapter_model.safetensors`, `adapter_config.json`, `README.md`; beside them
- * `zerogate.json`, which says how its prompts are written and which PEFT does not look at.
+ * `zerogate.json`, which says how its prompts are written, and for an adapter that sees images `vision.safetensors` and
+ * `vision_config.json`. PEFT does not look at these: to it the folder is the text adapter.
  */
 import { mkdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -30,8 +31,10 @@ import {
 } from "../adapter/files/prompt_format.ts";
 import { storedLayout } from "../adapter/files/stored_layout.ts";
 import { ourDTypes } from "../adapter/files/tensors.ts";
+import { type SeenFeatures, serializeVisionConfig, VISION_CONFIG } from "../adapter/files/vision_config.ts";
 import { adapterLayout } from "../adapter/kinds/adaption_prompt.ts";
 import type { AdapterLayout, AdapterShape, OutputBias } from "../adapter/layout.ts";
+import { VISION_FILE } from "../adapter/parts/projection.ts";
 import { declaredSettings } from "../adapter/settings.ts";
 import type { DType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
@@ -42,6 +45,7 @@ import { writeFileAtomic } from "./atomic.ts";
 import type { LoadedAdapter } from "./loaded_adapter.ts";
 import { folderFile, readFolderJson } from "./model_folder.ts";
 import { partFiles } from "./part_files.ts";
+import { checkVisionConfig, readVisionConfig, readVisionParts } from "./vision_files.ts";
 
 const CONFIG = "adapter_config.json";
 
@@ -56,16 +60,18 @@ export interface SavedAdapter {
   readonly metadata?: Readonly<Record<string, string>>;
   /** How the prompts were written that it was trained on. @default none: the folder does not say */
   readonly promptFormat?: PromptFormat | undefined;
+  /** What its images become. Needed if its layout has images. @default none: a text adapter */
+  readonly seen?: SeenFeatures | undefined;
   /** Which state of a run this is, for the model card, for example `step 60 of 60, the last`. @default none */
   readonly origin?: string;
 }
 
 /**
- * Writes the files into `folder`, made if it is missing; each file is replaced in one step, and a prompt format of an
- * adapter that was there before is removed. PEFT loads the folder as is, except with per-head or tanh gates, which PEFT
- * does not have.
+ * Writes the files into `folder`, made if it is missing; each file is replaced in one step, and files of an adapter that was
+ * there before are removed if this one has no such files. PEFT loads the folder as is, except with per-head or tanh gates,
+ * which PEFT does not have.
  *
- * @throws RangeError if config and layout disagree.
+ * @throws RangeError if config and layout disagree, or if what images become (`seen`) is needed and not given.
  * @throws InputError if a number is not finite in `dtype`.
  * @example
  * await saveAdapter("out/mine", { ...adapter, origin: "step 60 of 60, the last" });
@@ -73,13 +79,15 @@ export interface SavedAdapter {
 export async function saveAdapter(folder: string, adapter: SavedAdapter): Promise<void> {
   const files = adapterFiles(adapter);
   await mkdir(folder, { recursive: true });
-  if (!files.has(PROMPT_FORMAT)) await rm(join(folder, PROMPT_FORMAT), { force: true });
+  for (const name of [PROMPT_FORMAT, VISION_CONFIG, VISION_FILE]) {
+    if (!files.has(name)) await rm(join(folder, name), { force: true });
+  }
   for (const [name, bytes] of files) await writeFileAtomic(join(folder, name), bytes);
 }
 
 /** The same files as bytes, by name. Throws a RangeError if config and layout disagree. */
 export function adapterFiles(adapter: SavedAdapter): ReadonlyMap<string, Uint8Array | string> {
-  const { config, layout, params, dtype = "f32", metadata, promptFormat, origin } = adapter;
+  const { config, layout, params, dtype = "f32", metadata, promptFormat, seen, origin } = adapter;
   const { promptLength, adaptedLayers } = layout.shape;
   if (config.adapterLen !== promptLength || config.adapterLayers !== adaptedLayers) {
     const found = `${config.adapterLayers} layers of ${config.adapterLen} prompts`;
@@ -92,12 +100,20 @@ export function adapterFiles(adapter: SavedAdapter): ReadonlyMap<string, Uint8Ar
   if (targetModules !== attention) {
     throw new RangeError(`Cannot save the adapter: its config says ${targetModules}, its layout ${attention}`);
   }
+  if (layout.shape.vision && !seen) {
+    throw new RangeError("Cannot save the adapter: it has images, and what they become (seen) is not given");
+  }
   const module = config.autoMapping?.["base_model_class"]?.endsWith("Model") ? "bare" : "causal-lm";
-  const said = { [ADAPTER_FILE]: adapterMetadata(layout.shape, metadata) };
+  const said = {
+    [ADAPTER_FILE]: adapterMetadata(layout.shape, metadata),
+    [VISION_FILE]: { format: "pt", "zerogate.vision": "1" },
+  };
+  const visible = layout.shape.vision ? seen : undefined;
   return new Map<string, Uint8Array | string>([
     ...partFiles(tableFor(module, layout), params, { dtype, metadata: said }),
     [CONFIG, serializeAdaptionPromptConfig({ ...config, targetModules })],
-    ["README.md", modelCard(config, layout, origin)],
+    ...(visible ? [[VISION_CONFIG, serializeVisionConfig(visible, layout)] as const] : []),
+    ["README.md", modelCard(config, layout, origin, visible)],
     ...(promptFormat ? [[PROMPT_FORMAT, serializePromptFormat(promptFormat)] as const] : []),
   ]);
 }
@@ -145,6 +161,8 @@ async function loadAdapterFolder(
   const { config: parsed, warnings } = await readAdapterConfig(folder);
   const config = validateAdaptionPromptConfig(parsed, model);
   const promptFormat = await readPromptFormat(folder);
+  const vision = await readVisionConfig(folder);
+  warnings.push(...(vision?.warnings ?? []));
   return withAdapterWeights(folder, async (stored) => {
     warnings.push(...stored.notes);
     const meant = declaredOutputBias(stored.metadata, stored.path) ?? outputBiasTimes;
@@ -153,12 +171,16 @@ async function loadAdapterFolder(
       adaptedLayers: config.adapterLayers,
       ...declaredSettings(stored.metadata, stored.path),
       outputBiasTimes: meant,
+      ...(vision && { vision: vision.config.shape }),
     };
     const layout = adapterLayout(shape, model);
+    if (vision) checkVisionConfig(folder, vision.config, { ...shape, hiddenSize: model.hiddenSize });
     if (layout.base.hasOutputBias && meant === undefined) warnings.push(undeclaredBias(folder));
     checkAdapterKeys(compareAdapterKeys(stored.entries, layout), layout, stored.path, strict);
     const { params, report } = readAdapterTensors(await stored.read(), layout, stored.path, { strict });
-    return { config, shape, params, report, metadata: furtherMetadata(stored.metadata), promptFormat, warnings };
+    await readVisionParts(folder, layout, params, strict);
+    const metadata = furtherMetadata(stored.metadata);
+    return { config, shape, params, report, metadata, promptFormat, seen: vision?.config, warnings };
   });
 }
 
@@ -183,12 +205,19 @@ export interface StoredAdapter extends Omit<LoadedAdapter, "report"> {
 export async function readAdapter(folder: string, heads?: number): Promise<StoredAdapter> {
   const { config, warnings } = await readAdapterConfig(folder);
   const promptFormat = await readPromptFormat(folder);
+  const vision = await readVisionConfig(folder);
+  warnings.push(...(vision?.warnings ?? []));
   return withAdapterWeights(folder, async (stored) => {
     warnings.push(...stored.notes);
     const outputBiasTimes = declaredOutputBias(stored.metadata, stored.path);
-    const declared = { ...declaredSettings(stored.metadata, stored.path), outputBiasTimes };
+    const declared = {
+      ...declaredSettings(stored.metadata, stored.path),
+      outputBiasTimes,
+      ...(vision && { vision: vision.config.shape }),
+    };
     const layout = storedLayout(stored.entries, declared, stored.path, heads);
     const { promptLength, adaptedLayers } = layout.shape;
+    if (vision) checkVisionConfig(folder, vision.config, { promptLength, adaptedLayers, ...layout.base });
     if (config.adapterLen !== promptLength || config.adapterLayers !== adaptedLayers) {
       const says = `${CONFIG} says ${config.adapterLayers} layers of ${config.adapterLen} prompts`;
       throw new InputError(
@@ -198,11 +227,22 @@ export async function readAdapter(folder: string, heads?: number): Promise<Store
     }
     checkAdapterKeys(compareAdapterKeys(stored.entries, layout), layout, stored.path);
     const { params } = readAdapterTensors(await stored.read(), layout, stored.path);
+    await readVisionParts(folder, layout, params);
     const shape: AdapterShape = { promptLength, adaptedLayers, ...declared };
     const dtypes = new Set([...stored.entries.values()].map(({ dtype }) => ourDTypes.get(dtype) ?? "f32"));
     const [dtype = "f32"] = dtypes.size === 1 ? dtypes : [];
-    const metadata = furtherMetadata(stored.metadata);
-    return { config, shape, layout, params, dtype, weightsPath: stored.path, metadata, promptFormat, warnings };
+    return {
+      config,
+      shape,
+      layout,
+      params,
+      dtype,
+      weightsPath: stored.path,
+      metadata: furtherMetadata(stored.metadata),
+      promptFormat,
+      seen: vision?.config,
+      warnings,
+    };
   });
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
@@ -27,10 +27,42 @@ const text = fc.string({ unit: "binary", maxLength: 12 }); // any characters, no
 const plain = text.map((any) => any.replaceAll(/[{}]/g, "")); // no placeholder
 const nullable = fc.option(text, { nil: null });
 
+/** What an adapter may have been trained to see. */
+const anyVision = fc.record({
+  shape: fc.record({
+    fusion: fc.constant("global" as const),
+    featureSize: fc.integer({ min: 1, max: 5 }),
+    projectionSize: fc.integer({ min: 1, max: 3 }),
+    missingImage: fc.constantFrom("none" as const, "zeros" as const),
+  }),
+  seen: fc.record({
+    features: fc.array(text, { minLength: 1, maxLength: 3 }),
+    featureNorm: fc.constantFrom("layer" as const, "none" as const),
+    severalImages: fc.constant("mean" as const),
+    tower: fc.record(
+      {
+        modelType: text,
+        hiddenSize: fc.integer({ min: 1, max: 2000 }),
+        layers: fc.integer({ min: 1, max: 48 }),
+        imageSize: fc.integer({ min: 1, max: 500 }),
+        patchSize: fc.integer({ min: 1, max: 32 }),
+        sha256: fc.bigInt({ min: 0n, max: 2n ** 256n - 1n }).map((hash) => hash.toString(16).padStart(64, "0")),
+        nameOrPath: text,
+        channelOrder: fc.constantFrom("rgb" as const, "bgr" as const),
+        exif: fc.constantFrom("apply" as const, "ignore" as const),
+      },
+      {
+        requiredKeys: ["modelType", "hiddenSize", "layers", "imageSize", "patchSize", "channelOrder", "exif"],
+        noNullPrototype: true,
+      },
+    ),
+  }),
+});
+
 /** Any adapter of this base: every variant of gate, dtype, config and metadata; gates and prompts of any size that f16 holds. */
 function adapterOf(
   model: ModelConfig,
-): fc.Arbitrary<Required<Omit<SavedAdapter, "promptFormat" | "origin">> & SavedAdapter> {
+): fc.Arbitrary<Required<Omit<SavedAdapter, "promptFormat" | "seen" | "origin">> & SavedAdapter> {
   const chosen = fc.record({
     promptLength: fc.integer({ min: 1, max: 4 }),
     adaptedLayers: fc.integer({ min: 1, max: model.layers }),
@@ -54,15 +86,17 @@ function adapterOf(
       }),
       { nil: undefined },
     ),
+    vision: fc.option(anyVision, { nil: undefined }),
     seed: fc.nat(),
     taskType: fc.constantFrom(...taskTypes, null),
     baseModelNameOrPath: nullable,
     revision: nullable,
     autoMapping: fc.option(fc.dictionary(text, text, { noNullPrototype: true }), { nil: null }),
   });
-  return chosen.map(({ dtype, metadata, promptFormat, seed, promptLength, adaptedLayers, ...fields }) => {
+  return chosen.map(({ dtype, metadata, promptFormat, vision, seed, promptLength, adaptedLayers, ...fields }) => {
     const { gateSharing, gateActivation, outputBiasTimes } = fields;
-    const layout = adapterLayout({ promptLength, adaptedLayers, gateSharing, gateActivation, outputBiasTimes }, model);
+    const settings = { gateSharing, gateActivation, outputBiasTimes, ...(vision && { vision: vision.shape }) };
+    const layout = adapterLayout({ promptLength, adaptedLayers, ...settings }, model);
     const drawn = Float32Array.from({ length: layout.length }, (_, i) => 100 * normal(seed, 0, i));
     const params = new Float32Array(layout.length);
     widen(dtype, narrow(drawn, dtype), params);
@@ -75,21 +109,22 @@ function adapterOf(
       autoMapping: fields.autoMapping,
       inferenceMode: true,
     };
-    return { config, layout, params, dtype, metadata, promptFormat };
+    return { config, layout, params, dtype, metadata, promptFormat, seen: vision?.seen };
   });
 }
 
 const onAnyBase = fc.constantFrom(...models).chain((model) => adapterOf(model).map((adapter) => ({ model, adapter })));
 
-test("any adapter comes back from its folder as it was saved: config, numbers, gates, metadata, prompt format", async () => {
+test("any adapter comes back from its folder as it was saved: config, numbers, gates, metadata, prompt format, what it sees", async () => {
   const folder = join(scratch, "any");
   await fc.assert(
     fc.asyncProperty(onAnyBase, async ({ model, adapter }) => {
       await saveAdapter(folder, adapter);
-      const { layout, params, config, metadata, promptFormat } = adapter;
+      const { layout, params, config, metadata, promptFormat, seen } = adapter;
       const loaded = await loadAdapter(folder, model);
       expect(adapterLayout(loaded.shape, model)).toEqual(layout);
       expect(loaded.promptFormat).toEqual(promptFormat);
+      expect({ seen: loaded.seen }).toMatchObject({ seen });
       expect(loaded).toMatchObject({ params, config, report: { missing: [], unexpected: [], misShaped: [] } });
       expect(loaded.metadata).toEqual(metadata);
       const alone = await readAdapter(folder, model.heads);
@@ -98,7 +133,10 @@ test("any adapter comes back from its folder as it was saved: config, numbers, g
       expect(places(alone.layout)).toEqual(places(layout));
       const again = join(scratch, "again");
       await saveAdapter(again, { ...adapter, ...loaded });
-      for (const file of ["adapter_config.json", "adapter_model.safetensors", "README.md"]) {
+      const files = await readdir(folder);
+      expect(files.includes("vision.safetensors")).toBe(seen !== undefined);
+      expect((await readdir(again)).toSorted()).toEqual(files.toSorted());
+      for (const file of files) {
         expect(await readFile(join(again, file))).toEqual(await readFile(join(folder, file)));
       }
     }),
@@ -138,7 +176,7 @@ const named = fc.constantFrom(...models).chain((model) => {
 });
 
 function namedAdapters(names: readonly string[], model: ModelConfig): fc.Arbitrary<Map<string, SavedAdapter>> {
-  const one = adapterOf(model).map(({ config, layout, params }) => ({ config, layout, params }));
+  const one = adapterOf(model).map(({ config, layout, params, seen }) => ({ config, layout, params, seen }));
   return fc
     .array(one, { minLength: names.length, maxLength: names.length })
     .map((adapters) => new Map(names.map((name, i) => [name, adapters[i] as SavedAdapter])));

@@ -14,7 +14,8 @@ import { folderFile } from "./model_folder.ts";
 const DEFAULT = "default";
 const CONFIG = "adapter_config.json";
 /** Files of the folder itself, and what a file system or `folderFile` takes for something else. */
-const reserved = /[/\\\0]|^\.{1,2}$|^adapter_(?:config\.json|model\.\w+)$|^(?:README\.md|zerogate\.json)$/;
+const reserved =
+  /[/\\\0]|^\.{1,2}$|^adapter_(?:config\.json|model\.\w+)$|^(?:README\.md|zerogate\.json|vision\.safetensors|vision_config\.json)$/;
 /** What a file system holds as it is: half a character becomes another one, a longer name is refused. */
 const isFolderName = (name: string) =>
   !reserved.test(name) && !loneSurrogate.test(name) && Buffer.byteLength(name) <= 255;
@@ -50,8 +51,8 @@ export async function saveAdapters(
   }
   await mkdir(folder, { recursive: true });
   for (const { name, adapter } of chosen) {
-    const { config, layout, params } = adapter;
-    await saveAdapter(name === DEFAULT ? folder : join(folder, name), { config, layout, params, ...options });
+    const { config, layout, params, seen } = adapter;
+    await saveAdapter(name === DEFAULT ? folder : join(folder, name), { config, layout, params, seen, ...options });
   }
 }
 

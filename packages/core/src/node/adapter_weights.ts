@@ -5,6 +5,7 @@
 import { isAdapterTensor } from "../adapter/files/dialects.ts";
 import { ADAPTER_FILE } from "../adapter/files/peft.ts";
 import { unwrapNames } from "../adapter/files/wrapped_names.ts";
+import { VISION_FILE } from "../adapter/parts/projection.ts";
 import { InputError } from "../errors.ts";
 import { DESCRIBED_BYTES, describeFile } from "../formats/file_kind.ts";
 import type { TorchTensor } from "../formats/pickle_values.ts";
@@ -73,7 +74,7 @@ function castFloat64(tensor: Tensor): Tensor {
 
 async function withStoredWeights<T>(folder: string, work: (stored: StoredTensors) => Promise<T>): Promise<T> {
   const [safe, torch] = [await folderFile(folder, ADAPTER_FILE), await folderFile(folder, TORCH)];
-  await checkAdapterParts(folder, new Set([ADAPTER_FILE, TORCH]));
+  await checkAdapterParts(folder, new Set([ADAPTER_FILE, TORCH, VISION_FILE]));
   if (safe) return withSafetensors(safe, work); // PEFT's choice where both are there
   if (torch) return withTorchFile(torch, work);
   throw new InputError(`Cannot load the adapter in ${folder}`, `there is neither ${ADAPTER_FILE} nor ${TORCH}`);

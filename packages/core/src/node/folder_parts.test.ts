@@ -42,7 +42,7 @@ const messageOf = (work: Promise<unknown>) =>
 
 /** Parts without which a model or an adapter is another one. */
 const parts: Record<string, Uint8Array | string> = {
-  "vision.safetensors": safetensors,
+  "visual.safetensors": safetensors,
   "Vision_Tower.SafeTensors": safetensors,
   "mm_projector.bin": torch,
   "non_lora_trainables.bin": torch,

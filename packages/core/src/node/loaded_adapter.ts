@@ -2,6 +2,7 @@
 import type { AdaptionPromptConfig } from "../adapter/files/config.ts";
 import type { PromptFormat } from "../adapter/files/prompt_format.ts";
 import type { AdapterReport } from "../adapter/files/tensors.ts";
+import type { SeenFeatures } from "../adapter/files/vision_config.ts";
 import type { AdapterShape } from "../adapter/layout.ts";
 
 /** An adapter from a folder or a file, for a base that is known. */
@@ -13,6 +14,8 @@ export interface LoadedAdapter {
   readonly metadata: Readonly<Record<string, string>>;
   /** Undefined if the folder does not say. */
   readonly promptFormat: PromptFormat | undefined;
+  /** What its images become; undefined for a text adapter. */
+  readonly seen: SeenFeatures | undefined;
   /** Every tensor of the file and every one that should be there. */
   readonly report: AdapterReport;
   /** What was ignored or assumed, one sentence each. */

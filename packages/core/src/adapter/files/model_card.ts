@@ -6,9 +6,15 @@
 import type { AdapterLayout } from "../layout.ts";
 import { isPeft } from "../settings.ts";
 import type { AdaptionPromptConfig } from "./config.ts";
+import type { SeenFeatures } from "./vision_config.ts";
 
 /** @param origin which state of a run this is, for example `step 60 of 60, the last`. */
-export function modelCard(config: AdaptionPromptConfig, layout: AdapterLayout, origin: string | undefined): string {
+export function modelCard(
+  config: AdaptionPromptConfig,
+  layout: AdapterLayout,
+  origin: string | undefined,
+  seen?: SeenFeatures,
+): string {
   const base = hubId(config.baseModelNameOrPath);
   const { shape } = layout;
   const isOfPeft = isPeft(shape) && shape.outputBiasTimes !== "once";
@@ -21,7 +27,11 @@ export function modelCard(config: AdaptionPromptConfig, layout: AdapterLayout, o
     "- llama-adapter",
     "- zerogate",
   ];
-  const paragraphs = [...describe(config, layout, base), ...(origin === undefined ? [] : [`Taken from ${origin}.`])];
+  const paragraphs = [
+    ...describe(config, layout, base),
+    ...(seen ? [describeImages(seen, layout)] : []),
+    ...(origin === undefined ? [] : [`Taken from ${origin}.`]),
+  ];
   return `---\n${header.join("\n")}\n---\n\n# Adapter\n\n${paragraphs.join("\n\n")}\n`;
 }
 
@@ -43,6 +53,19 @@ function describe(
       ? "The name of its base is not known."
       : "Its base is a folder of the machine that it was trained on, which `adapter_config.json` names.";
   return [facts, `${where} Add \`base_model\` to the header with the base's id on the Hub before you publish it.`];
+}
+
+function describeImages({ tower, features }: SeenFeatures, { shape }: AdapterLayout): string {
+  const { modelType, hiddenSize, layers, imageSize, patchSize, sha256, nameOrPath } = tower;
+  const named = nameOrPath === undefined ? undefined : hubId(nameOrPath);
+  const place = nameOrPath === undefined ? "" : ", a folder of the machine that it was trained on";
+  const name = named === undefined ? place : `, [${named}](https://huggingface.co/${named})`;
+  const hash = sha256 === undefined ? "" : `, SHA-256 of its weights and settings ${sha256}`;
+  return (
+    `It sees images (\`vision.safetensors\`, \`vision_config.json\`; PEFT ignores both and loads the text adapter): ` +
+    `${shape.vision?.featureSize} numbers an image, ${features.join(", ")} of a ${modelType} tower of ${layers} layers of width ` +
+    `${hiddenSize}, ${imageSize} pixels in patches of ${patchSize}${name}${hash}. The tower is not in this folder.`
+  );
 }
 
 /** A name on the Hub, by its own rule, of at most 96 characters on either side. A single word may as well be a folder. */

@@ -15,7 +15,7 @@ import type { AdaptedBase, VisionShape } from "../layout.ts";
 import { partNumbers, type TrainedPart } from "../parameters.ts";
 
 /** The file of an adapter folder that has what is trained for images. */
-const VISION_FILE = "vision.safetensors";
+export const VISION_FILE = "vision.safetensors";
 
 /** The four parts of a projection, in the order of the flat vector. */
 export function projectionParts(
