@@ -7,11 +7,10 @@
  *   Q = H·d · Y = 2·G·d (keys then values) · X = Q + Y (queries, keys, values) · F feed-forward size
  *   V vocabulary · K prompt length · R labelled tokens · S sequences
  *
- * Rules. Operations return new arrays and never change their inputs, `rope` excepted. They may be queued: only `read`
- * waits. All work happens inside an `arena`. The caller frees what it got (`free`) at its last use; the arena frees the rest,
- * also after a failure.
- * All activations are float32 for the host; an engine may keep those between `linear` and `linear` in bf16, its tolerance says
- * so. Weights are frozen and keep the dtype they were given in.
+ * Rules. Operations return new arrays and never change their inputs, `rope` excepted. They may be queued: only `read` waits.
+ * All work happens inside an `arena`. The caller frees what it got (`free`) at its last use; the arena frees the rest, also after
+ * a failure. Activations are float32 for the host; an engine may keep those between `linear` and `linear` in bf16, its tolerance
+ * says so. Weights are frozen and keep the dtype they were given in.
  */
 
 import type {

@@ -1,14 +1,13 @@
-import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { all, config, json, problemsOf, tensorsOf } from "../../test/folder_tensors.ts";
 import type { DType, FileTensor, WeightDType } from "../engine/engine.ts";
 import { createReferenceEngine } from "../engine/reference.ts";
-import { InputError } from "../errors.ts";
-import { narrow, widen } from "../formats/dtype.ts";
+import { widen } from "../formats/dtype.ts";
 import { parseSafetensors, serializeSafetensors, type Tensor } from "../formats/safetensors.ts";
 import { createModel } from "../model/decoder.ts";
 import { parseModelConfig } from "../model/hf_config.ts";
@@ -16,8 +15,6 @@ import { weightSources } from "../model/hf_names.ts";
 import { imageBytes, type WeightImage, weightOf } from "../model/weights.ts";
 import { readModelConfig } from "./model_config.ts";
 import { loadWeights } from "./model_files.ts";
-import { readRanges } from "./parallel_read.ts";
-import { openSafetensors } from "./safetensors_file.ts";
 
 let scratch: string;
 let count = 0;
@@ -25,34 +22,6 @@ beforeAll(async () => {
   scratch = await mkdtemp(join(tmpdir(), "zerogate-model-"));
 });
 afterAll(() => rm(scratch, { recursive: true }));
-
-/** Odd sizes on purpose: bf16 parts of odd length would show a place that is not aligned. */
-const json = {
-  model_type: "llama",
-  vocab_size: 11,
-  hidden_size: 7,
-  intermediate_size: 5,
-  num_hidden_layers: 2,
-  num_attention_heads: 3,
-  num_key_value_heads: 1,
-  head_dim: 2,
-  attention_bias: true,
-  mlp_bias: true,
-};
-const config = parseModelConfig(json, "config.json");
-const all: DType[] = ["f32", "bf16", "f16"];
-const stored = { f32: "F32", bf16: "BF16", f16: "F16" } as const;
-
-/** Every tensor of the model with numbers of its own, exact in each dtype. */
-function tensorsOf(model: typeof config, dtypeOf: (name: string) => DType = () => "f32"): Map<string, Tensor> {
-  const parts = weightSources(model).flatMap((source) => source.parts);
-  return new Map(
-    parts.map(({ hfName, shape }, p) => {
-      const values = Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => ((37 * p + i) % 251) / 4);
-      return [hfName, { dtype: stored[dtypeOf(hfName)], shape, bytes: narrow(values, dtypeOf(hfName)) }];
-    }),
-  );
-}
 
 async function folderOf(files: Record<string, Uint8Array | string>): Promise<string> {
   const folder = join(scratch, String(count++));
@@ -62,9 +31,9 @@ async function folderOf(files: Record<string, Uint8Array | string>): Promise<str
   }
   return folder;
 }
-
 const single = (tensors: Map<string, Tensor>) =>
   folderOf({ "model.safetensors": serializeSafetensors(tensors, { format: "pt" }) });
+
 const load = (folder: string, weightDtypes: readonly DType[] = all) => loadWeights(folder, config, { weightDtypes });
 
 function numbers({ dtype, bytes }: { dtype: WeightDType; bytes: Uint8Array }): Float32Array {
@@ -92,14 +61,6 @@ function contentFrom(tensors: ReadonlyMap<string, Tensor>, model = config): unkn
     });
     return [name, shape, Float32Array.from(values)];
   });
-}
-
-async function problemsOf(work: Promise<unknown>): Promise<readonly string[]> {
-  const error = await work.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  return error instanceof InputError ? error.problems : [`not refused: ${String(error)}`];
 }
 
 describe("loadWeights", () => {
@@ -209,10 +170,6 @@ describe("loadWeights", () => {
   });
 });
 
-async function withIndex(index: string): Promise<readonly string[]> {
-  return problemsOf(load(await folderOf({ "model.safetensors.index.json": index })));
-}
-
 describe("weights left in their files", () => {
   // gate·up are neighbours in the order of names, as Hugging Face writes them; the parts of qkv are apart.
   const sizes = { hidden_size: 192, intermediate_size: 200, head_dim: 64, attention_bias: false, mlp_bias: false };
@@ -270,110 +227,6 @@ describe("weights left in their files", () => {
     };
     createModel({ ...engine, mapped: recorded }, wide, image);
     expect(asked).toEqual(Object.values(image.places).filter(({ path }) => path !== undefined));
-  });
-});
-
-test("a file that got shorter after its header was read is an InputError, and no read is left behind", async () => {
-  const folder = await single(tensorsOf(config));
-  const path = join(folder, "model.safetensors");
-  const { size: bytes } = await stat(path);
-  const file = await openSafetensors({ path, bytes });
-  const steps: number[] = [];
-  const whole = { file, begin: 0, end: bytes };
-  const ranges = [whole, { ...whole, end: bytes + 1 }, whole, whole, ...Array.from({ length: 100 }, () => whole)];
-  expect(await problemsOf(readRanges(ranges, (length) => steps.push(length)))).toEqual([
-    `it ends at byte ${bytes}, it was longer when opened`,
-  ]);
-  await file.handle.close();
-  expect(steps.length).toBeLessThan(100);
-});
-
-describe("what is refused", () => {
-  test("every tensor that is missing, of another shape or of another dtype, before memory is taken", async () => {
-    const tensors = tensorsOf(config);
-    tensors.delete("model.layers.1.mlp.up_proj.weight");
-    tensors.set("model.norm.weight", { dtype: "F32", shape: [8], bytes: new Uint8Array(32) });
-    tensors.set("model.embed_tokens.weight", { dtype: "I8", shape: [11, 7], bytes: new Uint8Array(77) });
-    const folder = await single(tensors);
-    const file = join(folder, "model.safetensors");
-    expect(await problemsOf(load(folder))).toEqual([
-      `model.embed_tokens.weight in ${file} is I8 [11, 7], config.json needs F32, F16 or BF16 [11, 7]: use the files of one model`,
-      "model.layers.1.mlp.up_proj.weight is in no weight file, needed is F32, F16 or BF16 [5, 7]: fetch the model again",
-      `model.norm.weight in ${file} is F32 [8], config.json needs F32, F16 or BF16 [7]: use the files of one model`,
-    ]);
-  });
-
-  test("a config that fits nothing gives twenty problems and a count", async () => {
-    const folder = await single(new Map());
-    const problems = await problemsOf(loadWeights(folder, { ...config, layers: 10_000 }, { weightDtypes: all }));
-    expect(problems.length).toBe(21);
-    expect(problems.at(-1)).toMatch(/^and \d+ more$/);
-  });
-
-  test("a weight file that was cut off", async () => {
-    const bytes = serializeSafetensors(tensorsOf(config));
-    for (const length of [0, 5, 8, 100, bytes.length - 1]) {
-      const folder = await folderOf({ "model.safetensors": bytes.subarray(0, length) });
-      expect(await problemsOf(load(folder))).toHaveLength(1);
-    }
-  });
-
-  test("no weights, or weights as a pickle only", async () => {
-    expect(await problemsOf(load(await folderOf({})))).toEqual([
-      "there is neither model.safetensors nor model.safetensors.index.json: download the model again",
-    ]);
-    expect(await problemsOf(load(await folderOf({ "pytorch_model.bin": "x" })))).toEqual([
-      "its weights are a pickle (pytorch_model.bin), which can run code and is not read: convert it to model.safetensors",
-    ]);
-    expect(await problemsOf(load(join(scratch, "nowhere")))).toHaveLength(1);
-  });
-
-  test.each(["../secret.safetensors", "/etc/hostname", "sub/a.safetensors", "..", "", "a\\b", "a\0b"])(
-    "an index that names %j",
-    async (name) => {
-      await writeFile(join(scratch, "secret.safetensors"), serializeSafetensors(tensorsOf(config)));
-      const weight_map = { "model.norm.weight": name };
-      const folder = await folderOf({ "model.safetensors.index.json": JSON.stringify({ weight_map }) });
-      expect(await problemsOf(load(folder))).toEqual([
-        `${JSON.stringify(name)} is not the name of a file in this folder`,
-      ]);
-    },
-  );
-
-  test("an index without a map, with a map of something else, with shards that are not there", async () => {
-    expect(await withIndex("{}")).toEqual(["it has no weight_map object"]);
-    expect(await withIndex('{"weight_map":[]}')).toEqual(["it has no weight_map object"]);
-    expect(await withIndex('{"weight_map":{"a":1,"b":"y.safetensors","c":"x.safetensors"}}')).toEqual([
-      '"a" is in no file',
-      'it names "x.safetensors", which is not there: fetch the missing shard',
-      'it names "y.safetensors", which is not there: fetch the missing shard',
-    ]);
-    expect(await withIndex('{"weight_map":{"a":"x","a":"y"}}')).toEqual(['not valid JSON: Duplicate key "a" in JSON']);
-  });
-
-  test.skipIf(process.platform === "win32")(
-    "a pipe in place of a file is refused, not waited for (skipped on Windows: no mkfifo)",
-    async () => {
-      const folder = await folderOf({});
-      execFileSync("mkfifo", [join(folder, "model.safetensors")]);
-      expect(await problemsOf(load(folder))).toEqual(["it is a pipe: needed is a regular file"]);
-    },
-  );
-
-  test("a config.json that is missing, broken or not UTF-8", async () => {
-    expect((await problemsOf(readModelConfig(join(scratch, "nowhere"))))[0]).toBe("there is no such folder");
-    const without = await folderOf({});
-    await rm(join(without, "config.json"));
-    expect(await problemsOf(readModelConfig(without))).toEqual(["there is no such file"]);
-    expect(await problemsOf(readModelConfig(await folderOf({ "config.json": "{" })))).toEqual([
-      "it ends after 1 bytes in the middle: download or copy it again",
-    ]);
-    expect((await problemsOf(readModelConfig(await folderOf({ "config.json": "{a}" }))))[0]).toContain(
-      "not valid JSON",
-    );
-    expect(
-      await problemsOf(readModelConfig(await folderOf({ "config.json": Uint8Array.of(0x22, 0xff, 0x22) }))),
-    ).toHaveLength(1);
   });
 });
 
