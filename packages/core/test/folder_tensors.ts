@@ -21,7 +21,7 @@ export const json = {
 };
 export const config = parseModelConfig(json, "config.json");
 export const all: DType[] = ["f32", "bf16", "f16"];
-export const stored = { f32: "F32", bf16: "BF16", f16: "F16" } as const;
+const stored = { f32: "F32", bf16: "BF16", f16: "F16" } as const;
 
 /** Every tensor of the model with numbers of its own, exact in each dtype. */
 export function tensorsOf(model: typeof config, dtypeOf: (name: string) => DType = () => "f32"): Map<string, Tensor> {

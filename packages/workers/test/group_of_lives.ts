@@ -16,7 +16,7 @@ export interface Life extends Container {
   isAtWork(): boolean;
 }
 
-export const patience = { limit: () => Number.POSITIVE_INFINITY, learn() {}, grow() {} };
+const patience = { limit: () => Number.POSITIVE_INFINITY, learn() {}, grow() {} };
 
 /** A group whose containers load as `load` says: at once, never, or with an error; `lives` are all containers so far. */
 export function open(size: number, load: (device: number, life: number) => "load" | "hang" | Error = () => "load") {
@@ -39,7 +39,7 @@ export function open(size: number, load: (device: number, life: number) => "load
   return { group, lives, events, newest };
 }
 
-export function startLife(device: number, how: "load" | "hang" | Error): Life {
+function startLife(device: number, how: "load" | "hang" | Error): Life {
   let end: (reason: unknown) => void = () => {};
   let waiting: { resolve(): void; reject(error: Error): void } | undefined;
   const work = () =>

@@ -23,7 +23,7 @@ export interface VisionShape {
   readonly projectionSize: number;
   /** What a text without an image gets: nothing, as if there were no images, or the projection of zeros. */
   readonly missingImage: "none" | "zeros";
-  /** Multiplies the learning rate of what is trained for images. Default 1. */
+  /** Multiplies the learning rate of what is trained for images. @default 1 */
   readonly learningRateFactor?: number | undefined;
 }
 
@@ -35,7 +35,7 @@ export interface ShapeChoice extends Partial<AdapterSettings> {
   readonly adaptedLayers: number;
   /** Without meaning on a base that has no such bias. @default "once" */
   readonly outputBiasTimes?: OutputBias | undefined;
-  /** Absent: a text adapter. */
+  /** What it trains for images. @default nothing: a text adapter */
   readonly vision?: VisionShape | undefined;
 }
 

@@ -24,7 +24,7 @@ export interface TokenSet {
   readonly offsets: Float64Array;
   /** SHA-256 over ids, targets and offsets, hexadecimal: names the data in plans and checkpoints. */
   readonly hash: string;
-  /** Absent: no sample has an image. */
+  /** What the samples see. @default no sample has an image */
   readonly images?: SeenImages | undefined;
 }
 
@@ -37,7 +37,7 @@ export interface Cell {
   /** Tokens that predict a target, ascending, and the target that follows each. */
   readonly rows_R: Int32Array;
   readonly labels_R: Int32Array;
-  /** Side data of the sequences; absent: none has an image. Adapters that take no images do not see it. */
+  /** Side data of the sequences. Adapters that take no images do not see it. @default none has an image */
   readonly images?: SeenImages | undefined;
 }
 

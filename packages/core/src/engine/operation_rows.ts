@@ -77,7 +77,7 @@ export interface FlatOperation {
   readonly backward: FlatName | undefined;
   /** How often an engine's tolerance of one operation its error may be; 0 if numbers are moved and keep their bits. */
   readonly tolerance: number;
-  /** Throws a RangeError if sizes do not fit each other. */
+  /** Throws a RangeError if sizes do not fit each other. @default all do */
   readonly check?: (size: Sizes) => void;
   /** In plain TypeScript, as the reference engine runs it. */
   kernel(out: HostArrays, input: HostArrays, size: Sizes): void;

@@ -44,7 +44,7 @@ export interface ImageRange {
 export interface SequencePrompts {
   readonly prompts: AdapterPrompts;
   readonly scale: number;
-  /** The image that it sees. */
+  /** The image that it sees. @default none */
   readonly image?: SequenceImage | undefined;
 }
 

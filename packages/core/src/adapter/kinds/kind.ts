@@ -38,7 +38,7 @@ export interface BoundGradient {
   readonly dprompt_KD: Float32Array;
   /** Of the effective gates, images included. */
   readonly dgate_H: Float32Array;
-  /** Of the vectors `[N, D]` that `bindImages` added to the layer's prompts; absent if it was not called. */
+  /** Of the vectors `[N, D]` that `bindImages` added to the layer's prompts. @default absent, if it was not called */
   readonly dimages_ND?: Float32Array | undefined;
 }
 
