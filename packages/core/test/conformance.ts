@@ -107,6 +107,16 @@ export function describeEngine(
         expect(() => engine.embed(matrix, Int32Array.of(6))).toThrow("Cannot embed token 6");
       }));
 
+    test.each([3, 37, 300])("scatterRows sums rows that repeat, rows of %i numbers", (D) =>
+      run(async (engine) => {
+        const [T, into] = [4, Int32Array.of(2, 0, 2, 3, 2, 0)];
+        const dy = wave(into.length * D, 0.6);
+        const dx = new Float64Array(T * D);
+        for (const [i, value] of dy.entries()) dx[into[Math.floor(i / D)] * D + (i % D)] += value;
+        const made = await engine.read(engine.scatterRows(engine.upload(single(dy)), into, { T, D }));
+        expectClose(made, dx, tolerance, "scatterRows");
+      }));
+
     test.each([
       [1, 3, 5],
       [3, 4, 7],

@@ -22,10 +22,15 @@ KERNEL(gather_rows)(float* y_RD, const float* x_TD, const int* rows_R, int D) {
   size_t r = blockIdx.x, row = rows_R[r];
   for (int d = threadIdx.x; d < D; d += blockDim.x) y_RD[r * D + d] = x_TD[row * D + d];
 }
-// Onto zeros; rows are distinct.
-KERNEL(scatter_rows)(float* dx_TD, const float* dy_RD, const int* rows_R, int D) {
-  size_t r = blockIdx.x, row = rows_R[r];
-  for (int d = threadIdx.x; d < D; d += blockDim.x) dx_TD[row * D + d] = dy_RD[r * D + d];
+// Onto zeros. next[r] is the r behind it that has the same row, or −1; all but the first r of a row have rows[r] = −1.
+KERNEL(scatter_rows)(float* dx_TD, const float* dy_RD, const int* rows_R, const int* next_R, int D) {
+  int first = blockIdx.x, row = rows_R[first];
+  if (row < 0) return;
+  for (int d = threadIdx.x; d < D; d += blockDim.x) {
+    float sum = dy_RD[(size_t)first * D + d];
+    for (int r = next_R[first]; r >= 0; r = next_R[r]) sum += dy_RD[(size_t)r * D + d];
+    dx_TD[(size_t)row * D + d] = sum;
+  }
 }
 
 // Row t of x is row t of a, then row t of b.

@@ -28,7 +28,7 @@ async function rows(engine: CudaEngine) {
   for (const own of [table, half])
     engine.embed(own, Int32Array.of(1, 19, 3), { scale: 2, residual: upload(engine, 3 * D, 1) });
   engine.gatherRows(x, Int32Array.of(3, 8), { T, D });
-  const scattered = engine.scatterRows(upload(engine, 2 * D, 0.7), Int32Array.of(8, 0), { T, D });
+  const scattered = engine.scatterRows(upload(engine, 4 * D, 0.7), Int32Array.of(8, 0, 8, 8), { T, D });
   const bias = weight(engine, [N], 0.3);
   for (const toRead of [false, true]) engine.linear(x, weight(engine, [N, D], 0.5), { T, bias, toRead });
   for (const dtype of ["i8", "f8"] as const) {

@@ -1,4 +1,4 @@
-/** Whole rows, moved: they keep their bits. */
+/** Whole rows, moved: they keep their bits. Those that come together are added. */
 import { checkLengths } from "../shape.ts";
 
 /** `y[r] = x[rows[r]]`. */
@@ -14,7 +14,7 @@ export function gatherRows(
   for (const [r, row] of rows_R.entries()) out.y_RD.set(x_TD.subarray(row * D, (row + 1) * D), r * D);
 }
 
-/** `dx[rows[r]] = dy[r]`, all other rows 0. */
+/** `dx[rows[r]] = dy[r]`, summed in the order of r where rows repeat; all other rows 0. */
 export function scatterRows(
   grad: { dx_TD: Float32Array },
   input: { dy_RD: Float32Array; rows_R: Int32Array },
@@ -25,7 +25,12 @@ export function scatterRows(
   checkLengths({ dy_RD }, { R: rows_R.length, D });
   checkRows("scatterRows", rows_R, T);
   grad.dx_TD.fill(0);
-  for (const [r, row] of rows_R.entries()) grad.dx_TD.set(dy_RD.subarray(r * D, (r + 1) * D), row * D);
+  const written = new Set<number>();
+  for (const [r, row] of rows_R.entries()) {
+    if (written.has(row)) for (let d = 0; d < D; d++) grad.dx_TD[row * D + d] += dy_RD[r * D + d];
+    else grad.dx_TD.set(dy_RD.subarray(r * D, (r + 1) * D), row * D);
+    written.add(row);
+  }
 }
 
 function checkRows(name: string, rows_R: Int32Array, T: number): void {

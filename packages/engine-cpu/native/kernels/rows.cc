@@ -94,9 +94,29 @@ static bool gather_rows(Pool* pool, const GatherRows& a) {
   return each_row(pool, a.R, a.D, [&](long r) { memcpy(a.y_RD + r * a.D, a.x_TD + a.rows_R[r] * a.D, 4 * a.D); });
 }
 
+// Rows that repeat are summed in the order of r: a job has some columns of all rows.
 static bool scatter_rows(Pool* pool, const ScatterRows& a) {
-  each_row(pool, a.T, a.D, [&](long t) { memset(a.dx_TD + t * a.D, 0, 4 * a.D); });
-  return each_row(pool, a.R, a.D, [&](long r) { memcpy(a.dx_TD + a.rows_R[r] * a.D, a.dy_RD + r * a.D, 4 * a.D); });
+  float* written = scratch(pool, PARTIAL, a.T + 1);
+  if (!written) return false;
+  memset(written, 0, 4 * a.T);
+  bool repeats = false;
+  for (long r = 0; r < a.R; r++) repeats |= written[a.rows_R[r]]++ > 0;
+  if (!repeats) {
+    each_row(pool, a.T, a.D, [&](long t) { if (!written[t]) memset(a.dx_TD + t * a.D, 0, 4 * a.D); });
+    return each_row(pool, a.R, a.D, [&](long r) { memcpy(a.dx_TD + a.rows_R[r] * a.D, a.dy_RD + r * a.D, 4 * a.D); });
+  }
+  constexpr long columns = 8 * VL;
+  auto job = [&](long job, int) {
+    const long from = job * columns, count = least(columns, a.D - from);
+    for (long t = 0; t < a.T; t++) memset(a.dx_TD + t * a.D + from, 0, 4 * count);
+    for (long r = 0; r < a.R; r++) {
+      float* dx = a.dx_TD + a.rows_R[r] * a.D + from;
+      const float* dy = a.dy_RD + r * a.D + from;
+      each_vector(count, [&](long i, long n) { store_n(dx + i, load_n(dx + i, n) + load_n(dy + i, n), n); });
+    }
+  };
+  parallel(pool, (a.D + columns - 1) / columns, job);
+  return true;
 }
 
 // X is A + B: core checks it. Behind A, as many of B as a row has, so that no other sizes reach beyond an array.

@@ -25,7 +25,7 @@ export function embed(
   return y;
 }
 
-/** Not from the table alone: its kernel writes onto zeros. */
+/** Not from the table alone: its kernel writes onto zeros, and sums rows that repeat in their order. */
 export function scatterRows(
   runtime: Runtime,
   dy: DeviceArray,
@@ -35,9 +35,23 @@ export function scatterRows(
   const dx = runtime.array(T * D);
   runtime.clear(runtime.at(dx), 4 * T * D);
   runtime.as("f32", [dy], (at) =>
-    runtime.withData([rows_R], (rows) => {
-      runtime.run("rows", "scatter_rows", rowwise(rows_R.length, D), [runtime.at(dx), at, rows, D]);
+    runtime.withData(chains(rows_R, T), (rows, next) => {
+      runtime.run("rows", "scatter_rows", rowwise(rows_R.length, D), [runtime.at(dx), at, rows, next, D]);
     }),
   );
   return dx;
+}
+
+/** Each row where it comes first (-1 where it comes again), and for each place the next with the same row (-1: none). */
+function chains(rows_R: Int32Array, T: number): [firsts_R: Int32Array, next_R: Int32Array] {
+  const last_T = new Int32Array(T).fill(-1);
+  const next_R = new Int32Array(rows_R.length).fill(-1);
+  const firsts_R = rows_R.map((row, r) => {
+    const before = last_T[row] ?? -1;
+    last_T[row] = r;
+    if (before < 0) return row;
+    next_R[before] = r;
+    return -1;
+  });
+  return [firsts_R, next_R];
 }
