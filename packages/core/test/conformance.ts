@@ -115,7 +115,8 @@ export function describeEngine(
         for (const [i, value] of dy.entries()) dx[into[Math.floor(i / D)] * D + (i % D)] += value;
         const made = await engine.read(engine.scatterRows(engine.upload(single(dy)), into, { T, D }));
         expectClose(made, dx, tolerance, "scatterRows");
-      }));
+      }),
+    );
 
     test.each([
       [1, 3, 5],

@@ -8,6 +8,7 @@ import { describeInt8 } from "../../core/test/int8.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
 import type { Numbers } from "../../core/test/oracle.ts";
 import { describePromptSets } from "../../core/test/prompt_sets.ts";
+import { describeShared } from "../../core/test/shared_beginnings.ts";
 import { describeTowers } from "../../core/test/tower.ts";
 import { absent, bf16Levels, levels, openAt } from "../test/levels.ts";
 
@@ -23,6 +24,7 @@ for (const level of levels) {
   describeInt8(`cpu ${level}`, () => openAt(level, { storage: "int8" }), 2e-6);
   describeMixed(`cpu ${level}`, () => openAt(level), 1e-5, 0); // a product of few rows is summed in another order
   describePromptSets(`cpu ${level}`, () => openAt(level), 0);
+  describeShared(`cpu ${level}`, () => openAt(level), 1e-5);
   describeTowers(`cpu ${level}`, () => openAt(level));
 }
 describe("two threads", () => {

@@ -11,6 +11,7 @@ import { describeImageGolden } from "../../core/test/image_golden.ts";
 import { describeInt8 } from "../../core/test/int8.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
 import { describePromptSets } from "../../core/test/prompt_sets.ts";
+import { describeShared } from "../../core/test/shared_beginnings.ts";
 import { describeTowers } from "../../core/test/tower.ts";
 import type { CpuEngine } from "./engine.ts";
 import { createWasmEngine } from "./wasm_engine.ts";
@@ -23,6 +24,7 @@ describeImageGolden("wasm", () => createWasmEngine(), 1e-5);
 describeInt8("wasm", () => createWasmEngine({ storage: "int8" }), 2e-6);
 describeMixed("wasm", () => createWasmEngine(), 1e-5, 0);
 describePromptSets("wasm", () => createWasmEngine(), 0);
+describeShared("wasm", () => createWasmEngine(), 1e-5);
 describeTowers("wasm", () => createWasmEngine());
 
 test("its name, which is stored with a run, says what determines the bits", () => {

@@ -6,6 +6,7 @@ import { describeImageGolden } from "../../core/test/image_golden.ts";
 import { describeInt8 } from "../../core/test/int8.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
 import { describePromptSets } from "../../core/test/prompt_sets.ts";
+import { describeShared } from "../../core/test/shared_beginnings.ts";
 import { describeTowers } from "../../core/test/tower.ts";
 import { absent, fakeEnv } from "../test/fake.ts";
 import { type CudaEngine, createEngine } from "./engine.ts";
@@ -30,6 +31,7 @@ describe.skipIf(absent !== "")(`on the emulator${absent}`, () => {
   describeImageGolden("cuda f32", () => open("f32"), 1e-5);
   describeMixed("cuda f32", () => open("f32"), 1e-5);
   describePromptSets("cuda f32", () => open("f32"), 2e-6);
+  describeShared("cuda f32", () => open("f32"), 1e-5);
   describeTowers("cuda f32", () => open("f32"));
   describeInt8("cuda f32", () => open("f32"), 2e-6);
   // Factors, results and inner activations are rounded to 8 bits: 2e-3 each, and the suite asks for the largest error.
@@ -38,6 +40,7 @@ describe.skipIf(absent !== "")(`on the emulator${absent}`, () => {
   describeGolden("cuda bf16", () => open("bf16"), 5e-2, { coarse: true });
   describeMixed("cuda bf16", () => open("bf16"), 2e-2);
   describePromptSets("cuda bf16", () => open("bf16"), 1e-2);
+  describeShared("cuda bf16", () => open("bf16"), 5e-2);
 
   test("of equal logits the lowest id is the one that greedy decoding takes", async () => {
     const engine = open("f32");

@@ -86,10 +86,7 @@ export interface Engine {
   embed(table_VD: Matrix, ids_T: Int32Array, options?: { scale?: number; residual?: DeviceArray }): DeviceArray;
   /** `y[r] = x[rows[r]]`. */
   gatherRows(x_TD: DeviceArray, rows_R: Int32Array, size: { T: number; D: number }): DeviceArray;
-  /**
-   * `dx[rows[r]] = dy[r]`, all other rows 0; the backward of `gatherRows`. Where rows repeat they are summed, in the order of r
-   * on engines that promise bits.
-   */
+  /** `dx[rows[r]] = dy[r]`, all other rows 0; the backward of `gatherRows`. Rows that repeat are summed, in the order of r. */
   scatterRows(dy_RD: DeviceArray, rows_R: Int32Array, size: { T: number; D: number }): DeviceArray;
   /** Cuts rows of X = A + B numbers in two. */
   splitColumns(

@@ -7,7 +7,7 @@
  * In gpt2 the prompts join behind the projection, as PEFT has them there: x1 = x + attention(q, k, v)·W_oᵀ + gate · (…).
  * What images add joins where prompts do, see images.ts.
  */
-import type { AttentionSize, DeviceArray, PromptSetGradient, RowRange } from "../engine/engine.ts";
+import type { AttentionSize, DeviceArray, Engine, PromptSetGradient, RowRange } from "../engine/engine.ts";
 import type { DecoderLayer, DecoderModel } from "./decoder.ts";
 import { normBackward, normForward } from "./norm.ts";
 import type { Pass } from "./pass.ts";
@@ -28,6 +28,7 @@ import {
   type SavedKeys,
   type SavedQkNorm,
 } from "./qk_norm.ts";
+import { isShared, sharedAttention, sharedAttentionBackward } from "./shared_attention.ts";
 
 /** What its backward needs. */
 export interface SavedAttention {
@@ -123,11 +124,13 @@ function attendAll(
   { engine, architecture }: DecoderModel,
   qkv_TX: DeviceArray,
   { prompts: sets }: LayerSets,
-  { cuSeqlens }: Pass,
+  pass: Pass,
   size: AttentionSize,
   attend: Attend | undefined,
 ): Attended {
+  const { cuSeqlens } = pass;
   if (attend) return { ...attend(qkv_TX, size), isAdapted: false };
+  if (isShared(pass)) return { ...sharedAttention(engine, qkv_TX, pass, size), isAdapted: false };
   const joinsHere = architecture.promptsJoin === "before-output" && sets.length > 0;
   const both = joinsHere ? engine.promptedAttention?.({ qkv_TX, sets }, cuSeqlens, size) : undefined;
   if (both) return { o_TQ: both.y_TQ, lse_TH: both.lse_TH, isAdapted: true };
@@ -177,7 +180,7 @@ export function attentionBackward(
   const { T } = pass.size;
   const size = { ...pass.size, window: layer.window };
   const do_TQ = engine.linearBackward(dx1_TD, layer.o, { T });
-  const { dqkv_TX, sets } = attendBackward(model, { do_TQ, dx1_TD, withInput }, saved, pass.cuSeqlens, size);
+  const { dqkv_TX, sets } = attendBackward(model, { do_TQ, dx1_TD, withInput }, saved, pass, size);
   engine.free(do_TQ);
   let dx_TD: DeviceArray | undefined;
   if (dqkv_TX) {
@@ -202,9 +205,10 @@ function attendBackward(
   { engine, architecture }: DecoderModel,
   { do_TQ, dx1_TD, withInput }: { do_TQ: DeviceArray; dx1_TD: DeviceArray; withInput: boolean },
   { qkv_TX, o_TQ, lse_TH, sets, isAdapted }: SavedAttention,
-  cuSeqlens: Int32Array,
+  pass: Pass,
   size: AttentionSize,
 ): { dqkv_TX: DeviceArray | undefined; sets: readonly OwnedGradient[] } {
+  const { cuSeqlens } = pass;
   if (!lse_TH) throw new RangeError("Cannot run backward of a layer that attended over a cache");
   const owned = (own: readonly OwnedSet[], gradients: readonly PromptSetGradient[]): OwnedGradient[] =>
     gradients.map((gradient, i) => ({ ...gradient, range: own[i].range, ...(own[i].of && { of: own[i].of }) }));
@@ -222,8 +226,18 @@ function attendBackward(
       throw new RangeError(`Cannot run backward of attention: ${engine.name} has its forward with prompts only`);
     return { dqkv_TX: both.dqkv_TX, sets: [...owned(sets.prompts, both.prompts), ...images] };
   }
-  const dqkv_TX = withInput ? engine.attentionBackward({ do_TQ, qkv_TX, o_TQ, lse_TH }, cuSeqlens, size) : undefined;
+  const dqkv_TX = withInput ? attentionGradient(engine, { do_TQ, qkv_TX, o_TQ, lse_TH }, pass, size) : undefined;
   if (sets.prompts.length === 0) return { dqkv_TX, sets: [] };
   const input = { do_TQ: djoined_TQ, qkv_TX, sets: sets.prompts, ...(dqkv_TX && { dqkv_TX }) };
   return { dqkv_TX, sets: [...owned(sets.prompts, engine.promptAttentionBackward(input, size)), ...images] };
+}
+
+function attentionGradient(
+  engine: Engine,
+  input: { do_TQ: DeviceArray; qkv_TX: DeviceArray; o_TQ: DeviceArray; lse_TH: DeviceArray },
+  pass: Pass,
+  size: AttentionSize,
+): DeviceArray {
+  if (isShared(pass)) return sharedAttentionBackward(engine, input, pass, size);
+  return engine.attentionBackward(input, pass.cuSeqlens, size);
 }

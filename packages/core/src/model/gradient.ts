@@ -4,7 +4,7 @@
  */
 import type { AdapterState, BoundGradient } from "../adapter/kinds/kind.ts";
 import { kindOf } from "../adapter/kinds/known.ts";
-import { type Cell, joinCells } from "../cell/tokens.ts";
+import type { Cell } from "../cell/tokens.ts";
 import type { DeviceArray, LossCell } from "../engine/engine.ts";
 import { type OwnedGradient, promptKvBackward } from "./attention.ts";
 import { layerBackward, type SavedLayer } from "./block.ts";
@@ -15,6 +15,7 @@ import { imageValuesBackward } from "./images.ts";
 import { normBackward, normForward } from "./norm.ts";
 import { openPass, type Pass } from "./pass.ts";
 import { type AdapterPrompts, promptsForAll, type TokenPrompts } from "./prompts.ts";
+import { rowsOfCells } from "./shared_cells.ts";
 
 /** A cell of a pass, and the adapter that trains on it. */
 export interface CellTask {
@@ -22,6 +23,8 @@ export interface CellTask {
   readonly cell: Cell;
   /** 1 / labelled tokens of the whole step: the gradient is this cell's share of that of the step's mean loss. */
   readonly scale: number;
+  /** Computes beginnings that samples of the cell share once. Default false. */
+  readonly sharesBeginnings?: boolean | undefined;
 }
 
 /** `lossSum` in nats over the cell's labelled tokens; `gradient` as flat as the adapter's `params`. */
@@ -42,8 +45,9 @@ export async function cellGradient(
   adapter: AdapterState,
   cell: Cell,
   scale: number,
+  more: Omit<CellTask, "adapter" | "cell" | "scale"> = {},
 ): Promise<CellGradient> {
-  const [own] = await cellGradients(model, [{ adapter, cell, scale }]);
+  const [own] = await cellGradients(model, [{ adapter, cell, scale, ...more }]);
   return own;
 }
 
@@ -59,13 +63,13 @@ export async function cellGradient(
 export async function cellGradients(model: DecoderModel, tasks: readonly CellTask[]): Promise<CellGradient[]> {
   const { engine } = model;
   return engine.arena(async () => {
-    const cells = joinCells(tasks.map(({ cell }) => cell));
-    const pass = openPass(model, cells, "packed");
-    const seen = tasks.map(({ adapter, cell }) => bindCellImages(model, adapter, cell));
-    const prompts = promptsOfTasks(model, tasks, seen, cells.bounds);
-    const { y_TD, saved } = runLayers(model, cells, pass, prompts, true);
+    const { cells, rows, own, shared } = rowsOfCells(model.config, tasks);
+    const pass = openPass(model, cells, "packed", shared);
+    const seen = tasks.map(({ adapter }, n) => bindCellImages(model, adapter, own[n]));
+    const prompts = promptsOfTasks(model, tasks, seen, rows.bounds);
+    const { y_TD, saved } = runLayers(model, rows, pass, prompts, true);
     const losses = tasks.map(({ cell, scale }) => ({ R: cell.rows_R.length, scale }));
-    const top = labelledLoss(model, y_TD, cells, losses);
+    const top = labelledLoss(model, y_TD, rows, losses);
     const backs = layersBackward(model, top.dy_TD, saved, pass, prompts);
     // Only now, and all at once: reading waits, and all work may be queued before.
     const [nll_R, ...gradients] = await Promise.all([

@@ -1,4 +1,5 @@
 /** What all layers of one pass over packed tokens share. */
+import type { SharedRows } from "../cell/beginnings.ts";
 import type { Cell } from "../cell/tokens.ts";
 import type { AttentionSize, DeviceArray, LinearOrder } from "../engine/engine.ts";
 import type { DecoderModel } from "./decoder.ts";
@@ -12,29 +13,44 @@ export interface Pass {
   readonly cuSeqlens: Int32Array;
   /** None if positions are learned. */
   readonly cosSin_Td: DeviceArray | undefined;
-  /** The window is each layer's own. */
+  /** T rows are computed. The window is each layer's own. */
   readonly size: Omit<AttentionSize, "window">;
   readonly order: LinearOrder;
+  /** Of beginnings that are computed once: `cuSeqlens` counts tokens, all else rows. Absent: each token has a row. */
+  readonly shared?: SharedRows | undefined;
 }
 
 /**
  * Sizes and rotary angles that all layers of a pass over `tokens` share.
  * @param order `packed` if a token must have the same bits in any pass.
+ * @param shared Computes one row for tokens that share it.
  */
 export function openPass(
   { engine, config, architecture, angles }: DecoderModel,
   tokens: PackedTokens,
   order: LinearOrder = "alone",
+  shared?: SharedRows,
 ): Pass {
   const { positions_T, cuSeqlens } = tokens;
   const { heads: H, kvHeads: G, headDim: d } = config;
   const isRotary = architecture.positions === "rotary";
-  const cosSin = () =>
-    angles ? engine.embed(angles(positions_T), positions_T) : engine.upload(ropeAngles(config, positions_T, cuSeqlens));
+  const own_T = shared ? shared.tokenOf_C.map((t) => positions_T[t]) : positions_T;
+  const cosSin = () => {
+    if (angles) return engine.embed(angles(own_T), own_T);
+    const cosSin_Td = ropeAngles(config, positions_T, cuSeqlens);
+    return engine.upload(shared ? rowsOf(cosSin_Td, shared.tokenOf_C, d) : cosSin_Td);
+  };
   return {
     cuSeqlens,
     cosSin_Td: isRotary ? cosSin() : undefined,
-    size: { T: positions_T.length, H, G, d },
+    size: { T: own_T.length, H, G, d },
     order,
+    shared,
   };
+}
+
+function rowsOf(values_Td: Float32Array, rows: Int32Array, d: number): Float32Array {
+  const chosen = new Float32Array(rows.length * d);
+  for (const [r, row] of rows.entries()) chosen.set(values_Td.subarray(row * d, (row + 1) * d), r * d);
+  return chosen;
 }

@@ -103,6 +103,13 @@ export function angleTable(
   };
 }
 
+/** Equal for lengths of sequences whose tokens have the same angles at the same positions. */
+export function rotationKind(config: Pick<ModelConfig, "ropeScaling" | "contextLength">, length: number): number {
+  const { ropeScaling: scaling, contextLength } = config;
+  if (!dependsOnLength(config)) return 0;
+  return scaling.type === "longrope" ? Number(length > scaling.originalContext) : Math.max(0, length - contextLength);
+}
+
 /** `[T, d]`: for each token d/2 cosines, then d/2 sines. What does not rotate comes last in each half, and is turned by 0. */
 export function ropeAngles(
   config: Parameters<typeof ropeFrequencies>[0],

@@ -1,0 +1,61 @@
+import { expect, test } from "vitest";
+import { recordingEngine } from "../../test/recording_engine.ts";
+import { alike, alikeTokens, describeShared } from "../../test/shared_beginnings.ts";
+import { tinyAdapter, tinyModel } from "../../test/tiny_model.ts";
+import { packCell } from "../cell/tokens.ts";
+import { createReferenceEngine } from "../engine/reference.ts";
+import { cellGradient, cellGradients } from "./gradient.ts";
+
+describeShared("reference", createReferenceEngine, 3e-6);
+
+const shares = { sharesBeginnings: true };
+
+test("linear maps and prompts run over the rows that are left, attention over all tokens; nothing is kept", async () => {
+  const { engine, calls, live } = recordingEngine();
+  const { model, config } = tinyModel({}, engine);
+  const cell = packCell(alikeTokens(config), alike);
+  await cellGradient(model, tinyAdapter(config, { promptLength: 4 }), cell, 1, shares);
+  const [T, C] = [cell.ids_T.length, 27];
+  expect(T).toBe(63);
+  const rows = calls("linear").map(([, , { T: own }]) => own);
+  expect(new Set(rows)).toEqual(new Set([C, 4]));
+  expect(new Set(calls("promptAttention").map(([, , size]) => size.T))).toEqual(new Set([C]));
+  expect(new Set(calls("attention").map(([, , size]) => size.T))).toEqual(new Set([T]));
+  expect(live.size).toBe(0);
+});
+
+test("a cell has the same bits beside any other, whether that one shares or not", async () => {
+  const { model, config } = tinyModel({ qkvBias: true });
+  const tokens = alikeTokens(config);
+  const [one, other] = [tinyAdapter(config), tinyAdapter(config, {}, { seed: 5 })];
+  const tasks = [
+    { adapter: one, cell: packCell(tokens, [0, 1]), scale: 0.5, sharesBeginnings: false },
+    { adapter: one, cell: packCell(tokens, alike), scale: 0.25, ...shares },
+    { adapter: other, cell: packCell(tokens, [5, 0]), scale: 1, ...shares },
+    { adapter: other, cell: packCell(tokens, [2, 3, 5]), scale: 1, ...shares },
+  ];
+  const together = await cellGradients(model, tasks);
+  for (const [n, { adapter, cell, scale, sharesBeginnings }] of tasks.entries()) {
+    expect(together[n], `cell ${n}`).toEqual(await cellGradient(model, adapter, cell, scale, { sharesBeginnings }));
+  }
+});
+
+test("samples that are rotated otherwise share nothing", async () => {
+  const longrope = {
+    type: "longrope",
+    shortFactors: [1, 1.5, 2],
+    longFactors: [2, 4, 8],
+    originalContext: 8,
+    attentionFactor: 1.25,
+  } as const;
+  for (const [changes, rows] of [
+    [{}, 27],
+    [{ ropeScaling: longrope }, 33], // the beginning itself, of 6 tokens, is short
+    [{ ropeScaling: { type: "dynamic", factor: 2, originalContext: 12 }, contextLength: 12 }, 36], // 10, 12 and 6 tokens; 15, 15
+  ] as const) {
+    const { engine, calls } = recordingEngine();
+    const { model, config } = tinyModel(changes, engine);
+    await cellGradient(model, tinyAdapter(config), packCell(alikeTokens(config), alike), 1, shares);
+    expect(calls("embed").map(([, ids]) => ids.length)).toEqual([rows]);
+  }
+});
