@@ -63,7 +63,9 @@ test("tokens have one row exactly if all tokens before them are the same", () =>
     fc.property(anySamples, fc.array(fc.nat(1), { minLength: 9, maxLength: 9 }), (samples, roots) => {
       const shared = sharedRows(cellOf(samples), roots);
       if (!shared) return;
-      const beginnings = samples.flatMap((ids, s) => ids.map((_, i) => `${roots[s]}: ${ids.slice(0, i + 1).join(" ")}`));
+      const beginnings = samples.flatMap((ids, s) =>
+        ids.map((_, i) => `${roots[s]}: ${ids.slice(0, i + 1).join(" ")}`),
+      );
       const firsts = [...new Set(beginnings)];
       expect([...shared.rowOf_T]).toEqual(beginnings.map((one) => firsts.indexOf(one)));
       expect([...shared.tokenOf_C]).toEqual(firsts.map((one) => beginnings.indexOf(one)));

@@ -1,9 +1,12 @@
 import { expect, test } from "vitest";
+import { expectClose } from "../../test/numeric.ts";
 import { recordingEngine } from "../../test/recording_engine.ts";
 import { alike, alikeTokens, describeShared } from "../../test/shared_beginnings.ts";
 import { tinyAdapter, tinyModel } from "../../test/tiny_model.ts";
+import { partNumbers } from "../adapter/parameters.ts";
 import { packCell } from "../cell/tokens.ts";
 import { createReferenceEngine } from "../engine/reference.ts";
+import { normal } from "../random.ts";
 import { cellGradient, cellGradients } from "./gradient.ts";
 
 describeShared("reference", createReferenceEngine, 3e-6);
@@ -59,3 +62,28 @@ test("samples that are rotated otherwise share nothing", async () => {
     expect(calls("embed").map(([, ids]) => ids.length)).toEqual([rows]);
   }
 });
+
+test.each(["none", "zeros"] as const)(
+  "samples share rows if they see the same image (missing: %s)",
+  async (missingImage) => {
+    const { engine, calls } = recordingEngine();
+    const { model, config } = tinyModel({}, engine);
+    const vision = { fusion: "global", featureSize: 7, projectionSize: 5, missingImage } as const;
+    const adapter = tinyAdapter(config, { vision, gateSharing: "per-head", gateActivation: "tanh" });
+    for (const part of adapter.layout.table) {
+      if (part.part !== "projection") continue;
+      partNumbers(part, adapter.params).forEach((_, i, numbers) => (numbers[i] = 0.5 * normal(9, part.offset, i)));
+    }
+    const rows = { size: 7, values: Float32Array.from({ length: 14 }, (_, i) => normal(8, i)) };
+    // The equal samples 2 and 3 see the same image; sample 1 begins like them and sees another.
+    const tokens = { ...alikeTokens(config), images: { rows, rowOf: Int32Array.of(-1, 0, 1, 1, -1, 1) } };
+    const cell = packCell(tokens, alike);
+    const whole = await cellGradient(model, adapter, cell, 1 / 20);
+    const before = calls("embed").length;
+    const once = await cellGradient(model, adapter, cell, 1 / 20, shares);
+    const [, ids] = calls("embed")[before] ?? [];
+    expect(ids?.length).toBe(10 + 12 + 15 + 5);
+    expect(Math.abs(once.lossSum / whole.lossSum - 1)).toBeLessThan(3e-6);
+    expectClose(once.gradient, Float64Array.from(whole.gradient), 3e-6, "gradient");
+  },
+);
