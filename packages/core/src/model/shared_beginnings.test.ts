@@ -59,7 +59,7 @@ test("samples that are rotated otherwise share nothing", async () => {
     const { engine, calls } = recordingEngine();
     const { model, config } = tinyModel(changes, engine);
     await cellGradient(model, tinyAdapter(config), packCell(alikeTokens(config), alike), 1, shares);
-    expect(calls("embed").map(([, ids]) => ids.length)).toEqual([rows]);
+    expect(new Set(calls("embed").map(([, ids]) => ids.length))).toEqual(new Set([rows]));
   }
 });
 
