@@ -2,6 +2,7 @@ import { InputError } from "@zerogate/core";
 import { expect, test } from "vitest";
 import { BOS, EOS, tinyTokenizerFiles, tinyTokenizerJson } from "../test/tiny_tokenizer.ts";
 import { encodeChunk, encodePrompt, encodeSample, type SampleFormat } from "./encode_sample.ts";
+import { loadTemplate } from "./templates.ts";
 import { createTokenizer } from "./tokenizer.ts";
 
 const tiny = createTokenizer(tinyTokenizerFiles());
@@ -118,4 +119,14 @@ test("samples are cut on the right at maxLength and counted; those without a tar
     ].flat(),
   );
   expect([...chunk.target]).toEqual([0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 0, 0, 1, 1]);
+});
+
+test("in ScienceQA's template a space stands before the answer, and is the answer's", async () => {
+  const template = await loadTemplate("scienceqa");
+  const asked = { instruction: "ab", input: "cd", output: "ab" };
+  const { ids, firstTarget } = encodeSample(tiny, { ...format, template }, asked);
+  const text = (whole: string) => tiny.encode(whole, { addSpecialTokens: false });
+  expect(ids).toEqual([BOS, ...text("ab\ncd\nAnswer: ab"), EOS]);
+  expect(ids).not.toEqual([BOS, ...text("ab\ncd\nAnswer:ab"), EOS]);
+  expect(ids.slice(0, firstTarget)).toEqual(encodePrompt(tiny, { template }, asked));
 });

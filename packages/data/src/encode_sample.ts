@@ -2,13 +2,14 @@
  * One instruction record as token ids and targets, as LLaMA-Adapter's own data code makes them:
  *
  *   prompt ids = BOS + encode(prompt)        full ids = BOS + encode(prompt + output) + EOS
+ *                                            (prompt + " " + output in the template of ScienceQA)
  *
  * with the BOS that the tokenizer's own post-processor puts in front, if it does, or by the rule of 0.1.0 the one that is named;
  * cut on the right at `maxLength` (which may take the EOS away), with the response alone as target.
  */
 import { type BosRule, InputError, type Template } from "@zerogate/core";
 import type { InstructionRecord } from "./record.ts";
-import { renderPrompt } from "./templates.ts";
+import { answerLead, renderPrompt } from "./templates.ts";
 import type { EncodedChunk } from "./token_set.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -47,7 +48,7 @@ export function encodeSample(tokenizer: Tokenizer, format: SampleFormat, record:
   const prompt = renderPrompt(template, record);
   const asText = readsSpecialAsText(tokenizer, template, { ...record });
   const encode = (text: string) => encodeText(tokenizer, text, bos, asText);
-  const ids = naming(record, () => encode(prompt + record.output));
+  const ids = naming(record, () => encode(`${prompt}${answerLead(template)}${record.output}`));
   ids.push(tokenizer.eosId);
   const firstTarget = rule === "all" ? 1 : Math.max(1, commonPrefix(encode(prompt), ids));
   return { ids: ids.slice(0, maxLength), firstTarget, wholeLength: ids.length };

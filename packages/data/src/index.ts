@@ -2,6 +2,7 @@
 export type { Template } from "@zerogate/core";
 export { busyShare, planCosts, stepWork } from "./busy_share.ts";
 export { cutCells, cutEvenCells, type EvenCut, mostCells, type SampleSizes, sampleCost } from "./cells.ts";
+export type { ConversationRule } from "./conversations.ts";
 export { type DataFile, listDataFiles } from "./data_files.ts";
 export { type EncodedSample, encodePrompt, encodeSample, type MaskRule, type SampleFormat } from "./encode_sample.ts";
 export { createPlan, type Plan, type PlanInput, type StepPlan } from "./plan.ts";
@@ -13,6 +14,25 @@ export { lengthKeeping, type RecordLengths } from "./record_lengths.ts";
 export { describeProblem, type RecordProblem } from "./record_problems.ts";
 export { type Dataset, type ReadOptions, readRecords } from "./records.ts";
 export { imagesOfSamples, withoutFaultyImages } from "./sample_images.ts";
+export {
+  listScienceSplits,
+  readScienceCaptions,
+  readScienceSplit,
+  type ScienceProblem,
+  type ScienceSplit,
+} from "./scienceqa/problems.ts";
+export {
+  type ClassAccuracy,
+  chanceOf,
+  majorityChoices,
+  namedChoice,
+  rightChoices,
+  type ScienceClass,
+  sameSkillChoices,
+  scienceAccuracy,
+  scienceClasses,
+} from "./scienceqa/score.ts";
+export { answerOf, type ScienceFormat, scienceFormats, scienceRecord } from "./scienceqa/text.ts";
 export { type Split, type SplitOptions, splitSamples } from "./split.ts";
 export type { StoredImages } from "./stored_images.ts";
 export { listTemplates, loadTemplate, parsePrompt, renderPrompt } from "./templates.ts";

@@ -1,6 +1,7 @@
 /** From data files to tokens, through the cache: the one call that a run needs. */
 import { reason } from "@zerogate/core/node";
-import { type DataFile, hashDataFile, listDataFiles } from "./data_files.ts";
+import { type DataFile, hashDataFile } from "./data_files.ts";
+import { type DataSource, filesOf, imageRootOf, listSources } from "./data_sources.ts";
 import type { UnreadField } from "./reading.ts";
 import type { RecordImages } from "./record_images.ts";
 import type { RecordProblem } from "./record_problems.ts";
@@ -34,20 +35,25 @@ export interface PreparedTokens extends TokenizedData {
 
 /** Reads and tokenises, or loads what an earlier call made of the same bytes. @throws as `readRecords` and `tokenizeRecords` do. */
 export async function prepareTokens(options: PrepareOptions): Promise<PreparedTokens> {
-  const { paths, cacheDir, skipBad = false, images = false, imageRoot, onWarning, signal } = options;
-  const keyOf = (files: readonly DataFile[]) => tokenCacheKey({ ...options, files, skipBad, images });
+  const { paths, cacheDir, onWarning, signal } = options;
+  const sources = await listSources(paths, options);
+  const keyOf = (files: readonly DataFile[]) =>
+    tokenCacheKey({ ...options, files, reading: readingOf(sources, options) });
   if (cacheDir !== undefined) {
     const files: DataFile[] = [];
-    for (const path of await listDataFiles(paths)) files.push(await hashDataFile(path));
+    for (const path of sources.flatMap(filesOf)) files.push(await hashDataFile(path));
     signal?.throwIfAborted();
     try {
       const cached = await readTokenCache(cacheDir, keyOf(files));
-      if (cached) return { ...cached, images: placeImages(cached.images, files, imageRoot), files, isCached: true };
+      if (cached) {
+        const images = placeImages(cached.images, await imageRoots(sources, options.imageRoot));
+        return { ...cached, images, files, isCached: true };
+      }
     } catch (error) {
       onWarning?.(`${reason(error)}: tokenising again`);
     }
   }
-  const { records, ...read } = await readRecords(paths, { skipBad, images, imageRoot });
+  const { records, ...read } = await readRecords(paths, options);
   const tokenized = await tokenizeRecords(records, options);
   const prepared = { ...tokenized, ...read };
   if (cacheDir !== undefined) {
@@ -59,4 +65,16 @@ export async function prepareTokens(options: PrepareOptions): Promise<PreparedTo
     }
   }
   return { ...prepared, isCached: false };
+}
+
+/** How records are read, as far as it decides what they are. */
+function readingOf(sources: readonly DataSource[], options: PrepareOptions): unknown[] {
+  const { skipBad = false, images = false, conversation = "all", scienceFormat = "QCM-A" } = options;
+  const science = sources.map((source) => (source.kind === "file" ? null : [source.split, source.captions]));
+  return [skipBad, images, conversation, science.some((one) => one !== null) ? [scienceFormat, science] : null];
+}
+
+async function imageRoots(sources: readonly DataSource[], imageRoot: string | undefined) {
+  const roots = await Promise.all(sources.map((source) => imageRootOf(source, imageRoot)));
+  return sources.flatMap((source, i) => filesOf(source).map((path) => ({ path, imageRoot: roots[i] ?? "" })));
 }

@@ -1,4 +1,6 @@
 /** What one pass over data files collects, record by record. */
+import { cocoItems, type FormItem, isCocoCaptions } from "./captions.ts";
+import { type ConversationRule, conversationItems, isConversation } from "./conversations.ts";
 import type { DataFile } from "./data_files.ts";
 import { type InstructionRecord, isObject, parseRecord, unreadFields } from "./record.ts";
 import { parseImages, type RecordImages } from "./record_images.ts";
@@ -14,6 +16,7 @@ export interface UnreadField {
 export interface Reading {
   /** Whether the field `image` is read; if not, it is one that nobody reads. */
   readonly withImages: boolean;
+  readonly conversation: ConversationRule;
   readonly records: InstructionRecord[];
   readonly images: RecordImages[];
   readonly files: DataFile[];
@@ -42,20 +45,39 @@ export interface FileShape {
 const MAX_NAMES = 1000;
 const MAX_NAME_CHARACTERS = 100;
 
-export function newReading(withImages: boolean): Reading {
-  return { withImages, records: [], images: [], files: [], problems: noProblems(), unread: new Map(), broken: [] };
+export function newReading(withImages: boolean, conversation: ConversationRule = "all"): Reading {
+  const collected = { records: [], images: [], files: [], problems: noProblems(), unread: new Map(), broken: [] };
+  return { withImages, conversation, ...collected };
 }
 
 export function newShape(path: string, imageRoot: string): FileShape {
   return { path, imageRoot, items: 0, foreign: 0, first: undefined, keys: new Set(), isList: false };
 }
 
-/** Adds what a file holds at a place: a record, or a problem. */
+/** Adds what a file holds at a place: a record, those of a form with images, or a problem. */
 export function addItem(item: unknown, place: Place, reading: Reading, shape: FileShape): void {
+  if (reading.withImages && isCocoCaptions(item)) {
+    for (const [index, one] of cocoItems(item).entries()) addForm(one, { file: place.file, index }, reading, shape);
+  } else if (reading.withImages && isConversation(item)) {
+    for (const one of conversationItems(item, reading.conversation)) addForm(one, place, reading, shape);
+  } else addOne(item, place, reading, shape);
+}
+
+/** Adds a record that a form of data made, or what kept it from one. */
+export function addForm(form: FormItem, place: Place, reading: Reading, shape: FileShape): void {
+  if ("item" in form) {
+    addOne(form.item, place, reading, shape);
+    return;
+  }
+  shape.items++;
+  addProblem(reading.problems, place, form.fault);
+}
+
+function addOne(item: unknown, place: Place, reading: Reading, shape: FileShape): void {
   shape.items++;
   const parsed = parseRecord(item);
   if ("record" in parsed) {
-    addRecord(parsed.record, item as Readonly<Record<string, unknown>>, place, reading, shape);
+    addRecord(parsed.record, item as Readonly<Record<string, unknown>>, place, reading, shape.imageRoot);
     return;
   }
   addProblem(reading.problems, place, parsed.fault);
@@ -65,12 +87,13 @@ export function addItem(item: unknown, place: Place, reading: Reading, shape: Fi
   for (const key of Object.keys(item)) if (shape.keys.size < MAX_NAMES) shape.keys.add(key);
 }
 
-function addRecord(
+/** Adds a record; `item` is what it was made of: its image, and the fields that nobody reads. */
+export function addRecord(
   record: InstructionRecord,
   item: Readonly<Record<string, unknown>>,
   place: Place,
   reading: Reading,
-  { imageRoot }: FileShape,
+  imageRoot: string,
 ): void {
   const { withImages, records, images, problems, unread } = reading;
   const parsed = withImages ? parseImages(item["image"]) : { paths: [] };

@@ -2,7 +2,6 @@
  * Images of records: `image` is a path or a list of paths, below the folder of the data file or another that the user names.
  * Nothing is decoded here.
  */
-import { dirname } from "node:path";
 import { InputError } from "@zerogate/core";
 import { imagePath } from "@zerogate/core/node";
 import { nonFinite } from "./json_values.ts";
@@ -23,9 +22,6 @@ export interface RecordImages {
 const MAX_IMAGES = 64;
 const MAX_PATH_CHARACTERS = 4096;
 const expected = "a path, a list of paths, or nothing";
-
-/** The folder that images of a data file's records must stay in. */
-export const imageRootOf = (file: string, imageRoot: string | undefined): string => imageRoot ?? dirname(file);
 
 /** Reads a record's field `image`. Some exporters write null, an empty text or NaN for "no image". */
 export function parseImages(value: unknown): { readonly paths: readonly string[] } | { readonly fault: RecordFault } {

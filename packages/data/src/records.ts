@@ -10,16 +10,30 @@ import { stat } from "node:fs/promises";
 import { InputError } from "@zerogate/core";
 import { checkNesting, DESCRIBED_BYTES, describeFile } from "@zerogate/core/formats";
 import { openRegularFile, readRegularFile, reason } from "@zerogate/core/node";
+import { tableItem } from "./captions.ts";
+import type { ConversationRule } from "./conversations.ts";
 import { iconv } from "./conversions.ts";
-import { type DataFile, listDataFiles } from "./data_files.ts";
+import { type DataFile, hashDataFile } from "./data_files.ts";
+import { filesOf, imageRootOf, listSources, type ScienceSourceOptions } from "./data_sources.ts";
 import { describeForeignRecords } from "./foreign_records.ts";
 import { describeForeignBytes, describeForeignText } from "./foreign_text.ts";
 import { isOneValue, parseJson, parseValues } from "./json_values.ts";
 import { firstNotUtf8 } from "./not_utf8.ts";
-import { addItem, type FileShape, newReading, newShape, type Reading, type UnreadField, unreadOf } from "./reading.ts";
+import {
+  addForm,
+  addItem,
+  type FileShape,
+  newReading,
+  newShape,
+  type Reading,
+  type UnreadField,
+  unreadOf,
+} from "./reading.ts";
 import type { InstructionRecord } from "./record.ts";
-import { imageRootOf, type RecordImages } from "./record_images.ts";
+import type { RecordImages } from "./record_images.ts";
 import { addProblem, badRecords, quote, type RecordProblem } from "./record_problems.ts";
+import { addScienceRecords } from "./scienceqa/records.ts";
+import type { ScienceFormat } from "./scienceqa/text.ts";
 
 /** Records in the order of their files. */
 export interface Dataset {
@@ -36,13 +50,20 @@ export interface Dataset {
 }
 
 /** How records are read. */
-export interface ReadOptions {
+export interface ReadOptions extends ScienceSourceOptions {
   /** Leave bad records out and count them, instead of refusing the data. @default false */
   readonly skipBad?: boolean;
-  /** Read the field `image`: a path, or a list of them. If not, it is a field that nobody reads. @default false */
+  /**
+   * Read the field `image`, a path or a list of them, and forms of data with images: COCO's captions, tables of captions,
+   * LLaVA's conversations. If not, it is a field that nobody reads. @default false
+   */
   readonly images?: boolean;
   /** The folder that images must stay in, from which their paths go. @default the folder of the data file */
   readonly imageRoot?: string | undefined;
+  /** Which answers of a conversation are records. @default "all" */
+  readonly conversation?: ConversationRule | undefined;
+  /** How problems of ScienceQA are written. @default "QCM-A" */
+  readonly scienceFormat?: ScienceFormat | undefined;
 }
 
 /** JSON.parse needs the whole text as one string; V8's longest has 2²⁹ − 24 characters. JSONL has no such limit. */
@@ -58,17 +79,21 @@ const [brace, bracket] = ["{", "["];
  * @throws InputError if a file cannot be read or is in another form, if a record is bad (the first 20 problems are listed)
  *   unless `skipBad`, or if there is none.
  */
-export async function readRecords(
-  paths: string | readonly string[],
-  { skipBad = false, images: withImages = false, imageRoot }: ReadOptions = {},
-): Promise<Dataset> {
-  const reading = newReading(withImages);
-  for (const path of await listDataFiles(paths)) {
+export async function readRecords(paths: string | readonly string[], options: ReadOptions = {}): Promise<Dataset> {
+  const { skipBad = false, imageRoot, scienceFormat = "QCM-A" } = options;
+  const reading = newReading(options.images ?? false, options.conversation);
+  for (const source of await listSources(paths, options)) {
+    const root = await imageRootOf(source, imageRoot);
+    if (source.kind === "scienceqa") {
+      await addScienceRecords(source, scienceFormat, reading, root);
+      for (const file of filesOf(source)) reading.files.push(await hashDataFile(file));
+      continue;
+    }
     try {
-      await readDataFile(path, reading, imageRootOf(path, imageRoot));
+      await readDataFile(source.path, reading, root);
     } catch (error) {
       const problem = error instanceof InputError ? error.problems.join() : reason(error);
-      reading.broken.push(`${path}: ${problem}`);
+      reading.broken.push(`${source.path}: ${problem}`);
     }
   }
   const { records, images, files, problems, broken } = reading;
@@ -90,6 +115,10 @@ async function readDataFile(path: string, reading: Reading, imageRoot: string): 
   const head = await readHead(path);
   const start = head.toString("utf8").trimStart(); // trimStart takes a byte order mark too
   const described = describeFile(head.subarray(0, DESCRIBED_BYTES), (await stat(path)).size);
+  if (reading.withImages && /^url\tcaption\r?(?:\n|$)/.test(start)) {
+    await readCaptionTable(path, imageRoot, reading);
+    return;
+  }
   const isJson = start.startsWith(brace) || start.startsWith(bracket);
   const isAnswer = described?.kind === "server-message" && isJson; // or a record that begins like one
   if (described && !isAnswer && described.kind !== "text" && described.kind !== "empty") {
@@ -102,6 +131,16 @@ async function readDataFile(path: string, reading: Reading, imageRoot: string): 
   if (reading.records.length > before || first === undefined || foreign < items) return;
   if (described && isAnswer) throw new Error(described.problem);
   throw new Error(describeForeignRecords({ path, count: items, isList, first, keys: [...keys] }));
+}
+
+/** Reads a table of files and captions: a header, then a path, a tab and a caption a line. */
+async function readCaptionTable(path: string, imageRoot: string, reading: Reading): Promise<void> {
+  const { bytes, text } = await readText(path);
+  const shape = newShape(path, imageRoot);
+  for (const [i, line] of text.split(/\r?\n/).entries()) {
+    if (i > 0 && line.trim() !== "") addForm(tableItem(line), { file: path, line: i + 1 }, reading, shape);
+  }
+  reading.files.push({ path, bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") });
 }
 
 async function readHead(path: string): Promise<Buffer> {
@@ -117,15 +156,7 @@ async function readHead(path: string): Promise<Buffer> {
 /** Reads a list, or values one after another, that only a parser can take apart; lines where it turns out that there are some. */
 async function readWhole(shape: FileShape, reading: Reading): Promise<void> {
   const { path } = shape;
-  const { size } = await stat(path);
-  if (size > MAX_JSON_BYTES) throw new Error(`JSON of ${size} bytes, at most ${MAX_JSON_BYTES} are allowed: use JSONL`);
-  const bytes = await readRegularFile(path);
-  const fault = firstNotUtf8(bytes);
-  if (fault) {
-    const found = `line ${fault.line} holds the byte ${fault.byte}, which is not UTF-8`;
-    throw new Error(`${found}: save the file as UTF-8, or if it is Latin-1: ${iconv(path, "WINDOWS-1252")}`);
-  }
-  const text = new TextDecoder().decode(bytes);
+  const { bytes, text } = await readText(path);
   checkNesting(text);
   const parsed = parseValues(text);
   if (parsed === undefined) {
@@ -135,6 +166,19 @@ async function readWhole(shape: FileShape, reading: Reading): Promise<void> {
   reading.files.push({ path, bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") });
   shape.isList = parsed.isList;
   for (const [index, item] of parsed.values.entries()) addItem(item, { file: path, index }, reading, shape);
+}
+
+/** @throws Error if the file is too long for one text, or not UTF-8. */
+async function readText(path: string): Promise<{ readonly bytes: Buffer; readonly text: string }> {
+  const { size } = await stat(path);
+  if (size > MAX_JSON_BYTES) throw new Error(`JSON of ${size} bytes, at most ${MAX_JSON_BYTES} are allowed: use JSONL`);
+  const bytes = await readRegularFile(path);
+  const fault = firstNotUtf8(bytes);
+  if (fault) {
+    const found = `line ${fault.line} holds the byte ${fault.byte}, which is not UTF-8`;
+    throw new Error(`${found}: save the file as UTF-8, or if it is Latin-1: ${iconv(path, "WINDOWS-1252")}`);
+  }
+  return { bytes, text: new TextDecoder().decode(bytes) };
 }
 
 /** Returns false, having added nothing, where the first line is no whole value: then the file is not one of lines. */

@@ -1,7 +1,7 @@
 /** Images of records in a token file: files by their number, since the same bytes may lie in another place. */
 import * as z from "zod";
 import type { DataFile } from "./data_files.ts";
-import { imageRootOf, type RecordImages } from "./record_images.ts";
+import type { RecordImages } from "./record_images.ts";
 
 /** Images of one record, as a token file has them. */
 export interface StoredImages {
@@ -31,19 +31,15 @@ export function storeImages(images: readonly RecordImages[], files: readonly Dat
   });
 }
 
-/**
- * @param imageRoot of the user's, which decides where the paths begin.
- * @throws Error if they are of files that there are not.
- */
+/** @throws Error if they are of files that there are not. */
 export function placeImages(
   images: readonly StoredImages[],
-  files: readonly DataFile[],
-  imageRoot: string | undefined,
+  files: readonly { readonly path: string; readonly imageRoot: string }[],
 ): RecordImages[] {
   return images.map(({ record, file, paths, ...at }) => {
-    const path = files[file]?.path;
-    if (path === undefined) throw new Error(`Cannot use the tokens: images of file ${file} of ${files.length}`);
-    return { record, place: { file: path, ...at }, root: imageRootOf(path, imageRoot), paths };
+    const place = files[file];
+    if (place === undefined) throw new Error(`Cannot use the tokens: images of file ${file} of ${files.length}`);
+    return { record, place: { file: place.path, ...at }, root: place.imageRoot, paths };
   });
 }
 

@@ -26,7 +26,7 @@ test("the plain template is the instruction and the input, a line each", async (
   const template = await loadTemplate("plain");
   expect(renderPrompt(template, { instruction: "Add.", input: "1 2" })).toBe("Add.\n1 2\n");
   expect(renderPrompt(template, { instruction: "Add.", input: "" })).toBe("Add.\n");
-  expect(listTemplates().map(({ name }) => name)).toEqual(["alpaca", "plain"]);
+  expect(listTemplates().map(({ name }) => name)).toEqual(["alpaca", "plain", "scienceqa"]);
 });
 
 test("what a record says is never taken for a placeholder or a replacement pattern", async () => {
@@ -54,7 +54,7 @@ test("all problems of a template file are named at once", async () => {
 
 test("an unknown name and a file that is not JSON are refused, naming what can be used", async () => {
   await expect(loadTemplate("alpacca")).rejects.toThrow(
-    /Cannot use the template "alpacca": there is no such file.*use "alpaca", "plain" or a JSON file/,
+    /Cannot use the template "alpacca": there is no such file.*use "alpaca", "plain", "scienceqa" or a JSON file/,
   );
   for (const content of ["Q: {instruction}", "null", "[]"]) {
     await expect(loadTemplate(await templateFile(content))).rejects.toThrow(InputError);

@@ -21,13 +21,20 @@ const alpaca: Template = {
 
 const plain: Template = { name: "plain", withInput: "{instruction}\n{input}\n", withoutInput: "{instruction}\n" };
 
+/** The text of ScienceQA's authors, of records that `scienceRecord` makes. */
+const scienceQa: Template = {
+  name: "scienceqa",
+  withInput: "{instruction}\n{input}\nAnswer:",
+  withoutInput: "{instruction}\nAnswer:",
+};
+
 /** A template is a few sentences; a larger file is something else. */
 const MAX_TEMPLATE_BYTES = 65_536;
 const PLACEHOLDER = /\{([A-Za-z_]\w*)\}/g;
 
 /** The built-in templates. */
 export function listTemplates(): readonly Template[] {
-  return [alpaca, plain];
+  return [alpaca, plain, scienceQa];
 }
 
 /**
@@ -37,6 +44,11 @@ export function listTemplates(): readonly Template[] {
 export function renderPrompt(template: Template, record: Pick<InstructionRecord, "instruction" | "input">): string {
   const text = record.input === "" ? template.withoutInput : template.withInput;
   return text.replace(PLACEHOLDER, (_, name: string) => (name === "input" ? record.input : record.instruction));
+}
+
+/** What stands between a prompt and its answer, and belongs to the answer's tokens: a space in ScienceQA's text. */
+export function answerLead({ withInput, withoutInput }: Template): string {
+  return withInput === scienceQa.withInput && withoutInput === scienceQa.withoutInput ? " " : "";
 }
 
 /** What a rendered prompt asked, or undefined if it is not of this template: for showing prompts without the frame. */

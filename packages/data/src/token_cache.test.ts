@@ -116,8 +116,7 @@ test("the key changes with everything that tokens depend on, and with nothing el
     template: { name: "bare", withInput: "{instruction}{input}", withoutInput: "{instruction}" },
     rule: "response",
     maxLength: 12,
-    skipBad: false,
-    images: false,
+    reading: [false, false],
   } as const;
   const same = [input, { ...input, files: [{ ...file, path: "b.json" }] }, { ...input, bos: "tokenizer" as const }];
   const { template } = input;
@@ -134,8 +133,8 @@ test("the key changes with everything that tokens depend on, and with nothing el
     { ...input, template: { ...template, withoutInput: "{instruction} " } },
     { ...input, rule: "all" as const },
     { ...input, maxLength: 13 },
-    { ...input, skipBad: true },
-    { ...input, images: true },
+    { ...input, reading: [true, false] },
+    { ...input, reading: [false, true] },
   ];
   expect(new Set(same.map(tokenCacheKey)).size).toBe(1);
   expect(new Set([input, ...others].map(tokenCacheKey)).size).toBe(1 + others.length);

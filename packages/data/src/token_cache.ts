@@ -92,20 +92,19 @@ const kind: SealedKind<CacheHeader> = {
 export interface CacheInput extends SampleFormat {
   readonly files: readonly DataFile[];
   readonly tokenizer: Tokenizer;
-  readonly skipBad: boolean;
-  /** Whether images of records are read. */
-  readonly images: boolean;
+  /** How records are read: plain JSON. */
+  readonly reading: readonly unknown[];
 }
 
 /** SHA-256 over all of it, hexadecimal. */
 export function tokenCacheKey(input: CacheInput): string {
-  const { files, tokenizer, template, bos, rule, maxLength, skipBad, images } = input;
+  const { files, tokenizer, template, bos, rule, maxLength, reading } = input;
   const parts = [
     FORMAT_VERSION,
     files.map(({ sha256 }) => sha256),
     [tokenizer.hash, tokenizer.frontIds(bos), tokenizer.eosId, tokenizer.files.modelVocabSize ?? null],
     [template.withInput, template.withoutInput],
-    [rule, maxLength, skipBad, images],
+    [rule, maxLength, reading],
   ];
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 }

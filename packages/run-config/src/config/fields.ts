@@ -59,8 +59,8 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   valFraction: optional("Data", share, "share of the records held out, 0 = no validation", 0.05),
   template: optional(
     "Data",
-    path("alpaca, plain or a file", "<name|file>"),
-    "prompt template: alpaca, plain or a file",
+    path("alpaca, plain, scienceqa or a file", "<name|file>"),
+    "prompt template: alpaca, plain, scienceqa or a file",
     "alpaca",
   ),
   bos: added(

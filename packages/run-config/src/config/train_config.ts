@@ -37,7 +37,7 @@ export interface TrainConfig extends AdapterSettings {
   readonly validationData?: readonly string[] | undefined;
   /** Share of the records held out, chosen by record and seed. 0 = no validation. Not used when `validationData` is set. */
   readonly valFraction: number;
-  /** `alpaca`, `plain`, or a template file. */
+  /** `alpaca`, `plain`, `scienceqa`, or a template file. */
   readonly template: string;
   /** What goes in front of a text: what tokenizer.json's post-processor puts there, or the `bos_token` wherever one is named. */
   readonly bos: BosRule;

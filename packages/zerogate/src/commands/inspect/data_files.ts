@@ -1,7 +1,7 @@
 /** Instruction data, or what is in the place of it. */
 import { InputError } from "@zerogate/core";
 import type { FileDescription } from "@zerogate/core/formats";
-import { describeProblem, readRecords } from "@zerogate/data";
+import { describeProblem, findMissingImages, listScienceSplits, type RecordImages, readRecords } from "@zerogate/data";
 import type { Facts } from "./facts.ts";
 
 const dataName = /\.(?:jsonl?|csv|tsv|parquet|arrow|feather|xlsx|txt)$/i;
@@ -9,15 +9,19 @@ const dataName = /\.(?:jsonl?|csv|tsv|parquet|arrow|feather|xlsx|txt)$/i;
 /** Facts of a file, or of a folder of files, as `train --data` takes it, or what is there instead. */
 export async function inspectData(path: string, described?: FileDescription): Promise<Facts> {
   try {
-    const { records, files, skipped, problems, unread } = await readRecords(path, { skipBad: true });
+    const { records, files, images, skipped, problems, unread } = await readRecords(path, {
+      skipBad: true,
+      images: true,
+    });
     const lengths = records.map(({ output }) => output.length);
     return {
       kind: "dataset",
       path,
-      what: "instruction data, for --data",
+      what: images.length > 0 ? "instruction data with images, for --data" : "instruction data, for --data",
       files: files.length > 1 ? files.map((file) => file.path) : undefined,
       records: records.length,
       withInput: records.filter(({ input }) => input !== "").length,
+      ...(await factsOfImages(images)),
       bad: skipped,
       problems: problems.map(describeProblem),
       fieldsNotRead: unread.map(({ name, records: count }) => `${name} (${count})`),
@@ -31,4 +35,29 @@ export async function inspectData(path: string, described?: FileDescription): Pr
     const what = described?.what ?? "a file of no kind that zerogate knows";
     return { kind: described?.kind ?? "unknown", path, what, problem };
   }
+}
+
+/** Facts of a folder with the problems of ScienceQA. */
+export async function inspectScience(path: string): Promise<Facts> {
+  const splits: string[] = [];
+  const all = new Map<string, RecordImages>(); // splits overlap
+  for (const split of await listScienceSplits(path)) {
+    const { records, images, skipped } = await readRecords(path, { split, images: true, skipBad: true });
+    const bad = skipped > 0 ? `, ${skipped} bad` : "";
+    splits.push(`#${split}: ${records.length} problems, ${images.length} with an image${bad}`);
+    for (const image of images) all.set(image.paths.join(), image);
+  }
+  const what = "problems of ScienceQA, for --data with a split behind #, else train";
+  return { kind: "scienceqa", path, what, splits, ...(await factsOfImages([...all.values()])) };
+}
+
+/** How many records have images, and whether they are there. */
+async function factsOfImages(images: readonly RecordImages[]) {
+  const [first, ...others] = (await findMissingImages(images)).values();
+  return {
+    withImage: images.length > 0 ? images.length : undefined,
+    imageFolders: [...new Set(images.map(({ root }) => root))],
+    imagesNotFound: first && 1 + others.length,
+    firstNotFound: first && `${first.path}: ${first.reason}`,
+  };
 }

@@ -179,6 +179,41 @@ describe("folders", () => {
     expect(await facts(at("data"))).toMatchObject({ kind: "dataset", records: 2, files: { length: 2 } });
   });
 
+  test("records with images and problems of ScienceQA: how many have one, and which are not there [T-D9]", async () => {
+    const folder = at("photos");
+    mkdirSync(folder);
+    writeFileSync(join(folder, "a.png"), "");
+    const records = [{ image: "a.png" }, { image: "b.png" }, {}, { image: "../x.png" }];
+    writeFileSync(
+      join(folder, "d.json"),
+      JSON.stringify(records.map((one) => ({ instruction: "a", output: "b", ...one }))),
+    );
+    expect(await facts(join(folder, "d.json"))).toMatchObject({
+      what: "instruction data with images, for --data",
+      records: 4,
+      withImage: 3,
+      imageFolders: [folder],
+      imagesNotFound: 2,
+      firstNotFound: "b.png: there is no such file or folder",
+    });
+    const science = at("science");
+    mkdirSync(science);
+    const problem = { question: "q", choices: ["a", "b"], answer: 0, grade: "grade1", subject: "natural science" };
+    writeFileSync(
+      join(science, "problems.json"),
+      JSON.stringify({ 1: problem, 2: { ...problem, image: "image.png" } }),
+    );
+    writeFileSync(join(science, "pid_splits.json"), JSON.stringify({ train: ["1", "2"], test: ["1", "3"] }));
+    expect(await facts(science)).toMatchObject({
+      kind: "scienceqa",
+      splits: ["#train: 2 problems, 1 with an image", "#test: 1 problems, 0 with an image, 1 bad"],
+      withImage: 1,
+      imagesNotFound: 1,
+    });
+    expect(await facts(`${science}#train`)).toMatchObject({ kind: "dataset", records: 2, withImage: 1 });
+    await expect(facts(`${science}#dev`)).resolves.toMatchObject({ problem: expect.stringContaining("no split") });
+  });
+
   test("a model that cannot be used is described with the reason [T-D9]", async () => {
     const model = copyOf(place, "base", "another family");
     const config = JSON.parse(readFileSync(join(model, "config.json"), "utf8")) as object;

@@ -5,7 +5,7 @@ import { InputError } from "@zerogate/core";
 import { listAdapters, readFolderJson, reason } from "@zerogate/core/node";
 import { ownCommand } from "@zerogate/run-config";
 import { inspectAdapter, inspectCheckpoint } from "./adapter_folder.ts";
-import { inspectData } from "./data_files.ts";
+import { inspectData, inspectScience } from "./data_files.ts";
 import type { Facts } from "./facts.ts";
 import type { JsonObject } from "./known_file.ts";
 import { inspectModel } from "./model_folder.ts";
@@ -78,6 +78,7 @@ async function inspectCollection(path: string, names: readonly string[]): Promis
   if (adapters.length > 0 && adapters.length === visible.length) {
     return { kind: "adapters", path, what: "a folder of adapters", adapters, next: ownCommand`adapters list ${path}` };
   }
+  if (names.includes("problems.json") && names.includes("pid_splits.json")) return await inspectScience(path);
   const data = matching(/\.jsonl?$/i);
   const isAllData = data.length > 0 && data.length === visible.length;
   return isAllData ? await inspectData(path) : undefined;

@@ -4,6 +4,7 @@ import { InputError } from "@zerogate/core";
 import { deadLink, isCode, notRegular, reason } from "@zerogate/core/node";
 import { checkLinks } from "@zerogate/trainer/command";
 import { type CommandContext, type ExitCode, printJson } from "../context.ts";
+import { inspectData } from "./data_files.ts";
 import { describeFacts, describeRows, type Facts } from "./facts.ts";
 import { inspectFile } from "./files.ts";
 import { inspectFolder } from "./folders.ts";
@@ -34,12 +35,22 @@ async function inspect(
 ): Promise<Facts | RunFacts> {
   const attempt = `Cannot inspect ${path}`;
   const found = await stat(path).catch(async (cause: unknown) => {
+    if (isCode(cause, "ENOENT") && (await isSplit(path))) return undefined;
     const dead = isCode(cause, "ENOENT") ? await deadLink(path) : undefined;
     const problem = dead ? `${dead.link} is a link to ${dead.target}, which is not there` : reason(cause);
     throw new InputError(attempt, problem, { cause });
   });
+  if (found === undefined) return await inspectData(path);
   if (found.isFile()) return await inspectFile(path);
   if (!found.isDirectory()) throw new InputError(attempt, notRegular(found) ?? []);
   await checkLinks({ links }, [path]);
   return await inspectFolder(path, onNote);
+}
+
+/** Whether it is `FOLDER#SPLIT` of a folder that is there. */
+async function isSplit(path: string): Promise<boolean> {
+  const folder = /^(.+)#\w+$/.exec(path)?.[1];
+  if (folder === undefined) return false;
+  const found = await stat(folder).catch(() => undefined);
+  return found?.isDirectory() ?? false;
 }
