@@ -180,6 +180,27 @@ export function describeEngine(
             await expectCachedEqual(engine, single(qkv), await engine.read(o_TQ), lengths, size, cached);
           }));
 
+        test(`attention ${title}: tokens whose queries are skipped are still keys and values`, () =>
+          run(async (engine) => {
+            const skips_S = Int32Array.from(lengths, (length, s) => Math.min(length, s % 2 === 0 ? length >> 1 : 0));
+            const isSkipped = (t: number) => lengths.some((_, s) => t >= cuSeqlens[s] && t < cuSeqlens[s] + skips_S[s]);
+            const kept = <Of extends Float32Array | Float64Array>(of: Of, width: number) =>
+              of.map((x, i) => (isSkipped(Math.floor(i / width)) ? 0 : x)) as Of;
+            const Q = H * d;
+            const qkv = wave(T * X, 0.4);
+            const dO = kept(wave(T * Q, 2.5), Q);
+            const [qkv_TX, do_TQ] = [engine.upload(single(qkv)), engine.upload(single(dO))];
+            const skipping = { ...size, skips_S };
+            const { o_TQ, lse_TH } = engine.attention(qkv_TX, cuSeqlens, skipping);
+            const o = await engine.read(o_TQ);
+            expectClose(kept(o, Q), kept(oracle.attention(qkv, cuSeqlens, size), Q), tolerance, "o");
+            const finite_TQ = engine.upload(kept(o, Q)); // what is skipped may hold anything
+            const input = { do_TQ, qkv_TX, o_TQ: finite_TQ, lse_TH };
+            const dqkv = await engine.read(engine.attentionBackward(input, cuSeqlens, skipping));
+            const forward = (at: Float64Array) => oracle.attention(at, cuSeqlens, size);
+            expectGradient(forward, qkv, dO, dqkv, 4 * tolerance, "attention");
+          }));
+
         test(`attention ${title}: without a mask every token sees its whole sequence`, () =>
           run(async (engine) => {
             const qkv = wave(T * X, 0.4);

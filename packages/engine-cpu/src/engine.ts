@@ -78,6 +78,8 @@ const weightOf = (weight: Matrix) => (weight as CpuMatrix).weight ?? [];
 const packsOf = (weight: Matrix) => (weight as CpuMatrix).packs;
 const noWeight = [undefined, undefined, undefined, undefined];
 const heads = ({ T, H, G, d, window }: AttentionSize): HeadArguments => [T, H, G, d, window];
+const noSkips = new Int32Array();
+const skipsOf = ({ skips_S = noSkips }: AttentionSize): Int32Array => skips_S;
 
 /**
  * Opens an engine. Throws an Error if there is no binary for this machine, an `InputError` if ZEROGATE_CPU_LEVEL names
@@ -194,13 +196,13 @@ function attentions(
       const o_TQ = take(T * H * d);
       const lse_TH = take(T * H);
       const seen = size.causal === false ? { ...size, window: UNMASKED } : size;
-      run.attention(engine, ...heads(seen), cuSeqlens, o_TQ.handle, lse_TH.handle, handle(qkv));
+      run.attention(engine, ...heads(seen), cuSeqlens, skipsOf(size), o_TQ.handle, lse_TH.handle, handle(qkv));
       return { o_TQ, lse_TH };
     },
     attentionBackward({ do_TQ, qkv_TX, o_TQ, lse_TH }, cuSeqlens, size) {
       const dqkv = take(qkv_TX.length);
       const inputs = [handle(do_TQ), handle(qkv_TX), handle(o_TQ), handle(lse_TH)];
-      run.attentionBackward(engine, ...heads(size), cuSeqlens, dqkv.handle, ...inputs);
+      run.attentionBackward(engine, ...heads(size), cuSeqlens, skipsOf(size), dqkv.handle, ...inputs);
       return dqkv;
     },
     cachedAttention(qkv, caches, starts, cuSeqlens, size) {

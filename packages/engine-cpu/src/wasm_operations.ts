@@ -96,18 +96,21 @@ function attentions(
       const heads = args.heads(-1);
       const [T, H] = heads;
       const cu = offsets(args, "attention", T);
+      const skips = skipsOf(args, "attention", cu);
       const [o, lse] = [args.array("o_TQ", floatsQ(heads)), args.array("lse_TH", T * H)];
       const qkv = args.array("qkv_TX", floatsX(heads));
-      return kernels.attention(o, lse, qkv, args.copy(cu), cu.length - 1, ...heads, 0, 0);
+      return kernels.attention(o, lse, qkv, args.copy(cu), cu.length - 1, ...heads, 0, 0, skips && args.copy(skips));
     }),
     attentionBackward: operation("attentionBackward", (args) => {
       const heads = args.heads();
       const [T, H] = heads;
       const cu = offsets(args, "attentionBackward", T);
+      const skips = skipsOf(args, "attentionBackward", cu);
       const [dqkv, dO] = [args.array("dqkv_TX", floatsX(heads)), args.array("do_TQ", floatsQ(heads))];
       const [qkv, o] = [args.array("qkv_TX", floatsX(heads)), args.array("o_TQ", floatsQ(heads))];
       const lse = args.array("lse_TH", T * H);
-      return kernels.attentionBackward(dqkv, dO, qkv, o, lse, args.copy(cu), cu.length - 1, ...heads);
+      const skipsAt = skips && args.copy(skips);
+      return kernels.attentionBackward(dqkv, dO, qkv, o, lse, args.copy(cu), cu.length - 1, ...heads, skipsAt);
     }),
     cachedAttention: operation("cachedAttention", (args) => {
       const heads = args.heads();
@@ -134,7 +137,7 @@ function attentions(
           view.copyWithin(cache / 4 + (start + t - begin) * Y, keys, keys + Y);
         }
       }
-      return kernels.attention(o, 0, qkv, cuAt, S, ...heads, caches, startsAt);
+      return kernels.attention(o, 0, qkv, cuAt, S, ...heads, caches, startsAt, 0);
     }),
   };
 }
@@ -248,4 +251,14 @@ function offsets(args: Arguments, name: string, T: number): Int32Array {
     throw new RangeError(`Cannot run ${name}: cuSeqlens must ascend from 0 to T=${T}`);
   }
   return cu;
+}
+
+/** Leading tokens of each sequence that have no query; 0 for an empty list. */
+function skipsOf(args: Arguments, name: string, cu: Int32Array): Int32Array | 0 {
+  const list = args.ints("skips_S");
+  if (list.length === 0) return 0;
+  const S = cu.length - 1;
+  const fits = list.every((skip, s) => skip >= 0 && skip <= (cu[s + 1] ?? 0) - (cu[s] ?? 0));
+  if (list.length === S && fits) return list;
+  throw new RangeError(`Cannot run ${name}: skips_S must have 0 to all tokens of each of ${S} sequences`);
 }

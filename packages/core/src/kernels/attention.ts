@@ -16,7 +16,7 @@ const firstKey = (row: number, window: number) => (window > 0 ? Math.max(0, row 
 export function attentionForward(
   out: { o_TQ: Float32Array; lse_TH: Float32Array },
   input: { qkv_TX: Float32Array; cuSeqlens: Int32Array },
-  { T, H, G, d, window, causal = true }: AttentionSize & { causal?: boolean },
+  { T, H, G, d, window, skips_S, causal = true }: AttentionSize & { causal?: boolean },
 ): void {
   const { o_TQ, lse_TH } = out;
   const { qkv_TX, cuSeqlens } = input;
@@ -27,7 +27,7 @@ export function attentionForward(
   const p = new Float64Array(T);
   const o = new Float64Array(d);
   for (let s = 0; s + 1 < cuSeqlens.length; s++) {
-    for (let t = cuSeqlens[s]; t < cuSeqlens[s + 1]; t++) {
+    for (let t = cuSeqlens[s] + (skips_S?.[s] ?? 0); t < cuSeqlens[s + 1]; t++) {
       const first = cuSeqlens[s] + (causal ? firstKey(t - cuSeqlens[s], window) : 0);
       const end = causal ? t + 1 : cuSeqlens[s + 1];
       for (let h = 0; h < H; h++) {
@@ -52,7 +52,7 @@ export function attentionBackward(
     o_TQ: Float32Array;
     cuSeqlens: Int32Array;
   },
-  { T, H, G, d, window }: AttentionSize,
+  { T, H, G, d, window, skips_S }: AttentionSize,
 ): void {
   const { dqkv_TX } = grad;
   const { do_TQ, qkv_TX, o_TQ, cuSeqlens } = input;
@@ -63,7 +63,7 @@ export function attentionBackward(
   const p = new Float64Array(T);
   const sums = new Float64Array(T * X);
   for (let s = 0; s + 1 < cuSeqlens.length; s++) {
-    for (let t = cuSeqlens[s]; t < cuSeqlens[s + 1]; t++) {
+    for (let t = cuSeqlens[s] + (skips_S?.[s] ?? 0); t < cuSeqlens[s + 1]; t++) {
       const first = cuSeqlens[s] + firstKey(t - cuSeqlens[s], window);
       for (let h = 0; h < H; h++) {
         const run = keysOf(qkv_TX, first, t + 1 - first, Math.floor((h * G) / H), { H, G, d });

@@ -63,6 +63,7 @@ struct Attention {
   // Cached: sequence s reads keys and values from caches[s] (rows of Y), whose last rows are those of this call. Null: packed.
   float* const* caches;
   const int32_t* starts;
+  const int32_t* skips;  // leading tokens of each sequence that have no query; null: none
 };
 struct AttentionBackward {
   float* dqkv_TX;
@@ -70,6 +71,7 @@ struct AttentionBackward {
   const int32_t* cuSeqlens;
   long S;
   Heads heads;
+  const int32_t* skips;  // as in `Attention`
 };
 // Prompts of one set, and the tokens [from, to) that attend to them; the backward's outputs, if it is one.
 struct PromptSet {

@@ -37,7 +37,8 @@ static bool attention(Pool* pool, const Attention& a) {
     const bool dense = tokens * per > 2 * QB;
     const Rows values = whole_rows({keys.at + G * d, keys.stride}, start + tokens, d, dense, copied);
 
-    for (long row = job % parts * QB; row < tokens * per; row += parts * QB) {
+    const long skipped = a.skips ? a.skips[s] * per : 0;
+    for (long row = skipped + job % parts * QB; row < tokens * per; row += parts * QB) {
       const long rows = least((long)QB, tokens * per - row);
       const int vectors = (int)((rows + VL - 1) / VL);
       const Sight sight =

@@ -58,7 +58,9 @@ static bool attention_backward(Pool* pool, const AttentionBackward& a) {
     memset(dk, 0, 4 * tokens * width);
     memset(dv, 0, 4 * tokens * width);
 
-    for (long row = 0; row < tokens * per; row += QB) {
+    const long skipped = a.skips ? a.skips[s] : 0;
+    for (long t = begin; t < begin + skipped; t++) memset(a.dqkv_TX + t * X + g * per * d, 0, 4 * per * d);
+    for (long row = skipped * per; row < tokens * per; row += QB) {
       const long rows = least((long)QB, tokens * per - row);
       const long lanes = round_up(rows, VL);
       const Sight sight = sight_of(row / per, row, rows, per, window);

@@ -29,6 +29,17 @@ const int32_t* offsets(Args& args, long T, long* S) {
   return cu;
 }
 
+// Leading tokens of each sequence that have no query, null for an empty list.
+const int32_t* skips(Args& args, const int32_t* cu, long S) {
+  long length = -1;
+  const int32_t* list = args.ints("skips_S", &length);
+  if (!args.ok() || length == 0) return nullptr;
+  bool good = length == S;
+  for (long s = 0; good && s < S; s++) good = list[s] >= 0 && list[s] <= cu[s + 1] - cu[s];
+  if (!good) args.fail(Wrong::RANGE, "skips_S must have 0 to all tokens of each of %ld sequences", S);
+  return list;
+}
+
 // (engine, T, H, G, d, window, inverse, qkv, cosSin)
 napi_value rope(napi_env env, napi_callback_info info) {
   Args args(env, info, "run rope");
@@ -41,31 +52,33 @@ napi_value rope(napi_env env, napi_callback_info info) {
   return done(args, engine->kernels->rope(engine->pool, {qkv, cosSin, h, inverse}));
 }
 
-// (engine, T, H, G, d, window, cuSeqlens, o, lse, qkv)
+// (engine, T, H, G, d, window, cuSeqlens, skips, o, lse, qkv)
 napi_value attention(napi_env env, napi_callback_info info) {
   Args args(env, info, "run attention");
   Engine* engine = args.engine();
   const Heads h = heads(args, UNMASKED);
   long S;
   const int32_t* cu = offsets(args, h.T, &S);
+  const int32_t* skipped = skips(args, cu, S);
   float *o = args.array("o_TQ", floats_q(h)), *lse = args.array("lse_TH", times(h.T, h.H));
   float* qkv = args.array("qkv_TX", floats_x(h));
   if (!args.ok()) return nullptr;
-  return done(args, engine->kernels->attention(engine->pool, {o, lse, qkv, cu, S, h, nullptr, nullptr}));
+  return done(args, engine->kernels->attention(engine->pool, {o, lse, qkv, cu, S, h, nullptr, nullptr, skipped}));
 }
 
-// (engine, T, H, G, d, window, cuSeqlens, dqkv, do, qkv, o, lse)
+// (engine, T, H, G, d, window, cuSeqlens, skips, dqkv, do, qkv, o, lse)
 napi_value attention_backward(napi_env env, napi_callback_info info) {
   Args args(env, info, "run attentionBackward");
   Engine* engine = args.engine();
   const Heads h = heads(args);
   long S;
   const int32_t* cu = offsets(args, h.T, &S);
+  const int32_t* skipped = skips(args, cu, S);
   float *dqkv = args.array("dqkv_TX", floats_x(h)), *dO = args.array("do_TQ", floats_q(h));
   float *qkv = args.array("qkv_TX", floats_x(h)), *o = args.array("o_TQ", floats_q(h));
   float* lse = args.array("lse_TH", times(h.T, h.H));
   if (!args.ok()) return nullptr;
-  return done(args, engine->kernels->attention_backward(engine->pool, {dqkv, dO, qkv, o, lse, cu, S, h}));
+  return done(args, engine->kernels->attention_backward(engine->pool, {dqkv, dO, qkv, o, lse, cu, S, h, skipped}));
 }
 
 // (engine, T, H, G, d, window, cuSeqlens, o, qkv, starts, capacities, handles of the caches)
@@ -94,7 +107,7 @@ napi_value cached_attention(napi_env env, napi_callback_info info) {
     float* behind = caches[s] + starts[s] * Y;
     for (long t = cu[s]; t < cu[s + 1]; t++, behind += Y) memcpy(behind, qkv + t * X + h.H * h.d, 4 * Y);
   }
-  return done(args, engine->kernels->attention(engine->pool, {o, nullptr, qkv, cu, S, h, caches.data(), starts}));
+  return done(args, engine->kernels->attention(engine->pool, {o, nullptr, qkv, cu, S, h, caches.data(), starts, nullptr}));
 }
 
 // Numbers of one set in `sets`: rows of its keys and values in all, its first and the one behind its last, its tokens.

@@ -127,7 +127,7 @@ static Outputs attention_outputs(const Kernels& k, Pool* pool, long d, long wind
   const Numbers gate = {0.3f, -1.2f, 0, 0.01f, 2, 0};
   Numbers o(h.T * Q), lse(h.T * h.H), dqkv(h.T * X), y(h.T * Q), dkv(K * Y), dgate(h.H), cached(h.T * Q);
   k.rope(pool, {qkv.data(), angles.data(), h, false});
-  k.attention(pool, {o.data(), lse.data(), qkv.data(), cu.data(), S, h, nullptr, nullptr});
+  k.attention(pool, {o.data(), lse.data(), qkv.data(), cu.data(), S, h, nullptr, nullptr, nullptr});
   k.attention_backward(pool, {dqkv.data(), dO.data(), qkv.data(), o.data(), lse.data(), cu.data(), S, h});
   const PromptSet set = {kv.data(), gate.data(), K, 0, h.T, dkv.data(), dgate.data()};
   k.prompt_attention(pool, {y.data(), o.data(), qkv.data(), h, &set, 1});
@@ -140,7 +140,7 @@ static Outputs attention_outputs(const Kernels& k, Pool* pool, long d, long wind
   }
   for (Numbers& cache : stored) caches.push_back(cache.data());
   const std::vector<int32_t> starts(S, 0);
-  k.attention(pool, {cached.data(), nullptr, qkv.data(), cu.data(), S, h, caches.data(), starts.data()});
+  k.attention(pool, {cached.data(), nullptr, qkv.data(), cu.data(), S, h, caches.data(), starts.data(), nullptr});
   if (memcmp(cached.data(), o.data(), 4 * o.size()) != 0) failures++, printf("%s: cached attention has other bits\n", k.name);
 
   Numbers o_true(h.T * Q);

@@ -46,13 +46,13 @@ ZG_EXPORT("rope") run_rope(float* qkv, const float* cosSin, ZG_HEADS, bool inver
 }
 ZG_EXPORT("attention")
 run_attention(float* o, float* lse, const float* qkv, const int32_t* cu, long S, ZG_HEADS, float* const* caches,
-              const int32_t* starts) {
-  return k.attention(POOL, {o, lse, qkv, cu, S, {T, H, G, d, window}, caches, starts});
+              const int32_t* starts, const int32_t* skips) {
+  return k.attention(POOL, {o, lse, qkv, cu, S, {T, H, G, d, window}, caches, starts, skips});
 }
 ZG_EXPORT("attentionBackward")
 run_attention_backward(float* dqkv, const float* dO, const float* qkv, const float* o, const float* lse, const int32_t* cu,
-                       long S, ZG_HEADS) {
-  return k.attention_backward(POOL, {dqkv, dO, qkv, o, lse, cu, S, {T, H, G, d, window}});
+                       long S, ZG_HEADS, const int32_t* skips) {
+  return k.attention_backward(POOL, {dqkv, dO, qkv, o, lse, cu, S, {T, H, G, d, window}, skips});
 }
 ZG_EXPORT("promptAttention")
 run_prompt_attention(float* y, const float* o, const float* qkv, ZG_HEADS, const PromptSet* sets, long S) {
