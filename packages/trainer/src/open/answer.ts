@@ -4,6 +4,7 @@ import {
   type ChosenText,
   type FinishReason,
   type GenerateOptions,
+  InputError,
   type SamplingOptions,
   streamText,
   type Template,
@@ -17,6 +18,8 @@ export interface Question {
   readonly instruction: string;
   /** @default "" */
   readonly input?: string;
+  /** Image files that it is about; several are seen as one, the mean of theirs. The base alone sees none. @default none */
+  readonly images?: readonly string[];
   /** Continues the instruction as it is, without a template. @default false */
   readonly isVerbatim?: boolean;
 }
@@ -71,7 +74,8 @@ function templateFor(
 /**
  * Answers with the active adapter: yields the text as it comes and returns the whole answer.
  *
- * @throws InputError where the prompt does not fit the model's context; the signal's reason once it is aborted.
+ * @throws InputError where the prompt does not fit the model's context, and as `OpenedModel.look` for images; the signal's reason
+ * once it is aborted.
  * @example
  * for await (const text of answer(opened, { instruction: "Name a colour." }, { maxNewTokens: 20 })) write(text);
  */
@@ -83,7 +87,16 @@ export async function* answer(
 ): AsyncGenerator<string, Answer, void> {
   const { model, tokenizer } = opened;
   const promptIds = promptTokens(opened, question, model.activeAdapter);
-  const tokens = model.generate(promptIds, { ...limits(opened, promptIds, options), ...(signal && { signal }) });
+  const active = model.isEnabled ? model.activeAdapter : undefined;
+  if (active === undefined && question.images && question.images.length > 0) {
+    throw new InputError(
+      "Cannot show an image to the base",
+      "it sees none: use an adapter that was trained with images",
+    );
+  }
+  const image = await seen(opened, question, active);
+  const settings = { ...limits(opened, promptIds, options), ...(image && { image }), ...(signal && { signal }) };
+  const tokens = model.generate(promptIds, settings);
   return yield* streamText(tokens, tokenizer, { prefix: promptIds, stop });
 }
 
@@ -100,12 +113,14 @@ export async function answerAll(
   { stop = [], ...options }: AnswerOptions = {},
   signal?: AbortSignal,
 ): Promise<Answer[][]> {
-  const texts = questions.flatMap((question) =>
-    adapters.map((adapter): ChosenText => {
+  const texts: ChosenText[] = [];
+  for (const question of questions) {
+    for (const adapter of adapters) {
       const promptIds = promptTokens(opened, question, adapter);
-      return { ...limits(opened, promptIds, options), promptIds, adapter };
-    }),
-  );
+      const image = await seen(opened, question, adapter);
+      texts.push({ ...limits(opened, promptIds, options), promptIds, adapter, ...(image && { image }) });
+    }
+  }
   const found = await generated(opened, texts, { signal });
   const answers = await Promise.all(
     found.map(async ({ ids, finishReason }, i) => {
@@ -118,6 +133,15 @@ export async function answerAll(
   );
   const each = adapters.length;
   return questions.map((_, q) => answers.slice(q * each, (q + 1) * each));
+}
+
+/** What an adapter sees of a question; the base sees nothing. */
+async function seen(
+  opened: OpenedModel,
+  { images = [] }: Question,
+  adapter: string | null | undefined,
+): Promise<Float32Array | undefined> {
+  return images.length > 0 && typeof adapter === "string" ? await opened.look(adapter, images) : undefined;
 }
 
 /** The options of one text, whose answer has at least one token. */

@@ -9,6 +9,7 @@ import type { Phase } from "../run/phase.ts";
 import { loadBaseHere, openBase } from "./base.ts";
 import { locateModel, type NamedAdapter } from "./locate.ts";
 import { type PromptFlags, promptFormatOf } from "./prompt_format.ts";
+import { openSight } from "./sight.ts";
 
 /** What to open, and on which engine; engines, arithmetic and storage are those of docs/config.md. */
 export interface ModelRequest extends Partial<PromptFlags> {
@@ -30,6 +31,8 @@ export interface ModelRequest extends Partial<PromptFlags> {
   readonly devices?: TrainConfig["devices"];
   /** What adapters mean that do not say it themselves. @default "once" */
   readonly outputBias?: TrainConfig["outputBias"];
+  /** Folder of the tower that sees images. @default that which the adapter names */
+  readonly tower?: string | undefined;
   /** Refuse tensors of the base that nothing reads. @default false */
   readonly strictTensors?: boolean;
 }
@@ -51,6 +54,12 @@ export interface OpenedModel {
   readonly tokenizer: Tokenizer;
   /** Returns how prompts are written for an adapter; those of the base alone are written as the first adapter's. */
   promptFormat(adapter: string | null | undefined): PromptFormat;
+  /**
+   * Returns the features of images as an adapter takes them. Its tower is opened for the first one.
+   *
+   * @throws InputError for an adapter that was trained without images, a tower that is not its own, and images that cannot be read.
+   */
+  look(adapter: string, images: readonly string[]): Promise<Float32Array>;
 }
 
 /**
@@ -89,5 +98,9 @@ export async function openModel(request: ModelRequest, view: OpeningView = {}): 
   for (const { name, loaded } of adapters) model.addAdapter(name, loaded);
   const promptFormat = (adapter: string | null | undefined) =>
     (adapters.find(({ name }) => name === adapter) ?? adapters[0])?.format ?? baseFormat;
-  return { model, tokenizer, promptFormat };
+  const sight = openSight({ links, tower: request.tower }, onWarning);
+  const look = (adapter: string, images: readonly string[]) => {
+    return sight.look(adapter, adapters.find(({ name }) => name === adapter)?.loaded.seen, images);
+  };
+  return { model, tokenizer, promptFormat, look };
 }

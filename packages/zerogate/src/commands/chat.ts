@@ -6,10 +6,14 @@ import type { CommandContext, ExitCode } from "./context.ts";
 import type { GenerateFlags } from "./generate.ts";
 import { openAnsweringModel } from "./opened_model.ts";
 
-export type ChatFlags = Omit<GenerateFlags, "prompt" | "instruction" | "input" | "prompts" | "compare" | "json">;
+export type ChatFlags = Omit<
+  GenerateFlags,
+  "prompt" | "instruction" | "input" | "image" | "prompts" | "compare" | "json"
+>;
 
 const help = `Type an instruction and press Enter.
   /input TEXT     give the next instruction an input
+  /image FILE     ask the next instruction about an image
   /adapter NAME   answer with another adapter      /base   answer without one
   /scale S        how much of it, 0 to 1
   /help           this text                        /quit   leave (or Ctrl-D)
@@ -21,6 +25,7 @@ export async function chatCommand(flags: ChatFlags, context: CommandContext): Pr
   context.stderr.write(`${describeAdapters(opened, scale)}\n${help}`);
 
   let input = "";
+  let images: string[] = [];
   const lines = createInterface({ input: context.stdin, terminal: false });
   context.signal.addEventListener("abort", () => lines.close(), { once: true });
   const prompt = () => context.stderr.write("> ");
@@ -29,14 +34,18 @@ export async function chatCommand(flags: ChatFlags, context: CommandContext): Pr
     const line = typed.trim();
     if (line === "/quit" || context.signal.aborted) break;
     if (line.startsWith("/input ")) input = line.slice(7).trim();
-    else if (line.startsWith("/")) {
+    else if (line.startsWith("/image ")) {
+      images = [...images, line.slice(7).trim()];
+      context.stderr.write(`The next instruction is about ${images.join(", ")}.\n`);
+    } else if (line.startsWith("/")) {
       const setting = runSetting(line, opened, scale);
       ({ scale } = setting);
       context.stderr.write(`${setting.says}\n`);
     } else if (line !== "") {
-      const asked = { instruction: line, input };
+      const asked = { instruction: line, input, images };
       await printAnswer(opened, asked, { ...options, scale, stop: flags.stop ?? [] }, context);
       input = "";
+      images = [];
     }
     prompt();
   }

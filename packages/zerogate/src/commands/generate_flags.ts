@@ -8,6 +8,12 @@ export const definition: CommandDefinition<GenerateFlags> = {
     ...answering,
     instruction: { group: "Common", argument: "<text>", about: "instruction to answer under the template" },
     input: { group: "Common", argument: "<text>", about: "input of the instruction" },
+    image: {
+      group: "Common",
+      argument: "<file>",
+      about: "image that it is about, may be given several times; needs an adapter trained with images",
+      repeats: true,
+    },
     prompt: { group: "Common", argument: "<text>", about: "text to continue as it is, without a template" },
     prompts: {
       group: "Common",
@@ -24,6 +30,7 @@ export const definition: CommandDefinition<GenerateFlags> = {
   notes: "One of --instruction, --prompt and --prompts is needed.",
   examples: [
     ['--adapter run --instruction "Name a colour"', "answer one instruction"],
+    ['--adapter run --image cat.jpg --instruction "What is it?"', "ask about an image"],
     ["--compare run --prompts questions.txt", "base and adapter of a run side by side"],
     ['--model base --prompt "Once upon a time" --temperature 0.8', "let the base continue a text"],
   ],

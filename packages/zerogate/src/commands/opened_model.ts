@@ -12,6 +12,8 @@ export interface ModelFlags extends EngineFlags, SamplingFlags {
   readonly model?: string;
   /** Name of the adapter to use; default: the first. */
   readonly use?: string;
+  /** Folder of the tower that sees images. Default: that which the adapter names. */
+  readonly tower?: string;
   readonly template?: string;
   readonly bos?: string;
   readonly links?: boolean;
@@ -26,7 +28,7 @@ export async function openAnsweringModel(
   { stderr, env }: CommandContext,
 ): Promise<{ opened: OpenedModel; options: AnswerLimits }> {
   const onNote = (note: string) => stderr.write(`${note}\n`);
-  const { model, links, strictTensors = false, use } = flags;
+  const { model, links, strictTensors = false, use, tower } = flags;
   const { folder, adapters: found } = await locateModel({ model, adapters, links }, onNote);
   const options = samplingFlags(flags, await readGenerationConfig(folder));
   const status = openStatus(stderr, env);
@@ -37,6 +39,7 @@ export async function openAnsweringModel(
       model: folder,
       adapters: found,
       links,
+      tower,
       outputBias: outputBiasFlag(flags),
       strictTensors,
     },

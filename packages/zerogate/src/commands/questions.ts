@@ -8,18 +8,26 @@ export interface QuestionFlags {
   readonly prompt?: string;
   readonly instruction?: string;
   readonly input?: string;
+  /** Image files that the prompt or instruction is about. */
+  readonly image?: readonly string[];
   /** File of prompts. */
   readonly prompts?: string;
 }
 
 /** @throws InputError where not exactly one of the three is given, or the file holds nothing usable. */
 export async function questionsOf(flags: QuestionFlags): Promise<Question[]> {
-  const { prompt, instruction, prompts, input = "" } = flags;
+  const { prompt, instruction, prompts, input = "", image } = flags;
   if ([prompt, instruction, prompts].filter((given) => given !== undefined).length !== 1) {
     throw new InputError("Cannot generate", "expected one of --prompt TEXT, --instruction TEXT and --prompts FILE");
   }
-  if (prompt !== undefined) return [{ isVerbatim: true, instruction: prompt }];
-  if (prompts === undefined) return [{ instruction: instruction ?? "", input }];
+  const seen = image && { images: image };
+  if (prompt !== undefined) return [{ isVerbatim: true, instruction: prompt, ...seen }];
+  if (prompts === undefined) return [{ instruction: instruction ?? "", input, ...seen }];
+  if (seen)
+    throw new InputError(
+      "Cannot generate",
+      "--image is about one question, --prompts are several: ask with --instruction",
+    );
   return await readPrompts(prompts);
 }
 

@@ -40,6 +40,11 @@ export const answering: FlagTable<ChatFlags> = {
     argument: "<name|file>",
     about: "prompt template of instructions (default: the adapter's, else alpaca)",
   },
+  tower: {
+    group: "Adapter",
+    argument: "<dir>",
+    about: "folder of the tower that sees images (default: what the adapter names)",
+  },
   maxNewTokens: {
     group: "Answers",
     argument: "<n>",

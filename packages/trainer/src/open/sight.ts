@@ -1,0 +1,108 @@
+/**
+ * The eyes of an opened model: the tower that an adapter was trained on, read when the first image is shown, and the features that
+ * it makes of images. Towers compute in float32, whatever the base does.
+ */
+import { availableParallelism } from "node:os";
+import { createReferenceEngine, InputError } from "@zerogate/core";
+import type { Engine } from "@zerogate/core/engine";
+import type { SeenFeatures } from "@zerogate/core/formats";
+import { type LoadedTower, readTower } from "@zerogate/core/node";
+import { createTower, preprocessImage, type Tower, towerFeatures } from "@zerogate/core/vision";
+import { createEngine, probe } from "@zerogate/engine-cpu";
+import { readImage } from "@zerogate/vision";
+import { checkLinks } from "./links.ts";
+
+/** Shows images to adapters. */
+export interface Sight {
+  /**
+   * Returns the features of images as an adapter takes them; several images are one, the mean of theirs.
+   * @param adapter its name, for messages.
+   * @throws InputError for an adapter that was trained without images, another tower than its own, and images that cannot be read.
+   */
+  look(adapter: string, seen: SeenFeatures | undefined, images: readonly string[]): Promise<Float32Array>;
+}
+
+/** Where a tower is and how it is opened. */
+export interface SightRequest {
+  readonly links: boolean;
+  /** Folder of the tower. @default that which the adapter names, if it is here */
+  readonly tower?: string | undefined;
+}
+
+interface OpenedTower {
+  readonly tower: Tower;
+  readonly loaded: LoadedTower;
+}
+
+/** Nothing is read before the first image. */
+export function openSight(request: SightRequest, onWarning: (message: string) => void): Sight {
+  const towers = new Map<string, Promise<OpenedTower>>();
+  const open = async (folder: string): Promise<OpenedTower> => {
+    await checkLinks(request, [folder]);
+    const loaded = await readTower(folder, { onWarning });
+    return { tower: createTower(towerEngine(), loaded.config, loaded.image), loaded };
+  };
+  return {
+    async look(adapter, seen, images) {
+      if (!seen) {
+        throw new InputError(
+          `Cannot show an image to the adapter ${adapter}`,
+          "it was trained without images: use one that was trained with them, or ask without an image",
+        );
+      }
+      const folder = towerFolder(adapter, seen, request.tower);
+      const opening = towers.get(folder) ?? open(folder);
+      towers.set(folder, opening);
+      const { tower, loaded } = await opening;
+      checkTower(adapter, seen, loaded, folder);
+      const { features, featureNorm } = seen;
+      const { channelOrder, exif } = seen.tower;
+      const pixels: Float32Array[] = [];
+      for (const path of images) {
+        pixels.push(preprocessImage(await readImage(path, { exif, onWarning }), loaded.preprocess, channelOrder));
+      }
+      return meanRow(await towerFeatures(tower, pixels, { features, featureNorm }), pixels.length);
+    },
+  };
+}
+
+/** The native engine, on all cores, or the plain one if it does not run here: the same numbers as in training, whatever the base's is. */
+function towerEngine(): Engine {
+  return probe().available ? createEngine({ threads: availableParallelism() }) : createReferenceEngine();
+}
+
+/** The tower that was asked for, or the one that the adapter names. */
+function towerFolder(adapter: string, { tower }: SeenFeatures, asked: string | undefined): string {
+  if (asked !== undefined) return asked;
+  if (tower.nameOrPath !== undefined) return tower.nameOrPath;
+  throw new InputError(
+    `Cannot show an image to the adapter ${adapter}`,
+    "it does not say where its tower is: name the folder with --tower",
+  );
+}
+
+/** @throws InputError for another tower than that which the adapter was trained on. */
+function checkTower(adapter: string, { tower }: SeenFeatures, loaded: LoadedTower, folder: string): void {
+  const attempt = `Cannot use the tower ${folder} for the adapter ${adapter}`;
+  const { hiddenSize, layers, imageSize, patchSize } = loaded.config;
+  const own = { hiddenSize, layers, imageSize, patchSize };
+  const problems = Object.entries(own).flatMap(([key, found]) => {
+    const trained = tower[key as keyof typeof own];
+    return trained === found ? [] : [`its ${key} is ${found}, the adapter was trained with ${trained}`];
+  });
+  if (problems.length === 0 && tower.sha256 !== undefined && tower.sha256 !== loaded.hash) {
+    const found = `its weights or settings have the SHA-256 ${loaded.hash}, the adapter was trained with ${tower.sha256}`;
+    problems.push(`${found}: give the folder of that tower with --tower`);
+  }
+  if (problems.length > 0) throw new InputError(attempt, problems);
+}
+
+/** Returns the mean of the rows, in float64 and rounded once. */
+function meanRow({ values }: { readonly values: Float32Array }, rows: number): Float32Array {
+  const size = values.length / rows;
+  return Float32Array.from({ length: size }, (_, i) => {
+    let sum = 0;
+    for (let row = 0; row < rows; row++) sum += values[row * size + i] ?? 0;
+    return sum / rows;
+  });
+}
