@@ -77,8 +77,15 @@ test.skipIf(!openMpi)(
 );
 
 describe.skipIf(!openMpi)(`train.sh${reason}`, () => {
-  /** A run by the script that `cluster init` has written; `onStep` is called early in it. */
-  const launch = async (name: string, steps: number, onStep: (rank: number, script: number) => void) => {
+  /**
+   * Runs the script that `cluster init` has written; `onStep` is called early in it. `grace` is how many seconds ranks have to end
+   * after a signal, which the launcher waits out.
+   */
+  const launch = async (
+    [name, grace]: readonly [string, string],
+    steps: number,
+    onStep: (rank: number, script: number) => void,
+  ) => {
     const out = join(folder, "runs", name);
     const keys = { model: base, data: ["data.json"], validationData: ["held.json"], seed: 7, steps };
     const rest = {
@@ -101,7 +108,7 @@ describe.skipIf(!openMpi)(`train.sh${reason}`, () => {
       command: join(folder, name, "train.sh"),
       args: [],
       cwd: folder,
-      env: { ZEROGATE: `${process.execPath} ${zerogateFile}`, TRIES: "3", PAUSE: "0", GRACE: "2" },
+      env: { ZEROGATE: `${process.execPath} ${zerogateFile}`, TRIES: "3", PAUSE: "0", GRACE: grace },
       onLine(line, ranks, script) {
         if (isDone || !/^step [1-9]/.test(line)) return;
         isDone = true;
@@ -116,16 +123,16 @@ describe.skipIf(!openMpi)(`train.sh${reason}`, () => {
 
   test("goes on to the same bits after a rank was killed", async () => {
     expect(
-      await zerogate(["train", ...tinyRun(folder), "--steps", "30", "--out", "whole"], { cwd: folder }),
+      await zerogate(["train", ...tinyRun(folder), "--steps", "12", "--out", "whole"], { cwd: folder }),
     ).toMatchObject({ code: 0 });
-    const { code, output, out } = await launch("killed", 30, (rank) => process.kill(rank, "SIGKILL"));
+    const { code, output, out } = await launch(["killed", "0"], 12, (rank) => process.kill(rank, "SIGKILL"));
     expect(code, output).toBe(0);
     expect(tries(output)).toHaveLength(1);
     expect(adapterHash(out)).toBe(adapterHash(join(folder, "whole")));
   });
 
   test("is stopped by SIGTERM: the run is saved, and not tried again", async () => {
-    const { code, output, out } = await launch("ended", 3000, (_, script) => process.kill(script, "SIGTERM"));
+    const { code, output, out } = await launch(["ended", "2"], 3000, (_, script) => process.kill(script, "SIGTERM"));
     expect(code, output).not.toBe(0);
     expect(output).toContain("everything is saved");
     expect(tries(output)).toHaveLength(0);
@@ -136,7 +143,7 @@ describe.skipIf(!openMpi)(`train.sh${reason}`, () => {
     const held = join(folder, "killer.sh");
     writeFileSync(held, "#!/bin/sh\nkill -9 $$\n", { mode: 0o755 });
     const script = join(folder, "killed", "train.sh");
-    const env = { ZEROGATE: held, TRIES: "2", PAUSE: "0", GRACE: "2" };
+    const env = { ZEROGATE: held, TRIES: "2", PAUSE: "0", GRACE: "0" };
     const { code, output } = await runJob({ command: script, args: [], cwd: folder, env });
     expect(code, output).not.toBe(0);
     expect(output.match(/try \d of 2 ended with /g)).toHaveLength(2);
