@@ -56,6 +56,46 @@ module.exports = {
       to: { path: "^packages/core/src/model/families/(?!families\\.ts$|family\\.ts$)" },
     },
     {
+      name: "core-from-the-ground-up",
+      comment: "Numbers and formats know no model; a model knows nothing of texts, which are made on top of it.",
+      severity: "error",
+      from: { path: "^packages/core/src/(kernels|formats|optim|sum)/", pathNot: "\\.test\\.ts$" },
+      to: { path: "^packages/core/src/(cell|model|generate|vision|node)/" },
+    },
+    {
+      name: "core-generates-on-top",
+      comment: "adapter/model.ts is a model as PEFT has it: it trains and generates.",
+      severity: "error",
+      from: {
+        path: "^packages/core/src/(adapter|cell|engine|model|vision)/",
+        pathNot: "(\\.test\\.ts|adapter/model\\.ts)$",
+      },
+      to: { path: "^packages/core/src/(generate|node)/" },
+    },
+    {
+      name: "run-files-from-the-ground-up",
+      comment: "Files that survive a crash, then what is written to them, then checkpoints, which hold a part of it.",
+      severity: "error",
+      from: { path: "^packages/run-files/src/(files|receipt|metrics|lock)/", pathNot: "\\.test\\.ts$" },
+      to: {
+        path: "^packages/run-files/src/(checkpoint|receipt|metrics|lock)/",
+        pathNot: "^packages/run-files/src/$1/",
+      },
+    },
+    {
+      name: "trainer-enters-once",
+      comment: "What a program calls stands on top: what it calls does not call it.",
+      severity: "error",
+      from: { path: "^packages/trainer/src/(cluster|open|run|team)/", pathNot: "\\.test\\.ts$" },
+      to: { path: "^packages/trainer/src/(entry|rehearse)/" },
+    },
+    {
+      name: "screens-know-no-command",
+      severity: "error",
+      from: { path: "^packages/zerogate/src/(report|status|terminal)/", pathNot: "\\.test\\.ts$" },
+      to: { path: "^packages/zerogate/src/(cli|commands)/" },
+    },
+    {
       name: "core-runs-anywhere",
       comment: "Only what stands behind @zerogate/core/node may use Node's own modules.",
       severity: "error",
