@@ -1,12 +1,14 @@
 // Causal grouped-query attention on tensor cores for head dimensions that are multiples of 32 (D of FlashAttention-2,
-// arXiv:2307.08691): bf16 inputs, float sums, scores never leave the registers. One block of four warps a tile of 64 rows.
+// arXiv:2307.08691): bf16 inputs, float sums, scores never leave the registers. One block a tile of 64 rows.
 // Queries also attend to the K ≤ 64 prompts of LLaMA-Adapter (arXiv:2303.16199 §3.2) of their set, if they are in one, by a
 // softmax of their own: one more tile of keys, without mask, before the sum is written (forward) or the causal keys begin
 // (backward). Rows of a tile are of one set at most.
 //
-// A warp owns 16 rows of a tile. Of an accumulator tile (16 × 8) lane l holds rows l/4 and l/4 + 8, columns 2·(l%4) and the
-// next: `s[j][2·half + e]` is row `16·warp + l/4 + 8·half`, column `8·j + 2·(l%4) + e`. Two of them side by side are, rounded,
-// the left factor of the next product. Rows of shared tiles are HD + 8 numbers apart, so that load_tiles meets no bank twice.
+// Of an accumulator tile (16 × 8) lane l holds rows l/4 and l/4 + 8, columns 2·(l%4) and the next: of the 16 rows from r on,
+// `s[j][2·half + e]` is row `r + l/4 + 8·half`, column `8·j + 2·(l%4) + e`. Two of them side by side are, rounded, the left
+// factor of the next product. Rows of shared tiles are HD + 8 numbers apart, so that load_tiles meets no bank twice.
+// A warp of queries has 32 rows, PARTS of 16: what it loads of keys and values serves both, and shared memory, which bounds
+// these kernels, is read half as often for a product.
 #pragma once
 #include "common.cuh"
 
@@ -17,6 +19,7 @@
 #define TILES (HD / 8)   // of an output row
 #define PITCH (HD + 8)
 #define ROWS 64      // queries of a tile, or keys, or the most prompts
+#define PARTS 2      // 16 rows each, of a warp of queries
 
 // `rows` rows of HD numbers; those from `valid` on are zeros.
 DEVICE void load_rows(u16* tile, const u16* from, int stride, int rows, int valid) {
@@ -49,9 +52,19 @@ DEVICE float quad_max(float v) {
   v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 1));
   return fmaxf(v, __shfl_xor_sync(0xffffffffu, v, 2));
 }
-DEVICE bool sees(int row, int column, int T, int window) {
-  return column <= row && row < T && (window == 0 || column > row - window);
+// The columns that a row of a tile sees, `least` to `last`, or the rows that see a column; counted from some first one.
+struct Seen {
+  int least, last;
+};
+DEVICE Seen seen_by(int row, int first_column, int T, int window) {
+  int last = row < T ? row - first_column : -1;
+  return {window > 0 ? last - window + 1 : 0, last};
 }
+DEVICE Seen seeing(int column, int first_row, int T, int window) {
+  int end = window > 0 && column + window < T ? column + window : T;
+  return {column - first_row, end - 1 - first_row};
+}
+DEVICE bool has(const Seen& seen, int i) { return i >= seen.least && i <= seen.last; }
 // Accumulator tiles 2k and 2k+1 of a warp as a left factor.
 DEVICE void rounded(u32* a, float s[][4], int k) {
   a[0] = pack2(s[2 * k][0], s[2 * k][1]);
@@ -60,19 +73,24 @@ DEVICE void rounded(u32* a, float s[][4], int k) {
   a[3] = pack2(s[2 * k + 1][2], s[2 * k + 1][3]);
 }
 
-// acc += s · tile over the first `rows` rows of it, s rounded.
-DEVICE void add_product(float acc[][4], float s[][4], const u16* tile, int rows, int l) {
+// acc += s · tile for each of N parts, over the first `rows` of at most MOST rows of it, s rounded.
+template <int N, int MOST>
+DEVICE void add_product(float acc[][TILES][4], float s[][MOST / 8][4], const u16* tile, int rows, int l) {
 #pragma unroll
-  for (int i = 0; i < ROWS / 16; i++)
+  for (int i = 0; i < MOST / 16; i++)
     if (i * 16 < rows) {
-      u32 p[4];
-      rounded(p, s, i);
+      u32 p[N][4];
+#pragma unroll
+      for (int m = 0; m < N; m++) rounded(p[m], s[m], i);
 #pragma unroll
       for (int j = 0; j < TILES / 2; j++) {
         u32 b[4];
         right_factor_transposed(b, tile, i * 16, j * 16, l);
-        mma(acc[2 * j], p, b[0], b[1]);
-        mma(acc[2 * j + 1], p, b[2], b[3]);
+#pragma unroll
+        for (int m = 0; m < N; m++) {
+          mma(acc[m][2 * j], p[m], b[0], b[1]);
+          mma(acc[m][2 * j + 1], p[m], b[2], b[3]);
+        }
       }
     }
 }
@@ -96,10 +114,9 @@ struct Set {
 // A pass with one set has it among the kernel's arguments, without a table.
 DEVICE Set set_of(const Set* sets, const Set& only, const Tile& tile) { return tile.set < 0 ? Set{} : sets ? sets[tile.set] : only; }
 DEVICE bool has(const Set& set, int t) { return t >= set.from && t < set.to; }
-// Keys and values of the prompts of group g, whole tiles of 16.
-DEVICE void load_prompts(u16* k_tile, u16* v_tile, const u16* kv_KY, int g, int G, int K) {
-  load_rows(k_tile, kv_KY + g * HD, 2 * G * HD, (K + 15) & ~15, K);
-  load_rows(v_tile, kv_KY + (G + g) * HD, 2 * G * HD, (K + 15) & ~15, K);
+// Keys or values of prompts, of one of the 2·G heads of their rows, whole tiles of 16.
+DEVICE void load_prompts(u16* tile, const u16* kv_KY, int head, int G, int K) {
+  load_rows(tile, kv_KY + head * HD, 2 * G * HD, (K + 15) & ~15, K);
 }
 // Scores become shares of their row; those of no prompt are 0.
 DEVICE void prompt_softmax(float s[][4], int K, float scale2, int l) {

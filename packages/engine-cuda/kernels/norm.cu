@@ -1,5 +1,5 @@
 // RMSNorm and LayerNorm of the residual stream (float) into inner activations, and their backwards. One block a row, N numbers a
-// thread at once; weights are frozen.
+// thread at once; weights are frozen. Backwards give their result as inner numbers too, for the product that takes it next.
 #include "common.cuh"
 
 #define EACH(D) (int d = threadIdx.x * N; d < D; d += blockDim.x * N)
@@ -31,7 +31,7 @@ KERNEL(rms_norm)(ACT* y_TD, float* rstd_T, const float* x_TD, const float* weigh
 
 // g = dy · weight,  dx = rstd · (g − x · rstd² · mean(g · x)) + residual
 template <int N>
-DEVICE void rms_norm_backward_row(float* dx, const ACT* dy, const float* x, const float* weight_D, float rstd,
+DEVICE void rms_norm_backward_row(float* dx, ACT* also, const ACT* dy, const float* x, const float* weight_D, float rstd,
                                   const float* residual, int D, float* shared) {
   float dot = 0.f, g[N], v[N], w[N];
   for EACH(D) {
@@ -51,17 +51,19 @@ DEVICE void rms_norm_backward_row(float* dx, const ACT* dy, const float* x, cons
       for (int i = 0; i < N; i++) v[i] += g[i];
     }
     store_some<N>(dx + d, v);
+    if (also) store_some<N>(also + d, v);
   }
 }
 LAUNCH(rms_norm_backward, rows, T, D)
 KERNEL(rms_norm_backward)
-(float* dx_TD, const ACT* dy_TD, const float* x_TD, const float* weight_D, const float* rstd_T, const float* residual_TD, int D) {
+(float* dx_TD, ACT* also_dx_TD, const ACT* dy_TD, const float* x_TD, const float* weight_D, const float* rstd_T, const float* residual_TD, int D) {
   SHARED float shared[32];
   size_t at = (size_t)blockIdx.x * D;
   const float* residual = residual_TD ? residual_TD + at : residual_TD;
+  ACT* also = also_dx_TD ? also_dx_TD + at : also_dx_TD;
   float rstd = rstd_T[blockIdx.x];
-  if (D % WIDE == 0) rms_norm_backward_row<WIDE>(dx_TD + at, dy_TD + at, x_TD + at, weight_D, rstd, residual, D, shared);
-  else rms_norm_backward_row<1>(dx_TD + at, dy_TD + at, x_TD + at, weight_D, rstd, residual, D, shared);
+  if (D % WIDE == 0) rms_norm_backward_row<WIDE>(dx_TD + at, also, dy_TD + at, x_TD + at, weight_D, rstd, residual, D, shared);
+  else rms_norm_backward_row<1>(dx_TD + at, also, dy_TD + at, x_TD + at, weight_D, rstd, residual, D, shared);
 }
 
 // y = (x − mean) · rstd · weight + bias    (arXiv:1607.06450 eq. 3); stats hold mean and rstd of each token.
@@ -103,7 +105,7 @@ KERNEL(layer_norm)
 
 // With x̂ = (x − mean) · rstd and g = dy · weight:  dx = rstd · (g − mean(g) − x̂ · mean(g · x̂)) + residual
 template <int N>
-DEVICE void layer_norm_backward_row(float* dx, const ACT* dy, const float* x, const float* weight_D, const float* stats,
+DEVICE void layer_norm_backward_row(float* dx, ACT* also, const ACT* dy, const float* x, const float* weight_D, const float* stats,
                                     const float* residual, int D, float* shared) {
   float mean = stats[0], rstd = stats[1], sum = 0.f, dot = 0.f, g[N], v[N], w[N];
   for EACH(D) {
@@ -127,15 +129,17 @@ DEVICE void layer_norm_backward_row(float* dx, const ACT* dy, const float* x, co
       for (int i = 0; i < N; i++) v[i] += g[i];
     }
     store_some<N>(dx + d, v);
+    if (also) store_some<N>(also + d, v);
   }
 }
 LAUNCH(layer_norm_backward, rows, T, D)
 KERNEL(layer_norm_backward)
-(float* dx_TD, const ACT* dy_TD, const float* x_TD, const float* weight_D, const float* stats_T2, const float* residual_TD, int D) {
+(float* dx_TD, ACT* also_dx_TD, const ACT* dy_TD, const float* x_TD, const float* weight_D, const float* stats_T2, const float* residual_TD, int D) {
   SHARED float shared[32];
   size_t at = (size_t)blockIdx.x * D;
   const float* residual = residual_TD ? residual_TD + at : residual_TD;
+  ACT* also = also_dx_TD ? also_dx_TD + at : also_dx_TD;
   const float* stats = stats_T2 + 2 * blockIdx.x;
-  if (D % WIDE == 0) layer_norm_backward_row<WIDE>(dx_TD + at, dy_TD + at, x_TD + at, weight_D, stats, residual, D, shared);
-  else layer_norm_backward_row<1>(dx_TD + at, dy_TD + at, x_TD + at, weight_D, stats, residual, D, shared);
+  if (D % WIDE == 0) layer_norm_backward_row<WIDE>(dx_TD + at, also, dy_TD + at, x_TD + at, weight_D, stats, residual, D, shared);
+  else layer_norm_backward_row<1>(dx_TD + at, also, dy_TD + at, x_TD + at, weight_D, stats, residual, D, shared);
 }

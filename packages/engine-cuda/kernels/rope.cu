@@ -1,16 +1,31 @@
 // Rotary positions in place on queries and keys, half-split layout (Hugging Face). cos_sin: per token d/2 cosines, then d/2 sines.
 #include "common.cuh"
 
-// `sign` is 1, or −1 to rotate back. One thread a pair of numbers; heads are those of queries and keys, values stay.
-KERNEL(rope)(ACT* qkv_TX, const float* cos_sin_Td, int T, int heads, int d, int X, float sign) {
-  int half = d / 2;
-  u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x;
-  if (i >= (u64)T * heads * half) return;
-  int c = i % half, head = i / half % heads;
-  size_t t = i / half / heads;
-  ACT* at = qkv_TX + t * X + head * d + c;
-  float cosine = cos_sin_Td[t * d + c], sine = sign * cos_sin_Td[t * d + half + c];
-  float a = load(at), b = load(at + half);
-  store(at, a * cosine - b * sine);
-  store(at + half, b * cosine + a * sine);
+// N pairs of numbers at once; heads are those of queries and keys, values stay.
+template <int N>
+DEVICE void rope_row(ACT* row, const float* cos_sin, int heads, int half, float sign) {
+  int pieces = half / N;
+  for (int i = threadIdx.x; i < heads * pieces; i += blockDim.x) {
+    int head = i / pieces, c = (i - head * pieces) * N;
+    ACT* at = row + head * 2 * half + c;
+    float a[N], b[N], cosine[N], sine[N];
+    load_some<N>(a, at);
+    load_some<N>(b, at + half);
+    load_some<N>(cosine, cos_sin + c);
+    load_some<N>(sine, cos_sin + half + c);
+    for (int n = 0; n < N; n++) {
+      float turned = a[n] * cosine[n] - b[n] * (sign * sine[n]);
+      b[n] = b[n] * cosine[n] + a[n] * (sign * sine[n]);
+      a[n] = turned;
+    }
+    store_some<N>(at, a);
+    store_some<N>(at + half, b);
+  }
+}
+// `sign` is 1, or −1 to rotate back. One block a token.
+KERNEL(rope)(ACT* qkv_TX, const float* cos_sin_Td, int heads, int d, int X, float sign) {
+  ACT* row = qkv_TX + (size_t)blockIdx.x * X;
+  const float* cos_sin = cos_sin_Td + (size_t)blockIdx.x * d;
+  if (d / 2 % WIDE == 0 && X % WIDE == 0) rope_row<WIDE>(row, cos_sin, heads, d / 2, sign);
+  else rope_row<1>(row, cos_sin, heads, d / 2, sign);
 }

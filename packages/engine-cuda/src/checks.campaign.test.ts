@@ -41,14 +41,17 @@ describe.skipIf(unable !== "")(`kernels under EMU_CHECK${unable}`, () => {
 
 /** Changes of one line, and by which file they are found. The numbers do not become wrong by all of them. */
 const planted: readonly (readonly [file: string, from: string, to: string, found: KernelFile, finding: RegExp])[] = [
+  ["flash.cu", "__syncthreads();  // the keys are", "// the keys are", "flash", /race|target of a copy|nothing wrote/],
   [
     "flash.cu",
-    "__syncthreads();  // the tiles just read",
-    "// the tiles just read",
+    "__syncthreads();  // the values are",
+    "// the values are",
     "flash",
-    /race: write not ordered/,
+    /race|target of a copy|nothing wrote/,
   ],
-  ["flash.cu", "copy_wait<1>();", "copy_wait<2>();", "flash", /target of a copy before its wait/],
+  ["flash.cu", "__syncthreads();  // all have read the", "// all have read the", "flash", /race/],
+  ["flash.cu", "__syncthreads();  // the prompts", "// the prompts", "flash", /race|target of a copy|nothing wrote/],
+  ["flash.cu", "copy_wait<0>();", "copy_wait<1>();", "flash", /target of a copy before its wait/],
   [
     "flash.cu",
     "if (row < T && (l & 3) == 0) lse_TH",
@@ -63,13 +66,11 @@ const planted: readonly (readonly [file: string, from: string, to: string, found
     "flash_backward",
     /race: write not ordered/,
   ],
-  [
-    "flash_backward.cu",
-    "__syncthreads();  // all of dS",
-    "// all of dS",
-    "flash_backward",
-    /race: read not ordered|nothing wrote/,
-  ],
+  ["flash_backward.cu", "__syncthreads();  // all have read dS", "// all have read dS", "flash_backward", /race/],
+  ["flash_backward.cu", "__syncthreads();  // the stage", "// the stage", "flash_backward", /race/],
+  ["flash_backward.cu", "__syncthreads();  // the queries", "// the queries", "flash_backward", /race/],
+  ["flash_backward.cu", "copy_wait<1>();", "copy_wait<2>();", "flash_backward", /target of a copy before its wait/],
+  ["flash_backward.cu", "__syncthreads();  // all of dS", "// all of dS", "flash_backward", /race|nothing wrote/],
   ["common.cuh", "  __syncthreads();\n  return total;", "  return total;", "norm", /race: write not ordered/],
   ["prompt.cu", "  __syncwarp();\n}", "}", "prompt", /race: read not ordered|nothing wrote/],
   ["mlp.cu", "if (i < (u64)T * F) store(y_TF", "store(y_TF", "mlp", /out of bounds of global/],

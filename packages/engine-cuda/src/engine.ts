@@ -14,7 +14,7 @@ import {
   promptedAttentionBackward,
 } from "./ops/prompt.ts";
 import { embed, scatterRows } from "./ops/rows.ts";
-import { bytesOf, createRuntime, elementwise, type Runtime } from "./runtime.ts";
+import { bytesOf, createRuntime, type Runtime, rowwise, WIDE } from "./runtime.ts";
 import { createMatrix } from "./weights.ts";
 
 /** How the engine computes on GPUs. */
@@ -115,8 +115,8 @@ export function engineOver(runtime: Runtime, storage: WeightStorage = "as-is"): 
     linearBackward: (dy, weight, options) => linearBackward(runtime, dy, weight, options),
 
     rope(qkv, cosSin, { T, H, G, d, inverse = false }) {
-      const args = [runtime.makeInner(qkv), at(cosSin), T, H + G, d, (H + 2 * G) * d, inverse ? -1 : 1];
-      runtime.run("rope", "rope", elementwise(T * (H + G) * (d / 2)), args);
+      const args = [runtime.makeInner(qkv), at(cosSin), H + G, d, (H + 2 * G) * d, inverse ? -1 : 1];
+      runtime.run("rope", "rope", rowwise(T, ((H + G) * d) / (2 * WIDE)), args);
     },
     attention: (qkv, cuSeqlens, size) => attention(runtime, qkv, cuSeqlens, size),
     attentionBackward: (input, cuSeqlens, size) => attentionBackward(runtime, input, cuSeqlens, size),

@@ -18,6 +18,8 @@ import { createStaging, type Staging } from "./staging.ts";
 interface CudaArray extends DeviceArray {
   type: NumberType;
   block: Block | undefined;
+  /** The same in inner numbers, which its kernel wrote beside it: until they have been taken once. */
+  copy: Block | undefined;
 }
 
 export interface RuntimeOptions {
@@ -46,6 +48,8 @@ export interface Runtime extends Pick<Arena<CudaArray>, "free" | "keep" | "arena
   multiply: Products["run"];
   /** A new array, freed by the caller or the arena; its numbers are undefined. */
   array(length: number, type?: NumberType): CudaArray;
+  /** Makes room for inner numbers of an array of float32, for its kernel to write too; undefined if all are float32. */
+  copyOf(array: DeviceArray): bigint | undefined;
   /** Returns the address of an array. Throws a RangeError if it is free already. */
   at(array: DeviceArray): bigint;
   typeOf(array: DeviceArray): NumberType;
@@ -88,11 +92,11 @@ export function createRuntime(
   const blocks = createBlocks(gpu, graphs.isNoting, { debug, plan });
   const { block, give, usage } = blocks;
   const { take, ...lifetimes } = createArena<CudaArray>({
-    take: (length) => ({ length, type: "f32", block: undefined }),
+    take: (length) => ({ length, type: "f32", block: undefined, copy: undefined }),
     recycle(array) {
       // What is still queued runs before anything that gets the block next: there is one stream.
-      if (array.block) give(array.block);
-      array.block = undefined;
+      for (const own of [array.block, array.copy]) if (own) give(own);
+      array.block = array.copy = undefined;
     },
     endArena: () => brought.forget(),
   });
@@ -115,6 +119,12 @@ export function createRuntime(
       array.type = type;
       array.block = block(length * bytesOf[type]);
       return array;
+    },
+    copyOf(array) {
+      if (inner === "f32") return undefined;
+      const own = array as CudaArray;
+      own.copy = block(own.length * bytesOf[inner]);
+      return own.copy.address;
     },
     at,
     typeOf: (array) => (array as CudaArray).type,
@@ -175,21 +185,28 @@ function createConversions(
   return {
     convert,
     as(type, arrays, work) {
-      const others = arrays.map((array) => array !== undefined && (array as CudaArray).type !== type);
-      const sizes = arrays.map((array, i) => (array && others[i] ? array.length * bytesOf[type] : 0));
-      return blocks.lend(
-        sizes.filter((bytes) => bytes > 0),
-        (lent) => {
+      const isOther = arrays.map(
+        (array) => array !== undefined && array.length > 0 && (array as CudaArray).type !== type,
+      );
+      const copies = arrays.map((array, i) =>
+        isOther[i] && type === inner ? takeCopy(array as CudaArray) : undefined,
+      );
+      const isMissing = (i: number) => isOther[i] && !copies[i];
+      const sizes = arrays.flatMap((array, i) => (array && isMissing(i) ? [array.length * bytesOf[type]] : []));
+      try {
+        return blocks.lend(sizes, (lent) => {
           let next = 0;
           const addresses = arrays.map((array, i) => {
-            if (!array || !others[i] || array.length === 0) return array && at(array);
+            if (!array || !isMissing(i)) return copies[i]?.address ?? (array && at(array));
             const to = lent[next++]?.address ?? 0n;
             convert(to, type, at(array), (array as CudaArray).type, array.length);
             return to;
           });
           return work(...addresses);
-        },
-      );
+        });
+      } finally {
+        for (const own of copies) if (own) blocks.give(own);
+      }
     },
     makeInner(array) {
       const own = array as CudaArray;
@@ -203,6 +220,13 @@ function createConversions(
       return at(own);
     },
   };
+}
+
+/** Takes the inner numbers that lie beside an array, which has them no longer. */
+function takeCopy(array: CudaArray): Block | undefined {
+  const { copy } = array;
+  array.copy = undefined;
+  return copy;
 }
 
 function at(array: DeviceArray): bigint {

@@ -8,7 +8,6 @@ import { TILE_ROWS, type Tiles, tilesOf, writeSets } from "./tiles.ts";
 const HEADS: readonly number[] = [64, 96, 128];
 /** A tile's keys are as many; more prompts take the plain kernel. */
 const MOST_PROMPTS = 64;
-const FEW_ROWS = 32;
 
 /** Whether the kernels are for such heads. */
 export function isFlash({ inner }: Runtime, { d }: { d: number }): boolean {
@@ -25,9 +24,12 @@ export function flashTiles(cuSeqlens: Int32Array, sets: readonly PromptSet[]): T
 const scaleOf = ({ d }: AttentionSize) => 1 / Math.sqrt(d);
 const variantOf = ({ d }: AttentionSize) => [`HD=${d}`];
 
-/** A block for each tile and head, with that many rows of a head in shared memory. */
-function launchOf({ count }: Tiles, heads: number, rows: number, { d }: AttentionSize): Launch {
-  return { grid: [count, heads], block: 128, shared: rows * (d + 8) * 2 };
+/** Threads of a tile: a warp of queries has 32 of its rows, one of keys 16. */
+const [QUERY_THREADS, KEY_THREADS] = [TILE_ROWS, 2 * TILE_ROWS];
+
+/** A block for each tile and head, with these tiles of a head in shared memory. */
+function launchOf({ count }: Tiles, heads: number, block: number, tiles: number, { d }: AttentionSize): Launch {
+  return { grid: [count, heads], block, shared: tiles * TILE_ROWS * (d + 8) * 2 };
 }
 
 /** `y_TQ` has in it what the prompts of the sets add. */
@@ -43,7 +45,7 @@ export function flashForward(
   const lse_TH = runtime.array(T * H);
   withInputs(runtime, tiles, { sets, size }, [qkv_TX], ([qkv], tilesAt, { table, only }) => {
     const args = [runtime.at(y_TQ), runtime.at(lse_TH), qkv, tilesAt, H, G, window, scaleOf(size), table, ...only];
-    runtime.run("flash", "flash_forward", launchOf(tiles, H, 5 * TILE_ROWS, size), args, variantOf(size));
+    runtime.run("flash", "flash_forward", launchOf(tiles, H, QUERY_THREADS, 3, size), args, variantOf(size));
   });
   return { y_TQ, lse_TH };
 }
@@ -120,10 +122,10 @@ function backward(
       const [variant, scale, lse] = [variantOf(size), scaleOf(size), runtime.at(lse_TH)];
       const out = [dqkv_TX && runtime.at(dqkv_TX), runtime.at(delta)];
       const args = [...out, dO, qkv, y, lse, tilesAt, H, G, window, scale, table, ...only, ...sumsOfOnly];
-      runtime.run("flash_backward", "flash_backward_q", launchOf(tiles, H, 4 * TILE_ROWS, size), args, variant);
+      runtime.run("flash_backward", "flash_backward_q", launchOf(tiles, H, QUERY_THREADS, 4, size), args, variant);
       if (!dqkv_TX) return;
       const ofKeys = [...out, dO, qkv, lse, tilesAt, H, G, window, scale];
-      const launch = launchOf(tiles, G, 2 * TILE_ROWS + 2 * FEW_ROWS, size);
+      const launch = launchOf(tiles, G, KEY_THREADS, 4, size);
       runtime.run("flash_backward", "flash_backward_kv", launch, ofKeys, variant);
     },
   );

@@ -15,6 +15,9 @@ import { type Launch, signatureOf } from "../kernels.ts";
 import { elementwise, type Runtime, rowwise, WIDE } from "../runtime.ts";
 import { vector } from "../weights.ts";
 
+/** Before the name of an output that a kernel writes in inner numbers too. */
+const ALSO = /^also_/;
+
 export function flatOperation(runtime: Runtime, name: FlatName, operation: FlatOperation): FlatRun {
   const { weights, rows, inputs, maybe } = operation;
   const outputs = Object.entries(operation.outputs).map(([output, shape]) => ({ output, length: lengthOf(shape) }));
@@ -42,6 +45,8 @@ export function flatOperation(runtime: Runtime, name: FlatName, operation: FlatO
           const args = parameters.map((parameter) => {
             const made = out[parameter.name];
             if (made) return runtime.at(made);
+            const also = out[parameter.name.replace(ALSO, "")];
+            if (also) return runtime.copyOf(also);
             if (parameter.name in weights) return vector(runtime, values[parameter.name] as Matrix);
             return places.has(parameter.name) ? places.get(parameter.name) : size[parameter.name];
           });
