@@ -23,8 +23,6 @@ export interface VisionShape {
   readonly projectionSize: number;
   /** What a text without an image gets: nothing, as if there were no images, or the projection of zeros. */
   readonly missingImage: "none" | "zeros";
-  /** Multiplies the learning rate of what is trained for images. @default 1 */
-  readonly learningRateFactor?: number | undefined;
 }
 
 /** What somebody chooses of an adapter; settings that are not given are those of PEFT. */

@@ -5,6 +5,7 @@ export const helpGroups = [
   "Model",
   "Adapter",
   "Data",
+  "Images",
   "Answers",
   "Training",
   "Validation and checkpoints",

@@ -47,6 +47,12 @@ export const path = (expects: string, argument: string): Kind<string> => ({
   argument,
 });
 
+export const names = (expects: string): Kind<string> => ({
+  type: z.string().min(1),
+  expects,
+  argument: "<name,...>",
+});
+
 export const files: Kind<readonly string[]> = {
   type: z.array(z.string().min(1)).min(1),
   expects: "one or more files",

@@ -21,6 +21,9 @@ export const MAX_TOKENS = 16_777_216;
 /** Prompt tokens of a layer. The paper has 10; a thousand times more could still be a wish, a million is a mistake. */
 export const MAX_PROMPT_LENGTH = 65_536;
 
+/** Units of a projection of images; the paper has some 64. */
+export const MAX_PROJECTION = 65_536;
+
 /** Layers of any model; the deepest published ones have a few hundred. */
 export const MAX_LAYERS = 65_536;
 

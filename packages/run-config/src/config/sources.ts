@@ -9,8 +9,12 @@ import { suggest } from "./suggest.ts";
 import { type Synonym, synonymOf } from "./synonyms.ts";
 import { type ConfigKey, formerNames } from "./train_config.ts";
 
-/** Template names that are not files. */
-const builtInTemplates = ["alpaca", "plain"];
+/** Words that are no paths. */
+const words: { readonly [K in ConfigKey]?: readonly string[] } = {
+  template: ["alpaca", "plain"],
+  tower: ["none"],
+  imageRoot: ["beside-data"],
+};
 
 const pathKeys: readonly ConfigKey[] = [
   "model",
@@ -20,6 +24,8 @@ const pathKeys: readonly ConfigKey[] = [
   "cacheDir",
   "initAdapter",
   "template",
+  "tower",
+  "imageRoot",
 ];
 
 export interface Given {
@@ -117,7 +123,7 @@ function withPaths(key: ConfigKey, value: unknown, folder: string): unknown {
   if (!pathKeys.includes(key)) return value;
   if (Array.isArray(value)) return value.map((item: unknown) => withPaths(key, item, folder));
   if (typeof value !== "string" || value === "") return value;
-  return key === "template" && builtInTemplates.includes(value) ? value : resolvePath(folder, value);
+  return words[key]?.includes(value) ? value : resolvePath(folder, value);
 }
 
 export function show(value: unknown): string {

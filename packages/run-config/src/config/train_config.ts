@@ -52,6 +52,23 @@ export interface TrainConfig extends AdapterSettings {
   /** Folder of the token cache. Default: `zerogate` in the user's cache folder. */
   readonly cacheDir?: string | undefined;
 
+  /** Folder of the tower (CLIP, ViT, SigLIP) that sees the images of records; `none`: a text run, which reads no images. */
+  readonly tower: string;
+  /** Folder that images must be in, from which their paths go; `beside-data`: that of each data file. */
+  readonly imageRoot: string;
+  /** What of the tower describes an image: `global`, or names by comma, see `parseFeatures` of core. */
+  readonly features: string;
+  readonly featureNorm: "layer" | "none";
+  /** Units of the projection, h. 0 = 68 for features of 4096 numbers or more (CLIP ViT-L/14), else 32. */
+  readonly projectionSize: number;
+  /** What a record without an image gets: nothing, with the bits of a text run, or the projection of zeros. */
+  readonly missingImage: "none" | "zeros";
+  /** Factor on the learning rate of what is trained for images. */
+  readonly visionLearningRate: number;
+  readonly channelOrder: "rgb" | "bgr";
+  /** Whether photos are turned as their EXIF data says. */
+  readonly exif: "apply" | "ignore";
+
   /** Decides the shuffle, the validation split and the first prompts. */
   readonly seed: number;
   /** Passes over the training records. A fraction is one of their steps, rounded. */
@@ -168,7 +185,15 @@ export interface TrainConfig extends AdapterSettings {
 export type ConfigKey = keyof TrainConfig;
 
 /** Keys that decide bits by what they stand for, which is compared: contents are hashed, and a checkpoint names what computed. */
-export const comparedOtherwise: readonly ConfigKey[] = ["model", "data", "validationData", "engine", "compute"];
+export const comparedOtherwise: readonly ConfigKey[] = [
+  "model",
+  "data",
+  "validationData",
+  "tower",
+  "imageRoot",
+  "engine",
+  "compute",
+];
 
 /**
  * Keys that may change on resume: they do not change what is trained, or are compared otherwise, or concern another time:
@@ -181,6 +206,8 @@ export const safeToChange: readonly ConfigKey[] = [
   "data",
   "out",
   "validationData",
+  "tower",
+  "imageRoot",
   "maxDropped",
   "cacheDir",
   "initAdapter",

@@ -19,7 +19,7 @@ export const VISION_FILE = "vision.safetensors";
 
 /** The four parts of a projection, in the order of the flat vector. */
 export function projectionParts(
-  { featureSize: C, projectionSize: h, learningRateFactor = 1 }: VisionShape,
+  { featureSize: C, projectionSize: h }: VisionShape,
   { layers, hiddenSize: D }: Pick<AdaptedBase, "layers" | "hiddenSize">,
 ): Omit<TrainedPart, "offset">[] {
   const part = (name: ProjectionPart, shape: readonly number[]): Omit<TrainedPart, "offset"> => ({
@@ -30,7 +30,7 @@ export function projectionParts(
     // The streams below belong to the layers' prompts.
     init: name === "proj.fc1.weight" ? { normal: 1 / Math.sqrt(C), stream: layers } : "zeros",
     decays: shape.length > 1 ? ["all", "original"] : ["all"],
-    learningRateFactor,
+    learningRateFactor: 1,
     group: 0,
     gradientLimit: ADDEND_LIMIT,
     file: VISION_FILE,
