@@ -11,7 +11,7 @@ export {
 } from "./vision/preprocess.ts";
 export { defaultPreprocessor, type PreprocessorFamily, parsePreprocessor } from "./vision/preprocess_config.ts";
 export { type ImageWindow, type ResizeFilter, resizeImage } from "./vision/resize.ts";
-export { parseTowerConfig, type TowerConfig, towerTokens } from "./vision/tower/config.ts";
+export { parseTowerConfig, type TowerConfig, towerModelType, towerTokens } from "./vision/tower/config.ts";
 export {
   type Feature,
   type FeatureList,

@@ -24,7 +24,7 @@ const layout = adapterLayout(
   {
     promptLength: 2,
     adaptedLayers: 2,
-    vision: { fusion: "global", featureSize: 6, projectionSize: 3, missingImage: "zeros", learningRateFactor: 0.1 },
+    vision: { fusion: "global", featureSize: 6, projectionSize: 3, missingImage: "zeros" },
   },
   model,
 );

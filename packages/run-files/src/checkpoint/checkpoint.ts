@@ -13,6 +13,7 @@ import {
   type ModelConfig,
   type PromptFormat,
 } from "@zerogate/core";
+import type { SeenFeatures } from "@zerogate/core/formats";
 import {
   adapterFiles,
   loadAdapter,
@@ -34,6 +35,8 @@ export interface Checkpoint {
   readonly adapterConfig: AdaptionPromptConfig;
   /** Undefined in checkpoints of 0.1.0. */
   readonly promptFormat?: PromptFormat | undefined;
+  /** What its images become; undefined for a text adapter. */
+  readonly seen?: SeenFeatures | undefined;
   readonly layout: AdapterLayout;
   /** Flat as `layout` says; so are the moments. */
   readonly params: Float32Array;
@@ -47,9 +50,9 @@ export interface Checkpoint {
  * @throws InputError if `step-N` exists, Error if the disk refuses; either way nothing half-written stays.
  */
 export async function saveCheckpoint(runDir: string, checkpoint: Checkpoint): Promise<string> {
-  const { state, adapterConfig: config, promptFormat, layout, params, moments } = checkpoint;
+  const { state, adapterConfig: config, promptFormat, seen, layout, params, moments } = checkpoint;
   const files = new Map<string, Uint8Array | string>([
-    ...adapterFiles({ config, layout, params, promptFormat }),
+    ...adapterFiles({ config, layout, params, promptFormat, seen }),
     [MOMENTS, encodeMoments(moments)],
     [STATE, encodeRunState(state)],
   ]);
@@ -72,9 +75,9 @@ export async function loadCheckpoint(folder: string, model: ModelConfig): Promis
   // A manifest that was made again may list fewer files.
   for (const name of [MOMENTS, STATE]) if (!existsSync(join(folder, name))) problems.push(`${name} is missing`);
   if (problems.length > 0) throw new InputError(`Cannot use the checkpoint ${folder}`, problems);
-  const { config: adapterConfig, shape, params, promptFormat } = await loadAdapter(folder, model);
+  const { config: adapterConfig, shape, params, promptFormat, seen } = await loadAdapter(folder, model);
   const layout = adapterLayout(shape, model);
   const moments = decodeMoments(await readFile(join(folder, MOMENTS)), layout.table, join(folder, MOMENTS));
   const state = decodeRunState(await readFile(join(folder, STATE)), join(folder, STATE));
-  return { state, adapterConfig, promptFormat, layout, params, moments };
+  return { state, adapterConfig, promptFormat, seen, layout, params, moments };
 }

@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { type AdapterLayout, adapterLayout, type ModelConfig, settingsOf } from "@zerogate/core";
 import { createAdamWState, groupCount } from "@zerogate/core/training";
-import { completeConfig, configHash, hasChanges, undoChanges } from "@zerogate/run-config";
+import { completeConfig, configHash, hasChanges, undoChanges, visionShape } from "@zerogate/run-config";
 import { momentsDigest, paramsDigest, type ReadReceipt, type ReceiptLine } from "../receipt/receipt.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { RunState } from "./run_state.ts";
@@ -125,7 +125,14 @@ function shapeProblems({ state, layout }: Checkpoint, model: ModelConfig): strin
   const config = completeConfig(state.config, state.versions.zerogate, "the checkpoint");
   if (config.initAdapter !== undefined) return [];
   const { adapterLen: promptLength, adapterLayers: adaptedLayers = Math.max(1, model.layers - 2) } = config;
-  const shape = { promptLength, adaptedLayers, ...settingsOf(config), outputBiasTimes: config.outputBias };
+  const { vision } = layout.shape;
+  const shape = {
+    promptLength,
+    adaptedLayers,
+    ...settingsOf(config),
+    outputBiasTimes: config.outputBias,
+    ...(config.tower !== "none" && { vision: visionShape(config, vision?.featureSize ?? 1) }),
+  };
   const isSame = isDeepStrictEqual(layout, adapterLayout(shape, model));
   return isSame ? [] : ["its adapter has another shape than its config"];
 }

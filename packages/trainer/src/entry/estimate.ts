@@ -6,6 +6,7 @@ import { openAdapter, type StartingAdapter } from "../open/adapter.ts";
 import { openTokenizer, readBase } from "../open/base.ts";
 import type { Progress } from "../open/data.ts";
 import { checkLinks } from "../open/links.ts";
+import { openTower } from "../open/tower.ts";
 import { cacheDirOf } from "../run/inputs.ts";
 import { type PlannedData, planData } from "../run/planned_data.ts";
 
@@ -22,10 +23,12 @@ export async function planOnly(config: TrainConfig, progress: Progress): Promise
   await checkLinks(config, [config.initAdapter]);
   const model = await readBase(config, onWarning);
   const tokenizer = await openTokenizer(config.model, model, onWarning);
-  const adapter = await openAdapter(config, model, onWarning);
+  const tower = await openTower(config, onWarning);
+  const adapter = await openAdapter(config, model, tower, onWarning);
   const template = await loadTemplate(config.template);
   const cacheDir = cacheDirOf(config, onWarning);
-  const data = await planData(config, { model, tokenizer, template, layout: adapter.layout, cacheDir }, progress);
+  const { layout } = adapter;
+  const data = await planData(config, { model, tokenizer, template, layout, cacheDir, tower }, progress);
   onPhase(undefined);
   return { model, tokenizer, template, ...adapter, data };
 }

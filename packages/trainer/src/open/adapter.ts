@@ -3,41 +3,38 @@ import {
   type AdapterLayout,
   type AdaptionPromptConfig,
   adapterLayout,
+  InputError,
   initParameters,
   type ModelConfig,
   settingsOf,
+  type VisionShape,
   validateAdaptionPromptConfig,
 } from "@zerogate/core";
+import type { SeenFeatures } from "@zerogate/core/formats";
 import { loadAdapter } from "@zerogate/core/node";
 import type { TrainConfig } from "@zerogate/run-config";
 import { checkAdapterSize } from "../run/capacity.ts";
 import { adapterPlace } from "./locate.ts";
+import type { OpenedTower } from "./tower.ts";
 
 export interface StartingAdapter {
   readonly adapterConfig: AdaptionPromptConfig;
   readonly layout: AdapterLayout;
   /** Where training starts: fresh, or a trained adapter's numbers. */
   readonly initialParams: Float32Array;
+  /** What its images become; undefined for a text adapter. */
+  readonly seen: SeenFeatures | undefined;
 }
 
 /** Returns the adapter of `initAdapter`, or a new one. Throws an InputError if the base cannot have it. */
 export async function openAdapter(
   config: TrainConfig,
   model: ModelConfig,
+  tower: OpenedTower | undefined,
   onWarning: (message: string) => void,
 ): Promise<StartingAdapter> {
-  if (config.initAdapter !== undefined) {
-    const {
-      config: stored,
-      shape,
-      params,
-      warnings,
-    } = await loadAdapter(await adapterPlace(config.initAdapter, onWarning), model, {
-      outputBiasTimes: config.outputBias,
-    });
-    for (const warning of warnings) onWarning(warning);
-    return { adapterConfig: trainable(stored, config), layout: adapterLayout(shape, model), initialParams: params };
-  }
+  const { initAdapter } = config;
+  if (initAdapter !== undefined) return await startFrom({ ...config, initAdapter }, model, tower, onWarning);
   const adapterConfig = validateAdaptionPromptConfig(
     trainable(
       {
@@ -56,12 +53,66 @@ export async function openAdapter(
   checkAdapterSize(adapterConfig, model, config.workers);
   const { outputBias, seed, initStd } = config;
   const { adapterLen: promptLength, adapterLayers: adaptedLayers } = adapterConfig;
-  const shape = { promptLength, adaptedLayers, ...settingsOf(config), outputBiasTimes: outputBias };
+  const vision = tower && { vision: tower.vision };
+  const shape = { promptLength, adaptedLayers, ...settingsOf(config), outputBiasTimes: outputBias, ...vision };
   const layout = adapterLayout(shape, model);
   if (layout.base.hasOutputBias && outputBias === undefined) {
     onWarning("the base's output projection has a bias, which is added once; PEFT would add it twice (see outputBias)");
   }
-  return { adapterConfig, layout, initialParams: initParameters(layout.table, seed, initStd) };
+  return { adapterConfig, layout, initialParams: initParameters(layout.table, seed, initStd), seen: tower?.seen };
+}
+
+/** A trained adapter; one that has seen no images yet gets a fresh projection, which changes nothing at first. */
+async function startFrom(
+  config: TrainConfig & { readonly initAdapter: string },
+  model: ModelConfig,
+  tower: OpenedTower | undefined,
+  onWarning: (message: string) => void,
+): Promise<StartingAdapter> {
+  const { initAdapter, outputBias, seed, initStd } = config;
+  const place = await adapterPlace(initAdapter, onWarning);
+  const loaded = await loadAdapter(place, model, { outputBiasTimes: outputBias });
+  for (const warning of loaded.warnings) onWarning(warning);
+  const { shape, params, seen } = loaded;
+  const adapterConfig = trainable(loaded.config, config);
+  if (seen && !tower) {
+    const needed = `it was trained with images of the tower ${seen.tower.nameOrPath ?? seen.tower.modelType}`;
+    throw new InputError(`Cannot start from ${initAdapter}`, `${needed}: name it with --tower`);
+  }
+  if (seen && tower) checkSeen(initAdapter, seen, shape.vision, tower);
+  const layout = adapterLayout({ ...shape, ...(tower && { vision: tower.vision }) }, model);
+  if (!tower || seen) return { adapterConfig, layout, initialParams: params, seen };
+  const initialParams = initParameters(layout.table, seed, initStd);
+  initialParams.set(params); // what is trained for images stands behind the text adapter
+  return { adapterConfig, layout, initialParams, seen: tower.seen };
+}
+
+/** @throws InputError that lists how a tower and its features differ from those that an adapter was trained on. */
+function checkSeen(
+  initAdapter: string,
+  seen: SeenFeatures,
+  vision: VisionShape | undefined,
+  { seen: own, vision: ownVision }: OpenedTower,
+): void {
+  const problems: string[] = [];
+  const compare = (what: string, was: unknown, is: unknown, key: string) => {
+    if (String(was) !== String(is))
+      problems.push(`it was trained with ${what} ${String(was)}, not ${String(is)}: ${key}`);
+  };
+  const named = `--tower ${seen.tower.nameOrPath ?? "FOLDER"}`;
+  if (seen.tower.sha256 !== undefined) compare("the tower of hash", seen.tower.sha256, own.tower.sha256, named);
+  compare("the features", seen.features, own.features, `--features ${seen.features.join(",")}`);
+  compare("the feature norm", seen.featureNorm, own.featureNorm, `--feature-norm ${seen.featureNorm}`);
+  const { channelOrder, exif } = seen.tower;
+  compare("colours in the order", channelOrder, own.tower.channelOrder, `--channel-order ${channelOrder}`);
+  compare("EXIF data", exif, own.tower.exif, `--exif ${exif}`);
+  if (vision) {
+    const { featureSize, projectionSize, missingImage } = vision;
+    compare("features of size", featureSize, ownVision.featureSize, named);
+    compare("a projection of size", projectionSize, ownVision.projectionSize, `--projection-size ${projectionSize}`);
+    compare("a missing image as", missingImage, ownVision.missingImage, `--missing-image ${missingImage}`);
+  }
+  if (problems.length > 0) throw new InputError(`Cannot start from ${initAdapter}`, problems);
 }
 
 type Unplaced = Omit<AdaptionPromptConfig, "inferenceMode" | "baseModelNameOrPath">;

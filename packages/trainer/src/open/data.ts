@@ -11,6 +11,8 @@ import {
 import type { TrainConfig } from "@zerogate/run-config";
 import { countData, type DataCounts, dataWarnings } from "../run/data_counts.ts";
 import type { Phase } from "../run/phase.ts";
+import { type SeenTokens, seeImages } from "./images.ts";
+import type { OpenedTower } from "./tower.ts";
 
 /** Where opening reports what it does, and what ends it. */
 export interface Progress {
@@ -28,10 +30,11 @@ export interface DataRequest extends Pick<TrainConfig, "bos" | "labels" | "skipB
   readonly maxLength: number;
   /** Folder of the token cache; undefined: tokens are made anew and kept nowhere. */
   readonly cacheDir: string | undefined;
+  /** What sees the images of records. @default none: records are read without them */
+  readonly tower?: OpenedTower | undefined;
 }
 
-export interface OpenedData {
-  readonly prepared: PreparedTokens;
+export interface OpenedData extends SeenTokens {
   readonly counts: DataCounts;
 }
 
@@ -62,10 +65,12 @@ export function lengthFor(
 
 /** Tokenises records, or takes their tokens from the cache. Throws an InputError for files that cannot be used. */
 export async function openData(tokenizer: Tokenizer, request: DataRequest, progress: Progress): Promise<OpenedData> {
-  const { name, paths, template, bos, labels, maxLength, skipBadRecords, cacheDir } = request;
+  const { name, paths, template, bos, labels, maxLength, skipBadRecords, cacheDir, tower } = request;
   const { onPhase, onWarning, signal } = progress;
-  const prepared = await prepareTokens({
+  const read = await prepareTokens({
     paths,
+    images: tower !== undefined,
+    imageRoot: tower?.imageRoot,
     tokenizer,
     template,
     bos,
@@ -77,9 +82,12 @@ export async function openData(tokenizer: Tokenizer, request: DataRequest, progr
     onProgress: (done, total) => onPhase({ name: `tokenising ${name}`, done, total }),
     signal,
   });
-  const counts = countData(name, prepared, { maxLength, eosId: tokenizer.eosId });
+  const { eosId } = tokenizer;
+  const seen = tower ? await seeImages(read, tower, { ...request, eosId }, progress) : undefined;
+  const { prepared, imagesOf } = seen ?? { prepared: read, imagesOf: () => [] };
+  const counts = countData(name, prepared, { maxLength, eosId });
   for (const warning of dataWarnings(counts)) onWarning(warning);
-  return { prepared, counts };
+  return { prepared, imagesOf, counts };
 }
 
 /** All samples of a set, as an evaluation takes them. */

@@ -51,12 +51,12 @@ export async function finish(
 ): Promise<Omit<RunResult, "ending" | "steps" | "durationMs">> {
   const { run, standing, numbers, pool } = job;
   const { config, inputs, view, team, lock } = run;
-  const { layout, adapterConfig, model, template } = inputs;
+  const { layout, adapterConfig, seen, model, template } = inputs;
   const { adapterDtype: dtype, bos, diskPatience } = config;
   const { params } = numbers;
   const choice = await takeChosen(job);
   const origin = describeChoice(choice);
-  const trained = { config: adapterConfig, layout, params, dtype, promptFormat: { template, bos }, origin };
+  const trained = { config: adapterConfig, layout, params, dtype, promptFormat: { template, bos }, seen, origin };
   const save = () => saveFinalAdapter(config.out, trained, view.warn);
   const trouble = createTrouble("The adapter", view.warn);
   const write = async () => {

@@ -13,6 +13,7 @@ import { openAdapter, type StartingAdapter } from "../open/adapter.ts";
 import { loadBase, openBase } from "../open/base.ts";
 import { lengthFor, type Progress } from "../open/data.ts";
 import { checkLinks } from "../open/links.ts";
+import { openTower } from "../open/tower.ts";
 import { workersProblem } from "./capacity.ts";
 import { type PlannedData, planData } from "./planned_data.ts";
 
@@ -52,7 +53,8 @@ export async function openInputs(
   await checkLinks(config, [config.initAdapter]);
   const opened = await openBase(config, onWarning);
   const { model, tokenizer, engine, compute } = opened;
-  const adapter = await openAdapter(config, model, onWarning);
+  const tower = await openTower(config, onWarning);
+  const adapter = await openAdapter(config, model, tower, onWarning);
   const template = await loadTemplate(config.template);
   lengthFor(config.maxLength, model); // throws
   await listDataFiles([...config.data, ...(config.validationData ?? [])]); // before the base, which may take minutes
@@ -62,7 +64,8 @@ export async function openInputs(
   // Beside everything below: where it is not in the cache, it takes longer than to load the base.
   const hashing = cacheDir === undefined ? baseHash(config.model) : cachedBaseHash(config.model, cacheDir);
   hashing.catch(() => {}); // awaited below; what fails before that is reported instead
-  const planned = await planData(config, { model, tokenizer, template, layout: adapter.layout, cacheDir }, progress);
+  const { layout } = adapter;
+  const planned = await planData(config, { model, tokenizer, template, layout, cacheDir, tower }, progress);
   onPhase({ name: "hashing the base" });
   const base = await hashing;
   await checkUnchanged(config.model, stamp);

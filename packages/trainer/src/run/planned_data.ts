@@ -13,6 +13,8 @@ import {
 import type { TrainConfig } from "@zerogate/run-config";
 import type { StartingAdapter } from "../open/adapter.ts";
 import { allSamples, cellsOf, type HeldOut, lengthFor, openData, type Progress, wholeSet } from "../open/data.ts";
+import type { SeenTokens } from "../open/images.ts";
+import type { OpenedTower } from "../open/tower.ts";
 import { checkDropped, type DataCounts } from "./data_counts.ts";
 import { scheduleOf, totalStepsOf } from "./run_length.ts";
 
@@ -37,6 +39,8 @@ export interface DataPlanRequest {
   readonly layout: StartingAdapter["layout"];
   /** Folder of the token cache; undefined: tokens are made anew and kept nowhere. */
   readonly cacheDir: string | undefined;
+  /** What sees the images of records; undefined in a text run. */
+  readonly tower: OpenedTower | undefined;
 }
 
 /** Reads the data and plans the run. Throws an InputError for data that cannot be used or a plan without a step. */
@@ -45,18 +49,19 @@ export async function planData(
   request: DataPlanRequest,
   progress: Progress,
 ): Promise<PlannedData> {
-  const { model, tokenizer, template, layout, cacheDir } = request;
+  const { model, tokenizer, template, layout, cacheDir, tower } = request;
   const maxLength = lengthFor(config.maxLength, model);
   const counts: DataCounts[] = [];
   const tokenise = async (paths: readonly string[], name: DataCounts["name"]) => {
-    const data = await openData(tokenizer, { ...config, name, paths, template, maxLength, cacheDir }, progress);
+    const data = await openData(tokenizer, { ...config, name, paths, template, maxLength, cacheDir, tower }, progress);
     checkDropped(data.counts, data.prepared, config, model.contextLength);
     counts.push(data.counts);
-    return data.prepared;
+    return data;
   };
   progress.onPhase({ name: "reading data" });
-  const train = await tokenise(config.data, "data");
-  const { trainSamples, heldOut } = await holdOut(config, train, tokenise);
+  const opened = await tokenise(config.data, "data");
+  const train = opened.prepared;
+  const { trainSamples, heldOut } = await holdOut(config, opened, tokenise);
   const sizes = measureSamples(train.tokens);
   const cost = trainingCost(model, backwardLayers(layout));
   const planOf = ({ seed, batchSize, cellTokens, cellMultiple, dropLast }: Pick<TrainConfig, PlanKey>) => {
@@ -71,17 +76,21 @@ export async function planData(
 
 async function holdOut(
   config: TrainConfig,
-  train: PreparedTokens,
-  tokenise: (paths: readonly string[], name: DataCounts["name"]) => Promise<PreparedTokens>,
+  { prepared: train, imagesOf }: SeenTokens,
+  tokenise: (paths: readonly string[], name: DataCounts["name"]) => Promise<SeenTokens>,
 ): Promise<{ trainSamples: readonly number[]; heldOut: HeldOut | undefined }> {
   const { validationData, valFraction, seed, cellTokens } = config;
   const { tokens, recordOf } = train;
   if (validationData !== undefined) {
-    const own = await tokenise(validationData, "validation data");
+    const { prepared: own } = await tokenise(validationData, "validation data");
     return { trainSamples: allSamples(tokens), heldOut: wholeSet("validation", own, cellTokens) };
   }
   if (valFraction === 0) return { trainSamples: allSamples(tokens), heldOut: undefined };
-  const { train: trainSamples, validation: samples } = splitSamples(tokens, { seed, validation: valFraction });
+  const { train: trainSamples, validation: samples } = splitSamples(tokens, {
+    seed,
+    validation: valFraction,
+    imagesOf,
+  });
   return {
     trainSamples,
     heldOut: { set: "train", tokens, recordOf, samples, cells: cellsOf(tokens, samples, cellTokens) },

@@ -25,8 +25,12 @@ export async function answerSamples(
     maxNewTokens: Math.min(MAX_ANSWER_TOKENS, 2 * longest + 8),
     eosTokenIds: endTokens(tokenizer, model),
   };
-  const generate = (by: AdapterVersion | undefined) =>
-    tellingSamples(pool.generateAll({ prompts, adapter: by, options }), heldOut, { tokenizer, template });
+  const images = heldOut.samples.slice(0, count).map((sample) => imageOf(heldOut, sample));
+  const generate = (by: AdapterVersion | undefined) => {
+    const seen = by && images.some(Boolean) ? { images } : {}; // the base sees none
+    const work = pool.generateAll({ prompts, ...seen, adapter: by, options });
+    return tellingSamples(work, heldOut, { tokenizer, template });
+  };
   const base = await generate(undefined);
   const adapted = await generate(adapter);
   const text = (ids: readonly number[] | undefined) => tokenizer.decode(ids ?? []).trim();
@@ -36,4 +40,12 @@ export async function answerSamples(
     base: text(base[i]?.ids),
     adapter: text(adapted[i]?.ids),
   }));
+}
+
+/** Features of a sample's image. */
+function imageOf({ tokens: { images } }: HeldOut, sample: number): Float32Array | undefined {
+  const row = images?.rowOf[sample] ?? -1;
+  return images && row >= 0
+    ? images.rows.values.slice(row * images.rows.size, (row + 1) * images.rows.size)
+    : undefined;
 }

@@ -13,6 +13,7 @@ export async function saveJob(job: Job): Promise<void> {
     state: stateOf(job),
     adapterConfig: inputs.adapterConfig,
     promptFormat: { template: inputs.template, bos: config.bos },
+    seen: inputs.seen,
     layout: inputs.layout,
     t: [...moments.t],
     keep: {

@@ -38,6 +38,9 @@ export function standingAfter(
 }
 
 export function optimizerOptions(config: TrainConfig, table: ParameterTable): AdamWOptions {
-  const { beta1, beta2, eps, decayGroup, weightDecay } = config;
-  return { beta1, beta2, eps, ranges: updateRanges(table, decayGroup, weightDecay) };
+  const { beta1, beta2, eps, decayGroup, weightDecay, visionLearningRate } = config;
+  const rated = table.map((part) =>
+    part.part === "projection" ? { ...part, learningRateFactor: visionLearningRate } : part,
+  );
+  return { beta1, beta2, eps, ranges: updateRanges(rated, decayGroup, weightDecay) };
 }

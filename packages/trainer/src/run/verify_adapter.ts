@@ -38,7 +38,7 @@ export async function compareAdapter(
 }
 
 async function compareWith(config: TrainConfig, source: Checkpoint, choice: AdapterChoice): Promise<AdapterFindings> {
-  const { adapterConfig, layout, params, state } = source;
+  const { adapterConfig, layout, params, seen, state } = source;
   const problems: string[] = [];
   const promptFormat = source.promptFormat ?? (await formatOfOldRun(config, problems));
   const read = (name: string) => readFile(join(config.out, "adapter", name)).catch(() => undefined);
@@ -50,6 +50,7 @@ async function compareWith(config: TrainConfig, source: Checkpoint, choice: Adap
     params,
     dtype: config.adapterDtype,
     promptFormat,
+    seen,
     origin: describeChoice(choice),
   });
   const of = `the ${choice.step === choice.steps ? "last" : "best"} checkpoint, step ${choice.step}`;

@@ -33,6 +33,11 @@ export function towerTokens({ family, imageSize, patchSize }: TowerConfig): numb
   return (imageSize / patchSize) ** 2 + (findTowerFamily(family)?.names.classToken === undefined ? 0 : 1);
 }
 
+/** Returns what transformers calls a tower of this family: `clip_vision_model`, `vit` or `siglip_vision_model`. */
+export function towerModelType({ family }: Pick<TowerConfig, "family">): string {
+  return findTowerFamily(family)?.modelType ?? family;
+}
+
 const activations: Readonly<Record<string, TowerConfig["activation"]>> = {
   gelu: "geluErf",
   quick_gelu: "geluQuick",
