@@ -10,7 +10,7 @@ import {
   type Field,
   files,
   gpus,
-  names,
+  nameList,
   notNegative,
   oneOf,
   onOff,
@@ -118,7 +118,7 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
     "global",
     optional(
       "Images",
-      names("global, or names as cls@4,mean@-1"),
+      nameList("global, or names as cls@4,mean@-1"),
       "what of the tower describes an image, global: four depths",
       "global",
     ),

@@ -47,7 +47,7 @@ export const path = (expects: string, argument: string): Kind<string> => ({
   argument,
 });
 
-export const names = (expects: string): Kind<string> => ({
+export const nameList = (expects: string): Kind<string> => ({
   type: z.string().min(1),
   expects,
   argument: "<name,...>",

@@ -10,18 +10,11 @@ import {
 } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
 import { countData, type DataCounts, dataWarnings } from "../run/data_counts.ts";
-import type { Phase } from "../run/phase.ts";
 import { type SeenTokens, seeImages } from "./images.ts";
+import type { Progress } from "./progress.ts";
 import type { OpenedTower } from "./tower.ts";
 
-/** Where opening reports what it does, and what ends it. */
-export interface Progress {
-  /** Receives what is being done, undefined once it is done. */
-  readonly onPhase: (phase: Phase | undefined) => void;
-  /** Receives what is used otherwise than it may have been meant. */
-  readonly onWarning: (message: string) => void;
-  readonly signal: AbortSignal;
-}
+export type { Progress } from "./progress.ts";
 
 export interface DataRequest extends Pick<TrainConfig, "bos" | "labels" | "skipBadRecords"> {
   readonly name: DataCounts["name"];

@@ -7,11 +7,14 @@ import { createTower } from "@zerogate/core/vision";
 import { type ImageFault, imagesOfSamples, type PreparedTokens, withoutFaultyImages } from "@zerogate/data";
 import { createEngine, probe } from "@zerogate/engine-cpu";
 import { type ImageFeatures, imageFeatures } from "@zerogate/vision";
-import type { DataRequest, Progress } from "./data.ts";
+import type { Progress } from "./progress.ts";
 import type { OpenedTower } from "./tower.ts";
 
 /** What seeing takes of a data request. */
-interface ImageRequest extends Pick<DataRequest, "name" | "skipBadRecords" | "cacheDir"> {
+interface ImageRequest {
+  readonly name: string;
+  readonly skipBadRecords: boolean;
+  readonly cacheDir: string | undefined;
   readonly eosId: number;
 }
 

@@ -28,7 +28,7 @@ export async function startDevices(
   const options = optionsForCells?.(cells) ?? engine.options;
   view.phase({ name: "starting workers" });
   const tokens = { train: train.tokens, ...(heldOut?.set === "validation" && { validation: heldOut.tokens }) };
-  const sums = probe().available ? import.meta.resolve("@zerogate/engine-cpu") : undefined;
+  const sums = probe().available ? builtModule("@zerogate/engine-cpu") : undefined;
   const setup = { engine: { module, options }, sums, config: model, weights, jobs, tokens };
   const pool = await openDevices({
     workers: config.workers,
@@ -41,3 +41,6 @@ export async function startDevices(
   view.phase(undefined);
   return pool;
 }
+
+/** Workers run built files, tests their sources. */
+const builtModule = (name: string): string => import.meta.resolve(name).replace(/\/src\/index\.ts$/, "/dist/index.js");

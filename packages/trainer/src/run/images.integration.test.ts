@@ -50,7 +50,6 @@ beforeAll(async () => {
   writeFileSync(at("seen.json"), JSON.stringify(records(imageOf)));
   writeFileSync(at("seen_held.json"), JSON.stringify(records(imageOf).slice(4, 8)));
   const whole = await train("whole");
-  if (whole.code) throw new Error(whole.stderr);
   expect(whole).toMatchObject({ code: 0 });
   expect(whole.stderr).toContain("looking at images of data 3/3");
 });
@@ -129,7 +128,7 @@ test("records without images have the bits of a text run, and are said to teach 
 test("a text run says how many records have an image that it does not read", async () => {
   const blind = await train("unread", { "--tower": "none", "--steps": "1" });
   expect(blind).toMatchObject({ code: 0 });
-  expect(blind.stderr).toMatch(/image \(6 records\)|6 records.*image/);
+  expect(blind.stderr).toContain('fields of data are not used, here with their records: "image" (6)');
 });
 
 test("images that are missing, broken or outside are bad records, refused or left out and counted [V14]", async () => {
@@ -150,11 +149,12 @@ test("an adapter that has seen images goes on through its own tower only; a text
   const without = await train("without", { ...start, "--tower": "none" });
   expect(without).toMatchObject({ code: 2 });
   expect(without.stderr).toContain("name it with --tower");
-  const other = await train("other", { ...start, "--features": "cls@4" });
+  const other = await train("other-features", { ...start, "--features": "cls@4" });
   expect(other).toMatchObject({ code: 2 });
   expect(other.stderr).toContain("--features cls@1,cls@2,cls@3,cls@4");
   expect(await train("goes-on", start)).toMatchObject({ code: 0 });
-  const from = { "--init-adapter": at("texts-blind/adapter"), "--steps": "1", "--lr": "0.01" };
+  expect(await train("reads", { "--tower": "none", "--steps": "1" })).toMatchObject({ code: 0 });
+  const from = { "--init-adapter": at("reads/adapter"), "--steps": "1", "--lr": "0.01" };
   expect(await train("learns-to-see", from)).toMatchObject({ code: 0 });
   expect(existsSync(at("learns-to-see/adapter/vision.safetensors"))).toBe(true);
 });
