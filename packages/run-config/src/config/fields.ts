@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 import { adapterSettings, bosRules } from "@zerogate/core/light";
 import * as z from "zod";
+import { imageFields } from "./image_fields.ts";
 import {
   added,
   changed,
@@ -10,7 +11,6 @@ import {
   type Field,
   files,
   gpus,
-  nameList,
   notNegative,
   oneOf,
   onOff,
@@ -25,7 +25,6 @@ import {
   MAX_ANSWERS,
   MAX_LAYERS,
   MAX_MINUTES,
-  MAX_PROJECTION,
   MAX_PROMPT_LENGTH,
   MAX_SECONDS,
   MAX_SEQUENCES,
@@ -98,66 +97,7 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
     "folder of the token cache (default: the user's cache folder)",
   ),
 
-  tower: added(
-    "0.2.0",
-    "none",
-    optional("Images", path("the folder of a tower, or none", "<dir>"), "folder of the tower that sees images", "none"),
-  ),
-  imageRoot: added(
-    "0.2.0",
-    "beside-data",
-    optional(
-      "Images",
-      path("a folder", "<dir>"),
-      "folder that images are in, beside-data: that of the data file",
-      "beside-data",
-    ),
-  ),
-  features: added(
-    "0.2.0",
-    "global",
-    optional(
-      "Images",
-      nameList("global, or names as cls@4,mean@-1"),
-      "what of the tower describes an image, global: four depths",
-      "global",
-    ),
-  ),
-  featureNorm: added(
-    "0.2.0",
-    "layer",
-    optional("Images", oneOf(["layer", "none"]), "whether each feature is normalised", "layer"),
-  ),
-  projectionSize: added(
-    "0.2.0",
-    0,
-    optional(
-      "Images",
-      count(0, MAX_PROJECTION),
-      "units of the projection, 0: 68 for features of 4096 numbers or more, else 32",
-      0,
-    ),
-  ),
-  missingImage: added(
-    "0.2.0",
-    "none",
-    optional("Images", oneOf(["none", "zeros"]), "what a record without an image gets: nothing, or zeros", "none"),
-  ),
-  visionLearningRate: added(
-    "0.2.0",
-    1,
-    optional("Images", positive, "factor on the learning rate of the projection", 1),
-  ),
-  channelOrder: added(
-    "0.2.0",
-    "rgb",
-    optional("Images", oneOf(["rgb", "bgr"]), "order of colours that the tower takes", "rgb"),
-  ),
-  exif: added(
-    "0.2.0",
-    "apply",
-    optional("Images", oneOf(["apply", "ignore"]), "whether photos are turned as their EXIF data says", "apply"),
-  ),
+  ...imageFields,
 
   seed: optional("Common", count(0, 0xffff_ffff), "decides shuffle, split and first prompts", 0),
   epochs: optional("Common", upTo(positive, MAX_STEPS), "passes over the data, may be fractional", 3),
