@@ -16,7 +16,8 @@ interface Trial {
   readonly numbers?: (x: number, i: number) => number;
 }
 
-const eps = 1e-5;
+/** Numbers of operations, by name. */
+const settings: Readonly<Record<string, number>> = { eps: 1e-5, factor: -0.375 };
 const each = (names: string, ...sizes: readonly (readonly number[])[]) =>
   sizes.map((values) => Object.fromEntries(Array.from(names).map((name, i) => [name, values[i]])));
 const activation = each("TF", [1, 1], [3, 5], [6, 48]);
@@ -96,7 +97,10 @@ export function describeFlat(run: (work: (engine: Engine) => Promise<void>) => P
       `${name} %s: forward${operation.backward ? " and backward with and without what is optional" : ""}`,
       (_title, bare) =>
         run(async (engine) => {
-          const size = { ...bare, ...Object.fromEntries(operation.numbers.map((number) => [number, eps])) };
+          const size = {
+            ...bare,
+            ...Object.fromEntries(operation.numbers.map((number) => [number, settings[number]])),
+          };
           const inputs = numbersOf(operation.inputs, size, 0.3).map(([input, values]) => {
             return [input, Float64Array.from(values, (x, i) => Math.fround(numbers(x, i)))] as const;
           });

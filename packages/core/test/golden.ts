@@ -21,8 +21,12 @@ import { absent, sharedPath } from "./shared.ts";
 const peftCases = ["llama_mha", "llama_gqa", "llama3_rope", "mistral_gqa", "gpt2"] as const;
 /** Families that PEFT does not know: made by our own reference in PyTorch, whose gradients are off by up to 3e-5 themselves. */
 const familyCases = [
+  "families/gemma3_text",
   "families/gpt_neox",
+  "families/granite",
   "families/ministral",
+  "families/olmo2",
+  "families/olmo3",
   "families/phi3",
   "families/phi3_longrope",
   "families/qwen3",
@@ -30,6 +34,8 @@ const familyCases = [
   "families/stablelm",
 ] as const;
 const FAMILY_GRADIENTS = 3e-5;
+/** AdamW's first steps are as long for a tiny gradient as for a large one, and show its rounding. */
+const FAMILY_STEPS = 3e-4;
 /** In 8 bits of arithmetic the gradient of their gates is off by some of its terms, which nearly cancel: it is held against this. */
 const COARSE_GRADIENT = 0.5;
 
@@ -110,7 +116,7 @@ export function describeGolden(
         }
 
         if (coarse) return;
-        await expectAdamW(model, fresh, cell, values);
+        await expectAdamW(model, fresh, cell, values, golden.startsWith("families/") ? FAMILY_STEPS : 1e-4);
         const tokens: number[] = [];
         const prompt = [...cell.ids_T.subarray(0, 4)];
         for await (const id of generate(model, adapted, prompt, { maxNewTokens: 12, eosTokenIds: [] })) tokens.push(id);
@@ -121,7 +127,13 @@ export function describeGolden(
 }
 
 /** Five steps as the fixture was made: lr 0.05, betas (0.9, 0.95), decay 0.02 on all, the same batch each time. */
-async function expectAdamW(model: DecoderModel, fresh: AdapterState, cell: Cell, values: GoldenValues): Promise<void> {
+async function expectAdamW(
+  model: DecoderModel,
+  fresh: AdapterState,
+  cell: Cell,
+  values: GoldenValues,
+  tolerance: number,
+): Promise<void> {
   const { layout } = fresh;
   const params = fresh.params.slice();
   const state = createAdamWState(layout.length);
@@ -133,7 +145,7 @@ async function expectAdamW(model: DecoderModel, fresh: AdapterState, cell: Cell,
     adamWStep(params, gradient, state, 0.05, options);
   }
   expectNear(Float32Array.from(losses), values.f32("losses_adamw5"), 1e-5, "losses of five steps");
-  expectNear(params, values.adapter("adamw5/", layout), 1e-4, "parameters after five steps");
+  expectNear(params, values.adapter("adamw5/", layout), tolerance, "parameters after five steps");
 }
 
 interface GoldenValues {

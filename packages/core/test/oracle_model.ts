@@ -42,12 +42,15 @@ export function oracleLosses(
   const activation = (x: Numbers): Numbers => {
     if (isGpt2) return oracle.flat["gelu"]({ up_TF: x }, { T, F });
     if (config.modelType === "gpt_neox") return oracle.flat["geluErf"]({ up_TF: x }, { T, F });
-    return oracle.flat[config.modelType === "gemma" ? "geglu" : "swiglu"]({ gateUp: x }, { T, F });
+    return oracle.flat[config.modelType.startsWith("gemma") ? "geglu" : "swiglu"]({ gateUp: x }, { T, F });
   };
-  const cosSin = Float64Array.from({ length: T * d }, (_, i) => {
-    const [angle, stretch] = rotation(config, cell, Math.floor(i / d), i % (d / 2));
-    return stretch * (i % d < d / 2 ? Math.cos(angle) : Math.sin(angle));
-  });
+  const angles = (rope: Partial<ModelConfig> = {}) =>
+    Float64Array.from({ length: T * d }, (_, i) => {
+      const [angle, stretch] = rotation({ ...config, ...rope }, cell, Math.floor(i / d), i % (d / 2));
+      return stretch * (i % d < d / 2 ? Math.cos(angle) : Math.sin(angle));
+    });
+  const cosSin = angles();
+  const slidingCosSin = config.slidingRope && angles(config.slidingRope);
 
   const [table, positions] = [weight("embed"), weight("positions")];
   let x: Numbers = Float64Array.from({ length: T * D }, (_, i) => {
@@ -55,12 +58,19 @@ export function oracleLosses(
     const position = isGpt2 ? positions[cell.positions_T[t] * D + (i % D)] : 0;
     return config.embedScale * table[cell.ids_T[t] * D + (i % D)] + position;
   });
+  // Scales of scores and logits are in the weights already.
+  const { outputNorms, residualScale = 1 } = config;
+  const rmsNorm = (y: Numbers, weight_D: Numbers) =>
+    oracle.flat["rmsNorm"]({ x_TD: y, weight_D }, { T, D, eps: config.normEps });
+  const enter = (y: Numbers, name: string) => (outputNorms === "after-only" ? y : norm(y, T, name));
+  const leave = (y: Numbers, name: string) =>
+    (outputNorms ? rmsNorm(y, weight(name)) : y).map((value) => residualScale * value);
   for (let l = 0; l < config.layers; l++) {
     const w = (name: string) => weight(`layers.${l}.${name}`);
     const isSliding = config.slidingLayers?.includes(l) ?? true;
     const attentionSize = { T, H, G, d, window: isSliding ? config.slidingWindow : 0 };
     const [qkvWeight, qkvBias] = [w("qkv"), w("qkvBias")];
-    const raw = linear(norm(x, T, `layers.${l}.attnNorm`), T, qkvWeight, qkvBias);
+    const raw = linear(enter(x, `layers.${l}.attnNorm`), T, qkvWeight, qkvBias);
     const [qNorm, kNorm] = [w("qNorm"), w("kNorm")];
     const projected = config.qkNorm
       ? normed(
@@ -74,7 +84,7 @@ export function oracleLosses(
         )
       : raw;
     const isRotated = !isGpt2 && !config.unrotatedLayers?.includes(l);
-    const qkv = !isRotated ? projected : oracle.rope(projected, cosSin, attentionSize);
+    const qkv = !isRotated ? projected : oracle.rope(projected, (isSliding && slidingCosSin) || cosSin, attentionSize);
     let [o, joined]: [Numbers, Numbers] = [
       oracle.attention(qkv, cell.cuSeqlens, attentionSize),
       new Float64Array(T * D),
@@ -94,10 +104,10 @@ export function oracleLosses(
       [o, joined] = isGpt2 ? [o, sum] : [sum, joined];
     }
     const bias = w("oBias").map((b) => (place && layout.shape.outputBiasTimes === "twice" ? 2 * b : b));
-    const attended = add(add(x, linear(o, T, w("o"), bias)), joined);
+    const attended = add(add(x, leave(linear(o, T, w("o"), bias), `layers.${l}.attnOutNorm`)), joined);
     const mlpInput = config.parallelResidual ? x : attended;
-    const m = linear(norm(mlpInput, T, `layers.${l}.mlpNorm`), T, w("gateUp"), w("gateUpBias"));
-    x = add(attended, linear(activation(m), T, w("down"), w("downBias")));
+    const m = linear(enter(mlpInput, `layers.${l}.mlpNorm`), T, w("gateUp"), w("gateUpBias"));
+    x = add(attended, leave(linear(activation(m), T, w("down"), w("downBias")), `layers.${l}.mlpOutNorm`));
   }
   const rows = Float64Array.from(
     { length: cell.rows_R.length * D },
@@ -132,6 +142,7 @@ function rotation(
 ): [number, number] {
   if (pair >= r / 2) return [0, 1];
   const plain = cell.positions_T[t] / ropeTheta ** ((2 * pair) / r);
+  if (ropeScaling.type === "linear") return [plain / ropeScaling.factor, 1];
   if (ropeScaling.type !== "longrope") return [plain, 1];
   const end = cell.cuSeqlens.find((at) => at > t) ?? 0;
   const isLong = cell.positions_T[end - 1] + 1 > ropeScaling.originalContext;

@@ -88,6 +88,51 @@ export const tinyBases = [
   { title: "stablelm, parallel", changes: { modelType: "stablelm", rotaryDim: 2, parallelResidual: true } },
   { title: "qwen3", changes: { modelType: "qwen3", qkNorm: "head" } },
   {
+    title: "olmo2",
+    changes: { modelType: "olmo2", qkNorm: "all-heads", outputNorms: "after-only" },
+  },
+  {
+    title: "olmo3, with two rotations",
+    changes: {
+      modelType: "olmo3",
+      qkNorm: "all-heads",
+      outputNorms: "after-only",
+      slidingWindow: 3,
+      slidingLayers: [0, 2],
+      ropeScaling: { type: "linear", factor: 4 },
+      slidingRope: { ropeTheta: 1e4, ropeScaling: { type: "default" } },
+    },
+  },
+  {
+    title: "gemma3",
+    changes: {
+      modelType: "gemma3_text",
+      kvHeads: 1,
+      headDim: 4,
+      qkNorm: "head",
+      outputNorms: "after",
+      slidingWindow: 3,
+      slidingLayers: [0, 1],
+      slidingRope: { ropeTheta: 100, ropeScaling: { type: "default" } },
+      scoreScale: 0.25,
+      tiedEmbeddings: true,
+      embedScale: Math.fround(Math.sqrt(12)),
+    },
+  },
+  {
+    title: "granite",
+    changes: {
+      modelType: "granite",
+      headDim: 4,
+      qkvBias: true,
+      outputBias: true,
+      embedScale: 3,
+      scoreScale: 0.25,
+      residualScale: 0.6,
+      logitScale: 0.5,
+    },
+  },
+  {
     title: "gpt_neox",
     changes: {
       modelType: "gpt_neox",
@@ -206,13 +251,14 @@ export function writeTinyModel(folder: string, config: ModelConfig, image: Weigh
   const tensors = new Map<string, Tensor>();
   for (const { name, parts } of weightSources(config)) {
     let offset = image.places[name].offset;
-    for (const { hfName, shape, change, rowTo } of parts) {
+    for (const { hfName, shape, change, times = 1, rowTo } of parts) {
       const length = shape.reduce((a, b) => a * b, 1);
       const placed = new Float32Array(image.bytes, offset, length);
       const width = length / shape[0];
       const values = rowTo
         ? placed.map((_, i) => placed[rowTo(Math.floor(i / width)) * width + (i % width)])
         : placed.slice();
+      if (times !== 1) for (const [i, value] of values.entries()) values[i] = value / times;
       if (change === "add-one") for (const [i, value] of values.entries()) values[i] = value - 1;
       const [rows, columns] = shape;
       const stored =
@@ -273,6 +319,22 @@ function hfConfig(config: ModelConfig): Record<string, unknown> {
         attention_factor: ropeScaling.attentionFactor,
       },
     }),
+    ...(config.slidingRope && {
+      rope_parameters: {
+        full_attention: hfRope(config),
+        sliding_attention: hfRope(config.slidingRope),
+      },
+      rope_theta: undefined,
+    }),
+    ...(config.modelType === "granite" && {
+      embedding_multiplier: config.embedScale,
+      attention_multiplier: config.scoreScale,
+      residual_multiplier: config.residualScale,
+      logits_scaling: 1 / (config.logitScale ?? 1),
+    }),
+    ...(config.modelType === "gemma3_text" && {
+      query_pre_attn_scalar: Math.round((config.scoreScale ?? 1) ** -2),
+    }),
     ...(rotaryDim && { partial_rotary_factor: rotaryDim / config.headDim }),
     ...(unrotatedLayers && {
       no_rope_layers: Array.from({ length: config.layers }, (_, i) => (unrotatedLayers.includes(i) ? 0 : 1)),
@@ -288,7 +350,9 @@ function hfConfig(config: ModelConfig): Record<string, unknown> {
     num_attention_heads: config.heads,
     num_key_value_heads: config.kvHeads,
     head_dim: config.headDim,
-    hidden_act: config.modelType === "gemma" ? "gelu_pytorch_tanh" : "silu",
+    [config.modelType === "gemma3_text" ? "hidden_activation" : "hidden_act"]: config.modelType.startsWith("gemma")
+      ? "gelu_pytorch_tanh"
+      : "silu",
     max_position_embeddings: config.contextLength,
     rms_norm_eps: config.normEps,
     rope_theta: config.ropeTheta,
@@ -302,4 +366,9 @@ function hfConfig(config: ModelConfig): Record<string, unknown> {
     attention_bias: config.outputBias,
     mlp_bias: config.mlpBias,
   };
+}
+
+function hfRope({ ropeTheta, ropeScaling }: Pick<ModelConfig, "ropeTheta" | "ropeScaling">) {
+  const factor = ropeScaling.type === "linear" ? { factor: ropeScaling.factor } : {};
+  return { rope_theta: ropeTheta, rope_type: ropeScaling.type, ...factor };
 }

@@ -1,4 +1,4 @@
-// Whole rows: embedding, gathering, scattering, cutting, joining, biases, and changes of type.
+// Whole rows: embedding, gathering, scattering, cutting, joining, adding, biases, and changes of type.
 #include "common.cuh"
 
 // y[t] = scale · table[ids[t]] (+ residual[t]); one block a row.
@@ -46,6 +46,12 @@ LAUNCH(join_columns, rows, T, X)
 KERNEL(join_columns)(ACT* x_TX, const ACT* a_TA, const ACT* b_TB, int A, int B, int X) {
   size_t t = blockIdx.x;
   for (int i = threadIdx.x; i < X; i += blockDim.x) x_TX[t * X + i] = i < A ? a_TA[t * A + i] : b_TB[t * B + i - A];
+}
+
+LAUNCH(add_scaled, numbers, T, D)
+KERNEL(add_scaled)(float* sum_TD, const float* x_TD, const float* y_TD, int T, int D, float factor) {
+  u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < (u64)T * D) sum_TD[i] = x_TD[i] + factor * y_TD[i];
 }
 
 KERNEL(add_bias_f32)(float* y_TN, const float* bias_N, int N) {

@@ -38,6 +38,7 @@ async function rows(engine: CudaEngine) {
   // An odd length, of which the last numbers are converted one by one, and back.
   const odd = upload(engine, 13, 0.2);
   engine.gelu(odd, { T: 1, F: 13 });
+  await engine.read(engine.addScaled(x, x, { T, D, factor: 0.5 }));
   const cut = { T, A: 20, B: 28, X: D };
   const { a_TA, b_TB } = engine.splitColumns(x, cut);
   await engine.read(engine.joinColumns(a_TA, b_TB, cut));

@@ -54,6 +54,12 @@ export interface AdaptedBase {
   readonly hasOutputBias: boolean;
 }
 
+/** What an adapter needs to know of a base. */
+export type AdaptedModel = Pick<
+  ModelConfig,
+  "modelType" | "layers" | "hiddenSize" | "heads" | "outputBias" | "outputNorms" | "residualScale"
+>;
+
 /**
  * Picks from a model's config what adapters depend on.
  *
@@ -66,9 +72,14 @@ export function adaptedBase({
   hiddenSize,
   heads,
   outputBias,
-}: Pick<ModelConfig, "modelType" | "layers" | "hiddenSize" | "heads" | "outputBias">): AdaptedBase {
+  outputNorms,
+  residualScale = 1,
+}: AdaptedModel): AdaptedBase {
   const { modules, promptsJoin } = architectureOf({ modelType });
-  return { layers, hiddenSize, heads, modules, hasOutputBias: outputBias && promptsJoin === "before-output" };
+  // PEFT's second bias would be added behind what these bases do to the output; PEFT knows none of them.
+  const isPlain = outputNorms === undefined && residualScale === 1;
+  const hasOutputBias = outputBias && promptsJoin === "before-output" && isPlain;
+  return { layers, hiddenSize, heads, modules, hasOutputBias };
 }
 
 /** Returns what the adapted modules of a base are called, for people: `layers.{i}.self_attn`. */

@@ -96,6 +96,9 @@ export interface Engine {
   /** Puts rows side by side: the inverse of `splitColumns`. */
   joinColumns(a_TA: DeviceArray, b_TB: DeviceArray, size: { T: number; A: number; B: number; X: number }): DeviceArray;
 
+  /** `x + factor·y`. */
+  addScaled(x_TD: DeviceArray, y_TD: DeviceArray, size: { T: number; D: number; factor: number }): DeviceArray;
+
   /** Root-mean-square norm (arXiv:1910.07467 eq. 4); `rstd_T` is what backward needs. */
   rmsNorm(
     x_TD: DeviceArray,

@@ -25,6 +25,7 @@ export type FlatName =
   | "scatterRows"
   | "splitColumns"
   | "joinColumns"
+  | "addScaled"
   | "rmsNorm"
   | "rmsNormBackward"
   | "layerNorm"

@@ -5,6 +5,7 @@
  * What is added later is a row: vectors by set are inputs `[S, N]` beside a list `rowOf_T` of rows from -1 (no set) to S - 1.
  */
 
+import { addScaled } from "../kernels/add_scaled.ts";
 import { checkColumns, joinColumns, splitColumns } from "../kernels/columns.ts";
 import {
   gegluBackward,
@@ -29,7 +30,7 @@ type RowOf<Name extends FlatName> = FlatOperation &
         readonly arguments: {
           readonly [I in keyof Rest]: Rest[I] extends DeviceArray | Matrix ? string : readonly (keyof Rest[I])[];
         };
-        readonly sizes: Readonly<Record<Exclude<keyof Size, "eps">, 0 | 1>>;
+        readonly sizes: Readonly<Record<Exclude<keyof Size, "eps" | "factor">, 0 | 1>>;
       }
     : never);
 
@@ -97,6 +98,16 @@ export const flatOperations: { readonly [Name in FlatName]: RowOf<Name> } = {
     tolerance: 1, // moved, but an engine may hold such rows in fewer bits
     check: checkColumns,
     kernel: joinColumns,
+  },
+  addScaled: {
+    ...none,
+    arguments: ["x_TD", "y_TD"],
+    sizes: TD,
+    numbers: ["factor"],
+    outputs: { sum_TD: "TD" },
+    inputs: { x_TD: "TD", y_TD: "TD" },
+    tolerance: 1,
+    kernel: addScaled,
   },
   rmsNorm: {
     ...none,

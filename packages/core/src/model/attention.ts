@@ -9,7 +9,6 @@
  */
 import type { AttentionSize, DeviceArray, Engine, PromptSetGradient, RowRange } from "../engine/engine.ts";
 import type { DecoderLayer, DecoderModel } from "./decoder.ts";
-import { normBackward, normForward } from "./norm.ts";
 import type { Pass } from "./pass.ts";
 import {
   addBiasAgain,
@@ -29,17 +28,20 @@ import {
   type SavedQkNorm,
 } from "./qk_norm.ts";
 import { isShared, sharedAttention, sharedAttentionBackward } from "./shared_attention.ts";
+import { enter, enterBackward, leave, leaveBackward, type SavedOutput } from "./sublayer.ts";
 
 /** What its backward needs. */
 export interface SavedAttention {
   readonly x_TD: DeviceArray;
-  readonly attnStats: DeviceArray;
+  readonly attnStats: DeviceArray | undefined;
   readonly qkv_TX: DeviceArray;
   /** What queries and keys were before their norms, if the layer has them. */
   readonly beforeNorm: SavedQkNorm | undefined;
   /** Without what images add: the backward of attention does not need it. */
   readonly o_TQ: DeviceArray;
   readonly lse_TH: DeviceArray | undefined;
+  /** What came out of the projection, if a norm follows. */
+  readonly output: SavedOutput | undefined;
   /** Which tokens attended to which prompts, and saw which images. */
   readonly sets: LayerSets;
   /** Whether `o_TQ` has what the prompts add: the engine made both at once. */
@@ -104,17 +106,18 @@ export function attentionForward(
   const size = { ...pass.size, window: layer.window };
   const sets = promptSets(i, prompts, T);
 
-  const h = normForward(engine, x_TD, layer.attnNorm, { T, D: config.hiddenSize });
-  const raw_TX = engine.linear(h.y_TD, layer.qkv, { T, bias: layer.qkvBias, order: pass.order });
-  engine.free(h.y_TD);
+  const { h_TD, stats } = enter(engine, x_TD, layer.attnNorm, { T, D: config.hiddenSize });
+  const raw_TX = engine.linear(h_TD, layer.qkv, { T, bias: layer.qkvBias, order: pass.order });
+  if (h_TD !== x_TD) engine.free(h_TD);
   const normed = layer.qkNorm && qkNormForward(engine, layer.qkNorm, raw_TX, size);
   const qkv_TX = normed?.qkv_TX ?? raw_TX;
-  if (pass.cosSin_Td && layer.isRotated) engine.rope(qkv_TX, pass.cosSin_Td, size);
+  const cosSin_Td = layer.rotation && pass.cosSin_Td[layer.rotation];
+  if (cosSin_Td) engine.rope(qkv_TX, cosSin_Td, size);
   const attended = attendAll(model, qkv_TX, sets, pass, size, attend);
-  const joined_TD = project(model, layer, attended, x_TD, { qkv_TX, sets, pass, size });
+  const { joined_TD, output } = project(model, layer, attended, x_TD, { qkv_TX, sets, pass, size });
   const x1_TD = layer.oBiasTable ? addBiasAgain(engine, i, joined_TD, layer.oBiasTable, prompts, T) : joined_TD;
   if (x1_TD !== joined_TD) engine.free(joined_TD);
-  return { x1_TD, saved: { x_TD, attnStats: h.stats, qkv_TX, beforeNorm: normed?.saved, sets, ...attended } };
+  return { x1_TD, saved: { x_TD, attnStats: stats, qkv_TX, beforeNorm: normed?.saved, output, sets, ...attended } };
 }
 
 type Attended = Pick<SavedAttention, "o_TQ" | "lse_TH" | "isAdapted">;
@@ -146,23 +149,29 @@ interface Joining {
 
 /** x + o·W_oᵀ, with what the prompts add on the side of the projection where they join. */
 function project(
-  { engine, architecture }: DecoderModel,
+  { engine, config, architecture }: DecoderModel,
   layer: DecoderLayer,
   { o_TQ, isAdapted }: Attended,
   x_TD: DeviceArray,
   { qkv_TX, sets, pass, size }: Joining,
-): DeviceArray {
-  const output = (from: DeviceArray) =>
-    engine.linear(from, layer.o, { T: size.T, bias: layer.oBias, residual: x_TD, order: pass.order });
+): { joined_TD: DeviceArray; output: SavedOutput | undefined } {
+  let output: SavedOutput | undefined;
+  const projected = (from: DeviceArray) => {
+    const to = { x_TD, weight: layer.o, bias: layer.oBias, order: pass.order };
+    const left = leave(engine, from, to, layer.attnOutput, { T: size.T, D: config.hiddenSize });
+    output = left.saved;
+    return left.y_TD;
+  };
   const addSets = (own: readonly OwnedSet[]) => (to: DeviceArray) =>
     engine.promptAttention(to, { qkv_TX, sets: own }, size);
   const added = [isAdapted ? [] : sets.prompts, heardImages(sets)].filter((own) => own.length > 0).map(addSets);
-  const steps = architecture.promptsJoin === "before-output" ? [...added, output] : [output, ...added];
-  return steps.reduce((from, step) => {
+  const steps = architecture.promptsJoin === "before-output" ? [...added, projected] : [projected, ...added];
+  const joined_TD = steps.reduce((from, step) => {
     const to = step(from);
     if (from !== o_TQ) engine.free(from);
     return to;
   }, o_TQ);
+  return { joined_TD, output };
 }
 
 /**
@@ -179,19 +188,23 @@ export function attentionBackward(
   const { engine, config } = model;
   const { T } = pass.size;
   const size = { ...pass.size, window: layer.window };
-  const do_TQ = engine.linearBackward(dx1_TD, layer.o, { T });
+  const hidden = { T, D: config.hiddenSize };
+  const dout_TD = leaveBackward(engine, dx1_TD, saved.output, layer.attnOutput, hidden);
+  const do_TQ = engine.linearBackward(dout_TD, layer.o, { T });
+  if (dout_TD !== dx1_TD) engine.free(dout_TD);
   const { dqkv_TX, sets } = attendBackward(model, { do_TQ, dx1_TD, withInput }, saved, pass, size);
   engine.free(do_TQ);
   let dx_TD: DeviceArray | undefined;
   if (dqkv_TX) {
-    if (pass.cosSin_Td && layer.isRotated) engine.rope(dqkv_TX, pass.cosSin_Td, { ...size, inverse: true });
+    const cosSin_Td = layer.rotation && pass.cosSin_Td[layer.rotation];
+    if (cosSin_Td) engine.rope(dqkv_TX, cosSin_Td, { ...size, inverse: true });
     const draw_TX =
       layer.qkNorm && saved.beforeNorm
         ? qkNormBackward(engine, layer.qkNorm, dqkv_TX, saved.beforeNorm, size)
         : dqkv_TX;
     const dh_TD = engine.linearBackward(draw_TX, layer.qkv, { T });
-    const input = { dy_TD: dh_TD, x_TD: saved.x_TD, stats: saved.attnStats, residual_TD };
-    dx_TD = normBackward(engine, input, layer.attnNorm, { T, D: config.hiddenSize });
+    const input = { x_TD: saved.x_TD, stats: saved.attnStats, residual_TD };
+    dx_TD = enterBackward(engine, dh_TD, input, layer.attnNorm, hidden);
     engine.free(draw_TX, dh_TD);
   }
   return { sets, dx_TD };

@@ -58,7 +58,9 @@ export function layerBackward(
 
 /** Frees all that a layer saved, its input included; the prompts belong to others. */
 export function freeSaved(engine: Engine, { attention, mlp }: SavedLayer): void {
-  const { x_TD, attnStats, qkv_TX, beforeNorm = {}, o_TQ, lse_TH } = attention;
-  const kept = [x_TD, attnStats, qkv_TX, ...Object.values(beforeNorm), o_TQ, lse_TH, ...Object.values(mlp)];
+  const { x_TD, attnStats, qkv_TX, beforeNorm = {}, o_TQ, lse_TH, output = {} } = attention;
+  const { mlpInput_TD, mlpStats, gateUp, output: mlpOutput = {} } = mlp;
+  const ofNorms = [beforeNorm, output, mlpOutput].flatMap((saved): DeviceArray[] => Object.values(saved));
+  const kept = [x_TD, attnStats, qkv_TX, o_TQ, lse_TH, mlpInput_TD, mlpStats, gateUp, ...ofNorms];
   engine.free(...new Set(kept)); // attention and MLP may have read the same x
 }

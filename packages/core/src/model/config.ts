@@ -32,6 +32,12 @@ export type RopeScaling =
       readonly attentionFactor: number;
     };
 
+/** One rotation of queries and keys. */
+export interface RopeConfig {
+  readonly ropeTheta: number;
+  readonly ropeScaling: RopeScaling;
+}
+
 /** A decoder's architecture, as `parseModelConfig` reads it from config.json: plain data that crosses to threads. */
 export interface ModelConfig {
   /** The family: `modelType` of a file of `families/`. */
@@ -81,6 +87,32 @@ export interface ModelConfig {
    * @default neither
    */
   readonly qkNorm?: "head" | "all-heads";
+  /**
+   * Where RMSNorms stand beside those in front of attention and MLP: `after` both of them as well, or `after-only`, without those in
+   * front: x + norm(attention(x)).
+   * @default neither
+   */
+  readonly outputNorms?: "after" | "after-only";
+  /**
+   * What scores of attention are multiplied with.
+   * @default 1 / √headDim
+   */
+  readonly scoreScale?: number;
+  /**
+   * What logits are multiplied with.
+   * @default 1
+   */
+  readonly logitScale?: number;
+  /**
+   * Multiplies what attention and MLP add to the stream.
+   * @default 1
+   */
+  readonly residualScale?: number;
+  /**
+   * Rotation of layers with a window, if they have one of their own.
+   * @default that of all layers
+   */
+  readonly slidingRope?: RopeConfig;
   /** Of the output projection of the attention. */
   readonly outputBias: boolean;
   readonly mlpBias: boolean;

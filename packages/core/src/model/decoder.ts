@@ -7,11 +7,13 @@ import type { Architecture } from "./families/family.ts";
 import type { Norm } from "./norm.ts";
 import type { QkNorm } from "./qk_norm.ts";
 import { angleTable } from "./rope_angles.ts";
+import type { OutputTraits } from "./sublayer.ts";
 import { type LayerWeight, matrixOf, type WeightImage, weightNames, weightOf } from "./weights.ts";
 
 /** The frozen weights of one layer, where the engine holds them. */
 export interface DecoderLayer {
-  readonly attnNorm: Norm;
+  readonly attnNorm: Norm | undefined;
+  readonly attnOutput: OutputTraits;
   readonly qkv: Matrix;
   readonly qkvBias: Matrix | undefined;
   readonly qkNorm: QkNorm | undefined;
@@ -19,16 +21,20 @@ export interface DecoderLayer {
   readonly oBias: Matrix | undefined;
   /** `[2, D]`: nothing, and the output bias, for adapters that add it twice. */
   readonly oBiasTable: Matrix | undefined;
-  readonly mlpNorm: Norm;
+  readonly mlpNorm: Norm | undefined;
+  readonly mlpOutput: OutputTraits;
   readonly gateUp: Matrix;
   readonly gateUpBias: Matrix | undefined;
   readonly down: Matrix;
   readonly downBias: Matrix | undefined;
   /** Tokens back that a query sees, itself included; 0 = all. */
   readonly window: number;
-  /** Whether queries and keys are rotated by their positions. */
-  readonly isRotated: boolean;
+  /** How queries and keys are rotated by their positions, if they are. */
+  readonly rotation: Rotation | undefined;
 }
+
+/** The rotation of all layers, or that of layers with a window. */
+export type Rotation = "common" | "sliding";
 
 /** The frozen base on one engine. */
 export interface DecoderModel {
@@ -39,7 +45,7 @@ export interface DecoderModel {
   /** Learned positions `[contextLength, D]`, where the model has them. */
   readonly positions: Matrix | undefined;
   /** Returns rotary angles of at least these positions, a row each, if they are the same in every sequence. */
-  readonly angles: ((positions_T: Int32Array) => Matrix) | undefined;
+  readonly angles: Readonly<Record<Rotation, ((positions_T: Int32Array) => Matrix) | undefined>>;
   readonly layers: readonly DecoderLayer[];
   readonly finalNorm: Norm;
   readonly head: Matrix;
@@ -77,7 +83,19 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
     bias: architecture.norm === "layer" ? required(biasName) : undefined,
     eps: config.normEps,
   });
+  const { outputNorms, residualScale = 1 } = config;
+  const entryNorm = (name: string, biasName: string) =>
+    outputNorms === "after-only" ? undefined : norm(name, biasName);
+  const output = (name: string): OutputTraits => ({
+    outNorm: outputNorms && rmsNorm(name),
+    scale: residualScale,
+  });
   const { slidingWindow, slidingLayers, unrotatedLayers = [] } = config;
+  const isSliding = (i: number) => slidingLayers === undefined || slidingLayers.includes(i);
+  const rotationOf = (i: number): Rotation | undefined => {
+    if (architecture.positions !== "rotary" || unrotatedLayers.includes(i)) return undefined;
+    return config.slidingRope && isSliding(i) ? "sliding" : "common";
+  };
   const embed = required(weightNames.embed);
   return {
     engine,
@@ -85,24 +103,29 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
     architecture,
     embed,
     positions: architecture.positions === "learned" ? required(weightNames.positions) : undefined,
-    angles: architecture.positions === "rotary" ? angleTable(engine, config) : undefined,
+    angles: {
+      common: architecture.positions === "rotary" ? angleTable(engine, config) : undefined,
+      sliding: config.slidingRope && angleTable(engine, { ...config, ...config.slidingRope }),
+    },
     layers: Array.from({ length: config.layers }, (_, i) => {
       const name = (weight: LayerWeight) => weightNames.layer(i, weight);
       return {
-        attnNorm: norm(name("attnNorm"), name("attnNormBias")),
+        attnNorm: entryNorm(name("attnNorm"), name("attnNormBias")),
+        attnOutput: output(name("attnOutNorm")),
         qkv: required(name("qkv")),
         qkvBias: optional(name("qkvBias")),
         qkNorm: config.qkNorm && { queries: rmsNorm(name("qNorm")), keys: rmsNorm(name("kNorm")) },
         o: required(name("o")),
         oBias: optional(name("oBias")),
         oBiasTable: biasTable(name("oBias")),
-        mlpNorm: norm(name("mlpNorm"), name("mlpNormBias")),
+        mlpNorm: entryNorm(name("mlpNorm"), name("mlpNormBias")),
+        mlpOutput: output(name("mlpOutNorm")),
         gateUp: required(name("gateUp")),
         gateUpBias: optional(name("gateUpBias")),
         down: required(name("down")),
         downBias: optional(name("downBias")),
-        window: slidingLayers === undefined || slidingLayers.includes(i) ? slidingWindow : 0,
-        isRotated: architecture.positions === "rotary" && !unrotatedLayers.includes(i),
+        window: isSliding(i) ? slidingWindow : 0,
+        rotation: rotationOf(i),
       };
     }),
     finalNorm: norm(weightNames.finalNorm, weightNames.finalNormBias),

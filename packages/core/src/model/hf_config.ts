@@ -13,7 +13,9 @@ import { checkKeys } from "./hf_keys.ts";
 /** Fields in which a null is a value: none, or the one that follows from other fields. */
 const nullable = new Set(
   `head_dim num_key_value_heads n_inner sliding_window layer_types rope_parameters rope_scaling partial_rotary_factor
-  use_bidirectional_attention bos_token_id eos_token_id dtype torch_dtype quantization_config`.split(/\s+/),
+  use_bidirectional_attention attn_logit_softcapping final_logit_softcapping bos_token_id eos_token_id dtype torch_dtype quantization_config`.split(
+    /\s+/,
+  ),
 );
 
 function isNullable(name: string, { notNull = [] }: Family): boolean {

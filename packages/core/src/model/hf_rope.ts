@@ -6,7 +6,7 @@ import { isJsonObject, type JsonFields, jsonFields, shown } from "../formats/jso
 import type { ModelConfig, RopeScaling } from "./config.ts";
 import type { ConfigReading } from "./families/family.ts";
 
-export type RopeConfig = Pick<ModelConfig, "ropeTheta" | "ropeScaling" | "rotaryDim">;
+export type RotaryFields = Pick<ModelConfig, "ropeTheta" | "ropeScaling" | "rotaryDim" | "slidingRope">;
 
 /** What a family says of its rotation, and the sizes that rotation depends on. */
 export interface RopeDefaults {
@@ -19,6 +19,8 @@ export interface RopeDefaults {
   readonly partialRotationKey?: string;
   /** What `original_max_position_embeddings` is if it stands nowhere outside the rotary settings: it wins over the one inside. */
   readonly originalContext?: number;
+  /** Rotation of layers with a window, where the family has one: never scaled unless `rope_parameters` has it by layer type. */
+  readonly sliding?: Pick<RopeDefaults, "ropeTheta" | "ropeThetaKey">;
   /** Other names of the type longrope. */
   readonly longropeNames?: readonly string[];
   /** Types of scaling that the family takes, if not all. */
@@ -37,7 +39,8 @@ interface RopeSizes {
  * Adds to the problems of `reading` what is wrong; the result is then not to be used. Settings that the type of scaling has
  * no use for go to its unused ones.
  */
-export function parseRope(reading: ConfigReading, sizes: RopeSizes, defaults: RopeDefaults): RopeConfig {
+export function parseRope(reading: ConfigReading, sizes: RopeSizes, defaults: RopeDefaults): RotaryFields {
+  if (defaults.sliding) return parseRopeByLayerType(reading, sizes, { ...defaults, sliding: defaults.sliding });
   const { fields: outer, problems, unused } = reading;
   outer.raw("rope_parameters");
   const name = isUsed(outer.raw("rope_scaling")) ? "rope_scaling" : "rope_parameters";
@@ -63,6 +66,42 @@ export function parseRope(reading: ConfigReading, sizes: RopeSizes, defaults: Ro
   };
   unused.push(...Object.keys(settings).flatMap((key) => (inner.asked.has(key) ? [] : [`${name}.${key}`])));
   return rope;
+}
+
+/** Those whose angles do not depend on the length of a sequence. */
+const fixedTypes = allTypes.filter((type) => type !== "dynamic" && type !== "longrope");
+const layerTypes = ["full_attention", "sliding_attention"] as const;
+
+/** The rotation of a family whose layers with a window have one of their own. The older spelling scales the others alone. */
+function parseRopeByLayerType(
+  { fields: outer, problems, unused }: ConfigReading,
+  sizes: RopeSizes,
+  defaults: RopeDefaults & Required<Pick<RopeDefaults, "sliding">>,
+): RotaryFields {
+  const rotaryDim = sizes.headDim;
+  const newer = outer.raw("rope_parameters") ?? {};
+  const older = outer.raw("rope_scaling") ?? {};
+  const isByType = isJsonObject(newer) && Object.keys(newer).every((key) => layerTypes.some((type) => type === key));
+  if (!isByType || !isJsonObject(older)) {
+    const [name, found] = isByType ? ["rope_scaling", older] : ["rope_parameters", newer];
+    const needed = isByType ? "an object" : `an object with ${layerTypes.join(" and ")}`;
+    outer.problem(`${name} is ${shown(found)}, needed is ${needed}`);
+    return { ropeTheta: Number.NaN, ropeScaling: { type: "default" } };
+  }
+  const [full, sliding] = layerTypes.map((type) => {
+    const own = newer[type];
+    const settings = { ...(isJsonObject(own) ? own : {}), ...(type === "full_attention" ? older : {}) };
+    const isOlder = type === "full_attention" && Object.keys(older).length > 0;
+    const label = isOlder ? "rope_scaling." : `rope_parameters.${type}.`;
+    const inner = jsonFields(settings, problems, label);
+    const rope = {
+      ropeTheta: ropeTheta(inner, outer, type === "full_attention" ? defaults : defaults.sliding),
+      ropeScaling: parseScaling(inner, outer, { ...sizes, rotaryDim }, { ...defaults, types: fixedTypes }),
+    };
+    unused.push(...Object.keys(settings).flatMap((key) => (inner.asked.has(key) ? [] : [label + key])));
+    return rope;
+  });
+  return { ...full, slidingRope: sliding };
 }
 
 /** The numbers of a head that rotate. The factor stands inside the rotary settings (which wins) or beside them. */

@@ -2,7 +2,8 @@
 import type { SharedRows } from "../cell/beginnings.ts";
 import type { Cell } from "../cell/tokens.ts";
 import type { AttentionSize, DeviceArray, LinearOrder } from "../engine/engine.ts";
-import type { DecoderModel } from "./decoder.ts";
+import type { RopeConfig } from "./config.ts";
+import type { DecoderModel, Rotation } from "./decoder.ts";
 import { ropeAngles } from "./rope_angles.ts";
 
 /** Tokens of sequences one after another, without padding: ids and positions [T], where each sequence begins, and its image. */
@@ -11,8 +12,8 @@ export type PackedTokens = Pick<Cell, "ids_T" | "positions_T" | "cuSeqlens" | "i
 /** What the layers of one pass share. */
 export interface Pass {
   readonly cuSeqlens: Int32Array;
-  /** None if positions are learned. */
-  readonly cosSin_Td: DeviceArray | undefined;
+  /** Cosines and sines of each rotation of the base: none if positions are learned. */
+  readonly cosSin_Td: Readonly<Record<Rotation, DeviceArray | undefined>>;
   /** T rows are computed. The window is each layer's own. */
   readonly size: Omit<AttentionSize, "window">;
   readonly order: LinearOrder;
@@ -32,17 +33,21 @@ export function openPass(
   shared?: SharedRows,
 ): Pass {
   const { positions_T, cuSeqlens } = tokens;
-  const { heads: H, kvHeads: G, headDim: d } = config;
+  const { heads: H, kvHeads: G, headDim: d, slidingRope } = config;
   const isRotary = architecture.positions === "rotary";
   const own_T = shared ? shared.tokenOf_C.map((t) => positions_T[t]) : positions_T;
-  const cosSin = () => {
-    if (angles) return engine.embed(angles(own_T), own_T);
-    const cosSin_Td = ropeAngles(config, positions_T, cuSeqlens);
+  const cosSin = (rotation: Rotation, rope: RopeConfig): DeviceArray => {
+    const table = angles[rotation];
+    if (table) return engine.embed(table(own_T), own_T);
+    const cosSin_Td = ropeAngles({ ...config, ...rope }, positions_T, cuSeqlens);
     return engine.upload(shared ? rowsOf(cosSin_Td, shared.tokenOf_C, d) : cosSin_Td);
   };
   return {
     cuSeqlens,
-    cosSin_Td: isRotary ? cosSin() : undefined,
+    cosSin_Td: {
+      common: isRotary ? cosSin("common", config) : undefined,
+      sliding: isRotary && slidingRope ? cosSin("sliding", slidingRope) : undefined,
+    },
     size: { T: own_T.length, H, G, d },
     order,
     shared,

@@ -12,6 +12,8 @@ export interface WeightPart {
    * stored `[in, out]` (transformers' Conv1D), or `add-one` in float32 to a norm that is stored as its distance from 1.
    */
   readonly change?: "transpose" | "add-one";
+  /** What the numbers are multiplied by, in float32. @default 1 */
+  readonly times?: number;
   /** Where a stored row goes among the rows of its part, if not to its own place: every row has one. Not with `transpose`. */
   readonly rowTo?: (stored: number) => number;
   /** The tensor that is the same one where this one is missing: a tied head may be stored instead of the embedding. */

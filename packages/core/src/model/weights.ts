@@ -40,6 +40,7 @@ export const weightNames = {
 export type LayerWeight =
   | "attnNorm"
   | "attnNormBias"
+  | "attnOutNorm"
   | "qkv"
   | "qNorm"
   | "kNorm"
@@ -48,6 +49,7 @@ export type LayerWeight =
   | "oBias"
   | "mlpNorm"
   | "mlpNormBias"
+  | "mlpOutNorm"
   | "gateUp"
   | "gateUpBias"
   | "down"

@@ -3,12 +3,12 @@ import { constants } from "node:buffer";
 import { type Allocate, ownMemory } from "../allocate.ts";
 import type { DType, ScaledDType, WeightDType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
-import { bytesPerElement, type StoredDType, storedDTypes, widen } from "../formats/dtype.ts";
+import { bytesPerElement, narrow, type StoredDType, storedDTypes, widen } from "../formats/dtype.ts";
 import { int8Bytes, int8Rows } from "../formats/int8.ts";
 import { storedName, withoutWrappers } from "../model/checkpoint_names.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { weightSources } from "../model/hf_names.ts";
-import { addOne, moveRows, transposePart } from "../model/weight_changes.ts";
+import { changeNumbers, keepsDType, moveRows, transposePart } from "../model/weight_changes.ts";
 import type { WeightPart } from "../model/weight_sources.ts";
 import { imageBytes, isLinearMap, type WeightImage, type WeightPlace, type WeightStorage } from "../model/weights.ts";
 import { type FileRange, readRanges } from "./parallel_read.ts";
@@ -93,8 +93,7 @@ export async function linearMapDtypes(folder: string, config: ModelConfig): Prom
 interface FoundTensor {
   readonly tensor: PlacedTensor;
   readonly dtype: StoredDType;
-  readonly change: WeightPart["change"];
-  readonly rowTo: WeightPart["rowTo"];
+  readonly part: WeightPart;
 }
 
 /** Its weight, and the row of it that it begins with. */
@@ -114,7 +113,8 @@ interface WeightPlan {
 
 /** A chunk goes straight to its place, or is changed on its way there, or stays in the file cache. */
 function rangeOf(read: PlannedRead, block: ArrayBufferLike): FileRange {
-  const { tensor, dtype, change, rowTo, name, place, row } = read;
+  const { tensor, dtype, part, name, place, row } = read;
+  const { change, times = 1, rowTo } = part;
   if (place.path !== undefined) return tensor;
   const to = place.dtype;
   const [rows, columns = 1] = place.shape;
@@ -127,35 +127,37 @@ function rangeOf(read: PlannedRead, block: ArrayBufferLike): FileRange {
   }
   const offset = place.offset + row * columns * bytesPerElement[to];
   const [stored, placed] = [bytesPerElement[dtype], bytesPerElement[to]];
+  const bytesOf = (bytes: Uint8Array) => converted(bytes, { dtype, part }, to);
   if (rowTo) {
-    const part = new Uint8Array(block, offset, ownRows * columns * placed);
-    const onChunk = (bytes: Uint8Array, from: number) => {
-      const numbers = dtype === to ? bytes : new Uint8Array(widened(dtype, bytes, bytes.length / stored).buffer);
-      moveRows(part, numbers, from / stored / columns, columns * placed, rowTo);
-    };
+    const own = new Uint8Array(block, offset, ownRows * columns * placed);
+    const onChunk = (bytes: Uint8Array, from: number) =>
+      moveRows(own, bytesOf(bytes), from / stored / columns, columns * placed, rowTo);
     return { ...tensor, unit: columns * stored, onChunk };
   }
-  if (dtype === to && change === undefined) {
+  if (dtype === to && change === undefined && times === 1) {
     return { ...tensor, place: (from, length) => new Uint8Array(block, offset + from, length) };
   }
   const onChunk = (bytes: Uint8Array, from: number) => {
-    const [first, count] = [from / stored, bytes.length / stored];
+    const first = from / stored;
     if (change === "transpose") {
-      const numbers = dtype === to ? bytes : new Uint8Array(widened(dtype, bytes, count).buffer);
       const whole = new Uint8Array(block, offset, ((tensor.end - tensor.begin) / stored) * placed);
-      return transposePart(whole, numbers, first, to, tensor.shape);
+      return transposePart(whole, bytesOf(bytes), first, to, tensor.shape);
     }
-    const target = new Float32Array(block, offset + first * placed, count);
+    if (to !== "f32") return new Uint8Array(block, offset + first * placed, bytes.length).set(bytesOf(bytes));
+    const target = new Float32Array(block, offset + first * placed, bytes.length / stored);
     widen(dtype, bytes, target);
-    if (change === "add-one") addOne(target);
+    changeNumbers(target, part);
   };
   return { ...tensor, onChunk };
 }
 
-function widened(dtype: StoredDType, bytes: Uint8Array, count: number): Float32Array {
-  const numbers = new Float32Array(count);
+/** Numbers of a file as they are placed; the same bytes if nothing is to be done. */
+function converted(bytes: Uint8Array, { dtype, part }: Pick<FoundTensor, "dtype" | "part">, to: DType): Uint8Array {
+  if (dtype === to && keepsDType(part) && (part.times ?? 1) === 1) return bytes;
+  const numbers = new Float32Array(bytes.length / bytesPerElement[dtype]);
   widen(dtype, bytes, numbers);
-  return numbers;
+  changeNumbers(numbers, part);
+  return to === "f32" ? new Uint8Array(numbers.buffer) : narrow(numbers, to);
 }
 
 const scaledDTypes: Readonly<Record<Exclude<WeightStorage, "as-is">, ScaledDType>> = { int8: "i8", fp8: "f8" };
@@ -180,13 +182,13 @@ function planWeights(
   let readBytes = 0;
   for (const { name, shape, parts } of weightSources(config)) {
     const found = parts.flatMap((part) => {
-      const { hfName, shape: needed, change, rowTo } = part;
+      const { hfName, shape: needed } = part;
       const key = storedName(part, config, tensors);
       const tensor = key === undefined ? undefined : tensors.get(key);
       const dtype = tensor && storedDTypes.get(tensor.dtype);
       const problem = tensorProblem(hfName, needed, tensor, tensors);
       if (problem !== undefined) problems.push(problem);
-      return tensor && dtype ? [{ tensor, dtype, change, rowTo, elements: needed.reduce((a, b) => a * b, 1) }] : [];
+      return tensor && dtype ? [{ tensor, dtype, part, elements: needed.reduce((a, b) => a * b, 1) }] : [];
     });
     const dtype = scaled && isLinearMap(name) ? scaled : placedDType(found, weightDtypes);
     const byteLength =
@@ -198,10 +200,10 @@ function planWeights(
     const place: WeightPlace = { dtype, shape, ...(mapped ?? { offset: bytes }), byteLength };
     places[name] = place;
     let row = 0;
-    for (const { elements, ...part } of found) {
-      reads.push({ ...part, name, place, row });
+    for (const { elements, ...own } of found) {
+      reads.push({ ...own, name, place, row });
       row += elements / (shape[1] ?? 1);
-      readBytes += part.tensor.end - part.tensor.begin;
+      readBytes += own.tensor.end - own.tensor.begin;
     }
     if (!mapped) bytes = Math.ceil((bytes + byteLength) / 64) * 64;
   }
@@ -215,8 +217,16 @@ function placeInFile(found: readonly FoundTensor[], dtype: WeightDType): { offse
   if (!first || dtype === "i8" || dtype === "f8") return undefined;
   const { begin: offset, file } = first.tensor;
   let end = offset;
-  for (const { tensor, dtype: stored, change, rowTo } of found) {
-    if (change || rowTo || stored !== dtype || tensor.file !== file || tensor.begin !== end) return undefined;
+  for (const { tensor, dtype: stored, part } of found) {
+    if (
+      part.change ||
+      part.rowTo ||
+      (part.times ?? 1) !== 1 ||
+      stored !== dtype ||
+      tensor.file !== file ||
+      tensor.begin !== end
+    )
+      return undefined;
     end = tensor.end;
   }
   return offset % bytesPerElement[dtype] === 0 ? { offset, path: file.path } : undefined;
@@ -224,11 +234,11 @@ function placeInFile(found: readonly FoundTensor[], dtype: WeightDType): { offse
 
 /** The parts' own dtype where they share one that the engine takes and their numbers stay unchanged, else f32. */
 function placedDType(
-  parts: readonly Pick<FoundTensor, "dtype" | "change">[],
+  parts: readonly Pick<FoundTensor, "dtype" | "part">[],
   weightDtypes: readonly WeightDType[],
 ): DType {
   const { dtype: first } = parts[0] ?? { dtype: "f32" };
-  const isKept = parts.every(({ dtype, change }) => dtype === first && change !== "add-one");
+  const isKept = parts.every(({ dtype, part }) => dtype === first && keepsDType(part));
   return isKept && first !== "f64" && weightDtypes.includes(first) ? first : "f32";
 }
 

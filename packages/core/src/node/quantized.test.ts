@@ -104,7 +104,11 @@ describe("quantizedRange", () => {
     const [ours, across] = change ? [columns, rows] : [rows, columns];
     const out = new Uint8Array(int8Bytes([ours, across]));
     const tensor = { shape, begin: 100, end: 100 + bytes.length } as never;
-    const { onChunk, unit = 1 } = quantizedRange({ tensor, dtype, change }, { to: "i8", ...int8Rows(out, ours) }, "w");
+    const { onChunk, unit = 1 } = quantizedRange(
+      { tensor, dtype, part: { ...(change && { change }) } },
+      { to: "i8", ...int8Rows(out, ours) },
+      "w",
+    );
     const step = size * numbersAChunk(unit / size);
     const starts = Array.from({ length: Math.ceil(bytes.length / step) }, (_, i) => i * step);
     expect(step % unit).toBe(0);

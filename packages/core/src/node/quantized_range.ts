@@ -3,7 +3,7 @@ import type { ScaledDType } from "../engine/engine.ts";
 import { bytesPerElement, type StoredDType, widen } from "../formats/dtype.ts";
 import { quantizeRowsFp8 } from "../formats/fp8.ts";
 import { type Int8Rows, quantizeRows } from "../formats/int8.ts";
-import { moveRows, transposePart } from "../model/weight_changes.ts";
+import { changeNumbers, moveRows, transposePart } from "../model/weight_changes.ts";
 import type { WeightPart } from "../model/weight_sources.ts";
 import type { FileRange } from "./parallel_read.ts";
 import type { PlacedTensor } from "./weight_files.ts";
@@ -12,8 +12,7 @@ import type { PlacedTensor } from "./weight_files.ts";
 interface QuantizedTensor {
   readonly tensor: PlacedTensor;
   readonly dtype: StoredDType;
-  readonly change: WeightPart["change"];
-  readonly rowTo?: WeightPart["rowTo"];
+  readonly part: Pick<WeightPart, "change" | "times" | "rowTo">;
 }
 
 /**
@@ -21,16 +20,18 @@ interface QuantizedTensor {
  * row is whole before all is read, so it is collected first.
  */
 export function quantizedRange(
-  { tensor, dtype, change, rowTo }: QuantizedTensor,
+  { tensor, dtype, part }: QuantizedTensor,
   { to, ...out }: Int8Rows & { readonly to: ScaledDType },
   name: string,
 ): FileRange {
+  const { change, rowTo } = part;
   const quantize = to === "i8" ? quantizeRows : quantizeRowsFp8;
   const [rows, columns] = tensor.shape;
   const size = bytesPerElement[dtype];
   const widened = (bytes: Uint8Array) => {
     const values = new Float32Array(bytes.length / size);
     widen(dtype, bytes, values);
+    changeNumbers(values, part);
     return values;
   };
   if (change === "transpose") {
@@ -60,11 +61,11 @@ export function quantizedRange(
       moveRows(bytesOf(numbers), bytesOf(made.numbers), first, columns, rowTo);
       return;
     }
-    const part = {
+    const own = {
       scales: out.scales.subarray(first, past),
       numbers: out.numbers.subarray(first * columns, past * columns),
     };
-    quantize(widened(bytes), part, name);
+    quantize(widened(bytes), own, name);
   };
   return { ...tensor, unit, onChunk };
 }

@@ -1,4 +1,4 @@
-// Rows: shared out to threads, summed, of weights as float32, moved. Embedding: y[t] = scale · table[ids[t]] (+ residual[t]).
+// Rows: shared out to threads, summed, of weights as float32, moved, added. Embedding: y[t] = scale · table[ids[t]] (+ residual[t]).
 
 #include "operations.h"
 #include "simd.h"
@@ -13,6 +13,9 @@ namespace zg {
   _(SIZE, T, 0) _(SIZE, A, 1) _(SIZE, B, 1) _(SIZE, X, 1) _(OUT, a_TA, "TA") _(OUT, b_TB, "TB") _(IN, x_TX, "TX")
 #define ZG_JOIN_COLUMNS(_) \
   _(SIZE, T, 0) _(SIZE, A, 1) _(SIZE, B, 1) _(SIZE, X, 1) _(OUT, x_TX, "TX") _(IN, a_TA, "TA") _(IN, b_TB, "TB")
+#define ZG_ADD_SCALED(_) \
+  _(SIZE, T, 0) _(SIZE, D, 1) _(NUMBER, factor) _(OUT, sum_TD, "TD") _(IN, x_TD, "TD") _(IN, y_TD, "TD")
+ZG_ARGUMENTS(AddScaled, ZG_ADD_SCALED)
 ZG_ARGUMENTS(SplitColumns, ZG_SPLIT_COLUMNS)
 ZG_ARGUMENTS(JoinColumns, ZG_JOIN_COLUMNS)
 ZG_ARGUMENTS(GatherRows, ZG_GATHER_ROWS)
@@ -117,6 +120,15 @@ static bool scatter_rows(Pool* pool, const ScatterRows& a) {
   };
   parallel(pool, (a.D + columns - 1) / columns, job);
   return true;
+}
+
+static bool add_scaled(Pool* pool, const AddScaled& a) {
+  return each_row(pool, a.T, a.D, [&](long t) {
+    each_vector(a.D, [&](long d, long n) {
+      const long i = t * a.D + d;
+      store_n(a.sum_TD + i, fma(splat(a.factor), load_n(a.y_TD + i, n), load_n(a.x_TD + i, n)), n);
+    });
+  });
 }
 
 // X is A + B: core checks it. Behind A, as many of B as a row has, so that no other sizes reach beyond an array.

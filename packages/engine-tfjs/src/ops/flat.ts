@@ -100,6 +100,10 @@ export const flat: { readonly [Name in FlatName]: Composite } = {
   },
   joinColumns: ({ tf }, { a_TA, b_TB }: { a_TA: Tensor; b_TB: Tensor }) => ({ x_TX: tf.concat([a_TA, b_TB], 1) }),
 
+  addScaled: ({ tf }, { x_TD, y_TD }: { x_TD: Tensor; y_TD: Tensor }, { factor }: { factor: number }) => ({
+    sum_TD: tf.add(x_TD, tf.mul(y_TD, factor)),
+  }),
+
   /** RMSNorm (arXiv:1910.07467 eq. 4):  rstd = 1 / √(mean(x²) + eps),  y = x · rstd · weight. */
   rmsNorm({ tf }, { x_TD, weight_D }: { x_TD: Tensor; weight_D: Tensor }, { eps }: { eps: number }) {
     const rstd_T = tf.rsqrt(tf.add(tf.mean(tf.square(x_TD), 1, true), eps));

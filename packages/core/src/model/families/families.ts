@@ -2,11 +2,15 @@
 import type { ModelConfig } from "../config.ts";
 import type { Architecture, Family } from "./family.ts";
 import { gemma } from "./gemma.ts";
+import { gemma3 } from "./gemma3.ts";
 import { gptNeox } from "./gpt_neox.ts";
 import { gpt2 } from "./gpt2.ts";
+import { granite } from "./granite.ts";
 import { llama } from "./llama.ts";
 import { ministral } from "./ministral.ts";
 import { mistral } from "./mistral.ts";
+import { olmo2 } from "./olmo2.ts";
+import { olmo3 } from "./olmo3.ts";
 import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen3 } from "./qwen3.ts";
@@ -23,7 +27,11 @@ export const families: readonly Family[] = [
   phi3,
   smollm3,
   stablelm,
+  granite,
+  olmo2,
+  olmo3,
   gemma,
+  gemma3,
   gpt2,
   gptNeox,
 ];

@@ -4,7 +4,7 @@ import type { JsonFields } from "../../formats/json_fields.ts";
 import type { Family } from "./family.ts";
 import { llamaArchitecture, llamaDefaults, llamaWeights, noWindow, readSizes, readTokens } from "./llama.ts";
 
-const defaults = {
+export const gemmaDefaults: typeof llamaDefaults = {
   ...llamaDefaults,
   kvHeads: 16,
   headDim: 256,
@@ -23,7 +23,7 @@ export const gemma: Family = {
   notNull: ["head_dim", "num_key_value_heads"],
   read(reading) {
     const { fields } = reading;
-    const sizes = readSizes(reading, defaults);
+    const sizes = readSizes(reading, gemmaDefaults);
     if (fields.boolean("use_bidirectional_attention", false)) {
       fields.problem("use_bidirectional_attention is true, supported is causal attention");
     }
@@ -31,7 +31,7 @@ export const gemma: Family = {
     return {
       ...sizes,
       ...noWindow,
-      ...readTokens(fields, defaults),
+      ...readTokens(fields, gemmaDefaults),
       embedScale: embedScale(fields, sizes.hiddenSize),
       qkvBias: attentionBias,
       outputBias: attentionBias,
@@ -42,7 +42,7 @@ export const gemma: Family = {
 };
 
 /** √hidden_size, rounded to the dtype of the checkpoint: transformers rounds it to that of the embedding. */
-function embedScale(fields: JsonFields, hiddenSize: number): number {
+export function embedScale(fields: JsonFields, hiddenSize: number): number {
   const stored = fields.raw("dtype") ?? fields.raw("torch_dtype");
   const dtype = stored === "bfloat16" ? "bf16" : stored === "float16" ? "f16" : "f32";
   const rounded = new Float32Array(1);

@@ -29,6 +29,8 @@ export const llamaDefaults = {
   normEpsKey: "rms_norm_eps" as "rms_norm_eps" | "layer_norm_eps",
   rope: { ropeTheta: 10_000 } as RopeDefaults,
   activation: "silu",
+  /** Name of the key that holds it. */
+  activationKey: "hidden_act",
   /** Names of the same function. */
   activations: ["silu", "swish"] as readonly string[],
   tiedEmbeddings: false,
@@ -59,7 +61,7 @@ export const llama: Family = {
 
 export const noWindow = { slidingWindow: 0, slidingLayers: undefined } as const;
 
-type Sizes = Pick<
+export type Sizes = Pick<
   ModelConfig,
   | "vocabSize"
   | "hiddenSize"
@@ -73,6 +75,7 @@ type Sizes = Pick<
   | "ropeTheta"
   | "ropeScaling"
   | "rotaryDim"
+  | "slidingRope"
 >;
 
 /** Reads the sizes and the rotation of a config that is written as Llama's. */
@@ -93,7 +96,7 @@ export function readSizes(reading: ConfigReading, fallback: typeof llamaDefaults
   const headDim = fields.integer("head_dim", { min: 2, fallback: fallback.headDim ?? Math.floor(hiddenSize / heads) });
   if (headDim % 2 > 0) fields.problem(`head_dim is ${headDim}, rotary embedding needs an even number`);
   const contextLength = fields.integer("max_position_embeddings", { min: 1, fallback: fallback.contextLength });
-  checkName(fields, "hidden_act", fallback.activation, fallback.activations);
+  checkName(fields, fallback.activationKey, fallback.activation, fallback.activations);
   return {
     vocabSize: fields.integer("vocab_size", { min: 1 }),
     hiddenSize,
@@ -130,71 +133,92 @@ export interface WeightTraits {
   readonly fused?: boolean;
   /** Attention and MLP share the norm in front of them. */
   readonly oneNorm?: boolean;
+  /** What a loader multiplies queries with: engines divide scores by √headDim, whatever the base does. */
+  readonly queryScale?: number;
+  /** What a loader multiplies the final norm with: a factor of all logits. */
+  readonly logitScale?: number;
+  /** Names of the norms in front of the MLP and behind attention and MLP. */
+  readonly normNames?: { readonly mlp: string; readonly attentionOutput: string; readonly mlpOutput: string };
 }
 
 /** Weights of a model with Llama's names. */
 export function llamaWeights(config: ModelConfig, traits: WeightTraits = {}): WeightSource[] {
   const { hiddenSize: D, heads, kvHeads, headDim } = config;
   const sources = [embeddingSource(config, "model.embed_tokens.weight")];
-  const { normChange: change } = traits;
-  const addVector = (name: string, hfName: string, length: number) =>
-    sources.push(stacked(name, { hfName, shape: [length], ...(change && { change }) }));
-  const addNorm = (name: string, biasName: string, hfName: string) => {
-    addVector(name, `${hfName}.weight`, D);
+  const { normChange: change, normNames: names = llamaNormNames } = traits;
+  const addVector = (name: string, hfName: string, length: number, times = 1) =>
+    sources.push(stacked(name, { hfName, shape: [length], ...(change && { change }), ...(times !== 1 && { times }) }));
+  const addNorm = (name: string, biasName: string, hfName: string, times = 1) => {
+    addVector(name, `${hfName}.weight`, D, times);
     if (traits.normBias) sources.push(stacked(biasName, { hfName: `${hfName}.bias`, shape: [D] }));
   };
   for (let i = 0; i < config.layers; i++) {
     const layer = `model.layers.${i}`;
     const name = (weight: LayerWeight) => weightNames.layer(i, weight);
-    const parts = projections(config, traits.fused ?? false);
+    const parts = projections(config, traits);
     const add = (weight: LayerWeight, of: readonly Projection[], columns?: number) => {
       const kind = columns === undefined ? "bias" : "weight";
-      const part = ({ path, rows, rowTo }: Projection): WeightPart => ({
+      const part = ({ path, rows, rowTo, times }: Projection): WeightPart => ({
         hfName: `${layer}.${path}.${kind}`,
         shape: columns === undefined ? [rows] : [rows, columns],
         ...(rowTo && { rowTo }),
+        ...(times !== undefined && times !== 1 && { times }),
       });
       sources.push(stacked(name(weight), ...of.map(part)));
     };
-    addNorm(name("attnNorm"), name("attnNormBias"), `${layer}.input_layernorm`);
+    const hasEntryNorms = config.outputNorms !== "after-only";
+    if (hasEntryNorms) addNorm(name("attnNorm"), name("attnNormBias"), `${layer}.input_layernorm`);
     add("qkv", parts.qkv, D);
     add("o", parts.o, heads * headDim);
     if (config.qkvBias) add("qkvBias", parts.qkv);
     if (config.outputBias) add("oBias", parts.o);
     if (config.qkNorm) {
       const width = (count: number) => (config.qkNorm === "head" ? headDim : count * headDim);
-      addVector(name("qNorm"), `${layer}.self_attn.q_norm.weight`, width(heads));
+      addVector(name("qNorm"), `${layer}.self_attn.q_norm.weight`, width(heads), traits.queryScale);
       addVector(name("kNorm"), `${layer}.self_attn.k_norm.weight`, width(kvHeads));
     }
-    const mlpNorm = traits.oneNorm ? "input_layernorm" : "post_attention_layernorm";
-    addNorm(name("mlpNorm"), name("mlpNormBias"), `${layer}.${mlpNorm}`);
+    if (config.outputNorms) addVector(name("attnOutNorm"), `${layer}.${names.attentionOutput}.weight`, D);
+    const mlpNorm = traits.oneNorm ? "input_layernorm" : names.mlp;
+    if (hasEntryNorms) addNorm(name("mlpNorm"), name("mlpNormBias"), `${layer}.${mlpNorm}`);
     add("gateUp", parts.gateUp, D);
     add("down", parts.down, config.intermediateSize);
+    if (config.outputNorms) addVector(name("mlpOutNorm"), `${layer}.${names.mlpOutput}.weight`, D);
     if (config.mlpBias) {
       add("gateUpBias", parts.gateUp);
       add("downBias", parts.down);
     }
   }
-  addNorm(weightNames.finalNorm, weightNames.finalNormBias, "model.norm");
+  addNorm(weightNames.finalNorm, weightNames.finalNormBias, "model.norm", traits.logitScale);
   return [...sources, ...headSource(config)];
 }
+
+const llamaNormNames = {
+  mlp: "post_attention_layernorm",
+  attentionOutput: "post_attention_layernorm",
+  mlpOutput: "post_feedforward_layernorm",
+};
 
 /** A linear map of a layer in the file. */
 interface Projection {
   readonly path: string;
   readonly rows: number;
+  readonly times?: number | undefined;
   readonly rowTo?: WeightPart["rowTo"];
 }
 
 type LinearMap = "qkv" | "o" | "gateUp" | "down";
 
-function projections(config: ModelConfig, fused: boolean): Readonly<Record<LinearMap, readonly Projection[]>> {
+function projections(
+  config: ModelConfig,
+  { fused, queryScale }: WeightTraits,
+): Readonly<Record<LinearMap, readonly Projection[]>> {
   const { hiddenSize: D, intermediateSize: F, heads: H, kvHeads: G, headDim: d } = config;
   const rotated = (path: string, rows: number, heads: number) => ({ path, rows, rowTo: rotaryRows(config, heads) });
   const qkv = fused
     ? [rotated("self_attn.qkv_proj", (H + 2 * G) * d, H + G)]
     : [
-        rotated("self_attn.q_proj", H * d, H),
+        // Under a norm of queries it is the norm that scales them.
+        { ...rotated("self_attn.q_proj", H * d, H), times: config.qkNorm ? 1 : queryScale },
         rotated("self_attn.k_proj", G * d, G),
         { path: "self_attn.v_proj", rows: G * d },
       ];

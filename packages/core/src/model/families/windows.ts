@@ -25,6 +25,14 @@ export function readSlidingLayers(fields: JsonFields, layers: number): number[] 
   return types.flatMap((type, i) => (type === "sliding_attention" ? [i] : []));
 }
 
+/** Reads the windows of a family in which, without `layer_types`, each layer slides but every `every`-th; an absent window is 4096. */
+export function readPatternedWindows(fields: JsonFields, layers: number, every: number): Windows {
+  const size = readWindowSize(fields);
+  const named = readSlidingLayers(fields, layers);
+  const patterned = Array.from({ length: layers || 0 }, (_, i) => i).filter((i) => (i + 1) % every !== 0);
+  return windows(fields, { size, named, layers: named ?? patterned, switches: "sliding_window gives" });
+}
+
 /**
  * The windows of a model. Reports sliding layers without a window, which `switches` (a phrase: "sliding_window gives") says
  * there is none of. `layers` undefined means all.
