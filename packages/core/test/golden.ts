@@ -35,7 +35,7 @@ const familyCases = [
 ] as const;
 const FAMILY_GRADIENTS = 3e-5;
 /** AdamW's first steps are as long for a tiny gradient as for a large one, and show its rounding. */
-const FAMILY_STEPS = 3e-4;
+const FAMILY_STEPS = 1e-3;
 /** In 8 bits of arithmetic the gradient of their gates is off by some of its terms, which nearly cancel: it is held against this. */
 const COARSE_GRADIENT = 0.5;
 

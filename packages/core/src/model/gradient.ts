@@ -23,7 +23,10 @@ export interface CellTask {
   readonly cell: Cell;
   /** 1 / labelled tokens of the whole step: the gradient is this cell's share of that of the step's mean loss. */
   readonly scale: number;
-  /** Computes beginnings that samples of the cell share once. Default false. */
+  /**
+   * Computes beginnings that samples of the cell share once.
+   * @default false
+   */
   readonly sharesBeginnings?: boolean | undefined;
 }
 

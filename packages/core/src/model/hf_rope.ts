@@ -11,8 +11,8 @@ export type RotaryFields = Pick<ModelConfig, "ropeTheta" | "ropeScaling" | "rota
 /** What a family says of its rotation, and the sizes that rotation depends on. */
 export interface RopeDefaults {
   readonly ropeTheta: number;
-  /** Key that holds it beside the rotary settings. */
-  readonly ropeThetaKey?: string;
+  /** Key that holds it beside the rotary settings; null: none does. */
+  readonly ropeThetaKey?: string | null;
   /** Whether the family reads `partial_rotary_factor`, and what it is if absent; undefined: whole heads rotate. */
   readonly partialRotation?: number;
   /** Key that holds it beside the rotary settings. */
@@ -139,12 +139,13 @@ function ropeTheta(
   outer: JsonFields,
   { ropeTheta: fallback, ropeThetaKey: outerKey = "rope_theta" }: RopeDefaults,
 ): number {
-  const [fields, key] = inner.has("rope_theta") ? [inner, "rope_theta"] : [outer, outerKey];
+  const isInside = inner.has("rope_theta") || outerKey === null;
+  const [fields, key] = isInside ? [inner, "rope_theta"] : [outer, outerKey];
   if (fields.has(key) && fields.raw(key) === undefined) {
     fields.problem(`${key} is null, needed is a number above 0`);
     return Number.NaN;
   }
-  outer.raw(outerKey);
+  if (outerKey !== null) outer.raw(outerKey);
   return fields.number(key, { above: 0, fallback });
 }
 

@@ -23,6 +23,9 @@ const phi3 = { ...sizes, num_attention_heads: 8, model_type: "phi3" };
 const smollm3 = { ...sizes, model_type: "smollm3" };
 const stablelm = { ...sizes, hidden_size: 256, model_type: "stablelm" };
 const qwen3 = { ...sizes, model_type: "qwen3" };
+const olmo3 = { ...sizes, model_type: "olmo3" };
+const gemma3 = { ...sizes, model_type: "gemma3_text" };
+const granite = { ...sizes, model_type: "granite" };
 const gptNeox = { ...sizes, num_attention_heads: 4, model_type: "gpt_neox" };
 const defaultRope = { ropeTheta: 10_000, ropeScaling: { type: "default" } };
 
@@ -55,6 +58,40 @@ test("what a config leaves out gets the defaults of transformers' class", () => 
     outputBias: false,
     bosTokenId: undefined,
     eosTokenIds: [],
+  });
+  const olmo = { normEps: 1e-5, qkNorm: "all-heads", outputNorms: "after-only", eosTokenIds: [50_279] };
+  expect(parse({ ...olmo3, model_type: "olmo2" })).toMatchObject({ ...olmo, ...defaultRope, slidingWindow: 0 });
+  expect(parse(olmo3)).toMatchObject({
+    ...olmo,
+    ropeTheta: 500_000,
+    slidingRope: { ropeTheta: 500_000, ropeScaling: { type: "default" } },
+    slidingWindow: 4096,
+    slidingLayers: [0, 1, 2, 4, 5, 6],
+    bosTokenId: undefined,
+  });
+  expect(parse({ ...gemma3, num_attention_heads: 16 })).toMatchObject({
+    kvHeads: 4,
+    headDim: 256,
+    contextLength: 131_072,
+    ropeTheta: 1e6,
+    slidingRope: { ropeTheta: 1e4, ropeScaling: { type: "default" } },
+    slidingWindow: 4096,
+    slidingLayers: [0, 1, 2, 3, 4, 6, 7],
+    embedScale: 8,
+    scoreScale: 1 / 16,
+    qkNorm: "head",
+    outputNorms: "after",
+    tiedEmbeddings: true,
+    bosTokenId: 2,
+    eosTokenIds: [1],
+  });
+  expect(parse(granite)).toMatchObject({
+    ...defaultRope,
+    kvHeads: 32,
+    embedScale: 1,
+    scoreScale: 1,
+    residualScale: 1,
+    logitScale: 1,
   });
   expect(parse(smollm3)).toMatchObject({
     kvHeads: 4,
@@ -174,6 +211,57 @@ test("qwen3: biases, windows as in qwen2, and no null for the width of a head", 
   expect(problems({ ...qwen3, head_dim: null })).toEqual([
     "head_dim is null, which is a value in no qwen3 model: leave it out for the default",
   ]);
+});
+
+test("olmo3: the older spelling scales layers without a window alone, the newer one each type by itself", () => {
+  const yarn = { type: "linear", factor: 4 };
+  expect(parse({ ...olmo3, rope_theta: 7000, rope_scaling: yarn })).toMatchObject({
+    ropeTheta: 7000,
+    ropeScaling: yarn,
+    slidingRope: { ropeTheta: 500_000, ropeScaling: { type: "default" } }, // as transformers has it
+  });
+  const byType = {
+    full_attention: { rope_theta: 5 },
+    sliding_attention: { rope_theta: 6, rope_type: "linear", factor: 2 },
+  };
+  expect(parse({ ...olmo3, rope_parameters: byType })).toMatchObject({
+    ropeTheta: 5,
+    slidingRope: { ropeTheta: 6, ropeScaling: { type: "linear", factor: 2 } },
+  });
+  expect(problems({ ...olmo3, rope_parameters: { rope_theta: 5 } })).toEqual([
+    'rope_parameters is {"rope_theta":5}, needed is an object with full_attention and sliding_attention',
+  ]);
+  const dynamic = { sliding_attention: { rope_type: "dynamic", factor: 2 } };
+  expect(problems({ ...olmo3, rope_parameters: dynamic })).toEqual([
+    'rope_parameters.sliding_attention.rope_type is "dynamic", supported are default, linear, llama3, yarn',
+  ]);
+});
+
+test("gemma3: a pattern, and nothing with soft caps or in both directions", () => {
+  const ours = { ...gemma3, num_attention_heads: 16 };
+  expect(parse({ ...ours, sliding_window_pattern: 3, _sliding_window_pattern: 6 }).slidingLayers).toEqual([
+    0, 1, 3, 4, 6, 7,
+  ]);
+  expect(problems({ ...ours, final_logit_softcapping: 30, use_bidirectional_attention: true })).toEqual([
+    "use_bidirectional_attention is true, supported is causal attention",
+    "final_logit_softcapping is set, supported are models without soft caps",
+  ]);
+});
+
+test("granite: multipliers", () => {
+  const multipliers = {
+    embedding_multiplier: 12,
+    attention_multiplier: 0.015625,
+    residual_multiplier: 0.22,
+    logits_scaling: 8,
+  };
+  expect(parse({ ...granite, ...multipliers })).toMatchObject({
+    embedScale: 12,
+    scoreScale: 0.015625,
+    residualScale: 0.22,
+    logitScale: 0.125,
+  });
+  expect(problems({ ...granite, logits_scaling: 0 })).toEqual(["logits_scaling is 0, needed is a number above 0"]);
 });
 
 test("stablelm: norms of queries and keys are refused, parallel layers and biases are read", () => {

@@ -6,7 +6,7 @@ import { readPatternedWindows } from "./windows.ts";
 
 const defaults = {
   ...olmoDefaults,
-  rope: { ropeTheta: 500_000, sliding: { ropeTheta: 500_000 } },
+  rope: { ropeTheta: 500_000, sliding: { ropeTheta: 500_000, ropeThetaKey: null } },
 };
 
 export const olmo3: Family = {
