@@ -45,7 +45,7 @@ export function cutCells(batch: readonly number[], lengths: Int32Array, cellToke
 
 /**
  * Cuts a batch into the fewest even cells that respect `cellTokens`, in number a multiple of `cut.multiple` (or one cell a
- * sample, where there are fewer samples). Longest sample first, ties by sample index, into the cell with the least work that
+ * sample, if there are fewer samples). Longest sample first, ties by sample index, into the cell with the least work that
  * has room (Graham 1969: the largest cell holds at most 4/3 of the work of the best cut); then samples are exchanged as long
  * as that takes work from the largest cell, which with 32 samples in 8 cells leaves 1 % of it too much instead of 5 %. Cells
  * with the most work come first, so that nothing large begins last.

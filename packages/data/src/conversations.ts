@@ -10,7 +10,7 @@ import { quote } from "./record_problems.ts";
 export type ConversationRule = "all" | "first";
 
 const MARKER = "<image>";
-/** The marker with the line break beside it: behind it where one is there, else in front. */
+/** The marker with the line break beside it: behind it if one is there, else in front. */
 const MARKED = /<image>\n|\n<image>|<image>/g;
 
 /** Whether this is a record with turns of a human and of a model. */

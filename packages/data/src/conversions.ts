@@ -4,7 +4,7 @@ import { shellQuoted } from "@zerogate/core/light";
 
 /**
  * A file in another form in one line: what it is, what is needed, and the command that makes it.
- * @param made what the command makes where that is not all of it.
+ * @param made what the command makes if that is not all of it.
  */
 export function otherForm(what: string, command?: string, made = "make one"): string {
   const needed = `${what}, a list of objects with instruction, output and optionally input is needed`;

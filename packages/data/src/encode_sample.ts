@@ -36,7 +36,7 @@ export interface EncodedSample {
 }
 
 /**
- * BOS (where the rule gives one) and EOS are there exactly once, also where the template spells the BOS.
+ * BOS (if the rule gives one) and EOS are there exactly once, even if the template spells the BOS.
  * Special tokens count in the template only; written in a record they are ordinary text, or data could end a sample.
  * Tokenizers may merge over the end of the prompt. Then the targets begin at the first token that differs from the
  * prompt's own ids, so that every token of the response is trained.

@@ -1,6 +1,6 @@
 /**
  * Records in other forms than `{instruction, input?, output}`: says what they are, with their keys, and the command
- * that makes records of them where there is one.
+ * that makes records of them if there is one.
  */
 import { jq, jqPath, otherForm, python } from "./conversions.ts";
 import { isObject } from "./record.ts";
@@ -33,7 +33,7 @@ interface Form {
   /** What jq makes of one record. */
   readonly fields?: string;
   readonly command?: string;
-  /** What the command makes where that is not all of it. */
+  /** What the command makes if that is not all of it. */
   readonly made?: string;
 }
 

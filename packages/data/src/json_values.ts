@@ -9,7 +9,7 @@ interface Span {
   readonly begin: number;
   /** Behind its last character. */
   readonly end: number;
-  /** False where the text ends inside it. */
+  /** False if the text ends inside it. */
   readonly isWhole: boolean;
   /** Commas between the value before it, or the start, and itself. */
   readonly commas: number;
@@ -32,7 +32,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** Returns `NaN`, `Infinity` or `-Infinity` where `parseJson` found it as this value, undefined for all other values. */
+/** Returns `NaN`, `Infinity` or `-Infinity` if `parseJson` found it as this value, undefined for all other values. */
 export function nonFinite(value: unknown): string | undefined {
   if (typeof value !== "object" || value === null || !Object.hasOwn(value, NOT_IN_JSON)) return undefined;
   return String((value as Record<string, unknown>)[NOT_IN_JSON]);
@@ -158,7 +158,7 @@ function valueEnd(text: string, begin: number): { end: number; isWhole: boolean 
   return { end: text.length, isWhole: false };
 }
 
-/** Behind the string that begins at `begin`; beyond the text where it does not end. */
+/** Behind the string that begins at `begin`; beyond the text if it does not end. */
 function stringEnd(text: string, begin: number): number {
   let i = begin + 1;
   while (i < text.length && text.charCodeAt(i) !== quote) i += text.charCodeAt(i) === backslash ? 2 : 1;

@@ -5,7 +5,7 @@ import { quote, type RecordFault } from "./record_problems.ts";
 /** One record of instruction data, as Alpaca has it. */
 export interface InstructionRecord {
   readonly instruction: string;
-  /** Empty where the record has none. */
+  /** Empty if the record has none. */
   readonly input: string;
   readonly output: string;
 }
@@ -34,7 +34,7 @@ export function parseRecord(item: unknown): { readonly record: InstructionRecord
   return { record: record as InstructionRecord };
 }
 
-/** An object of JSON, where any name may be a key. */
+/** An object of JSON, in which any name may be a key. */
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value) && nonFinite(value) === undefined;
 }

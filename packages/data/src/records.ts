@@ -153,7 +153,7 @@ async function readHead(path: string): Promise<Buffer> {
   }
 }
 
-/** Reads a list, or values one after another, that only a parser can take apart; lines where it turns out that there are some. */
+/** Reads a list, or values one after another, that only a parser can take apart; lines if it turns out that there are some. */
 async function readWhole(shape: FileShape, reading: Reading): Promise<void> {
   const { path } = shape;
   const { bytes, text } = await readText(path);
@@ -181,7 +181,7 @@ async function readText(path: string): Promise<{ readonly bytes: Buffer; readonl
   return { bytes, text: new TextDecoder().decode(bytes) };
 }
 
-/** Returns false, having added nothing, where the first line is no whole value: then the file is not one of lines. */
+/** Returns false, having added nothing, if the first line is no whole value: then the file is not one of lines. */
 async function readLines(shape: FileShape, reading: Reading, areLines = false): Promise<boolean> {
   const { path } = shape;
   const hash = createHash("sha256");

@@ -2,7 +2,7 @@
  * A faster way to the same token ids for LLaMA's tokenizers.
  *
  * They have no pre-tokenizer: byte-pair encoding runs over the whole text as one word, which cannot be cached and costs
- * O(n log n). But where no piece of the vocabulary holds a "▁" (the space) after any other character, no merge can ever
+ * O(n log n). But if no piece of the vocabulary holds a "▁" (the space) after any other character, no merge can ever
  * cross from a character to a "▁" behind it, so the text may be cut there and the words cached. Llama-2: 2.6 times as fast.
  */
 import { mergedPiece, type TokenizerJson } from "./tokenizer_json.ts";
@@ -11,7 +11,7 @@ import { mergedPiece, type TokenizerJson } from "./tokenizer_json.ts";
 export const WORDS = "▁*[^▁]+|▁+";
 const SPACE_INSIDE = /[^▁]▁/u;
 
-/** Adds the cut as a pre-tokenizer where it is exact; any other tokenizer is returned as it is. */
+/** Adds the cut as a pre-tokenizer if it is exact; any other tokenizer is returned as it is. */
 export function cutAtSpaces(json: TokenizerJson): TokenizerJson {
   const {
     type,

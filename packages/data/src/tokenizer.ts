@@ -18,10 +18,10 @@ export interface TokenizerFiles {
   /** Where they came from, for messages. */
   readonly directory: string;
   readonly tokenizerJson: string;
-  /** Empty objects where the files are absent. */
+  /** Empty objects if the files are absent. */
   readonly tokenizerConfigJson: string;
   readonly specialTokensMapJson: string;
-  /** Of config.json or generation_config.json: the end of text where the files above name none, as GPT-2's. */
+  /** Of config.json or generation_config.json: the end of text if the files above name none, as GPT-2's. */
   readonly modelEosId?: number | undefined;
   /** How many ids the model has embeddings for; a text that needs another one is refused. */
   readonly modelVocabSize?: number | undefined;
@@ -59,7 +59,7 @@ export interface Tokenizer {
 
 /**
  * Loads tokenizer.json, tokenizer_config.json and special_tokens_map.json from a model folder; the last two may be absent.
- * `model` is the base that the tokenizer is for: it limits the ids, and names the end of text where the files do not.
+ * `model` is the base that the tokenizer is for: it limits the ids, and names the end of text if the files do not.
  * @throws InputError if a file cannot be read or used, naming what is wrong.
  */
 export async function loadTokenizer(

@@ -12,7 +12,7 @@ const MAX_VOCABULARY = 1_048_576;
 const MODEL_TYPES = ["BPE", "Unigram", "WordPiece"];
 
 /**
- * The file with what the Rust library takes where a key is absent: no part, and the kind of model that the other keys show, as in
+ * The file with what the Rust library takes if a key is absent: no part, and the kind of model that the other keys show, as in
  * the files of GPT-2.
  */
 export function completeTokenizer(json: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {

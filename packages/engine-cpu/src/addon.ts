@@ -42,7 +42,7 @@ export interface Addon {
   memory(engine: NativeEngine): [bytes: number, peakBytes: number];
   write(engine: NativeEngine, values: Float32Array, array: number): void;
   read(engine: NativeEngine, out: Float32Array, array: number): void;
-  /** Memory of the file, which must not be written to. Absent where files cannot be mapped. */
+  /** Memory of the file, which must not be written to. Absent if files cannot be mapped. */
   mapFile?(path: string, offset: number, length: number): Uint8Array;
   addFixedPoint(engine: NativeEngine, sum: Int32Array, gradient: Float32Array, limit: number): number;
   steadyMemory(): boolean;

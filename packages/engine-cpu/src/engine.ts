@@ -37,7 +37,7 @@ export interface CpuEngineOptions {
   readonly threads?: number;
   /**
    * `f32` (default) widens weights exactly. `bf16` rounds activations and weights to bf16 for matrix products (sums stay
-   * float32): about twice as fast, relative error of a product 1e-3 to 3e-3, only where the machine has AVX512-BF16.
+   * float32): about twice as fast, relative error of a product 1e-3 to 3e-3, only if the machine has AVX512-BF16.
    */
   readonly compute?: "f32" | "bf16";
   /** How the linear maps that it will be given are stored: part of its name, any engine takes both. Default `as-is`. */
@@ -83,7 +83,7 @@ const skipsOf = ({ skips_S = noSkips }: AttentionSize): Int32Array => skips_S;
 
 /**
  * Opens an engine. Throws an Error if there is no binary for this machine, an `InputError` if ZEROGATE_CPU_LEVEL names
- * a level that it lacks, a `RangeError` where the level has no bf16.
+ * a level that it lacks, a `RangeError` if the level has no bf16.
  */
 export function createEngine({
   threads = 1,

@@ -1,4 +1,4 @@
-/** Core's Engine over the kernels in WebAssembly: where there is neither a binary for this machine nor a compiler. */
+/** Core's Engine over the kernels in WebAssembly, if there is neither a binary for this machine nor a compiler. */
 import { cancellable, type HostTensor, type Matrix } from "@zerogate/core/engine";
 import type { NativeEngine } from "./addon.ts";
 import { type CpuEngine, type CpuEngineOptions, engineOver, matrix } from "./engine.ts";

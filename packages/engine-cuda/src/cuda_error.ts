@@ -3,7 +3,7 @@ export class CudaError extends Error {
   override readonly name = "CudaError";
   /** The native function. */
   readonly call: string;
-  /** Its status: a CUresult, or a cublasStatus_t where `call` is of cuBLASLt. */
+  /** Its status: a CUresult, or a cublasStatus_t if `call` is of cuBLASLt. */
   readonly code: number;
 
   /** @param what for people: "run swiglu on GPU 0 (NVIDIA H100)". */

@@ -134,7 +134,7 @@ export function createIsolatedMemory(source: MemorySource): Memory {
 
 const units = (bytes: number) => Math.ceil(bytes / UNIT) * UNIT;
 
-/** Makes one of the free pieces `at` and the next where they touch. */
+/** Makes one of the free pieces `at` and the next if they touch. */
 function joinAt(free: Slab["free"], at: number): void {
   const [one, next] = [free[at], free[at + 1]];
   if (one && next && one.offset + one.bytes === next.offset) {

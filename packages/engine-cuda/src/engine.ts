@@ -31,7 +31,7 @@ export interface CudaEngineOptions {
   /** Times the algorithms of products once and remembers the fastest; default unless ZEROGATE_CUDA_TUNE is 0. */
   readonly tune?: boolean;
   /**
-   * Waits after each kernel, allocates each array by itself and fills it with NaN, for memory checkers too; default where
+   * Waits after each kernel, allocates each array by itself and fills it with NaN, for memory checkers too; default if
    * ZEROGATE_CUDA_DEBUG is 1.
    */
   readonly debug?: boolean;

@@ -11,7 +11,7 @@ export interface GpuFacts {
   /** Compute capability: 9.0 is 90. */
   readonly architecture: number;
   readonly memoryBytes: number;
-  /** Fewer than the model has where a GPU is shared out. */
+  /** Fewer than the model has if a GPU is shared out. */
   readonly multiprocessors: number;
 }
 
@@ -48,7 +48,7 @@ export function listGpus(): GpuFacts[] {
 /** The context that is current in this thread, and how many engines are in it. */
 const current = { ordinal: -1, users: 0 };
 
-/** @throws InputError if there is no such GPU, or it is too old; RangeError where this thread is on another one. */
+/** @throws InputError if there is no such GPU, or it is too old; RangeError if this thread is on another one. */
 export function openGpu(ordinal: number): Gpu {
   const driver = openDriver();
   const all = listGpus();
@@ -71,7 +71,7 @@ export function openGpu(ordinal: number): Gpu {
   const device = new Int32Array(16);
   call("open", "cuDeviceGet", device, ordinal);
   const [id = 0] = device;
-  // A waiting thread gives its processor away. Refused where the context is in use already: as good.
+  // A waiting thread gives its processor away. Refused if the context is in use already: as good.
   driver.calls.cuDevicePrimaryCtxSetFlags_v2(id, CU.CTX_SCHED_BLOCKING_SYNC);
   const context = new BigUint64Array(8);
   call("open a context", "cuDevicePrimaryCtxRetain", context, id);

@@ -124,7 +124,7 @@ export function createKernels(
         gpu.call(`prepare ${name}`, "cuFuncSetAttribute", kernel.handle, SHARED_BYTES_ATTRIBUTE, shared);
         kernel.shared = shared;
       }
-      setArguments(name, kernel.parameters, args); // checks them, also where the launch is only noted
+      setArguments(name, kernel.parameters, args); // checks them, even if the launch is only noted
       const what = `run ${name}`;
       const key = () => [kernel.handle, x, y, z, block, shared, ...args].join(" ");
       enqueue(key, () => {

@@ -12,12 +12,12 @@ export interface GpuTest {
   readonly tflops: number;
 }
 
-/** For the products; the rest is over at once where the kernels are compiled. */
+/** For the products; the rest is over at once if the kernels are compiled. */
 const TEST_MS = 900;
 /** Of attention's gradients in bf16, see the conformance suite. */
 const TOLERANCE = 4e-2;
 
-/** @throws InputError, CudaError where the GPU cannot be used. */
+/** @throws InputError, CudaError if the GPU cannot be used. */
 export async function testGpu(ordinal: number): Promise<GpuTest> {
   const engine = createEngine({ devices: [ordinal], compute: "bf16", tune: false });
   try {
@@ -63,7 +63,7 @@ async function results(engine: Engine): Promise<Float32Array[]> {
   });
 }
 
-/** Attention with prompts and its gradients: at once where the engine can, else one after the other. */
+/** Attention with prompts and its gradients: at once if the engine can, else one after the other. */
 function attend(
   engine: Engine,
   input: { do_TQ: DeviceArray; qkv_TX: DeviceArray; sets: readonly PromptSet[] },

@@ -36,7 +36,7 @@ function pin(gpu: Gpu): PinnedBytes {
   return { address, bytes: new Uint8Array(memoryAt(address, BUFFER_BYTES)) };
 }
 
-/** @param note takes an upload for later and says so, where work is being noted (graphs.ts). */
+/** @param note takes an upload for later and says so, if work is being noted (graphs.ts). */
 export function createStaging(gpu: Gpu, note: (to: bigint, bytes: Uint8Array) => boolean): Staging {
   const [large, shared] = [createTurns(gpu), createTurns(gpu)];
   let [filling, filled]: [PinnedBuffer | undefined, number] = [undefined, 0];

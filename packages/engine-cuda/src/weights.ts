@@ -38,7 +38,7 @@ export function createMatrix(runtime: Runtime, tensor: HostTensor): CudaMatrix {
 
 /**
  * The left factor of a product, `rows` of it, for as long as `work` runs. One of 8 bits is widened for each product: that reads and
- * writes it once, where the product reads it for every 128 tokens or so.
+ * writes it once, while the product reads it for every 128 tokens or so.
  */
 export function withFactor(
   runtime: Runtime,

@@ -10,7 +10,7 @@ import { tfjsTraits } from "./traits.ts";
 /** TensorFlow's library alone takes seconds to load from a cold disk. */
 const TRY_MS = 60_000;
 
-/** Its absence is no fault: it is there where somebody installed it. */
+/** Its absence is no fault: it is there if somebody installed it. */
 export function tfjsChecks(tryMs: number = TRY_MS): Promise<readonly MachineCheck[]> {
   return Promise.all(
     tfjsBackends.map(async (backend) => {

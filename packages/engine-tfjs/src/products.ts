@@ -1,4 +1,4 @@
-/** Matrix products where the backend's own are good, and for WebAssembly, where most of them are not. */
+/** Matrix products if the backend's own are good, and for WebAssembly, where most of them are not. */
 import type { Products, Tensor, Tf } from "./tf.ts";
 
 export function plainProducts(tf: Tf): Products {
@@ -18,7 +18,7 @@ export interface WasmRoom {
 
 /**
  * tfjs-backend-wasm has a fast product (XNNPACK) for two matrices as they lie, and a loop ten times slower for a transposed
- * one or a batch. So `x·Wᵀ` is `(W·xᵀ)ᵀ`, where only activations are transposed, and a batch goes one by one.
+ * one or a batch. So `x·Wᵀ` is `(W·xᵀ)ᵀ`, in which only activations are transposed, and a batch goes one by one.
  *
  * XNNPACK packs the right factor, and keeps that for as long as the tensor lives: weights that backward uses are there twice.
  */

@@ -7,7 +7,7 @@ import { findPackages } from "./packages.ts";
 export interface TfjsTraits {
   /** What is not installed and how to install it. */
   readonly missing?: string;
-  /** What one engine can hold, where the backend has such a limit of its own. */
+  /** What one engine can hold, if the backend has such a limit of its own. */
   readonly memoryBytes: number;
   /** Copies of the base in f32 that an engine holds in addition to the given one. */
   readonly weightCopies: number;

@@ -26,7 +26,7 @@ export interface Communicator {
 }
 
 export interface CommunicatorOptions {
-  /** `auto`: MPI where a launcher's variables say that there is a job, else this process alone. */
+  /** `auto`: MPI if a launcher's variables say that there is a job, else this process alone. */
   readonly kind: "auto" | "local" | "mpi";
   /** Path of the MPI library. Default: the one that belongs to the launcher. */
   readonly library?: string;

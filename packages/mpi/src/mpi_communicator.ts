@@ -37,7 +37,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** Settings that a library reads when it starts; what the user has set stays. */
 const settings = {
-  OMPI_MCA_mpi_yield_when_idle: "1", // 5–7 times faster where cores are contended
+  OMPI_MCA_mpi_yield_when_idle: "1", // 5–7 times faster if cores are contended
   UCX_MEM_EVENTS: "no", // its memory hooks and Node's threads crash each other
   UCX_MEM_MMAP_HOOK_MODE: "none",
 };
@@ -134,7 +134,7 @@ function startThread(candidates: readonly string[], onStuck: (reason: string) =>
       try {
         if (died) throw died;
         const answered = once(worker, "message");
-        answered.catch(() => {}); // where the thread ends first
+        answered.catch(() => {}); // if the thread ends first
         // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
         worker.postMessage(request);
         const first = await Promise.race([answered, ended.then(() => undefined)]);
@@ -152,7 +152,7 @@ function startThread(candidates: readonly string[], onStuck: (reason: string) =>
   };
 }
 
-/** Worker threads load built JavaScript, also where this module runs as source (Node 20, vitest). */
+/** Worker threads load built JavaScript, even if this module runs as source (Node 20, vitest). */
 function builtThread(): URL {
   const url = new URL("../dist/mpi_thread.js", import.meta.url);
   if (!existsSync(url))

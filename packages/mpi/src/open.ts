@@ -5,7 +5,7 @@ import { openMpi } from "./mpi_communicator.ts";
 
 /**
  * @throws InputError if the library is missing or does not belong to the launcher (each rank would train alone), Error
- *   where it does not start.
+ *   if it does not start.
  */
 export async function openCommunicator(options: CommunicatorOptions): Promise<Communicator> {
   const launch = launchOf(process.env);

@@ -12,7 +12,7 @@ export function setOwnName(env: Environment, script = ""): void {
 }
 
 /**
- * Returns `npx zerogate` where the command lies in a project's `node_modules` (npx's own folder is one), or an npm script
+ * Returns `npx zerogate` if the command lies in a project's `node_modules` (npx's own folder is one), or an npm script
  * started it: the shell would not find it. An installed command is typed unchanged, even if npm left something in the environment.
  */
 export function ownName(env: Environment, script: string): string {

@@ -1,4 +1,4 @@
-/** Requests to a device worker and its answers: plain data, shared memory where it is large. */
+/** Requests to a device worker and its answers: plain data, shared memory if it is large. */
 import type {
   AdapterLayout,
   FinishReason,
@@ -21,7 +21,7 @@ export interface EngineModule {
 }
 
 /**
- * The export of an engine module. `device` counts from 0; where there are several cards, it is the card's number. Once
+ * The export of an engine module. `device` counts from 0; if there are several cards, it is the card's number. Once
  * element 0 of `cancel` is not 0 the worker begins no operation; an engine whose operations take long ends them as well.
  */
 export type CreateEngine = (options: object, device: number) => ClosableEngine | Promise<ClosableEngine>;
@@ -38,7 +38,7 @@ export interface WeightFolder {
   /** See `LoadOptions` of core. */
   readonly mapFiles?: boolean;
   readonly storage?: WeightStorage;
-  /** What the folder must hold, where that is known: a worker that finds another base refuses to load it. */
+  /** What the folder must hold, if that is known: a worker that finds another base refuses to load it. */
   readonly base?: BaseIdentity;
 }
 
@@ -62,7 +62,7 @@ export interface DeviceSetup {
   readonly config: ModelConfig;
   /** An image is shared by all threads of this process; a device in a process of its own needs the folder. */
   readonly weights: WeightImage | WeightFolder;
-  /** None where the base alone is evaluated or asked. */
+  /** None if the base alone is evaluated or asked. */
   readonly jobs: readonly DeviceJob[];
   /** `train` is what steps are made of; evaluation may name any. */
   readonly tokens: { readonly train: TokenSet; readonly [set: string]: TokenSet };

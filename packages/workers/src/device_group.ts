@@ -69,7 +69,7 @@ export class DeviceGroup {
   /**
    * Starts and loads all devices; returns the engine's name as soon as each has loaded or died and one is ready. A device
    * that dies while it loads is started again like any other, beside the work of those that live. Throws what a device throws
-   * while it loads, and an error that names the last death where all of them died too often; all are closed then.
+   * while it loads, and an error that names the last death if all of them died too often; all are closed then.
    */
   async start(): Promise<string> {
     const restarts: Promise<void>[] = [];
@@ -91,7 +91,7 @@ export class DeviceGroup {
     }
   }
 
-  /** Waits for the first of the restarts that succeeds, where no device is ready before them. */
+  /** Waits for the first of the restarts that succeeds, if no device is ready before them. */
   async #oneReady(restarts: readonly Promise<void>[]): Promise<void> {
     const isReady = () => this.#members.some(({ state }) => state === "ready");
     if (isReady()) return;

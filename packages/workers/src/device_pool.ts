@@ -85,7 +85,7 @@ export interface DevicePoolOptions {
 
 /**
  * Starts and loads all workers. One that dies meanwhile is started again, beside the work of the others. Throws what a worker
- * throws while it loads (an InputError stays one), and an Error where all of them died; none is left running then.
+ * throws while it loads (an InputError stays one), and an Error if all of them died; none is left running then.
  */
 export async function openDevices({
   workers,

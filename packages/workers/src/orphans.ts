@@ -7,7 +7,7 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /**
  * Ends the processes that run `program`, are stopped, and are no child of the process that their last argument names. Looks at
- * processes of its own namespace only: elsewhere numbers mean other processes. Does nothing where there is no /proc.
+ * processes of its own namespace only: elsewhere numbers mean other processes. Does nothing if there is no /proc.
  */
 export function endStoppedOrphans(program: string): void {
   const namespace = namespaceOf("self");

@@ -17,7 +17,7 @@ export interface Patience {
 /** An engine may compile kernels in its first calls. */
 const FIRST_CALLS = 2;
 const FIRST_CALLS_FACTOR = 5;
-/** Node itself takes seconds to start where the disk is busy. */
+/** Node itself takes seconds to start if the disk is busy. */
 const START_MS = 15_000;
 /** The largest operation of a cell takes up to a third of it; a machine may become twenty times slower. */
 const CELLS = 8;
@@ -85,7 +85,7 @@ export function watch({ beats, waitedMs, limit, onSilence }: Watched): () => voi
 
 /**
  * Milliseconds that a thread was ready to run but had no processor, as Linux counts them (proc(5), schedstat); 0 elsewhere.
- * @param thread its number, as the operating system counts; 0 where that is not known.
+ * @param thread its number, as the operating system counts; 0 if that is not known.
  */
 export function processorWait(processId: number, thread: number): number {
   if (thread === 0) return 0;

@@ -2,7 +2,7 @@
  * A device in a process of its own: for engines that know one card per process, and for code that may crash. The process runs
  * the same worker thread (process_worker.ts) and speaks frames over its file descriptor 3. It ends when we do, by that.
  *
- * Traffic per cell: 8 bytes a parameter up (its sum), 4 down where the parameters changed.
+ * Traffic per cell: 8 bytes a parameter up (its sum), 4 down if the parameters changed.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -25,7 +25,7 @@ const OUTPUT_CHARACTERS = 1000;
 
 const program = (): string => fileURLToPath(builtFile("process_worker"));
 
-/** Ends what an earlier coordinator left behind, where it was killed while a process of its was stopped. */
+/** Ends what an earlier coordinator left behind, if it was killed while a process of its was stopped. */
 export function endLeftProcesses(): void {
   endStoppedOrphans(program());
 }
@@ -59,11 +59,11 @@ export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly
       void Promise.race([once(child, "close"), sleep(100)]).then(() => end(reason));
     });
     const onMessage = (message: unknown) => {
-      const told = message as Message;
-      pulse = told.pulse;
-      if (told.type === "ended") end(told.reason);
-      else if (told.type === "answer") waiting?.resolve(told.answer);
-      else if (told.type === "error") waiting?.reject(decodeError(told.error));
+      const received = message as Message;
+      pulse = received.pulse;
+      if (received.type === "ended") end(received.reason);
+      else if (received.type === "answer") waiting?.resolve(received.answer);
+      else if (received.type === "error") waiting?.reject(decodeError(received.error));
     };
     readFrames(socket, messageBytes, onMessage, (problem) => end(`its process sent ${problem}`));
     socket.on("error", () => {}); // a broken pipe: the process has ended, which is reported above
@@ -112,7 +112,7 @@ export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly
   };
 }
 
-/** Node makes no streams where this process has no file descriptor left. */
+/** Node makes no streams if this process has no file descriptor left. */
 const hasStreams = (child: { readonly stdio?: ChildProcess["stdio"] }): boolean => child.stdio !== undefined;
 
 /** Stands for a process that could not be started; `ended` says why. */

@@ -7,7 +7,7 @@ import type { Engine } from "@zerogate/core/engine";
 
 /** Plain data over shared memory. */
 export interface Pulse {
-  /** Operations begun so far; the operating system's number of the thread, 0 where it is not known. */
+  /** Operations begun so far; the operating system's number of the thread, 0 if it is not known. */
   readonly counts: Int32Array;
   /** Name of the last operation, ASCII, zeros behind it. */
   readonly name: Uint8Array;

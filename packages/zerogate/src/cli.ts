@@ -1,6 +1,6 @@
 /**
  * The `zerogate` command line. The commands stand in `commands/list.ts`; each declares its flags in `commands/NAME_flags.ts`,
- * and everything is loaded only where it is needed.
+ * and everything is loaded only when it is needed.
  */
 import type { CommandContext } from "./commands/context.ts";
 import { messageWithAdvice } from "./terminal/advice.ts";

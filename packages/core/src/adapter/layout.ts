@@ -6,7 +6,7 @@ import { type ParameterTable, trainedLayers } from "./parameters.ts";
 import type { AdapterSettings } from "./settings.ts";
 
 /**
- * How often an adapted layer adds the bias of its output projection, where the base has one there. `once`: gates of zero
+ * How often an adapted layer adds the bias of its output projection, if the base has one there. `once`: gates of zero
  * give the base. `twice` is what PEFT computes: it projects what the prompts add by itself, bias included (spec §3.1).
  */
 export type OutputBias = "once" | "twice";

@@ -141,7 +141,7 @@ export class AdaptionPromptModel {
     return [...this.#adapters.keys()];
   }
 
-  /** Name of the adapter that answers where none is named; undefined without adapters. */
+  /** Name of the adapter that answers if none is named; undefined without adapters. */
   get activeAdapter(): string | undefined {
     return this.#active;
   }
@@ -161,7 +161,7 @@ export class AdaptionPromptModel {
   }
 
   /**
-   * The same where sequence s of the tokens has the adapter that `choices[s]` names.
+   * Returns the same, with the adapter that `choices[s]` names for sequence s of the tokens.
    * @throws InputError for an unknown adapter or a scale outside of 0…1.
    */
   async mixedLogits(tokens: PackedTokens, choices: readonly AdapterChoice[], rows?: Int32Array): Promise<Float32Array> {

@@ -55,7 +55,7 @@ export interface Engine {
   /** Takes a weight over, in its dtype if that is one of `weightDtypes`. */
   matrix(tensor: HostTensor): Matrix;
   /**
-   * Uses the numbers where they lie in the file, which all engines of the process then share. Absent where the engine
+   * Uses the numbers where they lie in the file, which all engines of the process then share. Absent if the engine
    * cannot. Once the file is changed or cut short, arenas throw.
    */
   mapped?(tensor: FileTensor): Matrix;
@@ -105,7 +105,7 @@ export interface Engine {
     weight_D: Matrix,
     size: { T: number; D: number; eps: number },
   ): { y_TD: DeviceArray; rstd_T: DeviceArray };
-  /** dx, plus `residual_TD` where given: the gradient that flows past the norm. */
+  /** dx, plus `residual_TD` if given: the gradient that flows past the norm. */
   rmsNormBackward(
     input: { dy_TD: DeviceArray; x_TD: DeviceArray; weight_D: Matrix; rstd_T: DeviceArray; residual_TD?: DeviceArray },
     size: { T: number; D: number },
@@ -117,7 +117,7 @@ export interface Engine {
     weights: { weight_D: Matrix; bias_D: Matrix },
     size: { T: number; D: number; eps: number },
   ): { y_TD: DeviceArray; stats_T2: DeviceArray };
-  /** dx, plus `residual_TD` where given, as `rmsNormBackward`. */
+  /** dx, plus `residual_TD` if given, as `rmsNormBackward`. */
   layerNormBackward(
     input: {
       dy_TD: DeviceArray;
@@ -243,7 +243,7 @@ export interface Engine {
   geluQuick(up_TF: DeviceArray, size: { T: number; F: number }): DeviceArray;
 
   /**
-   * Head and loss of labelled tokens, in chunks: negative log-likelihood in nats per token; 1 where the label is what
+   * Head and loss of labelled tokens, in chunks: negative log-likelihood in nats per token; 1 if the label is what
    * greedy decoding takes (the lowest id of the largest logit), else 0; and with `cells` also `dy = scale · ∂(Σ nll)/∂y`.
    * A `[T, V]` matrix never exists. `cells` divide the rows among cells, in order; a cell's rows have the bits of its own call.
    */
@@ -254,6 +254,6 @@ export interface Engine {
     size: { R: number; D: number; cells?: readonly LossCell[] },
   ): { nll_R: DeviceArray; hit_R: DeviceArray; dy_RD?: DeviceArray };
 
-  /** Core's `addFixedPoint` with the same bits, where the engine has a faster one: adds a cell's gradient to its slot. */
+  /** Core's `addFixedPoint` with the same bits, if the engine has a faster one: adds a cell's gradient to its slot. */
   addFixedPoint?(sum: Int32Array, gradient: Float32Array, limit?: number): number;
 }

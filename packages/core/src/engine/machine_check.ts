@@ -5,7 +5,7 @@ import type { Engine } from "./engine.ts";
 export interface MachineCheck {
   /** What was asked: `engine cpu`, `GPU 0`. */
   readonly name: string;
-  /** False where something is broken; an engine that is not there is no fault. */
+  /** False if something is broken; an engine that is not there is no fault. */
   readonly ok: boolean;
   /** What is there, in a sentence. */
   readonly found: string;
@@ -29,7 +29,7 @@ export async function wrongProduct(engine: Engine): Promise<string | undefined> 
  * Opens an engine in this process and lets it multiply.
  *
  * @param about what else is found, behind its name.
- * @param advice what to type where it does not open.
+ * @param advice what to type if it does not open.
  */
 export async function checkEngine(
   name: string,

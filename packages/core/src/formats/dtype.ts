@@ -58,7 +58,7 @@ export function narrow(values: Float32Array, dtype: DType): Uint8Array {
   return new Uint8Array(halves.buffer);
 }
 
-/** A view where the address allows one, else a copy. */
+/** A view if the address allows one, else a copy. */
 function halvesOf(bytes: Uint8Array): Uint16Array {
   const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
   return new Uint16Array(aligned.buffer, aligned.byteOffset, bytes.byteLength / 2);

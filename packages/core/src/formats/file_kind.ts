@@ -1,5 +1,5 @@
 /**
- * Recognises what a file is by its first bytes, for the message where it is not what was needed: a Git LFS pointer instead of
+ * Recognises what a file is by its first bytes, for the message if it is not what was needed: a Git LFS pointer instead of
  * weights, a web page instead of a config, a compressed file instead of data. Bytes in, words out, no files.
  */
 import { binaryKinds, type FileKind } from "./file_signatures.ts";
@@ -19,7 +19,7 @@ export const DESCRIBED_BYTES = 512;
 
 /**
  * Describes a file of `fileBytes` bytes that begins with `head`; its first `DESCRIBED_BYTES` are enough. Returns
- * undefined if nothing is recognised, and where it is of the kind that was `wanted`: then it is that, but damaged.
+ * undefined if nothing is recognised, and if it is of the kind that was `wanted`: then it is that, but damaged.
  */
 export function describeFile(head: Uint8Array, fileBytes: number, wanted?: FileKind): FileDescription | undefined {
   const found = recognise(head.subarray(0, DESCRIBED_BYTES), fileBytes);

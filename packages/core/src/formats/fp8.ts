@@ -4,7 +4,7 @@
  *
  *   w[n, k] ≈ scale[n] · f8[n, k],   scale[n] = max_k |w[n, k]| / 448
  *
- * Rounding is to nearest, ties to even: a number is off by at most a 16th of itself, or, where it is small, by 2⁻¹⁰ scales.
+ * Rounding is to nearest, ties to even: a number is off by at most a 16th of itself, or, if it is small, by 2⁻¹⁰ scales.
  * As bytes: the scales of all rows in float32, then a byte a number; the same layout as int8's.
  */
 import { InputError } from "../errors.ts";
@@ -23,7 +23,7 @@ const bits = new Uint32Array(float.buffer);
 /** The byte of the nearest number; |x| is at most 448. */
 function byteOf(x: number): number {
   float[0] = Math.abs(x);
-  // Adding 1.5 · 2⁵² rounds to an integer; adding half of what is cut off, less one where that would tie to odd, to 3 places.
+  // Adding 1.5 · 2⁵² rounds to an integer; adding half of what is cut off, less one if that would tie to odd, to 3 places.
   const magnitude =
     float[0] < LEAST_NORMAL
       ? float[0] * 2 ** 9 + 6755399441055744 - 6755399441055744

@@ -5,7 +5,7 @@ export interface JsonFields {
   problem(text: string): void;
   has(name: string): boolean;
   raw(name: string): unknown;
-  /** Required where `fallback` is left out. A fallback of NaN comes from a field that is wrong itself: no new problem. */
+  /** Required if `fallback` is left out. A fallback of NaN comes from a field that is wrong itself: no new problem. */
   integer(name: string, options: { min: number; max?: number; fallback?: number }): number;
   number(name: string, options: { above: number; fallback?: number }): number;
   boolean(name: string, fallback: boolean): boolean;

@@ -63,7 +63,7 @@ export interface Tensor {
 
 /**
  * Where the header ends, from the first bytes of a file of `fileBytes` bytes, at least 8; call it before making room for the
- * header. Throws an `InputError` that names `path` if the length cannot be true, and says what the file is instead where
+ * header. Throws an `InputError` that names `path` if the length cannot be true, and says what the file is instead if
  * `head` shows it (`DESCRIBED_BYTES` are enough).
  */
 export function safetensorsHeaderEnd(head: Uint8Array, fileBytes: number, path: string): number {

@@ -94,7 +94,7 @@ interface Brackets {
   readonly isOpen: boolean;
 }
 
-/** Stops where it is too deep, so that the depth costs nothing. */
+/** Stops as soon as it is too deep, so that the depth costs nothing. */
 function measureBrackets(text: string): Brackets {
   let [depth, deepest, opened] = [0, 0, 0];
   for (let i = 0; i < text.length; i++) {

@@ -60,7 +60,7 @@ export function tensorsOf(dict: PickleValue | undefined): Map<string, TorchTenso
 }
 
 /**
- * Returns the bytes of these tensors, row-major for any strides. Every storage is read once. Throws an `InputError` where
+ * Returns the bytes of these tensors, row-major for any strides. Every storage is read once. Throws an `InputError` if
  * a tensor reaches beyond its storage or all of them take more than four times the file.
  */
 export async function readTorchTensors(

@@ -1,6 +1,6 @@
 /**
  * Token by token generation of several texts at once, each with its own prompt, adapter, sampling and KV cache. A text joins
- * as soon as another has ended, and each gets the tokens that it would get alone (bit for bit where the engine's sums do not
+ * as soon as another has ended, and each gets the tokens that it would get alone (bit for bit if the engine's sums do not
  * depend on how many rows there are, as the reference engine's do not).
  */
 import type { AdapterState } from "../adapter/kinds/kind.ts";
@@ -16,7 +16,7 @@ export type FinishReason = "eos" | "length" | "context" | "stop";
 
 /** How one text is generated. */
 export interface TextOptions extends SamplingOptions {
-  /** Upper bound on new tokens; fewer where the model's context ends first. */
+  /** Upper bound on new tokens; fewer if the model's context ends first. */
   readonly maxNewTokens: number;
   /** Tokens that end the text (they are not yielded). @default the model's */
   readonly eosTokenIds?: readonly number[];

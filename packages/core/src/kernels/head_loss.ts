@@ -11,7 +11,7 @@ import { linearBackward, linearForward } from "./linear.ts";
 /** Rows of logits held at a time; a multiple of the 4 that `linear` takes together. */
 const CHUNK_ROWS = 64;
 
-/** `dy_RD` is written only where `scale` (1 / labelled tokens of the whole step) is given. */
+/** `dy_RD` is written only if `scale` (1 / labelled tokens of the whole step) is given. */
 export function headLossForwardBackward(
   out: { nll_R: Float32Array; hit_R: Float32Array; dy_RD?: Float32Array | undefined },
   input: { y_RD: Float32Array; head_VD: Float32Array; labels_R: Int32Array },

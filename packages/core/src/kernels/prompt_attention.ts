@@ -50,7 +50,7 @@ export function promptAttentionForward(
 /**
  *   dgate[h] = Σ_t do·c,   dvp[j] += gate·S[j]·do,   dZ[j] = S[j]·(dS[j] − Σ_m S[m]·dS[m])/√d  with  dS[j] = gate·do·vp[j],
  *   dkp[j] += dZ[j]·q,   dq += Σ_j dZ[j]·kp[j]
- * `dqkv_TX`, where given, gets dq added; it is left out for the lowest adapted layer, below which nothing needs a gradient.
+ * `dqkv_TX`, if given, gets dq added; it is left out for the lowest adapted layer, below which nothing needs a gradient.
  */
 export function promptAttentionBackward(
   grad: { dkv_KY: Float32Array; dgate_H: Float32Array; dqkv_TX?: Float32Array | undefined },

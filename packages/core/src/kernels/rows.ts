@@ -14,7 +14,7 @@ export function gatherRows(
   for (const [r, row] of rows_R.entries()) out.y_RD.set(x_TD.subarray(row * D, (row + 1) * D), r * D);
 }
 
-/** `dx[rows[r]] = dy[r]`, summed in the order of r where rows repeat; all other rows 0. */
+/** `dx[rows[r]] = dy[r]`, summed in the order of r if rows repeat; all other rows 0. */
 export function scatterRows(
   grad: { dx_TD: Float32Array },
   input: { dy_RD: Float32Array; rows_R: Int32Array },

@@ -122,7 +122,7 @@ export function attentionForward(
 
 type Attended = Pick<SavedAttention, "o_TQ" | "lse_TH" | "isAdapted">;
 
-/** Attention over the tokens; with the prompts, where they join here and the engine makes both at once. */
+/** Attention over the tokens; with the prompts, if they join here and the engine makes both at once. */
 function attendAll(
   { engine, architecture }: DecoderModel,
   qkv_TX: DeviceArray,

@@ -51,7 +51,7 @@ export interface ModelConfig {
   readonly headDim: number;
   readonly contextLength: number;
   readonly normEps: number;
-  /** Without meaning where positions are learned, as is `ropeScaling`. */
+  /** Without meaning if positions are learned, as is `ropeScaling`. */
   readonly ropeTheta: number;
   readonly ropeScaling: RopeScaling;
   /**

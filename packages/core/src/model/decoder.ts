@@ -42,7 +42,7 @@ export interface DecoderModel {
   readonly config: ModelConfig;
   readonly architecture: Architecture;
   readonly embed: Matrix;
-  /** Learned positions `[contextLength, D]`, where the model has them. */
+  /** Learned positions `[contextLength, D]`, if the model has them. */
   readonly positions: Matrix | undefined;
   /** Returns rotary angles of at least these positions, a row each, if they are the same in every sequence. */
   readonly angles: Readonly<Record<Rotation, ((positions_T: Int32Array) => Matrix) | undefined>>;

@@ -1,5 +1,5 @@
 /**
- * One gate a layer where heads have gates of their own (spec §4.5, `lstsq`): the one whose layer adds what comes nearest, in
+ * One gate a layer if heads have gates of their own (spec §4.5, `lstsq`): the one whose layer adds what comes nearest, in
  * least squares, to what it added before, measured on given tokens. With u_h what head h adds at a gate of 1, projected:
  *
  *   wanted = Σ_h g_h·u_h     open = Σ_h u_h     g = ⟨open, wanted⟩ / ⟨open, open⟩

@@ -52,7 +52,7 @@ const sameActivation: Test = (value, config) =>
 const positionNames = { learned: ["absolute", "learned_absolute"], rotary: ["rope", "rotary"] } as const;
 
 /**
- * Keys that change what some model computes, each with what it must be where its family's own reader does not read it: then
+ * Keys that change what some model computes, each with what it must be if its family's own reader does not read it: then
  * it changes nothing.
  */
 const arithmetic: Readonly<Record<string, Test>> = {

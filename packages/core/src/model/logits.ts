@@ -28,7 +28,7 @@ export async function tokenLogits(
 }
 
 /**
- * Returns logits `[R, V]` as `tokenLogits` does, where sequence s of the tokens is adapted as `sequences[s]` says, or is the base.
+ * Returns logits `[R, V]` as `tokenLogits` does, with sequence s of the tokens adapted as `sequences[s]` says, or not at all.
  *
  * @param sequences have one entry per sequence; undefined is the base. A `scale` of 0 to 1 blends an adapter in.
  * @param rows_R are numbers of tokens, ascending. @default all T of them

@@ -1,4 +1,4 @@
-/** The norm of a layer, whichever kind the model has: RMSNorm, or LayerNorm where there is a bias. */
+/** The norm of a layer, whichever kind the model has: RMSNorm, or LayerNorm if there is a bias. */
 import type { DeviceArray, Engine, Matrix } from "../engine/engine.ts";
 
 export interface Norm {
@@ -22,7 +22,7 @@ export function normForward(
   return { y_TD, stats: rstd_T };
 }
 
-/** dx, plus `residual_TD` where given. */
+/** dx, plus `residual_TD` if given. */
 export function normBackward(
   engine: Engine,
   input: { dy_TD: DeviceArray; x_TD: DeviceArray; stats: DeviceArray; residual_TD?: DeviceArray },

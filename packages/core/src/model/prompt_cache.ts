@@ -17,7 +17,7 @@ export interface PromptLease {
 
 /** Keys and values of prompts, kept for as long as an adapter's numbers stay the same. */
 export interface PromptCache {
-  /** The prompts of the adapter as it is now: those made before where nothing changed. */
+  /** The prompts of the adapter as it is now: those made before if nothing changed. */
   lease(adapter: AdapterState): Promise<PromptLease>;
   /** Forgets an adapter that will not be used again. */
   drop(adapter: AdapterState): void;

@@ -13,7 +13,7 @@ export interface SampleCost {
 /**
  * Counts the multiplications of a training pass's products: the linear maps for each token, forward in all layers and backward
  * in the last `backwardLayers`; attention over the tokens before; the head, both ways, for each labelled token. A tenth of a
- * cell more or less is what cutting by tokens alone would cost where the vocabulary is large beside the layers.
+ * cell more or less is what cutting by tokens alone would cost if the vocabulary is large beside the layers.
  */
 export function trainingCost(model: ModelConfig, backwardLayers: number): SampleCost {
   const { vocabSize: V, hiddenSize: D, heads, headDim, layers } = model;

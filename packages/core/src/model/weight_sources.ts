@@ -16,7 +16,7 @@ export interface WeightPart {
   readonly times?: number;
   /** Where a stored row goes among the rows of its part, if not to its own place: every row has one. Not with `transpose`. */
   readonly rowTo?: (stored: number) => number;
-  /** The tensor that is the same one where this one is missing: a tied head may be stored instead of the embedding. */
+  /** The tensor that is the same one if this one is missing: a tied head may be stored instead of the embedding. */
   readonly standIn?: string;
 }
 

@@ -188,7 +188,7 @@ async function loadAdapterFolder(
 export interface StoredAdapter extends Omit<LoadedAdapter, "report"> {
   /** Of a base that ends with the highest prompt; heads are 1 if neither the file nor the caller gives them. */
   readonly layout: AdapterLayout;
-  /** Of all numbers; f32 where tensors differ. */
+  /** Of all numbers; f32 if tensors differ. */
   readonly dtype: DType;
   /** The file with the numbers. */
   readonly weightsPath: string;

@@ -75,7 +75,7 @@ function castFloat64(tensor: Tensor): Tensor {
 async function withStoredWeights<T>(folder: string, work: (stored: StoredTensors) => Promise<T>): Promise<T> {
   const [safe, torch] = [await folderFile(folder, ADAPTER_FILE), await folderFile(folder, TORCH)];
   await checkAdapterParts(folder, new Set([ADAPTER_FILE, TORCH, VISION_FILE]));
-  if (safe) return withSafetensors(safe, work); // PEFT's choice where both are there
+  if (safe) return withSafetensors(safe, work); // PEFT's choice if both are there
   if (torch) return withTorchFile(torch, work);
   throw new InputError(`Cannot load the adapter in ${folder}`, `there is neither ${ADAPTER_FILE} nor ${TORCH}`);
 }

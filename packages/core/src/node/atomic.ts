@@ -26,7 +26,7 @@ export async function writeFileAtomic(path: string, bytes: Uint8Array | string):
 }
 
 /**
- * Makes the folder `final` out of what `write` puts into the temporary folder it is given. Throws an `InputError` where
+ * Makes the folder `final` out of what `write` puts into the temporary folder it is given. Throws an `InputError` if
  * `final` exists, and what `write` throws; then nothing is left behind. A crash leaves at most a `.….tmp` sibling.
  */
 export async function publishDirectory(final: string, write: (folder: string) => Promise<void>): Promise<void> {

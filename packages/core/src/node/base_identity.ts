@@ -31,7 +31,7 @@ export async function baseHash(folder: string): Promise<string> {
 const SETTLED_MS = 10_000;
 
 /**
- * `baseHash`, taken from the cache folder where the files still have the stamp under which it was put there: at 2.2 GB it
+ * `baseHash`, taken from the cache folder if the files still have the stamp under which it was put there: at 2.2 GB it
  * is a second or two. A cache that is damaged is as good as none, and one that cannot be written is done without.
  */
 export async function cachedBaseHash(folder: string, cacheDir: string): Promise<string> {
@@ -76,7 +76,7 @@ export async function baseStamp(folder: string): Promise<string> {
 }
 
 /**
- * Throws an InputError unless the folder holds this base. Its files are read only where their stamp is another one.
+ * Throws an InputError unless the folder holds this base. Its files are read only if their stamp is another one.
  * @returns the stamp that it has now.
  */
 export async function checkBase(folder: string, { hash, stamp }: BaseIdentity): Promise<string> {

@@ -1,11 +1,11 @@
-/** Says what a file on disk is, from its first bytes, where it is not what was needed. */
+/** Says what a file on disk is, from its first bytes, if it is not what was needed. */
 import { constants } from "node:fs";
 import { open } from "node:fs/promises";
 import { DESCRIBED_BYTES, describeFile, type FileDescription } from "../formats/file_kind.ts";
 import type { FileKind } from "../formats/file_signatures.ts";
 
 /**
- * Describes the file at `path` as `describeFile` does. Returns undefined also where it cannot be read or is no regular file:
+ * Describes the file at `path` as `describeFile` does. Returns undefined also if it cannot be read or is no regular file:
  * call it once reading has failed, to explain why.
  */
 export async function describeFileAt(path: string, wanted?: FileKind): Promise<FileDescription | undefined> {

@@ -7,7 +7,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 
-/** Writes a new file and flushes it. Its name is durable only after `syncFolder`. Throws where `path` exists. */
+/** Writes a new file and flushes it. Its name is durable only after `syncFolder`. Throws if `path` exists. */
 export async function writeNewFile(path: string, bytes: Uint8Array | string): Promise<void> {
   const file = await open(path, "wx");
   try {

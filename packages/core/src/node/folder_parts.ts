@@ -34,12 +34,12 @@ const adapterPart = /(?:^|[._-])(?:lora|dora|ia3|adapters?|v_?head|value_head)(?
 /** What can hold numbers in a format that is not read; a text or an image may be called anything. */
 const otherWeights = /\.(?:gguf|ggml|h5|msgpack|onnx|ot|npz|npy|tflite|mlmodel)$/;
 
-/** A shard that an index names; where there is a `model.safetensors` as well, transformers reads none of them. */
+/** A shard that an index names; if there is a `model.safetensors` as well, transformers reads none of them. */
 const shard = /^model-\d+-of-\d+\.safetensors$/;
 
 const way = "move it elsewhere if it does not belong here, or make a folder with links to the files that do";
 
-/** Refuses a model folder, of whose files `read` are read, where it holds parts that are not. */
+/** Refuses a model folder, of whose files `read` are read, if it holds parts that are not. */
 export async function checkModelParts(folder: string, read: ReadonlySet<string>): Promise<void> {
   const entries = await entriesOf(folder);
   const isKnown = (name: string) => read.has(name) || (read.has("model.safetensors") && shard.test(name));

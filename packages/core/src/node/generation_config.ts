@@ -28,7 +28,7 @@ export async function readGenerationConfig(folder: string): Promise<GenerationCo
   return parseGenerationConfig(json, join(folder, NAME));
 }
 
-/** An id of −1 means none, as Python programs write it; transformers samples at temperature 1 of the 50 likeliest where a file only says `do_sample`. */
+/** An id of −1 means none, as Python programs write it; transformers samples at temperature 1 of the 50 likeliest if a file only says `do_sample`. */
 export function parseGenerationConfig(json: unknown, path: string): GenerationConfig {
   if (!isJsonObject(json)) throw new InputError(`Cannot use ${path}`, "it is not an object");
   const problems: string[] = [];

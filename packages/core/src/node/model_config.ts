@@ -36,7 +36,7 @@ export async function readModelConfig(
 ): Promise<ModelConfig> {
   const json = await readFolderJson(folder, "config.json", parsePythonJson);
   const parsed = parseModelConfig(json, join(folder, "config.json"), onWarning);
-  // As in transformers, which asks generation_config.json first; where it names no ends, the config's stay.
+  // As in transformers, which asks generation_config.json first; if it names no ends, the config's stay.
   const { eosTokenIds = parsed.eosTokenIds } = await readGenerationConfig(folder);
   const stated = { ...parsed, eosTokenIds };
   const read = await weightFileNames(folder);

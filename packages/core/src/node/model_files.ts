@@ -232,7 +232,7 @@ function placeInFile(found: readonly FoundTensor[], dtype: WeightDType): { offse
   return offset % bytesPerElement[dtype] === 0 ? { offset, path: file.path } : undefined;
 }
 
-/** The parts' own dtype where they share one that the engine takes and their numbers stay unchanged, else f32. */
+/** The parts' own dtype if they share one that the engine takes and their numbers stay unchanged, else f32. */
 function placedDType(
   parts: readonly Pick<FoundTensor, "dtype" | "part">[],
   weightDtypes: readonly WeightDType[],

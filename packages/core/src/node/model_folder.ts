@@ -103,7 +103,7 @@ export async function readFolderJson(
   }
 }
 
-/** Says what the bytes are where they are something else than JSON. */
+/** Says what the bytes are if they are something else than JSON. */
 function parseJson(bytes: Uint8Array, attempt: string, parse: (text: string) => unknown): unknown {
   const other = describeFile(bytes, bytes.length, "text");
   if (other?.kind === "server-message") throw new InputError(attempt, other.problem); // may be JSON as well

@@ -21,7 +21,7 @@ export interface SealedKind<Header> {
   /** For messages: `a token file`. */
   readonly name: string;
   readonly maxHeaderBytes: number;
-  /** Throws whatever it likes where this is no header of the kind. */
+  /** Throws any error if this is no header of the kind. */
   parseHeader(json: unknown): Header;
 }
 
@@ -36,7 +36,7 @@ export interface OpenedSeal<Header> {
   fail(problem: string): Error;
 }
 
-/** Writes the file in one step, and its folder where that is missing: readers see the whole file or none. */
+/** Writes the file in one step, and its folder if that is missing: readers see the whole file or none. */
 export async function writeSealedFile(
   path: string,
   { magic }: Pick<SealedKind<unknown>, "magic">,

@@ -22,7 +22,7 @@ export interface WeightFiles {
 
 /**
  * Finds the weight files; as in transformers a `model.safetensors` wins over shards. Throws an `InputError` if there
- * are none, where the index is no index, where it names files outside of the folder or files that are not there.
+ * are none, if the index is no index, if it names files outside of the folder or files that are not there.
  */
 export async function findWeightFiles(folder: string): Promise<WeightFiles> {
   const single = await folderFile(folder, "model.safetensors");
@@ -51,7 +51,7 @@ export async function findWeightFiles(folder: string): Promise<WeightFiles> {
 }
 
 /**
- * The names of the files that the weights are read from, as far as they can be known without reading them; undefined where
+ * The names of the files that the weights are read from, as far as they can be known without reading them; undefined if
  * `findWeightFiles` will refuse the folder.
  */
 export async function weightFileNames(folder: string): Promise<ReadonlySet<string> | undefined> {

@@ -66,7 +66,7 @@ export function addSums(into: FixedPointSum, from: FixedPointSum): void {
     const a = into[w];
     const b = from[w];
     const low = (a + b) | 0;
-    // A carry leaves the top bit where both have one, or where one has and the sum has not.
+    // A carry leaves the top bit if both have one, or if one has and the sum has not.
     const carry = ((a & b) | ((a | b) & ~low)) >>> 31;
     into[w] = low;
     into[w + 1] = (into[w + 1] + from[w + 1] + carry) | 0;

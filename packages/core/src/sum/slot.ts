@@ -32,11 +32,11 @@ export interface CellSum {
 
 /**
  * Numbers of one cell that cannot be added. Backward goes from the top layer down, and gradients lie in the order of their
- * layers: where the loss is sound, the last bad gradient is that of the layer in which they began.
+ * layers: if the loss is sound, the last bad gradient is that of the layer in which they began.
  */
 export interface BadNumbers {
   readonly count: number;
-  /** The loss, where it is bad: then numbers were bad before backward began. */
+  /** The loss, if it is bad: then numbers were bad before backward began. */
   readonly loss: number | undefined;
   /** The last bad number of the gradient. */
   readonly gradient: { readonly parameter: number; readonly value: number } | undefined;
@@ -74,7 +74,7 @@ export function clearSlot(slot: Slot): void {
 
 /**
  * Adds one cell. What cannot be added (not finite, not below `addendLimit`, or not below the limit of its range) adds 0,
- * is counted in the tail and returned. Throws a RangeError, and adds nothing, where a length or the cell number does not fit.
+ * is counted in the tail and returned. Throws a RangeError, and adds nothing, if a length or the cell number does not fit.
  * @param add takes the place of `addFixedPoint`: a native one with the same bits.
  * @param limits of all of the gradient, see `limitRanges`. Default: that of every cell.
  */
@@ -127,7 +127,7 @@ export function addSlot(into: Slot, from: Slot): void {
 
 /**
  * Returns the tail of several slots together, as a slot without a gradient: `slotTotals` and `checkTail` take it. Throws a
- * RangeError where there is none, or sizes differ.
+ * RangeError if there is none, or sizes differ.
  */
 export function tailOf(slots: readonly Slot[]): Slot {
   const [first] = slots;

@@ -45,7 +45,7 @@ interface Taps {
 /**
  * Resizes an image to `size`, or makes the pixels of `window` of the result.
  *
- * @returns a new image, also where nothing changes.
+ * @returns a new image, even if nothing changes.
  * @throws RangeError on sizes below 1 and a window that is not inside of the result.
  * @example
  * const half = resizeImage(photo, { width: photo.width >> 1, height: photo.height >> 1 }, "bicubic");

@@ -1,6 +1,6 @@
 /**
  * Finding added tokens in a text, as the Rust library does: the longest at the leftmost place, those with `single_word` only
- * where no letter is beside them, and with the spaces that `lstrip` and `rstrip` take along.
+ * if no letter is beside them, and with the spaces that `lstrip` and `rstrip` take along.
  */
 import type { AddedToken } from "../tokenizer_json.ts";
 import type { Part } from "./cut_at_matches.ts";

@@ -14,7 +14,7 @@ export const knownExpressions: ReadonlySet<string> = new Set([
   String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+|${marks}|\s+(?!\S)|\s+`,
   // Llama 3
   String.raw`${contractions}|${start}\p{L}+|\p{N}{1,3}|${marks}[\r\n]*|${ends}`,
-  // cl100k; where it allows no way back, there is none
+  // cl100k; if it allows no way back, there is none
   String.raw`'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+`,
   // Qwen 2
   String.raw`${contractions}|${start}\p{L}+|\p{N}|${marks}[\r\n]*|${ends}`,

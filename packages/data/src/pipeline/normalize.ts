@@ -20,7 +20,7 @@ const change =
   (text: (before: string) => string): Normalizer =>
   (part) => ({ ...part, text: text(part.text) });
 
-/** Takes matches away; where the first character goes, what is left begins later. */
+/** Takes matches away; if the first character goes, what is left begins later. */
 const remove =
   (expression: RegExp): Normalizer =>
   ({ text, isFirst }) => ({

@@ -81,7 +81,7 @@ function forLibrary(json: TokenizerJson): object {
     model: { continuing_subword_prefix: "##", ...json.model }, // only WordPiece asks for it
     normalizer: null,
     pre_tokenizer: null,
-    added_tokens: [], // or one of them could stand for the unknown, where Rust's refuses a text
+    added_tokens: [], // or one of them could stand for the unknown, while Rust's refuses a text
     decoder: withPlainContent(json.decoder),
   };
 }

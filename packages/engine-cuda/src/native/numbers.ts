@@ -1,6 +1,6 @@
 /**
  * Numbers of NVIDIA's headers that are passed or compared, by their names there. numbers.test.ts compares them with the headers
- * where those are on the machine; those of cuBLAS, whose headers come with the toolkit's library only, were also read in public
+ * if those are on the machine; those of cuBLAS, whose headers come with the toolkit's library only, were also read in public
  * copies of cublasLt.h and cublas_api.h of CUDA 11.4, 12.5 and 13.0, which agree.
  */
 

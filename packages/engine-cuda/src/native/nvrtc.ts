@@ -32,7 +32,7 @@ export interface Nvrtc {
   readonly version: string;
   /** Compute capabilities that it compiles for, as 80 or 90. */
   readonly architectures: readonly number[];
-  /** A cubin. @throws Error with the compiler's log where the source does not compile. */
+  /** A cubin. @throws Error with the compiler's log if the source does not compile. */
   compile(source: Source, options: readonly string[]): Uint8Array;
 }
 

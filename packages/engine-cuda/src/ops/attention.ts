@@ -1,4 +1,4 @@
-/** Attention over packed tokens, by the flash kernels where those are for such heads, and over caches. */
+/** Attention over packed tokens, by the flash kernels if those are for such heads, and over caches. */
 import type { AttentionSize, DeviceArray, Engine, KvCache } from "@zerogate/core/engine";
 import type { Block } from "../device_memory.ts";
 import type { Launch } from "../kernels.ts";

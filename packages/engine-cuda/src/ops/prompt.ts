@@ -1,5 +1,5 @@
 /**
- * Attention to the adapter's prompts: within the flash kernels where those are for such sizes, else by itself: scores, softmax,
+ * Attention to the adapter's prompts: within the flash kernels if those are for such sizes, else by itself: scores, softmax,
  * gate and sum are one kernel then, its reductions over tokens go by splits.
  */
 import {

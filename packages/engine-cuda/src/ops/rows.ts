@@ -42,7 +42,7 @@ export function scatterRows(
   return dx;
 }
 
-/** Each row where it comes first (-1 where it comes again), and for each place the next with the same row (-1: none). */
+/** Each row where it comes first (-1 if it comes again), and for each place the next with the same row (-1: none). */
 function chains(rows_R: Int32Array, T: number): [firsts_R: Int32Array, next_R: Int32Array] {
   const last_T = new Int32Array(T).fill(-1);
   const next_R = new Int32Array(rows_R.length).fill(-1);

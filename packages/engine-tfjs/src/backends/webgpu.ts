@@ -41,7 +41,7 @@ export async function openWebgpu(): Promise<Backend> {
   const [dawnPath = "", corePath = "", backendPath = ""] = requirePackages("webgpu");
   const adapter = await openAdapter((await importPackage("webgpu", dawnPath)) as Dawn);
   const tf = (await importPackage("webgpu", corePath)) as Tf;
-  await importPackage("webgpu", backendPath); // registers itself where the globals are there
+  await importPackage("webgpu", backendPath); // registers itself if the globals are there
   tf.env().set("WEBGPU_CPU_FORWARD", false); // small arrays would be computed by another backend, with other bits
   const backend = (await start(tf, "webgpu", "webgpu")) as WebgpuBackend;
   const { device, bufferManager } = backend;

@@ -227,7 +227,7 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
     optional(
       "Machine",
       oneOf(computeNames),
-      "arithmetic of matrix products, auto: bf16 for a base in bf16 where the engine has it",
+      "arithmetic of matrix products, auto: bf16 for a base in bf16 if the engine has it",
       "auto",
     ),
   ),

@@ -19,7 +19,7 @@ export function safeChanges(before: TrainConfig, next: TrainConfig): ConfigKey[]
 }
 
 /**
- * SHA-256 over all values that decide bits, hexadecimal. A key that was added later counts only where it says another thing
+ * SHA-256 over all values that decide bits, hexadecimal. A key that was added later counts only if it says another thing
  * than what versions without it did: the hash of an older run stays what it was.
  */
 export function configHash(config: TrainConfig): string {

@@ -10,7 +10,7 @@ import { type ConfigKey, presetNames, type TrainConfig } from "./train_config.ts
 
 /**
  * The config of a run; a later source wins: defaults, preset, file, flags. Relative paths start at the config file's
- * folder where the file names them, at the working directory where a flag does.
+ * folder if the file names them, at the working directory if a flag does.
  *
  * @param sources.flags by key (`batchSize`), values as commander gives them: strings, booleans, arrays of strings.
  * @param sources.settings in place of flags: values by key, which messages name by their key.
@@ -71,7 +71,7 @@ function applyLayer(merged: Map<ConfigKey, Given>, layer: Layer): void {
     const group = alternatives.find((keys) => keys.includes(key));
     if (group === undefined || group.find((other) => layer.has(other)) === key) merged.set(key, given);
   }
-  const devices = layer.get("devices"); // a worker each, where the same source does not say another number
+  const devices = layer.get("devices"); // a worker each, if the same source does not say another number
   if (Array.isArray(devices?.value) && !layer.has("workers")) {
     merged.set("workers", { value: devices.value.length, label: devices.label });
   }

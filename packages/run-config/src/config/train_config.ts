@@ -151,14 +151,14 @@ export interface TrainConfig extends AdapterSettings {
   /**
    * Arithmetic of matrix products. `bf16` rounds both factors (sums stay float32): about twice as fast on the CPU engine,
    * on machines with AVX512-BF16 only; on tensor cores with `cuda`, which rounds what is between its products too. `auto`:
-   * bf16 for a base in bf16 where the engine has it on every host, else f32; a run stores which it was.
+   * bf16 for a base in bf16 if the engine has it on every host, else f32; a run stores which it was.
    */
   readonly compute: (typeof computeNames)[number];
   /** How the linear maps of the base are held: as their files have them, or quantised to int8 or fp8 (cuda) while they are read. */
   readonly storage: WeightStorage;
   /** Refuses a base with tensors that nothing reads, instead of a warning. */
   readonly strictTensors: boolean;
-  /** Whether the engine `cpu` keeps packed copies of the linear maps: `auto` where both take at most 512 MiB. Never changes the bits. */
+  /** Whether the engine `cpu` keeps packed copies of the linear maps: `auto` if both take at most 512 MiB. Never changes the bits. */
   readonly packing: (typeof packingNames)[number];
   /** Device workers; for CPU engines threads. Never changes the trained bits. */
   readonly workers: number;

@@ -38,7 +38,7 @@ export function describedEngine(name: string): EngineDescription | undefined {
   return engines.find(({ description }) => description.names.includes(name))?.description;
 }
 
-/** What each of our engines finds of this machine, in the order of `rows`. Takes minutes where a GPU compiles its kernels. */
+/** What each of our engines finds of this machine, in the order of `rows`. Takes minutes if a GPU compiles its kernels. */
 export async function engineChecks(): Promise<readonly MachineCheck[]> {
   const found = await Promise.all(engines.map(async ({ description }) => (await description.checks?.()) ?? []));
   return found.flat();

@@ -10,7 +10,7 @@ export interface RunState {
   readonly epoch: number;
   readonly seed: number;
   readonly engine: string;
-  /** SHA-256, hexadecimal. A resume refuses where one differs. */
+  /** SHA-256, hexadecimal. A resume refuses if one differs. */
   readonly hashes: {
     readonly base: string;
     readonly data: string;

@@ -24,7 +24,7 @@ export interface CheckpointWriter {
   /** Resolves as soon as the numbers may change again. */
   copied(): Promise<void>;
   /**
-   * Waits until all is written. Throws what the disk says, where it still refuses after `patienceMs` or waiting cannot help.
+   * Waits until all is written. Throws what the disk says, if it still refuses after `patienceMs` or waiting cannot help.
    */
   drain(patienceMs: number): Promise<void>;
   /** Writes the newest that waits into another run directory; returns its folder. */
@@ -176,7 +176,7 @@ async function drain(
   }
 }
 
-/** The thread loads built JavaScript, also where this module itself runs as source (Node 20, vitest). */
+/** The thread loads built JavaScript, even if this module itself runs as source (Node 20, vitest). */
 function builtFile(): string {
   const path = fileURLToPath(new URL("../../dist/checkpoint/write_worker.js", import.meta.url));
   if (!existsSync(path)) throw new Error(`Cannot save checkpoints: ${path} is missing, run \`pnpm build\``);

@@ -21,7 +21,7 @@ export interface AppendFile {
   close(): void;
 }
 
-/** Opens `path` for appending; its first `bytes` bytes stay (all, where not given). Throws where that is impossible from the start. */
+/** Opens `path` for appending; its first `bytes` bytes stay (all, if not given). Throws if that is impossible from the start. */
 export function openAppendFile(path: string, trouble: Trouble, bytes?: number): AppendFile {
   let file: { fd: number; length: number } | undefined = open(path, bytes);
   let lastLength = file.length;

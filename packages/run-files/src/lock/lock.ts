@@ -22,11 +22,11 @@ const namePattern = /^lock-([1-9]\d{0,14})(\.free|\.beat)?$/;
 /** The right to write to a run directory, held by one process. */
 export interface RunLock {
   /**
-   * Throws where another process has taken the run over. What else is wrong with folder or disk is not its business, so it is
+   * Throws if another process has taken the run over. What else is wrong with folder or disk is not its business, so it is
    * cheap enough for every step: one small file is read.
    */
   check(): Promise<void>;
-  /** Checks the same reliably, before something is replaced; makes the lock again where the folder vanished. */
+  /** Checks the same reliably, before something is replaced; makes the lock again if the folder vanished. */
   confirm(): Promise<void>;
   /** Lets others write. Never throws: a lock that stays is found dead. */
   release(): Promise<void>;
@@ -35,7 +35,7 @@ export interface RunLock {
 /**
  * Makes this process the only writer of `runDir`, which is made if it is missing.
  *
- * @param tell gets a sentence when the lock of a dead process is taken over, and where finding out takes a while.
+ * @param tell gets a sentence when the lock of a dead process is taken over, and if finding out takes a while.
  * @throws InputError that names the process if another one is writing, or if that cannot be known.
  */
 export async function lockRun(

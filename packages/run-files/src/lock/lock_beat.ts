@@ -66,11 +66,11 @@ const TELL_AFTER_BEATS = 2;
 export type Beating = "beats" | "still" | "silent" | "changed";
 
 /**
- * Watches a lock: `beats` as soon as it does, `changed` as soon as it is another lock or none, `still` where its beat did not
- * move for `deadAfterMs`, `silent` where it never had one (an older version, or a file system that refused it).
+ * Watches a lock: `beats` as soon as it does, `changed` as soon as it is another lock or none, `still` if its beat did not
+ * move for `deadAfterMs`, `silent` if it never had one (an older version, or a file system that refused it).
  *
  * @param text of the lock, as it was judged
- * @param onWait called once where it takes longer than a live writer would let wait
+ * @param onWait called once if it takes longer than a live writer would let wait
  */
 export async function watchBeat(
   lock: string,

@@ -49,7 +49,7 @@ function parseEvent(data: Uint8Array): { step: number; tags: string[] } {
   return { step: typeof step === "number" ? step : 0, tags: texts };
 }
 
-/** The fields of a message: numbers of varints, bytes of all else. Ends where the message does not hold what it claims. */
+/** The fields of a message: numbers of varints, bytes of all else. Ends if the message does not hold what it claims. */
 function* protobufFields(data: Uint8Array): Generator<{ field: number; value: number | Uint8Array }> {
   let at = 0;
   const varint = (): number => {

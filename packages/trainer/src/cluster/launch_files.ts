@@ -1,6 +1,6 @@
 /**
  * Launch files for several hosts. All of them start a run or go on with it, and start it again a bounded number of times
- * where a host is lost: on whatever hosts the launcher has then, to the same bits.
+ * if a host is lost: on whatever hosts the launcher has then, to the same bits.
  */
 
 import { dirname } from "node:path";

@@ -1,4 +1,4 @@
-/** Whether processes of one host compute on the same devices: each of them takes all GPUs unless it is told which are its own. */
+/** Whether processes of one host compute on the same devices: each of them takes all GPUs unless somebody says which are its own. */
 
 export interface RankDevices {
   readonly host: string;

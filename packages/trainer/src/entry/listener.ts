@@ -13,7 +13,7 @@ export interface RunMoments {
   opened?(config: TrainConfig): void;
   /** Nothing more happens, whatever did: what was opened is to be closed. */
   closed?(): void;
-  /** The last call where nothing was thrown; other processes of the run still wait for this one. */
+  /** The last call if nothing was thrown; other processes of the run still wait for this one. */
   ended?(result: RunResult): void;
 }
 

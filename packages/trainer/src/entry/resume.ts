@@ -25,8 +25,8 @@ export interface ResumeOptions extends RunOptions {
  * Goes on with the run in `directory`, on all hosts, which may be others than before. A run that has ended is left as it is.
  *
  * @param changes Keys of the config that are to be other than when the run began: its workers, its engine, its length.
- * @throws InputError (code `input`) where there is no run, or a change decides bits and is not accepted; DamagedError
- *   (`damaged`) where the receipt does not prove the checkpoint.
+ * @throws InputError (code `input`) if there is no run, or a change decides bits and is not accepted; DamagedError
+ *   (`damaged`) if the receipt does not prove the checkpoint.
  * @example
  * const { ending, steps } = await resume("runs/first", { workers: 2 });
  */

@@ -9,7 +9,7 @@ import { withLock } from "./with_lock.ts";
  *
  * @param onNote Receives what becomes of another writer's lock.
  * @returns where the later state lies now.
- * @throws InputError (code `input`) where there is no such whole checkpoint, or another process writes to the run.
+ * @throws InputError (code `input`) if there is no such whole checkpoint, or another process writes to the run.
  * @example
  * await rewind("runs/first", 40);
  */

@@ -29,7 +29,7 @@ export interface Verification extends VerifiedRun {
  * Compares everything in a run's folder with its receipt; nothing is written, and what it reads comes from no cache.
  *
  * @param changes Keys of the config for this call: where the base lies now, the engine of a replay.
- * @throws InputError (code `input`) where there is no run, or the range is not in its receipt.
+ * @throws InputError (code `input`) if there is no run, or the range is not in its receipt.
  * @example
  * const { ok, problems } = await verify("runs/first", {}, { replay: { from: 5, to: 20 } });
  */

@@ -74,7 +74,7 @@ function templateFor(
 /**
  * Answers with the active adapter: yields the text as it comes and returns the whole answer.
  *
- * @throws InputError where the prompt does not fit the model's context, and as `OpenedModel.look` for images; the signal's reason
+ * @throws InputError if the prompt does not fit the model's context, and as `OpenedModel.look` for images; the signal's reason
  * once it is aborted.
  * @example
  * for await (const text of answer(opened, { instruction: "Name a colour." }, { maxNewTokens: 20 })) write(text);

@@ -32,7 +32,7 @@ export interface OpenedBase {
   readonly isIsolated: boolean;
 }
 
-/** Returns the model's config. Throws an InputError where the folder holds none that can be used. */
+/** Returns the model's config. Throws an InputError if the folder holds none that can be used. */
 export async function readBase(
   { model: folder, links, strictTensors }: Pick<BaseRequest, FolderKey>,
   onWarning: (message: string) => void,
@@ -71,7 +71,7 @@ export async function openTokenizer(
   return tokenizer;
 }
 
-/** Loads the weights where one image serves all workers; else returns what each of them is to read. */
+/** Loads the weights if one image serves all workers; else returns what each of them is to read. */
 export async function loadBase(
   base: OpenedBase,
   onPhase: (phase: Phase | undefined) => void,

@@ -44,7 +44,7 @@ const DEFAULT_MAX_LENGTH = 512;
 
 /**
  * Returns the tokens of a record, by default 512 or the model's context.
- * @throws InputError where it is more than the context.
+ * @throws InputError if it is more than the context.
  */
 export function lengthFor(
   maxLength: number | undefined,

@@ -1,4 +1,4 @@
-/** Progress of loading a base, for people: gigabytes and their rate, and nothing where it is over at once. */
+/** Progress of loading a base, for people: gigabytes and their rate, and nothing if it is over at once. */
 import type { Phase } from "../run/phase.ts";
 
 /** A smaller base is there before anybody can read a line about it. */

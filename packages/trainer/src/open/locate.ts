@@ -28,7 +28,7 @@ export interface Located {
  * @param wanted.model Undefined for the base that the first adapter names.
  * @param wanted.adapters `DIR` or `DIR=NAME`, or a file; without a name an adapter is called after it. Named ones were found before.
  * @param wanted.onlyFolders Refuses files of other programs.
- * @throws InputError where something is not there, or two adapters have one name.
+ * @throws InputError if something is not there, or two adapters have one name.
  */
 export async function locateModel(
   wanted: {
@@ -86,10 +86,10 @@ export async function adapterPlace(given: string, onNote: (note: string) => void
 }
 
 /**
- * Returns the folder itself where it is an adapter's; that of the run's adapter, or of its newest checkpoint, where it is a
+ * Returns the folder itself if it is an adapter's; that of the run's adapter, or of its newest checkpoint, if it is a
  * run's.
  * @param onNote Receives which adapter of a run is used.
- * @throws InputError where there is no folder, or it holds neither.
+ * @throws InputError if there is no folder, or it holds neither.
  */
 async function findAdapter(given: string, onNote: (note: string) => void): Promise<string> {
   const attempt = `Cannot use the adapter ${given}`;
@@ -137,7 +137,7 @@ async function baseFolder(
   throw new InputError(attempt, `${adapter} ${problem}: give --model`);
 }
 
-/** Returns the folder of the base that an adapter names, undefined where it names none or it is not here. */
+/** Returns the folder of the base that an adapter names, undefined if it names none or it is not here. */
 export async function namedBase(adapter: string, onNote: (note: string) => void): Promise<string | undefined> {
   const name = await baseName(adapter);
   if (name === undefined || !existsSync(join(name, "config.json"))) return undefined;

@@ -21,7 +21,7 @@ export interface ModelRequest extends Partial<PromptFlags> {
   readonly links?: boolean | undefined;
   /** @default "auto" */
   readonly engine?: TrainConfig["engine"];
-  /** @default "auto", bf16 for a base in bf16 where the engine has it */
+  /** @default "auto", bf16 for a base in bf16 if the engine has it */
   readonly compute?: TrainConfig["compute"];
   /** @default "as-is" */
   readonly storage?: TrainConfig["storage"];

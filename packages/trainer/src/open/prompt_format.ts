@@ -3,7 +3,7 @@ import type { BosRule, PromptFormat } from "@zerogate/core";
 import { isSameTemplate } from "@zerogate/core/formats";
 import { loadTemplate, type Tokenizer } from "@zerogate/data";
 
-/** Undefined where the flag is not given. */
+/** Undefined if the flag is not given. */
 export interface PromptFlags {
   /** Name of a template, or its file. */
   readonly template: string | undefined;
@@ -15,7 +15,7 @@ const DEFAULT_TEMPLATE = "alpaca";
 
 /**
  * An adapter that does not say it, such as one of 0.1.0, gets the BOS that is named, as it did in training; texts without an
- * adapter get what tokenizer.json puts in front. Warns where that matters, and where a flag takes another format than the adapter's.
+ * adapter get what tokenizer.json puts in front. Warns if that matters, and if a flag takes another format than the adapter's.
  */
 export async function promptFormatOf(
   adapter: { readonly folder: string; readonly promptFormat: PromptFormat | undefined } | undefined,

@@ -25,7 +25,7 @@ const schema = z.strictObject({
 const pathIn = (runDir: string) => join(runDir, "accepted.json");
 const digest = (changes: unknown) => createHash("sha256").update(JSON.stringify(changes)).digest("hex");
 
-/** None where there is no such file. @throws InputError where it is not what was written. */
+/** None if there is no such file. @throws InputError if it is not what was written. */
 export async function readAccepted(runDir: string): Promise<readonly AcceptedRecord[]> {
   try {
     const { changes, sha256 } = schema.parse(parseStrictJson(await readFile(pathIn(runDir), "utf8")));

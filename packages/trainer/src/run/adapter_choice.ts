@@ -14,7 +14,7 @@ export interface AdapterChoice {
   readonly loss?: number;
 }
 
-/** Chooses the best where `adapterFrom` wants it and there was a validation, else the last. */
+/** Chooses the best if `adapterFrom` wants it and there was a validation, else the last. */
 export function chooseAdapter(
   { adapterFrom }: Pick<TrainConfig, "adapterFrom">,
   { step: steps, best }: Pick<RunState, "step" | "best">,

@@ -7,7 +7,7 @@ import type { RunInputs } from "./inputs.ts";
 import { describeSample } from "./sample_text.ts";
 
 /** Cells, and samples of a cell, that are described at length. */
-const MAX_TOLD = 3;
+const MAX_SHOWN = 3;
 
 export interface BadNumbersReport {
   /** One line, the same for any number of workers: the receipt holds it. */
@@ -25,17 +25,17 @@ export async function reportBadNumbers(
   adapter: AdapterVersion,
 ): Promise<BadNumbersReport> {
   const { layout, train } = inputs;
-  const told = badCells.slice(0, MAX_TOLD);
-  const more = badCells.length > told.length ? `; ${badCells.length - told.length} more cells` : "";
-  const reason = `${told.map((cell) => describeCell(cell, layout)).join("; ")}${more}`;
+  const shown = badCells.slice(0, MAX_SHOWN);
+  const more = badCells.length > shown.length ? `; ${badCells.length - shown.length} more cells` : "";
+  const reason = `${shown.map((cell) => describeCell(cell, layout)).join("; ")}${more}`;
   const lines = [`Step ${step + 1} has numbers that cannot be used: ${reason}`];
   const isGuilty = (sample: number) => isBad(pool, { step, cells: [[sample]], scale: 1 / labelledTokens, ...adapter });
-  for (const { cell, samples } of told) {
+  for (const { cell, samples } of shown) {
     const guilty: number[] = [];
     for (const sample of samples) if (await isGuilty(sample)) guilty.push(sample);
     const blamed = guilty.length > 0 ? guilty : samples;
     if (guilty.length === 0) lines.push(`cell ${cell}: each of its samples can be used by itself`);
-    for (const sample of blamed.slice(0, MAX_TOLD)) {
+    for (const sample of blamed.slice(0, MAX_SHOWN)) {
       lines.push(`cell ${cell}, ${describeSample(train, sample, inputs)}`);
     }
   }

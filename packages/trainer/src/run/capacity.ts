@@ -26,7 +26,7 @@ function thisMachine(): Machine {
   return { cores: availableParallelism(), memoryBytes };
 }
 
-/** Says why so many workers cannot start; undefined where they can. */
+/** Says why so many workers cannot start; undefined if they can. */
 export function workersProblem(workers: number, { cores, memoryBytes }: Machine = thisMachine()): string | undefined {
   const byCores = Math.max(FEW_WORKERS, WORKERS_PER_CORE * cores);
   const most = Math.max(1, Math.min(byCores, Math.floor(memoryBytes / WORKER_BYTES)));
@@ -35,7 +35,7 @@ export function workersProblem(workers: number, { cores, memoryBytes }: Machine 
   return `workers is ${workers}, ${here}: use at most ${most}, best is one a core (--workers ${Math.min(cores, most)})`;
 }
 
-/** @throws InputError where a fresh adapter of this size is no use for the base, or more than memory can hold. */
+/** @throws InputError if a fresh adapter of this size is no use for the base, or more than memory can hold. */
 export function checkAdapterSize(
   { adapterLen, adapterLayers }: { readonly adapterLen: number; readonly adapterLayers: number },
   { hiddenSize, heads, contextLength }: Pick<ModelConfig, "hiddenSize" | "heads" | "contextLength">,

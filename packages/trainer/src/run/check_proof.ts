@@ -1,4 +1,4 @@
-/** Whether a run may go on from a checkpoint: only from what its receipt proves, or where somebody agrees to go on without. */
+/** Whether a run may go on from a checkpoint: only from what its receipt proves, or if somebody agrees to go on without. */
 import { basename } from "node:path";
 import { DamagedError, type ModelConfig } from "@zerogate/core";
 import { ownCommand } from "@zerogate/run-config";

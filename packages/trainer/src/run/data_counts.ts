@@ -1,4 +1,4 @@
-/** What became of the records of a data set: counted, said, and refused where too many of them are left out. */
+/** What became of the records of a data set: counted, said, and refused if too many of them are left out. */
 import { InputError } from "@zerogate/core";
 import { lengthKeeping, measureSamples, type PreparedTokens, type UnreadField } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
@@ -87,7 +87,7 @@ export function describeCounts({ name, records, kept, cut, noAnswerLeft, bad, ma
 
 /**
  * Bad records do not count: that they are left out is the user's own choice.
- * @throws InputError where more than `maxDropped` of the records are left out, with the maxLength that would keep them.
+ * @throws InputError if more than `maxDropped` of the records are left out, with the maxLength that would keep them.
  */
 export function checkDropped(
   { name, kept, noAnswerLeft, maxLength, longest }: DataCounts,

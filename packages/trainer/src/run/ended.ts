@@ -20,7 +20,7 @@ import type { Ending } from "./standing.ts";
 import { compareAdapter } from "./verify_adapter.ts";
 
 /**
- * The result of a run that has ended, undefined where something is left to do: steps, a validation, an adapter or a report
+ * The result of a run that has ended, undefined if something is left to do: steps, a validation, an adapter or a report
  * that is lost or damaged, or what this call's config wants otherwise.
  *
  * @param wantsReport Whether a report belongs to the end.
@@ -54,7 +54,7 @@ export async function endedRun(
   };
 }
 
-/** The newest checkpoint and the best, each where it is whole and the receipt proves it. */
+/** The newest checkpoint and the best, each if it is whole and the receipt proves it. */
 async function endCheckpoints(runDir: string, model: ModelConfig): Promise<(Checkpoint | undefined)[]> {
   const receipt = loadReceipt(runDir);
   const load = async (step: number | undefined) => {

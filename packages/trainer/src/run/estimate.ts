@@ -13,7 +13,7 @@ export interface DeviceSpeed {
   readonly gigabytes: number;
 }
 
-/** Dense bfloat16 with float32 sums, without sparsity; the larger memory where there are two. */
+/** Dense bfloat16 with float32 sums, without sparsity; the larger memory if there are two. */
 export const deviceSpeeds: Readonly<Record<string, DeviceSpeed>> = {
   A10: { teraflops: 125, gigabytes: 24 },
   A100: { teraflops: 312, gigabytes: 80 },

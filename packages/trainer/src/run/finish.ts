@@ -38,7 +38,7 @@ export async function writeRemainder({ run, writer }: Job): Promise<void> {
       .then((folder) => writer.rescue(folder))
       .catch(() => undefined);
     const advice = rescued
-      ? `it is saved as ${rescued}: move that into ${join(config.out, "checkpoints")} and resume, with --accept-change receipt where the receipt lacks its end`
+      ? `it is saved as ${rescued}: move that into ${join(config.out, "checkpoints")} and resume, with --accept-change receipt if the receipt lacks its end`
       : "";
     throw new Error([attempt, advice].filter(Boolean).join("; "), { cause });
   };

@@ -9,8 +9,8 @@ import { checkProof, underWay } from "./check_proof.ts";
 import type { Rollback } from "./standing.ts";
 
 /**
- * The newest whole checkpoint of at most `step` steps, none where the run must start again; later ones are moved away.
- * DamagedError where the receipt says otherwise. From there the steps up to `step` come out as before, bit for bit, because they are a function of the checkpoint.
+ * The newest whole checkpoint of at most `step` steps, none if the run must start again; later ones are moved away.
+ * DamagedError if the receipt says otherwise. From there the steps up to `step` come out as before, bit for bit, because they are a function of the checkpoint.
  */
 export async function goBack(
   runDir: string,

@@ -24,7 +24,7 @@ export interface RunInputs extends PlannedData, StartingAdapter {
   readonly weights: WeightImage | WeightFolder;
   readonly weightBytes: number;
   readonly engine: EngineChoice;
-  /** What products are computed in, where the config says `auto`. */
+  /** What products are computed in, if the config says `auto`. */
   readonly compute: Compute;
   readonly tokenizer: Tokenizer;
   readonly template: Template;
@@ -61,7 +61,7 @@ export async function openInputs(
   const stamp = await baseStamp(config.model);
   const weights = await loadBase(opened, onPhase);
   const cacheDir = caches === "used" ? cacheDirOf(config, onWarning) : undefined;
-  // Beside everything below: where it is not in the cache, it takes longer than to load the base.
+  // Beside everything below: if it is not in the cache, it takes longer than to load the base.
   const hashing = cacheDir === undefined ? baseHash(config.model) : cachedBaseHash(config.model, cacheDir);
   hashing.catch(() => {}); // awaited below; what fails before that is reported instead
   const { layout } = adapter;
@@ -101,7 +101,7 @@ async function checkUnchanged(folder: string, stamp: string): Promise<void> {
   throw new InputError(`Cannot use the base in ${folder}`, "its files changed while they were read: try again");
 }
 
-/** Returns where tokens and the base's hash are kept; undefined, which is said, where there is no such place. */
+/** Returns where tokens and the base's hash are kept; undefined, which is said, if there is no such place. */
 export function cacheDirOf({ cacheDir }: TrainConfig, onWarning: (message: string) => void): string | undefined {
   const folder = cacheDir ?? cacheFolder();
   if (folder === undefined) {

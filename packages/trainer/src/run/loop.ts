@@ -40,11 +40,11 @@ export async function trainLoop(job: Job): Promise<Ending | Rollback> {
     await saveOnce();
     if (!team.isFirst) throw cause instanceof Error ? cause : new Error(message);
     const state = `The state after step ${standing.step} is`;
-    const told = await writer.drain(LAST_PATIENCE_MS).then(
+    const outcome = await writer.drain(LAST_PATIENCE_MS).then(
       () => `${state} saved`,
       (error: unknown) => `${state} not saved: ${reason(error)}`,
     );
-    throw cause instanceof InputError ? cause : new Error(`${message}\n${told}`, { cause });
+    throw cause instanceof InputError ? cause : new Error(`${message}\n${outcome}`, { cause });
   };
   const endWith = (error: unknown): Promise<never> => giveUp(reason(error), error);
   if (isNew ? config.evalAtStart : standing.owesEvaluation) await validate(job).catch(endWith);
@@ -169,7 +169,7 @@ export function isEarlyStop(
   return earlyStopping > 0 && evaluationsWithoutGain >= earlyStopping;
 }
 
-/** Of each adapted layer, ascending: the effective gate, or the mean magnitude where every head has its own. */
+/** Of each adapted layer, ascending: the effective gate, or the mean magnitude if every head has its own. */
 function meanGates(layout: RunInputs["layout"], params: Float32Array): number[] {
   return effectiveGates({ layout, params }).map(({ effective: gates }) => {
     if (gates.length === 1) return gates[0] ?? 0;

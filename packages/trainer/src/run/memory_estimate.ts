@@ -8,7 +8,7 @@ import type { EngineChoice } from "@zerogate/run-config";
 export interface MemoryEstimate {
   /** Bytes of the shared base and of its packed copies. */
   readonly weights: number;
-  /** Bytes of activations and sums of one worker, and of its own copy of the base where its engine makes one. */
+  /** Bytes of activations and sums of one worker, and of its own copy of the base if its engine makes one. */
   readonly perWorker: number;
   readonly total: number;
 }
@@ -53,7 +53,7 @@ export function estimateMemory(
   const scores = isComposed ? 8 * 4 * Math.min(2 ** 22, heads * T * T) : 0;
   // The file cache is shared by processes too; quantised weights are in no file.
   const isShared = !run.isIsolated || (mapsFiles && storage === "as-is");
-  // Packed for forward everywhere, for backward where an adapter is at or below.
+  // Packed for forward everywhere, for backward if an adapter is at or below.
   const packed = packedBytes * (1 + depth / model.layers);
   const own = weightCopies * run.weights + (isShared ? 0 : run.weights) + (run.isIsolated ? packed : 0);
   const perWorker = activations + head + scores + sums + own;

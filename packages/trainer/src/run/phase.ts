@@ -3,6 +3,6 @@ export interface Phase {
   readonly name: string;
   readonly done?: number | undefined;
   readonly total?: number | undefined;
-  /** In place of `done` and `total`, where numbers alone do not say it. */
+  /** In place of `done` and `total`, if numbers alone do not say it. */
   readonly counts?: string;
 }

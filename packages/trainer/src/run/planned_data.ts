@@ -22,7 +22,7 @@ type PlanKey = "seed" | "batchSize" | "cellTokens" | "cellMultiple" | "dropLast"
 
 export interface PlannedData {
   readonly train: PreparedTokens;
-  /** Of `data`, and of `validationData` where it is set. */
+  /** Of `data`, and of `validationData` if it is set. */
   readonly counts: readonly DataCounts[];
   readonly heldOut: HeldOut | undefined;
   readonly plan: Plan;

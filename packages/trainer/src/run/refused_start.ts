@@ -8,7 +8,7 @@ import { isLockName, listCheckpoints, loadReceipt, type RunLock } from "@zerogat
 /** What a run writes before its first step; TensorBoard's file has a name of its own in every process. */
 const startFiles = /^(config\.json|log\.jsonl|metrics\.jsonl|receipt\.jsonl|checkpoints|events\.out\.tfevents\..+)$/;
 
-/** Returns the highest folder that making `folder` has to make; undefined where it is there. */
+/** Returns the highest folder that making `folder` has to make; undefined if it is there. */
 export function firstMissing(folder: string): string | undefined {
   let missing: string | undefined;
   for (let at = resolve(folder); !existsSync(at); at = dirname(at)) missing = at;
@@ -34,7 +34,7 @@ export async function takeBackStart(out: string, lock: RunLock): Promise<boolean
 
 /**
  * Removes the freed lock, the log, which closing may have written once more, and the folders that were made, if nothing else is
- * in them. Never throws: where something is left, the next start names it.
+ * in them. Never throws: if something is left, the next start names it.
  * @param made what `firstMissing` said before the start
  */
 export async function removeEmptyStart(out: string, made: string | undefined): Promise<void> {

@@ -41,7 +41,7 @@ export interface Replay {
 /**
  * Trains the range again; the steps between the checkpoint and the range are done and compared as well. Nothing is written.
  *
- * @throws InputError where the range is not in the receipt, or where the run is no longer what it was trained from.
+ * @throws InputError if the range is not in the receipt, or if the run is no longer what it was trained from.
  */
 export async function replayRun(
   config: TrainConfig,

@@ -26,7 +26,7 @@ export interface ReportData {
   readonly config: TrainConfig;
   /** The one that ran, for example `cpu/avx2/f32`. */
   readonly engine: string;
-  /** What became of the records, of `data` and of `validationData` where it is set. */
+  /** What became of the records, of `data` and of `validationData` if it is set. */
   readonly data: readonly DataCounts[];
   readonly metrics: Pick<Metrics, "steps" | "evaluations">;
   /** Index of each adapted layer in the model, ascending: what the rows of the gate map are. */

@@ -40,7 +40,7 @@ const acceptableFields: readonly string[] = [...new Set([...Object.keys(meanings
 const deliveryKeys: readonly ConfigKey[] = ["adapterDtype", "adapterFrom"];
 
 export interface ResumePoint {
-  /** None where the run ended before its first. */
+  /** None if the run ended before its first. */
   readonly checkpoint: Checkpoint | undefined;
   readonly accepted: readonly AcceptedChange[];
   /** Fields of which any change is accepted. */
@@ -60,7 +60,7 @@ export interface ResumeWish {
   readonly onNote: (message: string) => void;
 }
 
-/** @throws InputError where a name is no field whose change could be accepted. */
+/** @throws InputError if a name is no field whose change could be accepted. */
 export function checkAcceptedFields(accept: readonly string[]): void {
   const problems = accept
     .filter((field) => !acceptableFields.includes(field))
@@ -73,7 +73,7 @@ export function checkAcceptedFields(accept: readonly string[]): void {
 
 /**
  * The newest whole checkpoint, and which changes since then are accepted.
- * @throws InputError that says what is no longer as it was and was not accepted; DamagedError where the receipt does not
+ * @throws InputError that says what is no longer as it was and was not accepted; DamagedError if the receipt does not
  *   prove the checkpoint.
  */
 export async function openCheckpoint(inputs: RunInputs, wish: ResumeWish): Promise<ResumePoint> {
@@ -126,7 +126,7 @@ export async function openCheckpoint(inputs: RunInputs, wish: ResumeWish): Promi
 
 /**
  * Compares the engine, which is known only when it runs.
- * @throws InputError where it is another one and that was not accepted.
+ * @throws InputError if it is another one and that was not accepted.
  */
 export async function acceptEngine(
   config: TrainConfig,
@@ -147,7 +147,7 @@ type Began = Pick<RunState, "hashes" | "versions">;
 
 /**
  * What a run without a checkpoint was begun with, as far as its receipt tells.
- * @throws InputError where the stored config is another one: somebody or something changed the file.
+ * @throws InputError if the stored config is another one: somebody or something changed the file.
  */
 function startOf(runDir: string, stored: TrainConfig, records: readonly AcceptedRecord[]): Began | undefined {
   const start = loadReceipt(runDir).lines[0];
@@ -159,7 +159,7 @@ function startOf(runDir: string, stored: TrainConfig, records: readonly Accepted
   return { hashes: start.hashes, versions: { zerogate: start.zerogate, node: start.node } };
 }
 
-/** Another adapter to begin with, by its numbers where the receipt has their digest, else by its name. */
+/** Another adapter to begin with, by its numbers if the receipt has their digest, else by its name. */
 function firstNumbersChange(config: TrainConfig, stored: TrainConfig, { initialParams }: RunInputs): AcceptedChange[] {
   if (config.initAdapter === undefined && stored.initAdapter === undefined) return [];
   const start = loadReceipt(config.out).lines[0];

@@ -9,7 +9,7 @@ import { moveLater, newRewoundFolder } from "./go_back.ts";
 
 /** What a rewind has moved. */
 export interface Rewound {
-  /** Where the later state lies now; absent where there was none. */
+  /** Where the later state lies now; absent if there was none. */
   readonly folder?: string;
   /** Steps of the checkpoints that were moved there, newest first. */
   readonly moved: readonly number[];
@@ -20,7 +20,7 @@ export interface Rewound {
  * them back, loses none of their lines; then the results of a finished run and later checkpoints are moved, newest first: cut
  * short at any point, the run is whole and the command can be given again.
  *
- * @throws InputError where there is no such whole checkpoint.
+ * @throws InputError if there is no such whole checkpoint.
  */
 export async function rewindRun(runDir: string, step: number): Promise<Rewound> {
   const attempt = `Cannot rewind ${runDir} to step ${step}`;

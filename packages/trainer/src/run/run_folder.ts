@@ -10,7 +10,7 @@ import { checkOwnNames } from "./own_names.ts";
 
 const CONFIG = "config.json";
 
-/** @throws InputError where `out` is in use, or cannot be made. Called before any work, so that nobody waits to hear it. */
+/** @throws InputError if `out` is in use, or cannot be made. Called before any work, so that nobody waits to hear it. */
 export async function checkFolderIsFree(out: string): Promise<void> {
   const problem = await placeProblem(out);
   if (problem !== undefined) throw new InputError(`Cannot use ${out} as run directory`, `${problem}: choose another`);
@@ -44,7 +44,7 @@ export async function writeRunConfig(runDir: string, config: object): Promise<vo
  * The config that a run was started with, with the flags of this call on top; `out` is where the run lies now. The folder
  * of the cache is that of the flags, or the user's own: a run from elsewhere must not say where else is written.
  *
- * @throws InputError where there is no run, its config is damaged, or a name in it leads out.
+ * @throws InputError if there is no run, its config is damaged, or a name in it leads out.
  */
 export async function readRunConfig(runDir: string, flags: Readonly<Record<string, unknown>>): Promise<TrainConfig> {
   await checkOwnNames(runDir);

@@ -7,7 +7,7 @@ import { defaultOf, peakLearningRate } from "@zerogate/run-config";
 /**
  * Returns `steps`, or `epochs` times the steps of one: of the decimal number that was written, exactly, rounded to the nearest
  * whole step, a half up, at least 1.
- * @throws InputError where that is no number of steps that can be counted.
+ * @throws InputError if that is no number of steps that can be counted.
  */
 export function totalStepsOf(
   { steps, epochs = 1 }: Pick<TrainConfig, "steps" | "epochs">,

@@ -2,7 +2,7 @@
 import { plainArithmetic, type StepArithmetic } from "@zerogate/core/training";
 import { createStepArithmetic, probe } from "@zerogate/engine-cpu";
 
-/** Returns native loops, or core's where there is no binary for this machine: slower, with the same bits. */
+/** Returns native loops, or core's if there is no binary for this machine: slower, with the same bits. */
 export function stepArithmetic(): StepArithmetic {
   return probe().available ? createStepArithmetic() : plainArithmetic;
 }

@@ -3,7 +3,7 @@ import { type ParameterTable, partNumbers, type TrainedPart } from "@zerogate/co
 
 /**
  * Parts whose numbers are all what they were at the start of the run, in words, for example `the prompts of layers 4, 5`;
- * nothing where everything has moved.
+ * nothing if everything has moved.
  */
 export function unmovedParts(table: ParameterTable, before: Float32Array, after: Float32Array): string[] {
   const isStill = (part: TrainedPart) => {

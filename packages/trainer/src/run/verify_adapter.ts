@@ -21,7 +21,7 @@ export interface AdapterFindings {
   readonly notes: readonly string[];
 }
 
-/** Compares the folder with what the newest and the best checkpoint give; undefined where there is none. */
+/** Compares the folder with what the newest and the best checkpoint give; undefined if there is none. */
 export async function compareAdapter(
   config: TrainConfig,
   newest: Checkpoint,

@@ -65,7 +65,7 @@ function factsOf(config: TrainConfig, { hashes, totalSteps }: RunInputs): Facts 
   };
 }
 
-/** @throws InputError where a fact of a rank is not that of rank 0. */
+/** @throws InputError if a fact of a rank is not that of rank 0. */
 export function checkAlike(team: Team, facts: readonly Facts[]): void {
   const first = facts[0] ?? {};
   const problems = facts.flatMap((theirs, rank) =>

@@ -14,7 +14,7 @@ export interface Team {
   readonly about: string;
   /** Rank 0, which alone writes. */
   readonly isFirst: boolean;
-  /** Does `work` on this rank, and throws on all ranks where it threw on any. */
+  /** Does `work` on this rank, and throws on all ranks if it threw on any. */
   agree<T>(phase: string, work: () => Promise<T>, limitFactor?: number): Promise<T>;
   /** The same, and returns what it gave, by rank: values that structured clone takes. */
   collect<T>(phase: string, work: () => Promise<T>, limitFactor?: number): Promise<T[]>;
@@ -40,7 +40,7 @@ const LONGEST_STEPS = 10;
 
 /**
  * @param limitMs how long a rank may be late
- * @param tell gets a line where the network or a rank fails, at once: the job may end before anybody else can say it
+ * @param tell gets a line if the network or a rank fails, at once: the job may end before anybody else can say it
  */
 export function createTeam(communicator: Communicator, limitMs: number, tell: (line: string) => void): OpenTeam {
   const { rank, size, about } = communicator;

@@ -11,7 +11,7 @@ const START_LIMIT_MS = 120_000;
  * the others when the first one does. Where this rank fails alone, the whole job ends: the launcher may start it again, from
  * the last checkpoint.
  *
- * @throws InputError where MPI cannot be used; what `work` throws, with several ranks as a ReportedError.
+ * @throws InputError if MPI cannot be used; what `work` throws, with several ranks as a ReportedError.
  */
 export async function withTeam<T>(
   { hosts, hostTimeout }: Pick<TrainConfig, "hosts" | "hostTimeout">,

@@ -11,7 +11,7 @@ import { checkRequired, wrongUsage } from "./wrong_usage.ts";
 
 /**
  * Runs one command line.
- * @returns 2 also where it names no command: help was shown instead.
+ * @returns 2 also if it names no command: help was shown instead.
  * @throws InputError for a command line that cannot be used.
  */
 export async function runProgram(argv: readonly string[], context: CommandContext): Promise<ExitCode | 2> {
@@ -67,7 +67,7 @@ function createProgram(context: CommandContext): Command {
 }
 
 interface Called {
-  /** The command, or where none is named the program or the group of commands. */
+  /** The command, or if none is named the program or the group of commands. */
   readonly command: Command;
   /** How a person types it: `zerogate adapters show`. */
   readonly line: string;

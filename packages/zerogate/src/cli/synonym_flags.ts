@@ -1,4 +1,4 @@
-/** Flags as other programs call them: taken where they mean the same, explained where they do not. */
+/** Flags as other programs call them: taken if they mean the same, explained if they do not. */
 import { InputError } from "@zerogate/core/light";
 import { flagName, flagSpellings, synonymOf, synonyms } from "@zerogate/run-config/words";
 import { type Command, Option } from "commander";
@@ -26,7 +26,7 @@ export function addSynonyms(command: Command, flags: Readonly<Record<string, Fla
 
 /**
  * Returns the values of flags by key, those that came under other names among them.
- * @throws InputError where a name means something else here, or a flag came under two names.
+ * @throws InputError if a name means something else here, or a flag came under two names.
  */
 export function namedFlags(
   given: Readonly<Record<string, unknown>>,

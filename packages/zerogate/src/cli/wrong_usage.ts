@@ -14,7 +14,7 @@ export function wrongUsage(error: CommanderError, command: Command, line: string
   return refusal(line, problemOf(error, command), lists, error);
 }
 
-/** @throws InputError where a flag that the command needs is not given, under any name. */
+/** @throws InputError if a flag that the command needs is not given, under any name. */
 export function checkRequired(
   table: Readonly<Record<string, Flag>>,
   given: Readonly<Record<string, unknown>>,

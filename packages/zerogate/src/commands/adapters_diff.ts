@@ -28,7 +28,7 @@ interface LayerDistances {
   readonly parts: ReadonlyMap<string, Distance>;
 }
 
-/** 0 where configs, layouts and all numbers are the same, else 1. */
+/** 0 if configs, layouts and all numbers are the same, else 1. */
 export async function diffCommand(
   a: string,
   b: string,
@@ -43,8 +43,8 @@ export async function diffCommand(
   const layers = layout.length > 0 ? [] : layerDistances(first, second);
   const isMoved = ({ parts }: LayerDistances) => [...parts.values()].some(({ max }) => max !== 0);
   const isSame = config.length === 0 && layout.length === 0 && !layers.some(isMoved);
-  const told = layers.map(({ parts, ...where }) => ({ ...where, ...Object.fromEntries(parts) }));
-  if (json) printJson(context, { same: isSame, config, layout, layers: told });
+  const shown = layers.map(({ parts, ...where }) => ({ ...where, ...Object.fromEntries(parts) }));
+  if (json) printJson(context, { same: isSame, config, layout, layers: shown });
   else context.stdout.write(isSame ? "no difference\n" : describe([...config, ...layout], layers));
   return isSame ? 0 : 1;
 }
@@ -54,7 +54,7 @@ function configDifferences(a: AdaptionPromptConfig, b: AdaptionPromptConfig): Di
   return differences(names.map((name) => ({ name, a: a[name], b: b[name] })));
 }
 
-/** Null where an adapter does not say how its prompts were written. */
+/** Null if an adapter does not say how its prompts were written. */
 function promptDifferences({ promptFormat: a }: StoredAdapter, { promptFormat: b }: StoredAdapter): Difference[] {
   const isSame = a && b && isSameTemplate(a.template, b.template);
   return differences([

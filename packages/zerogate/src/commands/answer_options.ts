@@ -4,7 +4,7 @@ import type { GenerationConfig } from "@zerogate/core/node";
 import { MAX_TEMPERATURE, MAX_TOKENS, MAX_VOCABULARY } from "@zerogate/run-config";
 import { numberFlag } from "./flags.ts";
 
-/** Longest answer where neither flag nor generation_config.json says one. */
+/** Longest answer if neither flag nor generation_config.json says one. */
 const DEFAULT_NEW_TOKENS = 128;
 
 export interface SamplingFlags {
@@ -20,12 +20,12 @@ export interface SamplingFlags {
 /** Options of an answer, all of them settled but the texts that end it. */
 export interface AnswerLimits extends Required<SamplingOptions> {
   readonly maxNewTokens: number;
-  /** Most tokens of prompt and answer, where nothing limits the answer alone. */
+  /** Most tokens of prompt and answer, if nothing limits the answer alone. */
   readonly maxTokens: number | undefined;
   readonly scale: number;
 }
 
-/** How to generate, from flags and, where they say nothing, from generation_config.json: its sampling on request only. All problems at once. */
+/** How to generate, from flags and, if they say nothing, from generation_config.json: its sampling on request only. All problems at once. */
 export function samplingFlags(
   flags: SamplingFlags,
   { maxNewTokens, maxLength, sampling }: GenerationConfig,

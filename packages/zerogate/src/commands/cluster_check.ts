@@ -41,7 +41,7 @@ export async function clusterCheckCommand(flags: ClusterCheckFlags, context: Com
   );
   const hostTimeout = numberFlag("--host-timeout", flags.hostTimeout, 60, { min: 1, max: MAX_SECONDS }, problems);
   if (problems.length > 0) throw new InputError("Cannot check the cluster", problems);
-  // Also where nobody launched it: whether the library is there can be said all the same.
+  // Even if nobody launched it: whether the library is there can be said all the same.
   const isOk = await withTeam({ hosts: "mpi", hostTimeout }, context.stderr, async (team) => {
     const hosts = await team.collect("the check", async (): Promise<Host> => {
       const { zerogate, node } = versions;

@@ -26,11 +26,11 @@ export const definition: CommandDefinition<ConvertFlags, readonly [input: string
       argument: "<dir>",
       about: "base model: its layers, size and heads are compared, its name is written",
     },
-    heads: { group: "Model", argument: "<n>", about: "query heads of the base, where no --model says them" },
+    heads: { group: "Model", argument: "<n>", about: "query heads of the base, if no --model says them" },
     adapterLen: {
       group: "Adapter",
       argument: "<n>",
-      about: "prompts per layer of an original file, where its gates leave it open",
+      about: "prompts per layer of an original file, if its gates leave it open",
     },
     assumeGate: {
       group: "Adapter",

@@ -4,7 +4,7 @@ import { formatSmall } from "@zerogate/trainer/command";
 import type { Source, Target } from "./convert_source.ts";
 import { table } from "./table.ts";
 
-/** What became of a layer's gates and, where it was measured, ‖after − before‖ / ‖before‖ of what the layer adds. */
+/** What became of a layer's gates and, if it was measured, ‖after − before‖ / ‖before‖ of what the layer adds. */
 export interface ReportedLayer extends Omit<LayerGates, "before" | "after"> {
   readonly before: readonly number[];
   readonly after: readonly number[];

@@ -17,7 +17,7 @@ export interface Source {
   readonly notes: readonly string[];
 }
 
-/** @param folder That of the adapter, undefined where `input` is a file. */
+/** @param folder That of the adapter, undefined if `input` is a file. */
 export async function readSource(
   input: string,
   folder: string | undefined,
@@ -36,7 +36,7 @@ export async function readSource(
   return { from, state: { layout, params }, dtype, folder: { config, metadata, promptFormat }, notes: warnings };
 }
 
-/** The adapter with the number of heads that its base has; it must fit the base where that is given. */
+/** The adapter with the number of heads that its base has; it must fit the base if that is given. */
 export function withHeads(state: AdapterState, base: ModelConfig | undefined, given: number, to: Target): AdapterState {
   const { layout, params } = state;
   const problems = base === undefined ? [] : baseProblems(layout, base);

@@ -7,13 +7,13 @@ import { fitLine, oneLine } from "../status/fit.ts";
 
 /** Which engine `--engine auto` takes, and what that means. */
 export interface Verdict {
-  /** Undefined where none runs that is fast enough to be taken unasked. */
+  /** Undefined if none runs that is fast enough to be taken unasked. */
   readonly engine: string | undefined;
   readonly detail: string | undefined;
   /** The largest base that it is taken for; undefined: any. */
   readonly largestParameters: number | undefined;
   readonly hasBf16: boolean;
-  /** Engines that run here on GPUs and are taken only where they are named. */
+  /** Engines that run here on GPUs and are taken only if they are named. */
   readonly onGpus: readonly string[];
   /** Engines that come before it, each with the reasons why it does not run here. */
   readonly passedOver: readonly { readonly engine: string; readonly missing: readonly string[] }[];
@@ -22,7 +22,7 @@ export interface Verdict {
 export const MAX_ROWS = 24;
 export const COLUMNS = 80;
 const NAME_COLUMNS = 17;
-/** More GPUs than this are one row where all of them work. */
+/** More GPUs than this are one row if all of them work. */
 const MAX_GPUS = 4;
 
 export function screenOf(version: string, verdict: Verdict, checks: readonly MachineCheck[]): string {

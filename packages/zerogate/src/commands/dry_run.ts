@@ -25,7 +25,7 @@ export interface PlanFacts {
   readonly meanLength: number;
   readonly longest: number;
   readonly truncated: number;
-  /** What became of the records, of `data` and of `validationData` where it is set. */
+  /** What became of the records, of `data` and of `validationData` if it is set. */
   readonly data: readonly DataCounts[];
   readonly stepsPerEpoch: number;
   readonly totalSteps: number;

@@ -22,7 +22,7 @@ export function numberFlag(
   return fallback;
 }
 
-/** `--output-bias` of commands that read adapters; undefined where it is not given. */
+/** `--output-bias` of commands that read adapters; undefined if it is not given. */
 export function outputBiasFlag({ outputBias }: { readonly outputBias?: string }): OutputBias | undefined {
   if (outputBias === undefined || outputBias === "once" || outputBias === "twice") return outputBias;
   throw new InputError("Cannot use the adapter", `--output-bias is "${outputBias}", expected once or twice`);

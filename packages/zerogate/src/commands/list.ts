@@ -1,4 +1,4 @@
-/** All commands, in the order in which `zerogate --help` shows them. Their flags are loaded only where they are called. */
+/** All commands, in the order in which `zerogate --help` shows them. Their flags are loaded only when they are called. */
 import type { AnyDefinition } from "../cli/definition.ts";
 
 interface Listed {

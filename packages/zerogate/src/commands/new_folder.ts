@@ -4,7 +4,7 @@ import { InputError } from "@zerogate/core";
 import { reason } from "@zerogate/core/node";
 import { placeProblem } from "@zerogate/run-files";
 
-/** Throws an `InputError` where `path` is there and not an empty folder: nothing of the user's is written over. */
+/** Throws an `InputError` if `path` is there and not an empty folder: nothing of the user's is written over. */
 export async function checkNewFolder(path: string): Promise<void> {
   const place = await placeProblem(path);
   if (place !== undefined) throw new InputError(`Cannot write the adapter to ${path}`, `${place}: choose a new folder`);

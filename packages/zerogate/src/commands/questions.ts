@@ -14,7 +14,7 @@ export interface QuestionFlags {
   readonly prompts?: string;
 }
 
-/** @throws InputError where not exactly one of the three is given, or the file holds nothing usable. */
+/** @throws InputError if not exactly one of the three is given, or the file holds nothing usable. */
 export async function questionsOf(flags: QuestionFlags): Promise<Question[]> {
   const { prompt, instruction, prompts, input = "", image } = flags;
   if ([prompt, instruction, prompts].filter((given) => given !== undefined).length !== 1) {

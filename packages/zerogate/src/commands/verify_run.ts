@@ -12,7 +12,7 @@ export interface VerifyRunFlags {
   readonly [key: string]: unknown;
 }
 
-/** @returns 3 where something differs. */
+/** @returns 3 if something differs. */
 export async function verifyRunCommand(
   runDir: string,
   flags: VerifyRunFlags,

@@ -8,7 +8,7 @@ interface Series {
   readonly color: string;
   /** What is drawn; in a stacked chart on top of the series after it. */
   readonly drawn: readonly (number | null)[];
-  /** What the legend says, where that is not `drawn`. */
+  /** What the legend says, if that is not `drawn`. */
   readonly shown?: readonly (number | null)[];
   readonly style: "line" | "faint" | "points" | "area";
 }

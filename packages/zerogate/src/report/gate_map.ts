@@ -46,7 +46,7 @@ export function gateMap(steps: readonly StepMetrics[], layers: readonly number[]
   return `<svg class="gates" viewBox="0 0 ${WIDTH} ${height + BOTTOM}" role="img" aria-label="${label}">${rows.join("")}${stepLabels(columns, height)}</svg>${legend(highest)}`;
 }
 
-/** Every fourth layer, counted from the top one; the others, where they are few, on wide screens only. */
+/** Every fourth layer, counted from the top one; the others, if they are few, on wide screens only. */
 function rowLabel(layer: number, i: number, count: number, y: number): string {
   const isMajor = (count - 1 - i) % 4 === 0;
   if (!isMajor && count > 16) return "";

@@ -1,4 +1,4 @@
-/** The status as one line, where there is no terminal to draw on. */
+/** The status as one line, if there is no terminal to draw on. */
 
 import type { Phase } from "@zerogate/trainer";
 import { formatCount, formatDuration, formatLoss, formatSmall } from "@zerogate/trainer/command";

@@ -15,7 +15,7 @@ interface Stream {
 }
 
 export interface Results {
-  /** Throws where what was written before could not be, unless this command goes on without a reader. */
+  /** Throws if what was written before could not be, unless this command goes on without a reader. */
   write(text: string): void;
   /** Text that a file or pipe gets byte for byte; a terminal gets it as `write` writes it. */
   exact(text: string): void;
@@ -23,7 +23,7 @@ export interface Results {
   readonly columns: number | undefined;
   /** From here on a reader may leave: `say` is called once with the reason, and what is written afterwards is dropped. */
   goOnWithout(say: (reason: string) => void): void;
-  /** Waits until all is written; returns why that failed, where nobody was given the reason yet. */
+  /** Waits until all is written; returns why that failed, if nobody was given the reason yet. */
   flush(): Promise<string | undefined>;
 }
 

@@ -94,7 +94,7 @@ export function compareAdapterKeys(
 }
 
 /**
- * Throws an `InputError` that lists every tensor that is missing, surplus or misshaped, and says so where the layers
+ * Throws an `InputError` that lists every tensor that is missing, surplus or misshaped, and says so if the layers
  * show that the adapter belongs to a base with another number of layers. With `strict` false only tensors of a wrong
  * shape are refused, as nothing could be made of them.
  */

@@ -8,9 +8,9 @@ import { isJsonObject } from "../../formats/json_fields.ts";
 /** How an instruction record becomes the text in front of its answer. */
 export interface Template {
   readonly name: string;
-  /** Used where the record has an input; holds `{instruction}` and `{input}`. */
+  /** Used if the record has an input; holds `{instruction}` and `{input}`. */
   readonly withInput: string;
-  /** Used where the record's input is empty; holds `{instruction}`. */
+  /** Used if the record's input is empty; holds `{instruction}`. */
   readonly withoutInput: string;
 }
 

@@ -9,7 +9,7 @@ const promptKey = /^base_model\.model\.(?:([\w.]+)\.)?(\w+)\.(\d{1,4})\.(\w+)\.a
 
 /**
  * The layout that PEFT's names and shapes imply. Prompts lie in the last layers, so the highest one ends the base. Heads
- * are known where gates are per head; else they are `heads`, or count as 1. Throws an `InputError` if there are no
+ * are known if gates are per head; else they are `heads`, or count as 1. Throws an `InputError` if there are no
  * prompts, or not of one shape; `checkAdapterKeys` checks all else.
  */
 export function storedLayout(

@@ -1,5 +1,5 @@
 /**
- * Names of an adapter's tensors where wrappers around the model that saved them put names of their own: DataParallel
+ * Takes off the names that wrappers around the saved model put in front of those of an adapter's tensors: DataParallel
  * (`module.`), `torch.compile` (`_orig_mod.`), PEFT around PEFT (`base_model.model.` twice).
  */
 import { InputError } from "../../errors.ts";

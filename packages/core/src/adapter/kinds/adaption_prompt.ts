@@ -106,7 +106,7 @@ export function adapterLayout(
   return adapterLayoutOn(shape, adaptedBase(model));
 }
 
-/** The same where only as much is known of the base. */
+/** Returns the same layout from what an adapter's file knows of its base. */
 export function adapterLayoutOn(shape: ShapeChoice, base: AdaptedBase): AdapterLayout {
   const { promptLength, adaptedLayers } = shape;
   const outputBiasTimes = base.hasOutputBias ? (shape.outputBiasTimes ?? "once") : undefined;
@@ -120,7 +120,7 @@ export interface LayerGate {
   readonly layer: number;
   /** Stored: one for all heads, or one each. */
   readonly stored: Float32Array;
-  /** What each of the stored ones does: under tanh, where the shape has one. */
+  /** What each of the stored ones does: under tanh, if the shape has one. */
   readonly effective: Float32Array;
 }
 

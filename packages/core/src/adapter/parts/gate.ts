@@ -45,7 +45,7 @@ export function effectiveGate(stored: Float32Array, gateActivation: GateActivati
   });
 }
 
-/** Chain rule back to the stored numbers: sum over the heads that share one, times 1 − tanh² where tanh is used. */
+/** Chain rule back to the stored numbers: sum over the heads that share one, times 1 − tanh² if tanh is used. */
 export function gateGradient(
   stored: Float32Array,
   gateActivation: GateActivation,

@@ -40,7 +40,7 @@ export interface Tower {
   readonly engine: Engine;
   readonly config: TowerConfig;
   readonly patches: TowerMap;
-  /** `[M, W]`: a position for each patch; in front of them the class token with its own, where there is one. */
+  /** `[M, W]`: a position for each patch; in front of them the class token with its own, if there is one. */
   readonly positions: Matrix;
   readonly hasClass: boolean;
   readonly preNorm: TowerNorm | undefined;

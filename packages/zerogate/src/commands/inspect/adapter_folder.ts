@@ -9,7 +9,7 @@ import { inspectFile } from "./files.ts";
 import type { JsonObject } from "./known_file.ts";
 import { readStateFile } from "./own_binaries.ts";
 
-/** @throws InputError where its config cannot be used: then nothing says what it is. */
+/** @throws InputError if its config cannot be used: then nothing says what it is. */
 export async function inspectAdapter(path: string): Promise<Facts> {
   const name = "adapter_config.json";
   const { config, warnings } = parseAdaptionPromptConfig(await readFolderJson(path, name), join(path, name));

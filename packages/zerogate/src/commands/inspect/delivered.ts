@@ -8,14 +8,14 @@ import { chooseAdapter, describeChoice } from "@zerogate/trainer/command";
 
 export interface DeliveredAdapter {
   readonly folder: string;
-  /** The last state, or the one of the lowest held-out loss; undefined where nothing says so. */
+  /** The last state, or the one of the lowest held-out loss; undefined if nothing says so. */
   readonly from: TrainConfig["adapterFrom"] | undefined;
   readonly step: number | undefined;
   /** In words: `step 40 of 60, the last`. */
   readonly origin: string | undefined;
 }
 
-/** Undefined where there is no adapter yet. What the model card says of it comes first, then what the run was to deliver. */
+/** Undefined if there is no adapter yet. What the model card says of it comes first, then what the run was to deliver. */
 export async function deliveredAdapter(
   runDir: string,
   config: TrainConfig | undefined,

@@ -17,7 +17,7 @@ const knownFiles: readonly KnownFile[] = [...ownLines, ...ownBinaries, ...ownTex
 /** Formats that data may come in: there it is said how to make data of them. */
 const dataFormats = ["text", "server-message", "utf-16", "utf-32", "parquet", "table", "document"];
 
-/** @throws InputError where the file cannot be read. */
+/** @throws InputError if the file cannot be read. */
 export async function inspectFile(path: string): Promise<Facts> {
   const file = await openFile(path);
   const { described, bytes } = file;

@@ -16,8 +16,8 @@ const runNames = /^(?:metrics\.jsonl|receipt\.jsonl|checkpoints|lock-[1-9]\d*(?:
 const MAX_NAMED = 8;
 
 /**
- * @param onNote gets a sentence where finding out takes a while.
- * @throws InputError on a folder of no kind that zerogate knows, and where its config cannot be read.
+ * @param onNote gets a sentence if finding out takes a while.
+ * @throws InputError on a folder of no kind that zerogate knows, and if its config cannot be read.
  */
 export async function inspectFolder(path: string, onNote: (note: string) => void): Promise<Facts | RunFacts> {
   const names = await readdir(path).catch((cause: unknown) => {
@@ -36,7 +36,7 @@ export async function inspectFolder(path: string, onNote: (note: string) => void
   return (await inspectCollection(path, names)) ?? (await refused(path, names));
 }
 
-/** Undefined where it is damaged: then the other names in the folder say what it is. */
+/** Undefined if it is damaged: then the other names in the folder say what it is. */
 async function readConfig(path: string): Promise<JsonObject | undefined> {
   const config = await readFolderJson(path, "config.json").catch(() => undefined);
   return typeof config === "object" && config !== null ? (config as JsonObject) : undefined;

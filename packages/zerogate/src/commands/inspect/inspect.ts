@@ -27,7 +27,7 @@ export async function inspectCommand(
   return 0;
 }
 
-/** @throws InputError where nothing can be read at `path`, or it is a folder of no kind that zerogate knows. */
+/** @throws InputError if nothing can be read at `path`, or it is a folder of no kind that zerogate knows. */
 async function inspect(
   path: string,
   links: boolean | undefined,

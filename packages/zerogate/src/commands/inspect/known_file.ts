@@ -1,4 +1,4 @@
-/** How a file is recognised: by its name, where only zerogate gives that name, else by what it holds. */
+/** How a file is recognised: by its name, if only zerogate gives that name, else by what it holds. */
 import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import { describeFile, type FileDescription, type FileKind, parsePythonJson } from "@zerogate/core/formats";
@@ -10,11 +10,11 @@ export interface OpenedFile {
   readonly name: string;
   readonly bytes: number;
   readonly head: Buffer;
-  /** By the first bytes; undefined where they say nothing. */
+  /** By the first bytes; undefined if they say nothing. */
   readonly described: FileDescription | undefined;
-  /** The whole file, where it is one JSON object. */
+  /** The whole file, if it is one JSON object. */
   readonly object: JsonObject | undefined;
-  /** The first line, where it is a JSON object and others may follow. */
+  /** The first line, if it is a JSON object and others may follow. */
   readonly line: JsonObject | undefined;
 }
 
@@ -24,9 +24,9 @@ export interface KnownFile {
   readonly kind: string;
   /** What it is for, in a sentence without a period. */
   readonly what: string;
-  /** What its first bytes say it is, where that is not text. */
+  /** What its first bytes say it is, if that is not text. */
   readonly format?: FileKind;
-  /** It is one JSON object: where it is none, that is what is wrong with it. */
+  /** It is one JSON object: if it is none, that is what is wrong with it. */
   readonly isJson?: boolean;
   is(file: OpenedFile): boolean;
   /** What is in it. May throw what reading throws: then the file is damaged, which is said. */
@@ -67,7 +67,7 @@ async function readStart(handle: Awaited<ReturnType<typeof open>>, bytes: number
   return buffer.subarray(0, bytesRead);
 }
 
-/** The text as a JSON object; undefined where it is something else. */
+/** The text as a JSON object; undefined if it is something else. */
 function objectOf(bytes: Uint8Array): JsonObject | undefined {
   try {
     const value = parsePythonJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));

@@ -7,7 +7,7 @@ import type { KnownFile } from "./known_file.ts";
 
 const HASH_BYTES = 32;
 
-/** @throws InputError where it is no state that this version reads. */
+/** @throws InputError if it is no state that this version reads. */
 export async function readStateFile(path: string): Promise<RunState> {
   return decodeRunState(await readRegularFile(path), path);
 }

@@ -28,7 +28,7 @@ const levelNames: Readonly<Record<number, string>> = {
   60: "fatal",
 };
 
-/** @throws InputError where the file cannot be read. */
+/** @throws InputError if the file cannot be read. */
 export function readLogFile(path: string): LogFacts {
   const lines = readRegularFileSync(path).toString().split("\n").filter(Boolean);
   const parsed = lines.flatMap((line) => logLine(line) ?? []);

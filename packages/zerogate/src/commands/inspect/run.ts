@@ -40,7 +40,7 @@ export interface RunFacts {
   /** Steps that are in its metrics; those up to `savedSteps` are in a checkpoint. */
   readonly steps: number;
   readonly savedSteps: number | undefined;
-  /** Undefined where nothing says yet how many steps an epoch has. */
+  /** Undefined if nothing says yet how many steps an epoch has. */
   readonly totalSteps: number | undefined;
   readonly epoch: number;
   readonly totalEpochs: number | undefined;
@@ -52,7 +52,7 @@ export interface RunFacts {
   readonly adapter: DeliveredAdapter | undefined;
   readonly base: { readonly path: string; readonly isThere: boolean } | undefined;
   readonly dataFiles: readonly string[];
-  /** What became of the records; empty where log.jsonl does not say. */
+  /** What became of the records; empty if log.jsonl does not say. */
   readonly data: readonly DataCounts[];
   readonly beganAt: string | undefined;
   readonly lastAt: string | undefined;

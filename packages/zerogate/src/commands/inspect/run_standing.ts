@@ -40,7 +40,7 @@ export function standingOf(evidence: RunEvidence): RunStanding {
   return { state: "stopped", why: missing };
 }
 
-/** What is left to do, undefined where nothing is. */
+/** What is left to do, undefined if nothing is. */
 function missingOfEnd({ path, config, saved, adapter, totalSteps }: RunEvidence): string | undefined {
   if (!saved || saved.step === 0) return "there is no checkpoint after a step yet";
   if (saved.owesEvaluation) return `the validation of step ${saved.step} is left to do`;
