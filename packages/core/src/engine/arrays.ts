@@ -81,6 +81,6 @@ export interface AttentionSize {
   readonly G: number;
   readonly d: number;
   readonly window: number;
-  /** Leading tokens of each sequence whose output nobody reads and has no gradient: an engine may leave their queries out. */
+  /** Leading tokens of each sequence whose output nobody reads and has no gradient: an engine may leave their queries out. @default none */
   readonly skips_S?: Int32Array | undefined;
 }
