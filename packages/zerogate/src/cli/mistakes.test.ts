@@ -104,7 +104,7 @@ const mistakes: readonly Mistake[] = [
   },
   {
     title: "A flag of another program, under another meaning",
-    about: "Names of other programs are taken where they mean the same; where they do not, what to give is said.",
+    about: "Names of other programs are taken if they mean the same; if not, the message says what to give.",
     line: train("--per-device-train-batch-size 4"),
     code: 2,
   },
