@@ -8,7 +8,7 @@ import { openDriver } from "./native/driver.ts";
 
 for (const [name, value] of Object.entries(fakeEnv())) vi.stubEnv(name, value);
 
-/** Calls of the driver in the second of two cells of a model with so many layers, one of them not adapted. */
+/** Calls of the driver in the second of two cells of a model with this many layers, one of them not adapted. */
 async function callsOfCell(layers: number): Promise<Record<string, number>> {
   const engine = createEngine({ compute: "bf16", tune: false, debug: false });
   const calls = openDriver().calls as Record<string, (...args: unknown[]) => unknown>;

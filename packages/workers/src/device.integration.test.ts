@@ -85,7 +85,7 @@ test("a call that has ended, well or badly, is watched no more", async () => {
   await device.close();
 });
 
-test("a death ends the call, is told once with the last operation and what came of it, and later calls have the same error", async () => {
+test("a death ends the call, is reported once with the last operation and what came of it, and later calls have the same error", async () => {
   const { container, pulse, end } = openContainer();
   const deaths: DeviceDiedError[] = [];
   const device = openDevice(3, container, forever, (error) => deaths.push(error));

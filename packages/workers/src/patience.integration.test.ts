@@ -20,7 +20,7 @@ test("time in which the coordinator did not run is no silence of a device", asyn
   expect(silences).toEqual([]);
 });
 
-test("silence is told once, and time in which the device waited for a processor does not count", async () => {
+test("silence is reported once, and time in which the device waited for a processor does not count", async () => {
   const begin = performance.now();
   const silence = (waitedMs: () => number) =>
     new Promise<number>((resolve) => {

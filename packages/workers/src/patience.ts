@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 
 /** Shared by all devices of a pool: what one has learnt about the time of a cell holds for the others. */
 export interface Patience {
-  /** Milliseconds of silence for a device that has finished so many calls: the first one is `load`, the next a cell. */
+  /** Milliseconds of silence for a device that has finished n calls: the first one is `load`, the next a cell. */
   limit(finishedCalls: number): number;
   /** A cell (or prompt) took so long. */
   learn(callMs: number): void;

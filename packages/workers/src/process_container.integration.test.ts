@@ -1,4 +1,4 @@
-/** What a device's process is given and how its end is told: real processes, some of which never come to their program. */
+/** What a device's process is given and how its end is reported: real processes, some of which never come to their program. */
 
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -37,7 +37,7 @@ function startWith(script: string): Container {
   return start({ NODE_OPTIONS: `--require ${path}` });
 }
 
-test("a process that ends by itself is told by its code or signal, with what it wrote last on one line", async () => {
+test("a process that ends by itself is reported by its code or signal, with what it wrote last on one line", async () => {
   expect(await startWith("process.exit(7)").ended).toBe("its process ended with code 7");
   const both = startWith('console.log("  one\\n\\n  two"); console.error("three"); process.exit(0)');
   expect(await both.ended).toMatch(/^its process ended with code 0; it wrote: (one ⏎ two ⏎ three|three ⏎ one ⏎ two)$/);
@@ -45,12 +45,12 @@ test("a process that ends by itself is told by its code or signal, with what it 
   expect(await killed.ended).toBe("its process was ended by SIGTERM");
 });
 
-test("of a long output the last thousand characters are told", async () => {
+test("of a long output the last thousand characters are reported", async () => {
   const ended = await startWith('process.stdout.write("a".repeat(3000) + "b".repeat(600)); process.exit(1)').ended;
   expect(ended).toBe(`its process ended with code 1; it wrote: ${"a".repeat(400)}${"b".repeat(600)}`);
 });
 
-test("a process that cannot be started is told as such, and its stop has nothing to wait for", async () => {
+test("a process that cannot be started is reported as such, and its stop has nothing to wait for", async () => {
   const { execPath } = process;
   process.execPath = join(tmpdir(), "zerogate-no-such-node");
   try {

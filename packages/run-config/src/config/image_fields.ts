@@ -37,7 +37,7 @@ export const imageFields: { readonly [K in ImageKey & ConfigKey]: Field<TrainCon
     optional(
       "Images",
       nameList("global, or names as cls@4,mean@-1"),
-      "what of the tower describes an image, global: four depths",
+      "which states of the tower describe an image, global: four depths",
       "global",
     ),
   ),

@@ -56,7 +56,7 @@ export interface TrainConfig extends AdapterSettings {
   readonly tower: string;
   /** Folder that images must be in, from which their paths go; `beside-data`: that of each data file. */
   readonly imageRoot: string;
-  /** What of the tower describes an image: `global`, or names by comma, see `parseFeatures` of core. */
+  /** Which states of the tower describe an image: `global`, or names by comma, see `parseFeatures` of core. */
   readonly features: string;
   readonly featureNorm: "layer" | "none";
   /** Units of the projection, h. 0 = 68 for features of 4096 numbers or more (CLIP ViT-L/14), else 32. */

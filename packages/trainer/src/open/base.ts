@@ -17,7 +17,7 @@ import { loadingPhase } from "./loading.ts";
 type FolderKey = "model" | "links" | "strictTensors";
 type EngineKey = "engine" | "compute" | "storage" | "packing" | "devices" | "workers" | "isolate";
 
-/** What of a config decides how a base is opened. */
+/** The part of a config that decides how a base is opened. */
 export type BaseRequest = Pick<TrainConfig, FolderKey | EngineKey>;
 
 /** A base of which all is known but its weights. */

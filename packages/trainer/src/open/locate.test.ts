@@ -48,7 +48,7 @@ test("two adapters of one name, and a flag with half of its parts, are refused w
   }
 });
 
-test("without --model the base is the one that the first adapter names and that is here, which is said [T-D8]", async () => {
+test("without --model the base is the one that the first adapter names and that is here, and a note says so [T-D8]", async () => {
   expect((await locate({ adapters: [at("one"), at("two")] })).folder).toBe(at("base"));
   expect(notes).toEqual([`The base is ${at("base")}, which the adapter names`]);
   await expect(locate({ adapters: [at("two"), at("one")] })).rejects.toThrow(
@@ -76,7 +76,7 @@ test("a config that is no JSON, or a folder, is named", async () => {
   await expect(namedBase(at("one"), note)).rejects.toThrow(`Cannot read ${at("one", "adapter_config.json")}: `);
 });
 
-test("of a run its adapter is used, before it is there its newest checkpoint, which is said [T-D8]", async () => {
+test("of a run its adapter is used, before it is there its newest checkpoint, and a note says so [T-D8]", async () => {
   write("run/receipt.jsonl");
   await expect(adapterFolder(at("run"), note)).rejects.toThrow("it is a run without a checkpoint yet: ");
   for (const step of [2, 10, 9]) mkdirSync(at("run", "checkpoints", `step-${step}`), { recursive: true });

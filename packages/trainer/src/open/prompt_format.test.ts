@@ -55,7 +55,7 @@ test("an adapter's prompts are written as those that it was trained on, without 
   }
 });
 
-test("a flag wins over the adapter's own format, which is said [T-A5, T-D2]", async () => {
+test("a flag wins over the adapter's own format, and a note says so [T-A5, T-D2]", async () => {
   expect(await formatOf({ template: alpaca, bos: "tokenizer" }, { template: "plain" })).toEqual({
     template: "plain",
     bos: "tokenizer",
@@ -74,7 +74,7 @@ test("a flag wins over the adapter's own format, which is said [T-A5, T-D2]", as
   expect((await formatOf({ template: alpaca, bos: "tokenizer" }, { bos: "named" }, puts)).warnings).toEqual([]);
 });
 
-test("an adapter that does not say it gets the BOS that is named, which is said where it matters [T-A5, T-D2]", async () => {
+test("an adapter that does not say it gets the BOS that is named, and a note says so if it matters [T-A5, T-D2]", async () => {
   const old = await formatOf(undefined);
   expect(old).toMatchObject({ template: "alpaca", bos: "named" });
   const front = names.decode(names.frontIds("named"), { keepSpecialTokens: true });

@@ -1,4 +1,4 @@
-/** The tower of a run that sees images: where it is, and what of it describes an image. */
+/** The tower of a run that sees images: where it is, and which of its layers describe an image. */
 import { InputError, type VisionShape } from "@zerogate/core";
 import type { SeenFeatures } from "@zerogate/core/formats";
 import { type LoadedTower, readTower } from "@zerogate/core/node";
@@ -6,7 +6,7 @@ import { globalFeatures, parseFeatures, towerModelType } from "@zerogate/core/vi
 import { type TrainConfig, visionShape } from "@zerogate/run-config";
 import { checkLinks } from "./links.ts";
 
-/** What of a config says how images are seen. */
+/** The part of a config that says how images are seen. */
 export type TowerConfigKeys = Pick<
   TrainConfig,
   | "tower"

@@ -26,7 +26,7 @@ function thisMachine(): Machine {
   return { cores: availableParallelism(), memoryBytes };
 }
 
-/** Says why so many workers cannot start; undefined if they can. */
+/** Says why this many workers cannot start; undefined if they can. */
 export function workersProblem(workers: number, { cores, memoryBytes }: Machine = thisMachine()): string | undefined {
   const byCores = Math.max(FEW_WORKERS, WORKERS_PER_CORE * cores);
   const most = Math.max(1, Math.min(byCores, Math.floor(memoryBytes / WORKER_BYTES)));

@@ -33,7 +33,7 @@ export interface RunContext {
   readonly saveRequests: { readonly count: number };
 }
 
-/** What of a pool a job uses. */
+/** What a job uses of a pool. */
 export type JobPool = Pick<DevicePool, "engineName" | "runStep" | "evaluate" | "generateAll">;
 
 /** One adapter being trained. Jobs of one base share a pool; `train` has one. */

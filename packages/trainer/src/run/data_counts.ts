@@ -51,7 +51,7 @@ export function countData(
   };
 }
 
-/** What of the data is not trained as it stands in its files, a line each. */
+/** Describes what is not trained as it stands in the data files, a line each. */
 export function dataWarnings(counts: DataCounts): string[] {
   const { name, cut, noAnswerLeft, bad, emptyAnswers, maxLength, longest, unread } = counts;
   const warnings: string[] = [];

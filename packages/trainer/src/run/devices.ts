@@ -7,7 +7,7 @@ import { type DeviceJob, type DevicePool, openDevices } from "@zerogate/workers"
 import type { RunInputs } from "./inputs.ts";
 import type { RunView } from "./view.ts";
 
-/** What of a run its devices depend on. */
+/** What devices depend on in a run. */
 type DeviceConfig = Pick<TrainConfig, "workers" | "isolate" | "workerTimeout" | "cellTokens">;
 type DeviceInputs = Pick<RunInputs, "engine" | "model" | "weights" | "train" | "heldOut" | "maxCells">;
 

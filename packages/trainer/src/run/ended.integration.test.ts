@@ -171,7 +171,7 @@ test("a receipt is read step by step: gaps, steps that are missing or twice, wha
   expect((await verified()).problems).toContain("receipt.jsonl: step 3 has no digest of the moments");
 });
 
-test("a receipt without its beginning, broken, cut off or lost is told as what it is [T-B1]", async () => {
+test("a receipt without its beginning, broken, cut off or lost is reported as what it is [T-B1]", async () => {
   changeReceipt(run, (body) => (body.event === "start" ? [] : [body]));
   expect((await verified()).problems).toContain("receipt.jsonl: it does not begin with the start of the run");
   use("best");

@@ -58,7 +58,7 @@ const data = {
 const config = { evalEvery: 0, evalAtStart: true, storage: "as-is", cellTokens: 64 } as TrainConfig;
 const gpu = { devices: 2, teraflops: 100, gigabytes: 80, utilization: 0.25, leaderMs: 7 };
 
-/** Seconds of so many multiplications on one of these devices. */
+/** Seconds of this many multiplications on one of these devices. */
 const seconds = (multiplications: number) => (2 * multiplications) / 25e12;
 const sample = TOKENS * cost.token + TOKENS ** 2 * cost.pair + (TOKENS - 1) * cost.label;
 

@@ -90,7 +90,7 @@ test.each(["README.md", "adapter_model.safetensors"])("an adapter without its %s
   expect(told).toHaveLength(1);
 });
 
-test("what the disk refuses is told and leaves nothing half", async () => {
+test("what the disk refuses is reported and leaves nothing half written", async () => {
   rmSync(run, { recursive: true });
   writeFileSync(run, "a file");
   await expect(save()).rejects.toThrow(/ENOTDIR|EEXIST/);

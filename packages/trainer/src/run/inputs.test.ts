@@ -220,7 +220,7 @@ test("what can be found at once is found before the data is read", async () => {
   await expect(open({ ...gone, workers: "4000" })).rejects.toThrow("workers is 4000");
 });
 
-test("a base whose files change while it is read is refused, and a failure elsewhere is told alone", async () => {
+test("a base whose files change while it is read is refused, and a failure elsewhere is reported alone", async () => {
   const changing = at("changing");
   cpSync(base, changing, { recursive: true });
   const progress = {

@@ -101,7 +101,7 @@ async function checkUnchanged(folder: string, stamp: string): Promise<void> {
   throw new InputError(`Cannot use the base in ${folder}`, "its files changed while they were read: try again");
 }
 
-/** Returns where tokens and the base's hash are kept; undefined, which is said, if there is no such place. */
+/** Returns where tokens and the base's hash are kept; undefined, with a note, if there is no such place. */
 export function cacheDirOf({ cacheDir }: TrainConfig, onWarning: (message: string) => void): string | undefined {
   const folder = cacheDir ?? cacheFolder();
   if (folder === undefined) {

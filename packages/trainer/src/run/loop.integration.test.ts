@@ -77,7 +77,7 @@ test("the best is the validation with the lowest loss, the first of equals", asy
   expect(better.standing.evaluationsWithoutGain).toBe(0);
 });
 
-test("a run stops early after so many validations without a gain, saved, and does not go on when it is resumed", async () => {
+test("a run stops early after that many validations without a gain, saved, and does not go on when it is resumed", async () => {
   const config = { evalEvery: 1, earlyStopping: 2 };
   const { ending, told, standing } = await loop({ totalSteps: 9, config });
   expect(ending).toBe("stopped-early");

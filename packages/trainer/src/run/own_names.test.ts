@@ -53,7 +53,7 @@ test.each<[name: string, to: string, problem: string]>([
   mkdirSync(join(folder, "run-2"));
   link(name, to);
   const found = await problems();
-  // What leads out of a folder of the run's own is told as that, whichever name it has.
+  // What leads out of a folder of the run's own is reported as that, whichever name it has.
   expect(found).toEqual([
     name.startsWith("checkpoints") ? problem.replace("a link, to", "a link that leads out, to") : problem,
   ]);
@@ -104,7 +104,7 @@ test.skipIf(process.platform === "win32")("a pipe is neither a file nor a folder
   expect(await problems()).toEqual(["pipe is neither a file nor a folder"]);
 });
 
-test("five problems are told, and how many more there are [T-B3]", async () => {
+test("five problems are reported, and how many more there are [T-B3]", async () => {
   for (let i = 0; i < 5; i++) link(`out-${i}`, "../outside");
   expect(await problems()).toHaveLength(5);
   for (let i = 5; i < 8; i++) link(`out-${i}`, "../outside");

@@ -47,14 +47,14 @@ test("steps that are the same are counted, those before the range too, and progr
   ]);
 });
 
-test("the first step with another loss is told with both", async () => {
+test("the first step with another loss is reported with both", async () => {
   forge(4, (body) => [{ ...body, loss: 0.5 }]);
   const { found } = await replay(3, 6);
   expect(found).toMatchObject({ start: 2, same: 1, difference: { step: 4, what: "loss", was: "0.5" } });
   expect(Number(found.difference?.is)).toBeGreaterThan(1);
 });
 
-test("the first step with other parameters is told with both digests", async () => {
+test("the first step with other parameters is reported with both digests", async () => {
   forge(5, (body) => [{ ...body, params: "0".repeat(64) }]);
   expect((await replay(3, 6)).found).toMatchObject({
     same: 2,
@@ -91,7 +91,7 @@ test("a replay that is stopped ends before its next step", async () => {
   await expect(replay(1, 6, inputs, AbortSignal.abort(new Error("stopped")))).rejects.toThrow("stopped");
 });
 
-test("what a step cannot use is told as that", async () => {
+test("what a step cannot use is reported as that", async () => {
   withoutCheckpoints();
   const initialParams = new Float32Array(inputs.initialParams.length).fill(Number.NaN);
   expect((await replay(1, 1, { ...inputs, initialParams })).found).toMatchObject({

@@ -218,7 +218,7 @@ test("before the first checkpoint another adapter to begin with is refused by it
   expect((await refusal({ inputs: own, flags: { initAdapter: one } })).problems[0]).toContain("initAdapter was");
 });
 
-test("behind the first checkpoint an adapter to begin with changes nothing, which is said", async () => {
+test("behind the first checkpoint an adapter to begin with changes nothing, and a note says so", async () => {
   expect((await open({ flags: { initAdapter: at("whole/adapter") } })).notes).toEqual([
     expect.stringMatching(/^initAdapter was not set, is .*: allowed, it changes nothing of what is trained$/),
   ]);

@@ -54,7 +54,7 @@ export interface ResumeWish {
   readonly config: TrainConfig;
   /** Names that `--accept-change` gave. */
   readonly accept: readonly string[];
-  /** Receives what is broken, and what of the run is taken up again. */
+  /** Receives what is broken, and what is taken up again of the run. */
   readonly onWarning: (message: string) => void;
   /** Receives each change that is allowed. */
   readonly onNote: (message: string) => void;

@@ -180,7 +180,7 @@ test("a last checkpoint that the disk refuses is put elsewhere, with what to do,
   expect(has("adapter")).toBe(false);
 });
 
-test("an adapter that cannot be written is in a checkpoint, which is said", async () => {
+test("an adapter that cannot be written is in a checkpoint, and the error says so", async () => {
   const { error } = await start({
     on(line) {
       if (line !== "saved 6") return;
@@ -202,7 +202,7 @@ test("the best state is delivered, as its checkpoint has it [T-D1]", async () =>
 });
 
 test.each(["gone", "changed"])(
-  "where the best state is %s the last is delivered, which is said [T-D1]",
+  "where the best state is %s the last is delivered, and a note says so [T-D1]",
   async (how) => {
     const { result, told } = await start({
       flags: far,

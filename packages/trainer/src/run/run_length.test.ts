@@ -36,7 +36,7 @@ function shortened(flags: Readonly<Record<string, unknown>>, stepsPerEpoch: numb
   return { warmupSteps, peak, warnings, isSame: fitted === asked, ratio: fitted.warmupRatio };
 }
 
-test("a warm-up longer than the run takes a share of it, which is said [T-D5]", () => {
+test("a warm-up longer than the run takes a share of it, and a note says so [T-D5]", () => {
   expect(shortened({ steps: "3" }, 100, "quick")).toEqual({
     warmupSteps: 0,
     peak: 0.01,
@@ -54,7 +54,7 @@ test("without any warm-up the learning rate begins at its peak", () => {
   expect(scheduleOf(without as ReturnType<typeof config>, 5, 10)).toMatchObject({ warmupSteps: 0 });
 });
 
-test("a warm-up that the run has room for stays, one that takes all of it is told [T-D5]", () => {
+test("a warm-up that the run has room for stays, one that takes all of it is reported [T-D5]", () => {
   expect(shortened({ steps: "300" }, 100, "paper")).toMatchObject({ warmupSteps: 200, isSame: true, warnings: [] });
   expect(shortened({ steps: "6" }, 100, "quick")).toMatchObject({ warmupSteps: 5, isSame: true, warnings: [] });
   const all = shortened({ steps: "5" }, 100, "quick");

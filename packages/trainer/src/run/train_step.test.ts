@@ -69,7 +69,7 @@ test("the loss of a step is the mean over its labelled tokens, before the update
   expect((await trainStep(job, step)).loss).toBeCloseTo(lossSum / labelledTokens, 6);
 });
 
-test("clipping changes the update and not the norm that is told", async () => {
+test("clipping changes the update and not the norm that is reported", async () => {
   const job = await ready();
   const start = job.numbers.params.slice();
   let rollbacks = 100; // a device keeps the parameters of the version that it knows

@@ -14,7 +14,7 @@ import type { DevicePool } from "@zerogate/workers";
 import { adapterAt, type Job, type RunContext } from "./context.ts";
 import type { StepReport } from "./step_report.ts";
 
-/** What of a job a step needs: a replay has no more. */
+/** What a step needs of a job: a replay has no more. */
 export interface SteppedJob
   extends Pick<Job, "id" | "numbers" | "moments" | "optimizer" | "arithmetic" | "gradient" | "rollbacks"> {
   readonly run: Pick<RunContext, "config" | "inputs">;

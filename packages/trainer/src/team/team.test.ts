@@ -75,7 +75,7 @@ test("an abort keeps its words", async () => {
   expect(found[0]).toBe("stopped");
 });
 
-test("an error of one rank alone is told by that rank, by its number", async () => {
+test("an error of one rank alone is reported by that rank, by its number", async () => {
   const { teams } = localTeams(2);
   expect(teams.map((team) => team.lineFor(new Error("mine")))).toEqual(["rank 0 of 2: mine", "rank 1 of 2: mine"]);
   expect(teams[1]?.lineFor("a string")).toBe("rank 1 of 2: a string");
@@ -85,7 +85,7 @@ test("an error of one rank alone is told by that rank, by its number", async () 
   expect(teams[0]?.lineFor(known)).toBe("rank 0 of 2: Cannot train together: no");
 });
 
-test("what breaks the network is told at once by every rank, and not again", async () => {
+test("what breaks the network is reported at once by every rank, and not again", async () => {
   const { teams, told, cut } = localTeams(2);
   const [first] = teams as [OpenTeam];
   const waiting = first.agree("step 3", async () => 1).catch((error: unknown) => error as Error);

@@ -30,7 +30,7 @@ test("what a command writes after its reader has left is an error that says why,
   expect(await results.flush()).toBe(undefined); // the error has said it
 });
 
-test("what nobody has noticed until the end is told by the flush [T-B4]", async () => {
+test("what nobody has noticed until the end is reported by the flush [T-B4]", async () => {
   const results = openResults(sink(1));
   results.write("all");
   expect(await results.flush()).toBe("ENOSPC: no space left");

@@ -79,7 +79,7 @@ test("every file of a run, of its cache and of its base is named and read [T-D9]
   }
 });
 
-test("what is in them is told, not only what they are [T-D9]", async () => {
+test("what is in them is reported, not only what they are [T-D9]", async () => {
   const inRun = (name: string) => facts(join(at("run"), name));
   expect(await inRun("metrics.jsonl")).toMatchObject({
     steps: 6,

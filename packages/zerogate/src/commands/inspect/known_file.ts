@@ -29,7 +29,7 @@ export interface KnownFile {
   /** It is one JSON object: if it is none, that is what is wrong with it. */
   readonly isJson?: boolean;
   is(file: OpenedFile): boolean;
-  /** What is in it. May throw what reading throws: then the file is damaged, which is said. */
+  /** What is in it. May throw what reading throws: then the file is reported as damaged. */
   read(file: OpenedFile): JsonObject | Promise<JsonObject>;
 }
 
