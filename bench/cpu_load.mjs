@@ -1,7 +1,7 @@
 /**
  * From nothing to the first cell: how long a new process takes until a worker starts its first cell, and how much memory it
  * needs at most. Each run is a process of its own, as its first use of memory is what counts. Needs a build and
- * ../shared/data; run it twice where the file cache may be cold.
+ * ../shared/data; run it twice if the file cache may be cold.
  *
  *   node bench/cpu_load.mjs [--model 1.1b] [--workers 1,2] [--engine cpu,wasm] [--storage int8] [--packing auto] [--rounds 3] [--steps 1] [--read]
  *

@@ -8,7 +8,7 @@ import { cutCells, loadTemplate, loadTokenizer, measureSamples, prepareTokens } 
 
 export const shared = (path) => fileURLToPath(new URL(`../../shared/data/${path}`, import.meta.url));
 
-/** Shapes only: the weights are random. `layers` of them can be left out to save time where a figure scales with them. */
+/** Shapes only: the weights are random. `layers` of them can be left out to save time if a figure scales with them. */
 export const shapes = {
   "135m": {
     hidden_size: 576,

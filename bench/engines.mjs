@@ -1,7 +1,7 @@
 /**
  * Every engine that runs here, side by side: tokens per second of loss and gradient of one cell, in one process, one after
  * another. Needs a build and ../shared/data; TensorFlow.js beyond its own `cpu` and `wasm` is found by ZEROGATE_TFJS; PEFT on
- * PyTorch joins where ZEROGATE_PYTHON names a Python that has it.
+ * PyTorch joins if ZEROGATE_PYTHON names a Python that has it.
  *
  *   node bench/engines.mjs [--model mid] [--samples 3] [--seconds 8] [--only tfjs:wasm,cpu]
  *

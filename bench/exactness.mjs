@@ -1,6 +1,6 @@
 /**
  * The cost of equal bits under any circumstances: fixed-point sums, digest and receipt of a training step, against
- * the whole step of the 135 M shape at its fastest (all threads, bf16 where the machine has it). Needs a build and ../shared/data.
+ * the whole step of the 135 M shape at its fastest (all threads, bf16 if the machine has it). Needs a build and ../shared/data.
  *
  *   node bench/exactness.mjs [--batch 32] [--cell 2048] [--workers 2] [--rounds 3]
  *

@@ -100,7 +100,7 @@ async function main() {
 }
 
 /**
- * The mutants of what was asked for, line by line: all of them in the order of the text, or where some are drawn, lines and the
+ * The mutants of what was asked for, line by line: all of them in the order of the text, or if some are drawn, lines and the
  * mutants of each in the order that the seed decides. Then one of each line is judged, so that a formula counts as one line does.
  */
 function drawnLines() {

@@ -1,5 +1,4 @@
 /** `zerogate convert` and `zerogate adapters`, as a user calls them. */
-/** `zerogate convert` and `zerogate adapters`, as a user calls them. */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {

@@ -1,5 +1,4 @@
 /** Every command but the refusals: what it prints where, in the form that other tools rely on. */
-/** Every command but the refusals: what it prints where, in the form that other tools rely on. */
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";

@@ -1,6 +1,6 @@
 /**
  * What the host does for one training cell of a GPU: milliseconds of its processor, and calls of the driver. Over the emulator with
- * EMU_IDLE=1, where a GPU takes no time, so that a wait waits for nothing.
+ * EMU_IDLE=1, with which a GPU takes no time, so that a wait waits for nothing.
  *
  *   node bench/gpu/host.mjs [--shape 7b] [--tokens 4096] [--cells 12] [--out FILE]
  */

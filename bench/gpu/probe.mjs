@@ -66,7 +66,7 @@ function bandwidths() {
   return rates;
 }
 
-/** Microseconds of one small kernel: to enqueue it, and until it is done where many follow each other. */
+/** Microseconds of one small kernel: to enqueue it, and until it is done when many follow each other. */
 function launchCost() {
   const block = runtime.hold(4096);
   const launch = () => runtime.run("rows", "add_bias_f32", rowwise(1, 32), [block.address, block.address, 32]);

@@ -6,7 +6,7 @@
  *   node bench/gpu/run.mjs [--parts suite,probe,step,decode,peft] [--shape 7b] [--tokens 4096] [--device 0] [--out gpu-results]
  *
  * Needs a build; no data, no network. `scripts/pack_gpu.mjs` makes a folder for a machine without Node. ZEROGATE_PYTHON names a
- * Python with torch, transformers and peft (default: python3). Exit code 1 where a part failed, after the others ran.
+ * Python with torch, transformers and peft (default: python3). Exit code 1 if a part failed, after the others ran.
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";

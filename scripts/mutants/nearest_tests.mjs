@@ -40,7 +40,7 @@ export function testsByFile(root) {
   };
 }
 
-/** Those that take minutes are asked only where they are named, or are the file's own. */
+/** Those that take minutes are asked only if they are named, or are the file's own. */
 const isSlow = (test) => settings.slow.includes(test) || test.endsWith(".campaign.test.ts");
 
 const isTestOf = (path, test) =>

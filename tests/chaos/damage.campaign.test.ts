@@ -167,7 +167,7 @@ describe.each(damages)("$what outside of checkpoints", ({ damage }) => {
       expect(problem !== undefined || bytes.length < sound.length, `byte ${at}`).toBe(true);
       const said: string[] = [];
       openReceipt(run, { step, chain }, quiet, (sentence) => said.push(sentence)).close();
-      const kept = said.map(() => readFileSync(`${path}.corrupt`)); // once, where what is lost is needed
+      const kept = said.map(() => readFileSync(`${path}.corrupt`)); // once, if what is lost is needed
       expect(kept, `byte ${at}`).toEqual(at < needed ? [bytes] : kept);
       rmSync(`${path}.corrupt`, { force: true });
       // However it was damaged: the receipt is whole again, and says where it has a gap.

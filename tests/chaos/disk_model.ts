@@ -181,7 +181,7 @@ function bytesAfterCut({ synced, now }: File, variant: number): Buffer {
   return Buffer.concat([now.subarray(0, kept), Buffer.alloc(now.length - kept)]);
 }
 
-/** Ways to cut the power at one moment: all of them, or where they are more than `most`, the two extremes and random ones. */
+/** Ways to cut the power at one moment: all of them, or if they are more than `most`, the two extremes and random ones. */
 export function* waysToCut(
   { names, files }: { readonly names: number; readonly files: number },
   most: number,

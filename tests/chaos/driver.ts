@@ -48,7 +48,7 @@ const ends: readonly End[] = [
 const threadFaults = ["throw", "async-throw", "exit", "promise", "endless-loop", "out-of-memory", "terminate"];
 const processFaults = ["SIGKILL", "SIGSTOP", "SIGSEGV", "exit", "endless-loop", "throw"];
 
-/** Steps after which a cycle is killed where nothing else has ended it. */
+/** Steps after which a cycle is killed if nothing else has ended it. */
 const MAX_STEPS_A_CYCLE = 5;
 
 export interface ChaosOptions {

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 
 export function installPoints(plan, die) {
   let left = plan.point?.at ?? 0;
-  /** Strikes before or after `run` where the time has come. */
+  /** Strikes before or after `run` if the time has come. */
   const point = (name, run) => {
     const isNow = plan.point?.name === name && --left === 0;
     if (!isNow) return run();

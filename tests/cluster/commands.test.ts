@@ -64,7 +64,7 @@ test.skipIf(!openMpi)(`cluster check says hosts, versions, the time of a sum and
 });
 
 test.skipIf(!openMpi)(
-  `cluster check says where a launcher leaves a rank fewer cores than workers${reason}`,
+  `cluster check names a launcher that leaves a rank fewer cores than workers${reason}`,
   async () => {
     const allowed = availableParallelism();
     const check = [process.execPath, zerogateFile, "cluster", "check"];

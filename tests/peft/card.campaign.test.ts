@@ -1,4 +1,4 @@
-/** Model cards as the Hub takes them: their header parsed by a YAML library, and by huggingface_hub where it is installed. */
+/** Model cards as the Hub takes them: their header parsed by a YAML library, and by huggingface_hub if it is installed. */
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

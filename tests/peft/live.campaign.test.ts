@@ -1,5 +1,5 @@
 /**
- * Random tiny configurations against the installed PEFT, or against plain torch where PEFT refuses the base, both ways: it
+ * Random tiny configurations against the installed PEFT, or against plain torch if PEFT refuses the base, both ways: it
  * writes a base and an adapter that we load, and we write an adapter of another shape that it loads; logits, loss and
  * gradients must agree each time. `ZEROGATE_LIVE_CASES` is how many (default 200).
  */
@@ -93,7 +93,7 @@ describe.skipIf(absentPython !== "")(
       return report;
     }
 
-    test("torch_adapter.py, which stands in where PEFT refuses, computes what PEFT computes where both can", async () => {
+    test("torch_adapter.py, which stands in if PEFT refuses, computes what PEFT computes if both can", async () => {
       const both = cases
         .slice(0, 20)
         .filter(({ against, config }) => against === "peft" && config["model_type"] !== "gpt2");

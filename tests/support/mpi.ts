@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 
 export const zerogateFile: string = fileURLToPath(new URL("../../packages/zerogate/dist/bin.js", import.meta.url));
 
-/** mpirun of Open MPI and of MPICH, where this machine has them. */
+/** mpirun of Open MPI and of MPICH, if this machine has them. */
 export const openMpi: string | undefined = mpirunOf(["mpirun.openmpi", "mpirun"], /Open MPI|OpenRTE/);
 export const mpich: string | undefined = mpirunOf(["mpirun.mpich", "mpirun"], /HYDRA/);
 
@@ -100,7 +100,7 @@ export function ranksAmong(pids: readonly number[]): Map<number, number> {
   return found;
 }
 
-/** Empty where the process has ended meanwhile. */
+/** Empty if the process has ended meanwhile. */
 function textOf(path: string): string {
   try {
     return readFileSync(path, "utf8");

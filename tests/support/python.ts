@@ -15,7 +15,7 @@ export function absentModules(...modules: readonly string[]): string {
   return ` (skipped: ${reason}; ZEROGATE_PYTHON names a Python with ${modules.join(", ")})`;
 }
 
-/** Runs a script without network; rejects where it fails. */
+/** Runs a script without network; rejects if it fails. */
 export async function runPython(...args: readonly string[]): Promise<void> {
   await promisify(execFile)(python, args, { env: { ...process.env, HF_HUB_OFFLINE: "1" } });
 }

@@ -13,7 +13,7 @@ export const fieldRows: readonly Row[] = [
   },
   { id: "T-A3", what: "tensors that nothing reads: a warning with names and count, refused with `--strict-tensors`" },
   { id: "T-A4", what: "Metaspace with `split`: the ids of the Python library" },
-  { id: "T-A5", what: "BOS only where the tokenizer itself adds it; the rule is stored with run and adapter" },
+  { id: "T-A5", what: "BOS only if the tokenizer itself adds it; the rule is stored with run and adapter" },
   { id: "T-A6", what: "`generation_config.json`: end tokens, limits, sampling defaults on request" },
   { id: "T-A7", what: "a loaded adapter is added with all that decides its numbers" },
   { id: "T-A8", what: "a folder with parts that are not known is refused by name" },
@@ -33,7 +33,7 @@ export const fieldRows: readonly Row[] = [
   { id: "T-C1", what: "the official GPT-2 folder loads" },
   { id: "T-C2", what: "links of the Hub's cache, of old local folders and to files anywhere; dangling ones are named" },
   { id: "T-C3", what: "LFS pointers, web pages, cut and empty files are named as what they are" },
-  { id: "T-C4", what: "special tokens beyond the vocabulary load, and are refused where a text uses them" },
+  { id: "T-C4", what: "special tokens beyond the vocabulary load, and are refused if a text uses them" },
   { id: "T-C5", what: "`NaN` and `Infinity` as Python writes them" },
   {
     id: "T-C6",

@@ -70,7 +70,7 @@ export const parityRows: readonly Row[] = [
   { id: "E4", what: "learning rates of the schedule" },
   { id: "E5", what: "label masking, truncation, special tokens" },
   { id: "E6", what: "weight decay groups" },
-  { id: "F1", what: "conversions, refused where lossy" },
+  { id: "F1", what: "conversions, refused if lossy" },
   { id: "F2", what: "no stale prompt keys and values: validate, train, validate; prompts that never move are named" },
   { id: "L1", what: "litgpt: a file holds exactly the tensors of the adapted layers" },
   { id: "L2", what: "litgpt: the script's checkpoints and its count of trainable parameters" },

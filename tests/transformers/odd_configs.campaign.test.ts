@@ -74,7 +74,7 @@ function compareAnswers(
     return { outcome: error === undefined ? "refused" : "both", silent };
   }
   if (error !== undefined) {
-    // What transformers fails on is computed here only where older versions did, or with a note about the key.
+    // What transformers fails on is computed here only if older versions did, or with a note about the key.
     const isTold = onlyOurs || warnings.some((warning) => warning.includes(key));
     return { outcome: "ours", silent: isTold ? undefined : `transformers fails: ${error}` };
   }

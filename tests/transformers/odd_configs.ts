@@ -11,7 +11,7 @@ export interface OddConfig {
   /** The key that a refusal must name. */
   readonly key: string;
   readonly config: Readonly<Record<string, unknown>>;
-  /** The head in the file, where it is not the one that the config asks for. */
+  /** The head in the file, if it is not the one that the config asks for. */
   readonly head?: "own" | "same" | "none" | "only";
   /** Biases in the file although the config asks for none. */
   readonly biases?: boolean;

@@ -10,7 +10,7 @@ import {
   StepRefusedError,
 } from "./errors.ts";
 
-test("errors are known by their names where their classes are lost", () => {
+test("errors are known by their names if their classes are lost", () => {
   expect(new EngineLostError("the GPU is gone")).toMatchObject({ name: "EngineLostError", message: "the GPU is gone" });
   expect(new InputError("Cannot start", "no").name).toBe("InputError");
 });

@@ -17,7 +17,7 @@ function exactWeight(rows: number, columns: number): Uint8Array {
 
 /**
  * @param tolerance as of `describeEngine`.
- * @param rounded the factors of a product of more than 4 rows as the engine multiplies them, where it rounds them first.
+ * @param rounded the factors of a product of more than 4 rows as the engine multiplies them, if it rounds them first.
  */
 export function describeInt8(
   name: string,

@@ -68,7 +68,7 @@ test("the largest of the even cells holds at most 4/3 of a fair share and one sa
   );
 });
 
-test("samples are exchanged where the largest cell is too large: 9, 9 and 9 instead of 11, 8 and 8", () => {
+test("samples are exchanged if the largest cell is too large: 9, 9 and 9 instead of 11, 8 and 8", () => {
   const lengths = Int32Array.of(5, 5, 4, 4, 3, 3, 3);
   const sizes = { lengths, labelled: new Int32Array(7) };
   const byTokens = { multiple: 3, cost: { token: 1, pair: 0, label: 0 } };
@@ -104,7 +104,7 @@ test("the fewest cells that cannot be filled are followed by the next multiple, 
   expect(mostCells(lengths, 6, 100, 4)).toBe(4);
 });
 
-test("a batch of Alpaca's lengths keeps eight devices busy at 32 records, where cells by first fit keep two", () => {
+test("a batch of Alpaca's lengths keeps eight devices busy at 32 records, while cells by first fit keep two", () => {
   const model = parseModelConfig(
     {
       model_type: "llama",

@@ -3,7 +3,7 @@ import { iconv, jq, jqPath, otherForm, python } from "./conversions.ts";
 
 const needed = "a list of objects with instruction, output and optionally input is needed";
 
-test("a file in another form is one line, with the command that makes one where there is one", () => {
+test("a file in another form is one line, with the command that makes one if there is one", () => {
   expect(otherForm("it is text")).toBe(`it is text, ${needed}`);
   expect(otherForm("it is text", "cat")).toBe(`it is text, ${needed}; make one with: cat`);
   expect(otherForm("it is text", "cat", "make half of one")).toBe(`it is text, ${needed}; make half of one with: cat`);

@@ -1,5 +1,4 @@
-/** Data in other forms than a JSON list or JSON lines of records: read where that is safe, else named in one line that helps. */
-/** Data in other forms than a JSON list or JSON lines of records: read where that is safe, else named in one line that helps. */
+/** Data in other forms than a JSON list or JSON lines of records: read if that is safe, else named in one line that helps. */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -255,7 +254,7 @@ const others: Readonly<Record<string, Other>> = {
   "a server's answer": { content: '{"error":"Invalid username or password."}', says: "it is a server's answer" },
 };
 
-describe("a file in another form is named in one line, also where bad records are skipped [T-C7, T-C6, T-case24]", () => {
+describe("a file in another form is named in one line, also if bad records are skipped [T-C7, T-C6, T-case24]", () => {
   test.each(Object.entries(others))("%s", async (_, { content, name, says }) => {
     const path = dataFile(content, name);
     const problem = await problemOf(path);

@@ -68,13 +68,13 @@ test("what the template spells in front is not put there again", () => {
   expect(encodeSample(tiny, spelled, record("ab", "c")).ids).toEqual([BOS, ...pieces("▁ab", "c"), EOS]);
 });
 
-test("where nothing goes in front, a sample starts with the prompt, and its first token is never a target", () => {
+test("if nothing goes in front, a sample starts with the prompt, and its first token is never a target", () => {
   const silent = without("post_processor");
   expect(encodeSample(silent, { ...format, rule: "all" }, record("ab", "c")).firstTarget).toBe(1);
   expect(encodeSample(silent, format, record("a", "b")).firstTarget).toBe(1); // "▁ab" swallows the prompt
 });
 
-test("where a merge reaches over the end of the prompt, the merged token is the first target", () => {
+test("if a merge reaches over the end of the prompt, the merged token is the first target", () => {
   const { ids, firstTarget } = encodeSample(tiny, format, record("ab:", "yes"));
   expect(ids).toEqual([BOS, ...pieces("▁ab", ":y", "e", "s"), EOS]);
   expect(firstTarget).toBe(2); // the prompt alone is BOS ▁ab : and so one token longer

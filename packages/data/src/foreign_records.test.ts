@@ -1,4 +1,4 @@
-/** Whole sentences, commands included: data_forms.test.ts runs the commands where their tools are. */
+/** Whole sentences, commands included: data_forms.test.ts runs the commands if their tools are. */
 import { expect, test } from "vitest";
 import { describeForeignRecords, type ForeignRecords } from "./foreign_records.ts";
 
@@ -29,7 +29,7 @@ test("names of others are mapped to instruction, input and output; input alone i
     expect(describeAll(first)).toBe(`its 3 records have the keys ${Object.keys(first).join(", ")}, ${jq(program)}`);
 });
 
-test("every name that is known for a field is used, the first of the list where there are several", () => {
+test("every name that is known for a field is used, the first of the list if there are several", () => {
   const names = {
     instruction: ["instruction", "prompt", "question", "query", "problem", "input_text", "user", "human"],
     output: ["output", "completion", "answer", "response", "chosen", "target", "solution", "label", "assistant"],
@@ -43,7 +43,7 @@ test("every name that is known for a field is used, the first of the list where 
     expect(describeAll({ prompt: 1, [input]: 1, answer: 1 })).toContain(`input: .${input}, `);
 });
 
-test("where no key can be an instruction or an output no command is offered", () => {
+test("if no key can be an instruction or an output no command is offered", () => {
   expect(describeAll({ text: 1 })).toBe(`its 3 records have the key text, ${needed}`);
   expect(describeAll({ prompt: 1, text: 1 })).toBe(`its 3 records have the keys prompt, text, ${needed}`);
   expect(describeAll({ text: 1, answer: 1 })).toBe(`its 3 records have the keys text, answer, ${needed}`);

@@ -22,7 +22,7 @@ describe("numbers that JSON does not have", () => {
   });
 });
 
-test("a text is one value where its brackets close at its end and nothing follows", () => {
+test("a text is one value if its brackets close at its end and nothing follows", () => {
   for (const text of ["{}", ' {"a": [1]} ', "[[]]", '"a b"', "1", "null", String.raw`{"a": "}\""}`]) {
     expect(isOneValue(text), text).toBe(true);
   }
@@ -52,7 +52,7 @@ describe("values of a text", () => {
     expect(values('{"a":1}\n\n')).toEqual([{ a: 1 }]);
   });
 
-  test("are those of lines where the second line is a whole object", () => {
+  test("are those of lines if the second line is a whole object", () => {
     expect(parseValues('{"a": oh}\n{"a": 1}')).toBeUndefined();
     expect(parseValues('{"a": 1},\n {"a": 2}\n')).toBeUndefined();
     expect(parseValues('{"a": 1}}\n{"a": 2}')).toBeUndefined();

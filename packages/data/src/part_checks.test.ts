@@ -68,7 +68,7 @@ test("64 sequences in each other are taken, one more is not", () => {
   expect(nested(65)).toEqual(["normalizer is nested more than 64 deep"]);
 });
 
-test("texts that a part cannot do without are named where they are missing, empty or something else", () => {
+test("texts that a part cannot do without are named if they are missing, empty or something else", () => {
   for (const [part, type, name] of [
     ["normalizer", "Prepend", "prepend"],
     ["pre_tokenizer", "Metaspace", "replacement"],

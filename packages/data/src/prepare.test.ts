@@ -62,7 +62,7 @@ test("everything that the tokens depend on makes another entry, the place of the
   expect((await prepareTokens({ ...options, paths: copy })).isCached).toBe(true);
 });
 
-test("tokens kept while bad records were skipped are not used where they are to be refused", async () => {
+test("tokens kept while bad records were skipped are not used if they are to be refused", async () => {
   const { options } = await setUp();
   await prepareTokens(options);
   await expect(prepareTokens({ ...options, skipBad: false })).rejects.toThrow("Cannot use 1 of 50 records");

@@ -69,7 +69,7 @@ test("sixty characters are quoted whole, of more the first sixty", () => {
   expect(quote("\u001b[31m")).toBe(String.raw`"\u001b[31m"`);
 });
 
-test("names stand plain where they are plain, else in quotes; twelve of them and how many more", () => {
+test("names stand plain if they are plain, else in quotes; twelve of them and how many more", () => {
   expect(listed(["a", "a-b.c d", "", "é", "x".repeat(40), "y".repeat(41)])).toBe(
     `a, a-b.c d, "", "é", ${"x".repeat(40)}, "${"y".repeat(41)}"`,
   );

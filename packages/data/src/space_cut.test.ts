@@ -16,7 +16,7 @@ function cacheOf(): Cache {
   return model.cache;
 }
 
-test("texts of LLaMA's tokenizers are cut at spaces; where a key of the model could see it, they stay whole", () => {
+test("texts of LLaMA's tokenizers are cut at spaces; if a key of the model could see it, they stay whole", () => {
   const tiny = tinyTokenizerJson();
   const isCut = (model: object, parts: object = {}) => {
     const json = { ...tiny, ...parts, model: { ...tiny.model, ...model } } as unknown as TokenizerJson;

@@ -61,7 +61,7 @@ test("samples of the same tokens with other targets are not equal", () => {
   expect(split([0, 1, 0, 1])).toThrow("1 of 2 samples, 1 of them different");
 });
 
-test("where no group of equal samples is small enough, the smallest is held out whole", () => {
+test("if no group of equal samples is small enough, the smallest is held out whole", () => {
   const contents = [...Array(10).fill(1), ...Array(4).fill(2), ...Array(10).fill(3)] as number[];
   const { train, validation } = splitSamples(tokensOf(contents), { seed: 1, validation: 1 });
   expect(validation).toEqual([10, 11, 12, 13]);

@@ -27,7 +27,7 @@ test("tokens lie back to back in shared memory, with counts that add up", async 
     expect(array.buffer).toBeInstanceOf(SharedArrayBuffer);
   const { lengths, labelled } = measureSamples(tokens);
   expect(stats.samples + stats.droppedNoTarget).toBe(100);
-  expect(stats.droppedNoTarget).toBe(26); // 3 + i mod 50 tokens lie before the response: none of it is left where i mod 50 is 37 … 49
+  expect(stats.droppedNoTarget).toBe(26); // 3 + i mod 50 tokens lie before the response: none of it is left if i mod 50 is 37 … 49
   expect([lengths.length, recordOf.length]).toEqual([stats.samples, stats.samples]);
   expect(stats.tokens).toBe(lengths.reduce((a, b) => a + b));
   expect(stats.labelled).toBe(labelled.reduce((a, b) => a + b));

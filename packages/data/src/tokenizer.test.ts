@@ -29,7 +29,7 @@ for (const name of ["stories260K", "llama2-tokenizer"]) {
 
 const tiny = createTokenizer(tinyTokenizerFiles());
 
-test("text becomes ids by merges, bytes where no piece fits, and comes back", () => {
+test("text becomes ids by merges, bytes if no piece fits, and comes back", () => {
   const { vocab } = tinyTokenizerJson().model;
   const ids = [BOS, vocab["▁ab"], vocab["▁"], vocab["c"], byteId(0xc3), byteId(0xa9)];
   expect(tiny.encode("ab cé")).toEqual(ids);
@@ -48,7 +48,7 @@ test("a special token spelled in the text is itself, or with specialTokensAsText
   expect([tiny.holdsSpecialToken("a</s>"), tiny.holdsSpecialToken("a</ s>")]).toEqual([true, false]);
 });
 
-test("where special tokens are text, the unknown token still stands for what no piece fits", () => {
+test("if special tokens are text, the unknown token still stands for what no piece fits", () => {
   const json = tinyTokenizerJson();
   const tokenizer = createTokenizer(tinyTokenizerFiles({ ...json, model: { ...json.model, byte_fallback: false } }));
   const ids = tokenizer.encode("a</s>é", { addSpecialTokens: false, specialTokensAsText: true });
@@ -56,7 +56,7 @@ test("where special tokens are text, the unknown token still stands for what no 
   expect(ids).not.toContain(EOS);
 });
 
-test("where special tokens are text, no model knows their pieces", () => {
+test("if special tokens are text, no model knows their pieces", () => {
   const json = tinyTokenizerJson();
   const scored = Object.keys(json.model.vocab).map((piece) => [piece, piece === "</s>" ? 0 : -1]);
   const unigram = { type: "Unigram", unk_id: UNK, vocab: scored };
@@ -81,7 +81,7 @@ test("cutting at spaces gives the ids of uncut text", () => {
   );
 });
 
-test("text is left uncut where a merge could cross a space", () => {
+test("text is left uncut if a merge could cross a space", () => {
   const merge = tinyTokenizerJson();
   merge.model.merges = [...merge.model.merges, ["a", "▁"]];
   const piece = tinyTokenizerJson();
@@ -108,7 +108,7 @@ test("a text that cannot be encoded is quoted, a hundred characters of it", () =
   expect(() => tokenizer.encode(text.slice(1))).toThrow(`Cannot encode "${"é".repeat(100)}": the tokenizer of tiny`);
 });
 
-test("a special token that is normalised is found where a text only spells it once it is normalised", () => {
+test("a special token that is normalised is found if a text only spells it once it is normalised", () => {
   const json = tinyTokenizerJson();
   const lower = { ...json, normalizer: { type: "Lowercase" }, post_processor: null };
   const of = (normalized: boolean) =>
@@ -184,7 +184,7 @@ test("Unigram and WordPiece models have an unknown token too", () => {
     expect(createTokenizer(tinyTokenizerFiles({ ...json, model })).encode("é")).toContain(UNK);
 });
 
-test("a special token that is an added one only is special in front and text where a record spells it", () => {
+test("a special token that is an added one only is special in front and text if a record spells it", () => {
   const json = tinyTokenizerJson();
   const { "<s>": _, "</s>": __, ...vocab } = json.model.vocab;
   const ids = Object.fromEntries(Object.keys(vocab).map((piece, id) => [piece, id]));

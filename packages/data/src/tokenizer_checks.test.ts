@@ -25,7 +25,7 @@ describe("what is absent", () => {
     expect(completeTokenizer({ model: 3, added_tokens: [1] })).toMatchObject({ model: 3, added_tokens: [1] });
   });
 
-  test("is the model's type where its keys show it", () => {
+  test("is the model's type if its keys show it", () => {
     const type = (model: object) => (completeTokenizer({ model })["model"] as { type: unknown }).type;
     const keys = { max_input_chars_per_word: 100, continuing_subword_prefix: "##" };
     expect(type({ type: "Magic", vocab: [] })).toBe("Magic");

@@ -48,7 +48,7 @@ describe("what a file leaves out", () => {
     ]);
   });
 
-  test("where the tokenizer's files name no end of text, the model's is taken [T-C1, T-case02]", () => {
+  test("if the tokenizer's files name no end of text, the model's is taken [T-C1, T-case02]", () => {
     const files = tinyTokenizerFiles(json, { model_max_length: 1024 });
     expect(createTokenizer({ ...files, modelEosId: EOS }).eosId).toBe(EOS);
     expect(() => createTokenizer(files)).toThrow("eos_token or eos_token_id is needed");
@@ -132,7 +132,7 @@ describe("added tokens beyond the model's vocabulary", () => {
   };
   const tokenizer = createTokenizer({ ...tinyTokenizerFiles(padded), modelVocabSize: size });
 
-  test("are warned about, and refused where a text holds them [T-C4, T-case17]", async () => {
+  test("are warned about, and refused if a text holds them [T-C4, T-case17]", async () => {
     expect(checkVocabulary(tokenizer, size)).toContain("texts that hold one of the added tokens beyond it are refused");
     expect(tokenizer.encode("ab")).toEqual(tiny.encode("ab"));
     expect(() => tokenizer.encode("ab [PAD]")).toThrow(

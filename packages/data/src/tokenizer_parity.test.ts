@@ -1,4 +1,4 @@
-/** Forty tokenizers over forty texts: the ids of the Python library `tokenizers`, as stored and, where it is installed, live. */
+/** Forty tokenizers over forty texts: the ids of the Python library `tokenizers`, as stored and, if it is installed, live. */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

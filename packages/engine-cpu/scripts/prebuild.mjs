@@ -1,4 +1,4 @@
-/** Makes the binaries that a release ships: for this machine, and for linux-arm64 where its cross compiler is installed. */
+/** Makes the binaries that a release ships: for this machine, and for linux-arm64 if its cross compiler is installed. */
 import { spawnSync } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";

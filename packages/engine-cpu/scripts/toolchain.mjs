@@ -75,7 +75,7 @@ async function units(architecture, folders) {
 
 /**
  * Compiles and links. `kind` is `addon` (needs node-api-headers) or `test` (an executable, kernels and their test).
- * Nothing is done where `out` was made from the same sources, compiler and flags. Returns whether it compiled.
+ * Nothing is done if `out` was made from the same sources, compiler and flags. Returns whether it compiled.
  */
 export async function compile({ compiler, out, architecture = process.arch, kind = "addon", extra = [] }) {
   const folders = kind === "addon" ? ["host", "node"] : ["host", "test"];

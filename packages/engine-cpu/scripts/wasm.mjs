@@ -1,6 +1,6 @@
 /**
  * Makes wasm/kernels.wasm, which is committed: the kernels for WebAssembly with 128-bit SIMD, without a C library.
- * Needs clang++ and wasm-ld (Debian: clang, lld). With `--check` nothing is built: it fails where the committed binary was
+ * Needs clang++ and wasm-ld (Debian: clang, lld). With `--check` nothing is built: it fails if the committed binary was
  * made of other sources.
  */
 import { execFile } from "node:child_process";

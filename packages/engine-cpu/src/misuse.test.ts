@@ -58,7 +58,7 @@ describe.skipIf(absent !== "")(`misuse${absent}`, () => {
     });
   });
 
-  test("arrays of one engine are not taken for those of another, where handles differ", async () => {
+  test("arrays of one engine are not taken for those of another, when handles differ", async () => {
     const [a, b] = [createEngine(), createEngine()];
     await a.arena(async () => {
       a.upload(new Float32Array(3));

@@ -121,7 +121,7 @@ const flashHeads: readonly Heads[] = [
   { lengths: [66], size: { H: 1, G: 1, d: 128, window: 0 } },
 ];
 
-/** Forward, and with `backward` that too: alone and with prompts. Nothing where compute is f32. */
+/** Forward, and with `backward` that too: alone and with prompts. Nothing if compute is f32. */
 async function flash(engine: CudaEngine, backward: boolean) {
   for (const { lengths, size: heads } of flashHeads) {
     const { H, G, d } = heads;

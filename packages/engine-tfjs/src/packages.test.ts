@@ -1,4 +1,4 @@
-/** What happens where TensorFlow.js is absent, broken, or older than Node. */
+/** What happens if TensorFlow.js is absent, broken, or older than Node. */
 import { execFile } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -15,7 +15,7 @@ for (let round = 0; round < Number(rounds); round++) {
     await sleep(Math.random() * 4);
     continue;
   }
-  mkdirSync(join(run, "inside")); // fails where somebody is
+  mkdirSync(join(run, "inside")); // fails if somebody is
   await sleep(1);
   rmdirSync(join(run, "inside"));
   wins++;

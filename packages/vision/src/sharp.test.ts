@@ -20,7 +20,7 @@ test("without sharp the error says what to type, and with it later it works", as
   expect([await load(), await load()]).toEqual([found.default, found.default]);
 });
 
-test("of an error the first line is shown, cut where it is long", () => {
+test("of an error the first line is shown, cut if it is long", () => {
   expect(firstLine(new Error("\n one \ntwo"))).toBe("one ");
   expect(firstLine("x".repeat(300))).toHaveLength(200);
 });

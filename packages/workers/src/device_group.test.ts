@@ -1,6 +1,4 @@
 /** How a group deals tasks, on containers of the test's own: each answers, throws, hangs and ends when the test says so. */
-
-/** How a group deals tasks, on containers of the test's own: each answers, throws, hangs and ends when the test says so. */
 import { DeadlyCellError } from "@zerogate/core";
 import { expect, test } from "vitest";
 import { dealOf, died, open, settle } from "../test/group_of_lives.ts";
@@ -39,7 +37,7 @@ test("one deal at a time, and none after the end [T-E3]", async () => {
   await expect(group.deal(deal)).rejects.toThrow("Cannot run step 3: the device pool is closed");
 });
 
-test("a task whose worker dies goes to whoever is free, before others; what the dead one did counts where results do not lie with it", async () => {
+test("a task whose worker dies goes to whoever is free, before others; what the dead one did counts if results do not lie with it", async () => {
   const { group, events, newest } = open(2, (_, life) => (life === 1 ? "load" : "hang"));
   await group.start();
   const { deal, given } = dealOf([1, 2, 3, 4]);
@@ -60,7 +58,7 @@ test("a task whose worker dies goes to whoever is free, before others; what the 
   await group.close();
 });
 
-test("where results lie with the worker all that it did is dealt again, in the order of its number, after that is said once", async () => {
+test("if results lie with the worker all that it did is dealt again, in the order of its number, after that is said once", async () => {
   const lost: number[] = [];
   const { group, events, newest } = open(2, (device, life) => (life === 1 || device === 1 ? "load" : "hang"));
   await group.start();

@@ -24,7 +24,7 @@ test("a worker that dies three times in a row is given up, each time with its re
   await group.close();
 });
 
-test("where results lie with the worker a task that is done forgives no death, only the deal's end does", async () => {
+test("if results lie with the worker a task that is done forgives no death, only the deal's end does", async () => {
   const { group, events, newest } = open(2);
   await group.start();
   const { deal } = dealOf([1, 2, 3, 4, 5, 6, 7, 8], () => {});
@@ -40,7 +40,7 @@ test("where results lie with the worker a task that is done forgives no death, o
   expect(await dealing).toBeInstanceOf(Error);
 });
 
-test("where results are handed over each task that is done forgives the deaths before it", async () => {
+test("if results are handed over each task that is done forgives the deaths before it", async () => {
   const { group, events, newest } = open(1);
   await group.start();
   const { deal } = dealOf([1, 2, 3, 4, 5, 6, 7, 8]);
@@ -120,7 +120,7 @@ test("of what was done only the dead worker's share is dealt again", async () =>
   await group.close();
 });
 
-test("a worker that dies with nothing to do costs the deal of others nothing, also where it died at a task before", async () => {
+test("a worker that dies with nothing to do costs the deal of others nothing, also if it died at a task before", async () => {
   const { group, events, newest } = open(2);
   await group.start();
   const { deal, given } = dealOf([1]);

@@ -94,7 +94,7 @@ test("a cell adds its gradient to its slot, with its loss, its tokens and its ti
   expect(readPulse(pulse).beats).toBeGreaterThan(10);
 });
 
-test("a slot that holds an earlier step is emptied first where the request says so, and added to where it does not", async () => {
+test("a slot that holds an earlier step is emptied first if the request says so, and added to if it does not", async () => {
   const { api } = await load();
   const [first, again, both] = [cellOf([0, 1]), cellOf([0, 1]), cellOf([0, 1])];
   await api.computeCell(first);
@@ -116,7 +116,7 @@ async function scoresOf(samples: number[], of = setup) {
   return { loss: [...scores.nll_R], hits: [...scores.hit_R] };
 }
 
-test("a sample counts as exact where all of its labelled tokens are hit, each sample for itself", async () => {
+test("a sample counts as exact if all of its labelled tokens are hit, each sample for itself", async () => {
   const { api } = await load();
   const exactOf = async (samples: number[]) =>
     (await api.evaluateCell({ set: "train", samples, adapter: adapterAt(1) })).exactSamples;
@@ -160,7 +160,7 @@ test("parameters are copied once a version", async () => {
   expect(await lossAt(1)).toBe(first);
 });
 
-test("generation ends with the reason, and depends on the adapter only where it is asked for", async () => {
+test("generation ends with the reason, and depends on the adapter only if it is asked for", async () => {
   const { api } = await load();
   const job = { promptIds: [16, 3], adapter: adapterAt(1), options: { maxNewTokens: 5 } };
   const { ids, finishReason } = await api.generate(job);
@@ -189,7 +189,7 @@ test.each([
   expect((error as Error).message).toMatch(says);
 });
 
-test("a base that each worker reads must be the one that is named, by its hash where its stamp changed", async () => {
+test("a base that each worker reads must be the one that is named, by its hash if its stamp changed", async () => {
   const weights = tinyFolder();
   const path = join(weights.folder, "model.safetensors");
   writeFileSync(join(weights.folder, "config.json"), "{}");

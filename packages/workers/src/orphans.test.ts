@@ -24,7 +24,7 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await sleep(5);
 }
 
-/** A shell that waits, and stands still where `isStopped`; its number. */
+/** A shell that waits, and stands still if `isStopped`; its number. */
 async function waiting(words: string[], isStopped: boolean, before: string[] = []): Promise<number> {
   const [command = "sh", ...more] = [...before, "sh", "-c", "read line", ...words];
   const child = spawn(command, more, { stdio: ["pipe", "ignore", "ignore"] });

@@ -63,7 +63,7 @@ test("a process that cannot be started is reported as such, and its stop has not
   }
 });
 
-test("a stop waits until the process is gone, also where it has ended before", async () => {
+test("a stop waits until the process is gone, also if it has ended before", async () => {
   const container = start();
   await container.api.load({ ...setup, weights: tinyFolder() }, 0);
   expect(container.pulse()).toMatchObject({ beats: expect.any(Number), thread: expect.any(Number) });

@@ -50,7 +50,7 @@ test("bad cells of a share are named in the order of the step, in whatever order
   ]);
 });
 
-test("a step is refused where a cell is missing, tokens are, or numbers are bad", async () => {
+test("a step is refused if a cell is missing, tokens are, or numbers are bad", async () => {
   const pool = await open(1);
   const slot = totalOf(await pool.runStep(step));
   expect(() => checkStepSum(step, slot, [], labelledTokens)).not.toThrow();
@@ -89,7 +89,7 @@ test("losses are added up by what they are", () => {
   expect(addLosses([])).toEqual({ lossSum: 0, labelledTokens: 0, exactSamples: 0 });
 });
 
-test("an adapter counts as exact where every labelled token of a sample would be decoded", async () => {
+test("an adapter counts as exact if every labelled token of a sample would be decoded", async () => {
   // Learnt by heart: a loss near 0 is not needed, only that greedy decoding says what the data says.
   const { ids, offsets, target } = setup.tokens.train;
   const said = new Int32Array(new SharedArrayBuffer(ids.byteLength));

@@ -102,7 +102,7 @@ function header(length: number, bodyCrc: number): string {
   return bytes.toString("hex");
 }
 
-test("a process refuses a base that is not the run's, also where it took its place later", async () => {
+test("a process refuses a base that is not the run's, also if it took its place later", async () => {
   const weights = tinyFolder();
   const path = join(weights.folder, "model.safetensors");
   writeFileSync(join(weights.folder, "config.json"), "{}"); // part of what names a base

@@ -3,7 +3,7 @@ import { adapterSettings, declaredSettings, isPeft, settingKeys, settingsMetadat
 
 const peft = settingsOf({});
 
-test("settings are picked from anything that has them, those of PEFT where it has none", () => {
+test("settings are picked from anything that has them, those of PEFT if it has none", () => {
   expect(peft).toMatchObject({ gateSharing: "scalar", gateActivation: "none" });
   const config = { seed: 3, gateActivation: "tanh", gateSharing: undefined } as const;
   expect(settingsOf(config)).toEqual({ ...peft, gateActivation: "tanh" });

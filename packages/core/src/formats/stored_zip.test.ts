@@ -64,7 +64,7 @@ function zip64(extra: Uint8Array): Uint8Array {
 const longField = (id: number, length: number, ...numbers: number[]) =>
   new Uint8Array([id, 0, length, 0, ...numbers.flatMap((value) => [value, 0, 0, 0, 0, 0, 0, 0])]);
 
-test("sizes and place are read from the extra field where the short ones are full, behind and before other fields", async () => {
+test("sizes and place are read from the extra field if the short ones are full, behind and before other fields", async () => {
   const sizes = longField(1, 24, 7, 7, 0);
   const other = longField(9, 8, 1);
   for (const extra of [sizes, new Uint8Array([...other, ...sizes]), new Uint8Array([...sizes, ...other])]) {

@@ -136,7 +136,7 @@ function torchZip(pickled: Uint8Array, more: Record<string, Uint8Array> = {}): U
 
 const one = (view: number[]) => torchZip(pickle(inDict(["t", view])));
 
-test("the hand-made pickle is sound where nothing is wrong with it", async () => {
+test("the hand-made pickle is sound if nothing is wrong with it", async () => {
   const tensors = await read(one(rebuild(storage(4), int(0), sizes(2, 2), sizes(2, 1))));
   expect(tensors).toEqual(new Map([["t", { dtype: "F32", shape: [2, 2], bytes: new Uint8Array(16).fill(7) }]]));
 });

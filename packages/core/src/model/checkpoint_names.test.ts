@@ -24,7 +24,7 @@ describe("prefixes of wrappers", () => {
     ]);
   });
 
-  test("stay where two tensors would share a name", () => {
+  test("stay if two tensors would share a name", () => {
     const { tensors, prefixes } = withoutWrappers(named("module.a", "_orig_mod.a", "b", "module.b"));
     expect([...tensors.keys()]).toEqual(["module.a", "_orig_mod.a", "b", "module.b"]);
     expect(prefixes.size).toBe(0);

@@ -101,7 +101,7 @@ test("the order of the prompts does not matter", async () => {
   expect(distance(permuted, logits)).toBeLessThan(1e-5); // logits up to 5: relative 2e-6
 });
 
-test("shifting all positions leaves the base alone and moves the adapter, except where its one prompt leaves no choice [B3]", async () => {
+test("shifting all positions leaves the base alone and moves the adapter, except if its one prompt leaves no choice [B3]", async () => {
   const { model, config } = tinyModel();
   const shifted = oneSequence(ids, 11);
   const shift = async (promptLength: number) => {

@@ -137,7 +137,7 @@ test("settings that a kind of rotary scaling has no use for are named with where
   expect(said("mistral", { rope_scaling: { ...yarn, rope_type: "yarn" } })).toEqual({ problems: [], warnings: [] });
 });
 
-test("both keys of rotary settings are read, also where one of them wins [T-A2]", () => {
+test("both keys of rotary settings are read, also if one of them wins [T-A2]", () => {
   const both = { rope_scaling: { type: "linear", factor: 2 }, rope_parameters: { rope_type: "linear", factor: 3 } };
   expect(said("llama", both)).toEqual({ problems: [], warnings: [] });
 });

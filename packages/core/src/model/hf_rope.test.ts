@@ -90,7 +90,7 @@ describe("rotary settings", () => {
     });
   });
 
-  test("yarn's attention factor is a ratio where mscale and mscale_all_dim are both given", () => {
+  test("yarn's attention factor is a ratio if mscale and mscale_all_dim are both given", () => {
     const both = { type: "yarn", factor: 40, mscale: 0.707, mscale_all_dim: 1.5 };
     const ratio = (0.1 * 0.707 * Math.log(40) + 1) / (0.1 * 1.5 * Math.log(40) + 1);
     expect(rope({ rope_scaling: both })).toMatchObject({ attentionFactor: ratio });

@@ -78,7 +78,7 @@ const settled: readonly { keys: string; fine: readonly unknown[]; refused: reado
   { keys: "use_qkv_bias qkv_bias use_bias", fine: [null, false], refused: [true, 0] },
 ];
 
-test("a value of an arithmetic key is silent where it changes nothing, and refused where it does [T-A2]", () => {
+test("a value of an arithmetic key is silent if it changes nothing, and refused if it does [T-A2]", () => {
   for (const { keys, fine, refused } of settled)
     for (const key of keys.split(/\s+/)) {
       for (const value of fine)
@@ -111,7 +111,7 @@ test("what changes nothing follows the model: its biases, activation, positions 
   expect(isRefused("gpt2", { layer_norm_epsilon: 0.25, rms_norm_eps: 1e-5 })).toBe(true);
 });
 
-test("settings of other families are silent where they say what this one does anyway [T-A2]", () => {
+test("settings of other families are silent if they say what this one does anyway [T-A2]", () => {
   const warned = (family: keyof typeof families, keys: object) => said(family, keys).warnings.length > 0;
   const agreeing: [keyof typeof families, object][] = [
     ["llama", { sliding_window: 64 }],

@@ -188,7 +188,7 @@ test("dynamic scaling goes by the length of each sequence, not of the cell", () 
   expect(cosSin.subarray(12)).toEqual(ropeAngles(stretched, Int32Array.from(long), Int32Array.of(0, 6)));
 });
 
-test("a table has the angles of every position in its rows, grows for later ones, and is none where lengths decide", () => {
+test("a table has the angles of every position in its rows, grows for later ones, and is none if lengths decide", () => {
   const engine = createReferenceEngine();
   const made: HostTensor[] = [];
   const matrix = (tensor: HostTensor) => {

@@ -86,7 +86,7 @@ test("names that are no folder, unknown names and a file in the way are refused 
   await expect(loadAdapters(join(scratch, "nowhere"), config)).rejects.toThrow(InputError);
 });
 
-test("an adapter is read without its base, and says so where its config and its tensors differ", async () => {
+test("an adapter is read without its base, and says so if its config and its tensors differ", async () => {
   const folder = join(scratch, "alone");
   const model = modelWith("default");
   await saveAdapters(folder, model);
@@ -99,7 +99,7 @@ test("an adapter is read without its base, and says so where its config and its 
   );
 });
 
-test("weights in adapter_model.bin are read where there is no safetensors, which wins where there is [P4, A4]", async () => {
+test("weights in adapter_model.bin are read if there is no safetensors, which wins if there is [P4, A4]", async () => {
   const folder = join(scratch, "bin");
   const model = modelWith("default");
   await saveAdapters(folder, model);

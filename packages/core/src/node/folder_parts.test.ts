@@ -163,7 +163,7 @@ test("shards count by their index: one that it does not name is a part, and besi
   expect(await readModelConfig(shards)).toEqual(config);
 });
 
-test("where no weights have the name that is read, those that are there are named [T-A8]", async () => {
+test("if no weights have the name that is read, those that are there are named [T-A8]", async () => {
   const folder = copyWith(model, {});
   renameSync(join(folder, "model.safetensors"), join(folder, "weights.safetensors"));
   expect(await messageOf(loadWeights(folder, config, { weightDtypes: ["f32"] }))).toContain(

@@ -21,7 +21,7 @@ test.each([
   expect(parse(json).eosTokenIds).toEqual(ids);
 });
 
-test("limits and other ids are read, and sampling only where the file samples [T-A6]", () => {
+test("limits and other ids are read, and sampling only if the file samples [T-A6]", () => {
   const all = { bos_token_id: 1, pad_token_id: -1, max_new_tokens: 9, max_length: 50, temperature: 0.6, top_p: 0.9 };
   const read = { bosTokenId: 1, padTokenId: undefined, maxNewTokens: 9, maxLength: 50, sampling: undefined };
   expect(parse(all)).toMatchObject(read);

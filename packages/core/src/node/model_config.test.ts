@@ -117,7 +117,7 @@ function changed({ bytes, ...rest }: Tensor): Tensor {
 }
 
 describe("tensors that nothing reads", () => {
-  test("are named once a kind, with their number, and refused where that is asked for [T-A3]", async () => {
+  test("are named once a kind, with their number, and refused if that is asked for [T-A3]", async () => {
     const tensors = await tensorsOf(llama);
     for (const i of [0, 1]) tensors.set(`model.layers.${i}.self_attn.q_proj.bias`, tensor([8], i));
     tensors.set("model.layers.1.self_attn.q_norm.weight", tensor([4], 0));
@@ -135,7 +135,7 @@ describe("tensors that nothing reads", () => {
     expect(message).toContain("leave out strictTensors");
   });
 
-  test("are silent where they hold nothing trained, and only there [T-A3]", async () => {
+  test("are silent if they hold nothing trained, and only there [T-A3]", async () => {
     const rotary = (await tensorsOf(llama)).set("model.layers.0.self_attn.rotary_emb.inv_freq", tensor([2], 0));
     expect((await read(await folderOf(llama, rotary), { strictTensors: true })).warnings).toEqual([]);
     const masks = (await tensorsOf(gpt2))

@@ -135,7 +135,7 @@ describe("loadWeights", () => {
     expect(contentOf(await load(await single(renamed)))).toEqual(contentFrom(tensors));
   });
 
-  test("a tied model has no head, also where the file carries one; an untied model needs it", async () => {
+  test("a tied model has no head, also if the file carries one; an untied model needs it", async () => {
     const tensors = tensorsOf(config);
     const tied = { ...config, tiedEmbeddings: true };
     const image = await loadWeights(await single(tensors), tied, { weightDtypes: all });

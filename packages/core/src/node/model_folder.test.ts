@@ -101,7 +101,7 @@ describe("links", () => {
     );
   });
 
-  test("that lead out are listed where they are not to be followed, and those within the folder are not [T-C2]", async () => {
+  test("that lead out are listed if they are not to be followed, and those within the folder are not [T-C2]", async () => {
     const folder = copyOf(model);
     const away = linked(folder, "model.safetensors");
     renameSync(join(folder, "config.json"), join(folder, "own.json"));

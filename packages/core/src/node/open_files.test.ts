@@ -1,4 +1,4 @@
-/** A program that opens thousands of folders runs out of files where one of them is left open. */
+/** A program that opens thousands of folders runs out of files if one of them is left open. */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

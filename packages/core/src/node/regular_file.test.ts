@@ -38,7 +38,7 @@ test.each([
   await expect(read(file, 4)).rejects.toThrow(`Cannot read ${file}: it has 5 bytes, at most 4 are allowed`);
 });
 
-test("readFully reads on where a read call gave less than it was asked for, and says where a file ends early", async () => {
+test("readFully reads on if a read call gave less than it was asked for, and says where a file ends early", async () => {
   const handle = await openRegularFile(file);
   onTestFinished(() => handle.close());
   // The system may return any number of bytes, over 2 GiB always fewer.
@@ -54,7 +54,7 @@ test("readFully reads on where a read call gave less than it was asked for, and 
   );
 });
 
-test.skipIf(process.platform !== "linux")("what was opened is closed again, also where it is refused", async () => {
+test.skipIf(process.platform !== "linux")("what was opened is closed again, also if it is refused", async () => {
   const open = () => readdirSync("/proc/self/fd").length;
   const before = open();
   for (let i = 0; i < 50; i++) {

@@ -77,7 +77,7 @@ test("a folder without weights is named with what lies there instead", async () 
   ]);
 });
 
-test("files are closed where one of them cannot be opened", async () => {
+test("files are closed if one of them cannot be opened", async () => {
   const folder = folderOf({ "a.safetensors": shard("a"), "b.safetensors": "x" });
   writeFileSync(join(folder, INDEX), indexOf({ a: "a.safetensors", b: "b.safetensors" }));
   const found = await findWeightFiles(folder);

@@ -135,7 +135,7 @@ test("readFixedPoint gives the nearest float32 of any sum, rounded once", () => 
   fc.assert(property, { numRuns: 5000 });
 });
 
-test("readFixedPoint rounds once where float64 on the way would land on a float32 tie", () => {
+test("readFixedPoint rounds once if float64 on the way would land on a float32 tie", () => {
   // 2⁶⁰ + 2³⁶ is half a float32 step above 2⁶⁰; float64 loses the last unit, and ties to even would then go down.
   const units = 2n ** 60n + 2n ** 36n + 1n;
   expect(Math.fround(Number(units))).toBe(2 ** 60);

@@ -48,7 +48,7 @@ test("a token whose text a normaliser removes is found nowhere", () => {
   expect(splitter({ text: "agone", isFirst: true })).toEqual([{ text: "agone", isFirst: true }]);
 });
 
-test("a token of single words stands for itself only where no letter, mark, digit or joiner is beside it", () => {
+test("a token of single words stands for itself only if no letter, mark, digit or joiner is beside it", () => {
   const tokens = [token("tok", { single_word: true })];
   for (const text of ["tok", " tok ", "(tok)", "-tok!", "😀tok😀"]) expect(cut(text, tokens)).toContain("[tok]");
   const beside = ["x", "é", "_", "3", "\u0301", "\u200d", "𠀀", "漢", "Ⅷ"];

@@ -20,7 +20,7 @@ test("lower case goes character by character: a sigma at a word's end is treated
   expect(normal({ type: "Lowercase" }, "ΣΊΣΥΦΟΣ İ ÀB")).toBe("σίσυφοσ i̇ àb");
 });
 
-test("marks are stripped where they are characters of their own, and with the first of them goes the begin", () => {
+test("marks are stripped if they are characters of their own, and with the first of them goes the begin", () => {
   expect(normal({ type: "StripAccents" }, "e\u0301é")).toBe("eé");
   expect(normal({ type: "StripAccents" }, "\u0301e")).toBe("·e");
 });
@@ -44,7 +44,7 @@ test("Strip takes every kind of space from the sides that it names", () => {
   expect(strip(true, false, "a\n b")).toBe("a\n b");
 });
 
-test("Replace puts its content in as it stands; where that is nothing, the begin may go", () => {
+test("Replace puts its content in as it stands; if that is nothing, the begin may go", () => {
   const replace = (pattern: object, content: string, text: string) =>
     normal({ type: "Replace", pattern, content }, text);
   expect(replace({ String: "a" }, "$&", "banana")).toBe("b$&n$&n$&");

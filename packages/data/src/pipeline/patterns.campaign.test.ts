@@ -11,7 +11,7 @@ test("a sound expression has time for any number of texts, long ones too", () =>
   while (performance.now() - begin < 2_500) expect(find(text)).toEqual([]);
 });
 
-test("an expression that never ends is quoted in its error, cut where it is long, with its cause", () => {
+test("an expression that never ends is quoted in its error, cut if it is long, with its cause", () => {
   const long = (length: number) => `(z+)+[${"!".repeat(length - 7)}]`;
   const found = (expression: string) => {
     try {

@@ -113,7 +113,7 @@ describe("what no piece stands for", () => {
     expect(pipeline({}, { unk_token: undefined }).encode("Z")).toEqual([]);
   });
 
-  test("are bytes where the vocabulary has all of a character's and the model asks for them", () => {
+  test("are bytes if the vocabulary has all of a character's and the model asks for them", () => {
     const bytes = ["<0x0A>", "<0xC3>", "<0xA9>"];
     const more = Object.fromEntries(bytes.map((byte, i) => [byte, pieces.length + i]));
     const model = { vocab: { ...vocab, ...more }, unk_token: null };

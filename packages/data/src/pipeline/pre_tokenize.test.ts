@@ -48,14 +48,14 @@ test("FixedLength counts characters, five by default, line breaks too", () => {
   expect(words({ type: "FixedLength", length: 2 }, "a😀\nbc")).toEqual(["a😀", "\nb", "c"]);
 });
 
-test("a sequence's steps cut what those before them left, and stop being first where the first one was", () => {
+test("a sequence's steps cut what those before them left, and stop being first if the first one was", () => {
   const meta = { type: "Metaspace", prepend_scheme: "first" };
   const pretokenizers = [{ type: "WhitespaceSplit" }, meta];
   expect(words({ type: "Sequence", pretokenizers }, "a b")).toEqual(["▁a", "b"]);
   expect(words({ type: "Sequence", pretokenizers: [] }, "a b")).toEqual(["a b"]);
 });
 
-test("Metaspace puts one space in front where its scheme says so, and cuts before each unless that is switched off", () => {
+test("Metaspace puts one space in front if its scheme says so, and cuts before each unless that is switched off", () => {
   const meta = (more: object, text = "a  b", isFirst = true) => words({ type: "Metaspace", ...more }, text, isFirst);
   expect(meta({})).toEqual(["▁a", "▁", "▁b"]);
   expect(meta({ split: true })).toEqual(["▁a", "▁", "▁b"]);

@@ -1,4 +1,4 @@
-/** Our numbers and signatures against NVIDIA's headers, where a toolkit is on the machine. */
+/** Our numbers and signatures against NVIDIA's headers, if a toolkit is on the machine. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";

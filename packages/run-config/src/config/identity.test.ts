@@ -23,7 +23,7 @@ test("a template file may move, another template is another one", () => {
   expect(unsafeChanges(config(), config({ template: "plain" }))).toEqual(["template"]);
 });
 
-test("changes are undone from the last to the first, where the config has what they made", () => {
+test("changes are undone from the last to the first, if the config has what they made", () => {
   const changes = [change("lr", "0.005", "0.01"), change("engine", "cpu", "wasm"), change("lr", "0.01", "0.02")];
   expect(undoChanges(config(), changes)).toEqual({ ...config(), lr: 0.005 });
   expect(undoChanges(config(), changes.slice(0, 1))).toEqual(config());
@@ -31,7 +31,7 @@ test("changes are undone from the last to the first, where the config has what t
   expect(undoChanges(config(), [])).toEqual(config());
 });
 
-test("a config has changes where each key is what the last of them made of it", () => {
+test("a config has changes if each key is what the last of them made of it", () => {
   const changes = [change("lr", "0.02", "0.03"), change("lr", "0.03", "0.02"), change("node", "v20", "v21")];
   expect(hasChanges(config(), changes)).toBe(true);
   expect(hasChanges(config(), changes.slice(0, 1))).toBe(false);

@@ -57,14 +57,14 @@ test("a base that is larger than the memory of its engine is refused, one that f
   expect(loadOptions(fitting)).toEqual({ weightDtypes: ["f32"], mapFiles: false, storage: "as-is" });
 });
 
-test("workers are processes where the config says so, or the engine needs it", async () => {
+test("workers are processes if the config says so, or the engine needs it", async () => {
   const engine = await choose({});
   expect(isIsolated({ isolate: false }, engine)).toBe(false);
   expect(isIsolated({ isolate: true }, engine)).toBe(true);
   expect(isIsolated({ isolate: false }, { ...engine, processEnv: {} } as never)).toBe(true);
 });
 
-test("packed copies are made where they are small, in what is computed with, and never for quantised weights", async () => {
+test("packed copies are made if they are small, in what is computed with, and never for quantised weights", async () => {
   const bytes = async (changes: Changes, of = model) => (await choose({ engine: "cpu", ...changes }, of)).packedBytes;
   expect(await choose({ engine: "cpu" })).toMatchObject({ weightCopies: 0 }); // weights are used where they lie
   expect(await bytes({})).toBe(4 * linearMapCount(model));

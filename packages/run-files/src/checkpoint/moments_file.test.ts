@@ -39,7 +39,7 @@ test.each<[what: string, tensors: Record<string, Tensor>, steps: string | undefi
   ["the count is no whole number", good, "1.5", "zerogate.adamw_steps is 1.5, expected a whole number"],
   ["the count is negative", good, "-1", "zerogate.adamw_steps is -1, expected a whole number"],
   ["the count is missing", good, undefined, "zerogate.adamw_steps is undefined, expected a whole number"],
-])("where %s the file is refused by name", (_, tensors, steps, problem) => {
+])("if %s the file is refused by name", (_, tensors, steps, problem) => {
   const bytes = steps === undefined ? serializeSafetensors(new Map(Object.entries(tensors)), {}) : file(tensors, steps);
   expect(() => decodeMoments(bytes, table, "RUN/optimizer.safetensors")).toThrow(
     `Cannot read the optimizer state RUN/optimizer.safetensors: ${problem}`,
@@ -64,7 +64,7 @@ test("of several groups each has its count, and counts of other groups than the 
   );
 });
 
-test("the digest of moments counts every group, and has the bytes of 0.1.0 where there is one", () => {
+test("the digest of moments counts every group, and has the bytes of 0.1.0 if there is one", () => {
   const digests = [[5], [5, 3], [3, 5], [5, 0]].map((t) => momentsDigest({ ...createAdamWState(7), t }));
   expect(new Set(digests).size).toBe(4);
   // SHA-256 of eight zero bytes: no moments, no update.

@@ -251,7 +251,7 @@ test("behind a gap numbers are compared, history is not, for it is lost [T-B1]",
   expect(prove(headless, at(4, headless, state))).toEqual(right);
 });
 
-test("where training began with another adapter, or layers by default, the shape follows from the config only in the latter", () => {
+test("if training began with another adapter, or layers by default, the shape follows from the config only in the latter", () => {
   const lines = chained([{ ...start, config: configHash({ ...config, adapterLayers: undefined }) }]);
   const stored = { ...JSON.parse(JSON.stringify(config)) } as Record<string, unknown>;
   delete stored["adapterLayers"];

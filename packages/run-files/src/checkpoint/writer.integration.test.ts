@@ -193,7 +193,7 @@ test("drain waits while the disk may come back, and no longer than it was asked 
   expect(saved).toEqual([1, 2]);
 });
 
-test("drain does not wait where waiting cannot help [T-E5]", async () => {
+test("drain does not wait if waiting cannot help [T-E5]", async () => {
   disk = () => {
     throw new Error("ENOTDIR: not a directory");
   };

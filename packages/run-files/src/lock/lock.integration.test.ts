@@ -231,7 +231,7 @@ test("of many that start at once on a stale lock exactly one wins, again and aga
       return { code, wins: Number(text) };
     }),
   );
-  // A contender fails where it finds somebody else in the run while it holds the lock.
+  // A contender fails if it finds somebody else in the run while it holds the lock.
   expect(outputs.map(({ code }) => code)).toEqual([0, 0, 0, 0, 0, 0]);
   expect(outputs.reduce((sum, { wins }) => sum + wins, 0)).toBeGreaterThan(5);
 });

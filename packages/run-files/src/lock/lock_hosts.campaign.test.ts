@@ -42,7 +42,7 @@ describe.skipIf(unable !== undefined)(
         onHost(host, script("lock_contender.mjs"), run, "15", ...times),
       );
       const outcomes = await Promise.all(contenders.map(({ ended }) => ended));
-      // A contender fails where it finds somebody else in the run while it holds the lock.
+      // A contender fails if it finds somebody else in the run while it holds the lock.
       expect(outcomes.map(({ code }) => code)).toEqual([0, 0, 0, 0]);
       expect(outcomes.reduce((sum, { text }) => sum + Number(text), 0)).toBeGreaterThan(3);
     });

@@ -43,7 +43,7 @@ test("a file is known by what it is: not a copy, not another in its place, not o
   expect(await opened.isAt(lock())).toBe(false);
 });
 
-test("where nothing could be opened every place will do", async () => {
+test("if nothing could be opened every place will do", async () => {
   expect(await opened.isAt(lock())).toBe(true);
   await opened.hold(join(run, "nowhere"));
   expect(await opened.isAt(lock())).toBe(true);
@@ -75,7 +75,7 @@ test("a folder that was moved is refused with where it is now and what to type [
   );
 });
 
-test("a folder that was removed is not taken for one that was moved, also where the removal begins with a rename [T-B9]", async () => {
+test("a folder that was removed is not taken for one that was moved, also if the removal begins with a rename [T-B9]", async () => {
   await opened.hold(lock());
   const doomed = join(folder, "doomed");
   renameSync(run, doomed);

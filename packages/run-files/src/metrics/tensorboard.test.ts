@@ -149,7 +149,7 @@ const python = process.env["ZEROGATE_PYTHON"] ?? "python3";
 const hasTensorBoard = spawnSync(python, ["-c", "import tensorboard"]).status === 0;
 
 test.skipIf(!hasTensorBoard)(
-  "TensorBoard reads it, and forgets what a resume does again (skipped where Python lacks tensorboard)",
+  "TensorBoard reads it, and forgets what a resume does again (skipped if Python lacks tensorboard)",
   () => {
     const run = newRun();
     writeRun(run, 0, [1, 2, 3]);

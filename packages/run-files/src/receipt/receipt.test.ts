@@ -89,7 +89,7 @@ test("a resume cuts back to the line of its checkpoint and goes on to the same b
   expect(readFileSync(path())).toEqual(whole);
 });
 
-test("where the checkpoint's line is lost a gap follows the whole lines before it, and the chain goes on from the checkpoint", () => {
+test("if the checkpoint's line is lost a gap follows the whole lines before it, and the chain goes on from the checkpoint", () => {
   const chains = writeReceipt(6);
   const { ends } = loadReceipt(run);
   writeFileSync(path(), readFileSync(path()).subarray(0, ends[2]));

@@ -119,7 +119,7 @@ test("of a receipt without its checkpoint's line those up to its step stay, late
   expect(loadReceipt(run).problem).toBeUndefined();
 });
 
-test("where a line in the middle is broken, what is before it stays, and that is reported", () => {
+test("if a line in the middle is broken, what is before it stays, and that is reported", () => {
   const chains = write(start, step(1), step(2), step(3));
   const text = readFileSync(receiptPath(run), "utf8");
   writeFileSync(receiptPath(run), text.replace('"step":2', '"step":7'));

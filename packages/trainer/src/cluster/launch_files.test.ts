@@ -172,7 +172,7 @@ test.each<[string, (job: Job) => unknown]>([
     "Worker.template.spec.containers is missing",
     ({ spec }) => Reflect.deleteProperty(spec.mpiReplicaSpecs.Worker.template.spec, "containers"),
   ],
-])("a job is refused where %s", (says, change) => {
+])("a job is refused if %s", (says, change) => {
   const job = written();
   change(job);
   expect(problems(job, mpiJob, "job")).toEqual([expect.stringContaining(says)]);

@@ -116,7 +116,7 @@ test("a file of another program is an adapter by itself, which names no base, un
   );
 });
 
-test("where links are not followed, those that lead out of an adapter or a base are refused, before anything of it is read", async () => {
+test("if links are not followed, those that lead out of an adapter or a base are refused, before anything of it is read", async () => {
   write("outside", "x");
   symlinkSync(at("outside"), at("one", "more.txt"));
   expect((await locate({ model: at("base"), adapters: [at("one")] })).folder).toBe(at("base"));

@@ -3,7 +3,7 @@ import { chooseAdapter, describeChoice, lastAdapter } from "./adapter_choice.ts"
 
 const state = { step: 60, best: { step: 40, loss: 0.41234 } };
 
-test("the best is delivered where it is wanted and there was a validation, else the last [T-D1]", () => {
+test("the best is delivered if it is wanted and there was a validation, else the last [T-D1]", () => {
   const best = { from: "best", step: 40, loss: 0.41234, steps: 60 };
   const last = { from: "last", step: 60, steps: 60 };
   expect(chooseAdapter({ adapterFrom: "best" }, state)).toEqual(best);

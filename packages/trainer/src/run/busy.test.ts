@@ -45,7 +45,7 @@ test("two cells a step keep two devices busy, and a quarter of eight", () => {
   ]);
 });
 
-test("the smallest change that keeps devices busy is advised, and nothing where they are", () => {
+test("the smallest change that keeps devices busy is advised, and nothing if they are", () => {
   const advice = (changes: Partial<PlanConfig>, devices: number) => {
     const { config, inputs } = opened(changes);
     return idleAdvice(config, inputs, devices);

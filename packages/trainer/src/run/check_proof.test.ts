@@ -77,7 +77,7 @@ test.each([
   ["is missing", (path: string) => rmSync(path)],
   ["has no line that step-6 knows: it is another run's, or lost its end", cutLastLines],
   ["is damaged (", (path: string) => writeFileSync(path, `{"event":\n${textOf(run, "receipt.jsonl")}`)],
-])("where the receipt %s somebody must agree, and the change is returned", async (says, change) => {
+])("if the receipt %s somebody must agree, and the change is returned", async (says, change) => {
   const path = join(run, "receipt.jsonl");
   change(path);
   const message = await refusal();

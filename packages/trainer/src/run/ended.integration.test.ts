@@ -1,4 +1,4 @@
-/** Whether a run has come to its end, and what `verify` says of one where something is lost, changed or not there yet. */
+/** Whether a run has come to its end, and what `verify` says of one if something is lost, changed or not there yet. */
 import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readModelConfig } from "@zerogate/core/node";
@@ -75,7 +75,7 @@ test.each<[what: string, change: () => void]>([
   expect(await ended()).toBeUndefined();
 });
 
-test("a run has not ended where this call wants something else: steps, answers, bits, another state [T-D6]", async () => {
+test("a run has not ended if this call wants something else: steps, answers, bits, another state [T-D6]", async () => {
   for (const flags of [
     { steps: "7" },
     { reportAnswers: "1" },

@@ -100,7 +100,7 @@ test("a base held in int8 takes one byte a number instead of two", () => {
   expect(of("as-is")).toBe(own.perWorker);
 });
 
-test("what limits is the largest part beside computing, where it is a tenth of that or more", () => {
+test("what limits is the largest part beside computing, if it is a tenth of that or more", () => {
   const time = { ...estimateRun(config, data, { model, layout }, gpu), computing: 100, memory: 79e9 };
   const parts = { waiting: 0, leader: 0, validation: 0 };
   expect(whatLimits({ ...time, ...parts }, gpu)).toMatch(/^computing: more devices/);

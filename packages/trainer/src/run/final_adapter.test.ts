@@ -52,7 +52,7 @@ const expectWhole = (of = adapter) => {
   expect(readdirSync(folder()).toSorted()).toEqual(names);
 };
 
-test("the adapter appears whole, and is left alone where it is there already", async () => {
+test("the adapter appears whole, and is left alone if it is there already", async () => {
   expect(names).toContain("zerogate.json");
   expect(await save()).toBe(folder());
   expectWhole();

@@ -34,7 +34,7 @@ test("a run goes back to a checkpoint, and later ones are moved aside before it 
   expect(warnings).toEqual([]);
 });
 
-test("where that checkpoint is broken the run goes back further, with a word", async () => {
+test("if that checkpoint is broken the run goes back further, with a word", async () => {
   truncateSync(join(run, "checkpoints", "step-4", "state.msgpack"), 3);
   expect((await back(4))?.state.step).toBe(3);
   expect(warnings).toEqual([

@@ -85,7 +85,7 @@ test("a run's inputs are what config and files say, found in phases that end", a
   expect(inputs.weightBytes).toBeGreaterThan(0);
 });
 
-test("all layers but the lowest two are adapted where the config does not say it, one of few", async () => {
+test("all layers but the lowest two are adapted if the config does not say it, one of few", async () => {
   expect((await open()).inputs.layout.shape.adaptedLayers).toBe(1); // three layers
   const small = join(at("two-layers"));
   cpSync(base, small, { recursive: true });
@@ -98,7 +98,7 @@ test("all layers but the lowest two are adapted where the config does not say it
   });
 });
 
-test("nothing is held out where the config says so, and every record is trained on", async () => {
+test("nothing is held out if the config says so, and every record is trained on", async () => {
   const { inputs } = await open({ valFraction: "0" });
   expect(inputs.heldOut).toBeUndefined();
   expect(inputs.plan.sampleCount).toBe(24);
@@ -167,7 +167,7 @@ test("with processes each worker reads the base for itself, and knows which one 
   expect(names(phases)).toContain("hashing the base");
 });
 
-test("a cache is used, made where it is missing, or passed over", async () => {
+test("a cache is used, made if it is missing, or passed over", async () => {
   const cacheDir = at("own-cache");
   await open({ cacheDir }, "passed over");
   expect(existsSync(cacheDir)).toBe(false);
@@ -197,7 +197,7 @@ test("training may begin with another adapter's numbers, shape and words, whose 
   expect(newest.inputs.initialParams).toEqual(inputs.initialParams);
 });
 
-test("where links are not followed, those that lead out of the base or of the first adapter are refused", async () => {
+test("if links are not followed, those that lead out of the base or of the first adapter are refused", async () => {
   const linked = at("linked");
   cpSync(base, linked, { recursive: true });
   symlinkSync(at("data.json"), join(linked, "more.json"));

@@ -32,7 +32,7 @@ test("a step whose numbers are bad stops the run, with what was good saved and s
   expect(standing).toMatchObject({ step: 3, skipped: [] });
 });
 
-test("where the disk refuses, the run says that its state is not saved, and why", async () => {
+test("if the disk refuses, the run says that its state is not saved, and why", async () => {
   const settle = () => Promise.reject(new Error("ENOSPC: no space left on device"));
   const { error } = await failure({ bad: [sampleOf(1)], options: { settle } });
   expect(error.message).toMatch(/\nThe state after step 1 is not saved: its disk is full \(ENOSPC\)$/);
@@ -126,7 +126,7 @@ test("bad steps that are not in a row never give a run up [T-E4]", async () => {
   expect(standing.skipped).toHaveLength(15);
 });
 
-test.each(["step", "eval"])("where another process took the run over, no %s is recorded [T-E4]", async (kind) => {
+test.each(["step", "eval"])("if another process took the run over, no %s is recorded [T-E4]", async (kind) => {
   const [totalSteps, evalEvery] = [3, kind === "eval" ? 3 : 1000];
   const told: string[] = [];
   let checks = 0;

@@ -36,7 +36,7 @@ test("the files of a start are taken back, and nothing else", async () => {
   expect(found()).toEqual(["lock-1", "notes.txt"]);
 });
 
-test("a start is taken back where its receipt has the beginning only, a run that did something stays", async () => {
+test("a start is taken back if its receipt has the beginning only, a run that did something stays", async () => {
   const quiet = { failed() {}, worked() {} };
   const hashes = { base: "", data: "", tokenizer: "", plan: "" };
   const start = {
@@ -99,7 +99,7 @@ test("folders that were there before stay, and so does one in which something el
 });
 
 test.each(["lock-1", "lock-1.beat", "config.json", "log.jsonl.free", "other.free"])(
-  "where %s is left, nothing is removed",
+  "if %s is left, nothing is removed",
   async (name) => {
     write("lock-1.free", name);
     await removeEmptyStart(out, join(folder, "a"));

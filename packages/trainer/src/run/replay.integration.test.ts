@@ -127,7 +127,7 @@ test("a change that was accepted is no fault of the inputs, but steps before it 
   expect((await replay(5, 5)).found).toMatchObject({ start: 4, same: 1 });
 });
 
-test("a change before the first step counts where there is no checkpoint", async () => {
+test("a change before the first step counts if there is no checkpoint", async () => {
   acceptedAt(0, "lr");
   expect((await replay(3, 3)).found).toMatchObject({ start: 2, same: 1 });
   withoutCheckpoints();

@@ -128,7 +128,7 @@ test("what the finished adapter is may change freely, and is stored, nothing els
   expect(await readStoredConfig(run)).toMatchObject({ adapterFrom: "last", adapterDtype: "bf16", keepCheckpoints: 9 });
 });
 
-test("where a change is compared by what it stands for, that is said; places of a run are nobody's business", async () => {
+test("if a change is compared by what it stands for, that is said; places of a run are nobody's business", async () => {
   expect((await open({ flags: { data: [at("held.json")] } })).notes).toEqual([
     expect.stringMatching(/^data was .*held\.json"\]: allowed, what it stands for is compared$/),
   ]);

@@ -151,13 +151,13 @@ test("a run that is stopped after a step has its checkpoint, no adapter and no c
   expect(rest.told).toContain("start 3");
 });
 
-test("where another process took the run over before the adapter was written, none is", async () => {
+test("if another process took the run over before the adapter was written, none is", async () => {
   const { error } = await start({ on: (line) => line === "saved 6" && takeOver() });
   expect(error?.message).toContain("elsewhere, since ");
   expect([has("adapter"), has("report.html")]).toEqual([false, false]);
 });
 
-test("where another process took the run over while base and adapter were compared, no report is written", async () => {
+test("if another process took the run over while base and adapter were compared, no report is written", async () => {
   const { error } = await start({ on: (line) => line === "phase comparing base and adapter" && takeOver() });
   expect(error).toBeInstanceOf(InputError);
   expect([has("adapter"), has("report.html")]).toEqual([true, false]);
@@ -202,7 +202,7 @@ test("the best state is delivered, as its checkpoint has it [T-D1]", async () =>
 });
 
 test.each(["gone", "changed"])(
-  "where the best state is %s the last is delivered, and a note says so [T-D1]",
+  "if the best state is %s the last is delivered, and a note says so [T-D1]",
   async (how) => {
     const { result, told } = await start({
       flags: far,

@@ -60,7 +60,7 @@ test.each<[what: string, prepare: () => void, says: string]>([
     },
     "choose another",
   ],
-])("a place for a run where %s is judged before any work", async (_, prepare, says) => {
+])("a place for a run if %s is judged before any work", async (_, prepare, says) => {
   prepare();
   const found = await checkFolderIsFree(out).then(
     () => "free",

@@ -200,7 +200,7 @@ test("bad numbers are blamed on the samples that are bad by themselves", async (
   );
 });
 
-test("where each sample can be used by itself, that is said and all are shown", async () => {
+test("if each sample can be used by itself, that is said and all are shown", async () => {
   const { message } = await report([badCell(2, [0, 1])], poolWith([]));
   expect(message.split("\n  ").slice(1)).toEqual([
     "cell 2: each of its samples can be used by itself",

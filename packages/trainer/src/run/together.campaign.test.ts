@@ -21,7 +21,7 @@ import {
 import { openCheckpoint } from "./resume.ts";
 import { executeRun } from "./run.ts";
 
-test("where the view of one run throws at a validation the other saves its step, and both go on to the same bits", () =>
+test("if the view of one run throws at a validation the other saves its step, and both go on to the same bits", () =>
   expectBothGoOn("eval 2"));
 
 test("two ranks roll two adapters back at the same step, each to the bits of a run of its own", async () => {

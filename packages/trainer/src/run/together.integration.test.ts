@@ -40,7 +40,7 @@ test("two adapters that are trained together have receipts, checkpoints and byte
   expect(adapterOf(runs[0])).not.toEqual(adapterOf(runs[1]));
 });
 
-test("where the view of one run throws at a step the other saves its step, and both go on to the same bits", () =>
+test("if the view of one run throws at a step the other saves its step, and both go on to the same bits", () =>
   expectBothGoOn("step 2"));
 
 test("two ranks train three adapters, to the same bits, and meet in the same order though one ends earlier", async () => {

@@ -58,7 +58,7 @@ test("what one rank throws all throw, with its rank, class and problems", async 
   expect(teams[1]?.lineFor(new Error("wrapped", { cause: errors[1] }))).toBeUndefined();
 });
 
-test("where several fail each throws its own, the others that of the first", async () => {
+test("if several fail each throws its own, the others that of the first", async () => {
   const { all } = localTeams(4);
   expect(await all(failing([1, 3], (rank) => new Error(`no ${rank}`)))).toEqual([
     "rank 1 of 4: no 1",

@@ -56,7 +56,7 @@ test.each([
   expect(stderr).not.toContain("is taken as");
 });
 
-test("every name of the table leads to a key of ours, and is none itself where it is used [T-D7]", async () => {
+test("every name of the table leads to a key of ours, and is none itself if it is used [T-D7]", async () => {
   const commands = sections.flatMap((section) =>
     section.commands.flatMap((entry) => ("commands" in entry ? entry.commands : [entry])),
   );

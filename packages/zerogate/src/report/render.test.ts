@@ -109,7 +109,7 @@ test("the cards show before and after, the parameters in PEFT's words and the du
   }
 });
 
-test("an answer is marked where it is the expected one", () => {
+test("an answer is marked if it is the expected one", () => {
   expect(renderReport(data).match(/class="same"/g)).toHaveLength(1);
 });
 
@@ -126,7 +126,7 @@ test("a run that was stopped before its first step still gets a page", () => {
   expect(page).not.toContain("NaN");
 });
 
-test("training and validation share one axis of steps, with gaps where one has no value", () => {
+test("training and validation share one axis of steps, with gaps if one has no value", () => {
   const [loss] = charts(data);
   expect(loss?.steps).toEqual([0, 1, 2, 3, 4]);
   expect(loss?.series.map(({ label, drawn }) => [label, drawn])).toEqual([

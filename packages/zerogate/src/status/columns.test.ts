@@ -20,7 +20,7 @@ test("texts stand side by side under their titles, broken between words", () => 
   ]);
 });
 
-test("where columns would be too narrow, the texts stand one below the other", () => {
+test("if columns would be too narrow, the texts stand one below the other", () => {
   const columns = ["base", "a", "b"].map((title) => ({ title, text: `text of ${title}` }));
   expect(lines(sideBySide("?", columns, 30))).toEqual([
     "> ?",

@@ -104,7 +104,7 @@ describe("how many prompts a layer of an original file has", () => {
     expect(notes).toEqual(["3 layers of 4 prompts, from 12 rows and the gates that are open"]);
   });
 
-  test("is 10 where none is open, as the original's inference takes it, or what the caller says", () => {
+  test("is 10 if none is open, as the original's inference takes it, or what the caller says", () => {
     expect(problems(shut)).toEqual([
       "adapter_query.weight has 12 rows and no gate is open, which does not fit 10 prompts a layer: say how many there are (adapter length)",
     ]);

@@ -112,7 +112,7 @@ test("every missing, surplus and misshaped tensor is named [D5]", () => {
   ]);
 });
 
-test("missing and surplus tensors are accepted where the caller says so, wrong shapes never", () => {
+test("missing and surplus tensors are accepted if the caller says so, wrong shapes never", () => {
   const partial = new Map<string, Tensor>(tensors);
   const stem = "base_model.model.model.layers.10.self_attn";
   partial.delete(`${stem}.adaption_gate`);

@@ -38,7 +38,7 @@ test("a folder without the file does not say, one with a damaged file is refused
   await expect(readPromptFormat(folder)).rejects.toThrow("it ends after 1 bytes in the middle");
 });
 
-test("templates are the same where their texts are", () => {
+test("templates are the same if their texts are", () => {
   expect(isSameTemplate(template, { ...template, name: "other" })).toBe(true);
   expect(isSameTemplate(template, { ...template, withInput: "{input}{instruction}" })).toBe(false);
   expect(isSameTemplate(template, { ...template, withoutInput: "{instruction}" })).toBe(false);

@@ -130,7 +130,7 @@ describe("in a pass", () => {
 });
 
 describe("in a step", () => {
-  test("a number at its part's own limit cannot be added, where another part's still can", () => {
+  test("a number at its part's own limit cannot be added, while another part's still can", () => {
     const slot = createSlot({ parameters: length, maxCells: 2 });
     const gradient = new Float32Array(length).fill(4);
     const sumOf = { cell: 0, gradient, lossSum: 1, labelledTokens: 1 };

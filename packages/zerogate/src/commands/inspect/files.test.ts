@@ -1,5 +1,4 @@
 /** What `inspect` says of every file that zerogate writes or reads, whole, cut in half or in the place of another. */
-/** What `inspect` says of every file that zerogate writes or reads, whole, cut in half or in the place of another. */
 import { execFileSync } from "node:child_process";
 import {
   cpSync,

@@ -107,7 +107,7 @@ test("the base is never the best step of a run [T-D9]", async () => {
   expect([baseValidation, bestValidation?.step]).toEqual([{ step: 0, loss: 0 }, expect.toSatisfy((step) => step > 0)]);
 });
 
-test("the last step is named where it was delivered [T-D9]", async () => {
+test("the last step is named if it was delivered [T-D9]", async () => {
   expect((await run(sixSteps(place, "last", { "--adapter-from": "last" }))).code).toBe(0);
   expect((await facts(at("last"))).adapter).toMatchObject({ from: "last", step: 6, origin: "step 6 of 6, the last" });
 });
