@@ -1,7 +1,7 @@
 /** How much of the time devices work: a step is done when the last of them has finished its cells. */
 
 import type { SampleCost } from "@zerogate/core/training";
-import { type SampleSizes, sampleCost } from "./cells.ts";
+import { cellCost, type SampleSizes } from "./cells.ts";
 import type { Plan } from "./plan.ts";
 
 /** Steps that stand for an epoch. */
@@ -10,15 +10,13 @@ const SAMPLED_STEPS = 200;
 /** Returns the work of each cell of up to 200 steps, spread evenly over the first epoch. */
 export function planCosts(
   plan: Pick<Plan, "step" | "stepsPerEpoch">,
-  { lengths, labelled }: SampleSizes,
+  sizes: SampleSizes,
   cost: SampleCost,
 ): number[][] {
   const count = Math.min(plan.stepsPerEpoch, SAMPLED_STEPS);
   return Array.from({ length: count }, (_, i) => {
     const { cells } = plan.step(Math.floor((i * plan.stepsPerEpoch) / count));
-    return cells.map((cell) =>
-      cell.reduce((sum, sample) => sum + sampleCost(cost, lengths[sample]!, labelled[sample]!), 0),
-    );
+    return cells.map((cell) => cellCost(cost, sizes, cell));
   });
 }
 

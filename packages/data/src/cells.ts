@@ -3,6 +3,7 @@
  * their order in the batch, and not on how many workers there are.
  */
 import type { SampleCost } from "@zerogate/core/training";
+import { type Beginnings, beginningsOfBatch } from "./beginnings.ts";
 
 /** Sizes of samples, by index. */
 export interface SampleSizes {
@@ -10,6 +11,8 @@ export interface SampleSizes {
   readonly lengths: Int32Array;
   /** Targets of each sample. */
   readonly labelled: Int32Array;
+  /** Cells compute what their samples begin alike with once. Absent: for each sample. */
+  readonly beginnings?: Beginnings | undefined;
 }
 
 /** Cells of equal work, in number a multiple of `multiple`, so that as many devices finish together. */
@@ -52,10 +55,11 @@ export function cutCells(batch: readonly number[], lengths: Int32Array, cellToke
  */
 export function cutEvenCells(
   batch: readonly number[],
-  sizes: SampleSizes,
+  { beginnings, ...own }: SampleSizes,
   cellTokens: number,
   { multiple, cost }: EvenCut,
 ): number[][] {
+  const sizes = { ...own, beginnings: beginnings && beginningsOfBatch(beginnings, batch) };
   const ordered = longestFirst(batch, sizes.lengths);
   const tokens = ordered.reduce((sum, sample) => sum + sizes.lengths[sample]!, 0);
   const fewest = Math.ceil(tokens / cellTokens);
@@ -70,23 +74,25 @@ export function cutEvenCells(
 /** Returns undefined if a sample finds no cell with room. */
 function fillEvenly(
   ordered: readonly number[],
-  { lengths, labelled }: SampleSizes,
+  sizes: SampleSizes,
   cellTokens: number,
   count: number,
   cost: SampleCost,
 ): OpenCell[] | undefined {
+  const { lengths } = sizes;
   const cells: OpenCell[] = Array.from({ length: count }, () => ({ samples: [], room: cellTokens, cost: 0 }));
   for (const sample of ordered) {
     const length = lengths[sample]!;
-    let least: OpenCell | undefined;
+    let least: { readonly cell: OpenCell; readonly cost: number } | undefined;
     for (const cell of cells) {
-      const hasRoom = cell.room >= length || cell.samples.length === 0;
-      if (hasRoom && (!least || cell.cost < least.cost)) least = cell;
+      if (cell.room < length && cell.samples.length > 0) continue;
+      const withIt = cell.cost + addedCost(cost, sizes, sample, cell.samples);
+      if (!least || withIt < least.cost) least = { cell, cost: withIt };
     }
     if (!least) return undefined;
-    least.samples.push(sample);
-    least.room -= length;
-    least.cost += sampleCost(cost, length, labelled[sample]!);
+    least.cell.samples.push(sample);
+    least.cell.room -= length;
+    least.cell.cost = least.cost;
   }
   return cells;
 }
@@ -105,33 +111,41 @@ function level(cells: OpenCell[], sizes: SampleSizes, cost: SampleCost): void {
 }
 
 /** Makes the exchange after which the larger of both cells is the smallest; false if none makes it smaller. */
-function exchange(from: OpenCell, to: OpenCell, { lengths, labelled }: SampleSizes, cost: SampleCost): boolean {
-  const workOf = (sample: number) => sampleCost(cost, lengths[sample]!, labelled[sample]!);
-  let best: { readonly give: number; readonly take: number | undefined; readonly work: number } | undefined;
+function exchange(from: OpenCell, to: OpenCell, sizes: SampleSizes, cost: SampleCost): boolean {
+  const { lengths } = sizes;
+  let best: { readonly give: number; readonly take: number | undefined; readonly costs: [number, number] } | undefined;
   let lowest = from.cost;
   for (const give of from.samples) {
+    const left = without(from.samples, give);
+    const costLeft = from.cost - addedCost(cost, sizes, give, left);
     for (const take of [undefined, ...to.samples]) {
-      const work = workOf(give) - (take === undefined ? 0 : workOf(take));
       const tokens = lengths[give]! - (take === undefined ? 0 : lengths[take]!);
-      const larger = Math.max(from.cost - work, to.cost + work);
-      if (work <= 0 || larger >= lowest || tokens > to.room || -tokens > from.room) continue;
-      lowest = larger;
-      best = { give, take, work };
+      if (tokens > to.room || -tokens > from.room) continue;
+      const rest = take === undefined ? to.samples : without(to.samples, take);
+      const taken = take === undefined ? 0 : addedCost(cost, sizes, take, left);
+      const given = take === undefined ? 0 : addedCost(cost, sizes, take, rest);
+      const costs: [number, number] = [costLeft + taken, to.cost - given + addedCost(cost, sizes, give, rest)];
+      if (costs[0] >= from.cost || Math.max(...costs) >= lowest) continue;
+      lowest = Math.max(...costs);
+      best = { give, take, costs };
     }
   }
   if (!best) return false;
-  move(best.give, from, to, best.work, lengths);
-  if (best.take !== undefined) move(best.take, to, from, 0, lengths);
+  const [fromCost, toCost] = best.costs;
+  move(best.give, from, to, lengths);
+  if (best.take !== undefined) move(best.take, to, from, lengths);
+  from.cost = fromCost;
+  to.cost = toCost;
   return true;
 }
 
-function move(sample: number, from: OpenCell, to: OpenCell, work: number, lengths: Int32Array): void {
+const without = (samples: readonly number[], one: number) => samples.filter((sample) => sample !== one);
+
+function move(sample: number, from: OpenCell, to: OpenCell, lengths: Int32Array): void {
   from.samples.splice(from.samples.indexOf(sample), 1);
   to.samples.push(sample);
   from.room += lengths[sample]!;
   to.room -= lengths[sample]!;
-  from.cost -= work;
-  to.cost += work;
 }
 
 /** Ties stay in the order of filling, which the order of the batch does not decide. */
@@ -142,6 +156,21 @@ function mostWorkFirst(cells: readonly OpenCell[]): OpenCell[] {
 /** Returns the multiplications of a sample's training pass: its tokens, its square of attention and its labelled tokens. */
 export function sampleCost({ token, pair, label }: SampleCost, tokens: number, labelled: number): number {
   return tokens * token + tokens * tokens * pair + labelled * label;
+}
+
+/** Returns the multiplications that a sample adds to a cell: those of what it begins alike with as one of the others are theirs. */
+function addedCost(cost: SampleCost, sizes: SampleSizes, sample: number, others: readonly number[]): number {
+  const { lengths, labelled, beginnings } = sizes;
+  const own = sampleCost(cost, lengths[sample]!, labelled[sample]!);
+  if (!beginnings) return own;
+  let most = 0;
+  for (const other of others) most = Math.max(most, beginnings.shared(sample, other));
+  return own - sampleCost(cost, most, 0);
+}
+
+/** Returns the multiplications of a cell's training pass. */
+export function cellCost(cost: SampleCost, sizes: SampleSizes, samples: readonly number[]): number {
+  return samples.reduce((sum, sample, i) => sum + addedCost(cost, sizes, sample, samples.slice(0, i)), 0);
 }
 
 /**

@@ -1,7 +1,8 @@
 /** `@zerogate/data`: instruction data read, tokenised, cached, split and cut into cells. Prints nothing. */
 export type { Template } from "@zerogate/core";
+export { type Beginnings, beginningsOf } from "./beginnings.ts";
 export { busyShare, planCosts, stepWork } from "./busy_share.ts";
-export { cutCells, cutEvenCells, type EvenCut, mostCells, type SampleSizes, sampleCost } from "./cells.ts";
+export { cellCost, cutCells, cutEvenCells, type EvenCut, mostCells, type SampleSizes, sampleCost } from "./cells.ts";
 export type { ConversationRule } from "./conversations.ts";
 export { type DataFile, listDataFiles } from "./data_files.ts";
 export { type EncodedSample, encodePrompt, encodeSample, type MaskRule, type SampleFormat } from "./encode_sample.ts";

@@ -60,6 +60,7 @@ export interface Plan {
 export function createPlan({
   lengths,
   labelled,
+  beginnings,
   samples,
   seed,
   batchSize,
@@ -88,7 +89,7 @@ export function createPlan({
     stepsPerEpoch,
     sampleCount: trained.length,
     maxCells: mostCells(lengths, batchSize, cellTokens, multiple),
-    hash: hashPlan({ lengths, labelled, samples: trained, seed, batchSize, cellTokens, even, dropLast }),
+    hash: hashPlan({ lengths, labelled, beginnings, samples: trained, seed, batchSize, cellTokens, even, dropLast }),
     step(step) {
       if (!Number.isSafeInteger(step) || step < 0)
         throw new RangeError(`Cannot plan step ${step}: an integer from 0 on is needed`);
@@ -97,7 +98,7 @@ export function createPlan({
       const batch = Array.from(orderOf(epoch).subarray(begin, begin + batchSize), (place) => trained[place] as number);
       const total = (counts: Int32Array): number => batch.reduce((sum, sample) => sum + counts[sample]!, 0);
       const cells = even
-        ? cutEvenCells(batch, { lengths, labelled }, cellTokens, even)
+        ? cutEvenCells(batch, { lengths, labelled, beginnings }, cellTokens, even)
         : cutCells(batch, lengths, cellTokens);
       return { step, epoch, samples: batch, cells, tokens: total(lengths), labelledTokens: total(labelled) };
     },
@@ -128,10 +129,11 @@ function checkSamples(samples: readonly number[] | Int32Array, lengths: Int32Arr
 }
 
 function hashPlan({ lengths, labelled, samples, ...rest }: PlanInput & { readonly samples: Int32Array }): string {
-  const { seed, batchSize, cellTokens, even, dropLast } = rest;
+  const { seed, batchSize, cellTokens, even, beginnings, dropLast } = rest;
   const cut = even
     ? ["zerogate plan 2", even.multiple, even.cost.token, even.cost.pair, even.cost.label]
     : ["zerogate plan 1"];
+  if (even && beginnings) cut.push(beginnings.hash);
   const hash = createHash("sha256").update(
     JSON.stringify([...cut, seed, batchSize, cellTokens, dropLast, samples.length]),
   );

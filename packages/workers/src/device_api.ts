@@ -49,6 +49,8 @@ export interface DeviceJob {
   readonly layout: AdapterLayout;
   /** Over a SharedArrayBuffer. The coordinator writes between calls only, and with every change names a new version. */
   readonly params: Float32Array;
+  /** Computes what samples of a cell begin alike with once. Default false. */
+  readonly sharesBeginnings?: boolean | undefined;
 }
 
 /** All that a worker needs; the same for every worker. Arrays over SharedArrayBuffers are not copied. */

@@ -123,12 +123,13 @@ function createDevice(pulse: Pulse, cancel: Int32Array): { api: DeviceApi; close
       const { tokens, model, add } = ready();
       const packed = packCell(tokens.train, samples);
       const labelledTokens = packed.labels_R.length;
+      const { limits, sharesBeginnings } = heldJob(at.job);
       const [{ lossSum, gradient }] = await Promise.all([
-        cellGradient(model, adapterAt(at), packed, scale),
+        cellGradient(model, adapterAt(at), packed, scale, { sharesBeginnings }),
         clears && clearLater(slot),
       ]);
       const sums = { cell, gradient, lossSum, labelledTokens };
-      const bad = addCell(slot, sums, add, heldJob(at.job).limits);
+      const bad = addCell(slot, sums, add, limits);
       return { cell, lossSum, labelledTokens, bad, computeMs: monotonicMs() - startedAt, startedAt };
     },
 

@@ -84,7 +84,7 @@ export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly
   const api: DeviceApi = {
     load({ weights, engine, config, jobs, tokens }, device) {
       if ("bytes" in weights) throw new RangeError("Cannot load a process: its weights must be named by their folder");
-      const layouts = jobs.map(({ id, layout }) => ({ id, layout }));
+      const layouts = jobs.map(({ id, layout, sharesBeginnings }) => ({ id, layout, sharesBeginnings }));
       return ask({ call: "load", setup: { weights, engine, config, jobs: layouts, tokens }, device });
     },
     async computeCell({ slot, clears, ...request }) {

@@ -114,6 +114,7 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
       0,
     ),
   ),
+  sharedBeginnings: added("0.2.0", false, optional("Advanced", onOff, "compute equal beginnings once", false)),
   dropLast: optional("Training", onOff, "leave out the last, smaller batch of an epoch", false),
 
   adapterLen: optional("Common", count(1, MAX_PROMPT_LENGTH), "prompt tokens per adapted layer", 10),

@@ -83,6 +83,8 @@ export interface TrainConfig extends AdapterSettings {
    */
   readonly cellTokens: number;
   readonly cellMultiple: number;
+  /** Samples of a cell that begin alike compute what they share once. Part of the run's identity: sums are rounded otherwise. */
+  readonly sharedBeginnings: boolean;
   /** Leave out the last, smaller batch of an epoch. */
   readonly dropLast: boolean;
 

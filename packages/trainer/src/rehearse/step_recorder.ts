@@ -1,6 +1,6 @@
 /** What the steps of a rehearsal took, beside what their cells ask for. */
 import type { SampleCost } from "@zerogate/core/training";
-import { measureSamples, sampleCost, stepWork } from "@zerogate/data";
+import { cellCost, stepWork } from "@zerogate/data";
 import type { RunInputs } from "../run/inputs.ts";
 import type { StepReport } from "../run/step_report.ts";
 
@@ -38,13 +38,11 @@ export interface StepRecorder {
 
 /** @param cost in milliseconds */
 export function stepRecorder(
-  { plan, train }: Pick<RunInputs, "plan" | "train">,
+  { plan, sizes }: Pick<RunInputs, "plan" | "sizes">,
   devices: number,
   cost: SampleCost,
 ): StepRecorder {
-  const { lengths, labelled } = measureSamples(train.tokens);
-  const workOf = (cell: readonly number[]) =>
-    cell.reduce((sum, sample) => sum + sampleCost(cost, lengths[sample] ?? 0, labelled[sample] ?? 0), 0);
+  const workOf = (cell: readonly number[]) => cellCost(cost, sizes, cell);
   const taken: Taken[] = [];
   const lostAt: number[] = [];
   let before = process.cpuUsage();

@@ -6,12 +6,6 @@ import { busyDevices, idleAdvice } from "./busy.ts";
 
 const samples = Array.from({ length: 256 }, (_, i) => i);
 const length = 10;
-const tokens = {
-  hash: "",
-  ids: new Int32Array(length * samples.length),
-  target: new Uint8Array(length * samples.length).fill(1),
-  offsets: Float64Array.from({ length: samples.length + 1 }, (_, i) => length * i),
-};
 const sizes = { lengths: new Int32Array(256).fill(length), labelled: new Int32Array(256).fill(length - 1) };
 const cost = { token: 1, pair: 0, label: 0 };
 type PlanConfig = Pick<TrainConfig, "seed" | "batchSize" | "cellTokens" | "cellMultiple" | "dropLast">;
@@ -31,7 +25,7 @@ const layout = { base: { layers: 3 }, shape: { adaptedLayers: 1 }, table: [] };
 
 function opened(changes: Partial<PlanConfig>) {
   const config = { seed: 1, batchSize: 8, cellTokens: 40, cellMultiple: 0, dropLast: false, ...changes };
-  const inputs = { plan: planOf(config), planOf, train: { tokens }, model, layout };
+  const inputs = { plan: planOf(config), planOf, sizes, model, layout };
   return { config: config as unknown as TrainConfig, inputs: inputs as never };
 }
 

@@ -1,6 +1,6 @@
 /** How much of the time the devices of a run will work, and what would keep more of them busy. */
 import { backwardLayers, trainingCost } from "@zerogate/core/training";
-import { busyShare, measureSamples, type Plan, planCosts } from "@zerogate/data";
+import { busyShare, type Plan, planCosts } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
 import type { RunInputs } from "./inputs.ts";
 
@@ -18,7 +18,7 @@ export interface BusyDevices {
   readonly share: number;
 }
 
-type PlannedInputs = Pick<RunInputs, "plan" | "planOf" | "train" | "model" | "layout">;
+type PlannedInputs = Pick<RunInputs, "plan" | "planOf" | "sizes" | "model" | "layout">;
 
 /** Returns the share of the time that 1, 2, 4, 8 and 16 devices would work. */
 export function busyDevices(inputs: PlannedInputs): BusyDevices[] {
@@ -51,8 +51,8 @@ export function idleAdvice(config: TrainConfig, inputs: PlannedInputs, devices: 
   return best && `${found}: ${best.flags} gives ${percent(best.share)}`;
 }
 
-function costsOf({ train, model, layout }: PlannedInputs, plan: Plan): number[][] {
-  return planCosts(plan, measureSamples(train.tokens), trainingCost(model, backwardLayers(layout)));
+function costsOf({ sizes, model, layout }: PlannedInputs, plan: Plan): number[][] {
+  return planCosts(plan, sizes, trainingCost(model, backwardLayers(layout)));
 }
 
 const percent = (share: number) => `${Math.floor(100 * share)}%`;

@@ -44,3 +44,12 @@ export async function startDevices(
 
 /** Workers run built files, tests their sources. */
 const builtModule = (name: string): string => import.meta.resolve(name).replace(/\/src\/index\.ts$/, "/dist/index.js");
+
+/** What workers compute for one run. */
+export function jobOf(
+  { out, sharedBeginnings }: Pick<TrainConfig, "out" | "sharedBeginnings">,
+  { layout }: Pick<RunInputs, "layout">,
+  params: Float32Array,
+): DeviceJob {
+  return { id: out, layout, params, sharesBeginnings: sharedBeginnings };
+}

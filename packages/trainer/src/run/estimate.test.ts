@@ -53,6 +53,7 @@ const data = {
   train: { tokens, stats: { meanLength: TOKENS, longest: TOKENS } },
   heldOut,
   plan,
+  sizes,
   totalSteps: 6,
 } as unknown as PlannedData;
 const config = { evalEvery: 0, evalAtStart: true, storage: "as-is", cellTokens: 64 } as TrainConfig;

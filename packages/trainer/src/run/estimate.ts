@@ -58,7 +58,7 @@ export function estimateRun(
   { devices, teraflops, utilization, leaderMs }: EstimateRequest,
 ): TimeEstimate {
   const { train, plan, totalSteps } = planned;
-  const steps = planCosts(plan, measureSamples(train.tokens), trainingCost(model, backwardLayers(layout)));
+  const steps = planCosts(plan, planned.sizes, trainingCost(model, backwardLayers(layout)));
   const secondsOf = (multiplications: number) => (2 * multiplications) / (1e12 * teraflops * utilization);
   const perStep = (work: (cells: readonly number[]) => number) =>
     (totalSteps * steps.reduce((sum, cells) => sum + secondsOf(work(cells)), 0)) / steps.length;

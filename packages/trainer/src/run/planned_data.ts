@@ -2,10 +2,12 @@
 import type { ModelConfig } from "@zerogate/core";
 import { backwardLayers, type LearningRateSchedule, trainingCost } from "@zerogate/core/training";
 import {
+  beginningsOf,
   createPlan,
   measureSamples,
   type Plan,
   type PreparedTokens,
+  type SampleSizes,
   splitSamples,
   type Template,
   type Tokenizer,
@@ -26,6 +28,8 @@ export interface PlannedData {
   readonly counts: readonly DataCounts[];
   readonly heldOut: HeldOut | undefined;
   readonly plan: Plan;
+  /** Of the samples of `train`, and what they begin alike with if cells compute it once. */
+  readonly sizes: SampleSizes;
   /** The plan of the same samples under other settings. */
   readonly planOf: (config: Pick<TrainConfig, PlanKey>) => Plan;
   readonly totalSteps: number;
@@ -62,7 +66,8 @@ export async function planData(
   const opened = await tokenise(config.data, "data");
   const train = opened.prepared;
   const { trainSamples, heldOut } = await holdOut(config, opened, tokenise);
-  const sizes = measureSamples(train.tokens);
+  const beginnings = config.sharedBeginnings ? beginningsOf(train.tokens) : undefined;
+  const sizes = { ...measureSamples(train.tokens), beginnings };
   const cost = trainingCost(model, backwardLayers(layout));
   const planOf = ({ seed, batchSize, cellTokens, cellMultiple, dropLast }: Pick<TrainConfig, PlanKey>) => {
     const even = cellMultiple > 0 ? { multiple: cellMultiple, cost } : undefined;
@@ -71,7 +76,7 @@ export async function planData(
   const plan = planOf(config);
   const totalSteps = totalStepsOf(config, plan.stepsPerEpoch);
   const schedule = scheduleOf(config, plan.stepsPerEpoch, totalSteps);
-  return { train, counts, heldOut, plan, planOf, totalSteps, schedule };
+  return { train, counts, heldOut, plan, sizes, planOf, totalSteps, schedule };
 }
 
 async function holdOut(

@@ -13,7 +13,7 @@ import {
 } from "@zerogate/run-files";
 import { type DevicePool } from "@zerogate/workers";
 import { noWriter } from "../team/other_ranks.ts";
-import { startDevices } from "./devices.ts";
+import { jobOf, startDevices } from "./devices.ts";
 import type { RunInputs } from "./inputs.ts";
 import { stepArithmetic } from "./step_arithmetic.ts";
 import { type SteppedJob, trainStep } from "./train_step.ts";
@@ -60,12 +60,7 @@ export async function replayRun(
   checkIdentity(config, inputs, lines, checkpoint);
 
   const numbers = sharedNumbers(inputs.layout.length);
-  const pool = await startDevices(
-    config,
-    inputs,
-    [{ id: config.out, layout: inputs.layout, params: numbers.params }],
-    view,
-  );
+  const pool = await startDevices(config, inputs, [jobOf(config, inputs, numbers.params)], view);
   try {
     checkEngine(config.out, lines, checkpoint, pool);
     const job: SteppedJob = {

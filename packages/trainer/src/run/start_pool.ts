@@ -9,7 +9,7 @@ import { checkAlike, LOADING_PATIENCE } from "../team/same_everywhere.ts";
 import type { Team } from "../team/team.ts";
 import { openTeamPool } from "../team/team_pool.ts";
 import type { RunContext } from "./context.ts";
-import { startDevices } from "./devices.ts";
+import { jobOf, startDevices } from "./devices.ts";
 
 export interface StartedPool {
   readonly pool: DevicePool;
@@ -30,9 +30,7 @@ export async function startPool(
 ): Promise<StartedPool> {
   const { config, inputs, view, team, signal, saveRequests } = runs[0] as RunContext;
   const { train, heldOut, model } = inputs;
-  const jobs = runs.map(({ config: { out }, inputs: { layout } }, n) => {
-    return { id: out, layout, params: (numbers[n] as SharedNumbers).params };
-  });
+  const jobs = runs.map((run, n) => jobOf(run.config, run.inputs, (numbers[n] as SharedNumbers).params));
   const maxCells = Math.max(...runs.map((run) => run.inputs.maxCells));
   const starting = startDevices(config, { ...inputs, maxCells }, jobs, view);
   try {

@@ -1,0 +1,39 @@
+/** Tokens with which samples begin alike, for the work of cells that compute them once. */
+import type { TokenSet } from "@zerogate/core";
+
+/** What samples of a set share. */
+export interface Beginnings {
+  /** Of the tokens that it was found in. */
+  readonly hash: string;
+  /** Leading tokens that two samples have in common. */
+  shared(a: number, b: number): number;
+}
+
+/** Finds the beginnings of a set when they are asked for. */
+export function beginningsOf({ ids, offsets, hash }: TokenSet): Beginnings {
+  return {
+    hash,
+    shared(a, b) {
+      const [from, other] = [offsets[a]!, offsets[b]!];
+      const most = Math.min(offsets[a + 1]! - from, offsets[b + 1]! - other);
+      let count = 0;
+      while (count < most && ids[from + count] === ids[other + count]) count++;
+      return count;
+    },
+  };
+}
+
+/** The same for the samples of one batch, each pair compared once. */
+export function beginningsOfBatch(all: Beginnings, batch: readonly number[]): Beginnings {
+  const place = new Map(batch.map((sample, i) => [sample, i]));
+  const known = new Int32Array(batch.length ** 2).fill(-1);
+  return {
+    hash: all.hash,
+    shared(a, b) {
+      const [i, j] = [place.get(a)!, place.get(b)!];
+      const at = i < j ? i * batch.length + j : j * batch.length + i;
+      if (known[at]! < 0) known[at] = all.shared(a, b);
+      return known[at]!;
+    },
+  };
+}
