@@ -1,6 +1,6 @@
 /** bench/gpu in small, on the emulator: that the one command for a GPU machine works before there is one. */
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -24,10 +24,15 @@ describe.skipIf(absent !== "")(`the GPU benchmark${absent}`, () => {
 
   test("correctness, probe and steps in one call, and a table of them", () => {
     const out = join(folder, "all");
-    const flags = ["--parts", "suite,probe,step,decode,peft", "--suite-only", "H=4 G=1 d=128"];
+    const flags = ["--parts", "first,probe,step,decode,peft,suite", "--suite-only", "H=4 G=1 d=128"];
     const run = runBench(out, flags, { ZEROGATE_PYTHON: "/none/python3" });
     expect(run, run.stderr + run.stdout).toMatchObject({ status: 0 });
     expect(run.table).toMatch(/^# GPU benchmark, shape tiny\n\nEmulated GPU 9\.0, driver for CUDA 13\.0; .*commit \w+/);
+    // Every kind of kernel, and steps with the same loss.
+    expect(run.table.match(/^- .*: right, largest error [\d.]+e[+-]\d+$/gm)).toHaveLength(12);
+    expect(run.table).toMatch(
+      /a step of 96 tokens, ms: enqueue [\d.]+, wait [\d.]+, sum [\d.]+, gpu [\d.]+, step [\d.]+;/,
+    );
     expect(run.table).toMatch(/Correctness suite: 1 passed, 0 failed/);
     expect(run.table.match(/\| Zerogate bf16, .* same bits \|/g)).toHaveLength(2);
     // Within 5 % of the plan.
@@ -36,6 +41,25 @@ describe.skipIf(absent !== "")(`the GPU benchmark${absent}`, () => {
     expect(run.table.match(/\| (graphs|launches) \| .* same \|/g)).toHaveLength(4);
     expect(run.table).toMatch(/PEFT: skipped, \/none\/python3: .*ENOENT/);
     expect(run.table).toMatch(/\| attention with prompts backward \| [\d.]+ \| [\d.]+ \|/);
+  });
+
+  test("the first look shows which kernel is wrong, goes on, keeps every stage, and fails", () => {
+    const [out, kernels] = [join(folder, "first"), join(folder, "kernels")];
+    cpSync(fileURLToPath(new URL("../packages/engine-cuda/kernels", import.meta.url)), kernels, { recursive: true });
+    const text = readFileSync(join(kernels, "flash_backward.cu"), "utf8");
+    expect(text).toContain("- lse2[stage][r]");
+    writeFileSync(join(kernels, "flash_backward.cu"), text.replace("- lse2[stage][r]", ""));
+    const run = runBench(out, ["--parts", "first"], { ZEROGATE_CUDA_KERNELS: kernels });
+    expect(run).toMatchObject({ status: 1 });
+    expect(run.table).toMatch(/^- attention: WRONG, largest error [\d.]+e/m);
+    expect(run.table).toMatch(/^- swiglu: right/m);
+    expect(run.table).toMatch(/^- kernels: done/m);
+    // A lost context takes all that follows with it; the stage that lost it is the first to say so.
+    const lost = runBench(out, ["--parts", "first"], { EMU_FAIL: "cross_entropy:700" });
+    expect(lost).toMatchObject({ status: 1 });
+    expect(lost.table).toMatch(/^- devices: done[^]*?^- a second of work: .*cross_entropy.*ILLEGAL_ADDRESS/m);
+    const { stages } = JSON.parse(readFileSync(join(out, "first.json"), "utf8")) as { stages: { name: string }[] };
+    expect(stages.map(({ name }) => name)).toEqual(["devices", "a second of work", "kernels", "steps"]);
   });
 
   test.skipIf(noPython !== "")(

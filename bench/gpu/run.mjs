@@ -1,9 +1,9 @@
 /**
- * All that a GPU machine should show of `engine-cuda`, with one command: correctness, what the GPU can do, training steps, decoding,
- * PEFT on the same GPU. Each part is a process of its own and leaves a file in the output folder; table.md is made of all files
+ * All that a GPU machine should show of `engine-cuda`, with one command: the first look of 90 seconds, what the GPU can do, training
+ * steps, decoding, PEFT on the same GPU, the whole suite. Each part is a process of its own and leaves a file in the output folder; table.md is made of all files
  * there, so parts can run in several calls.
  *
- *   node bench/gpu/run.mjs [--parts suite,probe,step,decode,peft] [--shape 7b] [--tokens 4096] [--device 0] [--out gpu-results]
+ *   node bench/gpu/run.mjs [--parts first,probe,step,decode,peft,suite] [--shape 7b] [--tokens 4096] [--device 0] [--out gpu-results]
  *
  * Needs a build; no data, no network. `scripts/pack_gpu.mjs` makes a folder for a machine without Node. ZEROGATE_PYTHON names a
  * Python with torch, transformers and peft (default: python3). Exit code 1 if a part failed, after the others ran.
@@ -17,7 +17,7 @@ import { gpuTable } from "./table.mjs";
 
 const { values: options } = parseArgs({
   options: {
-    parts: { type: "string", default: "suite,probe,step,decode,peft" },
+    parts: { type: "string", default: "first,probe,step,decode,peft,suite" },
     shape: { type: "string", default: "7b" },
     tokens: { type: "string", default: "4096" },
     device: { type: "string", default: "0" },
@@ -28,6 +28,7 @@ const { values: options } = parseArgs({
   },
 });
 const own = {
+  first: ["--tokens", options.tokens],
   suite: ["--only", options["suite-only"], "--emulator", process.env.EMU_INCLUDE ? "1" : ""],
   probe: ["--tokens", options.tokens],
   step: ["--tokens", options.tokens],

@@ -15,14 +15,21 @@ export function gpuTable(folder, shape) {
     const file = join(folder, `${part}.json`);
     return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : undefined;
   };
-  const [suite, probe, step, decode, peft] = ["suite", "probe", "step", "decode", "peft"].map(read);
+  const [first, suite, probe, step, decode, peft] = ["first", "suite", "probe", "step", "decode", "peft"].map(read);
   const machine = [
     probe ? `${probe.gpu.name}, driver for CUDA ${probe.gpu.driver}` : "GPU not probed",
     `${cpus()[0]?.model}, ${cpus().length} CPUs`,
     `Node ${process.version}`,
   ];
   const head = `# GPU benchmark, shape ${shape}\n\n${machine.join("; ")}; ${new Date().toISOString().slice(0, 10)}; commit ${commit()}`;
-  const sections = [head, suiteText(suite), stepText(step, peft), decodeText(decode), probeText(probe)];
+  const sections = [
+    head,
+    firstText(first),
+    suiteText(suite),
+    stepText(step, peft),
+    decodeText(decode),
+    probeText(probe),
+  ];
   return `${sections.join("\n\n")}\n`;
 }
 
@@ -31,6 +38,25 @@ function commit() {
   if (existsSync(carried)) return readFileSync(carried, "utf8").trim();
   const { status, stdout } = spawnSync("git", ["describe", "--always", "--dirty"], { cwd: root, encoding: "utf8" });
   return status === 0 ? stdout.trim() : "unknown";
+}
+
+function firstText(first) {
+  if (!first) return "First look: not run.";
+  const lines = first.stages.map(
+    ({ name, seconds, error }) => `- ${name}: ${error ?? "done"}, ${seconds.toFixed(1)} s`,
+  );
+  const [kernels, steps] = ["kernels", "steps"].map((name) => first.stages.find((one) => one.name === name));
+  for (const { name, ok, error, reason } of kernels?.rows ?? []) {
+    lines.push(`- ${name}: ${ok ? "right" : "WRONG"}, largest error ${reason ?? error.toExponential(1)}`);
+  }
+  if (!steps?.ms) return ["First look:", ...lines].join("\n");
+  const { ms, budget, tflops, tokens } = steps;
+  const expected = Object.values(budget).reduce((a, b) => a + b);
+  const phases = Object.entries(ms).map(([name, own]) => `${name} ${own.toFixed(1)}`);
+  lines.push(`- a step of ${tokens} tokens, ms: ${phases.join(", ")}; ${tflops.toFixed(1)} TFLOP/s`);
+  const parts = Object.entries(budget).map(([name, own]) => `${name} ${own}`);
+  lines.push(`- budget of an H100 at 4096 tokens, ms: ${parts.join(", ")}: ${expected.toFixed(1)}`);
+  return ["First look:", ...lines].join("\n");
 }
 
 function suiteText(suite) {
