@@ -143,21 +143,27 @@ static bool prompt_attention_backward(Pool* pool, const PromptAttentionBackward&
     float *scores = part(K * QB), *dS = part(K * QB), *copiedKeys = part(span), *copiedValues = part(span);
     float *dk = partial + job * most_each, *dv = dk + span, *dgate = dv + span;
     memset(dk, 0, 4 * each);
+    const bool isSingle = K == 1 && !a.dqkv_TX;
     const Rows keys = whole_rows({set.kv_KY + g * d, Y}, K, d, true, copiedKeys);
     const Rows values = whole_rows({set.kv_KY + (G + g) * d, Y}, K, d, true, copiedValues);
     for (long row = 0; row < tokens * per; row += QB) {
       const long rows = least((long)QB, tokens * per - row);
       const int vectors = (int)((rows + VL - 1) / VL);
-      gather_queries(q, a.qkv_TX + begin * X + g * per * d, X, row, rows, per, d);
-      transpose_queries(across, q, width);
       gather_queries(dO, a.do_TQ + begin * Q + g * per * d, Q, row, rows, per, d);
       transpose_queries(dOAcross, dO, width);
-      product(K, vectors * VL, d, keys.at, width, 1, across, QB, scores, QB, false);
       product(K, vectors * VL, d, values.at, width, 1, dOAcross, QB, dS, QB, false);
-      vf max[PV], sum[PV];
-      soften(scores, sight_of_prompts(rows, K), vectors, scale, max, sum);
       float gates[QB] = {}, dgates[QB];
       for (long r = 0; r < rows; r++) gates[r] = set.gate_H[g * per + (row + r) % per];
+      if (isSingle) {  // its weight is 1: nothing goes back to keys and queries, and these are the bits of the way below
+        for (long r = 0; r < rows; r++) dgate[(row + r) % per] += dS[r];
+        product(K, width, rows, gates, QB, 1, dO, width, dv, width, true);
+        continue;
+      }
+      gather_queries(q, a.qkv_TX + begin * X + g * per * d, X, row, rows, per, d);
+      transpose_queries(across, q, width);
+      product(K, vectors * VL, d, keys.at, width, 1, across, QB, scores, QB, false);
+      vf max[PV], sum[PV];
+      soften(scores, sight_of_prompts(rows, K), vectors, scale, max, sum);
       soften_prompt_backward(scores, dS, K, vectors, scale, sum, gates, dgates);
       for (long r = 0; r < rows; r++) dgate[(row + r) % per] += dgates[r];
       product(K, width, rows, scores, QB, 1, dO, width, dv, width, true);

@@ -61,26 +61,41 @@ function projectionNumbers({ layout }: AdapterState, vector: Float32Array) {
   };
 }
 
-/** Returns a of one image in float64. */
-function hidden(
-  { w1_hC, b1_h }: { w1_hC: Float32Array; b1_h: Float32Array },
-  features_NC: Float32Array,
-  n: number,
-  { C, h }: { C: number; h: number },
-): Float64Array {
-  const a_h = new Float64Array(h);
-  for (let j = 0; j < h; j++) {
-    let sum = b1_h[j];
-    for (let c = 0, w = j * C, f = n * C; c < C; c++) sum += w1_hC[w + c] * features_NC[f + c];
-    a_h[j] = sum;
+/**
+ * Returns `W·x (+ b)` of one image in float64. Four sums at a time: each alone waits for its own last addition.
+ */
+function mapped(w_NK: Float32Array, x_K: Float32Array | Float64Array, b_N: Float32Array, at: number): Float64Array {
+  const N = b_N.length;
+  const K = w_NK.length / N;
+  const y_N = new Float64Array(N);
+  let n = 0;
+  for (; n + 4 <= N; n += 4) {
+    const w = n * K;
+    let [s0, s1, s2, s3]: number[] = [b_N[n], b_N[n + 1], b_N[n + 2], b_N[n + 3]];
+    for (let k = 0; k < K; k++) {
+      const x = x_K[at + k];
+      s0 += w_NK[w + k] * x;
+      s1 += w_NK[w + K + k] * x;
+      s2 += w_NK[w + 2 * K + k] * x;
+      s3 += w_NK[w + 3 * K + k] * x;
+    }
+    y_N[n] = s0;
+    y_N[n + 1] = s1;
+    y_N[n + 2] = s2;
+    y_N[n + 3] = s3;
   }
-  return a_h;
+  for (; n < N; n++) {
+    let sum = b_N[n];
+    for (let k = 0; k < K; k++) sum += w_NK[n * K + k] * x_K[at + k];
+    y_N[n] = sum;
+  }
+  return y_N;
 }
 
 /** Returns the vector of each image, `[N, D]`. */
 export function addedToPrompts(
   adapter: AdapterState,
-  { featureSize: C, projectionSize: h }: VisionShape,
+  { featureSize: C }: VisionShape,
   features_NC: Float32Array,
 ): Float32Array {
   const { hiddenSize: D } = adapter.layout.base;
@@ -89,12 +104,8 @@ export function addedToPrompts(
   const { w1_hC, b1_h, w2_Dh, b2_D } = projectionNumbers(adapter, adapter.params);
   const added_ND = new Float32Array(N * D);
   for (let n = 0; n < N; n++) {
-    const unit_h = hidden({ w1_hC, b1_h }, features_NC, n, { C, h }).map(gelu);
-    for (let i = 0; i < D; i++) {
-      let sum = b2_D[i];
-      for (let j = 0, w = i * h; j < h; j++) sum += w2_Dh[w + j] * unit_h[j];
-      added_ND[n * D + i] = sum;
-    }
+    const unit_h = mapped(w1_hC, features_NC, b1_h, n * C).map(gelu);
+    added_ND.set(mapped(w2_Dh, unit_h, b2_D, 0), n * D);
   }
   return added_ND;
 }
@@ -111,29 +122,47 @@ export function addedToPromptsBackward(
   const { hiddenSize: D } = adapter.layout.base;
   const N = features_NC.length / C;
   const { w1_hC, b1_h, w2_Dh } = projectionNumbers(adapter, adapter.params);
-  const sums = { w1: new Float64Array(h * C), b1: new Float64Array(h), w2: new Float64Array(D * h) };
-  const db2 = new Float64Array(D);
+  const [dw1_hC, db1_h, dw2_Dh, db2_D, da_Nh] = [h * C, h, D * h, D, N * h].map((length) => new Float64Array(length));
   for (let n = 0; n < N; n++) {
-    const a_h = hidden({ w1_hC, b1_h }, features_NC, n, { C, h });
+    const a_h = mapped(w1_hC, features_NC, b1_h, n * C);
     const unit_h = a_h.map(gelu);
     const da_h = new Float64Array(h);
     for (let i = 0; i < D; i++) {
       const d = dadded_ND[n * D + i];
-      db2[i] += d;
+      db2_D[i] += d;
       for (let j = 0, w = i * h; j < h; j++) {
-        sums.w2[w + j] += d * unit_h[j];
+        dw2_Dh[w + j] += d * unit_h[j];
         da_h[j] += d * w2_Dh[w + j];
       }
     }
     for (let j = 0; j < h; j++) {
       const da = da_h[j] * dgelu(a_h[j]);
-      sums.b1[j] += da;
-      for (let c = 0, w = j * C, f = n * C; c < C; c++) sums.w1[w + c] += da * features_NC[f + c];
+      da_Nh[n * h + j] = da;
+      db1_h[j] += da;
     }
   }
+  addOuterProducts(dw1_hC, da_Nh, features_NC, { N, h, C });
   const own = projectionNumbers(adapter, gradient);
-  own.w1_hC.set(sums.w1);
-  own.b1_h.set(sums.b1);
-  own.w2_Dh.set(sums.w2);
-  own.b2_D.set(db2);
+  own.w1_hC.set(dw1_hC);
+  own.b1_h.set(db1_h);
+  own.w2_Dh.set(dw2_Dh);
+  own.b2_D.set(db2_D);
+}
+
+/** `dw[j] += Σ_n da[n, j]·f[n]`, images ascending, two at a time. */
+function addOuterProducts(
+  dw_hC: Float64Array,
+  da_Nh: Float64Array,
+  f_NC: Float32Array,
+  { N, h, C }: { N: number; h: number; C: number },
+): void {
+  for (let j = 0; j < h; j++) {
+    const w = j * C;
+    let n = 0;
+    for (; n + 2 <= N; n += 2) {
+      const [d0, d1, f] = [da_Nh[n * h + j], da_Nh[(n + 1) * h + j], n * C];
+      for (let c = 0; c < C; c++) dw_hC[w + c] = dw_hC[w + c] + d0 * f_NC[f + c] + d1 * f_NC[f + C + c];
+    }
+    if (n < N) for (let c = 0; c < C; c++) dw_hC[w + c] += da_Nh[n * h + j] * f_NC[n * C + c];
+  }
 }
