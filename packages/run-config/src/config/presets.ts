@@ -14,6 +14,7 @@ export const presets: Readonly<Record<PresetName, Partial<TrainConfig>>> = {
     template: "alpaca",
     epochs: 5,
     batchSize: 32,
+    cellMultiple: 8,
     dropLast: true,
     blr: 9e-3,
     schedule: "cosine",

@@ -57,7 +57,13 @@ test("a preset named by the caller wins over one in the file", () => {
 test("the paper preset gives the authors' peak learning rate, 1.125e-3 at batch 32, and its gate loads in PEFT", () => {
   const config = resolveConfig({ flags: needed, preset: "paper" });
   expect(peakLearningRate(config)).toBeCloseTo(1.125e-3, 12);
-  expect(config).toMatchObject({ gateSharing: "scalar", gateActivation: "none", warmupEpochs: 2, epochs: 5 });
+  expect(config).toMatchObject({
+    gateSharing: "scalar",
+    gateActivation: "none",
+    warmupEpochs: 2,
+    epochs: 5,
+    cellMultiple: 8,
+  });
   expect([config.lr, config.warmupRatio, config.warmupSteps]).toEqual([undefined, undefined, undefined]);
 });
 
