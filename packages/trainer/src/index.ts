@@ -17,7 +17,7 @@ export type { VerifiedRun } from "./run/verify_run.ts";
 export type { Rank, RunListener, RunListening, RunMoments, RunOptions } from "./entry/listener.ts";
 export type { DataCounts } from "./run/data_counts.ts";
 export type { Phase } from "./run/phase.ts";
-export type { BeforeAfter, ReportData, SampleAnswer } from "./run/report_data.ts";
+export type { AnsweredImage, BeforeAfter, ReportData, SampleAnswer } from "./run/report_data.ts";
 export type { RunView } from "./run/view.ts";
 export { ReportedError } from "./team/reported_error.ts";
 

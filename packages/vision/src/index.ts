@@ -2,3 +2,4 @@
 export { type DecodeOptions, decodeImage } from "./decode.ts";
 export { type ImageFeatureOptions, type ImageFeatures, imageFeatures } from "./image_features.ts";
 export { type ReadImageOptions, readImage } from "./read_image.ts";
+export { checkDecoder } from "./sharp.ts";

@@ -35,3 +35,8 @@ export function firstLine(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return (text.trim().split("\n")[0] ?? "").slice(0, 200);
 }
+
+/** Makes sure that images can be decoded here. @throws InputError with what to type if sharp is not installed */
+export async function checkDecoder(): Promise<void> {
+  await loadSharp();
+}

@@ -36,6 +36,8 @@ export interface HeldOut {
   readonly set: "train" | "validation";
   readonly tokens: TokenSet;
   readonly recordOf: PreparedTokens["recordOf"];
+  /** Of the records that have some. */
+  readonly images?: PreparedTokens["images"];
   readonly samples: readonly number[];
   readonly cells: readonly (readonly number[])[];
 }
@@ -84,9 +86,13 @@ export async function openData(tokenizer: Tokenizer, request: DataRequest, progr
 }
 
 /** All samples of a set, as an evaluation takes them. */
-export function wholeSet(set: HeldOut["set"], { tokens, recordOf }: PreparedTokens, cellTokens: number): HeldOut {
+export function wholeSet(
+  set: HeldOut["set"],
+  { tokens, recordOf, images }: PreparedTokens,
+  cellTokens: number,
+): HeldOut {
   const samples = allSamples(tokens);
-  return { set, tokens, recordOf, samples, cells: cellsOf(tokens, samples, cellTokens) };
+  return { set, tokens, recordOf, images, samples, cells: cellsOf(tokens, samples, cellTokens) };
 }
 
 export function allSamples({ offsets }: TokenSet): number[] {

@@ -71,7 +71,7 @@ export async function seeImages(
 }
 
 /** The native engine, on all cores, or the plain one if it does not run here. */
-function towerEngine(): Engine {
+export function towerEngine(): Engine {
   return probe().available ? createEngine({ threads: availableParallelism() }) : createReferenceEngine();
 }
 

@@ -2,14 +2,12 @@
  * The eyes of an opened model: the tower that an adapter was trained on, read when the first image is shown, and the features that
  * it makes of images. Towers compute in float32, whatever the base does.
  */
-import { availableParallelism } from "node:os";
-import { createReferenceEngine, InputError } from "@zerogate/core";
-import type { Engine } from "@zerogate/core/engine";
+import { InputError } from "@zerogate/core";
 import type { SeenFeatures } from "@zerogate/core/formats";
 import { type LoadedTower, readTower } from "@zerogate/core/node";
 import { createTower, preprocessImage, type Tower, towerFeatures } from "@zerogate/core/vision";
-import { createEngine, probe } from "@zerogate/engine-cpu";
 import { readImage } from "@zerogate/vision";
+import { towerEngine } from "./images.ts";
 import { checkLinks } from "./links.ts";
 
 /** Shows images to adapters. */
@@ -64,11 +62,6 @@ export function openSight(request: SightRequest, onWarning: (message: string) =>
       return meanRow(await towerFeatures(tower, pixels, { features, featureNorm }), pixels.length);
     },
   };
-}
-
-/** The native engine, on all cores, or the plain one if it does not run here: the same numbers as in training, whatever the base's is. */
-function towerEngine(): Engine {
-  return probe().available ? createEngine({ threads: availableParallelism() }) : createReferenceEngine();
 }
 
 /** The tower that was asked for, or the one that the adapter names. */

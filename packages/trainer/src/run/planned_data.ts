@@ -85,7 +85,7 @@ async function holdOut(
   tokenise: (paths: readonly string[], name: DataCounts["name"]) => Promise<SeenTokens>,
 ): Promise<{ trainSamples: readonly number[]; heldOut: HeldOut | undefined }> {
   const { validationData, valFraction, seed, cellTokens } = config;
-  const { tokens, recordOf } = train;
+  const { tokens, recordOf, images } = train;
   if (validationData !== undefined) {
     const { prepared: own } = await tokenise(validationData, "validation data");
     return { trainSamples: allSamples(tokens), heldOut: wholeSet("validation", own, cellTokens) };
@@ -98,6 +98,6 @@ async function holdOut(
   });
   return {
     trainSamples,
-    heldOut: { set: "train", tokens, recordOf, samples, cells: cellsOf(tokens, samples, cellTokens) },
+    heldOut: { set: "train", tokens, recordOf, images, samples, cells: cellsOf(tokens, samples, cellTokens) },
   };
 }

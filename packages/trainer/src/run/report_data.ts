@@ -10,6 +10,14 @@ export interface SampleAnswer {
   readonly expected?: string | undefined;
   readonly base: string;
   readonly adapter: string;
+  /** What the adapter saw; the base saw nothing. @default nothing */
+  readonly images?: readonly AnsweredImage[];
+}
+
+/** An image of a record: its path is foreign and must stay in its root. */
+export interface AnsweredImage {
+  readonly root: string;
+  readonly path: string;
 }
 
 /** Before: the base alone. After: with the adapter that the run ends with. */

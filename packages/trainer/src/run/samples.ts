@@ -4,7 +4,7 @@ import type { HeldOut } from "../open/data.ts";
 import { endTokens } from "../open/end_tokens.ts";
 import { tellingSamples } from "./deadly_cell.ts";
 import type { RunInputs } from "./inputs.ts";
-import type { SampleAnswer } from "./report_data.ts";
+import type { AnsweredImage, SampleAnswer } from "./report_data.ts";
 import { askedIn, splitSample } from "./sample_text.ts";
 
 /** Longest answer shown, in tokens. */
@@ -34,12 +34,22 @@ export async function answerSamples(
   const base = await generate(undefined);
   const adapted = await generate(adapter);
   const text = (ids: readonly number[] | undefined) => tokenizer.decode(ids ?? []).trim();
-  return questions.map(({ promptIds, answerIds }, i) => ({
-    prompt: askedIn(promptIds, { tokenizer, template }),
-    expected: text(answerIds),
-    base: text(base[i]?.ids),
-    adapter: text(adapted[i]?.ids),
-  }));
+  return questions.map(({ promptIds, answerIds }, i) => {
+    const shown = imagesOf(heldOut, heldOut.samples[i] ?? -1);
+    return {
+      prompt: askedIn(promptIds, { tokenizer, template }),
+      expected: text(answerIds),
+      base: text(base[i]?.ids),
+      adapter: text(adapted[i]?.ids),
+      ...(shown.length > 0 && { images: shown }),
+    };
+  });
+}
+
+/** The images of a sample's record. */
+function imagesOf({ images = [], recordOf }: HeldOut, sample: number): AnsweredImage[] {
+  const own = images.find(({ record }) => record === recordOf[sample]);
+  return own ? own.paths.map((path) => ({ root: own.root, path })) : [];
 }
 
 /** Features of a sample's image. */

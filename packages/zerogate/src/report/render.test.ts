@@ -187,3 +187,21 @@ test("what became of the data is said, its own words as text [T-D3, T-C7]", () =
   expect(page).toContain("&lt;b&gt;system&lt;/b&gt;&quot; (7)");
   expect(renderReport({ ...data, data: [] })).not.toContain("<h2>Data</h2>");
 });
+
+test("answers about images show them inside the page, paths of those that cannot be shown as text", () => {
+  const images = ["a<b>.png", 'gone"<i>.png'].map((path) => ({ root: "/photos", path }));
+  const samples = [{ prompt: "What is it?", expected: "a ball", base: "...", adapter: "a ball", images }];
+  const url = "data:image/png;base64,AAAA";
+  const thumbnails = new Map([
+    ["/photos\0a<b>.png", { url, width: 96, height: 48 }],
+    ['/photos\0gone"<i>.png', { problem: 'it is "gone"' }],
+  ]);
+  const page = renderReport({ ...data, samples }, thumbnails);
+  expect(page).toContain(`<img src="${url}" width="96" height="48" alt="a&lt;b&gt;.png">`);
+  expect(page).toContain('<pre title="it is &quot;gone&quot;">gone&quot;&lt;i&gt;.png</pre>');
+  expect(page).toContain("default-src 'none'; img-src data:; style-src");
+  expect(page).toContain("the base sees no image");
+  const text = renderReport(data);
+  expect(text).not.toContain("<th>Image</th>");
+  expect(text).not.toContain("img-src");
+});

@@ -5,28 +5,30 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { writeFileAtomic } from "@zerogate/core/node";
 import { configKeys } from "@zerogate/run-config";
-import type { BeforeAfter, ReportData, SampleAnswer } from "@zerogate/trainer";
+import type { AnsweredImage, BeforeAfter, ReportData, SampleAnswer } from "@zerogate/trainer";
 import { dataWarnings, describeCounts, formatCount, formatDuration, formatLoss } from "@zerogate/trainer/command";
 import { charts } from "./charts.ts";
 import { escapeHtml, escapeJson } from "./escape.ts";
 import { gateMap } from "./gate_map.ts";
 import { pageScript } from "./page_script.ts";
 import { pageStyle } from "./page_style.ts";
+import { type Thumbnails, thumbnailKey, thumbnailsOf } from "./thumbnails.ts";
 
 /** Writes `RUN/report.html` and returns its path. */
 export async function writeReport(runDir: string, data: ReportData): Promise<string> {
   const path = join(runDir, "report.html");
-  await writeFileAtomic(path, renderReport(data));
+  await writeFileAtomic(path, renderReport(data, await thumbnailsOf(data.samples)));
   return path;
 }
 
 /** The page. All text of records, models and paths is escaped, and the content policy names the scripts by their hash. */
-export function renderReport(data: ReportData): string {
+export function renderReport(data: ReportData, thumbnails: Thumbnails = new Map()): string {
   const chartList = charts(data);
   const plot = readUplot();
   const scripts = [plot.script, pageScript];
   const hashes = scripts.map((script) => `'sha256-${createHash("sha256").update(script).digest("base64")}'`);
-  const policy = `default-src 'none'; style-src 'unsafe-inline'; script-src ${hashes.join(" ")}`;
+  const images = thumbnails.size > 0 ? " img-src data:;" : "";
+  const policy = `default-src 'none';${images} style-src 'unsafe-inline'; script-src ${hashes.join(" ")}`;
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -44,7 +46,7 @@ export function renderReport(data: ReportData): string {
 <div class="cards">${cards(data)}</div>
 <div class="charts">${chartList.map(({ title, unit }) => `<section><h2>${title} <small>${unit}</small></h2><div class="chart"></div></section>`).join("\n")}</div>
 ${gateSection(data)}
-${sampleSection(data.samples)}
+${sampleSection(data.samples, thumbnails)}
 ${dataSection(data)}
 ${configSection(data)}
 <script type="application/json" id="charts">${escapeJson(chartList)}</script>
@@ -97,14 +99,28 @@ function gateSection({ metrics, layers }: ReportData): string {
   return map === "" ? "" : `<section><h2>Gates <small>of each adapted layer over time</small></h2>${map}</section>`;
 }
 
-function sampleSection(samples: readonly SampleAnswer[]): string {
+function sampleSection(samples: readonly SampleAnswer[], thumbnails: Thumbnails): string {
   if (samples.length === 0) return "";
+  const hasImages = samples.some(({ images = [] }) => images.length > 0);
   const rows = samples.map(
-    ({ prompt, expected, base, adapter }) =>
-      `<tr>${cell("Prompt", prompt)}${cell("Expected", expected)}${cell("Base", base, isSame(base, expected))}${cell("Adapter", adapter, isSame(adapter, expected))}</tr>`,
+    ({ prompt, expected, base, adapter, images = [] }) =>
+      `<tr>${hasImages ? imageCell(images, thumbnails) : ""}${cell("Prompt", prompt)}${cell("Expected", expected)}${cell("Base", base, isSame(base, expected))}${cell("Adapter", adapter, isSame(adapter, expected))}</tr>`,
   );
-  return `<section><h2>Answers before and after <small>held-out prompts, greedy</small></h2>
-<table class="answers"><thead><tr><th>Prompt</th><th>Expected</th><th>Base</th><th>Adapter</th></tr></thead><tbody>${rows.join("\n")}</tbody></table></section>`;
+  const note = hasImages ? "held-out prompts, greedy; the base sees no image" : "held-out prompts, greedy";
+  return `<section><h2>Answers before and after <small>${note}</small></h2>
+<table class="answers"><thead><tr>${hasImages ? "<th>Image</th>" : ""}<th>Prompt</th><th>Expected</th><th>Base</th><th>Adapter</th></tr></thead><tbody>${rows.join("\n")}</tbody></table></section>`;
+}
+
+/** Pictures inside the page; of an image that cannot be read, its path. */
+function imageCell(images: readonly AnsweredImage[], thumbnails: Thumbnails): string {
+  const shown = images.map((image) => {
+    const made = thumbnails.get(thumbnailKey(image));
+    if (made && "url" in made) {
+      return `<img src="${made.url}" width="${made.width}" height="${made.height}" alt="${escapeHtml(image.path)}">`;
+    }
+    return `<pre title="${escapeHtml(made?.problem ?? "")}">${escapeHtml(image.path)}</pre>`;
+  });
+  return `<td data-label="Image">${shown.join("") || "–"}</td>`;
 }
 
 function cell(label: string, text: string | undefined, isExpected = false): string {
