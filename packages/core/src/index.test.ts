@@ -239,6 +239,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "resizeImage",
       "resizedSize",
       "towerFeatures",
+      "towerModelType",
       "towerTokens",
     ]
   `);
