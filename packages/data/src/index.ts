@@ -6,6 +6,7 @@ export { cellCost, cutCells, cutEvenCells, type EvenCut, mostCells, type SampleS
 export type { ConversationRule } from "./conversations.ts";
 export { type DataFile, listDataFiles } from "./data_files.ts";
 export { type EncodedSample, encodePrompt, encodeSample, type MaskRule, type SampleFormat } from "./encode_sample.ts";
+export { permutation } from "./permutation.ts";
 export { createPlan, type Plan, type PlanInput, type StepPlan } from "./plan.ts";
 export { type PreparedTokens, type PrepareOptions, prepareTokens } from "./prepare.ts";
 export type { UnreadField } from "./reading.ts";
@@ -22,6 +23,7 @@ export {
   type ScienceProblem,
   type ScienceSplit,
 } from "./scienceqa/problems.ts";
+export { readScienceQuestions, type ScienceQuestions } from "./scienceqa/questions.ts";
 export {
   type ClassAccuracy,
   chanceOf,
@@ -38,7 +40,7 @@ export { type Split, type SplitOptions, splitSamples } from "./split.ts";
 export type { StoredImages } from "./stored_images.ts";
 export { listTemplates, loadTemplate, parsePrompt, renderPrompt } from "./templates.ts";
 export { type CachedTokens, readTokenFile } from "./token_cache.ts";
-export { measureSamples, type TokenStats } from "./token_set.ts";
+export { joinSamples, measureSamples, type TokenStats } from "./token_set.ts";
 export { type TokenizedData, type TokenizeOptions, tokenizeRecords } from "./tokenize.ts";
 export {
   checkVocabulary,

@@ -70,6 +70,24 @@ export function joinChunks(chunks: readonly EncodedChunk[]): { tokens: TokenSet;
   return { tokens: { ...arrays, hash: hashTokens(arrays) }, recordOf };
 }
 
+/** Joins samples whose targets go from the first to the end. */
+export function joinSamples(
+  samples: readonly { readonly ids: readonly number[]; readonly firstTarget: number }[],
+): TokenSet {
+  const arrays = allocateTokens(
+    samples.reduce((sum, { ids }) => sum + ids.length, 0),
+    samples.length,
+  );
+  let token = 0;
+  for (const [sample, { ids, firstTarget }] of samples.entries()) {
+    arrays.ids.set(ids, token);
+    arrays.target.fill(1, token + firstTarget, token + ids.length);
+    token += ids.length;
+    arrays.offsets[sample + 1] = token;
+  }
+  return { ...arrays, hash: hashTokens(arrays) };
+}
+
 /** SHA-256 over the two counts and the bytes of ids, targets and offsets (little-endian, as on every platform of Node). */
 export function hashTokens({ ids, target, offsets }: Omit<TokenSet, "hash">): string {
   const hash = createHash("sha256").update(`tokens ${ids.length} samples ${offsets.length - 1}\n`);

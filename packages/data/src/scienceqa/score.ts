@@ -3,6 +3,7 @@ import type { ScienceProblem } from "./problems.ts";
 
 /** The classes in which accuracy is reported; a problem is of several. */
 export const scienceClasses = ["NAT", "SOC", "LAN", "TXT", "IMG", "NO", "G1-6", "G7-12", "AVG"] as const;
+/** One of them. */
 export type ScienceClass = (typeof scienceClasses)[number];
 
 /** Accuracy in one class. */

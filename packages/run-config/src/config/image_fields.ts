@@ -1,5 +1,6 @@
 /** The keys of runs that see images, a part of `fields`. */
-import { added, count, type Field, nameList, oneOf, optional, path, positive } from "./kinds.ts";
+import { scienceFormats } from "@zerogate/data";
+import { added, count, type Field, nameList, oneOf, onOff, optional, path, positive } from "./kinds.ts";
 import { MAX_PROJECTION } from "./limits.ts";
 import type { ConfigKey, TrainConfig } from "./train_config.ts";
 
@@ -12,7 +13,10 @@ type ImageKey =
   | "missingImage"
   | "visionLearningRate"
   | "channelOrder"
-  | "exif";
+  | "exif"
+  | "scienceFormat"
+  | "captions"
+  | "conversation";
 
 /** In the order of help. */
 export const imageFields: { readonly [K in ImageKey & ConfigKey]: Field<TrainConfig[K]> } = {
@@ -75,5 +79,16 @@ export const imageFields: { readonly [K in ImageKey & ConfigKey]: Field<TrainCon
     "0.2.0",
     "apply",
     optional("Images", oneOf(["apply", "ignore"]), "whether photos are turned as their EXIF data says", "apply"),
+  ),
+  scienceFormat: added(
+    "0.2.0",
+    "QCM-A",
+    optional("Data", oneOf(scienceFormats), "how problems of ScienceQA are written and answered", "QCM-A"),
+  ),
+  captions: added("0.2.0", false, optional("Data", onOff, "let captions of ScienceQA's images join the hints", false)),
+  conversation: added(
+    "0.2.0",
+    "all",
+    optional("Data", oneOf(["all", "first"]), "answers of a conversation that are records", "all"),
   ),
 };

@@ -123,12 +123,12 @@ test("all problems are reported at once, in the words of where they come from", 
 test("an unknown preset is reported with the known ones", () => {
   expect(problemsOf(() => resolveConfig({ flags: needed, preset: "papper" }))).toMatchInlineSnapshot(`
     [
-      "--preset is "papper", expected one of paper, peft, quick",
+      "--preset is "papper", expected one of paper, peft, quick, scienceqa, captions",
     ]
   `);
   expect(problemsOf(() => resolveConfig({ flags: { ...needed, preset: "papper" } }))).toMatchInlineSnapshot(`
     [
-      "--preset is "papper", expected one of paper, peft, quick",
+      "--preset is "papper", expected one of paper, peft, quick, scienceqa, captions",
     ]
   `);
 });

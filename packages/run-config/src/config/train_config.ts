@@ -1,7 +1,8 @@
 /** One training run, completely described. docs/config.md is the same list for users; a test keeps the two together. */
 import type { AdapterSettings, BosRule, OutputBias, WeightStorage } from "@zerogate/core";
+import type { ConversationRule, ScienceFormat } from "@zerogate/data";
 
-export const presetNames = ["paper", "peft", "quick"] as const;
+export const presetNames = ["paper", "peft", "quick", "scienceqa", "captions"] as const;
 /** Values of the key `compute`. */
 export const computeNames = ["auto", "f32", "bf16"] as const;
 /** Values of the key `storage`. */
@@ -68,6 +69,12 @@ export interface TrainConfig extends AdapterSettings {
   readonly channelOrder: "rgb" | "bgr";
   /** Whether photos are turned as their EXIF data says. */
   readonly exif: "apply" | "ignore";
+  /** How problems of ScienceQA are written, and what their answer is, in the authors' names. */
+  readonly scienceFormat: ScienceFormat;
+  /** Captions of ScienceQA's images join the hints. */
+  readonly captions: boolean;
+  /** Which answers of a conversation are records: all, each after what was said before, or the first. */
+  readonly conversation: ConversationRule;
 
   /** Decides the shuffle, the validation split and the first prompts. */
   readonly seed: number;

@@ -25,6 +25,12 @@ export interface DataRequest extends Pick<TrainConfig, "bos" | "labels" | "skipB
   readonly cacheDir: string | undefined;
   /** What sees the images of records. @default none: records are read without them */
   readonly tower?: OpenedTower | undefined;
+  /** Of ScienceQA folders whose paths name none. @default "train" */
+  readonly split?: string;
+  /** How ScienceQA and conversations are read. @default as a run's config has them */
+  readonly scienceFormat?: TrainConfig["scienceFormat"];
+  readonly captions?: boolean;
+  readonly conversation?: TrainConfig["conversation"];
 }
 
 export interface OpenedData extends SeenTokens {
@@ -64,6 +70,10 @@ export async function openData(tokenizer: Tokenizer, request: DataRequest, progr
   const { onPhase, onWarning, signal } = progress;
   const read = await prepareTokens({
     paths,
+    split: request.split,
+    scienceFormat: request.scienceFormat,
+    captions: request.captions,
+    conversation: request.conversation,
     images: tower !== undefined,
     imageRoot: tower?.imageRoot,
     tokenizer,

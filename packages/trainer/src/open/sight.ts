@@ -65,7 +65,7 @@ export function openSight(request: SightRequest, onWarning: (message: string) =>
 }
 
 /** The tower that was asked for, or the one that the adapter names. */
-function towerFolder(adapter: string, { tower }: SeenFeatures, asked: string | undefined): string {
+export function towerFolder(adapter: string, { tower }: SeenFeatures, asked: string | undefined): string {
   if (asked !== undefined) return asked;
   if (tower.nameOrPath !== undefined) return tower.nameOrPath;
   throw new InputError(
@@ -75,7 +75,7 @@ function towerFolder(adapter: string, { tower }: SeenFeatures, asked: string | u
 }
 
 /** @throws InputError for another tower than that which the adapter was trained on. */
-function checkTower(adapter: string, { tower }: SeenFeatures, loaded: LoadedTower, folder: string): void {
+export function checkTower(adapter: string, { tower }: SeenFeatures, loaded: LoadedTower, folder: string): void {
   const attempt = `Cannot use the tower ${folder} for the adapter ${adapter}`;
   const { hiddenSize, layers, imageSize, patchSize } = loaded.config;
   const own = { hiddenSize, layers, imageSize, patchSize };

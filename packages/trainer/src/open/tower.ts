@@ -1,10 +1,11 @@
 /** The tower of a run that sees images: where it is, and which of its layers describe an image. */
 import { InputError, type VisionShape } from "@zerogate/core";
 import type { SeenFeatures } from "@zerogate/core/formats";
-import { type LoadedTower, readTower } from "@zerogate/core/node";
+import { type LoadedAdapter, type LoadedTower, readTower } from "@zerogate/core/node";
 import { globalFeatures, parseFeatures, towerModelType } from "@zerogate/core/vision";
 import { type TrainConfig, visionShape } from "@zerogate/run-config";
 import { checkLinks } from "./links.ts";
+import { checkTower, towerFolder } from "./sight.ts";
 
 /** The part of a config that says how images are seen. */
 export type TowerConfigKeys = Pick<
@@ -68,4 +69,22 @@ export async function openTower(
     vision: visionShape(config, featureSize),
     imageRoot: config.imageRoot === "beside-data" ? undefined : config.imageRoot,
   };
+}
+
+/**
+ * Reads the tower that an adapter was trained on; undefined if it was trained without images.
+ * @throws InputError if it is not named, not there, or another one.
+ */
+export async function openTowerOf(
+  { folder, seen, shape }: Pick<LoadedAdapter, "seen" | "shape"> & { readonly folder: string },
+  request: { readonly tower?: string | undefined; readonly imageRoot?: string | undefined; readonly links: boolean },
+  onWarning: (message: string) => void,
+): Promise<OpenedTower | undefined> {
+  const { vision } = shape;
+  if (!seen || !vision) return undefined;
+  const place = towerFolder(folder, seen, request.tower);
+  await checkLinks(request, [place]);
+  const tower = await readTower(place, { onWarning });
+  checkTower(folder, seen, tower, place);
+  return { tower, seen, vision, imageRoot: request.imageRoot };
 }

@@ -57,7 +57,12 @@ export async function planData(
   const maxLength = lengthFor(config.maxLength, model);
   const counts: DataCounts[] = [];
   const tokenise = async (paths: readonly string[], name: DataCounts["name"]) => {
-    const data = await openData(tokenizer, { ...config, name, paths, template, maxLength, cacheDir, tower }, progress);
+    const split = name === "validation data" ? "val" : "train";
+    const data = await openData(
+      tokenizer,
+      { ...config, split, name, paths, template, maxLength, cacheDir, tower },
+      progress,
+    );
     checkDropped(data.counts, data.prepared, config, model.contextLength);
     counts.push(data.counts);
     return data;

@@ -1,4 +1,7 @@
-/** `zerogate eval`: loss, perplexity and exact match of a base, or of a base with an adapter, on a data set. */
+/**
+ * `zerogate eval`: loss, perplexity and exact match of a base, or of a base with an adapter, on a data set. With images also
+ * without them and with others', and of ScienceQA the accuracy by class.
+ */
 import { adapterLayout, InputError, type ModelConfig } from "@zerogate/core";
 import { cacheFolder, type LoadedAdapter, loadAdapter } from "@zerogate/core/node";
 import { deviceCount, fields, MAX_TOKENS, MAX_WORKERS } from "@zerogate/run-config";
@@ -11,8 +14,10 @@ import {
   loadBase,
   locateModel,
   type OpenedBase,
+  type OpenedTower,
   openBase,
   openData,
+  openTowerOf,
   promptFormatOf,
   startDevices,
   wholeSet,
@@ -22,23 +27,23 @@ import type { DeviceEvent, DeviceJob } from "@zerogate/workers";
 import { logLevel, openLog } from "../log.ts";
 import { openStatus, type StatusDisplay } from "../status/display.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
-import { type EngineFlags, engineFlags, numberFlag, outputBiasFlag, promptFlags } from "./flags.ts";
+import { type AnswerFlags, describeAnswers, evaluateAnswers, readingOf } from "./eval_answers.ts";
+import { engineFlags, numberFlag, outputBiasFlag, promptFlags } from "./flags.ts";
 import { logDevice } from "./live_view.ts";
 
-export interface EvalFlags extends EngineFlags {
+export interface EvalFlags extends AnswerFlags {
   /** Default: the base that the adapter names. */
   readonly model?: string;
   readonly adapter?: string;
-  readonly data: readonly string[];
   readonly template?: string;
+  /** Default: that which the adapter names. */
+  readonly tower?: string;
+  readonly imageRoot?: string;
   readonly bos?: string;
   readonly maxLength?: string;
   readonly workers?: string;
   readonly isolate?: boolean;
-  readonly links?: boolean;
-  readonly outputBias?: string;
   readonly skipBadRecords?: boolean;
-  readonly strictTensors?: boolean;
   readonly json?: boolean;
 }
 
@@ -54,10 +59,11 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
     const opened = await open(flags, status);
     const data = await prepare(opened, flags, status, context);
     const result = await evaluate(opened, data, status, context);
+    const answers = await evaluateAnswers({ ...opened, ...data }, flags, status, context);
     const { samples } = data.prepared.stats;
     status.stop();
-    if (flags.json) printJson(context, { ...result, samples, data: data.counts });
-    else context.stdout.write(describe(result, samples));
+    if (flags.json) printJson(context, { ...result, samples, data: data.counts, ...answers });
+    else context.stdout.write(`${describe(result, samples)}${answers ? describeAnswers(answers) : ""}`);
     return 0;
   } finally {
     status.stop();
@@ -67,6 +73,8 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
 interface Opened {
   readonly base: OpenedBase;
   readonly adapter: (LoadedAdapter & { readonly folder: string }) | undefined;
+  /** What the adapter sees images through; undefined if it was trained without. */
+  readonly tower: OpenedTower | undefined;
   readonly workers: number;
   readonly maxLength: number;
 }
@@ -83,7 +91,12 @@ async function open(flags: EvalFlags, { log }: StatusDisplay): Promise<Opened> {
   const loaded = named && (await loadAdapter(named.folder, base.model, { outputBiasTimes: outputBiasFlag(flags) }));
   for (const warning of loaded?.warnings ?? []) log(warning);
   const adapter = loaded && { ...loaded, folder: flags.adapter ?? named.folder };
-  return { base, adapter, workers, maxLength: lengthFor(maxLength, base.model) };
+  const tower = adapter && (await openTowerOf(adapter, { ...flags, links }, log));
+  if (!tower && flags.tower !== undefined) {
+    const who = adapter ? `the adapter ${adapter.folder} was trained without images` : "the base alone sees none";
+    throw new InputError("Cannot evaluate with images", `${who}: leave out --tower`);
+  }
+  return { base, adapter, tower, workers, maxLength: lengthFor(maxLength, base.model) };
 }
 
 /** The numbers among the flags, all problems at once. */
@@ -102,7 +115,7 @@ function numbersOf(flags: EvalFlags): { readonly workers: number; readonly maxLe
 
 /** The data in tokens, and what became of its records, which is reported. */
 async function prepare(
-  { base, adapter, maxLength }: Opened,
+  { base, adapter, tower, maxLength }: Opened,
   flags: EvalFlags,
   status: StatusDisplay,
   { env, signal }: CommandContext,
@@ -110,10 +123,23 @@ async function prepare(
   const { data: paths, skipBadRecords = false } = flags;
   const format = await promptFormatOf(adapter, promptFlags(flags), base.tokenizer, status.log);
   const { template } = format;
-  const request = { ...format, name: "data", paths, labels: "response", maxLength, skipBadRecords } as const;
+  const reading = readingOf(flags);
+  const request = {
+    ...format,
+    ...reading,
+    name: "data",
+    paths,
+    labels: "response",
+    maxLength,
+    skipBadRecords,
+  } as const;
   const progress = { onPhase: status.phase, onWarning: status.log, signal };
-  const { prepared, counts } = await openData(base.tokenizer, { ...request, cacheDir: cacheFolder(env) }, progress);
-  return { prepared, counts, template };
+  const { prepared, counts } = await openData(
+    base.tokenizer,
+    { ...request, tower, cacheDir: cacheFolder(env) },
+    progress,
+  );
+  return { prepared, counts, template, format };
 }
 
 async function evaluate(

@@ -3,7 +3,7 @@
 import { configFlagTable } from "../cli/config_flags.ts";
 import type { CommandDefinition } from "../cli/definition.ts";
 import type { EvalFlags } from "./eval.ts";
-import { bos, json, outputBias } from "./shared_flags.ts";
+import { bos, json, outputBias, tower } from "./shared_flags.ts";
 
 export const definition: CommandDefinition<EvalFlags> = {
   flags: {
@@ -18,6 +18,11 @@ export const definition: CommandDefinition<EvalFlags> = {
       "storage",
       "strictTensors",
       "skipBadRecords",
+      "imageRoot",
+      "seed",
+      "scienceFormat",
+      "captions",
+      "conversation",
     ]),
     model: { group: "Common", argument: "<dir>", about: "folder of the base model (default: what the adapter names)" },
     data: { group: "Required", argument: "<files...>", about: "instruction files", isRequired: true },
@@ -27,6 +32,7 @@ export const definition: CommandDefinition<EvalFlags> = {
       argument: "<name|file>",
       about: "prompt template (default: the adapter's, else alpaca)",
     },
+    tower,
     bos,
     outputBias,
     json,

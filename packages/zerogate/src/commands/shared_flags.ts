@@ -20,6 +20,12 @@ export const bos: Flag = {
   about: "what goes in front: tokenizer, named (default: as the adapter was trained)",
 };
 
+export const tower: Flag = {
+  group: "Adapter",
+  argument: "<dir>",
+  about: "folder of the tower that sees images (default: what the adapter names)",
+};
+
 /** What answers instructions, as `generate` and `chat` take it. */
 export const answering: FlagTable<ChatFlags> = {
   model: {
@@ -40,11 +46,7 @@ export const answering: FlagTable<ChatFlags> = {
     argument: "<name|file>",
     about: "prompt template of instructions (default: the adapter's, else alpaca)",
   },
-  tower: {
-    group: "Adapter",
-    argument: "<dir>",
-    about: "folder of the tower that sees images (default: what the adapter names)",
-  },
+  tower,
   maxNewTokens: {
     group: "Answers",
     argument: "<n>",
