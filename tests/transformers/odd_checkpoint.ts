@@ -14,47 +14,117 @@ export function writeOddCheckpoint(folder: string, odd: OddConfig): void {
   for (const [index, [name, shape]] of Object.entries(shapesOf(odd)).entries()) {
     tensors.set(name, tensor(odd, name, shape, index));
   }
-  const embedding = odd.family === "gpt2" ? "transformer.wte.weight" : "model.embed_tokens.weight";
+  const [embedding, headName] = namesOf(odd.family);
   const same = tensors.get(embedding);
-  if (same && (odd.head === "same" || odd.head === "only")) tensors.set("lm_head.weight", same);
+  if (same && (odd.head === "same" || odd.head === "only")) tensors.set(headName, same);
   if (odd.head === "only") tensors.delete(embedding);
   writeFileSync(join(folder, "model.safetensors"), serializeSafetensors(tensors, { format: "pt" }));
 }
+
+/** What the embedding and the head are called. */
+function namesOf(family: OddConfig["family"]): readonly [embedding: string, head: string] {
+  if (family === "gpt2") return ["transformer.wte.weight", "lm_head.weight"];
+  if (family === "gpt_neox") return ["gpt_neox.embed_in.weight", "embed_out.weight"];
+  return ["model.embed_tokens.weight", "lm_head.weight"];
+}
+
+const tiedFamilies: readonly string[] = ["gemma", "gpt2", "gemma3_text", "smollm3"];
+/** Families with `attention_bias` on all four projections, and with `mlp_bias`. */
+const withAttentionBias: readonly string[] = [
+  "llama",
+  "gemma",
+  "qwen3",
+  "smollm3",
+  "granite",
+  "olmo2",
+  "olmo3",
+  "gemma3_text",
+];
+const withMlpBias: readonly string[] = ["llama", "smollm3", "granite"];
 
 function shapesOf(odd: OddConfig): Shapes {
   const { family, config } = odd;
   const number = (name: string, fallback: number) => (typeof config[name] === "number" ? config[name] : fallback);
   const D = number("hidden_size", 24);
   const V = number("vocab_size", 61);
-  const tied = config["tie_word_embeddings"] ?? (family === "gemma" || family === "gpt2");
-  const head: Shapes = (odd.head ?? (tied ? "none" : "own")) === "own" ? { "lm_head.weight": [V, D] } : {};
+  const tied = config["tie_word_embeddings"] ?? tiedFamilies.includes(family);
+  const head: Shapes = (odd.head ?? (tied ? "none" : "own")) === "own" ? { [namesOf(family)[1]]: [V, D] } : {};
   if (family === "gpt2") return { ...gpt2Shapes(number("n_embd", 24), V, number("n_inner", 4 * 24), odd), ...head };
   const H = number("num_attention_heads", 4);
   const d = number("head_dim", D / H);
   const G = number("num_key_value_heads", H);
-  const hasBias = odd.biases || family === "qwen2" || (config["attention_bias"] === true && family !== "mistral");
-  const outputBias = odd.biases || (config["attention_bias"] === true && (family === "llama" || family === "gemma"));
-  const mlpBias = odd.biases || (config["mlp_bias"] === true && family === "llama");
   const F = number("intermediate_size", 40);
-  const shapes: Shapes = { "model.embed_tokens.weight": [V, D], "model.norm.weight": [D] };
+  if (family === "gpt_neox") return { ...gptNeoxShapes(D, V, F, odd), ...head };
+  const asked = config["attention_bias"] === true && withAttentionBias.includes(family);
+  const isStableLm = family === "stablelm";
+  const hasBias = odd.biases || family === "qwen2" || asked || (isStableLm && config["use_qkv_bias"] === true);
+  const outputBias = odd.biases || asked;
+  const mlpBias = odd.biases || (config["mlp_bias"] === true && withMlpBias.includes(family));
+  const vector = (name: string): Shapes => ({ [`${name}.weight`]: [D], ...(isStableLm && { [`${name}.bias`]: [D] }) });
+  const shapes: Shapes = { "model.embed_tokens.weight": [V, D], ...vector("model.norm") };
   for (let i = 0; i < number("num_hidden_layers", 3); i++) {
-    const maps: Readonly<Record<string, readonly [number, number, boolean]>> = {
+    const apart = {
       "self_attn.q_proj": [H * d, D, hasBias],
       "self_attn.k_proj": [G * d, D, hasBias],
       "self_attn.v_proj": [G * d, D, hasBias],
-      "self_attn.o_proj": [D, H * d, outputBias],
       "mlp.gate_proj": [F, D, mlpBias],
       "mlp.up_proj": [F, D, mlpBias],
+    } as const;
+    const fused = {
+      "self_attn.qkv_proj": [(H + 2 * G) * d, D, odd.biases ?? false],
+      "mlp.gate_up_proj": [2 * F, D, odd.biases ?? false],
+    } as const;
+    const maps: Readonly<Record<string, readonly [number, number, boolean]>> = {
+      ...(family === "phi3" ? fused : apart),
+      "self_attn.o_proj": [D, H * d, outputBias],
       "mlp.down_proj": [D, F, mlpBias],
     };
     for (const [name, [rows, columns, bias]] of Object.entries(maps)) {
       shapes[`model.layers.${i}.${name}.weight`] = [rows, columns];
       if (bias) shapes[`model.layers.${i}.${name}.bias`] = [rows];
     }
-    shapes[`model.layers.${i}.input_layernorm.weight`] = [D];
-    shapes[`model.layers.${i}.post_attention_layernorm.weight`] = [D];
+    for (const norm of normsOf(odd)) Object.assign(shapes, vector(`model.layers.${i}.${norm}`));
+    const isOlmo = family === "olmo2" || family === "olmo3";
+    if (isOlmo || family === "qwen3" || family === "gemma3_text") {
+      shapes[`model.layers.${i}.self_attn.q_norm.weight`] = [isOlmo ? H * d : d];
+      shapes[`model.layers.${i}.self_attn.k_norm.weight`] = [isOlmo ? G * d : d];
+    }
   }
   return { ...shapes, ...head };
+}
+
+function normsOf({ family, config }: OddConfig): readonly string[] {
+  const behind = ["post_attention_layernorm", "post_feedforward_layernorm"];
+  if (family === "olmo2" || family === "olmo3") return behind;
+  if (family === "gemma3_text") return ["input_layernorm", "pre_feedforward_layernorm", ...behind];
+  if (family === "stablelm" && config["use_parallel_residual"] === true) return ["input_layernorm"];
+  return ["input_layernorm", "post_attention_layernorm"];
+}
+
+function gptNeoxShapes(D: number, V: number, F: number, { config }: OddConfig): Shapes {
+  const shapes: Shapes = {
+    "gpt_neox.embed_in.weight": [V, D],
+    "gpt_neox.final_layer_norm.weight": [D],
+    "gpt_neox.final_layer_norm.bias": [D],
+  };
+  const hasBias = config["attention_bias"] !== false;
+  for (let i = 0; i < 3; i++) {
+    const layer: Shapes = {
+      "input_layernorm.weight": [D],
+      "input_layernorm.bias": [D],
+      "post_attention_layernorm.weight": [D],
+      "post_attention_layernorm.bias": [D],
+      "attention.query_key_value.weight": [3 * D, D],
+      "attention.dense.weight": [D, D],
+      ...(hasBias && { "attention.query_key_value.bias": [3 * D], "attention.dense.bias": [D] }),
+      "mlp.dense_h_to_4h.weight": [F, D],
+      "mlp.dense_h_to_4h.bias": [F],
+      "mlp.dense_4h_to_h.weight": [D, F],
+      "mlp.dense_4h_to_h.bias": [D],
+    };
+    for (const [name, shape] of Object.entries(layer)) shapes[`gpt_neox.layers.${i}.${name}`] = shape;
+  }
+  return shapes;
 }
 
 function gpt2Shapes(D: number, V: number, F: number, odd: OddConfig): Shapes {
@@ -88,8 +158,9 @@ function gpt2Shapes(D: number, V: number, F: number, odd: OddConfig): Shapes {
 /** Norms near 1 (Gemma's near 0, to which it adds 1); all else so large that every block matters. */
 function tensor({ family }: OddConfig, name: string, shape: readonly number[], index: number): Tensor {
   const isNorm = /norm|ln_/.test(name) && name.endsWith("weight");
-  const mean = isNorm && family !== "gemma" ? 1 : 0;
-  const deviation = shape.length === 1 ? 0.2 : /embed|wte/.test(name) ? 1 : 1 / Math.sqrt(shape[1] ?? 1);
+  const mean = isNorm && !family.startsWith("gemma") ? 1 : 0;
+  const deviation =
+    shape.length === 1 ? 0.2 : /embed_tokens|embed_in|wte/.test(name) ? 1 : 1 / Math.sqrt(shape[1] ?? 1);
   const length = shape.reduce((a, b) => a * b);
   const values = Float32Array.from({ length }, (_, i) => mean + deviation * normal(23, index, i));
   return { dtype: "F32", shape, bytes: new Uint8Array(values.buffer) };

@@ -1,9 +1,23 @@
 /**
- * Odd configurations of the five families: each key that changes the numbers of some model, in both spellings, with values
+ * Odd configurations of all families: each key that changes the numbers of some model, in both spellings, with values
  * that mean nothing, something and nonsense, in a checkpoint of its own.
  */
 
-type Family = "llama" | "mistral" | "qwen2" | "gemma" | "gpt2";
+type Family =
+  | "llama"
+  | "mistral"
+  | "qwen2"
+  | "gemma"
+  | "gpt2"
+  | "qwen3"
+  | "phi3"
+  | "smollm3"
+  | "stablelm"
+  | "granite"
+  | "olmo2"
+  | "olmo3"
+  | "gemma3_text"
+  | "gpt_neox";
 
 export interface OddConfig {
   readonly name: string;
@@ -40,6 +54,22 @@ const plainConfigs: Readonly<Record<Family, Readonly<Record<string, unknown>>>> 
   mistral: { model_type: "mistral", ...shared, head_dim: 6, sliding_window: 5 },
   qwen2: { model_type: "qwen2", ...shared, use_sliding_window: true, sliding_window: 5, max_window_layers: 1 },
   gemma: { model_type: "gemma", ...shared, head_dim: 6 },
+  qwen3: {
+    model_type: "qwen3",
+    ...shared,
+    head_dim: 6,
+    use_sliding_window: true,
+    sliding_window: 5,
+    max_window_layers: 1,
+  },
+  phi3: { model_type: "phi3", ...shared, pad_token_id: 0, sliding_window: 5 },
+  smollm3: { model_type: "smollm3", ...shared, pad_token_id: 0, no_rope_layer_interval: 2 },
+  stablelm: { model_type: "stablelm", ...shared, hidden_size: 32, partial_rotary_factor: 0.5 },
+  granite: { model_type: "granite", ...shared, attention_multiplier: 0.3, residual_multiplier: 0.5 },
+  olmo2: { model_type: "olmo2", ...shared },
+  olmo3: { model_type: "olmo3", ...shared, sliding_window: 5 },
+  gemma3_text: { model_type: "gemma3_text", ...shared, head_dim: 6, sliding_window: 5, sliding_window_pattern: 2 },
+  gpt_neox: { model_type: "gpt_neox", ...shared, hidden_size: 32 },
   gpt2: {
     model_type: "gpt2",
     vocab_size: 61,
@@ -158,7 +188,8 @@ export function oddConfigs(): OddConfig[] {
     add("rope", { rope_parameters: { rope_type: "default", rope_theta: null } });
     for (const tie of [true, false, undefined]) {
       const changes = tie === undefined ? {} : { tie_word_embeddings: tie };
-      for (const head of ["own", "same", "none", "only"] as const) add("lm_head", changes, { head });
+      const name = family === "gpt_neox" ? "embed_out" : "lm_head";
+      for (const head of ["own", "same", "none", "only"] as const) add(name, changes, { head });
     }
     add("layer_types", { layer_types: mixed, sliding_window: null });
     add("layer_types", { layer_types: mixed, sliding_window: 3 });

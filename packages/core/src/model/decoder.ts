@@ -94,7 +94,7 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
   const isSliding = (i: number) => slidingLayers === undefined || slidingLayers.includes(i);
   const rotationOf = (i: number): Rotation | undefined => {
     if (architecture.positions !== "rotary" || unrotatedLayers.includes(i)) return undefined;
-    return config.slidingRope && isSliding(i) ? "sliding" : "common";
+    return config.slidingRope && slidingWindow > 0 && isSliding(i) ? "sliding" : "common";
   };
   const embed = required(weightNames.embed);
   return {

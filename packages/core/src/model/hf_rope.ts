@@ -90,7 +90,9 @@ function parseRopeByLayerType(
   }
   const [full, sliding] = layerTypes.map((type) => {
     const own = newer[type];
-    const settings = { ...(isJsonObject(own) ? own : {}), ...(type === "full_attention" ? older : {}) };
+    // As transformers: where nothing is given by type, rope_type is set, and `type` in the older spelling cannot change it.
+    const unset = outer.has("rope_parameters") ? {} : { rope_type: "default" };
+    const settings = { ...(isJsonObject(own) ? own : unset), ...(type === "full_attention" ? older : {}) };
     const isOlder = type === "full_attention" && Object.keys(older).length > 0;
     const label = isOlder ? "rope_scaling." : `rope_parameters.${type}.`;
     const inner = jsonFields(settings, problems, label);
@@ -178,6 +180,7 @@ function parseScaling(
     case "linear":
       return { type, factor: factor() };
     case "dynamic":
+      if (rotaryDim === 2) fields.problem("rope_type is dynamic, which a head with two rotating numbers cannot have");
       // transformers stretches from max_position_embeddings and ignores original_max_position_embeddings.
       return { type, factor: factor(), originalContext: contextLength };
     case "llama3": {
@@ -230,7 +233,9 @@ function parseLongrope(
     const isList =
       Array.isArray(list) && list.every((one) => typeof one === "number" && one > 0 && Number.isFinite(one));
     if (isList && list.length === rotaryDim / 2) return list as number[];
-    fields.problem(`${name} is ${shown(list)}, needed is a list of ${rotaryDim / 2} numbers above 0`);
+    fields.problem(
+      `${name} is ${list === undefined ? "missing" : shown(list)}, needed is a list of ${rotaryDim / 2} numbers above 0`,
+    );
     return [];
   };
   const factor = fields.number("factor", { above: 0, fallback: contextLength / originalContext });

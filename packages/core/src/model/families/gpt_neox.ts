@@ -3,7 +3,7 @@ import type { ModelConfig } from "../config.ts";
 import { embeddingSource, headSource, stacked, type WeightPart, type WeightSource } from "../weight_sources.ts";
 import { type LayerWeight, weightNames } from "../weights.ts";
 import type { Family } from "./family.ts";
-import { llamaDefaults, noWindow, readSizes, readTokens } from "./llama.ts";
+import { checkWholeHeads, llamaDefaults, noWindow, readSizes, readTokens } from "./llama.ts";
 import { rotaryRows } from "./rotary_rows.ts";
 
 const HEAD = "embed_out.weight";
@@ -14,6 +14,7 @@ const tanhGelu = ["gelu_fast", "gelu_new", "gelu_pytorch_tanh"];
 
 const defaults = {
   ...llamaDefaults,
+  hasKvHeads: false,
   normEps: 1e-5,
   normEpsKey: "layer_norm_eps" as const,
   rope: { ropeTheta: 10_000, ropeThetaKey: "rotary_emb_base", partialRotation: 0.25, partialRotationKey: "rotary_pct" },
@@ -35,6 +36,7 @@ export const gptNeox: Family = {
   read(reading) {
     const { fields } = reading;
     const sizes = readSizes(reading, defaults);
+    checkWholeHeads(fields, sizes);
     const attentionBias = fields.boolean("attention_bias", true);
     return {
       ...sizes,

@@ -7,6 +7,7 @@ export const granite: Family = {
   modelType: "granite",
   classes: ["GraniteForCausalLM", "GraniteModel"],
   architecture: llamaArchitecture,
+  notNull: ["head_dim"],
   read(reading) {
     const { fields } = reading;
     const sizes = readSizes(reading, llamaDefaults);

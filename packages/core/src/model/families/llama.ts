@@ -22,6 +22,8 @@ export const llamaArchitecture: Architecture = {
 /** transformers fills these in if `config.json` says nothing; the five main sizes must be there. */
 export const llamaDefaults = {
   kvHeads: undefined as number | undefined,
+  /** Whether the family has heads of keys at all. */
+  hasKvHeads: true,
   headDim: undefined as number | undefined,
   contextLength: 2048,
   normEps: 1e-6,
@@ -86,7 +88,7 @@ export function readSizes(reading: ConfigReading, fallback: typeof llamaDefaults
   const layers = fields.integer("num_hidden_layers", { min: 1, max: MAX_LAYERS });
   // An absent key takes the class's default, a null means one key/value head per query head.
   const kvDefault = fields.has("num_key_value_heads") ? heads : (fallback.kvHeads ?? heads);
-  const kvHeads = fields.integer("num_key_value_heads", { min: 1, fallback: kvDefault });
+  const kvHeads = fallback.hasKvHeads ? fields.integer("num_key_value_heads", { min: 1, fallback: kvDefault }) : heads;
   if (heads % kvHeads > 0) {
     fields.problem(`num_key_value_heads is ${kvHeads}, needed is a divisor of the ${heads} attention heads`);
   }
@@ -109,6 +111,15 @@ export function readSizes(reading: ConfigReading, fallback: typeof llamaDefaults
     normEps: fields.number(fallback.normEpsKey, { above: 0, fallback: fallback.normEps }),
     ...parseRope(reading, { contextLength, headDim }, fallback.rope),
   };
+}
+
+/** Reports heads of another width than D / H, which the family does not have. */
+export function checkWholeHeads(
+  fields: JsonFields,
+  { hiddenSize, heads, headDim }: Pick<Sizes, "hiddenSize" | "heads" | "headDim">,
+): void {
+  if (headDim * heads === hiddenSize || Number.isNaN(hiddenSize)) return;
+  fields.problem(`head_dim is ${headDim}, supported is hidden_size / num_attention_heads`);
 }
 
 /** Reads the ends of the model: whether its head is the embedding, and the ids of special tokens. */

@@ -23,6 +23,7 @@ export const olmo2: Family = {
   modelType: "olmo2",
   classes: ["Olmo2ForCausalLM", "Olmo2Model"],
   architecture: llamaArchitecture,
+  notNull: ["head_dim"],
   read: (reading) => ({ ...readSizes(reading, olmoDefaults), ...noWindow, ...readOlmo(reading) }),
   weights: (config) => llamaWeights(config),
 };

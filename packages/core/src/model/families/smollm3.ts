@@ -18,6 +18,7 @@ export const smollm3: Family = {
   modelType: "smollm3",
   classes: ["SmolLM3ForCausalLM", "SmolLM3Model"],
   architecture: llamaArchitecture,
+  notNull: ["head_dim"],
   read(reading) {
     const { fields } = reading;
     const sizes = readSizes(reading, defaults);

@@ -1,6 +1,14 @@
 /** StableLM 2 and StableLM 3B: Llama's names with LayerNorm; a quarter of each head rotates. */
 import type { Family } from "./family.ts";
-import { llamaArchitecture, llamaDefaults, llamaWeights, noWindow, readSizes, readTokens } from "./llama.ts";
+import {
+  checkWholeHeads,
+  llamaArchitecture,
+  llamaDefaults,
+  llamaWeights,
+  noWindow,
+  readSizes,
+  readTokens,
+} from "./llama.ts";
 
 const defaults = {
   ...llamaDefaults,
@@ -17,9 +25,11 @@ export const stablelm: Family = {
   modelType: "stablelm",
   classes: ["StableLmForCausalLM", "StableLmModel"],
   architecture: { ...llamaArchitecture, norm: "layer" },
+  notNull: ["num_key_value_heads"],
   read(reading) {
     const { fields } = reading;
     const sizes = readSizes(reading, defaults);
+    checkWholeHeads(fields, sizes);
     if (fields.boolean("qk_layernorm", false)) {
       fields.problem("qk_layernorm is true, supported are models without norms of queries and keys");
     }

@@ -30,6 +30,9 @@ export function readPatternedWindows(fields: JsonFields, layers: number, every: 
   const size = readWindowSize(fields);
   const named = readSlidingLayers(fields, layers);
   const patterned = Array.from({ length: layers || 0 }, (_, i) => i).filter((i) => (i + 1) % every !== 0);
+  if (size === 0 && named === undefined && patterned.length > 0) {
+    fields.problem(`sliding_window is null, needed is a number: ${patterned.length} of ${layers} layers slide`);
+  }
   return windows(fields, { size, named, layers: named ?? patterned, switches: "sliding_window gives" });
 }
 
