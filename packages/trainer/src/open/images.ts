@@ -1,14 +1,12 @@
 /** Features of the images of a data set: computed before training, and side data of its samples from then on. */
 import { createHash } from "node:crypto";
-import { availableParallelism } from "node:os";
-import { createReferenceEngine, type SeenImages } from "@zerogate/core";
-import type { Engine } from "@zerogate/core/engine";
+import type { SeenImages } from "@zerogate/core";
 import { createTower } from "@zerogate/core/vision";
 import { type ImageFault, imagesOfSamples, type PreparedTokens, withoutFaultyImages } from "@zerogate/data";
-import { createEngine, probe } from "@zerogate/engine-cpu";
 import { type ImageFeatures, imageFeatures } from "@zerogate/vision";
 import type { Progress } from "./progress.ts";
 import type { OpenedTower } from "./tower.ts";
+import { towerEngine } from "./tower_engine.ts";
 
 /** What seeing takes of a data request. */
 interface ImageRequest {
@@ -68,11 +66,6 @@ export async function seeImages(
   const tokens = { ...usable.tokens, images: seenImages, hash: hash.digest("hex") };
   const imagesOf = (sample: number) => (rows[entryOf[sample] ?? -1] ?? []).map(String);
   return { prepared: { ...usable, tokens }, imagesOf };
-}
-
-/** The native engine, on all cores, or the plain one if it does not run here. */
-export function towerEngine(): Engine {
-  return probe().available ? createEngine({ threads: availableParallelism() }) : createReferenceEngine();
 }
 
 /** Rows of features of each record's images. */

@@ -7,8 +7,8 @@ import type { SeenFeatures } from "@zerogate/core/formats";
 import { type LoadedTower, readTower } from "@zerogate/core/node";
 import { createTower, preprocessImage, type Tower, towerFeatures } from "@zerogate/core/vision";
 import { readImage } from "@zerogate/vision";
-import { towerEngine } from "./images.ts";
 import { checkLinks } from "./links.ts";
+import { towerEngine } from "./tower_engine.ts";
 
 /** Shows images to adapters. */
 export interface Sight {
