@@ -59,6 +59,9 @@ export async function loadAdapterFile(
   const { dialect, state, notes } = await readAdapterFile(path, options);
   const { shape, table } = state.layout;
   const problems = baseProblems(state.layout, model);
+  if (model.qkNorm) {
+    problems.push(`it was trained without norms on the keys of prompts, which a ${model.modelType} has`);
+  }
   if (problems.length > 0) throw new InputError(`Cannot use ${path} as an adapter`, problems);
   const { promptLength: adapterLen, adaptedLayers: adapterLayers } = shape;
   const isAssumed = dialect === "original" && options.originalGate === undefined;

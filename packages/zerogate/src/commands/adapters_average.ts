@@ -1,4 +1,5 @@
 /** `zerogate adapters average A B… --out DIR`: the weighted mean of the numbers of adapters of one layout. */
+import { isDeepStrictEqual } from "node:util";
 import { InputError, type PromptFormat, weightedSum } from "@zerogate/core";
 import type { DType } from "@zerogate/core/engine";
 import { isSameTemplate, moduleNames } from "@zerogate/core/formats";
@@ -27,6 +28,17 @@ function layoutName({ layout }: StoredAdapter): string {
   );
 }
 
+/** What an adapter sees of an image; what its tower is called does not matter. */
+function sightOf({ layout, seen }: StoredAdapter): unknown {
+  return { vision: layout.shape.vision, ...seen, tower: seen && { ...seen.tower, nameOrPath: undefined } };
+}
+
+function sightName({ seen }: StoredAdapter): string {
+  if (!seen) return "no images";
+  const { modelType, sha256 } = seen.tower;
+  return `${seen.features.join(", ")} of the ${modelType} ${sha256?.slice(0, 8) ?? "whose hash is not known"}`;
+}
+
 export async function averageCommand(
   folders: readonly string[],
   flags: AverageFlags,
@@ -51,13 +63,25 @@ export async function averageCommand(
     if (names !== theirs) problems.push(`${folders[i]} is for a base with ${names}; ${folders[0]} with ${theirs}`);
   }
   if (problems.length > 0) throw new InputError("Cannot average adapters of different layouts", problems);
+  for (const [i, adapter] of adapters.entries()) {
+    if (isDeepStrictEqual(sightOf(adapter), sightOf(first))) continue;
+    problems.push(`${folders[i]} sees ${sightName(adapter)}; ${folders[0]} sees ${sightName(first)}`);
+  }
+  if (problems.length > 0) throw new InputError("Cannot average adapters that see images differently", problems);
   const promptFormat = commonFormat(folders, adapters, (note) => context.stderr.write(`${note}\n`));
   const bases = new Set(adapters.map(({ config }) => config.baseModelNameOrPath));
   if (bases.size > 1) {
     context.stderr.write(`the adapters name different bases: ${[...bases].map((base) => base ?? "none").join(", ")}\n`);
   }
   const params = weightedSum(adapters.map((adapter, k) => ({ params: adapter.params, weight: weights[k] ?? 0 })));
-  await saveAdapter(flags.out, { config: first.config, layout: first.layout, params, dtype, promptFormat });
+  await saveAdapter(flags.out, {
+    config: first.config,
+    layout: first.layout,
+    params,
+    dtype,
+    promptFormat,
+    seen: first.seen,
+  });
   const adaptersUsed = folders.map((path, i) => ({ path, weight: weights[i] }));
   if (flags.json) printJson(context, { out: flags.out, adapters: adaptersUsed });
   else

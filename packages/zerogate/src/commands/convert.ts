@@ -168,6 +168,6 @@ async function write(
       taskType: "CAUSAL_LM",
     });
   const config = { ...(folder?.config ?? fresh()), ...(model !== undefined && { baseModelNameOrPath: model }) };
-  const { metadata = {}, promptFormat } = folder ?? {};
-  await saveAdapter(out, { config, layout, params, dtype, metadata, promptFormat });
+  const { metadata = {}, promptFormat, seen } = folder ?? {};
+  await saveAdapter(out, { config, layout, params, dtype, metadata, promptFormat, seen });
 }

@@ -13,7 +13,7 @@ export interface Source {
   readonly from: Target;
   readonly state: AdapterState;
   readonly dtype: DType;
-  readonly folder?: Pick<Awaited<ReturnType<typeof readAdapter>>, "config" | "metadata" | "promptFormat">;
+  readonly folder?: Pick<Awaited<ReturnType<typeof readAdapter>>, "config" | "metadata" | "promptFormat" | "seen">;
   readonly notes: readonly string[];
 }
 
@@ -29,11 +29,11 @@ export async function readSource(
       dialect === "original" ? [`gates of ${input} are taken as ${options?.originalGate}: --assume-gate`] : [];
     return { from: dialect, state, dtype: "f32", notes: [...notes, ...gates] };
   }
-  const { config, metadata, promptFormat, layout, params, dtype, warnings } = await readAdapter(folder);
+  const { config, metadata, promptFormat, seen, layout, params, dtype, warnings } = await readAdapter(folder);
   const { gateSharing, gateActivation } = layout.shape;
   const isPlain = gateSharing === "scalar" && gateActivation === "none";
   const from = isPlain ? "peft" : "zerogate";
-  return { from, state: { layout, params }, dtype, folder: { config, metadata, promptFormat }, notes: warnings };
+  return { from, state: { layout, params }, dtype, folder: { config, metadata, promptFormat, seen }, notes: warnings };
 }
 
 /** The adapter with the number of heads that its base has; it must fit the base if that is given. */
@@ -43,6 +43,14 @@ export function withHeads(state: AdapterState, base: ModelConfig | undefined, gi
   const heads = base?.heads ?? given;
   const isForeign = to !== "peft" && to !== "zerogate";
   const names = moduleNames(layout.base);
+  if (isForeign && layout.shape.vision) {
+    problems.push(`a file of ${to} has no place for what the adapter trained for images: use --to peft or zerogate`);
+  }
+  if (isForeign && base?.qkNorm) {
+    problems.push(
+      `keys of prompts are normed in a ${base.modelType}, which a reader of ${to} does not do: use --to zerogate`,
+    );
+  }
   if (isForeign && base && architectureOf(base).promptsJoin === "after-output") {
     problems.push(
       `what the prompts of a ${base.modelType} give is added after the output projection, a reader of ${to} adds it before: use --to peft or zerogate`,

@@ -112,7 +112,8 @@ export function foreignTensors(
   dialect: ForeignDialect,
   dtype: DType = "f32",
 ): Map<string, Tensor> {
-  const { promptLength: K, gateSharing } = layout.shape;
+  const { promptLength: K, gateSharing, vision } = layout.shape;
+  if (vision) throw new RangeError(`Cannot write ${dialect}: it has no place for what the adapter trained for images`);
   const { hiddenSize: D, heads: H, layers } = layout.base;
   const parts = layerParts(layout);
   if (gateSharing === "scalar" && H > 1) {
