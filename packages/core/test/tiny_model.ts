@@ -84,8 +84,14 @@ export const tinyBases = [
     },
   },
   { title: "smollm3 with a layer that is not rotated", changes: { modelType: "smollm3", unrotatedLayers: [1] } },
-  { title: "stablelm", changes: { modelType: "stablelm", rotaryDim: 2, qkvBias: true, parallelResidual: false } },
-  { title: "stablelm, parallel", changes: { modelType: "stablelm", rotaryDim: 2, parallelResidual: true } },
+  {
+    title: "stablelm",
+    changes: { modelType: "stablelm", heads: 2, kvHeads: 1, rotaryDim: 2, qkvBias: true, parallelResidual: false },
+  },
+  {
+    title: "stablelm, parallel",
+    changes: { modelType: "stablelm", heads: 2, kvHeads: 1, rotaryDim: 2, parallelResidual: true },
+  },
   { title: "qwen3", changes: { modelType: "qwen3", qkNorm: "head" } },
   {
     title: "olmo2",

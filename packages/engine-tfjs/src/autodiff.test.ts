@@ -162,7 +162,7 @@ function flatOperation(name: FlatName, { sizes, numbers, weights, rows, inputs, 
           ...vectors.map(([vector, floats]): [string, Tensor] => [vector, tf.tensor1d(floats)]),
           ...lists.map(([list, ints]): [string, Tensor] => [list, tf.tensor1d(ints, "int32")]),
         ]);
-        return flat[name](maths, given, size)[y];
+        return (differentiable[name] ?? flat[name])(maths, given, size)[y];
       },
       async backward(engine, arrays, dy) {
         const values: Record<string, unknown> = Object.fromEntries(lists);
@@ -184,6 +184,13 @@ function flatOperation(name: FlatName, { sizes, numbers, weights, rows, inputs, 
     };
   };
 }
+/** The engine's own formula of these compares numbers, which TensorFlow.js cannot differentiate. */
+const differentiable: Readonly<Partial<Record<FlatName, (typeof flat)[FlatName]>>> = {
+  geluErf: (_, { up_TF }: { up_TF: Tensor }) => ({
+    y_TF: tf.mul(up_TF, tf.mul(tf.add(tf.erf(tf.mul(up_TF, Math.SQRT1_2)), 1), 0.5)),
+  }),
+};
+
 for (const [name, operation] of Object.entries<FlatOperation>(flatOperations)) {
   if (operation.backward) operations[name] = flatOperation(name as FlatName, operation);
 }

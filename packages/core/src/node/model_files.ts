@@ -254,9 +254,10 @@ function tensorProblem(
       return `${name} is wrapped for an adapter that was not merged: merge it first (merge_and_unload of PEFT)`;
     }
     const isTied = ", or tie_word_embeddings true in config.json";
-    const isEmbedding = /(?:embed_tokens|wte)\.weight$/.test(name) && all.has("lm_head.weight");
-    const hint =
-      name === "lm_head.weight" ? isTied : isEmbedding ? `${isTied} where lm_head.weight is the embedding` : "";
+    const isEmbedding = /(?:embed_tokens|embed_in|wte)\.weight$/.test(name);
+    const head = ["lm_head.weight", "embed_out.weight"].find((stored) => all.has(stored));
+    const isHead = name === "lm_head.weight" || name === "embed_out.weight";
+    const hint = isHead ? isTied : isEmbedding && head ? `${isTied} if ${head} is the embedding` : "";
     return `${name} is in no weight file, needed is ${needed}${hint}: fetch the model again`;
   }
   if (storedDTypes.has(tensor.dtype) && String(tensor.shape) === String(shape)) return undefined;

@@ -214,10 +214,10 @@ test("qwen3: biases, windows as in qwen2, and no null for the width of a head", 
 });
 
 test("olmo3: the older spelling scales layers without a window alone, the newer one each type by itself", () => {
-  const yarn = { type: "linear", factor: 4 };
-  expect(parse({ ...olmo3, rope_theta: 7000, rope_scaling: yarn })).toMatchObject({
+  const linear = { rope_type: "linear", factor: 4 };
+  expect(parse({ ...olmo3, rope_theta: 7000, rope_scaling: linear })).toMatchObject({
     ropeTheta: 7000,
-    ropeScaling: yarn,
+    ropeScaling: { type: "linear", factor: 4 },
     slidingRope: { ropeTheta: 500_000, ropeScaling: { type: "default" } }, // as transformers has it
   });
   const byType = {
@@ -228,6 +228,12 @@ test("olmo3: the older spelling scales layers without a window alone, the newer 
     ropeTheta: 5,
     slidingRope: { ropeTheta: 6, ropeScaling: { type: "linear", factor: 2 } },
   });
+  expect(problems({ ...olmo3, rope_scaling: { type: "linear", factor: 4 } })).toEqual([
+    'rope_scaling.rope_type is "default", type is "linear", needed is one of them',
+  ]);
+  expect(problems({ ...olmo3, rope_scaling: { rope_type: "linear", factor: 4 }, sliding_window: null })).toEqual([
+    "sliding_window is null, needed is a number: 6 of 8 layers slide",
+  ]);
   expect(problems({ ...olmo3, rope_parameters: { rope_theta: 5 } })).toEqual([
     'rope_parameters is {"rope_theta":5}, needed is an object with full_attention and sliding_attention',
   ]);
