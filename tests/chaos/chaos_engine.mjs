@@ -48,7 +48,9 @@ export async function createEngine({ inner, fault, folder, delaySeed }, device) 
 
   return {
     ...engine,
+    // Once a pass with a scale, that of its tokens; a table of rotary angles has none.
     embed(...args) {
+      if (args[2]?.scale === undefined) return engine.embed(...args);
       if (isAlways ? isOfLength(args[1].length) : isOnce()) strike();
       return engine.embed(...args);
     },

@@ -86,12 +86,14 @@ export async function createEngine(
   return {
     ...engine,
     name: `faulty ${device}`,
-    embed(table, ids) {
+    // Tokens come with a scale; positions, for their rotary angles, without.
+    embed(table, ids, options) {
+      if (options?.scale === undefined) return engine.embed(table, ids, options);
       for (const [i, fault] of faults.entries()) {
         if (!ids.includes(fault.token) || (fault.device ?? device) !== device) continue;
         if (takesTurn(folder, `fault-${i}`, fault.times ?? 1)) strike(fault.kind);
       }
-      return engine.embed(table, ids);
+      return engine.embed(table, ids, options);
     },
     linear(...args) {
       for (const end = performance.now() + (slow ? 60 : 0); performance.now() < end; );
