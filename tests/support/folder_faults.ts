@@ -131,7 +131,7 @@ export const faults: Record<"adapter" | "file" | "followed" | "model" | "tokeniz
       put("adapter_model-00002-of-00002.safetensors", "x"),
       "is a part that is not read",
     ],
-    "a further part": [put("vision.safetensors", "x"), '"vision.safetensors" is a part that is not read'],
+    "a further part": [put("visual.safetensors", "x"), '"visual.safetensors" is a part that is not read'],
     "a part whose name is an attack": [
       put("\u001b[2Jx.safetensors", "x"),
       '"\\u001b[2Jx.safetensors" is a part that is not read',

@@ -13,7 +13,11 @@ export const imageRows: readonly Row[] = [
     id: "V5",
     what: "fusion `global`: logits, loss, gradients, five steps, greedy text, a batch with one, another, no and two images",
   },
-  { id: "V6", what: "fusion `query`: the same" },
+  {
+    id: "V6",
+    what: "fusion `query`: the same",
+    why: "open: fusion `query` is not built, vision_config.json that asks for it is refused by name",
+  },
   {
     id: "V7",
     what: "identity: zero gates have the base's bits, a fresh projection the text adapter's; a text record's bits do not depend on images beside it",

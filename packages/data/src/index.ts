@@ -35,7 +35,7 @@ export {
   scienceAccuracy,
   scienceClasses,
 } from "./scienceqa/score.ts";
-export { answerOf, type ScienceFormat, scienceFormats, scienceRecord } from "./scienceqa/text.ts";
+export { answerOf, type ScienceFormat, scienceRecord } from "./scienceqa/text.ts";
 export { type Split, type SplitOptions, splitSamples } from "./split.ts";
 export type { StoredImages } from "./stored_images.ts";
 export { listTemplates, loadTemplate, parsePrompt, renderPrompt } from "./templates.ts";

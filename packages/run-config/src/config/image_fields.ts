@@ -1,5 +1,5 @@
 /** The keys of runs that see images, a part of `fields`. */
-import { scienceFormats } from "@zerogate/data";
+import { scienceFormats } from "@zerogate/data/words";
 import { added, count, type Field, nameList, oneOf, onOff, optional, path, positive } from "./kinds.ts";
 import { MAX_PROJECTION } from "./limits.ts";
 import type { ConfigKey, TrainConfig } from "./train_config.ts";
