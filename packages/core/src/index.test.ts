@@ -204,6 +204,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "globalNorm",
       "gradientSum",
       "groupCount",
+      "keptForNorms",
       "layoutOf",
       "learningRate",
       "limitRanges",

@@ -54,7 +54,7 @@ export {
 // Work: what a cell costs, and numbers from a seed.
 
 export { sum } from "./model/gradient.ts";
-export { type SampleCost, trainingCost } from "./model/sample_cost.ts";
+export { keptForNorms, type NormNumbers, type SampleCost, trainingCost } from "./model/sample_cost.ts";
 export { normal, randomBits, uniform } from "./random.ts";
 
 // Errors between threads and processes.

@@ -9,10 +9,22 @@ import { planCell, WORKSPACE_BYTES } from "./memory_plan.ts";
 for (const [name, value] of Object.entries(fakeEnv())) vi.stubEnv(name, value);
 
 describe.skipIf(absent !== "")(`the plan of a cell${absent}`, () => {
-  test("predicts within 5 % what a cell takes besides weights and workspace", async () => {
+  test.each([
+    ["llama", {}],
+    ["qwen3", { modelType: "qwen3", qkNorm: "head" }],
+    ["gemma3_text", { modelType: "gemma3_text", qkNorm: "head", outputNorms: "after" }],
+  ] as const)("of a %s predicts within a twentieth what it takes besides weights and workspace", async (_, traits) => {
     const engine = createEngine({ compute: "bf16", tune: false });
     try {
-      const changes = { layers: 14, hiddenSize: 64, heads: 1, kvHeads: 1, headDim: 64, intermediateSize: 176 };
+      const changes = {
+        layers: 14,
+        hiddenSize: 64,
+        heads: 1,
+        kvHeads: 1,
+        headDim: 64,
+        intermediateSize: 176,
+        ...traits,
+      };
       const { config, model } = tinyModel(changes, engine);
       const adapter = tinyAdapter(config, { adaptedLayers: 13 });
       const tokens = 192;

@@ -1,5 +1,6 @@
 /** How much memory a cell takes on a GPU, and the error if there is not enough. */
 import { InputError, type ModelConfig, parameterCount, type WeightStorage } from "@zerogate/core";
+import { keptForNorms } from "@zerogate/core/training";
 import type { Memory } from "./device_memory.ts";
 import type { Gpu } from "./gpu.ts";
 
@@ -35,7 +36,8 @@ export function planCell(
   const { hiddenSize: D, intermediateSize: F, heads: H, kvHeads: G, headDim: d, vocabSize: V } = model;
   const [Q, X] = [H * d, (H + 2 * G) * d];
   // x and x1 of the residual stream, statistics, log-sum-exp; qkv, o, gate and up.
-  const kept = 4 * (2 * D + 4 + H) + inner * (X + Q + 2 * F);
+  const { queriesKeys, outputs } = keptForNorms(model);
+  const kept = 4 * (2 * D + 4 + H) + inner * (X + Q + 2 * F + queriesKeys + outputs);
   // At the widest place of backward: dx twice, ds, dgateUp, dm or dqkv, do.
   const work = 4 * 3 * D + inner * (3 * F + X + Q + 2 * D);
   const logits = V * Math.min(tokens, Math.max(1, Math.floor(CHUNK_LOGITS / V)));

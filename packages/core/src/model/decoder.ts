@@ -1,4 +1,4 @@
-/** The frozen base on an engine: a pre-norm decoder; `architecture.ts` says how the supported ones differ. */
+/** The frozen base on an engine: a decoder; `families/` and `config.ts` say how the supported ones differ. */
 import type { Engine, Matrix } from "../engine/engine.ts";
 import { widen } from "../formats/dtype.ts";
 import type { ModelConfig } from "./config.ts";

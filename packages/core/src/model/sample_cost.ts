@@ -1,4 +1,4 @@
-/** How much work a sample is in training, so that cells and hosts get equal parts. */
+/** How much work a sample is in training, so that cells and hosts get equal parts, and what norms keep of it. */
 
 import type { ModelConfig } from "./config.ts";
 import { linearMapCount } from "./hf_names.ts";
@@ -22,4 +22,18 @@ export function trainingCost(model: ModelConfig, backwardLayers: number): Sample
     pair: heads * headDim * (layers + 2.5 * backwardLayers), // two products forward, five backward, of half a square
     label: 2 * V * D,
   };
+}
+
+/** Numbers that a token keeps in each layer with a backward for norms that not all bases have. */
+export interface NormNumbers {
+  /** Queries and keys before their norms. */
+  readonly queriesKeys: number;
+  /** Outputs of attention and MLP before theirs. */
+  readonly outputs: number;
+}
+
+/** Counts what norms of queries, keys and outputs keep beside what every base keeps. */
+export function keptForNorms(model: ModelConfig): NormNumbers {
+  const { hiddenSize, heads, kvHeads, headDim, qkNorm, outputNorms } = model;
+  return { queriesKeys: qkNorm ? (heads + kvHeads) * headDim : 0, outputs: outputNorms ? 2 * hiddenSize : 0 };
 }

@@ -69,6 +69,10 @@ test("an adapter of another base is refused with what differs", async () => {
   expect(await problemsOf(path, heads)).toContain(
     `the adapter is for a base with query heads ${config.heads}, this one has 2`,
   );
+  const qwen3 = { ...config, modelType: "qwen3", qkNorm: "head" } as const;
+  expect(await problemsOf(path, qwen3)).toEqual([
+    "it was trained without norms on the keys of prompts, which a qwen3 has",
+  ]);
   const gpt2 = { ...config, modelType: "gpt2" } as const;
   expect(await problemsOf(path, gpt2)).toContainEqual(expect.stringMatching(/self_attn, this one is a gpt2$/));
 });

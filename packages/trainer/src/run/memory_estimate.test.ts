@@ -10,6 +10,7 @@ import {
 } from "@zerogate/core";
 import type { Engine } from "@zerogate/core/engine";
 import { imageBytes, type WeightPlace, weightNames } from "@zerogate/core/formats";
+import { backwardLayers } from "@zerogate/core/training";
 import { createEngine, createWasmEngine, probe } from "@zerogate/engine-cpu";
 import { describe, expect, test } from "vitest";
 import { estimateMemory } from "./memory_estimate.ts";
@@ -149,4 +150,18 @@ test("weights count once, and once more for every worker that copies them", () =
   expect(isolated.perWorker).toBeGreaterThan(read.perWorker + 1e8);
   const quantised = { ...plain, traits: { mapsFiles: true }, storage: "int8" } as const;
   expect(estimateMemory(config, layout, { ...run, isIsolated: true, engine: quantised })).toEqual(read);
+});
+
+test("norms of queries, keys and outputs keep what stood before them, and an exact GELU has no gate", () => {
+  const run = { cellTokens: T, workers: 1, weights: 0, engine: plain, isIsolated: false };
+  const kept = (changes: Partial<typeof config>) => estimateMemory({ ...config, ...changes }, layout, run).perWorker;
+  const { heads, kvHeads, headDim, hiddenSize, intermediateSize } = config;
+  const depth = backwardLayers(layout);
+  expect(kept({ qkNorm: "head" }) - kept({})).toBe(4 * T * depth * (heads + kvHeads) * headDim);
+  expect(kept({ qkNorm: "all-heads", outputNorms: "after" }) - kept({ qkNorm: "head" })).toBe(
+    4 * T * depth * 2 * hiddenSize,
+  );
+  const gptNeox = { modelType: "gpt_neox" };
+  const layerNorm = 2;
+  expect(kept({}) - kept(gptNeox)).toBe(4 * T * (depth * (intermediateSize - layerNorm) + intermediateSize));
 });

@@ -1,7 +1,7 @@
 /** How much memory a run will take: the base and its packed copies once, and per worker what one cell keeps for its backward. */
 import { type AdapterLayout, architectureOf, type ModelConfig } from "@zerogate/core";
 import type { EngineTraits } from "@zerogate/core/engine";
-import { backwardLayers } from "@zerogate/core/training";
+import { backwardLayers, keptForNorms } from "@zerogate/core/training";
 import type { EngineChoice } from "@zerogate/run-config";
 
 /** Bytes that a run will take. */
@@ -42,8 +42,9 @@ export function estimateMemory(
   const { activation, norm } = architectureOf(model);
   const { weightCopies, packedBytes, traits, storage } = run.engine;
   const { isComposed = false, mapsFiles = false } = traits;
-  const wide = activation === "gelu" ? F : 2 * F;
-  const keptPerToken = 2 * D + X + Q + wide + heads + (norm === "layer" ? 4 : 2);
+  const wide = activation.startsWith("gelu") ? F : 2 * F;
+  const { queriesKeys, outputs } = keptForNorms(model);
+  const keptPerToken = 2 * D + X + Q + wide + heads + (norm === "layer" ? 4 : 2) + queriesKeys + outputs;
   const temporaryPerToken = 4 * D + 2 * X + wide + F + (isComposed ? 3 * X + 10 * F : 0);
   const T = run.cellTokens;
   const depth = backwardLayers(layout);

@@ -4,7 +4,6 @@ import { absent, sharedPath } from "../../../test/shared.ts";
 import { InputError } from "../../errors.ts";
 import { parseModelConfig } from "../hf_config.ts";
 import { architectureOf, findFamily } from "./families.ts";
-import { rotaryRows } from "./rotary_rows.ts";
 
 const parse = (json: unknown) => parseModelConfig(json, "config.json");
 const problems = (json: unknown): readonly string[] => {
@@ -278,14 +277,6 @@ test("stablelm: norms of queries and keys are refused, parallel layers and biase
     parallelResidual: true,
     qkvBias: true,
   });
-});
-
-test("rows of a head lie where the pairs of its rotation are, each once; values keep their places", () => {
-  const rowTo = rotaryRows({ headDim: 8, rotaryDim: 4 }, 2);
-  const rows = Array.from({ length: 24 }, (_, row) => rowTo?.(row));
-  const head = [0, 1, 4, 5, 2, 3, 6, 7];
-  expect(rows).toEqual([...head, ...head.map((row) => row + 8), 16, 17, 18, 19, 20, 21, 22, 23]);
-  expect(rotaryRows({ headDim: 8 }, 2)).toBeUndefined();
 });
 
 const reason = absent("golden/families");
