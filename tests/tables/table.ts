@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { fieldRows } from "./field_rows.ts";
 import { imageRows } from "./image_rows.ts";
+import { modelRows } from "./model_rows.ts";
 import { parityRows } from "./parity_rows.ts";
 import { root, type Tagged } from "./tags.ts";
 
@@ -40,6 +41,12 @@ export const tables: readonly Table[] = [
     title: "Image cases",
     about: `What training on images has to show, the tests that show it, and what came of them. ${how}`,
     rows: imageRows,
+  },
+  {
+    path: join(root, "docs/models.md"),
+    title: "Models",
+    about: `What a base may be and where it may come from: families, forms of files, 4-bit storage, the Hub; the tests that show it, and what came of them. ${how}`,
+    rows: modelRows,
   },
 ];
 
