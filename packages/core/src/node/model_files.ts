@@ -3,17 +3,17 @@ import { constants } from "node:buffer";
 import { type Allocate, ownMemory } from "../allocate.ts";
 import type { DType, ScaledDType, WeightDType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
-import { bytesPerElement, narrow, type StoredDType, storedDTypes, widen } from "../formats/dtype.ts";
-import { int8Bytes, int8Rows } from "../formats/int8.ts";
+import { bytesPerElement, type StoredDType, storedDTypes } from "../formats/dtype.ts";
+import { int8Bytes } from "../formats/int8.ts";
 import { storedName, withoutWrappers } from "../model/checkpoint_names.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { weightSources } from "../model/hf_names.ts";
-import { changeNumbers, keepsDType, moveRows, transposePart } from "../model/weight_changes.ts";
+import { keepsDType } from "../model/weight_changes.ts";
 import type { WeightPart } from "../model/weight_sources.ts";
 import { imageBytes, isLinearMap, type WeightImage, type WeightPlace, type WeightStorage } from "../model/weights.ts";
-import { type FileRange, readRanges } from "./parallel_read.ts";
-import { quantizedRange } from "./quantized_range.ts";
+import { readRanges } from "./parallel_read.ts";
 import { findWeightFiles, type PlacedTensor, withWeightFiles } from "./weight_files.ts";
+import { type FoundTensor, type PlannedRead, rangeOf } from "./weight_ranges.ts";
 
 /** Below this a weight is copied: it would share its pages with others. */
 const LEAST_MAPPED_BYTES = 64 * 2 ** 10;
@@ -89,75 +89,12 @@ export async function linearMapDtypes(folder: string, config: ModelConfig): Prom
   });
 }
 
-/** A tensor of a file and how its numbers are stored there. */
-interface FoundTensor {
-  readonly tensor: PlacedTensor;
-  readonly dtype: StoredDType;
-  readonly part: WeightPart;
-}
-
-/** Its weight, and the row of it that it begins with. */
-interface PlannedRead extends FoundTensor {
-  readonly name: string;
-  readonly place: WeightPlace;
-  readonly row: number;
-}
-
 interface WeightPlan {
   readonly places: Record<string, WeightPlace>;
   readonly reads: readonly PlannedRead[];
   /** Size of the block. */
   readonly bytes: number;
   readonly readBytes: number;
-}
-
-/** A chunk goes straight to its place, or is changed on its way there, or stays in the file cache. */
-function rangeOf(read: PlannedRead, block: ArrayBufferLike): FileRange {
-  const { tensor, dtype, part, name, place, row } = read;
-  const { change, times = 1, rowTo } = part;
-  if (place.path !== undefined) return tensor;
-  const to = place.dtype;
-  const [rows, columns = 1] = place.shape;
-  const ownRows = (tensor.end - tensor.begin) / bytesPerElement[dtype] / columns;
-  if (to === "i8" || to === "f8") {
-    const { scales, numbers } = int8Rows(new Uint8Array(block, place.offset, place.byteLength), rows);
-    const past = row + ownRows;
-    const own = { scales: scales.subarray(row, past), numbers: numbers.subarray(row * columns, past * columns) };
-    return quantizedRange(read, { to, ...own }, name);
-  }
-  const offset = place.offset + row * columns * bytesPerElement[to];
-  const [stored, placed] = [bytesPerElement[dtype], bytesPerElement[to]];
-  const bytesOf = (bytes: Uint8Array) => converted(bytes, { dtype, part }, to);
-  if (rowTo) {
-    const own = new Uint8Array(block, offset, ownRows * columns * placed);
-    const onChunk = (bytes: Uint8Array, from: number) =>
-      moveRows(own, bytesOf(bytes), from / stored / columns, columns * placed, rowTo);
-    return { ...tensor, unit: columns * stored, onChunk };
-  }
-  if (dtype === to && change === undefined && times === 1) {
-    return { ...tensor, place: (from, length) => new Uint8Array(block, offset + from, length) };
-  }
-  const onChunk = (bytes: Uint8Array, from: number) => {
-    const first = from / stored;
-    if (change === "transpose") {
-      const whole = new Uint8Array(block, offset, ((tensor.end - tensor.begin) / stored) * placed);
-      return transposePart(whole, bytesOf(bytes), first, to, tensor.shape);
-    }
-    if (to !== "f32") return new Uint8Array(block, offset + first * placed, bytes.length).set(bytesOf(bytes));
-    const target = new Float32Array(block, offset + first * placed, bytes.length / stored);
-    widen(dtype, bytes, target);
-    changeNumbers(target, part);
-  };
-  return { ...tensor, onChunk };
-}
-
-/** Numbers of a file as they are placed; the same bytes if nothing is to be done. */
-function converted(bytes: Uint8Array, { dtype, part }: Pick<FoundTensor, "dtype" | "part">, to: DType): Uint8Array {
-  if (dtype === to && keepsDType(part) && (part.times ?? 1) === 1) return bytes;
-  const numbers = new Float32Array(bytes.length / bytesPerElement[dtype]);
-  widen(dtype, bytes, numbers);
-  changeNumbers(numbers, part);
-  return to === "f32" ? new Uint8Array(numbers.buffer) : narrow(numbers, to);
 }
 
 const scaledDTypes: Readonly<Record<Exclude<WeightStorage, "as-is">, ScaledDType>> = { int8: "i8", fp8: "f8" };
@@ -188,7 +125,8 @@ function planWeights(
       const dtype = tensor && storedDTypes.get(tensor.dtype);
       const problem = tensorProblem(hfName, needed, tensor, tensors);
       if (problem !== undefined) problems.push(problem);
-      return tensor && dtype ? [{ tensor, dtype, part, elements: needed.reduce((a, b) => a * b, 1) }] : [];
+      if (!tensor || !dtype) return [];
+      return [{ tensor, dtype, part: asStored(part, tensor), elements: needed.reduce((a, b) => a * b, 1) }];
     });
     const dtype = scaled && isLinearMap(name) ? scaled : placedDType(found, weightDtypes);
     const byteLength =
@@ -211,6 +149,14 @@ function planWeights(
   return { places, reads, bytes, readBytes };
 }
 
+/** What is done to this tensor: rows that are stored in another order than in transformers, and norms that hold their 1 already. */
+function asStored({ change, rowTo, ...part }: WeightPart, tensor: PlacedTensor): WeightPart {
+  const { rowTo: first, holdsOne = false } = tensor;
+  const both = first && rowTo ? (stored: number) => rowTo(first(stored)) : (first ?? rowTo);
+  const left = holdsOne && change === "add-one" ? undefined : change;
+  return { ...part, ...(left && { change: left }), ...(both && { rowTo: both }) };
+}
+
 /** Where the parts lie in their file, if they are as the weight is to be: one behind the other, on whole numbers. */
 function placeInFile(found: readonly FoundTensor[], dtype: WeightDType): { offset: number; path: string } | undefined {
   const [first] = found;
@@ -219,6 +165,7 @@ function placeInFile(found: readonly FoundTensor[], dtype: WeightDType): { offse
   let end = offset;
   for (const { tensor, dtype: stored, part } of found) {
     if (
+      tensor.decoder ||
       part.change ||
       part.rowTo ||
       (part.times ?? 1) !== 1 ||

@@ -2,8 +2,8 @@
  * Several reads at once. What a file cache holds is copied faster than memory that is used for the first time is given, and
  * the system gives it to one thread at a time: Node's four file threads halve the time and more.
  */
+import type { FileHandle } from "node:fs/promises";
 import { readFully } from "./regular_file.ts";
-import type { SafetensorsFile } from "./safetensors_file.ts";
 
 /** Node's own number of file threads. */
 const LANES = 4;
@@ -11,17 +11,23 @@ const LANES = 4;
 /** What is read at once: large enough for full speed, small enough for smooth progress. */
 const CHUNK_BYTES = 4 * 2 ** 20;
 
+/** A file that is open for reads by position. */
+export interface OpenFile {
+  readonly path: string;
+  readonly handle: FileHandle;
+}
+
 /** Bytes `begin` to `end` of a file, cut into chunks that come in any order. */
 export interface FileRange {
-  readonly file: SafetensorsFile;
+  readonly file: OpenFile;
   readonly begin: number;
   readonly end: number;
   /** Chunks are multiples of this number of bytes; default 1. */
   readonly unit?: number;
   /** Where the bytes `from` … `from + length` of the range go; absent: into memory that is used again and again. */
   readonly place?: (from: number, length: number) => Uint8Array;
-  /** Receives each chunk as soon as it is there; `bytes` must not be kept. */
-  readonly onChunk?: (bytes: Uint8Array, from: number) => void;
+  /** Receives each chunk as soon as it is there; `bytes` must not be kept longer than it takes. */
+  readonly onChunk?: (bytes: Uint8Array, from: number) => void | Promise<void>;
 }
 
 /** Reads all ranges. Throws an `InputError` if a file ends early; no read is under way then. */
@@ -38,7 +44,7 @@ export async function readRanges(ranges: readonly FileRange[], onDone: (bytes: n
       const { range, from, length } = next.value;
       const bytes = range.place?.(from, length) ?? room(length);
       await readFully(range.file, bytes, range.begin + from);
-      range.onChunk?.(bytes, from);
+      await range.onChunk?.(bytes, from);
       onDone(length);
     }
   }

@@ -114,7 +114,7 @@ describe("quantizedRange", () => {
     expect(step % unit).toBe(0);
     // Lanes finish in any order.
     for (const from of starts.toSorted((a, b) => ((a * 7) % 13) - ((b * 7) % 13))) {
-      onChunk?.(bytes.slice(from, from + step), from);
+      void onChunk?.(bytes.slice(from, from + step), from);
     }
     return out;
   }

@@ -4,20 +4,34 @@ import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import { isJsonObject } from "../formats/json_fields.ts";
 import type { TensorEntry } from "../formats/safetensors.ts";
+import type { TensorDecoder } from "../formats/tensor_decoder.ts";
 import { type FolderFile, folderFile, readFolderJson } from "./model_folder.ts";
+import type { OpenFile } from "./parallel_read.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors_file.ts";
 
 const INDEX = "model.safetensors.index.json";
 
-/** A tensor of the checkpoint and the open file that holds it. */
+/** A tensor of the checkpoint under its name in transformers, and the open file that holds it. */
 export interface PlacedTensor extends TensorEntry {
-  readonly file: SafetensorsFile;
+  readonly file: OpenFile;
+  /** Turns its bytes into its numbers, which `dtype` holds exactly. @default they are numbers of `dtype` */
+  readonly decoder?: TensorDecoder;
+  /** Where a stored row stands in transformers. @default in its own place */
+  readonly rowTo?: (stored: number) => number;
+  /** The 1 that transformers adds to such a norm is in its numbers already. @default false */
+  readonly holdsOne?: boolean;
 }
 
-/** The weight files by name, and which of them each tensor is in (undefined: the only one has them all). */
+/** The tensors of all weight files, and what closes these. */
+interface OpenedWeights {
+  readonly tensors: ReadonlyMap<string, PlacedTensor>;
+  close(): Promise<void>;
+}
+
+/** The weight files by name, and what opens them all. */
 export interface WeightFiles {
   readonly files: ReadonlyMap<string, FolderFile>;
-  readonly weightMap: ReadonlyMap<string, string> | undefined;
+  open(): Promise<OpenedWeights>;
 }
 
 /**
@@ -26,7 +40,7 @@ export interface WeightFiles {
  */
 export async function findWeightFiles(folder: string): Promise<WeightFiles> {
   const single = await folderFile(folder, "model.safetensors");
-  if (single) return { files: new Map([["model.safetensors", single]]), weightMap: undefined };
+  if (single) return inSafetensors(new Map([["model.safetensors", single]]), undefined);
   if (!(await folderFile(folder, INDEX))) {
     throw new InputError(`Cannot load the model in ${folder}`, await noWeights(folder));
   }
@@ -47,7 +61,7 @@ export async function findWeightFiles(folder: string): Promise<WeightFiles> {
     else problems.add(`it names ${JSON.stringify(name).slice(0, 200)}, which is not there: fetch the missing shard`);
   }
   if (problems.size > 0) throw new InputError(attempt, [...problems]);
-  return { files, weightMap };
+  return inSafetensors(files, weightMap);
 }
 
 /**
@@ -64,23 +78,45 @@ export async function weightFileNames(folder: string): Promise<ReadonlySet<strin
 
 /** Opens every weight file and hands over all tensors in it; closes the files when `work` ends, however it ends. */
 export async function withWeightFiles<T>(
-  { files, weightMap }: WeightFiles,
+  found: WeightFiles,
   work: (tensors: ReadonlyMap<string, PlacedTensor>) => Promise<T>,
 ): Promise<T> {
-  const opened = new Map<string, SafetensorsFile>();
+  const { tensors, close } = await found.open();
   try {
-    for (const [name, file] of files) opened.set(name, await openSafetensors(file));
-    const tensors = new Map<string, PlacedTensor>();
-    for (const [name, file] of opened) {
-      for (const [tensor, entry] of file.tensors) {
-        // The index decides: a shard may hold a second copy of what another one is named for.
-        if ((weightMap?.get(tensor) ?? name) === name) tensors.set(tensor, { ...entry, file });
-      }
-    }
     return await work(tensors);
   } finally {
-    for (const { handle } of opened.values()) await handle.close();
+    await close();
   }
+}
+
+/** @param weightMap says which of the files a tensor is in. @default the only one has them all */
+function inSafetensors(
+  files: ReadonlyMap<string, FolderFile>,
+  weightMap: ReadonlyMap<string, string> | undefined,
+): WeightFiles {
+  return {
+    files,
+    async open() {
+      const opened = new Map<string, SafetensorsFile>();
+      const close = async () => {
+        for (const { handle } of opened.values()) await handle.close();
+      };
+      try {
+        for (const [name, file] of files) opened.set(name, await openSafetensors(file));
+      } catch (error) {
+        await close();
+        throw error;
+      }
+      const tensors = new Map<string, PlacedTensor>();
+      for (const [name, file] of opened) {
+        for (const [tensor, entry] of file.tensors) {
+          // The index decides: a shard may hold a second copy of what another one is named for.
+          if ((weightMap?.get(tensor) ?? name) === name) tensors.set(tensor, { ...entry, file });
+        }
+      }
+      return { tensors, close };
+    },
+  };
 }
 
 async function noWeights(folder: string): Promise<string> {
