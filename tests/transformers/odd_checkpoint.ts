@@ -28,7 +28,7 @@ function namesOf(family: OddConfig["family"]): readonly [embedding: string, head
   return ["model.embed_tokens.weight", "lm_head.weight"];
 }
 
-const tiedFamilies: readonly string[] = ["gemma", "gpt2", "gemma3_text", "smollm3"];
+const tiedFamilies: readonly string[] = ["gemma", "gpt2", "gemma2", "gemma3_text", "smollm3"];
 /** Families with `attention_bias` on all four projections, and with `mlp_bias`. */
 const withAttentionBias: readonly string[] = [
   "llama",
@@ -38,6 +38,7 @@ const withAttentionBias: readonly string[] = [
   "granite",
   "olmo2",
   "olmo3",
+  "gemma2",
   "gemma3_text",
 ];
 const withMlpBias: readonly string[] = ["llama", "smollm3", "granite"];
@@ -96,7 +97,8 @@ function shapesOf(odd: OddConfig): Shapes {
 function normsOf({ family, config }: OddConfig): readonly string[] {
   const behind = ["post_attention_layernorm", "post_feedforward_layernorm"];
   if (family === "olmo2" || family === "olmo3") return behind;
-  if (family === "gemma3_text") return ["input_layernorm", "pre_feedforward_layernorm", ...behind];
+  if (family === "gemma2" || family === "gemma3_text")
+    return ["input_layernorm", "pre_feedforward_layernorm", ...behind];
   if (family === "stablelm" && config["use_parallel_residual"] === true) return ["input_layernorm"];
   return ["input_layernorm", "post_attention_layernorm"];
 }

@@ -16,6 +16,7 @@ type Family =
   | "granite"
   | "olmo2"
   | "olmo3"
+  | "gemma2"
   | "gemma3_text"
   | "gpt_neox";
 
@@ -68,6 +69,7 @@ const plainConfigs: Readonly<Record<Family, Readonly<Record<string, unknown>>>> 
   granite: { model_type: "granite", ...shared, attention_multiplier: 0.3, residual_multiplier: 0.5 },
   olmo2: { model_type: "olmo2", ...shared },
   olmo3: { model_type: "olmo3", ...shared, sliding_window: 5 },
+  gemma2: { model_type: "gemma2", ...shared, head_dim: 6, sliding_window: 5, attn_logit_softcapping: 2 },
   gemma3_text: { model_type: "gemma3_text", ...shared, head_dim: 6, sliding_window: 5, sliding_window_pattern: 2 },
   gpt_neox: { model_type: "gpt_neox", ...shared, hidden_size: 32 },
   gpt2: {

@@ -119,17 +119,19 @@ export function describeEngine(
     );
 
     test.each([
-      [1, 3, 5],
-      [3, 4, 7],
-      [130, 6, 11],
-    ])("headLoss R=%i D=%i V=%i: loss in nats and its scaled gradient", (R, D, V) =>
+      [1, 3, 5, undefined],
+      [3, 4, 7, undefined],
+      [130, 6, 11, undefined],
+      [1, 3, 5, 0.75],
+      [130, 6, 37, 1.5],
+    ])("headLoss R=%i D=%i V=%i cap=%s: loss in nats and its scaled gradient", (R, D, V, cap) =>
       run(async (engine) => {
         const [y, w] = [wave(R * D, 0.3), wave(V * D, 1.9)];
         const labels = Int32Array.from({ length: R }, (_, r) => (3 * r + 1) % V);
         const head = engine.matrix(f32(w, [V, D]));
         const y_RD = engine.upload(single(y));
-        const forward = (at: Float64Array) => oracle.headLoss(at, w, labels, { R, D, V });
-        const only = engine.headLoss(y_RD, head, labels, { R, D });
+        const forward = (at: Float64Array) => oracle.headLoss(at, w, labels, { R, D, V, cap });
+        const only = engine.headLoss(y_RD, head, labels, { R, D, cap });
         expectClose(await engine.read(only.nll_R), forward(y), tolerance, "nll");
         expect(Array.from(await engine.read(only.hit_R)), "hit").toEqual(
           Array.from(labels, (label, r) => {
@@ -138,7 +140,7 @@ export function describeEngine(
           }),
         );
         expect(only.dy_RD).toBeUndefined();
-        const { nll_R, dy_RD } = engine.headLoss(y_RD, head, labels, { R, D, cells: [{ R, scale: 0.25 }] });
+        const { nll_R, dy_RD } = engine.headLoss(y_RD, head, labels, { R, D, cap, cells: [{ R, scale: 0.25 }] });
         expectClose(await engine.read(nll_R), forward(y), tolerance, "nll");
         const dy = new Float64Array(R).fill(0.25);
         expectGradient(forward, y, dy, await engine.read(dy_RD as DeviceArray), 2 * tolerance, "headLoss");
@@ -147,20 +149,22 @@ export function describeEngine(
     );
 
     const packings: readonly (readonly number[])[] = [[1], [5], [1, 3, 1], [2, 6]];
-    const shapes = [
+    const shapes: readonly Omit<AttentionSize, "T">[] = [
       { H: 1, G: 1, d: 2, window: 0 },
       { H: 3, G: 3, d: 6, window: 0 },
       { H: 4, G: 2, d: 10, window: 3 },
       { H: 4, G: 1, d: 32, window: 0 },
       { H: 8, G: 1, d: 64, window: 0 },
       { H: 2, G: 1, d: 128, window: 2 },
+      { H: 4, G: 2, d: 10, window: 3, cap: 0.75 },
+      { H: 2, G: 1, d: 64, window: 0, cap: 1.5 },
     ];
     for (const shape of shapes) {
       for (const lengths of packings) {
         const T = lengths.reduce((a, b) => a + b, 0);
         const size: AttentionSize = { T, ...shape };
         const { H, G, d } = shape;
-        const title = `H=${H} G=${G} d=${d} window=${shape.window} sequences of ${lengths.join(", ")}`;
+        const title = `H=${H} G=${G} d=${d} window=${shape.window}${shape.cap ? ` cap=${shape.cap}` : ""} sequences of ${lengths.join(", ")}`;
         const cuSeqlens = Int32Array.from([
           0,
           ...lengths.map((_, i) => lengths.slice(0, i + 1).reduce((a, b) => a + b)),

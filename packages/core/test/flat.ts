@@ -17,7 +17,7 @@ interface Trial {
 }
 
 /** Numbers of operations, by name. */
-const settings: Readonly<Record<string, number>> = { eps: 1e-5, factor: -0.375 };
+const settings: Readonly<Record<string, number>> = { eps: 1e-5, factor: -0.375, cap: 1.25 };
 const each = (names: string, ...sizes: readonly (readonly number[])[]) =>
   sizes.map((values) => Object.fromEntries(Array.from(names).map((name, i) => [name, values[i]])));
 const activation = each("TF", [1, 1], [3, 5], [6, 48]);

@@ -22,6 +22,7 @@ export function linear(x: Numbers, w: Numbers, { T, N, K }: { T: number; N: numb
   });
 }
 
+const capped = (score: number, cap = 0) => (cap > 0 ? cap * Math.tanh(score / cap) : score);
 const gelu = (a: number) => 0.5 * a * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (a + 0.044715 * a ** 3)));
 const silu = (a: number) => a / (1 + Math.exp(-a));
 
@@ -76,6 +77,7 @@ export const flat: Readonly<Record<string, (input: FlatInput, size: FlatSize) =>
   gelu: ({ up_TF }) => up_TF.map(gelu),
   geluErf: ({ up_TF }) => up_TF.map((a) => a * normal(a)),
   geluQuick: ({ up_TF }) => up_TF.map((a) => a / (1 + Math.exp(-1.702 * a))),
+  softCap: ({ x_TF }, { cap }) => x_TF.map((x) => capped(x, cap)),
 };
 
 export function rope(qkv: Numbers, cosSin: Numbers, { T, H, G, d }: AttentionSize): Numbers {
@@ -96,7 +98,7 @@ export function rope(qkv: Numbers, cosSin: Numbers, { T, H, G, d }: AttentionSiz
 export function attention(
   qkv: Numbers,
   cuSeqlens: Int32Array,
-  { T, H, G, d, window, causal = true }: AttentionSize & { causal?: boolean },
+  { T, H, G, d, cap, window, causal = true }: AttentionSize & { causal?: boolean },
 ): Numbers {
   const out = new Float64Array(T * H * d);
   const head = (t: number, index: number) => slice(qkv, (t * (H + 2 * G) + index) * d, d);
@@ -108,7 +110,7 @@ export function attention(
         for (let j = cuSeqlens[s]; j < cuSeqlens[s + 1]; j++) {
           if (!causal || (j <= t && (window === 0 || t - j < window))) seen.push(j);
         }
-        const p = softmax(seen.map((j) => dot(head(t, h), head(j, H + g)) / Math.sqrt(d)));
+        const p = softmax(seen.map((j) => capped(dot(head(t, h), head(j, H + g)) / Math.sqrt(d), cap)));
         for (const [n, j] of seen.entries()) {
           for (let i = 0; i < d; i++) out[(t * H + h) * d + i] += p[n] * head(j, H + G + g)[i];
         }
@@ -120,7 +122,7 @@ export function attention(
 
 export function promptAttention(
   input: { o: Numbers; qkv: Numbers; kv: Numbers; gate: Numbers },
-  { T, H, G, d, K }: AttentionSize & { K: number },
+  { T, H, G, d, cap, K }: AttentionSize & { K: number },
 ): Numbers {
   const out = input.o.slice();
   for (let t = 0; t < T; t++) {
@@ -128,7 +130,8 @@ export function promptAttention(
       const g = Math.floor(h / (H / G));
       const q = slice(input.qkv, (t * (H + 2 * G) + h) * d, d);
       const prompts = Array.from({ length: K }, (_, j) => j);
-      const p = softmax(prompts.map((j) => dot(q, slice(input.kv, (j * 2 * G + g) * d, d)) / Math.sqrt(d)));
+      const scores = prompts.map((j) => dot(q, slice(input.kv, (j * 2 * G + g) * d, d)) / Math.sqrt(d));
+      const p = softmax(scores.map((score) => capped(score, cap)));
       for (const j of prompts) {
         for (let i = 0; i < d; i++) {
           out[(t * H + h) * d + i] += input.gate[h] * p[j] * input.kv[(j * 2 * G + G + g) * d + i];
@@ -143,8 +146,8 @@ export function headLoss(
   y: Numbers,
   head: Numbers,
   labels: Int32Array,
-  { R, D, V }: { R: number; D: number; V: number },
+  { R, D, V, cap }: { R: number; D: number; V: number; cap?: number | undefined },
 ): Numbers {
-  const z = linear(y, head, { T: R, N: V, K: D });
+  const z = linear(y, head, { T: R, N: V, K: D }).map((logit) => capped(logit, cap));
   return Float64Array.from(labels, (label, r) => -Math.log(softmax([...slice(z, r * V, V)])[label]));
 }

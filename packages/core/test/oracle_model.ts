@@ -68,7 +68,7 @@ export function oracleLosses(
   for (let l = 0; l < config.layers; l++) {
     const w = (name: string) => weight(`layers.${l}.${name}`);
     const isSliding = config.slidingLayers?.includes(l) ?? true;
-    const attentionSize = { T, H, G, d, window: isSliding ? config.slidingWindow : 0 };
+    const attentionSize = { T, H, G, d, cap: config.scoreCap, window: isSliding ? config.slidingWindow : 0 };
     const [qkvWeight, qkvBias] = [w("qkv"), w("qkvBias")];
     const raw = linear(enter(x, `layers.${l}.attnNorm`), T, qkvWeight, qkvBias);
     const [qNorm, kNorm] = [w("qNorm"), w("kNorm")];
@@ -115,7 +115,12 @@ export function oracleLosses(
   );
   const R = cell.rows_R.length;
   const y = norm(rows, R, "finalNorm");
-  return oracle.headLoss(y, weight(config.tiedEmbeddings ? "embed" : "head"), cell.labels_R, { R, D, V });
+  return oracle.headLoss(y, weight(config.tiedEmbeddings ? "embed" : "head"), cell.labels_R, {
+    R,
+    D,
+    V,
+    cap: config.logitCap,
+  });
 }
 
 /** Rows whose first columns are under norms: each of its weight and how many columns it is for, several times over if it is shorter. */

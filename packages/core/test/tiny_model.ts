@@ -110,6 +110,21 @@ export const tinyBases = [
     },
   },
   {
+    title: "gemma2 with soft caps",
+    changes: {
+      modelType: "gemma2",
+      headDim: 4,
+      outputNorms: "after",
+      slidingWindow: 3,
+      slidingLayers: [0, 2],
+      scoreScale: 0.25,
+      scoreCap: 1.5,
+      logitCap: 2,
+      tiedEmbeddings: true,
+      embedScale: Math.fround(Math.sqrt(12)),
+    },
+  },
+  {
     title: "gemma3",
     changes: {
       modelType: "gemma3_text",
@@ -314,6 +329,7 @@ function hfConfig(config: ModelConfig): Record<string, unknown> {
     };
   }
   const { slidingWindow, slidingLayers, rotaryDim, ropeScaling, unrotatedLayers } = config;
+  const isNormedGemma = ["gemma2", "gemma3_text"].includes(config.modelType);
   return {
     ...common,
     ...(ropeScaling.type === "longrope" && {
@@ -338,8 +354,10 @@ function hfConfig(config: ModelConfig): Record<string, unknown> {
       residual_multiplier: config.residualScale,
       logits_scaling: 1 / (config.logitScale ?? 1),
     }),
-    ...(config.modelType === "gemma3_text" && {
+    ...(isNormedGemma && {
       query_pre_attn_scalar: Math.round((config.scoreScale ?? 1) ** -2),
+      attn_logit_softcapping: config.scoreCap ?? null,
+      final_logit_softcapping: config.logitCap ?? null,
     }),
     ...(rotaryDim && { partial_rotary_factor: rotaryDim / config.headDim }),
     ...(unrotatedLayers && {
@@ -356,7 +374,7 @@ function hfConfig(config: ModelConfig): Record<string, unknown> {
     num_attention_heads: config.heads,
     num_key_value_heads: config.kvHeads,
     head_dim: config.headDim,
-    [config.modelType === "gemma3_text" ? "hidden_activation" : "hidden_act"]: config.modelType.startsWith("gemma")
+    [isNormedGemma ? "hidden_activation" : "hidden_act"]: config.modelType.startsWith("gemma")
       ? "gelu_pytorch_tanh"
       : "silu",
     max_position_embeddings: config.contextLength,

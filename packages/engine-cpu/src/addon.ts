@@ -21,7 +21,7 @@ export type NativeEngine = { readonly native: unique symbol };
 /** `undefined` if there is no weight; else four arguments in a row. */
 export type WeightArguments = readonly [bytes: Uint8Array, dtype: number, rows: number, columns: number] | readonly [];
 export type NativePacks = { readonly nativePacks: unique symbol };
-export type HeadArguments = readonly [T: number, H: number, G: number, d: number, window: number];
+export type HeadArguments = readonly [T: number, H: number, G: number, d: number, window: number, cap: number];
 
 /** What the binary exports. Arrays are handles; native/node/operations.cc and ops_*.cc say what each operation takes. */
 export interface Addon {

@@ -77,7 +77,7 @@ const optional = (array: DeviceArray | undefined) => (array as CpuArray | undefi
 const weightOf = (weight: Matrix) => (weight as CpuMatrix).weight ?? [];
 const packsOf = (weight: Matrix) => (weight as CpuMatrix).packs;
 const noWeight = [undefined, undefined, undefined, undefined];
-const heads = ({ T, H, G, d, window }: AttentionSize): HeadArguments => [T, H, G, d, window];
+const heads = ({ T, H, G, d, window, cap = 0 }: AttentionSize): HeadArguments => [T, H, G, d, window, cap];
 const noSkips = new Int32Array();
 const skipsOf = ({ skips_S = noSkips }: AttentionSize): Int32Array => skips_S;
 
@@ -124,6 +124,7 @@ export function engineOver(
   return {
     name: storage === "int8" ? `${arithmetic}/int8` : arithmetic,
     weightDtypes: ["f32", "bf16", "f16", "i8"],
+    softCaps: true,
     matrix,
     upload(values) {
       const array = take(values.length);
@@ -168,14 +169,14 @@ export function engineOver(
     },
 
     ...attentions(run, engine, take),
-    headLoss(y, head, labels_R, { R, D, cells }) {
+    headLoss(y, head, labels_R, { R, D, cap = 0, cells }) {
       const own = cellsOfLoss(R, cells);
       const counts = Int32Array.from(own, (cell) => cell.R);
       const scales = Float32Array.from(own, ({ scale = 0 }) => scale);
       const [nll_R, hit_R] = [take(R), take(R)];
       const dy_RD = cells && take(R * D);
       const outputs = [nll_R.handle, hit_R.handle, handle(y), dy_RD?.handle];
-      run.headLoss(engine, R, counts, scales, ...weightOf(head), labels_R, ...outputs);
+      run.headLoss(engine, R, cap, counts, scales, ...weightOf(head), labels_R, ...outputs);
       return dy_RD ? { nll_R, hit_R, dy_RD } : { nll_R, hit_R };
     },
   };

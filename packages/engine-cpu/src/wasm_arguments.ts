@@ -4,13 +4,15 @@ import type { WasmMemory } from "./wasm_memory.ts";
 
 /** As the kernels take it. */
 export type WeightFields = readonly [address: number, dtype: number, rows: number, columns: number];
-export type HeadFields = readonly [T: number, H: number, G: number, d: number, window: number];
+export type HeadFields = readonly [T: number, H: number, G: number, d: number, window: number, cap: number];
 type HostArray = Int32Array | Float32Array | Float64Array;
 
 export interface Arguments {
   /** A whole number that fits the kernels' 32 bits. */
   size(name: string, least: number): number;
   number(name: string): number;
+  /** A soft cap, 0 if there is none. */
+  cap(): number;
   flag(): number;
   /** The window is 0 or more, for attention without a mask also -1 (kernels.h). */
   heads(leastWindow?: 0 | -1): HeadFields;
@@ -69,6 +71,12 @@ export function readArguments(attempt: string, memory: WasmMemory, values: reado
     return [(address as number) + (dtype === 3 ? 4 * rows : 0), dtype, rows, columns, scales];
   }
 
+  function capOf(): number {
+    const cap = number("cap");
+    if (!(cap >= 0)) throw wrong(`cap is ${cap}, 0 or more is needed`);
+    return cap;
+  }
+
   return {
     size,
     number,
@@ -87,12 +95,13 @@ export function readArguments(attempt: string, memory: WasmMemory, values: reado
       if (bad !== undefined) throw wrong(`row ${bad} is named, there are ${limit}`);
       return rows;
     },
+    cap: capOf,
     flag: () => Number(next() === true),
     heads(leastWindow = 0) {
       const [T, H, G] = [size("T", 0), size("H", 1), size("G", 1)];
       const [d, window] = [size("d", 1), size("window", leastWindow)];
       if (H % G !== 0) throw wrong(`${H} query heads do not share ${G} key heads evenly`);
-      return [T, H, G, d, window];
+      return [T, H, G, d, window, capOf()];
     },
     array: (name, length) => arrayOf(name, next(), length),
     arrayOrNull(name, length) {

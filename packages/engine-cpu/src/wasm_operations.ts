@@ -172,7 +172,7 @@ function promptAttentions(
 
 function headLoss({ kernels }: WasmMemory, operation: Define): Operation {
   return operation("headLoss", (args) => {
-    const [R, cells] = [args.size("R", 0), args.ints("cells")];
+    const [R, cap, cells] = [args.size("R", 0), args.cap(), args.ints("cells")];
     const scales = args.floats("scales", cells.length);
     const rows = cells.reduce((sum, own) => sum + own, 0);
     if (rows !== R || cells.some((own) => own < 0)) {
@@ -192,7 +192,7 @@ function headLoss({ kernels }: WasmMemory, operation: Define): Operation {
         const [few, wide] = [4 * at, 4 * at * D];
         const cell = [nll + few, hit + few, dy === 0 ? 0 : dy + wide, y + wide, ...head, labelsAt + few] as const;
         at += own;
-        return kernels.headLoss(...cell, own, scales[c] ?? 0) !== 0;
+        return kernels.headLoss(...cell, own, scales[c] ?? 0, cap) !== 0;
       }),
     );
   });

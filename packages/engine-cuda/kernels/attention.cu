@@ -14,7 +14,7 @@ DEVICE float dot_of(const ACT* a, const ACT* b, int d) {
 // kv_S: where the keys of each sequence begin, `stride` numbers apart, its values `values` behind them; starts_S: tokens before the packed ones.
 KERNEL(attend)
 (ACT* o_TQ, float* lse_TH, const ACT* q_TX, int X, const u64* kv_S, int stride, int values, const int* starts_S,
- const int* cu_seqlens, int S, int T, int H, int G, int d, int window, float scale) {
+ const int* cu_seqlens, int S, int T, int H, int G, int d, int window, float scale, float cap) {
   int pair = blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5), lane = threadIdx.x & 31;
   if (pair >= T * H) return;
   int t = pair / H, h = pair % H, s = sequence_of(cu_seqlens, S, t);
@@ -27,7 +27,7 @@ KERNEL(attend)
   for (int i = 0; i < CHANNELS; i++) acc[i] = 0.f;
   for (int j0 = first; j0 < past; j0 += 32) {
     int j = j0 + lane;
-    float score = j < past ? scale * dot_of(q, k + (size_t)j * stride, d) : NEG_INF;
+    float score = j < past ? capped(scale * dot_of(q, k + (size_t)j * stride, d), cap) : NEG_INF;
     float now = fmaxf(most, warp_max(score)), shrink = exp2_of((most - now) * LOG2E);
     float p = exp2_of((score - now) * LOG2E);
     most = now;
@@ -43,10 +43,10 @@ KERNEL(attend)
   if (lane == 0 && lse_TH) lse_TH[t * H + h] = most + log2_of(sum) / LOG2E;
 }
 
-// delta = do · o,  P = exp(scale q·k − lse),  dS = P (do·v − delta) scale,  dq = dS k
+// delta = do · o,  P = exp(scale q·k − lse),  dS = P (do·v − delta) scale,  dq = dS k; scores and slopes are those under the cap
 KERNEL(attend_backward_q)
 (ACT* dqkv_TX, float* delta_TH, const ACT* do_TQ, const ACT* qkv_TX, const ACT* o_TQ, const float* lse_TH,
- const int* cu_seqlens, int S, int T, int H, int G, int d, int window, float scale) {
+ const int* cu_seqlens, int S, int T, int H, int G, int d, int window, float scale, float cap) {
   int pair = blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5), lane = threadIdx.x & 31;
   if (pair >= T * H) return;
   int t = pair / H, h = pair % H, X = (H + 2 * G) * d, begin = cu_seqlens[sequence_of(cu_seqlens, S, t)];
@@ -65,8 +65,9 @@ KERNEL(attend_backward_q)
     int j = j0 + lane;
     float ds = 0.f;
     if (j <= t) {
-      float p = exp2_of((scale * dot_of(q, k + (size_t)j * X, d) - lse) * LOG2E);
-      ds = p * (dot_of(dO, v + (size_t)j * X, d) - delta) * scale;
+      float score = capped(scale * dot_of(q, k + (size_t)j * X, d), cap);
+      float p = exp2_of((score - lse) * LOG2E);
+      ds = p * (dot_of(dO, v + (size_t)j * X, d) - delta) * scale * cap_slope(score, cap);
     }
     for (int n = 0; n < 32 && j0 + n <= t; n++) {
       float weight = __shfl_sync(0xffffffffu, ds, n);
@@ -80,7 +81,7 @@ KERNEL(attend_backward_q)
 // dv = Pᵀ do,  dk = dSᵀ q, over the query heads of the group; one warp a token and key head.
 KERNEL(attend_backward_kv)
 (ACT* dqkv_TX, const float* delta_TH, const ACT* do_TQ, const ACT* qkv_TX, const float* lse_TH, const int* cu_seqlens,
- int S, int T, int H, int G, int d, int window, float scale) {
+ int S, int T, int H, int G, int d, int window, float scale, float cap) {
   int pair = blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5), lane = threadIdx.x & 31;
   if (pair >= T * G) return;
   int t = pair / G, g = pair % G, X = (H + 2 * G) * d, Q = H * d, end = cu_seqlens[sequence_of(cu_seqlens, S, t) + 1];
@@ -96,8 +97,9 @@ KERNEL(attend_backward_kv)
       int row = i0 + lane;
       float p = 0.f, ds = 0.f;
       if (row < end) {
-        p = exp2_of((scale * dot_of(q + (size_t)row * X, k, d) - lse_TH[row * H + h]) * LOG2E);
-        ds = p * (dot_of(dO + (size_t)row * Q, v, d) - delta_TH[row * H + h]) * scale;
+        float score = capped(scale * dot_of(q + (size_t)row * X, k, d), cap);
+        p = exp2_of((score - lse_TH[row * H + h]) * LOG2E);
+        ds = p * (dot_of(dO + (size_t)row * Q, v, d) - delta_TH[row * H + h]) * scale * cap_slope(score, cap);
       }
       for (int n = 0; n < 32 && i0 + n < end; n++) {
         float of_k = __shfl_sync(0xffffffffu, ds, n), of_v = __shfl_sync(0xffffffffu, p, n);

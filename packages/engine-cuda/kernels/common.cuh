@@ -163,6 +163,10 @@ DEVICE float block_max(float v, float* shared) {
   __syncthreads();
   return most;
 }
+/** A score or logit under a soft cap; 0: none. */
+DEVICE float capped(float s, float cap) { return cap > 0.f ? cap * tanh_of(s / cap) : s; }
+/** The slope of `capped` where it is s. */
+DEVICE float cap_slope(float s, float cap) { return cap > 0.f ? 1.f - s / cap * (s / cap) : 1.f; }
 /** The sequence that token t is of. */
 DEVICE int sequence_of(const int* cu_seqlens, int S, int t) {
   int low = 0, high = S - 1;

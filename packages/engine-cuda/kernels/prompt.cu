@@ -6,14 +6,19 @@
 
 DEVICE float* warp_scratch(unsigned char* shared, int K) { return (float*)shared + (threadIdx.x >> 5) * K; }
 
-// a = softmax(scale · q·k) over the K prompts of a head, for all lanes.
-DEVICE void prompt_softmax(float* a, const ACT* q, const ACT* k_KY, int K, int Y, int d, float scale) {
+// A prompt's score, under the cap if there is one.
+DEVICE float prompt_score(const ACT* q, const ACT* k, int d, float scale, float cap) {
+  float score = 0.f;
+  for (int c = 0; c < d; c++) score += load(q + c) * load(k + c);
+  return capped(scale * score, cap);
+}
+
+// a = softmax of the scores of the K prompts of a head, for all lanes.
+DEVICE void prompt_softmax(float* a, const ACT* q, const ACT* k_KY, int K, int Y, int d, float scale, float cap) {
   int lane = threadIdx.x & 31;
   float most = NEG_INF, sum = 0.f;
   for (int l = lane; l < K; l += 32) {
-    float score = 0.f;
-    for (int c = 0; c < d; c++) score += load(q + c) * load(k_KY + (size_t)l * Y + c);
-    a[l] = scale * score;
+    a[l] = prompt_score(q, k_KY + (size_t)l * Y, d, scale, cap);
     most = fmaxf(most, a[l]);
   }
   most = warp_max(most);
@@ -29,7 +34,7 @@ DEVICE void prompt_softmax(float* a, const ACT* q, const ACT* k_KY, int K, int Y
 // y += gate · a·v for the T tokens of a set; heads whose gate is 0 keep their bits.
 template <class O>
 DEVICE void prompt_forward(O* y_TQ, const ACT* qkv_TX, const ACT* kv_KY, const float* gate_H, int T, int H, int G, int d,
-                           int K, float scale, float* a) {
+                           int K, float scale, float cap, float* a) {
   int pair = blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5), lane = threadIdx.x & 31;
   if (pair >= T * H) return;
   int t = pair / H, h = pair % H, X = (H + 2 * G) * d, Y = 2 * G * d;
@@ -37,7 +42,7 @@ DEVICE void prompt_forward(O* y_TQ, const ACT* qkv_TX, const ACT* kv_KY, const f
   float gate = gate_H[h];
   if (gate == 0.f) return;
   const ACT* k = kv_KY + h / (H / G) * d;
-  prompt_softmax(a, qkv_TX + (size_t)t * X + h * d, k, K, Y, d, scale);
+  prompt_softmax(a, qkv_TX + (size_t)t * X + h * d, k, K, Y, d, scale, cap);
   for (int c = lane; c < d; c += 32) {
     float sum = 0.f;
     for (int l = 0; l < K; l++) sum += a[l] * load(k + G * d + (size_t)l * Y + c);
@@ -45,20 +50,23 @@ DEVICE void prompt_forward(O* y_TQ, const ACT* qkv_TX, const ACT* kv_KY, const f
   }
 }
 KERNEL(prompt_attention_f32)
-(float* y_TQ, const ACT* qkv_TX, const ACT* kv_KY, const float* gate_H, int T, int H, int G, int d, int K, float scale) {
+(float* y_TQ, const ACT* qkv_TX, const ACT* kv_KY, const float* gate_H, int T, int H, int G, int d, int K, float scale,
+ float cap) {
   DYNAMIC_SHARED(shared);
-  prompt_forward(y_TQ, qkv_TX, kv_KY, gate_H, T, H, G, d, K, scale, warp_scratch(shared, K));
+  prompt_forward(y_TQ, qkv_TX, kv_KY, gate_H, T, H, G, d, K, scale, cap, warp_scratch(shared, K));
 }
 KERNEL(prompt_attention_bf16)
-(u16* y_TQ, const ACT* qkv_TX, const ACT* kv_KY, const float* gate_H, int T, int H, int G, int d, int K, float scale) {
+(u16* y_TQ, const ACT* qkv_TX, const ACT* kv_KY, const float* gate_H, int T, int H, int G, int d, int K, float scale,
+ float cap) {
   DYNAMIC_SHARED(shared);
-  prompt_forward(y_TQ, qkv_TX, kv_KY, gate_H, T, H, G, d, K, scale, warp_scratch(shared, K));
+  prompt_forward(y_TQ, qkv_TX, kv_KY, gate_H, T, H, G, d, K, scale, cap, warp_scratch(shared, K));
 }
 
-// da = do·v,  rho = Σ a da (the gate's gradient),  ds = gate a (da − rho) scale,  weight = gate a,  dq += ds k
+// da = do·v,  rho = Σ a da (the gate's gradient),  ds = gate a (da − rho) scale (less under a cap),  weight = gate a,  dq += ds k
 template <class Q>
 DEVICE void prompt_backward(Q* dqkv_TX, float* ds_THK, float* weight_THK, float* rho_TH, const ACT* do_TQ, const ACT* qkv_TX,
-                            const ACT* kv_KY, const float* gate_H, int T, int H, int G, int d, int K, float scale, float* a) {
+                            const ACT* kv_KY, const float* gate_H, int T, int H, int G, int d, int K, float scale, float cap,
+                            float* a) {
   int pair = blockIdx.x * (blockDim.x >> 5) + (threadIdx.x >> 5), lane = threadIdx.x & 31;
   if (pair >= T * H) return;
   int t = pair / H, h = pair % H, X = (H + 2 * G) * d, Y = 2 * G * d;
@@ -68,7 +76,7 @@ DEVICE void prompt_backward(Q* dqkv_TX, float* ds_THK, float* weight_THK, float*
   float* ds = ds_THK + (size_t)pair * K;
   float* weight = weight_THK + (size_t)pair * K;
   float gate = gate_H[h], rho = 0.f;
-  prompt_softmax(a, q, k, K, Y, d, scale);
+  prompt_softmax(a, q, k, K, Y, d, scale, cap);
   for (int l = lane; l < K; l += 32) {
     float da = 0.f;
     for (int c = 0; c < d; c++) da += load(dO + c) * load(k + G * d + (size_t)l * Y + c);
@@ -80,6 +88,7 @@ DEVICE void prompt_backward(Q* dqkv_TX, float* ds_THK, float* weight_THK, float*
   for (int l = lane; l < K; l += 32) {
     weight[l] = gate * a[l];
     ds[l] = weight[l] * (ds[l] - rho) * scale;
+    if (cap > 0.f) ds[l] *= cap_slope(prompt_score(q, k + (size_t)l * Y, d, scale, cap), cap);
     a[l] = ds[l];
   }
   __syncwarp();
@@ -94,17 +103,17 @@ DEVICE void prompt_backward(Q* dqkv_TX, float* ds_THK, float* weight_THK, float*
 
 KERNEL(prompt_backward_q_f32)
 (float* dqkv_TX, float* ds_THK, float* weight_THK, float* rho_TH, const ACT* do_TQ, const ACT* qkv_TX, const ACT* kv_KY,
- const float* gate_H, int T, int H, int G, int d, int K, float scale) {
+ const float* gate_H, int T, int H, int G, int d, int K, float scale, float cap) {
   DYNAMIC_SHARED(shared);
   float* a = warp_scratch(shared, K);
-  prompt_backward(dqkv_TX, ds_THK, weight_THK, rho_TH, do_TQ, qkv_TX, kv_KY, gate_H, T, H, G, d, K, scale, a);
+  prompt_backward(dqkv_TX, ds_THK, weight_THK, rho_TH, do_TQ, qkv_TX, kv_KY, gate_H, T, H, G, d, K, scale, cap, a);
 }
 KERNEL(prompt_backward_q_bf16)
 (u16* dqkv_TX, float* ds_THK, float* weight_THK, float* rho_TH, const ACT* do_TQ, const ACT* qkv_TX, const ACT* kv_KY,
- const float* gate_H, int T, int H, int G, int d, int K, float scale) {
+ const float* gate_H, int T, int H, int G, int d, int K, float scale, float cap) {
   DYNAMIC_SHARED(shared);
   float* a = warp_scratch(shared, K);
-  prompt_backward(dqkv_TX, ds_THK, weight_THK, rho_TH, do_TQ, qkv_TX, kv_KY, gate_H, T, H, G, d, K, scale, a);
+  prompt_backward(dqkv_TX, ds_THK, weight_THK, rho_TH, do_TQ, qkv_TX, kv_KY, gate_H, T, H, G, d, K, scale, cap, a);
 }
 
 // Sums over `span` tokens of one split and the heads of one group: dk = dsᵀ q,  dv = weightᵀ do,  dgate = Σ rho.

@@ -87,6 +87,7 @@ export function engineOver(runtime: Runtime, storage: WeightStorage = "as-is"): 
   return {
     name: `cuda/${runtime.version}/${inner}${storage === "as-is" ? "" : `/${storage}`}`,
     weightDtypes: ["f32", "bf16", "f16", "i8", "f8"],
+    softCaps: true,
     matrix: (tensor) => createMatrix(runtime, tensor),
     upload(values) {
       const y = array(values.length);

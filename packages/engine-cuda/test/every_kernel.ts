@@ -176,6 +176,7 @@ async function head(engine: CudaEngine) {
   const table = weight(engine, [V, D], 0.7);
   const y = upload(engine, R * D, 0.1);
   engine.headLoss(y, table, labels, { R, D });
+  await engine.read(engine.softCap(upload(engine, R * V, 0.4), { T: R, F: V, cap: 0.5 }));
   const { dy_RD } = engine.headLoss(y, table, labels, { R, D, cells: [{ R, scale: 0.5 }] });
   if (dy_RD) await engine.read(dy_RD);
 }

@@ -51,7 +51,7 @@ export function attentions(
       );
     },
     cachedAttention(qkv, caches, starts, cuSeqlens, size) {
-      const { H, G, d, window } = size;
+      const { H, G, d, cap, window } = size;
       const outputs = caches.map((cache, s) => {
         const [begin = 0, end = 0, start = 0] = [cuSeqlens[s], cuSeqlens[s + 1], starts[s]];
         const n = end - begin;
@@ -69,7 +69,7 @@ export function attentions(
           const q = part(tf, part(tf, qkvView(arrays, qkv, size), 0, begin, end), 1, 0, H);
           const [k, v] = [part(tf, grown, 1, 0, G), part(tf, grown, 1, G, 2 * G)];
           const mask = causalMask(backend, n, start + n, start, window);
-          return attend(backend, q, { k, v, mask }, { H, G, d }).o_nHd;
+          return attend(backend, q, { k, v, mask }, { H, G, d, cap }).o_nHd;
         });
       });
       const joined = compute(() => tf.concat(outputs));

@@ -50,6 +50,7 @@ function engineOver(backend: Backend, name: TfjsBackend): Engine {
   return {
     name: `tfjs/${name}/${backend.version}/f32`,
     weightDtypes: ["f32"],
+    softCaps: true,
     matrix(tensor) {
       const { rows, columns, values } = checkedWeight(tensor);
       backend.ensure(values.byteLength);
@@ -76,13 +77,15 @@ function engineOver(backend: Backend, name: TfjsBackend): Engine {
     ...attentions(backend, arrays),
     ...promptAttentions(backend, arrays),
 
-    headLoss(y, head, labels_R, { R, D, cells }) {
+    headLoss(y, head, labels_R, { R, D, cap, cells }) {
       for (const label of labels_R) {
         if (!(label >= 0 && label < head.rows)) {
           throw new RangeError(`Cannot score label ${label}: the head has ${head.rows} rows`);
         }
       }
-      const loss = compute(() => ({ ...headLoss(backend, arrays.view(y, [R, D]), weight(head), labels_R, cells) }));
+      const loss = compute(() => ({
+        ...headLoss(backend, arrays.view(y, [R, D]), weight(head), labels_R, { cells, cap }),
+      }));
       const losses = { nll_R: own(loss.nll_R), hit_R: own(loss.hit_R) };
       return loss.dy_RD ? { ...losses, dy_RD: own(loss.dy_RD) } : losses;
     },

@@ -81,6 +81,8 @@ export interface AttentionSize {
   readonly G: number;
   readonly d: number;
   readonly window: number;
+  /** Makes cap · tanh(s / cap) of each score s, before the mask. @default none */
+  readonly cap?: number | undefined;
   /** Leading tokens of each sequence whose output nobody reads and has no gradient: an engine may leave their queries out. @default none */
   readonly skips_S?: Int32Array | undefined;
 }

@@ -51,6 +51,8 @@ export interface Engine {
   readonly name: string;
   /** Weight dtypes that `matrix` takes; a loader widens everything else to f32. `i8` and `f8` are for `linear` and its backward only. */
   readonly weightDtypes: readonly WeightDType[];
+  /** Whether attention and `headLoss` know soft caps (`cap`). @default false: bases with caps are refused */
+  readonly softCaps?: boolean;
 
   /** Takes a weight over, in its dtype if that is one of `weightDtypes`. */
   matrix(tensor: HostTensor): Matrix;
@@ -160,7 +162,7 @@ export interface Engine {
   rope(qkv_TX: DeviceArray, cosSin_Td: DeviceArray, size: AttentionSize & { inverse?: boolean }): void;
 
   /**
-   * Causal grouped-query attention inside each sequence `cuSeqlens[s] … cuSeqlens[s+1]`; scores are scaled by 1/√d. With
+   * Causal grouped-query attention inside each sequence `cuSeqlens[s] … cuSeqlens[s+1]`; scores are scaled by 1/√d, then capped. With
    * `causal: false` every query sees all tokens of its sequence, whatever `window` is, and there is no backward.
    */
   attention(
@@ -188,7 +190,7 @@ export interface Engine {
 
   /**
    * Zero-init attention of LLaMA-Adapter (arXiv:2303.16199 §3.2): `o + gate_H · softmax(q·k_promptᵀ/√d)·v_prompt`, a
-   * softmax of its own, no mask, no rotation of prompt keys. Sequences of one pass have adapters of their own by sets.
+   * softmax of its own, under the cap of `size`, no mask, no rotation of prompt keys. Sequences of one pass have adapters of their own by sets.
    */
   promptAttention(
     o_TQ: DeviceArray,
@@ -242,16 +244,19 @@ export interface Engine {
   /** gelu by a logistic function, `up·σ(1.702·up)`. Forward only. */
   geluQuick(up_TF: DeviceArray, size: { T: number; F: number }): DeviceArray;
 
+  /** `cap · tanh(x / cap)`. Forward only. */
+  softCap(x_TF: DeviceArray, size: { T: number; F: number; cap: number }): DeviceArray;
+
   /**
    * Head and loss of labelled tokens, in chunks: negative log-likelihood in nats per token; 1 if the label is what
    * greedy decoding takes (the lowest id of the largest logit), else 0; and with `cells` also `dy = scale · ∂(Σ nll)/∂y`.
-   * A `[T, V]` matrix never exists. `cells` divide the rows among cells, in order; a cell's rows have the bits of its own call.
+   * Logits come under a soft cap, if `cap` is given. A `[T, V]` matrix never exists. `cells` divide the rows among cells, in order; a cell's rows have the bits of its own call.
    */
   headLoss(
     y_RD: DeviceArray,
     head_VD: Matrix,
     labels_R: Int32Array,
-    size: { R: number; D: number; cells?: readonly LossCell[] },
+    size: { R: number; D: number; cap?: number | undefined; cells?: readonly LossCell[] },
   ): { nll_R: DeviceArray; hit_R: DeviceArray; dy_RD?: DeviceArray };
 
   /** Core's `addFixedPoint` with the same bits, if the engine has a faster one: adds a cell's gradient to its slot. */

@@ -5,6 +5,7 @@ import type { Engine } from "./engine.ts";
 type Facility =
   | "name"
   | "weightDtypes"
+  | "softCaps"
   | "matrix"
   | "mapped"
   | "upload"
@@ -38,7 +39,8 @@ export type FlatName =
   | "geluBackward"
   | "geluErf"
   | "geluErfBackward"
-  | "geluQuick";
+  | "geluQuick"
+  | "softCap";
 
 /** A length as a product of sizes and digits: `T2F` is T · 2 · F. */
 export type Shape = string;

@@ -37,7 +37,7 @@ test.each(rows.filter(([, { backward }]) => backward !== undefined))(
 );
 
 test("the reference engine has every operation that has no fall-back, and no other", () => {
-  const { name: _name, weightDtypes: _dtypes, ...methods } = createReferenceEngine();
+  const { name: _name, weightDtypes: _dtypes, softCaps: _caps, ...methods } = createReferenceEngine();
   const facilities = ["matrix", "upload", "read", "free", "keep", "arena", "kvCache", "freeCache"];
   const needed = Object.entries(specialOperations).flatMap(([name, { fallBack }]) => (fallBack ? [] : [name]));
   expect(Object.keys(methods).toSorted()).toEqual(

@@ -6,6 +6,7 @@
  */
 
 import { addScaled } from "../kernels/add_scaled.ts";
+import { softCap } from "../kernels/cap.ts";
 import { checkColumns, joinColumns, splitColumns } from "../kernels/columns.ts";
 import {
   gegluBackward,
@@ -30,7 +31,7 @@ type RowOf<Name extends FlatName> = FlatOperation &
         readonly arguments: {
           readonly [I in keyof Rest]: Rest[I] extends DeviceArray | Matrix ? string : readonly (keyof Rest[I])[];
         };
-        readonly sizes: Readonly<Record<Exclude<keyof Size, "eps" | "factor">, 0 | 1>>;
+        readonly sizes: Readonly<Record<Exclude<keyof Size, "eps" | "factor" | "cap">, 0 | 1>>;
       }
     : never);
 
@@ -198,6 +199,16 @@ export const flatOperations: { readonly [Name in FlatName]: RowOf<Name> } = {
   geluErf: { ...unit, backward: "geluErfBackward", kernel: geluErfForward },
   geluErfBackward: { ...unitBackward, kernel: geluErfBackward },
   geluQuick: { ...unit, kernel: geluQuickForward },
+  softCap: {
+    ...none,
+    arguments: ["x_TF"],
+    sizes: TF,
+    numbers: ["cap"],
+    outputs: { y_TF: "TF" },
+    inputs: { x_TF: "TF" },
+    tolerance: 1,
+    kernel: softCap,
+  },
 };
 
 const forwardOnly = { backward: undefined } as const;

@@ -59,6 +59,7 @@ export function createReferenceEngine({ storage = "as-is" }: { storage?: WeightS
   return {
     name: storage === "as-is" ? "reference" : `reference/${storage}`,
     weightDtypes: ["f32", "i8", "f8"],
+    softCaps: true,
     matrix,
     upload(values) {
       const array = take(values.length);
@@ -118,7 +119,7 @@ export function createReferenceEngine({ storage = "as-is" }: { storage?: WeightS
 }
 
 function headLoss(take: (length: number) => Float32Array): Engine["headLoss"] {
-  return (y, head, labels_R, { R, D, cells }) => {
+  return (y, head, labels_R, { R, D, cap = 0, cells }) => {
     const [nll_R, hit_R] = [take(R), take(R)];
     const dy_RD = cells && take(R * D);
     let at = 0;
@@ -126,7 +127,7 @@ function headLoss(take: (length: number) => Float32Array): Engine["headLoss"] {
       const part = (array: Float32Array, width = 1) => array.subarray(at * width, (at + rows) * width);
       const input = { y_RD: part(host(y), D), head_VD: valuesOf(head), labels_R: labels_R.subarray(at, at + rows) };
       const out = { nll_R: part(nll_R), hit_R: part(hit_R), dy_RD: dy_RD && part(dy_RD, D) };
-      headLossForwardBackward(out, input, { R: rows, D, V: head.rows, scale });
+      headLossForwardBackward(out, input, { R: rows, D, V: head.rows, scale, cap });
       at += rows;
     }
     return dy_RD ? { nll_R, hit_R, dy_RD } : { nll_R, hit_R };

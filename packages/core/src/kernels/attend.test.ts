@@ -10,14 +10,14 @@ test("weights are the softmax of the scaled scores, and their log-sum-exp is ret
   const q = Float32Array.of(0, 3, -2);
   const scores = [3, -4, -5].map((score) => score / Math.sqrt(2)); // of (3, −2) with the keys
   const sum = scores.reduce((total, score) => total + Math.exp(score), 0);
-  expect(attentionWeights(p, q, 1, run, 2)).toBeCloseTo(Math.log(sum), 12);
+  expect(attentionWeights(p, q, 1, run, { d: 2 })).toBeCloseTo(Math.log(sum), 12);
   for (const [j, score] of scores.entries()) expect(p[j]).toBeCloseTo(Math.exp(score) / sum, 12);
   expect(p[3]).toBe(7); // nothing behind the run is touched
 });
 
 test("scores of any size give weights: the largest is taken off first", () => {
   const p = new Float64Array(3);
-  expect(attentionWeights(p, Float32Array.of(3000, 0), 0, run, 2)).toBeCloseTo(3000 / Math.sqrt(2), 6);
+  expect(attentionWeights(p, Float32Array.of(3000, 0), 0, run, { d: 2 })).toBeCloseTo(3000 / Math.sqrt(2), 6);
   expect([...p]).toEqual([1, 0, 0]);
 });
 

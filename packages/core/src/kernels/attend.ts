@@ -2,6 +2,7 @@
  * One query over a run of keys: the inner loop of causal, cached and prompt attention, so that all three round alike
  * (a cached decode gives the bits of a full forward).
  */
+import type { AttentionSize } from "../engine/engine.ts";
 
 /** Keys and values of one head: row j of the run starts at `key + j·stride` and `value + j·stride` in `data`. */
 export interface KeyRun {
@@ -13,10 +14,18 @@ export interface KeyRun {
 }
 
 /**
- * Fills `p` with softmax(q·kᵀ/√d) over the run (float64, maximum subtracted) and returns the log-sum-exp of the scores.
- * `p` must hold at least `run.length` numbers.
+ * Fills `p` with softmax(s) over the run (float64, maximum subtracted) and returns the log-sum-exp of the scores s = q·kᵀ/√d, or
+ * cap · tanh(q·kᵀ/√d/cap) under a soft cap. `p` must hold at least `run.length` numbers, and so must `slopes` if it is given: it gets
+ * ds / d(q·k), which is 1/√d without a cap.
  */
-export function attentionWeights(p: Float64Array, q: Float32Array, qAt: number, run: KeyRun, d: number): number {
+export function attentionWeights(
+  p: Float64Array,
+  q: Float32Array,
+  qAt: number,
+  run: KeyRun,
+  { d, cap = 0 }: Pick<AttentionSize, "d" | "cap">,
+  slopes?: Float64Array,
+): number {
   const { data, key, stride, length } = run;
   const scale = 1 / Math.sqrt(d);
   let max = -Infinity;
@@ -24,6 +33,13 @@ export function attentionWeights(p: Float64Array, q: Float32Array, qAt: number, 
     let score = 0;
     for (let i = 0; i < d; i++) score += q[qAt + i] * data[at + i];
     p[j] = score * scale;
+    let slope = scale;
+    if (cap > 0) {
+      const share = Math.tanh(p[j] / cap);
+      p[j] = cap * share;
+      slope *= 1 - share * share;
+    }
+    if (slopes) slopes[j] = slope;
     if (p[j] > max) max = p[j];
   }
   let sum = 0;

@@ -4,7 +4,7 @@
  *   o_TQ[t, h] = Σ_j p[j] · v[j, g(h)],   p = softmax_j≤t(q[t, h]·k[j, g(h)] / √d),   g(h) = floor(h · G / H)
  *
  * Without the mask, j runs over the whole sequence of t. Query head h reads key/value head g(h): transformers' repeat_kv. A query sees only tokens of its own sequence.
- * Backward recomputes p row by row, so no T × T matrix is kept.
+ * A soft cap makes cap · tanh(s/cap) of each score s (Gemma 2, arXiv:2408.00118 §2). Backward recomputes p row by row, so no T × T matrix is kept.
  */
 import type { AttentionSize } from "../engine/engine.ts";
 import { checkLengths } from "../shape.ts";
@@ -16,7 +16,7 @@ const firstKey = (row: number, window: number) => (window > 0 ? Math.max(0, row 
 export function attentionForward(
   out: { o_TQ: Float32Array; lse_TH: Float32Array },
   input: { qkv_TX: Float32Array; cuSeqlens: Int32Array },
-  { T, H, G, d, window, skips_S, causal = true }: AttentionSize & { causal?: boolean },
+  { T, H, G, d, cap, window, skips_S, causal = true }: AttentionSize & { causal?: boolean },
 ): void {
   const { o_TQ, lse_TH } = out;
   const { qkv_TX, cuSeqlens } = input;
@@ -32,7 +32,7 @@ export function attentionForward(
       const end = causal ? t + 1 : cuSeqlens[s + 1];
       for (let h = 0; h < H; h++) {
         const run = keysOf(qkv_TX, first, end - first, Math.floor((h * G) / H), { H, G, d });
-        lse_TH[t * H + h] = attentionWeights(p, qkv_TX, t * X + h * d, run, d);
+        lse_TH[t * H + h] = attentionWeights(p, qkv_TX, t * X + h * d, run, { d, cap });
         weightedValues(o, p, run, d);
         for (let i = 0; i < d; i++) o_TQ[(t * H + h) * d + i] = o[i];
       }
@@ -41,7 +41,8 @@ export function attentionForward(
 }
 
 /**
- * With dp[j] = do·v[j] and δ = do·o:  dv[j] += p[j]·do,  ds[j] = p[j]·(dp[j] − δ)/√d,  dq = Σ ds[j]·k[j],  dk[j] += ds[j]·q.
+ * With dp[j] = do·v[j], δ = do·o and s' the slope of scores (1/√d, less under a cap):
+ *   dv[j] += p[j]·do,  ds[j] = p[j]·(dp[j] − δ)·s'[j],  dq = Σ ds[j]·k[j],  dk[j] += ds[j]·q.
  * Sums over queries run in float64 in token order and round once.
  */
 export function attentionBackward(
@@ -52,15 +53,15 @@ export function attentionBackward(
     o_TQ: Float32Array;
     cuSeqlens: Int32Array;
   },
-  { T, H, G, d, window, skips_S }: AttentionSize,
+  { T, H, G, d, cap, window, skips_S }: AttentionSize,
 ): void {
   const { dqkv_TX } = grad;
   const { do_TQ, qkv_TX, o_TQ, cuSeqlens } = input;
   checkLengths({ qkv_TX, dqkv_TX }, { T, heads: H + 2 * G, d });
   checkLengths({ do_TQ, o_TQ }, { T, H, d });
   const X = (H + 2 * G) * d;
-  const scale = 1 / Math.sqrt(d);
   const p = new Float64Array(T);
+  const slopes = new Float64Array(T);
   const sums = new Float64Array(T * X);
   for (let s = 0; s + 1 < cuSeqlens.length; s++) {
     for (let t = cuSeqlens[s] + (skips_S?.[s] ?? 0); t < cuSeqlens[s + 1]; t++) {
@@ -69,7 +70,7 @@ export function attentionBackward(
         const run = keysOf(qkv_TX, first, t + 1 - first, Math.floor((h * G) / H), { H, G, d });
         const qAt = t * X + h * d;
         const oAt = (t * H + h) * d;
-        attentionWeights(p, qkv_TX, qAt, run, d);
+        attentionWeights(p, qkv_TX, qAt, run, { d, cap }, slopes);
         let delta = 0;
         for (let i = 0; i < d; i++) delta += do_TQ[oAt + i] * o_TQ[oAt + i];
         for (let j = 0, key = run.key, value = run.value; j < run.length; j++, key += X, value += X) {
@@ -78,7 +79,7 @@ export function attentionBackward(
             dp += do_TQ[oAt + i] * qkv_TX[value + i];
             sums[value + i] += p[j] * do_TQ[oAt + i];
           }
-          const ds = p[j] * (dp - delta) * scale;
+          const ds = p[j] * (dp - delta) * slopes[j];
           for (let i = 0; i < d; i++) {
             sums[qAt + i] += ds * qkv_TX[key + i];
             sums[key + i] += ds * qkv_TX[qAt + i];
@@ -99,7 +100,7 @@ export function cachedAttentionForward(
     caches: readonly { readonly data: Float32Array; readonly capacity: number }[];
     starts: Int32Array;
   },
-  { T, H, G, d, window }: AttentionSize,
+  { T, H, G, d, cap, window }: AttentionSize,
 ): void {
   const { o_TQ } = out;
   const { qkv_TX, cuSeqlens, caches, starts } = input;
@@ -121,7 +122,7 @@ export function cachedAttentionForward(
       for (let h = 0; h < H; h++) {
         const key = first * Y + Math.floor((h * G) / H) * d;
         const run = { data, key, value: key + G * d, stride: Y, length: row + 1 - first };
-        attentionWeights(p, qkv_TX, t * X + h * d, run, d);
+        attentionWeights(p, qkv_TX, t * X + h * d, run, { d, cap });
         weightedValues(o, p, run, d);
         for (let i = 0; i < d; i++) o_TQ[(t * H + h) * d + i] = o[i];
       }

@@ -1,11 +1,12 @@
 /**
  * Output head and cross-entropy of labelled tokens, in chunks of rows: a `[T, V]` matrix never exists.
  *
- *   nll[r] = logΣ_v exp(z[r, v]) − z[r, label[r]]  in nats,   z = y·headᵀ
+ *   nll[r] = logΣ_v exp(z[r, v]) − z[r, label[r]]  in nats,   z = y·headᵀ, or cap · tanh(y·headᵀ/cap) under a soft cap
  *   hit[r] = 1 if label[r] = argmax_v z[r, v] (the lowest of equals) else 0
- *   dy[r] = scale · (softmax(z[r]) − onehot(label[r]))·head
+ *   dy[r] = scale · ((softmax(z[r]) − onehot(label[r])) ∘ z'[r])·head,   z' = 1, or 1 − (z/cap)²
  */
 import { checkLengths } from "../shape.ts";
+import { capNumbers } from "./cap.ts";
 import { linearBackward, linearForward } from "./linear.ts";
 
 /** Rows of logits held at a time; a multiple of the 4 that `linear` takes together. */
@@ -15,7 +16,7 @@ const CHUNK_ROWS = 64;
 export function headLossForwardBackward(
   out: { nll_R: Float32Array; hit_R: Float32Array; dy_RD?: Float32Array | undefined },
   input: { y_RD: Float32Array; head_VD: Float32Array; labels_R: Int32Array },
-  { R, D, V, scale = 0 }: { R: number; D: number; V: number; scale?: number | undefined },
+  { R, D, V, scale = 0, cap = 0 }: { R: number; D: number; V: number; scale?: number | undefined; cap?: number },
 ): void {
   const { nll_R, hit_R, dy_RD } = out;
   const { y_RD, head_VD, labels_R } = input;
@@ -28,11 +29,12 @@ export function headLossForwardBackward(
     const z = scratch.subarray(0, rows * V);
     const size = { T: rows, N: V, K: D };
     linearForward({ y_TN: z }, { x_TK: y_RD.subarray(from * D, (from + rows) * D), w_NK: head_VD }, size);
+    if (cap > 0) capNumbers(z, z, cap);
     for (let r = 0; r < rows; r++) {
       const label = labels_R[from + r];
       if (!(label >= 0 && label < V)) throw new RangeError(`Cannot score label ${label}: the head has ${V} rows`);
       hit_R[from + r] = isArgmax(z, r * V, V, label) ? 1 : 0;
-      nll_R[from + r] = rowLoss(z, r * V, V, label, dy_RD && scale);
+      nll_R[from + r] = rowLoss(z.subarray(r * V, (r + 1) * V), label, { scale: dy_RD && scale, cap });
     }
     if (dy_RD) {
       linearBackward({ dx_TK: dy_RD.subarray(from * D, (from + rows) * D) }, { dy_TN: z, w_NK: head_VD }, size);
@@ -47,16 +49,18 @@ function isArgmax(z: Float32Array, at: number, V: number, label: number): boolea
 }
 
 /** Loss of one row of logits; with a scale the row is turned into its gradient. */
-function rowLoss(z: Float32Array, at: number, V: number, label: number, scale: number | undefined): number {
+function rowLoss(z: Float32Array, label: number, { scale, cap }: { scale: number | undefined; cap: number }): number {
+  const V = z.length;
   let max = -Infinity;
-  for (let v = 0; v < V; v++) if (z[at + v] > max) max = z[at + v];
+  for (let v = 0; v < V; v++) if (z[v] > max) max = z[v];
   let sum = 0;
-  for (let v = 0; v < V; v++) sum += Math.exp(z[at + v] - max);
+  for (let v = 0; v < V; v++) sum += Math.exp(z[v] - max);
   const lse = max + Math.log(sum);
-  const nll = lse - z[at + label];
+  const own = z[label];
   if (scale !== undefined) {
-    for (let v = 0; v < V; v++) z[at + v] = scale * Math.exp(z[at + v] - lse);
-    z[at + label] -= scale;
+    const slope = (of: number) => (cap > 0 ? 1 - (of / cap) ** 2 : 1);
+    for (let v = 0; v < V; v++) z[v] = scale * Math.exp(z[v] - lse) * slope(z[v]);
+    z[label] -= scale * slope(own);
   }
-  return nll;
+  return lse - own;
 }

@@ -4,7 +4,7 @@
  *
  *   y_TQ[t, h] = o_TQ[t, h] + gate[h] · c[t, h],   c = Σ_j S[j] · vp[j, g(h)],   S = softmax_j(q[t, h]·kp[j, g(h)] / √d)
  *
- * The paper divides by √C; every implementation divides by √d, and so do we. `gate_H` is the effective gate: any sharing
+ * Scores are those of the layer: under its soft cap too, if it has one. The paper divides by √C; every implementation divides by √d, and so do we. `gate_H` is the effective gate: any sharing
  * and activation the adapter declares was applied before.
  */
 import type { AttentionSize, RowRange } from "../engine/engine.ts";
@@ -24,7 +24,7 @@ type PromptAttentionSize = AttentionSize & { readonly K: number };
 export function promptAttentionForward(
   out: { y_TQ: Float32Array },
   { qkv_TX, kv_KY, gate_H, tokens: [from, to] }: PromptRange & { readonly qkv_TX: Float32Array },
-  { T, H, G, d, K }: PromptAttentionSize,
+  { T, H, G, d, cap, K }: PromptAttentionSize,
 ): void {
   const { y_TQ } = out;
   checkLengths({ qkv_TX }, { T, heads: H + 2 * G, d });
@@ -39,7 +39,7 @@ export function promptAttentionForward(
     if (gate === 0) continue; // not even the sign of a zero may change: gate 0 is the base, bit for bit
     const run = promptsOf(kv_KY, Math.floor((h * G) / H), { G, d, K });
     for (let t = from; t < to; t++) {
-      attentionWeights(p, qkv_TX, t * X + h * d, run, d);
+      attentionWeights(p, qkv_TX, t * X + h * d, run, { d, cap });
       weightedValues(c, p, run, d);
       const at = (t * H + h) * d;
       for (let i = 0; i < d; i++) y_TQ[at + i] += gate * c[i];
@@ -48,14 +48,14 @@ export function promptAttentionForward(
 }
 
 /**
- *   dgate[h] = Σ_t do·c,   dvp[j] += gate·S[j]·do,   dZ[j] = S[j]·(dS[j] − Σ_m S[m]·dS[m])/√d  with  dS[j] = gate·do·vp[j],
+ *   dgate[h] = Σ_t do·c,   dvp[j] += gate·S[j]·do,   dZ[j] = S[j]·(dS[j] − Σ_m S[m]·dS[m])·s'[j]  with  dS[j] = gate·do·vp[j],
  *   dkp[j] += dZ[j]·q,   dq += Σ_j dZ[j]·kp[j]
  * `dqkv_TX`, if given, gets dq added; it is left out for the lowest adapted layer, below which nothing needs a gradient.
  */
 export function promptAttentionBackward(
   grad: { dkv_KY: Float32Array; dgate_H: Float32Array; dqkv_TX?: Float32Array | undefined },
   input: PromptRange & { readonly do_TQ: Float32Array; readonly qkv_TX: Float32Array },
-  { T, H, G, d, K }: PromptAttentionSize,
+  { T, H, G, d, cap, K }: PromptAttentionSize,
 ): void {
   const { dkv_KY, dgate_H, dqkv_TX } = grad;
   const { do_TQ, qkv_TX, kv_KY, gate_H, tokens } = input;
@@ -65,8 +65,8 @@ export function promptAttentionBackward(
   checkLengths({ gate_H, dgate_H }, { H });
   const X = (H + 2 * G) * d;
   const Y = 2 * G * d;
-  const scale = 1 / Math.sqrt(d);
   const p = new Float64Array(K);
+  const slopes = new Float64Array(K);
   const dS = new Float64Array(K);
   const dq = new Float64Array(d);
   const sums = new Float64Array(K * Y);
@@ -77,7 +77,7 @@ export function promptAttentionBackward(
     for (let t = tokens[0]; t < tokens[1]; t++) {
       const qAt = t * X + h * d;
       const oAt = (t * H + h) * d;
-      attentionWeights(p, qkv_TX, qAt, run, d);
+      attentionWeights(p, qkv_TX, qAt, run, { d, cap }, slopes);
       let mean = 0;
       for (let j = 0, value = run.value; j < K; j++, value += Y) {
         let dot = 0;
@@ -91,7 +91,7 @@ export function promptAttentionBackward(
       dgate += mean;
       dq.fill(0);
       for (let j = 0, key = run.key; j < K; j++, key += Y) {
-        const dZ = gate * p[j] * (dS[j] - mean) * scale;
+        const dZ = gate * p[j] * (dS[j] - mean) * slopes[j];
         for (let i = 0; i < d; i++) {
           dq[i] += dZ * kv_KY[key + i];
           sums[key + i] += dZ * qkv_TX[qAt + i];

@@ -99,6 +99,16 @@ export interface ModelConfig {
    */
   readonly scoreScale?: number;
   /**
+   * Soft cap of scores of attention, of prompts' too.
+   * @default none
+   */
+  readonly scoreCap?: number;
+  /**
+   * Soft cap of logits.
+   * @default none
+   */
+  readonly logitCap?: number;
+  /**
    * What logits are multiplied with.
    * @default 1
    */

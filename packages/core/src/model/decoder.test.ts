@@ -185,3 +185,14 @@ test("a model without one of its weights cannot be built; a tied head is the emb
   const { [weightNames.layer(2, "down")]: _, ...places } = image.places;
   expect(() => createModel(createReferenceEngine(), config, { ...image, places })).toThrow('has no "layers.2.down"');
 });
+
+test("a base with soft caps is refused by an engine that does not know them", () => {
+  const engine: Engine = { ...createReferenceEngine(), name: "mine", softCaps: false };
+  const plain = { modelType: "gemma2", outputNorms: "after", tiedEmbeddings: true } as const;
+  const capped = { ...plain, logitCap: 30 };
+  expect(() => tinyModel(capped, engine)).toThrow(
+    "Cannot compute a gemma2 base on the engine mine: its scores and logits are under soft caps, which this engine does not know (softCaps): use another engine",
+  );
+  tinyModel(plain, engine);
+  tinyModel(capped);
+});

@@ -1,5 +1,6 @@
 /** The frozen base on an engine: a decoder; `families/` and `config.ts` say how the supported ones differ. */
 import type { Engine, Matrix } from "../engine/engine.ts";
+import { InputError } from "../errors.ts";
 import { widen } from "../formats/dtype.ts";
 import type { ModelConfig } from "./config.ts";
 import { architectureOf } from "./families/families.ts";
@@ -56,25 +57,19 @@ export interface DecoderModel {
  *
  * @param image holds the weights of `config`, as `loadWeights` of `/node` reads them.
  * @throws RangeError if the image lacks a weight that the config asks for.
+ * @throws InputError if the engine lacks what this base needs.
  * @example
  * const engine = createReferenceEngine();
  * const image = await loadWeights("models/base", config, { weightDtypes: engine.weightDtypes });
  * const base = createModel(engine, config, image);
  */
 export function createModel(engine: Engine, config: ModelConfig, image: WeightImage): DecoderModel {
+  checkAbilities(engine, config);
   const optional = (name: string) => matrixOf(engine, image, name);
   const required = (name: string) => {
     const weight = optional(name);
     if (!weight) throw new RangeError(`Cannot build the model: the weight image has no "${name}"`);
     return weight;
-  };
-  const biasTable = (name: string) => {
-    const tensor = weightOf(image, name);
-    if (!tensor || tensor.dtype === "i8" || tensor.dtype === "f8") return undefined; // no bias is
-    const [D] = tensor.shape;
-    const rows = new Float32Array(2 * D);
-    widen(tensor.dtype, tensor.bytes, rows.subarray(D));
-    return engine.matrix({ dtype: "f32", shape: [2, D], bytes: new Uint8Array(rows.buffer) });
   };
   const architecture = architectureOf(config);
   const rmsNorm = (name: string): Norm => ({ weight: required(name), bias: undefined, eps: config.normEps });
@@ -117,7 +112,7 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
         qkNorm: config.qkNorm && { queries: rmsNorm(name("qNorm")), keys: rmsNorm(name("kNorm")) },
         o: required(name("o")),
         oBias: optional(name("oBias")),
-        oBiasTable: biasTable(name("oBias")),
+        oBiasTable: biasTable(engine, image, name("oBias")),
         mlpNorm: entryNorm(name("mlpNorm"), name("mlpNormBias")),
         mlpOutput: output(name("mlpOutNorm")),
         gateUp: required(name("gateUp")),
@@ -131,4 +126,23 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
     finalNorm: norm(weightNames.finalNorm, weightNames.finalNormBias),
     head: config.tiedEmbeddings ? embed : required(weightNames.head),
   };
+}
+
+/** `[2, D]`: nothing, and the bias; undefined if there is none. */
+function biasTable(engine: Engine, image: WeightImage, name: string): Matrix | undefined {
+  const tensor = weightOf(image, name);
+  if (!tensor || tensor.dtype === "i8" || tensor.dtype === "f8") return undefined; // no bias is
+  const [D] = tensor.shape;
+  const rows = new Float32Array(2 * D);
+  widen(tensor.dtype, tensor.bytes, rows.subarray(D));
+  return engine.matrix({ dtype: "f32", shape: [2, D], bytes: new Uint8Array(rows.buffer) });
+}
+
+/** Engines that others write may lack what came later than they. */
+function checkAbilities(engine: Engine, { modelType, scoreCap, logitCap }: ModelConfig): void {
+  if ((scoreCap === undefined && logitCap === undefined) || engine.softCaps) return;
+  throw new InputError(
+    `Cannot compute a ${modelType} base on the engine ${engine.name}`,
+    "its scores and logits are under soft caps, which this engine does not know (softCaps): use another engine",
+  );
 }

@@ -242,7 +242,7 @@ function labelledLoss<Cells extends readonly LossCell[] | undefined>(
   const D = config.hiddenSize;
   const x_RD = engine.gatherRows(y_TD, rows_R, { T, D });
   const norm = normForward(engine, x_RD, finalNorm, { T: R, D });
-  const loss = engine.headLoss(norm.y_TD, head, labels_R, { R, D, ...(cells && { cells }) });
+  const loss = engine.headLoss(norm.y_TD, head, labels_R, { R, D, cap: config.logitCap, ...(cells && { cells }) });
   engine.free(y_TD, norm.y_TD);
   let dy_TD: DeviceArray | undefined;
   if (loss.dy_RD) {

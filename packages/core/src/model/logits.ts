@@ -58,7 +58,7 @@ function passLogits(
   return model.engine.read(headLogits(model, y_TD, tokens.ids_T.length, rows_R));
 }
 
-/** Final norm and head over the given rows of the top layer's output. Frees `y_TD`. */
+/** Final norm, head and its soft cap over the given rows of the top layer's output. Frees `y_TD`. */
 export function headLogits(
   { engine, config, finalNorm, head }: DecoderModel,
   y_TD: DeviceArray,
@@ -71,7 +71,10 @@ export function headLogits(
   const norm = normForward(engine, x_RD, finalNorm, { T: R, D });
   const z_RV = engine.linear(norm.y_TD, head, { T: R, toRead: true });
   engine.free(y_TD, x_RD, norm.y_TD, norm.stats);
-  return z_RV;
+  if (config.logitCap === undefined) return z_RV;
+  const capped_RV = engine.softCap(z_RV, { T: R, F: head.rows, cap: config.logitCap });
+  engine.free(z_RV);
+  return capped_RV;
 }
 
 /**

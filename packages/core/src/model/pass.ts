@@ -33,7 +33,7 @@ export function openPass(
   shared?: SharedRows,
 ): Pass {
   const { positions_T, cuSeqlens } = tokens;
-  const { heads: H, kvHeads: G, headDim: d, slidingRope } = config;
+  const { heads: H, kvHeads: G, headDim: d, scoreCap: cap, slidingRope } = config;
   const isRotary = architecture.positions === "rotary";
   const own_T = shared ? shared.tokenOf_C.map((t) => positions_T[t]) : positions_T;
   const cosSin = (rotation: Rotation, rope: RopeConfig): DeviceArray => {
@@ -48,7 +48,7 @@ export function openPass(
       common: isRotary ? cosSin("common", config) : undefined,
       sliding: isRotary && slidingRope ? cosSin("sliding", slidingRope) : undefined,
     },
-    size: { T: own_T.length, H, G, d },
+    size: { T: own_T.length, H, G, d, ...(cap !== undefined && { cap }) },
     order,
     shared,
   };

@@ -45,6 +45,7 @@ struct Linear {
 
 struct Heads {
   long T, H, G, d, window;  // window: tokens back that a query sees, 0: all of them; of `attention` alone also UNMASKED
+  float cap;                // of scores s: cap · tanh(s / cap); 0: none
 };
 static constexpr long UNMASKED = -1;  // a query sees its whole sequence
 struct Rope {
@@ -100,7 +101,7 @@ struct HeadLoss {
   Weight head;
   const int32_t* labels_R;
   long R;
-  float scale;
+  float scale, cap;  // cap: as in `Heads`, of logits
   bool bf16;
 };
 struct Embed {

@@ -180,6 +180,19 @@ ZG_INLINE vf exp(vf x) {
   return x < low ? vf{} : result;
 }
 
+// tanh x: near 0 Cephes' polynomial, so that small ones keep their digits, beyond it by eˣ.
+ZG_INLINE vf tanh(vf x) {
+  const vf s = x * x, a = x < vf{} ? -x : x;
+  vf p = splat(-5.70498872745e-3f);
+  p = fma(p, s, splat(2.06390887954e-2f));
+  p = fma(p, s, splat(-5.37397155531e-2f));
+  p = fma(p, s, splat(1.33314422036e-1f));
+  p = fma(p, s, splat(-3.33332819422e-1f));
+  const vf near = fma(p * s, x, x);
+  const vf far = splat(1.0f) - splat(2.0f) / (exp(a + a) + splat(1.0f));
+  return a > splat(0.625f) ? (x < vf{} ? -far : far) : near;
+}
+
 ZG_INLINE vf sigmoid(vf a) { return splat(1.0f) / (splat(1.0f) + exp(-a)); }
 
 }  // namespace ZG_ISA

@@ -2,6 +2,8 @@
 //
 //   s[j, q] = k[j]·q        p[j, q] = exp(s·scale − max_j(s)·scale)        o[q] = Σ_j p[j, q]·v[j] / Σ_j p[j, q]
 //
+// Under a soft cap scores are scaled and capped first (cap_scores), and the scale of what follows is 1.
+//
 // A block holds query rows of one key/value head: row r is token r / per, head r mod per of the `per` = H / G heads that read
 // it. Every sum ascends in its index (component, key), one multiply-add at a time, and keys that a row does not see add an
 // exact zero: a row's bits do not depend on the rows beside it, nor on whether keys come from a cache.
@@ -162,6 +164,25 @@ static void soften(float* scores, const Sight& s, int vectors, float scale, vf (
       sum[v] += p;
       store(row + v * VL, p);
     }
+  }
+}
+
+// Scores [count][QB] under the soft cap, in place: s = cap · tanh(k·q·scale / cap). `slopes`, if wanted, get ds / d(k·q).
+static void cap_scores(float* scores, float* slopes, long count, int vectors, float scale, float cap) {
+  for (long j = 0; j < count; j++) {
+    for (int v = 0; v < vectors; v++) {
+      const long at = j * QB + v * VL;
+      const vf share = tanh(load(scores + at) * splat(scale / cap));
+      store(scores + at, splat(cap) * share);
+      if (slopes) store(slopes + at, splat(scale) * (splat(1.0f) - share * share));
+    }
+  }
+}
+
+// Gradients [count][QB] of capped scores to those of k·q, in place.
+static void uncap_gradients(float* ds, const float* slopes, long count, int vectors) {
+  for (long j = 0; j < count; j++) {
+    for (int v = 0; v < vectors; v++) store(ds + j * QB + v * VL, load(ds + j * QB + v * VL) * load(slopes + j * QB + v * VL));
   }
 }
 

@@ -12,7 +12,7 @@ namespace zg {
 namespace ZG_ISA {
 
 static bool attention(Pool* pool, const Attention& a) {
-  const auto [T, H, G, d, window] = a.heads;
+  const auto [T, H, G, d, window, cap] = a.heads;
   const long X = (H + 2 * G) * d, Q = H * d, Y = 2 * G * d, per = H / G, dp = round_up(d, VL);
   const float scale = 1.0f / __builtin_sqrtf((float)d);
   long longest = 0;
@@ -24,7 +24,7 @@ static bool attention(Pool* pool, const Attention& a) {
   if (!reserve_threads(pool, 3 * block + longest * (QB + dp))) return false;
 
   const long parts = most(1l, least((T * per / most(a.S, 1l) + QB - 1) / QB, 4 * pool_threads(pool) / most(a.S * G, 1l)));
-  auto job = [&, H = H, G = G, d = d, window = window](long job, int thread) {
+  auto job = [&, H = H, G = G, d = d, window = window, cap = cap](long job, int thread) {
     const long s = job / parts / G, g = job / parts % G;
     const long begin = a.cuSeqlens[s], tokens = a.cuSeqlens[s + 1] - begin, start = a.caches ? a.starts[s] : 0;
     float* queries = scratch_of(pool, thread);
@@ -48,7 +48,8 @@ static bool attention(Pool* pool, const Attention& a) {
       transpose_queries(across, queries, dp);
       product(count, vectors * VL, d, keys.at + sight.from * keys.stride, keys.stride, 1, across, QB, scores, QB, false);
       vf max[PV], sum[PV];
-      soften(scores, sight, vectors, scale, max, sum);
+      if (cap > 0) cap_scores(scores, nullptr, count, vectors, scale, cap);
+      soften(scores, sight, vectors, cap > 0 ? 1.0f : scale, max, sum);
       product(rows, dp, count, scores, 1, QB, values.at + sight.from * values.stride, values.stride, out, dp, false);
       float sums[QB], maxima[QB];
       for (int v = 0; v < vectors; v++) store(sums + v * VL, sum[v]), store(maxima + v * VL, max[v]);

@@ -2,7 +2,7 @@
 // at a time:
 //
 //   p[j, q] = exp(k[j]·q·scale − lse[q])        dp[j, q] = v[j]·do[q]        δ[q] = do[q]·o[q]        scale = 1/√d
-//   ds[j, q] = p·(dp − δ)·scale,   dq[q] = Σ_j ds·k[j],   dk[j] = Σ_q ds·q[q],   dv[j] = Σ_q p·do[q]
+//   ds[j, q] = p·(dp − δ)·scale (less under a cap),   dq[q] = Σ_j ds·k[j],   dk[j] = Σ_q ds·q[q],   dv[j] = Σ_q p·do[q]
 //
 // A job is one sequence and key/value head, so that each sum over queries is one thread's and ascends in the query row.
 
@@ -35,22 +35,22 @@ ZG_INLINE float dot_rows(const float* a, const float* b, long d) {
 }
 
 static bool attention_backward(Pool* pool, const AttentionBackward& a) {
-  const auto [T, H, G, d, window] = a.heads;
+  const auto [T, H, G, d, window, cap] = a.heads;
   const long X = (H + 2 * G) * d, Q = H * d, per = H / G, width = round_up(d, VL);
   const float scale = 1.0f / __builtin_sqrtf((float)d);
   long longest = 0;
   for (long s = 0; s < a.S; s++) longest = most(longest, (long)(a.cuSeqlens[s + 1] - a.cuSeqlens[s]));
-  // Queries and do as rows and transposed, dq; scores and dp; keys, values, dk and dv.
-  const long block = QB * width, span = longest * width;
-  if (!reserve_threads(pool, 5 * block + 2 * longest * QB + 4 * span)) return false;
+  // Queries and do as rows and transposed, dq; scores, dp and under a cap slopes; keys, values, dk and dv.
+  const long block = QB * width, span = longest * width, perScore = cap > 0 ? 3 : 2;
+  if (!reserve_threads(pool, 5 * block + perScore * longest * QB + 4 * span)) return false;
 
-  auto job = [&, H = H, G = G, d = d, window = window](long job, int thread) {
+  auto job = [&, H = H, G = G, d = d, window = window, cap = cap](long job, int thread) {
     const long s = job / G, g = job % G;
     const long begin = a.cuSeqlens[s], tokens = a.cuSeqlens[s + 1] - begin;
     float* at = scratch_of(pool, thread);
     const auto part = [&](long floats) { return (at += floats) - floats; };
     float *q = part(block), *across = part(block), *dO = part(block), *dOAcross = part(block), *dq = part(block);
-    float *scores = part(longest * QB), *dp = part(longest * QB);
+    float *scores = part(longest * QB), *dp = part(longest * QB), *slopes = cap > 0 ? part(longest * QB) : nullptr;
     float *copiedKeys = part(span), *copiedValues = part(span), *dk = part(span), *dv = part(span);
     const float* head = a.qkv_TX + begin * X;
     const Rows keys = whole_rows({head + (H + g) * d, X}, tokens, d, true, copiedKeys);
@@ -77,7 +77,9 @@ static bool attention_backward(Pool* pool, const AttentionBackward& a) {
       }
       product(count, lanes, d, keys.at + from, width, 1, across, QB, scores, QB, false);
       product(count, lanes, d, values.at + from, width, 1, dOAcross, QB, dp, QB, false);
-      soften_backward(scores, dp, sight, scale, lse, delta);
+      if (slopes) cap_scores(scores, slopes, count, (int)(lanes / VL), scale, cap);
+      soften_backward(scores, dp, sight, slopes ? 1.0f : scale, lse, delta);
+      if (slopes) uncap_gradients(dp, slopes, count, (int)(lanes / VL));
       product(rows, width, count, dp, 1, QB, keys.at + from, width, dq, width, false);
       product(count, width, rows, scores, QB, 1, dO, width, dv + from, width, true);
       product(count, width, rows, dp, QB, 1, q, width, dk + from, width, true);

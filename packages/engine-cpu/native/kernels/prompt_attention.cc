@@ -38,7 +38,7 @@ ZG_INLINE Sight sight_of_prompts(long rows, long K) {
 }
 
 static bool prompt_attention(Pool* pool, const PromptAttention& a) {
-  const auto [T, H, G, d, window] = a.heads;
+  const auto [T, H, G, d, window, cap] = a.heads;
   (void)window;
   const long X = (H + 2 * G) * d, Q = H * d, Y = 2 * G * d, per = H / G, dp = round_up(d, VL);
   const float scale = 1.0f / __builtin_sqrtf((float)d);
@@ -53,7 +53,7 @@ static bool prompt_attention(Pool* pool, const PromptAttention& a) {
     chunks += chunks_of(a.sets[s]);
   }
 
-  auto job = [&, G = G, d = d](long job, int thread) {
+  auto job = [&, G = G, d = d, cap = cap](long job, int thread) {
     long chunk = job / G;
     const PromptSet& set = set_of(a.sets, &chunk);
     const long K = set.K, g = job % G, begin = set.from + chunk * PROMPT_TOKENS, tokens = least(PROMPT_TOKENS, set.to - begin);
@@ -78,7 +78,8 @@ static bool prompt_attention(Pool* pool, const PromptAttention& a) {
       transpose_queries(across, queries, dp);
       product(K, vectors * VL, d, keys.at, Y, 1, across, QB, scores, QB, false);
       vf max[PV], sum[PV];
-      soften(scores, sight_of_prompts(rows, K), vectors, scale, max, sum);
+      if (cap > 0) cap_scores(scores, nullptr, K, vectors, scale, cap);
+      soften(scores, sight_of_prompts(rows, K), vectors, cap > 0 ? 1.0f : scale, max, sum);
       product(rows, dp, K, scores, 1, QB, values.at, values.stride, out, dp, false);
       float sums[QB];
       for (int v = 0; v < vectors; v++) store(sums + v * VL, sum[v]);
@@ -121,7 +122,7 @@ static void soften_prompt_backward(float* p, float* dS, long K, int vectors, flo
 }
 
 static bool prompt_attention_backward(Pool* pool, const PromptAttentionBackward& a) {
-  const auto [T, H, G, d, window] = a.heads;
+  const auto [T, H, G, d, window, cap] = a.heads;
   (void)T, (void)window;
   const long X = (H + 2 * G) * d, Q = H * d, Y = 2 * G * d, per = H / G, width = round_up(d, VL);
   const float scale = 1.0f / __builtin_sqrtf((float)d);
@@ -130,9 +131,9 @@ static bool prompt_attention_backward(Pool* pool, const PromptAttentionBackward&
   long chunks = 0;
   for (long s = 0; s < a.S; s++) chunks += chunks_of(a.sets[s]);
   float* partial = scratch(pool, PARTIAL, most(1l, chunks * G * most_each));
-  if (!partial || !reserve_threads(pool, 5 * block + 2 * longest * QB + 2 * longest * width)) return false;
+  if (!partial || !reserve_threads(pool, 5 * block + 3 * longest * QB + 2 * longest * width)) return false;
 
-  auto job = [&, G = G, d = d](long job, int thread) {
+  auto job = [&, G = G, d = d, cap = cap](long job, int thread) {
     long chunk = job / G;
     const PromptSet& set = set_of(a.sets, &chunk);
     const long K = set.K, span = K * width, each = 2 * span + per;
@@ -140,7 +141,7 @@ static bool prompt_attention_backward(Pool* pool, const PromptAttentionBackward&
     float* at = scratch_of(pool, thread);
     const auto part = [&](long floats) { return (at += floats) - floats; };
     float *q = part(block), *across = part(block), *dO = part(block), *dOAcross = part(block), *dq = part(block);
-    float *scores = part(K * QB), *dS = part(K * QB), *copiedKeys = part(span), *copiedValues = part(span);
+    float *scores = part(K * QB), *dS = part(K * QB), *slopes = cap > 0 ? part(K * QB) : nullptr, *copiedKeys = part(span), *copiedValues = part(span);
     float *dk = partial + job * most_each, *dv = dk + span, *dgate = dv + span;
     memset(dk, 0, 4 * each);
     const bool isSingle = K == 1 && !a.dqkv_TX;
@@ -163,8 +164,11 @@ static bool prompt_attention_backward(Pool* pool, const PromptAttentionBackward&
       transpose_queries(across, q, width);
       product(K, vectors * VL, d, keys.at, width, 1, across, QB, scores, QB, false);
       vf max[PV], sum[PV];
-      soften(scores, sight_of_prompts(rows, K), vectors, scale, max, sum);
-      soften_prompt_backward(scores, dS, K, vectors, scale, sum, gates, dgates);
+      if (slopes) cap_scores(scores, slopes, K, vectors, scale, cap);
+      const float rest = slopes ? 1.0f : scale;
+      soften(scores, sight_of_prompts(rows, K), vectors, rest, max, sum);
+      soften_prompt_backward(scores, dS, K, vectors, rest, sum, gates, dgates);
+      if (slopes) uncap_gradients(dS, slopes, K, vectors);
       for (long r = 0; r < rows; r++) dgate[(row + r) % per] += dgates[r];
       product(K, width, rows, scores, QB, 1, dO, width, dv, width, true);
       product(K, width, rows, dS, QB, 1, q, width, dk, width, true);

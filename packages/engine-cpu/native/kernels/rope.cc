@@ -10,8 +10,8 @@ namespace zg {
 namespace ZG_ISA {
 
 static bool rope(Pool* pool, const Rope& a) {
-  const auto& [T, H, G, d, window] = a.heads;
-  (void)window;
+  const auto& [T, H, G, d, window, cap] = a.heads;
+  (void)window, (void)cap;
   const long X = (H + 2 * G) * d, half = d / 2;
   const long rows = rows_per_job(X);
   const vf sign = splat(a.inverse ? -1.0f : 1.0f);

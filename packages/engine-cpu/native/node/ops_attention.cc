@@ -11,8 +11,10 @@ namespace zg {
 namespace {
 
 Heads heads(Args& args, long least_window = 0) {
-  const Heads h = {args.size("T", 0), args.size("H", 1), args.size("G", 1), args.size("d", 1), args.size("window", least_window)};
+  const Heads h = {args.size("T", 0), args.size("H", 1),           args.size("G", 1),
+                   args.size("d", 1), args.size("window", least_window), (float)args.number("cap")};
   if (h.H % h.G != 0) args.fail(Wrong::RANGE, "%ld query heads do not share %ld key heads evenly", h.H, h.G);
+  if (!(h.cap >= 0)) args.fail(Wrong::RANGE, "cap is %g, 0 or more is needed", h.cap);
   return h;
 }
 long floats_q(const Heads& h) { return times(h.T, h.H, h.d); }
@@ -40,7 +42,7 @@ const int32_t* skips(Args& args, const int32_t* cu, long S) {
   return list;
 }
 
-// (engine, T, H, G, d, window, inverse, qkv, cosSin)
+// (engine, T, H, G, d, window, cap, inverse, qkv, cosSin)
 napi_value rope(napi_env env, napi_callback_info info) {
   Args args(env, info, "run rope");
   Engine* engine = args.engine();
@@ -52,7 +54,7 @@ napi_value rope(napi_env env, napi_callback_info info) {
   return done(args, engine->kernels->rope(engine->pool, {qkv, cosSin, h, inverse}));
 }
 
-// (engine, T, H, G, d, window, cuSeqlens, skips, o, lse, qkv)
+// (engine, T, H, G, d, window, cap, cuSeqlens, skips, o, lse, qkv)
 napi_value attention(napi_env env, napi_callback_info info) {
   Args args(env, info, "run attention");
   Engine* engine = args.engine();
@@ -66,7 +68,7 @@ napi_value attention(napi_env env, napi_callback_info info) {
   return done(args, engine->kernels->attention(engine->pool, {o, lse, qkv, cu, S, h, nullptr, nullptr, skipped}));
 }
 
-// (engine, T, H, G, d, window, cuSeqlens, skips, dqkv, do, qkv, o, lse)
+// (engine, T, H, G, d, window, cap, cuSeqlens, skips, dqkv, do, qkv, o, lse)
 napi_value attention_backward(napi_env env, napi_callback_info info) {
   Args args(env, info, "run attentionBackward");
   Engine* engine = args.engine();
@@ -81,7 +83,7 @@ napi_value attention_backward(napi_env env, napi_callback_info info) {
   return done(args, engine->kernels->attention_backward(engine->pool, {dqkv, dO, qkv, o, lse, cu, S, h, skipped}));
 }
 
-// (engine, T, H, G, d, window, cuSeqlens, o, qkv, starts, capacities, handles of the caches)
+// (engine, T, H, G, d, window, cap, cuSeqlens, o, qkv, starts, capacities, handles of the caches)
 napi_value cached_attention(napi_env env, napi_callback_info info) {
   Args args(env, info, "run cachedAttention");
   Engine* engine = args.engine();
@@ -138,7 +140,7 @@ std::vector<PromptSet> prompt_sets(Args& args, const Heads& h) {
   return sets;
 }
 
-// (engine, T, H, G, d, window, sets, gates, kvs, y, o, qkv)
+// (engine, T, H, G, d, window, cap, sets, gates, kvs, y, o, qkv)
 napi_value prompt_attention(napi_env env, napi_callback_info info) {
   Args args(env, info, "run promptAttention");
   Engine* engine = args.engine();
@@ -151,7 +153,7 @@ napi_value prompt_attention(napi_env env, napi_callback_info info) {
   return done(args, engine->kernels->prompt_attention(engine->pool, forward));
 }
 
-// (engine, T, H, G, d, window, sets, gates, kvs, dkvs, dgates, do, qkv, dqkv?)
+// (engine, T, H, G, d, window, cap, sets, gates, kvs, dkvs, dgates, do, qkv, dqkv?)
 napi_value prompt_attention_backward(napi_env env, napi_callback_info info) {
   Args args(env, info, "run promptAttentionBackward");
   Engine* engine = args.engine();

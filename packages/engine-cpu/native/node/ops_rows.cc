@@ -61,11 +61,13 @@ napi_value linear(napi_env env, napi_callback_info info) {
   return done(args, (backward ? engine->kernels->linear_backward : engine->kernels->linear)(engine->pool, l));
 }
 
-// (engine, R, rows of each cell, their scales, head, labels, nll, hit, y, dy?)
+// (engine, R, cap, rows of each cell, their scales, head, labels, nll, hit, y, dy?)
 napi_value head_loss(napi_env env, napi_callback_info info) {
   Args args(env, info, "run headLoss");
   Engine* engine = args.engine();
   long R = args.size("R", 0), count = -1, known = 0;
+  const float cap = (float)args.number("cap");
+  if (!(cap >= 0)) args.fail(Wrong::RANGE, "cap is %g, 0 or more is needed", cap);
   const int32_t* cells = args.ints("cells", &count);
   const float* scales = args.floats("scales", &count);
   for (long c = 0; args.ok() && c < count; c++) {
@@ -88,7 +90,7 @@ napi_value head_loss(napi_env env, napi_callback_info info) {
   bool worked = true;
   for (long c = 0, at = 0; worked && c < count; at += cells[c++]) {
     float* own_dy = dy ? dy + at * head.columns : nullptr;
-    const HeadLoss own = {nll + at, hit + at, own_dy, y + at * head.columns, head, labels + at, cells[c], scales[c], engine->bf16};
+    const HeadLoss own = {nll + at, hit + at, own_dy, y + at * head.columns, head, labels + at, cells[c], scales[c], cap, engine->bf16};
     worked = engine->kernels->head_loss(engine->pool, own);
   }
   return done(args, worked);

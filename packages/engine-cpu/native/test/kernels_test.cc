@@ -119,9 +119,9 @@ static Outputs linear_outputs(const Kernels& k, Pool* pool, Type type, bool bf16
   return {{"linear", y}, {"linear backward", dx}};
 }
 
-static Outputs attention_outputs(const Kernels& k, Pool* pool, long d, long window) {
+static Outputs attention_outputs(const Kernels& k, Pool* pool, long d, long window, float cap) {
   const std::vector<int32_t> cu = {0, 75, 76, 76, 117};
-  const Heads h = {117, 6, 2, d, window};
+  const Heads h = {117, 6, 2, d, window, cap};
   const long X = (h.H + 2 * h.G) * d, Q = h.H * d, Y = 2 * h.G * d, K = 5, S = (long)cu.size() - 1;
   Numbers qkv = wave(h.T * X, 0.4), angles = wave(h.T * d, 0.2), dO = wave(h.T * Q, 2.5), kv = wave(K * Y, 1.7);
   const Numbers gate = {0.3f, -1.2f, 0, 0.01f, 2, 0};
@@ -154,7 +154,8 @@ static Outputs attention_outputs(const Kernels& k, Pool* pool, long d, long wind
           if (window > 0 && t - j >= window) continue;
           double score = 0;
           for (long i = 0; i < d; i++) score += (double)qkv[t * X + head * d + i] * qkv[j * X + (h.H + g) * d + i];
-          const double p = exp(score / sqrt((double)d));
+          score /= sqrt((double)d);
+          const double p = exp(cap > 0 ? cap * tanh(score / cap) : score);
           total += p;
           for (long i = 0; i < d; i++) sums[i] += p * qkv[j * X + (h.H + h.G + g) * d + i];
         }
@@ -173,7 +174,7 @@ static Outputs row_outputs(const Kernels& k, Pool* pool, Type type) {
   std::vector<int32_t> ids(T);
   for (long t = 0; t < T; t++) ids[t] = (int32_t)(37 * t + 1) % V;
   Numbers nll(T), hit(T), dz(T * D), e(T * D);
-  k.head_loss(pool, {nll.data(), hit.data(), dz.data(), x.data(), head.weight, ids.data(), T, 0.02f, false});
+  k.head_loss(pool, {nll.data(), hit.data(), dz.data(), x.data(), head.weight, ids.data(), T, 0.02f, 1.5f, false});
   k.embed(pool, {e.data(), head.weight, ids.data(), x.data(), T, 3.25f});
   return {{"nll", nll}, {"dz", dz}, {"embed", e}};
 }
@@ -264,8 +265,9 @@ static Outputs all_outputs(const Kernels& k, int threads) {
   for (const long T : {1, 3, 4, 37}) add(linear_outputs(k, pool, Type::I8, false, T, 101, 1 + 16 * T));
   add(linear_outputs(k, pool, Type::I8, false, 19, 53, 1100));
   if (k.bf16) linear_outputs(k, pool, Type::BF16, true, 19, 53, 1101);
-  add(attention_outputs(k, pool, 64, 0));
-  add(attention_outputs(k, pool, 10, 7));
+  add(attention_outputs(k, pool, 64, 0, 0));
+  add(attention_outputs(k, pool, 10, 7, 0));
+  add(attention_outputs(k, pool, 10, 7, 0.75f));
   pool_close(pool);
   return all;
 }

@@ -27,7 +27,7 @@ ZG_EXPORT_AS("operationName") const char* operation_name(long place) { return k.
 ZG_EXPORT_AS("operationFields") const char* operation_fields(long place) { return k.operations[place].text; }
 
 #define ZG_WEIGHT const void *data, Type type, long rows, long columns
-#define ZG_HEADS long T, long H, long G, long d, long window
+#define ZG_HEADS long T, long H, long G, long d, long window, float cap
 
 ZG_EXPORT("embed") run_embed(float* y, ZG_WEIGHT, const int32_t* ids, const float* residual, long T, float scale) {
   return k.embed(POOL, {y, {data, type, rows, columns}, ids, residual, T, scale});
@@ -42,29 +42,29 @@ run_linear_backward(float* dx, const float* dy, ZG_WEIGHT, const float* scales, 
   return k.linear_backward(POOL, {dx, dy, {data, type, rows, columns, scales}, {}, residual, T, false});
 }
 ZG_EXPORT("rope") run_rope(float* qkv, const float* cosSin, ZG_HEADS, bool inverse) {
-  return k.rope(POOL, {qkv, cosSin, {T, H, G, d, window}, inverse});
+  return k.rope(POOL, {qkv, cosSin, {T, H, G, d, window, cap}, inverse});
 }
 ZG_EXPORT("attention")
 run_attention(float* o, float* lse, const float* qkv, const int32_t* cu, long S, ZG_HEADS, float* const* caches,
               const int32_t* starts, const int32_t* skips) {
-  return k.attention(POOL, {o, lse, qkv, cu, S, {T, H, G, d, window}, caches, starts, skips});
+  return k.attention(POOL, {o, lse, qkv, cu, S, {T, H, G, d, window, cap}, caches, starts, skips});
 }
 ZG_EXPORT("attentionBackward")
 run_attention_backward(float* dqkv, const float* dO, const float* qkv, const float* o, const float* lse, const int32_t* cu,
                        long S, ZG_HEADS, const int32_t* skips) {
-  return k.attention_backward(POOL, {dqkv, dO, qkv, o, lse, cu, S, {T, H, G, d, window}, skips});
+  return k.attention_backward(POOL, {dqkv, dO, qkv, o, lse, cu, S, {T, H, G, d, window, cap}, skips});
 }
 ZG_EXPORT("promptAttention")
 run_prompt_attention(float* y, const float* o, const float* qkv, ZG_HEADS, const PromptSet* sets, long S) {
-  return k.prompt_attention(POOL, {y, o, qkv, {T, H, G, d, window}, sets, S});
+  return k.prompt_attention(POOL, {y, o, qkv, {T, H, G, d, window, cap}, sets, S});
 }
 ZG_EXPORT("promptAttentionBackward")
 run_prompt_attention_backward(float* dqkv, const float* dO, const float* qkv, ZG_HEADS, const PromptSet* sets, long S) {
-  return k.prompt_attention_backward(POOL, {dqkv, dO, qkv, {T, H, G, d, window}, sets, S});
+  return k.prompt_attention_backward(POOL, {dqkv, dO, qkv, {T, H, G, d, window, cap}, sets, S});
 }
 ZG_EXPORT("headLoss")
-run_head_loss(float* nll, float* hit, float* dy, const float* y, ZG_WEIGHT, const int32_t* labels, long R, float scale) {
-  return k.head_loss(POOL, {nll, hit, dy, y, {data, type, rows, columns}, labels, R, scale, false});
+run_head_loss(float* nll, float* hit, float* dy, const float* y, ZG_WEIGHT, const int32_t* labels, long R, float scale, float cap) {
+  return k.head_loss(POOL, {nll, hit, dy, y, {data, type, rows, columns}, labels, R, scale, cap, false});
 }
 
 }  // namespace zg

@@ -59,13 +59,13 @@ export function attentionBackward(
   if (isFlash(runtime, size)) {
     return flashBackward(runtime, { do_TQ, qkv_TX, y_TQ: o_TQ, lse_TH }, tilesOf(cuSeqlens), size);
   }
-  const { T, H, G, d, window } = size;
+  const { T, H, G, d, cap = 0, window } = size;
   const dqkv = runtime.array(qkv_TX.length, runtime.inner);
   const delta = runtime.array(T * H);
   runtime.as(runtime.inner, [do_TQ, qkv_TX, o_TQ], (dO, qkv, o) =>
     runtime.withData([cuSeqlens], (cu) => {
       const [out, lse, deltas, scale] = [runtime.at(dqkv), runtime.at(lse_TH), runtime.at(delta), scaleOf(size)];
-      const shape = [cu, cuSeqlens.length - 1, T, H, G, d, window, scale];
+      const shape = [cu, cuSeqlens.length - 1, T, H, G, d, window, scale, cap];
       runtime.run("attention", "attend_backward_q", warps(T * H), [out, deltas, dO, qkv, o, lse, ...shape]);
       runtime.run("attention", "attend_backward_kv", warps(T * G), [out, deltas, dO, qkv, lse, ...shape]);
     }),
@@ -118,10 +118,10 @@ function attend(
   { o_TQ, lse_TH, qkv, keys, stride, starts, cuSeqlens }: Attended,
   size: AttentionSize,
 ): void {
-  const { T, H, G, d, window } = size;
+  const { T, H, G, d, cap = 0, window } = size;
   runtime.withData([keys, starts, cuSeqlens], (k, start, cu) => {
     const out = [runtime.at(o_TQ), lse_TH && runtime.at(lse_TH)];
     const rows = [qkv, widthOf(size), k, stride, G * d, start, cu, keys.length];
-    runtime.run("attention", "attend", warps(T * H), [...out, ...rows, T, H, G, d, window, scaleOf(size)]);
+    runtime.run("attention", "attend", warps(T * H), [...out, ...rows, T, H, G, d, window, scaleOf(size), cap]);
   });
 }

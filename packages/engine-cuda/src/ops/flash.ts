@@ -9,9 +9,9 @@ const HEADS: readonly number[] = [64, 96, 128];
 /** A tile's keys are as many; more prompts take the plain kernel. */
 const MOST_PROMPTS = 64;
 
-/** Whether the kernels are for such heads. */
-export function isFlash({ inner }: Runtime, { d }: { d: number }): boolean {
-  return inner === "bf16" && HEADS.includes(d);
+/** Whether the kernels are for such heads: scores under a soft cap take the plain ones. */
+export function isFlash({ inner }: Runtime, { d, cap = 0 }: Pick<AttentionSize, "d" | "cap">): boolean {
+  return inner === "bf16" && HEADS.includes(d) && cap === 0;
 }
 
 /** The tiles of a pass with these sets, or undefined if the kernels do not support the sets. */

@@ -20,7 +20,7 @@ export function headLoss(
   y_RD: DeviceArray,
   head: Matrix,
   labels_R: Int32Array,
-  { R, D, cells }: { R: number; D: number; cells?: readonly LossCell[] },
+  { R, D, cap = 0, cells }: Parameters<Engine["headLoss"]>[3],
 ): ReturnType<Engine["headLoss"]> {
   const { inner } = runtime;
   const V = head.rows;
@@ -44,7 +44,7 @@ export function headLoss(
             { y: runtime.at(logits), x: at(y, row), weight, residual: undefined },
           );
           const out = [at(runtime.at(nll_R), 4), at(runtime.at(hit_R), 4), dlogits && runtime.at(dlogits)];
-          const args = [...out, runtime.at(logits), at(labels, 4), V, scale ?? 0];
+          const args = [...out, runtime.at(logits), at(labels, 4), V, scale ?? 0, cap];
           runtime.run("head", "cross_entropy", rowwise(T, V), args);
           if (!dy_RD || !dlogits) continue;
           runtime.multiply(

@@ -89,14 +89,25 @@ export function promptAttention(
   size: AttentionSize,
 ): DeviceArray {
   checkPromptSets("promptAttention", sets, size);
-  const { H, G, d } = size;
+  const { H, G, d, cap = 0 } = size;
   const type = runtime.typeOf(o);
   const y = runtime.array(o.length, type);
   runtime.convert(runtime.at(y), type, runtime.at(o), type, o.length);
   runtime.as(runtime.inner, [qkv_TX], (qkv = 0n) =>
     withSets(runtime, sets, size, ({ T, K, launch, token, kv, gate }) => {
       const own = [token(runtime.at(y), H * d, bytesOf[type]), token(qkv, (H + 2 * G) * d, bytesOf[runtime.inner])];
-      runtime.run("prompt", `prompt_attention_${type}`, launch, [...own, kv, gate, T, H, G, d, K, 1 / Math.sqrt(d)]);
+      runtime.run("prompt", `prompt_attention_${type}`, launch, [
+        ...own,
+        kv,
+        gate,
+        T,
+        H,
+        G,
+        d,
+        K,
+        1 / Math.sqrt(d),
+        cap,
+      ]);
     }),
   );
   return y;
@@ -108,7 +119,7 @@ export function promptAttentionBackward(
   size: AttentionSize,
 ): readonly PromptSetGradient[] {
   checkPromptSets("promptAttentionBackward", sets, size);
-  const { H, G, d } = size;
+  const { H, G, d, cap = 0 } = size;
   const X = (H + 2 * G) * d;
   const gradients = sets.map(({ rows: [first, end], tokens: [from, to] }) => {
     const own = { dkv_KY: runtime.array((end - first) * 2 * G * d), dgate_H: runtime.array(H) };
@@ -124,7 +135,7 @@ export function promptAttentionBackward(
       const [ds, weight, rho] = [runtime.array(T * H * K), runtime.array(T * H * K), runtime.array(T * H)];
       const scores = [ds, weight, rho].map((array) => runtime.at(array));
       const dq = dqkv_TX && token(runtime.at(dqkv_TX), X, bytesOf[type]);
-      const args = [dq, ...scores, ownDo, ownQkv, kv, gate, T, H, G, d, K, 1 / Math.sqrt(d)];
+      const args = [dq, ...scores, ownDo, ownQkv, kv, gate, T, H, G, d, K, 1 / Math.sqrt(d), cap];
       runtime.run("prompt", `prompt_backward_q_${type}`, launch, args);
       sumTokens(runtime, gradient, [...scores, ownDo, ownQkv], { ...size, T, K });
       runtime.free(ds, weight, rho);

@@ -2,8 +2,8 @@
  * Softmax attention of query heads over keys, forward and backward. Queries are `[n, H, d]`, keys and values `[m, G, d]`; query
  * heads of one group share a key head, so the scores of a group are one product of `[H/G · n, d]` and `[m, d]`.
  *
- *   p = softmax(q·kᵀ/√d + mask),  o = p·v,  lse = logΣexp
- *   dv = pᵀ·do,  dp = do·vᵀ,  dz = p ∘ (dp − Σ p∘dp),  dq = dz·k/√d,  dk = dzᵀ·q/√d
+ *   p = softmax(cap(q·kᵀ/√d) + mask),  o = p·v,  lse = logΣexp,  cap(s) = s or, under a soft cap, cap · tanh(s/cap)
+ *   dv = pᵀ·do,  dp = do·vᵀ,  dz = p ∘ (dp − Σ p∘dp) ∘ cap',  dq = dz·k/√d,  dk = dzᵀ·q/√d
  */
 import type { Maths, Tensor } from "../tf.ts";
 
@@ -11,6 +11,7 @@ export interface HeadSize {
   readonly H: number;
   readonly G: number;
   readonly d: number;
+  readonly cap?: number | undefined;
 }
 
 interface Keys {
@@ -31,15 +32,17 @@ function ungrouped({ tf }: Maths, x: Tensor, [n, heads, d]: readonly [number, nu
   return tf.transpose(tf.reshape(x, [heads, n, d]), [1, 0, 2]);
 }
 
-/** Scaled queries `[G, H/G · n, d]`, keys and values `[G, m, d]`, scores `[H, n, m]`. */
-function scores(maths: Maths, q: Tensor, { k, v, mask }: Keys, { H, G, d }: HeadSize) {
+/** Scaled queries `[G, H/G · n, d]`, keys and values `[G, m, d]`, scores `[H, n, m]`, and their tanh under a cap. */
+function scores(maths: Maths, q: Tensor, { k, v, mask }: Keys, { H, G, d, cap }: HeadSize) {
   const { tf, products } = maths;
   const [n = 0] = q.shape;
   const [m = 0] = k.shape;
   const queries = grouped(maths, tf.mul(q, 1 / Math.sqrt(d)), G);
   const [keys, values] = [grouped(maths, k, G), grouped(maths, v, G)];
-  const z = tf.reshape(products.batched(queries, keys, false, true), [H, n, m]);
-  return { queries, keys, values, z_Hnm: mask ? tf.add(z, mask) : z };
+  const plain = tf.reshape(products.batched(queries, keys, false, true), [H, n, m]);
+  const share = cap ? tf.tanh(tf.div(plain, cap)) : undefined;
+  const z = share && cap ? tf.mul(share, cap) : plain;
+  return { queries, keys, values, share, z_Hnm: mask ? tf.add(z, mask) : z };
 }
 
 export function attend(maths: Maths, q: Tensor, keys: Keys, size: HeadSize): { o_nHd: Tensor; lse_Hn1: Tensor } {
@@ -72,7 +75,9 @@ export function attendBackward(
   const dO = grouped(maths, do_nHd, G);
   const dp_Hnm = tf.reshape(products.batched(dO, s.values, false, true), [H, n, m]);
   const mean = tf.sum(tf.mul(p_Hnm, dp_Hnm), 2, true);
-  const dz = tf.reshape(tf.mul(p_Hnm, tf.sub(dp_Hnm, mean)), [G, (H / G) * n, m]);
+  const dcapped = tf.mul(p_Hnm, tf.sub(dp_Hnm, mean));
+  const dz_Hnm = s.share ? tf.mul(dcapped, tf.sub(1, tf.square(s.share))) : dcapped;
+  const dz = tf.reshape(dz_Hnm, [G, (H / G) * n, m]);
   const p = tf.reshape(p_Hnm, [G, (H / G) * n, m]);
   const dq = tf.mul(products.batched(dz, s.keys), 1 / Math.sqrt(d));
   return {

@@ -156,6 +156,9 @@ export const flat: { readonly [Name in FlatName]: Composite } = {
   geluQuick: ({ tf }, { up_TF }: { up_TF: Tensor }) => ({
     y_TF: tf.mul(up_TF, tf.sigmoid(tf.mul(up_TF, 1.702))),
   }),
+  softCap: ({ tf }, { x_TF }: { x_TF: Tensor }, { cap = 1 }) => ({
+    y_TF: tf.mul(tf.tanh(tf.div(x_TF, cap)), cap),
+  }),
 };
 
 /** Rows and columns of an array: its shape's first size, and the product of the others. */

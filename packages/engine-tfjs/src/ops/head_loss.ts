@@ -1,9 +1,9 @@
 /**
  * Output head and cross-entropy of labelled tokens, in chunks of rows: a `[T, V]` matrix never exists.
  *
- *   nll[r] = logΣ_v exp(z[r, v]) − z[r, label[r]],   z = y·headᵀ
+ *   nll[r] = logΣ_v exp(z[r, v]) − z[r, label[r]],   z = y·headᵀ, or cap · tanh(y·headᵀ/cap) under a soft cap
  *   hit[r] = 1 if label[r] is the lowest id of the largest logit, else 0
- *   dy[r] = scale · (softmax(z[r]) − onehot(label[r]))·head
+ *   dy[r] = scale · ((softmax(z[r]) − onehot(label[r])) ∘ z'[r])·head,   z' = 1, or 1 − (z/cap)²
  */
 import { cellsOfLoss, type LossCell } from "@zerogate/core/engine";
 import type { Maths, Tensor } from "../tf.ts";
@@ -22,7 +22,7 @@ export function headLoss(
   y_RD: Tensor,
   head_VD: Tensor,
   labels_R: Int32Array,
-  cells: readonly LossCell[] | undefined,
+  { cells, cap }: { cells?: readonly LossCell[] | undefined; cap?: number | undefined },
 ): LossResult {
   const { tf } = maths;
   const [R = 0, D = 0] = y_RD.shape;
@@ -37,7 +37,7 @@ export function headLoss(
       const to = Math.min(end, from + rows);
       const y = tf.slice(y_RD, [from, 0], [to - from, D]);
       const labels = labels_R.slice(from, to);
-      chunks.push(tf.tidy(() => ({ ...chunkLoss(maths, y, head_VD, labels, cell.scale) })));
+      chunks.push(tf.tidy(() => ({ ...chunkLoss(maths, y, head_VD, labels, { scale: cell.scale, cap }) })));
     }
   }
   const joined = (pick: (chunk: LossResult) => Tensor) => tf.concat(chunks.map(pick));
@@ -50,11 +50,13 @@ function chunkLoss(
   y_RD: Tensor,
   head_VD: Tensor,
   labels_R: Int32Array,
-  scale: number | undefined,
+  { scale, cap }: { scale: number | undefined; cap: number | undefined },
 ): LossResult {
   const R = labels_R.length;
   const [V = 0] = head_VD.shape;
-  const z_RV = products.linear(y_RD, head_VD);
+  const plain_RV = products.linear(y_RD, head_VD);
+  const share_RV = cap ? tf.tanh(tf.div(plain_RV, cap)) : undefined;
+  const z_RV = share_RV && cap ? tf.mul(share_RV, cap) : plain_RV;
   const max_R1 = tf.max(z_RV, 1, true);
   const exp_RV = tf.exp(tf.sub(z_RV, max_R1));
   const sum_R1 = tf.sum(exp_RV, 1, true);
@@ -75,6 +77,7 @@ function chunkLoss(
   // Not tf.oneHot: in WebAssembly it writes integers into a float tensor.
   const ones = Int32Array.from({ length: 2 * R }, (_, i) => (i % 2 === 0 ? i / 2 : (labels_R[(i - 1) / 2] ?? 0)));
   const onehot_RV = tf.scatterND(tf.tensor2d(ones, [R, 2], "int32"), tf.ones([R]), [R, V]);
-  const dz_RV = tf.sub(tf.div(exp_RV, sum_R1), onehot_RV);
+  const dcapped_RV = tf.sub(tf.div(exp_RV, sum_R1), onehot_RV);
+  const dz_RV = share_RV ? tf.mul(dcapped_RV, tf.sub(1, tf.square(share_RV))) : dcapped_RV;
   return { nll_R, hit_R, dy_RD: tf.mul(products.linearBackward(dz_RV, head_VD), scale) };
 }

@@ -23,6 +23,7 @@ const smollm3 = { ...sizes, model_type: "smollm3" };
 const stablelm = { ...sizes, hidden_size: 256, model_type: "stablelm" };
 const qwen3 = { ...sizes, model_type: "qwen3" };
 const olmo3 = { ...sizes, model_type: "olmo3" };
+const gemma2 = { ...sizes, num_attention_heads: 8, model_type: "gemma2" };
 const gemma3 = { ...sizes, model_type: "gemma3_text" };
 const granite = { ...sizes, model_type: "granite" };
 const gptNeox = { ...sizes, num_attention_heads: 4, model_type: "gpt_neox" };
@@ -242,14 +243,48 @@ test("olmo3: the older spelling scales layers without a window alone, the newer 
   ]);
 });
 
-test("gemma3: a pattern, and nothing with soft caps or in both directions", () => {
+test("gemma2: caps that a config leaves out are there, a null is none, every other layer slides", () => {
+  expect(parse(gemma2)).toMatchObject({
+    ...defaultRope,
+    kvHeads: 4,
+    headDim: 256,
+    contextLength: 8192,
+    slidingWindow: 4096,
+    slidingLayers: [0, 2, 4, 6],
+    embedScale: 8,
+    scoreScale: 1 / 16,
+    scoreCap: 50,
+    logitCap: 30,
+    outputNorms: "after",
+    tiedEmbeddings: true,
+    bosTokenId: 2,
+    eosTokenIds: [1],
+  });
+  expect(parse(gemma2).qkNorm).toBeUndefined();
+  const uncapped = parse({ ...gemma2, attn_logit_softcapping: null, final_logit_softcapping: null });
+  expect([uncapped.scoreCap, uncapped.logitCap]).toEqual([undefined, undefined]);
+  expect(parse({ ...gemma2, attn_logit_softcapping: 20, query_pre_attn_scalar: 144 })).toMatchObject({
+    scoreCap: 20,
+    logitCap: 30,
+    scoreScale: 1 / 12,
+  });
+  expect(problems({ ...gemma2, final_logit_softcapping: 0, hidden_activation: "relu", sliding_window: null })).toEqual([
+    'hidden_activation is "relu", supported is "gelu_pytorch_tanh", "gelu_new"',
+    "sliding_window is null, needed is a number: 4 of 8 layers slide",
+    "final_logit_softcapping is 0, needed is a number above 0",
+  ]);
+});
+
+test("gemma3: a pattern, caps if it names them, and nothing in both directions", () => {
   const ours = { ...gemma3, num_attention_heads: 16 };
   expect(parse({ ...ours, sliding_window_pattern: 3, _sliding_window_pattern: 6 }).slidingLayers).toEqual([
     0, 1, 3, 4, 6, 7,
   ]);
-  expect(problems({ ...ours, final_logit_softcapping: 30, use_bidirectional_attention: true })).toEqual([
+  const plain = parse(ours);
+  expect([plain.scoreCap, plain.logitCap]).toEqual([undefined, undefined]);
+  expect(parse({ ...ours, final_logit_softcapping: 30 })).toMatchObject({ logitCap: 30 });
+  expect(problems({ ...ours, use_bidirectional_attention: true })).toEqual([
     "use_bidirectional_attention is true, supported is causal attention",
-    "final_logit_softcapping is set, supported are models without soft caps",
   ]);
 });
 

@@ -2,6 +2,7 @@
 import type { ModelConfig } from "../config.ts";
 import type { Architecture, Family } from "./family.ts";
 import { gemma } from "./gemma.ts";
+import { gemma2 } from "./gemma2.ts";
 import { gemma3 } from "./gemma3.ts";
 import { gptNeox } from "./gpt_neox.ts";
 import { gpt2 } from "./gpt2.ts";
@@ -31,6 +32,7 @@ export const families: readonly Family[] = [
   olmo2,
   olmo3,
   gemma,
+  gemma2,
   gemma3,
   gpt2,
   gptNeox,
