@@ -4,7 +4,14 @@ import { mkdir, open, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { packCell } from "../packages/core/dist/index.js";
-import { cutCells, loadTemplate, loadTokenizer, measureSamples, prepareTokens } from "../packages/data/dist/index.js";
+import {
+  cutCells,
+  cutEvenCells,
+  loadTemplate,
+  loadTokenizer,
+  measureSamples,
+  prepareTokens,
+} from "../packages/data/dist/index.js";
 
 export const shared = (path) => fileURLToPath(new URL(`../../shared/data/${path}`, import.meta.url));
 
@@ -162,15 +169,15 @@ export async function loadSamples(count, folder) {
   return tokens;
 }
 
-/** Steps of `batch` samples, each a list of cells. */
-export function cutSteps(tokens, batch, cellTokens) {
-  const { lengths } = measureSamples(tokens);
-  const steps = [];
-  for (let from = 0; from < lengths.length; from += batch) {
-    const samples = Array.from({ length: Math.min(batch, lengths.length - from) }, (_, i) => from + i);
-    steps.push(cutCells(samples, lengths, cellTokens).map((cell) => packCell(tokens, cell)));
-  }
-  return steps;
+/** Steps of `batch` samples, each a list of cells: cut by the plan's even cells if `even` is there, else by first fit. */
+export function cutSteps(tokens, batch, cellTokens, even) {
+  const sizes = measureSamples(tokens);
+  const count = sizes.lengths.length;
+  return Array.from({ length: Math.ceil(count / batch) }, (_, step) => {
+    const samples = Array.from({ length: Math.min(batch, count - step * batch) }, (_, i) => step * batch + i);
+    const cells = even ? cutEvenCells(samples, sizes, cellTokens, even) : cutCells(samples, sizes.lengths, cellTokens);
+    return cells.map((cell) => packCell(tokens, cell));
+  });
 }
 
 export const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];

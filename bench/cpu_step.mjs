@@ -2,10 +2,11 @@
  * Whole training steps of the CPU engine: real tokens per second, scaling over workers, time outside of kernels, memory.
  * Needs a build and ../shared/data.
  *
- *   node bench/cpu_step.mjs [--model 135m] [--samples 64] [--batch 32] [--cell 2048] [--rounds 3] [--compute f32] [--packing] [--layout 1x1,2x1,1x2] [--even 0]
+ *   node bench/cpu_step.mjs [--model 135m] [--samples 64] [--batch 32] [--cell 2048] [--rounds 3] [--compute f32] [--packing] [--layout 1x1,2x1,1x2] [--multiple 0] [--even 0]
  *
  * A layout is workers × threads of each. Workers share one copy of the weights; gradients are added in fixed point, so all
- * layouts of the same cells must end in the same sum: that is checked first. With --even N a step is the same cell N times:
+ * layouts of the same cells must end in the same sum: that is checked first. --multiple N cuts cells as a plan with that
+ * `cellMultiple` does (0: by first fit). With --even N a step is the same cell N times:
  * how the engine scales when nobody waits for the last cell. Rounds are interleaved; medians, and the scaling of each round.
  */
 import { cpus, tmpdir } from "node:os";
@@ -15,7 +16,14 @@ import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { adapterLayout, cellGradient, createModel, initParameters, layerParts } from "../packages/core/dist/index.js";
 import { loadWeights, readModelConfig } from "../packages/core/dist/node.js";
-import { adamWStep, createAdamWState, readFixedPoint, updateRanges } from "../packages/core/dist/training.js";
+import {
+  adamWStep,
+  backwardLayers,
+  createAdamWState,
+  readFixedPoint,
+  trainingCost,
+  updateRanges,
+} from "../packages/core/dist/training.js";
 import { addFixedPoint, createEngine, probe } from "../packages/engine-cpu/dist/index.js";
 import { adaptedLayers, cutSteps, loadSamples, makeModel, median } from "./cpu_model.mjs";
 
@@ -33,6 +41,7 @@ async function main() {
       compute: { type: "string", default: "f32" },
       packing: { type: "boolean", default: false },
       layout: { type: "string", default: "1x1,2x1,1x2" },
+      multiple: { type: "string", default: "0" },
       even: { type: "string", default: "0" },
     },
   });
@@ -46,9 +55,6 @@ async function main() {
   });
   const loadSeconds = (performance.now() - loadBegin) / 1000;
   const tokens = await loadSamples(Number(options.samples), folder);
-  const cut = cutSteps(tokens, Number(options.batch), Number(options.cell));
-  const even = Number(options.even);
-  const steps = even > 0 ? [Array.from({ length: even }, () => cut[0][0])] : cut;
   const shape = {
     promptLength: 10,
     adaptedLayers: adaptedLayers[options.model],
@@ -56,6 +62,11 @@ async function main() {
     gateActivation: "none",
   };
   const layout = adapterLayout(shape, config);
+  const multiple = Number(options.multiple);
+  const evenCut = multiple > 0 ? { multiple, cost: trainingCost(config, backwardLayers(layout)) } : undefined;
+  const cut = cutSteps(tokens, Number(options.batch), Number(options.cell), evenCut);
+  const even = Number(options.even);
+  const steps = even > 0 ? [Array.from({ length: even }, () => cut[0][0])] : cut;
   const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
   const fresh = initParameters(layout.table, 1);
   for (const { gate } of layerParts(layout)) fresh[gate.offset] = 0.1; // closed gates would save the prompts' work
