@@ -111,10 +111,10 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
       "Advanced",
       count(0, MAX_WORKERS),
       "cut even cells, in number a multiple of it; 0: fill one cell after the other",
-      0,
+      8,
     ),
   ),
-  sharedBeginnings: added("0.2.0", false, optional("Advanced", onOff, "compute equal beginnings once", false)),
+  sharedBeginnings: added("0.2.0", false, optional("Advanced", onOff, "compute equal beginnings once", true)),
   dropLast: optional("Training", onOff, "leave out the last, smaller batch of an epoch", false),
 
   adapterLen: optional("Common", count(1, MAX_PROMPT_LENGTH), "prompt tokens per adapted layer", 10),

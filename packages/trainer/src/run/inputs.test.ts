@@ -142,8 +142,8 @@ test("cells of a step are bounded by its longest samples", async () => {
     expect(maxCells).toBeGreaterThanOrEqual(most);
     expect(maxCells).toBeLessThanOrEqual(5);
   }
-  const one = (await open({ cellTokens: "65536" })).inputs;
-  expect(one.maxCells).toBe(1);
+  const byFirstFit = (cellTokens: string) => open({ cellTokens, cellMultiple: "0" });
+  expect((await byFirstFit("65536")).inputs.maxCells).toBe(1);
   const lengths = Array.from((await open()).inputs.train.tokens.offsets)
     .map((end, i, all) => end - (all[i - 1] ?? 0))
     .slice(1);
@@ -151,7 +151,7 @@ test("cells of a step are bounded by its longest samples", async () => {
     .toSorted((a, b) => b - a)
     .slice(0, 4)
     .reduce((a, b) => a + b);
-  const { maxCells } = (await open({ cellTokens: "300" })).inputs;
+  const { maxCells } = (await byFirstFit("300")).inputs;
   expect(maxCells).toBe(Math.min(4, Math.floor((2 * longest) / 300) + 1));
 });
 
