@@ -7,11 +7,11 @@ import { adapterHash } from "./support/world.ts";
 const shared = ["--shared-beginnings"];
 
 test.each([
-  { name: "first-fit cells", cut: [] },
+  { name: "first-fit cells", cut: ["--cell-multiple", "0"] },
   { name: "even cells", cut: ["--cell-multiple", "2"] },
 ])("$name: 1, 2, 3, 5 and 8 workers, and processes, train one adapter", async ({ name, cut }) => {
   const out = (of: string) => `${name.replaceAll(" ", "-")}-${of}`;
-  expect(await train(out("whole"), 2, cut)).toMatchObject({ code: 0 });
+  expect(await train(out("whole"), 2, [...cut, "--no-shared-beginnings"])).toMatchObject({ code: 0 });
   const whole = outcome(out("whole"));
   expect(await train(out("1"), 1, [...shared, ...cut])).toMatchObject({ code: 0 });
   const once = outcome(out("1"));
