@@ -3,6 +3,10 @@
 // Tensors: safetensors and torch.
 
 export { type ByteSource, memorySource } from "./formats/byte_source.ts";
+export { type GgufHeader, type GgufTensor, parseGgufHeader } from "./formats/gguf.ts";
+export { decodeBlocks } from "./formats/gguf_blocks.ts";
+export type { GgmlType } from "./formats/gguf_types.ts";
+export type { GgufArray, GgufValue } from "./formats/gguf_values.ts";
 export type { PickleValue, TorchStorage, TorchTensor } from "./formats/pickle_values.ts";
 export {
   elementBytes,

@@ -84,6 +84,14 @@ function f16FromF32(bits: number): number {
   return sign | ((mantissa + (1 << (shift - 1)) - 1 + ((mantissa >>> shift) & 1)) >>> shift);
 }
 
+let numbers: Float32Array | undefined;
+
+/** The number with these bits of float16. */
+export function f16Number(bits: number): number {
+  numbers ??= new Float32Array(f16Table().buffer);
+  return numbers[bits];
+}
+
 let table: Uint32Array | undefined;
 
 /** Float32 bits of all 65,536 f16 numbers; made at first use, 256 KiB. */

@@ -4,10 +4,9 @@ import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import { writeFileAtomic } from "./atomic.ts";
+import { baseForm } from "./base_forms.ts";
 import { hashFile } from "./hash.ts";
-import { folderFile } from "./model_folder.ts";
 import { readRegularFile } from "./regular_file.ts";
-import { findWeightFiles } from "./weight_files.ts";
 
 /** Which base a folder held, to notice when it holds another. */
 export interface BaseIdentity {
@@ -19,7 +18,7 @@ export interface BaseIdentity {
 
 /**
  * Names the base in checkpoints: SHA-256, hexadecimal, over the SHA-256 and name of `config.json` and of every weight
- * file, one a line, names ascending. Reads all files once.
+ * file, one a line, names ascending; a GGUF file is both. Reads all files once.
  */
 export async function baseHash(folder: string): Promise<string> {
   const hash = createHash("sha256");
@@ -87,11 +86,11 @@ export async function checkBase(folder: string, { hash, stamp }: BaseIdentity): 
   return now;
 }
 
-/** Name and path of `config.json` and every weight file, names ascending. */
-async function baseFiles(folder: string): Promise<[name: string, path: string][]> {
-  const config = await folderFile(folder, "config.json");
-  if (config === undefined) throw new InputError(`Cannot name the base in ${folder}`, "there is no config.json");
-  const { files } = await findWeightFiles(folder);
-  const named = [...files, ["config.json", config] as const].toSorted(([a], [b]) => (a < b ? -1 : 1));
-  return named.map(([name, { path }]) => [name, path]);
+/** Name and path of `config.json`, if there is one, and of every weight file, names ascending. */
+async function baseFiles(path: string): Promise<[name: string, path: string][]> {
+  const form = await baseForm(path);
+  const config = await form.configFiles();
+  const { files } = await form.requireWeights();
+  const named = [...files, ...config].toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return named.map(([name, file]) => [name, file.path]);
 }

@@ -1,10 +1,7 @@
 /** `generation_config.json`: how the makers of a model mean it to be asked. Absent, its values are absent. */
-import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import { isJsonObject } from "../formats/json_fields.ts";
-import { folderFile, readFolderJson } from "./model_folder.ts";
-
-const NAME = "generation_config.json";
+import { baseForm } from "./base_forms.ts";
 
 /** What generation_config.json says of how to generate. */
 export interface GenerationConfig {
@@ -24,8 +21,8 @@ export interface GenerationConfig {
 
 /** Throws an `InputError` on a file that is damaged or holds something else than numbers where numbers are needed. */
 export async function readGenerationConfig(folder: string): Promise<GenerationConfig> {
-  const json = (await folderFile(folder, NAME)) ? await readFolderJson(folder, NAME) : {};
-  return parseGenerationConfig(json, join(folder, NAME));
+  const { json, path } = await (await baseForm(folder)).readGeneration();
+  return parseGenerationConfig(json, path);
 }
 
 /** An id of −1 means none, as Python programs write it; transformers samples at temperature 1 of the 50 likeliest if a file only says `do_sample`. */

@@ -1,18 +1,15 @@
-/** Reads what a model folder holds: its `config.json`, completed by what the names in its weight files say. */
-import { join } from "node:path";
+/** Reads what model a base is: its `config.json`, completed by what the names in its weight files say. */
 import { InputError } from "../errors.ts";
-import { parsePythonJson } from "../formats/strict_json.ts";
 import { describeTensors, storedName, unusedTensors, withoutWrappers } from "../model/checkpoint_names.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { familyOf } from "../model/families/families.ts";
 import { parseModelConfig } from "../model/hf_config.ts";
 import { weightSources } from "../model/hf_names.ts";
 import { HEAD, type WeightPart } from "../model/weight_sources.ts";
-import { checkModelParts } from "./folder_parts.ts";
+import { baseForm } from "./base_forms.ts";
 import { readGenerationConfig } from "./generation_config.ts";
-import { readFolderJson } from "./model_folder.ts";
 import { haveSameNumbers } from "./same_numbers.ts";
-import { findWeightFiles, type PlacedTensor, weightFileNames, withWeightFiles } from "./weight_files.ts";
+import { type PlacedTensor, withWeightFiles } from "./weight_files.ts";
 
 /** What becomes of things in a model's folder that are used otherwise than they may have been meant. */
 export interface ReadModelOptions {
@@ -23,7 +20,7 @@ export interface ReadModelOptions {
 }
 
 /**
- * Reads what model is in a folder. `tie_word_embeddings` is a claim that the weights decide, as in transformers: a head that differs
+ * Reads what model is in a folder, or in a GGUF file. `tie_word_embeddings` is a claim that the weights decide, as in transformers: a head that differs
  * from the embedding is a head of its own. A folder without weights is described by its config alone.
  *
  * @throws InputError if a file is missing, damaged or not of a supported model.
@@ -34,15 +31,15 @@ export async function readModelConfig(
   folder: string,
   { onWarning = () => {}, strictTensors = false }: ReadModelOptions = {},
 ): Promise<ModelConfig> {
-  const json = await readFolderJson(folder, "config.json", parsePythonJson);
-  const parsed = parseModelConfig(json, join(folder, "config.json"), onWarning);
+  const form = await baseForm(folder);
+  const { json, path } = await form.readConfig();
+  const parsed = parseModelConfig(json, path, onWarning);
   // As in transformers, which asks generation_config.json first; if it names no ends, the config's stay.
   const { eosTokenIds = parsed.eosTokenIds } = await readGenerationConfig(folder);
   const stated = { ...parsed, eosTokenIds };
-  const read = await weightFileNames(folder);
-  if (read === undefined) return stated;
-  await checkModelParts(folder, read);
-  return withWeightFiles(await findWeightFiles(folder), async (stored) => {
+  const weights = await form.findWeights();
+  if (weights === undefined) return stated;
+  return withWeightFiles(weights, async (stored) => {
     const { tensors, prefixes } = withoutWrappers(stored);
     for (const [prefix, count] of prefixes) {
       onWarning(`${count} tensors of ${folder} have names that begin with ${prefix}: they are read without it`);

@@ -1,4 +1,4 @@
-/** Loads the weights of a Hugging Face model folder. */
+/** Loads the weights of a base: a Hugging Face model folder, or a GGUF file. */
 import { constants } from "node:buffer";
 import { type Allocate, ownMemory } from "../allocate.ts";
 import type { DType, ScaledDType, WeightDType } from "../engine/engine.ts";
@@ -11,8 +11,9 @@ import { weightSources } from "../model/hf_names.ts";
 import { keepsDType } from "../model/weight_changes.ts";
 import type { WeightPart } from "../model/weight_sources.ts";
 import { imageBytes, isLinearMap, type WeightImage, type WeightPlace, type WeightStorage } from "../model/weights.ts";
+import { baseForm } from "./base_forms.ts";
 import { readRanges } from "./parallel_read.ts";
-import { findWeightFiles, type PlacedTensor, withWeightFiles } from "./weight_files.ts";
+import { type PlacedTensor, type WeightFiles, withWeightFiles } from "./weight_files.ts";
 import { type FoundTensor, type PlannedRead, rangeOf } from "./weight_ranges.ts";
 
 /** Below this a weight is copied: it would share its pages with others. */
@@ -51,7 +52,7 @@ export interface LoadOptions {
  * const image = await loadWeights("models/base", config, { weightDtypes: engine.weightDtypes });
  */
 export async function loadWeights(folder: string, config: ModelConfig, options: LoadOptions): Promise<WeightImage> {
-  return withWeightFiles(await findWeightFiles(folder), async (tensors) => {
+  return withWeightFiles(await weightsOf(folder), async (tensors) => {
     const plan = planWeights(config, tensors, options, folder);
     const bytes = blockOf(plan.bytes, options.allocate ?? ownMemory, folder);
     let done = 0;
@@ -66,9 +67,14 @@ export async function loadWeights(folder: string, config: ModelConfig, options: 
   });
 }
 
+/** Finds the weight files of the base at `path`. */
+async function weightsOf(path: string): Promise<WeightFiles> {
+  return (await baseForm(path)).requireWeights();
+}
+
 /** Bytes of all weights as `loadWeights` with these options holds or maps them, without reading them. */
 export async function weightBytes(folder: string, config: ModelConfig, options: LoadOptions): Promise<number> {
-  return withWeightFiles(await findWeightFiles(folder), async (tensors) => {
+  return withWeightFiles(await weightsOf(folder), async (tensors) => {
     return imageBytes(planWeights(config, tensors, options, folder));
   });
 }
@@ -78,7 +84,7 @@ export async function weightBytes(folder: string, config: ModelConfig, options: 
  * are no matter of this: `loadWeights` refuses them.
  */
 export async function linearMapDtypes(folder: string, config: ModelConfig): Promise<ReadonlySet<StoredDType>> {
-  return withWeightFiles(await findWeightFiles(folder), async (inFiles) => {
+  return withWeightFiles(await weightsOf(folder), async (inFiles) => {
     const { tensors } = withoutWrappers(inFiles);
     const parts = weightSources(config).flatMap((source) => (isLinearMap(source.name) ? source.parts : []));
     const dtypes = parts.flatMap((part) => {
