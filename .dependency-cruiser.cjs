@@ -1,4 +1,4 @@
-/** Import directions of docs/architecture.md: zerogate -> trainer -> run-files -> run-config -> data, vision, workers, engine-* -> core. */
+/** Import directions of docs/architecture.md: zerogate -> trainer -> run-files -> run-config -> data, hub, vision, workers, engine-* -> core. */
 module.exports = {
   forbidden: [
     { name: "no-circular", severity: "error", from: {}, to: { circular: true } },
@@ -11,7 +11,7 @@ module.exports = {
     {
       name: "siblings-do-not-meet",
       severity: "error",
-      from: { path: "^packages/(data|ffi|vision|workers|engine-(?!cuda)[^/]+)/" },
+      from: { path: "^packages/(data|ffi|hub|vision|workers|engine-(?!cuda)[^/]+)/" },
       to: { path: "^packages/(?!core/)", pathNot: "^packages/$1/" },
     },
     {

@@ -70,4 +70,5 @@ export { imageBytes, type LayerWeight, type WeightPlace, weightNames, weightOf }
 export { DESCRIBED_BYTES, describeFile, type FileDescription } from "./formats/file_kind.ts";
 export type { FileKind } from "./formats/file_signatures.ts";
 export { formatBytes } from "./formats/format_bytes.ts";
+export { type HubCommit, hubCommitOf, isHubId } from "./formats/hub_name.ts";
 export { checkNesting, isCutOff, parsePythonJson, parseStrictJson } from "./formats/strict_json.ts";

@@ -3,6 +3,7 @@
  * there is no license and no language, and no base unless it has a name there.
  */
 
+import { hubCommitOf, isHubId } from "../../formats/hub_name.ts";
 import type { AdapterLayout } from "../layout.ts";
 import { isPeft } from "../settings.ts";
 import type { AdaptionPromptConfig } from "./config.ts";
@@ -68,15 +69,8 @@ function describeImages({ tower, features }: SeenFeatures, { shape }: AdapterLay
   );
 }
 
-/** A name on the Hub, by its own rule, of at most 96 characters on either side. A single word may as well be a folder. */
-const id =
-  /^(?!.*(?:--|\.\.))(?!.*\.git$)[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?\/[A-Za-z0-9_](?:[\w.-]{0,94}[A-Za-z0-9_])?$/;
-/** A snapshot in the Hub's cache, whose folder has the name of the model. */
-const snapshot = /(?:^|[\\/])models--(.+)[\\/]snapshots[\\/][0-9a-f]{40}[\\/]?$/;
-
 /** Returns the base's name on the Hub; undefined if what is known of it is a path. */
 function hubId(base: string | null): string | undefined {
   if (base === null) return undefined;
-  const name = snapshot.exec(base)?.[1]?.replace("--", "/") ?? base;
-  return id.test(name) ? name : undefined;
+  return hubCommitOf(base)?.id ?? (isHubId(base) ? base : undefined);
 }
