@@ -112,8 +112,8 @@ const broken: [what: string, problem: string, file: WrittenFile | Buffer][] = [
 ];
 
 test.each(broken)("%s is refused", (_, problem, file) => {
-  expect(problemOf(file instanceof Buffer ? file : writeGguf(file))).toMatch(/^Cannot read x\.gguf: /);
-  expect(problemOf(file instanceof Buffer ? file : writeGguf(file))).toContain(problem);
+  expect(problemOf(Buffer.isBuffer(file) ? file : writeGguf(file))).toMatch(/^Cannot read x\.gguf: /);
+  expect(problemOf(Buffer.isBuffer(file) ? file : writeGguf(file))).toContain(problem);
 });
 
 test("keys and tensors that come twice, texts that are not UTF-8, and bytes behind the last tensor are refused", () => {

@@ -38,16 +38,19 @@ const configOf = (out: string, flags: Readonly<Record<string, string>> = {}) => 
 };
 const camel = (flag: string) => flag.slice(2).replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 
+const idle = { "--workers": "3", "--cell-multiple": "0" };
 const far = { "--lr": "60", "--eval-every": "1", "--save-every": "1" };
-/** Of a small learning rate, and of one that is far too large. */
+/** Of a small learning rate, of one that is far too large, and of more workers than a step has cells. */
 let inputs: RunInputs;
 let farInputs: RunInputs;
+let idleInputs: RunInputs;
 let run: string;
 let count = 0;
 beforeAll(async () => {
   const progress = { onPhase() {}, onWarning() {}, signal: new AbortController().signal };
   inputs = await openInputs(configOf("inputs"), progress);
   farInputs = await openInputs(configOf("inputs", far), progress);
+  idleInputs = await openInputs(configOf("inputs", idle), progress);
 });
 beforeEach(() => {
   run = at(`run-${count++}`);
@@ -62,7 +65,7 @@ interface Hooks {
 
 async function start({ on = () => {}, flags, isResumed = false }: Hooks = {}) {
   const config = { ...configOf("inputs", flags), out: run };
-  const own = flags === far ? farInputs : inputs;
+  const own = flags === far ? farInputs : flags === idle ? idleInputs : inputs;
   const told: string[] = [];
   const stop = new AbortController();
   const tell = (line: string) => {
@@ -139,6 +142,13 @@ test("a run tells its data, its devices, each step with its report, what it save
   const line = trainableLine({ trainable, all: parameterCount(inputs.model) + trainable });
   expect(textOf(run, "report.html")).toBe(`run-${count - 1}: ${line}`);
   expect(linesOf(run, "receipt.jsonl").at(0)).toMatchObject({ event: "start", version: 2, engine: "reference" });
+});
+
+test("workers that have nothing to do are named at the start, with what would keep them busy", async () => {
+  const { told } = await start({ flags: idle });
+  expect(told.slice(0, told.indexOf("start 0")).filter((line) => line.includes("busy"))).toEqual([
+    "note 3 workers are busy 47% of the time with a batch of 4: --batch-size 8 --cell-multiple 3 gives 90%",
+  ]);
 });
 
 test("a run that is stopped after a step has its checkpoint, no adapter and no comparison", async () => {

@@ -8,6 +8,7 @@ import { cellWork } from "../team/cell_work.ts";
 import { checkAlike, LOADING_PATIENCE } from "../team/same_everywhere.ts";
 import type { Team } from "../team/team.ts";
 import { openTeamPool } from "../team/team_pool.ts";
+import { idleAdvice } from "./busy.ts";
 import type { RunContext } from "./context.ts";
 import { jobOf, startDevices } from "./devices.ts";
 
@@ -43,6 +44,7 @@ export async function startPool(
     if (launchOf(process.env) && team.isFirst) for (const pinned of pinnedRanks(hosts)) view.warn(pinned);
     const tokens = { train: train.tokens, validation: heldOut?.tokens };
     const workers = hosts.map((host) => host.workers);
+    if (team.isFirst) noteIdleDevices(runs, workers);
     const work = cellWork(model, Math.max(...jobs.map(({ layout }) => backwardLayers(layout))));
     const pool = await starting;
     return {
@@ -65,5 +67,15 @@ export async function startPool(
       () => {},
     );
     throw error;
+  }
+}
+
+/** Says at the start of each run, once for all hosts, whether its plan leaves devices idle and what would keep them busy. */
+function noteIdleDevices(runs: readonly RunContext[], workers: readonly number[]): void {
+  const devices = workers.reduce((sum, count) => sum + count, 0);
+  if (devices === 1) return;
+  for (const { config, inputs, view } of runs) {
+    const advice = idleAdvice(config, inputs, devices);
+    if (advice !== undefined) view.note(advice);
   }
 }
