@@ -37,6 +37,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "gateReductions",
       "generate",
       "generateBatch",
+      "imageInput",
       "initParameters",
       "isZerogateError",
       "layerParts",

@@ -31,7 +31,10 @@ export {
   type AdapterLayout,
   type AdapterShape,
   adaptedBase,
+  type MissingImage,
   type OutputBias,
+  type ProjectionShape,
+  type QueryShape,
   type ShapeChoice,
   type VisionShape,
 } from "./adapter/layout.ts";
@@ -46,7 +49,16 @@ export { type AdapterChoice, AdaptionPromptModel, type ChosenText, trainableLine
 
 // Scores and gradients of packed sequences.
 
-export { type Cell, type ImageRows, packCell, type SeenImages, type TokenSet } from "./cell/tokens.ts";
+export {
+  type Cell,
+  type ImageInput,
+  type ImageQueries,
+  type ImageRows,
+  imageInput,
+  packCell,
+  type SeenImages,
+  type TokenSet,
+} from "./cell/tokens.ts";
 export {
   type CellGradient,
   type CellTask,

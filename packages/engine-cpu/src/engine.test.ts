@@ -8,8 +8,10 @@ import { describeInt8 } from "../../core/test/int8.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
 import type { Numbers } from "../../core/test/oracle.ts";
 import { describePromptSets } from "../../core/test/prompt_sets.ts";
+import { describeQueryGolden } from "../../core/test/query_golden.ts";
 import { describeShared } from "../../core/test/shared_beginnings.ts";
 import { describeTowers } from "../../core/test/tower.ts";
+import { describeQueryBits } from "../../core/test/visual_adapter.ts";
 import { absent, bf16Levels, levels, openAt } from "../test/levels.ts";
 
 test.skipIf(absent !== "")(`a machine with the binary runs at least one level${absent}`, () => {
@@ -21,6 +23,8 @@ for (const level of levels) {
   describeEngine(`cpu ${level}`, () => openAt(level), 2e-6);
   describeGolden(`cpu ${level}`, () => openAt(level), 1e-5);
   describeImageGolden(`cpu ${level}`, () => openAt(level), 1e-5);
+  describeQueryGolden(`cpu ${level}`, () => openAt(level), 1e-5);
+  describeQueryBits(`cpu ${level}`, () => openAt(level));
   describeInt8(`cpu ${level}`, () => openAt(level, { storage: "int8" }), 2e-6);
   describeMixed(`cpu ${level}`, () => openAt(level), 1e-5, 0); // a product of few rows is summed in another order
   describePromptSets(`cpu ${level}`, () => openAt(level), 0);

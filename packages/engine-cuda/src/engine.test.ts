@@ -6,6 +6,7 @@ import { describeImageGolden } from "../../core/test/image_golden.ts";
 import { describeInt8 } from "../../core/test/int8.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
 import { describePromptSets } from "../../core/test/prompt_sets.ts";
+import { describeQueryGolden } from "../../core/test/query_golden.ts";
 import { describeShared } from "../../core/test/shared_beginnings.ts";
 import { describeTowers } from "../../core/test/tower.ts";
 import { absent, fakeEnv } from "../test/fake.ts";
@@ -29,6 +30,7 @@ describe.skipIf(absent !== "")(`on the emulator${absent}`, () => {
   describeEngine("cuda f32", () => open("f32"), 2e-6);
   describeGolden("cuda f32", () => open("f32"), 1e-5);
   describeImageGolden("cuda f32", () => open("f32"), 1e-5);
+  describeQueryGolden("cuda f32", () => open("f32"), 1e-5);
   describeMixed("cuda f32", () => open("f32"), 1e-5);
   describePromptSets("cuda f32", () => open("f32"), 2e-6);
   describeShared("cuda f32", () => open("f32"), 1e-5);

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
 import { describeImageGolden } from "../../core/test/image_golden.ts";
+import { describeQueryGolden } from "../../core/test/query_golden.ts";
 import { describeShared } from "../../core/test/shared_beginnings.ts";
 import { describeTowers } from "../../core/test/tower.ts";
 import { backends } from "../test/backends.ts";
@@ -24,6 +25,7 @@ for (const { backend } of backends.filter(({ absent }) => absent === "")) {
   describeEngine(`tfjs:${backend}`, open, 2e-6, { cached: cached[backend] });
   describeGolden(`tfjs:${backend}`, open, 1e-5);
   describeImageGolden(`tfjs:${backend}`, open, 1e-5);
+  describeQueryGolden(`tfjs:${backend}`, open, 1e-5);
   describeShared(`tfjs:${backend}`, open, 1e-5);
   describeTowers(`tfjs:${backend}`, open);
 }

@@ -12,17 +12,40 @@ import type { AdapterSettings } from "./settings.ts";
 export type OutputBias = "once" | "twice";
 
 /**
- * How images enter an adapter. `global`: a projection of an image's features is added to the prompts of every adapted layer
- * (LLaMA-Adapter v1).
+ * What a text without an image gets: nothing, as if there were no images; features of zeros (`global` only); or what the tower
+ * makes of an image whose numbers are all zero, which the caller gives (`ImageRows.missing`).
  */
-export interface VisionShape {
+export type MissingImage = "none" | "zeros" | "zero-image";
+
+/** How images enter an adapter. */
+export type VisionShape = ProjectionShape | QueryShape;
+
+/** `global` (LLaMA-Adapter v1): a projection of an image's features is added to all prompts of every adapted layer. */
+export interface ProjectionShape {
   readonly fusion: "global";
   /** Numbers that describe one image, C. */
   readonly featureSize: number;
   /** Units between the two maps of the projection, h. */
   readonly projectionSize: number;
-  /** What a text without an image gets: nothing, as if there were no images, or the projection of zeros. */
-  readonly missingImage: "none" | "zeros";
+  readonly missingImage: MissingImage;
+}
+
+/** `query` (LLaMA-Adapter V2, multimodal): a transformer makes of an image's tokens a vector for each prompt of a layer. */
+export interface QueryShape {
+  readonly fusion: "query";
+  /** Numbers of a token, C. */
+  readonly featureSize: number;
+  /** Width of the transformer, E. */
+  readonly embedSize: number;
+  readonly blocks: number;
+  /** Heads of a block, which divide E. */
+  readonly heads: number;
+  /** Units of the MLP of a block. */
+  readonly mlpSize: number;
+  /** Of the norms inside of blocks, and of those around them. */
+  readonly blockEps: number;
+  readonly normEps: number;
+  readonly missingImage: Exclude<MissingImage, "zeros">;
 }
 
 /** What somebody chooses of an adapter; settings that are not given are those of PEFT. */

@@ -4,7 +4,7 @@
  * of them live here rather than in a module tree, so nothing is left behind when one is swapped out. Beyond PEFT, texts of one
  * pass may have adapters of their own, blended with the base by a scale.
  */
-import type { Cell } from "../cell/tokens.ts";
+import type { Cell, ImageInput } from "../cell/tokens.ts";
 import { InputError } from "../errors.ts";
 import {
   type BatchEvent,
@@ -36,8 +36,8 @@ export interface AdapterChoice {
   readonly adapter?: string | null | undefined;
   /** Blends the gates: 0 is the base, 1 the adapter. @default 1 */
   readonly scale?: number;
-  /** Features of the image that the sequence is about, as many as the adapter's shape says. @default none */
-  readonly image?: Float32Array | undefined;
+  /** The image that the sequence is about, as its adapter takes it. @default none */
+  readonly image?: ImageInput | undefined;
 }
 
 /** One text of a batch. */
@@ -166,12 +166,12 @@ export class AdaptionPromptModel {
    */
   async mixedLogits(tokens: PackedTokens, choices: readonly AdapterChoice[], rows?: Int32Array): Promise<Float32Array> {
     const chosen = choices.map((choice) => {
-      return { adapter: this.#chosen(choice), scale: checkedScale(choice), features: choice.image };
+      return { adapter: this.#chosen(choice), scale: checkedScale(choice), seen: choice.image };
     });
     const leases = new Map<Adapter, PromptLease>();
     const images: (ImageLease | undefined)[] = [];
     try {
-      for (const { adapter, features } of chosen) images.push(await leaseImage(this.base, adapter, features));
+      for (const { adapter, seen } of chosen) images.push(await leaseImage(this.base, adapter, seen));
       for (const { adapter } of chosen) {
         if (adapter && !leases.has(adapter)) leases.set(adapter, await this.#prompts.lease(adapter));
       }

@@ -1,7 +1,45 @@
-/** Features of images, a row of `size` numbers for each. Only read; may lie over shared memory. */
+/**
+ * What an adapter takes of one image: the features of its tower, or, of the fusion `query`, the queries that it has made of them
+ * before.
+ */
+export type ImageInput = Float32Array | ImageQueries;
+
+/** What the visual parts of an adapter made of an image, `[K, D]`: they are not run again, and learn nothing from it. */
+export interface ImageQueries {
+  readonly queries: Float32Array;
+}
+
+/** Images, a row of `size` numbers for each. Only read; may lie over shared memory. */
 export interface ImageRows {
   readonly values: Float32Array;
   readonly size: number;
+  /** What a row is, see `ImageInput`. @default "features" */
+  readonly holds?: "features" | "queries";
+  /** Further rows behind those of `values`, of several images: their features one after another. @default none */
+  readonly joined?: readonly (readonly number[])[];
+  /** The row of the image that stands in for one that is missing. @default none */
+  readonly missing?: number;
+}
+
+/**
+ * Returns a row as adapters take it.
+ *
+ * @throws RangeError for a row that is not there.
+ * @example
+ * const rows = { values: Float32Array.of(1, 2, 3, 4), size: 2, joined: [[1, 0]] };
+ * imageInput(rows, 2); // Float32Array(4) [3, 4, 1, 2]
+ */
+export function imageInput({ values, size, holds, joined = [] }: ImageRows, row: number): ImageInput {
+  const count = values.length / size;
+  const rows = row < count ? [row] : joined[row - count];
+  if (!rows || row < 0) {
+    throw new RangeError(
+      `Cannot use the images of a cell: row ${row} of their features is named, there are ${count + joined.length}`,
+    );
+  }
+  const parts = rows.map((own) => values.subarray(own * size, (own + 1) * size));
+  const numbers = parts.length === 1 ? parts[0] : Float32Array.from(parts.flatMap((part) => [...part]));
+  return holds === "queries" ? { queries: numbers } : numbers;
 }
 
 /** Images of the samples of a set, or of the sequences of a cell. */

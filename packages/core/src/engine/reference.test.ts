@@ -5,12 +5,16 @@ import { describeImageGolden } from "../../test/image_golden.ts";
 import { describeInt8 } from "../../test/int8.ts";
 import { describeMixed } from "../../test/mixed.ts";
 import { describePromptSets } from "../../test/prompt_sets.ts";
+import { describeQueryGolden } from "../../test/query_golden.ts";
+import { describeQueryBits } from "../../test/visual_adapter.ts";
 import { createReferenceEngine } from "./reference.ts";
 
 // Float64 sums rounded once to float32: half a unit in the last place is 6e-8; sums of a few rounded terms stay below 5e-7.
 describeEngine("reference", createReferenceEngine, 5e-7);
 describeGolden("reference", createReferenceEngine, 1e-5);
 describeImageGolden("reference", createReferenceEngine, 1e-5);
+describeQueryGolden("reference", createReferenceEngine, 1e-5);
+describeQueryBits("reference", createReferenceEngine);
 describeMixed("reference", createReferenceEngine, 0);
 describeInt8("reference", createReferenceEngine, 5e-7);
 describePromptSets("reference", createReferenceEngine, 0);

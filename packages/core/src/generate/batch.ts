@@ -4,6 +4,7 @@
  * depend on how many rows there are, as the reference engine's do not).
  */
 import type { AdapterState } from "../adapter/kinds/kind.ts";
+import type { ImageInput } from "../cell/tokens.ts";
 import { InputError } from "../errors.ts";
 import { type ImageLease, leaseImage } from "../model/cell_images.ts";
 import type { DecoderModel } from "../model/decoder.ts";
@@ -29,8 +30,8 @@ export interface TextRequest extends TextOptions {
   readonly adapter?: AdapterState | undefined;
   /** Blends the gates: 0 is the base, 1 the adapter. @default 1 */
   readonly scale?: number;
-  /** Features of the image that it is about, as many as the adapter's shape says. @default none */
-  readonly image?: Float32Array | undefined;
+  /** The image that it is about, as its adapter takes it. @default none */
+  readonly image?: ImageInput | undefined;
 }
 
 /** A new token of a request, or why it ended. */

@@ -1,5 +1,6 @@
 /** Token by token generation with a KV cache: one text, or a sequence that the caller continues. */
 import type { AdapterState } from "../adapter/kinds/kind.ts";
+import type { ImageInput } from "../cell/tokens.ts";
 import { leaseImage } from "../model/cell_images.ts";
 import type { DecoderModel } from "../model/decoder.ts";
 import { openPromptCache, type PromptCache } from "../model/prompt_cache.ts";
@@ -17,8 +18,8 @@ import { appendTokens, closeSequence, openSequence } from "./sequence.ts";
 export interface GenerateOptions extends TextOptions {
   /** Blends the gates: 0 is the base, 1 the adapter. @default 1 */
   readonly scale?: number;
-  /** Features of the image that it is about, as many as the adapter's shape says. @default none */
-  readonly image?: Float32Array | undefined;
+  /** The image that it is about, as its adapter takes it. @default none */
+  readonly image?: ImageInput | undefined;
   /** Ends the text with an error before the next token. @default none */
   readonly signal?: AbortSignal;
 }
@@ -95,7 +96,7 @@ export interface Session {
 /**
  * Opens an empty sequence of at most `capacity` tokens under one snapshot of the adapter. Close it: it holds memory of the engine.
  *
- * @param image features of the image that it is about.
+ * @param image that it is about, as its adapter takes it.
  * @example
  * const session = await openSession(model, adapter, 32);
  * const logits = await session.append([1, 15, 8]); // [V]
@@ -105,7 +106,7 @@ export async function openSession(
   model: DecoderModel,
   adapter: AdapterState | undefined,
   capacity: number,
-  image?: Float32Array,
+  image?: ImageInput,
 ): Promise<Session> {
   const imageLease = await leaseImage(model, adapter, image);
   const cache = openPromptCache(model);

@@ -70,6 +70,16 @@ export function gegluBackward(
   }
 }
 
+/** Of one number, by the error function: a·Φ(a). */
+export function geluErf(a: number): number {
+  return a * normalDistribution(a);
+}
+
+/** Its slope, Φ(a) + a·φ(a). */
+export function dgeluErf(a: number): number {
+  return normalDistribution(a) + (a * Math.exp(-0.5 * a * a)) / Math.sqrt(2 * Math.PI);
+}
+
 /** Φ(a), the normal distribution, to float64: a series of positive terms in the middle, a continued fraction in the tails. */
 function normalDistribution(a: number): number {
   const z = Math.abs(a) * Math.SQRT1_2;

@@ -7,7 +7,7 @@
  * In gpt2 the prompts join behind the projection, as PEFT has them there: x1 = x + attention(q, k, v)·W_oᵀ + gate · (…).
  * What images add joins where prompts do, see images.ts.
  */
-import type { AttentionSize, DeviceArray, Engine, PromptSetGradient, RowRange } from "../engine/engine.ts";
+import type { AttentionSize, DeviceArray, Engine, LinearOrder, PromptSetGradient, RowRange } from "../engine/engine.ts";
 import type { DecoderLayer, DecoderModel } from "./decoder.ts";
 import type { Pass } from "./pass.ts";
 import {
@@ -61,9 +61,16 @@ export const kvRows = ({ config }: DecoderModel, layer: DecoderLayer): RowRange 
 ];
 
 /** Keys and values of the prompts: projected and normed like hidden states, never rotated (a prompt has no position). */
-export function promptKv(model: DecoderModel, layer: DecoderLayer, prompt_KD: DeviceArray, K: number): PromptKv {
+export function promptKv(
+  model: DecoderModel,
+  layer: DecoderLayer,
+  prompt_KD: DeviceArray,
+  K: number,
+  order: LinearOrder = "alone",
+): PromptKv {
   const { engine } = model;
-  const raw_KY = engine.linear(prompt_KD, layer.qkv, { T: K, rows: kvRows(model, layer), bias: layer.qkvBias });
+  const rows = kvRows(model, layer);
+  const raw_KY = engine.linear(prompt_KD, layer.qkv, { T: K, rows, bias: layer.qkvBias, order });
   if (!layer.qkNorm) return { kv_KY: raw_KY, beforeNorm: undefined };
   const { kv_TY, saved } = keyNormForward(engine, layer.qkNorm.keys, raw_KY, promptSize(model, K));
   engine.free(raw_KY);

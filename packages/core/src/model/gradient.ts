@@ -11,10 +11,10 @@ import { layerBackward, type SavedLayer } from "./block.ts";
 import { bindCellImages, type CellImages } from "./cell_images.ts";
 import type { DecoderModel } from "./decoder.ts";
 import { preparePrompts, runLayers } from "./forward.ts";
-import { imageValuesBackward } from "./images.ts";
+import { imagesBackward } from "./images.ts";
 import { normBackward, normForward } from "./norm.ts";
 import { openPass, type Pass } from "./pass.ts";
-import { type AdapterPrompts, promptsForAll, type TokenPrompts } from "./prompts.ts";
+import { type AdapterPrompts, type LayerPrompt, promptsForAll, type TokenPrompts } from "./prompts.ts";
 import { rowsOfCells } from "./shared_cells.ts";
 
 /** A cell of a pass, and the adapter that trains on it. */
@@ -109,10 +109,10 @@ function promptsOfTasks(
 /** The gradient of one adapted layer, of what the kind of its adapter bound there; still on the engine. */
 interface LayerGradient {
   readonly layer: number;
-  readonly dprompt_KD: DeviceArray;
-  readonly dgate_H: DeviceArray;
+  /** Of its own prompts; undefined if no token attended to them. */
+  readonly prompts: { readonly dprompt_KD: DeviceArray; readonly dgate_H: DeviceArray } | undefined;
   /** Of the images that its tokens saw, in their order. */
-  readonly images: OwnedGradient[];
+  readonly images: readonly OwnedGradient[];
 }
 
 /** Backward from the top to the lowest adapted layer: the gradients of every range's layers, downwards. */
@@ -130,19 +130,38 @@ function layersBackward(
     const kept = saved.get(i);
     if (!kept || !dy_TD) throw new RangeError(`Cannot run layer ${i} backward: it kept nothing`);
     const { sets, dx_TD } = layerBackward(model, i, dy_TD, kept, pass, i > lowest);
-    for (const own of sets) {
-      if (own.of) {
-        backs[own.range].at(-1)?.images.push(own);
-        continue;
-      }
-      const bound = ranges[own.range].prompts.get(i);
-      if (!bound) throw new RangeError(`Cannot run layer ${i} backward: range ${own.range} has no prompts there`);
-      const dprompt_KD = promptKvBackward(model, model.layers[i], own.dkv_KY, bound);
-      backs[own.range].push({ layer: i, dprompt_KD, dgate_H: own.dgate_H, images: [] });
+    for (const [range, { prompts }] of ranges.entries()) {
+      const own = sets.filter((set) => set.range === range);
+      const bound = prompts.get(i);
+      if (!bound || own.length === 0) continue;
+      const texts = own.filter(({ of }) => !of);
+      const images = own.filter(({ of }) => of);
+      backs[range].push({ layer: i, prompts: promptsBackward(model, i, bound, texts), images });
     }
     dy_TD = dx_TD;
   }
   return backs;
+}
+
+/** Adds up what several stretches of tokens say of a layer's own prompts. */
+function promptsBackward(
+  model: DecoderModel,
+  layer: number,
+  bound: LayerPrompt,
+  [first, ...others]: readonly OwnedGradient[],
+): LayerGradient["prompts"] {
+  if (!first) return undefined;
+  const { engine, config } = model;
+  let { dkv_KY, dgate_H } = first;
+  for (const next of others) {
+    const sums = [
+      engine.addScaled(dkv_KY, next.dkv_KY, { T: bound.K, D: 2 * config.kvHeads * config.headDim, factor: 1 }),
+      engine.addScaled(dgate_H, next.dgate_H, { T: 1, D: config.heads, factor: 1 }),
+    ];
+    engine.free(dkv_KY, dgate_H, next.dkv_KY, next.dgate_H);
+    [dkv_KY, dgate_H] = sums;
+  }
+  return { dprompt_KD: promptKvBackward(model, model.layers[layer], dkv_KY, bound), dgate_H };
 }
 
 async function readGradient(
@@ -151,20 +170,23 @@ async function readGradient(
   backs: readonly LayerGradient[],
   seen: CellImages | undefined,
 ): Promise<Float32Array> {
-  const { engine } = model;
+  const { engine, config } = model;
+  const { promptLength: K } = adapter.layout.shape;
   const bound = await Promise.all(
-    backs.map(async ({ layer, images, ...own }): Promise<BoundGradient> => {
-      const [dprompt_KD, dgate_H] = await Promise.all([engine.read(own.dprompt_KD), engine.read(own.dgate_H)]);
+    backs.map(async ({ layer, images, prompts }): Promise<BoundGradient> => {
+      const [dprompt_KD, dgate_H] = prompts
+        ? await Promise.all([engine.read(prompts.dprompt_KD), engine.read(prompts.dgate_H)])
+        : [new Float32Array(K * config.hiddenSize), new Float32Array(config.heads)];
       const ofText = { layer, dprompt_KD, dgate_H };
       return seen ? withImages(model, ofText, images, seen) : ofText;
     }),
   );
   const gradient = new Float32Array(adapter.layout.length);
-  kindOf(adapter).pullBack(bound, adapter, gradient, seen?.features_NC);
+  kindOf(adapter).pullBack(bound, adapter, gradient, seen?.images);
   return gradient;
 }
 
-/** Adds the gradients of images to those of a layer's gates, and the gradient of their vectors. */
+/** Adds the gradients of images to those of a layer's gates, and the gradient of their rows. */
 async function withImages(
   model: DecoderModel,
   { layer, dprompt_KD, dgate_H }: BoundGradient,
@@ -176,8 +198,8 @@ async function withImages(
     const part_H = await model.engine.read(own.dgate_H);
     for (const [h, d] of part_H.entries()) gates[h] += d;
   }
-  const dimages_ND = await imageValuesBackward(model, layer, prompts, images);
-  return { layer, dprompt_KD, dgate_H: Float32Array.from(gates), dimages_ND };
+  const dimages = await imagesBackward(model, layer, prompts, images);
+  return { layer, dprompt_KD, dgate_H: Float32Array.from(gates), dimages };
 }
 
 /**

@@ -1,16 +1,18 @@
 /**
- * What images do in the adapted layers of a pass. Adding one vector I to all prompts of a layer leaves every softmax over them
- * as it was: each score of a query moves by the same q·W_k·I. So the vector comes through as its value alone, whatever the
- * query (spec of images §3):
+ * What images do in the adapted layers of a pass: rows of keys and values for each image, for the tokens of its sequences.
+ *
+ * Fusion `global` adds one vector I to all prompts of a layer, which leaves every softmax over them as it was: each score of a query
+ * moves by the same q·W_k·I. So the vector comes through as its value alone, whatever the query (spec of images §3):
  *
  *   gate · Σ_j S[j]·W_v·(p[j] + I)  =  gate · Σ_j S[j]·W_v·p[j]  +  gate · W_v·I
  *
- * The second term is attention to one prompt without a key, which is how engines compute it, for the tokens of each sequence.
+ * The second term is attention to one prompt without a key, which is how engines compute it, beside the prompts. Fusion `query`
+ * adds a vector to each prompt, so its images have prompts of their own in place of those of texts.
  */
 import type { DeviceArray } from "../engine/engine.ts";
-import { kvRows, type OwnedGradient, promptKvBackward } from "./attention.ts";
+import { kvRows, type OwnedGradient, promptKv, promptKvBackward } from "./attention.ts";
 import type { DecoderModel } from "./decoder.ts";
-import type { ImagePrompts } from "./prompts.ts";
+import type { ImagePrompts, PromptKv } from "./prompts.ts";
 
 /** Returns what vectors `[N, D]`, added to all prompts of these layers, do there. */
 export function imageValues(model: DecoderModel, layers: readonly number[], added_ND: Float32Array): ImagePrompts {
@@ -18,41 +20,57 @@ export function imageValues(model: DecoderModel, layers: readonly number[], adde
   const D = config.hiddenSize;
   const count = added_ND.length / D;
   const uploaded_ND = engine.upload(added_ND);
-  const made = layers.map((i): [number, DeviceArray] => {
+  const made = layers.map((i): [number, PromptKv] => {
     const layer = model.layers[i];
     // No bias: the prompts have it. `packed`: an image has the same bits beside any others.
-    return [i, engine.linear(uploaded_ND, layer.qkv, { T: count, rows: kvRows(model, layer), order: "packed" })];
+    const kv_KY = engine.linear(uploaded_ND, layer.qkv, { T: count, rows: kvRows(model, layer), order: "packed" });
+    return [i, { kv_KY, beforeNorm: undefined }];
   });
   engine.free(uploaded_ND);
   const isZero = (n: number) => added_ND.subarray(n * D, (n + 1) * D).every((value) => value === 0);
-  return {
-    layers: new Map(made),
-    count,
-    silent: new Set(Array.from({ length: count }, (_, n) => n).filter(isZero)),
-  };
+  const silent = new Set(Array.from({ length: count }, (_, n) => n).filter(isZero));
+  return { layers: new Map(made), count, K: 1, stand: "beside", silent };
+}
+
+/** Returns what prompts of images do, of the rows `[N·K, D]` of each layer. */
+export function imagePrompts(
+  model: DecoderModel,
+  rows: ReadonlyMap<number, Float32Array>,
+  { count, K, silent }: Pick<ImagePrompts, "count" | "K" | "silent">,
+): ImagePrompts {
+  const { engine } = model;
+  const made = [...rows].map(([i, prompts_RD]): [number, PromptKv] => {
+    const uploaded_RD = engine.upload(prompts_RD);
+    const kv = promptKv(model, model.layers[i], uploaded_RD, count * K, "packed");
+    engine.free(uploaded_RD);
+    return [i, kv];
+  });
+  return { layers: new Map(made), count, K, stand: "instead", silent };
 }
 
 /**
- * Returns the gradient of the vectors `[N, D]` in one layer, of those of the tokens that saw them. What reaches an image's key is
- * left out: it is 0 but for rounding, since a softmax over one score does not move.
+ * Returns the gradient of the rows `[N·K, D]` in one layer, of those of the tokens that saw them. What reaches the key of a value
+ * beside the prompts is left out: it is 0 but for rounding, since a softmax over one score does not move.
  */
-export async function imageValuesBackward(
+export async function imagesBackward(
   model: DecoderModel,
   layer: number,
-  { count }: ImagePrompts,
+  { count, K, stand, layers }: ImagePrompts,
   gradients: readonly OwnedGradient[],
 ): Promise<Float32Array> {
   const { engine, config } = model;
   const width = config.kvHeads * config.headDim;
-  const sums_NY = new Float64Array(count * 2 * width);
+  const Y = 2 * width;
+  const sums_RY = new Float64Array(count * K * Y);
   for (const { dkv_KY, of } of gradients) {
-    const dkv_Y = await engine.read(dkv_KY);
-    const at = (of?.image ?? 0) * 2 * width;
-    for (let i = width; i < 2 * width; i++) sums_NY[at + i] += dkv_Y[i];
+    const own_KY = await engine.read(dkv_KY);
+    const at = (of?.image ?? 0) * K * Y;
+    for (let i = 0; i < K * Y; i++) if (stand === "instead" || i % Y >= width) sums_RY[at + i] += own_KY[i];
   }
-  const dkv_NY = engine.upload(Float32Array.from(sums_NY));
-  const dadded_ND = promptKvBackward(model, model.layers[layer], dkv_NY, { K: count, beforeNorm: undefined });
-  const values = await engine.read(dadded_ND);
-  engine.free(dadded_ND);
+  const dkv_RY: DeviceArray = engine.upload(Float32Array.from(sums_RY));
+  const { beforeNorm } = layers.get(layer) ?? {};
+  const drows_RD = promptKvBackward(model, model.layers[layer], dkv_RY, { K: count * K, beforeNorm });
+  const values = await engine.read(drows_RD);
+  engine.free(drows_RD);
   return values;
 }

@@ -24,11 +24,15 @@ export type AdapterPrompts = ReadonlyMap<number, LayerPrompt>;
 
 /** N images in the adapted layers of one adapter. */
 export interface ImagePrompts {
-  /** Keys and values `[N, Y]` of each layer. */
-  readonly layers: ReadonlyMap<number, DeviceArray>;
+  /** Keys and values `[N·K, Y]` of each layer. */
+  readonly layers: ReadonlyMap<number, PromptKv>;
   /** N. */
   readonly count: number;
-  /** Images whose vector is zero. They add nothing, not even the sign of a zero; their gradient is like any other's. */
+  /** Rows of an image. */
+  readonly K: number;
+  /** Whether its tokens attend to an image's rows beside the prompts of the adapter, or instead of these. */
+  readonly stand: "beside" | "instead";
+  /** Images whose vectors are zero: they leave what the prompts of the adapter give as it is. Their gradient is like any other's. */
   readonly silent: ReadonlySet<number>;
 }
 
@@ -104,9 +108,9 @@ export interface OwnedSet extends PromptSet {
 
 /** The sets of one layer. */
 export interface LayerSets {
-  /** Which tokens attend to which prompts. */
+  /** Which tokens attend to which prompts: the adapter's, or those of an image. */
   readonly prompts: readonly OwnedSet[];
-  /** Which tokens see which images: sets of one row each. */
+  /** Which tokens see which images beside their prompts: sets of one row each. */
   readonly images: readonly OwnedSet[];
 }
 
@@ -116,17 +120,29 @@ export function promptSets(layer: number, ranges: readonly TokenPrompts[], T: nu
   for (const [range, { prompts, scale, tokens = [0, T] as const, images = [] }] of ranges.entries()) {
     const prompt = prompts.get(layer);
     if (!prompt) continue;
-    const gate_H = gatesOf(prompt, scale);
-    sets.prompts.push({ kv_RY: prompt.kv_KY, rows: [0, prompt.K], tokens, gate_H, range });
-    for (const { tokens: own, ...of } of images) {
-      const kv_RY = of.prompts.layers.get(layer);
-      if (kv_RY) sets.images.push({ kv_RY, rows: [of.image, of.image + 1], tokens: own, gate_H, range, of });
+    const own = { gate_H: gatesOf(prompt, scale), range };
+    const ofAdapter = { kv_RY: prompt.kv_KY, rows: [0, prompt.K], ...own } as const;
+    const [start, end] = tokens;
+    let next = start;
+    for (const { tokens: seen, ...of } of images) {
+      const { layers, K, stand, silent } = of.prompts;
+      const kv = layers.get(layer);
+      if (!kv) continue;
+      const ofImage = { kv_RY: kv.kv_KY, rows: [of.image * K, (of.image + 1) * K], ...own, of, tokens: seen } as const;
+      if (stand === "beside") {
+        sets.images.push(ofImage);
+        continue;
+      }
+      if (next < seen[0]) sets.prompts.push({ ...ofAdapter, tokens: [next, seen[0]] });
+      sets.prompts.push(silent.has(of.image) ? { ...ofAdapter, of, tokens: seen } : ofImage);
+      [, next] = seen;
     }
+    if (next < end || next === start) sets.prompts.push({ ...ofAdapter, tokens: [next, end] });
   }
   return sets;
 }
 
-/** The sets of images that add anything: a vector of zeros keeps even the signs of zeros. */
+/** The sets of images beside prompts that add anything: a vector of zeros keeps even the signs of zeros. */
 export function heardImages({ images }: LayerSets): OwnedSet[] {
   return images.filter(({ of }) => !of?.prompts.silent.has(of.image));
 }

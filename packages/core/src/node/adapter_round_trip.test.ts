@@ -28,17 +28,28 @@ const plain = text.map((any) => any.replaceAll(/[{}]/g, "")); // no placeholder
 const nullable = fc.option(text, { nil: null });
 
 /** What an adapter may have been trained to see. */
-const anyVision = fc.record({
-  shape: fc.record({
-    fusion: fc.constant("global" as const),
-    featureSize: fc.integer({ min: 1, max: 5 }),
-    projectionSize: fc.integer({ min: 1, max: 3 }),
-    missingImage: fc.constantFrom("none" as const, "zeros" as const),
-  }),
-  seen: fc.record({
+const anyProjection = fc.record({
+  fusion: fc.constant("global" as const),
+  featureSize: fc.integer({ min: 1, max: 5 }),
+  projectionSize: fc.integer({ min: 1, max: 3 }),
+  missingImage: fc.constantFrom("none" as const, "zeros" as const, "zero-image" as const),
+});
+const anyTransformer = fc.record({
+  fusion: fc.constant("query" as const),
+  featureSize: fc.integer({ min: 1, max: 5 }),
+  embedSize: fc.constant(6),
+  heads: fc.constantFrom(1, 2, 3, 6),
+  blocks: fc.integer({ min: 1, max: 3 }),
+  mlpSize: fc.integer({ min: 1, max: 5 }),
+  blockEps: fc.double({ min: 1e-9, max: 1, noNaN: true }),
+  normEps: fc.double({ min: 1e-9, max: 1, noNaN: true }),
+  missingImage: fc.constantFrom("none" as const, "zero-image" as const),
+});
+const seenBy = (severalImages: fc.Arbitrary<"mean" | "concat">) =>
+  fc.record({
     features: fc.array(text, { minLength: 1, maxLength: 3 }),
     featureNorm: fc.constantFrom("layer" as const, "none" as const),
-    severalImages: fc.constant("mean" as const),
+    severalImages,
     tower: fc.record(
       {
         modelType: text,
@@ -56,8 +67,11 @@ const anyVision = fc.record({
         noNullPrototype: true,
       },
     ),
-  }),
-});
+  });
+const anyVision = fc.oneof(
+  fc.record({ shape: anyProjection, seen: seenBy(fc.constant("mean")) }),
+  fc.record({ shape: anyTransformer, seen: seenBy(fc.constantFrom("mean", "concat")) }),
+);
 
 /** Any adapter of this base: every variant of gate, dtype, config and metadata; gates and prompts of any size that f16 holds. */
 function adapterOf(

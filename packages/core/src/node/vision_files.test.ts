@@ -175,7 +175,7 @@ test.each<[string, (json: Record<string, any>) => void, string]>([
     (json) => (json["version"] = 2),
     "its version is 2, this program reads 1: use the one that wrote it",
   ],
-  ["another fusion", (json) => (json["fusion"] = "gated-ffn"), 'its fusion is "gated-ffn", known is global'],
+  ["another fusion", (json) => (json["fusion"] = "gated-ffn"), 'its fusion is "gated-ffn", known are global and query'],
   ["no features", (json) => (json["features"] = []), "features is [], needed is a list of names"],
   [
     "a projection of other features",

@@ -39,7 +39,7 @@ export function checkVisionConfig(
   };
   compare("prompts a layer", promptLength, own.promptLength);
   compare("adapted layers", adaptedLayers, own.adaptedLayers);
-  compare("numbers a prompt", hiddenSize, own.hiddenSize);
+  if (hiddenSize !== undefined) compare("numbers a prompt", hiddenSize, own.hiddenSize);
   if (problems.length > 0) throw new InputError(`Cannot use the adapter ${folder}`, problems);
 }
 

@@ -80,12 +80,25 @@ async function startFrom(
     throw new InputError(`Cannot start from ${initAdapter}`, `${needed}: name it with --tower`);
   }
   if (seen && tower) checkSeen(initAdapter, seen, shape.vision, tower);
-  const layout = adapterLayout({ ...shape, ...(tower && { vision: tower.vision }) }, model);
+  const vision = seen ? shape.vision : tower?.vision;
+  const layout = adapterLayout({ ...shape, ...(vision && { vision }) }, model);
   if (!tower || seen) return { adapterConfig, layout, initialParams: params, seen };
   const initialParams = initParameters(layout.table, seed, initStd);
   initialParams.set(params); // what is trained for images stands behind the text adapter
   return { adapterConfig, layout, initialParams, seen: tower.seen };
 }
+
+/** What a key of a vision shape says, and the flag that decides it; that of features is the tower's. */
+const visionKeys: Readonly<Record<string, readonly [what: string, flag?: string]>> = {
+  fusion: ["the fusion", "--fusion"],
+  featureSize: ["features of size"],
+  projectionSize: ["a projection of size", "--projection-size"],
+  embedSize: ["queries of width", "--vision-embed"],
+  blocks: ["a number of blocks", "--vision-blocks"],
+  heads: ["heads of blocks", "--vision-heads"],
+  mlpSize: ["blocks with an MLP of", "--vision-mlp"],
+  missingImage: ["a missing image as", "--missing-image"],
+};
 
 /** @throws InputError that lists how a tower and its features differ from those that an adapter was trained on. */
 function checkSeen(
@@ -106,11 +119,11 @@ function checkSeen(
   const { channelOrder, exif } = seen.tower;
   compare("colours in the order", channelOrder, own.tower.channelOrder, `--channel-order ${channelOrder}`);
   compare("EXIF data", exif, own.tower.exif, `--exif ${exif}`);
-  if (vision) {
-    const { featureSize, projectionSize, missingImage } = vision;
-    compare("features of size", featureSize, ownVision.featureSize, named);
-    compare("a projection of size", projectionSize, ownVision.projectionSize, `--projection-size ${projectionSize}`);
-    compare("a missing image as", missingImage, ownVision.missingImage, `--missing-image ${missingImage}`);
+  const is = new Map<string, unknown>(Object.entries(ownVision));
+  for (const [key, was] of Object.entries(vision ?? {})) {
+    const [what, flag] = visionKeys[key] ?? [];
+    if (what === undefined || (key !== "fusion" && vision?.fusion !== ownVision.fusion)) continue;
+    compare(what, was, is.get(key), flag === undefined ? named : `${flag} ${String(was)}`);
   }
   if (problems.length > 0) throw new InputError(`Cannot start from ${initAdapter}`, problems);
 }

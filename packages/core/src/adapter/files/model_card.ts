@@ -60,11 +60,14 @@ function describeImages({ tower, features }: SeenFeatures, { shape }: AdapterLay
   const { modelType, hiddenSize, layers, imageSize, patchSize, sha256, nameOrPath } = tower;
   const named = nameOrPath === undefined ? undefined : hubId(nameOrPath);
   const place = nameOrPath === undefined ? "" : ", a folder of the machine that it was trained on";
+  const { vision } = shape;
+  const numbers =
+    vision?.fusion === "query" ? `tokens of ${vision.featureSize} numbers` : `${vision?.featureSize} numbers an image`;
   const name = named === undefined ? place : `, [${named}](https://huggingface.co/${named})`;
   const hash = sha256 === undefined ? "" : `, SHA-256 of its weights and settings ${sha256}`;
   return (
     `It sees images (\`vision.safetensors\`, \`vision_config.json\`; PEFT ignores both and loads the text adapter): ` +
-    `${shape.vision?.featureSize} numbers an image, ${features.join(", ")} of a ${modelType} tower of ${layers} layers of width ` +
+    `${numbers}, ${features.join(", ")} of a ${modelType} tower of ${layers} layers of width ` +
     `${hiddenSize}, ${imageSize} pixels in patches of ${patchSize}${name}${hash}. The tower is not in this folder.`
   );
 }

@@ -5,10 +5,14 @@
 import { InputError } from "../../errors.ts";
 import { isJsonObject, type JsonFields, jsonFields, shown } from "../../formats/json_fields.ts";
 import type { FeatureNorm } from "../../vision/tower/features.ts";
-import type { AdapterLayout, VisionShape } from "../layout.ts";
+import type { AdapterLayout, MissingImage, ProjectionShape, QueryShape, VisionShape } from "../layout.ts";
 
 export const VISION_CONFIG = "vision_config.json";
 const VERSION = 1;
+
+/** Widths of a visual-query transformer, and its blocks: the released one has 768 to 3072, and 8. */
+const MAX_WIDTH = 65_536;
+const MAX_BLOCKS = 1024;
 
 /** The tower whose features an adapter was trained on. It is in no adapter's folder. */
 export interface SeenTower {
@@ -31,8 +35,8 @@ export interface SeenFeatures {
   /** Names, see `parseFeatures`. */
   readonly features: readonly string[];
   readonly featureNorm: FeatureNorm;
-  /** What several images of one text become. */
-  readonly severalImages: "mean";
+  /** What several images of one text become: the mean of their features, or their tokens one after another. */
+  readonly severalImages: "mean" | "concat";
   readonly tower: SeenTower;
 }
 
@@ -41,8 +45,8 @@ export interface VisionConfig extends SeenFeatures {
   readonly shape: VisionShape;
   readonly promptLength: number;
   readonly adaptedLayers: number;
-  /** D of the base. */
-  readonly hiddenSize: number;
+  /** D of the base. @default unknown: of the fusion `query` its tensors alone say it */
+  readonly hiddenSize?: number | undefined;
 }
 
 /** Returns the file's text. Throws a RangeError for a layout without images. */
@@ -52,23 +56,29 @@ export function serializeVisionConfig(
 ): string {
   const { vision, promptLength, adaptedLayers } = shape;
   if (!vision) throw new RangeError("Cannot describe what an adapter sees: it was made without images");
-  const { fusion, featureSize, projectionSize, missingImage } = vision;
   const { sha256, nameOrPath, ...sizes } = tower;
   const json = {
     version: VERSION,
-    fusion,
+    fusion: vision.fusion,
     features,
     featureNorm,
-    featureSize,
-    projection: [featureSize, projectionSize, base.hiddenSize],
-    activation: "gelu_tanh",
-    missingImage,
+    featureSize: vision.featureSize,
+    ...(vision.fusion === "global" ? projectionJson(vision, base.hiddenSize) : queryJson(vision)),
+    missingImage: vision.missingImage,
     severalImages,
     adapterLen: promptLength,
     adapterLayers: adaptedLayers,
     tower: { ...sizes, ...(sha256 !== undefined && { sha256 }), ...(nameOrPath !== undefined && { nameOrPath }) },
   };
   return `${JSON.stringify(json, undefined, 2)}\n`;
+}
+
+function projectionJson({ featureSize, projectionSize }: ProjectionShape, hiddenSize: number) {
+  return { projection: [featureSize, projectionSize, hiddenSize], activation: "gelu_tanh" };
+}
+
+function queryJson({ embedSize: embed, blocks, heads, mlpSize: mlp, blockEps, normEps }: QueryShape) {
+  return { embed, blocks, heads, mlp, blockEps, normEps, activation: "gelu_erf" };
 }
 
 /**
@@ -81,27 +91,24 @@ export function parseVisionConfig(json: unknown, path: string): { config: Vision
   if (json["version"] !== VERSION) {
     throw fail(`its version is ${shown(json["version"])}, this program reads ${VERSION}: use the one that wrote it`);
   }
-  if (json["fusion"] !== "global") {
-    throw fail(`its fusion is ${shown(json["fusion"])}, known is global`);
+  const { fusion } = json;
+  if (fusion !== "global" && fusion !== "query") {
+    throw fail(`its fusion is ${shown(fusion)}, known are global and query`);
   }
   const problems: string[] = [];
   const fields = jsonFields(json, problems);
   for (const name of ["version", "fusion"]) fields.raw(name);
-  const featureSize = fields.integer("featureSize", { min: 1 });
-  const [projectionSize, hiddenSize] = projectionOf(fields, featureSize);
-  oneOf(fields, "activation", ["gelu_tanh"], "gelu_tanh");
+  const { shape, hiddenSize } = fusion === "global" ? projectionShape(fields) : { shape: queryShape(fields) };
   const tower = isJsonObject(fields.raw("tower")) ? (json["tower"] as Record<string, unknown>) : {};
   const ofTower = jsonFields(tower, problems, "tower.");
   const config: VisionConfig = {
-    shape: {
-      fusion: "global",
-      featureSize,
-      projectionSize,
-      missingImage: oneOf(fields, "missingImage", ["none", "zeros"], "none"),
-    },
+    shape,
     features: featuresOf(fields),
     featureNorm: oneOf(fields, "featureNorm", ["layer", "none"], "layer"),
-    severalImages: oneOf(fields, "severalImages", ["mean"], "mean"),
+    severalImages:
+      fusion === "global"
+        ? oneOf(fields, "severalImages", ["mean"], "mean")
+        : oneOf(fields, "severalImages", ["concat", "mean"], "concat"),
     promptLength: fields.integer("adapterLen", { min: 1 }),
     adaptedLayers: fields.integer("adapterLayers", { min: 1 }),
     hiddenSize,
@@ -134,6 +141,32 @@ function towerOf(fields: JsonFields): SeenTower {
     nameOrPath: optionalText(fields, "nameOrPath"),
     channelOrder: oneOf(fields, "channelOrder", ["rgb", "bgr"], "rgb"),
     exif: oneOf(fields, "exif", ["apply", "ignore"], "apply"),
+  };
+}
+
+function projectionShape(fields: JsonFields): { shape: ProjectionShape; hiddenSize: number } {
+  const featureSize = fields.integer("featureSize", { min: 1 });
+  const [projectionSize, hiddenSize] = projectionOf(fields, featureSize);
+  oneOf(fields, "activation", ["gelu_tanh"], "gelu_tanh");
+  const missingImage = oneOf<MissingImage>(fields, "missingImage", ["none", "zeros", "zero-image"], "none");
+  return { shape: { fusion: "global", featureSize, projectionSize, missingImage }, hiddenSize };
+}
+
+function queryShape(fields: JsonFields): QueryShape {
+  const size = (name: string) => fields.integer(name, { min: 1, max: MAX_WIDTH });
+  const [embedSize, heads] = [size("embed"), size("heads")];
+  if (embedSize % heads > 0) fields.problem(`embed ${embedSize} does not divide over ${heads} heads`);
+  oneOf(fields, "activation", ["gelu_erf"], "gelu_erf");
+  return {
+    fusion: "query",
+    featureSize: size("featureSize"),
+    embedSize,
+    blocks: fields.integer("blocks", { min: 1, max: MAX_BLOCKS }),
+    heads,
+    mlpSize: size("mlp"),
+    blockEps: fields.number("blockEps", { above: 0, fallback: 1e-6 }),
+    normEps: fields.number("normEps", { above: 0, fallback: 1e-5 }),
+    missingImage: oneOf(fields, "missingImage", ["none", "zero-image"], "none"),
   };
 }
 

@@ -4,19 +4,18 @@
  *   prompt [K, D]     rows that every query attends to beside the tokens     starts as N(0, 1)
  *   gate [1] or [H]   what such attention is multiplied by                   starts as 0: the base
  *
- * An adapter with images (§3.4 there) has a projection of their features behind them, see `parts/projection.ts`.
+ * An adapter with images has what is trained for them behind these, see `fusions/`.
  *
  * Names in files are PEFT's: `base_model.model.model.layers.{i}.self_attn.adaption_prompt`, i the absolute layer.
  */
 import { InputError } from "../../errors.ts";
 import type { ModelConfig } from "../../model/config.ts";
-import { imageValues } from "../../model/images.ts";
 import type { LayerPrompt } from "../../model/prompts.ts";
 import { ADAPTER_FILE } from "../files/peft.ts";
+import { fusionOf } from "../fusions/fusions.ts";
 import { type AdaptedBase, type AdapterLayout, adaptedBase, type ShapeChoice } from "../layout.ts";
 import { parameterTable, partNumbers, type TrainedPart } from "../parameters.ts";
 import { effectiveGate, gateGradient, gatePart } from "../parts/gate.ts";
-import { addedToPrompts, addedToPromptsBackward, projectionParts } from "../parts/projection.ts";
 import { promptKeysValues, promptPart } from "../parts/prompt.ts";
 import { settingsOf } from "../settings.ts";
 import { type AdapterKind, type AdapterState, layoutOf } from "./kind.ts";
@@ -37,7 +36,7 @@ export const adaptionPrompt: AdapterKind = {
           gatePart(layer, settings, heads, place("adaption_gate")),
         ];
       }),
-      ...(vision ? projectionParts(vision, base) : []),
+      ...(vision ? fusionOf(vision).parts(base, K) : []),
     ]);
   },
 
@@ -57,16 +56,13 @@ export const adaptionPrompt: AdapterKind = {
     );
   },
 
-  bindImages(adapter, model, features_NC) {
-    const { layout } = adapter;
-    const { vision } = layout.shape;
+  bindImages(adapter, model, images) {
+    const { vision } = adapter.layout.shape;
     if (!vision) throw new RangeError("Cannot use images: the adapter was made without them");
-    const added_ND = addedToPrompts(adapter, vision, features_NC);
-    const layers = layerParts(layout).map(({ layer }) => layer);
-    return imageValues(model, layers, added_ND);
+    return fusionOf(vision).bind(adapter, model, images);
   },
 
-  pullBack(bound, adapter, gradient, features_NC) {
+  pullBack(bound, adapter, gradient, images) {
     const { layout, params } = adapter;
     const layers = layerParts(layout);
     for (const { layer, dprompt_KD, dgate_H } of bound) {
@@ -77,19 +73,13 @@ export const adaptionPrompt: AdapterKind = {
       partNumbers(parts.gate, gradient).set(gateGradient(stored, layout.shape.gateActivation, dgate_H));
     }
     const { vision } = layout.shape;
-    if (!vision || !features_NC) return;
-    // The same vector was added in every layer.
-    const dadded_ND = new Float64Array((features_NC.length / vision.featureSize) * layout.base.hiddenSize);
-    for (const { dimages_ND } of bound) {
-      if (dimages_ND) for (let i = 0; i < dadded_ND.length; i++) dadded_ND[i] += dimages_ND[i];
-    }
-    addedToPromptsBackward(adapter, vision, { features_NC, dadded_ND }, gradient);
+    if (vision && images) fusionOf(vision).pullBack(bound, adapter, images, gradient);
   },
 };
 
 /**
  * Returns the layout of an adaption prompt of this shape on this model: in each of the top L layers a prompt `[1, K, D]` and a gate
- * `[1]`, or `[H]` with one per query head. Throws an `InputError` for images on a base with norms of keys. A shape is checked where it enters (`validateAdaptionPromptConfig`).
+ * `[1]`, or `[H]` with one per query head. Throws an `InputError` for images of the fusion `global` on a base with norms of keys. A shape is checked where it enters (`validateAdaptionPromptConfig`).
  *
  * @example
  * const layout = adapterLayout({ promptLength: 10, adaptedLayers: 30 }, config);
@@ -99,8 +89,9 @@ export function adapterLayout(
   shape: ShapeChoice,
   model: Parameters<typeof adaptedBase>[0] & Pick<ModelConfig, "qkNorm">,
 ): AdapterLayout {
-  if (shape.vision && model.qkNorm) {
-    const needed = "what an image adds to a prompt must reach its key unchanged: take a base of another family";
+  if (shape.vision?.fusion === "global" && model.qkNorm) {
+    const needed =
+      "what an image adds to a prompt must reach its key unchanged: take the fusion query, or another base";
     throw new InputError(`Cannot adapt a ${model.modelType} base to images`, `it has norms of keys, and ${needed}`);
   }
   return adapterLayoutOn(shape, adaptedBase(model));

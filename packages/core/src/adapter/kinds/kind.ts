@@ -2,6 +2,7 @@
  * A kind of adapter says what is trained: which parts in which layers, what a pass makes of their numbers, and the chain
  * rule back. All else (optimizer, sums, files, comparisons) works on its table.
  */
+import type { ImageInput } from "../../cell/tokens.ts";
 import type { DecoderModel } from "../../model/decoder.ts";
 import type { AdapterPrompts, ImagePrompts } from "../../model/prompts.ts";
 import type { AdaptedBase, AdapterLayout, AdapterShape } from "../layout.ts";
@@ -15,19 +16,18 @@ export interface AdapterKind {
   /** Computes what a pass needs of each adapted layer from the current numbers. Runs in the engine's arena. */
   bind(adapter: AdapterState, model: DecoderModel): AdapterPrompts;
   /**
-   * Computes what images do in each adapted layer, of the features `[N, C]` of N of them. Runs in the engine's arena. Absent: the
-   * kind has no images.
+   * Computes what images do in each adapted layer. Runs in the engine's arena. Absent: the kind has no images.
    */
-  bindImages?(adapter: AdapterState, model: DecoderModel, features_NC: Float32Array): ImagePrompts;
+  bindImages?(adapter: AdapterState, model: DecoderModel, images: readonly ImageInput[]): ImagePrompts;
   /**
    * The chain rule of `bind` and `bindImages`: sets the gradient of the flat vector, which comes as zeros.
-   * @param features_NC what `bindImages` got, if it was called.
+   * @param images what `bindImages` got, if it was called.
    */
   pullBack(
     bound: readonly BoundGradient[],
     adapter: AdapterState,
     gradient: Float32Array,
-    features_NC?: Float32Array,
+    images?: readonly ImageInput[],
   ): void;
 }
 
@@ -38,8 +38,8 @@ export interface BoundGradient {
   readonly dprompt_KD: Float32Array;
   /** Of the effective gates, images included. */
   readonly dgate_H: Float32Array;
-  /** Of the vectors `[N, D]` that `bindImages` added to the layer's prompts. @default absent, if it was not called */
-  readonly dimages_ND?: Float32Array | undefined;
+  /** Of the rows `[N·K, D]` that `bindImages` made keys and values of. @default absent, if it was not called */
+  readonly dimages?: Float32Array | undefined;
 }
 
 /** An adapter and its numbers. */

@@ -11,7 +11,7 @@ import { dgelu, gelu } from "../../kernels/gelu.ts";
 import { checkLengths } from "../../shape.ts";
 import { ADDEND_LIMIT } from "../../sum/fixed_point.ts";
 import type { AdapterState } from "../kinds/kind.ts";
-import type { AdaptedBase, VisionShape } from "../layout.ts";
+import type { AdaptedBase, ProjectionShape } from "../layout.ts";
 import { partNumbers, type TrainedPart } from "../parameters.ts";
 
 /** The file of an adapter folder that has what is trained for images. */
@@ -19,7 +19,7 @@ export const VISION_FILE = "vision.safetensors";
 
 /** The four parts of a projection, in the order of the flat vector. */
 export function projectionParts(
-  { featureSize: C, projectionSize: h }: VisionShape,
+  { featureSize: C, projectionSize: h }: ProjectionShape,
   { layers, hiddenSize: D }: Pick<AdaptedBase, "layers" | "hiddenSize">,
 ): Omit<TrainedPart, "offset">[] {
   const part = (name: ProjectionPart, shape: readonly number[]): Omit<TrainedPart, "offset"> => ({
@@ -95,7 +95,7 @@ function mapped(w_NK: Float32Array, x_K: Float32Array | Float64Array, b_N: Float
 /** Returns the vector of each image, `[N, D]`. */
 export function addedToPrompts(
   adapter: AdapterState,
-  { featureSize: C }: VisionShape,
+  { featureSize: C }: ProjectionShape,
   features_NC: Float32Array,
 ): Float32Array {
   const { hiddenSize: D } = adapter.layout.base;
@@ -115,7 +115,7 @@ export function addedToPrompts(
  */
 export function addedToPromptsBackward(
   adapter: AdapterState,
-  { featureSize: C, projectionSize: h }: VisionShape,
+  { featureSize: C, projectionSize: h }: ProjectionShape,
   { features_NC, dadded_ND }: { features_NC: Float32Array; dadded_ND: Float64Array },
   gradient: Float32Array,
 ): void {
