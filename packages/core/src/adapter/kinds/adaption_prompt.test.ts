@@ -38,11 +38,19 @@ test("layers are the last ones, in ascending order and without gaps, prompt befo
   expect(squashedHeads.table[3]?.shape).toEqual([4]);
 });
 
-test("images on a base with norms of keys are refused: its softmax would move with them", () => {
-  const shape = { promptLength: 2, adaptedLayers: 2, vision: { fusion: "global", featureSize: 4 } } as never;
-  expect(() => adapterLayout(shape, tinyConfig({ modelType: "qwen3", qkNorm: "head" }))).toThrow(
-    "Cannot adapt a qwen3 base to images: it has norms of keys",
-  );
+test("one vector for all prompts is refused where it would move a softmax; vectors of their own are not", () => {
+  const shape = { promptLength: 2, adaptedLayers: 2 };
+  const vision = { fusion: "global", featureSize: 4, projectionSize: 3, missingImage: "none" } as const;
+  for (const [changes, said] of [
+    [{ modelType: "qwen3", qkNorm: "head" }, "Cannot adapt a qwen3 base to images: it has norms of keys"],
+    [{ modelType: "gemma2", scoreCap: 50 }, "Cannot adapt a gemma2 base to images: it caps scores"],
+  ] as const) {
+    const base = tinyConfig(changes);
+    expect(() => adapterLayout({ ...shape, vision }, base)).toThrow(said);
+    const query = { fusion: "query", featureSize: 4, embedSize: 4, blocks: 1, heads: 2, mlpSize: 3 } as const;
+    const own = { ...query, blockEps: 1e-6, normEps: 1e-5, missingImage: "none" } as const;
+    expect(adapterLayout({ ...shape, vision: own }, base).shape.vision).toEqual(own);
+  }
 });
 
 /** Spec §4.3: PEFT's counts were printed by the real library, the others are those of the original code and litgpt. */

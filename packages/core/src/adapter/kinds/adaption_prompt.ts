@@ -79,7 +79,7 @@ export const adaptionPrompt: AdapterKind = {
 
 /**
  * Returns the layout of an adaption prompt of this shape on this model: in each of the top L layers a prompt `[1, K, D]` and a gate
- * `[1]`, or `[H]` with one per query head. Throws an `InputError` for images of the fusion `global` on a base with norms of keys. A shape is checked where it enters (`validateAdaptionPromptConfig`).
+ * `[1]`, or `[H]` with one per query head. Throws an `InputError` for images of the fusion `global` on a base with norms of keys or capped scores. A shape is checked where it enters (`validateAdaptionPromptConfig`).
  *
  * @example
  * const layout = adapterLayout({ promptLength: 10, adaptedLayers: 30 }, config);
@@ -87,12 +87,12 @@ export const adaptionPrompt: AdapterKind = {
  */
 export function adapterLayout(
   shape: ShapeChoice,
-  model: Parameters<typeof adaptedBase>[0] & Pick<ModelConfig, "qkNorm">,
+  model: Parameters<typeof adaptedBase>[0] & Pick<ModelConfig, "qkNorm" | "scoreCap">,
 ): AdapterLayout {
-  if (shape.vision?.fusion === "global" && model.qkNorm) {
-    const needed =
-      "what an image adds to a prompt must reach its key unchanged: take the fusion query, or another base";
-    throw new InputError(`Cannot adapt a ${model.modelType} base to images`, `it has norms of keys, and ${needed}`);
+  const changed = model.qkNorm ? "has norms of keys" : model.scoreCap !== undefined && "caps scores";
+  if (shape.vision?.fusion === "global" && changed) {
+    const needed = "what an image adds to all prompts must move their scores alike: take the fusion query";
+    throw new InputError(`Cannot adapt a ${model.modelType} base to images`, `it ${changed}, and ${needed}`);
   }
   return adapterLayoutOn(shape, adaptedBase(model));
 }
