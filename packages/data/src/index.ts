@@ -48,5 +48,5 @@ export {
   type EncodeOptions,
   loadTokenizer,
   type Tokenizer,
-  type TokenizerFiles,
 } from "./tokenizer.ts";
+export type { TokenizedModel, TokenizerFiles, VocabularyFile } from "./tokenizer_files.ts";

@@ -9,7 +9,8 @@ import { mergedPiece, type TokenizerJson } from "./tokenizer_json.ts";
 
 /** Runs of spaces each with the word behind them; as the parts, not as the gaps, so that no character is lost. */
 export const WORDS = "▁*[^▁]+|▁+";
-const SPACE_INSIDE = /[^▁]▁/u;
+/** A piece of a vocabulary that this matches reaches over a cut. */
+export const SPACE_INSIDE: RegExp = /[^▁]▁/u;
 
 /** Adds the cut as a pre-tokenizer if it is exact; any other tokenizer is returned as it is. */
 export function cutAtSpaces(json: TokenizerJson): TokenizerJson {

@@ -10,7 +10,8 @@ import { encodeChunk, type SampleFormat } from "./encode_sample.ts";
 import type { InstructionRecord } from "./record.ts";
 import { recordLengths } from "./record_lengths.ts";
 import { type EncodedChunk, joinChunks, type TokenStats, tokenStats } from "./token_set.ts";
-import type { Tokenizer, TokenizerFiles } from "./tokenizer.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+import type { TokenizerFiles } from "./tokenizer_files.ts";
 
 /** How records are tokenised, by how many threads. */
 export interface TokenizeOptions extends SampleFormat {

@@ -1,31 +1,13 @@
-/** Token ids from text and back: `@huggingface/tokenizers` behind checks, with the few choices that training has to pin down. */
-import { createHash } from "node:crypto";
+/** Token ids from text and back, whatever file the vocabulary is in, with the few choices that training has to pin down. */
 import { type BosRule, InputError } from "@zerogate/core";
-import { checkNesting, describeFile, isCutOff } from "@zerogate/core/formats";
-import { folderFile, readRegularFile } from "@zerogate/core/node";
-import { createPipeline, type Pipeline } from "./pipeline/pipeline.ts";
-import {
-  completeTokenizer,
-  countPieces,
-  countVocabulary,
-  findTokenizerProblems,
-  MAX_TOKENIZER_BYTES,
-} from "./tokenizer_checks.ts";
-import { type AddedToken, mergedPiece, type TokenizerJson } from "./tokenizer_json.ts";
-
-/** The files as on disk: a worker thread needs them to build the same tokenizer. */
-export interface TokenizerFiles {
-  /** Where they came from, for messages. */
-  readonly directory: string;
-  readonly tokenizerJson: string;
-  /** Empty objects if the files are absent. */
-  readonly tokenizerConfigJson: string;
-  readonly specialTokensMapJson: string;
-  /** Of config.json or generation_config.json: the end of text if the files above name none, as GPT-2's. */
-  readonly modelEosId?: number | undefined;
-  /** How many ids the model has embeddings for; a text that needs another one is refused. */
-  readonly modelVocabSize?: number | undefined;
-}
+import { checkNesting, isCutOff } from "@zerogate/core/formats";
+import { jsonParts } from "./json_parts.ts";
+import type { Pipeline } from "./pipeline/pipeline.ts";
+import { tekkenParts, tiktokenParts } from "./ranked/parts.ts";
+import { parseSentencePieceModel } from "./sentencepiece/model_file.ts";
+import { sentencePieceParts } from "./sentencepiece/parts.ts";
+import { hashTokenizerFiles, readTokenizerFiles, type TokenizedModel, type TokenizerFiles } from "./tokenizer_files.ts";
+import { type Fail, namedToken, type TokenizerParts, type TokenizerSettings } from "./tokenizer_parts.ts";
 
 /** What is done with special tokens. */
 export interface EncodeOptions {
@@ -58,76 +40,37 @@ export interface Tokenizer {
 }
 
 /**
- * Loads tokenizer.json, tokenizer_config.json and special_tokens_map.json from a model folder; the last two may be absent.
- * `model` is the base that the tokenizer is for: it limits the ids, and names the end of text if the files do not.
+ * Loads the tokenizer of a model folder: tokenizer.json, else tekken.json, tokenizer.model or qwen.tiktoken, with what
+ * tokenizer_config.json and special_tokens_map.json say, which may be absent. `model` is the base that the tokenizer is for: it
+ * limits the ids, and names the end of text if the files do not.
  * @throws InputError if a file cannot be read or used, naming what is wrong.
  */
-export async function loadTokenizer(
-  directory: string,
-  model: { readonly vocabSize?: number; readonly eosTokenIds?: readonly number[] } = {},
-): Promise<Tokenizer> {
-  const attempt = `Cannot load the tokenizer from ${directory}`;
-  const read = async (name: string, fallback?: string): Promise<string> => {
-    const file = await folderFile(directory, name);
-    if (file === undefined) {
-      if (fallback !== undefined) return fallback;
-      throw new InputError(
-        attempt,
-        `${name}: there is no such file, a tokenizer in Hugging Face's format is needed: copy it from where the model came from`,
-      );
-    }
-    if (file.bytes > MAX_TOKENIZER_BYTES) {
-      throw new InputError(attempt, `${name}: ${file.bytes} bytes, at most ${MAX_TOKENIZER_BYTES} are allowed`);
-    }
-    try {
-      const bytes = await readRegularFile(file.path, MAX_TOKENIZER_BYTES);
-      const other = describeFile(bytes, bytes.length, "text");
-      if (other) throw new Error(other.problem);
-      return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    } catch (cause) {
-      throw new InputError(attempt, `${name}: ${(cause as Error).message}`, { cause });
-    }
-  };
-  return createTokenizer({
-    directory,
-    tokenizerJson: await read("tokenizer.json"),
-    tokenizerConfigJson: await read("tokenizer_config.json", "{}"),
-    specialTokensMapJson: await read("special_tokens_map.json", "{}"),
-    modelEosId: model.eosTokenIds?.[0],
-    modelVocabSize: model.vocabSize,
-  });
+export async function loadTokenizer(directory: string, model: TokenizedModel = {}): Promise<Tokenizer> {
+  return createTokenizer(await readTokenizerFiles(directory, model));
 }
 
-/** The same from the files' text. @throws InputError as `loadTokenizer` does. */
+/** The same from the files' contents. @throws InputError as `loadTokenizer` does. */
 export function createTokenizer(files: TokenizerFiles): Tokenizer {
-  const fail = (problems: string | string[], cause?: unknown): InputError =>
+  const fail: Fail = (problems, cause) =>
     new InputError(`Cannot load the tokenizer from ${files.directory}`, problems, { cause });
-  const json = completeTokenizer(parse(files.tokenizerJson, "tokenizer.json", fail)) as unknown as TokenizerJson;
-  const config = parse(files.tokenizerConfigJson, "tokenizer_config.json", fail);
-  const map = parse(files.specialTokensMapJson, "special_tokens_map.json", fail);
-  const problems = findTokenizerProblems(json);
-  if (problems.length > 0) throw fail(problems);
-
-  const build = (pipelineJson: TokenizerJson): Pipeline => {
-    try {
-      return createPipeline(pipelineJson);
-    } catch (cause) {
-      throw fail(`tokenizer.json asks for what cannot be done here: ${(cause as Error).message}`, cause);
-    }
+  const settings = {
+    config: parse(files.tokenizerConfigJson, "tokenizer_config.json", fail),
+    map: parse(files.specialTokensMapJson, "special_tokens_map.json", fail),
+    added: parse(files.addedTokensJson ?? "{}", "added_tokens.json", fail),
   };
-  const pipeline = build(json);
+  const parts = partsOf(files, settings, fail);
+  const { pipeline, special } = parts;
   let withoutSpecial: Pipeline | undefined; // built when first needed: hardly any text spells a special token
 
-  const special = json.added_tokens.filter((token) => token.special === true);
   const specialIds = new Set(special.map(({ id }) => id));
-  const idOf = (name: "bos_token" | "eos_token"): number | undefined => {
-    const content = tokenText(config[name]) ?? tokenText(map[name]);
+  const idOf = (name: "bos_token" | "eos_token", own: string | undefined): number | undefined => {
+    const content = namedToken(settings, name) ?? own;
     const id = content === undefined ? undefined : pipeline.idOf(content);
     if (content !== undefined && id === undefined)
       throw fail(`${name} is ${JSON.stringify(content)}, which is not in the vocabulary`);
     return id;
   };
-  const eosId = idOf("eos_token") ?? files.modelEosId;
+  const eosId = idOf("eos_token", parts.eosToken) ?? files.modelEosId;
   if (eosId === undefined)
     throw fail(
       "tokenizer_config.json, special_tokens_map.json, config.json and generation_config.json name no end of text: eos_token or eos_token_id is needed",
@@ -144,24 +87,23 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     const absent = `the tokenizer of ${files.directory} has no token for a part of it`;
     throw new InputError(`Cannot encode ${shown}`, Number.isNaN(bad) ? absent : beyond);
   };
-  const bosId = idOf("bos_token");
+  const bosId = idOf("bos_token", parts.bosToken);
   const front = { tokenizer: pipeline.front, named: bosId === undefined ? [] : [bosId] };
-  const hasNormalized = json.normalizer !== null && special.some(({ normalized }) => normalized === true);
   const holdsSpecialToken = (text: string): boolean =>
     special.some(({ content }) => text.includes(content)) ||
-    (hasNormalized && pipeline.addedIn(text).some(({ id }) => specialIds.has(id)));
+    (parts.normalizesSpecial && pipeline.addedIn(text).some(({ id }) => specialIds.has(id)));
   return {
-    hash: hashFiles(files),
+    hash: hashTokenizerFiles(files),
     files,
     bosId,
     eosId,
     frontIds: (rule = "tokenizer") => front[rule],
-    vocabularySize: countVocabulary(json),
-    pieces: countPieces(json),
+    vocabularySize: parts.vocabularySize,
+    pieces: parts.pieces,
     holdsSpecialToken,
     encode(text, { addSpecialTokens = true, specialTokensAsText = false } = {}) {
       const asText = specialTokensAsText && holdsSpecialToken(text);
-      if (asText) withoutSpecial ??= build(forgetSpecialTokens(json, special));
+      if (asText) withoutSpecial ??= parts.withoutSpecial();
       const ids = ((asText ? withoutSpecial : undefined) ?? pipeline).encode(text);
       return checked(addSpecialTokens ? [...pipeline.front, ...ids, ...pipeline.back] : ids, text);
     },
@@ -193,30 +135,26 @@ export function checkVocabulary(tokenizer: Tokenizer, modelVocabSize: number): s
   return size < modelVocabSize / 2 ? `${both}: is this the tokenizer of this model?` : undefined;
 }
 
-/** Stands for the text of a special token: no text holds it. */
-const hidden = (content: string) => `\u{10FFFF}${content}`;
-
-/** The same tokenizer as one that never saw its special tokens: no text can become one of them. */
-function forgetSpecialTokens(json: TokenizerJson, special: readonly AddedToken[]): TokenizerJson {
-  const contents = new Set(special.map(({ content }) => content));
-  const { merges, vocab, unk_token: unknown } = json.model;
-  const name = (piece: string) => (contents.has(piece) ? hidden(piece) : piece);
-  const model = {
-    ...json.model,
-    vocab: Array.isArray(vocab)
-      ? vocab.map(([piece, score]) => [name(piece), score] as const)
-      : Object.fromEntries(Object.entries(vocab).map(([piece, id]) => [name(piece), id as number])),
-    ...(merges && { merges: merges.filter((merge) => !contents.has(mergedPiece(merge))) }),
-    ...(typeof unknown === "string" && { unk_token: name(unknown) }),
-  };
-  return { ...json, model, added_tokens: json.added_tokens.filter((token) => !special.includes(token)) };
+function partsOf(files: TokenizerFiles, settings: TokenizerSettings, fail: Fail): TokenizerParts {
+  const { vocabulary } = files;
+  if (!vocabulary) return jsonParts(parse(files.tokenizerJson, "tokenizer.json", fail), fail);
+  const { name, form, bytes } = vocabulary;
+  try {
+    switch (form) {
+      case "sentencepiece":
+        return sentencePieceParts(parseSentencePieceModel(bytes), settings, fail);
+      case "tiktoken":
+        return tiktokenParts({ name, bytes, hasScaledRotation: files.modelHasLlama3Rope === true }, settings, fail);
+      case "tekken":
+        return tekkenParts(parse(Buffer.from(bytes).toString(), name, fail), settings);
+    }
+  } catch (cause) {
+    if (cause instanceof InputError) throw cause;
+    throw fail(`${name}: ${(cause as Error).message}`, cause);
+  }
 }
 
-function parse(
-  text: string,
-  name: string,
-  fail: (problem: string, cause?: unknown) => InputError,
-): Record<string, unknown> {
+function parse(text: string, name: string, fail: Fail): Record<string, unknown> {
   let value: unknown;
   try {
     checkNesting(text);
@@ -227,18 +165,4 @@ function parse(
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw fail(`${name} is not an object`);
   return value as Record<string, unknown>;
-}
-
-/** A token in a config file is its text or an object that holds it. */
-function tokenText(token: unknown): string | undefined {
-  const text = typeof token === "object" && token !== null && "content" in token ? token.content : token;
-  return typeof text === "string" && text !== "" ? text : undefined;
-}
-
-function hashFiles(files: TokenizerFiles): string {
-  const hash = createHash("sha256");
-  for (const text of [files.tokenizerJson, files.tokenizerConfigJson, files.specialTokensMapJson]) {
-    hash.update(`${text.length}\n`).update(text);
-  }
-  return hash.digest("hex");
 }

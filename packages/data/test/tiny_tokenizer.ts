@@ -1,5 +1,5 @@
 /** A byte-pair tokenizer of LLaMA's kind, small enough to follow by hand: bytes as a fallback, spaces as "▁", few merges. */
-import type { TokenizerFiles } from "../src/tokenizer.ts";
+import type { TokenizerFiles } from "../src/tokenizer_files.ts";
 
 export const UNK = 0;
 export const BOS = 1;

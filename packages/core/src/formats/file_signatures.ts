@@ -38,8 +38,7 @@ export interface BinaryKind {
 const another = "give the file that was meant";
 const toSafetensors = "it is not read, give the model's safetensors";
 const toJson = "it is not read, convert it to JSON lines";
-const ofTokenizer =
-  "needed is tokenizer.json, which AutoTokenizer.from_pretrained(folder).save_pretrained(folder) writes in Python";
+const ofTokenizer = "it is read as tokenizer.model, in a folder without tokenizer.json";
 
 /** In this order: a general signature comes after the special ones that begin like it. */
 export const binaryKinds: readonly BinaryKind[] = [

@@ -1,0 +1,60 @@
+/** What a tokenizer is made of, whichever file it comes from. */
+import type { InputError } from "@zerogate/core";
+import type { Pipeline } from "./pipeline/pipeline.ts";
+import type { AddedToken } from "./tokenizer_json.ts";
+
+export interface TokenizerParts {
+  readonly pipeline: Pipeline;
+  /** Makes the same for texts that hold no special token, whatever they spell. */
+  readonly withoutSpecial: () => Pipeline;
+  readonly special: readonly AddedToken[];
+  /** Whether a text may spell a special token only once it is normalised. */
+  readonly normalizesSpecial: boolean;
+  /** One more than the largest id. */
+  readonly vocabularySize: number;
+  /** The same without added tokens that are no pieces of the model. */
+  readonly pieces: number;
+  /** Tokens that the vocabulary itself names, if the files beside it name none. */
+  readonly bosToken?: string | undefined;
+  readonly eosToken?: string | undefined;
+}
+
+/** What the files beside a vocabulary say: tokenizer_config.json, special_tokens_map.json, added_tokens.json. */
+export interface TokenizerSettings {
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly map: Readonly<Record<string, unknown>>;
+  readonly added: Readonly<Record<string, unknown>>;
+}
+
+/** Makes the error about a tokenizer's folder. */
+export type Fail = (problems: string | readonly string[], cause?: unknown) => InputError;
+
+/** The token that one of the files names, by its text or by an object that holds it. */
+export function namedToken({ config, map }: TokenizerSettings, name: "bos_token" | "eos_token"): string | undefined {
+  return tokenText(config[name]) ?? tokenText(map[name]);
+}
+
+/**
+ * What goes around a text if the vocabulary's file does not say it: BOS in front unless `add_bos_token` is false, EOS behind it if
+ * `add_eos_token` is true.
+ */
+export function idsAround(
+  settings: TokenizerSettings,
+  idOf: (token: string) => number | undefined,
+  own: Pick<TokenizerParts, "bosToken" | "eosToken">,
+): { readonly front: readonly number[]; readonly back: readonly number[] } {
+  const { add_bos_token: addsBos = true, add_eos_token: addsEos = false } = settings.config;
+  const ids = (token: string | undefined) => {
+    const id = token === undefined ? undefined : idOf(token);
+    return id === undefined ? [] : [id];
+  };
+  return {
+    front: addsBos === true ? ids(namedToken(settings, "bos_token") ?? own.bosToken) : [],
+    back: addsEos === true ? ids(namedToken(settings, "eos_token") ?? own.eosToken) : [],
+  };
+}
+
+function tokenText(token: unknown): string | undefined {
+  const text = typeof token === "object" && token !== null && "content" in token ? token.content : token;
+  return typeof text === "string" && text !== "" ? text : undefined;
+}
