@@ -1,19 +1,38 @@
 /** A base in the folder that transformers writes. */
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
+import { readQuantization } from "../formats/packed/quantization.ts";
 import { parsePythonJson } from "../formats/strict_json.ts";
 import type { BaseForm } from "./base_form.ts";
 import { checkModelParts } from "./folder_parts.ts";
 import { folderFile, readFolderJson } from "./model_folder.ts";
-import { findWeightFiles, weightFileNames } from "./weight_files.ts";
+import { unpackTensors } from "./packed_tensors.ts";
+import { findWeightFiles, type WeightFiles, weightFileNames } from "./weight_files.ts";
 
 export function folderForm(folder: string): BaseForm {
   const jsonOf = async (name: string, parse?: (text: string) => unknown) => ({
     json: await readFolderJson(folder, name, parse),
     path: join(folder, name),
   });
+  const readConfig = () => jsonOf("config.json", parsePythonJson);
+  /** Unpacks what the config says is packed; files that hold a model without one are opened as they are. */
+  const asConfigured = ({ files, open }: WeightFiles): WeightFiles => ({
+    files,
+    async open() {
+      const hasConfig = (await folderFile(folder, "config.json")) !== undefined;
+      const { packings, problems } = readQuantization(hasConfig ? (await readConfig()).json : undefined);
+      if (problems.length > 0) throw new InputError(`Cannot load the model in ${folder}`, problems);
+      const opened = await open();
+      try {
+        return { tensors: await unpackTensors(opened.tensors, packings, folder), close: opened.close };
+      } catch (error) {
+        await opened.close();
+        throw error;
+      }
+    },
+  });
   return {
-    readConfig: () => jsonOf("config.json", parsePythonJson),
+    readConfig,
     async readGeneration() {
       const name = "generation_config.json";
       return (await folderFile(folder, name)) ? await jsonOf(name) : { json: {}, path: join(folder, name) };
@@ -22,9 +41,9 @@ export function folderForm(folder: string): BaseForm {
       const names = await weightFileNames(folder);
       if (names === undefined) return undefined;
       await checkModelParts(folder, names);
-      return await findWeightFiles(folder);
+      return asConfigured(await findWeightFiles(folder));
     },
-    requireWeights: () => findWeightFiles(folder),
+    requireWeights: async () => asConfigured(await findWeightFiles(folder)),
     async configFiles() {
       const config = await folderFile(folder, "config.json");
       if (config === undefined) throw new InputError(`Cannot name the base in ${folder}`, "there is no config.json");

@@ -34,6 +34,7 @@ const bases: [golden: string, type: string][] = [
   ["llama3_rope", "Q4_0"],
   ["mistral_gqa", "F16"],
   ["families/qwen3", "Q4_1"],
+  ["families/gemma2", "Q5_0"],
   ["families/gemma3_text", "BF16"],
   ["families/phi3", "Q5_1"],
   ["families/phi3_longrope", "Q8_0"],

@@ -1,5 +1,6 @@
 /** Reads what model a base is: its `config.json`, completed by what the names in its weight files say. */
 import { InputError } from "../errors.ts";
+import { readQuantization } from "../formats/packed/quantization.ts";
 import { describeTensors, storedName, unusedTensors, withoutWrappers } from "../model/checkpoint_names.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { familyOf } from "../model/families/families.ts";
@@ -33,7 +34,10 @@ export async function readModelConfig(
 ): Promise<ModelConfig> {
   const form = await baseForm(folder);
   const { json, path } = await form.readConfig();
-  const parsed = parseModelConfig(json, path, onWarning);
+  const quantization = readQuantization(json);
+  if (quantization.problems.length > 0)
+    throw new InputError(`Cannot use ${path} as a model config`, quantization.problems);
+  const parsed = parseModelConfig(quantization.config, path, onWarning);
   // As in transformers, which asks generation_config.json first; if it names no ends, the config's stay.
   const { eosTokenIds = parsed.eosTokenIds } = await readGenerationConfig(folder);
   const stated = { ...parsed, eosTokenIds };

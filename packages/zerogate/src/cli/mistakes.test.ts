@@ -86,12 +86,13 @@ const mistakes: readonly Mistake[] = [
   },
   {
     title: "A quantised base",
-    about: "GPTQ, AWQ and bitsandbytes are not read; `--storage int8` quantises the original while it is loaded.",
+    about:
+      "GPTQ, AWQ, bitsandbytes, FP8, compressed-tensors and MLX are unpacked while they are loaded; what is packed in another way is refused.",
     line: "train --model quantised --data data.json --out new",
     code: 2,
     make: () =>
       copyOfBase("quantised", (folder) =>
-        changeConfig(folder, { quantization_config: { quant_method: "gptq", bits: 4 } }),
+        changeConfig(folder, { quantization_config: { quant_method: "hqq", bits: 4 } }),
       ),
   },
   {
