@@ -66,6 +66,17 @@ describe.each(tinyTypes)("an adapter of a %s", (type) => {
     );
   });
 
+  test.runIf(type !== "gpt2")(
+    "is refused to them without its base, to which their readers may attach prompts otherwise",
+    async () => {
+      const { config, layout, params } = await readAdapter(at(`${type}-1`));
+      await saveAdapter(at(`${type}-alone`), { config: { ...config, baseModelNameOrPath: null }, layout, params });
+      const refused = await run("convert", `${type}-alone`, `${type}-alone.pth`, "--to", "litgpt");
+      expect(refused).toMatchObject({ code: 2, stdout: "" });
+      expect(refused.stderr).toContain("for a base that PEFT does not know");
+    },
+  );
+
   test.runIf(type !== "gpt2")("goes to every other format and back", async () => {
     for (const to of foreign) {
       const file = `${type}-${to}.pth`;

@@ -6,6 +6,7 @@
 type Family =
   | "llama"
   | "mistral"
+  | "ministral3"
   | "qwen2"
   | "gemma"
   | "gpt2"
@@ -53,6 +54,19 @@ const shared = {
 const plainConfigs: Readonly<Record<Family, Readonly<Record<string, unknown>>>> = {
   llama: { model_type: "llama", ...shared },
   mistral: { model_type: "mistral", ...shared, head_dim: 6, sliding_window: 5 },
+  ministral3: {
+    model_type: "ministral3",
+    ...shared,
+    head_dim: 6,
+    sliding_window: 5,
+    rope_parameters: {
+      rope_type: "yarn",
+      rope_theta: 500,
+      factor: 4,
+      original_max_position_embeddings: 8,
+      llama_4_scaling_beta: 0.3,
+    },
+  },
   qwen2: { model_type: "qwen2", ...shared, use_sliding_window: true, sliding_window: 5, max_window_layers: 1 },
   gemma: { model_type: "gemma", ...shared, head_dim: 6 },
   qwen3: {

@@ -30,6 +30,7 @@ export {
   type AdaptedBase,
   type AdapterLayout,
   type AdapterShape,
+  type Attachment,
   adaptedBase,
   type MissingImage,
   type OutputBias,

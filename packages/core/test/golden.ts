@@ -18,21 +18,29 @@ import { loadAdapter, loadWeights, readModelConfig } from "../src/node.ts";
 import { adamWStep, createAdamWState, updateRanges } from "../src/optim/adamw.ts";
 import { absent, sharedPath } from "./shared.ts";
 
-const peftCases = ["llama_mha", "llama_gqa", "llama3_rope", "mistral_gqa", "gpt2"] as const;
+/** Folders of golden values, and the rows of docs/models.md that they show. */
+const peftCases = [
+  "llama_mha [M-llama]",
+  "llama_gqa [M-llama]",
+  "llama3_rope [M-llama]",
+  "mistral_gqa [M-mistral]",
+  "gpt2 [M-gpt2]",
+] as const;
 /** Families that PEFT does not know: made by our own reference in PyTorch, whose gradients are off by up to 3e-5 themselves. */
 const familyCases = [
-  "families/gemma2",
-  "families/gemma3_text",
-  "families/gpt_neox",
-  "families/granite",
-  "families/ministral",
-  "families/olmo2",
-  "families/olmo3",
-  "families/phi3",
-  "families/phi3_longrope",
-  "families/qwen3",
-  "families/smollm3",
-  "families/stablelm",
+  "families/gemma2 [M-gemma2]",
+  "families/gemma3_text [M-gemma3_text]",
+  "families/gpt_neox [M-gpt_neox]",
+  "families/granite [M-granite]",
+  "families/ministral [M-ministral]",
+  "families/ministral3 [M-ministral3]",
+  "families/olmo2 [M-olmo2]",
+  "families/olmo3 [M-olmo3]",
+  "families/phi3 [M-phi3]",
+  "families/phi3_longrope [M-phi3]",
+  "families/qwen3 [M-qwen3]",
+  "families/smollm3 [M-smollm3]",
+  "families/stablelm [M-stablelm]",
 ] as const;
 const FAMILY_GRADIENTS = 3e-5;
 /** AdamW's first steps are as long for a tiny gradient as for a large one, and show its rounding. */
@@ -51,79 +59,88 @@ export function describeGolden(
   tolerance: number,
   { coarse = false }: { coarse?: boolean } = {},
 ): void {
-  describe.each([...peftCases, ...familyCases])(`engine ${name}, golden %s`, (golden) => {
-    const reason = absent(`golden/${golden}`);
-    test.skipIf(reason !== "")(
-      `base and adapted logits, loss, gradients, AdamW, greedy tokens [B2, B3, B5, C1, C2, C4, P20, L4]${reason}`,
-      async () => {
-        const folder = sharedPath(`golden/${golden}`);
-        const values = goldenValues(`${folder}/tensors.safetensors`);
-        const engine = await open();
-        const config = await readModelConfig(`${folder}/base`);
-        const image = await loadWeights(`${folder}/base`, config, { weightDtypes: engine.weightDtypes });
-        const model = createModel(engine, config, image);
-        const trained = await loadAdapter(`${folder}/adapter`, config);
-        const layout = adapterLayout(trained.shape, config);
-        const cell = goldenCell(values);
-        const labelled = cell.rows_R.length;
-        const adapted: AdapterState = { layout, params: trained.params };
-        const fresh: AdapterState = { layout, params: values.adapter("init/", layout) };
+  describe(`engine ${name}, golden`, () => {
+    describe.each([...peftCases, ...familyCases])("%s", (title) => {
+      const golden = title.slice(0, title.indexOf(" "));
+      const reason = absent(`golden/${golden}`);
+      test.skipIf(reason !== "")(
+        `base and adapted logits, loss, gradients, AdamW, greedy tokens [B2, B3, B5, C1, C2, C4, P20, L4]${reason}`,
+        async () => {
+          const folder = sharedPath(`golden/${golden}`);
+          const values = goldenValues(`${folder}/tensors.safetensors`);
+          const engine = await open();
+          const config = await readModelConfig(`${folder}/base`);
+          const image = await loadWeights(`${folder}/base`, config, { weightDtypes: engine.weightDtypes });
+          const model = createModel(engine, config, image);
+          const trained = await loadAdapter(`${folder}/adapter`, config);
+          const layout = adapterLayout(trained.shape, config);
+          const cell = goldenCell(values);
+          const labelled = cell.rows_R.length;
+          const adapted: AdapterState = { layout, params: trained.params };
+          const fresh: AdapterState = { layout, params: values.adapter("init/", layout) };
 
-        const base = await tokenLogits(model, undefined, cell);
-        expectNear(base, values.rows("logits_base"), tolerance, "base logits");
-        expect(await tokenLogits(model, fresh, cell), "zero gates: the bits of the base").toEqual(base);
-        expectNear(await tokenLogits(model, adapted, cell), values.rows("logits_adapted"), tolerance, "adapted logits");
-        if (values.has("input_ids_long")) {
-          const long = oneSequence(values.ints("input_ids_long"));
-          const what = "of a sequence beyond the first context";
+          const base = await tokenLogits(model, undefined, cell);
+          expectNear(base, values.rows("logits_base"), tolerance, "base logits");
+          expect(await tokenLogits(model, fresh, cell), "zero gates: the bits of the base").toEqual(base);
           expectNear(
-            await tokenLogits(model, undefined, long),
-            values.f32("logits_base_long"),
+            await tokenLogits(model, adapted, cell),
+            values.rows("logits_adapted"),
             tolerance,
-            `base ${what}`,
+            "adapted logits",
           );
-          expectNear(
-            await tokenLogits(model, adapted, long),
-            values.f32("logits_adapted_long"),
-            tolerance,
-            `adapted ${what}`,
-          );
-        }
-        const shifted = oneSequence(cell.ids_T.subarray(0, 9), 11);
-        const moved = await tokenLogits(model, adapted, shifted);
-        expectNear(moved, values.f32("logits_adapted_row0_positions_plus11"), tolerance, "logits at positions + 11");
+          if (values.has("input_ids_long")) {
+            const long = oneSequence(values.ints("input_ids_long"));
+            const what = "of a sequence beyond the first context";
+            expectNear(
+              await tokenLogits(model, undefined, long),
+              values.f32("logits_base_long"),
+              tolerance,
+              `base ${what}`,
+            );
+            expectNear(
+              await tokenLogits(model, adapted, long),
+              values.f32("logits_adapted_long"),
+              tolerance,
+              `adapted ${what}`,
+            );
+          }
+          const shifted = oneSequence(cell.ids_T.subarray(0, 9), 11);
+          const moved = await tokenLogits(model, adapted, shifted);
+          expectNear(moved, values.f32("logits_adapted_row0_positions_plus11"), tolerance, "logits at positions + 11");
 
-        for (const [state, which, gradients] of [
-          [fresh, "loss_init", "grad_init/"],
-          [adapted, "loss_adapted", "grad/"],
-        ] as const) {
-          const { lossSum, gradient } = await cellGradient(model, state, cell, 1 / labelled);
-          const loss = values.f32(which)[0];
-          const most = coarse ? tolerance * loss : 5e-6;
-          expect(Math.abs(lossSum / labelled - loss), which).toBeLessThanOrEqual(most);
-          expect(sum(await cellLosses(model, state, cell)), "forward alone gives the same loss").toBe(lossSum);
-          const isFamily = golden.startsWith("families/");
-          const near = isFamily ? Math.max(tolerance, FAMILY_GRADIENTS) : tolerance;
-          const least = isFamily && coarse ? COARSE_GRADIENT : 0;
-          expectNear(gradient, values.adapter(gradients, layout), near, gradients, least);
-        }
-        const { gradient } = await cellGradient(model, fresh, cell, 1 / labelled);
-        for (const { prompt, gate } of layerParts(layout)) {
-          expect(
-            partNumbers(prompt, gradient).every((g) => g === 0),
-            "prompts do not move at zero gates",
-          ).toBe(true);
-          expect(gradient[gate.offset], "gates do").not.toBe(0);
-        }
+          for (const [state, which, gradients] of [
+            [fresh, "loss_init", "grad_init/"],
+            [adapted, "loss_adapted", "grad/"],
+          ] as const) {
+            const { lossSum, gradient } = await cellGradient(model, state, cell, 1 / labelled);
+            const loss = values.f32(which)[0];
+            const most = coarse ? tolerance * loss : 5e-6;
+            expect(Math.abs(lossSum / labelled - loss), which).toBeLessThanOrEqual(most);
+            expect(sum(await cellLosses(model, state, cell)), "forward alone gives the same loss").toBe(lossSum);
+            const isFamily = golden.startsWith("families/");
+            const near = isFamily ? Math.max(tolerance, FAMILY_GRADIENTS) : tolerance;
+            const least = isFamily && coarse ? COARSE_GRADIENT : 0;
+            expectNear(gradient, values.adapter(gradients, layout), near, gradients, least);
+          }
+          const { gradient } = await cellGradient(model, fresh, cell, 1 / labelled);
+          for (const { prompt, gate } of layerParts(layout)) {
+            expect(
+              partNumbers(prompt, gradient).every((g) => g === 0),
+              "prompts do not move at zero gates",
+            ).toBe(true);
+            expect(gradient[gate.offset], "gates do").not.toBe(0);
+          }
 
-        if (coarse) return;
-        await expectAdamW(model, fresh, cell, values, golden.startsWith("families/") ? FAMILY_STEPS : 1e-4);
-        const tokens: number[] = [];
-        const prompt = [...cell.ids_T.subarray(0, 4)];
-        for await (const id of generate(model, adapted, prompt, { maxNewTokens: 12, eosTokenIds: [] })) tokens.push(id);
-        expect([...prompt, ...tokens], "greedy tokens").toEqual(values.ints("generate_greedy"));
-      },
-    );
+          if (coarse) return;
+          await expectAdamW(model, fresh, cell, values, golden.startsWith("families/") ? FAMILY_STEPS : 1e-4);
+          const tokens: number[] = [];
+          const prompt = [...cell.ids_T.subarray(0, 4)];
+          for await (const id of generate(model, adapted, prompt, { maxNewTokens: 12, eosTokenIds: [] }))
+            tokens.push(id);
+          expect([...prompt, ...tokens], "greedy tokens").toEqual(values.ints("generate_greedy"));
+        },
+      );
+    });
   });
 }
 

@@ -59,6 +59,7 @@ export const flat: Readonly<Record<string, (input: FlatInput, size: FlatSize) =>
       const [t, column] = [Math.floor(i / X), i % X];
       return column < A ? a_TA[t * A + column] : b_TB[t * B + column - A];
     }),
+  scaleRows: ({ x_TD, factor_T }, { D }) => x_TD.map((x, i) => factor_T[Math.floor(i / D)] * x),
   addScaled: ({ x_TD, y_TD }, { factor }) => x_TD.map((x, i) => x + factor * y_TD[i]),
   rmsNorm: ({ x_TD, weight_D }, { D, eps }) =>
     x_TD.map((x, i) => {

@@ -84,7 +84,15 @@ export function oracleLosses(
         )
       : raw;
     const isRotated = !isGpt2 && !config.unrotatedLayers?.includes(l);
-    const qkv = !isRotated ? projected : oracle.rope(projected, (isSliding && slidingCosSin) || cosSin, attentionSize);
+    const rotated = !isRotated
+      ? projected
+      : oracle.rope(projected, (isSliding && slidingCosSin) || cosSin, attentionSize);
+    const { beta = 0, originalContext = 1 } = config.queryGrowth ?? {};
+    const qkv = rotated.map((value, at) => {
+      const [t, column] = [Math.floor(at / ((H + 2 * G) * d)), at % ((H + 2 * G) * d)];
+      const growth = beta * Math.log(1 + Math.floor(cell.positions_T[t] / originalContext));
+      return column < H * d ? value * (1 + growth) : value;
+    });
     let [o, joined]: [Numbers, Numbers] = [
       oracle.attention(qkv, cell.cuSeqlens, attentionSize),
       new Float64Array(T * D),

@@ -83,6 +83,10 @@ export const tinyBases = [
       },
     },
   },
+  {
+    title: "ministral3, whose queries grow",
+    changes: { modelType: "ministral3", queryGrowth: { beta: 0.3, originalContext: 2 } },
+  },
   { title: "smollm3 with a layer that is not rotated", changes: { modelType: "smollm3", unrotatedLayers: [1] } },
   {
     title: "stablelm",
@@ -347,6 +351,13 @@ function hfConfig(config: ModelConfig): Record<string, unknown> {
         sliding_attention: hfRope(config.slidingRope),
       },
       rope_theta: undefined,
+    }),
+    ...(config.queryGrowth && {
+      rope_parameters: {
+        ...hfRope(config),
+        llama_4_scaling_beta: config.queryGrowth.beta,
+        original_max_position_embeddings: config.queryGrowth.originalContext,
+      },
     }),
     ...(config.modelType === "granite" && {
       embedding_multiplier: config.embedScale,

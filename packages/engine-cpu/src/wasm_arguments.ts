@@ -43,7 +43,7 @@ const NO_WEIGHT: WeightFields = [0, 0, 1, 1];
 
 /** Throws every problem as a RangeError or TypeError `Cannot <attempt>: …`. */
 export function readArguments(attempt: string, memory: WasmMemory, values: readonly unknown[]): Arguments {
-  const { next, skip, wrong, number, size, typed } = readValues(attempt, values);
+  const { next, skip, wrong, number, cap, size, typed } = readValues(attempt, values);
   const copies: number[] = [];
 
   function arrayOf(name: string, handle: unknown, length: number): number {
@@ -71,12 +71,6 @@ export function readArguments(attempt: string, memory: WasmMemory, values: reado
     return [(address as number) + (dtype === 3 ? 4 * rows : 0), dtype, rows, columns, scales];
   }
 
-  function capOf(): number {
-    const cap = number("cap");
-    if (!(cap >= 0)) throw wrong(`cap is ${cap}, 0 or more is needed`);
-    return cap;
-  }
-
   return {
     size,
     number,
@@ -95,13 +89,13 @@ export function readArguments(attempt: string, memory: WasmMemory, values: reado
       if (bad !== undefined) throw wrong(`row ${bad} is named, there are ${limit}`);
       return rows;
     },
-    cap: capOf,
+    cap,
     flag: () => Number(next() === true),
     heads(leastWindow = 0) {
       const [T, H, G] = [size("T", 0), size("H", 1), size("G", 1)];
       const [d, window] = [size("d", 1), size("window", leastWindow)];
       if (H % G !== 0) throw wrong(`${H} query heads do not share ${G} key heads evenly`);
-      return [T, H, G, d, window, capOf()];
+      return [T, H, G, d, window, cap()];
     },
     array: (name, length) => arrayOf(name, next(), length),
     arrayOrNull(name, length) {
@@ -147,6 +141,11 @@ function readValues(attempt: string, values: readonly unknown[]) {
     },
     wrong,
     number,
+    cap(): number {
+      const cap = number("cap");
+      if (!(cap >= 0)) throw wrong(`cap is ${cap}, 0 or more is needed`);
+      return cap;
+    },
     size(name: string, least: number): number {
       const value = number(name);
       if (!Number.isInteger(value) || value < least || value >= 2 ** 31) {

@@ -54,6 +54,29 @@ KERNEL(add_scaled)(float* sum_TD, const float* x_TD, const float* y_TD, int T, i
   if (i < (u64)T * D) sum_TD[i] = x_TD[i] + factor * y_TD[i];
 }
 
+// y[t] = factor[t] · x[t]
+LAUNCH(scale_rows, rows, T, D)
+KERNEL(scale_rows)(ACT* y_TD, const ACT* x_TD, const float* factor_T, int D) {
+  size_t at = (size_t)blockIdx.x * D;
+  float factor = factor_T[blockIdx.x];
+  for (int d = threadIdx.x; d < D; d += blockDim.x) store(y_TD + at + d, factor * load(x_TD + at + d));
+}
+// dx[t] = factor[t] · dy[t],  dfactor[t] = dy[t] · x[t]
+LAUNCH(scale_rows_backward, rows, T, D)
+KERNEL(scale_rows_backward)
+(ACT* dx_TD, float* dfactor_T, const ACT* dy_TD, const ACT* x_TD, const float* factor_T, int D) {
+  SHARED float shared[32];
+  size_t at = (size_t)blockIdx.x * D;
+  float factor = factor_T[blockIdx.x], sum = 0.f;
+  for (int d = threadIdx.x; d < D; d += blockDim.x) {
+    float dy = load(dy_TD + at + d);
+    sum += dy * load(x_TD + at + d);
+    store(dx_TD + at + d, factor * dy);
+  }
+  sum = block_sum(sum, shared);
+  if (threadIdx.x == 0) dfactor_T[blockIdx.x] = sum;
+}
+
 KERNEL(add_bias_f32)(float* y_TN, const float* bias_N, int N) {
   size_t t = blockIdx.x;
   for (int n = threadIdx.x; n < N; n += blockDim.x) y_TN[t * N + n] += bias_N[n];

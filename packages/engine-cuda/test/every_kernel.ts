@@ -39,6 +39,9 @@ async function rows(engine: CudaEngine) {
   const odd = upload(engine, 13, 0.2);
   engine.gelu(odd, { T: 1, F: 13 });
   await engine.read(engine.addScaled(x, x, { T, D, factor: 0.5 }));
+  const factor_T = upload(engine, T, 0.8);
+  await engine.read(engine.scaleRows(x, factor_T, { T, D }));
+  await engine.read(engine.scaleRowsBackward({ dy_TD: x, x_TD: x, factor_T }, { T, D }).dfactor_T);
   const cut = { T, A: 20, B: 28, X: D };
   const { a_TA, b_TB } = engine.splitColumns(x, cut);
   await engine.read(engine.joinColumns(a_TA, b_TB, cut));

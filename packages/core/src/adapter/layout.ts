@@ -1,6 +1,6 @@
 /** What an adapter is, without its numbers: its kind, its shape, what matters of its base, and the table that follows. */
 import type { ModelConfig } from "../model/config.ts";
-import { architectureOf } from "../model/families/families.ts";
+import { architectureOf, isKnownToPeft } from "../model/families/families.ts";
 import type { Architecture } from "../model/families/family.ts";
 import { type ParameterTable, trainedLayers } from "./parameters.ts";
 import type { AdapterSettings } from "./settings.ts";
@@ -75,7 +75,15 @@ export interface AdaptedBase {
   readonly modules: Architecture["modules"];
   /** Whether there is an output bias that prompts could add twice. */
   readonly hasOutputBias: boolean;
+  /** The rule by which prompts attach to a base that PEFT does not know. @default PEFT's own way, or not known */
+  readonly attachment?: Attachment | undefined;
 }
+
+/**
+ * How prompts attach to a base that PEFT does not know. `1`: they take the way of the layer's own keys and values, norms included,
+ * except the rotation; queries, scale and soft cap are the layer's; they join before what follows the weighted sum.
+ */
+export type Attachment = "1";
 
 /** What an adapter needs to know of a base. */
 export type AdaptedModel = Pick<
@@ -102,7 +110,8 @@ export function adaptedBase({
   // PEFT's second bias would be added behind what these bases do to the output; PEFT knows none of them.
   const isPlain = outputNorms === undefined && residualScale === 1;
   const hasOutputBias = outputBias && promptsJoin === "before-output" && isPlain;
-  return { layers, hiddenSize, heads, modules, hasOutputBias };
+  const known = isKnownToPeft({ modelType });
+  return { layers, hiddenSize, heads, modules, hasOutputBias, ...(!known && { attachment: "1" }) };
 }
 
 /** Returns what the adapted modules of a base are called, for people: `layers.{i}.self_attn`. */

@@ -101,6 +101,14 @@ export interface Engine {
   /** `x + factor·y`. */
   addScaled(x_TD: DeviceArray, y_TD: DeviceArray, size: { T: number; D: number; factor: number }): DeviceArray;
 
+  /** `y[t] = factor[t] · x[t]`. */
+  scaleRows(x_TD: DeviceArray, factor_T: DeviceArray, size: { T: number; D: number }): DeviceArray;
+  /** Gradient of the rows and of their factors, `dfactor[t] = dy[t] · x[t]`. */
+  scaleRowsBackward(
+    input: { dy_TD: DeviceArray; x_TD: DeviceArray; factor_T: DeviceArray },
+    size: { T: number; D: number },
+  ): { dx_TD: DeviceArray; dfactor_T: DeviceArray };
+
   /** Root-mean-square norm (arXiv:1910.07467 eq. 4); `rstd_T` is what backward needs. */
   rmsNorm(
     x_TD: DeviceArray,

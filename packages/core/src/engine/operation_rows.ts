@@ -27,6 +27,8 @@ export type FlatName =
   | "splitColumns"
   | "joinColumns"
   | "addScaled"
+  | "scaleRows"
+  | "scaleRowsBackward"
   | "rmsNorm"
   | "rmsNormBackward"
   | "layerNorm"

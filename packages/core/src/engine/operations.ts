@@ -20,6 +20,7 @@ import {
 import { layerNormBackward, layerNormForward } from "../kernels/layernorm.ts";
 import { rmsNormBackward, rmsNormForward } from "../kernels/rmsnorm.ts";
 import { gatherRows, scatterRows } from "../kernels/rows.ts";
+import { scaleRowsBackward, scaleRowsForward } from "../kernels/scale_rows.ts";
 import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
 import type { DeviceArray, Engine, Matrix } from "./engine.ts";
 import type { FlatName, FlatOperation, OperationName, RowList, SpecialOperation } from "./operation_rows.ts";
@@ -109,6 +110,25 @@ export const flatOperations: { readonly [Name in FlatName]: RowOf<Name> } = {
     inputs: { x_TD: "TD", y_TD: "TD" },
     tolerance: 1,
     kernel: addScaled,
+  },
+  scaleRows: {
+    ...none,
+    arguments: ["x_TD", "factor_T"],
+    sizes: TD,
+    outputs: { y_TD: "TD" },
+    inputs: { x_TD: "TD", factor_T: "T" },
+    backward: "scaleRowsBackward",
+    tolerance: 1,
+    kernel: scaleRowsForward,
+  },
+  scaleRowsBackward: {
+    ...none,
+    arguments: [["dy_TD", "x_TD", "factor_T"]],
+    sizes: TD,
+    outputs: { dx_TD: "TD", dfactor_T: "T" },
+    inputs: { dy_TD: "TD", x_TD: "TD", factor_T: "T" },
+    tolerance: 4,
+    kernel: scaleRowsBackward,
   },
   rmsNorm: {
     ...none,

@@ -27,6 +27,7 @@ import {
   type SavedKeys,
   type SavedQkNorm,
 } from "./qk_norm.ts";
+import { growQueries } from "./query_growth.ts";
 import { isShared, sharedAttention, sharedAttentionBackward } from "./shared_attention.ts";
 import { enter, enterBackward, leave, leaveBackward, type SavedOutput } from "./sublayer.ts";
 
@@ -117,9 +118,11 @@ export function attentionForward(
   const raw_TX = engine.linear(h_TD, layer.qkv, { T, bias: layer.qkvBias, order: pass.order });
   if (h_TD !== x_TD) engine.free(h_TD);
   const normed = layer.qkNorm && qkNormForward(engine, layer.qkNorm, raw_TX, size);
-  const qkv_TX = normed?.qkv_TX ?? raw_TX;
+  const rotated_TX = normed?.qkv_TX ?? raw_TX;
   const cosSin_Td = layer.rotation && pass.cosSin_Td[layer.rotation];
-  if (cosSin_Td) engine.rope(qkv_TX, cosSin_Td, size);
+  if (cosSin_Td) engine.rope(rotated_TX, cosSin_Td, size);
+  const factor_T = pass.queryFactor_T;
+  const qkv_TX = factor_T ? growQueries(engine, rotated_TX, factor_T, size) : rotated_TX;
   const attended = attendAll(model, qkv_TX, sets, pass, size, attend);
   const { joined_TD, output } = project(model, layer, attended, x_TD, { qkv_TX, sets, pass, size });
   const x1_TD = layer.oBiasTable ? addBiasAgain(engine, i, joined_TD, layer.oBiasTable, prompts, T) : joined_TD;
@@ -199,10 +202,12 @@ export function attentionBackward(
   const dout_TD = leaveBackward(engine, dx1_TD, saved.output, layer.attnOutput, hidden);
   const do_TQ = engine.linearBackward(dout_TD, layer.o, { T });
   if (dout_TD !== dx1_TD) engine.free(dout_TD);
-  const { dqkv_TX, sets } = attendBackward(model, { do_TQ, dx1_TD, withInput }, saved, pass, size);
+  const { dqkv_TX: attended_TX, sets } = attendBackward(model, { do_TQ, dx1_TD, withInput }, saved, pass, size);
   engine.free(do_TQ);
   let dx_TD: DeviceArray | undefined;
-  if (dqkv_TX) {
+  if (attended_TX) {
+    const factor_T = pass.queryFactor_T;
+    const dqkv_TX = factor_T ? growQueries(engine, attended_TX, factor_T, size) : attended_TX;
     const cosSin_Td = layer.rotation && pass.cosSin_Td[layer.rotation];
     if (cosSin_Td) engine.rope(dqkv_TX, cosSin_Td, { ...size, inverse: true });
     const draw_TX =

@@ -2,12 +2,16 @@
 import type { ModelConfig } from "./config.ts";
 import { architectureOf, familyOf } from "./families/families.ts";
 import { acceptedNames, weightSources } from "./hf_names.ts";
+import { isBesideLanguage, languageName } from "./text_config.ts";
 import { HEAD, type WeightPart } from "./weight_sources.ts";
 
 /** What DistributedDataParallel, torch.compile and PEFT put in front of the names of the model that they hold. */
 export const wrapperPrefixes: RegExp = /^(?:module\.|_orig_mod\.|base_model\.model\.)+/;
 
-/** Tensors by the names of the model itself, and the prefixes that were taken off. If two would share a name, both stay unchanged. */
+/**
+ * Tensors by the names of the model itself, a language model's also out of a larger one, and the prefixes of wrappers that were taken
+ * off. If two would share a name, both stay unchanged.
+ */
 export function withoutWrappers<T>(stored: ReadonlyMap<string, T>): {
   tensors: Map<string, T>;
   prefixes: ReadonlyMap<string, number>;
@@ -15,13 +19,14 @@ export function withoutWrappers<T>(stored: ReadonlyMap<string, T>): {
   const tensors = new Map<string, T>();
   const prefixes = new Map<string, number>();
   const count = new Map<string, number>();
-  const plain = (name: string) => name.replace(wrapperPrefixes, "");
+  const unwrapped = (name: string) => name.replace(wrapperPrefixes, "");
+  const plain = (name: string) => languageName(unwrapped(name));
   for (const name of stored.keys()) count.set(plain(name), (count.get(plain(name)) ?? 0) + 1);
   for (const [name, tensor] of stored) {
     const short = plain(name);
     const isOnly = count.get(short) === 1;
     tensors.set(isOnly ? short : name, tensor);
-    const prefix = name.slice(0, name.length - short.length);
+    const prefix = name.slice(0, name.length - unwrapped(name).length);
     if (isOnly && prefix !== "") prefixes.set(prefix, (prefixes.get(prefix) ?? 0) + 1);
   }
   return { tensors, prefixes };
@@ -51,7 +56,12 @@ export function unusedTensors(
   if (config.tiedEmbeddings) used.add(familyOf(config).headName ?? HEAD);
   const family = familyOf(config);
   return [...tensors].flatMap(([name, { shape }]) =>
-    used.has(name) || /(?:^|\.)rotary_emb\.inv_freq$/.test(name) || family.isBuffer?.(name, shape) ? [] : [name],
+    used.has(name) ||
+    (config.inside !== undefined && isBesideLanguage(name)) ||
+    /(?:^|\.)rotary_emb\.inv_freq$/.test(name) ||
+    family.isBuffer?.(name, shape)
+      ? []
+      : [name],
   );
 }
 

@@ -38,10 +38,21 @@ export interface RopeConfig {
   readonly ropeScaling: RopeScaling;
 }
 
+/** Queries at position p are multiplied by 1 + beta · ln(1 + ⌊p / originalContext⌋) after their rotation. */
+export interface QueryGrowth {
+  readonly beta: number;
+  readonly originalContext: number;
+}
+
 /** A decoder's architecture, as `parseModelConfig` reads it from config.json: plain data that crosses to threads. */
 export interface ModelConfig {
   /** The family: `modelType` of a file of `families/`. */
   readonly modelType: string;
+  /**
+   * `model_type` of the larger model that this is the language model of.
+   * @default it is a model by itself
+   */
+  readonly inside?: string;
   readonly vocabSize: number;
   readonly hiddenSize: number;
   readonly intermediateSize: number;
@@ -118,6 +129,11 @@ export interface ModelConfig {
    * @default 1
    */
   readonly residualScale?: number;
+  /**
+   * How queries grow with their position, if they do.
+   * @default they do not
+   */
+  readonly queryGrowth?: QueryGrowth;
   /**
    * Rotation of layers with a window, if they have one of their own.
    * @default that of all layers

@@ -6,9 +6,10 @@
 import { InputError } from "../errors.ts";
 import { isJsonObject, jsonFields, shown } from "../formats/json_fields.ts";
 import type { ModelConfig } from "./config.ts";
-import { families, findFamily } from "./families/families.ts";
+import { families, findFamily, missingIn } from "./families/families.ts";
 import type { Family } from "./families/family.ts";
 import { checkKeys } from "./hf_keys.ts";
+import { holderTypes, languageConfig } from "./text_config.ts";
 
 /** Fields in which a null is a value: none, or the one that follows from other fields. */
 const nullable = new Set(
@@ -40,27 +41,40 @@ export function parseModelConfig(
   const attempt = `Cannot use ${path} as a model config`;
   if (!isJsonObject(json)) throw new InputError(attempt, "it is not a JSON object");
   const problems: string[] = [];
-  const fields = jsonFields(json, problems);
+  const { json: own, holder } = languageConfig(json, attempt);
+  const fields = jsonFields(own, problems);
   const modelType = fields.raw("model_type");
   const family = findFamily(modelType);
   if (!family) {
     const found = modelType === undefined ? "missing" : shown(modelType);
+    const missing = missingIn(modelType);
+    const why = missing === undefined ? "" : `, which has ${missing}: not computed here`;
+    const supported = [...families.map((one) => one.modelType), ...holderTypes].join(", ");
     throw new InputError(
       attempt,
-      `model_type is ${found}, supported are ${families.map((one) => one.modelType).join(", ")}`,
+      `${holder ? "text_config." : ""}model_type is ${found}${why}, supported are ${supported}`,
     );
   }
   if (fields.raw("quantization_config") !== undefined) {
     fields.problem("quantization_config is set, supported are weights in F32, F16 or BF16: use the original model");
   }
   const unused: string[] = [];
-  const config = { modelType: family.modelType, ...family.read({ fields, problems, unused }) };
+  const config: ModelConfig = {
+    modelType: family.modelType,
+    ...(holder !== undefined && { inside: holder }),
+    ...family.read({ fields, problems, unused }),
+  };
   for (const name of fields.asked) {
-    if (json[name] !== null || isNullable(name, family) || problems.some((text) => text.startsWith(`${name} is `)))
+    if (own[name] !== null || isNullable(name, family) || problems.some((text) => text.startsWith(`${name} is `)))
       continue;
     fields.problem(`${name} is null, which is a value in no ${family.modelType} model: leave it out for the default`);
   }
-  checkKeys(fields, json, config, unused, onWarning);
+  checkKeys(fields, own, config, unused, onWarning);
+  if (holder !== undefined) {
+    onWarning(
+      `config.json is of a ${holder} model: what is used is its language model, a ${family.modelType} model, and not what it has for images`,
+    );
+  }
   if (problems.length > 0) throw new InputError(attempt, problems);
   return config;
 }

@@ -3,10 +3,10 @@
  * `type` or `rope_type`) and `rope_parameters` (transformers 5). Where both are given the older one wins, as there.
  */
 import { isJsonObject, type JsonFields, jsonFields, shown } from "../formats/json_fields.ts";
-import type { ModelConfig, RopeScaling } from "./config.ts";
+import type { ModelConfig, QueryGrowth, RopeScaling } from "./config.ts";
 import type { ConfigReading } from "./families/family.ts";
 
-export type RotaryFields = Pick<ModelConfig, "ropeTheta" | "ropeScaling" | "rotaryDim" | "slidingRope">;
+export type RotaryFields = Pick<ModelConfig, "ropeTheta" | "ropeScaling" | "rotaryDim" | "slidingRope" | "queryGrowth">;
 
 /** What a family says of its rotation, and the sizes that rotation depends on. */
 export interface RopeDefaults {
@@ -23,6 +23,10 @@ export interface RopeDefaults {
   readonly sliding?: Pick<RopeDefaults, "ropeTheta" | "ropeThetaKey">;
   /** Other names of the type longrope. */
   readonly longropeNames?: readonly string[];
+  /** Whether the settings also say how queries grow with their position (`llama_4_scaling_beta`). */
+  readonly growsQueries?: boolean;
+  /** The settings of a config that has none. */
+  readonly settings?: Readonly<Record<string, unknown>>;
   /** Types of scaling that the family takes, if not all. */
   readonly types?: readonly RopeScaling["type"][];
 }
@@ -44,7 +48,7 @@ export function parseRope(reading: ConfigReading, sizes: RopeSizes, defaults: Ro
   const { fields: outer, problems, unused } = reading;
   outer.raw("rope_parameters");
   const name = isUsed(outer.raw("rope_scaling")) ? "rope_scaling" : "rope_parameters";
-  const settings = outer.raw(name) ?? {};
+  const settings = outer.raw(name) ?? defaults.settings ?? {};
   if (!isJsonObject(settings)) {
     outer.problem(`${name} is ${shown(settings)}, needed is an object`);
     return { ropeTheta: Number.NaN, ropeScaling: { type: "default" } };
@@ -63,6 +67,7 @@ export function parseRope(reading: ConfigReading, sizes: RopeSizes, defaults: Ro
     ropeTheta: ropeTheta(inner, outer, defaults),
     ropeScaling: scaling,
     ...(rotaryDim < sizes.headDim && { rotaryDim }),
+    ...(defaults.growsQueries && { queryGrowth: readQueryGrowth(inner) }),
   };
   unused.push(...Object.keys(settings).flatMap((key) => (inner.asked.has(key) ? [] : [`${name}.${key}`])));
   return rope;
@@ -104,6 +109,15 @@ function parseRopeByLayerType(
     return rope;
   });
   return { ...full, slidingRope: sliding };
+}
+
+/** Both keys must be there: transformers computes with them whatever the type of scaling is. */
+function readQueryGrowth(inner: JsonFields): QueryGrowth {
+  inner.raw("max_position_embeddings"); // stands inside too
+  return {
+    beta: inner.raw("llama_4_scaling_beta") === 0 ? 0 : inner.number("llama_4_scaling_beta", { above: 0 }),
+    originalContext: inner.integer("original_max_position_embeddings", { min: 1 }),
+  };
 }
 
 /** The numbers of a head that rotate. The factor stands inside the rotary settings (which wins) or beside them. */

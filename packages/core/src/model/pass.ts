@@ -4,6 +4,7 @@ import type { Cell } from "../cell/tokens.ts";
 import type { AttentionSize, DeviceArray, LinearOrder } from "../engine/engine.ts";
 import type { RopeConfig } from "./config.ts";
 import type { DecoderModel, Rotation } from "./decoder.ts";
+import { queryFactors } from "./query_growth.ts";
 import { ropeAngles } from "./rope_angles.ts";
 
 /** Tokens of sequences one after another, without padding: ids and positions [T], where each sequence begins, and its image. */
@@ -14,6 +15,8 @@ export interface Pass {
   readonly cuSeqlens: Int32Array;
   /** Cosines and sines of each rotation of the base: none if positions are learned. */
   readonly cosSin_Td: Readonly<Record<Rotation, DeviceArray | undefined>>;
+  /** What queries of each row are multiplied by after their rotation, if any is not 1. */
+  readonly queryFactor_T?: DeviceArray | undefined;
   /** T rows are computed. The window is each layer's own. */
   readonly size: Omit<AttentionSize, "window">;
   readonly order: LinearOrder;
@@ -34,6 +37,7 @@ export function openPass(
 ): Pass {
   const { positions_T, cuSeqlens } = tokens;
   const { heads: H, kvHeads: G, headDim: d, scoreCap: cap, slidingRope } = config;
+  const growth = config.queryGrowth;
   const isRotary = architecture.positions === "rotary";
   const own_T = shared ? shared.tokenOf_C.map((t) => positions_T[t]) : positions_T;
   const cosSin = (rotation: Rotation, rope: RopeConfig): DeviceArray => {
@@ -42,8 +46,10 @@ export function openPass(
     const cosSin_Td = ropeAngles({ ...config, ...rope }, positions_T, cuSeqlens);
     return engine.upload(shared ? rowsOf(cosSin_Td, shared.tokenOf_C, d) : cosSin_Td);
   };
+  const factors = growth && queryFactors(growth, own_T);
   return {
     cuSeqlens,
+    ...(factors && { queryFactor_T: engine.upload(factors) }),
     cosSin_Td: {
       common: isRotary ? cosSin("common", config) : undefined,
       sliding: isRotary && slidingRope ? cosSin("sliding", slidingRope) : undefined,

@@ -18,6 +18,7 @@ import {
   adapterMetadata,
   checkAdapterKeys,
   compareAdapterKeys,
+  declaredAttachment,
   declaredOutputBias,
   furtherMetadata,
   readAdapterTensors,
@@ -105,7 +106,7 @@ export function adapterFiles(adapter: SavedAdapter): ReadonlyMap<string, Uint8Ar
   }
   const module = config.autoMapping?.["base_model_class"]?.endsWith("Model") ? "bare" : "causal-lm";
   const said = {
-    [ADAPTER_FILE]: adapterMetadata(layout.shape, metadata),
+    [ADAPTER_FILE]: adapterMetadata(layout.shape, metadata, layout.base),
     [VISION_FILE]: { format: "pt", "zerogate.vision": "1" },
   };
   const visible = layout.shape.vision ? seen : undefined;
@@ -165,6 +166,7 @@ async function loadAdapterFolder(
   warnings.push(...(vision?.warnings ?? []));
   return withAdapterWeights(folder, async (stored) => {
     warnings.push(...stored.notes);
+    declaredAttachment(stored.metadata, stored.path);
     const meant = declaredOutputBias(stored.metadata, stored.path) ?? outputBiasTimes;
     const shape: AdapterShape = {
       promptLength: config.adapterLen,
@@ -215,7 +217,8 @@ export async function readAdapter(folder: string, heads?: number): Promise<Store
       outputBiasTimes,
       ...(vision && { vision: vision.config.shape }),
     };
-    const layout = storedLayout(stored.entries, declared, stored.path, heads);
+    const attachment = declaredAttachment(stored.metadata, stored.path);
+    const layout = storedLayout(stored.entries, { ...declared, attachment }, stored.path, heads);
     const { promptLength, adaptedLayers } = layout.shape;
     if (vision) checkVisionConfig(folder, vision.config, { promptLength, adaptedLayers, ...layout.base });
     if (config.adapterLen !== promptLength || config.adapterLayers !== adaptedLayers) {

@@ -100,6 +100,11 @@ export const flat: { readonly [Name in FlatName]: Composite } = {
   },
   joinColumns: ({ tf }, { a_TA, b_TB }: { a_TA: Tensor; b_TB: Tensor }) => ({ x_TX: tf.concat([a_TA, b_TB], 1) }),
 
+  scaleRows: ({ tf }, { x_TD, factor_T }: { x_TD: Tensor; factor_T: Tensor }) => ({ y_TD: tf.mul(x_TD, factor_T) }),
+  scaleRowsBackward: ({ tf }, input: { dy_TD: Tensor; x_TD: Tensor; factor_T: Tensor }) => ({
+    dx_TD: tf.mul(input.dy_TD, input.factor_T),
+    dfactor_T: tf.sum(tf.mul(input.dy_TD, input.x_TD), 1),
+  }),
   addScaled: ({ tf }, { x_TD, y_TD }: { x_TD: Tensor; y_TD: Tensor }, { factor }: { factor: number }) => ({
     sum_TD: tf.add(x_TD, tf.mul(y_TD, factor)),
   }),

@@ -51,6 +51,11 @@ export function withHeads(state: AdapterState, base: ModelConfig | undefined, gi
       `keys of prompts are normed in a ${base.modelType}, which a reader of ${to} does not do: use --to zerogate`,
     );
   }
+  if (isForeign && base === undefined && layout.base.attachment) {
+    problems.push(
+      `the adapter is for a base that PEFT does not know, to which a reader of ${to} may attach prompts otherwise: give --model, or use --to zerogate`,
+    );
+  }
   if (isForeign && base && architectureOf(base).promptsJoin === "after-output") {
     problems.push(
       `what the prompts of a ${base.modelType} give is added after the output projection, a reader of ${to} adds it before: use --to peft or zerogate`,

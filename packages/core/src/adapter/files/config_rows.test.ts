@@ -53,7 +53,7 @@ describe("refused are [A2]", () => {
   test("a model type that is not supported, with those that are", () => {
     const json = { model_type: "falcon", vocab_size: 8, hidden_size: 8, num_hidden_layers: 1, num_attention_heads: 1 };
     expect(() => parseModelConfig(json, "config.json")).toThrow(
-      /model_type is "falcon", supported are .*llama.*mistral/,
+      /model_type is "falcon", which has .*ALiBi.*: not computed here, supported are .*llama.*mistral/,
     );
   });
 

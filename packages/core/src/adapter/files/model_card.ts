@@ -17,8 +17,8 @@ export function modelCard(
   seen?: SeenFeatures,
 ): string {
   const base = hubId(config.baseModelNameOrPath);
-  const { shape } = layout;
-  const isOfPeft = isPeft(shape) && shape.outputBiasTimes !== "once";
+  const { shape, base: adapted } = layout;
+  const isOfPeft = isPeft(shape) && shape.outputBiasTimes !== "once" && adapted.attachment === undefined;
   const header = [
     `library_name: ${isOfPeft ? "peft" : "zerogate"}`,
     ...(base === undefined ? [] : [`base_model: ${JSON.stringify(base)}`, "base_model_relation: adapter"]),
@@ -48,12 +48,19 @@ function describe(
       ? " The bias of the base's output projection is added once; PEFT adds it twice and computes something else."
       : "";
   const facts = `LLaMA-Adapter (adaption prompts): ${promptLength} prompt tokens in each of the last ${adaptedLayers} layers, ${gate}, ${layout.length} trained numbers.${bias}`;
-  if (base !== undefined) return [facts];
+  const unknown =
+    layout.base.attachment === undefined
+      ? ""
+      : " PEFT attaches prompts to no base of this family: the file says by which rule they attach (`zerogate.attachment`).";
+  if (base !== undefined) return [facts + unknown];
   const where =
     baseModelNameOrPath === null
       ? "The name of its base is not known."
       : "Its base is a folder of the machine that it was trained on, which `adapter_config.json` names.";
-  return [facts, `${where} Add \`base_model\` to the header with the base's id on the Hub before you publish it.`];
+  return [
+    facts + unknown,
+    `${where} Add \`base_model\` to the header with the base's id on the Hub before you publish it.`,
+  ];
 }
 
 function describeImages({ tower, features }: SeenFeatures, { shape }: AdapterLayout): string {

@@ -3,13 +3,14 @@
  * `….adaption_gate` [1], i the absolute layer (in a gpt2 `base_model.model.transformer.h.{i}.attn.…`). The names of a table
  * are those for a base with a head.
  *
- * PEFT has neither per-head gates nor tanh. Such adapters store the gate as [H], or as [1, 1] if one gate that PEFT lacks is
+ * For a base that PEFT does not know the metadata says by which rule prompts attach (`zerogate.attachment`), so that a later rule
+ * can be told from it. PEFT has neither per-head gates nor tanh. Such adapters store the gate as [H], or as [1, 1] if one gate that PEFT lacks is
  * shared, and say so in the file's metadata: PEFT refuses the shape instead of computing something else.
  */
 import type { DType } from "../../engine/engine.ts";
 import { InputError } from "../../errors.ts";
 import type { Tensor, TensorEntry } from "../../formats/safetensors.ts";
-import type { AdapterLayout, OutputBias, ShapeChoice } from "../layout.ts";
+import type { AdaptedBase, AdapterLayout, Attachment, OutputBias, ShapeChoice } from "../layout.ts";
 import type { ParameterTable } from "../parameters.ts";
 import { isPeft, settingKeys, settingsMetadata, settingsOf } from "../settings.ts";
 import { type AdapterReport, compareTensors, partTensors, readParts, reportProblems } from "./tensors.ts";
@@ -18,6 +19,7 @@ import { type AdapterReport, compareTensors, partTensors, readParts, reportProbl
 export const ADAPTER_FILE = "adapter_model.safetensors";
 
 const PREFIX = "base_model.model.";
+const ATTACHMENT = "zerogate.attachment";
 
 /** The base model class that the names are for: with a head (`LlamaForCausalLM`) or without (`LlamaModel`, `GPT2Model`). */
 export type AdapterModule = "causal-lm" | "bare";
@@ -51,26 +53,33 @@ export function adapterTensors(
   return partTensors(tableFor(module, layout), params, dtype).get(ADAPTER_FILE) ?? new Map();
 }
 
-/** What the metadata of an adapter file says beyond PEFT: `{ format: "pt" }` alone for an adapter that PEFT can express. */
+/**
+ * What the metadata of an adapter file says beyond PEFT: `{ format: "pt" }` alone for an adapter that PEFT can express.
+ *
+ * @param base says how prompts attach to it, if that is not PEFT's way.
+ */
 export function adapterMetadata(
   shape: ShapeChoice,
   extra: Readonly<Record<string, string>> = {},
+  base: Pick<AdaptedBase, "attachment"> = {},
 ): Record<string, string> {
   const { outputBiasTimes } = shape;
+  const attached = { ...(base.attachment && { [ATTACHMENT]: base.attachment }) };
   const settings = settingsOf(shape);
   const isPlain = isPeft(settings) && outputBiasTimes === undefined;
-  if (isPlain && Object.keys(extra).length === 0) return { format: "pt" };
+  if (isPlain && Object.keys(extra).length === 0) return { format: "pt", ...attached };
   return {
     ...extra,
     format: "pt",
     ...settingsMetadata(settings),
     ...(outputBiasTimes && { "zerogate.output_bias": outputBiasTimes }),
+    ...attached,
   };
 }
 
 /** The part of a file's metadata that `adapterMetadata` does not generate. */
 export function furtherMetadata(metadata: ReadonlyMap<string, string>): Record<string, string> {
-  const ownKeys = ["format", ...settingKeys, "zerogate.output_bias"];
+  const ownKeys = ["format", ...settingKeys, "zerogate.output_bias", ATTACHMENT];
   return Object.fromEntries([...metadata].filter(([key]) => !ownKeys.includes(key)));
 }
 
@@ -82,6 +91,17 @@ export function declaredOutputBias(metadata: ReadonlyMap<string, string>, path: 
   const outputBias = metadata.get("zerogate.output_bias");
   if (outputBias === undefined || outputBias === "once" || outputBias === "twice") return outputBias;
   const problem = `zerogate.output_bias is ${JSON.stringify(outputBias)}, known are once and twice`;
+  throw new InputError(`Cannot read the adapter ${path}`, problem);
+}
+
+/**
+ * The rule by which the prompts of a file attach to a base that PEFT does not know; undefined if the metadata does not say. Throws an
+ * `InputError` on a rule of a later version.
+ */
+export function declaredAttachment(metadata: ReadonlyMap<string, string>, path: string): Attachment | undefined {
+  const attachment = metadata.get(ATTACHMENT);
+  if (attachment === undefined || attachment === "1") return attachment;
+  const problem = `${ATTACHMENT} is ${JSON.stringify(attachment)}, known is 1: use the version of Zerogate that wrote it`;
   throw new InputError(`Cannot read the adapter ${path}`, problem);
 }
 

@@ -14,7 +14,7 @@ const promptKey = /^base_model\.model\.(?:([\w.]+)\.)?(\w+)\.(\d{1,4})\.(\w+)\.a
  */
 export function storedLayout(
   tensors: ReadonlyMap<string, Pick<TensorEntry, "shape">>,
-  declared: Omit<ShapeChoice, "promptLength" | "adaptedLayers">,
+  { attachment, ...declared }: Omit<ShapeChoice, "promptLength" | "adaptedLayers"> & Pick<AdaptedBase, "attachment">,
   path: string,
   heads?: number,
 ): AdapterLayout {
@@ -40,6 +40,7 @@ export function storedLayout(
     heads: heads ?? storedHeads(tensors),
     modules: first.modules,
     hasOutputBias: declared.outputBiasTimes !== undefined,
+    ...(attachment && { attachment }),
   };
   return adapterLayoutOn(shape, base);
 }

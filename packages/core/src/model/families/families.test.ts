@@ -288,6 +288,38 @@ test("gemma3: a pattern, caps if it names them, and nothing in both directions",
   ]);
 });
 
+test("ministral3: yarn and growing queries unless the config says otherwise, and both keys if it does", () => {
+  const ministral3 = { ...sizes, num_attention_heads: 8, model_type: "ministral3" };
+  expect(parse(ministral3)).toMatchObject({
+    kvHeads: 8,
+    headDim: 128,
+    contextLength: 262_144,
+    normEps: 1e-5,
+    ropeTheta: 1e6,
+    ropeScaling: { type: "yarn", factor: 16, originalContext: 16_384, attentionFactor: 1 },
+    queryGrowth: { beta: 0.1, originalContext: 16_384 },
+    slidingWindow: 0,
+    tiedEmbeddings: false,
+  });
+  const given = {
+    rope_type: "default",
+    rope_theta: 7,
+    llama_4_scaling_beta: 0.25,
+    original_max_position_embeddings: 8,
+  };
+  expect(parse({ ...ministral3, rope_parameters: given, sliding_window: 16 })).toMatchObject({
+    ropeTheta: 7,
+    ropeScaling: { type: "default" },
+    queryGrowth: { beta: 0.25, originalContext: 8 },
+    slidingWindow: 16,
+    slidingLayers: undefined,
+  });
+  expect(problems({ ...ministral3, rope_parameters: { rope_type: "default", rope_theta: 7 } })).toEqual([
+    "rope_parameters.llama_4_scaling_beta is missing, needed is a number above 0",
+    "rope_parameters.original_max_position_embeddings is missing, needed is an integer from 1 to 2147483647",
+  ]);
+});
+
 test("granite: multipliers", () => {
   const multipliers = {
     embedding_multiplier: 12,

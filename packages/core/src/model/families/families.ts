@@ -9,6 +9,7 @@ import { gpt2 } from "./gpt2.ts";
 import { granite } from "./granite.ts";
 import { llama } from "./llama.ts";
 import { ministral } from "./ministral.ts";
+import { ministral3 } from "./ministral3.ts";
 import { mistral } from "./mistral.ts";
 import { olmo2 } from "./olmo2.ts";
 import { olmo3 } from "./olmo3.ts";
@@ -18,11 +19,22 @@ import { qwen3 } from "./qwen3.ts";
 import { smollm3 } from "./smollm3.ts";
 import { stablelm } from "./stablelm.ts";
 
-/** PEFT knows llama, mistral and gpt2; prompts of the others join as in llama. Add a row for a new file. */
+export { missingIn } from "./refused.ts";
+
+/** Model types to which PEFT attaches prompts. */
+const peftModelTypes: readonly string[] = ["llama", "mistral", "gpt2"];
+
+/** Whether PEFT itself says how prompts attach to this base. */
+export function isKnownToPeft({ modelType }: Pick<ModelConfig, "modelType">): boolean {
+  return peftModelTypes.includes(modelType);
+}
+
+/** Prompts of families that PEFT does not know join as in llama. Add a row for a new file. */
 export const families: readonly Family[] = [
   llama,
   mistral,
   ministral,
+  ministral3,
   qwen2,
   qwen3,
   phi3,

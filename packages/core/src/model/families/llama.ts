@@ -77,6 +77,7 @@ export type Sizes = Pick<
   | "ropeTheta"
   | "ropeScaling"
   | "rotaryDim"
+  | "queryGrowth"
   | "slidingRope"
 >;
 

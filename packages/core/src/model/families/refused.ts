@@ -1,0 +1,82 @@
+/** Families that people ask for and Zerogate does not compute, by `model_type`, each with what is missing. */
+
+const mamba = "state-space layers (Mamba)";
+const latent = "latent attention, in which keys and values of prompts would come out of compressed ones";
+const interleaved = "rotation of neighbouring numbers instead of halves";
+const pictures = "positions in time, height and width (mrope)";
+const noDecoder = "an encoder: it is no decoder";
+
+const missing: Readonly<Record<string, string>> = {
+  gemma3n: "embeddings of each layer, and layers that use the keys and values of others",
+  gemma3n_text: "embeddings of each layer, and layers that use the keys and values of others",
+  gemma4: "embeddings of each layer, layers that use the keys and values of others, and norms of values",
+  gemma4_text: "embeddings of each layer, layers that use the keys and values of others, and norms of values",
+  gpt_oss: "attention sinks, biases of experts, and a clamped SwiGLU",
+  llama4: "attention in chunks, and experts beside a shared one",
+  llama4_text: "attention in chunks, and experts beside a shared one",
+  falcon: "keys and values shared by all heads beside the queries in one map, and linear biases of positions (ALiBi)",
+  falcon_h1: mamba,
+  opt: "learned positions that begin at 2, and ReLU",
+  bloom: "linear biases of positions (ALiBi), and a norm of the embedding",
+  mpt: "linear biases of positions (ALiBi)",
+  deepseek_v2: latent,
+  deepseek_v3: latent,
+  deepseek_v32: latent,
+  kimi_k2: latent,
+  cohere: `${interleaved}, LayerNorm without a bias, and a scale of logits`,
+  cohere2: `${interleaved}, LayerNorm without a bias, and a scale of logits`,
+  phimoe: "routing by sparse mixing, and LayerNorm beside SwiGLU experts",
+  phi: "parallel layers under one LayerNorm with biases in all maps",
+  olmo: "LayerNorm without weights, and clipped queries, keys and values (clip_qkv)",
+  olmoe: "experts behind norms over all queries and all keys",
+  granitemoe: "experts that are stored in one tensor, beside multipliers",
+  granitemoehybrid: mamba,
+  granitemoeshared: "a shared expert beside those that are routed to",
+  qwen2_moe: "a shared expert beside those that are routed to",
+  qwen3_5: "gated delta nets between attention layers",
+  qwen3_5_text: "gated delta nets between attention layers",
+  qwen3_next: "gated delta nets beside experts",
+  qwen3_5_moe: "gated delta nets beside experts",
+  qwen3_5_moe_text: "gated delta nets beside experts",
+  qwen2_vl: pictures,
+  qwen2_5_vl: pictures,
+  qwen3_vl: pictures,
+  paligemma: "attention in both directions over the prompt",
+  dbrx: "clipped queries, keys and values, and experts that are stored in one tensor",
+  mamba,
+  mamba2: mamba,
+  falcon_mamba: mamba,
+  jamba: mamba,
+  bamba: mamba,
+  nemotron_h: mamba,
+  zamba2: mamba,
+  rwkv: "recurrent layers (RWKV)",
+  recurrent_gemma: "recurrent layers (RG-LRU)",
+  nemotron: "squared ReLU, and LayerNorm whose weights are stored as their distance from 1",
+  starcoder2: "LayerNorm and an MLP without a gate under Llama's names",
+  gpt_bigcode: "keys and values shared by all heads beside the queries in one map",
+  gptj: `${interleaved}, and parallel layers under one LayerNorm`,
+  codegen: `${interleaved}, and queries, keys and values in blocks`,
+  gpt_neo: "attention in local windows without a scale",
+  glm: interleaved,
+  glm4: `${interleaved}, and norms of outputs beside it`,
+  glm4_moe: "a shared expert beside those that are routed to",
+  chatglm: interleaved,
+  internlm2: "queries, keys and values by groups in one map",
+  baichuan: "a map of queries, keys and values of its own, and linear biases of positions (ALiBi)",
+  exaone4: "norms of outputs alone beside norms of queries and keys by head",
+  minicpm: "a scale of each layer's depth",
+  minimax: "lightning attention",
+  hunyuan_v1_dense: "norms of queries and keys behind the rotation",
+  bert: noDecoder,
+  roberta: noDecoder,
+  modernbert: noDecoder,
+  t5: "an encoder beside the decoder",
+  bart: "an encoder beside the decoder",
+  whisper: "an encoder beside the decoder",
+};
+
+/** What would have to be computed for this model type; undefined if it is not known. */
+export function missingIn(modelType: unknown): string | undefined {
+  return typeof modelType === "string" && Object.hasOwn(missing, modelType) ? missing[modelType] : undefined;
+}
