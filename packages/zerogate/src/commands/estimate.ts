@@ -9,6 +9,8 @@ import {
   formatCount,
   formatDuration,
   formatShare,
+  type MeasuredDevice,
+  measureDevice,
   planOnly,
   type TimeEstimate,
   whatLimits,
@@ -41,8 +43,13 @@ export async function estimateCommand(flags: EstimateFlags, context: CommandCont
   const config = resolveConfig({ file, preset, flags: { ...configFlags(keys), out: "." }, onNote });
   const status = openStatus(context.stderr, context.env);
   const progress = { onPhase: status.phase, onWarning: status.log, signal: context.signal };
-  const { model, layout, data } = await planOnly(config, progress).finally(() => status.stop());
-  const estimates = requests.map((request) => {
+  const planned = await planOnly(config, progress).finally(() => status.stop());
+  const { model, layout, data } = planned;
+  const measured = requests.some(({ device }) => device === HERE)
+    ? await measureDevice(config, planned, progress).finally(() => status.stop())
+    : undefined;
+  const estimates = requests.map((named) => {
+    const request = named.device === HERE && measured ? { ...named, ...speedOf(measured) } : named;
     const time = estimateRun(config, data, { model, layout }, request);
     return { ...request, ...time, limit: whatLimits(time, request) };
   });
@@ -52,12 +59,19 @@ export async function estimateCommand(flags: EstimateFlags, context: CommandCont
     steps: data.totalSteps,
     batchSize: config.batchSize,
     cellMultiple: config.cellMultiple,
+    ...(measured && { measured }),
     estimates,
   };
   if (json) printJson(context, facts);
   else context.stdout.write(describe(facts));
   return 0;
 }
+
+/** A device of this machine, whose speed is measured. */
+const HERE = "here";
+
+/** What was measured is what is reached: all of it. */
+const speedOf = ({ teraflops, gigabytes }: MeasuredDevice) => ({ teraflops, gigabytes, utilization: 1 });
 
 interface NamedRequest extends EstimateRequest {
   readonly device: string;
@@ -69,7 +83,11 @@ function requestsOf({ on = DEFAULT_DEVICES, utilization, leaderMs }: EstimateFla
   const share = numberFlag("--utilization", utilization, DEFAULT_UTILIZATION, { min: 0.01, max: 1 }, problems);
   const leader = numberFlag("--leader-ms", leaderMs, DEFAULT_LEADER_MS, { min: 0, max: 60_000 }, problems);
   const requests = on.flatMap((text): NamedRequest[] => {
-    const named = deviceOf(text, problems);
+    const here = /^(?:(\d{1,5}) ?x ?)?here$/i.exec(text.trim());
+    const named =
+      here && Number(here[1] ?? 1) > 0
+        ? { device: HERE, devices: Number(here[1] ?? 1), teraflops: 0, gigabytes: 0 }
+        : deviceOf(text, problems);
     return named ? [{ ...named, utilization: share, leaderMs: leader }] : [];
   });
   if (problems.length > 0) throw new InputError("Cannot estimate", problems);
@@ -97,21 +115,27 @@ interface Facts {
   readonly steps: number;
   readonly batchSize: number;
   readonly cellMultiple: number;
+  readonly measured?: MeasuredDevice;
   readonly estimates: readonly (NamedRequest & TimeEstimate & { readonly limit: string })[];
 }
 
-function describe({ trainable, samples, steps, batchSize, cellMultiple, estimates }: Facts): string {
+function describe({ trainable, samples, steps, batchSize, cellMultiple, measured, estimates }: Facts): string {
   const cells = cellMultiple > 0 ? `even cells, a multiple of ${cellMultiple}` : "cells filled one after the other";
   const lines = [
     `parameters     ${trainable}`,
     `steps          ${formatCount(steps)} of ${batchSize} of ${formatCount(samples)} samples, ${cells}`,
   ];
+  if (measured) {
+    const { engine, compute, cells: count, tokens, cellMs } = measured;
+    const each = `${formatDuration(cellMs)} for ${formatCount(Math.round(tokens))} tokens`;
+    lines.push(`measured       ${count} cells on one device (${engine}, ${compute}): ${each} on average`);
+  }
   const time = (seconds: number) => formatDuration(1000 * seconds);
   for (const of of estimates) {
     const { devices, device, utilization, teraflops } = of;
     lines.push(
       "",
-      `${devices} x ${device} at ${formatShare(utilization)} of ${teraflops} TFLOP/s: ${time(of.total)}, ${of.deviceHours.toFixed(2)} device hours`,
+      `${devices} x ${device} at ${formatShare(utilization)} of ${formatTeraflops(teraflops)} TFLOP/s: ${time(of.total)}, ${of.deviceHours.toFixed(2)} device hours`,
       `  computing    ${time(of.computing)}, ${formatShare(of.busy)} of training, ${formatCount(of.tokensPerSecond)} tokens/s`,
       `  waiting      ${time(of.waiting)} for the slowest device`,
       `  leader       ${time(of.leader)}, ${of.leaderMs} ms a step`,
@@ -123,3 +147,6 @@ function describe({ trainable, samples, steps, batchSize, cellMultiple, estimate
   lines.push("", "Loading the base is not in it. Nothing was trained or written.", "");
   return lines.join("\n");
 }
+
+const formatTeraflops = (teraflops: number) =>
+  `${teraflops < 10 ? Number(teraflops.toPrecision(3)) : Math.round(teraflops)}`;

@@ -15,7 +15,8 @@ export const definition: CommandDefinition<EstimateFlags> = {
     on: {
       group: "Common",
       argument: "<n x device>",
-      about: "devices: 8xH100, 4xA100, ..., may be given again (default: 1, 2, 4, 8 and 16 H100)",
+      about:
+        "devices: 8xH100, 4xA100, ..., 2xhere measures this machine's; may be given again (default: 1, 2, 4, 8 and 16 H100)",
       repeats: true,
     },
     utilization: {
@@ -31,10 +32,11 @@ export const definition: CommandDefinition<EstimateFlags> = {
     json,
   },
   notes:
-    "--model needs config.json and the tokenizer only: weights need not be there. Devices and their speeds are those of " +
-    "their makers' data sheets.",
+    "--model needs config.json and the tokenizer only: weights need not be there, unless --on here trains a few cells to " +
+    "measure one device of this machine. Other devices and their speeds are those of their makers' data sheets.",
   examples: [
     ["--model llama-7b --data alpaca.json --preset paper --on 8xA100 --on 8xH100", "hours of the paper's job"],
+    ["--model smollm2-135m --data alpaca.json --on here --on 2xhere", "hours on this machine, measured"],
   ],
   run: async (_, flags, context) => (await import("./estimate.ts")).estimateCommand(flags, context),
 };
