@@ -18,6 +18,7 @@ export {
   saveAdapters,
 } from "./node/adapter_set.ts";
 export { publishDirectory, verifyDirectory, writeFileAtomic } from "./node/atomic.ts";
+export { isGgufFile } from "./node/base_forms.ts";
 export { type BaseIdentity, baseHash, baseStamp, cachedBaseHash, checkBase } from "./node/base_identity.ts";
 export { describeFileAt } from "./node/described_file.ts";
 export {
@@ -31,6 +32,7 @@ export {
 } from "./node/durable.ts";
 export { isCode, reason } from "./node/fs_errors.ts";
 export { type GenerationConfig, readGenerationConfig } from "./node/generation_config.ts";
+export { readGgufMetadata } from "./node/gguf_file.ts";
 export { hashFile } from "./node/hash.ts";
 export { imagePath } from "./node/image_path.ts";
 export { type DeadLink, deadLink, refuseOutsideLinks } from "./node/links.ts";

@@ -1,6 +1,8 @@
 /** Token ids from text and back, whatever file the vocabulary is in, with the few choices that training has to pin down. */
 import { type BosRule, InputError } from "@zerogate/core";
 import { checkNesting, isCutOff } from "@zerogate/core/formats";
+import { isGgufFile } from "@zerogate/core/node";
+import { ggufTokenizerFiles } from "./gguf/files.ts";
 import { jsonParts } from "./json_parts.ts";
 import type { Pipeline } from "./pipeline/pipeline.ts";
 import { tekkenParts, tiktokenParts } from "./ranked/parts.ts";
@@ -40,13 +42,14 @@ export interface Tokenizer {
 }
 
 /**
- * Loads the tokenizer of a model folder: tokenizer.json, else tekken.json, tokenizer.model or qwen.tiktoken, with what
+ * Loads the tokenizer of a GGUF file, or of a model folder: tokenizer.json, else tekken.json, tokenizer.model or qwen.tiktoken, with what
  * tokenizer_config.json and special_tokens_map.json say, which may be absent. `model` is the base that the tokenizer is for: it
  * limits the ids, and names the end of text if the files do not.
  * @throws InputError if a file cannot be read or used, naming what is wrong.
  */
 export async function loadTokenizer(directory: string, model: TokenizedModel = {}): Promise<Tokenizer> {
-  return createTokenizer(await readTokenizerFiles(directory, model));
+  const read = (await isGgufFile(directory)) ? ggufTokenizerFiles : readTokenizerFiles;
+  return createTokenizer(await read(directory, model));
 }
 
 /** The same from the files' contents. @throws InputError as `loadTokenizer` does. */

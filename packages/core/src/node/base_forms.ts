@@ -5,7 +5,7 @@ import { folderForm } from "./folder_form.ts";
 import { ggufForm } from "./gguf_form.ts";
 
 /** Whether a path means a GGUF file: by its name, unless it is a folder's. */
-async function isGgufFile(path: string): Promise<boolean> {
+export async function isGgufFile(path: string): Promise<boolean> {
   return /\.gguf$/i.test(path) && (await stat(path).catch(() => undefined))?.isDirectory() !== true;
 }
 

@@ -73,6 +73,14 @@ export async function openGguf(parts: ReadonlyMap<string, FolderFile>): Promise<
   }
 }
 
+/** Reads the metadata of a GGUF file, or of the first of its parts. Throws an `InputError` if it is damaged. */
+export async function readGgufMetadata(path: string): Promise<ReadonlyMap<string, GgufValue>> {
+  const [first] = (await ggufParts(path)).values();
+  const { metadata, handle } = await openPart(first);
+  await handle.close();
+  return metadata;
+}
+
 async function openPart({ path, bytes }: FolderFile): Promise<GgufFile> {
   const handle = await openRegularFile(path);
   try {
