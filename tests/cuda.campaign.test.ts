@@ -46,7 +46,12 @@ describe.skipIf(absent !== "")(`the engine cuda${absent}`, () => {
     for (const [i, [, loss]] of right.entries()) expect(Math.abs((ours[i]?.[1] ?? 0) - loss)).toBeLessThan(1e-4 * loss);
   });
 
-  test.each(["int8", "fp8"])("%s: it trains what the reference engine does with the same storage", async (storage) => {
+  test.each([
+    ["int8", ""],
+    ["fp8", ""],
+    ["nf4", " [M-nf4]"],
+    ["int4", " [M-int4]"],
+  ])("%s: it trains what the reference engine does with the same storage%s", async (storage) => {
     const more = ["--storage", storage];
     expect(await train(`cuda-${storage}`, ["--engine", "cuda", "--devices", "0", ...more])).toMatchObject({ code: 0 });
     const reference = await train(`reference-${storage}`, ["--engine", "reference", "--workers", "1", ...more]);
@@ -60,7 +65,7 @@ describe.skipIf(absent !== "")(`the engine cuda${absent}`, () => {
     const refused = await train("cpu-fp8", ["--engine", "cpu", "--storage", "fp8"]);
     expect(refused.code).toBe(2);
     expect(refused.stderr).toMatch(
-      /Cannot hold the base in fp8: the engine cpu does not compute with it: use --storage as-is or int8, or the engine cuda or reference/,
+      /Cannot hold the base in fp8: the engine cpu does not compute with it: use --storage as-is or int8 or nf4 or int4, or the engine cuda or reference/,
     );
   });
 

@@ -31,7 +31,7 @@ export type {
   EngineTraits,
 } from "./engine/description.ts";
 export { checkEngine, type MachineCheck, wrongProduct } from "./engine/machine_check.ts";
-export { linearMapCount } from "./model/hf_names.ts";
+export { baseBytes, linearMapCount } from "./model/hf_names.ts";
 export type { AdamWArrays, AdamWUpdate } from "./optim/adamw.ts";
 
 // Operations as a table, and an engine made of it.
@@ -59,5 +59,4 @@ export { ADDEND_LIMIT } from "./sum/fixed_point.ts";
 // Numbers of other widths.
 
 export { narrow, widen } from "./formats/dtype.ts";
-export { dequantizeRowsFp8, quantizeRowsFp8 } from "./formats/fp8.ts";
-export { dequantizeRows, int8Bytes, int8Rows, quantizeRows } from "./formats/int8.ts";
+export { dequantize, dtypeOfStorage, isScaled, quantize, tensorBytes } from "./formats/scaled.ts";

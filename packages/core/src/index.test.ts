@@ -122,23 +122,23 @@ test("what the package offers: a change here is a change for its users [P1]", ()
   expect(Object.keys(engine).toSorted()).toMatchInlineSnapshot(`
     [
       "ADDEND_LIMIT",
+      "baseBytes",
       "cancellable",
       "cellsOfLoss",
       "checkEngine",
       "checkPromptSets",
       "createArena",
-      "dequantizeRows",
-      "dequantizeRowsFp8",
+      "dequantize",
+      "dtypeOfStorage",
       "flatEngine",
       "flatOperations",
-      "int8Bytes",
-      "int8Rows",
+      "isScaled",
       "lengthOf",
       "linearMapCount",
       "narrow",
-      "quantizeRows",
-      "quantizeRowsFp8",
+      "quantize",
       "specialOperations",
+      "tensorBytes",
       "widen",
       "wrongProduct",
     ]
@@ -265,6 +265,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "bosRules",
       "isZerogateError",
       "shellQuoted",
+      "storageNames",
     ]
   `);
 });

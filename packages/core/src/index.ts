@@ -4,13 +4,14 @@
 
 export type { Allocate } from "./allocate.ts";
 export { createReferenceEngine } from "./engine/reference.ts";
+export type { WeightStorage } from "./formats/scaled_format.ts";
 export type { ModelConfig, RopeScaling } from "./model/config.ts";
 export { createModel, type DecoderLayer, type DecoderModel } from "./model/decoder.ts";
 export { architectureOf } from "./model/families/families.ts";
 export type { Architecture } from "./model/families/family.ts";
 export { parseModelConfig } from "./model/hf_config.ts";
 export { parameterCount } from "./model/hf_names.ts";
-export type { WeightImage, WeightStorage } from "./model/weights.ts";
+export type { WeightImage } from "./model/weights.ts";
 
 // Adapters: what is trained beside a model, and how PEFT configures it.
 

@@ -13,4 +13,5 @@ export {
   StepRefusedError,
   ZerogateError,
 } from "./errors.ts";
+export { storageNames } from "./formats/scaled_format.ts";
 export { shellQuoted } from "./shell_words.ts";

@@ -2,7 +2,7 @@
 import { availableParallelism } from "node:os";
 import { type EngineDescription, type EngineRequest, linearMapCount } from "@zerogate/core/engine";
 import { probe } from "./addon.ts";
-import type { CpuEngineOptions } from "./engine.ts";
+import { type CpuEngineOptions, weightDtypes } from "./engine.ts";
 
 /** Bytes of packed copies for both directions that nobody has to ask for: those of 135 M parameters in bf16. */
 const MAX_PACKED_BYTES = 512 * 2 ** 20;
@@ -21,8 +21,8 @@ export const description: EngineDescription = {
       ...(!available && { missing: [reason ?? "it does not run here"] }),
       ...(level !== undefined && { detail: `level ${level}` }),
       computes: bf16Levels.includes(level ?? "") ? ["f32", "bf16"] : ["f32"],
-      storages: ["as-is", "int8"],
-      weightDtypes: ["f32", "bf16", "f16", "i8"],
+      storages: ["as-is", "int8", "nf4", "int4"],
+      weightDtypes,
       automaticParameters: Number.POSITIVE_INFINITY,
       packs: true,
       mapsFiles,
@@ -39,7 +39,7 @@ export const description: EngineDescription = {
   checks: async () => (await import("./machine_checks.ts")).cpuChecks(),
 };
 
-/** A user of int8 wants less memory, not more. */
+/** A user of fewer bits wants less memory, not more. */
 function packedBytesOf({ compute, storage, packing, model }: EngineRequest): number {
   const bytes = linearMapCount(model) * (compute === "bf16" ? 2 : 4);
   const isSmall = storage === "as-is" && 2 * bytes <= MAX_PACKED_BYTES;

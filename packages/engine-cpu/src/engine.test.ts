@@ -4,15 +4,17 @@ import { describe, expect, test } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
 import { describeImageGolden } from "../../core/test/image_golden.ts";
-import { describeInt8 } from "../../core/test/int8.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
 import type { Numbers } from "../../core/test/oracle.ts";
 import { describePromptSets } from "../../core/test/prompt_sets.ts";
 import { describeQueryGolden } from "../../core/test/query_golden.ts";
+import { describeScaled } from "../../core/test/scaled.ts";
 import { describeShared } from "../../core/test/shared_beginnings.ts";
 import { describeTowers } from "../../core/test/tower.ts";
 import { describeQueryBits } from "../../core/test/visual_adapter.ts";
 import { absent, bf16Levels, levels, openAt } from "../test/levels.ts";
+
+const scaled = ["i8", "nf4", "i4"] as const;
 
 test.skipIf(absent !== "")(`a machine with the binary runs at least one level${absent}`, () => {
   expect(levels.length).toBeGreaterThan(0);
@@ -25,7 +27,7 @@ for (const level of levels) {
   describeImageGolden(`cpu ${level}`, () => openAt(level), 1e-5);
   describeQueryGolden(`cpu ${level}`, () => openAt(level), 1e-5);
   describeQueryBits(`cpu ${level}`, () => openAt(level));
-  describeInt8(`cpu ${level}`, () => openAt(level, { storage: "int8" }), 2e-6);
+  for (const dtype of scaled) describeScaled(`cpu ${level}`, dtype, () => openAt(level), 2e-6);
   describeMixed(`cpu ${level}`, () => openAt(level), 1e-5, 0); // a product of few rows is summed in another order
   describePromptSets(`cpu ${level}`, () => openAt(level), 0);
   describeShared(`cpu ${level}`, () => openAt(level), 1e-5);
@@ -33,13 +35,17 @@ for (const level of levels) {
 }
 describe("two threads", () => {
   for (const level of levels.slice(0, 1)) describeEngine(`cpu ${level}`, () => openAt(level, { threads: 2 }), 2e-6);
-  for (const level of levels) describeInt8(`cpu ${level}`, () => openAt(level, { threads: 2 }), 2e-6);
+  for (const level of levels) {
+    for (const dtype of scaled) describeScaled(`cpu ${level}`, dtype, () => openAt(level, { threads: 2 }), 2e-6);
+  }
 });
 for (const level of bf16Levels) {
   describePromptSets(`cpu ${level} bf16`, () => openAt(level, { compute: "bf16" }), 0);
   // Both factors of a product are rounded to 8 bits: 2e-3 each, and the suite asks for the largest error.
   describeEngine(`cpu ${level} bf16`, () => openAt(level, { compute: "bf16" }), 1e-2);
-  describeInt8(`cpu ${level} bf16`, () => openAt(level, { compute: "bf16" }), 1e-2, asBf16);
+  for (const dtype of scaled) {
+    describeScaled(`cpu ${level} bf16`, dtype, () => openAt(level, { compute: "bf16" }), 1e-2, asBf16);
+  }
 }
 
 function asBf16(values: Numbers): Numbers {

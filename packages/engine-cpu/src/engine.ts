@@ -12,11 +12,11 @@ import {
   type FlatRun,
   flatEngine,
   type HostTensor,
-  int8Bytes,
   type KvCache,
   lengthOf,
   type Matrix,
   type PromptSet,
+  tensorBytes,
   type WeightDType,
 } from "@zerogate/core/engine";
 import {
@@ -69,7 +69,8 @@ export interface CpuEngine extends Engine {
 /** What an engine needs of the binary once it is open. */
 export type Backend = Operations & Pick<Addon, "take" | "release" | "endArena" | "memory" | "write" | "read">;
 
-const dtypeCodes: Readonly<Partial<Record<WeightDType, number>>> = { f32: 0, bf16: 1, f16: 2, i8: 3 };
+/** Weights that it takes, by their numbers in native/include/kernels.h. */
+export const weightDtypes: readonly WeightDType[] = ["f32", "bf16", "f16", "i8", "nf4", "i4"];
 
 // The engine makes every array, matrix and cache that it is given back; the binary refuses what it does not know.
 const handle = (array: DeviceArray) => (array as CpuArray).handle;
@@ -122,8 +123,8 @@ export function engineOver(
   const { take, ...lifetimes } = createArrays(run, engine);
 
   return {
-    name: storage === "int8" ? `${arithmetic}/int8` : arithmetic,
-    weightDtypes: ["f32", "bf16", "f16", "i8"],
+    name: storage === "as-is" ? arithmetic : `${arithmetic}/${storage}`,
+    weightDtypes,
     softCaps: true,
     matrix,
     upload(values) {
@@ -281,9 +282,9 @@ function setsOf(
 /** Uses the bytes where they lie, for as long as the matrix lives. */
 export function matrix({ dtype, shape, bytes }: HostTensor): CpuMatrix {
   const [rows = 0, columns = 1] = shape;
-  const code = dtypeCodes[dtype];
-  if (code === undefined) throw new TypeError(`Cannot use a weight of ${dtype}: f32, bf16, f16 or i8 is needed`);
-  const needed = dtype === "i8" ? int8Bytes(shape) : rows * columns * (dtype === "f32" ? 4 : 2);
+  const code = weightDtypes.indexOf(dtype);
+  if (code < 0) throw new TypeError(`Cannot use a weight of ${dtype}: one of ${weightDtypes.join(", ")} is needed`);
+  const needed = tensorBytes(dtype, shape);
   if (shape.length > 2 || bytes.byteLength !== needed) {
     const found = `${dtype} [${shape.join(", ")}] in ${bytes.byteLength} bytes`;
     throw new RangeError(`Cannot use a weight: it is ${found}, one or two dimensions and ${needed} bytes are needed`);

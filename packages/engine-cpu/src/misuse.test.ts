@@ -75,9 +75,27 @@ describe.skipIf(absent !== "")(`misuse${absent}`, () => {
     expect(() => engine.matrix(tensor)).toThrow(
       "Cannot use a weight: it is bf16 [2, 3] in 11 bytes, one or two dimensions and 12 bytes are needed",
     );
-    expect(() => engine.matrix({ ...tensor, dtype: "i4" as "bf16" })).toThrow("Cannot use a weight of i4");
+    expect(() => engine.matrix({ ...tensor, dtype: "i2" as "bf16" })).toThrow("Cannot use a weight of i2");
     const odd = engine.matrix({ ...tensor, bytes: new Uint8Array(new ArrayBuffer(16), 1, 12) });
     expect(() => engine.embed(odd, Int32Array.of(0))).toThrow("table does not start at a multiple of 2 bytes");
+  });
+
+  test.each([
+    ["nf4", 2 * 36],
+    ["i4", 2 * 18],
+  ] as const)("%s is for linear maps, in whole blocks at any address", async (dtype, needed) => {
+    const engine = createEngine();
+    const tensor = { dtype, shape: [2, 3], bytes: new Uint8Array(needed) };
+    const W = engine.matrix(tensor);
+    const refused = "a dtype that this operation does not take";
+    await engine.arena(async () => {
+      const x = engine.upload(new Float32Array(3));
+      expect(() => engine.embed(W, Int32Array.of(0))).toThrow(`table has ${refused}`);
+      expect(() => engine.headLoss(x, W, Int32Array.of(0), { R: 1, D: 3 })).toThrow(`head_VD has ${refused}`);
+      const odd = engine.matrix({ ...tensor, bytes: new Uint8Array(new ArrayBuffer(needed + 1), 1, needed) });
+      expect(await engine.read(engine.linear(x, odd, { T: 1 }))).toEqual(new Float32Array(2));
+    });
+    expect(() => engine.matrix({ ...tensor, bytes: new Uint8Array(6) })).toThrow(`${needed} bytes are needed`);
   });
 
   test("int8 is for linear maps, with scales that are whole numbers of the memory", async () => {

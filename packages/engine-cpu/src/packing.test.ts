@@ -1,7 +1,7 @@
 /** Packed copies of linear maps: they change no bit, and engines over the same bytes share them. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { type Engine, type HostTensor, int8Bytes, narrow, type WeightDType } from "@zerogate/core/engine";
+import { type Engine, type HostTensor, isScaled, narrow, quantize, type WeightDType } from "@zerogate/core/engine";
 import { describe, expect, test } from "vitest";
 import { absent, bf16Levels, levels, openAt } from "../test/levels.ts";
 import { loadAddon } from "./addon.ts";
@@ -18,10 +18,9 @@ function shared(bytes: Uint8Array): Uint8Array {
 function weightOf(dtype: Exclude<WeightDType, "f8">, rows: number, columns: number): HostTensor {
   const numbers = wave(rows * columns, 0.4);
   if (dtype === "f32") return { dtype, shape: [rows, columns], bytes: shared(new Uint8Array(numbers.buffer)) };
-  if (dtype !== "i8") return { dtype, shape: [rows, columns], bytes: shared(narrow(numbers, dtype)) };
-  const bytes = new Uint8Array(int8Bytes([rows, columns])).map((_, i) => (i * 37) % 251);
-  bytes.set(new Uint8Array(Float32Array.from({ length: rows }, (_, n) => 1e-3 * (n + 1)).buffer));
-  return { dtype, shape: [rows, columns], bytes: shared(bytes) };
+  const shape = [rows, columns];
+  const bytes = isScaled(dtype) ? quantize(dtype, numbers, shape, "w") : narrow(numbers, dtype);
+  return { dtype, shape, bytes: shared(bytes) };
 }
 
 /** Products of 1 to 129 rows in both directions, each twice: what makes a copy, and what finds one. */
@@ -50,19 +49,22 @@ const cases = [
   ...bf16Levels.map((level) => [level, "bf16"] as const),
 ];
 describe.each(cases)("packing at level %s, compute %s", (level, compute) => {
-  test.each(["f32", "bf16", "f16", "i8"] as const)("changes no bit of products with %s weights", async (dtype) => {
-    // More than one block of the contraction in both directions, and a part of a panel.
-    const [tensor, bias] = [weightOf(dtype, 437, 401), weightOf("f32", 437, 1)];
-    const run = (options: CpuEngineOptions) => products(openAt(level, { compute, ...options }), tensor, bias);
-    const expected = await run({});
-    for (const options of [{ packing: true }, { packing: true, threads: 2 }, { packing: true, threads: 3 }]) {
-      const found = await run(options);
-      const differ = expected.flatMap((values, i) =>
-        found[i] && bytesOf(values).equals(bytesOf(found[i])) ? [] : [i],
-      );
-      expect(differ).toEqual([]);
-    }
-  });
+  test.each(["f32", "bf16", "f16", "i8", "nf4", "i4"] as const)(
+    "changes no bit of products with %s weights",
+    async (dtype) => {
+      // More than one block of the contraction in both directions, and a part of a panel.
+      const [tensor, bias] = [weightOf(dtype, 437, 401), weightOf("f32", 437, 1)];
+      const run = (options: CpuEngineOptions) => products(openAt(level, { compute, ...options }), tensor, bias);
+      const expected = await run({});
+      for (const options of [{ packing: true }, { packing: true, threads: 2 }, { packing: true, threads: 3 }]) {
+        const found = await run(options);
+        const differ = expected.flatMap((values, i) =>
+          found[i] && bytesOf(values).equals(bytesOf(found[i])) ? [] : [i],
+        );
+        expect(differ).toEqual([]);
+      }
+    },
+  );
 });
 
 const collect = () => {

@@ -8,10 +8,10 @@ import { describe, expect, test } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
 import { describeImageGolden } from "../../core/test/image_golden.ts";
-import { describeInt8 } from "../../core/test/int8.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
 import { describePromptSets } from "../../core/test/prompt_sets.ts";
 import { describeQueryGolden } from "../../core/test/query_golden.ts";
+import { describeScaled } from "../../core/test/scaled.ts";
 import { describeShared } from "../../core/test/shared_beginnings.ts";
 import { describeTowers } from "../../core/test/tower.ts";
 import { describeQueryBits } from "../../core/test/visual_adapter.ts";
@@ -25,7 +25,7 @@ describeGolden("wasm", () => createWasmEngine(), 1e-5);
 describeImageGolden("wasm", () => createWasmEngine(), 1e-5);
 describeQueryGolden("wasm", () => createWasmEngine(), 1e-5);
 describeQueryBits("wasm", () => createWasmEngine());
-describeInt8("wasm", () => createWasmEngine({ storage: "int8" }), 2e-6);
+for (const dtype of ["i8", "nf4", "i4"] as const) describeScaled("wasm", dtype, () => createWasmEngine(), 2e-6);
 describeMixed("wasm", () => createWasmEngine(), 1e-5, 0);
 describePromptSets("wasm", () => createWasmEngine(), 0);
 describeShared("wasm", () => createWasmEngine(), 1e-5);
@@ -34,6 +34,7 @@ describeTowers("wasm", () => createWasmEngine());
 test("its name, which is stored with a run, says what determines the bits", () => {
   expect(createWasmEngine().name).toBe("wasm/simd128/f32");
   expect(createWasmEngine({ storage: "int8" }).name).toBe("wasm/simd128/f32/int8");
+  expect(createWasmEngine({ storage: "nf4" }).name).toBe("wasm/simd128/f32/nf4");
 });
 
 const weightOf = (engine: CpuEngine, rows: number, columns: number): Matrix =>

@@ -1,6 +1,7 @@
 /** `@zerogate/engine-cpu/wasm`: the same kernels in WebAssembly as an engine module, which workers import. */
 import type { EngineDescription } from "@zerogate/core/engine";
 import { cores } from "./describe.ts";
+import { weightDtypes } from "./engine.ts";
 
 export { createWasmEngine as createEngine } from "./wasm_engine.ts";
 
@@ -13,8 +14,8 @@ export const description: EngineDescription = {
   devices: cores,
   traits: () => ({
     computes: ["f32"],
-    storages: ["as-is", "int8"],
-    weightDtypes: ["f32", "bf16", "f16", "i8"],
+    storages: ["as-is", "int8", "nf4", "int4"],
+    weightDtypes,
     automaticParameters: MAX_PARAMETERS_OF_A_SURPRISE,
     keepsCellBits: true,
     keepsThreadBits: true,

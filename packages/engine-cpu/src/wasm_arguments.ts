@@ -1,5 +1,6 @@
 /** Arguments of one operation, checked as they are read, as native/node/args.cc does for the binary. */
-import { int8Bytes } from "@zerogate/core/engine";
+import { isScaled, tensorBytes } from "@zerogate/core/engine";
+import { weightDtypes } from "./engine.ts";
 import type { WasmMemory } from "./wasm_memory.ts";
 
 /** As the kernels take it. */
@@ -27,7 +28,7 @@ export interface Arguments {
   vector(name: string, letter: string, length: number): WeightFields;
   /** Row numbers from `least` on and below `limit`. */
   rows(name: string, least: number, limit: number, length?: number): Int32Array;
-  /** A weight which may be int8; and the address of its scales, 0 if it has none. */
+  /** A weight which may be int8, and the address of its scales, 0 if it has none; or in blocks of four bits. */
   linearMap(name: string): readonly [...WeightFields, scales: number];
   /** The address is 0 if the argument is absent. */
   weightOrNull(name: string): WeightFields;
@@ -43,7 +44,9 @@ const NO_WEIGHT: WeightFields = [0, 0, 1, 1];
 
 /** Throws every problem as a RangeError or TypeError `Cannot <attempt>: …`. */
 export function readArguments(attempt: string, memory: WasmMemory, values: readonly unknown[]): Arguments {
-  const { next, skip, wrong, number, cap, size, typed } = readValues(attempt, values);
+  const list = readValues(attempt, values);
+  const { next, skip, wrong, number, cap, size, typed } = list;
+  const { weight, linearMap } = readWeights(attempt, memory, list);
   const copies: number[] = [];
 
   function arrayOf(name: string, handle: unknown, length: number): number {
@@ -55,22 +58,6 @@ export function readArguments(attempt: string, memory: WasmMemory, values: reado
     if (found.length !== length) throw wrong(`${name} has ${found.length} numbers, ${length} are needed`);
     return found.address;
   }
-  function weight(name: string): WeightFields {
-    const [address, dtype, rows, columns, scales] = linearMap(name);
-    if (scales !== 0) throw wrong(`${name} has a dtype that this operation does not take`);
-    return [address, dtype, rows, columns];
-  }
-  function linearMap(name: string): readonly [...WeightFields, scales: number] {
-    const address = next();
-    const bytes = typeof address === "number" ? memory.placed(address) : undefined;
-    if (bytes === undefined) throw new TypeError(`Cannot ${attempt}: ${name} is not a weight of this engine`);
-    const [dtype, rows, columns] = [size("dtype", 0), size("rows", 1), size("columns", 1)];
-    const needed = dtype === 3 ? int8Bytes([rows, columns]) : rows * columns * (dtype === 0 ? 4 : 2);
-    if (bytes !== needed) throw wrong(`${name} has ${bytes} bytes, ${needed} are needed`);
-    const scales = dtype === 3 ? (address as number) : 0;
-    return [(address as number) + (dtype === 3 ? 4 * rows : 0), dtype, rows, columns, scales];
-  }
-
   return {
     size,
     number,
@@ -119,6 +106,33 @@ export function readArguments(attempt: string, memory: WasmMemory, values: reado
       for (const address of copies) memory.kernels.release(address);
     },
   };
+}
+
+/** Reads weights of the engine, each of four values. */
+function readWeights(
+  attempt: string,
+  memory: WasmMemory,
+  { next, wrong, size }: ReturnType<typeof readValues>,
+): Pick<Arguments, "weight" | "linearMap"> {
+  function weight(name: string): WeightFields {
+    const [address, code, rows, columns] = linearMap(name);
+    const dtype = weightDtypes[code];
+    if (dtype === undefined || isScaled(dtype)) throw wrong(`${name} has a dtype that this operation does not take`);
+    return [address, code, rows, columns];
+  }
+  function linearMap(name: string): readonly [...WeightFields, scales: number] {
+    const address = next();
+    const bytes = typeof address === "number" ? memory.placed(address) : undefined;
+    if (bytes === undefined) throw new TypeError(`Cannot ${attempt}: ${name} is not a weight of this engine`);
+    const [code, rows, columns] = [size("dtype", 0), size("rows", 1), size("columns", 1)];
+    const dtype = weightDtypes[code];
+    if (dtype === undefined) throw wrong(`${name} has a dtype that this operation does not take`);
+    const needed = tensorBytes(dtype, [rows, columns]);
+    if (bytes !== needed) throw wrong(`${name} has ${bytes} bytes, ${needed} are needed`);
+    const begin = address as number;
+    return dtype === "i8" ? [begin + 4 * rows, code, rows, columns, begin] : [begin, code, rows, columns, 0];
+  }
+  return { weight, linearMap };
 }
 
 /** Reads the values one after the other: what does not depend on memory. */

@@ -3,14 +3,12 @@
  * last in an operation is copied last, so addresses are all known before its kernel runs.
  */
 import { InputError } from "@zerogate/core";
-import type { FlatName } from "@zerogate/core/engine";
+import { type FlatName, tensorBytes } from "@zerogate/core/engine";
 import type { Operations } from "./addon.ts";
+import { weightDtypes } from "./engine.ts";
 import { type Arguments, type HeadFields, readArguments } from "./wasm_arguments.ts";
 import { flatKernels } from "./wasm_flat.ts";
 import type { WasmMemory } from "./wasm_memory.ts";
-
-/** By dtype code. */
-const numberBytes = [4, 2, 2, 1];
 
 type Operation = Operations[keyof Operations];
 /** Makes an operation of what reads its arguments and runs its kernel, which returns 0 if memory ran out. */
@@ -238,7 +236,9 @@ function partOfWeight(args: Arguments, name: string) {
     throw new RangeError(`Cannot run ${name}: rows ${from} to ${to} are asked for, the weight has ${all}`);
   }
   const rows = to - from;
-  const begin = address + from * columns * (numberBytes[dtype] ?? 4);
+  // The scales of int8 lie elsewhere.
+  const rowBytes = scales === 0 ? tensorBytes(weightDtypes[dtype] ?? "f32", [1, columns]) : columns;
+  const begin = address + from * rowBytes;
   const part = [begin, dtype, rows, columns, scales === 0 ? 0 : scales + 4 * from] as const;
   return { T, from, part, rows, columns, all };
 }

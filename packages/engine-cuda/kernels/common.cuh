@@ -92,6 +92,14 @@ DEVICE float load(const Float* p) {
   float magnitude = from_bits((u32)(p->bits & 0x7f) << 20) * 1329227995784915872903807060280344576.f;
   return p->bits & 0x80 ? -magnitude : magnitude;
 }
+/** A finite float16, whose bits are those of a float with another bias (2¹¹² more). */
+struct Half {
+  u16 bits;
+};
+DEVICE float load(const Half* p) {
+  float magnitude = from_bits((u32)(p->bits & 0x7fff) << 13) * 5192296858534827628530496329220096.f;
+  return p->bits & 0x8000 ? -magnitude : magnitude;
+}
 DEVICE void store(float* p, float x) { *p = x; }
 DEVICE void store(u16* p, float x) { *p = (u16)(pack2(x, 0.f) & 0xffffu); }
 

@@ -105,6 +105,37 @@ DEVICE void widen_rows(ACT* y_NK, const float* scale_N, const Q* q_NK, int K) {
 KERNEL(widen_i8)(ACT* y_NK, const float* scale_N, const Integer* q_NK, int K) { widen_rows(y_NK, scale_N, q_NK, K); }
 KERNEL(widen_f8)(ACT* y_NK, const float* scale_N, const Float* q_NK, int K) { widen_rows(y_NK, scale_N, q_NK, K); }
 
+// The same of blocks of four bits along a row (core's formats/four_bits.ts): a scale, then 16 bytes for each 32 numbers, of which byte
+// i holds number i in its low bits and number i + 16 in its high ones. `levels` is what the 16 codes stand for.
+template <class Scale>
+DEVICE void widen_blocks(ACT* y_NK, const unsigned char* w_N, int K, int numbers, const float* levels) {
+  __syncthreads();
+  size_t n = blockIdx.x, bytes = sizeof(Scale) + numbers / 2;
+  const unsigned char* row = w_N + n * ((K + numbers - 1) / numbers) * bytes;
+  for (int k = threadIdx.x; k < K; k += blockDim.x) {
+    const unsigned char* block = row + k / numbers * bytes;
+    int codes = block[sizeof(Scale) + k % numbers / 32 * 16 + k % 16];
+    store(y_NK + n * K + k, load((const Scale*)block) * levels[k & 16 ? codes >> 4 : codes & 15]);
+  }
+}
+DEVICE float nf4_level(int code) {
+  const float levels[16] = {-1.f, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f,
+                            -0.28444138169288635f, -0.18477343022823334f, -0.09105003625154495f, 0.f,
+                            0.07958029955625534f, 0.16093020141124725f, 0.24611230194568634f, 0.33791524171829224f,
+                            0.44070982933044434f, 0.5626170039176941f, 0.7229568362236023f, 1.f};
+  return levels[code];
+}
+KERNEL(widen_nf4)(ACT* y_NK, const unsigned char* w_N, int K) {
+  SHARED float levels[16];
+  if (threadIdx.x < 16) levels[threadIdx.x] = nf4_level(threadIdx.x);
+  widen_blocks<float>(y_NK, w_N, K, 64, levels);
+}
+KERNEL(widen_i4)(ACT* y_NK, const unsigned char* w_N, int K) {
+  SHARED float levels[16];
+  if (threadIdx.x < 16) levels[threadIdx.x] = (float)((int)threadIdx.x - 8);
+  widen_blocks<Half>(y_NK, w_N, K, 32, levels);
+}
+
 KERNEL(to_f32)(float* y, const u16* x, u64 length) {
   u64 i = (u64)blockIdx.x * blockDim.x + threadIdx.x;
   if (i < length) y[i] = load(x + i);

@@ -1,7 +1,8 @@
 /** The engine on NVIDIA's GPUs, as the choice of engines sees it. */
 import { InputError } from "@zerogate/core";
 import type { EngineDescription } from "@zerogate/core/engine";
-import type { CudaEngineOptions } from "./engine.ts";
+import { storageNames } from "@zerogate/core/light";
+import { type CudaEngineOptions, weightDtypes } from "./engine.ts";
 import { planCell } from "./memory_plan.ts";
 import { gpuReports } from "./report.ts";
 import { sharedName } from "./shared_name.ts";
@@ -13,8 +14,8 @@ export const description: EngineDescription = {
     return {
       missing: gpuReports().missing,
       computes: ["f32", "bf16"],
-      storages: ["as-is", "int8", "fp8"],
-      weightDtypes: ["f32", "bf16", "f16", "i8", "f8"],
+      storages: storageNames,
+      weightDtypes: weightDtypes,
       hasNamedDevices: true,
     };
   },

@@ -3,10 +3,10 @@ import { afterAll, describe, expect, test, vi } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
 import { describeImageGolden } from "../../core/test/image_golden.ts";
-import { describeInt8 } from "../../core/test/int8.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
 import { describePromptSets } from "../../core/test/prompt_sets.ts";
 import { describeQueryGolden } from "../../core/test/query_golden.ts";
+import { describeScaled } from "../../core/test/scaled.ts";
 import { describeShared } from "../../core/test/shared_beginnings.ts";
 import { describeTowers } from "../../core/test/tower.ts";
 import { absent, fakeEnv } from "../test/fake.ts";
@@ -35,7 +35,7 @@ describe.skipIf(absent !== "")(`on the emulator${absent}`, () => {
   describePromptSets("cuda f32", () => open("f32"), 2e-6);
   describeShared("cuda f32", () => open("f32"), 1e-5);
   describeTowers("cuda f32", () => open("f32"));
-  describeInt8("cuda f32", () => open("f32"), 2e-6);
+  for (const dtype of ["i8", "f8", "nf4", "i4"] as const) describeScaled("cuda f32", dtype, () => open("f32"), 2e-6);
   // Factors, results and inner activations are rounded to 8 bits: 2e-3 each, and the suite asks for the largest error.
   describeEngine("cuda bf16", () => open("bf16"), 1e-2, { cached: 1e-2 });
   // Some two hundred roundings of 2e-3 on the way to a logit; the largest differences that were seen are 3.4e-2.

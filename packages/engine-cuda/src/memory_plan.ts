@@ -1,5 +1,6 @@
 /** How much memory a cell takes on a GPU, and the error if there is not enough. */
-import { InputError, type ModelConfig, parameterCount, type WeightStorage } from "@zerogate/core";
+import { InputError, type ModelConfig, type WeightStorage } from "@zerogate/core";
+import { baseBytes, dtypeOfStorage } from "@zerogate/core/engine";
 import { keptForNorms } from "@zerogate/core/training";
 import type { Memory } from "./device_memory.ts";
 import type { Gpu } from "./gpu.ts";
@@ -41,12 +42,11 @@ export function planCell(
   // At the widest place of backward: dx twice, ds, dgateUp, dm or dqkv, do.
   const work = 4 * 3 * D + inner * (3 * F + X + Q + 2 * D);
   const logits = V * Math.min(tokens, Math.max(1, Math.floor(CHUNK_LOGITS / V)));
-  // Of 8 bits in memory, the one that is being multiplied in inner numbers.
-  const mapNumbers = D * (X + Q + 3 * F) * model.layers;
-  const saved = storage === "as-is" ? 0 : mapNumbers * (inner - 1) - 4 * model.layers * (X + D + 2 * F + D);
+  // Of 8 or 4 bits in memory, the one that is being multiplied in inner numbers.
+  const maps = storage === "as-is" ? compute : dtypeOfStorage(storage);
   const widened = storage === "as-is" ? 0 : inner * D * Math.max(X, 2 * F);
   return {
-    weightBytes: inner * parameterCount(model) - saved,
+    weightBytes: baseBytes(model, compute, maps),
     bytesPerToken: adaptedLayers * kept,
     otherBytes: WORKSPACE_BYTES + widened + logits * (4 + inner),
     workBytesPerToken: work,

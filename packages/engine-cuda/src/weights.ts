@@ -1,18 +1,16 @@
 /** Frozen weights on the GPU, in the form that an operation needs: factors of products, rows of a table, vectors of float32. */
 import {
   type HostTensor,
-  int8Bytes,
+  isScaled,
   type Matrix,
   type RowRange,
-  type ScaledDType,
+  tensorBytes,
   type WeightDType,
   widen,
 } from "@zerogate/core/engine";
 import type { Block } from "./device_memory.ts";
 import type { NumberType } from "./product.ts";
 import { bytesOf, type Runtime, rowwise } from "./runtime.ts";
-
-const isScaled = (dtype: WeightDType): dtype is ScaledDType => dtype === "i8" || dtype === "f8";
 
 /** A weight is put on the GPU at its first use, in the type of that use; few have more than one. */
 export interface CudaMatrix extends Matrix {
@@ -24,7 +22,7 @@ export interface CudaMatrix extends Matrix {
 export function createMatrix(runtime: Runtime, tensor: HostTensor): CudaMatrix {
   const { dtype, shape, bytes } = tensor;
   const [rows = 0, columns = 1] = shape;
-  const needed = isScaled(dtype) ? int8Bytes([rows, columns]) : rows * columns * (dtype === "f32" ? 4 : 2);
+  const needed = tensorBytes(dtype, shape);
   if (shape.length > 2 || bytes.byteLength !== needed) {
     const found = `${dtype} [${shape.join(", ")}] in ${bytes.byteLength} bytes`;
     throw new RangeError(`Cannot use a weight: it is ${found}, one or two dimensions and ${needed} bytes are needed`);
@@ -37,7 +35,7 @@ export function createMatrix(runtime: Runtime, tensor: HostTensor): CudaMatrix {
 }
 
 /**
- * The left factor of a product, `rows` of it, for as long as `work` runs. One of 8 bits is widened for each product: that reads and
+ * The left factor of a product, `rows` of it, for as long as `work` runs. One of 8 or 4 bits is widened for each product: that reads and
  * writes it once, while the product reads it for every 128 tokens or so.
  */
 export function withFactor(
@@ -57,8 +55,11 @@ export function withFactor(
   const skipped = (from * columns * bytesOf[runtime.inner]) % 256;
   const wide = runtime.array((to - from) * columns + skipped / bytesOf[runtime.inner], runtime.inner);
   const widened = runtime.at(wide) + BigInt(skipped);
-  const [scales, numbers] = [at + BigInt(4 * from), at + BigInt(4 * rows + from * columns)];
-  runtime.run("rows", `widen_${tensor.dtype}`, rowwise(to - from, columns), [widened, scales, numbers, columns]);
+  const lie =
+    tensor.dtype === "nf4" || tensor.dtype === "i4"
+      ? [at + BigInt(from * tensorBytes(tensor.dtype, [1, columns]))]
+      : [at + BigInt(4 * from), at + BigInt(4 * rows + from * columns)];
+  runtime.run("rows", `widen_${tensor.dtype}`, rowwise(to - from, columns), [widened, ...lie, columns]);
   work(widened);
   runtime.free(wide);
 }
@@ -74,7 +75,7 @@ export function vector(runtime: Runtime, matrix: Matrix, row = 0): bigint {
   return formOf(runtime, matrix as CudaMatrix, "f32") + BigInt(4 * row);
 }
 
-/** A weight of 8 bits as it was given. */
+/** A weight with scales as it was given. */
 function bytesAt(runtime: Runtime, { tensor: { dtype, bytes }, forms }: CudaMatrix): bigint {
   const known = forms.get(dtype);
   if (known) return known.address;

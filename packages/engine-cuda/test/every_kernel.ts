@@ -1,5 +1,5 @@
 /** Operations by the kernel file that they run, in sizes that take every path through its kernels. */
-import type { AttentionSize, DeviceArray, Matrix, PromptSet } from "@zerogate/core/engine";
+import { type AttentionSize, type DeviceArray, type Matrix, type PromptSet, tensorBytes } from "@zerogate/core/engine";
 import { single, wave } from "../../core/test/numeric.ts";
 import type { CudaEngine } from "../src/engine.ts";
 import type { KernelFile } from "../src/kernels.ts";
@@ -31,8 +31,8 @@ async function rows(engine: CudaEngine) {
   const scattered = engine.scatterRows(upload(engine, 4 * D, 0.7), Int32Array.of(8, 0, 8, 8), { T, D });
   const bias = weight(engine, [N], 0.3);
   for (const toRead of [false, true]) engine.linear(x, weight(engine, [N, D], 0.5), { T, bias, toRead });
-  for (const dtype of ["i8", "f8"] as const) {
-    const bytes = new Uint8Array(N * (4 + D)).fill(17);
+  for (const dtype of ["i8", "f8", "nf4", "i4"] as const) {
+    const bytes = new Uint8Array(tensorBytes(dtype, [N, D])).fill(17);
     engine.linear(x, engine.matrix({ dtype, shape: [N, D], bytes }), { T, rows: [8, 24] });
   }
   // An odd length, of which the last numbers are converted one by one, and back.

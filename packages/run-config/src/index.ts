@@ -1,4 +1,6 @@
 /** `@zerogate/run-config`: the keys of a run, from files, flags and presets, and the engine that they mean. */
+
+export { storageNames } from "@zerogate/core/light";
 export { readConfigFile } from "./config/config_file.ts";
 export { configKeys, fields } from "./config/fields.ts";
 export { flagName } from "./config/flag_name.ts";
@@ -24,7 +26,6 @@ export {
   computeNames,
   type LogLevel,
   logLevels,
-  storageNames,
   type TrainConfig,
 } from "./config/train_config.ts";
 export { visionShape } from "./config/vision_shape.ts";

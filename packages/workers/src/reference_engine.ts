@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 import { createReferenceEngine, type WeightStorage } from "@zerogate/core";
 import { checkEngine, type Engine, type EngineDescription } from "@zerogate/core/engine";
+import { storageNames } from "@zerogate/core/light";
 import { builtFile } from "./built_file.ts";
 import type { EngineModule } from "./device_api.ts";
 
@@ -21,8 +22,8 @@ export const description: EngineDescription = {
   devices: () => Array.from({ length: availableParallelism() }, (_, ordinal) => ({ ordinal, name: `core ${ordinal}` })),
   traits: () => ({
     computes: ["f32"],
-    storages: ["as-is", "int8", "fp8"],
-    weightDtypes: ["f32", "i8", "f8"],
+    storages: storageNames,
+    weightDtypes: ["f32", "i8", "f8", "nf4", "i4"],
     keepsCellBits: true,
     keepsThreadBits: true,
   }),

@@ -3,10 +3,10 @@
 /** How a number is stored in a checkpoint. */
 export type DType = "f32" | "bf16" | "f16";
 
-/** How an engine may be given a linear map: as a checkpoint stores it, or in 8 bits with a scale a row (formats/int8.ts, fp8.ts). */
+/** How an engine may be given a linear map: as a checkpoint stores it, or in fewer bits with scales. */
 export type WeightDType = DType | ScaledDType;
-/** Integers, or floats E4M3. */
-export type ScaledDType = "i8" | "f8";
+/** Integers or floats E4M3 with a scale a row (formats/int8.ts, fp8.ts), or blocks of four bits (formats/four_bits.ts). */
+export type ScaledDType = "i8" | "f8" | "nf4" | "i4";
 
 /** Numbers in host memory, row-major. `bytes` may lie over a SharedArrayBuffer: engines only read it. */
 export interface HostTensor {

@@ -2,8 +2,9 @@
  * How a package of engines describes itself: its names, what it runs on here, what can be asked of it, and the options that a
  * worker opens it with. Help, config, doctor, dry run and the choice of an engine read nothing else of it.
  */
+
+import type { WeightStorage } from "../formats/scaled_format.ts";
 import type { ModelConfig } from "../model/config.ts";
-import type { WeightStorage } from "../model/weights.ts";
 import type { WeightDType } from "./engine.ts";
 import type { MachineCheck } from "./machine_check.ts";
 

@@ -49,7 +49,7 @@ export type {
 export interface Engine {
   /** Name shown to people and stored with a run, for example `reference`. Runs are bit-equal on the same engine only. */
   readonly name: string;
-  /** Weight dtypes that `matrix` takes; a loader widens everything else to f32. `i8` and `f8` are for `linear` and its backward only. */
+  /** Weight dtypes that `matrix` takes; a loader widens everything else to f32. Those with scales are for `linear` and its backward only. */
   readonly weightDtypes: readonly WeightDType[];
   /** Whether attention and `headLoss` know soft caps (`cap`). @default false: bases with caps are refused */
   readonly softCaps?: boolean;

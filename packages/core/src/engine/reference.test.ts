@@ -2,10 +2,10 @@ import { expect, test } from "vitest";
 import { describeEngine } from "../../test/conformance.ts";
 import { describeGolden } from "../../test/golden.ts";
 import { describeImageGolden } from "../../test/image_golden.ts";
-import { describeInt8 } from "../../test/int8.ts";
 import { describeMixed } from "../../test/mixed.ts";
 import { describePromptSets } from "../../test/prompt_sets.ts";
 import { describeQueryGolden } from "../../test/query_golden.ts";
+import { describeScaled } from "../../test/scaled.ts";
 import { describeQueryBits } from "../../test/visual_adapter.ts";
 import { createReferenceEngine } from "./reference.ts";
 
@@ -16,7 +16,7 @@ describeImageGolden("reference", createReferenceEngine, 1e-5);
 describeQueryGolden("reference", createReferenceEngine, 1e-5);
 describeQueryBits("reference", createReferenceEngine);
 describeMixed("reference", createReferenceEngine, 0);
-describeInt8("reference", createReferenceEngine, 5e-7);
+for (const dtype of ["i8", "f8", "nf4", "i4"] as const) describeScaled("reference", dtype, createReferenceEngine, 5e-7);
 describePromptSets("reference", createReferenceEngine, 0);
 
 test("prompts that fit no pass are refused by the name of the operation", () => {
@@ -35,5 +35,5 @@ test("prompts that fit no pass are refused by the name of the operation", () => 
 });
 
 test("takes weights in f32 and in 8 bits unchanged, and everything else widened", () => {
-  expect(createReferenceEngine().weightDtypes).toEqual(["f32", "i8", "f8"]);
+  expect(createReferenceEngine().weightDtypes).toEqual(["f32", "i8", "f8", "nf4", "i4"]);
 });

@@ -3,14 +3,13 @@
  * agree with it. It is slow (a few GFLOP/s a core) and meant for tests, tiny models and machines where nothing else runs.
  */
 
-import { dequantizeRowsFp8 } from "../formats/fp8.ts";
-import { dequantizeRows } from "../formats/int8.ts";
+import { dequantize, isScaled } from "../formats/scaled.ts";
+import type { WeightStorage } from "../formats/scaled_format.ts";
 import { attentionBackward, attentionForward, cachedAttentionForward } from "../kernels/attention.ts";
 import { headLossForwardBackward } from "../kernels/head_loss.ts";
 import { linearBackward, linearForward } from "../kernels/linear.ts";
 import { type PromptRange, promptAttentionBackward, promptAttentionForward } from "../kernels/prompt_attention.ts";
 import { rotate } from "../kernels/rope.ts";
-import type { WeightStorage } from "../model/weights.ts";
 import { type ArrayStore, createArena } from "./arena.ts";
 import type { AttentionSize, DeviceArray, Engine, HostTensor, KvCache, Matrix, PromptSet, RowRange } from "./engine.ts";
 import { type FlatRun, flatEngine, lengthOf } from "./flat.ts";
@@ -58,7 +57,7 @@ export function createReferenceEngine({ storage = "as-is" }: { storage?: WeightS
 
   return {
     name: storage === "as-is" ? "reference" : `reference/${storage}`,
-    weightDtypes: ["f32", "i8", "f8"],
+    weightDtypes: ["f32", "i8", "f8", "nf4", "i4"],
     softCaps: true,
     matrix,
     upload(values) {
@@ -191,9 +190,9 @@ function rangeOf({ kv_RY, rows: [from, to], tokens, gate_H }: PromptSet, { G, d 
 }
 
 function matrix({ dtype, shape, bytes }: HostTensor): ReferenceMatrix {
-  if (dtype === "i8" || dtype === "f8") {
+  if (isScaled(dtype)) {
     const [rows, columns] = shape;
-    return { rows, columns, values: (dtype === "i8" ? dequantizeRows : dequantizeRowsFp8)(bytes, shape) };
+    return { rows, columns, values: dequantize(dtype, bytes, shape) };
   }
   if (dtype !== "f32") throw new TypeError(`Cannot use ${dtype} weights in the reference engine: widen them to f32`);
   const [rows, columns = 1] = shape;

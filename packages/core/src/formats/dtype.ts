@@ -70,7 +70,8 @@ function bf16FromF32(bits: number): number {
   return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
 }
 
-function f16FromF32(bits: number): number {
+/** Bits of the nearest float16 of a float32; too large a number becomes infinity. */
+export function f16FromF32(bits: number): number {
   const sign = (bits >>> 16) & 0x8000;
   const magnitude = bits & 0x7fffffff;
   if (magnitude > 0x7f800000) return sign | 0x7c00 | ((magnitude >>> 13) & 0x3ff || 0x200);
@@ -100,7 +101,8 @@ function f16Table(): Uint32Array {
   return table;
 }
 
-function f32FromF16(half: number): number {
+/** Bits of the float32 of a float16. */
+export function f32FromF16(half: number): number {
   const sign = (half & 0x8000) << 16;
   const exponent = (half >>> 10) & 0x1f;
   const mantissa = half & 0x3ff;

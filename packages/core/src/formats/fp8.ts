@@ -9,7 +9,9 @@
  */
 import { InputError } from "../errors.ts";
 import { checkLengths } from "../shape.ts";
-import type { Int8Rows } from "./int8.ts";
+import type { ScaledFormat } from "./scaled_format.ts";
+
+export const fp8: ScaledFormat = { storage: "fp8", rowBytes: (columns) => [4, columns], quantize, dequantize };
 
 const LARGEST = 448;
 /** Below it a scale would lose digits. */
@@ -39,12 +41,15 @@ export const fp8Values: Float32Array = Float32Array.from({ length: 256 }, (_, by
   return byte & 0x80 ? -magnitude : magnitude;
 });
 
-/** As many rows as `out` has scales. Throws an `InputError` if a number is not finite. */
-export function quantizeRowsFp8(values: Float32Array, out: Int8Rows, name: string): void {
-  const { scales, numbers } = out;
+function quantize(
+  values: Float32Array,
+  [scaleBytes, numbers]: readonly Uint8Array[],
+  columns: number,
+  name: string,
+): void {
+  const scales = scalesOf(scaleBytes);
   const rows = scales.length;
-  const columns = values.length / rows;
-  checkLengths({ numbers }, { rows, columns });
+  checkLengths({ values, numbers }, { rows, columns });
   for (let row = 0; row < rows; row++) {
     const [begin, end] = [row * columns, (row + 1) * columns];
     let largest = 0;
@@ -61,13 +66,14 @@ export function quantizeRowsFp8(values: Float32Array, out: Int8Rows, name: strin
   }
 }
 
-/** The numbers that the bytes stand for, each rounded once to float32. */
-export function dequantizeRowsFp8(bytes: Uint8Array, [rows, columns]: readonly number[]): Float32Array {
-  checkLengths({ bytes }, { rows, bytesPerRow: 4 + columns });
-  const scales = new Float32Array(bytes.buffer, bytes.byteOffset, rows);
-  const values = new Float32Array(rows * columns);
-  for (let row = 0, i = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++, i++) values[i] = scales[row] * fp8Values[bytes[4 * rows + i]];
+function dequantize([scaleBytes, numbers]: readonly Uint8Array[], columns: number, out: Float32Array): void {
+  const scales = scalesOf(scaleBytes);
+  for (let row = 0, i = 0; row < scales.length; row++) {
+    for (let column = 0; column < columns; column++, i++) out[i] = scales[row] * fp8Values[numbers[i]];
   }
-  return values;
+}
+
+/** They begin at a multiple of 4. */
+function scalesOf({ buffer, byteOffset, length }: Uint8Array): Float32Array {
+  return new Float32Array(buffer, byteOffset, length / 4);
 }

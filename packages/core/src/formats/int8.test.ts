@@ -1,15 +1,17 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { InputError } from "../errors.ts";
-import { dequantizeRows, int8Bytes, int8Rows, quantizeRows } from "./int8.ts";
+import { dequantize, quantize } from "./scaled.ts";
 
-function quantized(values: Float32Array, rows: number): Uint8Array {
-  const bytes = new Uint8Array(int8Bytes([rows, values.length / rows]));
-  quantizeRows(values, int8Rows(bytes, rows), "w");
-  return bytes;
-}
+const quantized = (values: Float32Array, rows: number) => quantize("i8", values, [rows, values.length / rows], "w");
 
-describe("quantizeRows", () => {
+/** The scales of all rows, then their numbers. */
+const partsOf = (bytes: Uint8Array, rows: number) => ({
+  scales: new Float32Array(bytes.buffer, 0, rows),
+  numbers: new Int8Array(bytes.buffer, 4 * rows),
+});
+
+describe("int8", () => {
   test("no number is off by more than half its row's scale, and scales are a 127th of the row's largest magnitude", () => {
     const float = fc.float({ noNaN: true, noDefaultInfinity: true });
     const matrix = fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 20 })).chain(([rows, columns]) =>
@@ -22,7 +24,7 @@ describe("quantizeRows", () => {
       fc.property(matrix, ({ rows, values: list }) => {
         const values = Float32Array.from(list);
         const columns = values.length / rows;
-        const { scales, numbers } = int8Rows(quantized(values, rows), rows);
+        const { scales, numbers } = partsOf(quantized(values, rows), rows);
         for (const [i, value] of values.entries()) {
           const row = Math.floor(i / columns);
           const largest = values
@@ -39,10 +41,10 @@ describe("quantizeRows", () => {
 
   test("numbers that are int8 times a scale come back as they were, rounding is to even, zeros stay zero", () => {
     const values = Float32Array.of(127, -127, 0.5, 1.5, -0.5, -2.5, 254, 2, 4, -6, 1, 3, 0, 0, 0, 0, 0, -0);
-    const { scales, numbers } = int8Rows(quantized(values, 3), 3);
+    const { scales, numbers } = partsOf(quantized(values, 3), 3);
     expect([...scales]).toEqual([1, 2, 2 ** -126]);
     expect([...numbers]).toEqual([127, -127, 0, 2, 0, -2, 127, 1, 2, -3, 0, 2, 0, 0, 0, 0, 0, 0]);
-    const back = dequantizeRows(quantized(values, 3), [3, 6]);
+    const back = dequantize("i8", quantized(values, 3), [3, 6]);
     expect(quantized(back, 3)).toEqual(quantized(values, 3));
   });
 
@@ -57,5 +59,5 @@ describe("quantizeRows", () => {
 });
 
 test("what has not the bytes of its shape is refused", () => {
-  expect(() => dequantizeRows(new Uint8Array(12), [2, 3])).toThrow(RangeError);
+  expect(() => dequantize("i8", new Uint8Array(12), [2, 3])).toThrow(RangeError);
 });

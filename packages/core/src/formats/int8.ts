@@ -8,36 +8,18 @@
  */
 import { InputError } from "../errors.ts";
 import { checkLengths } from "../shape.ts";
+import type { ScaledFormat } from "./scaled_format.ts";
 
-export interface Int8Rows {
-  readonly scales: Float32Array;
-  readonly numbers: Int8Array;
-}
-
-/** Returns the bytes of a map in int8: a float32 scale and `columns` bytes for each row. */
-export function int8Bytes([rows, columns]: readonly number[]): number {
-  return rows * (4 + columns);
-}
-
-/** Views of both parts. The bytes begin at a multiple of 4. */
-export function int8Rows(bytes: Uint8Array, rows: number): Int8Rows {
-  const { buffer, byteOffset, byteLength } = bytes;
-  return {
-    scales: new Float32Array(buffer, byteOffset, rows),
-    numbers: new Int8Array(buffer, byteOffset + 4 * rows, byteLength - 4 * rows),
-  };
-}
+export const int8: ScaledFormat = { storage: "int8", rowBytes: (columns) => [4, columns], quantize, dequantize };
 
 /** Below it a scale would lose digits, and the bound of half a scale with them. */
 const LEAST_SCALE = 2 ** -126;
 const INFINITY_BITS = 0x7f800000;
 
-/** As many rows as `out` has scales. Throws an `InputError` if a number is not finite. */
-export function quantizeRows(values: Float32Array, out: Int8Rows, name: string): void {
-  const { scales, numbers } = out;
+function quantize(values: Float32Array, planes: readonly Uint8Array[], columns: number, name: string): void {
+  const { scales, numbers } = viewsOf(planes);
   const rows = scales.length;
-  const columns = values.length / rows;
-  checkLengths({ numbers }, { rows, columns });
+  checkLengths({ values, numbers }, { rows, columns });
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   for (let row = 0; row < rows; row++) {
     const [begin, end] = [row * columns, (row + 1) * columns];
@@ -56,15 +38,19 @@ export function quantizeRows(values: Float32Array, out: Int8Rows, name: string):
   }
 }
 
-/** The numbers that the bytes stand for, each rounded once to float32. */
-export function dequantizeRows(bytes: Uint8Array, [rows, columns]: readonly number[]): Float32Array {
-  checkLengths({ bytes }, { rows, bytesPerRow: 4 + columns });
-  const { scales, numbers } = int8Rows(bytes, rows);
-  const values = new Float32Array(rows * columns);
-  for (let row = 0, i = 0; row < rows; row++) {
-    for (let column = 0; column < columns; column++, i++) values[i] = scales[row] * numbers[i];
+function dequantize(planes: readonly Uint8Array[], columns: number, out: Float32Array): void {
+  const { scales, numbers } = viewsOf(planes);
+  for (let row = 0, i = 0; row < scales.length; row++) {
+    for (let column = 0; column < columns; column++, i++) out[i] = scales[row] * numbers[i];
   }
-  return values;
+}
+
+/** The scales begin at a multiple of 4. */
+function viewsOf([scales, numbers]: readonly Uint8Array[]): { scales: Float32Array; numbers: Int8Array } {
+  return {
+    scales: new Float32Array(scales.buffer, scales.byteOffset, scales.length / 4),
+    numbers: new Int8Array(numbers.buffer, numbers.byteOffset, numbers.length),
+  };
 }
 
 /** Up to 2⁵¹: adding 1.5 · 2⁵² leaves no binary places. */

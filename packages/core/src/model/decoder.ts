@@ -2,6 +2,7 @@
 import type { Engine, Matrix } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
 import { widen } from "../formats/dtype.ts";
+import { isScaled } from "../formats/scaled.ts";
 import type { ModelConfig } from "./config.ts";
 import { architectureOf } from "./families/families.ts";
 import type { Architecture } from "./families/family.ts";
@@ -131,7 +132,7 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
 /** `[2, D]`: nothing, and the bias; undefined if there is none. */
 function biasTable(engine: Engine, image: WeightImage, name: string): Matrix | undefined {
   const tensor = weightOf(image, name);
-  if (!tensor || tensor.dtype === "i8" || tensor.dtype === "f8") return undefined; // no bias is
+  if (!tensor || isScaled(tensor.dtype)) return undefined; // no bias is
   const [D] = tensor.shape;
   const rows = new Float32Array(2 * D);
   widen(tensor.dtype, tensor.bytes, rows.subarray(D));

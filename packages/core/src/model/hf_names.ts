@@ -1,4 +1,6 @@
 /** The tensors of a Hugging Face checkpoint that a model needs, by the names of its family. */
+import type { DType, WeightDType } from "../engine/engine.ts";
+import { tensorBytes } from "../formats/scaled.ts";
 import type { ModelConfig } from "./config.ts";
 import { architectureOf, familyOf } from "./families/families.ts";
 import type { WeightSource } from "./weight_sources.ts";
@@ -23,6 +25,14 @@ export function parameterCount(config: ModelConfig): number {
 export function linearMapCount(config: ModelConfig): number {
   const maps = weightSources(config).filter(({ name }) => isLinearMap(name));
   return maps.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b), 0);
+}
+
+/** Bytes of a base whose weights are held in `dtype`, its linear maps in `maps`. */
+export function baseBytes(config: ModelConfig, dtype: DType, maps: WeightDType = dtype): number {
+  return weightSources(config).reduce(
+    (sum, { name, shape }) => sum + tensorBytes(isLinearMap(name) ? maps : dtype, shape),
+    0,
+  );
 }
 
 /** The names under which a checkpoint may hold this tensor, the usual one first. */

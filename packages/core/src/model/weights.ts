@@ -3,13 +3,7 @@
  * Merged weights (QKV, gate·up) are contiguous, so an engine sees each as one matrix.
  */
 import type { Engine, HostTensor, Matrix, WeightDType } from "../engine/engine.ts";
-
-/**
- * How linear maps are held: as in the file, or in 8 bits (int8, fp8) with a scale for each output channel. Embeddings, head, norms
- * and biases are never quantised: they are a small part of a large base, and the head's error is that of the logits itself
- * (a tied head is the embedding).
- */
-export type WeightStorage = "as-is" | "int8" | "fp8";
+import { isScaled } from "../formats/scaled.ts";
 
 /** Where one weight lies: at `offset` in the block, a multiple of 64 bytes, or at `offset` in the file `path`. */
 export interface WeightPlace {
@@ -55,7 +49,10 @@ export type LayerWeight =
   | "down"
   | "downBias";
 
-/** Whether the weight of ours is one that `storage: int8` and `fp8` quantise. */
+/**
+ * Whether the weight of ours is one that a `storage` with scales quantises. Embeddings, head, norms and biases never are: they are a
+ * small part of a large base, and the head's error is that of the logits itself (a tied head is the embedding).
+ */
 export function isLinearMap(name: string): boolean {
   return /\.(qkv|o|gateUp|down)$/.test(name);
 }
@@ -82,7 +79,7 @@ export function weightOf(image: WeightImage, name: string): HostTensor | undefin
 /** The same on an engine. Throws a `RangeError` if it lies in a file and the engine does not map files. */
 export function matrixOf(engine: Engine, image: WeightImage, name: string): Matrix | undefined {
   const place = image.places[name];
-  if (place?.path !== undefined && place.dtype !== "i8" && place.dtype !== "f8" && engine.mapped) {
+  if (place?.path !== undefined && !isScaled(place.dtype) && engine.mapped) {
     return engine.mapped({ ...place, dtype: place.dtype, path: place.path });
   }
   const tensor = weightOf(image, name);

@@ -10,7 +10,7 @@ import { createReferenceEngine } from "../engine/reference.ts";
 import { parseGgufHeader } from "../formats/gguf.ts";
 import { ggmlTypes } from "../formats/gguf_types.ts";
 import type { GgufValue } from "../formats/gguf_values.ts";
-import { dequantizeRows } from "../formats/int8.ts";
+import { dequantize } from "../formats/scaled.ts";
 import { createModel } from "../model/decoder.ts";
 import { oneSequence, tokenLogits } from "../model/logits.ts";
 import { weightOf } from "../model/weights.ts";
@@ -84,7 +84,7 @@ test("int8 quantises what the blocks stand for", async () => {
   const image = await loadWeights(LLAMA, config, { weightDtypes: ["f32", "i8"], storage: "int8" });
   const { bytes = new Uint8Array(), shape = [] } = weightOf(image, "layers.0.down") ?? {};
   const numbers = new Float32Array((weightOf(plain, "layers.0.down")?.bytes.slice() ?? new Uint8Array()).buffer);
-  const found = dequantizeRows(bytes, shape);
+  const found = dequantize("i8", bytes, shape);
   const largest = numbers.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   for (const [i, value] of found.entries()) expect(Math.abs(value - numbers[i])).toBeLessThanOrEqual(largest / 127);
 });

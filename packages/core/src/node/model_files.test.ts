@@ -9,6 +9,7 @@ import type { DType, FileTensor, WeightDType } from "../engine/engine.ts";
 import { createReferenceEngine } from "../engine/reference.ts";
 import { widen } from "../formats/dtype.ts";
 import { parseSafetensors, serializeSafetensors, type Tensor } from "../formats/safetensors.ts";
+import { isScaled } from "../formats/scaled.ts";
 import { createModel } from "../model/decoder.ts";
 import { parseModelConfig } from "../model/hf_config.ts";
 import { weightSources } from "../model/hf_names.ts";
@@ -37,7 +38,7 @@ const single = (tensors: Map<string, Tensor>) =>
 const load = (folder: string, weightDtypes: readonly DType[] = all) => loadWeights(folder, config, { weightDtypes });
 
 function numbers({ dtype, bytes }: { dtype: WeightDType; bytes: Uint8Array }): Float32Array {
-  if (dtype === "i8" || dtype === "f8") throw new Error("not quantised here");
+  if (isScaled(dtype)) throw new Error("not quantised here");
   const out = new Float32Array(bytes.length / (dtype === "f32" ? 4 : 2));
   widen(dtype, bytes, out);
   return out;

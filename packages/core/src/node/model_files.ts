@@ -1,16 +1,17 @@
 /** Loads the weights of a base: a Hugging Face model folder, or a GGUF file. */
 import { constants } from "node:buffer";
 import { type Allocate, ownMemory } from "../allocate.ts";
-import type { DType, ScaledDType, WeightDType } from "../engine/engine.ts";
+import type { DType, WeightDType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
 import { bytesPerElement, type StoredDType, storedDTypes } from "../formats/dtype.ts";
-import { int8Bytes } from "../formats/int8.ts";
+import { dtypeOfStorage, isScaled, tensorBytes } from "../formats/scaled.ts";
+import type { WeightStorage } from "../formats/scaled_format.ts";
 import { storedName, withoutWrappers } from "../model/checkpoint_names.ts";
 import type { ModelConfig } from "../model/config.ts";
 import { weightSources } from "../model/hf_names.ts";
 import { keepsDType } from "../model/weight_changes.ts";
 import type { WeightPart } from "../model/weight_sources.ts";
-import { imageBytes, isLinearMap, type WeightImage, type WeightPlace, type WeightStorage } from "../model/weights.ts";
+import { imageBytes, isLinearMap, type WeightImage, type WeightPlace } from "../model/weights.ts";
 import { baseForm } from "./base_forms.ts";
 import { readRanges } from "./parallel_read.ts";
 import { type PlacedTensor, type WeightFiles, withWeightFiles } from "./weight_files.ts";
@@ -24,8 +25,8 @@ export interface LoadOptions {
   /** The dtypes that the engine takes (`Engine.weightDtypes`); everything else is widened to f32. */
   readonly weightDtypes: readonly WeightDType[];
   /**
-   * `int8` needs an engine that takes `i8`, `fp8` one that takes `f8`. Linear maps are quantised while they are read, and then not
-   * left in their files.
+   * `int8` needs an engine that takes `i8`, `fp8` one that takes `f8`, `nf4` and `int4` those that take `nf4` and `i4`. Linear
+   * maps are quantised while they are read, and then not left in their files.
    * @default "as-is"
    */
   readonly storage?: WeightStorage;
@@ -103,15 +104,13 @@ interface WeightPlan {
   readonly readBytes: number;
 }
 
-const scaledDTypes: Readonly<Record<Exclude<WeightStorage, "as-is">, ScaledDType>> = { int8: "i8", fp8: "f8" };
-
 function planWeights(
   config: ModelConfig,
   inFiles: ReadonlyMap<string, PlacedTensor>,
   { weightDtypes, storage = "as-is", mapFiles = false }: LoadOptions,
   folder: string,
 ): WeightPlan {
-  const scaled = storage === "as-is" ? undefined : scaledDTypes[storage];
+  const scaled = storage === "as-is" ? undefined : dtypeOfStorage(storage);
   if (scaled && !weightDtypes.includes(scaled)) {
     throw new RangeError(
       `Cannot load the model in ${folder} as ${storage}: the engine takes ${weightDtypes.join(", ")}`,
@@ -135,8 +134,7 @@ function planWeights(
       return [{ tensor, dtype, part: asStored(part, tensor), elements: needed.reduce((a, b) => a * b, 1) }];
     });
     const dtype = scaled && isLinearMap(name) ? scaled : placedDType(found, weightDtypes);
-    const byteLength =
-      dtype === "i8" || dtype === "f8" ? int8Bytes(shape) : shape.reduce((a, b) => a * b, bytesPerElement[dtype]);
+    const byteLength = tensorBytes(dtype, shape);
     if (byteLength > constants.MAX_LENGTH) {
       problems.push(`${name} takes ${byteLength} bytes, this Node.js holds ${constants.MAX_LENGTH} in one array`);
     }
@@ -166,7 +164,7 @@ function asStored({ change, rowTo, ...part }: WeightPart, tensor: PlacedTensor):
 /** Where the parts lie in their file, if they are as the weight is to be: one behind the other, on whole numbers. */
 function placeInFile(found: readonly FoundTensor[], dtype: WeightDType): { offset: number; path: string } | undefined {
   const [first] = found;
-  if (!first || dtype === "i8" || dtype === "f8") return undefined;
+  if (!first || isScaled(dtype)) return undefined;
   const { begin: offset, file } = first.tensor;
   let end = offset;
   for (const { tensor, dtype: stored, part } of found) {

@@ -1,15 +1,14 @@
-/** Bases loaded with `storage: int8`: what is quantised, and that reading in chunks changes nothing. */
+/** Bases loaded with fewer bits: what is quantised, and that reading in chunks changes nothing. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { tinyBases, tinyConfig, tinyImage, writeTinyModel } from "../../test/tiny_model.ts";
-import type { DType } from "../engine/engine.ts";
+import type { DType, ScaledDType } from "../engine/engine.ts";
 import { createReferenceEngine } from "../engine/reference.ts";
 import { InputError } from "../errors.ts";
 import { narrow, widen } from "../formats/dtype.ts";
-import { quantizeRowsFp8 } from "../formats/fp8.ts";
-import { dequantizeRows, int8Bytes, int8Rows, quantizeRows } from "../formats/int8.ts";
+import { dequantize, quantize, scaledRows, tensorBytes } from "../formats/scaled.ts";
 import { createModel } from "../model/decoder.ts";
 import { imageBytes, isLinearMap, type WeightImage, weightOf } from "../model/weights.ts";
 import { loadWeights, weightBytes } from "./model_files.ts";
@@ -18,31 +17,36 @@ import { quantizedRange } from "./quantized_range.ts";
 const folder = mkdtempSync(join(tmpdir(), "zerogate-int8-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const weightDtypes = ["f32", "bf16", "f16", "i8", "f8"] as const;
+const weightDtypes = ["f32", "bf16", "f16", "i8", "f8", "nf4", "i4"] as const;
 const int8 = { weightDtypes, storage: "int8" } as const;
 
 /** The whole tensor at once. */
-function quantizedWhole(image: WeightImage, name: string, quantize = quantizeRows): Uint8Array {
+function quantizedWhole(image: WeightImage, name: string, dtype: ScaledDType = "i8"): Uint8Array {
   const { shape = [], bytes = new Uint8Array() } = weightOf(image, name) ?? {};
-  const out = new Uint8Array(int8Bytes(shape));
-  quantize(new Float32Array(bytes.slice().buffer), int8Rows(out, shape[0]), name);
-  return out;
+  return quantize(dtype, new Float32Array(bytes.slice().buffer), shape, name);
 }
 
-test("a base loaded as fp8 has its linear maps in 8-bit floats by row", async () => {
-  const config = tinyConfig();
-  writeTinyModel(folder, config, tinyImage(config));
-  const plain = await loadWeights(folder, config, { weightDtypes });
-  const image = await loadWeights(folder, config, { weightDtypes, storage: "fp8" });
-  for (const [name, { dtype }] of Object.entries(image.places)) {
-    expect(dtype === "f8", name).toBe(isLinearMap(name));
-    const expected = isLinearMap(name) ? quantizedWhole(plain, name, quantizeRowsFp8) : weightOf(plain, name)?.bytes;
-    expect(weightOf(image, name)?.bytes, name).toEqual(expected);
-  }
-  createModel(createReferenceEngine(), config, image);
-  const load = loadWeights(folder, config, { weightDtypes: ["f32", "i8"], storage: "fp8" });
-  await expect(load).rejects.toThrow("as fp8: the engine takes f32, i8");
-});
+test.each([
+  { storage: "fp8", as: "f8", tag: "" },
+  { storage: "nf4", as: "nf4", tag: " [M-nf4]" },
+  { storage: "int4", as: "i4", tag: " [M-int4]" },
+] as const)(
+  "a base loaded as $storage has its linear maps in that form, all else stays$tag",
+  async ({ storage, as }) => {
+    const config = tinyConfig();
+    writeTinyModel(folder, config, tinyImage(config));
+    const plain = await loadWeights(folder, config, { weightDtypes });
+    const image = await loadWeights(folder, config, { weightDtypes, storage });
+    for (const [name, { dtype }] of Object.entries(image.places)) {
+      expect(dtype === as, name).toBe(isLinearMap(name));
+      const expected = isLinearMap(name) ? quantizedWhole(plain, name, as) : weightOf(plain, name)?.bytes;
+      expect(weightOf(image, name)?.bytes, name).toEqual(expected);
+    }
+    createModel(createReferenceEngine(), config, image);
+    const load = loadWeights(folder, config, { weightDtypes: ["f32", "i8"], storage });
+    await expect(load).rejects.toThrow(`as ${storage}: the engine takes f32, i8`);
+  },
+);
 
 describe("a base loaded as int8", () => {
   test.each(tinyBases)("$title: its linear maps are quantised by row, all else stays", async ({ changes }) => {
@@ -97,18 +101,19 @@ describe("quantizedRange", () => {
   const [rows, columns] = [11, 7];
   const values = Float32Array.from({ length: rows * columns }, (_, i) => Math.sin(1.7 * i) * (1 + (i % 5)));
 
-  function chunked(dtype: DType, change: "transpose" | undefined, numbersAChunk: (unit: number) => number): Uint8Array {
+  function chunked(
+    to: ScaledDType,
+    dtype: DType,
+    part: { readonly change?: "transpose"; readonly rowTo?: (row: number) => number },
+    numbersAChunk: (unit: number) => number,
+  ): Uint8Array {
     const bytes = narrow(values, dtype);
     const size = bytes.length / values.length;
     const shape = [rows, columns];
-    const [ours, across] = change ? [columns, rows] : [rows, columns];
-    const out = new Uint8Array(int8Bytes([ours, across]));
+    const [ours, across] = part.change ? [columns, rows] : [rows, columns];
+    const out = new Uint8Array(tensorBytes(to, [ours, across]));
     const tensor = { shape, begin: 100, end: 100 + bytes.length } as never;
-    const { onChunk, unit = 1 } = quantizedRange(
-      { tensor, dtype, part: { ...(change && { change }) } },
-      { to: "i8", ...int8Rows(out, ours) },
-      "w",
-    );
+    const { onChunk, unit = 1 } = quantizedRange({ tensor, dtype, part }, scaledRows(to, out, [ours, across]), "w");
     const step = size * numbersAChunk(unit / size);
     const starts = Array.from({ length: Math.ceil(bytes.length / step) }, (_, i) => i * step);
     expect(step % unit).toBe(0);
@@ -119,19 +124,29 @@ describe("quantizedRange", () => {
     return out;
   }
 
-  test.each(["f32", "bf16", "f16"] as const)("any chunks of %s in any order give what the whole gives", (dtype) => {
+  const ways = (["f32", "bf16", "f16"] as const).flatMap((dtype) =>
+    (["i8", "f8", "nf4", "i4"] as const).map((to) => [dtype, to] as const),
+  );
+  test.each(ways)("any chunks of %s in any order give what the whole gives as %s", (dtype, to) => {
     const widened = new Float32Array(values.length);
     widen(dtype, narrow(values, dtype), widened);
-    const expected = new Uint8Array(int8Bytes([rows, columns]));
-    quantizeRows(widened, int8Rows(expected, rows), "w");
+    const expected = quantize(to, widened, [rows, columns], "w");
+    const rowTo = (row: number) => (row * 3) % rows;
+    const moved = new Float32Array(values.length);
+    for (let row = 0; row < rows; row++) {
+      moved.set(widened.subarray(row * columns, (row + 1) * columns), rowTo(row) * columns);
+    }
+    const expectedMoved = quantize(to, moved, [rows, columns], "w");
     for (const lines of [1, 2, 3, 11]) {
-      expect(chunked(dtype, undefined, (unit) => lines * unit)).toEqual(expected);
+      expect(chunked(to, dtype, {}, (unit) => lines * unit)).toEqual(expected);
+      expect(chunked(to, dtype, { rowTo }, (unit) => lines * unit)).toEqual(expectedMoved);
     }
     const turned = Float32Array.from(widened, (_, i) => widened[(i % rows) * columns + Math.floor(i / rows)]);
-    const expectedTurned = new Uint8Array(int8Bytes([columns, rows]));
-    quantizeRows(turned, int8Rows(expectedTurned, columns), "w");
-    for (const numbers of [1, 5, 32, 77]) expect(chunked(dtype, "transpose", () => numbers)).toEqual(expectedTurned);
-    const half = dequantizeRows(expected, [rows, columns]);
-    expect(half.every((x, i) => Math.abs(x - widened[i]) < 0.5)).toBe(true);
+    const expectedTurned = quantize(to, turned, [columns, rows], "w");
+    for (const numbers of [1, 5, 32, 77]) {
+      expect(chunked(to, dtype, { change: "transpose" }, () => numbers)).toEqual(expectedTurned);
+    }
+    const back = dequantize(to, expected, [rows, columns]);
+    expect(back.every((x, i) => Math.abs(x - widened[i]) < 1)).toBe(true);
   });
 });

@@ -1,8 +1,6 @@
 /** Quantises a linear map while it is read: a few rows at a time are held as the file has them, never the whole base. */
-import type { ScaledDType } from "../engine/engine.ts";
 import { bytesPerElement, type StoredDType, widen } from "../formats/dtype.ts";
-import { quantizeRowsFp8 } from "../formats/fp8.ts";
-import { type Int8Rows, quantizeRows } from "../formats/int8.ts";
+import { quantizeRows, rowRange, type ScaledRows, scaledRowsOf } from "../formats/scaled.ts";
 import { changeNumbers, moveRows, transposePart } from "../model/weight_changes.ts";
 import type { WeightPart } from "../model/weight_sources.ts";
 import type { FileRange } from "./parallel_read.ts";
@@ -19,13 +17,8 @@ interface QuantizedTensor {
  * What reads the tensor into `out`, its own rows of a weight. Chunks are whole rows; of a tensor that is stored transposed no
  * row is whole before all is read, so it is collected first.
  */
-export function quantizedRange(
-  { tensor, dtype, part }: QuantizedTensor,
-  { to, ...out }: Int8Rows & { readonly to: ScaledDType },
-  name: string,
-): FileRange {
+export function quantizedRange({ tensor, dtype, part }: QuantizedTensor, out: ScaledRows, name: string): FileRange {
   const { change, rowTo } = part;
-  const quantize = to === "i8" ? quantizeRows : quantizeRowsFp8;
   const [rows, columns] = tensor.shape;
   const size = bytesPerElement[dtype];
   const widened = (bytes: Uint8Array) => {
@@ -43,7 +36,7 @@ export function quantizedRange(
       transposePart(new Uint8Array(whole.buffer), numbers, from / size, "f32", tensor.shape);
       missing -= bytes.length;
       if (missing > 0) return;
-      quantize(whole, out, name);
+      quantizeRows(whole, out, name);
       whole = undefined;
     };
     return { ...tensor, onChunk };
@@ -51,21 +44,12 @@ export function quantizedRange(
   const unit = columns * size;
   const onChunk = (bytes: Uint8Array, from: number) => {
     const [first, past] = [from / unit, (from + bytes.length) / unit];
-    if (rowTo) {
-      const made = { scales: new Float32Array(past - first), numbers: new Int8Array((past - first) * columns) };
-      quantize(widened(bytes), made, name);
-      const { scales, numbers } = out;
-      const bytesOf = ({ buffer, byteOffset, byteLength }: Int8Array | Float32Array) =>
-        new Uint8Array(buffer, byteOffset, byteLength);
-      moveRows(bytesOf(scales), bytesOf(made.scales), first, 4, rowTo);
-      moveRows(bytesOf(numbers), bytesOf(made.numbers), first, columns, rowTo);
-      return;
+    if (!rowTo) return quantizeRows(widened(bytes), rowRange(out, first, past), name);
+    const made = scaledRowsOf(out.dtype, past - first, columns);
+    quantizeRows(widened(bytes), made, name);
+    for (const [i, { bytes: to, rowBytes }] of out.planes.entries()) {
+      moveRows(to, made.planes[i].bytes, first, rowBytes, rowTo);
     }
-    const own = {
-      scales: out.scales.subarray(first, past),
-      numbers: out.numbers.subarray(first * columns, past * columns),
-    };
-    quantize(widened(bytes), own, name);
   };
   return { ...tensor, unit, onChunk };
 }

@@ -1,4 +1,5 @@
 /** Every kind of base, from a Hugging Face folder into memory. */
+
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,6 +7,7 @@ import { afterAll, expect, test } from "vitest";
 import { tinyBases, tinyConfig, tinyImage, writeTinyModel } from "../../test/tiny_model.ts";
 import { narrow, widen } from "../formats/dtype.ts";
 import { parseSafetensors, serializeSafetensors, type Tensor } from "../formats/safetensors.ts";
+import { isScaled } from "../formats/scaled.ts";
 import { parameterCount } from "../model/hf_names.ts";
 import { type WeightImage, weightOf } from "../model/weights.ts";
 import { readModelConfig } from "./model_config.ts";
@@ -17,7 +19,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 /** Shape and numbers of every weight. */
 function contentOf(image: WeightImage) {
   return Object.entries(image.places).map(([name, { dtype, shape, offset, byteLength }]) => {
-    if (dtype === "i8" || dtype === "f8") throw new Error("not quantised here");
+    if (isScaled(dtype)) throw new Error("not quantised here");
     const values = new Float32Array(byteLength / (dtype === "f32" ? 4 : 2));
     widen(dtype, new Uint8Array(image.bytes, offset, byteLength), values);
     return [name, shape, values];

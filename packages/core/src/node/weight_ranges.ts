@@ -1,7 +1,7 @@
 /** Reads the tensors of a plan to their places in the block of a base. */
 import type { DType } from "../engine/engine.ts";
 import { bytesPerElement, narrow, type StoredDType, widen } from "../formats/dtype.ts";
-import { int8Rows } from "../formats/int8.ts";
+import { isScaled, rowRange, scaledRows } from "../formats/scaled.ts";
 import { changeNumbers, keepsDType, moveRows, transposePart } from "../model/weight_changes.ts";
 import type { WeightPart } from "../model/weight_sources.ts";
 import type { WeightPlace } from "../model/weights.ts";
@@ -40,13 +40,11 @@ function plainRange(read: PlannedRead, block: ArrayBufferLike): FileRange {
   const { change, times = 1, rowTo } = part;
   if (place.path !== undefined) return tensor;
   const to = place.dtype;
-  const [rows, columns = 1] = place.shape;
+  const [, columns = 1] = place.shape;
   const ownRows = (tensor.end - tensor.begin) / bytesPerElement[dtype] / columns;
-  if (to === "i8" || to === "f8") {
-    const { scales, numbers } = int8Rows(new Uint8Array(block, place.offset, place.byteLength), rows);
-    const past = row + ownRows;
-    const own = { scales: scales.subarray(row, past), numbers: numbers.subarray(row * columns, past * columns) };
-    return quantizedRange(read, { to, ...own }, name);
+  if (isScaled(to)) {
+    const all = scaledRows(to, new Uint8Array(block, place.offset, place.byteLength), place.shape);
+    return quantizedRange(read, rowRange(all, row, row + ownRows), name);
   }
   const offset = place.offset + row * columns * bytesPerElement[to];
   const [stored, placed] = [bytesPerElement[dtype], bytesPerElement[to]];

@@ -12,15 +12,32 @@
 
 namespace zg {
 
-enum class Type : int { F32 = 0, BF16 = 1, F16 = 2, I8 = 3 };
+enum class Type : int { F32 = 0, BF16 = 1, F16 = 2, I8 = 3, NF4 = 4, I4 = 5 };
+// Of a number of the types before NF4.
 static inline constexpr long bytes_of(Type type) { return type == Type::F32 ? 4 : type == Type::I8 ? 1 : 2; }
 
-// A frozen weight [rows, columns] as it lies in the checkpoint, or quantised: row n of int8 times scales[n]. y = x·Wᵀ.
+// Four bits: `numbers` of a row behind their scale, a float32 or a float16 (core's formats/four_bits.ts).
+struct Block {
+  long numbers, scaleBytes;
+  constexpr long bytes() const { return scaleBytes + numbers / 2; }
+};
+static inline constexpr bool is_blocks(Type type) { return type == Type::NF4 || type == Type::I4; }
+static inline constexpr Block block_of(Type type) { return type == Type::NF4 ? Block{64, 4} : Block{32, 2}; }
+
+// Where number i of a row lies, or the block that it is in; and the bytes of a row.
+static inline constexpr long offset_of(Type type, long i) {
+  return is_blocks(type) ? i / block_of(type).numbers * block_of(type).bytes() : i * bytes_of(type);
+}
+static inline constexpr long row_bytes(Type type, long columns) {
+  return is_blocks(type) ? offset_of(type, columns + block_of(type).numbers - 1) : columns * bytes_of(type);
+}
+
+// A frozen weight [rows, columns] as it lies in the checkpoint, or quantised: row n of int8 times scales[n], or blocks. y = x·Wᵀ.
 struct Weight {
   const void* data;
   Type type;
   long rows, columns;
-  const float* scales = nullptr;  // of I8 only, which only linear and linear_backward take
+  const float* scales = nullptr;  // of I8 only; it and blocks only linear and linear_backward take
 };
 
 // The copy of a weight for one direction of a linear map; see packed.h. Its bits are those of packing anew.

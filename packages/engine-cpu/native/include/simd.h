@@ -38,6 +38,7 @@ typedef int32_t vi __attribute__((vector_size(4 * VL)));
 typedef uint32_t vu __attribute__((vector_size(4 * VL)));
 typedef uint16_t vh __attribute__((vector_size(2 * VL)));
 typedef int8_t vb __attribute__((vector_size(VL)));
+typedef uint8_t vub __attribute__((vector_size(VL)));
 
 template <class T>
 ZG_INLINE constexpr T least(T a, T b) { return a < b ? a : b; }
@@ -133,9 +134,72 @@ ZG_INLINE vf widen_f16(vh h) {
 #endif
 }
 
+// One float16; no scale is infinite or not a number.
+ZG_INLINE float widen_scale(const void* at) {
+  uint16_t h;
+  memcpy(&h, at, sizeof h);
+#if defined(__AVX2__)
+  return _cvtsh_ss(h);
+#else
+  const float magnitude = bits<float>((uint32_t)(h & 0x7fff) << 13) * 0x1p112f;
+  return bits<float>(bits<uint32_t>(magnitude) | (uint32_t)(h & 0x8000) << 16);
+#endif
+}
+
+// What the codes 0 … 15 of NF4 stand for; core's formats/four_bits.ts has the same.
+static const float nf4_levels[16] __attribute__((aligned(64))) = {
+    -1.0f,
+    -0.6961928009986877f,
+    -0.5250730514526367f,
+    -0.39491748809814453f,
+    -0.28444138169288635f,
+    -0.18477343022823334f,
+    -0.09105003625154495f,
+    0.0f,
+    0.07958029955625534f,
+    0.16093020141124725f,
+    0.24611230194568634f,
+    0.33791524171829224f,
+    0.44070982933044434f,
+    0.5626170039176941f,
+    0.7229568362236023f,
+    1.0f,
+};
+ZG_INLINE vf nf4_of(vi codes) {
+#if defined(__AVX512F__)
+  return (vf)_mm512_permutexvar_ps((__m512i)codes, _mm512_load_ps(nf4_levels));
+#elif defined(__AVX2__)
+  const __m256 low = _mm256_permutevar8x32_ps(_mm256_load_ps(nf4_levels), (__m256i)codes);
+  const __m256 high = _mm256_permutevar8x32_ps(_mm256_load_ps(nf4_levels + 8), (__m256i)codes);
+  return (vf)_mm256_blendv_ps(low, high, (__m256)(codes << 28));
+#else
+  vf v;
+  for (int l = 0; l < VL; l++) v[l] = nf4_levels[codes[l]];
+  return v;
+#endif
+}
+
+// VL numbers of blocks from index i on, a multiple of VL, times their scale: a row ends with a whole block.
+template <Type type>
+ZG_INLINE vf load_block(const void* row, long i) {
+  constexpr Block block = block_of(type);
+  const unsigned long at = (unsigned long)i % block.numbers;
+  const char* start = (const char*)row + (unsigned long)i / block.numbers * block.bytes();
+  vub pairs;  // the number in the low bits, and the 16th behind it in the high ones
+  memcpy(&pairs, start + block.scaleBytes + at / 32 * 16 + at % 16, sizeof pairs);
+  const vi codes = (__builtin_convertvector(pairs, vi) >> (at & 16 ? 4 : 0)) & 15;
+  if constexpr (type == Type::NF4) {
+    float scale;
+    memcpy(&scale, start, sizeof scale);
+    return nf4_of(codes) * splat(scale);
+  }
+  return __builtin_convertvector(codes - 8, vf) * splat(widen_scale(start));
+}
+
 // VL numbers of a row stored as `type`, from index i on; those of I8 without their scale.
 template <Type type>
 ZG_INLINE vf load_as(const void* row, long i) {
+  if constexpr (is_blocks(type)) return load_block<type>(row, i);
   if constexpr (type == Type::F32) return load((const float*)row + i);
   if constexpr (type == Type::I8) {
     vb b;
@@ -148,6 +212,7 @@ ZG_INLINE vf load_as(const void* row, long i) {
 }
 template <Type type>
 ZG_INLINE vf load_part_as(const void* row, long i, long n) {
+  if constexpr (is_blocks(type)) return n > 0 ? load_block<type>(row, i) : vf{};  // zeros behind the row's end
   if constexpr (type == Type::F32) return load_part((const float*)row + i, n);
   if constexpr (type == Type::I8) {
     vb b = {};

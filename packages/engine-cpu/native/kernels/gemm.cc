@@ -54,11 +54,14 @@ static Split split_of(long rowPanels, long columnPanels, long threads, bool isPa
 // The weights that `count` steps of panels [begin, end) of B take.
 template <bool bf16>
 ZG_INLINE Fetch fetch_of(const Gemm& g, long from, long count, long begin, long end) {
-  const long size = bytes_of(g.weight.type), stride = g.weight.columns * size, numbers = bf16 ? 2 : 1;
+  const Type type = g.weight.type;
+  const long stride = row_bytes(type, g.weight.columns), numbers = bf16 ? 2 : 1;
   const long first = numbers * from, length = least(g.K - first, numbers * count);
   const long column = begin * NR, width = least(g.N, end * NR) - column;
-  const long rows = g.backward ? length : width, bytes = (g.backward ? width : length) * size;
-  const char* at = (const char*)g.weight.data + (g.backward ? first : column) * stride + (g.backward ? column : first) * size;
+  const long rows = g.backward ? length : width, begin_in_row = g.backward ? column : first;
+  const long offset = offset_of(type, begin_in_row);
+  const long bytes = row_bytes(type, begin_in_row + (g.backward ? width : length)) - offset;
+  const char* at = (const char*)g.weight.data + (g.backward ? first : column) * stride + offset;
   const long before = (uintptr_t)at % 64, lines = parts_of(before + bytes, 64);
   return {at - before, lines, lines, stride - 64 * lines, rows * lines};
 }

@@ -1,5 +1,5 @@
 // Packing for the GEMM: operands are laid out as the register tile reads them, and weights widened on the way, exactly; those
-// of I8 are multiplied by their scale, and rounded once.
+// of I8 and of four bits are multiplied by their scale, and rounded once.
 //
 // A step is four bytes: one float32, or the pair (x[2u], x[2u+1]) of bf16 along the contraction.
 //   pack_rows:   MR rows of the activations          → [step][MR]
@@ -145,7 +145,7 @@ ZG_INLINE void across(const char* row, const float* scales, long width, long row
 
 template <Type type, bool bf16>
 static void pack_across(const Panel& p, long from, long count, float* out) {
-  const long width = p.columns * bytes_of(type), ahead = p.vectors * VL;
+  const long width = row_bytes(type, p.columns), ahead = p.vectors * VL;
   constexpr long chunk = !bf16 && is_half(type) ? 2 * VL : VL;  // steps
   const long numbers = bf16 ? 2 : 1;
   for (int v = 0; v < p.vectors; v++) {
@@ -168,7 +168,7 @@ static void pack_across(const Panel& p, long from, long count, float* out) {
 template <Type type, bool bf16, bool whole>
 ZG_INLINE vf along(const Panel& p, long u, long column) {
   const auto lanes = [&](long row) {
-    const char* at = (const char*)p.weight + row * p.columns * bytes_of(type);
+    const char* at = (const char*)p.weight + row * row_bytes(type, p.columns);
     const vf numbers = whole ? load_as<type>(at, column) : load_part_as<type>(at, column, p.columns - column);
     return scaled<type>(numbers, type == Type::I8 ? p.scales[row] : 1);
   };
@@ -216,6 +216,10 @@ static PackFn pack_of(Type type, bool backward) {
       return backward ? pack_along<Type::BF16, bf16> : pack_across<Type::BF16, bf16>;
     case Type::I8:
       return backward ? pack_along<Type::I8, bf16> : pack_across<Type::I8, bf16>;
+    case Type::NF4:
+      return backward ? pack_along<Type::NF4, bf16> : pack_across<Type::NF4, bf16>;
+    case Type::I4:
+      return backward ? pack_along<Type::I4, bf16> : pack_across<Type::I4, bf16>;
     default:
       return backward ? pack_along<Type::F16, bf16> : pack_across<Type::F16, bf16>;
   }

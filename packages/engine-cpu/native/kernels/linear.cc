@@ -20,13 +20,13 @@ static void few_rows(const Linear& l, const float* bias, long from, long to) {
   for (long n = from; n < to; n += W) {
     const int rows = (int)least((long)W, to - n);
     const char* w[W];
-    for (int i = 0; i < W; i++) w[i] = (const char*)l.weight.data + (n + least(i, rows - 1)) * K * bytes_of(type);
+    for (int i = 0; i < W; i++) w[i] = (const char*)l.weight.data + (n + least(i, rows - 1)) * row_bytes(type, K);
     vf sums[M][W] = {};
     long k = 0;
     for (; k + VL <= K; k += VL) {
 #pragma GCC unroll 4
       for (int i = 0; i < W; i++) {
-        __builtin_prefetch(w[i] + k * bytes_of(type) + 512);
+        __builtin_prefetch(w[i] + offset_of(type, k) + 512);
         const vf right = load_as<type>(w[i], k);
 #pragma GCC unroll 4
         for (int m = 0; m < M; m++) sums[m][i] = fma(load(l.x + m * K + k), right, sums[m][i]);
@@ -74,6 +74,8 @@ static bool linear(Pool* pool, const Linear& l) {
       if (l.weight.type == Type::BF16) few_rows_of<Type::BF16>(l, bias, from, to);
       if (l.weight.type == Type::F16) few_rows_of<Type::F16>(l, bias, from, to);
       if (l.weight.type == Type::I8) few_rows_of<Type::I8>(l, bias, from, to);
+      if (l.weight.type == Type::NF4) few_rows_of<Type::NF4>(l, bias, from, to);
+      if (l.weight.type == Type::I4) few_rows_of<Type::I4>(l, bias, from, to);
     };
     parallel(pool, (N + rows - 1) / rows, job);
     return true;

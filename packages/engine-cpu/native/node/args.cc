@@ -167,7 +167,7 @@ const int32_t* Args::rows(const char* name, long least, long limit, long* length
   return rows;
 }
 
-Weight Args::linear_map(const char* name) { return weight_of_types(name, Type::I8); }
+Weight Args::linear_map(const char* name) { return weight_of_types(name, Type::I4); }
 
 Packed* Args::packed(const Weight& weight, bool backward) {
   const napi_value value = next();
@@ -191,10 +191,10 @@ Weight Args::weight_of_types(const char* name, Type last) {
   weight.columns = size("columns", 1);
   if (!ok_) return weight;
   const long scales = weight.type == Type::I8 ? 4 * weight.rows : 0;
-  const long needed = times(weight.rows, weight.columns, bytes_of(weight.type)) + scales;
+  const long needed = times(weight.rows, row_bytes(weight.type, weight.columns)) + scales;
   if (type > static_cast<long>(last)) fail(Wrong::RANGE, "%s has a dtype that this operation does not take", name);
   if (bytes != needed) fail(Wrong::RANGE, "%s has %ld bytes, %ld are needed", name, bytes, needed);
-  const long alignment = weight.type == Type::I8 ? 4 : bytes_of(weight.type);
+  const long alignment = weight.type == Type::I8 ? 4 : is_blocks(weight.type) ? 1 : bytes_of(weight.type);
   if (reinterpret_cast<uintptr_t>(weight.data) % alignment != 0) {
     fail(Wrong::RANGE, "%s does not start at a multiple of %ld bytes", name, alignment);
   }

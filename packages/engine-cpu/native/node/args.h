@@ -74,7 +74,7 @@ class Args {
   Weight vector(const char* name, char letter, long length);
   // Row numbers from `least` on and below `limit`.
   const int32_t* rows(const char* name, long least, long limit, long* length);
-  // The same as weight, which may be int8: the scales of all rows in float32, then the numbers.
+  // The same as weight, which may be int8 (the scales of all rows in float32, then the numbers) or blocks of four bits.
   Weight linear_map(const char* name);
   // The copy for that direction of the whole weight. Null where there is none.
   Packed* packed(const Weight& weight, bool backward);

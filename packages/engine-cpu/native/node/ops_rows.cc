@@ -51,7 +51,7 @@ napi_value linear(napi_env env, napi_callback_info info) {
   if (to - from < weight.rows) l.packed = nullptr;
   if (!args.ok()) return nullptr;
   if (bias.data) bias.data = static_cast<const char*>(bias.data) + from * bytes_of(bias.type);
-  weight.data = static_cast<const char*>(weight.data) + from * weight.columns * bytes_of(weight.type);
+  weight.data = static_cast<const char*>(weight.data) + from * row_bytes(weight.type, weight.columns);
   if (weight.scales) weight.scales += from;
   weight.rows = to - from;
   l.weight = weight;

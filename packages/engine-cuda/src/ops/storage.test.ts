@@ -1,14 +1,6 @@
-/** Weights of 8 bits: a product over them has the bits of one over the numbers that they stand for; a model of them is near the base. */
+/** Weights of 8 and 4 bits: a product over them has the bits of one over the numbers that they stand for; a model of them is near the base. */
 import { cellGradient, createModel, packCell, type WeightImage } from "@zerogate/core";
-import {
-  dequantizeRows,
-  dequantizeRowsFp8,
-  type HostTensor,
-  int8Bytes,
-  int8Rows,
-  quantizeRows,
-  quantizeRowsFp8,
-} from "@zerogate/core/engine";
+import { dequantize, type HostTensor, quantize, type ScaledDType } from "@zerogate/core/engine";
 import type { CellSum } from "@zerogate/core/training";
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { single, wave } from "../../../core/test/numeric.ts";
@@ -23,19 +15,20 @@ const open = () => (opened ??= createEngine({ tune: false }));
 afterAll(() => opened?.close());
 
 const kinds = [
-  { dtype: "i8", quantize: quantizeRows, dequantize: dequantizeRows, gate: 0.02 },
-  { dtype: "f8", quantize: quantizeRowsFp8, dequantize: dequantizeRowsFp8, gate: 0.06 },
+  { dtype: "i8", gate: 0.02, tag: "" },
+  { dtype: "f8", gate: 0.06, tag: "" },
+  { dtype: "nf4", gate: 0.06, tag: " [M-nf4]" },
+  { dtype: "i4", gate: 0.06, tag: " [M-int4]" },
 ] as const;
 
-describe.skipIf(absent !== "")(`weights of 8 bits in bf16${absent}`, () => {
-  test.each(kinds)("$dtype: forward, backward and parts have the bits of the widened weight", async (kind) => {
+describe.skipIf(absent !== "")(`weights with scales in bf16${absent}`, () => {
+  test.each(kinds)("$dtype: forward, backward and parts have the bits of the widened weight$tag", async ({ dtype }) => {
     const engine = open();
-    const [T, N, K] = [9, 48, 40];
+    const [T, N, K] = [9, 48, 104]; // more than one block of a row, and a part of one
     const values = Float32Array.from({ length: N * K }, (_, i) => Math.sin(i * i) * 2 ** (((i * 7) % 19) - 12));
-    const bytes = new Uint8Array(int8Bytes([N, K]));
-    kind.quantize(values, int8Rows(bytes, N), "w");
-    const wide = kind.dequantize(bytes, [N, K]);
-    const own = engine.matrix({ dtype: kind.dtype, shape: [N, K], bytes });
+    const bytes = quantize(dtype, values, [N, K], "w");
+    const wide = dequantize(dtype, bytes, [N, K]);
+    const own = engine.matrix({ dtype, shape: [N, K], bytes });
     const same = engine.matrix({ dtype: "f32", shape: [N, K], bytes: new Uint8Array(wide.buffer) });
     const rows = [16, 40] as const;
     const work = (weight: typeof own) =>
@@ -53,14 +46,14 @@ describe.skipIf(absent !== "")(`weights of 8 bits in bf16${absent}`, () => {
         return Promise.all(results.map((array) => engine.read(array)));
       });
     expect(await work(own)).toEqual(await work(same));
-    expect(() => engine.matrix({ dtype: kind.dtype, shape: [N, K], bytes: bytes.subarray(4) })).toThrow(RangeError);
+    expect(() => engine.matrix({ dtype, shape: [N, K], bytes: bytes.subarray(4) })).toThrow(RangeError);
     const asTable = engine.arena(async () => engine.embed(own, Int32Array.of(0)));
-    await expect(asTable).rejects.toThrow(`Cannot use a weight of ${kind.dtype}: it is for linear maps only`);
+    await expect(asTable).rejects.toThrow(`Cannot use a weight of ${dtype}: it is for linear maps only`);
   });
 
   test.each(kinds)(
-    "$dtype: loss and gradient of a cell are those of the base within the gate",
-    async ({ dtype, quantize, gate }) => {
+    "$dtype: loss and gradient of a cell are those of the base within the gate$tag",
+    async ({ dtype, gate }) => {
       const engine = open();
       const config = tinyConfig({
         hiddenSize: 64,
@@ -74,7 +67,7 @@ describe.skipIf(absent !== "")(`weights of 8 bits in bf16${absent}`, () => {
       const cell = packCell(tinyTokens(config, [20, 12]), [0, 1]);
       const gradientOf = (weights: WeightImage) =>
         cellGradient(createModel(engine, config, weights), tinyAdapter(config), cell, 1 / cell.rows_R.length);
-      const [base, eight] = [await gradientOf(image), await gradientOf(quantized(image, dtype, quantize))];
+      const [base, eight] = [await gradientOf(image), await gradientOf(quantized(image, dtype))];
       expect(Math.abs(eight.lossSum / base.lossSum - 1)).toBeLessThan(gate);
       expect(distance(eight, base)).toBeLessThan(10 * gate);
       expect(distance(eight, base)).toBeGreaterThan(0);
@@ -88,17 +81,15 @@ function distance({ gradient }: Pick<CellSum, "gradient">, { gradient: right }: 
   return Math.sqrt(squares(gradient.map((g, i) => g - (right[i] ?? 0))) / squares(right));
 }
 
-/** The image with its linear maps in 8 bits. */
-function quantized({ bytes, places }: WeightImage, dtype: "i8" | "f8", quantize: typeof quantizeRows): WeightImage {
+/** The image with its linear maps in that form. */
+function quantized({ bytes, places }: WeightImage, dtype: ScaledDType): WeightImage {
   const out: Record<string, WeightImage["places"][string]> = {};
   const parts: Uint8Array[] = [];
   let offset = 0;
   for (const [name, place] of Object.entries(places)) {
-    const [rows = 0] = place.shape;
     const isMap = /\.(qkv|o|gateUp|down)$/.test(name);
     const plain = new Uint8Array(bytes, place.offset, place.byteLength);
-    const part = isMap ? new Uint8Array(int8Bytes(place.shape)) : plain;
-    if (isMap) quantize(new Float32Array(plain.slice().buffer), int8Rows(part, rows), name);
+    const part = isMap ? quantize(dtype, new Float32Array(plain.slice().buffer), place.shape, name) : plain;
     const stored: HostTensor["dtype"] = isMap ? dtype : place.dtype;
     out[name] = { dtype: stored, shape: place.shape, offset, byteLength: part.byteLength };
     parts.push(part);

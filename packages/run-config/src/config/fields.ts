@@ -1,6 +1,6 @@
 /** What each key of a run config may hold, its default, and what `--help` and error messages say about it. */
 import { availableParallelism } from "node:os";
-import { adapterSettings, bosRules } from "@zerogate/core/light";
+import { adapterSettings, bosRules, storageNames } from "@zerogate/core/light";
 import * as z from "zod";
 import { imageFields } from "./image_fields.ts";
 import {
@@ -40,7 +40,6 @@ import {
   logLevels,
   packingNames,
   presetNames,
-  storageNames,
   type TrainConfig,
 } from "./train_config.ts";
 

@@ -3,6 +3,7 @@
  * the authors' code. One table for flags and for keys of config files, written as those programs write them; case, dashes and
  * underscores make no difference.
  */
+import { storageNames } from "@zerogate/core/light";
 import { flagName } from "./flag_name.ts";
 import { formerNames } from "./train_config.ts";
 
@@ -166,8 +167,9 @@ const different: Readonly<Record<string, string>> = {
   precision: numbers,
   mixed_precision: numbers,
   load_in_8bit: "give {storage} int8",
-  load_in_4bit: "there are no 4-bit numbers: {storage} int8 is the smallest",
-  quantize: "{storage} is as-is, int8 or fp8",
+  load_in_4bit: "give {storage} nf4",
+  bnb_4bit_quant_type: "give {storage} nf4",
+  quantize: `{storage} is ${storageNames.join(", ")}`,
   lora_r: lora,
   lora_rank: lora,
   lora_alpha: lora,

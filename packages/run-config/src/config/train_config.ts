@@ -5,8 +5,6 @@ import type { ConversationRule, ScienceFormat } from "@zerogate/data";
 export const presetNames = ["paper", "peft", "quick", "scienceqa", "captions"] as const;
 /** Values of the key `compute`. */
 export const computeNames = ["auto", "f32", "bf16"] as const;
-/** Values of the key `storage`. */
-export const storageNames: readonly WeightStorage[] = ["as-is", "int8", "fp8"];
 export const packingNames = ["auto", "always", "never"] as const;
 export const badNumberPolicies = ["stop", "skip", "rollback"] as const;
 export const hostKinds = ["auto", "local", "mpi"] as const;
@@ -163,7 +161,7 @@ export interface TrainConfig extends AdapterSettings {
    * bf16 for a base in bf16 if the engine has it on every host, else f32; a run stores which it was.
    */
   readonly compute: (typeof computeNames)[number];
-  /** How the linear maps of the base are held: as their files have them, or quantised to int8 or fp8 (cuda) while they are read. */
+  /** How the linear maps of the base are held: as their files have them, or quantised to int8, fp8 (cuda), nf4 or int4 while they are read. */
   readonly storage: WeightStorage;
   /** Refuses a base with tensors that nothing reads, instead of a warning. */
   readonly strictTensors: boolean;

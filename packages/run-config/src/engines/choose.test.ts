@@ -21,8 +21,12 @@ const choose = (changes: Changes, of = model) => chooseEngine(config(changes), o
 test("the reference engine uses f32 weights where they lie, and widens quantised ones in every worker", async () => {
   const chosen = await choose({});
   expect(chosen).toMatchObject({ name: "reference", weightCopies: 0, packedBytes: 0 });
-  expect(loadOptions(chosen)).toEqual({ weightDtypes: ["f32", "i8", "f8"], mapFiles: false, storage: "as-is" });
-  for (const storage of ["int8", "fp8"] as const) {
+  expect(loadOptions(chosen)).toEqual({
+    weightDtypes: ["f32", "i8", "f8", "nf4", "i4"],
+    mapFiles: false,
+    storage: "as-is",
+  });
+  for (const storage of ["int8", "fp8", "nf4", "int4"] as const) {
     expect(await choose({ storage })).toMatchObject({ storage, weightCopies: 4, options: { storage } });
   }
 });
@@ -33,7 +37,7 @@ test.each<[changes: Changes, says: string]>([
   [{ engine: "wasm", compute: "bf16" }, "the engine wasm has f32 only: use --compute f32"],
   [
     { engine: "wasm", storage: "fp8" },
-    "the engine wasm does not compute with it: use --storage as-is or int8, or the engine cuda or reference",
+    "the engine wasm does not compute with it: use --storage as-is or int8 or nf4 or int4, or the engine cuda or reference",
   ],
   [{ engine: "cpu", storage: "fp8" }, "the engine cpu does not compute with it"],
   [

@@ -63,7 +63,7 @@ export function createEngine({ cost, kill, stepStart }: Partial<DeviceOptions>, 
   };
   const engine: Engine = {
     name: REHEARSAL,
-    weightDtypes: ["f32", "bf16", "f16", "i8"],
+    weightDtypes: ["f32", "bf16", "f16", "i8", "nf4", "i4"],
     softCaps: true,
     matrix: ({ shape: [rows = 0, columns = 1] }: Pick<HostTensor, "shape">): Matrix => ({ rows, columns }),
     mapped: ({ shape }) => engine.matrix({ shape } as HostTensor),

@@ -86,11 +86,15 @@ test("validations are forward passes: at the start, after each epoch, and of bas
   expect(estimateRun(config, none, { model, layout }, gpu).validation).toBe(0);
 });
 
-test("a base held in int8 takes one byte a number instead of two", () => {
+test("linear maps in int8 take a byte a number and a scale a row, in int4 18 bytes for 32 numbers, all else two a number [M-nf4, M-int4]", () => {
   const of = (storage: string) =>
     estimateRun({ ...config, storage } as TrainConfig, data, { model, layout }, gpu).memory;
   const parameters = 3 * (4 * 64 + 3 * 8 * 24 + 2 * 8) + 2 * 800 + 8;
-  expect(of("as-is") - of("int8")).toBe(parameters);
+  const maps = 3 * (4 * 64 + 3 * 8 * 24);
+  const rows = 3 * (24 + 8 + 48 + 8);
+  expect(of("as-is") - of("int8")).toBe(2 * maps - (maps + 4 * rows));
+  expect(of("as-is") - of("int4")).toBe(2 * maps - 18 * rows); // a row is a part of one block
+  expect(of("as-is") - of("nf4")).toBe(2 * maps - 36 * rows);
   const own = estimateMemory(model, layout, {
     cellTokens: 64,
     workers: 1,

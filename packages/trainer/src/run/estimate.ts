@@ -1,5 +1,6 @@
 /** How long a run takes on devices that are not here, from the multiplications that its plan asks for. */
-import { type AdapterLayout, type ModelConfig, parameterCount } from "@zerogate/core";
+import type { AdapterLayout, ModelConfig } from "@zerogate/core";
+import { baseBytes, dtypeOfStorage } from "@zerogate/core/engine";
 import { backwardLayers, trainingCost } from "@zerogate/core/training";
 import { busyShare, measureSamples, planCosts, sampleCost, stepWork } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
@@ -95,13 +96,13 @@ function validationWork(config: TrainConfig, { heldOut, plan, totalSteps }: Plan
   return times * once;
 }
 
-/** The base in 16 bits, and what a worker keeps beside it. */
+/** The base in 16 bits, its linear maps as the config says, and what a worker keeps beside it. */
 function deviceMemory(config: TrainConfig, { train }: PlannedData, model: ModelConfig, layout: AdapterLayout): number {
-  const bytes = config.storage === "int8" ? 1 : 2;
+  const maps = config.storage === "as-is" ? "bf16" : dtypeOfStorage(config.storage);
   const { perWorker } = estimateMemory(model, layout, {
     cellTokens: Math.max(config.cellTokens, train.stats.longest),
     workers: 1,
-    weights: bytes * parameterCount(model),
+    weights: baseBytes(model, "bf16", maps),
     engine: { weightCopies: 1, packedBytes: 0, storage: config.storage, traits: {} },
     isIsolated: false,
   });
@@ -114,7 +115,7 @@ export function whatLimits(
   { gigabytes, devices }: Pick<EstimateRequest, "gigabytes" | "devices">,
 ): string {
   if (memory > 1e9 * gigabytes)
-    return "memory: the base and a cell do not fit, try --storage int8 or a smaller --cell-tokens";
+    return "memory: the base and a cell do not fit, try --storage int8 or nf4, or a smaller --cell-tokens";
   const others = [
     [waiting, `uneven cells: devices wait for the slowest, try --cell-multiple ${devices} or a larger --batch-size`],
     [leader, "the leader: a larger --batch-size has fewer steps"],

@@ -159,7 +159,7 @@ test("with processes each worker reads the base for itself, and knows which one 
   const { inputs, phases } = await open({ isolate: true });
   expect(inputs.weights).toMatchObject({
     folder: base,
-    weightDtypes: ["f32", "i8", "f8"],
+    weightDtypes: ["f32", "i8", "f8", "nf4", "i4"],
     mapFiles: false,
     storage: "as-is",
     base: { hash: await baseHash(base), stamp: await baseStamp(base) },

@@ -1,31 +1,37 @@
-/** What every engine that takes `i8` passes: products over int8 weights are those over the numbers that they stand for. */
+/** What every engine passes that takes weights with scales: products over them are those over the numbers that they stand for. */
 import { describe, expect, test } from "vitest";
-import type { Engine, Matrix } from "../src/engine/engine.ts";
-import { dequantizeRows, int8Bytes, int8Rows } from "../src/formats/int8.ts";
+import type { Engine, Matrix, ScaledDType } from "../src/engine/engine.ts";
+import { dequantize, quantize } from "../src/formats/scaled.ts";
 import { expectClose, expectGradient, expectSameBits, single, wave } from "./numeric.ts";
 import type { Numbers } from "./oracle.ts";
 import * as oracle from "./oracle.ts";
 
 /** Scales differ by row and have few digits, so that every product with an int8 is exact in float32. */
-function exactWeight(rows: number, columns: number): Uint8Array {
-  const bytes = new Uint8Array(int8Bytes([rows, columns]));
-  const { scales, numbers } = int8Rows(bytes, rows);
-  for (let row = 0; row < rows; row++) scales[row] = (3 + ((7 * row) % 13)) / 512;
-  for (let i = 0; i < numbers.length; i++) numbers[i] = ((97 * i + 31 * Math.floor(i / columns)) % 255) - 127;
-  return bytes;
+function someBytes(dtype: ScaledDType, rows: number, columns: number): Uint8Array {
+  const scale = (row: number) => (3 + ((7 * row) % 13)) / 512;
+  const number = (i: number) => {
+    const column = i % columns;
+    return column === 0 ? 127 : ((97 * i + 31 * Math.floor(i / columns)) % 255) - 127;
+  };
+  const values = Float32Array.from({ length: rows * columns }, (_, i) => scale(Math.floor(i / columns)) * number(i));
+  return quantize(dtype, values, [rows, columns], "w");
 }
+
+/** Rows of the table of models that the cases answer. */
+const tags: Readonly<Record<ScaledDType, string>> = { i8: "", f8: "", nf4: " [M-nf4]", i4: " [M-int4]" };
 
 /**
  * @param tolerance as of `describeEngine`.
  * @param rounded the factors of a product of more than 4 rows as the engine multiplies them, if it rounds them first.
  */
-export function describeInt8(
+export function describeScaled(
   name: string,
+  dtype: ScaledDType,
   open: () => Engine | Promise<Engine>,
   tolerance: number,
   rounded: (values: Numbers) => Numbers = (values) => values,
 ): void {
-  describe(`int8 weights on ${name}`, () => {
+  describe(`${dtype} weights on ${name}${tags[dtype]}`, () => {
     test.each([
       [1, 1, 1],
       [1, 7, 5],
@@ -36,13 +42,14 @@ export function describeInt8(
       [9, 64, 64],
       [33, 53, 201],
       [130, 101, 19],
+      [70, 65, 449],
     ])("T=%i N=%i K=%i: forward, bias, residual, row range, backward", async (T, N, K) => {
       const engine = await open();
       await engine.arena(async () => {
-        const bytes = exactWeight(N, K);
-        const values = dequantizeRows(bytes, [N, K]);
+        const bytes = someBytes(dtype, N, K);
+        const values = dequantize(dtype, bytes, [N, K]);
         const w = Float64Array.from(values);
-        const W = engine.matrix({ dtype: "i8", shape: [N, K], bytes });
+        const W = engine.matrix({ dtype, shape: [N, K], bytes });
         const plain = engine.matrix({ dtype: "f32", shape: [N, K], bytes: new Uint8Array(values.buffer) });
         const [x, dy, bias, past] = [wave(T * K, 0.1), wave(T * N, 0.9), wave(N, 1.3), wave(T * N, 2.1)];
         const [X, DY, RESIDUAL] = [engine.upload(single(x)), engine.upload(single(dy)), engine.upload(single(past))];
@@ -62,8 +69,8 @@ export function describeInt8(
         const [found, expected] = [await read(W), await read(plain)];
         for (const [what, numbers] of Object.entries(found)) {
           const truth = Float64Array.from(expected[what as keyof typeof expected]);
-          // A product of few rows takes the scale out of the sum; everything else multiplies the same numbers.
-          const same = T > 4 || what.startsWith("d") || what === "some";
+          // A product of few rows takes the scale of a whole row out of the sum; all else multiplies the same numbers.
+          const same = T > 4 || what.startsWith("d") || what === "some" || dtype === "nf4" || dtype === "i4";
           (same ? expectSameBits : expectClose)(numbers, truth, tolerance, what);
         }
         const forward = (at: Numbers) => oracle.linear(at, w, { T, N, K });
@@ -76,8 +83,8 @@ export function describeInt8(
 
     test("a weight of a wrong size is refused", async () => {
       const engine = await open();
-      const bytes = exactWeight(4, 3);
-      expect(() => engine.matrix({ dtype: "i8", shape: [4, 3], bytes: bytes.subarray(0, 12) })).toThrow(RangeError);
+      const bytes = someBytes(dtype, 4, 3);
+      expect(() => engine.matrix({ dtype, shape: [4, 3], bytes: bytes.subarray(0, 12) })).toThrow(RangeError);
     });
   });
 }
