@@ -1,14 +1,15 @@
 /**
- * What an adapter learns to see in drawn pictures (spec of images §10): a thing and its colour, or the colour alone. Needs a build;
- * `--base stories260K` needs ../shared/data, the embedded base nothing.
+ * What an adapter learns to see (spec of images §10): a thing and its colour in drawn pictures, the colour alone, or what a photo
+ * of CIFAR-10 shows. Needs a build; `--base stories260K` and photos need ../shared/data, pictures on the embedded base nothing.
  *
  *   node bench/pictures.mjs [--base world] [--question thing] [--seeds 0,1,2] [--steps 700] [--batch 24] [--lr 1e-2] [--layers 4]
- *     [--units 32] [--train 1000] [--test 200] [--threads 2] [--template alpaca]
+ *     [--units 32] [--train 1000] [--test 200] [--threads 2] [--template alpaca] [--blind]
  *
- * Four conditions of the same adapter on pictures that it has not seen: with the image, without one, with another picture's, and
- * the base alone. Answers by option scoring (the likeliest of all answers) and greedily.
+ * Questions are `thing`, `colour` and `photo`; of photos 12 of each of the ten classes are learned and 8 asked, 300 steps of 40.
+ * Four conditions of the same adapter on pictures that it has not seen: with the image, without one, with another picture's.
+ * Answers by option scoring (the likeliest of all answers) and greedily. `--blind` trains a text adapter, which sees nothing.
  */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -36,17 +37,17 @@ import { imageFeatures } from "../packages/vision/dist/index.js";
 import { pictureAnswers, writePictureSet } from "../packages/zerogate/dist/pictures/picture_set.js";
 import { shared } from "./cpu_model.mjs";
 
-const { values: options } = parseArgs({
+const { values: given } = parseArgs({
   options: {
     base: { type: "string", default: "world" },
     question: { type: "string", default: "thing" },
     seeds: { type: "string", default: "0" },
-    steps: { type: "string", default: "700" },
-    batch: { type: "string", default: "24" },
+    steps: { type: "string" },
+    batch: { type: "string" },
     lr: { type: "string", default: "1e-2" },
-    warmup: { type: "string", default: "20" },
+    warmup: { type: "string" },
     layers: { type: "string", default: "4" },
-    units: { type: "string", default: "32" },
+    units: { type: "string" },
     prompts: { type: "string", default: "10" },
     clip: { type: "string", default: "0" },
     beta2: { type: "string", default: "0.95" },
@@ -54,8 +55,15 @@ const { values: options } = parseArgs({
     test: { type: "string", default: "200" },
     threads: { type: "string", default: "2" },
     template: { type: "string", default: "alpaca" },
+    blind: { type: "boolean", default: false },
   },
 });
+const { question } = given;
+const isPhoto = question === "photo";
+const usual = isPhoto
+  ? { steps: "300", batch: "40", warmup: "30", units: "64" }
+  : { steps: "700", batch: "24", warmup: "20", units: "32" };
+const options = { ...usual, ...given };
 const number = (key) => Number(options[key]);
 const world = (path) => fileURLToPath(new URL(`../packages/trainer/world/${path}`, import.meta.url));
 const folder = options.base === "world" ? world("base") : shared(options.base);
@@ -67,19 +75,47 @@ const tokenizer = await loadTokenizer(folder, config);
 const template = await loadTemplate(options.template);
 const format = { template, rule: "response", maxLength: 512 };
 
-const pictures = await mkdtemp(join(tmpdir(), "zerogate-bench-pictures-"));
-const { question } = options;
-const train = await writePictureSet(pictures, "train", { count: number("train"), seed: 1, question });
-const test = await writePictureSet(pictures, "test", { count: number("test"), seed: 2, question });
 const loaded = await readTower(world("tower"));
 const tower = createTower(createEngine({ threads: number("threads") }), loaded.config, loaded.image);
-const features = ["cls@1", "cls@2", "cls@3", "cls@4", "mean@1", "mean@2", "mean@3", "mean@4"];
-const ask = { root: pictures, preprocess: loaded.preprocess, towerHash: loaded.hash, features };
-const paths = (records) => records.map((record) => record.image);
-const seenTrain = await imageFeatures(tower, paths(train), ask);
-const seenTest = await imageFeatures(tower, paths(test), ask);
+const classes = ["cls@1", "cls@2", "cls@3", "cls@4"];
+const features = isPhoto ? classes : [...classes, "mean@1", "mean@2", "mean@3", "mean@4"];
+const { train, test, answers, seenTrain, seenTest } = await (isPhoto ? photos() : drawnPictures());
 const C = seenTrain.shape[1];
-await rm(pictures, { recursive: true });
+
+/** Pictures that the product draws, in a folder that goes again. */
+async function drawnPictures() {
+  const root = await mkdtemp(join(tmpdir(), "zerogate-bench-pictures-"));
+  try {
+    const set = (name, seed) => writePictureSet(root, name, { count: number(name), seed, question });
+    return await seen(root, await set("train", 1), await set("test", 2), pictureAnswers(question));
+  } finally {
+    await rm(root, { recursive: true });
+  }
+}
+
+/** The first 12 photos of each class to learn from, the last 8 to ask about. */
+async function photos() {
+  const root = shared("vit-cifar10/eval");
+  const names = (await readdir(root)).filter((name) => name.endsWith(".jpg")).toSorted();
+  const classOf = (name) => name.split("_")[0];
+  const all = names.map((name) => {
+    return { instruction: "What is in the picture?", input: "", output: `It is a ${classOf(name)}.`, image: name };
+  });
+  const place = (i) => i - names.findIndex((name) => classOf(name) === classOf(names[i]));
+  const part = (isAsked) => all.filter((_, i) => place(i) >= 12 === isAsked);
+  return seen(root, part(false), part(true), [...new Set(all.map(({ output }) => output))]);
+}
+
+async function seen(root, learned, asked, all) {
+  const ask = { root, preprocess: loaded.preprocess, towerHash: loaded.hash, features };
+  const of = (records) =>
+    imageFeatures(
+      tower,
+      records.map((record) => record.image),
+      ask,
+    );
+  return { train: learned, test: asked, answers: all, seenTrain: await of(learned), seenTest: await of(asked) };
+}
 
 /** Samples of records, each with a row of features. */
 function tokensOf(records, rowOf, values) {
@@ -93,8 +129,6 @@ function tokensOf(records, rowOf, values) {
   }
   return { ...all, images: { rowOf: Int32Array.from(rowOf), rows: { values, size: C } } };
 }
-
-const answers = pictureAnswers(question);
 
 /** How often the likeliest answer is the right one. */
 async function accuracy(adapter, rowOf) {
@@ -130,7 +164,9 @@ async function greedy(adapter, rowOf) {
 }
 
 async function run(seed) {
-  const vision = { fusion: "global", featureSize: C, projectionSize: number("units"), missingImage: "none" };
+  const vision = options.blind
+    ? undefined
+    : { fusion: "global", featureSize: C, projectionSize: number("units"), missingImage: "none" };
   const shape = {
     promptLength: number("prompts"),
     adaptedLayers: number("layers"),
@@ -159,7 +195,7 @@ async function run(seed) {
   }
   const seconds = (performance.now() - begin) / 1000;
   const own = [...seenTest.rowOf];
-  const others = own.map((_, i) => own[(i + 7) % own.length]);
+  const others = own.map((_, i) => own[(i + (isPhoto ? 24 : 7)) % own.length]);
   const none = own.map(() => -1);
   return {
     seed,

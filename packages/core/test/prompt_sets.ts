@@ -6,7 +6,7 @@ import { expectClose, expectSameBits, single, wave } from "./numeric.ts";
 const [H, G, d] = [4, 2, 32];
 const [X, Q, Y] = [(H + 2 * G) * d, H * d, 2 * G * d];
 
-/** Prompt lengths and token ranges; 700 tokens are more than one job of a blocked kernel takes. */
+/** Prompt lengths and token ranges; 700 tokens are more than one job of a blocked kernel takes, sets of one prompt are images. */
 const layouts: readonly { readonly T: number; readonly sets: readonly (readonly [K: number, tokens: RowRange])[] }[] = [
   {
     T: 9,
@@ -23,6 +23,15 @@ const layouts: readonly { readonly T: number; readonly sets: readonly (readonly 
       [2, [300, 300]],
       [17, [310, 650]],
       [4, [651, 700]],
+    ],
+  },
+  {
+    T: 40,
+    sets: [
+      [1, [0, 7]],
+      [1, [7, 7]],
+      [1, [9, 30]],
+      [1, [30, 40]],
     ],
   },
 ];
@@ -108,6 +117,29 @@ export function describePromptSets(name: string, open: () => Engine | Promise<En
   });
 
   describe(`engine ${name}`, () => {
+    test("one prompt with a key of zeros adds its value times the gate, and heads without a gate keep their bits", async () => {
+      const engine = await open();
+      await engine.arena(async () => {
+        const T = 6;
+        const [o, kv] = [values(T * Q, 0.3), values(2 * Y, 2.2)];
+        for (const row of [0, 1]) kv.fill(0, row * Y, row * Y + G * d);
+        const gate_H = values(H, 1).fill(0, 2, 3);
+        const set = { kv_RY: engine.upload(kv), rows: [1, 2], tokens: [1, 5], gate_H } as const;
+        const input = { qkv_TX: engine.upload(values(T * X, 0.7)), sets: [set] };
+        const y = await engine.read(engine.promptAttention(engine.upload(o), input, sizeOf(T)));
+        const valueOf = (h: number, i: number) => kv[Y + (G + Math.floor((h * G) / H)) * d + i];
+        const expected = Float64Array.from(o, (past, at) => {
+          const [t, h, i] = [Math.floor(at / Q), Math.floor(at / d) % H, at % d];
+          return t >= 1 && t < 5 ? past + gate_H[h] * valueOf(h, i) : past;
+        });
+        expectClose(y, expected, Math.max(tolerance, 1e-6), "y");
+        for (let t = 0; t < T; t++) {
+          const head = [t * Q + 2 * d, t * Q + 3 * d] as const;
+          expectSameBits(y.slice(...head), Float64Array.from(o.slice(...head)), 0, "a closed head");
+        }
+      });
+    });
+
     test("no set is no change; sets that overlap, tokens and rows that are not there, gates too few are refused", async () => {
       const engine = await open();
       await engine.arena(async () => {

@@ -272,11 +272,17 @@ function flatOperation(
 /** Prompt sets as the operations take them: bounds, gates, and the arrays of their keys and values. */
 function setsOf(
   sets: readonly PromptSet[],
-  { G, d }: AttentionSize,
+  { H, G, d }: AttentionSize,
 ): readonly [bounds: Int32Array, gates: Float32Array, kvs: Float64Array] {
-  const bounds = sets.flatMap(({ kv_RY, rows, tokens }) => [kv_RY.length / (2 * G * d), ...rows, ...tokens]);
-  const gates = sets.flatMap(({ gate_H }) => [...gate_H]);
-  return [Int32Array.from(bounds), Float32Array.from(gates), Float64Array.from(sets, ({ kv_RY }) => handle(kv_RY))];
+  const bounds = new Int32Array(5 * sets.length);
+  const gates = new Float32Array(H * sets.length);
+  const kvs = new Float64Array(sets.length);
+  for (const [s, { kv_RY, rows, tokens, gate_H }] of sets.entries()) {
+    bounds.set([kv_RY.length / (2 * G * d), rows[0], rows[1], tokens[0], tokens[1]], 5 * s);
+    gates.set(gate_H, H * s);
+    kvs[s] = handle(kv_RY);
+  }
+  return [bounds, gates, kvs];
 }
 
 /** Uses the bytes where they lie, for as long as the matrix lives. */

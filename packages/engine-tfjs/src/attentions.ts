@@ -10,7 +10,7 @@ import {
 import type { Arrays } from "./arrays.ts";
 import { attend } from "./ops/attend.ts";
 import { attention, attentionBackward, causalMask } from "./ops/attention.ts";
-import { promptAttention, promptAttentionBackward } from "./ops/prompt_attention.ts";
+import { promptAttention, promptAttentionBackward, singlePrompts } from "./ops/prompt_attention.ts";
 import { rope } from "./ops/rope.ts";
 import { type Backend, part, type Tensor } from "./tf.ts";
 
@@ -90,10 +90,14 @@ export function promptAttentions(
   return {
     promptAttention(o, { qkv_TX, sets }, size) {
       checkPromptSets("promptAttention", sets, size);
-      const { T, H, d } = size;
+      const { T, H, G, d } = size;
       return own(
         compute(() => {
           const [past, qkv] = [view(o, [T, H, d]), qkvView(arrays, qkv_TX, size)];
+          if (sets.length > 1 && sets.every(({ rows: [first, end] }) => end - first === 1)) {
+            const values = tf.concat(sets.map((set) => part(tf, kvOf(set, size), 1, G, 2 * G)));
+            return singlePrompts(backend, past, { values_SGd: values, sets }, size);
+          }
           const parts: Tensor[] = [];
           let next = 0;
           for (const set of sets) {

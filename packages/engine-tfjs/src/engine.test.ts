@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
 import { describeImageGolden } from "../../core/test/image_golden.ts";
+import { describePromptSets } from "../../core/test/prompt_sets.ts";
 import { describeQueryGolden } from "../../core/test/query_golden.ts";
 import { describeShared } from "../../core/test/shared_beginnings.ts";
 import { describeTowers } from "../../core/test/tower.ts";
@@ -26,6 +27,7 @@ for (const { backend } of backends.filter(({ absent }) => absent === "")) {
   describeGolden(`tfjs:${backend}`, open, 1e-5);
   describeImageGolden(`tfjs:${backend}`, open, 1e-5);
   describeQueryGolden(`tfjs:${backend}`, open, 1e-5);
+  describePromptSets(`tfjs:${backend}`, open, cached[backend]);
   describeShared(`tfjs:${backend}`, open, 1e-5);
   describeTowers(`tfjs:${backend}`, open);
 }

@@ -13,10 +13,12 @@ import type { Pass } from "./pass.ts";
 import {
   addBiasAgain,
   heardImages,
+  type ImageSums,
   type LayerSets,
   type OwnedSet,
   type PromptKv,
   promptSets,
+  sumByImage,
   type TokenPrompts,
 } from "./prompts.ts";
 import {
@@ -56,7 +58,7 @@ export type Attend = (
 ) => { o_TQ: DeviceArray; lse_TH: DeviceArray | undefined };
 
 /** The key and value rows of the merged projection. */
-export const kvRows = ({ config }: DecoderModel, layer: DecoderLayer): RowRange => [
+const kvRows = ({ config }: DecoderModel, layer: DecoderLayer): RowRange => [
   config.heads * config.headDim,
   layer.qkv.rows,
 ];
@@ -185,8 +187,8 @@ function project(
 }
 
 /**
- * Gradients of the layer's sets and, with `withInput`, of its input, to which `residual_TD` is added: below the lowest adapted
- * layer nothing needs one.
+ * Gradients of the layer's prompt sets, sums for images beside them, and with `withInput` the gradient of its input, to which
+ * `residual_TD` is added: below the lowest adapted layer nothing needs one.
  */
 export function attentionBackward(
   model: DecoderModel,
@@ -194,7 +196,7 @@ export function attentionBackward(
   { dx1_TD, residual_TD, withInput }: { dx1_TD: DeviceArray; residual_TD: DeviceArray; withInput: boolean },
   saved: SavedAttention,
   pass: Pass,
-): { sets: readonly OwnedGradient[]; dx_TD: DeviceArray | undefined } {
+): { sets: readonly OwnedGradient[]; images: ImageSums | undefined; dx_TD: DeviceArray | undefined } {
   const { engine, config } = model;
   const { T } = pass.size;
   const size = { ...pass.size, window: layer.window };
@@ -202,7 +204,7 @@ export function attentionBackward(
   const dout_TD = leaveBackward(engine, dx1_TD, saved.output, layer.attnOutput, hidden);
   const do_TQ = engine.linearBackward(dout_TD, layer.o, { T });
   if (dout_TD !== dx1_TD) engine.free(dout_TD);
-  const { dqkv_TX: attended_TX, sets } = attendBackward(model, { do_TQ, dx1_TD, withInput }, saved, pass, size);
+  const { dqkv_TX: attended_TX, sets, images } = attendBackward(model, { do_TQ, dx1_TD, withInput }, saved, pass, size);
   engine.free(do_TQ);
   let dx_TD: DeviceArray | undefined;
   if (attended_TX) {
@@ -219,7 +221,7 @@ export function attentionBackward(
     dx_TD = enterBackward(engine, dh_TD, input, layer.attnNorm, hidden);
     engine.free(draw_TX, dh_TD);
   }
-  return { sets, dx_TD };
+  return { sets, images, dx_TD };
 }
 
 /** The gradient of a set, and whose it is. */
@@ -232,29 +234,28 @@ function attendBackward(
   { qkv_TX, o_TQ, lse_TH, sets, isAdapted }: SavedAttention,
   pass: Pass,
   size: AttentionSize,
-): { dqkv_TX: DeviceArray | undefined; sets: readonly OwnedGradient[] } {
+): { dqkv_TX: DeviceArray | undefined; sets: readonly OwnedGradient[]; images: ImageSums | undefined } {
   const { cuSeqlens } = pass;
   if (!lse_TH) throw new RangeError("Cannot run backward of a layer that attended over a cache");
-  const owned = (own: readonly OwnedSet[], gradients: readonly PromptSetGradient[]): OwnedGradient[] =>
-    gradients.map((gradient, i) => ({ ...gradient, range: own[i].range, ...(own[i].of && { of: own[i].of }) }));
+  const owned = (gradients: readonly PromptSetGradient[]): OwnedGradient[] =>
+    gradients.map((gradient, i) => {
+      const { range, of } = sets.prompts[i];
+      return { ...gradient, range, ...(of && { of }) };
+    });
   const djoined_TQ = architecture.promptsJoin === "before-output" ? do_TQ : dx1_TD;
   // Nothing goes back to the queries: what an image adds does not depend on them.
-  const seen =
-    sets.images.length > 0
-      ? engine.promptAttentionBackward({ do_TQ: djoined_TQ, qkv_TX, sets: sets.images }, size)
-      : [];
-  const images = owned(sets.images, seen);
+  const images = sumByImage(engine, djoined_TQ, sets.images, size);
   if (isAdapted) {
     const input = { do_TQ, qkv_TX, y_TQ: o_TQ, lse_TH, sets: sets.prompts };
     const both = engine.promptedAttentionBackward?.(input, cuSeqlens, { ...size, withInput });
     if (!both)
       throw new RangeError(`Cannot run backward of attention: ${engine.name} has its forward with prompts only`);
-    return { dqkv_TX: both.dqkv_TX, sets: [...owned(sets.prompts, both.prompts), ...images] };
+    return { dqkv_TX: both.dqkv_TX, sets: owned(both.prompts), images };
   }
   const dqkv_TX = withInput ? attentionGradient(engine, { do_TQ, qkv_TX, o_TQ, lse_TH }, pass, size) : undefined;
-  if (sets.prompts.length === 0) return { dqkv_TX, sets: [] };
+  if (sets.prompts.length === 0) return { dqkv_TX, sets: [], images: undefined };
   const input = { do_TQ: djoined_TQ, qkv_TX, sets: sets.prompts, ...(dqkv_TX && { dqkv_TX }) };
-  return { dqkv_TX, sets: [...owned(sets.prompts, engine.promptAttentionBackward(input, size)), ...images] };
+  return { dqkv_TX, sets: owned(engine.promptAttentionBackward(input, size)), images };
 }
 
 function attentionGradient(

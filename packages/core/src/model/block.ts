@@ -3,13 +3,7 @@
  * backward needs is returned by forward and handed back.
  */
 import type { DeviceArray, Engine } from "../engine/engine.ts";
-import {
-  type Attend,
-  attentionBackward,
-  attentionForward,
-  type OwnedGradient,
-  type SavedAttention,
-} from "./attention.ts";
+import { type Attend, attentionBackward, attentionForward, type SavedAttention } from "./attention.ts";
 import type { DecoderModel } from "./decoder.ts";
 import { mlpBackward, mlpForward, type SavedMlp } from "./mlp.ts";
 import type { Pass } from "./pass.ts";
@@ -37,7 +31,7 @@ export function layerForward(
   return { y_TD, saved: { attention, mlp } };
 }
 
-/** Gradients of the layer's sets, in their order, and of its input. Frees `dy_TD` and `saved`. */
+/** Gradients of the layer's prompt sets, in their order, sums for images beside them, and the gradient of its input. Frees `dy_TD` and `saved`. */
 export function layerBackward(
   model: DecoderModel,
   i: number,
@@ -45,7 +39,7 @@ export function layerBackward(
   saved: SavedLayer,
   pass: Pass,
   withInput: boolean,
-): { sets: readonly OwnedGradient[]; dx_TD: DeviceArray | undefined } {
+): ReturnType<typeof attentionBackward> {
   const layer = model.layers[i];
   const throughMlp_TD = mlpBackward(model, layer, dy_TD, saved.mlp, pass);
   const dx1_TD = model.config.parallelResidual ? dy_TD : throughMlp_TD;

@@ -11,10 +11,10 @@ import { layerBackward, type SavedLayer } from "./block.ts";
 import { bindCellImages, type CellImages } from "./cell_images.ts";
 import type { DecoderModel } from "./decoder.ts";
 import { preparePrompts, runLayers } from "./forward.ts";
-import { imagesBackward } from "./images.ts";
+import { imagePromptsBackward, imageValuesBackward } from "./images.ts";
 import { normBackward, normForward } from "./norm.ts";
 import { openPass, type Pass } from "./pass.ts";
-import { type AdapterPrompts, type LayerPrompt, promptsForAll, type TokenPrompts } from "./prompts.ts";
+import { type AdapterPrompts, type ImageSums, type LayerPrompt, promptsForAll, type TokenPrompts } from "./prompts.ts";
 import { rowsOfCells } from "./shared_cells.ts";
 
 /** A cell of a pass, and the adapter that trains on it. */
@@ -77,7 +77,7 @@ export async function cellGradients(model: DecoderModel, tasks: readonly CellTas
     // Only now, and all at once: reading waits, and all work may be queued before.
     const [nll_R, ...gradients] = await Promise.all([
       engine.read(top.nll_R),
-      ...tasks.map(({ adapter }, n) => readGradient(model, adapter, backs[n], seen[n])),
+      ...tasks.map(({ adapter }, n) => readGradient(model, adapter, backs[n], seen[n], n)),
     ]);
     let row = 0;
     return tasks.map(({ cell }, n) => {
@@ -111,8 +111,10 @@ interface LayerGradient {
   readonly layer: number;
   /** Of its own prompts; undefined if no token attended to them. */
   readonly prompts: { readonly dprompt_KD: DeviceArray; readonly dgate_H: DeviceArray } | undefined;
-  /** Of the images that its tokens saw, in their order. */
+  /** Of the prompts of images that its tokens attended to, in their order. */
   readonly images: readonly OwnedGradient[];
+  /** For the images that tokens of the pass saw beside their prompts. */
+  readonly sums: ImageSums | undefined;
 }
 
 /** Backward from the top to the lowest adapted layer: the gradients of every range's layers, downwards. */
@@ -129,14 +131,14 @@ function layersBackward(
   for (let i = model.layers.length - 1; i >= lowest; i--) {
     const kept = saved.get(i);
     if (!kept || !dy_TD) throw new RangeError(`Cannot run layer ${i} backward: it kept nothing`);
-    const { sets, dx_TD } = layerBackward(model, i, dy_TD, kept, pass, i > lowest);
+    const { sets, images: sums, dx_TD } = layerBackward(model, i, dy_TD, kept, pass, i > lowest);
     for (const [range, { prompts }] of ranges.entries()) {
       const own = sets.filter((set) => set.range === range);
       const bound = prompts.get(i);
       if (!bound || own.length === 0) continue;
       const texts = own.filter(({ of }) => !of);
       const images = own.filter(({ of }) => of);
-      backs[range].push({ layer: i, prompts: promptsBackward(model, i, bound, texts), images });
+      backs[range].push({ layer: i, prompts: promptsBackward(model, i, bound, texts), images, sums });
     }
     dy_TD = dx_TD;
   }
@@ -169,16 +171,17 @@ async function readGradient(
   adapter: AdapterState,
   backs: readonly LayerGradient[],
   seen: CellImages | undefined,
+  range: number,
 ): Promise<Float32Array> {
   const { engine, config } = model;
   const { promptLength: K } = adapter.layout.shape;
   const bound = await Promise.all(
-    backs.map(async ({ layer, images, prompts }): Promise<BoundGradient> => {
+    backs.map(async ({ layer, prompts, ...ofImages }): Promise<BoundGradient> => {
       const [dprompt_KD, dgate_H] = prompts
         ? await Promise.all([engine.read(prompts.dprompt_KD), engine.read(prompts.dgate_H)])
         : [new Float32Array(K * config.hiddenSize), new Float32Array(config.heads)];
       const ofText = { layer, dprompt_KD, dgate_H };
-      return seen ? withImages(model, ofText, images, seen) : ofText;
+      return seen ? withImages(model, ofText, ofImages, seen, range) : ofText;
     }),
   );
   const gradient = new Float32Array(adapter.layout.length);
@@ -190,16 +193,14 @@ async function readGradient(
 async function withImages(
   model: DecoderModel,
   { layer, dprompt_KD, dgate_H }: BoundGradient,
-  images: readonly OwnedGradient[],
+  { images, sums }: Pick<LayerGradient, "images" | "sums">,
   { prompts }: CellImages,
+  range: number,
 ): Promise<BoundGradient> {
-  const gates = Float64Array.from(dgate_H);
-  for (const own of images) {
-    const part_H = await model.engine.read(own.dgate_H);
-    for (const [h, d] of part_H.entries()) gates[h] += d;
-  }
-  const dimages = await imagesBackward(model, layer, prompts, images);
-  return { layer, dprompt_KD, dgate_H: Float32Array.from(gates), dimages };
+  const { dimages, dgate_H: more_H } = await (sums && prompts.stand === "beside"
+    ? imageValuesBackward(model, layer, prompts, sums, range)
+    : imagePromptsBackward(model, layer, prompts, images));
+  return { layer, dprompt_KD, dgate_H: dgate_H.map((dgate, h) => dgate + more_H[h]), dimages };
 }
 
 /**

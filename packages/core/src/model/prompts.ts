@@ -1,6 +1,6 @@
 /** Which prompts the tokens of one pass get: sequences packed together may have adapters of their own, or none. */
 import type { OutputBias } from "../adapter/layout.ts";
-import type { DeviceArray, Engine, Matrix, PromptSet, RowRange } from "../engine/engine.ts";
+import type { AttentionSize, DeviceArray, Engine, Matrix, PromptSet, RowRange } from "../engine/engine.ts";
 import type { SavedKeys } from "./qk_norm.ts";
 
 /** Keys and values of the prompts of a layer: see `promptKv`. */
@@ -145,6 +145,25 @@ export function promptSets(layer: number, ranges: readonly TokenPrompts[], T: nu
 /** The sets of images beside prompts that add anything: a vector of zeros keeps even the signs of zeros. */
 export function heardImages({ images }: LayerSets): OwnedSet[] {
   return images.filter(({ of }) => !of?.prompts.silent.has(of.image));
+}
+
+/** The sets of a layer's images beside prompts, and for each the sum of the gradient over its tokens: B of images.ts, `[S + 1, Q]`. */
+export interface ImageSums {
+  readonly sums_SQ: DeviceArray;
+  readonly sets: readonly OwnedSet[];
+}
+
+/** Sums the gradient of what joined attention over the tokens of each set; the last row is that of tokens of none. */
+export function sumByImage(
+  engine: Engine,
+  do_TQ: DeviceArray,
+  sets: readonly OwnedSet[],
+  { T, H, d }: AttentionSize,
+): ImageSums | undefined {
+  if (sets.length === 0) return undefined;
+  const rows_T = new Int32Array(T).fill(sets.length);
+  for (const [s, { tokens }] of sets.entries()) rows_T.fill(s, ...tokens);
+  return { sums_SQ: engine.scatterRows(do_TQ, rows_T, { T: sets.length + 1, D: H * d }), sets };
 }
 
 /** Adds the output bias a second time, times `scale`, to the tokens of adapters that add it twice; returns `x_TD` itself if there are none. */

@@ -100,8 +100,8 @@ function adapterOf(
       }),
       { nil: undefined },
     ),
-    // A base with norms of keys takes no images.
-    vision: model.qkNorm ? fc.constant(undefined) : fc.option(anyVision, { nil: undefined }),
+    // A base with norms of keys or caps of scores takes no images.
+    vision: model.qkNorm || model.scoreCap ? fc.constant(undefined) : fc.option(anyVision, { nil: undefined }),
     seed: fc.nat(),
     taskType: fc.constantFrom(...taskTypes, null),
     baseModelNameOrPath: nullable,

@@ -37,6 +37,15 @@ ZG_INLINE Sight sight_of_prompts(long rows, long K) {
   return s;
 }
 
+// Whether a set is one prompt with a key of zeros in this head, as an image is: its weight is 1, whatever the query.
+ZG_INLINE bool is_keyless(const PromptSet& set, long g, long d) {
+  if (set.K != 1) return false;
+  const float* key = set.kv_KY + g * d;
+  bool zeros = true;
+  for (long i = 0; i < d; i++) zeros &= key[i] == 0;
+  return zeros;
+}
+
 static bool prompt_attention(Pool* pool, const PromptAttention& a) {
   const auto [T, H, G, d, window, cap] = a.heads;
   (void)window;
@@ -71,6 +80,17 @@ static bool prompt_attention(Pool* pool, const PromptAttention& a) {
     bool open = false;
     for (long h = 0; h < per; h++) open |= gate[h] != 0;
     if (!open) return;
+    if (is_keyless(set, g, d)) {  // the bits of the way below
+      const float* value = set.kv_KY + (G + g) * d;
+      for (long t = begin; t < begin + tokens; t++) {
+        for (long h = 0; h < per; h++) {
+          if (gate[h] == 0) continue;
+          float* y = a.y_TQ + t * Q + (g * per + h) * d;
+          each_vector(d, [&](long i, long n) { store_n(y + i, fma(load_n(value + i, n) + vf{}, splat(gate[h]), load_n(y + i, n)), n); });
+        }
+      }
+      return;
+    }
     for (long row = 0; row < tokens * per; row += QB) {
       const long rows = least((long)QB, tokens * per - row);
       const int vectors = (int)((rows + VL - 1) / VL);
@@ -144,26 +164,20 @@ static bool prompt_attention_backward(Pool* pool, const PromptAttentionBackward&
     float *scores = part(K * QB), *dS = part(K * QB), *slopes = cap > 0 ? part(K * QB) : nullptr, *copiedKeys = part(span), *copiedValues = part(span);
     float *dk = partial + job * most_each, *dv = dk + span, *dgate = dv + span;
     memset(dk, 0, 4 * each);
-    const bool isSingle = K == 1 && !a.dqkv_TX;
     const Rows keys = whole_rows({set.kv_KY + g * d, Y}, K, d, true, copiedKeys);
     const Rows values = whole_rows({set.kv_KY + (G + g) * d, Y}, K, d, true, copiedValues);
     for (long row = 0; row < tokens * per; row += QB) {
       const long rows = least((long)QB, tokens * per - row);
       const int vectors = (int)((rows + VL - 1) / VL);
-      gather_queries(dO, a.do_TQ + begin * Q + g * per * d, Q, row, rows, per, d);
-      transpose_queries(dOAcross, dO, width);
-      product(K, vectors * VL, d, values.at, width, 1, dOAcross, QB, dS, QB, false);
-      float gates[QB] = {}, dgates[QB];
-      for (long r = 0; r < rows; r++) gates[r] = set.gate_H[g * per + (row + r) % per];
-      if (isSingle) {  // its weight is 1: nothing goes back to keys and queries, and these are the bits of the way below
-        for (long r = 0; r < rows; r++) dgate[(row + r) % per] += dS[r];
-        product(K, width, rows, gates, QB, 1, dO, width, dv, width, true);
-        continue;
-      }
       gather_queries(q, a.qkv_TX + begin * X + g * per * d, X, row, rows, per, d);
       transpose_queries(across, q, width);
+      gather_queries(dO, a.do_TQ + begin * Q + g * per * d, Q, row, rows, per, d);
+      transpose_queries(dOAcross, dO, width);
       product(K, vectors * VL, d, keys.at, width, 1, across, QB, scores, QB, false);
+      product(K, vectors * VL, d, values.at, width, 1, dOAcross, QB, dS, QB, false);
       vf max[PV], sum[PV];
+      float gates[QB] = {}, dgates[QB];
+      for (long r = 0; r < rows; r++) gates[r] = set.gate_H[g * per + (row + r) % per];
       if (slopes) cap_scores(scores, slopes, K, vectors, scale, cap);
       const float rest = slopes ? 1.0f : scale;
       soften(scores, sight_of_prompts(rows, K), vectors, rest, max, sum);

@@ -4,7 +4,7 @@
  *
  *   dgate = Σ_t do·c,  and with do' = gate·do:  dvp, dkp, dq as of any attention.
  */
-import type { AttentionSize } from "@zerogate/core/engine";
+import type { AttentionSize, PromptSet } from "@zerogate/core/engine";
 import { type Maths, part, type Tensor } from "../tf.ts";
 import { attend, attendBackward } from "./attend.ts";
 
@@ -28,6 +28,33 @@ export function promptAttention(maths: Maths, o: Tensor, input: PromptInput, siz
     Array.from(gate_H, (gate, h) => part(tf, gate === 0 ? o : y, 1, h, h + 1)),
     1,
   );
+}
+
+/**
+ * Sets of one prompt each, as images are, all at once. The weight of a single prompt is 1, so a token gets its value times the gate:
+ * the bits of one set after the other.
+ */
+export function singlePrompts(
+  { tf }: Maths,
+  o_THd: Tensor,
+  { values_SGd, sets }: { readonly values_SGd: Tensor; readonly sets: readonly PromptSet[] },
+  { T, H, G, d }: AttentionSize,
+): Tensor {
+  const gates_SH = new Float32Array((sets.length + 1) * H); // a last row of zeros for tokens of no set
+  const rowOf_T = new Int32Array(T).fill(sets.length);
+  for (const [s, { gate_H, tokens }] of sets.entries()) {
+    gates_SH.set(gate_H, s * H);
+    rowOf_T.fill(s, ...tokens);
+  }
+  const headOf_H = tf.tensor1d(
+    Int32Array.from({ length: H }, (_, h) => Math.floor((h * G) / H)),
+    "int32",
+  );
+  const gates_SH1 = tf.tensor3d(gates_SH, [sets.length + 1, H, 1]);
+  const values_SHd = tf.concat([tf.gather(values_SGd, headOf_H, 1), tf.zeros([1, H, d])]);
+  const rows_T = tf.tensor1d(rowOf_T, "int32");
+  const y = tf.add(o_THd, tf.gather(tf.mul(values_SHd, gates_SH1), rows_T));
+  return tf.where(tf.notEqual(tf.gather(gates_SH1, rows_T), 0), y, o_THd);
 }
 
 /** `dq` is `[T, H, d]`, `dkv` `[K, 2G, d]`, `dgate` `[H]`: of the effective gate. */
