@@ -245,9 +245,9 @@ export const faults: Record<"adapter" | "file" | "followed" | "model" | "tokeniz
       "nested more than 1000",
     ],
     "weights linked out of the folder": [linkedOut("model.safetensors"), "outside of the folder"],
-    "weights as a pickle only": [
+    "weights under the name of torch's": [
       (copy) => renameSync(join(copy, "model.safetensors"), join(copy, "pytorch_model.bin")),
-      "which can run code and is not read",
+      "it is a safetensors file: give it a name that ends in .safetensors",
     ],
     "a config with a size of Infinity": [
       edited("config.json", /"hidden_size": \d+/, '"hidden_size": 1e999'),

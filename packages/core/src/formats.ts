@@ -21,9 +21,11 @@ export {
 export type { ZipEntry } from "./formats/stored_zip.ts";
 export {
   openTorchFile,
+  placeTorchTensors,
   readTorchTensors,
   serializeTorchFile,
   type TorchFile,
+  type TorchPlace,
   tensorsOf,
 } from "./formats/torch_file.ts";
 

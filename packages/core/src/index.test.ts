@@ -176,6 +176,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "parseSafetensorsHeader",
       "parseStrictJson",
       "parseVisionConfig",
+      "placeTorchTensors",
       "readAdapterTensors",
       "readForeignAdapter",
       "readTorchTensors",

@@ -44,10 +44,7 @@ export function createMachine(bytes: Uint8Array, path: string): Machine {
     memo: new Map(),
     fail,
     refuse: (problem) =>
-      new InputError(
-        `Cannot read ${path}`,
-        `${problem}: save a dict of the adapter's tensors and nothing else with torch.save`,
-      ),
+      new InputError(`Cannot read ${path}`, `${problem}: save a dict of tensors and nothing else with torch.save`),
     take,
     byte: () => data.getUint8(take(1).byteOffset - bytes.byteOffset),
     uint(size) {

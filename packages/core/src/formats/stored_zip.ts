@@ -68,11 +68,8 @@ export async function readZipDirectory(source: ByteSource): Promise<Map<string, 
   return withLimits(found, begin, source);
 }
 
-/**
- * The bytes of an entry. The local header must agree with the directory, and the CRC-32 with the bytes; a CRC of 0 means
- * none, which torch writes after `torch.serialization.set_crc32_options(False)`. Throws an `InputError` otherwise.
- */
-export async function readZipEntry(source: ByteSource, entry: ZipEntry): Promise<Uint8Array> {
+/** Where the bytes of an entry lie. The local header must agree with the directory; throws an `InputError` otherwise. */
+export async function findZipData(source: ByteSource, entry: ZipEntry): Promise<{ begin: number; end: number }> {
   const { name, begin, limit, bytes } = entry;
   const fail = (problem: string) => damaged(source, `${quoted(name)} ${problem}`);
   const head = view(await source.read(begin, begin + LOCAL_BYTES));
@@ -82,9 +79,18 @@ export async function readZipEntry(source: ByteSource, entry: ZipEntry): Promise
   if (data + bytes > limit) throw fail("overlaps what follows it");
   const localName = decodeName(await source.read(begin + LOCAL_BYTES, begin + LOCAL_BYTES + nameBytes), source);
   if (localName !== name || head.getUint16(8, true) !== 0) throw fail("has a header that contradicts the directory");
-  const content = await source.read(data, data + bytes);
+  return { begin: data, end: data + bytes };
+}
+
+/**
+ * The bytes of an entry, which must have the CRC-32 that the directory says; a CRC of 0 means none, which torch writes after
+ * `torch.serialization.set_crc32_options(False)`. Throws an `InputError` otherwise.
+ */
+export async function readZipEntry(source: ByteSource, entry: ZipEntry): Promise<Uint8Array> {
+  const { begin, end } = await findZipData(source, entry);
+  const content = await source.read(begin, end);
   if (entry.crc32 !== 0 && crc32(content) !== entry.crc32) {
-    throw fail("does not match its CRC-32: the file was damaged, copy it again");
+    throw damaged(source, `${quoted(entry.name)} does not match its CRC-32: the file was damaged, copy it again`);
   }
   return content;
 }

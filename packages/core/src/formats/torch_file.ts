@@ -7,10 +7,11 @@ import type { ByteSource } from "./byte_source.ts";
 import { DESCRIBED_BYTES, describeFile } from "./file_kind.ts";
 import { isTorchTensor, type PickleValue, type TorchTensor } from "./pickle_values.ts";
 import { elementBytes, type Tensor } from "./safetensors.ts";
-import { isZip, readZipDirectory, readZipEntry, type ZipEntry } from "./stored_zip.ts";
+import { findZipData, isZip, readZipDirectory, readZipEntry, type ZipEntry } from "./stored_zip.ts";
 import { serializeStoredZip } from "./stored_zip_writer.ts";
 import { parseTorchPickle } from "./torch_pickle.ts";
 import { serializeTorchPickle } from "./torch_pickle_writer.ts";
+import { extent, gather, isInOrder } from "./torch_views.ts";
 
 /** The pickle of a 65 B training checkpoint has 200 kB. */
 const MAX_PICKLE_BYTES = 16 * 2 ** 20;
@@ -67,24 +68,17 @@ export async function readTorchTensors(
   file: TorchFile,
   views: ReadonlyMap<string, TorchTensor>,
 ): Promise<Map<string, Tensor>> {
-  const { source, entries } = file;
+  const { source } = file;
   const byStorage = new Map<ZipEntry, [name: string, view: TorchTensor][]>();
   const limit = 4 * source.bytes + MEMORY_BASE;
   let total = 0;
   for (const [name, view] of views) {
-    const width = elementBytes[view.storage.dtype];
-    const { elements, reach } = extent(view);
-    const entry = entries.get(`data/${view.storage.key}`);
-    const fail = (problem: string) => refused(source, `tensor ${JSON.stringify(name).slice(0, 200)} ${problem}`);
-    if (entry === undefined) throw fail("lies in an entry that is not there");
-    if (view.storage.elements * width !== entry.bytes) {
-      throw fail(`needs a storage of ${view.storage.elements * width} bytes, there are ${entry.bytes}`);
+    const { entry, bytes } = storageOf(file, name, view);
+    total += bytes;
+    if (!(total <= limit)) {
+      const problem = `makes the tensors larger than ${limit} bytes, the file has ${source.bytes}`;
+      throw refused(source, `tensor ${JSON.stringify(name).slice(0, 200)} ${problem}`);
     }
-    if (!(reach <= view.storage.elements)) {
-      throw fail(`reaches to element ${reach} of a storage of ${view.storage.elements}`);
-    }
-    total += elements * width;
-    if (!(total <= limit)) throw fail(`makes the tensors larger than ${limit} bytes, the file has ${source.bytes}`);
     const group = byStorage.get(entry);
     if (group) group.push([name, view]);
     else byStorage.set(entry, [[name, view]]);
@@ -99,6 +93,57 @@ export async function readTorchTensors(
   return new Map([...views.keys()].map((name): [string, Tensor] => [name, tensors.get(name) as Tensor]));
 }
 
+/** A tensor whose numbers lie in the file one after the other, or one whose strides put them together. */
+export type TorchPlace = Pick<Tensor, "dtype" | "shape"> &
+  ({ readonly begin: number; readonly end: number } | { readonly view: TorchTensor });
+
+/**
+ * Returns where in the file these tensors lie. The CRC-32 of their bytes is not compared, as torch does not. Throws an
+ * `InputError` if a tensor reaches beyond its storage.
+ */
+export async function placeTorchTensors(
+  file: TorchFile,
+  views: ReadonlyMap<string, TorchTensor>,
+): Promise<Map<string, TorchPlace>> {
+  const { source } = file;
+  const data = new Map<ZipEntry, { begin: number; end: number }>();
+  const places = new Map<string, TorchPlace>();
+  for (const [name, view] of views) {
+    const { entry, bytes } = storageOf(file, name, view);
+    const { shape, storage, offset } = view;
+    const { dtype } = storage;
+    if (!isInOrder(view)) {
+      places.set(name, { dtype, shape, view });
+      continue;
+    }
+    const found = data.get(entry) ?? (await findZipData(source, entry));
+    data.set(entry, found);
+    const begin = found.begin + offset * elementBytes[dtype];
+    places.set(name, { dtype, shape, begin, end: begin + bytes });
+  }
+  return places;
+}
+
+/** The storage of a tensor, and how many bytes the tensor has; throws if it does not fit into it. */
+function storageOf(
+  { source, entries }: TorchFile,
+  name: string,
+  view: TorchTensor,
+): { entry: ZipEntry; bytes: number } {
+  const width = elementBytes[view.storage.dtype];
+  const { elements, reach } = extent(view);
+  const entry = entries.get(`data/${view.storage.key}`);
+  const fail = (problem: string) => refused(source, `tensor ${JSON.stringify(name).slice(0, 200)} ${problem}`);
+  if (entry === undefined) throw fail("lies in an entry that is not there");
+  if (view.storage.elements * width !== entry.bytes) {
+    throw fail(`needs a storage of ${view.storage.elements * width} bytes, there are ${entry.bytes}`);
+  }
+  if (!(reach <= view.storage.elements)) {
+    throw fail(`reaches to element ${reach} of a storage of ${view.storage.elements}`);
+  }
+  return { entry, bytes: elements * width };
+}
+
 /** The file that `torch.load` reads as a dict of these tensors, or as `{within: dict}`. The same tensors give the same bytes. */
 export function serializeTorchFile(tensors: ReadonlyMap<string, Tensor>, within?: string): Uint8Array {
   const keys = new Map([...tensors.keys()].map((name, i): [string, string] => [name, String(i)]));
@@ -110,42 +155,6 @@ export function serializeTorchFile(tensors: ReadonlyMap<string, Tensor>, within?
     ["archive/version", text("3\n")],
   ]);
   return serializeStoredZip(entries, 64);
-}
-
-/** Elements of a tensor, and one more than the last element of the storage that it touches. */
-function extent({ shape, strides, offset }: TorchTensor): { elements: number; reach: number } {
-  let elements = 1;
-  let last = offset;
-  for (const [i, size] of shape.entries()) {
-    elements *= size;
-    last += (size - 1) * strides[i];
-  }
-  return { elements, reach: elements === 0 ? 0 : last + 1 };
-}
-
-/** Copies a strided view into consecutive rows. */
-function gather(storage: Uint8Array, view: TorchTensor): Uint8Array {
-  const { shape, strides, offset } = view;
-  const width = elementBytes[view.storage.dtype];
-  const { elements } = extent(view);
-  const out = new Uint8Array(elements * width);
-  if (elements === 0) return out;
-  // Inner dimensions that lie as they should are copied at once.
-  let run = 1;
-  let inner = shape.length;
-  while (inner > 0 && (strides[inner - 1] === run || shape[inner - 1] === 1)) run *= shape[--inner];
-  const index = Array.from({ length: inner }, () => 0);
-  let from = offset;
-  for (let done = 0; done < elements; done += run) {
-    out.set(storage.subarray(from * width, (from + run) * width), done * width);
-    for (let dim = inner - 1; dim >= 0; dim--) {
-      from += strides[dim];
-      if (++index[dim] < shape[dim]) break;
-      from -= shape[dim] * strides[dim];
-      index[dim] = 0;
-    }
-  }
-  return out;
 }
 
 async function readText(source: ByteSource, entry: ZipEntry): Promise<string> {

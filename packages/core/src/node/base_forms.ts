@@ -3,13 +3,15 @@ import { stat } from "node:fs/promises";
 import type { BaseForm } from "./base_form.ts";
 import { folderForm } from "./folder_form.ts";
 import { ggufForm } from "./gguf_form.ts";
+import { isMetaFolder, metaForm } from "./meta_form.ts";
 
 /** Whether a path means a GGUF file: by its name, unless it is a folder's. */
 export async function isGgufFile(path: string): Promise<boolean> {
   return /\.gguf$/i.test(path) && (await stat(path).catch(() => undefined))?.isDirectory() !== true;
 }
 
-/** Returns the form of the base at `path`: a GGUF file, or else a folder. */
+/** Returns the form of the base at `path`: a GGUF file, a folder of Meta's files, or else one of transformers'. */
 export async function baseForm(path: string): Promise<BaseForm> {
-  return (await isGgufFile(path)) ? ggufForm(path) : folderForm(path);
+  if (await isGgufFile(path)) return ggufForm(path);
+  return (await isMetaFolder(path)) ? metaForm(path) : folderForm(path);
 }

@@ -8,8 +8,9 @@ import type { GgufContents } from "../model/gguf/architecture.ts";
 import { ggufConfig, ggufNames } from "../model/gguf/model.ts";
 import type { BaseForm } from "./base_form.ts";
 import { ggufParts, type OpenedGguf, openGguf } from "./gguf_file.ts";
+import type { PlacedTensor } from "./placed_tensor.ts";
 import { readFully } from "./regular_file.ts";
-import type { PlacedTensor, WeightFiles } from "./weight_files.ts";
+import type { WeightFiles } from "./weight_files.ts";
 
 /** More than any list of rotation factors has. */
 const MAX_FACTORS = 2 ** 16;

@@ -9,8 +9,9 @@ import { weightSources } from "../model/hf_names.ts";
 import { HEAD, type WeightPart } from "../model/weight_sources.ts";
 import { baseForm } from "./base_forms.ts";
 import { readGenerationConfig } from "./generation_config.ts";
+import type { PlacedTensor } from "./placed_tensor.ts";
 import { haveSameNumbers } from "./same_numbers.ts";
-import { type PlacedTensor, withWeightFiles } from "./weight_files.ts";
+import { withWeightFiles } from "./weight_files.ts";
 
 /** What becomes of things in a model's folder that are used otherwise than they may have been meant. */
 export interface ReadModelOptions {

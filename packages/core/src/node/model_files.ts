@@ -14,7 +14,8 @@ import type { WeightPart } from "../model/weight_sources.ts";
 import { imageBytes, isLinearMap, type WeightImage, type WeightPlace } from "../model/weights.ts";
 import { baseForm } from "./base_forms.ts";
 import { readRanges } from "./parallel_read.ts";
-import { type PlacedTensor, type WeightFiles, withWeightFiles } from "./weight_files.ts";
+import type { PlacedTensor } from "./placed_tensor.ts";
+import { type WeightFiles, withWeightFiles } from "./weight_files.ts";
 import { type FoundTensor, type PlannedRead, rangeOf } from "./weight_ranges.ts";
 
 /** Below this a weight is copied: it would share its pages with others. */
@@ -170,6 +171,7 @@ function placeInFile(found: readonly FoundTensor[], dtype: WeightDType): { offse
   for (const { tensor, dtype: stored, part } of found) {
     if (
       tensor.decoder ||
+      file.isMade ||
       part.change ||
       part.rowTo ||
       (part.times ?? 1) !== 1 ||

@@ -81,12 +81,12 @@ describe("what is refused", () => {
     }
   });
 
-  test("no weights, or weights as a pickle only", async () => {
+  test("no weights, or something else in their place", async () => {
     expect(await problemsOf(load(await folderOf({})))).toEqual([
-      "there is neither model.safetensors nor model.safetensors.index.json: download the model again",
+      "there is neither model.safetensors nor pytorch_model.bin, nor an index of shards: download the model again",
     ]);
     expect(await problemsOf(load(await folderOf({ "pytorch_model.bin": "x" })))).toEqual([
-      "its weights are a pickle (pytorch_model.bin), which can run code and is not read: convert it to model.safetensors",
+      'it is text that begins with "x": is this the file that was meant',
     ]);
     expect(await problemsOf(load(join(scratch, "nowhere")))).toHaveLength(1);
   });

@@ -3,8 +3,8 @@ import type { DType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
 import { type PackedTensor, type Packing, PackingError } from "../formats/packed/packing.ts";
 import type { TensorDType } from "../formats/safetensors.ts";
+import type { PlacedTensor } from "./placed_tensor.ts";
 import { readFully } from "./regular_file.ts";
-import type { PlacedTensor } from "./weight_files.ts";
 
 const stored: Readonly<Record<DType, TensorDType>> = { f32: "F32", f16: "F16", bf16: "BF16" };
 

@@ -2,8 +2,7 @@
  * Several reads at once. What a file cache holds is copied faster than memory that is used for the first time is given, and
  * the system gives it to one thread at a time: Node's four file threads halve the time and more.
  */
-import type { FileHandle } from "node:fs/promises";
-import { readFully } from "./regular_file.ts";
+import { type PositionReader, readFully } from "./regular_file.ts";
 
 /** Node's own number of file threads. */
 const LANES = 4;
@@ -14,7 +13,9 @@ const CHUNK_BYTES = 4 * 2 ** 20;
 /** A file that is open for reads by position. */
 export interface OpenFile {
   readonly path: string;
-  readonly handle: FileHandle;
+  readonly handle: PositionReader;
+  /** Its bytes are put together from those of files, so that it cannot be mapped. @default false */
+  readonly isMade?: boolean;
 }
 
 /** Bytes `begin` to `end` of a file, cut into chunks that come in any order. */

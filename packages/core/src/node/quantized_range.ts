@@ -4,7 +4,7 @@ import { quantizeRows, rowRange, type ScaledRows, scaledRowsOf } from "../format
 import { changeNumbers, moveRows, transposePart } from "../model/weight_changes.ts";
 import type { WeightPart } from "../model/weight_sources.ts";
 import type { FileRange } from "./parallel_read.ts";
-import type { PlacedTensor } from "./weight_files.ts";
+import type { PlacedTensor } from "./placed_tensor.ts";
 
 /** A tensor of a file, and what is done to it on its way. */
 interface QuantizedTensor {

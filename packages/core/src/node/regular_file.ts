@@ -63,9 +63,14 @@ function checkSize(path: string, { size }: Stats, maxBytes: number): void {
   throw new InputError(`Cannot read ${path}`, `it has ${size} bytes, at most ${maxBytes} are allowed`);
 }
 
+/** Reads by position: an open file, or what stands for one. */
+export interface PositionReader {
+  read(into: Uint8Array, offset: number, length: number, position: number): Promise<{ readonly bytesRead: number }>;
+}
+
 /** Fills `into`, which may lie over shared memory, from byte `position` on. Throws an `InputError` if the file ends early. */
 export async function readFully(
-  file: { readonly path: string; readonly handle: FileHandle },
+  file: { readonly path: string; readonly handle: PositionReader },
   into: Uint8Array,
   position: number,
 ): Promise<void> {

@@ -1,7 +1,7 @@
 /** Whether two stored tensors hold the same numbers, read piece by piece and no further than to the first difference. */
 import { bytesPerElement, storedDTypes, widen } from "../formats/dtype.ts";
+import type { PlacedTensor } from "./placed_tensor.ts";
 import { readFully } from "./regular_file.ts";
-import type { PlacedTensor } from "./weight_files.ts";
 
 /** Numbers that are compared at once. */
 const PIECE = 2 ** 20;

@@ -14,7 +14,8 @@ import { placeTower, type TowerPlace, type TowerWeight, towerWeights } from "../
 import { baseHash } from "./base_identity.ts";
 import { folderFile, readFolderJson } from "./model_folder.ts";
 import { type FileRange, readRanges } from "./parallel_read.ts";
-import { findWeightFiles, type PlacedTensor, withWeightFiles } from "./weight_files.ts";
+import type { PlacedTensor } from "./placed_tensor.ts";
+import { findWeightFiles, withWeightFiles } from "./weight_files.ts";
 
 /** How a tower is read. */
 export interface ReadTowerOptions {

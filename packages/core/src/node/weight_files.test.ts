@@ -61,13 +61,12 @@ test("an index that is not one, or names missing files, is refused with all its 
 });
 
 test("a folder without weights is named with what lies there instead", async () => {
-  const neither = `there is neither model.safetensors nor ${INDEX}`;
+  const neither = "there is neither model.safetensors nor pytorch_model.bin, nor an index of shards";
   expect(await problemsOf(folderOf({}))).toEqual([`${neither}: download the model again`]);
   expect(await weightFileNames(folderOf({}))).toBeUndefined();
-  for (const name of ["pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth"])
-    expect(await problemsOf(folderOf({ [name]: "x", "a.safetensors": "" }))).toEqual([
-      `its weights are a pickle (${name}), which can run code and is not read: convert it to model.safetensors`,
-    ]);
+  expect(await problemsOf(folderOf({ "consolidated.00.pth": "x", "a.safetensors": "" }))).toEqual([
+    "consolidated.00.pth is read with Meta's params.json beside it and no config.json, or convert it to model.safetensors",
+  ]);
   const three = { "c.GGUF": "", "a.safetensors": "", "b.gguf": "", "d.safetensors.txt": "" };
   const named = `"a.safetensors", "b.gguf", "c.GGUF"`;
   expect(await problemsOf(folderOf(three))).toEqual([`${neither} (but ${named}): download the model again`]);

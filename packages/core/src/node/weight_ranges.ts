@@ -7,8 +7,8 @@ import type { WeightPart } from "../model/weight_sources.ts";
 import type { WeightPlace } from "../model/weights.ts";
 import { decodedRange } from "./decoded_range.ts";
 import type { FileRange } from "./parallel_read.ts";
+import type { PlacedTensor } from "./placed_tensor.ts";
 import { quantizedRange } from "./quantized_range.ts";
-import type { PlacedTensor } from "./weight_files.ts";
 
 /** A tensor of a file and how its numbers are stored there. */
 export interface FoundTensor {

@@ -140,7 +140,8 @@ async function baseFolder(
 /** Returns the folder of the base that an adapter names, undefined if it names none or it is not here. */
 export async function namedBase(adapter: string, onNote: (note: string) => void): Promise<string | undefined> {
   const name = await baseName(adapter);
-  if (name === undefined || !existsSync(join(name, "config.json"))) return undefined;
+  if (name === undefined || !["config.json", "params.json"].some((file) => existsSync(join(name, file))))
+    return undefined;
   onNote(`The base is ${name}, which the adapter names`);
   return name;
 }

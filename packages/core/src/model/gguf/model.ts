@@ -1,6 +1,7 @@
 /** A GGUF file as a folder of transformers would have it: its config.json, and the names of its tensors. */
 import { InputError } from "../../errors.ts";
 import type { GgufValue } from "../../formats/gguf_values.ts";
+import { pairedRows } from "../paired_rows.ts";
 import type { ConfigFields, GgufArchitecture, GgufContents } from "./architecture.ts";
 import { ggufArchitectures, modelTensors } from "./architectures.ts";
 import { describe, type GgufKeys, ggufKeys } from "./keys.ts";
@@ -140,14 +141,6 @@ function nameOf(
   const [, outer = "", kind] = /^(\w+)\.(weight|bias)$/.exec(name) ?? [];
   const path = Object.hasOwn(model, outer) ? model[outer] : undefined;
   return path === undefined ? undefined : { hfName: `${path}.${kind}` };
-}
-
-/** Rows 2j and 2j + 1 of a head of `d` rows are rows j and j + d/2 in transformers. */
-function pairedRows(d: number): (stored: number) => number {
-  return (stored) => {
-    const row = stored % d;
-    return stored - row + (row & 1) * (d / 2) + (row >> 1);
-  };
 }
 
 /** Rows of all queries, all keys, all values, where transformers has head by head `d` of each. */

@@ -32,7 +32,8 @@ export async function inspectFolder(path: string, onNote: (note: string) => void
   if (isRunConfig(config) || (!isModel && names.some((name) => runNames.test(name)) && !isRewound(path))) {
     return await inspectRun(path, onNote);
   }
-  if (has("config.json") || has("tokenizer.json")) return await inspectModel(path);
+  const isMetas = has("params.json") && has("consolidated.00.pth");
+  if (has("config.json") || has("tokenizer.json") || isMetas) return await inspectModel(path);
   return (await inspectCollection(path, names)) ?? (await refused(path, names));
 }
 

@@ -23,7 +23,7 @@ export async function inspectModel(path: string): Promise<Facts> {
   };
   const config = await tried(() => readModelConfig(path, { onWarning: (warning) => warnings.push(warning) }));
   const weights = await weightFiles(path);
-  if (weights === undefined) problems.push("it holds no weights in safetensors");
+  if (weights === undefined) problems.push("it holds no weights");
   const tokenizer = await tried(() => tokenizerFacts(path, config, warnings));
   const isUsable = problems.length === 0;
   return {
@@ -38,8 +38,13 @@ export async function inspectModel(path: string): Promise<Facts> {
   };
 }
 
+/** Those that are read if there are no others before them. */
+const weightNames = [/\.safetensors$/, /^pytorch_model.*\.bin$/, /^consolidated\.\d{2}\.pth$/];
+
 async function weightFiles(path: string): Promise<JsonObject | undefined> {
-  const names = (await readdir(path)).filter((name) => name.endsWith(".safetensors")).toSorted();
+  const found = (await readdir(path)).toSorted();
+  const names =
+    weightNames.map((pattern) => found.filter((name) => pattern.test(name))).find(({ length }) => length > 0) ?? [];
   const sizes = await Promise.all(
     names.map(async (name) => (await stat(join(path, name)).catch(() => undefined))?.size ?? 0),
   );
