@@ -37,7 +37,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "gateReductions",
       "generate",
       "generateBatch",
-      "imageInput",
+      "imageOf",
       "initParameters",
       "isZerogateError",
       "layerParts",
@@ -192,6 +192,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
   `);
   expect(Object.keys(training).toSorted()).toMatchInlineSnapshot(`
     [
+      "VISION_FILE",
       "adamWStep",
       "addCell",
       "addFixedPoint",
@@ -212,6 +213,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "globalNorm",
       "gradientSum",
       "groupCount",
+      "imageQueries",
       "keptForNorms",
       "layoutOf",
       "learningRate",

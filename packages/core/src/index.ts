@@ -56,7 +56,7 @@ export {
   type ImageInput,
   type ImageQueries,
   type ImageRows,
-  imageInput,
+  imageOf,
   packCell,
   type SeenImages,
   type TokenSet,

@@ -17,6 +17,11 @@ export {
 } from "./adapter/parameters.ts";
 export { effectiveGate, gateGradient } from "./adapter/parts/gate.ts";
 
+// What is trained for images.
+
+export { VISION_FILE } from "./adapter/parts/projection.ts";
+export { imageQueries } from "./adapter/parts/visual_queries.ts";
+
 // The optimizer, in float64.
 
 export {

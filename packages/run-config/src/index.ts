@@ -28,7 +28,7 @@ export {
   logLevels,
   type TrainConfig,
 } from "./config/train_config.ts";
-export { visionShape } from "./config/vision_shape.ts";
+export { type VisionShapeKey, visionShape } from "./config/vision_shape.ts";
 export { chooseEngine, computesOf, type EngineChoice, isIsolated, loadOptions } from "./engines/choose.ts";
 export { describedEngine, deviceCount, engineChecks, namesOfEngines } from "./engines/registry.ts";
 export { engineNames, isEnginePath } from "./engines/rows.ts";

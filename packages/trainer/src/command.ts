@@ -8,6 +8,7 @@ export { promptText, promptTokens } from "./open/answer.ts";
 export { loadBase, type OpenedBase, openBase } from "./open/base.ts";
 export { lengthFor, openData, type Progress, wholeSet } from "./open/data.ts";
 export { endTokens } from "./open/end_tokens.ts";
+export { queryMakerOf } from "./open/frozen_queries.ts";
 export { checkLinks } from "./open/links.ts";
 export { adapterFolder, locateModel, namedBase } from "./open/locate.ts";
 export { type PromptFlags, promptFormatOf } from "./open/prompt_format.ts";

@@ -2,6 +2,7 @@
  * All device workers of one host. Cells are dealt to whoever is free, and a lost worker's cells are dealt again; neither
  * changes a bit of a sum. Traffic per step and worker: 4 bytes a parameter down (a copy of shared memory), 8 up (int64).
  */
+import type { ImageInput } from "@zerogate/core";
 import { tailOf } from "@zerogate/core/training";
 import { createCellAdder } from "./add_cells.ts";
 import { cellTasks } from "./deal.ts";
@@ -56,7 +57,7 @@ export interface Generation extends Omit<GenerationRequest, "promptIds"> {
   /** Token ids of each prompt. */
   readonly prompts: readonly (readonly number[])[];
   /** Features of the image of each prompt; undefined if it has none. Default: none has. */
-  readonly images?: readonly (Float32Array | undefined)[] | undefined;
+  readonly images?: readonly (ImageInput | undefined)[] | undefined;
 }
 
 /** How workers that are processes start. */

@@ -21,14 +21,7 @@ export interface ImageRows {
   readonly missing?: number;
 }
 
-/**
- * Returns a row as adapters take it.
- *
- * @throws RangeError for a row that is not there.
- * @example
- * const rows = { values: Float32Array.of(1, 2, 3, 4), size: 2, joined: [[1, 0]] };
- * imageInput(rows, 2); // Float32Array(4) [3, 4, 1, 2]
- */
+/** Returns a row as adapters take it. Throws a RangeError for one that is not there. */
 export function imageInput({ values, size, holds, joined = [] }: ImageRows, row: number): ImageInput {
   const count = values.length / size;
   const rows = row < count ? [row] : joined[row - count];
@@ -77,6 +70,22 @@ export interface Cell {
   readonly labels_R: Int32Array;
   /** Side data of the sequences. Adapters that take no images do not see it. @default none has an image */
   readonly images?: SeenImages | undefined;
+}
+
+/**
+ * Returns what a sample or sequence sees, in memory of its own: its image, or the one that stands in for a missing one.
+ *
+ * @throws RangeError for a row that is not there.
+ * @example
+ * const rows = { values: Float32Array.of(1, 2, 3, 4), size: 2, joined: [[1, 0]] };
+ * imageOf({ rows, rowOf: Int32Array.of(-1, 2) }, 1); // Float32Array(4) [3, 4, 1, 2]
+ */
+export function imageOf(images: SeenImages | undefined, place: number): ImageInput | undefined {
+  const own = images?.rowOf[place] ?? -1;
+  const row = own < 0 ? images?.rows.missing : own;
+  if (!images || row === undefined) return undefined;
+  const image = imageInput(images.rows, row);
+  return "queries" in image ? { queries: image.queries.slice() } : image.slice();
 }
 
 /**

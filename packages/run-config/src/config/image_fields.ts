@@ -1,17 +1,24 @@
 /** The keys of runs that see images, a part of `fields`. */
 import { scienceFormats } from "@zerogate/data/words";
 import { added, count, type Field, nameList, oneOf, onOff, optional, path, positive } from "./kinds.ts";
-import { MAX_PROJECTION } from "./limits.ts";
+import { MAX_PROJECTION, MAX_VISION_BLOCKS, MAX_VISION_WIDTH } from "./limits.ts";
 import type { ConfigKey, TrainConfig } from "./train_config.ts";
 
 type ImageKey =
   | "tower"
   | "imageRoot"
+  | "fusion"
   | "features"
   | "featureNorm"
   | "projectionSize"
+  | "visionEmbed"
+  | "visionBlocks"
+  | "visionHeads"
+  | "visionMlp"
   | "missingImage"
+  | "severalImages"
   | "visionLearningRate"
+  | "visionParts"
   | "channelOrder"
   | "exif"
   | "scienceFormat"
@@ -35,13 +42,23 @@ export const imageFields: { readonly [K in ImageKey & ConfigKey]: Field<TrainCon
       "beside-data",
     ),
   ),
+  fusion: added(
+    "0.2.0",
+    "global",
+    optional(
+      "Images",
+      oneOf(["global", "query"]),
+      "one vector for all prompts, or visual queries: one for each",
+      "global",
+    ),
+  ),
   features: added(
     "0.2.0",
     "global",
     optional(
       "Images",
       nameList("global, or names as cls@4,mean@-1"),
-      "which states of the tower describe an image, global: four depths",
+      "which states of the tower describe an image, global: what the fusion takes",
       "global",
     ),
   ),
@@ -60,15 +77,55 @@ export const imageFields: { readonly [K in ImageKey & ConfigKey]: Field<TrainCon
       0,
     ),
   ),
+  visionEmbed: added(
+    "0.2.0",
+    0,
+    optional("Images", count(0, MAX_VISION_WIDTH), "width of the transformer of query, 0: that of the tokens", 0),
+  ),
+  visionBlocks: added(
+    "0.2.0",
+    0,
+    optional("Images", count(0, MAX_VISION_BLOCKS), "its blocks, 0: 8 for a width of 512 or more, else 2", 0),
+  ),
+  visionHeads: added(
+    "0.2.0",
+    0,
+    optional("Images", count(0, MAX_VISION_WIDTH), "heads of a block, 0: 16 for a width of 512 or more, else 4", 0),
+  ),
+  visionMlp: added(
+    "0.2.0",
+    0,
+    optional("Images", count(0, MAX_VISION_WIDTH), "units of the MLP of a block, 0: four times the width", 0),
+  ),
   missingImage: added(
     "0.2.0",
     "none",
-    optional("Images", oneOf(["none", "zeros"]), "what a record without an image gets: nothing, or zeros", "none"),
+    optional(
+      "Images",
+      oneOf(["none", "zeros", "zero-image"]),
+      "what a record without an image gets: nothing, zeros, or an image of zeros",
+      "none",
+    ),
+  ),
+  severalImages: added(
+    "0.2.0",
+    "fusion",
+    optional(
+      "Images",
+      oneOf(["fusion", "mean", "concat"]),
+      "what several images become, fusion: their mean, of query all tokens",
+      "fusion",
+    ),
   ),
   visionLearningRate: added(
     "0.2.0",
     1,
-    optional("Images", positive, "factor on the learning rate of the projection", 1),
+    optional("Images", positive, "factor on the learning rate of what is trained for images", 1),
+  ),
+  visionParts: added(
+    "0.2.0",
+    "trained",
+    optional("Images", oneOf(["trained", "frozen"]), "whether what makes vectors of images is trained", "trained"),
   ),
   channelOrder: added(
     "0.2.0",

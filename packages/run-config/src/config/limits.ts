@@ -24,6 +24,10 @@ export const MAX_PROMPT_LENGTH = 65_536;
 /** Units of a projection of images; the paper has some 64. */
 export const MAX_PROJECTION = 65_536;
 
+/** Width of a visual-query transformer and units of its blocks, and its blocks: the released one has 768, 3072 and 8. */
+export const MAX_VISION_WIDTH = 65_536;
+export const MAX_VISION_BLOCKS = 1024;
+
 /** Layers of any model; the deepest published ones have a few hundred. */
 export const MAX_LAYERS = 65_536;
 

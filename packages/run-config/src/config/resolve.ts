@@ -7,6 +7,7 @@ import { presets } from "./presets.ts";
 import { type FileLayer, fileLayer, flagLayer, type Given, type Layer, show } from "./sources.ts";
 import { defaultOf, FIRST_VERSION } from "./stored_config.ts";
 import { type ConfigKey, presetNames, type TrainConfig } from "./train_config.ts";
+import { visionContradictions } from "./vision_shape.ts";
 
 /**
  * The config of a run; a later source wins: defaults, preset, file, flags. Relative paths start at the config file's
@@ -127,7 +128,7 @@ function contradictions(config: TrainConfig, isForLonger: (warmup: ConfigKey, le
       problems.push(`${warmup} is ${short}, expected at most ${length}, ${whole}`);
     }
   }
-  return problems;
+  return [...problems, ...visionContradictions(config)];
 }
 
 /** `lr`, or `blr · batchSize / 256` as in the authors' code. */

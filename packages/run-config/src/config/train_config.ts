@@ -1,5 +1,5 @@
 /** One training run, completely described. docs/config.md is the same list for users; a test keeps the two together. */
-import type { AdapterSettings, BosRule, OutputBias, WeightStorage } from "@zerogate/core";
+import type { AdapterSettings, BosRule, MissingImage, OutputBias, WeightStorage } from "@zerogate/core";
 import type { ConversationRule, ScienceFormat } from "@zerogate/data";
 
 export const presetNames = ["paper", "peft", "quick", "scienceqa", "captions"] as const;
@@ -55,15 +55,32 @@ export interface TrainConfig extends AdapterSettings {
   readonly tower: string;
   /** Folder that images must be in, from which their paths go; `beside-data`: that of each data file. */
   readonly imageRoot: string;
-  /** Which states of the tower describe an image: `global`, or names by comma, see `parseFeatures` of core. */
+  /**
+   * How images enter an adapter: a projection of vectors, one vector for all prompts (`global`, LLaMA-Adapter v1), or a transformer
+   * over tokens, a vector for each prompt (`query`, V2).
+   */
+  readonly fusion: "global" | "query";
+  /** Which states of the tower describe an image: `global`, what the fusion takes, or names by comma, see `parseFeatures` of core. */
   readonly features: string;
   readonly featureNorm: "layer" | "none";
   /** Units of the projection, h. 0 = 68 for features of 4096 numbers or more (CLIP ViT-L/14), else 32. */
   readonly projectionSize: number;
-  /** What a record without an image gets: nothing, with the bits of a text run, or the projection of zeros. */
-  readonly missingImage: "none" | "zeros";
+  /** Of the transformer of `query`. 0 = what the tower's tokens have. */
+  readonly visionEmbed: number;
+  /** 0 = 8 for a width of 512 or more, else 2. */
+  readonly visionBlocks: number;
+  /** 0 = 16 for a width of 512 or more, else 4. */
+  readonly visionHeads: number;
+  /** 0 = four times the width. */
+  readonly visionMlp: number;
+  /** What a record without an image gets: nothing, with the bits of a text run, features of zeros, or what the tower sees in zeros. */
+  readonly missingImage: MissingImage;
+  /** What several images of a record become: `fusion`, what the fusion does with them, the mean of their features, or all their tokens. */
+  readonly severalImages: "fusion" | "mean" | "concat";
   /** Factor on the learning rate of what is trained for images. */
   readonly visionLearningRate: number;
+  /** Whether what makes vectors of images is trained; if not, they are made once. */
+  readonly visionParts: "trained" | "frozen";
   readonly channelOrder: "rgb" | "bgr";
   /** Whether photos are turned as their EXIF data says. */
   readonly exif: "apply" | "ignore";

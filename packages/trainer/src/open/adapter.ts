@@ -6,6 +6,7 @@ import {
   InputError,
   initParameters,
   type ModelConfig,
+  partNumbers,
   settingsOf,
   type VisionShape,
   validateAdaptionPromptConfig,
@@ -13,7 +14,7 @@ import {
 import type { SeenFeatures } from "@zerogate/core/formats";
 import { loadAdapter } from "@zerogate/core/node";
 import type { TrainConfig } from "@zerogate/run-config";
-import { checkAdapterSize } from "../run/capacity.ts";
+import { checkAdapterSize, checkVisionSize } from "../run/capacity.ts";
 import { adapterPlace } from "./locate.ts";
 import type { OpenedTower } from "./tower.ts";
 
@@ -56,6 +57,7 @@ export async function openAdapter(
   const vision = tower && { vision: tower.vision };
   const shape = { promptLength, adaptedLayers, ...settingsOf(config), outputBiasTimes: outputBias, ...vision };
   const layout = adapterLayout(shape, model);
+  checkVisionSize(layout, config.workers);
   if (layout.base.hasOutputBias && outputBias === undefined) {
     onWarning("the base's output projection has a bias, which is added once; PEFT would add it twice (see outputBias)");
   }
@@ -83,8 +85,19 @@ async function startFrom(
   const vision = seen ? shape.vision : tower?.vision;
   const layout = adapterLayout({ ...shape, ...(vision && { vision }) }, model);
   if (!tower || seen) return { adapterConfig, layout, initialParams: params, seen };
+  if (config.visionParts === "frozen") {
+    throw new InputError(
+      `Cannot start from ${initAdapter}`,
+      "it sees no images, and visionParts is frozen: give an adapter that does, or leave out --vision-parts",
+    );
+  }
+  checkVisionSize(layout, config.workers);
   const initialParams = initParameters(layout.table, seed, initStd);
   initialParams.set(params); // what is trained for images stands behind the text adapter
+  for (const part of layout.table) {
+    // Queries of zero change nothing at first, as the projection of `global` starts.
+    if (part.name === "visual_proj_norm.weight") partNumbers(part, initialParams).fill(0);
+  }
   return { adapterConfig, layout, initialParams, seen: tower.seen };
 }
 
@@ -114,6 +127,7 @@ function checkSeen(
   };
   const named = `--tower ${seen.tower.nameOrPath ?? "FOLDER"}`;
   if (seen.tower.sha256 !== undefined) compare("the tower of hash", seen.tower.sha256, own.tower.sha256, named);
+  compare("several images as", seen.severalImages, own.severalImages, `--several-images ${seen.severalImages}`);
   compare("the features", seen.features, own.features, `--features ${seen.features.join(",")}`);
   compare("the feature norm", seen.featureNorm, own.featureNorm, `--feature-norm ${seen.featureNorm}`);
   const { channelOrder, exif } = seen.tower;

@@ -18,7 +18,7 @@ export interface Question {
   readonly instruction: string;
   /** @default "" */
   readonly input?: string;
-  /** Image files that it is about; several are seen as one, the mean of theirs. The base alone sees none. @default none */
+  /** Image files that it is about; several are seen as one: the mean of theirs, or all of their tokens. The base alone sees none. @default none */
   readonly images?: readonly string[];
   /** Continues the instruction as it is, without a template. @default false */
   readonly isVerbatim?: boolean;
@@ -141,7 +141,10 @@ async function seen(
   { images = [] }: Question,
   adapter: string | null | undefined,
 ): Promise<Float32Array | undefined> {
-  return images.length > 0 && typeof adapter === "string" ? await opened.look(adapter, images) : undefined;
+  if (typeof adapter !== "string") return undefined;
+  const { vision } = opened.model.adapter(adapter).layout.shape;
+  const sees = images.length > 0 || vision?.missingImage === "zero-image";
+  return sees ? await opened.look(adapter, images) : undefined;
 }
 
 /** The options of one text, whose answer has at least one token. */

@@ -1,9 +1,10 @@
 /** Features of the images of a data set: computed before training, and side data of its samples from then on. */
 import { createHash } from "node:crypto";
-import type { SeenImages } from "@zerogate/core";
-import { createTower } from "@zerogate/core/vision";
+import type { ImageRows, SeenImages } from "@zerogate/core";
+import { createTower, parseFeatures, type Tower, towerFeatures } from "@zerogate/core/vision";
 import { type ImageFault, imagesOfSamples, type PreparedTokens, withoutFaultyImages } from "@zerogate/data";
 import { type ImageFeatures, imageFeatures } from "@zerogate/vision";
+import { queriesOf } from "./frozen_queries.ts";
 import type { Progress } from "./progress.ts";
 import type { OpenedTower } from "./tower.ts";
 import { towerEngine } from "./tower_engine.ts";
@@ -31,18 +32,21 @@ export interface SeenTokens {
  */
 export async function seeImages(
   prepared: PreparedTokens,
-  { tower, seen, vision }: OpenedTower,
+  { tower, seen, vision, queries }: OpenedTower,
   { name, skipBadRecords, cacheDir, eosId }: ImageRequest,
-  { onPhase, onWarning, signal }: Progress,
+  progress: Progress,
 ): Promise<SeenTokens> {
+  const { onPhase, onWarning, signal } = progress;
   const { images } = prepared;
+  const needsZero = vision.missingImage === "zero-image";
   const paths = images.flatMap((own) => own.paths);
   const root = images.flatMap((own) => own.paths.map(() => own.root));
   if (paths.length === 0) {
     onWarning(`no record of ${name} has an image: what is trained for images learns nothing from it`);
-    return { prepared, imagesOf: () => [] };
+    if (!needsZero) return { prepared, imagesOf: () => [] };
   }
-  const found = await imageFeatures(createTower(towerEngine(), tower.config, tower.image), paths, {
+  const eyes = createTower(towerEngine(), tower.config, tower.image);
+  const found = await imageFeatures(eyes, paths, {
     root,
     preprocess: tower.preprocess,
     towerHash: tower.hash,
@@ -59,11 +63,21 @@ export async function seeImages(
   const faults = faultsOf(images, found);
   const usable = withoutFaultyImages(prepared, faults, { skipBad: skipBadRecords, eosId });
   const entryOf = imagesOfSamples(usable.recordOf, images);
-  const side = sideData(entryOf, rows, found, vision.featureSize);
+  const zero = needsZero ? await zeroFeatures(eyes, seen) : undefined;
+  const side = sideData(entryOf, rows, found, {
+    severalImages: seen.severalImages,
+    zero,
+    shape: featureShape(eyes, seen),
+  });
   const hash = createHash("sha256").update(`${usable.tokens.hash} ${found.hash} ${side.rows.size}\n`);
-  hash.update(new Uint8Array(side.rowOf.buffer)).update(JSON.stringify(side.means));
-  const { means: _, ...seenImages } = side;
-  const tokens = { ...usable.tokens, images: seenImages, hash: hash.digest("hex") };
+  hash.update(new Uint8Array(side.rowOf.buffer)).update(JSON.stringify(side.several));
+  if (seen.severalImages === "concat") hash.update("concat");
+  if (zero) hash.update(new Uint8Array(zero.buffer));
+  if (queries) hash.update(queries.hash);
+  const { rowOf } = side;
+  const request = { ...progress, name, cacheDir, hash: found.hash };
+  const own = queries ? await queriesOf(side.rows, queries, request) : side.rows;
+  const tokens = { ...usable.tokens, images: { rowOf, rows: own }, hash: hash.digest("hex") };
   const imagesOf = (sample: number) => (rows[entryOf[sample] ?? -1] ?? []).map(String);
   return { prepared: { ...usable, tokens }, imagesOf };
 }
@@ -87,31 +101,72 @@ function faultsOf(images: PreparedTokens["images"], { problems }: ImageFeatures)
   return faults;
 }
 
-/** The row of each sample; several images of one become a row of their own behind those of the images: their mean. */
+/** What the tower makes of an image whose numbers are all zero. */
+export async function zeroFeatures(
+  tower: Tower,
+  { features, featureNorm }: Pick<OpenedTower["seen"], "features" | "featureNorm">,
+): Promise<Float32Array> {
+  const pixels = new Float32Array(3 * tower.config.imageSize ** 2);
+  return (await towerFeatures(tower, [pixels], { features, featureNorm })).values;
+}
+
+const featureShape = ({ config }: Tower, { features }: Pick<OpenedTower["seen"], "features">) =>
+  parseFeatures(features, config).shape;
+
+interface SideOptions extends Pick<OpenedTower["seen"], "severalImages"> {
+  /** Features of the image that stands in for a missing one. */
+  readonly zero: Float32Array | undefined;
+  readonly shape: readonly number[];
+}
+
+/** The row of each sample. Several images of one are a row behind those of the images: their mean, or all of their features. */
 function sideData(
   entryOf: Int32Array,
   rows: readonly (readonly number[])[],
-  { values, shape }: ImageFeatures,
-  size: number,
-): SeenImages & { readonly means: readonly string[] } {
-  const [count = 0] = shape;
-  const means = new Map<string, number>();
+  { values, shape: [count = 0] }: Pick<ImageFeatures, "values" | "shape">,
+  { severalImages, zero, shape }: SideOptions,
+): SeenImages & { readonly several: readonly string[] } {
+  const size = shape.reduce((a, b) => a * b, 1);
+  const several = new Map<string, readonly number[]>();
+  const placeOf = new Map<string, number>();
+  const behind = count + (severalImages === "concat" && zero ? 1 : 0);
   const rowOf = Int32Array.from(entryOf, (entry) => {
     const own = rows[entry] ?? [];
     if (own.length < 2) return own[0] ?? -1;
     const key = own.join();
-    const row = means.get(key) ?? count + means.size;
-    means.set(key, row);
+    const row = placeOf.get(key) ?? behind + placeOf.size;
+    placeOf.set(key, row);
+    several.set(key, own);
     return row;
   });
-  if (means.size === 0) return { rowOf, rows: { values, size }, means: [] };
-  const all = new Float32Array(new SharedArrayBuffer(4 * size * (count + means.size)));
+  const joins = severalImages === "concat" && several.size > 0;
+  const means = severalImages === "mean" ? [...several.values()] : [];
+  const all = means.length > 0 || zero ? withRows(values, size, means, zero) : values;
+  const imageRows: ImageRows = {
+    values: all,
+    size,
+    ...(joins && { joined: [...several.values()] }),
+    ...(zero && { missing: count + means.length }),
+  };
+  return { rowOf, rows: imageRows, several: [...several.keys()] };
+}
+
+/** The rows of images, then their means, then that of the zero image. */
+function withRows(
+  values: Float32Array,
+  size: number,
+  means: readonly (readonly number[])[],
+  zero: Float32Array | undefined,
+): Float32Array {
+  const count = values.length / size;
+  const all = new Float32Array(new SharedArrayBuffer(4 * size * (count + means.length + (zero ? 1 : 0))));
   all.set(values);
-  for (const [key, row] of means) {
-    const own = key.split(",").map(Number);
+  for (const [m, own] of means.entries()) {
+    const row = count + m;
     for (let i = 0; i < size; i++) {
       all[row * size + i] = own.reduce((sum, image) => sum + (values[image * size + i] ?? 0), 0) / own.length;
     }
   }
-  return { rowOf, rows: { values: all, size }, means: [...means.keys()] };
+  if (zero) all.set(zero, size * (count + means.length));
+  return all;
 }

@@ -55,7 +55,8 @@ export interface OpenedModel {
   /** Returns how prompts are written for an adapter; those of the base alone are written as the first adapter's. */
   promptFormat(adapter: string | null | undefined): PromptFormat;
   /**
-   * Returns the features of images as an adapter takes them. Its tower is opened for the first one.
+   * Returns the features of images as an adapter takes them. Its tower is opened for the first one. Without images: what the adapter
+   * sees in place of one that is missing, if it was trained with `missingImage: zero-image`.
    *
    * @throws InputError for an adapter that was trained without images, a tower that is not its own, and images that cannot be read.
    */
@@ -100,7 +101,7 @@ export async function openModel(request: ModelRequest, view: OpeningView = {}): 
     (adapters.find(({ name }) => name === adapter) ?? adapters[0])?.format ?? baseFormat;
   const sight = openSight({ links, tower: request.tower }, onWarning);
   const look = (adapter: string, images: readonly string[]) => {
-    return sight.look(adapter, adapters.find(({ name }) => name === adapter)?.loaded.seen, images);
+    return sight.look(adapter, adapters.find(({ name }) => name === adapter)?.loaded, images);
   };
   return { model, tokenizer, promptFormat, look };
 }

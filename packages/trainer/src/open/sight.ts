@@ -2,22 +2,30 @@
  * The eyes of an opened model: the tower that an adapter was trained on, read when the first image is shown, and the features that
  * it makes of images. Towers compute in float32, whatever the base does.
  */
-import { InputError } from "@zerogate/core";
+import { InputError, type VisionShape } from "@zerogate/core";
 import type { SeenFeatures } from "@zerogate/core/formats";
 import { type LoadedTower, readTower } from "@zerogate/core/node";
 import { createTower, preprocessImage, type Tower, towerFeatures } from "@zerogate/core/vision";
 import { readImage } from "@zerogate/vision";
+import { zeroFeatures } from "./images.ts";
 import { checkLinks } from "./links.ts";
 import { towerEngine } from "./tower_engine.ts";
 
 /** Shows images to adapters. */
 export interface Sight {
   /**
-   * Returns the features of images as an adapter takes them; several images are one, the mean of theirs.
+   * Returns the features of images as an adapter takes them; several images are one: the mean of theirs, or all of their tokens. Without
+   * an image: of the one that the adapter sees in its place, if it sees one.
    * @param adapter its name, for messages.
    * @throws InputError for an adapter that was trained without images, another tower than its own, and images that cannot be read.
    */
-  look(adapter: string, seen: SeenFeatures | undefined, images: readonly string[]): Promise<Float32Array>;
+  look(adapter: string, own: Seeing | undefined, images: readonly string[]): Promise<Float32Array>;
+}
+
+/** What an adapter says of its images. */
+export interface Seeing {
+  readonly seen?: SeenFeatures | undefined;
+  readonly shape: { readonly vision?: VisionShape | undefined };
 }
 
 /** Where a tower is and how it is opened. */
@@ -41,7 +49,8 @@ export function openSight(request: SightRequest, onWarning: (message: string) =>
     return { tower: createTower(towerEngine(), loaded.config, loaded.image), loaded };
   };
   return {
-    async look(adapter, seen, images) {
+    async look(adapter, own, images) {
+      const { seen, shape } = own ?? {};
       if (!seen) {
         throw new InputError(
           `Cannot show an image to the adapter ${adapter}`,
@@ -53,13 +62,18 @@ export function openSight(request: SightRequest, onWarning: (message: string) =>
       towers.set(folder, opening);
       const { tower, loaded } = await opening;
       checkTower(adapter, seen, loaded, folder);
-      const { features, featureNorm } = seen;
+      const { features, featureNorm, severalImages } = seen;
+      if (images.length === 0) {
+        if (shape?.vision?.missingImage === "zero-image") return await zeroFeatures(tower, seen);
+        throw new RangeError(`Cannot show no image to the adapter ${adapter}: it sees nothing in its place`);
+      }
       const { channelOrder, exif } = seen.tower;
       const pixels: Float32Array[] = [];
       for (const path of images) {
         pixels.push(preprocessImage(await readImage(path, { exif, onWarning }), loaded.preprocess, channelOrder));
       }
-      return meanRow(await towerFeatures(tower, pixels, { features, featureNorm }), pixels.length);
+      const found = await towerFeatures(tower, pixels, { features, featureNorm });
+      return severalImages === "concat" ? found.values : meanRow(found, pixels.length);
     },
   };
 }

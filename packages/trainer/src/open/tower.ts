@@ -2,8 +2,9 @@
 import { InputError, type VisionShape } from "@zerogate/core";
 import type { SeenFeatures } from "@zerogate/core/formats";
 import { type LoadedAdapter, type LoadedTower, readTower } from "@zerogate/core/node";
-import { globalFeatures, parseFeatures, towerModelType } from "@zerogate/core/vision";
-import { type TrainConfig, visionShape } from "@zerogate/run-config";
+import { globalFeatures, parseFeatures, type TowerConfig, towerModelType } from "@zerogate/core/vision";
+import { type TrainConfig, type VisionShapeKey, visionShape } from "@zerogate/run-config";
+import type { QueryMaker } from "./frozen_queries.ts";
 import { checkLinks } from "./links.ts";
 import { checkTower, towerFolder } from "./sight.ts";
 
@@ -12,10 +13,10 @@ export type TowerConfigKeys = Pick<
   TrainConfig,
   | "tower"
   | "imageRoot"
+  | VisionShapeKey
   | "features"
   | "featureNorm"
-  | "projectionSize"
-  | "missingImage"
+  | "severalImages"
   | "channelOrder"
   | "exif"
   | "links"
@@ -29,6 +30,8 @@ export interface OpenedTower {
   readonly vision: VisionShape;
   /** The folder that images must be in; undefined: that of each data file. */
   readonly imageRoot: string | undefined;
+  /** What makes queries of images once. @default images go to the adapter as the tower sees them */
+  readonly queries?: QueryMaker | undefined;
 }
 
 /** Reads the tower that a config names; undefined for a text run. @throws InputError for a tower or features that cannot be used. */
@@ -39,21 +42,20 @@ export async function openTower(
   if (config.tower === "none") return undefined;
   await checkLinks(config, [config.tower]);
   const tower = await readTower(config.tower, { onWarning });
-  const { featureNorm, channelOrder, exif } = config;
-  const features = config.features === "global" ? globalFeatures(tower.config) : config.features.split(",");
-  const { shape } = parseFeatures(features, tower.config);
-  const [featureSize = 0] = shape;
-  if (shape.length > 1) {
-    const found = `${features.join(",")} are tokens, a projection takes one vector for each image`;
-    throw new InputError("Cannot see images through this tower", `${found}: name features as cls@-1 or mean@-1`);
+  const { fusion, channelOrder, exif } = config;
+  const { features, featureSize } = featuresFor(config, tower.config);
+  const vision = visionShape(config, featureSize);
+  if (vision.fusion === "query" && vision.embedSize % vision.heads > 0) {
+    const found = `a width of ${vision.embedSize} does not divide over ${vision.heads} heads`;
+    throw new InputError("Cannot make a visual-query transformer", `${found}: give --vision-embed and --vision-heads`);
   }
   const { hiddenSize, layers, imageSize, patchSize } = tower.config;
   return {
     tower,
     seen: {
       features,
-      featureNorm,
-      severalImages: "mean",
+      featureNorm: fusion === "query" ? "none" : config.featureNorm,
+      severalImages: severalOf(config),
       tower: {
         modelType: towerModelType(tower.config),
         hiddenSize,
@@ -66,9 +68,32 @@ export async function openTower(
         exif,
       },
     },
-    vision: visionShape(config, featureSize),
+    vision,
     imageRoot: config.imageRoot === "beside-data" ? undefined : config.imageRoot,
   };
+}
+
+/** The features that a fusion takes: one vector for each image, or tokens. */
+function featuresFor({ fusion, features: named }: TowerConfigKeys, tower: TowerConfig) {
+  const attempt = "Cannot see images through this tower";
+  const own = () =>
+    fusion === "global" ? globalFeatures(tower) : [tower.projectionSize > 0 ? "tokens.projected" : "tokens@-1"];
+  const features = named === "global" ? own() : named.split(",");
+  const { shape } = parseFeatures(features, tower);
+  if (fusion === "global" && shape.length > 1) {
+    const found = `${features.join(",")} are tokens, a projection takes one vector for each image`;
+    throw new InputError(attempt, `${found}: name features as cls@-1 or mean@-1, or take --fusion query`);
+  }
+  if (fusion === "query" && shape.length === 1) {
+    const found = `${features.join(",")} is one vector for each image, visual queries see tokens`;
+    throw new InputError(attempt, `${found}: name tokens.projected or tokens@-1, or take --fusion global`);
+  }
+  return { features, featureSize: shape.at(-1) ?? 0 };
+}
+
+function severalOf({ fusion, severalImages }: TowerConfigKeys): SeenFeatures["severalImages"] {
+  if (severalImages !== "fusion") return severalImages;
+  return fusion === "query" ? "concat" : "mean";
 }
 
 /**

@@ -1,6 +1,6 @@
 /** What one machine can hold: workers and adapters far beyond it are refused before anything of them is allocated. */
 import { availableParallelism, totalmem } from "node:os";
-import { InputError, type ModelConfig } from "@zerogate/core";
+import { type AdapterLayout, InputError, type ModelConfig } from "@zerogate/core";
 import { formatBytes } from "@zerogate/core/formats";
 
 export interface Machine {
@@ -33,6 +33,24 @@ export function workersProblem(workers: number, { cores, memoryBytes }: Machine 
   if (workers <= most) return undefined;
   const here = `this machine has ${cores} cores and ${formatBytes(memoryBytes)} of memory`;
   return `workers is ${workers}, ${here}: use at most ${most}, best is one a core (--workers ${Math.min(cores, most)})`;
+}
+
+/** @throws InputError if training what a fresh adapter has for images takes more than memory can hold. */
+export function checkVisionSize(
+  { shape, length }: Pick<AdapterLayout, "shape" | "length">,
+  workers: number,
+  { memoryBytes }: Machine = thisMachine(),
+): void {
+  if (!shape.vision) return;
+  const bytes = (BYTES_PER_NUMBER + BYTES_PER_NUMBER_AND_WORKER * workers) * length;
+  if (bytes <= memoryBytes) return;
+  const needs = `training them with ${workers} workers takes ${formatBytes(bytes)} besides the base`;
+  const size = `the adapter has ${length} numbers, most of them for images`;
+  const way = shape.vision.fusion === "query" ? "--vision-embed and --vision-blocks" : "--projection-size";
+  throw new InputError(
+    "Cannot use this configuration",
+    `${size}, ${needs}, this machine has ${formatBytes(memoryBytes)}: lower ${way}, or use fewer workers`,
+  );
 }
 
 /** @throws InputError if a fresh adapter of this size is no use for the base, or more than memory can hold. */

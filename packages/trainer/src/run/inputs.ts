@@ -12,6 +12,7 @@ import type { WeightFolder } from "@zerogate/workers";
 import { openAdapter, type StartingAdapter } from "../open/adapter.ts";
 import { loadBase, openBase } from "../open/base.ts";
 import { lengthFor, type Progress } from "../open/data.ts";
+import { queryMakerOf } from "../open/frozen_queries.ts";
 import { checkLinks } from "../open/links.ts";
 import { openTower } from "../open/tower.ts";
 import { workersProblem } from "./capacity.ts";
@@ -53,8 +54,11 @@ export async function openInputs(
   await checkLinks(config, [config.initAdapter]);
   const opened = await openBase(config, onWarning);
   const { model, tokenizer, engine, compute } = opened;
-  const tower = await openTower(config, onWarning);
-  const adapter = await openAdapter(config, model, tower, onWarning);
+  const opening = await openTower(config, onWarning);
+  const adapter = await openAdapter(config, model, opening, onWarning);
+  const isFrozen = config.visionParts === "frozen";
+  const queries = isFrozen ? queryMakerOf({ layout: adapter.layout, params: adapter.initialParams }) : undefined;
+  const tower = opening && { ...opening, queries };
   const template = await loadTemplate(config.template);
   lengthFor(config.maxLength, model); // throws
   await listDataFiles([...config.data, ...(config.validationData ?? [])]); // before the base, which may take minutes

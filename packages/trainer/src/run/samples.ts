@@ -1,4 +1,5 @@
 /** Held-out prompts answered by the base and by the adapter: what a person looks at first. */
+import { imageOf } from "@zerogate/core";
 import type { AdapterVersion, DevicePool } from "@zerogate/workers";
 import type { HeldOut } from "../open/data.ts";
 import { endTokens } from "../open/end_tokens.ts";
@@ -25,7 +26,7 @@ export async function answerSamples(
     maxNewTokens: Math.min(MAX_ANSWER_TOKENS, 2 * longest + 8),
     eosTokenIds: endTokens(tokenizer, model),
   };
-  const images = heldOut.samples.slice(0, count).map((sample) => imageOf(heldOut, sample));
+  const images = heldOut.samples.slice(0, count).map((sample) => imageOf(heldOut.tokens.images, sample));
   const generate = (by: AdapterVersion | undefined) => {
     const seen = by && images.some(Boolean) ? { images } : {}; // the base sees none
     const work = pool.generateAll({ prompts, ...seen, adapter: by, options });
@@ -50,12 +51,4 @@ export async function answerSamples(
 function imagesOf({ images = [], recordOf }: HeldOut, sample: number): AnsweredImage[] {
   const own = images.find(({ record }) => record === recordOf[sample]);
   return own ? own.paths.map((path) => ({ root: own.root, path })) : [];
-}
-
-/** Features of a sample's image. */
-function imageOf({ tokens: { images } }: HeldOut, sample: number): Float32Array | undefined {
-  const row = images?.rowOf[sample] ?? -1;
-  return images && row >= 0
-    ? images.rows.values.slice(row * images.rows.size, (row + 1) * images.rows.size)
-    : undefined;
 }

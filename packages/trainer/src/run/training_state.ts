@@ -1,6 +1,6 @@
 /** The numbers that training changes, in shared memory: workers read the parameters, the checkpoint thread copies all. */
 import type { ParameterTable } from "@zerogate/core";
-import { type AdamWOptions, type AdamWState, groupCount, updateRanges } from "@zerogate/core/training";
+import { type AdamWOptions, type AdamWState, groupCount, updateRanges, VISION_FILE } from "@zerogate/core/training";
 import type { TrainConfig } from "@zerogate/run-config";
 import type { Checkpoint, SharedNumbers } from "@zerogate/run-files";
 import type { Standing } from "./standing.ts";
@@ -38,9 +38,9 @@ export function standingAfter(
 }
 
 export function optimizerOptions(config: TrainConfig, table: ParameterTable): AdamWOptions {
-  const { beta1, beta2, eps, decayGroup, weightDecay, visionLearningRate } = config;
-  const rated = table.map((part) =>
-    part.part === "projection" ? { ...part, learningRateFactor: visionLearningRate } : part,
-  );
+  const { beta1, beta2, eps, decayGroup, weightDecay, visionLearningRate, visionParts } = config;
+  const forImages =
+    visionParts === "frozen" ? { learningRateFactor: 0, decays: [] } : { learningRateFactor: visionLearningRate };
+  const rated = table.map((part) => (part.file === VISION_FILE ? { ...part, ...forImages } : part));
   return { beta1, beta2, eps, ranges: updateRanges(rated, decayGroup, weightDecay) };
 }

@@ -2,7 +2,7 @@
  * ScienceQA's problems answered in two ways: the choice whose sentence is the most likely, and what greedy text names. Both
  * under each condition of the images, for the classes that the authors report.
  */
-import type { AdaptionPromptModel, PromptFormat, SeenImages, TokenSet } from "@zerogate/core";
+import { type AdaptionPromptModel, imageOf, type PromptFormat, type SeenImages, type TokenSet } from "@zerogate/core";
 import {
   answerOf,
   type ClassAccuracy,
@@ -171,11 +171,4 @@ async function greedyChoices(
   const named: (number | undefined)[] = records.map(() => undefined);
   for (const [i, { problem }] of asked.entries()) named[problem] = namedChoice(tokenizer.decode(ids[i] ?? []));
   return named;
-}
-
-function imageOf(images: SeenImages | undefined, sample: number): Float32Array | undefined {
-  const row = images?.rowOf[sample] ?? -1;
-  if (images === undefined || row < 0) return undefined;
-  const { values, size } = images.rows;
-  return values.subarray(row * size, (row + 1) * size);
 }

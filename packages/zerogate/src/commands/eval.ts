@@ -19,6 +19,7 @@ import {
   openData,
   openTowerOf,
   promptFormatOf,
+  queryMakerOf,
   startDevices,
   wholeSet,
   workersProblem,
@@ -91,7 +92,9 @@ async function open(flags: EvalFlags, { log }: StatusDisplay): Promise<Opened> {
   const loaded = named && (await loadAdapter(named.folder, base.model, { outputBiasTimes: outputBiasFlag(flags) }));
   for (const warning of loaded?.warnings ?? []) log(warning);
   const adapter = loaded && { ...loaded, folder: flags.adapter ?? named.folder };
-  const tower = adapter && (await openTowerOf(adapter, { ...flags, links }, log));
+  const seeing = adapter && (await openTowerOf(adapter, { ...flags, links }, log));
+  const layout = adapter && seeing && adapterLayout(adapter.shape, base.model);
+  const tower = seeing && { ...seeing, queries: layout && queryMakerOf({ layout, params: adapter.params }) };
   if (!tower && flags.tower !== undefined) {
     const who = adapter ? `the adapter ${adapter.folder} was trained without images` : "the base alone sees none";
     throw new InputError("Cannot evaluate with images", `${who}: leave out --tower`);

@@ -7,6 +7,8 @@
  * On the host and in float64: the same bits on every engine, at the price of its speed (docs/images.md). Several images are
  * their tokens one after another. M tokens · C numbers each · E width · D hidden size of the base.
  */
+
+import type { ImageInput, ImageQueries } from "../../cell/tokens.ts";
 import { wideLinear, wideLinearBackward } from "../../kernels/wide_linear.ts";
 import { type SavedWideNorm, wideNorm, wideNormBackward } from "../../kernels/wide_norm.ts";
 import type { AdapterState } from "../kinds/kind.ts";
@@ -35,6 +37,16 @@ interface Pass {
 export function visualQueries(adapter: AdapterState, vision: QueryShape, tokens_MC: Float32Array): Float32Array {
   const tensors = visualTensors(vision.blocks, (name) => numbersOf(adapter, adapter.params, name));
   return Float32Array.from(run(tensors, vision, tokens_MC, sizesOf(adapter, vision, tokens_MC)).outNorm.y_TD);
+}
+
+/**
+ * Returns the queries of an image, which adapters take in place of its tokens (`ImageInput`): for as long as what makes them is not
+ * trained, they are made once. Throws a RangeError for an adapter without a visual-query transformer.
+ */
+export function imageQueries(adapter: AdapterState, image: ImageInput): ImageQueries {
+  const { vision } = adapter.layout.shape;
+  if (vision?.fusion !== "query") throw new RangeError("Cannot make queries: the adapter was made without them");
+  return "queries" in image ? image : { queries: visualQueries(adapter, vision, image) };
 }
 
 /** Sets the gradient of the transformer's tensors, summed over images; their passes are computed again, one after another. */
