@@ -1,13 +1,14 @@
 /** Features of the images of a data set: computed before training, and side data of its samples from then on. */
 import { createHash } from "node:crypto";
 import type { ImageRows, SeenImages } from "@zerogate/core";
-import { createTower, parseFeatures, type Tower, towerFeatures } from "@zerogate/core/vision";
+import { createTower, parseFeatures, type Tower } from "@zerogate/core/vision";
 import { type ImageFault, imagesOfSamples, type PreparedTokens, withoutFaultyImages } from "@zerogate/data";
 import { type ImageFeatures, imageFeatures } from "@zerogate/vision";
 import { queriesOf } from "./frozen_queries.ts";
 import type { Progress } from "./progress.ts";
 import type { OpenedTower } from "./tower.ts";
 import { towerEngine } from "./tower_engine.ts";
+import { zeroFeatures } from "./zero_image.ts";
 
 /** What seeing takes of a data request. */
 interface ImageRequest {
@@ -99,15 +100,6 @@ function faultsOf(images: PreparedTokens["images"], { problems }: ImageFeatures)
     }
   }
   return faults;
-}
-
-/** What the tower makes of an image whose numbers are all zero. */
-export async function zeroFeatures(
-  tower: Tower,
-  { features, featureNorm }: Pick<OpenedTower["seen"], "features" | "featureNorm">,
-): Promise<Float32Array> {
-  const pixels = new Float32Array(3 * tower.config.imageSize ** 2);
-  return (await towerFeatures(tower, [pixels], { features, featureNorm })).values;
 }
 
 const featureShape = ({ config }: Tower, { features }: Pick<OpenedTower["seen"], "features">) =>

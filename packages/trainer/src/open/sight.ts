@@ -7,9 +7,9 @@ import type { SeenFeatures } from "@zerogate/core/formats";
 import { type LoadedTower, readTower } from "@zerogate/core/node";
 import { createTower, preprocessImage, type Tower, towerFeatures } from "@zerogate/core/vision";
 import { readImage } from "@zerogate/vision";
-import { zeroFeatures } from "./images.ts";
 import { checkLinks } from "./links.ts";
 import { towerEngine } from "./tower_engine.ts";
+import { zeroFeatures } from "./zero_image.ts";
 
 /** Shows images to adapters. */
 export interface Sight {
@@ -23,7 +23,7 @@ export interface Sight {
 }
 
 /** What an adapter says of its images. */
-export interface Seeing {
+interface Seeing {
   readonly seen?: SeenFeatures | undefined;
   readonly shape: { readonly vision?: VisionShape | undefined };
 }

@@ -17,7 +17,10 @@ const STREAM = -2;
  */
 export function imageConditions(images: SeenImages | undefined, seed: number): ImageCondition[] {
   const seen = images && [...new Set(images.rowOf)].filter((row) => row >= 0).toSorted((a, b) => a - b);
-  if (images === undefined || seen === undefined || seen.length === 0) return [{ name: "no image", images }];
+  if (images === undefined || seen === undefined || seen.length === 0) {
+    // Some adapters see an image in place of a missing one.
+    return [{ name: "no image", images: images?.rows.missing === undefined ? undefined : images }];
+  }
   const none = { ...images, rowOf: new Int32Array(images.rowOf.length).fill(-1) };
   const own: ImageCondition[] = [
     { name: "image", images },
