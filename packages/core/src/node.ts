@@ -18,7 +18,7 @@ export {
   saveAdapters,
 } from "./node/adapter_set.ts";
 export { publishDirectory, verifyDirectory, writeFileAtomic } from "./node/atomic.ts";
-export { isGgufFile } from "./node/base_forms.ts";
+export { isBaseAt, isGgufFile } from "./node/base_forms.ts";
 export { type BaseIdentity, baseHash, baseStamp, cachedBaseHash, checkBase } from "./node/base_identity.ts";
 export { describeFileAt } from "./node/described_file.ts";
 export {

@@ -1,5 +1,6 @@
 /** Which form the base at a path has. */
 import { stat } from "node:fs/promises";
+import { join } from "node:path";
 import type { BaseForm } from "./base_form.ts";
 import { folderForm } from "./folder_form.ts";
 import { ggufForm } from "./gguf_form.ts";
@@ -14,4 +15,11 @@ export async function isGgufFile(path: string): Promise<boolean> {
 export async function baseForm(path: string): Promise<BaseForm> {
   if (await isGgufFile(path)) return ggufForm(path);
   return (await isMetaFolder(path)) ? metaForm(path) : folderForm(path);
+}
+
+/** Whether anything lies at `path` that a base may be read from; whether it can be is not asked. */
+export async function isBaseAt(path: string): Promise<boolean> {
+  const isFile = async (file: string) => (await stat(file).catch(() => undefined))?.isFile() ?? false;
+  if (await isGgufFile(path)) return await isFile(path);
+  return (await isFile(join(path, "config.json"))) || (await isFile(join(path, "params.json")));
 }

@@ -47,7 +47,17 @@ import {
 export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfig[K]>> } = {
   preset: optional("Common", oneOf(presetNames), "settings to start from"),
 
-  model: required("Model", path("the folder of a model", "<dir>"), "folder of the frozen base model"),
+  model: required("Model", path("the folder of a model", "<dir>"), "folder of the frozen base model, or its GGUF file"),
+  tokenizer: added(
+    "0.2.0",
+    "model",
+    optional(
+      "Model",
+      path("the folder of a tokenizer, or model", "<dir>"),
+      "folder of the tokenizer, model: that of the base",
+      "model",
+    ),
+  ),
   links: added(
     "0.2.0",
     false,

@@ -12,12 +12,14 @@ import { type ConfigKey, formerNames } from "./train_config.ts";
 /** Words that are no paths. */
 const words: { readonly [K in ConfigKey]?: readonly string[] } = {
   template: ["alpaca", "plain", "scienceqa"],
+  tokenizer: ["model"],
   tower: ["none"],
   imageRoot: ["beside-data"],
 };
 
 const pathKeys: readonly ConfigKey[] = [
   "model",
+  "tokenizer",
   "data",
   "out",
   "validationData",

@@ -24,9 +24,11 @@ export interface TrainConfig extends AdapterSettings {
   /** The preset that the other keys started from. */
   readonly preset?: PresetName | undefined;
 
-  /** Folder of the frozen base: `config.json`, safetensors, `tokenizer.json`. */
+  /** Folder of the frozen base: `config.json`, safetensors, `tokenizer.json`; or a GGUF file. */
   readonly model: string;
-  /** Follow links of files that lead out of the folders of `model` and `initAdapter`; off for what a stranger packed. */
+  /** Folder of the tokenizer, or a GGUF file that has it; `model`: the base's own. */
+  readonly tokenizer: string;
+  /** Follow links of files that lead out of the folders of `model`, `tokenizer` and `initAdapter`; off for what a stranger packed. */
   readonly links: boolean;
   /** Instruction files, Alpaca JSON or JSONL. */
   readonly data: readonly string[];
@@ -211,6 +213,7 @@ export type ConfigKey = keyof TrainConfig;
 /** Keys that decide bits by what they stand for, which is compared: contents are hashed, and a checkpoint names what computed. */
 export const comparedOtherwise: readonly ConfigKey[] = [
   "model",
+  "tokenizer",
   "data",
   "validationData",
   "tower",
@@ -226,6 +229,7 @@ export const comparedOtherwise: readonly ConfigKey[] = [
 export const safeToChange: readonly ConfigKey[] = [
   "preset",
   "model",
+  "tokenizer",
   "links",
   "data",
   "out",

@@ -22,7 +22,7 @@ export async function planOnly(config: TrainConfig, progress: Progress): Promise
   const { onPhase, onWarning } = progress;
   await checkLinks(config, [config.initAdapter]);
   const model = await readBase(config, onWarning);
-  const tokenizer = await openTokenizer(config.model, model, onWarning);
+  const tokenizer = await openTokenizer(config, model, onWarning);
   const tower = await openTower(config, onWarning);
   const adapter = await openAdapter(config, model, tower, onWarning);
   const template = await loadTemplate(config.template);

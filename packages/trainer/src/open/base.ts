@@ -14,7 +14,10 @@ import { resolveCompute } from "./compute.ts";
 import { checkLinks } from "./links.ts";
 import { loadingPhase } from "./loading.ts";
 
-type FolderKey = "model" | "links" | "strictTensors";
+type FolderKey = "model" | "tokenizer" | "links" | "strictTensors";
+/** What `tokenizer` is if the base's own is meant. */
+export const OWN_TOKENIZER = "model";
+
 type EngineKey = "engine" | "compute" | "storage" | "packing" | "devices" | "workers" | "isolate";
 
 /** The part of a config that decides how a base is opened. */
@@ -34,10 +37,10 @@ export interface OpenedBase {
 
 /** Returns the model's config. Throws an InputError if the folder holds none that can be used. */
 export async function readBase(
-  { model: folder, links, strictTensors }: Pick<BaseRequest, FolderKey>,
+  { model: folder, tokenizer, links, strictTensors }: Pick<BaseRequest, FolderKey>,
   onWarning: (message: string) => void,
 ): Promise<ModelConfig> {
-  await checkLinks({ links }, [folder]);
+  await checkLinks({ links }, [folder, tokenizer === OWN_TOKENIZER ? undefined : tokenizer]);
   return await readModelConfig(folder, { onWarning, strictTensors });
 }
 
@@ -53,19 +56,19 @@ export async function openBase(
 ): Promise<OpenedBase> {
   const folder = request.model;
   const model = await readBase(request, onWarning);
-  const tokenizer = await openTokenizer(folder, model, onWarning);
+  const tokenizer = await openTokenizer(request, model, onWarning);
   const compute = request.compute === "auto" ? await resolveCompute(request, model) : request.compute;
   const engine = await chooseEngine({ ...request, compute }, model, threads);
   return { folder, model, tokenizer, engine, compute, isIsolated: isIsolated(request, engine) };
 }
 
-/** Returns the tokenizer of a model's folder; what it and the model disagree on is reported. */
+/** Returns the tokenizer of a base, or the one that is named instead; what it and the model disagree on is reported. */
 export async function openTokenizer(
-  folder: string,
+  { model: folder, tokenizer: named }: Pick<BaseRequest, "model" | "tokenizer">,
   model: ModelConfig,
   onWarning: (message: string) => void,
 ): Promise<Tokenizer> {
-  const tokenizer = await loadTokenizer(folder, model);
+  const tokenizer = await loadTokenizer(named === OWN_TOKENIZER ? folder : named, model);
   const mismatch = checkVocabulary(tokenizer, model.vocabSize);
   if (mismatch) onWarning(mismatch);
   return tokenizer;

@@ -4,7 +4,7 @@ import { readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { InputError } from "@zerogate/core";
 import { parseStrictJson } from "@zerogate/core/formats";
-import { reason } from "@zerogate/core/node";
+import { isBaseAt, reason } from "@zerogate/core/node";
 import { ownCommand } from "@zerogate/run-config";
 import { checkpointFolder, listCheckpoints } from "@zerogate/run-files";
 import { checkLinks } from "./links.ts";
@@ -140,8 +140,7 @@ async function baseFolder(
 /** Returns the folder of the base that an adapter names, undefined if it names none or it is not here. */
 export async function namedBase(adapter: string, onNote: (note: string) => void): Promise<string | undefined> {
   const name = await baseName(adapter);
-  if (name === undefined || !["config.json", "params.json"].some((file) => existsSync(join(name, file))))
-    return undefined;
+  if (name === undefined || !(await isBaseAt(name))) return undefined;
   onNote(`The base is ${name}, which the adapter names`);
   return name;
 }

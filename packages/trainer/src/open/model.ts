@@ -6,7 +6,7 @@ import type { Tokenizer } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
 import type { CreateEngine } from "@zerogate/workers";
 import type { Phase } from "../run/phase.ts";
-import { loadBaseHere, openBase } from "./base.ts";
+import { loadBaseHere, OWN_TOKENIZER, openBase } from "./base.ts";
 import { locateModel, type NamedAdapter } from "./locate.ts";
 import { type PromptFlags, promptFormatOf } from "./prompt_format.ts";
 import { openSight } from "./sight.ts";
@@ -15,6 +15,8 @@ import { openSight } from "./sight.ts";
 export interface ModelRequest extends Partial<PromptFlags> {
   /** Folder of the base. @default the base that the first adapter names */
   readonly model?: string | undefined;
+  /** Folder of the tokenizer. @default the base's own */
+  readonly tokenizer?: string | undefined;
   /** Folders of adapters or of runs, or files of other programs, as `DIR` or `DIR=NAME`; the first is active. @default none */
   readonly adapters?: readonly (string | NamedAdapter)[];
   /** Follow links that lead out of the folders. @default true */
@@ -75,13 +77,15 @@ export async function openModel(request: ModelRequest, view: OpeningView = {}): 
   const { onWarning = () => {}, onPhase = () => {}, onNote = () => {} } = view;
   const { engine = "auto", compute = "auto", storage = "as-is", packing = "auto", devices } = request;
   const { model: wanted, adapters: named = [], links = true, strictTensors = false, outputBias } = request;
+  const { tokenizer: namedTokenizer = OWN_TOKENIZER } = request;
   if (devices && devices.length > 1) {
     const found = `devices names ${devices.length} GPUs, one answers`;
     throw new InputError("Cannot answer on several GPUs", `${found}: use --devices ${devices[0]}`);
   }
   const located = await locateModel({ model: wanted, adapters: named, links }, onNote);
   const settings = { engine, compute, storage, packing, devices, links, strictTensors, workers: 1, isolate: false };
-  const base = await openBase({ ...settings, model: located.folder }, onWarning, availableParallelism());
+  const folders = { model: located.folder, tokenizer: namedTokenizer };
+  const base = await openBase({ ...settings, ...folders }, onWarning, availableParallelism());
   const { model: config, tokenizer } = base;
   const flags = { template: request.template, bos: request.bos };
   const baseFormat = await promptFormatOf(undefined, flags, tokenizer, onWarning);

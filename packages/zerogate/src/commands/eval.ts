@@ -83,10 +83,10 @@ interface Opened {
 /** Base and adapter, checked before any data is read. */
 async function open(flags: EvalFlags, { log }: StatusDisplay): Promise<Opened> {
   const { workers, maxLength } = numbersOf(flags);
-  const { links = true, isolate = false, strictTensors = false } = flags;
+  const { links = true, isolate = false, strictTensors = false, tokenizer = "model" } = flags;
   const given = flags.adapter === undefined ? [] : [`${flags.adapter}=adapter`];
   const { folder, adapters } = await locateModel({ model: flags.model, adapters: given, links }, log);
-  const settings = { ...engineFlags(flags), workers, isolate, links, strictTensors };
+  const settings = { ...engineFlags(flags), workers, isolate, links, strictTensors, tokenizer };
   const base = await openBase({ ...settings, model: folder }, log);
   const [named] = adapters;
   const loaded = named && (await loadAdapter(named.folder, base.model, { outputBiasTimes: outputBiasFlag(flags) }));

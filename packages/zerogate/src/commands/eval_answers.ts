@@ -34,6 +34,7 @@ export interface AnswerFlags extends EngineFlags {
   readonly conversation?: ConversationRule;
   readonly links?: boolean;
   readonly outputBias?: string;
+  readonly tokenizer?: string;
   readonly strictTensors?: boolean;
 }
 
@@ -91,6 +92,7 @@ export async function evaluateAnswers(
     {
       ...engineFlags(flags),
       model: base.folder,
+      tokenizer: flags.tokenizer,
       adapters: adapter ? [{ name: "adapter", folder: adapter.folder }] : [],
       links,
       strictTensors,

@@ -8,6 +8,7 @@ import { bos, json, outputBias, tower } from "./shared_flags.ts";
 export const definition: CommandDefinition<EvalFlags> = {
   flags: {
     ...configFlagTable([
+      "tokenizer",
       "links",
       "maxLength",
       "workers",

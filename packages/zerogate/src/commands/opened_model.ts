@@ -18,6 +18,7 @@ export interface ModelFlags extends EngineFlags, SamplingFlags {
   readonly bos?: string;
   readonly links?: boolean;
   readonly outputBias?: string;
+  readonly tokenizer?: string;
   readonly strictTensors?: boolean;
 }
 
@@ -28,7 +29,7 @@ export async function openAnsweringModel(
   { stderr, env }: CommandContext,
 ): Promise<{ opened: OpenedModel; options: AnswerLimits }> {
   const onNote = (note: string) => stderr.write(`${note}\n`);
-  const { model, links, strictTensors = false, use, tower } = flags;
+  const { model, tokenizer, links, strictTensors = false, use, tower } = flags;
   const { folder, adapters: found } = await locateModel({ model, adapters, links }, onNote);
   const options = samplingFlags(flags, await readGenerationConfig(folder));
   const status = openStatus(stderr, env);
@@ -37,6 +38,7 @@ export async function openAnsweringModel(
       ...engineFlags(flags),
       ...promptFlags(flags),
       model: folder,
+      tokenizer,
       adapters: found,
       links,
       tower,

@@ -65,6 +65,6 @@ export const answering: FlagTable<ChatFlags> = {
   },
   bos,
   outputBias,
-  ...configFlagTable(["links", "engine", "compute", "storage", "strictTensors"]),
+  ...configFlagTable(["tokenizer", "links", "engine", "compute", "storage", "strictTensors"]),
   devices: { group: "Machine", argument: "<n>", about: "GPU of the engine cuda (default: the first that it can use)" },
 };

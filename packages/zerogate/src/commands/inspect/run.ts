@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { InputError } from "@zerogate/core";
-import { reason, verifyDirectory } from "@zerogate/core/node";
+import { isBaseAt, reason, verifyDirectory } from "@zerogate/core/node";
 import type { TrainConfig } from "@zerogate/run-config";
 import { versions } from "@zerogate/run-config";
 import type { RunState } from "@zerogate/run-files";
@@ -87,7 +87,7 @@ export async function inspectRun(path: string, onNote: (note: string) => void): 
   const length = lengthOf(config, saved, metrics);
   const adapter = await attempted(problems, () => deliveredAdapter(path, config, saved));
   const standing = standingOf({ path, config, saved, writer, log, adapter, totalSteps: length?.totalSteps });
-  const isBaseThere = config !== undefined && existsSync(join(config.model, "config.json"));
+  const isBaseThere = config !== undefined && (await isBaseAt(config.model));
   const facts = {
     ...standing,
     ...writerFacts(writer),
