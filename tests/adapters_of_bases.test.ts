@@ -13,7 +13,7 @@ const folder = testFolder();
 const at = (...path: string[]) => join(folder, ...path);
 const run = (...args: string[]) => zerogateHere(args, { cwd: folder });
 
-describe.each(tinyTypes)("an adapter of a %s", (type) => {
+describe.each(tinyTypes)("an adapter of a %s [M-gpt2, M-qwen2, M-gemma]", (type) => {
   const own = `${type}-base`;
   const layersName = type === "gpt2" ? "transformer.h.2.attn" : "model.layers.2.self_attn";
 
@@ -30,7 +30,7 @@ describe.each(tinyTypes)("an adapter of a %s", (type) => {
     }
   });
 
-  test("keeps its names and numbers through peft and zerogate", async () => {
+  test("keeps its names and numbers through peft and zerogate [M-peft]", async () => {
     for (const [from, to] of [
       [1, "zerogate"],
       [1, "peft"],

@@ -6,7 +6,7 @@ import { testFolder, zerogate } from "./support/cli.ts";
 import { tinyTypes, writeTinyBase } from "./support/tiny_base.ts";
 import { adapterHash, tinyRun } from "./support/world.ts";
 
-describe.each(tinyTypes)("a %s base", (type) => {
+describe.each(tinyTypes)("a %s base [M-gpt2, M-qwen2, M-gemma]", (type) => {
   const folder = testFolder();
   const parameters = writeTinyBase(join(folder, "base"), type);
   const changes = { "--model": "base", "--adapter-layers": "2", "--lr": "0.05", "--warmup-steps": "0" };
@@ -15,12 +15,12 @@ describe.each(tinyTypes)("a %s base", (type) => {
     zerogate(["train", ...flags, "--out", out, "--json", ...more], { cwd: folder, ...call });
   const model = ["--model", "base", "--adapter", "whole/adapter"];
 
-  test("is inspected with its type and its number of parameters", async () => {
+  test("is inspected with its type and its number of parameters [M-load]", async () => {
     const { json } = await zerogate(["inspect", "base", "--json"], { cwd: folder });
     expect(json[0]).toMatchObject({ kind: "model", modelType: type, parameters, layers: 3 });
   });
 
-  test("is trained, and resumed after an interruption to the same bits", async () => {
+  test("is trained, and resumed after an interruption to the same bits [M-train]", async () => {
     expect(await train("whole", ["--workers", "1"])).toMatchObject({ code: 0 });
     let isSent = false;
     const onLine = (line: string, send: (signal: "SIGINT") => void) => {
@@ -41,7 +41,7 @@ describe.each(tinyTypes)("a %s base", (type) => {
     expect(await loss("--adapter", "whole/adapter")).toBeLessThan(await loss());
   });
 
-  test("generates the same tokens on the native and on the reference engine, and chats", async () => {
+  test("generates the same tokens on the native and on the reference engine, and chats [M-generate, M-engines]", async () => {
     const ask = ["--instruction", "Count the pigs.", "--max-new-tokens", "9"];
     const tokens = async (engine: string) => {
       const args = ["generate", ...model, ...ask, "--json", "--engine", engine];

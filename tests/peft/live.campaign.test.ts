@@ -116,7 +116,7 @@ describe.skipIf(absentPython !== "")(
     });
 
     test.each(cases.map((one, index) => [index, describeCase(one), one] as const))(
-      "case %i: %s [A3, B2, B4, C2, L5]",
+      "case %i: %s [A3, B2, B4, C2, L5, M-llama, M-mistral, M-qwen2, M-gemma, M-gpt2, M-peft]",
       async (index, _, one) => {
         const { base, theirs, theirNumbers, ours, ourNumbers } = pathsOf(folder, one);
         const { against, sequences, padding } = one;

@@ -1,10 +1,11 @@
 /**
  * What a base may be and where it may come from: families, forms of files, 4-bit storage, the Hub. A test says which rows it covers
- * by `[M-qwen3]` or `[M-bin, M-bin-sharded]` in its title.
+ * by `[M-qwen3]` or `[M-bin, M-bin-sharded]` in its title, and by `[M-train]` which column of the table of families: a test counts
+ * for the family and the column that its title and those of the suites around it name.
  */
 import type { Row } from "./table.ts";
 
-export const modelRows: readonly Row[] = [
+export const familyRows: readonly Row[] = [
   { id: "M-llama", what: "Llama 1 to 3, TinyLlama, SmolLM, Vicuna, Yi …" },
   { id: "M-mistral", what: "Mistral, windows in all layers or in some" },
   { id: "M-ministral", what: "Ministral" },
@@ -25,6 +26,20 @@ export const modelRows: readonly Row[] = [
   { id: "M-olmo3", what: "OLMo 3" },
   { id: "M-gpt_neox", what: "Pythia, GPT-NeoX" },
   { id: "M-stablelm", what: "StableLM" },
+];
+
+/** Columns of the table of families. */
+export const familyAspects: readonly Row[] = [
+  { id: "M-load", what: "load" },
+  { id: "M-train", what: "train" },
+  { id: "M-generate", what: "generate" },
+  { id: "M-storage", what: "storage" },
+  { id: "M-engines", what: "engines" },
+  { id: "M-peft", what: "PEFT exchange" },
+];
+
+export const modelRows: readonly Row[] = [
+  ...familyRows,
   { id: "M-bin", what: "`pytorch_model.bin`: read without executing anything" },
   { id: "M-bin-sharded", what: "`pytorch_model.bin.index.json` and its shards" },
   { id: "M-pth-meta", what: "Meta's `consolidated.NN.pth` with `params.json`, one file or several" },

@@ -2,6 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { relative } from "node:path";
 import type { Reporter, TestCase, TestModule } from "vitest/node";
+import { matrixLines, titlesOf } from "./matrix.ts";
 import { LINE_BREAK, rowHead, tables } from "./table.ts";
 import { readTags, root, type Tagged } from "./tags.ts";
 
@@ -9,13 +10,14 @@ export default class TablesReporter implements Reporter {
   async onTestRunEnd(modules: readonly TestModule[]): Promise<void> {
     const tests = modules.flatMap((module) => [...module.children.allTests()]);
     const tags = await readTags();
-    for (const { path, title, about, rows } of tables) {
+    for (const { path, title, about, rows, matrix } of tables) {
       const lines = [`# ${title}`, "", about, "", "| row | what | test | result |", "|---|---|---|---|"];
       for (const row of rows) {
         const own = tags.filter(({ ids }) => ids.includes(row.id));
         const results = own.map((tagged) => resultOf(tagged, tests)).join(LINE_BREAK);
         lines.push(`${rowHead(row, own)} ${own.length > 0 ? results : (row.why ?? "MISSING")} |`);
       }
+      if (matrix) lines.push("", ...matrixLines(matrix, tests));
       await writeFile(path, `${lines.join("\n")}\n`);
     }
   }
@@ -32,15 +34,4 @@ function resultOf(tagged: Tagged, tests: readonly TestCase[]): string {
   const states = ["passed", "failed", "skipped"].map((state) => [state, count(state)] as const);
   const said = states.filter(([, number]) => number > 0).map(([state, number]) => `${number} ${state}`);
   return said.join(", ") || "NOT RUN";
-}
-
-/** The test's title and those of the suites around it. */
-function titlesOf(test: TestCase): string[] {
-  const titles = [test.name];
-  let { parent } = test;
-  while (parent.type === "suite") {
-    titles.push(parent.name);
-    ({ parent } = parent);
-  }
-  return titles;
 }

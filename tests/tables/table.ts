@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { fieldRows } from "./field_rows.ts";
 import { imageRows } from "./image_rows.ts";
-import { modelRows } from "./model_rows.ts";
+import { familyAspects, familyRows, modelRows } from "./model_rows.ts";
 import { parityRows } from "./parity_rows.ts";
 import { root, type Tagged } from "./tags.ts";
 
@@ -18,6 +18,8 @@ export interface Table {
   readonly title: string;
   readonly about: string;
   readonly rows: readonly Row[];
+  /** A second table: which of the rows hold in which respects. */
+  readonly matrix?: { readonly title: string; readonly rows: readonly Row[]; readonly columns: readonly Row[] };
 }
 
 const how =
@@ -47,6 +49,7 @@ export const tables: readonly Table[] = [
     title: "Models",
     about: `What a base may be and where it may come from: families, forms of files, 4-bit storage, the Hub; the tests that show it, and what came of them. ${how}`,
     rows: modelRows,
+    matrix: { title: "Families", rows: familyRows, columns: familyAspects },
   },
 ];
 

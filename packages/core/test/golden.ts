@@ -42,6 +42,8 @@ const familyCases = [
   "families/smollm3 [M-smollm3]",
   "families/stablelm [M-stablelm]",
 ] as const;
+/** All of them. */
+export const goldenCases: readonly string[] = [...peftCases, ...familyCases];
 const FAMILY_GRADIENTS = 3e-5;
 /** AdamW's first steps are as long for a tiny gradient as for a large one, and show its rounding. */
 const FAMILY_STEPS = 1e-3;
@@ -60,11 +62,11 @@ export function describeGolden(
   { coarse = false }: { coarse?: boolean } = {},
 ): void {
   describe(`engine ${name}, golden`, () => {
-    describe.each([...peftCases, ...familyCases])("%s", (title) => {
+    describe.each(goldenCases)("%s", (title) => {
       const golden = title.slice(0, title.indexOf(" "));
       const reason = absent(`golden/${golden}`);
       test.skipIf(reason !== "")(
-        `base and adapted logits, loss, gradients, AdamW, greedy tokens [B2, B3, B5, C1, C2, C4, P20, L4]${reason}`,
+        `base and adapted logits, loss, gradients, AdamW, greedy tokens [B2, B3, B5, C1, C2, C4, P20, L4, M-load, M-train, M-generate, M-engines]${reason}`,
         async () => {
           const folder = sharedPath(`golden/${golden}`);
           const values = goldenValues(`${folder}/tensors.safetensors`);
@@ -166,7 +168,7 @@ async function expectAdamW(
   expectNear(params, values.adapter("adamw5/", layout), tolerance, "parameters after five steps");
 }
 
-interface GoldenValues {
+export interface GoldenValues {
   has(name: string): boolean;
   f32(name: string): Float32Array;
   ints(name: string): number[];
@@ -175,7 +177,7 @@ interface GoldenValues {
   adapter(prefix: string, layout: AdapterLayout): Float32Array;
 }
 
-function goldenValues(path: string): GoldenValues {
+export function goldenValues(path: string): GoldenValues {
   const { tensors } = parseSafetensors(new Uint8Array(readFileSync(path)), path);
   const tensor = (name: string): Tensor => {
     const found = tensors.get(name);
@@ -199,7 +201,7 @@ function goldenValues(path: string): GoldenValues {
   };
 }
 
-function goldenCell(values: GoldenValues): Cell {
+export function goldenCell(values: GoldenValues): Cell {
   const [ids, labels] = [values.ints("input_ids"), values.ints("labels")];
   const rows: number[] = [];
   for (const t of Array.from({ length: 15 }, (_, i) => i))

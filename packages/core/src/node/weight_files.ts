@@ -92,7 +92,7 @@ export async function withWeightFiles<T>(
 }
 
 /** @param weightMap says which of the files a tensor is in. @default the only one has them all */
-export function inFiles(
+function inFiles(
   files: ReadonlyMap<string, FolderFile>,
   weightMap: ReadonlyMap<string, string> | undefined,
   openFile: (file: FolderFile) => Promise<OpenedWeights>,
