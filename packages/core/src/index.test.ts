@@ -39,6 +39,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "generateBatch",
       "imageOf",
       "initParameters",
+      "isChatTemplate",
       "isZerogateError",
       "layerParts",
       "mixedLogits",
@@ -59,6 +60,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "taskTypes",
       "tokenLogits",
       "trainableLine",
+      "turnRules",
       "validateAdaptionPromptConfig",
       "weightedSum",
     ]
@@ -269,6 +271,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "isZerogateError",
       "shellQuoted",
       "storageNames",
+      "turnRules",
     ]
   `);
 });

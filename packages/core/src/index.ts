@@ -24,7 +24,17 @@ export {
   taskTypes,
   validateAdaptionPromptConfig,
 } from "./adapter/files/config.ts";
-export { type BosRule, bosRules, type PromptFormat, type Template } from "./adapter/files/prompt_format.ts";
+export {
+  type BosRule,
+  bosRules,
+  type ChatTemplate,
+  isChatTemplate,
+  type PromptFormat,
+  type Template,
+  type TextTemplate,
+  type TurnRule,
+  turnRules,
+} from "./adapter/files/prompt_format.ts";
 export { adapterLayout, effectiveGates, type LayerGate, layerParts } from "./adapter/kinds/adaption_prompt.ts";
 export type { AdapterState } from "./adapter/kinds/kind.ts";
 export {

@@ -1,5 +1,5 @@
 /** `@zerogate/core/light`: errors and words of the main entry which load nothing else, for what must start at once. */
-export { type BosRule, bosRules } from "./adapter/files/prompt_format.ts";
+export { type BosRule, bosRules, turnRules } from "./adapter/files/prompt_format.ts";
 export { adapterSettings } from "./adapter/settings.ts";
 export {
   DamagedError,

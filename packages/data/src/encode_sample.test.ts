@@ -1,7 +1,7 @@
 import { InputError } from "@zerogate/core";
 import { expect, test } from "vitest";
 import { BOS, EOS, tinyTokenizerFiles, tinyTokenizerJson } from "../test/tiny_tokenizer.ts";
-import { encodeChunk, encodePrompt, encodeSample, type SampleFormat } from "./encode_sample.ts";
+import { encodeChunk, encodePrompt, encodeSample } from "./encode_sample.ts";
 import { loadTemplate } from "./templates.ts";
 import { createTokenizer } from "./tokenizer.ts";
 
@@ -10,11 +10,11 @@ const { vocab } = tinyTokenizerJson().model;
 const pieces = (...texts: string[]) => texts.map((text) => vocab[text]!);
 
 /** The instruction alone is the prompt. */
-const format: SampleFormat = {
+const format = {
   template: { name: "bare", withInput: "{instruction}{input}", withoutInput: "{instruction}" },
   rule: "response",
   maxLength: 100,
-};
+} as const;
 const record = (instruction: string, output: string) => ({ instruction, input: "", output });
 
 test("a sample is BOS, prompt, response, EOS, and the response with its EOS is the target [E5]", () => {

@@ -7,14 +7,15 @@
  * with the BOS that the tokenizer's own post-processor puts in front, if it does, or by the rule of 0.1.0 the one that is named;
  * cut on the right at `maxLength` (which may take the EOS away), with the response alone as target.
  */
-import { type BosRule, InputError, type Template } from "@zerogate/core";
+import { type BosRule, InputError, isChatTemplate, type Template, type TextTemplate } from "@zerogate/core";
+import { encodeChat, encodeRendered, rendererOf } from "./chat/encode.ts";
+import { askedMessage, type ChatMessage } from "./chat/record.ts";
+import type { RenderedChat } from "./chat/spans.ts";
 import type { InstructionRecord } from "./record.ts";
+import type { EncodedSample, MaskRule } from "./sample.ts";
 import { answerLead, renderPrompt } from "./templates.ts";
 import type { EncodedChunk } from "./token_set.ts";
 import type { Tokenizer } from "./tokenizer.ts";
-
-/** Which tokens are targets: those of the response with its EOS, or all that something precedes. */
-export type MaskRule = "response" | "all";
 
 /** How a record becomes tokens, and which of them are targets. */
 export interface SampleFormat {
@@ -26,15 +27,6 @@ export interface SampleFormat {
   readonly maxLength: number;
 }
 
-/** A record in tokens. */
-export interface EncodedSample {
-  readonly ids: readonly number[];
-  /** The first target; everything from here on is one. At least 1: nothing precedes token 0. */
-  readonly firstTarget: number;
-  /** Tokens before the cut. */
-  readonly wholeLength: number;
-}
-
 /**
  * BOS (if the rule gives one) and EOS are there exactly once, even if the template spells the BOS.
  * Special tokens count in the template only; written in a record they are ordinary text, or data could end a sample.
@@ -43,8 +35,14 @@ export interface EncodedSample {
  *
  * @throws InputError if a record spells a special token while its template holds some: nothing shows which is which.
  */
-export function encodeSample(tokenizer: Tokenizer, format: SampleFormat, record: InstructionRecord): EncodedSample {
-  const { template, bos, rule, maxLength } = format;
+export function encodeSample(
+  tokenizer: Tokenizer,
+  format: SampleFormat,
+  record: InstructionRecord | RenderedChat,
+): EncodedSample {
+  if ("spans" in record) return encodeChat(tokenizer, format, record);
+  const { bos, rule, maxLength } = format;
+  const template = textTemplate(format.template);
   const prompt = renderPrompt(template, record);
   const asText = readsSpecialAsText(tokenizer, template, { ...record });
   const encode = (text: string) => encodeText(tokenizer, text, bos, asText);
@@ -54,10 +52,45 @@ export function encodeSample(tokenizer: Tokenizer, format: SampleFormat, record:
   return { ids: ids.slice(0, maxLength), firstTarget, wholeLength: ids.length };
 }
 
-/** The prompt of an instruction, with the ids that training gave such prompts. @throws InputError as `encodeSample` does. */
-export function encodePrompt(
+/** What is asked: an instruction, in a chat after what was said before it. */
+export interface Asked extends Pick<InstructionRecord, "instruction" | "input"> {
+  /** @default none */
+  readonly messages?: readonly ChatMessage[] | undefined;
+}
+
+/** A prompt as text and as ids. */
+export interface EncodedPrompt {
+  readonly text: string;
+  readonly ids: number[];
+}
+
+/**
+ * The prompt of a question, with the ids that training gave such prompts.
+ *
+ * @throws InputError as `encodeSample` does, and for messages before it under a template that is not one of chats.
+ */
+export async function encodeQuestion(
   tokenizer: Tokenizer,
   { template, bos }: Pick<SampleFormat, "template" | "bos">,
+  { instruction, input, messages = [] }: Asked,
+): Promise<EncodedPrompt> {
+  if (isChatTemplate(template)) {
+    const asked = { messages: [...messages, askedMessage({ instruction, input })] };
+    const rendered = await rendererOf(template, tokenizer).ask(asked);
+    return { text: rendered.text.replaceAll("\u{10FFFF}", ""), ids: encodeRendered(tokenizer, rendered) };
+  }
+  if (messages.length > 0) {
+    const problem = "it is no template of chats, so nothing can be said before the question";
+    throw new InputError(`Cannot use the template "${template.name}"`, problem);
+  }
+  const text = renderPrompt(template, { instruction, input });
+  return { text, ids: encodePrompt(tokenizer, { template, bos }, { instruction, input }) };
+}
+
+/** The prompt of an instruction under a template of two texts. @throws InputError as `encodeSample` does. */
+export function encodePrompt(
+  tokenizer: Tokenizer,
+  { template, bos }: { readonly template: TextTemplate; readonly bos?: BosRule | undefined },
   { instruction, input }: Pick<InstructionRecord, "instruction" | "input">,
 ): number[] {
   const asText = readsSpecialAsText(tokenizer, template, { instruction, input });
@@ -68,10 +101,10 @@ export function encodePrompt(
 export function encodeChunk(
   tokenizer: Tokenizer,
   format: SampleFormat,
-  records: readonly InstructionRecord[],
+  records: readonly (InstructionRecord | RenderedChat)[],
 ): EncodedChunk {
   const samples = records.map((record) => encodeSample(tokenizer, format, record));
-  const lengths = Int32Array.from(samples, ({ ids, firstTarget }) => (firstTarget < ids.length ? ids.length : 0));
+  const lengths = Int32Array.from(samples, (sample) => (hasTarget(sample) ? sample.ids.length : 0));
   const tokens = lengths.reduce((sum, length) => sum + length, 0);
   const ids = new Int32Array(tokens);
   const target = new Uint8Array(tokens);
@@ -86,7 +119,8 @@ export function encodeChunk(
       continue;
     }
     ids.set(sample.ids, begin);
-    target.fill(1, begin + sample.firstTarget, begin + length);
+    for (const [from, to] of sample.spans ?? [[sample.firstTarget, length]])
+      target.fill(1, begin + Math.min(from, length), begin + Math.min(to, length));
     begin += length;
   }
   const wholeLengths = Int32Array.from(samples, ({ wholeLength }) => wholeLength);
@@ -94,10 +128,19 @@ export function encodeChunk(
   return { ids, target, lengths, wholeLengths, neededLengths, truncated, droppedNoTarget };
 }
 
+const hasTarget = ({ ids, firstTarget, spans }: EncodedSample): boolean =>
+  spans ? spans.some(([from, to]) => from < Math.min(to, ids.length)) : firstTarget < ids.length;
+
+/** @throws Error for a chat template: its records are rendered before they are encoded. */
+function textTemplate(template: Template): TextTemplate {
+  if (isChatTemplate(template)) throw new Error(`Cannot encode a record that "${template.name}" has not rendered`);
+  return template;
+}
+
 /** Whether special tokens spelled in the record are ordinary text; false if only the template's are there to count. */
 function readsSpecialAsText(
   tokenizer: Tokenizer,
-  template: Template,
+  template: TextTemplate,
   record: Readonly<Record<string, string>>,
 ): boolean {
   const inRecord = Object.values(record).some((text) => tokenizer.holdsSpecialToken(text));

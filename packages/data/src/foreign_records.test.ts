@@ -75,7 +75,7 @@ test("conversations give the first question and its answer, in the words of Open
   const made = "make one of the first question and its answer of each";
   const openAi = { id: 1, messages: [{ role: "user", content: "c" }] };
   expect(describeAll(openAi)).toBe(
-    `it holds conversations ("messages", lists of role and content), ${jq(program(".messages", ["role", "content", "user", "assistant"]), made)}`,
+    `it holds conversations ("messages", lists of role and content), which --template chat trains as they are; for instructions, ${jq(program(".messages", ["role", "content", "user", "assistant"]), made)}`,
   );
   const shareGpt = { "the turns": [{ from: "human", value: "v" }] };
   expect(describeAll(shareGpt, { count: 1, isList: true })).toBe(

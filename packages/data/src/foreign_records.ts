@@ -2,6 +2,7 @@
  * Records in other forms than `{instruction, input?, output}`: says what they are, with their keys, and the command
  * that makes records of them if there is one.
  */
+import { chatFields } from "./chat/record.ts";
 import { jq, jqPath, otherForm, python } from "./conversions.ts";
 import { isObject } from "./record.ts";
 import { listed, quote, withRest } from "./record_problems.ts";
@@ -61,13 +62,16 @@ function conversations(record: Readonly<Record<string, unknown>>): Form | undefi
     const { who, said, user, model } = style;
     const of = (name: string) => `([${jqPath(key)}[] | select(.${who} == "${name}") | .${said}] | first)`;
     return {
-      what: `it holds conversations (${quote(key)}, lists of ${who} and ${said})`,
+      what: `it holds conversations (${quote(key)}, lists of ${who} and ${said})${asTheyAre(key)}`,
       fields: `{instruction: ${of(user)}, output: ${of(model)}}`,
       made: "make one of the first question and its answer of each",
     };
   }
   return undefined;
 }
+
+const asTheyAre = (key: string): string =>
+  chatFields.includes(key) ? ", which --template chat trains as they are; for instructions" : "";
 
 /** Records whose fields have other names. */
 function otherFields(first: Readonly<Record<string, unknown>>, count: number, keys: readonly string[]): Form {

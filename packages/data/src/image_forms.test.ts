@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-async function read(name: string, content: unknown, options: ReadOptions = {}) {
+async function read(name: string, content: unknown, options: Omit<ReadOptions, "chats"> = {}) {
   const path = join(folder, name);
   await writeFile(path, typeof content === "string" ? content : JSON.stringify(content, null, options.skipBad ? 1 : 0));
   const { records, images, problems, unread } = await readRecords(path, { images: true, ...options });

@@ -3,9 +3,17 @@ export type { Template } from "@zerogate/core";
 export { type Beginnings, beginningsOf } from "./beginnings.ts";
 export { busyShare, planCosts, stepWork } from "./busy_share.ts";
 export { cellCost, cutCells, cutEvenCells, type EvenCut, mostCells, type SampleSizes, sampleCost } from "./cells.ts";
+export { askedMessage, type ChatMessage, type ChatRecord, type DataRecord, isChat } from "./chat/record.ts";
 export type { ConversationRule } from "./conversations.ts";
 export { type DataFile, listDataFiles } from "./data_files.ts";
-export { type EncodedSample, encodePrompt, encodeSample, type MaskRule, type SampleFormat } from "./encode_sample.ts";
+export {
+  type Asked,
+  type EncodedPrompt,
+  encodePrompt,
+  encodeQuestion,
+  encodeSample,
+  type SampleFormat,
+} from "./encode_sample.ts";
 export { permutation } from "./permutation.ts";
 export { createPlan, type Plan, type PlanInput, type StepPlan } from "./plan.ts";
 export { type PreparedTokens, type PrepareOptions, prepareTokens } from "./prepare.ts";
@@ -15,6 +23,7 @@ export { findMissingImages, type ImageFault, type RecordImages } from "./record_
 export { lengthKeeping, type RecordLengths } from "./record_lengths.ts";
 export { describeProblem, type RecordProblem } from "./record_problems.ts";
 export { type Dataset, type ReadOptions, readRecords } from "./records.ts";
+export type { EncodedSample, MaskRule } from "./sample.ts";
 export { imagesOfSamples, withoutFaultyImages } from "./sample_images.ts";
 export {
   listScienceSplits,

@@ -18,13 +18,18 @@ export function jsonParts(file: Readonly<Record<string, unknown>>, fail: Fail): 
   const special = json.added_tokens.filter((token) => token.special === true);
   return {
     pipeline: build(json),
-    withoutSpecial: () => build(forgetSpecialTokens(json, special)),
+    withoutSpecial: (others) => build(withOthers(forgetSpecialTokens(json, special), others)),
     special,
     normalizesSpecial: json.normalizer !== null && special.some(({ normalized }) => normalized === true),
     vocabularySize: countVocabulary(json),
     pieces: countPieces(json),
   };
 }
+
+const withOthers = (json: TokenizerJson, others: readonly AddedToken[]): TokenizerJson => ({
+  ...json,
+  added_tokens: [...json.added_tokens, ...others],
+});
 
 /** Stands for the text of a special token: no text holds it. */
 const hidden = (content: string) => `\u{10FFFF}${content}`;

@@ -1,4 +1,5 @@
 /** From data files to tokens, through the cache: the one call that a run needs. */
+import { isChatTemplate } from "@zerogate/core";
 import { reason } from "@zerogate/core/node";
 import { type DataFile, hashDataFile } from "./data_files.ts";
 import { type DataSource, filesOf, imageRootOf, listSources } from "./data_sources.ts";
@@ -53,7 +54,7 @@ export async function prepareTokens(options: PrepareOptions): Promise<PreparedTo
       onWarning?.(`${reason(error)}: tokenising again`);
     }
   }
-  const { records, ...read } = await readRecords(paths, options);
+  const { records, ...read } = await readRecords(paths, { ...options, chats: isChatTemplate(options.template) });
   const tokenized = await tokenizeRecords(records, options);
   const prepared = { ...tokenized, ...read };
   if (cacheDir !== undefined) {

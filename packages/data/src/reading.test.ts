@@ -3,7 +3,7 @@ import { addItem, newReading, newShape, unreadOf } from "./reading.ts";
 import { describeProblems } from "./record_problems.ts";
 
 function readAll(items: readonly unknown[]) {
-  const [reading, shape] = [newReading(false), newShape("d.json", ".")];
+  const [reading, shape] = [newReading({}), newShape("d.json", ".")];
   for (const [index, item] of items.entries()) addItem(item, { file: "d.json", index }, reading, shape);
   return { reading, shape };
 }

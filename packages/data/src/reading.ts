@@ -1,8 +1,9 @@
 /** What one pass over data files collects, record by record. */
 import { cocoItems, type FormItem, isCocoCaptions } from "./captions.ts";
+import { chatFields, type DataRecord, isChat, parseChat } from "./chat/record.ts";
 import { type ConversationRule, conversationItems, isConversation } from "./conversations.ts";
 import type { DataFile } from "./data_files.ts";
-import { type InstructionRecord, isObject, parseRecord, unreadFields } from "./record.ts";
+import { instructionFields, isObject, parseRecord, unreadFields } from "./record.ts";
 import { parseImages, type RecordImages } from "./record_images.ts";
 import { addProblem, noProblems, type Place, type ProblemList } from "./record_problems.ts";
 
@@ -17,7 +18,9 @@ export interface Reading {
   /** Whether the field `image` is read; if not, it is one that nobody reads. */
   readonly withImages: boolean;
   readonly conversation: ConversationRule;
-  readonly records: InstructionRecord[];
+  /** Whether chats are read. */
+  readonly withChats: boolean;
+  readonly records: DataRecord[];
   readonly images: RecordImages[];
   readonly files: DataFile[];
   readonly problems: ProblemList;
@@ -45,9 +48,23 @@ export interface FileShape {
 const MAX_NAMES = 1000;
 const MAX_NAME_CHARACTERS = 100;
 
-export function newReading(withImages: boolean, conversation: ConversationRule = "all"): Reading {
-  const collected = { records: [], images: [], files: [], problems: noProblems(), unread: new Map(), broken: [] };
-  return { withImages, conversation, ...collected };
+/** How a pass over data files reads them. */
+export interface ReadingRules {
+  readonly images?: boolean;
+  readonly chats?: boolean;
+  readonly conversation?: ConversationRule | undefined;
+}
+
+export function newReading({ images = false, chats = false, conversation = "all" }: ReadingRules): Reading {
+  const collected = {
+    records: [],
+    images: [] as RecordImages[],
+    files: [],
+    problems: noProblems(),
+    unread: new Map(),
+    broken: [],
+  };
+  return { withImages: images, withChats: chats, conversation, ...collected };
 }
 
 export function newShape(path: string, imageRoot: string): FileShape {
@@ -58,7 +75,7 @@ export function newShape(path: string, imageRoot: string): FileShape {
 export function addItem(item: unknown, place: Place, reading: Reading, shape: FileShape): void {
   if (reading.withImages && isCocoCaptions(item)) {
     for (const [index, one] of cocoItems(item).entries()) addForm(one, { file: place.file, index }, reading, shape);
-  } else if (reading.withImages && isConversation(item)) {
+  } else if (reading.withImages && isConversation(item) && !(reading.withChats && isWithoutImage(item))) {
     for (const one of conversationItems(item, reading.conversation)) addForm(one, place, reading, shape);
   } else addOne(item, place, reading, shape);
 }
@@ -75,7 +92,7 @@ export function addForm(form: FormItem, place: Place, reading: Reading, shape: F
 
 function addOne(item: unknown, place: Place, reading: Reading, shape: FileShape): void {
   shape.items++;
-  const parsed = parseRecord(item);
+  const parsed = (reading.withChats ? parseChat(item) : undefined) ?? parseRecord(item);
   if ("record" in parsed) {
     addRecord(parsed.record, item as Readonly<Record<string, unknown>>, place, reading, shape.imageRoot);
     return;
@@ -89,7 +106,7 @@ function addOne(item: unknown, place: Place, reading: Reading, shape: FileShape)
 
 /** Adds a record; `item` is what it was made of: its image, and the fields that nobody reads. */
 export function addRecord(
-  record: InstructionRecord,
+  record: DataRecord,
   item: Readonly<Record<string, unknown>>,
   place: Place,
   reading: Reading,
@@ -104,13 +121,17 @@ export function addRecord(
   const { paths } = parsed;
   if (paths.length > 0) images.push({ record: records.length, place, root: imageRoot, paths });
   records.push(record);
-  for (const field of unreadFields(item)) {
+  for (const field of unreadFields(item, isChat(record) ? chatFields : instructionFields)) {
     if (withImages && field === "image") continue;
     const name = field.slice(0, MAX_NAME_CHARACTERS);
     const count = unread.get(name);
     if (count !== undefined || unread.size < MAX_NAMES) unread.set(name, (count ?? 0) + 1);
   }
 }
+
+/** A conversation without an image is a chat. */
+const isWithoutImage = ({ image }: Readonly<Record<string, unknown>>): boolean =>
+  image === undefined || image === null || image === "";
 
 /** The most frequent first. */
 export function unreadOf({ unread }: Reading): UnreadField[] {

@@ -22,6 +22,9 @@ const expected = {
   output: "a text",
 } as const;
 
+/** The fields of which an instruction record is made. */
+export const instructionFields: readonly string[] = Object.keys(expected);
+
 /** Checks what a file holds as a record. Some exporters write null for "no input". */
 export function parseRecord(item: unknown): { readonly record: InstructionRecord } | { readonly fault: RecordFault } {
   if (!isObject(item)) return { fault: { found: describe(item), expected: "an object with instruction and output" } };
@@ -40,8 +43,8 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
 }
 
 /** The fields of a record that hold something and are not read. */
-export function unreadFields(item: Readonly<Record<string, unknown>>): string[] {
-  return Object.keys(item).filter((name) => !Object.hasOwn(expected, name) && !isEmpty(item[name]));
+export function unreadFields(item: Readonly<Record<string, unknown>>, read: readonly string[]): string[] {
+  return Object.keys(item).filter((name) => !read.includes(name) && !isEmpty(item[name]));
 }
 
 function checkText(field: keyof typeof expected, value: unknown): RecordFault | undefined {

@@ -11,6 +11,7 @@ import { InputError } from "@zerogate/core";
 import { checkNesting, DESCRIBED_BYTES, describeFile } from "@zerogate/core/formats";
 import { openRegularFile, readRegularFile, reason } from "@zerogate/core/node";
 import { tableItem } from "./captions.ts";
+import type { DataRecord } from "./chat/record.ts";
 import type { ConversationRule } from "./conversations.ts";
 import { iconv } from "./conversions.ts";
 import { type DataFile, hashDataFile } from "./data_files.ts";
@@ -29,6 +30,7 @@ import {
   type UnreadField,
   unreadOf,
 } from "./reading.ts";
+
 import type { InstructionRecord } from "./record.ts";
 import type { RecordImages } from "./record_images.ts";
 import { addProblem, badRecords, quote, type RecordProblem } from "./record_problems.ts";
@@ -36,8 +38,8 @@ import { addScienceRecords } from "./scienceqa/records.ts";
 import type { ScienceFormat } from "./scienceqa/text.ts";
 
 /** Records in the order of their files. */
-export interface Dataset {
-  readonly records: readonly InstructionRecord[];
+export interface Dataset<Item extends DataRecord = InstructionRecord> {
+  readonly records: readonly Item[];
   readonly files: readonly DataFile[];
   /** Bad records left out; 0 unless `skipBad`. */
   readonly skipped: number;
@@ -58,6 +60,8 @@ export interface ReadOptions extends ScienceSourceOptions {
    * LLaVA's conversations. If not, it is a field that nobody reads. @default false
    */
   readonly images?: boolean;
+  /** Read chats too: messages, conversations, a prompt with its completion. @default false */
+  readonly chats?: boolean;
   /** The folder that images must stay in, from which their paths go. @default the folder of the data file */
   readonly imageRoot?: string | undefined;
   /** Which answers of a conversation are records. @default "all" */
@@ -79,9 +83,20 @@ const [brace, bracket] = ["{", "["];
  * @throws InputError if a file cannot be read or is in another form, if a record is bad (the first 20 problems are listed)
  *   unless `skipBad`, or if there is none.
  */
-export async function readRecords(paths: string | readonly string[], options: ReadOptions = {}): Promise<Dataset> {
+export async function readRecords(
+  paths: string | readonly string[],
+  options?: ReadOptions & { readonly chats?: false },
+): Promise<Dataset>;
+export async function readRecords(
+  paths: string | readonly string[],
+  options: ReadOptions,
+): Promise<Dataset<DataRecord>>;
+export async function readRecords(
+  paths: string | readonly string[],
+  options: ReadOptions = {},
+): Promise<Dataset<DataRecord>> {
   const { skipBad = false, imageRoot, scienceFormat = "QCM-A" } = options;
-  const reading = newReading(options.images ?? false, options.conversation);
+  const reading = newReading(options);
   for (const source of await listSources(paths, options)) {
     const root = await imageRootOf(source, imageRoot);
     if (source.kind === "scienceqa") {

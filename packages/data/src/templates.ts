@@ -3,12 +3,14 @@
  * The two Alpaca texts are a data format: they are those of LLaMA-Adapter's own recipe, without a line break after "Response:".
  */
 import { basename } from "node:path";
-import { InputError, type Template } from "@zerogate/core";
+import { InputError, isChatTemplate, type Template, type TextTemplate, type TurnRule } from "@zerogate/core";
 import { parseStrictJson, templateProblems } from "@zerogate/core/formats";
 import { readRegularFile, reason } from "@zerogate/core/node";
+import { loadChatTemplate } from "./chat/load.ts";
 import type { InstructionRecord } from "./record.ts";
+import type { Tokenizer } from "./tokenizer.ts";
 
-const alpaca: Template = {
+const alpaca: TextTemplate = {
   name: "alpaca",
   withInput:
     "Below is an instruction that describes a task, paired with an input that provides further context. " +
@@ -19,10 +21,10 @@ const alpaca: Template = {
     "### Instruction:\n{instruction}\n\n### Response:",
 };
 
-const plain: Template = { name: "plain", withInput: "{instruction}\n{input}\n", withoutInput: "{instruction}\n" };
+const plain: TextTemplate = { name: "plain", withInput: "{instruction}\n{input}\n", withoutInput: "{instruction}\n" };
 
 /** The text of ScienceQA's authors, of records that `scienceRecord` makes. */
-const scienceQa: Template = {
+const scienceQa: TextTemplate = {
   name: "scienceqa",
   withInput: "{instruction}\n{input}\nAnswer:",
   withoutInput: "{instruction}\nAnswer:",
@@ -33,7 +35,7 @@ const MAX_TEMPLATE_BYTES = 65_536;
 const PLACEHOLDER = /\{([A-Za-z_]\w*)\}/g;
 
 /** The built-in templates. */
-export function listTemplates(): readonly Template[] {
+export function listTemplates(): readonly TextTemplate[] {
   return [alpaca, plain, scienceQa];
 }
 
@@ -41,13 +43,13 @@ export function listTemplates(): readonly Template[] {
  * The text before the answer. Placeholders are filled in one pass, so a record that says "{input}" is left as it is.
  * Only the fields that a prompt shows are needed, so that generation can use it too.
  */
-export function renderPrompt(template: Template, record: Pick<InstructionRecord, "instruction" | "input">): string {
+export function renderPrompt(template: TextTemplate, record: Pick<InstructionRecord, "instruction" | "input">): string {
   const text = record.input === "" ? template.withoutInput : template.withInput;
   return text.replace(PLACEHOLDER, (_, name: string) => (name === "input" ? record.input : record.instruction));
 }
 
 /** What stands between a prompt and its answer, and belongs to the answer's tokens: a space in ScienceQA's text. */
-export function answerLead({ withInput, withoutInput }: Template): string {
+export function answerLead({ withInput, withoutInput }: TextTemplate): string {
   return withInput === scienceQa.withInput && withoutInput === scienceQa.withoutInput ? " " : "";
 }
 
@@ -56,6 +58,7 @@ export function parsePrompt(
   template: Template,
   prompt: string,
 ): Pick<InstructionRecord, "instruction" | "input"> | undefined {
+  if (isChatTemplate(template)) return undefined;
   for (const frame of [template.withInput, template.withoutInput]) {
     const seen = new Set<string>();
     const pattern = frame.split(PLACEHOLDER).map((part, i) => {
@@ -72,9 +75,25 @@ export function parsePrompt(
 
 /**
  * A built-in template by name, or else a JSON file `{"withInput": "…{instruction}…{input}…", "withoutInput": "…{instruction}…"}`.
+ *
  * @throws InputError for an unknown name, an unreadable file, an unknown placeholder or one that is missing.
  */
-export async function loadTemplate(nameOrPath: string): Promise<Template> {
+export async function loadTemplate(nameOrPath: string): Promise<TextTemplate>;
+/**
+ * The same, or a template of chats: `chat`, the model's own, or a file in Jinja, `*.jinja`.
+ *
+ * @param tokenizer The model's.
+ */
+export async function loadTemplate(nameOrPath: string, tokenizer: Tokenizer, turns?: TurnRule): Promise<Template>;
+export async function loadTemplate(
+  nameOrPath: string,
+  tokenizer?: Tokenizer,
+  turns: TurnRule = "all",
+): Promise<Template> {
+  if (nameOrPath === "chat" || nameOrPath.toLowerCase().endsWith(".jinja")) {
+    if (tokenizer) return await loadChatTemplate(nameOrPath, tokenizer, turns);
+    throw new InputError(`Cannot use the template "${nameOrPath}"`, "no model is given, whose special tokens it needs");
+  }
   const builtIn = listTemplates().find(({ name }) => name === nameOrPath);
   if (builtIn) return builtIn;
   const attempt = `Cannot use the template "${nameOrPath}"`;
@@ -85,14 +104,18 @@ export async function loadTemplate(nameOrPath: string): Promise<Template> {
     file = parseStrictJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (cause) {
     const problem = cause instanceof InputError ? cause.problems.join() : reason(cause);
-    throw new InputError(attempt, `${problem}; use ${names.join(", ")} or a JSON file of withInput and withoutInput`, {
-      cause,
-    });
+    throw new InputError(
+      attempt,
+      `${problem}; use ${names.join(", ")}, "chat" or a file of withInput and withoutInput in JSON, or in Jinja`,
+      {
+        cause,
+      },
+    );
   }
   return parseTemplate(nameOrPath, file, attempt);
 }
 
-function parseTemplate(name: string, file: unknown, attempt: string): Template {
+function parseTemplate(name: string, file: unknown, attempt: string): TextTemplate {
   const { withInput, withoutInput } = (typeof file === "object" && file !== null ? file : {}) as Record<
     string,
     unknown

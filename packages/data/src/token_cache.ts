@@ -9,6 +9,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import { type ChatTemplate, isChatTemplate } from "@zerogate/core";
 import { isCode, readSealedFile, type SealedKind, writeSealedFile } from "@zerogate/core/node";
 import * as z from "zod";
 import type { DataFile } from "./data_files.ts";
@@ -22,6 +23,9 @@ import type { Tokenizer } from "./tokenizer.ts";
 
 /** Part of every key: raise it when the format of the file or the way of tokenising changes. */
 const FORMAT_VERSION = 5;
+
+/** Part of the key of chats: raise it with the version of the Jinja library, or when labels are found otherwise. */
+const CHAT_RULE = "jinja 0.5.11, spans 1";
 
 /** What a file of the token cache holds. */
 export interface CachedTokens extends TokenizedData {
@@ -103,11 +107,17 @@ export function tokenCacheKey(input: CacheInput): string {
     FORMAT_VERSION,
     files.map(({ sha256 }) => sha256),
     [tokenizer.hash, tokenizer.frontIds(bos), tokenizer.eosId, tokenizer.files.modelVocabSize ?? null],
-    [template.withInput, template.withoutInput],
+    isChatTemplate(template)
+      ? ["chat", CHAT_RULE, template.chat, tokensInOrder(template), template.turns]
+      : [template.withInput, template.withoutInput],
     [rule, maxLength, reading],
   ];
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 }
+
+/** The order of names in a file decides nothing. */
+const tokensInOrder = ({ tokens }: ChatTemplate) =>
+  Object.entries(tokens).toSorted(([a], [b]) => Number(a > b) - Number(a < b));
 
 /** Puts the tokens into the cache in one step: readers see the whole file or none. */
 export async function writeTokenCache(cacheDir: string, key: string, cached: CachedTokens): Promise<void> {

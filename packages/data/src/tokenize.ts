@@ -3,9 +3,12 @@ import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { setImmediate } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { InputError, type TokenSet } from "@zerogate/core";
+import { InputError, isChatTemplate, type TokenSet } from "@zerogate/core";
 import { decodeError, type EncodedError } from "@zerogate/core/training";
 import { Piscina } from "piscina";
+import { rendererOf } from "./chat/encode.ts";
+import { type DataRecord, isChat } from "./chat/record.ts";
+import type { RenderedChat } from "./chat/spans.ts";
 import { encodeChunk, type SampleFormat } from "./encode_sample.ts";
 import type { InstructionRecord } from "./record.ts";
 import { recordLengths } from "./record_lengths.ts";
@@ -52,7 +55,7 @@ const MAX_THREADS = 8;
  * @throws InputError if no record has a target left within `maxLength`; the signal's reason if it was aborted.
  */
 export async function tokenizeRecords(
-  records: readonly InstructionRecord[],
+  records: readonly DataRecord[],
   options: TokenizeOptions,
 ): Promise<TokenizedData> {
   const { maxLength, signal } = options;
@@ -76,24 +79,37 @@ export async function tokenizeRecords(
   return { tokens, stats, recordOf };
 }
 
-async function encodeHere(records: readonly InstructionRecord[], options: TokenizeOptions): Promise<EncodedChunk[]> {
+/** Records that can be encoded: chats, and instructions under a template of chats, are rendered first. */
+async function ready(
+  records: readonly DataRecord[],
+  { template, tokenizer }: TokenizeOptions,
+): Promise<readonly (InstructionRecord | RenderedChat)[]> {
+  if (isChatTemplate(template)) return await rendererOf(template, tokenizer).render(records);
+  return records.map((record) => {
+    if (!isChat(record)) return record;
+    const problem = `"${template.name}" writes instructions: use --template chat, or a file in Jinja`;
+    throw new InputError("Cannot write chats with this template", problem);
+  });
+}
+
+async function encodeHere(records: readonly DataRecord[], options: TokenizeOptions): Promise<EncodedChunk[]> {
   const chunks: EncodedChunk[] = [];
   for (let begin = 0; begin < records.length; begin += CHUNK_RECORDS) {
     await setImmediate(); // lets an abort through
     options.signal?.throwIfAborted();
-    const part = records.slice(begin, begin + CHUNK_RECORDS);
+    const part = await ready(records.slice(begin, begin + CHUNK_RECORDS), options);
     chunks.push(encodeChunk(options.tokenizer, options, part));
     options.onProgress?.(begin + part.length, records.length);
   }
   return chunks;
 }
 
-async function encodeInPool(records: readonly InstructionRecord[], options: TokenizeOptions): Promise<EncodedChunk[]> {
+async function encodeInPool(records: readonly DataRecord[], options: TokenizeOptions): Promise<EncodedChunk[]> {
   const { tokenizer, template, bos = "tokenizer", rule, maxLength, onProgress, signal } = options;
   const chunkCount = Math.ceil(records.length / CHUNK_RECORDS);
   const threads = Math.min(options.threads ?? Math.min(availableParallelism(), MAX_THREADS), chunkCount);
   const data: TokenizeWorkerData = { files: tokenizer.files, format: { template, bos, rule, maxLength } };
-  const pool = new Piscina<readonly InstructionRecord[], ChunkReply>({
+  const pool = new Piscina<readonly (InstructionRecord | RenderedChat)[], ChunkReply>({
     minThreads: threads,
     maxThreads: threads,
     workerData: data,
@@ -109,7 +125,7 @@ async function encodeInPool(records: readonly InstructionRecord[], options: Toke
     while (next < chunkCount) {
       signal?.throwIfAborted();
       const c = next++;
-      const part = records.slice(c * CHUNK_RECORDS, (c + 1) * CHUNK_RECORDS);
+      const part = await ready(records.slice(c * CHUNK_RECORDS, (c + 1) * CHUNK_RECORDS), options);
       const reply = await pool.run(part, task);
       if ("error" in reply) throw decodeError(reply.error);
       chunks[c] = reply.chunk;

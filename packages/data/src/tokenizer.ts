@@ -9,7 +9,7 @@ import { tekkenParts, tiktokenParts } from "./ranked/parts.ts";
 import { parseSentencePieceModel } from "./sentencepiece/model_file.ts";
 import { sentencePieceParts } from "./sentencepiece/parts.ts";
 import { hashTokenizerFiles, readTokenizerFiles, type TokenizedModel, type TokenizerFiles } from "./tokenizer_files.ts";
-import { type Fail, namedToken, type TokenizerParts, type TokenizerSettings } from "./tokenizer_parts.ts";
+import { type Fail, markedToken, namedToken, type TokenizerParts, type TokenizerSettings } from "./tokenizer_parts.ts";
 
 /** What is done with special tokens. */
 export interface EncodeOptions {
@@ -17,6 +17,8 @@ export interface EncodeOptions {
   readonly addSpecialTokens?: boolean;
   /** A special token spelled out in the text, such as "</s>", stays ordinary text. @default false */
   readonly specialTokensAsText?: boolean;
+  /** A special token counts if U+10FFFF stands in front of it, and is ordinary text if not. @default false */
+  readonly onlyMarkedSpecialTokens?: boolean;
 }
 
 /** A model's tokenizer, with the ids of the Rust library `tokenizers`. */
@@ -37,6 +39,8 @@ export interface Tokenizer {
   encode(text: string, options?: EncodeOptions): number[];
   /** Special tokens are left out unless `keepSpecialTokens`. @throws RangeError for an id that is not in the vocabulary. */
   decode(ids: readonly number[], options?: { readonly keepSpecialTokens?: boolean }): string;
+  /** The texts of its special tokens. */
+  readonly specialTokens: readonly string[];
   /** Whether the text spells a special token. */
   holdsSpecialToken(text: string): boolean;
 }
@@ -63,7 +67,9 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
   };
   const parts = partsOf(files, settings, fail);
   const { pipeline, special } = parts;
-  let withoutSpecial: Pipeline | undefined; // built when first needed: hardly any text spells a special token
+  // Built when first needed: hardly any text spells a special token.
+  let withoutSpecial: Pipeline | undefined;
+  let withMarked: Pipeline | undefined;
 
   const specialIds = new Set(special.map(({ id }) => id));
   const idOf = (name: "bos_token" | "eos_token", own: string | undefined): number | undefined => {
@@ -103,11 +109,17 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     frontIds: (rule = "tokenizer") => front[rule],
     vocabularySize: parts.vocabularySize,
     pieces: parts.pieces,
+    specialTokens: special.map(({ content }) => content),
     holdsSpecialToken,
-    encode(text, { addSpecialTokens = true, specialTokensAsText = false } = {}) {
+    encode(
+      text,
+      { addSpecialTokens = true, specialTokensAsText = false, onlyMarkedSpecialTokens: onlyMarked = false } = {},
+    ) {
       const asText = specialTokensAsText && holdsSpecialToken(text);
-      if (asText) withoutSpecial ??= parts.withoutSpecial();
-      const ids = ((asText ? withoutSpecial : undefined) ?? pipeline).encode(text);
+      if (asText) withoutSpecial ??= parts.withoutSpecial([]);
+      if (onlyMarked) withMarked ??= parts.withoutSpecial(special.map(markedToken));
+      const chosen = onlyMarked ? withMarked : asText ? withoutSpecial : undefined;
+      const ids = (chosen ?? pipeline).encode(text);
       return checked(addSpecialTokens ? [...pipeline.front, ...ids, ...pipeline.back] : ids, text);
     },
     decode(ids, { keepSpecialTokens = false } = {}) {

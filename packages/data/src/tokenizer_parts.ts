@@ -5,8 +5,8 @@ import type { AddedToken } from "./tokenizer_json.ts";
 
 export interface TokenizerParts {
   readonly pipeline: Pipeline;
-  /** Makes the same for texts that hold no special token, whatever they spell. */
-  readonly withoutSpecial: () => Pipeline;
+  /** Makes the same for texts that hold no special token, whatever they spell, but these. */
+  readonly withoutSpecial: (others: readonly AddedToken[]) => Pipeline;
   readonly special: readonly AddedToken[];
   /** Whether a text may spell a special token only once it is normalised. */
   readonly normalizesSpecial: boolean;
@@ -18,6 +18,9 @@ export interface TokenizerParts {
   readonly bosToken?: string | undefined;
   readonly eosToken?: string | undefined;
 }
+
+/** A special token that is spelled with U+10FFFF in front, which no text holds. */
+export const markedToken = (token: AddedToken): AddedToken => ({ ...token, content: `\u{10FFFF}${token.content}` });
 
 /** What the files beside a vocabulary say: tokenizer_config.json, special_tokens_map.json, added_tokens.json. */
 export interface TokenizerSettings {

@@ -4,7 +4,7 @@
 
 export { type PlanOnly, planOnly } from "./entry/estimate.ts";
 export { type MeasuredDevice, measureDevice } from "./entry/measure_device.ts";
-export { promptText, promptTokens } from "./open/answer.ts";
+export { promptOf } from "./open/answer.ts";
 export { loadBase, type OpenedBase, openBase } from "./open/base.ts";
 export { lengthFor, openData, type Progress, wholeSet } from "./open/data.ts";
 export { endTokens } from "./open/end_tokens.ts";

@@ -47,7 +47,7 @@ function partsOf(vocabulary: Vocabulary, settings: TokenizerSettings): Tokenizer
   const own = firstId + pieces.length;
   return {
     pipeline: build(added),
-    withoutSpecial: () => build(added.filter((token) => token.special !== true)),
+    withoutSpecial: (others) => build([...added.filter((token) => token.special !== true), ...others]),
     special: added.filter((token) => token.special === true),
     normalizesSpecial: false,
     vocabularySize: added.reduce((size, { id }) => Math.max(size, id + 1), own),

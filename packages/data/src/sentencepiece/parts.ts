@@ -31,11 +31,8 @@ export function sentencePieceParts(model: SentencePieceModel, settings: Tokenize
   };
   return {
     pipeline: build(model, added),
-    withoutSpecial: () =>
-      build(
-        withoutPieces(model, special),
-        added.filter((token) => token.special !== true),
-      ),
+    withoutSpecial: (others) =>
+      build(withoutPieces(model, special), [...added.filter((token) => token.special !== true), ...others]),
     special,
     normalizesSpecial: false,
     vocabularySize: added.reduce((size, { id }) => Math.max(size, id + 1), pieces.length),

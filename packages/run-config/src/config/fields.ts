@@ -1,6 +1,6 @@
 /** What each key of a run config may hold, its default, and what `--help` and error messages say about it. */
 import { availableParallelism } from "node:os";
-import { adapterSettings, bosRules, storageNames } from "@zerogate/core/light";
+import { adapterSettings, storageNames } from "@zerogate/core/light";
 import * as z from "zod";
 import { imageFields } from "./image_fields.ts";
 import {
@@ -32,6 +32,7 @@ import {
   MAX_TOKENS,
   MAX_WORKERS,
 } from "./limits.ts";
+import { promptFields } from "./prompt_fields.ts";
 import {
   badNumberPolicies,
   type ConfigKey,
@@ -67,22 +68,7 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   out: required("Common", path("the folder of the run", "<dir>"), "run directory"),
   validationData: optional("Data", files, "held-out files (default: a share of the data)"),
   valFraction: optional("Data", share, "share of the records held out, 0 = no validation", 0.05),
-  template: optional(
-    "Data",
-    path("alpaca, plain, scienceqa or a file", "<name|file>"),
-    "prompt template: alpaca, plain, scienceqa or a file",
-    "alpaca",
-  ),
-  bos: added(
-    "0.2.0",
-    "named",
-    optional(
-      "Advanced",
-      oneOf(bosRules),
-      "what goes in front: what tokenizer.json says, or any BOS that is named",
-      "tokenizer",
-    ),
-  ),
+  ...promptFields,
   labels: optional("Data", oneOf(["response", "all"]), "tokens that the loss counts", "response"),
   maxLength: optional(
     "Common",

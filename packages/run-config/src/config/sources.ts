@@ -11,7 +11,7 @@ import { type ConfigKey, formerNames } from "./train_config.ts";
 
 /** Words that are no paths. */
 const words: { readonly [K in ConfigKey]?: readonly string[] } = {
-  template: ["alpaca", "plain", "scienceqa"],
+  template: ["alpaca", "plain", "scienceqa", "chat"],
   tokenizer: ["model"],
   tower: ["none"],
   imageRoot: ["beside-data"],

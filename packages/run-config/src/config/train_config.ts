@@ -1,5 +1,5 @@
 /** One training run, completely described. docs/config.md is the same list for users; a test keeps the two together. */
-import type { AdapterSettings, BosRule, MissingImage, OutputBias, WeightStorage } from "@zerogate/core";
+import type { AdapterSettings, BosRule, MissingImage, OutputBias, TurnRule, WeightStorage } from "@zerogate/core";
 import type { ConversationRule, ScienceFormat } from "@zerogate/data";
 
 export const presetNames = ["paper", "peft", "quick", "scienceqa", "captions"] as const;
@@ -38,8 +38,10 @@ export interface TrainConfig extends AdapterSettings {
   readonly validationData?: readonly string[] | undefined;
   /** Share of the records held out, chosen by record and seed. 0 = no validation. Not used when `validationData` is set. */
   readonly valFraction: number;
-  /** `alpaca`, `plain`, `scienceqa`, or a template file. */
+  /** `alpaca`, `plain`, `scienceqa`, `chat` (the model's own template of chats), or a template file. */
   readonly template: string;
+  /** Which turns of the assistant are trained, under a template of chats. */
+  readonly turns: TurnRule;
   /** What goes in front of a text: what tokenizer.json's post-processor puts there, or the `bos_token` wherever one is named. */
   readonly bos: BosRule;
   /** Which tokens the loss counts: those of the response, or all but the first. */

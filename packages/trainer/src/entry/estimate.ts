@@ -25,7 +25,7 @@ export async function planOnly(config: TrainConfig, progress: Progress): Promise
   const tokenizer = await openTokenizer(config, model, onWarning);
   const tower = await openTower(config, onWarning);
   const adapter = await openAdapter(config, model, tower, onWarning);
-  const template = await loadTemplate(config.template);
+  const template = await loadTemplate(config.template, tokenizer, config.turns);
   const cacheDir = cacheDirOf(config, onWarning);
   const { layout } = adapter;
   const data = await planData(config, { model, tokenizer, template, layout, cacheDir, tower }, progress);

@@ -9,7 +9,7 @@ import {
   streamText,
   type Template,
 } from "@zerogate/core";
-import { encodePrompt, renderPrompt } from "@zerogate/data";
+import { type ChatMessage, type EncodedPrompt, encodeQuestion } from "@zerogate/data";
 import { endTokens } from "./end_tokens.ts";
 import type { OpenedModel } from "./model.ts";
 
@@ -18,6 +18,8 @@ export interface Question {
   readonly instruction: string;
   /** @default "" */
   readonly input?: string;
+  /** What was said before it, under a template of chats. @default nothing */
+  readonly messages?: readonly ChatMessage[];
   /** Image files that it is about; several are seen as one: the mean of theirs, or all of their tokens. The base alone sees none. @default none */
   readonly images?: readonly string[];
   /** Continues the instruction as it is, without a template. @default false */
@@ -50,18 +52,16 @@ const DEFAULT_NEW_TOKENS = 128;
 /** The template that adds nothing. */
 const verbatim: Template = { name: "verbatim", withInput: "{instruction}{input}", withoutInput: "{instruction}" };
 
-/** Returns the prompt of a question as an adapter gets it; `null` is the base. */
-export function promptText(opened: OpenedModel, question: Question, adapter: string | null | undefined): string {
-  return renderPrompt(templateFor(opened, question, adapter), asked(question));
-}
-
-/** Returns the tokens of that prompt. */
-export function promptTokens(opened: OpenedModel, question: Question, adapter: string | null | undefined): number[] {
+/** Returns the prompt of a question as an adapter gets it, as text and as tokens; `null` is the base. */
+export async function promptOf(
+  opened: OpenedModel,
+  question: Question,
+  adapter: string | null | undefined,
+): Promise<EncodedPrompt> {
+  const { instruction, input = "", messages } = question;
   const format = { ...opened.promptFormat(adapter), template: templateFor(opened, question, adapter) };
-  return encodePrompt(opened.tokenizer, format, asked(question));
+  return await encodeQuestion(opened.tokenizer, format, { instruction, input, messages });
 }
-
-const asked = ({ instruction, input = "" }: Question) => ({ instruction, input });
 
 function templateFor(
   { promptFormat }: OpenedModel,
@@ -86,7 +86,7 @@ export async function* answer(
   signal?: AbortSignal,
 ): AsyncGenerator<string, Answer, void> {
   const { model, tokenizer } = opened;
-  const promptIds = promptTokens(opened, question, model.activeAdapter);
+  const { ids: promptIds } = await promptOf(opened, question, model.activeAdapter);
   const active = model.isEnabled ? model.activeAdapter : undefined;
   if (active === undefined && question.images && question.images.length > 0) {
     throw new InputError(
@@ -95,7 +95,11 @@ export async function* answer(
     );
   }
   const image = await seen(opened, question, active);
-  const settings = { ...limits(opened, promptIds, options), ...(image && { image }), ...(signal && { signal }) };
+  const settings = {
+    ...limits(opened, promptIds, options, templateFor(opened, question, model.activeAdapter)),
+    ...(image && { image }),
+    ...(signal && { signal }),
+  };
   const tokens = model.generate(promptIds, settings);
   return yield* streamText(tokens, tokenizer, { prefix: promptIds, stop });
 }
@@ -116,9 +120,10 @@ export async function answerAll(
   const texts: ChosenText[] = [];
   for (const question of questions) {
     for (const adapter of adapters) {
-      const promptIds = promptTokens(opened, question, adapter);
+      const { ids: promptIds } = await promptOf(opened, question, adapter);
       const image = await seen(opened, question, adapter);
-      texts.push({ ...limits(opened, promptIds, options), promptIds, adapter, ...(image && { image }) });
+      const settings = limits(opened, promptIds, options, templateFor(opened, question, adapter));
+      texts.push({ ...settings, promptIds, adapter, ...(image && { image }) });
     }
   }
   const found = await generated(opened, texts, { signal });
@@ -152,9 +157,10 @@ function limits(
   { tokenizer, model }: OpenedModel,
   promptIds: readonly number[],
   { maxNewTokens = DEFAULT_NEW_TOKENS, maxTokens = Infinity, ...options }: Omit<AnswerOptions, "stop">,
+  template: Template,
 ): GenerateOptions {
   const longest = Math.max(1, Math.min(maxNewTokens, maxTokens - promptIds.length));
-  return { ...options, maxNewTokens: longest, eosTokenIds: endTokens(tokenizer, model.base.config) };
+  return { ...options, maxNewTokens: longest, eosTokenIds: endTokens(tokenizer, model.base.config, template) };
 }
 
 async function generated(

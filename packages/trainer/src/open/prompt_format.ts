@@ -23,7 +23,7 @@ export async function promptFormatOf(
   tokenizer: Tokenizer,
   onWarning: (message: string) => void,
 ): Promise<PromptFormat> {
-  const chosen = flags.template === undefined ? undefined : await loadTemplate(flags.template);
+  const chosen = flags.template === undefined ? undefined : await loadTemplate(flags.template, tokenizer);
   const template = chosen ?? adapter?.promptFormat?.template ?? (await loadTemplate(DEFAULT_TEMPLATE));
   if (!adapter) return { template, bos: flags.bos ?? "tokenizer" };
   const { folder, promptFormat: stored } = adapter;

@@ -59,7 +59,7 @@ export async function openInputs(
   const isFrozen = config.visionParts === "frozen";
   const queries = isFrozen ? queryMakerOf({ layout: adapter.layout, params: adapter.initialParams }) : undefined;
   const tower = opening && { ...opening, queries };
-  const template = await loadTemplate(config.template);
+  const template = await loadTemplate(config.template, tokenizer, config.turns);
   lengthFor(config.maxLength, model); // throws
   await listDataFiles([...config.data, ...(config.validationData ?? [])]); // before the base, which may take minutes
   const stamp = await baseStamp(config.model);

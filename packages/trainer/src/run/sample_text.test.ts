@@ -113,9 +113,12 @@ test("of a prompt that ended two workers the held-out sample is said that it was
   expect((await messageOf(deadly)).message.split("\n")).toHaveLength(2);
 });
 
-test("an answer ends at the model's end tokens and at the tokenizer's, each once", () => {
-  expect(endTokens(tokenizer, { eosTokenIds: [7, 9] })).toEqual([7, 9, tokenizer.eosId]);
-  expect(endTokens(tokenizer, { eosTokenIds: [tokenizer.eosId, 9] })).toEqual([tokenizer.eosId, 9]);
+test("an answer ends at the model's end tokens, the tokenizer's and that of a turn, each once", () => {
+  const chat = { name: "chat", chat: "x", tokens: {}, turns: "all", end: "<unk>" } as const;
+  const [unknown = -1] = tokenizer.encode("<unk>", { addSpecialTokens: false });
+  expect(endTokens(tokenizer, { eosTokenIds: [7] }, chat)).toEqual([7, tokenizer.eosId, unknown]);
+  expect(endTokens(tokenizer, { eosTokenIds: [7, 9] }, template)).toEqual([7, 9, tokenizer.eosId]);
+  expect(endTokens(tokenizer, { eosTokenIds: [tokenizer.eosId, 9] }, template)).toEqual([tokenizer.eosId, 9]);
 });
 
 const heldOut: HeldOut = { set: "validation", ...source, samples: [2, 0, 1], cells: [[2], [0, 1]] };

@@ -31,7 +31,7 @@ export function describeSample(
   return `sample ${sample} (record ${recordOf[sample]} of the data): ${JSON.stringify(shown)}`;
 }
 
-/** Prompt and answer of a sample: the answer begins at its first target. */
+/** Prompt and answer of a sample: the answer begins at its first target, and ends with the turn in a chat of several. */
 export function splitSample(
   { tokens }: Pick<HeldOut, "tokens">,
   sample: number,
@@ -41,5 +41,7 @@ export function splitSample(
   const end = offsets[sample + 1] ?? 0;
   let answer = begin + 1;
   while (answer < end && target[answer] === 0) answer++;
-  return { promptIds: [...ids.subarray(begin, answer)], answerIds: [...ids.subarray(answer, end)] };
+  let last = answer;
+  while (last < end && target[last] === 1) last++;
+  return { promptIds: [...ids.subarray(begin, answer)], answerIds: [...ids.subarray(answer, last)] };
 }

@@ -24,7 +24,7 @@ export async function answerSamples(
   const longest = Math.max(1, ...questions.map(({ answerIds }) => answerIds.length));
   const options = {
     maxNewTokens: Math.min(MAX_ANSWER_TOKENS, 2 * longest + 8),
-    eosTokenIds: endTokens(tokenizer, model),
+    eosTokenIds: endTokens(tokenizer, model, template),
   };
   const images = heldOut.samples.slice(0, count).map((sample) => imageOf(heldOut.tokens.images, sample));
   const generate = (by: AdapterVersion | undefined) => {

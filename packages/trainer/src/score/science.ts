@@ -2,11 +2,18 @@
  * ScienceQA's problems answered in two ways: the choice whose sentence is the most likely, and what greedy text names. Both
  * under each condition of the images, for the classes that the authors report.
  */
-import { type AdaptionPromptModel, imageOf, type PromptFormat, type SeenImages, type TokenSet } from "@zerogate/core";
+import {
+  type AdaptionPromptModel,
+  type ChosenText,
+  imageOf,
+  type PromptFormat,
+  type SeenImages,
+  type TokenSet,
+} from "@zerogate/core";
 import {
   answerOf,
   type ClassAccuracy,
-  encodePrompt,
+  encodeQuestion,
   encodeSample,
   type InstructionRecord,
   joinSamples,
@@ -158,13 +165,13 @@ async function greedyChoices(
   signal: AbortSignal | undefined,
 ): Promise<(number | undefined)[]> {
   const asked = records.flatMap((record, problem) => (record && fits.has(problem) ? [{ record, problem }] : []));
-  const texts = asked.map(({ record, problem }) => ({
-    promptIds: encodePrompt(tokenizer, format, record),
-    maxNewTokens: NEW_TOKENS,
-    eosTokenIds,
-    adapter: model.activeAdapter ?? null,
-    image: imageOf(images, problem),
-  }));
+  const texts: ChosenText[] = [];
+  for (const { record, problem } of asked) {
+    const { ids: promptIds } = await encodeQuestion(tokenizer, format, record);
+    const adapter = model.activeAdapter ?? null;
+    const image = imageOf(images, problem);
+    texts.push({ promptIds, maxNewTokens: NEW_TOKENS, eosTokenIds, adapter, ...(image && { image }) });
+  }
   const ids = texts.map((): number[] => []);
   for await (const event of model.generateBatch(texts, { signal }))
     if ("id" in event) ids[event.request]?.push(event.id);

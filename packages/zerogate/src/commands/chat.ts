@@ -1,6 +1,10 @@
-/** `zerogate chat`: instructions typed one after another; each is answered on its own, as the adapter was trained. */
+/**
+ * `zerogate chat`: instructions typed one after another, answered as the adapter was trained: each on its own, or under a template
+ * of chats after what was said before.
+ */
 import { createInterface } from "node:readline/promises";
-import { InputError } from "@zerogate/core";
+import { InputError, isChatTemplate } from "@zerogate/core";
+import { askedMessage, type ChatMessage } from "@zerogate/data";
 import { type AnswerOptions, answer, type OpenedModel, type Question } from "@zerogate/trainer";
 import type { CommandContext, ExitCode } from "./context.ts";
 import type { GenerateFlags } from "./generate.ts";
@@ -16,6 +20,7 @@ const help = `Type an instruction and press Enter.
   /image FILE     ask the next instruction about an image
   /adapter NAME   answer with another adapter      /base   answer without one
   /scale S        how much of it, 0 to 1
+  /system TEXT    begin a new chat with this system prompt        /new   begin a new chat
   /help           this text                        /quit   leave (or Ctrl-D)
 `;
 
@@ -26,6 +31,7 @@ export async function chatCommand(flags: ChatFlags, context: CommandContext): Pr
 
   let input = "";
   let images: string[] = [];
+  let said: readonly ChatMessage[] = [];
   const lines = createInterface({ input: context.stdin, terminal: false });
   context.signal.addEventListener("abort", () => lines.close(), { once: true });
   const prompt = () => context.stderr.write("> ");
@@ -37,13 +43,17 @@ export async function chatCommand(flags: ChatFlags, context: CommandContext): Pr
     else if (line.startsWith("/image ")) {
       images = [...images, line.slice(7).trim()];
       context.stderr.write(`The next instruction is about ${images.join(", ")}.\n`);
+    } else if (line === "/new" || line.startsWith("/system ")) {
+      said = line === "/new" ? [] : [{ role: "system", content: line.slice(8).trim() }];
+      context.stderr.write(isOneChat(opened) ? "A new chat begins.\n" : `${NO_CHAT}\n`);
     } else if (line.startsWith("/")) {
       const setting = runSetting(line, opened, scale);
       ({ scale } = setting);
       context.stderr.write(`${setting.says}\n`);
     } else if (line !== "") {
-      const asked = { instruction: line, input, images };
-      await printAnswer(opened, asked, { ...options, scale, stop: flags.stop ?? [] }, context);
+      const asked = { instruction: line, input, images, ...(isOneChat(opened) && { messages: said }) };
+      const text = await printAnswer(opened, asked, { ...options, scale, stop: flags.stop ?? [] }, context);
+      if (text !== undefined) said = [...said, askedMessage(asked), { role: "assistant", content: text }];
       input = "";
       images = [];
     }
@@ -53,18 +63,32 @@ export async function chatCommand(flags: ChatFlags, context: CommandContext): Pr
   return context.signal.aborted ? 130 : 0;
 }
 
+const NO_CHAT = "Each instruction is answered on its own: the template is none of chats.";
+
+/** Whether what was said before is part of the next question. */
+function isOneChat({ model, promptFormat }: OpenedModel): boolean {
+  return isChatTemplate(promptFormat(model.activeAdapter).template);
+}
+
+/** Returns the whole answer; undefined if there is none. */
 async function printAnswer(
   opened: OpenedModel,
   question: Question,
   options: AnswerOptions,
   context: CommandContext,
-): Promise<void> {
+): Promise<string | undefined> {
+  let text = "";
   try {
-    for await (const part of answer(opened, question, options, context.signal)) context.stdout.exact(part);
+    for await (const part of answer(opened, question, options, context.signal)) {
+      text += part;
+      context.stdout.exact(part);
+    }
     context.stdout.write("\n");
+    return text;
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     context.stderr.write(`${error.message}\n`); // for example a prompt too long: the conversation goes on
+    return undefined;
   }
 }
 

@@ -1,6 +1,6 @@
 /** Several prompts, or several adapters for each: computed as one batch, shown side by side. */
 import { type AnswerOptions, answerAll, type OpenedModel, type Question } from "@zerogate/trainer";
-import { promptText } from "@zerogate/trainer/command";
+import { promptOf } from "@zerogate/trainer/command";
 import { sideBySide } from "../status/columns.ts";
 import { type CommandContext, printJson } from "./context.ts";
 
@@ -28,11 +28,12 @@ export async function answerSideBySide(
     for (const [q, question] of part.entries()) {
       const own = (answers[q] ?? []).map((answer, i) => ({ adapter: adapters[i] ?? null, ...answer }));
       if (json) {
-        const prompt = promptText(opened, question, adapters[0]);
-        const shown = own.map(({ adapter, text, ids: tokens, finishReason }) => {
-          const ownPrompt = promptText(opened, question, adapter);
-          return { adapter, text, tokens, finishReason, ...(ownPrompt !== prompt && { prompt: ownPrompt }) };
-        });
+        const { text: prompt } = await promptOf(opened, question, adapters[0]);
+        const shown: unknown[] = [];
+        for (const { adapter, text, ids: tokens, finishReason } of own) {
+          const { text: ownPrompt } = await promptOf(opened, question, adapter);
+          shown.push({ adapter, text, tokens, finishReason, ...(ownPrompt !== prompt && { prompt: ownPrompt }) });
+        }
         printJson(context, { prompt, scale: options.scale, answers: shown });
         continue;
       }

@@ -103,7 +103,7 @@ export async function evaluateAnswers(
   const losses = images && (await conditionLosses(opened.model, prepared, seed, status, signal));
   if (!questions) return losses && { images: losses };
   const { model, tokenizer } = opened;
-  const answering = { model, tokenizer, format, eosTokenIds: endTokens(tokenizer, model.base.config) };
+  const answering = { model, tokenizer, format, eosTokenIds: endTokens(tokenizer, model.base.config, format.template) };
   const science = await evaluateScience(answering, seenQuestions(questions, prepared), {
     seed,
     signal,

@@ -1,6 +1,6 @@
 /** `zerogate generate`: continues a prompt or answers instructions, with one adapter or with several side by side. */
 import { answer, type OpenedModel, type Question } from "@zerogate/trainer";
-import { promptText } from "@zerogate/trainer/command";
+import { promptOf } from "@zerogate/trainer/command";
 import type { AnswerLimits } from "./answer_options.ts";
 import { answerSideBySide } from "./compare.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
@@ -43,7 +43,7 @@ async function answerOne(
   for (; !next.done; next = await stream.next()) if (!json) context.stdout.exact(next.value);
   const { text, ids, finishReason } = next.value;
   const tokensPerSecond = (1000 * ids.length) / (performance.now() - begin);
-  const prompt = promptText(opened, question, opened.model.activeAdapter);
+  const { text: prompt } = await promptOf(opened, question, opened.model.activeAdapter);
   if (json) printJson(context, { prompt, text, tokens: ids, finishReason, tokensPerSecond });
   else context.stdout.write("\n");
 }

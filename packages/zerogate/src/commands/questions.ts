@@ -1,7 +1,7 @@
 /** What `generate` and its relatives are asked: a prompt as it is, an instruction under a template, or a file of these. */
 import { InputError } from "@zerogate/core";
 import { readRegularFile } from "@zerogate/core/node";
-import { readRecords } from "@zerogate/data";
+import { type ChatRecord, type InstructionRecord, isChat, readRecords } from "@zerogate/data";
 import type { Question } from "@zerogate/trainer";
 
 export interface QuestionFlags {
@@ -34,10 +34,24 @@ export async function questionsOf(flags: QuestionFlags): Promise<Question[]> {
 /** One instruction a line of a `.txt`; anything else is an instruction file, whose outputs are not looked at. */
 async function readPrompts(path: string): Promise<Question[]> {
   if (!path.toLowerCase().endsWith(".txt")) {
-    return (await readRecords(path)).records.map(({ instruction, input }) => ({ instruction, input }));
+    const { records } = await readRecords(path, { chats: true });
+    return records.map((record) => (isChat(record) ? lastQuestion(record) : questionOf(record)));
   }
   const text = (await readRegularFile(path)).toString("utf8");
   const lines = text.split(/\r?\n/).filter((line) => line.trim() !== "");
   if (lines.length === 0) throw new InputError(`Cannot use ${path}`, "it has no line with an instruction");
   return lines.map((instruction) => ({ instruction }));
+}
+
+const questionOf = ({ instruction, input }: InstructionRecord): Question => ({ instruction, input });
+
+/** The question before the last answer of a chat, after what was said before it. @throws InputError if none is before it. */
+function lastQuestion({ messages }: ChatRecord): Question {
+  const answer = messages.findLastIndex(({ role }) => role === "assistant");
+  const asked = messages[answer - 1];
+  if (asked?.role !== "user") {
+    const found = `before its last answer stands ${asked ? `a turn of the role ${asked.role}` : "nothing"}`;
+    throw new InputError("Cannot ask the question of a chat", `${found}, a turn of the role user is needed`);
+  }
+  return { instruction: asked.content, messages: messages.slice(0, answer - 1) };
 }

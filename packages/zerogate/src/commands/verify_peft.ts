@@ -11,7 +11,7 @@ import { promisify } from "node:util";
 import { type Adapter, type Cell, cellGradient, InputError, packCell, partNumbers, tokenLogits } from "@zerogate/core";
 import { parseSafetensors, readAdapterTensors } from "@zerogate/core/formats";
 import { type OpenedModel, openModel } from "@zerogate/trainer";
-import { formatCount, formatLoss, formatSmall, locateModel, promptTokens } from "@zerogate/trainer/command";
+import { formatCount, formatLoss, formatSmall, locateModel, promptOf } from "@zerogate/trainer/command";
 import { openStatus } from "../status/display.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { engineFlags, numberFlag } from "./flags.ts";
@@ -88,7 +88,7 @@ export async function verifyAgainstPeft(flags: VerifyPeftFlags, context: Command
     if (adapter.layout.shape.outputBiasTimes === "once") {
       status.log("this adapter adds the bias of the output projection once, PEFT does it twice: the numbers differ");
     }
-    const sequences = encodeTexts(opened, flags.text ?? defaultTexts);
+    const sequences = await encodeTexts(opened, flags.text ?? defaultTexts);
     const cell = cellOf(sequences);
     status.phase({ name: `computing with ${opened.model.base.engine.name}` });
     const own = await computeHere(opened, adapter, cell);
@@ -126,12 +126,13 @@ function refuseOtherGates({ layout }: Adapter, folder: string): void {
   throw new InputError(`Cannot verify ${folder} against PEFT`, `${found}, PEFT has one plain gate a layer only`);
 }
 
-function encodeTexts(opened: OpenedModel, texts: readonly string[]): Sequence[] {
+async function encodeTexts(opened: OpenedModel, texts: readonly string[]): Promise<Sequence[]> {
   const { contextLength } = opened.model.base.config;
-  const sequences = texts.map((text) => {
-    const ids = promptTokens(opened, { instruction: text, isVerbatim: true }, "adapter").slice(0, contextLength);
-    return { ids, firstTarget: 1 } as const;
-  });
+  const sequences: Sequence[] = [];
+  for (const text of texts) {
+    const { ids } = await promptOf(opened, { instruction: text, isVerbatim: true }, "adapter");
+    sequences.push({ ids: ids.slice(0, contextLength), firstTarget: 1 });
+  }
   const short = sequences.findIndex(({ ids }) => ids.length < 2);
   if (short === -1) return sequences;
   throw new InputError("Cannot verify", `text ${JSON.stringify(texts[short])} is one token, two or more are needed`);

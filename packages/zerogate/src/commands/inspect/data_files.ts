@@ -1,7 +1,14 @@
 /** Instruction data, or what is in the place of it. */
 import { InputError } from "@zerogate/core";
 import type { FileDescription } from "@zerogate/core/formats";
-import { describeProblem, findMissingImages, listScienceSplits, type RecordImages, readRecords } from "@zerogate/data";
+import {
+  describeProblem,
+  findMissingImages,
+  isChat,
+  listScienceSplits,
+  type RecordImages,
+  readRecords,
+} from "@zerogate/data";
 import type { Facts } from "./facts.ts";
 
 const dataName = /\.(?:jsonl?|csv|tsv|parquet|arrow|feather|xlsx|txt)$/i;
@@ -12,20 +19,24 @@ export async function inspectData(path: string, described?: FileDescription): Pr
     const { records, files, images, skipped, problems, unread } = await readRecords(path, {
       skipBad: true,
       images: true,
+      chats: true,
     });
-    const lengths = records.map(({ output }) => output.length);
+    const instructions = records.flatMap((record) => (isChat(record) ? [] : [record]));
+    const chats = records.length - instructions.length;
+    const lengths = instructions.map(({ output }) => output.length);
     return {
       kind: "dataset",
       path,
-      what: images.length > 0 ? "instruction data with images, for --data" : "instruction data, for --data",
+      what: whatOf(images.length > 0, chats),
       files: files.length > 1 ? files.map((file) => file.path) : undefined,
       records: records.length,
-      withInput: records.filter(({ input }) => input !== "").length,
+      chats: chats > 0 ? chats : undefined,
+      withInput: chats === records.length ? undefined : instructions.filter(({ input }) => input !== "").length,
       ...(await factsOfImages(images)),
       bad: skipped,
       problems: problems.map(describeProblem),
       fieldsNotRead: unread.map(({ name, records: count }) => `${name} (${count})`),
-      meanOutputCharacters: lengths.reduce((a, b) => a + b, 0) / Math.max(1, lengths.length),
+      meanOutputCharacters: lengths.length > 0 ? lengths.reduce((a, b) => a + b, 0) / lengths.length : undefined,
       first: records[0],
     };
   } catch (error) {
@@ -35,6 +46,11 @@ export async function inspectData(path: string, described?: FileDescription): Pr
     const what = described?.what ?? "a file of no kind that zerogate knows";
     return { kind: described?.kind ?? "unknown", path, what, problem };
   }
+}
+
+function whatOf(withImages: boolean, chats: number): string {
+  if (chats > 0) return "chats, for --data with --template chat";
+  return withImages ? "instruction data with images, for --data" : "instruction data, for --data";
 }
 
 /** Facts of a folder with the problems of ScienceQA. */
