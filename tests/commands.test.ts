@@ -132,7 +132,8 @@ describe("an adapter may be named by its run, and names its base", () => {
     moved("meta-llama/Llama-2-7b");
     expect(await run("generate", "--adapter", "moved", ...asked)).toMatchObject({
       code: 2,
-      stderr: "Cannot find the base: moved names meta-llama/Llama-2-7b, which is no model folder here: give --model\n",
+      stderr:
+        "Cannot find the base: moved names meta-llama/Llama-2-7b, which is neither a folder here nor in the Hub's cache: zerogate download meta-llama/Llama-2-7b fetches it, or give --model\n",
     });
     moved(null);
     expect((await run("eval", "--adapter", "moved", "--data", heldOutFile)).stderr).toContain(

@@ -37,7 +37,7 @@ export async function restart(partial: PartialFile, { onBytes }: Pick<Listener, 
 }
 
 /** Returns the address of a file's bytes, as a path of the Hub. */
-function resolvePath({ name, commit, file }: WantedFile): string {
+export function resolvePath({ name, commit, file }: WantedFile): string {
   const path = file.path.split("/").map(encodeURIComponent).join("/");
   return `${name.kind === "dataset" ? "/datasets" : ""}/${name.id}/resolve/${commit}/${path}`;
 }

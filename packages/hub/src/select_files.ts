@@ -18,7 +18,7 @@ export interface SelectedFiles {
 }
 
 /** Weights, settings, tokenizers and templates. */
-const needed = /\.(?:safetensors|json|jinja|model|tiktoken)$|^tokenizer|^(?:merges|vocab)\.txt$/i;
+const readHere = /\.(?:safetensors|json|jinja|model|tiktoken)$|^tokenizer|^(?:merges|vocab)\.txt$/i;
 /** Can run code when it is opened, or is a program. */
 const runsCode = /\.(?:bin|pt|pth|ckpt|pkl|pickle|py|h5|so|dll|dylib|exe|sh|bat|joblib|npy|npz)$/i;
 
@@ -33,19 +33,31 @@ const otherCopy = /^(?:consolidated.*|model\..+)\.safetensors$|^model\.safetenso
  * @throws InputError if nothing is left, no weights are, or a name is impossible on some system.
  */
 export function selectFiles(
-  { name, files }: Pick<RepoListing, "name" | "files">,
-  { include = [], exclude = [] }: FilePatterns,
+  listing: Pick<RepoListing, "name" | "files">,
+  patterns: FilePatterns,
   attempt: string,
 ): SelectedFiles {
-  const isIncluded = matcher(include);
-  const isExcluded = matcher(exclude);
-  const isNeeded = name.kind === "dataset" ? neededOfData(name.path) : neededOfModel(files, name.path);
-  const taken = new Set(files.filter(({ path }) => (isNeeded(path) || isIncluded(path)) && !isExcluded(path)));
-  const selected = { files: [...taken], leftOut: files.filter((file) => !taken.has(file)) };
-  checkNames(selected.files, attempt);
+  const { name, files } = listing;
+  const needed = neededFiles(listing, patterns, attempt);
+  const taken = new Set(needed);
+  const selected = { files: needed, leftOut: files.filter((file) => !taken.has(file)) };
+  const isExcluded = matcher(patterns.exclude ?? []);
   const isOwnChoice = files.some(({ path }) => isExcluded(path) && path.endsWith(".safetensors"));
   if (!isOwnChoice || taken.size === 0) checkSomething(selected, name.path, attempt);
   return selected;
+}
+
+/** Chooses as `selectFiles` does, also if that is nothing, or without weights. @throws InputError for impossible names. */
+export function neededFiles(
+  { name, files }: Pick<RepoListing, "name" | "files">,
+  { include = [], exclude = [] }: FilePatterns,
+  attempt: string,
+): RepoFile[] {
+  const [isIncluded, isExcluded] = [matcher(include), matcher(exclude)];
+  const isNeeded = name.kind === "dataset" ? neededOfData(name.path) : neededOfModel(files, name.path);
+  const needed = files.filter(({ path }) => (isNeeded(path) || isIncluded(path)) && !isExcluded(path));
+  checkNames(needed, attempt);
+  return needed;
 }
 
 const neededOfData = (within: string | undefined) => (path: string) => {
@@ -61,7 +73,7 @@ function neededOfModel(files: readonly RepoFile[], within: string | undefined): 
   return (path) => {
     if (!path.startsWith(prefix)) return false;
     const own = path.slice(prefix.length);
-    if (own.includes("/") || !needed.test(own) || runsCode.test(own)) return false;
+    if (own.includes("/") || !readHere.test(own) || runsCode.test(own)) return false;
     if (shard.test(own)) return !names.has(single); // the same weights once more
     return own === single || !otherCopy.test(own) || !(names.has(single) || hasShards);
   };

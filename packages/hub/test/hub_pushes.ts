@@ -39,11 +39,11 @@ export async function pushAnswer(
     return void response.writeHead(200).end();
   }
   if (path === "/api/repos/create") {
-    const { name, organization, private: isPrivate } = JSON.parse(body.toString()) as Record<string, string | boolean>;
+    const { name, organization, visibility } = JSON.parse(body.toString()) as Record<string, string>;
     const id = `${organization}/${name}`;
     if (pushes.created.includes(id)) return void response.writeHead(409).end("{}");
     pushes.created.push(id);
-    pushes.isPrivate = Boolean(isPrivate);
+    pushes.isPrivate = visibility === "private";
     return reply({ url: `/${id}`, id });
   }
   if (path.includes("/preupload/")) {

@@ -197,11 +197,13 @@ async function sendBytes(
 ): Promise<void> {
   const said: Record<string, string> = { ...own, ...headers };
   const isChunked = headers["transfer-encoding"] === "chunked";
-  const from = Number(/^bytes=(\d+)-$/.exec(range ?? "")?.[1] ?? 0);
-  const isPart = from > 0 && !ignoresRange && (ifRange === undefined || ifRange === said["etag"]);
+  const [, begin, last] = /^bytes=(\d+)-(\d*)$/.exec(range ?? "") ?? [];
+  const from = Number(begin ?? 0);
+  const past = last ? Math.min(bytes.length, Number(last) + 1) : bytes.length;
+  const isPart = begin !== undefined && !ignoresRange && (ifRange === undefined || ifRange === said["etag"]);
   if (isPart && from >= bytes.length) return void response.writeHead(416).end();
-  const body = isPart ? bytes.subarray(from) : bytes;
-  if (isPart) said["content-range"] = `bytes ${from}-${bytes.length - 1}/${bytes.length}`;
+  const body = isPart ? bytes.subarray(from, past) : bytes;
+  if (isPart) said["content-range"] = `bytes ${from}-${past - 1}/${bytes.length}`;
   response.writeHead(isPart ? 206 : 200, {
     ...(!isChunked && { "content-length": String(body.length) }),
     "accept-ranges": "bytes",

@@ -26,11 +26,13 @@ export {
   computeNames,
   type LogLevel,
   logLevels,
+  safeToChange,
   type TrainConfig,
 } from "./config/train_config.ts";
 export { type VisionShapeKey, visionShape } from "./config/vision_shape.ts";
 export { chooseEngine, computesOf, type EngineChoice, isIsolated, loadOptions } from "./engines/choose.ts";
 export { describedEngine, deviceCount, engineChecks, namesOfEngines } from "./engines/registry.ts";
 export { engineNames, isEnginePath } from "./engines/rows.ts";
+export { type HubPlace, hubNameOf, hubPlace, localPlace } from "./hub_place.ts";
 export { ownCommand, setOwnName } from "./own_command.ts";
 export { versions } from "./version.ts";

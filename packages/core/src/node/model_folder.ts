@@ -77,7 +77,7 @@ async function hubAdvice(folder: string): Promise<string> {
   const [, organisation, name] = /([\w.-]+)[\\/]([\w.-]+)[\\/]?$/.exec(folder) ?? [];
   const above = await stat(dirname(folder)).catch(() => undefined);
   if (organisation === undefined || name === undefined || above !== undefined) return "";
-  const fetched = `hf download ${organisation}/${name} --local-dir ${name}`;
+  const fetched = `zerogate download ${organisation}/${name}`;
   return `, needed is a folder on this machine: if this is a name on the Hub, \`${fetched}\` makes a folder of it`;
 }
 

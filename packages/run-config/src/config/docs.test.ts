@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -70,6 +70,7 @@ test("its example file is a config", () => {
   const folder = mkdtempSync(join(tmpdir(), "zerogate-docs-"));
   const file = join(folder, "run.yaml");
   writeFileSync(file, example);
+  mkdirSync(join(folder, "models", "TinyLlama-1.1B"), { recursive: true }); // else it would be a name of the Hub
   const config = resolveConfig({ file });
   expect(config).toMatchObject({ preset: "paper", epochs: 3, batchSize: 64, lr: 5e-3, weightDecay: 0.02, workers: 4 });
   expect([config.blr, config.model]).toEqual([undefined, join(folder, "models", "TinyLlama-1.1B")]);

@@ -48,7 +48,11 @@ import {
 export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfig[K]>> } = {
   preset: optional("Common", oneOf(presetNames), "settings to start from"),
 
-  model: required("Model", path("the folder of a model", "<dir>"), "folder of the frozen base model, or its GGUF file"),
+  model: required(
+    "Model",
+    path("the folder of a model", "<dir|name>"),
+    "frozen base: folder, GGUF, or name on the Hub",
+  ),
   tokenizer: added(
     "0.2.0",
     "model",

@@ -1,5 +1,6 @@
 /** From defaults, preset, file and flags to one checked config. */
 import { InputError } from "@zerogate/core";
+import type { RepoName } from "@zerogate/hub/light";
 import { deviceCount } from "../engines/registry.ts";
 import { alternatives, configKeys, fields, schema } from "./fields.ts";
 import { flagName } from "./flag_name.ts";
@@ -19,6 +20,7 @@ import { visionContradictions } from "./vision_shape.ts";
  * @param sources.isStored The file is the config of a run: keys that it lacks have the value of the version that wrote it,
  *   whatever the presets and defaults are now.
  * @param sources.onNote Receives each name in the file that is taken for a key of ours.
+ * @param sources.onMissing Receives each repository of the Hub that the cache lacks; each is a problem too.
  * @throws InputError with every problem of every source.
  */
 export function resolveConfig(sources: {
@@ -28,16 +30,16 @@ export function resolveConfig(sources: {
   readonly preset?: string | undefined;
   readonly isStored?: boolean;
   readonly onNote?: (note: string) => void;
+  readonly onMissing?: (name: RepoName) => void;
 }): TrainConfig {
-  const { isStored = false, onNote = () => {}, settings } = sources;
+  const { isStored = false, onNote = () => {}, onMissing = () => {}, settings } = sources;
   const problems: string[] = [];
+  const findings = { problems, onNote, onMissing };
   const { layer: file, version = FIRST_VERSION }: FileLayer =
-    sources.file === undefined
-      ? { layer: new Map(), version: undefined }
-      : fileLayer(sources.file, isStored, { problems, onNote });
+    sources.file === undefined ? { layer: new Map(), version: undefined } : fileLayer(sources.file, isStored, findings);
   const given = { ...(settings ?? sources.flags) };
   const named = { ...given, preset: sources.preset ?? given["preset"] };
-  const flags = flagLayer(named, problems, settings === undefined ? flagName : String);
+  const flags = flagLayer(named, findings, settings === undefined ? flagName : String);
   const below = isStored
     ? [defaultLayer(version)]
     : [defaultLayer(), presetLayer(flags.get("preset") ?? file.get("preset"))];

@@ -1,6 +1,8 @@
 /** What a config file says and what flags say, by key; names of elsewhere are taken for the keys that mean the same. */
 import { dirname, resolve as resolvePath } from "node:path";
+import type { RepoName } from "@zerogate/hub/light";
 import { isEnginePath } from "../engines/rows.ts";
+import { hubPlace } from "../hub_place.ts";
 import { readConfigFile } from "./config_file.ts";
 import { configKeys, fields } from "./fields.ts";
 import type { Field } from "./kinds.ts";
@@ -30,6 +32,9 @@ const pathKeys: readonly ConfigKey[] = [
   "imageRoot",
 ];
 
+/** Keys that may name a repository of the Hub. */
+const hubKeys: readonly ConfigKey[] = ["model", "tokenizer", "initAdapter", "tower"];
+
 export interface Given {
   readonly value: unknown;
   /** How messages name it: `batchSize (run.yaml, line 3)` or `--batch-size`. */
@@ -49,10 +54,13 @@ export interface FileLayer {
 export interface Findings {
   readonly problems: string[];
   readonly onNote: (note: string) => void;
+  /** Receives the repositories that the Hub's cache lacks. */
+  readonly onMissing: (name: RepoName) => void;
 }
 
 /** @param isStored A run wrote the file: its names are ours. */
-export function fileLayer(path: string, isStored: boolean, { problems, onNote }: Findings): FileLayer {
+export function fileLayer(path: string, isStored: boolean, findings: Findings): FileLayer {
+  const { problems, onNote } = findings;
   const { values, lines } = readConfigFile(path);
   const layer = new Map<ConfigKey, Given>();
   let version: string | undefined;
@@ -71,23 +79,31 @@ export function fileLayer(path: string, isStored: boolean, { problems, onNote }:
       problems.push(`${name} ${place} means ${key}, which ${other} gives: leave one out`);
     } else if (value !== null) {
       if (key !== name && !isStored) onNote(`${name} ${place} is taken as ${key}`);
-      layer.set(key, { value: withPaths(key, listed(key, value), dirname(path)), label: `${name} ${place}` });
+      const label = `${name} ${place}`;
+      layer.set(key, { value: placed(key, listed(key, value), { label, folder: dirname(path) }, findings), label });
     }
   }
   return { layer, version };
 }
 
-/** @param label How messages name a key. */
+/** @param labelOf How messages name a key. */
 export function flagLayer(
   flags: Readonly<Record<string, unknown>>,
-  problems: string[],
-  label: (key: ConfigKey) => string,
+  findings: Findings,
+  labelOf: (key: ConfigKey) => string,
 ): Layer {
   const layer = new Map<ConfigKey, Given>();
   for (const [name, value] of Object.entries(flags)) {
     if (value === undefined) continue;
-    if (!isKey(name)) problems.push(unknownKey(name));
-    else layer.set(name, { value: withPaths(name, fromText(name, listed(name, value)), "."), label: label(name) });
+    if (!isKey(name)) {
+      findings.problems.push(unknownKey(name));
+      continue;
+    }
+    const label = labelOf(name);
+    layer.set(name, {
+      value: placed(name, fromText(name, listed(name, value)), { label, folder: "." }, findings),
+      label,
+    });
   }
   return layer;
 }
@@ -118,6 +134,21 @@ function fromText(key: ConfigKey, value: unknown): unknown {
   if (type.safeParse(value).success || value.trim() === "") return value;
   if (value === "true" || value === "false") return value === "true";
   return Number.isNaN(Number(value)) ? value : Number(value);
+}
+
+/** A value with whole paths; what the Hub's cache has of a name is one. */
+function placed(
+  key: ConfigKey,
+  value: unknown,
+  { label, folder }: { readonly label: string; readonly folder: string },
+  { problems, onMissing }: Findings,
+): unknown {
+  const place = hubKeys.includes(key) && typeof value === "string" ? hubPlace(value, folder) : undefined;
+  if (place === undefined) return withPaths(key, value, folder);
+  if ("path" in place) return place.path;
+  problems.push(`${label} is ${show(value)}: ${place.problem}`);
+  onMissing(place.missing);
+  return value;
 }
 
 function withPaths(key: ConfigKey, value: unknown, folder: string): unknown {

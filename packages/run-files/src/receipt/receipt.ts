@@ -26,6 +26,8 @@ export type ReceiptBody =
       readonly zerogate: string;
       readonly node: string;
       readonly engine: string;
+      /** Name and commit of a base of the Hub: where it came from, which decides nothing. */
+      readonly model?: string;
       readonly hashes: RunHashes;
       /** Over the keys of the config that decide bits. */
       readonly config: string;
@@ -63,6 +65,7 @@ const bodySchema: z.ZodType<ReceiptBody> = z.discriminatedUnion("event", [
     zerogate: word,
     node: word,
     engine: word,
+    model: word.exactOptional(),
     hashes: z.strictObject({ base: word, data: word, tokenizer: word, plan: word }),
     config: word,
     params: word,

@@ -13,7 +13,7 @@ import {
 } from "@zerogate/core";
 import type { SeenFeatures } from "@zerogate/core/formats";
 import { loadAdapter } from "@zerogate/core/node";
-import type { TrainConfig } from "@zerogate/run-config";
+import { hubNameOf, type TrainConfig } from "@zerogate/run-config";
 import { checkAdapterSize, checkVisionSize } from "../run/capacity.ts";
 import { adapterPlace } from "./locate.ts";
 import type { OpenedTower } from "./tower.ts";
@@ -144,8 +144,8 @@ function checkSeen(
 
 type Unplaced = Omit<AdaptionPromptConfig, "inferenceMode" | "baseModelNameOrPath">;
 
-const trainable = (adapter: Unplaced, config: TrainConfig): AdaptionPromptConfig => ({
-  ...adapter,
-  inferenceMode: false,
-  baseModelNameOrPath: config.model,
-});
+/** A base of the Hub is named as PEFT names it, with its commit, so that the adapter finds it on other machines too. */
+function trainable(adapter: Unplaced, config: TrainConfig): AdaptionPromptConfig {
+  const { id, commit } = hubNameOf(config.model) ?? { id: config.model, commit: null };
+  return { ...adapter, inferenceMode: false, baseModelNameOrPath: id, revision: commit ?? adapter.revision };
+}

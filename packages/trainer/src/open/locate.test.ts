@@ -52,7 +52,7 @@ test("without --model the base is the one that the first adapter names and that 
   expect((await locate({ adapters: [at("one"), at("two")] })).folder).toBe(at("base"));
   expect(notes).toEqual([`The base is ${at("base")}, which the adapter names`]);
   await expect(locate({ adapters: [at("two"), at("one")] })).rejects.toThrow(
-    `Cannot find the base: ${at("two")} names somebody/base, which is no model folder here: give --model`,
+    `Cannot find the base: ${at("two")} names somebody/base, which is neither a folder here nor in the Hub's cache: zerogate download somebody/base fetches it, or give --model`,
   );
   await expect(locate({})).rejects.toThrow("Cannot find the base: --model is missing");
 });

@@ -3,9 +3,9 @@ import { existsSync } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { InputError } from "@zerogate/core";
-import { parseStrictJson } from "@zerogate/core/formats";
+import { isHubId, parseStrictJson } from "@zerogate/core/formats";
 import { isBaseAt, reason } from "@zerogate/core/node";
-import { ownCommand } from "@zerogate/run-config";
+import { hubPlace, localPlace, ownCommand } from "@zerogate/run-config";
 import { checkpointFolder, listCheckpoints } from "@zerogate/run-files";
 import { checkLinks } from "./links.ts";
 
@@ -74,15 +74,16 @@ function parseAdapterFlag(text: string): NamedAdapter {
  * @param links False: refuses links in the folder that lead out of it.
  */
 export async function adapterFolder(given: string, onNote: (note: string) => void, links?: boolean): Promise<string> {
-  const folder = await findAdapter(given, onNote);
+  const folder = await findAdapter(localPlace(given, `Cannot use the adapter ${given}`), onNote);
   await checkLinks({ links }, [folder]);
   return folder;
 }
 
 /** Returns what `adapterFolder` does; a file itself, which `loadAdapter` recognises. */
 export async function adapterPlace(given: string, onNote: (note: string) => void, links?: boolean): Promise<string> {
-  const found = await stat(given).catch(() => undefined);
-  return found?.isFile() ? given : adapterFolder(given, onNote, links);
+  const place = localPlace(given, `Cannot use the adapter ${given}`);
+  const found = await stat(place).catch(() => undefined);
+  return found?.isFile() ? place : adapterFolder(place, onNote, links);
 }
 
 /**
@@ -124,7 +125,7 @@ async function baseFolder(
   adapters: readonly string[],
   onNote: (note: string) => void,
 ): Promise<string> {
-  if (model !== undefined) return model;
+  if (model !== undefined) return localPlace(model, `Cannot use the model ${model}`);
   const attempt = "Cannot find the base";
   const [adapter] = adapters;
   if (adapter === undefined) {
@@ -132,22 +133,39 @@ async function baseFolder(
   }
   const found = await namedBase(adapter, onNote);
   if (found !== undefined) return found;
-  const name = await baseName(adapter);
+  const { name, revision } = await baseName(adapter);
+  if (name !== undefined && isHubId(name)) {
+    const line = ownCommand`download ${revision === undefined ? name : `${name}@${revision}`}`;
+    const problem = `names ${name}, which is neither a folder here nor in the Hub's cache`;
+    throw new InputError(attempt, `${adapter} ${problem}: ${line} fetches it, or give --model`);
+  }
   const problem = name === undefined ? "does not name it" : `names ${name}, which is no model folder here`;
   throw new InputError(attempt, `${adapter} ${problem}: give --model`);
 }
 
-/** Returns the folder of the base that an adapter names, undefined if it names none or it is not here. */
+/**
+ * Returns the folder of the base that an adapter names, a name of the Hub as its cache has it; undefined if it names none or it is
+ * not here.
+ */
 export async function namedBase(adapter: string, onNote: (note: string) => void): Promise<string | undefined> {
-  const name = await baseName(adapter);
-  if (name === undefined || !(await isBaseAt(name))) return undefined;
+  const { name, revision } = await baseName(adapter);
+  if (name === undefined) return undefined;
+  const place = hubPlace(revision === undefined ? name : `${name}@${revision}`);
+  const folder = place !== undefined && "path" in place ? place.path : name;
+  if (!(await isBaseAt(folder))) return undefined;
   onNote(`The base is ${name}, which the adapter names`);
-  return name;
+  return folder;
+}
+
+interface NamedBase {
+  readonly name?: string | undefined;
+  /** Of a name on the Hub. */
+  readonly revision?: string | undefined;
 }
 
 /** What `adapter_config.json` says; whether the rest of it is right is for others to find out. Files of other programs name no base. */
-async function baseName(folder: string): Promise<string | undefined> {
-  if ((await stat(folder).catch(() => undefined))?.isFile()) return undefined;
+async function baseName(folder: string): Promise<NamedBase> {
+  if ((await stat(folder).catch(() => undefined))?.isFile()) return {};
   const path = join(folder, CONFIG);
   const text = await readFile(path, "utf8").catch((cause: unknown) => {
     throw new InputError(`Cannot read ${path}`, reason(cause), { cause });
@@ -158,6 +176,10 @@ async function baseName(folder: string): Promise<string | undefined> {
   } catch (cause) {
     throw new InputError(`Cannot read ${path}`, `not valid JSON: ${reason(cause)}`, { cause });
   }
-  const named = (config as Readonly<Record<string, unknown>> | null)?.["base_model_name_or_path"];
-  return typeof named === "string" && named !== "" ? named : undefined;
+  const said = config as Readonly<Record<string, unknown>> | null;
+  const textOf = (key: string) => {
+    const value = said?.[key];
+    return typeof value === "string" && value !== "" ? value : undefined;
+  };
+  return { name: textOf("base_model_name_or_path"), revision: textOf("revision") };
 }

@@ -6,6 +6,7 @@ import { InputError, type VisionShape } from "@zerogate/core";
 import type { SeenFeatures } from "@zerogate/core/formats";
 import { type LoadedTower, readTower } from "@zerogate/core/node";
 import { createTower, preprocessImage, type Tower, towerFeatures } from "@zerogate/core/vision";
+import { localPlace } from "@zerogate/run-config";
 import { readImage } from "@zerogate/vision";
 import { checkLinks } from "./links.ts";
 import { towerEngine } from "./tower_engine.ts";
@@ -80,8 +81,8 @@ export function openSight(request: SightRequest, onWarning: (message: string) =>
 
 /** The tower that was asked for, or the one that the adapter names. */
 export function towerFolder(adapter: string, { tower }: SeenFeatures, asked: string | undefined): string {
-  if (asked !== undefined) return asked;
-  if (tower.nameOrPath !== undefined) return tower.nameOrPath;
+  const named = asked ?? tower.nameOrPath;
+  if (named !== undefined) return localPlace(named, `Cannot use the tower ${named}`);
   throw new InputError(
     `Cannot show an image to the adapter ${adapter}`,
     "it does not say where its tower is: name the folder with --tower",

@@ -3,7 +3,7 @@ import { InputError, type VisionShape } from "@zerogate/core";
 import type { SeenFeatures } from "@zerogate/core/formats";
 import { type LoadedAdapter, type LoadedTower, readTower } from "@zerogate/core/node";
 import { globalFeatures, parseFeatures, type TowerConfig, towerModelType } from "@zerogate/core/vision";
-import { type TrainConfig, type VisionShapeKey, visionShape } from "@zerogate/run-config";
+import { hubNameOf, type TrainConfig, type VisionShapeKey, visionShape } from "@zerogate/run-config";
 import type { QueryMaker } from "./frozen_queries.ts";
 import { checkLinks } from "./links.ts";
 import { checkTower, towerFolder } from "./sight.ts";
@@ -63,7 +63,7 @@ export async function openTower(
         imageSize,
         patchSize,
         sha256: tower.hash,
-        nameOrPath: config.tower,
+        nameOrPath: hubNameOf(config.tower)?.id ?? config.tower,
         channelOrder,
         exif,
       },

@@ -1,5 +1,5 @@
 /** One uninterrupted stretch of a job: the loop with its metrics, receipt and events, up to an end or a rollback. */
-import { configHash, versions } from "@zerogate/run-config";
+import { configHash, hubNameOf, versions } from "@zerogate/run-config";
 import {
   type Checkpoint,
   createTrouble,
@@ -27,7 +27,9 @@ export async function runSession(job: Job, from: Checkpoint | undefined): Promis
     const made = { zerogate: versions.zerogate, node: versions.node, engine: job.pool.engineName };
     const { hashes } = inputs;
     const params = paramsDigest(job.numbers.params);
-    receipt.add({ event: "start", version: 2, ...made, hashes, config: configHash(config), params });
+    const named = hubNameOf(config.model);
+    const model = named && { model: `${named.id}@${named.commit}` };
+    receipt.add({ event: "start", version: 2, ...made, ...model, hashes, config: configHash(config), params });
   }
   // A rollback to a later checkpoint finds them in the receipt.
   const isTakenUp = step === (job.run.from?.checkpoint?.state.step ?? 0);

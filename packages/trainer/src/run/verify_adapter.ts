@@ -6,7 +6,7 @@ import type { PromptFormat } from "@zerogate/core";
 import { parseStrictJson } from "@zerogate/core/formats";
 import { adapterFiles, readPromptFormat, reason } from "@zerogate/core/node";
 import type { TrainConfig } from "@zerogate/run-config";
-import { versions } from "@zerogate/run-config";
+import { hubNameOf, versions } from "@zerogate/run-config";
 import type { Checkpoint } from "@zerogate/run-files";
 import { type AdapterChoice, chooseAdapter, describeChoice, lastAdapter } from "./adapter_choice.ts";
 
@@ -60,7 +60,8 @@ async function compareWith(config: TrainConfig, source: Checkpoint, choice: Adap
     if (stored?.equals(Buffer.from(expected as Uint8Array))) continue;
     problems.push(`adapter/${name} ${stored ? "is not that of" : "is missing, unlike in"} ${of}`);
   }
-  const isElsewhere = named !== undefined && named !== config.model && named !== adapterConfig.baseModelNameOrPath;
+  const known = [undefined, config.model, hubNameOf(config.model)?.id, adapterConfig.baseModelNameOrPath];
+  const isElsewhere = !known.includes(named);
   const notes = isElsewhere ? [`adapter: it names ${named} as its base, which has moved since or was never there`] : [];
   return { of, problems, notes };
 }

@@ -59,6 +59,6 @@ test("a group of commands says what belongs to it, and a wrong line what is righ
   expect(await says("resume")).toContain("Cannot run zerogate resume: <run> is missing");
   expect(await says("train", "--lr")).toContain("--lr <x> needs a value");
   expect(await says("train", "base", "data.json")).toContain(
-    '"base", "data.json" have no flag, it takes flags only, as --model <dir> --data <files...> --out <dir>',
+    '"base", "data.json" have no flag, it takes flags only, as --model <dir|name> --data <files...> --out <dir>',
   );
 });

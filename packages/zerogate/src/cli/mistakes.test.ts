@@ -35,8 +35,8 @@ const changeConfig = (folder: string, change: object) => {
 
 const mistakes: readonly Mistake[] = [
   {
-    title: "A name of the Hub instead of a folder",
-    about: "Nothing is downloaded: a model is a folder on this machine.",
+    title: "A name of the Hub that is not here",
+    about: "Nothing is downloaded unasked: `--download` asks for it, or the line that the answer names.",
     line: "train --model meta-llama/Llama-3.2-1B --data data.json --out new",
     code: 2,
   },

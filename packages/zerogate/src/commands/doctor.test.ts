@@ -49,6 +49,7 @@ describe("on this machine", async () => {
       "memory",
       "disk",
       "cache folder",
+      "Hub cache",
       "engine cpu",
       "engine wasm",
       "engine reference",

@@ -1,9 +1,10 @@
 /** `zerogate doctor`: what this machine offers and what would go wrong, before anything is started. */
-import { access, constants, mkdir, statfs } from "node:fs/promises";
+import { access, constants, mkdir, readdir, statfs } from "node:fs/promises";
 import { availableParallelism, cpus, freemem, totalmem } from "node:os";
 import type { MachineCheck } from "@zerogate/core/engine";
 import { formatBytes } from "@zerogate/core/formats";
 import { cacheFolder, reason } from "@zerogate/core/node";
+import { hubCacheFolder, isOffline } from "@zerogate/hub/light";
 import { describedEngine, engineChecks, namesOfEngines, versions } from "@zerogate/run-config";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { fullText, screenOf, type Verdict } from "./doctor_screen.ts";
@@ -17,7 +18,14 @@ export async function doctorCommand(
   { json = false, verbose = false }: DoctorFlags,
   context: CommandContext,
 ): Promise<ExitCode> {
-  const machine = [nodeCheck(), coresCheck(), memoryCheck(), await diskCheck("."), await cacheCheck(context.env)];
+  const machine = [
+    nodeCheck(),
+    coresCheck(),
+    memoryCheck(),
+    await diskCheck("."),
+    await cacheCheck(context.env),
+    await hubCheck(context.env),
+  ];
   const checks = [...machine, ...(await engineChecks())];
   const verdict = automaticChoice();
   const ok = verdict.engine !== undefined && checks.every((check) => check.ok);
@@ -96,4 +104,15 @@ async function cacheCheck(env: CommandContext["env"]): Promise<MachineCheck> {
     const advice = "set XDG_CACHE_HOME to a folder that can be written, or give --cache-dir";
     return { name: "cache folder", ok: false, found: `${folder}: ${reason(error)}`, brief: reason(error), advice };
   }
+}
+
+/** What the Hub's cache has; a new one is made by the first download. */
+async function hubCheck(env: CommandContext["env"]): Promise<MachineCheck> {
+  const name = "Hub cache";
+  const folder = hubCacheFolder(env);
+  if (folder === undefined) return { name, ok: true, found: "none, this user has no home folder: set HF_HUB_CACHE" };
+  const names: string[] = await readdir(folder).catch(() => []);
+  const count = (kind: string) => names.filter((one) => one.startsWith(`${kind}--`)).length;
+  const offline = isOffline(env) ? "; HF_HUB_OFFLINE forbids to ask the Hub" : "";
+  return { name, ok: true, found: `${folder}: ${count("models")} models, ${count("datasets")} datasets${offline}` };
 }

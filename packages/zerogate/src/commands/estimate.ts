@@ -1,7 +1,8 @@
 /** `zerogate estimate`: how long a run would take on devices that are not here, and what would limit it. */
 import { InputError, parameterCount, trainableLine } from "@zerogate/core";
 import { formatBytes } from "@zerogate/core/formats";
-import { resolveConfig } from "@zerogate/run-config";
+import { writeRepoName } from "@zerogate/hub/light";
+import { hubPlace, resolveConfig } from "@zerogate/run-config";
 import {
   deviceSpeeds,
   type EstimateRequest,
@@ -19,6 +20,7 @@ import { configFlags } from "../cli/config_flags.ts";
 import { openStatus } from "../status/display.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { numberFlag } from "./flags.ts";
+import { withRemote } from "./inspect/remote.ts";
 
 export interface EstimateFlags {
   readonly config?: string;
@@ -35,7 +37,22 @@ const DEFAULT_UTILIZATION = 0.5;
 /** Measured with eight workers and the 1,228,830 numbers of LLaMA-7B (bench/leader.mjs). */
 const DEFAULT_LEADER_MS = 8;
 
+/** A model of the Hub that is not here is asked for its config and tokenizer alone. */
 export async function estimateCommand(flags: EstimateFlags, context: CommandContext): Promise<ExitCode> {
+  const { model } = flags;
+  const place = typeof model === "string" ? hubPlace(model) : undefined;
+  if (place === undefined || !("missing" in place)) return await estimate(flags, context);
+  const { missing, problem } = place;
+  const attempt = `Cannot estimate with ${writeRepoName(missing)}`;
+  if (requestsOf(flags).some(({ device }) => device === HERE)) {
+    throw new InputError(attempt, `--on here computes with its weights, and ${problem}`);
+  }
+  return await withRemote(missing, attempt, context, async ({ path }) => {
+    return await estimate({ ...flags, model: path }, context);
+  });
+}
+
+async function estimate(flags: EstimateFlags, context: CommandContext): Promise<ExitCode> {
   const requests = requestsOf(flags);
   const { on: _on, utilization: _utilization, leaderMs: _leaderMs, config: file, preset, json, ...keys } = flags;
   const onNote = (note: string) => context.stderr.write(`${note}\n`);

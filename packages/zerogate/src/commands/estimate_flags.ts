@@ -32,8 +32,9 @@ export const definition: CommandDefinition<EstimateFlags> = {
     json,
   },
   notes:
-    "--model needs config.json and the tokenizer only: weights need not be there, unless --on here trains a few cells to " +
-    "measure one device of this machine. Other devices and their speeds are those of their makers' data sheets.",
+    "--model needs config.json and the tokenizer only, which alone are fetched of a name on the Hub that is not here: weights " +
+    "need not be there, unless --on here trains a few cells to measure one device of this machine. Other devices and their " +
+    "speeds are those of their makers' data sheets.",
   examples: [
     ["--model llama-7b --data alpaca.json --preset paper --on 8xA100 --on 8xH100", "hours of the paper's job"],
     ["--model smollm2-135m --data alpaca.json --on here --on 2xhere", "hours on this machine, measured"],

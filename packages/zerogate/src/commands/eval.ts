@@ -30,6 +30,7 @@ import { openStatus, type StatusDisplay } from "../status/display.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { type AnswerFlags, describeAnswers, evaluateAnswers, readingOf } from "./eval_answers.ts";
 import { engineFlags, numberFlag, outputBiasFlag, promptFlags } from "./flags.ts";
+import { fetchMissing } from "./hub_download.ts";
 import { logDevice } from "./live_view.ts";
 
 export interface EvalFlags extends AnswerFlags {
@@ -45,6 +46,7 @@ export interface EvalFlags extends AnswerFlags {
   readonly workers?: string;
   readonly isolate?: boolean;
   readonly skipBadRecords?: boolean;
+  readonly download?: boolean;
   readonly json?: boolean;
 }
 
@@ -57,6 +59,7 @@ const DEVICE_RULES = { cellTokens: CELL_TOKENS, workerTimeout: fields.workerTime
 export async function evalCommand(flags: EvalFlags, context: CommandContext): Promise<ExitCode> {
   const status = openStatus(context.stderr, context.env);
   try {
+    await fetchMissing([flags.model, flags.adapter, flags.tower], flags.download, context);
     const opened = await open(flags, status);
     const data = await prepare(opened, flags, status, context);
     const result = await evaluate(opened, data, status, context);

@@ -3,7 +3,7 @@
 import { configFlagTable } from "../cli/config_flags.ts";
 import type { CommandDefinition } from "../cli/definition.ts";
 import type { EvalFlags } from "./eval.ts";
-import { bos, json, outputBias, tower } from "./shared_flags.ts";
+import { bos, download, json, outputBias, tower } from "./shared_flags.ts";
 
 export const definition: CommandDefinition<EvalFlags> = {
   flags: {
@@ -25,7 +25,11 @@ export const definition: CommandDefinition<EvalFlags> = {
       "captions",
       "conversation",
     ]),
-    model: { group: "Common", argument: "<dir>", about: "folder of the base model (default: what the adapter names)" },
+    model: {
+      group: "Common",
+      argument: "<dir|name>",
+      about: "folder of the base model, or its name on the Hub (default: what the adapter names)",
+    },
     data: { group: "Required", argument: "<files...>", about: "instruction files", isRequired: true },
     adapter: { group: "Common", argument: "<dir>", about: "adapter folder or run; without it the base is evaluated" },
     template: {
@@ -36,6 +40,7 @@ export const definition: CommandDefinition<EvalFlags> = {
     tower,
     bos,
     outputBias,
+    download,
     json,
   },
   examples: [

@@ -77,6 +77,21 @@ export const sections: readonly Section[] = [
     ],
   },
   {
+    title: "The Hub",
+    commands: [
+      {
+        name: "download",
+        about: "fetch a model or dataset of the Hugging Face hub, checked, into the cache that Python shares",
+        load: () => import("./download_flags.ts"),
+      },
+      {
+        name: "push",
+        about: "put an adapter on the Hub, with its settings, template and card",
+        load: () => import("./push_flags.ts"),
+      },
+    ],
+  },
+  {
     title: "Train",
     commands: [
       { name: "train", about: "train an adapter", load: () => import("./train_flags.ts") },

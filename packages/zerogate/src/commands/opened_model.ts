@@ -6,6 +6,7 @@ import { openStatus } from "../status/display.ts";
 import { type AnswerLimits, type SamplingFlags, samplingFlags } from "./answer_options.ts";
 import type { CommandContext } from "./context.ts";
 import { type EngineFlags, engineFlags, outputBiasFlag, promptFlags } from "./flags.ts";
+import { fetchMissing } from "./hub_download.ts";
 
 export interface ModelFlags extends EngineFlags, SamplingFlags {
   /** Default: the base that the first adapter names. */
@@ -20,16 +21,19 @@ export interface ModelFlags extends EngineFlags, SamplingFlags {
   readonly outputBias?: string;
   readonly tokenizer?: string;
   readonly strictTensors?: boolean;
+  readonly download?: boolean;
 }
 
 /** Checks the flags before anything large is loaded. */
 export async function openAnsweringModel(
   flags: ModelFlags,
   adapters: readonly string[],
-  { stderr, env }: CommandContext,
+  context: CommandContext,
 ): Promise<{ opened: OpenedModel; options: AnswerLimits }> {
+  const { stderr, env } = context;
   const onNote = (note: string) => stderr.write(`${note}\n`);
   const { model, tokenizer, links, strictTensors = false, use, tower } = flags;
+  await fetchMissing([model, tokenizer, tower, ...adapters], flags.download, context);
   const { folder, adapters: found } = await locateModel({ model, adapters, links }, onNote);
   const options = samplingFlags(flags, await readGenerationConfig(folder));
   const status = openStatus(stderr, env);

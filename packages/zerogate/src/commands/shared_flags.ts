@@ -26,12 +26,17 @@ export const tower: Flag = {
   about: "folder of the tower that sees images (default: what the adapter names)",
 };
 
+export const download: Flag = {
+  group: "Common",
+  about: "fetch models, adapters and towers named as OWNER/NAME that are not here",
+};
+
 /** What answers instructions, as `generate` and `chat` take it. */
 export const answering: FlagTable<ChatFlags> = {
   model: {
     group: "Common",
-    argument: "<dir>",
-    about: "folder of the base model (default: what the first adapter names)",
+    argument: "<dir|name>",
+    about: "folder of the base model, or its name on the Hub (default: what the first adapter names)",
   },
   adapter: {
     group: "Common",
@@ -65,6 +70,7 @@ export const answering: FlagTable<ChatFlags> = {
   },
   bos,
   outputBias,
+  download,
   ...configFlagTable(["tokenizer", "links", "engine", "compute", "storage", "strictTensors"]),
   devices: { group: "Machine", argument: "<n>", about: "GPU of the engine cuda (default: the first that it can use)" },
 };

@@ -1,9 +1,10 @@
 /** `zerogate train`: checks everything, then trains; `--dry-run` stops after the checks and prints what would happen. */
-import { resolveConfig, type TrainConfig } from "@zerogate/run-config";
+import type { TrainConfig } from "@zerogate/run-config";
 import { planRun, type RunResult, train } from "@zerogate/trainer";
 import { configFlags } from "../cli/config_flags.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { describePlan, planFacts } from "./dry_run.ts";
+import { resolveNamed } from "./hub_download.ts";
 import { openPlanView, openRunView } from "./live_view.ts";
 import { exitCodeOf, printOutcome } from "./outcome.ts";
 import { controlOf } from "./run_control.ts";
@@ -13,13 +14,14 @@ export interface TrainFlags {
   readonly preset?: string;
   readonly json?: boolean;
   readonly dryRun?: boolean;
+  readonly download?: boolean;
   readonly [key: string]: unknown;
 }
 
 export async function trainCommand(flags: TrainFlags, context: CommandContext): Promise<ExitCode> {
-  const { config: file, preset, json = false, dryRun = false } = flags;
+  const { config: file, preset, json = false, dryRun = false, download } = flags;
   const onNote = (note: string) => context.stderr.write(`${note}\n`);
-  const config = resolveConfig({ file, preset, flags: configFlags(flags), onNote });
+  const config = await resolveNamed({ file, preset, flags: configFlags(flags), onNote }, download, context);
   if (dryRun) return await planOnly(config, json, context);
   return await trainShown(config, json, context, (result) => printOutcome(config.out, result, json, context));
 }

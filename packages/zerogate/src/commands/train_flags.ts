@@ -3,7 +3,7 @@
 import { configKeys, fields } from "@zerogate/run-config/keys";
 import { configFlagTable } from "../cli/config_flags.ts";
 import type { CommandDefinition, Flag } from "../cli/definition.ts";
-import { jsonSteps } from "./shared_flags.ts";
+import { download, jsonSteps } from "./shared_flags.ts";
 import type { TrainFlags } from "./train.ts";
 
 /** A required key may stand in the config file instead, so that its flag alone is not. */
@@ -22,6 +22,7 @@ export const definition: CommandDefinition<TrainFlags> = {
       group: "Common",
       about: "check everything, print config, plan, memory and parameters, train nothing",
     },
+    download,
     json: jsonSteps,
   },
   notes:

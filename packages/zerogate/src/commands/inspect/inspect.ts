@@ -2,12 +2,14 @@
 import { stat } from "node:fs/promises";
 import { InputError } from "@zerogate/core";
 import { deadLink, isCode, notRegular, reason } from "@zerogate/core/node";
+import { hubPlace } from "@zerogate/run-config";
 import { checkLinks } from "@zerogate/trainer/command";
 import { type CommandContext, type ExitCode, printJson } from "../context.ts";
 import { inspectData } from "./data_files.ts";
 import { describeFacts, describeRows, type Facts } from "./facts.ts";
 import { inspectFile } from "./files.ts";
 import { inspectFolder } from "./folders.ts";
+import { inspectRemote } from "./remote.ts";
 import type { RunFacts } from "./run.ts";
 import { isRunFacts, runRows } from "./run_text.ts";
 
@@ -21,7 +23,11 @@ export async function inspectCommand(
   { json = false, links }: InspectFlags,
   context: CommandContext,
 ): Promise<ExitCode> {
-  const facts = await inspect(path, links, (note) => context.stderr.write(`${note}\n`));
+  const place = hubPlace(path);
+  const onNote = (note: string) => context.stderr.write(`${note}\n`);
+  const isRemote = place !== undefined && "missing" in place;
+  const here = place !== undefined && "path" in place ? place.path : path;
+  const facts = isRemote ? await inspectRemote(place.missing, context) : await inspect(here, links, onNote);
   if (json) printJson(context, facts);
   else context.stdout.write(isRunFacts(facts) ? describeRows(runRows(facts)) : describeFacts(facts));
   return 0;

@@ -8,6 +8,7 @@ import { ownCommand } from "@zerogate/run-config";
 import type { Facts } from "./facts.ts";
 import { inspectFile } from "./files.ts";
 import type { JsonObject } from "./known_file.ts";
+import { trainingMemory } from "./training_memory.ts";
 
 /** One that cannot be used is described as far as its files say something. */
 export async function inspectModel(path: string): Promise<Facts> {
@@ -25,12 +26,14 @@ export async function inspectModel(path: string): Promise<Facts> {
   const weights = await weightFiles(path);
   if (weights === undefined) problems.push("it holds no weights");
   const tokenizer = await tried(() => tokenizerFacts(path, config, warnings));
+  const memory = config && weights ? await trainingMemory(path, config) : undefined;
   const isUsable = problems.length === 0;
   return {
     kind: "model",
     path,
     ...(config ? { parameters: parameterCount(config), ...config } : await configAlone(path)),
     weights,
+    trainingMemory: memory,
     tokenizer,
     warnings,
     problems,
