@@ -1,5 +1,5 @@
 /** Bases as Meta gave them out: the numbers of the same model in transformers' form, from one file or cut over several. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -27,7 +27,6 @@ const json = {
 };
 const config = parseModelConfig(json, "config.json");
 const tensors = tensorsOf(config, () => "bf16");
-const headDim = 6;
 
 const metaNames: readonly (readonly [ours: RegExp, theirs: string, cut: 0 | 1 | undefined])[] = [
   [/^model\.embed_tokens/, "tok_embeddings", 1],
@@ -43,7 +42,7 @@ const metaNames: readonly (readonly [ours: RegExp, theirs: string, cut: 0 | 1 | 
 ];
 
 /** `view(heads, 2, d / 2, in).transpose(1, 2)`, which undoes what transformers' converter does to the rows of queries and keys. */
-function neighbouring({ dtype, shape: [rows = 0, columns = 0], bytes }: Tensor): Tensor {
+function neighbouring({ dtype, shape: [rows = 0, columns = 0], bytes }: Tensor, headDim = 6): Tensor {
   const width = 2 * columns;
   const out = new Uint8Array(bytes.length);
   for (let row = 0, to = 0; row < rows; row += headDim) {
@@ -73,12 +72,12 @@ function part({ dtype, shape: [rows = 0, columns = 0], bytes }: Tensor, cut: 0 |
 }
 
 /** Files by name; Llama 3 cuts the embedding by rows. */
-function metaFiles(n: number, embeddingCut: 0 | 1 = 1): Record<string, Map<string, Tensor>> {
+function metaFiles(n: number, embeddingCut: 0 | 1 = 1, of = tensors, headDim = 6): Record<string, Map<string, Tensor>> {
   const files = Array.from({ length: n }, () => new Map<string, Tensor>());
-  for (const [name, tensor] of tensors) {
+  for (const [name, tensor] of of) {
     const [ours, theirs, cut] = metaNames.find(([pattern]) => pattern.test(name)) ?? [/$/, "", undefined];
     const metaName = name.replace(ours, theirs);
-    const stored = /attention\.w[qk]/.test(metaName) ? neighbouring(tensor) : tensor;
+    const stored = /attention\.w[qk]/.test(metaName) ? neighbouring(tensor, headDim) : tensor;
     const own = metaName.startsWith("tok_embeddings") ? embeddingCut : cut;
     for (const [i, file] of files.entries()) file.set(metaName, own === undefined ? stored : part(stored, own, i, n));
   }
@@ -122,6 +121,27 @@ describe("the same model", () => {
     expect(warnings).toEqual([]);
   });
 
+  test("is left in its only file as far as it lies there as it is needed, and copied from several [M-pth-meta]", async () => {
+    const wide = { ...json, vocab_size: 600, hidden_size: 64, intermediate_size: 96, rms_norm_eps: 1e-5 };
+    const model = parseModelConfig(wide, "config.json");
+    const stored = tensorsOf(model, () => "bf16");
+    const own = { ...params, dim: 64 };
+    for (const n of [1, 2]) {
+      const folder = folderOf(metaFiles(n, 1, stored, 16), own);
+      const [mapped, copied] = [
+        await loadWeights(folder, model, { weightDtypes: ["bf16"], mapFiles: true }),
+        await loadWeights(folder, model, { weightDtypes: ["bf16"] }),
+      ];
+      const { path, offset, byteLength } = mapped.places["embed"] ?? { offset: 0, byteLength: 0 };
+      expect(path).toBe(n === 1 ? join(folder, "consolidated.00.pth") : undefined);
+      const bytes = path === undefined ? Buffer.from(mapped.bytes) : readFileSync(path);
+      const at = copied.places["embed"]?.offset ?? 0;
+      const same = new Uint8Array(copied.bytes, at, byteLength);
+      expect(bytes.subarray(offset, offset + byteLength).equals(same)).toBe(true);
+      expect(byteLength).toBeGreaterThan(65_536);
+    }
+  });
+
   test("is known by params.json and all its files [M-pth-meta]", async () => {
     const [one, again, other] = [
       folderOf(metaFiles(2)),
@@ -142,6 +162,7 @@ describe("the same model", () => {
 });
 
 test("neighbours that rotate as pairs are the halves of a head that do", () => {
+  const headDim = 6;
   const head = Float64Array.from({ length: headDim }, (_, i) => Math.sin(1 + i));
   const halves = new Float64Array(headDim);
   const to = pairedRows(headDim);
