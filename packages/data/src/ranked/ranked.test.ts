@@ -100,6 +100,13 @@ test("a word that is no piece is merged as if one searched for the lowest rank a
   for (const word of words) expect(encode(word, asText), word).toEqual(mergedOneByOne(used, word));
 });
 
+test("a word that is a piece is that piece, also if no merges lead to it", () => {
+  const bytes = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte));
+  const { encode } = open("tekken.json", JSON.stringify(tekkenFile([...bytes, "abc"], 0)));
+  expect(encode("abc", asText)).toEqual([8 + 256]);
+  expect(encode("xabc", asText)).toEqual([..."xabc"].map((letter) => 8 + letter.charCodeAt(0)));
+});
+
 describe("what goes around texts, and special tokens", () => {
   test("Llama 3 has BOS in front, Qwen has none, settings may say otherwise", () => {
     const llama = open("tokenizer.model");

@@ -57,13 +57,15 @@ test("tokenizer.json wins over tokenizer.model, and its hash stays what it was",
 
 test("the hash tells models and settings apart", async () => {
   const other = writeModel({ pieces: [...minimalPieces, ["z", -9, 1]] });
+  const scored = minimalPieces.map(([text, score, type]) => [text, score - 1, type] as const);
   const hashes = [
     await load(),
+    await load({}, { "tokenizer.model": writeModel({ pieces: scored }) }),
     await load({}, { "tokenizer.model": other }),
     await load({}, { "added_tokens.json": json({ "<pad>": 8 }) }),
     await load({ add_bos_token: false }),
   ].map(({ hash }) => hash);
-  expect(new Set(hashes).size).toBe(4);
+  expect(new Set(hashes).size).toBe(5);
 });
 
 test("tokens that settings add are found in texts, those that are special stay text if that is wanted", async () => {
