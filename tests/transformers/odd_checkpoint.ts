@@ -34,6 +34,7 @@ const withAttentionBias: readonly string[] = [
   "llama",
   "gemma",
   "qwen3",
+  "qwen3_moe",
   "smollm3",
   "granite",
   "olmo2",
@@ -68,17 +69,21 @@ function shapesOf(odd: OddConfig): Shapes {
       "self_attn.q_proj": [H * d, D, hasBias],
       "self_attn.k_proj": [G * d, D, hasBias],
       "self_attn.v_proj": [G * d, D, hasBias],
-      "mlp.gate_proj": [F, D, mlpBias],
-      "mlp.up_proj": [F, D, mlpBias],
     } as const;
     const fused = {
       "self_attn.qkv_proj": [(H + 2 * G) * d, D, odd.biases ?? false],
       "mlp.gate_up_proj": [2 * F, D, odd.biases ?? false],
     } as const;
-    const maps: Readonly<Record<string, readonly [number, number, boolean]>> = {
-      ...(family === "phi3" ? fused : apart),
-      "self_attn.o_proj": [D, H * d, outputBias],
+    const mlp = {
+      "mlp.gate_proj": [F, D, mlpBias],
+      "mlp.up_proj": [F, D, mlpBias],
       "mlp.down_proj": [D, F, mlpBias],
+    } as const;
+    const maps: Readonly<Record<string, readonly [number, number, boolean]>> = {
+      "self_attn.o_proj": [D, H * d, outputBias],
+      ...(family === "phi3"
+        ? { ...fused, "mlp.down_proj": [D, F, mlpBias] }
+        : { ...apart, ...(expertsOf(odd, i, D, F) ?? mlp) }),
     };
     for (const [name, [rows, columns, bias]] of Object.entries(maps)) {
       shapes[`model.layers.${i}.${name}.weight`] = [rows, columns];
@@ -86,12 +91,30 @@ function shapesOf(odd: OddConfig): Shapes {
     }
     for (const norm of normsOf(odd)) Object.assign(shapes, vector(`model.layers.${i}.${norm}`));
     const isOlmo = family === "olmo2" || family === "olmo3";
-    if (isOlmo || family === "qwen3" || family === "gemma3_text") {
+    if (isOlmo || ["qwen3", "qwen3_moe", "gemma3_text"].includes(family)) {
       shapes[`model.layers.${i}.self_attn.q_norm.weight`] = [isOlmo ? H * d : d];
       shapes[`model.layers.${i}.self_attn.k_norm.weight`] = [isOlmo ? G * d : d];
     }
   }
   return { ...shapes, ...head };
+}
+
+/** Router and experts of layer i; undefined if it has none. */
+function expertsOf({ family, config }: OddConfig, i: number, D: number, F: number) {
+  const isDense = Array.isArray(config["mlp_only_layers"]) && config["mlp_only_layers"].includes(i);
+  const count = Number(config["num_experts"] ?? config["num_local_experts"] ?? 0);
+  if (count === 0 || isDense) return undefined;
+  const own = Number(config["moe_intermediate_size"] ?? F);
+  const isMixtral = family === "mixtral";
+  const block = isMixtral ? "block_sparse_moe" : "mlp";
+  const [gate, up, down] = isMixtral ? ["w1", "w3", "w2"] : ["gate_proj", "up_proj", "down_proj"];
+  const maps: Record<string, readonly [number, number, boolean]> = { [`${block}.gate`]: [count, D, false] };
+  for (let e = 0; e < count; e++) {
+    maps[`${block}.experts.${e}.${gate}`] = [own, D, false];
+    maps[`${block}.experts.${e}.${up}`] = [own, D, false];
+    maps[`${block}.experts.${e}.${down}`] = [D, own, false];
+  }
+  return maps;
 }
 
 function normsOf({ family, config }: OddConfig): readonly string[] {

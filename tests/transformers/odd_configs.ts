@@ -11,6 +11,8 @@ type Family =
   | "gemma"
   | "gpt2"
   | "qwen3"
+  | "qwen3_moe"
+  | "mixtral"
   | "phi3"
   | "smollm3"
   | "stablelm"
@@ -77,13 +79,29 @@ const plainConfigs: Readonly<Record<Family, Readonly<Record<string, unknown>>>> 
     sliding_window: 5,
     max_window_layers: 1,
   },
+  qwen3_moe: {
+    model_type: "qwen3_moe",
+    ...shared,
+    num_experts: 4,
+    num_experts_per_tok: 2,
+    moe_intermediate_size: 12,
+    mlp_only_layers: [1],
+  },
+  mixtral: {
+    model_type: "mixtral",
+    ...shared,
+    head_dim: 6,
+    num_local_experts: 3,
+    num_experts_per_tok: 2,
+    intermediate_size: 12,
+  },
   phi3: { model_type: "phi3", ...shared, pad_token_id: 0, sliding_window: 5 },
   smollm3: { model_type: "smollm3", ...shared, pad_token_id: 0, no_rope_layer_interval: 2 },
   stablelm: { model_type: "stablelm", ...shared, hidden_size: 32, partial_rotary_factor: 0.5 },
   granite: { model_type: "granite", ...shared, attention_multiplier: 0.3, residual_multiplier: 0.5 },
   olmo2: { model_type: "olmo2", ...shared },
   olmo3: { model_type: "olmo3", ...shared, sliding_window: 5 },
-  gemma2: { model_type: "gemma2", ...shared, head_dim: 6, sliding_window: 5, attn_logit_softcapping: 2 },
+  gemma2: { model_type: "gemma2", ...shared, head_dim: 6, sliding_window: 5, attn_logit_softcapping: 2.5 },
   gemma3_text: { model_type: "gemma3_text", ...shared, head_dim: 6, sliding_window: 5, sliding_window_pattern: 2 },
   gpt_neox: { model_type: "gpt_neox", ...shared, hidden_size: 32 },
   gpt2: {
@@ -140,6 +158,9 @@ const oddValues: Readonly<Record<string, readonly unknown[]>> = {
   tie_word_embeddings: [true, false],
   use_parallel_residual: [true],
   qk_layernorm: [true],
+  num_experts_per_tok: [1, 3],
+  decoder_sparse_step: [1],
+  router_aux_loss_coef: [0.5],
   clip_qkv: [0.1],
   is_causal: [false, true, null],
   use_bidirectional_attention: [true, false],

@@ -54,6 +54,7 @@ export { type Arena, type ArrayStore, createArena } from "./engine/arena.ts";
 export { cancellable } from "./engine/cancellable.ts";
 export { cellsOfLoss } from "./engine/loss_cells.ts";
 export { checkPromptSets } from "./engine/prompt_sets.ts";
+export { type RowGroup, rowGroups } from "./engine/row_groups.ts";
 export { ADDEND_LIMIT } from "./sum/fixed_point.ts";
 
 // Numbers of other widths.

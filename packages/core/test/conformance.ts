@@ -82,6 +82,44 @@ export function describeEngine(
         }));
     }
 
+    test.each([
+      [[0, 2, 2, 7], 4, 9],
+      [[0, 0, 1], 3, 5],
+      [[0, 33, 40, 41, 41], 20, 12],
+      [[0, 0, 0], 2, 2],
+    ])("groupedLinear bounds=%j N=%i K=%i: forward, backward, rows in any group", (bounds, N, K) =>
+      run(async (engine) => {
+        const { groupedLinear, groupedLinearBackward } = engine;
+        if (!groupedLinear || !groupedLinearBackward) return;
+        const [groups, P] = [bounds.length - 1, bounds[bounds.length - 1]];
+        const [x, w, dy] = [wave(P * K, 0.1), wave(groups * N * K, 0.7), wave(P * N, 0.9)];
+        const W = engine.matrix(f32(w, [groups * N, K]));
+        const groupOf = (row: number) => bounds.findIndex((_, g) => row < bounds[g + 1]);
+        const forward = (at: Float64Array) =>
+          Float64Array.from({ length: P * N }, (_, i) => {
+            const [row, n] = [Math.floor(i / N), i % N];
+            const own = w.subarray((groupOf(row) * N + n) * K, (groupOf(row) * N + n + 1) * K);
+            return own.reduce((total, value, k) => total + value * at[row * K + k], 0);
+          });
+        const y = await engine.read(groupedLinear(engine.upload(single(x)), W, Int32Array.from(bounds)));
+        expectClose(y, forward(x), tolerance, "y");
+        const dx = await engine.read(groupedLinearBackward(engine.upload(single(dy)), W, Int32Array.from(bounds)));
+        expectGradient(forward, x, dy, dx, tolerance, "groupedLinear");
+        expect(() => groupedLinear(engine.upload(single(x)), W, new Int32Array(groups * N + 2))).toThrow(
+          "Cannot run groupedLinear: bounds of",
+        );
+        expect(() => groupedLinear(engine.upload(single(x)), W, Int32Array.of(0, 2, 1))).toThrow("ascend from 0");
+      }),
+    );
+
+    test("readNow gives the numbers of read, of what was enqueued just before", () =>
+      run(async (engine) => {
+        if (!engine.readNow) return;
+        const x = engine.upload(single(wave(12, 0.4)));
+        const y = engine.addScaled(x, x, { T: 3, D: 4, factor: 1 });
+        expect(engine.readNow(y)).toEqual(await engine.read(y));
+      }));
+
     describeFlat(run, tolerance);
 
     test("embed, gatherRows and scatterRows move whole rows, and refuse ids outside the table", () =>

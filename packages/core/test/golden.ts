@@ -34,16 +34,20 @@ const familyCases = [
   "families/granite [M-granite]",
   "families/ministral [M-ministral]",
   "families/ministral3 [M-ministral3]",
+  "families/mixtral [M-mixtral]",
   "families/olmo2 [M-olmo2]",
   "families/olmo3 [M-olmo3]",
   "families/phi3 [M-phi3]",
   "families/phi3_longrope [M-phi3]",
   "families/qwen3 [M-qwen3]",
+  "families/qwen3_moe [M-qwen3_moe]",
   "families/smollm3 [M-smollm3]",
   "families/stablelm [M-stablelm]",
 ] as const;
 /** All of them. */
 export const goldenCases: readonly string[] = [...peftCases, ...familyCases];
+/** In bf16 the router of this model takes other experts for two of 18 tokens, in transformers too, whose logits move by 0.28. */
+const decidedByRounding = "families/mixtral [M-mixtral]";
 const FAMILY_GRADIENTS = 3e-5;
 /** AdamW's first steps are as long for a tiny gradient as for a large one, and show its rounding. */
 const FAMILY_STEPS = 1e-3;
@@ -61,8 +65,9 @@ export function describeGolden(
   tolerance: number,
   { coarse = false }: { coarse?: boolean } = {},
 ): void {
+  const cases = goldenCases.filter((title) => !coarse || title !== decidedByRounding);
   describe(`engine ${name}, golden`, () => {
-    describe.each(goldenCases)("%s", (title) => {
+    describe.each(cases)("%s", (title) => {
       const golden = title.slice(0, title.indexOf(" "));
       const reason = absent(`golden/${golden}`);
       test.skipIf(reason !== "")(

@@ -114,8 +114,12 @@ export function oracleLosses(
     const bias = w("oBias").map((b) => (place && layout.shape.outputBiasTimes === "twice" ? 2 * b : b));
     const attended = add(add(x, leave(linear(o, T, w("o"), bias), `layers.${l}.attnOutNorm`)), joined);
     const mlpInput = config.parallelResidual ? x : attended;
-    const m = linear(enter(mlpInput, `layers.${l}.mlpNorm`), T, w("gateUp"), w("gateUpBias"));
-    x = add(attended, leave(linear(activation(m), T, w("down"), w("downBias")), `layers.${l}.mlpOutNorm`));
+    const h = enter(mlpInput, `layers.${l}.mlpNorm`);
+    const y =
+      w("router").length > 0
+        ? routed(config, h, { router: w("router"), gateUp: w("gateUp"), down: w("down") })
+        : linear(activation(linear(h, T, w("gateUp"), w("gateUpBias"))), T, w("down"), w("downBias"));
+    x = add(attended, leave(y, `layers.${l}.mlpOutNorm`));
   }
   const rows = Float64Array.from(
     { length: cell.rows_R.length * D },
@@ -129,6 +133,41 @@ export function oracleLosses(
     V,
     cap: config.logitCap,
   });
+}
+
+/** The weighted sum of the experts that are chosen for each row of h. */
+function routed(
+  { hiddenSize: D, experts }: ModelConfig,
+  h: Numbers,
+  weights: { router: Numbers; gateUp: Numbers; down: Numbers },
+): Numbers {
+  const { count: E, perToken, intermediateSize: F, isNormalized } = experts ?? fail();
+  const y = new Float64Array(h.length);
+  for (let at = 0; at < h.length; at += D) {
+    const row = h.subarray(at, at + D);
+    const z = oracle.linear(row, weights.router, { T: 1, N: E, K: D });
+    const exps = z.map(Math.exp);
+    const p = exps.map((e) => e / exps.reduce((a, b) => a + b, 0));
+    const chosen = Array.from(p.keys())
+      .toSorted((a, b) => p[b] - p[a] || a - b)
+      .slice(0, perToken);
+    const divisor = isNormalized ? chosen.reduce((sum, e) => sum + p[e], 0) : 1;
+    for (const e of chosen) {
+      const gateUp = oracle.linear(row, weights.gateUp.subarray(e * 2 * F * D, (e + 1) * 2 * F * D), {
+        T: 1,
+        N: 2 * F,
+        K: D,
+      });
+      const s = oracle.flat["swiglu"]({ gateUp }, { T: 1, F });
+      const out = oracle.linear(s, weights.down.subarray(e * D * F, (e + 1) * D * F), { T: 1, N: D, K: F });
+      for (const [i, value] of out.entries()) y[at + i] += (p[e] / divisor) * value;
+    }
+  }
+  return y;
+}
+
+function fail(): never {
+  throw new Error("no experts");
 }
 
 /** Rows whose first columns are under norms: each of its weight and how many columns it is for, several times over if it is shorter. */

@@ -98,6 +98,22 @@ export const tinyBases = [
   },
   { title: "qwen3", changes: { modelType: "qwen3", qkNorm: "head" } },
   {
+    title: "qwen3_moe with a dense layer between",
+    changes: {
+      modelType: "qwen3_moe",
+      qkNorm: "head",
+      experts: { count: 4, perToken: 2, intermediateSize: 10, isNormalized: false, denseLayers: [1] },
+    },
+  },
+  {
+    title: "mixtral",
+    changes: {
+      modelType: "mixtral",
+      intermediateSize: 10,
+      experts: { count: 3, perToken: 2, intermediateSize: 10, isNormalized: true, denseLayers: [] },
+    },
+  },
+  {
     title: "olmo2",
     changes: { modelType: "olmo2", qkNorm: "all-heads", outputNorms: "after-only" },
   },
@@ -370,6 +386,7 @@ function hfConfig(config: ModelConfig): Record<string, unknown> {
       attn_logit_softcapping: config.scoreCap ?? null,
       final_logit_softcapping: config.logitCap ?? null,
     }),
+    ...hfExperts(config),
     ...(rotaryDim && { partial_rotary_factor: rotaryDim / config.headDim }),
     ...(unrotatedLayers && {
       no_rope_layers: Array.from({ length: config.layers }, (_, i) => (unrotatedLayers.includes(i) ? 0 : 1)),
@@ -400,6 +417,19 @@ function hfConfig(config: ModelConfig): Record<string, unknown> {
     }),
     attention_bias: config.outputBias,
     mlp_bias: config.mlpBias,
+  };
+}
+
+function hfExperts({ modelType, experts }: ModelConfig) {
+  if (!experts) return {};
+  const { count, perToken, intermediateSize, isNormalized, denseLayers } = experts;
+  if (modelType === "mixtral") return { num_local_experts: count, num_experts_per_tok: perToken };
+  return {
+    num_experts: count,
+    num_experts_per_tok: perToken,
+    moe_intermediate_size: intermediateSize,
+    norm_topk_prob: isNormalized,
+    mlp_only_layers: denseLayers,
   };
 }
 

@@ -19,17 +19,10 @@ import {
   tensorBytes,
   type WeightDType,
 } from "@zerogate/core/engine";
-import {
-  type Addon,
-  chooseLevel,
-  type HeadArguments,
-  loadAddon,
-  type NativeEngine,
-  type NativePacks,
-  type Operations,
-  type WeightArguments,
-} from "./addon.ts";
+import { type Addon, chooseLevel, type HeadArguments, loadAddon, type NativeEngine, type Operations } from "./addon.ts";
 import { type CpuArray, createArrays } from "./arrays.ts";
+import { grouped } from "./grouped.ts";
+import { type CpuMatrix, handle, optional, weightOf } from "./handles.ts";
 
 /** How the native engine computes. */
 export interface CpuEngineOptions {
@@ -52,10 +45,6 @@ export interface CpuEngineOptions {
   readonly cancel?: Int32Array;
 }
 
-interface CpuMatrix extends Matrix {
-  readonly weight: WeightArguments;
-  readonly packs?: NativePacks;
-}
 interface CpuCache extends KvCache {
   readonly handle: number;
 }
@@ -72,10 +61,6 @@ export type Backend = Operations & Pick<Addon, "take" | "release" | "endArena" |
 /** Weights that it takes, by their numbers in native/include/kernels.h. */
 export const weightDtypes: readonly WeightDType[] = ["f32", "bf16", "f16", "i8", "nf4", "i4"];
 
-// The engine makes every array, matrix and cache that it is given back; the binary refuses what it does not know.
-const handle = (array: DeviceArray) => (array as CpuArray).handle;
-const optional = (array: DeviceArray | undefined) => (array as CpuArray | undefined)?.handle;
-const weightOf = (weight: Matrix) => (weight as CpuMatrix).weight ?? [];
 const packsOf = (weight: Matrix) => (weight as CpuMatrix).packs;
 const noWeight = [undefined, undefined, undefined, undefined];
 const heads = ({ T, H, G, d, window, cap = 0 }: AttentionSize): HeadArguments => [T, H, G, d, window, cap];
@@ -121,6 +106,11 @@ export function engineOver(
   storage: WeightStorage = "as-is",
 ): CpuEngine {
   const { take, ...lifetimes } = createArrays(run, engine);
+  const readNow = (array: DeviceArray) => {
+    const out = new Float32Array(array.length);
+    run.read(engine, out, handle(array));
+    return out;
+  };
 
   return {
     name: storage === "as-is" ? arithmetic : `${arithmetic}/${storage}`,
@@ -132,11 +122,8 @@ export function engineOver(
       run.write(engine, values, array.handle);
       return array;
     },
-    async read(array) {
-      const out = new Float32Array(array.length);
-      run.read(engine, out, handle(array));
-      return out;
-    },
+    read: async (array) => readNow(array),
+    readNow,
     ...lifetimes,
     kvCache: (capacity, Y): CpuCache => ({ capacity, handle: run.take(engine, capacity * Y) }),
     freeCache: (cache) => run.release(engine, (cache as CpuCache).handle),
@@ -164,6 +151,8 @@ export function engineOver(
       run.linearBackward(engine, T, from, to, ...weightOf(weight), ...inputs, packsOf(weight));
       return dx;
     },
+
+    ...grouped(run, engine, take),
 
     rope(qkv, cosSin, size) {
       run.rope(engine, ...heads(size), size.inverse ?? false, handle(qkv), handle(cosSin));

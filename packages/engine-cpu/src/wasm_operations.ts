@@ -36,6 +36,7 @@ export function wasmOperations(memory: WasmMemory): Operations {
   return {
     ...flat,
     ...maps(memory, operation),
+    ...grouped(memory, operation),
     ...attentions(memory, operation),
     ...promptAttentions(memory, operation),
     headLoss: headLoss(memory, operation),
@@ -73,6 +74,36 @@ function maps({ kernels }: WasmMemory, operation: Define): Pick<Operations, "emb
       const [dx, dy] = [args.array("dx", T * columns), args.array("dy", T * rows)];
       return kernels.linearBackward(dx, dy, ...part, args.arrayOrNull("residual", T * columns), T);
     }),
+  };
+}
+
+/** Groups of rows, each with its part of a weight's rows. */
+function grouped(
+  { kernels }: WasmMemory,
+  operation: Define,
+): Pick<Operations, "groupedLinear" | "groupedLinearBackward"> {
+  const each = (args: Arguments, isBackward: boolean) => {
+    const bounds = args.ints("bounds");
+    const [address, dtype, rows, K, scales] = args.linearMap("weight");
+    const N = rows / (bounds.length - 1);
+    const rowBytes = bytesOfRow(dtype, K, scales);
+    const [wide, narrow] = isBackward ? [K, N] : [N, K];
+    const P = bounds.at(-1) ?? 0;
+    const [y, x] = [args.array("y", P * wide), args.array("x", P * narrow)];
+    const worked = Array.from(bounds.subarray(1), (to, g) => {
+      const from = bounds[g] ?? 0;
+      if (from === to) return true;
+      const data = address + g * N * rowBytes;
+      const part = [data, dtype, N, K, scales === 0 ? 0 : scales + 4 * g * N] as const;
+      const arrays = [y + 4 * from * wide, x + 4 * from * narrow] as const;
+      if (isBackward) return kernels.linearBackward(...arrays, ...part, 0, to - from) !== 0;
+      return kernels.linear(...arrays, ...part, 0, 0, 0, to - from, 1) !== 0;
+    });
+    return Number(worked.every(Boolean));
+  };
+  return {
+    groupedLinear: operation("groupedLinear", (args) => each(args, false)),
+    groupedLinearBackward: operation("groupedLinearBackward", (args) => each(args, true)),
   };
 }
 
@@ -236,11 +267,14 @@ function partOfWeight(args: Arguments, name: string) {
     throw new RangeError(`Cannot run ${name}: rows ${from} to ${to} are asked for, the weight has ${all}`);
   }
   const rows = to - from;
-  // The scales of int8 lie elsewhere.
-  const rowBytes = scales === 0 ? tensorBytes(weightDtypes[dtype] ?? "f32", [1, columns]) : columns;
-  const begin = address + from * rowBytes;
+  const begin = address + from * bytesOfRow(dtype, columns, scales);
   const part = [begin, dtype, rows, columns, scales === 0 ? 0 : scales + 4 * from] as const;
   return { T, from, part, rows, columns, all };
+}
+
+/** Bytes of a row of a weight; the scales of int8 lie elsewhere. */
+function bytesOfRow(dtype: number, columns: number, scales: number): number {
+  return scales === 0 ? tensorBytes(weightDtypes[dtype] ?? "f32", [1, columns]) : columns;
 }
 
 /** Offsets 0 … T of sequences. */

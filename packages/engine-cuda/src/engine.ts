@@ -5,6 +5,7 @@ import { openGpu } from "./gpu.ts";
 import type { MemoryPlan } from "./memory_plan.ts";
 import { attention, attentionBackward, type CudaCache, cachedAttention } from "./ops/attention.ts";
 import { flatOperation } from "./ops/flat.ts";
+import { groupedLinear, groupedLinearBackward } from "./ops/grouped.ts";
 import { headLoss } from "./ops/head.ts";
 import { linear, linearBackward } from "./ops/linear.ts";
 import {
@@ -98,6 +99,12 @@ export function engineOver(runtime: Runtime, storage: WeightStorage = "as-is"): 
       runtime.staging.upload(at(y), bytes);
       return y;
     },
+    readNow: (x) =>
+      runtime.as("f32", [x], (from = 0n) => {
+        const out = new Float32Array(x.length);
+        runtime.staging.download(new Uint8Array(out.buffer), from);
+        return out;
+      }),
     read: (x) =>
       runtime.as("f32", [x], async (from = 0n) => {
         const out = new Float32Array(x.length);
@@ -117,6 +124,8 @@ export function engineOver(runtime: Runtime, storage: WeightStorage = "as-is"): 
 
     linear: (x, weight, options) => linear(runtime, x, weight, options),
     linearBackward: (dy, weight, options) => linearBackward(runtime, dy, weight, options),
+    groupedLinear: (x, weight, bounds) => groupedLinear(runtime, x, weight, bounds),
+    groupedLinearBackward: (dy, weight, bounds) => groupedLinearBackward(runtime, dy, weight, bounds),
 
     rope(qkv, cosSin, { T, H, G, d, inverse = false }) {
       const args = [runtime.makeInner(qkv), at(cosSin), H + G, d, (H + 2 * G) * d, inverse ? -1 : 1];

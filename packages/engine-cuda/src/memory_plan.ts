@@ -1,7 +1,7 @@
 /** How much memory a cell takes on a GPU, and the error if there is not enough. */
 import { InputError, type ModelConfig, type WeightStorage } from "@zerogate/core";
 import { baseBytes, dtypeOfStorage } from "@zerogate/core/engine";
-import { keptForNorms } from "@zerogate/core/training";
+import { keptForNorms, mlpWidth } from "@zerogate/core/training";
 import type { Memory } from "./device_memory.ts";
 import type { Gpu } from "./gpu.ts";
 
@@ -34,7 +34,8 @@ export function planCell(
   }: { tokens: number; adaptedLayers: number; compute: "f32" | "bf16"; storage?: WeightStorage },
 ): MemoryPlan {
   const inner = compute === "bf16" ? 2 : 4;
-  const { hiddenSize: D, intermediateSize: F, heads: H, kvHeads: G, headDim: d, vocabSize: V } = model;
+  const { hiddenSize: D, heads: H, kvHeads: G, headDim: d, vocabSize: V } = model;
+  const F = mlpWidth(model);
   const [Q, X] = [H * d, (H + 2 * G) * d];
   // x and x1 of the residual stream, statistics, log-sum-exp; qkv, o, gate and up.
   const { queriesKeys, outputs } = keptForNorms(model);

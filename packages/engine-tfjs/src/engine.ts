@@ -12,6 +12,7 @@ import {
 import { type Arrays, openArrays, type TfjsArray } from "./arrays.ts";
 import { attentions, promptAttentions, type TfjsCache } from "./attentions.ts";
 import { openBackend } from "./backend.ts";
+import { experts } from "./experts.ts";
 import { type TfjsBackend, tfjsBackends } from "./names.ts";
 import { flat, matrixShape } from "./ops/flat.ts";
 import { headLoss } from "./ops/head_loss.ts";
@@ -74,6 +75,7 @@ function engineOver(backend: Backend, name: TfjsBackend): Engine {
 
     ...flatEngine((operationName, operation) => flatOperation(backend, arrays, operationName, operation)),
     ...maps(backend, arrays),
+    ...(name === "webgpu" ? {} : experts(backend, arrays, weight)),
     ...attentions(backend, arrays),
     ...promptAttentions(backend, arrays),
 

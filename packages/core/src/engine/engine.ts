@@ -65,6 +65,11 @@ export interface Engine {
   upload(values: Float32Array): DeviceArray;
   /** Copies numbers back, once what computes them is done. */
   read(array: DeviceArray): Promise<Float32Array>;
+  /**
+   * Waits for what computes the numbers, and copies them back at once: for a base whose router chooses experts on the host. Absent
+   * if the engine cannot: such bases are refused.
+   */
+  readNow?(array: DeviceArray): Float32Array;
   /** Frees arrays; skips undefined ones. */
   free(...arrays: readonly (DeviceArray | undefined)[]): void;
   /**
@@ -162,6 +167,15 @@ export interface Engine {
     weight: Matrix,
     options: { T: number; rows?: RowRange; residual?: DeviceArray; toRead?: boolean },
   ): DeviceArray;
+
+  /**
+   * Groups of rows, each times a part of the weight: rows `bounds[g]` to `bounds[g + 1]` of x meet rows g·N to (g + 1)·N of the
+   * weight, N being all of them divided by the number of groups. In packed order: a row has the same bits in any group. Absent if the
+   * engine has no experts.
+   */
+  groupedLinear?(x_PK: DeviceArray, weight: Matrix, bounds: Int32Array): DeviceArray;
+  /** `dx = dy·W` of each group. */
+  groupedLinearBackward?(dy_PN: DeviceArray, weight: Matrix, bounds: Int32Array): DeviceArray;
 
   /**
    * Rotates queries and keys inside `qkv_TX` in place, half-split layout (Hugging Face). `cosSin_Td` holds, per token,

@@ -10,6 +10,7 @@ type Facility =
   | "mapped"
   | "upload"
   | "read"
+  | "readNow"
   | "free"
   | "arena"
   | "repeated"

@@ -231,6 +231,7 @@ export const flatOperations: { readonly [Name in FlatName]: RowOf<Name> } = {
   },
 };
 
+const noExperts = "nothing: bases with experts are refused";
 const forwardOnly = { backward: undefined } as const;
 const bothAtOnce = "attention and promptAttention, one after the other; their backwards likewise";
 
@@ -243,6 +244,13 @@ export const specialOperations: { readonly [Name in Exclude<OperationName, FlatN
     tolerance: 1,
   },
   linearBackward: { because: "as linear", backward: undefined, tolerance: 1 },
+  groupedLinear: {
+    because: "as linear, with parts of a weight",
+    backward: "groupedLinearBackward",
+    tolerance: 1,
+    fallBack: noExperts,
+  },
+  groupedLinearBackward: { because: "as groupedLinear", backward: undefined, tolerance: 1, fallBack: noExperts },
   rope: { because: "head sizes; its backward is its inverse", backward: "rope", tolerance: 1, inPlace: true },
   attention: { because: "head sizes and offsets of sequences", backward: "attentionBackward", tolerance: 1 },
   attentionBackward: { because: "as attention", backward: undefined, tolerance: 4 },

@@ -16,6 +16,7 @@ import { type FlatRun, flatEngine, lengthOf } from "./flat.ts";
 import { cellsOfLoss } from "./loss_cells.ts";
 import type { FlatName, FlatOperation, HostArrays } from "./operation_rows.ts";
 import { checkPromptSets, promptCount } from "./prompt_sets.ts";
+import { rowGroups } from "./row_groups.ts";
 
 interface ReferenceMatrix extends Matrix {
   readonly values: Float32Array;
@@ -29,6 +30,8 @@ interface ReferenceCache extends KvCache {
 const host = (array: DeviceArray) => array as Float32Array;
 const optional = (array: DeviceArray | undefined) => array as Float32Array | undefined;
 const valuesOf = (weight: Matrix) => (weight as ReferenceMatrix).values;
+const rowsOf = (weight: Matrix, [from, to]: RowRange) =>
+  valuesOf(weight).subarray(from * weight.columns, to * weight.columns);
 
 /**
  * Makes the plain engine: its arrays are Float32Arrays, it holds no state but its free arrays, and every other engine is judged by it.
@@ -40,8 +43,6 @@ const valuesOf = (weight: Matrix) => (weight as ReferenceMatrix).values;
  */
 export function createReferenceEngine({ storage = "as-is" }: { storage?: WeightStorage } = {}): Engine {
   const { take, ...lifetimes } = createArena(arraysByLength());
-  const rowsOf = (weight: Matrix, [from, to]: RowRange) =>
-    valuesOf(weight).subarray(from * weight.columns, to * weight.columns);
 
   /** Its kernel, over the numbers of what it is given. */
   function flatOperation(_name: FlatName, operation: FlatOperation): FlatRun {
@@ -66,6 +67,7 @@ export function createReferenceEngine({ storage = "as-is" }: { storage?: WeightS
       return array;
     },
     read: async (array) => host(array).slice(),
+    readNow: (array) => host(array).slice(),
     ...lifetimes,
     kvCache: (capacity, Y): ReferenceCache => ({ capacity, data: new Float32Array(capacity * Y) }),
     freeCache() {}, // garbage collection does it
@@ -85,6 +87,20 @@ export function createReferenceEngine({ storage = "as-is" }: { storage?: WeightS
     },
     ...flatEngine(flatOperation),
 
+    ...linearMaps(take),
+
+    rope: (qkv, cosSin, size) => rotate(host(qkv), host(cosSin), size),
+
+    ...attentions(take),
+    headLoss: headLoss(take),
+  };
+}
+
+/** Products with a weight, or with rows of it. */
+function linearMaps(
+  take: (length: number) => Float32Array,
+): Required<Pick<Engine, "linear" | "linearBackward" | "groupedLinear" | "groupedLinearBackward">> {
+  return {
     linear(x, weight, { T, rows = [0, weight.rows], bias, residual }) {
       const [from, to] = rows;
       const y_TN = take(T * (to - from));
@@ -110,10 +126,32 @@ export function createReferenceEngine({ storage = "as-is" }: { storage?: WeightS
       return dx_TK;
     },
 
-    rope: (qkv, cosSin, size) => rotate(host(qkv), host(cosSin), size),
-
-    ...attentions(take),
-    headLoss: headLoss(take),
+    groupedLinear(x, weight, bounds) {
+      const { groups, P, N } = rowGroups("groupedLinear", weight, bounds);
+      const [y_PN, K] = [take(P * N), weight.columns];
+      for (const {
+        rows: [from, to],
+        part,
+      } of groups) {
+        const x_TK = host(x).subarray(from * K, to * K);
+        const out = { y_TN: y_PN.subarray(from * N, to * N) };
+        linearForward(out, { x_TK, w_NK: rowsOf(weight, part) }, { T: to - from, N, K });
+      }
+      return y_PN;
+    },
+    groupedLinearBackward(dy, weight, bounds) {
+      const { groups, P, N } = rowGroups("groupedLinearBackward", weight, bounds);
+      const [dx_PK, K] = [take(P * weight.columns), weight.columns];
+      for (const {
+        rows: [from, to],
+        part,
+      } of groups) {
+        const dy_TN = host(dy).subarray(from * N, to * N);
+        const out = { dx_TK: dx_PK.subarray(from * K, to * K) };
+        linearBackward(out, { dy_TN, w_NK: rowsOf(weight, part) }, { T: to - from, N, K });
+      }
+      return dx_PK;
+    },
   };
 }
 

@@ -69,7 +69,8 @@ export async function appendTokens(
     const last = cuSeqlens.subarray(1).map((end) => end - 1);
     return headLogits(model, x_TD, ids_T.length, last);
   };
-  const isDecoding = passed.every((own) => own.ids.length === 1);
+  // What a router chooses is read on the way: there is no fixed work to record.
+  const isDecoding = passed.every((own) => own.ids.length === 1) && config.experts === undefined;
   const logits_SV = await engine.arena(() =>
     engine.read(isDecoding && engine.repeated ? engine.repeated(enqueue) : enqueue()),
   );

@@ -5,7 +5,7 @@
 import type { DeviceArray, Engine } from "../engine/engine.ts";
 import { type Attend, attentionBackward, attentionForward, type SavedAttention } from "./attention.ts";
 import type { DecoderModel } from "./decoder.ts";
-import { mlpBackward, mlpForward, type SavedMlp } from "./mlp.ts";
+import { mlpArrays, mlpBackward, mlpForward, type SavedMlp } from "./mlp.ts";
 import type { Pass } from "./pass.ts";
 import type { TokenPrompts } from "./prompts.ts";
 
@@ -53,8 +53,7 @@ export function layerBackward(
 /** Frees all that a layer saved, its input included; the prompts belong to others. */
 export function freeSaved(engine: Engine, { attention, mlp }: SavedLayer): void {
   const { x_TD, attnStats, qkv_TX, beforeNorm = {}, o_TQ, lse_TH, output = {} } = attention;
-  const { mlpInput_TD, mlpStats, gateUp, output: mlpOutput = {} } = mlp;
-  const ofNorms = [beforeNorm, output, mlpOutput].flatMap((saved): DeviceArray[] => Object.values(saved));
-  const kept = [x_TD, attnStats, qkv_TX, o_TQ, lse_TH, mlpInput_TD, mlpStats, gateUp, ...ofNorms];
+  const ofNorms = [beforeNorm, output].flatMap((saved): DeviceArray[] => Object.values(saved));
+  const kept = [x_TD, attnStats, qkv_TX, o_TQ, lse_TH, ...ofNorms, ...mlpArrays(mlp)];
   engine.free(...new Set(kept)); // attention and MLP may have read the same x
 }

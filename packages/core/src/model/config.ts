@@ -38,6 +38,19 @@ export interface RopeConfig {
   readonly ropeScaling: RopeScaling;
 }
 
+/** The experts of an MLP: a router chooses some of them for each token. */
+export interface ExpertsConfig {
+  /** E. */
+  readonly count: number;
+  readonly perToken: number;
+  /** F of one expert. */
+  readonly intermediateSize: number;
+  /** Whether the weights of the chosen ones are divided by their sum. */
+  readonly isNormalized: boolean;
+  /** Layers that have one MLP, of the model's own `intermediateSize`, instead. */
+  readonly denseLayers: readonly number[];
+}
+
 /** Queries at position p are multiplied by 1 + beta · ln(1 + ⌊p / originalContext⌋) after their rotation. */
 export interface QueryGrowth {
   readonly beta: number;
@@ -129,6 +142,11 @@ export interface ModelConfig {
    * @default 1
    */
   readonly residualScale?: number;
+  /**
+   * What MLPs are made of, if a router chooses among experts.
+   * @default one MLP a layer
+   */
+  readonly experts?: ExpertsConfig;
   /**
    * How queries grow with their position, if they do.
    * @default they do not

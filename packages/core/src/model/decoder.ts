@@ -25,6 +25,8 @@ export interface DecoderLayer {
   readonly oBiasTable: Matrix | undefined;
   readonly mlpNorm: Norm | undefined;
   readonly mlpOutput: OutputTraits;
+  /** Chooses the experts of a token, whose maps are then stacked in `gateUp` and `down`. */
+  readonly router: Matrix | undefined;
   readonly gateUp: Matrix;
   readonly gateUpBias: Matrix | undefined;
   readonly down: Matrix;
@@ -116,6 +118,7 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
         oBiasTable: biasTable(engine, image, name("oBias")),
         mlpNorm: entryNorm(name("mlpNorm"), name("mlpNormBias")),
         mlpOutput: output(name("mlpOutNorm")),
+        router: optional(name("router")),
         gateUp: required(name("gateUp")),
         gateUpBias: optional(name("gateUpBias")),
         down: required(name("down")),
@@ -140,10 +143,17 @@ function biasTable(engine: Engine, image: WeightImage, name: string): Matrix | u
 }
 
 /** Engines that others write may lack what came later than they. */
-function checkAbilities(engine: Engine, { modelType, scoreCap, logitCap }: ModelConfig): void {
-  if ((scoreCap === undefined && logitCap === undefined) || engine.softCaps) return;
-  throw new InputError(
-    `Cannot compute a ${modelType} base on the engine ${engine.name}`,
-    "its scores and logits are under soft caps, which this engine does not know (softCaps): use another engine",
-  );
+function checkAbilities(engine: Engine, { modelType, scoreCap, logitCap, experts }: ModelConfig): void {
+  const problems: string[] = [];
+  if ((scoreCap !== undefined || logitCap !== undefined) && !engine.softCaps) {
+    const found = "its scores and logits are under soft caps, which this engine does not know (softCaps)";
+    problems.push(`${found}: use another engine`);
+  }
+  if (experts && !(engine.readNow && engine.groupedLinear && engine.groupedLinearBackward)) {
+    const found = "a router chooses its experts, for which this engine lacks readNow, groupedLinear and its backward";
+    problems.push(`${found}: use another engine`);
+  }
+  if (problems.length > 0) {
+    throw new InputError(`Cannot compute a ${modelType} base on the engine ${engine.name}`, problems);
+  }
 }

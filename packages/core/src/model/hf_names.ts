@@ -35,6 +35,21 @@ export function baseBytes(config: ModelConfig, dtype: DType, maps: WeightDType =
   );
 }
 
+/** Numbers of the linear maps that one token meets: of experts those that the router chooses. */
+export function metMapCount(config: ModelConfig): number {
+  const { experts } = config;
+  const routed = new Set(
+    weightSources(config).flatMap(({ name }) => (name.endsWith(".router") ? name.split(".")[1] : [])),
+  );
+  const share = (name: string) => {
+    const [, layer, map] = name.split(".");
+    const isOfExperts = experts && routed.has(layer) && (map === "gateUp" || map === "down");
+    return isOfExperts ? experts.perToken / experts.count : 1;
+  };
+  const maps = weightSources(config).filter(({ name }) => isLinearMap(name));
+  return maps.reduce((sum, { name, shape }) => sum + share(name) * shape.reduce((a, b) => a * b), 0);
+}
+
 /** The names under which a checkpoint may hold this tensor, the usual one first. */
 export function acceptedNames(hfName: string, config: Pick<ModelConfig, "modelType">): readonly string[] {
   const prefix = `${architectureOf(config).modules.root}.`;

@@ -1,7 +1,7 @@
 /** How much work a sample is in training, so that cells and hosts get equal parts, and what norms keep of it. */
 
 import type { ModelConfig } from "./config.ts";
-import { linearMapCount } from "./hf_names.ts";
+import { metMapCount } from "./hf_names.ts";
 
 /** Multiplications of a sample's training pass: T · token + T² · pair + labelled · label, for T tokens. */
 export interface SampleCost {
@@ -18,7 +18,7 @@ export interface SampleCost {
 export function trainingCost(model: ModelConfig, backwardLayers: number): SampleCost {
   const { vocabSize: V, hiddenSize: D, heads, headDim, layers } = model;
   return {
-    token: (linearMapCount(model) / layers) * (layers + backwardLayers),
+    token: (metMapCount(model) / layers) * (layers + backwardLayers),
     pair: heads * headDim * (layers + 2.5 * backwardLayers), // two products forward, five backward, of half a square
     label: 2 * V * D,
   };
@@ -36,4 +36,14 @@ export interface NormNumbers {
 export function keptForNorms(model: ModelConfig): NormNumbers {
   const { hiddenSize, heads, kvHeads, headDim, qkNorm, outputNorms } = model;
   return { queriesKeys: qkNorm ? (heads + kvHeads) * headDim : 0, outputs: outputNorms ? 2 * hiddenSize : 0 };
+}
+
+/**
+ * Numbers of a token between the linear maps of its widest MLP, the units after the activation: F, or those of all experts that it goes
+ * to.
+ */
+export function mlpWidth({ intermediateSize: F, experts, layers }: ModelConfig): number {
+  if (!experts) return F;
+  const routed = experts.perToken * experts.intermediateSize;
+  return experts.denseLayers.length > 0 && experts.denseLayers.length < layers ? Math.max(F, routed) : routed;
 }

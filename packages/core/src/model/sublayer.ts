@@ -57,7 +57,17 @@ export function leave(
   if (!outNorm && scale === 1) {
     return { y_TD: engine.linear(from, weight, { T, bias, residual: x_TD, order }), saved: undefined };
   }
-  const out_TD = engine.linear(from, weight, { T, bias, order });
+  return join(engine, engine.linear(from, weight, { T, bias, order }), x_TD, { outNorm, scale }, { T, D });
+}
+
+/** Adds the block's output to the stream. Takes over `out_TD`. */
+export function join(
+  engine: Engine,
+  out_TD: DeviceArray,
+  x_TD: DeviceArray,
+  { outNorm, scale }: OutputTraits,
+  { T, D }: Size,
+): { y_TD: DeviceArray; saved: SavedOutput | undefined } {
   if (!outNorm) {
     const y_TD = engine.addScaled(x_TD, out_TD, { T, D, factor: scale });
     engine.free(out_TD);

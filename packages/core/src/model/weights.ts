@@ -18,7 +18,7 @@ export interface WeightPlace {
 /**
  * Our names of the weights. A model without biases lacks those names, one with rotary positions lacks `positions`; a tied
  * head is `embed`. `qkv` stacks the rows of q_proj, k_proj, v_proj; `gateUp` those of gate_proj, up_proj; an MLP
- * without a gate has the latter alone.
+ * without a gate has the latter alone, and one of experts those of all, one below the other, and a `router`.
  */
 export const weightNames = {
   embed: "embed",
@@ -44,6 +44,7 @@ export type LayerWeight =
   | "mlpNorm"
   | "mlpNormBias"
   | "mlpOutNorm"
+  | "router"
   | "gateUp"
   | "gateUpBias"
   | "down"

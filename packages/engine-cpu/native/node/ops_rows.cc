@@ -61,6 +61,42 @@ napi_value linear(napi_env env, napi_callback_info info) {
   return done(args, (backward ? engine->kernels->linear_backward : engine->kernels->linear)(engine->pool, l));
 }
 
+// (engine, bounds of the groups, weight, y, x): the rows of each group with its part of the weight's rows.
+template <bool backward>
+napi_value grouped_linear(napi_env env, napi_callback_info info) {
+  Args args(env, info, backward ? "run groupedLinearBackward" : "run groupedLinear");
+  Engine* engine = args.engine();
+  long count = -1;
+  const int32_t* bounds = args.ints("bounds", &count);
+  const Weight weight = args.linear_map("weight");
+  const long groups = count - 1;
+  bool good = args.ok() && groups >= 1 && bounds[0] == 0 && weight.rows % groups == 0;
+  for (long g = 0; good && g < groups; g++) good = bounds[g] <= bounds[g + 1];
+  if (!good) args.fail(Wrong::RANGE, "bounds must ascend from 0 and divide the weight's %ld rows evenly", weight.rows);
+  if (!args.ok()) return nullptr;
+  const long P = bounds[groups], N = weight.rows / groups, K = weight.columns;
+  const long wide = backward ? K : N, narrow = backward ? N : K;
+  float* y = args.array(backward ? "dx" : "y", times(P, wide));
+  const float* x = args.array(backward ? "dy" : "x", times(P, narrow));
+  if (!args.ok()) return nullptr;
+  bool worked = true;
+  for (long g = 0; worked && g < groups; g++) {
+    Linear l = {};
+    l.T = bounds[g + 1] - bounds[g];
+    if (l.T == 0) continue;
+    l.y = y + bounds[g] * wide;
+    l.x = x + bounds[g] * narrow;
+    l.weight = weight;
+    l.weight.data = static_cast<const char*>(weight.data) + g * N * row_bytes(weight.type, K);
+    if (weight.scales) l.weight.scales = weight.scales + g * N;
+    l.weight.rows = N;
+    l.isPacked = true;
+    l.bf16 = engine->bf16;
+    worked = (backward ? engine->kernels->linear_backward : engine->kernels->linear)(engine->pool, l);
+  }
+  return done(args, worked);
+}
+
 // (engine, R, cap, rows of each cell, their scales, head, labels, nll, hit, y, dy?)
 napi_value head_loss(napi_env env, napi_callback_info info) {
   Args args(env, info, "run headLoss");
@@ -103,6 +139,8 @@ void add_row_functions(napi_env env, napi_value exports) {
       ZG_FUNCTION("embed", embed),
       ZG_FUNCTION("linear", linear<false>),
       ZG_FUNCTION("linearBackward", linear<true>),
+      ZG_FUNCTION("groupedLinear", grouped_linear<false>),
+      ZG_FUNCTION("groupedLinearBackward", grouped_linear<true>),
       ZG_FUNCTION("headLoss", head_loss),
   };
   napi_define_properties(env, exports, sizeof functions / sizeof *functions, functions);

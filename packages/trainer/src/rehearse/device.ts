@@ -89,6 +89,8 @@ export function createEngine({ cost, kill, stepStart }: Partial<DeviceOptions>, 
     }),
     linear: (_x, weight, { T, rows: [from, to] = [0, weight.rows] }) => take(T * (to - from)),
     linearBackward: (_dy, weight, { T }) => take(T * weight.columns),
+    readNow: ({ length }) => constant(length),
+    ...groupsOf(take),
     rope() {},
     attention(_qkv, cuSeqlens, { T, H, d }) {
       const pairs = cuSeqlens.reduce((sum, end, s) => sum + (s > 0 ? (end - (cuSeqlens[s - 1] ?? 0)) ** 2 : 0), 0);
@@ -117,4 +119,15 @@ export function createEngine({ cost, kill, stepStart }: Partial<DeviceOptions>, 
 function constant(length: number): Float32Array {
   if (numbers.length < length) numbers = new Float32Array(length).fill(1e-3);
   return numbers.subarray(0, length);
+}
+
+/** Products of groups of rows, of the lengths that they have. */
+function groupsOf(
+  take: (length: number) => DeviceArray,
+): Required<Pick<Engine, "groupedLinear" | "groupedLinearBackward">> {
+  const rows = (bounds: Int32Array) => bounds.at(-1) ?? 0;
+  return {
+    groupedLinear: (_x, weight, bounds) => take((rows(bounds) * weight.rows) / (bounds.length - 1)),
+    groupedLinearBackward: (_dy, weight, bounds) => take(rows(bounds) * weight.columns),
+  };
 }

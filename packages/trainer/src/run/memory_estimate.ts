@@ -1,7 +1,7 @@
 /** How much memory a run will take: the base and its packed copies once, and per worker what one cell keeps for its backward. */
 import { type AdapterLayout, architectureOf, type ModelConfig } from "@zerogate/core";
 import type { EngineTraits } from "@zerogate/core/engine";
-import { backwardLayers, keptForNorms } from "@zerogate/core/training";
+import { backwardLayers, keptForNorms, mlpWidth } from "@zerogate/core/training";
 import type { EngineChoice } from "@zerogate/run-config";
 
 /** Bytes that a run will take. */
@@ -37,7 +37,8 @@ export function estimateMemory(
     readonly isIsolated: boolean;
   },
 ): MemoryEstimate {
-  const { hiddenSize: D, intermediateSize: F, heads, kvHeads, headDim, vocabSize } = model;
+  const { hiddenSize: D, heads, kvHeads, headDim, vocabSize } = model;
+  const F = mlpWidth(model);
   const [Q, X] = [heads * headDim, (heads + 2 * kvHeads) * headDim];
   const { activation, norm } = architectureOf(model);
   const { weightCopies, packedBytes, traits, storage } = run.engine;

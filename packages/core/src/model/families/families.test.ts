@@ -283,8 +283,9 @@ test("gemma3: a pattern, caps if it names them, and nothing in both directions",
   const plain = parse(ours);
   expect([plain.scoreCap, plain.logitCap]).toEqual([undefined, undefined]);
   expect(parse({ ...ours, final_logit_softcapping: 30 })).toMatchObject({ logitCap: 30 });
-  expect(problems({ ...ours, use_bidirectional_attention: true })).toEqual([
+  expect(problems({ ...ours, use_bidirectional_attention: true, attn_logit_softcapping: 50 })).toEqual([
     "use_bidirectional_attention is true, supported is causal attention",
+    "attn_logit_softcapping is 50, supported is a model without it: transformers passes it over",
   ]);
 });
 
@@ -301,6 +302,8 @@ test("ministral3: yarn and growing queries unless the config says otherwise, and
     slidingWindow: 0,
     tiedEmbeddings: false,
   });
+  expect(problems({ ...ministral3, head_dim: null }).join()).toContain("head_dim is null");
+  expect(problems({ ...ministral3, num_key_value_heads: null }).join()).toContain("num_key_value_heads is null");
   const given = {
     rope_type: "default",
     rope_theta: 7,
@@ -318,6 +321,41 @@ test("ministral3: yarn and growing queries unless the config says otherwise, and
     "rope_parameters.llama_4_scaling_beta is missing, needed is a number above 0",
     "rope_parameters.original_max_position_embeddings is missing, needed is an integer from 1 to 2147483647",
   ]);
+});
+
+test("qwen3_moe and mixtral: experts, which layers have them, and how their weights are made", () => {
+  const qwen3Moe = { ...sizes, model_type: "qwen3_moe" };
+  expect(parse(qwen3Moe)).toMatchObject({
+    kvHeads: 4,
+    headDim: 2,
+    contextLength: 32_768,
+    qkNorm: "head",
+    slidingWindow: 0,
+    experts: { count: 128, perToken: 8, intermediateSize: 768, isNormalized: false, denseLayers: [] },
+  });
+  const some = { num_experts: 4, num_experts_per_tok: 2, norm_topk_prob: true, moe_intermediate_size: 16 };
+  expect(parse({ ...qwen3Moe, ...some, mlp_only_layers: [2], decoder_sparse_step: 2 }).experts).toEqual({
+    count: 4,
+    perToken: 2,
+    intermediateSize: 16,
+    isNormalized: true,
+    denseLayers: [0, 2, 4, 6],
+  });
+  expect(parse({ ...qwen3Moe, num_experts: 0 }).experts).toBeUndefined();
+  expect(parse({ ...qwen3Moe, use_sliding_window: true, sliding_window: 16 })).toMatchObject({
+    slidingWindow: 16,
+    slidingLayers: undefined,
+  });
+  expect(problems({ ...qwen3Moe, num_experts: 4, mlp_only_layers: [0.5] })).toEqual([
+    "mlp_only_layers is [0.5], needed is a list of numbers of layers",
+    "num_experts_per_tok is 8, needed is at most num_experts 4",
+  ]);
+  expect(parse({ ...sizes, num_attention_heads: 8, model_type: "mixtral" })).toMatchObject({
+    ropeTheta: 1e6,
+    normEps: 1e-5,
+    slidingWindow: 0,
+    experts: { count: 8, perToken: 2, intermediateSize: 48, isNormalized: true, denseLayers: [] },
+  });
 });
 
 test("granite: multipliers", () => {

@@ -11,11 +11,13 @@ import { llama } from "./llama.ts";
 import { ministral } from "./ministral.ts";
 import { ministral3 } from "./ministral3.ts";
 import { mistral } from "./mistral.ts";
+import { mixtral } from "./mixtral.ts";
 import { olmo2 } from "./olmo2.ts";
 import { olmo3 } from "./olmo3.ts";
 import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen3 } from "./qwen3.ts";
+import { qwen3Moe } from "./qwen3_moe.ts";
 import { smollm3 } from "./smollm3.ts";
 import { stablelm } from "./stablelm.ts";
 
@@ -37,6 +39,8 @@ export const families: readonly Family[] = [
   ministral3,
   qwen2,
   qwen3,
+  qwen3Moe,
+  mixtral,
   phi3,
   smollm3,
   stablelm,

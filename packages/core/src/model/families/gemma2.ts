@@ -31,11 +31,14 @@ export const gemma2: Family = {
   weights: (config) => normedGemmaWeights(config),
 };
 
-/** Reads what Gemma 2 and 3 share beyond sizes and windows. Caps are those of a config that does not say; a null is none. */
+/**
+ * Reads what Gemma 2 and 3 share beyond sizes and windows. Caps are those of a config that does not say; a null is none. Without one for
+ * scores the family has none: transformers passes over one that a config names.
+ */
 export function readNormedGemma(
   fields: JsonFields,
   hiddenSize: number,
-  caps: { readonly scores: number | undefined; readonly logits: number | undefined },
+  caps: { readonly scores?: number; readonly logits?: number },
 ): Pick<
   ModelConfig,
   "embedScale" | "scoreScale" | "scoreCap" | "logitCap" | "outputNorms" | "qkvBias" | "outputBias" | "mlpBias"
@@ -49,6 +52,11 @@ export function readNormedGemma(
     return isNone ? undefined : fields.number(name, { above: 0, ...(fallback !== undefined && { fallback }) });
   };
   const scoreCap = cap("attn_logit_softcapping", caps.scores);
+  if (caps.scores === undefined && scoreCap !== undefined) {
+    fields.problem(
+      `attn_logit_softcapping is ${scoreCap}, supported is a model without it: transformers passes it over`,
+    );
+  }
   const logitCap = cap("final_logit_softcapping", caps.logits);
   return {
     embedScale: embedScale(fields, hiddenSize),

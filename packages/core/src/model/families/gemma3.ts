@@ -23,7 +23,7 @@ export const gemma3: Family = {
       ...sizes,
       ...readPatternedWindows(fields, sizes.layers, every),
       ...readTokens(fields, defaults),
-      ...readNormedGemma(fields, sizes.hiddenSize, { scores: undefined, logits: undefined }),
+      ...readNormedGemma(fields, sizes.hiddenSize, {}),
       qkNorm: "head",
     };
   },

@@ -8,6 +8,7 @@ import { checkName, MAX_LAYERS, tokenIds } from "../hf_fields.ts";
 import { parseRope, type RopeDefaults } from "../hf_rope.ts";
 import { embeddingSource, headSource, stacked, type WeightPart, type WeightSource } from "../weight_sources.ts";
 import { type LayerWeight, weightNames } from "../weights.ts";
+import { type ExpertNames, expertSources, isRouted } from "./expert_sources.ts";
 import type { Architecture, ConfigReading, Family } from "./family.ts";
 import { rotaryRows } from "./rotary_rows.ts";
 
@@ -149,6 +150,8 @@ export interface WeightTraits {
   readonly queryScale?: number;
   /** What a loader multiplies the final norm with: a factor of all logits. */
   readonly logitScale?: number;
+  /** What a layer's router and experts are called, if it has some. */
+  readonly experts?: ExpertNames;
   /** Names of the norms in front of the MLP and behind attention and MLP. */
   readonly normNames?: { readonly mlp: string; readonly attentionOutput: string; readonly mlpOutput: string };
 }
@@ -192,8 +195,11 @@ export function llamaWeights(config: ModelConfig, traits: WeightTraits = {}): We
     if (config.outputNorms) addVector(name("attnOutNorm"), `${layer}.${names.attentionOutput}.weight`, D);
     const mlpNorm = traits.oneNorm ? "input_layernorm" : names.mlp;
     if (hasEntryNorms) addNorm(name("mlpNorm"), name("mlpNormBias"), `${layer}.${mlpNorm}`);
-    add("gateUp", parts.gateUp, D);
-    add("down", parts.down, config.intermediateSize);
+    if (traits.experts && isRouted(config, i)) sources.push(...expertSources(config, i, layer, traits.experts));
+    else {
+      add("gateUp", parts.gateUp, D);
+      add("down", parts.down, config.intermediateSize);
+    }
     if (config.outputNorms) addVector(name("mlpOutNorm"), `${layer}.${names.mlpOutput}.weight`, D);
     if (config.mlpBias) {
       add("gateUpBias", parts.gateUp);

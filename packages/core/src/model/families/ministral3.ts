@@ -30,6 +30,7 @@ export const ministral3: Family = {
   modelType: "ministral3",
   classes: ["Ministral3ForCausalLM", "Ministral3Model"],
   architecture: llamaArchitecture,
+  notNull: ["head_dim", "num_key_value_heads"],
   read(reading) {
     const { fields } = reading;
     const size = readWindowSize(fields, 0);
