@@ -32,7 +32,7 @@ export {
 } from "./node/durable.ts";
 export { isCode, reason } from "./node/fs_errors.ts";
 export { type GenerationConfig, readGenerationConfig } from "./node/generation_config.ts";
-export { readGgufMetadata } from "./node/gguf_file.ts";
+export { describeGguf, type GgufSummary, ggufParts, readGgufMetadata } from "./node/gguf_file.ts";
 export { hashFile } from "./node/hash.ts";
 export { imagePath } from "./node/image_path.ts";
 export { type DeadLink, deadLink, refuseOutsideLinks } from "./node/links.ts";

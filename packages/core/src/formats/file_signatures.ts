@@ -37,6 +37,7 @@ export interface BinaryKind {
 
 const another = "give the file that was meant";
 const toSafetensors = "it is not read, give the model's safetensors";
+const asBase = "it is read as a base by the name FILE.gguf, give that or the model's safetensors";
 const toJson = "it is not read, convert it to JSON lines";
 const ofTokenizer = "it is read as tokenizer.model, in a folder without tokenizer.json";
 
@@ -74,7 +75,7 @@ export const binaryKinds: readonly BinaryKind[] = [
   signed("image", "a GIF image", another, "GIF8"),
   signed("image", "a WebP image", another, "RIFF", "WEBP", 8),
   signed("document", "a PDF document", another, "%PDF-"),
-  signed("gguf", "a GGUF file (llama.cpp)", toSafetensors, "GGUF"),
+  signed("gguf", "a GGUF file (llama.cpp)", asBase, "GGUF"),
   ...["lmgg", "fmgg", "tjgg", "algg"].map((magic) => {
     return signed("gguf", "a GGML file (llama.cpp)", toSafetensors, magic);
   }),

@@ -1,4 +1,5 @@
 /** A base in the folder that transformers writes. */
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError } from "../errors.ts";
 import { readQuantization } from "../formats/packed/quantization.ts";
@@ -14,7 +15,10 @@ export function folderForm(folder: string): BaseForm {
     json: await readFolderJson(folder, name, parse),
     path: join(folder, name),
   });
-  const readConfig = () => jsonOf("config.json", parsePythonJson);
+  const readConfig = async () => {
+    if ((await folderFile(folder, "config.json")) === undefined) await refuseGgufOnly(folder);
+    return await jsonOf("config.json", parsePythonJson);
+  };
   /** Unpacks what the config says is packed; files that hold a model without one are opened as they are. */
   const asConfigured = ({ files, open }: WeightFiles): WeightFiles => ({
     files,
@@ -50,4 +54,15 @@ export function folderForm(folder: string): BaseForm {
       return new Map([["config.json", config]]);
     },
   };
+}
+
+/** Who names a folder that holds GGUF files, and no model besides, is told to name one of them. */
+async function refuseGgufOnly(folder: string): Promise<void> {
+  const found = (await readdir(folder)).filter(
+    (name) => /\.gguf$/i.test(name) && !/-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(name),
+  );
+  const names = found.toSorted().map((name) => JSON.stringify(name).slice(0, 200));
+  if (names.length === 0) return;
+  const named = names.slice(0, 3).join(", ") + (names.length > 3 ? ", …" : "");
+  throw new InputError(`Cannot use ${folder} as a model`, `it holds GGUF files (${named}): name one of them`);
 }

@@ -81,6 +81,27 @@ export async function readGgufMetadata(path: string): Promise<ReadonlyMap<string
   return metadata;
 }
 
+/** What `describeGguf` finds. */
+export interface GgufSummary {
+  readonly files: number;
+  readonly bytes: number;
+  /** Numbers by the type that holds them. */
+  readonly types: Readonly<Record<string, number>>;
+}
+
+/** Says of a GGUF file and its other parts how large they are and what they hold. Throws an `InputError` if one is damaged. */
+export async function describeGguf(path: string): Promise<GgufSummary> {
+  const parts = await ggufParts(path);
+  const { tensors, close } = await openGguf(parts);
+  await close();
+  const types: Record<string, number> = {};
+  for (const { type, shape } of tensors.values()) {
+    types[type.name] = (types[type.name] ?? 0) + shape.reduce((a, b) => a * b, 1);
+  }
+  const bytes = [...parts.values()].reduce((sum, part) => sum + part.bytes, 0);
+  return { files: parts.size, bytes, types };
+}
+
 async function openPart({ path, bytes }: FolderFile): Promise<GgufFile> {
   const handle = await openRegularFile(path);
   try {

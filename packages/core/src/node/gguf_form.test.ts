@@ -14,6 +14,7 @@ import { dequantize } from "../formats/scaled.ts";
 import { createModel } from "../model/decoder.ts";
 import { oneSequence, tokenLogits } from "../model/logits.ts";
 import { weightOf } from "../model/weights.ts";
+import { isBaseAt } from "./base_forms.ts";
 import { baseHash, baseStamp } from "./base_identity.ts";
 import { readGenerationConfig } from "./generation_config.ts";
 import { readModelConfig } from "./model_config.ts";
@@ -76,6 +77,20 @@ test("a file of the gguf package computes the logits of transformers over its nu
   for (const [i, value] of logits.flat().entries()) expect(Math.abs(last[i] - value), `logit ${i}`).toBeLessThan(2e-6);
   expect(await weightBytes(LLAMA, config, { weightDtypes })).toBe(4 * (40 * 32 + 3072 + 3072 + 3 * 32));
   expect([...(await linearMapDtypes(LLAMA, config))]).toEqual(["f32"]);
+});
+
+test("a folder that holds GGUF files alone is refused with their names, of parts the first", async () => {
+  for (const name of ["b.gguf", "a-00001-of-00002.gguf", "a-00002-of-00002.gguf"]) written(name, contents());
+  const found = readModelConfig(folder);
+  await expect(found).rejects.toThrow(`it holds GGUF files ("a-00001-of-00002.gguf", "b.gguf"): name one of them`);
+  expect(await Promise.all([LLAMA, join(folder, "no.gguf"), folder, join(folder, "..")].map(isBaseAt))).toEqual([
+    true,
+    false,
+    false,
+    false,
+  ]);
+  writeFileSync(join(folder, "config.json"), "{}");
+  expect(await isBaseAt(folder)).toBe(true);
 });
 
 test("int8 quantises what the blocks stand for", async () => {

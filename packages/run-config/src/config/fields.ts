@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 import { adapterSettings, storageNames } from "@zerogate/core/light";
 import * as z from "zod";
+import { baseFields } from "./base_fields.ts";
 import { imageFields } from "./image_fields.ts";
 import {
   added,
@@ -48,26 +49,7 @@ import {
 export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfig[K]>> } = {
   preset: optional("Common", oneOf(presetNames), "settings to start from"),
 
-  model: required(
-    "Model",
-    path("the folder of a model", "<dir|name>"),
-    "frozen base: folder, GGUF, or name on the Hub",
-  ),
-  tokenizer: added(
-    "0.2.0",
-    "model",
-    optional(
-      "Model",
-      path("the folder of a tokenizer, or model", "<dir>"),
-      "folder of the tokenizer, model: that of the base",
-      "model",
-    ),
-  ),
-  links: added(
-    "0.2.0",
-    false,
-    optional("Model", onOff, "follow links that lead out of a model's or adapter's folder", true),
-  ),
+  ...baseFields,
   data: required("Data", files, "instruction files, Alpaca JSON or JSONL"),
   out: required("Common", path("the folder of the run", "<dir>"), "run directory"),
   validationData: optional("Data", files, "held-out files (default: a share of the data)"),

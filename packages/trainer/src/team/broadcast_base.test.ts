@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { TrainConfig } from "@zerogate/run-config";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { localTeams } from "../../test/local_ranks.ts";
@@ -49,6 +49,21 @@ test("the others get a copy of the base's files on their own disk, which they fi
   const again = place();
   expect(await again.found).toEqual([first, ...others]);
   expect(again.meetings.length).toBeLessThan(meetings.length / 2);
+});
+
+test("of a GGUF file its parts are sent, and nothing else that lies beside it", async () => {
+  const parts = ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf"];
+  for (const name of parts) writeFileSync(join(folder, "base", name), name);
+  const model = join(folder, "base", parts[0] ?? "");
+  const [first, ...others] = await place({ model }).found;
+  expect(first).toBe(model);
+  for (const path of others) {
+    expect(readFileSync(path, "utf8")).toBe(parts[0]);
+    expect(filesOf(dirname(path))).toEqual(parts);
+  }
+  rmSync(join(folder, "base", parts[1] ?? ""));
+  const missing = expect.stringContaining("m-00002-of-00002.gguf is not there");
+  expect(await place({ model }).found).toEqual([missing, missing, missing]);
 });
 
 test("a file that changed makes another copy; one rank without it is enough to send it to all", async () => {

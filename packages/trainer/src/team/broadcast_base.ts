@@ -5,9 +5,9 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { InputError } from "@zerogate/core";
-import { cacheFolder } from "@zerogate/core/node";
+import { cacheFolder, ggufParts, isGgufFile } from "@zerogate/core/node";
 import type { TrainConfig } from "@zerogate/run-config";
 import type { Team } from "./team.ts";
 
@@ -33,14 +33,14 @@ interface Piece {
  */
 export async function placeBase(team: Team, config: TrainConfig): Promise<string> {
   if (team.size === 1 || !config.broadcastWeights) return config.model;
-  const { key, files } = await team.fromFirst(PHASE, () => listBase(config.model));
+  const { key, folder, name, files } = await team.fromFirst(PHASE, () => listBase(config.model));
   let copy = "";
   const missing = await team.collect(PHASE, async () => {
     copy = join(copiesOf(config), "bases", key);
     return !team.isFirst && !existsSync(copy);
   });
-  if (missing.includes(true)) await send(team, config.model, files, copy);
-  return team.isFirst ? config.model : copy;
+  if (missing.includes(true)) await send(team, folder, files, copy);
+  return team.isFirst ? config.model : join(copy, name);
 }
 
 function copiesOf({ cacheDir }: TrainConfig): string {
@@ -49,20 +49,35 @@ function copiesOf({ cacheDir }: TrainConfig): string {
   throw new InputError("Cannot send the base", "this user has no home folder to keep the copy in: give --cache-dir");
 }
 
-/** Files at the top of the folder; the key says when one of them has changed. */
-async function listBase(folder: string): Promise<{ key: string; files: BaseFile[] }> {
-  const names = await readdir(folder).catch((cause: unknown) => {
-    throw new InputError("Cannot send the base", `there is no folder ${folder}`, { cause });
-  });
+interface ListedBase {
+  /** Says when a file has changed. */
+  readonly key: string;
+  readonly folder: string;
+  /** What the base is in the folder: a file of that name; the folder itself if it is empty. */
+  readonly name: string;
+  readonly files: readonly BaseFile[];
+}
+
+/** Files at the top of the folder, or the parts of a GGUF file. */
+async function listBase(model: string): Promise<ListedBase> {
+  const isFile = await isGgufFile(model);
+  const folder = isFile ? dirname(model) : model;
+  const names = isFile ? [...(await ggufParts(model)).keys()] : await namesIn(folder);
   const stats = await Promise.all(names.toSorted().map(async (name) => ({ name, of: await stat(join(folder, name)) })));
   const found = stats.filter(({ of }) => of.isFile());
   const facts = found.map(({ name, of }) => [name, of.size, of.mtimeMs]);
   const key = createHash("sha256")
-    .update(JSON.stringify([folder, facts]))
+    .update(JSON.stringify([model, facts]))
     .digest("hex")
     .slice(0, 16);
-  return { key, files: found.map(({ name, of }) => ({ name, bytes: of.size })) };
+  const files = found.map(({ name, of }) => ({ name, bytes: of.size }));
+  return { key, folder, name: isFile ? basename(model) : "", files };
 }
+
+const namesIn = (folder: string): Promise<string[]> =>
+  readdir(folder).catch((cause: unknown) => {
+    throw new InputError("Cannot send the base", `there is no folder ${folder}`, { cause });
+  });
 
 /** While rank 0 reads a piece, the others write the one before. */
 async function send(team: Team, from: string, files: readonly BaseFile[], to: string): Promise<void> {

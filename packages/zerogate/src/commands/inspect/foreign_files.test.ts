@@ -45,8 +45,9 @@ describe("files from elsewhere", () => {
     [
       "llama.gguf",
       "GGUF\u0003\0\0\0\0\0\0\0",
-      { kind: "gguf", problem: expect.stringContaining("give the model's safetensors") },
+      { kind: "model", problems: expect.arrayContaining([expect.stringContaining("it was cut off")]) },
     ],
+    ["llama.bin", "GGUF\u0003\0\0\0\0\0\0\0", { kind: "gguf", problem: expect.stringContaining("FILE.gguf") }],
     ["old.bin", Uint8Array.of(0x80, 2, 0x7d, 0x71), { kind: "pickle" }],
     ["data.json.gz", gzipSync("[]"), { kind: "compressed" }],
     ["image.png", Buffer.from("\u0089PNG\r\n\u001a\n", "latin1"), { kind: "image" }],

@@ -1,7 +1,7 @@
 /** `zerogate inspect PATH`: says what a folder or file is and what is in it. Nothing is written. */
 import { stat } from "node:fs/promises";
 import { InputError } from "@zerogate/core";
-import { deadLink, isCode, notRegular, reason } from "@zerogate/core/node";
+import { deadLink, isCode, isGgufFile, notRegular, reason } from "@zerogate/core/node";
 import { hubPlace } from "@zerogate/run-config";
 import { checkLinks } from "@zerogate/trainer/command";
 import { type CommandContext, type ExitCode, printJson } from "../context.ts";
@@ -9,6 +9,7 @@ import { inspectData } from "./data_files.ts";
 import { describeFacts, describeRows, type Facts } from "./facts.ts";
 import { inspectFile } from "./files.ts";
 import { inspectFolder } from "./folders.ts";
+import { inspectModel } from "./model_folder.ts";
 import { inspectRemote } from "./remote.ts";
 import type { RunFacts } from "./run.ts";
 import { isRunFacts, runRows } from "./run_text.ts";
@@ -47,10 +48,16 @@ async function inspect(
     throw new InputError(attempt, problem, { cause });
   });
   if (found === undefined) return await inspectData(path);
-  if (found.isFile()) return await inspectFile(path);
+  if (found.isFile()) return await inspectOne(path);
   if (!found.isDirectory()) throw new InputError(attempt, notRegular(found) ?? []);
   await checkLinks({ links }, [path]);
   return await inspectFolder(path, onNote);
+}
+
+/** A file that is a whole base is described as a folder of one is. */
+async function inspectOne(path: string): Promise<Facts> {
+  const facts = await inspectFile(path);
+  return facts.kind === "gguf" && (await isGgufFile(path)) ? await inspectModel(path) : facts;
 }
 
 /** Whether it is `FOLDER#SPLIT` of a folder that is there. */

@@ -1,8 +1,8 @@
-/** The folder of a base model. */
+/** A base model: its folder, or its GGUF file. */
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { InputError, type ModelConfig, parameterCount } from "@zerogate/core";
-import { readModelConfig, reason } from "@zerogate/core/node";
+import { describeGguf, isGgufFile, readModelConfig, reason } from "@zerogate/core/node";
 import { checkVocabulary, loadTokenizer } from "@zerogate/data";
 import { ownCommand } from "@zerogate/run-config";
 import type { Facts } from "./facts.ts";
@@ -23,8 +23,9 @@ export async function inspectModel(path: string): Promise<Facts> {
     }
   };
   const config = await tried(() => readModelConfig(path, { onWarning: (warning) => warnings.push(warning) }));
-  const weights = await weightFiles(path);
-  if (weights === undefined) problems.push("it holds no weights");
+  const isFile = await isGgufFile(path);
+  const weights = isFile ? await describeGguf(path).catch(() => undefined) : await weightFiles(path);
+  if (!isFile && weights === undefined) problems.push("it holds no weights");
   const tokenizer = await tried(() => tokenizerFacts(path, config, warnings));
   const memory = config && weights ? await trainingMemory(path, config) : undefined;
   const isUsable = problems.length === 0;
