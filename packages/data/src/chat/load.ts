@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import { type ChatTemplate, InputError, type TurnRule } from "@zerogate/core";
 import { parseStrictJson } from "@zerogate/core/formats";
-import { folderFile, readRegularFile, reason } from "@zerogate/core/node";
+import { folderFile, isGgufFile, readRegularFile, reason } from "@zerogate/core/node";
 import { isObject } from "../record.ts";
 import type { Tokenizer } from "../tokenizer.ts";
 import { rendererOf } from "./encode.ts";
@@ -44,11 +44,12 @@ const question = { role: "user", content: "A" };
 
 async function templateOf({ files }: Tokenizer): Promise<string> {
   const { directory } = files;
-  if (await folderFile(directory, JINJA)) return await readIn(directory, JINJA);
+  const isFolder = !(await isGgufFile(directory));
+  if (isFolder && (await folderFile(directory, JINJA))) return await readIn(directory, JINJA);
   const config: unknown = parseStrictJson(files.tokenizerConfigJson);
   const inConfig = isObject(config) ? config["chat_template"] : undefined;
   if (inConfig !== undefined && inConfig !== null) return chosenOf(inConfig, `${directory}/${CONFIG}`);
-  if (await folderFile(directory, LEGACY)) {
+  if (isFolder && (await folderFile(directory, LEGACY))) {
     const json: unknown = parseStrictJson(await readIn(directory, LEGACY));
     if (isObject(json)) return chosenOf(json["chat_template"], `${directory}/${LEGACY}`);
   }

@@ -15,7 +15,9 @@ export async function ggufTokenizerFiles(path: string, model: TokenizedModel): P
   const architecture = metadata.get("general.architecture");
   const { tokens, idOf, flag } = vocabulary;
   const token = (name: string) => tokens[idOf(name) ?? -1];
+  const template = metadata.get("tokenizer.chat_template");
   const settings = {
+    ...(typeof template === "string" && { chat_template: template }),
     ...(token("bos") !== undefined && { bos_token: token("bos") }),
     ...(token("eos") !== undefined && { eos_token: token("eos") }),
   };

@@ -9,6 +9,7 @@ import { absentModules, python } from "../../../../tests/support/python.ts";
 import { type WrittenValue, writeGguf } from "../../../core/test/gguf_writer.ts";
 import { scriptTexts } from "../../test/sentencepiece/texts.ts";
 import { parseSentencePieceModel } from "../sentencepiece/model_file.ts";
+import { loadTemplate } from "../templates.ts";
 import { loadTokenizer } from "../tokenizer.ts";
 
 const here = (name: string) => fileURLToPath(new URL(`../../test/${name}`, import.meta.url));
@@ -102,6 +103,15 @@ test.each([
     ]);
   },
 );
+
+test("the template of chats that the file has is the model's own; a file without one is refused", async () => {
+  const model = here("sentencepiece/bpe_bytes.model");
+  const source = "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}{{ eos_token }}{% endfor %}";
+  const tokenizer = await loadTokenizer(ofSentencePiece(model, { "tokenizer.chat_template": ["string", source] }));
+  expect(await loadTemplate("chat", tokenizer)).toMatchObject({ chat: source, tokens: { bos_token: "<s>" } });
+  const without = await loadTokenizer(ofSentencePiece(model));
+  await expect(loadTemplate("chat", without)).rejects.toThrow("has no chat template");
+});
 
 const llama2 = shared("data/llama2-tokenizer");
 test.skipIf(!existsSync(llama2))("Llama 2's, from a GGUF file and from its own (skipped without shared/)", async () => {
