@@ -66,6 +66,11 @@ test.each([
     "{% for m in messages %}<|im_start|>{{ m.content }}</s>{% endfor %}{% if add_generation_prompt %}A:{% endif %}",
     /turn 1 otherwise/,
   ],
+  [
+    "writes something else behind a special token inside the last turn",
+    "{% for m in messages %}{% if m.role == 'assistant' %}A{{ m.content }}</s>{{ 'x' if loop.last else 'y' }}<|im_end|>{% else %}{{ m.content }}{% endif %}{% endfor %}{% if add_generation_prompt %}A{% endif %}",
+    /turn 1 otherwise/,
+  ],
   ["refuses", "{{ raise_exception('no system') }}", /it refuses: no system/],
   ["marks nothing", "{% generation %}{% endgeneration %}{{ messages[0].content }}</s>", /marks nothing/],
   ["writes dates that nobody knows", "{{ strftime_now('%j') }}", /%j/],
