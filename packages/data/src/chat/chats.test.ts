@@ -144,6 +144,15 @@ test.each([
   await expect(work).rejects.toThrow(message);
 });
 
+test("chats of a thousand messages are rendered, and many short ones in their order", async () => {
+  const renderer = createRenderer({ name: "t", chat: source, tokens: { eos_token: "</s>" }, turns: "all" }, ["</s>"]);
+  const long = { messages: Array.from({ length: 500 }, (_, i) => [user(`q${i}`), assistant(`a${i}`)]).flat() };
+  const short = Array.from({ length: 150 }, (_, i) => ({ messages: [user("a"), assistant(`b${i}`)] }));
+  const rendered = await renderer.render([...short, long, ...short]);
+  expect(rendered.map(({ spans }) => spans.length)).toEqual([...short.map(() => 1), 500, ...short.map(() => 1)]);
+  expect(rendered.slice(0, 150).map(({ text }) => text)).toEqual(short.map((_, i) => `<q>a:b${i}</s>`));
+});
+
 test("after a template's error the same renderer goes on with the next chats", async () => {
   const chat = "{% if messages[0].content == 'x' %}{{ raise_exception('not x') }}{% endif %}" + source;
   const renderer = createRenderer({ name: "t", chat, tokens: { eos_token: "</s>" }, turns: "all" }, ["</s>"]);

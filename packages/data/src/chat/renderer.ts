@@ -15,10 +15,13 @@ export interface ChatRenderer {
   ask(record: DataRecord): Promise<RenderedChat>;
 }
 
-/** Chats for the thread at a time. */
+/** Chats for the thread at a time, at most, and pairs of their messages: a chat is written up to each of its turns. */
 const BATCH_RECORDS = 64;
-/** Far more than 64 chats take; a template that never ends takes no longer. */
+const BATCH_PAIRS = 10_000;
+/** Far more than such chats take; a template that never ends takes no longer. */
 const MAX_MILLISECONDS = 10_000;
+/** More for each pair of messages: one chat may have a thousand. */
+const MILLISECONDS_A_PAIR = 0.05;
 const MAX_HEAP_MEGABYTES = 256;
 const IDLE_MILLISECONDS = 2000;
 
@@ -56,8 +59,7 @@ export function createRenderer(
   };
   const render = async (records: readonly DataRecord[], ask: boolean): Promise<readonly RenderedChat[]> => {
     const rendered: RenderedChat[] = [];
-    for (let begin = 0; begin < records.length; begin += BATCH_RECORDS) {
-      const batch = records.slice(begin, begin + BATCH_RECORDS);
+    for (const batch of batchesOf(records)) {
       const reply = await run({ records: batch, ask });
       if ("problem" in reply) {
         const record = reply.record === undefined ? undefined : batch[reply.record];
@@ -88,6 +90,25 @@ function startThread(workerData: RenderThreadData): Worker {
   return thread;
 }
 
+const pairsOf = (record: DataRecord): number => messagesOf(record).length ** 2;
+
+function batchesOf(records: readonly DataRecord[]): DataRecord[][] {
+  const batches: DataRecord[][] = [];
+  let pairs = Infinity;
+  for (const record of records) {
+    const batch = batches.at(-1);
+    const more = pairsOf(record);
+    if (batch && batch.length < BATCH_RECORDS && pairs + more <= BATCH_PAIRS) {
+      batch.push(record);
+      pairs += more;
+    } else {
+      batches.push([record]);
+      pairs = more;
+    }
+  }
+  return batches;
+}
+
 /** The thread's reply; a problem without a record if it took too long or too much. */
 function replyOf(thread: Worker, job: RenderJob): Promise<RenderReply> {
   return new Promise((resolve) => {
@@ -104,11 +125,11 @@ function replyOf(thread: Worker, job: RenderJob): Promise<RenderReply> {
       end({ problem: isMemory ? `it takes more than ${MAX_HEAP_MEGABYTES} MB of memory` : error.message });
     };
     const onExit = () => end({ problem: "its thread ended" });
-    const seconds = MAX_MILLISECONDS / 1000;
-    const timer = setTimeout(
-      () => end({ problem: `it takes more than ${seconds} s for ${job.records.length} of the chats` }),
-      MAX_MILLISECONDS,
-    );
+    const pairs = job.records.reduce((sum, record) => sum + pairsOf(record), 0);
+    const limit = MAX_MILLISECONDS + MILLISECONDS_A_PAIR * pairs;
+    const timer = setTimeout(() => {
+      end({ problem: `it takes more than ${Math.floor(limit / 1000)} s for ${job.records.length} of the chats` });
+    }, limit);
     thread.ref();
     thread.on("message", end);
     thread.on("error", onError);
