@@ -213,7 +213,10 @@ test("stopped by Ctrl-C a download ends with 130 and goes on with the same line 
 
 test("inspect says what a model of the Hub is before a download, and leaves nothing here [M-inspect-hub]", async () => {
   const here = JSON.parse((await run(["inspect", place.base, "--json"])).stdout) as Record<string, unknown>;
+  mkdirSync(at("tmp"));
+  vi.stubEnv("TMPDIR", at("tmp"));
   const { code, stdout, stderr } = await run(["inspect", "tiny/llama", "--json"], { env });
+  expect(readdirSync(at("tmp"))).toEqual([]);
   expect([code, stderr.trimEnd()]).toEqual([
     0,
     `tiny/llama is not here: ${server.endpoint} is asked what it is; its weights are not fetched`,
