@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { adapterLayout, adaptionPromptConfig, initParameters, partNumbers } from "@zerogate/core";
 import { readAdapter, readModelConfig, type SavedAdapter, saveAdapter } from "@zerogate/core/node";
 import { beforeAll, expect, test } from "vitest";
+import { absent, sharedPath } from "../packages/core/test/shared.ts";
 import { testFolder } from "./support/cli.ts";
 import { zerogateHere } from "./support/here.ts";
 import { base } from "./support/world.ts";
@@ -62,7 +63,12 @@ test("adapters of two towers have no mean, and nothing is written", async () => 
 
 test("a folder of another gate keeps what they see; files of other programs have no place for it", async () => {
   expect((await run("convert", "one", "peft", "--to", "peft")).code).toBe(0);
-  expect((await readAdapter(at("peft"))).seen).toMatchObject(seen);
+  const [one, peft] = [await readAdapter(at("one")), await readAdapter(at("peft"))];
+  expect(peft.seen).toMatchObject(seen);
+  expect(peft.params).toEqual(one.params);
+  expect((await run("convert", "one", "file.pth", "--to", "multimodal", "--model", base)).stderr).toContain(
+    "a multimodal file holds visual queries, which the adapter has not: use --to peft or zerogate",
+  );
   for (const to of ["original", "litgpt", "lit-llama"]) {
     const { code, stderr } = await run("convert", "one", "file.pth", "--to", to, "--model", base);
     expect(code).toBe(2);
@@ -72,3 +78,60 @@ test("a folder of another gate keeps what they see; files of other programs have
   }
   expect(existsSync(at("file.pth"))).toBe(false);
 });
+
+test("an adapter with visual queries goes to a file of the authors' multimodal code and back, through their tower [V6]", async () => {
+  const sizes = { featureSize: 768, embedSize: 4, blocks: 1, heads: 2, mlpSize: 3, blockEps: 1e-6, normEps: 1e-5 };
+  const vision = { fusion: "query", ...sizes, missingImage: "none" } as const;
+  const gates = { gateSharing: "per-head", gateActivation: "tanh" } as const;
+  const layout = adapterLayout({ promptLength: 2, adaptedLayers: 2, ...gates, vision }, await readModelConfig(base));
+  const params = initParameters(layout.table, 4).map((value, i) => value + 0.1 * Math.sin(i));
+  const config = adaptionPromptConfig({ adapterLen: 2, adapterLayers: 2, taskType: "CAUSAL_LM" });
+  const own = { ...seen, features: ["tokens.projected"], featureNorm: "none", severalImages: "concat" } as const;
+  await saveAdapter(at("queries"), { config, layout, params, seen: own });
+  expect(await run("convert", "queries", "queries.pth", "--to", "multimodal", "--model", base)).toMatchObject({
+    code: 0,
+  });
+  const back = ["convert", "queries.pth", "back", "--to", "zerogate", "--model", base];
+  expect((await run(...back)).stderr).toContain("a width of 4 does not divide over 16 heads");
+  expect(await run(...back, "--vision-heads", "2")).toMatchObject({ code: 0 });
+  const found = await readAdapter(at("back"));
+  expect(found.params).toEqual(params);
+  expect(found.shape).toMatchObject({ ...gates, vision });
+  expect(found.seen).toMatchObject({
+    features: ["tokens.projected"],
+    severalImages: "concat",
+    tower: {
+      modelType: "clip_vision_model",
+      layers: 24,
+      channelOrder: "bgr",
+      nameOrPath: "openai/clip-vit-large-patch14",
+    },
+  });
+  expect((await run("convert", "one", "two-times", "--to", "zerogate", "--vision-heads", "2")).stderr).toContain(
+    "--tower, --vision-heads and --gate are about files that are multimodal, this is none",
+  );
+  for (const to of ["original", "litgpt"]) {
+    expect((await run("convert", "queries", "no.pth", "--to", to, "--model", base)).stderr).toContain(
+      "has no place for",
+    );
+  }
+});
+
+const reason = absent("golden/multimodal_query");
+
+test.skipIf(reason !== "")(
+  `a released file is the adapter of our reference in PyTorch, through the tower that is named [V6]${reason}`,
+  async () => {
+    const golden = (name: string) => sharedPath(`golden/${name}`);
+    const source = golden("multimodal_query/released_layout.pth");
+    const to = ["--to", "zerogate", "--vision-heads", "4"];
+    expect((await run("convert", source, "no-tower", ...to)).stderr).toContain(
+      "the file takes tokens of 24 numbers, those of CLIP ViT-L/14 have 768: name its tower (--tower)",
+    );
+    const named = ["--tower", golden("multimodal_towers/clip"), "--model", golden("llama_gqa/base")];
+    expect(await run("convert", source, "released", ...to, ...named)).toMatchObject({ code: 0 });
+    const [ours, theirs] = [await readAdapter(at("released")), await readAdapter(golden("multimodal_query/adapter"))];
+    expect(ours.params).toEqual(theirs.params);
+    expect(ours.seen?.tower).toMatchObject({ hiddenSize: 32, patchSize: 8, channelOrder: "bgr" });
+  },
+);

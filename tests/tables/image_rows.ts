@@ -15,8 +15,7 @@ export const imageRows: readonly Row[] = [
   },
   {
     id: "V6",
-    what: "fusion `query`: the same",
-    why: "open: fusion `query` is not built, vision_config.json that asks for it is refused by name",
+    what: "fusion `query`: the same; several images, missing ones, runs, answers, and released files both ways",
   },
   {
     id: "V7",

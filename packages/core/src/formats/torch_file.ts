@@ -10,7 +10,7 @@ import { elementBytes, type Tensor } from "./safetensors.ts";
 import { findZipData, isZip, readZipDirectory, readZipEntry, type ZipEntry } from "./stored_zip.ts";
 import { serializeStoredZip } from "./stored_zip_writer.ts";
 import { parseTorchPickle } from "./torch_pickle.ts";
-import { serializeTorchPickle } from "./torch_pickle_writer.ts";
+import { type PlainDicts, serializeTorchPickle } from "./torch_pickle_writer.ts";
 import { extent, gather, isInOrder } from "./torch_views.ts";
 
 /** The pickle of a 65 B training checkpoint has 200 kB. */
@@ -144,12 +144,16 @@ function storageOf(
   return { entry, bytes: elements * width };
 }
 
-/** The file that `torch.load` reads as a dict of these tensors, or as `{within: dict}`. The same tensors give the same bytes. */
-export function serializeTorchFile(tensors: ReadonlyMap<string, Tensor>, within?: string): Uint8Array {
+/** The file that `torch.load` reads as a dict of these tensors, or as `{within: dict, …beside}`. The same tensors give the same bytes. */
+export function serializeTorchFile(
+  tensors: ReadonlyMap<string, Tensor>,
+  within?: string,
+  beside: PlainDicts = {},
+): Uint8Array {
   const keys = new Map([...tensors.keys()].map((name, i): [string, string] => [name, String(i)]));
   const text = (value: string) => new TextEncoder().encode(value);
   const entries = new Map<string, Uint8Array>([
-    ["archive/data.pkl", serializeTorchPickle(tensors, keys, within)],
+    ["archive/data.pkl", serializeTorchPickle(tensors, keys, within, beside)],
     ["archive/byteorder", text("little")],
     ...[...tensors].map(([name, { bytes }]): [string, Uint8Array] => [`archive/data/${keys.get(name)}`, bytes]),
     ["archive/version", text("3\n")],

@@ -7,11 +7,18 @@ const storageOfDType: ReadonlyMap<TensorDType, string> = new Map(
   [...storageDTypes].map(([name, dtype]) => [dtype, name]),
 );
 
-/** The pickle of a dict of tensors, or of a dict of that name that holds it; `keys` are those of their storages. */
+/** Dicts of flags and counts. */
+export type PlainDicts = Readonly<Record<string, Readonly<Record<string, boolean | number>>>>;
+
+/**
+ * The pickle of a dict of tensors, or of a dict that holds it under the name `within`, and `beside` it plain ones; `keys` are those of
+ * their storages.
+ */
 export function serializeTorchPickle(
   tensors: ReadonlyMap<string, Tensor>,
   keys: ReadonlyMap<string, string>,
   within?: string,
+  beside: PlainDicts = {},
 ): Uint8Array {
   const out: number[] = [0x80, 2];
   const text = (value: string) => {
@@ -61,7 +68,19 @@ export function serializeTorchPickle(
     out.push(0x29, 0x52, 0x74, 0x52); // of no hooks; then call
   }
   out.push(0x75);
-  if (within !== undefined) out.push(0x73);
+  if (within !== undefined) {
+    out.push(0x73);
+    for (const [key, dict] of Object.entries(beside)) {
+      text(key);
+      out.push(0x7d, 0x28);
+      for (const [field, value] of Object.entries(dict)) {
+        text(field);
+        if (typeof value === "number") integer(value);
+        else out.push(value ? 0x88 : 0x89);
+      }
+      out.push(0x75, 0x73);
+    }
+  }
   out.push(0x2e);
   return Uint8Array.from(out);
 }

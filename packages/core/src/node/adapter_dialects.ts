@@ -9,6 +9,8 @@ import {
   type ReadDialectOptions,
   readForeignAdapter,
 } from "../adapter/files/dialects.ts";
+import { isReleasedTensor, readReleased } from "../adapter/files/released.ts";
+import { RELEASED_CONFIG } from "../adapter/files/write_released.ts";
 import type { AdapterState } from "../adapter/kinds/kind.ts";
 import type { DType } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
@@ -41,6 +43,11 @@ export async function readAdapterFile(
         `it holds ${holds}: needed are adapter_query.weight (original) or transformer.h.….adapter_wte.weight (litgpt, lit-llama); for an adapter of PEFT give its folder`,
       );
     }
+    if (dialect === "multimodal") {
+      const names = [...stored.entries.keys()];
+      const own = await stored.read(names.filter(isReleasedTensor)); // base and tower may lie beside them
+      return { dialect, ...readReleased(own, names, path, options) };
+    }
     return { dialect, ...readForeignAdapter(await stored.read(), path, options) };
   });
 }
@@ -56,6 +63,13 @@ export async function loadAdapterFile(
   model: ModelConfig,
   options: ReadDialectOptions = {},
 ): Promise<LoadedAdapter> {
+  if ((await withTensorFile(path, async ({ entries }) => foreignDialect(entries.keys()))) === "multimodal") {
+    const way = `zerogate convert ${path} FOLDER --to zerogate`;
+    throw new InputError(
+      `Cannot use ${path} as an adapter`,
+      `it sees images and does not say through which tower: convert it (${way})`,
+    );
+  }
   const { dialect, state, notes } = await readAdapterFile(path, options);
   const { shape, table } = state.layout;
   const problems = baseProblems(state.layout, model);
@@ -98,9 +112,10 @@ export async function writeAdapterFile(
   if (await lstat(path).catch(() => undefined)) {
     throw new InputError(`Cannot write ${path}`, "it exists: choose a new name");
   }
-  const within = dialect === "litgpt" ? "model" : undefined;
+  const within = dialect === "litgpt" || dialect === "multimodal" ? "model" : undefined;
+  const beside = dialect === "multimodal" ? { config: RELEASED_CONFIG } : undefined;
   const bytes = path.endsWith(".safetensors")
     ? serializeSafetensors(tensors, { format: "pt" })
-    : serializeTorchFile(tensors, within);
+    : serializeTorchFile(tensors, within, beside);
   await writeFileAtomic(path, bytes);
 }

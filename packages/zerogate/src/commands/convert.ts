@@ -11,7 +11,7 @@ import {
   InputError,
 } from "@zerogate/core";
 import type { DType } from "@zerogate/core/engine";
-import type { ForeignDialect } from "@zerogate/core/formats";
+import type { ForeignDialect, SeenFeatures } from "@zerogate/core/formats";
 import { readModelConfig, saveAdapter, writeAdapterFile } from "@zerogate/core/node";
 import { MAX_PROMPT_LENGTH } from "@zerogate/run-config";
 import { adapterFolder, checkLinks, namedBase } from "@zerogate/trainer/command";
@@ -19,6 +19,7 @@ import { continued } from "../terminal/plain_text.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { describe, gateName, type ReportedLayer, targetNotes } from "./convert_result.ts";
 import { readSource, type Source, type Target, targets, withHeads } from "./convert_source.ts";
+import { seenByReleased } from "./convert_tower.ts";
 import { fitOnData } from "./fit_on_data.ts";
 import { choiceFlag, numberFlag } from "./flags.ts";
 import { checkNewFolder } from "./new_folder.ts";
@@ -32,6 +33,9 @@ export interface ConvertFlags {
   readonly adapterLen?: string;
   readonly model?: string;
   readonly heads?: string;
+  readonly gate?: string;
+  readonly tower?: string;
+  readonly visionHeads?: string;
   readonly dtype?: string;
   readonly links?: boolean;
   readonly json?: boolean;
@@ -62,7 +66,10 @@ export async function convertCommand(
     { min: 1, max: MAX_PROMPT_LENGTH, whole: true },
     problems,
   );
-  const heads = numberFlag("--heads", flags.heads, 0, { min: 1, max: 65_536, whole: true }, problems);
+  const most = { min: 1, max: 65_536, whole: true };
+  const heads = numberFlag("--heads", flags.heads, 0, most, problems);
+  const visionHeads = numberFlag("--vision-heads", flags.visionHeads, 16, most, problems);
+  const rawGates = choiceFlag("--gate", flags.gate, ["raw"], problems) === "raw";
   if (problems.length > 0) throw new InputError("Cannot convert", problems);
 
   const onNote = (note: string) => context.stderr.write(`${note}\n`);
@@ -81,7 +88,20 @@ export async function convertCommand(
   await checkLinks(flags, [model]);
   const base = model === undefined ? undefined : await readModelConfig(model);
   const originalGate: GateActivation = assumed === "raw" ? "none" : "tanh";
-  const source = await readSource(input, folder, { originalGate, ...(promptLength > 0 && { promptLength }) });
+  const source = await readSource(input, folder, {
+    originalGate,
+    visionHeads,
+    rawGates,
+    ...(promptLength > 0 && { promptLength }),
+  });
+  const isReleased = source.from === "multimodal";
+  if (!isReleased && (flags.tower ?? flags.visionHeads ?? flags.gate) !== undefined) {
+    throw new InputError(
+      "Cannot convert",
+      "--tower, --vision-heads and --gate are about files that are multimodal, this is none",
+    );
+  }
+  const seen = isReleased ? await seenByReleased(source.state.layout, flags.tower) : source.folder?.seen;
   if (assumed !== undefined && source.from !== "original" && to !== "original") {
     throw new InputError("Cannot convert", "--assume-gate is about files of the original code, neither side is one");
   }
@@ -95,7 +115,7 @@ export async function convertCommand(
   const { state, layers } = withFlagNames(() =>
     convertGates(known, { ...wanted, ...(reduction && { reduce: reduction }), clamp: flags.clampGates ?? false }),
   );
-  await write(out, to, state, { ...source, dtype: dtype ?? source.dtype }, flags.model);
+  await write(out, to, state, { ...source, dtype: dtype ?? source.dtype, seen }, flags.model);
 
   const notes = [...source.notes, ...targetNotes(to, source, originalGate)];
   for (const note of notes) context.stderr.write(`${continued(note)}\n`);
@@ -123,6 +143,7 @@ function targetGate(to: Target, layout: AdapterLayout, originalGate: GateActivat
   const { gateSharing, gateActivation } = layout.shape;
   if (to === "zerogate") return { gateSharing, gateActivation };
   if (to === "peft") return { gateSharing: "scalar", gateActivation: "none" };
+  if (to === "multimodal") return { gateSharing: "per-head", gateActivation: "tanh" };
   return { gateSharing: "per-head", gateActivation: to === "original" ? originalGate : "none" };
 }
 
@@ -151,7 +172,7 @@ async function write(
   out: string,
   to: Target,
   { layout, params }: AdapterState,
-  { folder, dtype }: Pick<Source, "folder" | "dtype">,
+  { folder, dtype, seen }: Pick<Source, "folder" | "dtype"> & { readonly seen: SeenFeatures | undefined },
   model: string | undefined,
 ): Promise<void> {
   if (to !== "peft" && to !== "zerogate") {
@@ -168,6 +189,6 @@ async function write(
       taskType: "CAUSAL_LM",
     });
   const config = { ...(folder?.config ?? fresh()), ...(model !== undefined && { baseModelNameOrPath: model }) };
-  const { metadata = {}, promptFormat, seen } = folder ?? {};
+  const { metadata = {}, promptFormat } = folder ?? {};
   await saveAdapter(out, { config, layout, params, dtype, metadata, promptFormat, seen });
 }

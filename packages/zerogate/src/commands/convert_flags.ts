@@ -11,7 +11,7 @@ export const definition: CommandDefinition<ConvertFlags, readonly [input: string
     to: {
       group: "Required",
       argument: "<format>",
-      about: "peft, zerogate (folders), original, litgpt, lit-llama (files)",
+      about: "peft, zerogate (folders), original, multimodal, litgpt, lit-llama (files)",
       isRequired: true,
     },
     dtype: {
@@ -41,6 +41,21 @@ export const definition: CommandDefinition<ConvertFlags, readonly [input: string
       group: "Adapter",
       argument: "<how>",
       about: "allow the loss of one gate a layer instead of one a head: mean, median, rms, lstsq",
+    },
+    gate: {
+      group: "Adapter",
+      argument: "<kind>",
+      about: "raw: fold the factors of a multimodal file's gates into gates without tanh",
+    },
+    tower: {
+      group: "Images",
+      argument: "<dir>",
+      about: "tower that a multimodal file was trained with (default: CLIP ViT-L/14, if its sizes fit)",
+    },
+    visionHeads: {
+      group: "Images",
+      argument: "<n>",
+      about: "heads of the visual blocks of a multimodal file, which does not say it (default: 16)",
     },
     data: {
       group: "Data",

@@ -5,7 +5,7 @@ import { adapterLayoutOn, baseProblems, foreignModules, moduleNames } from "@zer
 import { readAdapter, readAdapterFile } from "@zerogate/core/node";
 
 /** `peft` and `zerogate` are folders: PEFT's own gate, and whatever gate the adapter has. */
-export const targets = ["peft", "zerogate", "original", "litgpt", "lit-llama"] as const;
+export const targets = ["peft", "zerogate", "original", "multimodal", "litgpt", "lit-llama"] as const;
 export type Target = (typeof targets)[number];
 
 /** An adapter from a folder or a file, and what is known of it beside its numbers. */
@@ -43,7 +43,9 @@ export function withHeads(state: AdapterState, base: ModelConfig | undefined, gi
   const heads = base?.heads ?? given;
   const isForeign = to !== "peft" && to !== "zerogate";
   const names = moduleNames(layout.base);
-  if (isForeign && layout.shape.vision) {
+  if (to === "multimodal" && layout.shape.vision?.fusion !== "query") {
+    problems.push("a multimodal file holds visual queries, which the adapter has not: use --to peft or zerogate");
+  } else if (isForeign && to !== "multimodal" && layout.shape.vision) {
     problems.push(`a file of ${to} has no place for what the adapter trained for images: use --to peft or zerogate`);
   }
   if (isForeign && base?.qkNorm) {

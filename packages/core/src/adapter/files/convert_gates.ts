@@ -9,6 +9,7 @@ import type { AdapterState } from "../kinds/kind.ts";
 import type { AdapterShape } from "../layout.ts";
 import { partNumbers } from "../parameters.ts";
 import { effectiveGate } from "../parts/gate.ts";
+import { VISION_FILE } from "../parts/projection.ts";
 
 /** How many gates of a layer become one: their mean, median, or root mean square with the mean's sign. */
 export const gateReductions = ["mean", "median", "rms"] as const;
@@ -57,6 +58,11 @@ export function convertGates(
   const to = layout.shape;
   const params = new Float32Array(layout.length);
   const targets = layerParts(layout);
+  // What is trained for images stays as it is.
+  for (const part of layout.table) {
+    const own = state.layout.table.find(({ name }) => name === part.name);
+    if (part.file === VISION_FILE && own) partNumbers(part, params).set(partNumbers(own, state.params));
+  }
   const problems: string[] = [];
   const layers = layerParts(state.layout).map(({ layer, prompt, gate }, i): LayerGates => {
     const own = targets[i];

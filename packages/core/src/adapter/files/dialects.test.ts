@@ -149,9 +149,9 @@ describe("what is refused", () => {
   const nan: Tensor = { ...zeros(1, 3, 1, 1), bytes: new Uint8Array(Float32Array.of(0, Number.NaN, 1).buffer) };
   const cases: Record<string, [Map<string, Tensor>, string]> = {
     "no adapter at all": [new Map([["tok_embeddings.weight", zeros(2, 2)]]), "it has neither adapter_query.weight"],
-    "LLaMA-Adapter V2, multimodal": [
+    "LLaMA-Adapter V2, multimodal, of wrong shapes": [
       new Map([...original, ["visual_query.weight", zeros(1)], ["llama.layers.0.attention.gate", zeros(1)]]),
-      "it trains more than prompts and gates (visual_query.weight, llama.layers.0.attention.gate), as LLaMA-Adapter V2",
+      "visual_query.weight is [1], needed is a matrix",
     ],
     "biases of V2": [new Map([...original, ["layers.3.attention.wq.bias", zeros(6)]]), "it trains more than prompts"],
     "litgpt's adapter_v2": [new Map([...lit, [`${stem}.adapter_scale`, zeros(6)]]), "it trains more than prompts"],

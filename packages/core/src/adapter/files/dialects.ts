@@ -11,12 +11,14 @@ import { adapterLayoutOn, layerParts } from "../kinds/adaption_prompt.ts";
 import type { AdapterState } from "../kinds/kind.ts";
 import { partNumbers } from "../parameters.ts";
 import type { GateActivation } from "../parts/gate.ts";
+import { isReleased, type ReadReleasedOptions, readReleased } from "./released.ts";
 import { fileDTypes, notFinite, ourDTypes } from "./tensors.ts";
+import { releasedTensors } from "./write_released.ts";
 
-/** Other programs than PEFT whose adapter files are read and written. */
+/** Other programs than PEFT whose files of text adapters are read and written. */
 export const foreignDialects = ["original", "litgpt", "lit-llama"] as const;
-/** Another program than PEFT: the authors' own, litgpt, or lit-llama. */
-export type ForeignDialect = (typeof foreignDialects)[number];
+/** Another program than PEFT: the authors' own, its multimodal version (`released.ts`), litgpt, or lit-llama. */
+export type ForeignDialect = (typeof foreignDialects)[number] | "multimodal";
 
 /** What Hugging Face calls the modules of the bases that these programs know, which their files do not name. */
 export const foreignModules = { root: "model", layers: "layers", attention: "self_attn" } as const;
@@ -30,7 +32,7 @@ const beyondPrompts =
   /^(?:visual_|clip_proj|llama\.|prefix_query)|lora_|new_gate$|\.adapter_(?:bias|scale)$|attention\.w[qo]\.bias$|feed_forward\.w\d\.bias$/;
 
 /** What a file of another program does not say itself. */
-export interface ReadDialectOptions {
+export interface ReadDialectOptions extends ReadReleasedOptions {
   /**
    * What the gates of an original file mean, which it does not say: `tanh` is its training code, `none` its first inference
    * script. Lightning's gates are raw.
@@ -43,7 +45,9 @@ export interface ReadDialectOptions {
 
 /** Which program's names these are, or undefined; `PEFT`'s are not asked for. */
 export function foreignDialect(names: Iterable<string>): ForeignDialect | undefined {
-  for (const name of names) {
+  const all = [...names];
+  if (isReleased(all)) return "multimodal";
+  for (const name of all) {
     if (name === "adapter_query.weight") return "original";
     if (litPrompt.test(name)) return "litgpt";
   }
@@ -72,6 +76,7 @@ export function readForeignAdapter(
 ): { state: AdapterState; notes: string[] } {
   const attempt = `Cannot use ${path} as an adapter`;
   const dialect = foreignDialect(tensors.keys());
+  if (dialect === "multimodal") return readReleased(tensors, [...tensors.keys()], path, options);
   if (dialect === undefined) {
     throw new InputError(attempt, "it has neither adapter_query.weight (original) nor adapter_wte.weight (Lightning)");
   }
@@ -113,6 +118,7 @@ export function foreignTensors(
   dtype: DType = "f32",
 ): Map<string, Tensor> {
   const { promptLength: K, gateSharing, vision } = layout.shape;
+  if (dialect === "multimodal") return releasedTensors({ layout, params }, dtype);
   if (vision) throw new RangeError(`Cannot write ${dialect}: it has no place for what the adapter trained for images`);
   const { hiddenSize: D, heads: H, layers } = layout.base;
   const parts = layerParts(layout);
