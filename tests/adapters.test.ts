@@ -172,7 +172,10 @@ describe("convert", () => {
 
   test.each([
     [["plain", "x.pth", "--to", "litgpt"], "the adapter does not say how many: give --model or --heads"],
-    [["plain", "x.pth", "--to", "onnx"], '--to is "onnx", expected one of peft, zerogate, original, litgpt, lit-llama'],
+    [
+      ["plain", "x.pth", "--to", "onnx"],
+      '--to is "onnx", expected one of peft, zerogate, original, multimodal, litgpt, lit-llama',
+    ],
     [["plain", "x.pth", "--to", "litgpt", "--heads", "0"], '--heads is "0"'],
     [["plain", "heads", "--to", "zerogate"], "heads: it is not empty: choose a new folder"],
     [["plain", "original.pth", "--to", "original", "--heads", "4"], "original.pth: it exists: choose a new name"],

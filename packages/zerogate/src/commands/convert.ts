@@ -49,29 +49,7 @@ export async function convertCommand(
   flags: ConvertFlags,
   context: CommandContext,
 ): Promise<ExitCode> {
-  const problems: string[] = [];
-  const to = choiceFlag("--to", flags.to, targets, problems) ?? "peft";
-  const assumed = choiceFlag("--assume-gate", flags.assumeGate, ["tanh", "raw"], problems);
-  const reduce = choiceFlag("--gate-reduce", flags.gateReduce, [...gateReductions, "lstsq"] as const, problems);
-  const isFitted = reduce === "lstsq";
-  if (isFitted && !flags.data) {
-    problems.push("--gate-reduce lstsq measures what the layers add to a base on texts: give --data");
-  }
-  if (!isFitted && flags.data) problems.push("--data is for --gate-reduce lstsq");
-  const dtype = choiceFlag("--dtype", flags.dtype, dtypes, problems);
-  const promptLength = numberFlag(
-    "--adapter-len",
-    flags.adapterLen,
-    0,
-    { min: 1, max: MAX_PROMPT_LENGTH, whole: true },
-    problems,
-  );
-  const most = { min: 1, max: 65_536, whole: true };
-  const heads = numberFlag("--heads", flags.heads, 0, most, problems);
-  const visionHeads = numberFlag("--vision-heads", flags.visionHeads, 16, most, problems);
-  const rawGates = choiceFlag("--gate", flags.gate, ["raw"], problems) === "raw";
-  if (problems.length > 0) throw new InputError("Cannot convert", problems);
-
+  const { to, assumed, reduce, isFitted, dtype, promptLength, heads, visionHeads, rawGates } = readFlags(flags);
   const onNote = (note: string) => context.stderr.write(`${note}\n`);
   const folder = (await stat(input).catch(() => undefined))?.isDirectory()
     ? await adapterFolder(input, onNote, flags.links)
@@ -85,7 +63,7 @@ export async function convertCommand(
       "--gate-reduce lstsq needs the base, which is not named or not here: give --model",
     );
   }
-  await checkLinks(flags, [model]);
+  await checkLinks(flags, [model, flags.tower]);
   const base = model === undefined ? undefined : await readModelConfig(model);
   const originalGate: GateActivation = assumed === "raw" ? "none" : "tanh";
   const source = await readSource(input, folder, {
@@ -94,14 +72,7 @@ export async function convertCommand(
     rawGates,
     ...(promptLength > 0 && { promptLength }),
   });
-  const isReleased = source.from === "multimodal";
-  if (!isReleased && (flags.tower ?? flags.visionHeads ?? flags.gate) !== undefined) {
-    throw new InputError(
-      "Cannot convert",
-      "--tower, --vision-heads and --gate are about files that are multimodal, this is none",
-    );
-  }
-  const seen = isReleased ? await seenByReleased(source.state.layout, flags.tower) : source.folder?.seen;
+  const seen = await seenBy(source, flags);
   if (assumed !== undefined && source.from !== "original" && to !== "original") {
     throw new InputError("Cannot convert", "--assume-gate is about files of the original code, neither side is one");
   }
@@ -111,7 +82,7 @@ export async function convertCommand(
     isFitted && model !== undefined && flags.data
       ? await fitOnData(model, known, flags.data, source.folder?.promptFormat, context)
       : undefined;
-  const reduction = isFitted ? fitted?.map(({ gate }) => gate) : reduce;
+  const reduction = reduce === "lstsq" ? fitted?.map(({ gate }) => gate) : reduce;
   const { state, layers } = withFlagNames(() =>
     convertGates(known, { ...wanted, ...(reduction && { reduce: reduction }), clamp: flags.clampGates ?? false }),
   );
@@ -137,6 +108,35 @@ export async function convertCommand(
   if (flags.json) printJson(context, { ...facts, layers: reported, notes });
   else context.stdout.write(describe(facts, reported));
   return 0;
+}
+
+/** The flags as values, all problems at once. */
+function readFlags(flags: ConvertFlags) {
+  const problems: string[] = [];
+  const to = choiceFlag("--to", flags.to, targets, problems) ?? "peft";
+  const assumed = choiceFlag("--assume-gate", flags.assumeGate, ["tanh", "raw"], problems);
+  const reduce = choiceFlag("--gate-reduce", flags.gateReduce, [...gateReductions, "lstsq"] as const, problems);
+  const isFitted = reduce === "lstsq";
+  if (isFitted && !flags.data) {
+    problems.push("--gate-reduce lstsq measures what the layers add to a base on texts: give --data");
+  }
+  if (!isFitted && flags.data) problems.push("--data is for --gate-reduce lstsq");
+  const dtype = choiceFlag("--dtype", flags.dtype, dtypes, problems);
+  const upTo = (max: number) => ({ min: 1, max, whole: true });
+  const promptLength = numberFlag("--adapter-len", flags.adapterLen, 0, upTo(MAX_PROMPT_LENGTH), problems);
+  const heads = numberFlag("--heads", flags.heads, 0, upTo(65_536), problems);
+  const visionHeads = numberFlag("--vision-heads", flags.visionHeads, 16, upTo(65_536), problems);
+  const rawGates = choiceFlag("--gate", flags.gate, ["raw"], problems) === "raw";
+  if (problems.length > 0) throw new InputError("Cannot convert", problems);
+  return { to, assumed, reduce, dtype, isFitted, promptLength, heads, visionHeads, rawGates };
+}
+
+/** What the adapter's images become: as its folder says, or as the authors of a released file have it. */
+async function seenBy({ from, state, folder }: Source, flags: ConvertFlags): Promise<SeenFeatures | undefined> {
+  if (from === "multimodal") return await seenByReleased(state.layout, flags.tower);
+  if ((flags.tower ?? flags.visionHeads ?? flags.gate) === undefined) return folder?.seen;
+  const found = "--tower, --vision-heads and --gate are about files that are multimodal, this is none";
+  throw new InputError("Cannot convert", found);
 }
 
 function targetGate(to: Target, layout: AdapterLayout, originalGate: GateActivation): GateConversion {
