@@ -1,7 +1,8 @@
 /**
  * Rates of the CPU engine's matrix products against the processor's peak. Needs a build and a C++ compiler.
  *
- *   node bench/cpu_gemm.mjs [rounds] [threads, for example 1,2] [compute, for example f32,bf16] [rows, for example 128,512] [packing: off,on]
+ *   node bench/cpu_gemm.mjs [rounds] [threads, for example 1,2] [compute, for example f32,bf16] [rows, for example 128,512] [packing: off,on] \
+ *     [weights, for example bf16,i8,nf4,i4]
  *
  * Checks 24 numbers of every product against float64, then times all in turn, round after round, each just after the peak of
  * as many threads, and prints medians. One thread is timed by the process's processor time, which other programs disturb
@@ -12,6 +13,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { dequantize, isScaled, quantize } from "../packages/core/dist/engine.js";
 import { createEngine, probe } from "../packages/engine-cpu/dist/index.js";
 
 const list = (text, fallback) => (text ? text.split(",") : fallback);
@@ -19,6 +21,7 @@ const rounds = Number(process.argv[2] ?? 5);
 const threadCounts = list(process.argv[3], ["1", "2"]).map(Number);
 const computes = list(process.argv[4], probe().bf16Levels.includes(probe().level) ? ["f32", "bf16"] : ["f32"]);
 const packings = list(process.argv[6], ["off", "on"]);
+const dtypes = list(process.argv[7], ["bf16"]);
 const rowCounts = list(process.argv[5], ["128", "512", "2048"]).map(Number);
 const shapes = [
   [288, 768],
@@ -55,7 +58,14 @@ function bf16Weight(values, N, K) {
   return { dtype: "bf16", shape: [N, K], bytes: new Uint8Array(halves.buffer) };
 }
 
-async function check(engine, backward, values, x, y, { M, N, K }) {
+/** A weight as an engine is given it, and the numbers that it stands for. */
+function weightOf(dtype, values, N, K) {
+  if (!isScaled(dtype)) return { tensor: bf16Weight(values, N, K), numbers: values };
+  const bytes = quantize(dtype, values, [N, K], "weight");
+  return { tensor: { dtype, shape: [N, K], bytes }, numbers: dequantize(dtype, bytes, [N, K]) };
+}
+
+async function check(engine, { backward, compute }, values, x, y, { M, N, K }) {
   const out = await engine.read(y);
   const width = backward ? K : N;
   let scale = 0;
@@ -67,20 +77,24 @@ async function check(engine, backward, values, x, y, { M, N, K }) {
       sum += x[m * (backward ? N : K) + k] * (backward ? values[k * K + c] : values[c * K + k]);
     }
     const error = Math.abs(out[m * width + c] - sum) / scale;
-    if (!(error < 2e-6))
+    // Products in bf16 round numbers that a scale has made longer.
+    if (!(error < (compute === "bf16" ? 1e-2 : 2e-6)))
       throw new Error(`Cannot time a wrong product: error ${error} at ${m}, ${c} of ${M} × ${N} × ${K}`);
   }
 }
 
 const cases = [];
-const weights = shapes.map(([K, N]) => ({ K, N, values: numbers(N * K, 7) }));
+const weights = shapes.flatMap(([K, N]) => {
+  const values = numbers(N * K, 7);
+  return dtypes.map((dtype) => ({ K, N, dtype, ...weightOf(dtype, values, N, K) }));
+});
 const engines = threadCounts.flatMap((threads) =>
   computes.flatMap((compute) => packings.map((packing) => ({ threads, compute, packing }))),
 );
 for (const { threads, compute, packing } of engines) {
   const engine = createEngine({ threads, compute, packing: packing === "on" });
-  for (const { K, N, values } of weights) {
-    const weight = engine.matrix(bf16Weight(values, N, K));
+  for (const { K, N, dtype, tensor, numbers: values } of weights) {
+    const weight = engine.matrix(tensor);
     for (const M of rowCounts) {
       for (const backward of [false, true]) {
         const x = numbers(M * (backward ? N : K), 3);
@@ -90,9 +104,9 @@ for (const { threads, compute, packing } of engines) {
           return array;
         });
         const call = () => (backward ? engine.linearBackward(X, weight, { T: M }) : engine.linear(X, weight, { T: M }));
-        await engine.arena(async () => check(engine, backward, values, x, call(), { M, N, K }));
+        await engine.arena(async () => check(engine, { backward, compute }, values, x, call(), { M, N, K }));
         const flops = 2 * M * N * K;
-        cases.push({ threads, compute, packing, M, K, N, backward, engine, call, flops, rates: [], peaks: [] });
+        cases.push({ threads, compute, packing, dtype, M, K, N, backward, engine, call, flops, rates: [], peaks: [] });
       }
     }
   }
@@ -116,13 +130,14 @@ for (let round = 0; round < rounds; round++) {
   }
 }
 
-const results = cases.map(({ threads, compute, packing, M, K, N, backward, rates, peaks }) => {
+const results = cases.map(({ threads, compute, packing, dtype, M, K, N, backward, rates, peaks }) => {
   const gflops = Math.round(median(rates));
   const ofPeak = median(rates) / median(peaks);
   return {
     threads,
     compute,
     packing,
+    dtype,
     direction: backward ? "dX" : "forward",
     M,
     K,
@@ -131,12 +146,13 @@ const results = cases.map(({ threads, compute, packing, M, K, N, backward, rates
     ofPeak: Number(ofPeak.toFixed(3)),
   };
 });
-console.log("threads compute packing direction      M      K      N   GFLOP/s  of peak");
-for (const { threads, compute, packing, direction, M, K, N, gflops, ofPeak } of results) {
+console.log("threads compute packing weight direction      M      K      N   GFLOP/s  of peak");
+for (const { threads, compute, packing, dtype, direction, M, K, N, gflops, ofPeak } of results) {
   const cells = [
     String(threads).padStart(7),
     compute.padEnd(7),
     packing.padEnd(7),
+    dtype.padEnd(6),
     direction.padEnd(9),
     ...[M, K, N].map((n) => String(n).padStart(6)),
   ];

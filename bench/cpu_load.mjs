@@ -39,7 +39,7 @@ else await main();
 async function main() {
   const { makeModel, loadSamples, median } = await import("./cpu_model.mjs");
   const folder = await makeModel(options.model, join(tmpdir(), `zerogate-bench-${options.model}`));
-  await loadSamples(16, folder);
+  await loadSamples(64, folder);
   const run = async (engine, workers) => {
     const flags = ["--child", ...(options.read ? ["--read"] : [])];
     for (const name of ["model", "steps", "cell", "storage", "compute", "packing"])
@@ -87,10 +87,10 @@ async function start() {
   const { openDevices, sharedMemory } = await import("../packages/workers/dist/index.js");
   const { cutCells, measureSamples } = await import("../packages/data/dist/index.js");
   const { chooseEngine, loadOptions } = await import("../packages/run-config/dist/index.js");
-  const { estimateMemory } = await import("../packages/trainer/dist/index.js");
+  const { estimateMemory } = await import("../packages/trainer/dist/command.js");
   const { adaptedLayers, loadSamples } = await import("./cpu_model.mjs");
   const folder = join(tmpdir(), `zerogate-bench-${options.model}`);
-  const tokens = await loadSamples(16, folder);
+  const tokens = await loadSamples(64, folder);
   const workers = Number(options.workers);
   const config = await readModelConfig(folder);
   const { engine: name, compute, storage, packing } = options;
@@ -112,7 +112,8 @@ async function start() {
   const params = new Float32Array(new SharedArrayBuffer(4 * layout.length));
   params.set(initParameters(layout.table, 1));
   const { lengths } = measureSamples(tokens);
-  const samples = Array.from(lengths, (_, i) => i);
+  // A sample longer than a cell would make a larger one.
+  const samples = Array.from(lengths, (_, i) => i).filter((i) => lengths[i] <= Number(options.cell));
   const cells = cutCells(samples, lengths, Number(options.cell)).slice(0, Math.max(2, workers));
   const pool = await openDevices({
     workers,

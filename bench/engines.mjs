@@ -3,7 +3,7 @@
  * another. Needs a build and ../shared/data; TensorFlow.js beyond its own `cpu` and `wasm` is found by ZEROGATE_TFJS; PEFT on
  * PyTorch joins if ZEROGATE_PYTHON names a Python that has it.
  *
- *   node bench/engines.mjs [--model mid] [--samples 3] [--seconds 8] [--only tfjs:wasm,cpu]
+ *   node bench/engines.mjs [--model mid] [--samples 3] [--seconds 8] [--only tfjs:wasm,cpu] [--storage nf4]
  *
  * An engine runs once to warm up and then until its seconds are over; one that needs longer than that for the first time is
  * not run again. Losses of all engines are compared first: 1e-4 apart is an error, not a result.
@@ -33,6 +33,7 @@ const { values: options } = parseArgs({
     samples: { type: "string", default: "3" },
     seconds: { type: "string", default: "8" },
     only: { type: "string" },
+    storage: { type: "string", default: "as-is" },
   },
 });
 const threads = cpus().length;
@@ -69,7 +70,8 @@ const candidates = [
 const images = new Map();
 const imageOf = async (weightDtypes) => {
   const key = weightDtypes.join();
-  if (!images.has(key)) images.set(key, await loadWeights(folder, config, { weightDtypes }));
+  const { storage } = options;
+  if (!images.has(key)) images.set(key, await loadWeights(folder, config, { weightDtypes, storage }));
   return images.get(key);
 };
 

@@ -132,8 +132,6 @@ test.each([
   ["i4", "int4"],
 ] as const)("%s: what is not finite is refused by the weight's name, the last of a block too", (dtype, storage) => {
   for (const bad of [Number.NaN, -Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
-    const values = new Float32Array(70).fill(1);
-    values[69] = bad;
     for (const at of [0, 63, 69]) {
       const numbers = new Float32Array(70).fill(1);
       numbers[at] = bad;
