@@ -104,7 +104,7 @@ test("a word that is a piece is that piece, also if no merges lead to it", () =>
   const bytes = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte));
   const { encode } = open("tekken.json", JSON.stringify(tekkenFile([...bytes, "abc"], 0)));
   expect(encode("abc", asText)).toEqual([8 + 256]);
-  expect(encode("xabc", asText)).toEqual([..."xabc"].map((letter) => 8 + letter.charCodeAt(0)));
+  expect(encode("xabc", asText)).toEqual(Array.from("xabc", (letter) => 8 + letter.charCodeAt(0)));
 });
 
 describe("what goes around texts, and special tokens", () => {
