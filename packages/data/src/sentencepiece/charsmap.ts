@@ -4,6 +4,8 @@
  * it knows. Layout: `Normalizer::DecodePrecompiledCharsMap` of SentencePiece 0.2, `DoubleArrayUnit` of Darts-clone 0.32.
  */
 
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
 /** Finds the longest rule for the text that begins at `at`: its length there and what it is replaced by. */
 export type Charsmap = (text: string, at: number) => { readonly length: number; readonly content: string } | undefined;
 
@@ -17,7 +19,7 @@ export function readCharsmap(bytes: Uint8Array): Charsmap {
   const units = Uint32Array.from({ length: trieBytes / 4 }, (_, i) => data.getUint32(4 + 4 * i, true));
   const contents = bytes.subarray(4 + trieBytes);
   if (contents.at(-1) !== 0) throw new Error("the rules of its normalizer end in the middle of a text");
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  checkContents(units, contents);
   return (text, at) => {
     let node = offsetOf(units[0] ?? 0);
     let found: { length: number; value: number } | undefined;
@@ -27,11 +29,12 @@ export function readCharsmap(bytes: Uint8Array): Charsmap {
       if (next === undefined) break;
       node = next.node;
       end += character > 0xffff ? 2 : 1;
-      if (next.hasValue) found = { length: end - at, value: (units[node] ?? 0) & 0x7fffffff };
+      const unit = units[node] ?? 0;
+      if (next.hasValue && isValue(unit)) found = { length: end - at, value: valueOf(unit) };
     }
     if (found === undefined) return undefined;
-    const begin = Math.min(found.value, contents.length - 1);
-    return { length: found.length, content: decoder.decode(contents.subarray(begin, contents.indexOf(0, begin))) };
+    const { length, value } = found;
+    return { length, content: decoder.decode(contents.subarray(value, contents.indexOf(0, value))) };
   };
 }
 
@@ -47,6 +50,22 @@ function walk(units: Uint32Array, from: number, character: number): { node: numb
   }
   return { node, hasValue };
 }
+
+/** Every value leads to the begin of a character. */
+function checkContents(units: Uint32Array, contents: Uint8Array): void {
+  try {
+    decoder.decode(contents);
+  } catch {
+    throw new Error("the rules of its normalizer hold a text that is not UTF-8");
+  }
+  const isBegin = (at: number) => ((contents[at] ?? 0x80) & 0xc0) !== 0x80;
+  const wrong = units.find((unit) => isValue(unit) && !isBegin(valueOf(unit)));
+  if (wrong !== undefined)
+    throw new Error(`the rules of its normalizer name byte ${valueOf(wrong)} of their texts, where none begins`);
+}
+
+const isValue = (unit: number): boolean => unit >>> 31 === 1;
+const valueOf = (unit: number): number => unit & 0x7fffffff;
 
 /** A unit that holds a value has its highest bit set, and so no byte for a label. */
 const labelOf = (unit: number): number => (unit & 0x800000ff) >>> 0;

@@ -61,6 +61,9 @@ describe("what cannot be used is refused", () => {
     ["a trie that is longer than they are", [8, 0, 0, 0, 1, 2, 3, 4], "claim a trie of 8"],
     ["a trie of parts of units", [3, 0, 0, 0, 1, 2, 3, 0], "claim a trie of 3"],
     ["no trie", [0, 0, 0, 0, 0], "claim a trie of 0"],
+    ["a text that is not UTF-8", [4, 0, 0, 0, 0, 0, 0, 0, 0xff, 0], "hold a text that is not UTF-8"],
+    ["a value within a character", [4, 0, 0, 0, 1, 0, 0, 0x80, 0xc3, 0xa9, 0], "name byte 1 of their texts"],
+    ["a value beyond all texts", [4, 0, 0, 0, 9, 0, 0, 0x80, 97, 0], "name byte 9 of their texts"],
     ["a text without an end", [4, 0, 0, 0, 0, 0, 0, 0, 97], "end in the middle of a text"],
   ])("rules of a normalizer with %s", (_, bytes, problem) => {
     const model = parseSentencePieceModel(writeModel({ ...sound, normalizer: { charsmap: Uint8Array.from(bytes) } }));
