@@ -48,7 +48,34 @@ export interface ImageFeatureOptions {
   readonly onWarning?: (message: string) => void;
   /** Ends the work; the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
+  /** How the pack of features is found: several hosts agree on one. @default in the cache, else it is computed here */
+  readonly find?: FindFeatures;
 }
+
+/** What this process has of the features of some images, and can do for them. */
+export interface OwnFeatures {
+  /** SHA-256 of all that features depend on but the engine: hosts with the same one see the same images through the same tower. */
+  readonly inputs: string;
+  readonly engineName: string;
+  /** Returns what an engine has made of them, if the cache has it. */
+  read(engineName: string): Promise<FeaturePack | undefined>;
+  /** Computes them on the tower's engine. */
+  make(): Promise<FeaturePack>;
+  /** Puts what an engine has made into the cache. */
+  keep(engineName: string, pack: FeaturePack): Promise<void>;
+}
+
+/** Finds the features of some images, or has them made. */
+export type FindFeatures = (own: OwnFeatures) => Promise<{ readonly pack: FeaturePack; readonly isCached: boolean }>;
+
+/** Takes them from the cache, else computes them here. */
+export const findFeatures: FindFeatures = async ({ engineName, read, make, keep }) => {
+  const cached = await read(engineName);
+  if (cached) return { pack: cached, isCached: true };
+  const pack = await make();
+  await keep(engineName, pack);
+  return { pack, isCached: false };
+};
 
 /** Features of images, a row for each that is unlike the others. */
 export interface ImageFeatures {
@@ -98,11 +125,18 @@ export async function imageFeatures(
     const taskOf = firstOf(files, paths, { exif, channelOrder, preprocess: options.preprocess });
     const images = [...taskOf.keys()].toSorted();
     const input = { images, towerHash: options.towerHash, features: options.features, featureNorm, channelOrder, exif };
-    const key = featureKey({ ...input, engineName: tower.engine.name });
-    const cached = cacheDir === undefined ? undefined : await readCache(cacheDir, key, onWarning);
-    const pack = cached ?? (await computeFeatures(tower, pool, images, taskOf, { ...options, featureNorm }));
-    if (cacheDir !== undefined && !cached) await writeFeaturePack(cacheDir, key, pack);
-    return { ...rowsOf(files, pack), hash: packHash(pack), isCached: cached !== undefined };
+    const keyOf = (engineName: string) => featureKey({ ...input, engineName });
+    const { pack, isCached } = await (options.find ?? findFeatures)({
+      inputs: keyOf(""),
+      engineName: tower.engine.name,
+      read: async (engineName) =>
+        cacheDir === undefined ? undefined : readCache(cacheDir, keyOf(engineName), onWarning),
+      make: () => computeFeatures(tower, pool, images, taskOf, { ...options, featureNorm }),
+      async keep(engineName, made) {
+        if (cacheDir !== undefined) await writeFeaturePack(cacheDir, keyOf(engineName), made);
+      },
+    });
+    return { ...rowsOf(files, pack), hash: packHash(pack), isCached };
   } finally {
     await pool.close();
   }

@@ -48,7 +48,7 @@ export async function resume(
         return await endedRun(config, model, listener.report !== undefined);
       });
       if (done) return done;
-      const inputs = await openAlike(team, config, (own) => openInputs(own, progress));
+      const inputs = await openAlike(team, config, (own, find) => openInputs(own, progress, "used", find));
       const wish = { config, accept, onWarning: view.warn, onNote: view.note };
       const from = await team.fromFirst("the checkpoint", async () => {
         const point = await openCheckpoint(inputs, wish);

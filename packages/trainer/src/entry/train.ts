@@ -84,7 +84,7 @@ export async function planRun(
 /** A run that was begun keeps its warm-up; a new one gets one that it has room for. */
 async function openPlan(config: TrainConfig, { team, view, signal }: RunPlace): Promise<PlannedRun> {
   const progress = { onPhase: view.phase, onWarning: view.warn, signal };
-  const inputs = await openAlike(team, config, (own) => openInputs(own, progress));
+  const inputs = await openAlike(team, config, (own, find) => openInputs(own, progress, "used", find));
   const fitted = shortenWarmup(config, inputs.schedule, view.warn);
   const schedule = scheduleOf(fitted, inputs.plan.stepsPerEpoch, inputs.totalSteps);
   return { config: { ...fitted, compute: inputs.compute }, inputs: { ...inputs, schedule } };

@@ -33,7 +33,7 @@ export interface SeenTokens {
  */
 export async function seeImages(
   prepared: PreparedTokens,
-  { tower, seen, vision, queries }: OpenedTower,
+  { tower, seen, vision, queries, find }: OpenedTower,
   { name, skipBadRecords, cacheDir, eosId }: ImageRequest,
   progress: Progress,
 ): Promise<SeenTokens> {
@@ -59,6 +59,7 @@ export async function seeImages(
     onProgress: (done, total) => onPhase({ name: `looking at images of ${name}`, done, total }),
     onWarning,
     signal,
+    ...(find && { find }),
   });
   const rows = rowsOfEntries(images, found);
   const faults = faultsOf(images, found);

@@ -4,6 +4,7 @@ import type { SeenFeatures } from "@zerogate/core/formats";
 import { type LoadedAdapter, type LoadedTower, readTower } from "@zerogate/core/node";
 import { globalFeatures, parseFeatures, type TowerConfig, towerModelType } from "@zerogate/core/vision";
 import { hubNameOf, type TrainConfig, type VisionShapeKey, visionShape } from "@zerogate/run-config";
+import type { FindFeatures } from "@zerogate/vision";
 import type { QueryMaker } from "./frozen_queries.ts";
 import { checkLinks } from "./links.ts";
 import { checkTower, towerFolder } from "./sight.ts";
@@ -32,12 +33,15 @@ export interface OpenedTower {
   readonly imageRoot: string | undefined;
   /** What makes queries of images once. @default images go to the adapter as the tower sees them */
   readonly queries?: QueryMaker | undefined;
+  /** How features are found. @default in this host's cache, else they are computed here */
+  readonly find?: FindFeatures | undefined;
 }
 
 /** Reads the tower that a config names; undefined for a text run. @throws InputError for a tower or features that cannot be used. */
 export async function openTower(
   config: TowerConfigKeys,
   onWarning: (message: string) => void,
+  find?: FindFeatures,
 ): Promise<OpenedTower | undefined> {
   if (config.tower === "none") return undefined;
   await checkLinks(config, [config.tower]);
@@ -70,6 +74,7 @@ export async function openTower(
     },
     vision,
     imageRoot: config.imageRoot === "beside-data" ? undefined : config.imageRoot,
+    find,
   };
 }
 

@@ -8,6 +8,7 @@ import { baseHash, baseStamp, cachedBaseHash, cacheFolder, weightBytes } from "@
 import { listDataFiles, loadTemplate, type Template, type Tokenizer } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
 import { type EngineChoice, loadOptions } from "@zerogate/run-config";
+import type { FindFeatures } from "@zerogate/vision";
 import type { WeightFolder } from "@zerogate/workers";
 import { openAdapter, type StartingAdapter } from "../open/adapter.ts";
 import { loadBase, openBase } from "../open/base.ts";
@@ -41,12 +42,14 @@ export interface RunInputs extends PlannedData, StartingAdapter {
 
 /**
  * @param caches Whether tokens and the base's hash may come from the cache, or all of it is read and made anew.
+ * @param find finds features of images; several hosts do it together.
  * @throws InputError for whatever of it cannot be used; nothing is written but the cache.
  */
 export async function openInputs(
   config: TrainConfig,
   progress: Progress,
   caches: "used" | "passed over" = "used",
+  find?: FindFeatures,
 ): Promise<RunInputs> {
   const { onPhase, onWarning, signal } = progress;
   const tooMany = workersProblem(config.workers);
@@ -54,7 +57,7 @@ export async function openInputs(
   await checkLinks(config, [config.initAdapter]);
   const opened = await openBase(config, onWarning);
   const { model, tokenizer, engine, compute } = opened;
-  const opening = await openTower(config, onWarning);
+  const opening = await openTower(config, onWarning, find);
   const adapter = await openAdapter(config, model, opening, onWarning);
   const isFrozen = config.visionParts === "frozen";
   const queries = isFrozen ? queryMakerOf({ layout: adapter.layout, params: adapter.initialParams }) : undefined;

@@ -8,6 +8,7 @@ const config = {
   model: "base",
   compute: "f32",
   broadcastWeights: false,
+  tower: "none",
   onBadNumbers: "stop",
   rollbackSteps: 10,
   reportAnswers: 0,

@@ -3,11 +3,13 @@ import { hostname } from "node:os";
 import { InputError } from "@zerogate/core";
 import type { TrainConfig } from "@zerogate/run-config";
 import { configHash, versions } from "@zerogate/run-config";
+import type { FindFeatures } from "@zerogate/vision";
 import { sharedDevices } from "../cluster/shared_devices.ts";
 import { readBase } from "../open/base.ts";
 import { resolveCompute } from "../open/compute.ts";
 import type { RunInputs } from "../run/inputs.ts";
 import { placeBase } from "./broadcast_base.ts";
+import { shareFeatures } from "./shared_features.ts";
 import type { Team } from "./team.ts";
 
 /** Keys that change no bit but must agree, because all ranks walk the same way through a run. */
@@ -17,15 +19,22 @@ const commonKeys = ["onBadNumbers", "rollbackSteps", "reportAnswers", "adapterFr
 export async function openAlike(
   team: Team,
   config: TrainConfig,
-  open: (config: TrainConfig) => Promise<RunInputs>,
+  open: (config: TrainConfig, find: FindFeatures) => Promise<RunInputs>,
 ): Promise<RunInputs> {
+  const sets = setsWithImages(config);
+  const seeing = await team.collect("comparing what is seen", async () => sets.join(" and "));
+  checkAlike(
+    team,
+    seeing.map((names) => ({ "data with images": names || "none" })),
+  );
+  const features = shareFeatures(team, sets.length);
   const placed = { ...config, model: await placeBase(team, config) };
   const compute = await computeOfAll(team, placed);
   let inputs: RunInputs | undefined;
   const ranks = await team.collect(
     "reading the inputs",
     async () => {
-      inputs = await open({ ...placed, compute });
+      inputs = await features.during(() => open({ ...placed, compute }, features.find));
       return { facts: factsOf(config, inputs), host: hostname(), exclusive: inputs.engine.exclusive ?? [] };
     },
     LOADING_PATIENCE,
@@ -47,6 +56,12 @@ async function computeOfAll(team: Team, config: TrainConfig): Promise<TrainConfi
   const computes = await team.collect("choosing the arithmetic", resolve);
   if (config.compute !== "auto") return config.compute;
   return computes.includes("f32") ? "f32" : "bf16";
+}
+
+/** The sets of data whose images are looked at. */
+function setsWithImages({ tower, validationData }: TrainConfig): string[] {
+  if (tower === "none") return [];
+  return validationData === undefined ? ["data"] : ["data", "validation data"];
 }
 
 /** Hosts read tens of gigabytes at different speeds. */

@@ -74,7 +74,7 @@ export function createTeam(communicator: Communicator, limitMs: number, tell: (l
     if (failed === -1) return { own: own as T, all: all.map(({ value }) => value as S) };
     const at = thrown ? rank : failed;
     const error = thrown?.error instanceof Error ? thrown.error : decodeError(all[at]?.error ?? encodeError(undefined));
-    if (!(error instanceof DOMException)) error.message = `rank ${at} of ${size}: ${error.message}`;
+    if (!(error instanceof DOMException || ofAll.has(error))) error.message = `rank ${at} of ${size}: ${error.message}`;
     return fail(error);
   };
 
