@@ -174,7 +174,7 @@ export function cutSteps(tokens, batch, cellTokens, even) {
   const sizes = measureSamples(tokens);
   const count = sizes.lengths.length;
   return Array.from({ length: Math.ceil(count / batch) }, (_, step) => {
-    const samples = Array.from({ length: Math.min(batch, count - step * batch) }, (_, i) => step * batch + i);
+    const samples = Array.from({ length: Math.min(batch, count - step * batch) }, (_one, i) => step * batch + i);
     const cells = even ? cutEvenCells(samples, sizes, cellTokens, even) : cutCells(samples, sizes.lengths, cellTokens);
     return cells.map((cell) => packCell(tokens, cell));
   });

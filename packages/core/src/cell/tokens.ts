@@ -78,7 +78,8 @@ export interface Cell {
  * @throws RangeError for a row that is not there.
  * @example
  * const rows = { values: Float32Array.of(1, 2, 3, 4), size: 2, joined: [[1, 0]] };
- * imageOf({ rows, rowOf: Int32Array.of(-1, 2) }, 1); // Float32Array(4) [3, 4, 1, 2]
+ * const image = imageOf({ rows, rowOf: Int32Array.of(-1, 2) }, 1);
+ * image instanceof Float32Array && [...image]; // [3, 4, 1, 2]
  */
 export function imageOf(images: SeenImages | undefined, place: number): ImageInput | undefined {
   const own = images?.rowOf[place] ?? -1;

@@ -104,7 +104,12 @@ export function isSameTemplate(a: Template, b: Template): boolean {
   return JSON.stringify(textsOf(a)) === JSON.stringify(textsOf(b));
 }
 
-/** Whether a template is one in Jinja, for chats. */
+/**
+ * Whether a template is one in Jinja, for chats.
+ *
+ * @example
+ * isChatTemplate({ name: "mine", withInput: "{instruction} {input}", withoutInput: "{instruction}" }); // false
+ */
 export function isChatTemplate(template: Template): template is ChatTemplate {
   return "chat" in template;
 }
