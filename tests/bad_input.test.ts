@@ -55,7 +55,7 @@ const broken: Readonly<Record<string, readonly Case[]>> = {
     {
       what: "without weights",
       make: model((copy) => rmSync(join(copy, "model.safetensors"))),
-      says: ["there is neither model.safetensors nor model.safetensors.index.json"],
+      says: ["there is neither model.safetensors nor pytorch_model.bin, nor an index of shards"],
     },
     {
       what: "whose weights were cut off",
@@ -90,7 +90,7 @@ const broken: Readonly<Record<string, readonly Case[]>> = {
     {
       what: "of an unknown architecture",
       make: config({ model_type: "falcon", architectures: ["FalconForCausalLM"] }),
-      says: ['model_type is "falcon", supported are llama, mistral'],
+      says: ['model_type is "falcon", which has keys and values shared by all heads', "supported are llama, m"],
     },
     {
       what: "whose vocabulary is smaller than its tokenizer's",

@@ -167,6 +167,6 @@ test("if no weights have the name that is read, those that are there are named [
   const folder = copyWith(model, {});
   renameSync(join(folder, "model.safetensors"), join(folder, "weights.safetensors"));
   expect(await messageOf(loadWeights(folder, config, { weightDtypes: ["f32"] }))).toContain(
-    'there is neither model.safetensors nor model.safetensors.index.json (but "weights.safetensors"): download the model again',
+    'there is neither model.safetensors nor pytorch_model.bin, nor an index of shards (but "weights.safetensors"): download the model again',
   );
 });

@@ -40,6 +40,10 @@ export function headLoss(
       chunks.push(tf.tidy(() => ({ ...chunkLoss(maths, y, head_VD, labels, { scale: cell.scale, cap }) })));
     }
   }
+  if (chunks.length === 0) {
+    const none = { nll_R: tf.zeros([0]), hit_R: tf.zeros([0]) };
+    return cells === undefined ? none : { ...none, dy_RD: tf.zeros([0, D]) };
+  }
   const joined = (pick: (chunk: LossResult) => Tensor) => tf.concat(chunks.map(pick));
   const losses = { nll_R: joined(({ nll_R }) => nll_R), hit_R: joined(({ hit_R }) => hit_R) };
   return cells === undefined ? losses : { ...losses, dy_RD: joined(({ dy_RD }) => dy_RD as Tensor) };

@@ -202,7 +202,7 @@ test("stopped by Ctrl-C a download ends with 130 and goes on with the same line 
     saveRequests: { count: 0 },
   };
   const ended = runCli(["download", "tiny/large"], context);
-  await vi.waitUntil(() => (server.sent.get("model.safetensors") ?? 0) > 200_000, { timeout: 60_000 });
+  await vi.waitUntil(() => (server.sent.get("model.safetensors") ?? 0) > 200_000, { timeout: 600_000 });
   stop.abort();
   expect(await ended).toBe(130);
   expect(said).toContain("Stopped. What came is kept: the same command goes on with it.");
