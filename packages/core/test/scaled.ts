@@ -18,7 +18,12 @@ function someBytes(dtype: ScaledDType, rows: number, columns: number): Uint8Arra
 }
 
 /** Rows of the table of models that the cases answer. */
-const tags: Readonly<Record<ScaledDType, string>> = { i8: "", f8: "", nf4: " [M-nf4]", i4: " [M-int4]" };
+const tags: Readonly<Record<ScaledDType, string>> = {
+  i8: "",
+  f8: "",
+  nf4: ", in 4 bits [M-nf4]",
+  i4: ", in 4 bits [M-int4]",
+};
 
 /**
  * @param tolerance as of `describeEngine`.
