@@ -16,9 +16,9 @@ const outcome = (out: string) => ({
 
 /** `near`: how far losses of the tiny base may be from those of the base as it is. `share`: of its bytes. */
 const kinds = [
-  { storage: "int8", near: 0.1, share: 0.8, tag: "" },
-  { storage: "nf4", near: 0.15, share: 0.65, tag: " [M-nf4]" },
-  { storage: "int4", near: 0.15, share: 0.65, tag: " [M-int4]" },
+  { storage: "int8", near: 0.1, share: 0.8, tag: " [P17]" },
+  { storage: "nf4", near: 0.15, share: 0.65, tag: " [M-nf4, P18]" },
+  { storage: "int4", near: 0.15, share: 0.65, tag: " [M-int4, P18]" },
 ];
 
 describe.each(kinds.map((kind) => ({ ...kind, title: `--storage ${kind.storage}${kind.tag}` })))(
