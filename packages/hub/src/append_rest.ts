@@ -1,4 +1,4 @@
-/** One request for the bytes of a file that are missing, and what of its answer is believed. */
+/** Requests the missing bytes of a file, and checks the answer before it appends them. */
 import { problemOf, textOf } from "./answer_problem.ts";
 import { eachChunk } from "./each_chunk.ts";
 import type { Hub, HubAnswer } from "./hub.ts";

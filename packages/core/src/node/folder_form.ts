@@ -56,7 +56,7 @@ export function folderForm(folder: string): BaseForm {
   };
 }
 
-/** Who names a folder that holds GGUF files, and no model besides, is told to name one of them. */
+/** Refuses a folder of GGUF files without another model, and names the files to choose from. */
 async function refuseGgufOnly(folder: string): Promise<void> {
   const found = (await readdir(folder)).filter(
     (name) => /\.gguf$/i.test(name) && !/-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(name),

@@ -1,6 +1,6 @@
 /**
- * What of a rendered chat the assistant says: every turn with the token that ends it, and nothing else. The template marks it
- * itself by `{% generation %}`; where it does not, the chat is rendered up to each turn and behind it.
+ * Finds what the assistant says in a rendered chat: every turn with the token that ends it, and nothing else. A template marks it
+ * by `{% generation %}`; if it does not, the chat is rendered up to each turn and behind it.
  */
 
 import type { TurnRule } from "@zerogate/core";

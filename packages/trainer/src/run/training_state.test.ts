@@ -1,5 +1,8 @@
+import type { ParameterTable } from "@zerogate/core";
+import { adamWStep, createAdamWState } from "@zerogate/core/training";
+import type { TrainConfig } from "@zerogate/run-config";
 import { expect, test } from "vitest";
-import { sharedNumbers, takeUp } from "./training_state.ts";
+import { optimizerOptions, sharedNumbers, takeUp } from "./training_state.ts";
 
 test("numbers are those of the checkpoint, or those that training starts with and no moments, whatever was there", () => {
   const numbers = sharedNumbers(3);
@@ -22,4 +25,28 @@ test("numbers are those of the checkpoint, or those that training starts with an
   expect(moments.m).toBe(numbers.m);
   expect(moments.v).toBe(numbers.v);
   expect(numbers.params).toEqual(params);
+});
+
+test("parts for images learn at their own rate, and frozen ones neither learn nor decay, gradient or not", () => {
+  const part = {
+    part: "any",
+    layer: undefined,
+    init: "zeros",
+    decays: ["all"],
+    learningRateFactor: 1,
+    group: 0,
+  } as const;
+  const table = [
+    { ...part, name: "text", fileName: "text", offset: 0, shape: [1], file: "adapter_model.safetensors" },
+    { ...part, name: "seen", fileName: "seen", offset: 1, shape: [1], file: "vision.safetensors" },
+  ] as unknown as ParameterTable;
+  const config = { beta1: 0.9, beta2: 0.95, eps: 1e-8, decayGroup: "all", weightDecay: 0.5, visionLearningRate: 0.5 };
+  const stepped = (visionParts: TrainConfig["visionParts"]) => {
+    const params = Float32Array.of(1, 1);
+    const options = optimizerOptions({ ...config, visionParts } as unknown as TrainConfig, table);
+    adamWStep(params, Float32Array.of(2, 2), createAdamWState(2), 0.1, options);
+    return [...params].map((value) => Math.round(1e4 * value) / 1e4);
+  };
+  expect(stepped("trained")).toEqual([0.85, 0.925]);
+  expect(stepped("frozen")).toEqual([0.85, 1]);
 });

@@ -39,8 +39,7 @@ export function standingAfter(
 
 export function optimizerOptions(config: TrainConfig, table: ParameterTable): AdamWOptions {
   const { beta1, beta2, eps, decayGroup, weightDecay, visionLearningRate, visionParts } = config;
-  const forImages =
-    visionParts === "frozen" ? { learningRateFactor: 0, decays: [] } : { learningRateFactor: visionLearningRate };
-  const rated = table.map((part) => (part.file === VISION_FILE ? { ...part, ...forImages } : part));
+  const learningRateFactor = visionParts === "frozen" ? 0 : visionLearningRate; // of decay too
+  const rated = table.map((part) => (part.file === VISION_FILE ? { ...part, learningRateFactor } : part));
   return { beta1, beta2, eps, ranges: updateRanges(rated, decayGroup, weightDecay) };
 }

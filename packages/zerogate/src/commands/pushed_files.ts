@@ -1,4 +1,4 @@
-/** What of a run or an adapter folder goes to the Hub: files of a list, without a path of this machine in them. */
+/** Chooses the files of a run or an adapter folder that go to the Hub: those of a list, without paths of this machine. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { AdaptionPromptConfig } from "@zerogate/core";
@@ -13,7 +13,7 @@ import { runSection } from "./run_card.ts";
 const numbers = ["adapter_model.safetensors", "vision.safetensors"];
 
 /**
- * Reads an adapter that can be used, and what of it is pushed.
+ * Reads an adapter that can be used, and returns the files to push.
  * @param base its base's name on the Hub; else the one that it names.
  * @throws InputError for what is no adapter, or damaged.
  */

@@ -251,3 +251,15 @@ describe.skipIf(golden !== "")(`files of real torch${golden}`, () => {
     ]);
   });
 });
+
+test("numbers that a file's dtype cannot hold are refused by name, in every form", () => {
+  for (const dialect of ["original", "litgpt"] as const) {
+    const state = adapter(2, 1, 3, dialect === "original" ? "tanh" : "none");
+    const [{ gate }] = layerParts(state.layout);
+    state.params[gate.offset] = 7e4;
+    expect(() => foreignTensors(state, dialect, "f16"), dialect).toThrow(
+      "are not finite in f16, needed are finite ones",
+    );
+    expect(() => foreignTensors(state, dialect, "bf16"), dialect).not.toThrow();
+  }
+});

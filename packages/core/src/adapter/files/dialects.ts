@@ -5,14 +5,14 @@
  */
 import type { DType } from "../../engine/engine.ts";
 import { InputError } from "../../errors.ts";
-import { narrow, widen } from "../../formats/dtype.ts";
+import { widen } from "../../formats/dtype.ts";
 import type { Tensor } from "../../formats/safetensors.ts";
 import { adapterLayoutOn, layerParts } from "../kinds/adaption_prompt.ts";
 import type { AdapterState } from "../kinds/kind.ts";
 import { partNumbers } from "../parameters.ts";
 import type { GateActivation } from "../parts/gate.ts";
 import { isReleased, type ReadReleasedOptions, readReleased } from "./released.ts";
-import { fileDTypes, notFinite, ourDTypes } from "./tensors.ts";
+import { notFinite, ourDTypes, storedTensor } from "./tensors.ts";
 import { releasedTensors } from "./write_released.ts";
 
 /** Other programs than PEFT whose files of text adapters are read and written. */
@@ -127,13 +127,8 @@ export function foreignTensors(
   }
   const tensors = new Map<string, Tensor>();
   const problems: string[] = [];
-  const put = (name: string, shape: readonly number[], values: Float32Array) => {
-    const bytes = narrow(values, dtype);
-    const stored = new Float32Array(values.length);
-    widen(dtype, bytes, stored);
-    if (notFinite(stored) > 0) problems.push(`${name} holds numbers that are not finite in ${dtype}`);
-    tensors.set(name, { dtype: fileDTypes[dtype], shape, bytes });
-  };
+  const put = (name: string, shape: readonly number[], values: Float32Array) =>
+    tensors.set(name, storedTensor(name, shape, values, { dtype, problems }));
   if (dialect === "original") {
     const query = new Float32Array(parts.length * K * D);
     const gates = Array.from({ length: layers }, (): Float32Array => new Float32Array(H));

@@ -6,9 +6,9 @@ import type { DType } from "../../engine/engine.ts";
 import { InputError } from "../../errors.ts";
 import { narrow, widen } from "../../formats/dtype.ts";
 import type { Tensor, TensorDType, TensorEntry } from "../../formats/safetensors.ts";
-import { type ParameterTable, partLength, partNumbers, tableLength } from "../parameters.ts";
+import { type ParameterTable, partNumbers, tableLength } from "../parameters.ts";
 
-export const fileDTypes: Readonly<Record<DType, TensorDType>> = { f32: "F32", bf16: "BF16", f16: "F16" };
+const fileDTypes: Readonly<Record<DType, TensorDType>> = { f32: "F32", bf16: "BF16", f16: "F16" };
 export const ourDTypes: ReadonlyMap<TensorDType, DType> = new Map([
   ["F32", "f32"],
   ["BF16", "bf16"],
@@ -41,15 +41,25 @@ export function partTensors(
     const { file, fileName, shape } = part;
     const tensors = files.get(file) ?? new Map<string, Tensor>();
     files.set(file, tensors);
-    const bytes = narrow(partNumbers(part, params), dtype);
-    const stored = new Float32Array(partLength(part));
-    widen(dtype, bytes, stored);
-    const bad = notFinite(stored);
-    if (bad > 0) problems.push(`${bad} numbers of ${fileName} are not finite in ${dtype}, needed are finite ones`);
-    tensors.set(fileName, { dtype: fileDTypes[dtype], shape, bytes });
+    tensors.set(fileName, storedTensor(fileName, shape, partNumbers(part, params), { dtype, problems }));
   }
   if (problems.length > 0) throw new InputError("Cannot store the adapter", problems);
   return files;
+}
+
+/** Returns numbers as a file holds them; those that are not finite in `dtype` are added to `problems`. */
+export function storedTensor(
+  name: string,
+  shape: readonly number[],
+  values: Float32Array,
+  { dtype, problems }: { readonly dtype: DType; readonly problems: string[] },
+): Tensor {
+  const bytes = narrow(values, dtype);
+  const stored = new Float32Array(values.length);
+  widen(dtype, bytes, stored);
+  const bad = notFinite(stored);
+  if (bad > 0) problems.push(`${bad} numbers of ${name} are not finite in ${dtype}, needed are finite ones`);
+  return { dtype: fileDTypes[dtype], shape, bytes };
 }
 
 /** Compares the tensors of a file, by their names, dtypes and shapes alone, with the parts that should be in it. */

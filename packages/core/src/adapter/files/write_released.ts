@@ -1,13 +1,12 @@
 /** An adapter as the authors of LLaMA-Adapter V2 released their multimodal checkpoints, see released.ts. */
 import type { DType } from "../../engine/engine.ts";
 import { InputError } from "../../errors.ts";
-import { narrow, widen } from "../../formats/dtype.ts";
 import type { Tensor } from "../../formats/safetensors.ts";
 import { layerParts } from "../kinds/adaption_prompt.ts";
 import type { AdapterState } from "../kinds/kind.ts";
 import { partLength, partNumbers } from "../parameters.ts";
 import { VISION_FILE } from "../parts/projection.ts";
-import { fileDTypes, notFinite } from "./tensors.ts";
+import { storedTensor } from "./tensors.ts";
 
 /** What stands beside the tensors in such a file: neither biases nor LoRA. */
 export const RELEASED_CONFIG = { w_bias: false, w_lora: false, lora_rank: 16 } as const;
@@ -26,13 +25,8 @@ export function releasedTensors({ layout, params }: AdapterState, dtype: DType =
   }
   const tensors = new Map<string, Tensor>();
   const problems: string[] = [];
-  const put = (name: string, shape: readonly number[], values: Float32Array) => {
-    const bytes = narrow(values, dtype);
-    const stored = new Float32Array(values.length);
-    widen(dtype, bytes, stored);
-    if (notFinite(stored) > 0) problems.push(`${name} holds numbers that are not finite in ${dtype}`);
-    tensors.set(name, { dtype: fileDTypes[dtype], shape, bytes });
-  };
+  const put = (name: string, shape: readonly number[], values: Float32Array) =>
+    tensors.set(name, storedTensor(name, shape, values, { dtype, problems }));
   const query = new Float32Array(parts.length * K * D);
   const gates = Array.from({ length: layers }, (): Float32Array => new Float32Array(H));
   for (const [j, { layer, prompt, gate }] of parts.entries()) {

@@ -8,7 +8,7 @@ import type { Facts } from "./facts.ts";
 import { inspectFolder } from "./folders.ts";
 import type { RunFacts } from "./run.ts";
 
-/** Says on stderr whom it asked; nothing stays on this machine. */
+/** Names on stderr the server that it asks; nothing stays on this machine. */
 export async function inspectRemote(name: RepoName, context: CommandContext): Promise<Facts> {
   const attempt = `Cannot inspect ${writeRepoName(name)}`;
   return await withRemote(name, attempt, context, async (remote) => {
