@@ -30,7 +30,7 @@ import { openStatus, type StatusDisplay } from "../status/display.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { type AnswerFlags, describeAnswers, evaluateAnswers, readingOf } from "./eval_answers.ts";
 import { engineFlags, numberFlag, outputBiasFlag, promptFlags } from "./flags.ts";
-import { fetchMissing } from "./hub_download.ts";
+import { fetchMissing } from "./hub_names.ts";
 import { logDevice } from "./live_view.ts";
 
 export interface EvalFlags extends AnswerFlags {

@@ -1,9 +1,7 @@
 /** Downloads from the Hub as commands show them: what came, how fast, how long it still takes. */
-import { InputError } from "@zerogate/core";
 import { formatBytes } from "@zerogate/core/formats";
 import { type Downloaded, download, type FilePatterns, openHub } from "@zerogate/hub";
 import type { RepoName } from "@zerogate/hub/light";
-import { hubPlace, resolveConfig, type TrainConfig } from "@zerogate/run-config";
 import type { Phase } from "@zerogate/trainer";
 import { formatDuration } from "@zerogate/trainer/command";
 import { openStatus } from "../status/display.ts";
@@ -46,34 +44,4 @@ export function downloadPhase(
     const left = rate > 0 ? `, ${formatBytes(rate)}/s, ${formatDuration((1000 * (total - done)) / rate)} left` : "";
     onPhase({ name, done, total, counts: done === total ? sizes : `${sizes}${left}` });
   };
-}
-
-/** With `--download`, fetches those of the names that are repositories of the Hub and not in its cache. */
-export async function fetchMissing(
-  named: readonly (string | undefined)[],
-  isWanted: boolean | undefined,
-  context: CommandContext,
-): Promise<void> {
-  if (!isWanted) return;
-  for (const given of named) {
-    const place = given === undefined ? undefined : hubPlace(given.replace(/=[^=/]*$/, ""));
-    if (place !== undefined && "missing" in place) await fetchShown(place.missing, {}, context);
-  }
-}
-
-/** A config whose names of the Hub are fetched first with `--download`, unless something else is wrong with it. */
-export async function resolveNamed(
-  sources: Parameters<typeof resolveConfig>[0],
-  isWanted: boolean | undefined,
-  context: CommandContext,
-): Promise<TrainConfig> {
-  const missing: RepoName[] = [];
-  try {
-    return resolveConfig({ ...sources, onMissing: (name) => missing.push(name) });
-  } catch (error) {
-    const isOther = !(error instanceof InputError) || error.problems.length > missing.length;
-    if (!isWanted || missing.length === 0 || isOther) throw error;
-  }
-  for (const name of missing) await fetchShown(name, {}, context);
-  return resolveConfig(sources);
 }

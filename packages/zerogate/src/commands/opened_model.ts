@@ -6,7 +6,7 @@ import { openStatus } from "../status/display.ts";
 import { type AnswerLimits, type SamplingFlags, samplingFlags } from "./answer_options.ts";
 import type { CommandContext } from "./context.ts";
 import { type EngineFlags, engineFlags, outputBiasFlag, promptFlags } from "./flags.ts";
-import { fetchMissing } from "./hub_download.ts";
+import { fetchMissing } from "./hub_names.ts";
 
 export interface ModelFlags extends EngineFlags, SamplingFlags {
   /** Default: the base that the first adapter names. */

@@ -4,7 +4,7 @@ import { planRun, type RunResult, train } from "@zerogate/trainer";
 import { configFlags } from "../cli/config_flags.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { describePlan, planFacts } from "./dry_run.ts";
-import { resolveNamed } from "./hub_download.ts";
+import { resolveNamed } from "./hub_names.ts";
 import { openPlanView, openRunView } from "./live_view.ts";
 import { exitCodeOf, printOutcome } from "./outcome.ts";
 import { controlOf } from "./run_control.ts";
