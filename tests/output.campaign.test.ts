@@ -1,4 +1,4 @@
-/** Every other command on a full disk: a process each. The first of them: output.test.ts. */
+/** Every other command on a full disk: a process each. The first of them: output_trouble.campaign.test.ts. */
 import { beforeAll, describe, expect, test } from "vitest";
 import { testFolder } from "./support/cli.ts";
 import { noFull, onFullDisk } from "./support/full_disk.ts";

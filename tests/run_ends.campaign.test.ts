@@ -1,4 +1,4 @@
-/** Ways in which a run ends, or goes on, that need a terminal or the death of another process. Signals: run_writers.test.ts. */
+/** Ways in which a run ends, or goes on, that need a terminal or the death of another process. Signals: run_writers.campaign.test.ts. */
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

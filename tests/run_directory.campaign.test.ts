@@ -1,4 +1,4 @@
-/** What a run directory promises: every change explained, every hash checked, and the way back. Who may write: run_writers.test.ts. */
+/** What a run directory promises: every change explained, every hash checked, and the way back. Who may write: run_writers.campaign.test.ts. */
 import { appendFileSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
