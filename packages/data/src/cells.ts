@@ -4,6 +4,7 @@
  */
 import type { SampleCost } from "@zerogate/core/training";
 import { type Beginnings, beginningsOfBatch } from "./beginnings.ts";
+import { firstFit } from "./first_fit.ts";
 
 /** Sizes of samples, by index. */
 export interface SampleSizes {
@@ -31,19 +32,15 @@ interface OpenCell {
  * Packs samples into cells of at most `cellTokens` tokens by first-fit decreasing (Johnson 1973: at most 11/9 of the fewest
  * cells possible, plus a constant): longest sample first, ties by sample index, into the first cell with room.
  */
-export function cutCells(batch: readonly number[], lengths: Int32Array, cellTokens: number): number[][] {
-  const cells: { samples: number[]; room: number }[] = [];
-  for (const sample of longestFirst(batch, lengths)) {
-    const length = lengths[sample]!;
-    const open = cells.find(({ room }) => room >= length);
-    if (open) {
-      open.samples.push(sample);
-      open.room -= length;
-    } else {
-      cells.push({ samples: [sample], room: cellTokens - length });
-    }
-  }
-  return cells.map((cell) => cell.samples);
+export function cutCells(batch: Iterable<number>, lengths: Int32Array, cellTokens: number): number[][] {
+  const ordered = longestFirst(batch, lengths);
+  const cellOf = firstFit(
+    ordered.map((sample) => lengths[sample]!),
+    cellTokens,
+  );
+  const cells: number[][] = [];
+  for (const [i, cell] of cellOf.entries()) (cells[cell] ??= []).push(ordered[i]!);
+  return cells;
 }
 
 /**
@@ -67,13 +64,13 @@ export function cutEvenCells(
     const cells = fillEvenly(ordered, sizes, cellTokens, Math.min(count, batch.length), cost);
     if (!cells) continue;
     level(cells, sizes, cost);
-    return mostWorkFirst(cells).map(({ samples }) => longestFirst(samples, sizes.lengths));
+    return mostWorkFirst(cells).map(({ samples }) => [...longestFirst(samples, sizes.lengths)]);
   }
 }
 
 /** Returns undefined if a sample finds no cell with room. */
 function fillEvenly(
-  ordered: readonly number[],
+  ordered: Int32Array,
   sizes: SampleSizes,
   cellTokens: number,
   count: number,
@@ -186,6 +183,6 @@ export function mostCells(lengths: Int32Array, batchSize: number, cellTokens: nu
 
 const roundUp = (count: number, multiple: number) => Math.ceil(count / multiple) * multiple;
 
-function longestFirst(batch: readonly number[], lengths: Int32Array): number[] {
-  return batch.toSorted((a, b) => lengths[b]! - lengths[a]! || a - b);
+function longestFirst(batch: Iterable<number>, lengths: Int32Array): Int32Array {
+  return Int32Array.from(batch).toSorted((a, b) => lengths[b]! - lengths[a]! || a - b);
 }

@@ -19,12 +19,21 @@ const SHARES = [0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 1];
 export function recordLengths(
   records: readonly { readonly wholeLengths: Int32Array; readonly neededLengths: Int32Array }[],
 ): RecordLengths {
-  const ascending = (name: "wholeLengths" | "neededLengths") =>
-    Int32Array.from(records.flatMap((chunk) => [...chunk[name]])).toSorted();
+  const ascending = (name: "wholeLengths" | "neededLengths") => joined(records.map((chunk) => chunk[name])).toSorted();
   const [wholes, needed] = [ascending("wholeLengths"), ascending("neededLengths")];
   const at = (lengths: Int32Array, share: number) => lengths[Math.max(0, Math.ceil(share * lengths.length) - 1)] ?? 0;
   const keeping = SHARES.map((share) => ({ share, some: at(needed, share), whole: at(wholes, share) }));
   return { longest: wholes.at(-1) ?? 0, keeping };
+}
+
+function joined(parts: readonly Int32Array[]): Int32Array {
+  const all = new Int32Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
 
 /** The smallest maxLength up to `limit` that keeps at least `share` of the records, whole if it can, and which share that is. */

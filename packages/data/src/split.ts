@@ -1,6 +1,6 @@
 /** Training and validation samples: disjoint, a pure function of the tokens and the seed, and without leaks between the two. */
-import { createHash } from "node:crypto";
 import { InputError, type TokenSet } from "@zerogate/core";
+import { createFingerprints } from "./fingerprints.ts";
 import { permutation } from "./permutation.ts";
 import { bytesOf } from "./token_set.ts";
 
@@ -17,9 +17,9 @@ export interface SplitOptions {
 /** Which samples train and which are held out. */
 export interface Split {
   /** Sample indices, ascending. */
-  readonly train: number[];
+  readonly train: Int32Array;
   /** Sample indices, ascending. */
-  readonly validation: number[];
+  readonly validation: Int32Array;
 }
 
 /** Keeps the split apart from the epochs of the data plan, which count up from 0. */
@@ -39,62 +39,77 @@ export function splitSamples(tokens: TokenSet, { seed, validation, imagesOf }: S
     throw new InputError(attempt, `validation is ${validation}, a fraction below 1 or a whole count is needed`);
   }
   const count = validation >= 1 ? validation : validation > 0 ? Math.max(1, Math.round(validation * samples)) : 0;
-  const groups = groupSamples(tokens, imagesOf);
-  if (count > 0 && (count >= samples || groups.length < 2)) {
-    const different = `${samples} samples, ${groups.length} of them different`;
+  const { groupOf, firsts, sizes } = groupSamples(tokens, imagesOf);
+  if (count > 0 && (count >= samples || firsts.length < 2)) {
+    const different = `${samples} samples, ${firsts.length} of them different`;
     throw new InputError(attempt, `${count} of ${different}, at least 1 must be left to train on`);
   }
-  const isValidation = new Uint8Array(samples);
+  const isHeldOut = new Uint8Array(firsts.length);
   let left = count;
-  const order = permutation(groups.length, seed, SPLIT_STREAM);
-  for (const g of order) {
-    const group = groups[g]!;
-    if (group.length > left) continue;
-    for (const sample of group) isValidation[sample] = 1;
-    left -= group.length;
+  for (const group of permutation(firsts.length, seed, SPLIT_STREAM)) {
+    if (sizes[group]! > left) continue;
+    isHeldOut[group] = 1;
+    left -= sizes[group]!;
   }
   if (count > 0 && left === count) {
-    const smallest = groups.reduce((a, b) => (b.length < a.length ? b : a)); // at least one, even if it is more than asked for
-    for (const sample of smallest) isValidation[sample] = 1;
+    const smallest = sizes.indexOf(sizes.reduce((a, b) => Math.min(a, b))); // at least one, even if it is more than asked for
+    isHeldOut[smallest] = 1;
   }
-  const all = Array.from({ length: samples }, (_, sample) => sample);
+  const all = Int32Array.from({ length: samples }, (_, sample) => sample);
   return {
-    train: all.filter((sample) => isValidation[sample] === 0),
-    validation: all.filter((sample) => isValidation[sample] === 1),
+    train: all.filter((sample) => isHeldOut[groupOf[sample]!] === 0),
+    validation: all.filter((sample) => isHeldOut[groupOf[sample]!] === 1),
   };
+}
+
+interface Groups {
+  /** The group of each sample. */
+  readonly groupOf: Int32Array;
+  /** The first sample of each group. */
+  readonly firsts: Int32Array;
+  readonly sizes: Int32Array;
 }
 
 /** Samples with the same tokens and targets or with an image in common, in the order of their first one. */
-function groupSamples(tokens: TokenSet, imagesOf: (sample: number) => readonly string[] = () => []): number[][] {
+function groupSamples(tokens: TokenSet, imagesOf: (sample: number) => readonly string[] = () => []): Groups {
   const samples = tokens.offsets.length - 1;
-  const groupOf = Int32Array.from({ length: samples }, (_, sample) => sample);
   /** The first sample of a group stands for it. */
-  const firstOf = (sample: number): number => {
+  const leader = Int32Array.from({ length: samples }, (_, sample) => sample);
+  const leaderOf = (sample: number): number => {
     let first = sample;
-    while (groupOf[first] !== first) first = groupOf[first] = groupOf[groupOf[first]!]!;
+    while (leader[first] !== first) first = leader[first] = leader[leader[first]!]!;
     return first;
   };
-  const seen = new Map<string, number>();
+  const join = (one: number, other: number): void => {
+    const [a, b] = [leaderOf(one), leaderOf(other)];
+    leader[Math.max(a, b)] = Math.min(a, b);
+  };
+  const seen = createFingerprints(samples);
+  const seenImages = new Map<string, number>();
   for (let sample = 0; sample < samples; sample++) {
-    for (const key of [tokenKey(tokens, sample), ...imagesOf(sample).map((name) => `image ${name}`)]) {
-      const [a, b] = [firstOf(sample), firstOf(seen.get(key) ?? sample)];
-      groupOf[Math.max(a, b)] = Math.min(a, b);
-      seen.set(key, sample);
+    join(sample, seen.add(contentOf(tokens, sample)));
+    for (const name of imagesOf(sample)) {
+      join(sample, seenImages.get(name) ?? sample);
+      seenImages.set(name, sample);
     }
   }
-  const groups = new Map<number, number[]>();
+  const firsts = Int32Array.from({ length: samples }, (_, sample) => sample).filter((one) => leaderOf(one) === one);
+  const groupOf = new Int32Array(samples);
+  for (const [group, first] of firsts.entries()) groupOf[first] = group;
+  const sizes = new Int32Array(firsts.length);
   for (let sample = 0; sample < samples; sample++) {
-    const group = groups.get(firstOf(sample));
-    if (group) group.push(sample);
-    else groups.set(sample, [sample]);
+    const group = groupOf[leaderOf(sample)]!;
+    groupOf[sample] = group;
+    sizes[group] = sizes[group]! + 1;
   }
-  return [...groups.values()];
+  return { groupOf, firsts, sizes };
 }
 
-function tokenKey({ ids, target, offsets }: TokenSet, sample: number): string {
-  const [begin, end] = [offsets[sample], offsets[sample + 1]];
-  return createHash("sha256")
-    .update(bytesOf(ids.subarray(begin, end)))
-    .update(target.subarray(begin, end))
-    .digest("base64");
+/** The bytes of a sample's ids and targets. */
+function contentOf({ ids, target, offsets }: TokenSet, sample: number): Uint8Array {
+  const [begin, end] = [offsets[sample]!, offsets[sample + 1]!];
+  const content = new Uint8Array(5 * (end - begin));
+  content.set(bytesOf(ids.subarray(begin, end)));
+  content.set(target.subarray(begin, end), 4 * (end - begin));
+  return content;
 }

@@ -81,8 +81,9 @@ export async function startLoop(changes: TinyLoopChanges = {}): Promise<TinyLoop
     clipNorm: 0,
     ...changes.config,
   } as TrainConfig;
-  const samples = [...sizes.lengths.keys()];
-  const heldOut = { set: "train", tokens: tokens.train, recordOf, samples, cells: samples.map((i) => [i]) } as const;
+  const samples = Int32Array.from(sizes.lengths.keys());
+  const cells = Array.from(samples, (i) => [i]);
+  const heldOut = { set: "train", tokens: tokens.train, recordOf, samples, cells } as const;
   const inputs = {
     plan,
     layout,

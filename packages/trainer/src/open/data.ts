@@ -44,7 +44,7 @@ export interface HeldOut {
   readonly recordOf: PreparedTokens["recordOf"];
   /** Of the records that have some. */
   readonly images?: PreparedTokens["images"];
-  readonly samples: readonly number[];
+  readonly samples: Int32Array;
   readonly cells: readonly (readonly number[])[];
 }
 
@@ -105,14 +105,10 @@ export function wholeSet(
   return { set, tokens, recordOf, images, samples, cells: cellsOf(tokens, samples, cellTokens) };
 }
 
-export function allSamples({ offsets }: TokenSet): number[] {
-  return Array.from({ length: offsets.length - 1 }, (_, i) => i);
+export function allSamples({ offsets }: TokenSet): Int32Array {
+  return Int32Array.from({ length: offsets.length - 1 }, (_, i) => i);
 }
 
-export function cellsOf(
-  tokens: TokenSet,
-  samples: readonly number[],
-  cellTokens: number,
-): readonly (readonly number[])[] {
+export function cellsOf(tokens: TokenSet, samples: Int32Array, cellTokens: number): readonly (readonly number[])[] {
   return cutCells(samples, measureSamples(tokens).lengths, cellTokens);
 }

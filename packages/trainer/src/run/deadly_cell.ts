@@ -21,7 +21,7 @@ export async function tellingSamples<T>(
   } catch (error) {
     if (!(error instanceof DeadlyCellError)) throw error;
     const { message, cell } = error;
-    const samples = error.samples.length > 0 ? error.samples : (source.samples?.slice(cell, cell + 1) ?? []);
+    const samples = error.samples.length > 0 ? error.samples : [...(source.samples?.subarray(cell, cell + 1) ?? [])];
     const lines = samples.slice(0, MAX_TOLD).map((sample) => `\n  - ${describeSample(source, sample, inputs)}`);
     if (samples.length > MAX_TOLD) lines.push(`\n  - and ${samples.length - MAX_TOLD} more`);
     const advice = "Make room in memory, lower cellTokens in a new run, or take these samples out";

@@ -46,7 +46,7 @@ const heldOut = {
   set: "train",
   tokens,
   recordOf: new Int32Array(SAMPLES),
-  samples: [10, 11],
+  samples: Int32Array.of(10, 11),
   cells: [[10], [11]],
 } as const;
 const data = {

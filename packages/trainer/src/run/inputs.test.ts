@@ -108,7 +108,7 @@ test("validation data of its own is held out whole, is counted, and is part of w
   const { inputs, phases } = await open({ validationData: [at("held.json")] }, "passed over");
   expect(names(phases)).toContain("tokenising validation data");
   expect(inputs.plan.sampleCount).toBe(24);
-  expect(inputs.heldOut).toMatchObject({ set: "validation", samples: [0, 1, 2, 3] });
+  expect(inputs.heldOut).toMatchObject({ set: "validation", samples: Int32Array.of(0, 1, 2, 3) });
   expect(inputs.heldOut?.cells.flat().toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3]);
   expect(inputs.heldOut?.recordOf).toHaveLength(4);
   expect(inputs.hashes.data).toBe(`${inputs.train.tokens.hash}+${inputs.heldOut?.tokens.hash}`);

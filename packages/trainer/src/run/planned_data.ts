@@ -88,7 +88,7 @@ async function holdOut(
   config: TrainConfig,
   { prepared: train, imagesOf }: SeenTokens,
   tokenise: (paths: readonly string[], name: DataCounts["name"]) => Promise<SeenTokens>,
-): Promise<{ trainSamples: readonly number[]; heldOut: HeldOut | undefined }> {
+): Promise<{ trainSamples: Int32Array; heldOut: HeldOut | undefined }> {
   const { validationData, valFraction, seed, cellTokens } = config;
   const { tokens, recordOf, images } = train;
   if (validationData !== undefined) {

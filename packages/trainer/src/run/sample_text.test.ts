@@ -107,7 +107,7 @@ test("a cell that ended two workers is said with its samples, five of them, and 
 
 test("of a prompt that ended two workers the held-out sample is said that it was made of", async () => {
   const deadly = new DeadlyCellError("generation", 1, [], death);
-  const said = await messageOf(deadly, { samples: [2, 0, 1] });
+  const said = await messageOf(deadly, { samples: Int32Array.of(2, 0, 1) });
   expect(said.message).toContain(`\n  - ${describeSample(source, 0, inputs)}\n`);
   expect(said.message.split("\n")).toHaveLength(3);
   expect((await messageOf(deadly)).message.split("\n")).toHaveLength(2);
@@ -121,7 +121,7 @@ test("an answer ends at the model's end tokens, the tokenizer's and that of a tu
   expect(endTokens(tokenizer, { eosTokenIds: [tokenizer.eosId, 9] }, template)).toEqual([tokenizer.eosId, 9]);
 });
 
-const heldOut: HeldOut = { set: "validation", ...source, samples: [2, 0, 1], cells: [[2], [0, 1]] };
+const heldOut: HeldOut = { set: "validation", ...source, samples: Int32Array.of(2, 0, 1), cells: [[2], [0, 1]] };
 
 test("held-out loss is a mean over labelled tokens, exact match a share of samples", async () => {
   const asked: unknown[] = [];
@@ -149,7 +149,13 @@ test("the first held-out samples are answered by the base, then by the adapter, 
   } as unknown as DevicePool;
   const adapter = { job: "mine", version: 5 };
   const model = { eosTokenIds: [tokenizer.eosId] } as unknown as RunInputs["model"];
-  const answers = await answerSamples(pool, { ...heldOut, samples: [0, 1, 2] }, { ...inputs, model }, 2, adapter);
+  const answers = await answerSamples(
+    pool,
+    { ...heldOut, samples: Int32Array.of(0, 1, 2) },
+    { ...inputs, model },
+    2,
+    adapter,
+  );
   expect(answers).toEqual([
     { prompt: "Say hello", expected: "hello", base: "without", adapter: "with" },
     { prompt: "Say it back\nblue bird", expected: "blue bird", base: "without", adapter: "with" },

@@ -19,14 +19,15 @@ export async function answerSamples(
   count: number,
   adapter: AdapterVersion,
 ): Promise<SampleAnswer[]> {
-  const questions = heldOut.samples.slice(0, count).map((sample) => splitSample(heldOut, sample));
+  const asked = [...heldOut.samples.subarray(0, count)];
+  const questions = asked.map((sample) => splitSample(heldOut, sample));
   const prompts = questions.map(({ promptIds }) => promptIds);
   const longest = Math.max(1, ...questions.map(({ answerIds }) => answerIds.length));
   const options = {
     maxNewTokens: Math.min(MAX_ANSWER_TOKENS, 2 * longest + 8),
     eosTokenIds: endTokens(tokenizer, model, template),
   };
-  const images = heldOut.samples.slice(0, count).map((sample) => imageOf(heldOut.tokens.images, sample));
+  const images = asked.map((sample) => imageOf(heldOut.tokens.images, sample));
   const generate = (by: AdapterVersion | undefined) => {
     const seen = by && images.some(Boolean) ? { images } : {}; // the base sees none
     const work = pool.generateAll({ prompts, ...seen, adapter: by, options });
