@@ -50,7 +50,7 @@ export type { StoredImages } from "./stored_images.ts";
 export { listTemplates, loadTemplate, parsePrompt, renderPrompt } from "./templates.ts";
 export { type CachedTokens, readTokenFile } from "./token_cache.ts";
 export { joinSamples, measureSamples, type TokenStats } from "./token_set.ts";
-export { type TokenizedData, type TokenizeOptions, tokenizeRecords } from "./tokenize.ts";
+export { type TokenizedData, type TokenizedRecords, type TokenizeOptions, tokenizeRecords } from "./tokenize.ts";
 export {
   checkVocabulary,
   createTokenizer,

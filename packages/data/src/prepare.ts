@@ -5,7 +5,7 @@ import { type DataFile, hashDataFile } from "./data_files.ts";
 import { type DataSource, filesOf, imageRootOf, listSources } from "./data_sources.ts";
 import type { UnreadField } from "./reading.ts";
 import type { RecordImages } from "./record_images.ts";
-import type { RecordProblem } from "./record_problems.ts";
+import { MAX_LISTED, type RecordProblem } from "./record_problems.ts";
 import { type ReadOptions, readRecords } from "./records.ts";
 import { placeImages, storeImages } from "./stored_images.ts";
 import { readTokenCache, tokenCacheKey, writeTokenCache } from "./token_cache.ts";
@@ -54,9 +54,12 @@ export async function prepareTokens(options: PrepareOptions): Promise<PreparedTo
       onWarning?.(`${reason(error)}: tokenising again`);
     }
   }
-  const { records, ...read } = await readRecords(paths, { ...options, chats: isChatTemplate(options.template) });
-  const tokenized = await tokenizeRecords(records, options);
-  const prepared = { ...tokenized, ...read };
+  const found = await readRecords(paths, { ...options, chats: isChatTemplate(options.template) });
+  const { records, places, ...read } = found;
+  const { refused, ...tokenized } = await tokenizeRecords(records, { ...options, places });
+  const skipped = read.skipped + refused.bad;
+  const problems = [...read.problems, ...refused.byKind.values()].slice(0, MAX_LISTED);
+  const prepared = { ...tokenized, ...read, skipped, problems };
   if (cacheDir !== undefined) {
     try {
       const stored = { ...prepared, images: storeImages(read.images, read.files) };

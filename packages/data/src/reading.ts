@@ -21,6 +21,8 @@ export interface Reading {
   /** Whether chats are read. */
   readonly withChats: boolean;
   readonly records: DataRecord[];
+  /** Where each record stands, if chats are read: a template may refuse some. */
+  readonly places: Place[];
   readonly images: RecordImages[];
   readonly files: DataFile[];
   readonly problems: ProblemList;
@@ -58,6 +60,7 @@ export interface ReadingRules {
 export function newReading({ images = false, chats = false, conversation = "all" }: ReadingRules): Reading {
   const collected = {
     records: [],
+    places: [],
     images: [] as RecordImages[],
     files: [],
     problems: noProblems(),
@@ -112,7 +115,7 @@ export function addRecord(
   reading: Reading,
   imageRoot: string,
 ): void {
-  const { withImages, records, images, problems, unread } = reading;
+  const { withImages, withChats, records, places, images, problems, unread } = reading;
   const parsed = withImages ? parseImages(item["image"]) : { paths: [] };
   if ("fault" in parsed) {
     addProblem(problems, place, parsed.fault);
@@ -121,6 +124,7 @@ export function addRecord(
   const { paths } = parsed;
   if (paths.length > 0) images.push({ record: records.length, place, root: imageRoot, paths });
   records.push(record);
+  if (withChats) places.push(place);
   for (const field of unreadFields(item, isChat(record) ? chatFields : instructionFields)) {
     if (withImages && field === "image") continue;
     const name = field.slice(0, MAX_NAME_CHARACTERS);

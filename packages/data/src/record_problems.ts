@@ -33,7 +33,8 @@ export interface ProblemList {
   bad: number;
 }
 
-const MAX_LISTED = 20;
+/** Problems that are listed, of all files. */
+export const MAX_LISTED = 20;
 const MAX_PLACES = 5;
 
 export const noProblems = (): ProblemList => ({ byKind: new Map(), bad: 0 });

@@ -33,7 +33,7 @@ import {
 
 import type { InstructionRecord } from "./record.ts";
 import type { RecordImages } from "./record_images.ts";
-import { addProblem, badRecords, quote, type RecordProblem } from "./record_problems.ts";
+import { addProblem, badRecords, type Place, quote, type RecordProblem } from "./record_problems.ts";
 import { addScienceRecords } from "./scienceqa/records.ts";
 import type { ScienceFormat } from "./scienceqa/text.ts";
 
@@ -49,6 +49,8 @@ export interface Dataset<Item extends DataRecord = InstructionRecord> {
   readonly unread: readonly UnreadField[];
   /** Those of records that have some, in their order; nobody has looked for the files. Empty unless `images`. */
   readonly images: readonly RecordImages[];
+  /** Where each record stands. Empty unless `chats`. */
+  readonly places: readonly Place[];
 }
 
 /** How records are read. */
@@ -111,7 +113,7 @@ export async function readRecords(
       reading.broken.push(`${source.path}: ${problem}`);
     }
   }
-  const { records, images, files, problems, broken } = reading;
+  const { records, places, images, files, problems, broken } = reading;
   const { bad } = problems;
   if (broken.length > 0) throw new InputError("Cannot read the data", broken);
   if (bad > 0 && !skipBad) throw badRecords(problems, bad + records.length);
@@ -122,7 +124,15 @@ export async function readRecords(
       `${names}: no usable record, at least 1 is needed (${bad} bad ones were skipped)`,
     );
   }
-  return { records, files, skipped: bad, problems: [...problems.byKind.values()], unread: unreadOf(reading), images };
+  return {
+    records,
+    files,
+    skipped: bad,
+    problems: [...problems.byKind.values()],
+    unread: unreadOf(reading),
+    images,
+    places,
+  };
 }
 
 /** @throws Error that says what the file is if none of its records is usable because they are of another form. */

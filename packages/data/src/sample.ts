@@ -1,5 +1,5 @@
 /** A record once it is tokens. */
-import type { Span } from "./chat/spans.ts";
+import type { Span } from "./chat/special_tokens.ts";
 
 /** Which tokens are targets: those of the response with its EOS, or all that something precedes. */
 export type MaskRule = "response" | "all";

@@ -25,7 +25,7 @@ import type { Tokenizer } from "./tokenizer.ts";
 const FORMAT_VERSION = 5;
 
 /** Part of the key of chats: raise it with the version of the Jinja library, or when labels are found otherwise. */
-const CHAT_RULE = "jinja 0.5.11, spans 1";
+const CHAT_RULE = "jinja 0.5.11, spans 2";
 
 /** What a file of the token cache holds. */
 export interface CachedTokens extends TokenizedData {

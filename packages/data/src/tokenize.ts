@@ -3,15 +3,16 @@ import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { setImmediate } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { InputError, isChatTemplate, type TokenSet } from "@zerogate/core";
+import { InputError, type TokenSet } from "@zerogate/core";
 import { decodeError, type EncodedError } from "@zerogate/core/training";
 import { Piscina } from "piscina";
-import { rendererOf } from "./chat/encode.ts";
-import { type DataRecord, isChat } from "./chat/record.ts";
+import type { DataRecord } from "./chat/record.ts";
+import { type RenderedPart, refusedError, refusedRecords, renderPart, withRefused } from "./chat/rendered_part.ts";
 import type { RenderedChat } from "./chat/spans.ts";
 import { encodeChunk, type SampleFormat } from "./encode_sample.ts";
 import type { InstructionRecord } from "./record.ts";
 import { recordLengths } from "./record_lengths.ts";
+import type { Place, ProblemList } from "./record_problems.ts";
 import { type EncodedChunk, joinChunks, type TokenStats, tokenStats } from "./token_set.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import type { TokenizerFiles } from "./tokenizer_files.ts";
@@ -25,6 +26,10 @@ export interface TokenizeOptions extends SampleFormat {
   readonly onProgress?: (done: number, total: number) => void;
   /** Ends the work; the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal;
+  /** Leave chats out that the template refuses, and count them, instead of refusing the data. @default false */
+  readonly skipBad?: boolean;
+  /** Where each record stands, to name it. @default its number */
+  readonly places?: readonly Place[];
 }
 
 /** Records in tokens, and where each sample came from. */
@@ -33,6 +38,11 @@ export interface TokenizedData {
   readonly stats: TokenStats;
   /** The record that each sample came from: an index into the records given. */
   readonly recordOf: Int32Array;
+}
+
+/** The same, with the records that were left out because the template refuses them. */
+export interface TokenizedRecords extends TokenizedData {
+  readonly refused: ProblemList;
 }
 
 /** What a worker thread needs at its start. */
@@ -57,14 +67,16 @@ const MAX_THREADS = 8;
 export async function tokenizeRecords(
   records: readonly DataRecord[],
   options: TokenizeOptions,
-): Promise<TokenizedData> {
+): Promise<TokenizedRecords> {
   const { maxLength, signal } = options;
   if (!Number.isSafeInteger(maxLength) || maxLength < 2) {
     throw new RangeError(`Cannot tokenise to maxLength ${maxLength}: an integer from 2 on is needed`);
   }
   signal?.throwIfAborted();
   const isSmall = records.length < MIN_POOL_RECORDS;
-  const chunks = await (isSmall ? encodeHere(records, options) : encodeInPool(records, options));
+  const parts: RefusedPart[] = [];
+  const chunks = await (isSmall ? encodeHere(records, options, parts) : encodeInPool(records, options, parts));
+  const refused = checkRefused(parts, records.length, options);
   const { tokens, recordOf } = joinChunks(chunks);
   const stats = tokenStats(tokens, {
     truncated: chunks.reduce((sum, chunk) => sum + chunk.truncated, 0),
@@ -76,36 +88,51 @@ export async function tokenizeRecords(
     const { some = 0 } = stats.uncut.keeping.at(-1) ?? {};
     throw new InputError("Cannot use the data", `${problem}, raise maxLength: all of them have one within ${some}`);
   }
-  return { tokens, stats, recordOf };
+  return { tokens, stats, recordOf, refused };
 }
 
-/** Records that can be encoded: chats, and instructions under a template of chats, are rendered first. */
-async function ready(
+/** The records of a chunk that the template refuses. */
+interface RefusedPart extends Pick<RenderedPart, "refused"> {
+  readonly begin: number;
+  readonly size: number;
+}
+
+/** @throws InputError for the first chunk with a refused record unless `skipBad`, and if all are refused. */
+function checkRefused(parts: readonly RefusedPart[], total: number, options: TokenizeOptions): ProblemList {
+  const { template, places, skipBad = false } = options;
+  const ordered = parts.toSorted((a, b) => a.begin - b.begin);
+  const [first] = ordered;
+  if (first && !skipBad) throw refusedError(refusedRecords([first], places, template), first.begin + first.size, total);
+  const refused = refusedRecords(ordered, places, template);
+  if (refused.bad === total) throw refusedError(refused, total, total);
+  return refused;
+}
+
+async function encodeHere(
   records: readonly DataRecord[],
-  { template, tokenizer }: TokenizeOptions,
-): Promise<readonly (InstructionRecord | RenderedChat)[]> {
-  if (isChatTemplate(template)) return await rendererOf(template, tokenizer).render(records);
-  return records.map((record) => {
-    if (!isChat(record)) return record;
-    const problem = `"${template.name}" writes instructions: use --template chat, or a file in Jinja`;
-    throw new InputError("Cannot write chats with this template", problem);
-  });
-}
-
-async function encodeHere(records: readonly DataRecord[], options: TokenizeOptions): Promise<EncodedChunk[]> {
+  options: TokenizeOptions,
+  refusedParts: RefusedPart[],
+): Promise<EncodedChunk[]> {
   const chunks: EncodedChunk[] = [];
   for (let begin = 0; begin < records.length; begin += CHUNK_RECORDS) {
     await setImmediate(); // lets an abort through
     options.signal?.throwIfAborted();
-    const part = await ready(records.slice(begin, begin + CHUNK_RECORDS), options);
-    chunks.push(encodeChunk(options.tokenizer, options, part));
+    const part = records.slice(begin, begin + CHUNK_RECORDS);
+    const { records: rendered, refused } = await renderPart(part, options);
+    if (refused.size > 0) refusedParts.push({ begin, size: part.length, refused });
+    if (refused.size > 0 && options.skipBad !== true) break;
+    chunks.push(withRefused(encodeChunk(options.tokenizer, options, rendered), part.length, refused));
     options.onProgress?.(begin + part.length, records.length);
   }
   return chunks;
 }
 
-async function encodeInPool(records: readonly DataRecord[], options: TokenizeOptions): Promise<EncodedChunk[]> {
-  const { tokenizer, template, bos = "tokenizer", rule, maxLength, onProgress, signal } = options;
+async function encodeInPool(
+  records: readonly DataRecord[],
+  options: TokenizeOptions,
+  refusedParts: RefusedPart[],
+): Promise<EncodedChunk[]> {
+  const { tokenizer, template, bos = "tokenizer", rule, maxLength, skipBad, onProgress, signal } = options;
   const chunkCount = Math.ceil(records.length / CHUNK_RECORDS);
   const threads = Math.min(options.threads ?? Math.min(availableParallelism(), MAX_THREADS), chunkCount);
   const data: TokenizeWorkerData = { files: tokenizer.files, format: { template, bos, rule, maxLength } };
@@ -125,10 +152,17 @@ async function encodeInPool(records: readonly DataRecord[], options: TokenizeOpt
     while (next < chunkCount) {
       signal?.throwIfAborted();
       const c = next++;
-      const part = await ready(records.slice(c * CHUNK_RECORDS, (c + 1) * CHUNK_RECORDS), options);
-      const reply = await pool.run(part, task);
+      const begin = c * CHUNK_RECORDS;
+      const part = records.slice(begin, begin + CHUNK_RECORDS);
+      const { records: rendered, refused } = await renderPart(part, options);
+      if (refused.size > 0) refusedParts.push({ begin, size: part.length, refused });
+      if (refused.size > 0 && skipBad !== true) {
+        next = chunkCount; // chunks before this one are on their way: the first that is refused is named
+        return;
+      }
+      const reply = await pool.run(rendered, task);
       if ("error" in reply) throw decodeError(reply.error);
-      chunks[c] = reply.chunk;
+      chunks[c] = withRefused(reply.chunk, part.length, refused);
       done += part.length;
       onProgress?.(done, records.length);
     }

@@ -2,6 +2,7 @@
 import { type BosRule, InputError } from "@zerogate/core";
 import { checkNesting, isCutOff } from "@zerogate/core/formats";
 import { isGgufFile } from "@zerogate/core/node";
+import { type EncodedBeginnings, encodeBeginnings } from "./encode_beginnings.ts";
 import { ggufTokenizerFiles } from "./gguf/files.ts";
 import { jsonParts } from "./json_parts.ts";
 import type { Pipeline } from "./pipeline/pipeline.ts";
@@ -37,6 +38,12 @@ export interface Tokenizer {
   readonly pieces: number;
   /** Returns the ids of a text. */
   encode(text: string, options?: EncodeOptions): number[];
+  /** The same without anything around it, and what of the ids its beginnings are up to these characters, encoded by themselves. */
+  encodeBeginnings(
+    text: string,
+    ends: readonly number[],
+    options?: Omit<EncodeOptions, "addSpecialTokens">,
+  ): EncodedBeginnings;
   /** Special tokens are left out unless `keepSpecialTokens`. @throws RangeError for an id that is not in the vocabulary. */
   decode(ids: readonly number[], options?: { readonly keepSpecialTokens?: boolean }): string;
   /** The texts of its special tokens. */
@@ -67,10 +74,6 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
   };
   const parts = partsOf(files, settings, fail);
   const { pipeline, special } = parts;
-  // Built when first needed: hardly any text spells a special token.
-  let withoutSpecial: Pipeline | undefined;
-  let withMarked: Pipeline | undefined;
-
   const specialIds = new Set(special.map(({ id }) => id));
   const idOf = (name: "bos_token" | "eos_token", own: string | undefined): number | undefined => {
     const content = namedToken(settings, name) ?? own;
@@ -98,9 +101,7 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
   };
   const bosId = idOf("bos_token", parts.bosToken);
   const front = { tokenizer: pipeline.front, named: bosId === undefined ? [] : [bosId] };
-  const holdsSpecialToken = (text: string): boolean =>
-    special.some(({ content }) => text.includes(content)) ||
-    (parts.normalizesSpecial && pipeline.addedIn(text).some(({ id }) => specialIds.has(id)));
+  const { chosen, holdsSpecialToken } = chooserOf(parts);
   return {
     hash: hashTokenizerFiles(files),
     files,
@@ -111,16 +112,15 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     pieces: parts.pieces,
     specialTokens: special.map(({ content }) => content),
     holdsSpecialToken,
-    encode(
-      text,
-      { addSpecialTokens = true, specialTokensAsText = false, onlyMarkedSpecialTokens: onlyMarked = false } = {},
-    ) {
-      const asText = specialTokensAsText && holdsSpecialToken(text);
-      if (asText) withoutSpecial ??= parts.withoutSpecial([]);
-      if (onlyMarked) withMarked ??= parts.withoutSpecial(special.map(markedToken));
-      const chosen = onlyMarked ? withMarked : asText ? withoutSpecial : undefined;
-      const ids = (chosen ?? pipeline).encode(text);
+    encode(text, options = {}) {
+      const ids = chosen(text, options).encode(text);
+      const { addSpecialTokens = true } = options;
       return checked(addSpecialTokens ? [...pipeline.front, ...ids, ...pipeline.back] : ids, text);
+    },
+    encodeBeginnings(text, ends, options = {}) {
+      const found = encodeBeginnings(chosen(text, options), text, ends);
+      checked(found.ids, text);
+      return found;
     },
     decode(ids, { keepSpecialTokens = false } = {}) {
       const unknown = ids.find((id) => pipeline.tokenOf(id) === undefined);
@@ -130,6 +130,23 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
       return kept.length === 0 ? "" : pipeline.decode(kept);
     },
   };
+}
+
+/** Chooses the pipeline that does with special tokens what is asked; others are built when first needed. */
+function chooserOf({ pipeline, special, normalizesSpecial, withoutSpecial }: TokenizerParts) {
+  const specialIds = new Set(special.map(({ id }) => id));
+  let asText: Pipeline | undefined;
+  let marked: Pipeline | undefined;
+  const holdsSpecialToken = (text: string): boolean =>
+    special.some(({ content }) => text.includes(content)) ||
+    (normalizesSpecial &&
+      pipeline.sectionsOf(text).some((section) => "token" in section && specialIds.has(section.token.id)));
+  const chosen = (text: string, { specialTokensAsText, onlyMarkedSpecialTokens }: EncodeOptions): Pipeline => {
+    if (onlyMarkedSpecialTokens === true) return (marked ??= withoutSpecial(special.map(markedToken)));
+    if (specialTokensAsText === true && holdsSpecialToken(text)) return (asText ??= withoutSpecial([]));
+    return pipeline;
+  };
+  return { chosen, holdsSpecialToken };
 }
 
 /**

@@ -1,12 +1,13 @@
 /** Chats from a file to tokens, and templates that must not be believed. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { ChatTemplate } from "@zerogate/core";
 import { expect, onTestFinished, test } from "vitest";
 import { BOS, EOS, tinyTokenizerFiles, tinyTokenizerJson } from "../../test/tiny_tokenizer.ts";
 import { encodeQuestion } from "../encode_sample.ts";
 import { prepareTokens } from "../prepare.ts";
+import { describeProblem } from "../record_problems.ts";
 import { loadTemplate } from "../templates.ts";
 import { createTokenizer, loadTokenizer, type Tokenizer } from "../tokenizer.ts";
 import { createRenderer } from "./renderer.ts";
@@ -139,7 +140,7 @@ test.each([
   ],
 ])("a template that %s ends with an error that names it", async (_, chat, message) => {
   const renderer = createRenderer({ name: "hostile.jinja", chat, tokens: {}, turns: "all" }, ["</s>"]);
-  const work = renderer.render([{ messages: [user("a"), assistant("b")] }]);
+  const work = renderer.ask({ messages: [user("a")] });
   await expect(work).rejects.toThrow('Cannot render chats with the template "hostile.jinja"');
   await expect(work).rejects.toThrow(message);
 });
@@ -149,16 +150,65 @@ test("chats of a thousand messages are rendered, and many short ones in their or
   const long = { messages: Array.from({ length: 500 }, (_, i) => [user(`q${i}`), assistant(`a${i}`)]).flat() };
   const short = Array.from({ length: 150 }, (_, i) => ({ messages: [user("a"), assistant(`b${i}`)] }));
   const rendered = await renderer.render([...short, long, ...short]);
-  expect(rendered.map(({ spans }) => spans.length)).toEqual([...short.map(() => 1), 500, ...short.map(() => 1)]);
-  expect(rendered.slice(0, 150).map(({ text }) => text)).toEqual(short.map((_, i) => `<q>a:b${i}</s>`));
+  const written = rendered.flatMap((chat) => ("refused" in chat ? [] : [chat]));
+  expect(written.map(({ spans }) => spans.length)).toEqual([...short.map(() => 1), 500, ...short.map(() => 1)]);
+  expect(written.slice(0, 150).map(({ text }) => text)).toEqual(short.map((_, i) => `<q>a:b${i}</s>`));
 });
 
-test("after a template's error the same renderer goes on with the next chats", async () => {
-  const chat = "{% if messages[0].content == 'x' %}{{ raise_exception('not x') }}{% endif %}" + source;
-  const renderer = createRenderer({ name: "t", chat, tokens: { eos_token: "</s>" }, turns: "all" }, ["</s>"]);
-  const [good, bad] = [{ messages: [user("a"), assistant("b")] }, { messages: [user("x"), assistant("b")] }];
-  await expect(renderer.render([good, bad])).rejects.toThrow('the one that begins "x": it refuses: not x');
-  expect(await renderer.render([good])).toMatchObject([{ text: "<q>a:b</s>", end: "</s>" }]);
+const strict = "{% if messages[0].content[0] == 'x' %}{{ raise_exception('not x') }}{% endif %}" + source;
+const rendererOfStrict = () =>
+  createRenderer({ name: "t", chat: strict, tokens: { eos_token: "</s>" }, turns: "all" }, ["</s>"]);
+const chatFrom = (first: string) => ({ messages: [user(first), assistant("b")] });
+
+test("a chat that the template refuses does not keep it from others, and a question is refused by name", async () => {
+  const renderer = rendererOfStrict();
+  const good = { text: "<q>a:b</s>", end: "</s>" };
+  const refused = { refused: "it refuses: not x" };
+  expect(await renderer.render([chatFrom("a"), chatFrom("x"), chatFrom("a")])).toMatchObject([good, refused, good]);
+  await expect(renderer.ask({ messages: [user("x")] })).rejects.toThrow('the one that begins "x": it refuses: not x');
+  expect(await renderer.ask({ messages: [user("a")] })).toMatchObject({ text: "<q>a:" });
+});
+
+test.each([
+  ["few", 20],
+  ["many", 1200],
+])(
+  "of %s chats those that the template refuses are bad records by file and line, left out as others are",
+  async (_few, count) => {
+    const tokenizer = await modelWith({ chat_template: strict });
+    const bad = [3, 7, count - 1];
+    const lines = Array.from({ length: count }, (_, i) => JSON.stringify(chatFrom(bad.includes(i) ? `x${i}` : "a")));
+    const paths = join(await folderWith({ "d.jsonl": ["{}", ...lines].join("\n") }), "d.jsonl");
+    const template = await loadTemplate("chat", tokenizer);
+    const options = { paths, tokenizer, template, rule: "response", maxLength: 50 } as const;
+    const prepared = await prepareTokens({ ...options, skipBad: true, cacheDir: join(dirname(paths), "cache") });
+    expect(prepared.skipped).toBe(4);
+    expect([...prepared.recordOf]).toEqual(lines.flatMap((_line, i) => (bad.includes(i) ? [] : [i])));
+    expect(prepared.stats).toMatchObject({ samples: count - 3, droppedNoTarget: 0 });
+    const said = `found a chat of which the template "chat" says: it refuses: not x, expected a chat that it writes`;
+    const places = bad.map((i) => i + 2);
+    expect(prepared.problems.map(describeProblem)[1]).toBe(
+      `${paths}, lines ${places[0]}, ${places[1]} and ${places[2]}: ${said}`,
+    );
+    await writeFile(paths, lines.join("\n"));
+    const strictly = prepareTokens(options);
+    const seen = count > 256 ? "2 of the first 256 of 1200" : "3 of 20";
+    await expect(strictly).rejects.toThrow(
+      `Cannot use ${seen} records (skip bad records to leave such out): ${paths}, lines 4`,
+    );
+    await writeFile(paths, bad.map((i) => lines[i]).join("\n"));
+    await expect(prepareTokens({ ...options, skipBad: true })).rejects.toThrow("Cannot use 3 of 3 records");
+  },
+);
+
+test("a template that shows not what to train is no matter of bad records", async () => {
+  const forgetful =
+    "{% for m in messages %}{{ 'T' if m.role == 'assistant' and loop.last }}{{ m.content }}</s>{% endfor %}";
+  const tokenizer = await modelWith({ chat_template: forgetful });
+  const template = await loadTemplate("chat", tokenizer);
+  const paths = join(await folderWith({ "d.json": chats }), "d.json");
+  const prepared = prepareTokens({ paths, tokenizer, template, rule: "response", maxLength: 50, skipBad: true });
+  await expect(prepared).rejects.toThrow(/writes turn 1 otherwise .*--turns last/);
 });
 
 test("questions are written with what was said before, under a template of chats only", async () => {

@@ -3,7 +3,8 @@ import type { ChatTemplate } from "@zerogate/core";
 import type { EncodedSample, MaskRule } from "../sample.ts";
 import type { Tokenizer } from "../tokenizer.ts";
 import { type ChatRenderer, createRenderer } from "./renderer.ts";
-import type { RenderedChat, Span } from "./spans.ts";
+import type { RenderedChat } from "./spans.ts";
+import type { Span } from "./special_tokens.ts";
 
 /** Renderers by template and tokenizer: each has a thread, which ends when it is not used. */
 const renderers = new WeakMap<Tokenizer, Map<string, ChatRenderer>>();
@@ -28,9 +29,8 @@ export function encodeChat(
   { rule, maxLength }: { readonly rule: MaskRule; readonly maxLength: number },
   chat: RenderedChat,
 ): EncodedSample {
-  const ids = encodeRendered(tokenizer, chat);
-  const upTo = (at: number) => commonPrefix(encodeRendered(tokenizer, { ...chat, text: chat.text.slice(0, at) }), ids);
-  const spans = chat.spans.map(([begin, end]): Span => [Math.max(1, upTo(begin)), upTo(end)]);
+  const { ids, lengths } = tokenizer.encodeBeginnings(chat.text, chat.spans.flat(), optionsFor(chat));
+  const spans = chat.spans.map((_, i): Span => [Math.max(1, lengths[2 * i] ?? 0), lengths[2 * i + 1] ?? 0]);
   const fitting = spans.findLast(([, end]) => end <= maxLength);
   const length = ids.length <= maxLength ? ids.length : (fitting?.[1] ?? maxLength);
   const firstTarget = rule === "all" ? 1 : (spans[0]?.[0] ?? ids.length);
@@ -43,15 +43,11 @@ export function encodeChat(
 }
 
 /** The ids of a rendered text as it is. */
-export function encodeRendered(
-  tokenizer: Tokenizer,
-  { text, isMarked }: Pick<RenderedChat, "text" | "isMarked">,
-): number[] {
-  return tokenizer.encode(text, { addSpecialTokens: false, onlyMarkedSpecialTokens: isMarked });
+export function encodeRendered(tokenizer: Tokenizer, rendered: Pick<RenderedChat, "text" | "isMarked">): number[] {
+  return tokenizer.encode(rendered.text, optionsFor(rendered));
 }
 
-function commonPrefix(a: readonly number[], b: readonly number[]): number {
-  let length = 0;
-  while (length < a.length && a[length] === b[length]) length++;
-  return length;
-}
+const optionsFor = ({ isMarked }: Pick<RenderedChat, "isMarked">) => ({
+  addSpecialTokens: false,
+  onlyMarkedSpecialTokens: isMarked,
+});

@@ -1,6 +1,7 @@
 /** Chat templates in Jinja: one rendering of one list of messages. Nothing here limits time or memory: the render thread does. */
 import { Environment, Interpreter, Template } from "@huggingface/jinja";
 import type { ChatTemplate } from "@zerogate/core";
+import { addPythonFunctions, followPython } from "./python_rules.ts";
 import type { ChatMessage } from "./record.ts";
 
 /** Stand for the beginning and the end of what `{% generation %}` marks. */
@@ -31,18 +32,24 @@ export interface CompiledTemplate {
 
 /** @throws Error if the source is no Jinja. */
 export function compileTemplate({ chat, tokens }: Pick<ChatTemplate, "chat" | "tokens">): CompiledTemplate {
+  const globals = new Environment();
+  for (const [name, value] of Object.entries({ ...constants, ...tokens })) globals.set(name, value);
+  addPythonFunctions(globals);
   const renderer = (source: string): RenderMessages => {
-    const template = new Template(source);
+    const { parsed } = new Template(source);
+    followPython(parsed);
     return (messages, tools, ask) => {
-      const names = { ...constants, ...tokens, messages, ...(tools && { tools }), add_generation_prompt: ask };
-      const environment = new Environment();
-      for (const [name, value] of Object.entries(names)) environment.set(name, value);
-      const text = textOf(new Interpreter(environment).run(template.parsed));
+      const environment = new Environment(globals);
+      environment.set("messages", messages);
+      if (tools) environment.set("tools", tools);
+      environment.set("add_generation_prompt", ask);
+      const text = textOf(new Interpreter(environment).run(parsed));
       if (2 * text.length > MAX_OUTPUT) throw new Error(`it writes ${text.length} characters for one chat`);
       return text;
     };
   };
-  return { plain: renderer(chat), marked: GENERATION.test(chat) ? renderer(withMarks(chat)) : undefined };
+  const source = chat.replace(/\r\n?/g, "\n");
+  return { plain: renderer(source), marked: GENERATION.test(source) ? renderer(withMarks(source)) : undefined };
 }
 
 const GENERATION = /\{%-?\s*generation\s*-?%\}/;

@@ -33,7 +33,8 @@ export async function loadChatTemplate(
     const template = { name: isOwn ? "chat" : basename(nameOrPath), chat, tokens: tokensOf(tokenizer), turns, end: "" };
     const probe = { messages: [question, { role: "assistant", content: "B" }] };
     const [rendered] = await rendererOf(template, tokenizer).render([probe]);
-    return { ...template, end: rendered?.end ?? "" };
+    if (!rendered || "refused" in rendered) throw new Error(rendered?.refused);
+    return { ...template, end: rendered.end };
   } catch (cause) {
     throw new InputError(attempt, cause instanceof InputError ? cause.problems : reason(cause), { cause });
   }

@@ -1,14 +1,17 @@
 /** Thread that renders chats: a template is a program of somebody else, and may run or grow without end. */
 import { parentPort, workerData } from "node:worker_threads";
-import type { ChatTemplate } from "@zerogate/core";
+import type { ChatTemplate, TurnRule } from "@zerogate/core";
 import { type CompiledTemplate, compileTemplate } from "./jinja.ts";
 import type { DataRecord } from "./record.ts";
-import { type RenderedChat, type RenderRules, renderChat, renderQuestion } from "./spans.ts";
+import { type RenderedChat, type RenderRules, renderChat, renderQuestion, TemplateFault } from "./spans.ts";
+import { createSpecialTokens } from "./special_tokens.ts";
 
 /** What the thread needs at its start. */
 export interface RenderThreadData {
   readonly template: Pick<ChatTemplate, "chat" | "tokens">;
-  readonly rules: RenderRules;
+  readonly turns: TurnRule;
+  /** Texts of the special tokens. */
+  readonly specialTokens: readonly string[];
 }
 
 /** Some records; `ask` renders questions. */
@@ -17,13 +20,21 @@ export interface RenderJob {
   readonly ask: boolean;
 }
 
-/** What they became, or why one of them cannot be rendered; without `record` none can. */
+/** A chat that the template does not write, and why. */
+export interface RefusedChat {
+  readonly refused: string;
+}
+
+/** What they became, or why the template cannot be used, which the chat `record` showed if there is one. */
 export type RenderReply =
-  | { readonly rendered: readonly RenderedChat[] }
+  | { readonly rendered: readonly (RenderedChat | RefusedChat)[] }
   | { readonly problem: string; readonly record?: number };
 
-const { template, rules } = workerData as RenderThreadData;
+const { template, turns, specialTokens } = workerData as RenderThreadData;
+const rules: RenderRules = { turns, special: createSpecialTokens(specialTokens) };
 let compiled: CompiledTemplate | undefined;
+// The library looks names up by errors, and a stack costs more than all else.
+Error.stackTraceLimit = 0;
 
 function render({ records, ask }: RenderJob): RenderReply {
   try {
@@ -31,12 +42,14 @@ function render({ records, ask }: RenderJob): RenderReply {
   } catch (error) {
     return { problem: `it is no template that can be read: ${(error as Error).message}` };
   }
-  const rendered: RenderedChat[] = [];
+  const rendered: (RenderedChat | RefusedChat)[] = [];
   for (const [record, item] of records.entries()) {
     try {
       rendered.push(ask ? renderQuestion(compiled, rules, item) : renderChat(compiled, rules, item));
     } catch (error) {
-      return { problem: (error as Error).message, record };
+      const { message } = error as Error;
+      if (error instanceof TemplateFault) return { problem: message, record };
+      rendered.push({ refused: message });
     }
   }
   return { rendered };

@@ -1,29 +1,24 @@
-/** Renders chats in a thread with limits on time and memory, which is kept for as long as it is used. */
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { Worker } from "node:worker_threads";
+/** Renders chats in threads, which are kept for as long as they are used. */
+import { availableParallelism } from "node:os";
 import { type ChatTemplate, InputError } from "@zerogate/core";
 import { type DataRecord, messagesOf } from "./record.ts";
-import type { RenderJob, RenderReply, RenderThreadData } from "./render_worker.ts";
+import { createRenderThread, pairsOf, type RenderThread } from "./render_thread.ts";
+import type { RefusedChat, RenderJob, RenderReply, RenderThreadData } from "./render_worker.ts";
 import type { RenderedChat } from "./spans.ts";
 
 /** Renders in order. */
 export interface ChatRenderer {
-  /** Chats as they are trained. @throws InputError naming the template, and the record that it cannot render. */
-  render(records: readonly DataRecord[]): Promise<readonly RenderedChat[]>;
-  /** Chats that end with a question, with the beginning of an answer. @throws InputError as `render` does. */
+  /** Chats as they are trained, or why the template does not write them. @throws InputError if the template cannot be used. */
+  render(records: readonly DataRecord[]): Promise<readonly (RenderedChat | RefusedChat)[]>;
+  /** A chat that ends with a question, with the beginning of an answer. @throws InputError naming it if it cannot be written. */
   ask(record: DataRecord): Promise<RenderedChat>;
 }
 
-/** Chats for the thread at a time, at most, and pairs of their messages: a chat is written up to each of its turns. */
+/** Chats for a thread at a time, at most, and pairs of their messages: a chat is written up to each of its turns. */
 const BATCH_RECORDS = 64;
 const BATCH_PAIRS = 10_000;
-/** Far more than such chats take; a template that never ends takes no longer. */
-const MAX_MILLISECONDS = 10_000;
-/** More for each pair of messages: one chat may have a thousand. */
-const MILLISECONDS_A_PAIR = 0.05;
-const MAX_HEAP_MEGABYTES = 256;
-const IDLE_MILLISECONDS = 2000;
+/** Tokenising needs the other cores. */
+const MAX_THREADS = 4;
 
 /** A template with the special tokens of the tokenizer that reads what it writes. */
 export function createRenderer(
@@ -31,66 +26,61 @@ export function createRenderer(
   specialTokens: readonly string[],
 ): ChatRenderer {
   const { name, chat, tokens, turns } = template;
-  const data: RenderThreadData = { template: { chat, tokens }, rules: { turns, specialTokens } };
-  let thread: Worker | undefined;
-  let idle: NodeJS.Timeout | undefined;
-  let last: Promise<unknown> = Promise.resolve();
-
-  const runNow = async (job: RenderJob): Promise<RenderReply> => {
-    clearTimeout(idle);
-    thread ??= startThread(data);
-    const reply = await replyOf(thread, job);
-    if ("problem" in reply && reply.record === undefined) {
-      await thread.terminate();
-      thread = undefined;
-    } else {
-      idle = setTimeout(() => {
-        void thread?.terminate();
-        thread = undefined;
-      }, IDLE_MILLISECONDS).unref();
-    }
-    return reply;
-  };
-  /** One job after the other. */
-  const run = (job: RenderJob): Promise<RenderReply> => {
-    const reply = last.then(() => runNow(job));
-    last = reply.catch(() => {});
-    return reply;
-  };
-  const render = async (records: readonly DataRecord[], ask: boolean): Promise<readonly RenderedChat[]> => {
-    const rendered: RenderedChat[] = [];
-    for (const batch of batchesOf(records)) {
-      const reply = await run({ records: batch, ask });
-      if ("problem" in reply) {
-        const record = reply.record === undefined ? undefined : batch[reply.record];
-        const problem = record ? `${nameOf(record)}: ${reply.problem}` : reply.problem;
-        throw new InputError(`Cannot render chats with the template "${name}"`, problem);
-      }
-      rendered.push(...reply.rendered);
-    }
-    return rendered;
+  const data: RenderThreadData = { template: { chat, tokens }, turns, specialTokens };
+  const run = createQueue(data);
+  const fail = (problem: string, record: DataRecord | undefined) =>
+    new InputError(
+      `Cannot render chats with the template "${name}"`,
+      record ? `${nameOf(record)}: ${problem}` : problem,
+    );
+  const checked = (reply: RenderReply, batch: readonly DataRecord[]) => {
+    if ("problem" in reply) throw fail(reply.problem, reply.record === undefined ? undefined : batch[reply.record]);
+    return reply.rendered;
   };
   return {
-    render: (records) => render(records, false),
-    ask: async (record) => {
-      const [rendered] = await render([record], true);
+    async render(records) {
+      const batches = batchesOf(records);
+      const replies = await Promise.all(batches.map((batch) => run({ records: batch, ask: false })));
+      return replies.flatMap((reply, i) => checked(reply, batches[i] ?? []));
+    },
+    async ask(record) {
+      const [rendered] = checked(await run({ records: [record], ask: true }), [record]);
       if (rendered === undefined) throw new Error("Cannot render a question: the thread answered nothing");
+      if ("refused" in rendered) throw fail(rendered.refused, record);
       return rendered;
     },
   };
 }
 
-function startThread(workerData: RenderThreadData): Worker {
-  const thread = new Worker(workerFile(), {
-    workerData,
-    execArgv: [], // the worker is built code: it must not look for sources
-    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MEGABYTES },
-  });
-  thread.unref();
-  return thread;
+interface WaitingJob {
+  readonly job: RenderJob;
+  readonly done: (reply: RenderReply) => void;
+  readonly failed: (error: unknown) => void;
 }
 
-const pairsOf = (record: DataRecord): number => messagesOf(record).length ** 2;
+/** Gives jobs to threads in their order. What makes the template unusable answers the jobs that wait, too. */
+function createQueue(data: RenderThreadData): (job: RenderJob) => Promise<RenderReply> {
+  const free = Array.from({ length: Math.min(availableParallelism(), MAX_THREADS) }, () => createRenderThread(data));
+  const waiting: WaitingJob[] = [];
+  const work = async (thread: RenderThread): Promise<void> => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      try {
+        const reply = await thread.run(next.job);
+        const isUnusable = "problem" in reply && reply.record === undefined;
+        for (const { done } of [next, ...(isUnusable ? waiting.splice(0) : [])]) done(reply);
+      } catch (error) {
+        next.failed(error);
+      }
+    }
+    free.push(thread);
+  };
+  return (job) =>
+    new Promise((done, failed) => {
+      waiting.push({ job, done, failed });
+      const thread = free.pop();
+      if (thread) void work(thread);
+    });
+}
 
 function batchesOf(records: readonly DataRecord[]): DataRecord[][] {
   const batches: DataRecord[][] = [];
@@ -109,45 +99,6 @@ function batchesOf(records: readonly DataRecord[]): DataRecord[][] {
   return batches;
 }
 
-/** The thread's reply; a problem without a record if it took too long or too much. */
-function replyOf(thread: Worker, job: RenderJob): Promise<RenderReply> {
-  return new Promise((resolve) => {
-    const end = (reply: RenderReply) => {
-      clearTimeout(timer);
-      thread.off("message", end);
-      thread.off("error", onError);
-      thread.off("exit", onExit);
-      thread.unref();
-      resolve(reply);
-    };
-    const onError = (error: Error & { readonly code?: string }) => {
-      const isMemory = error.code === "ERR_WORKER_OUT_OF_MEMORY";
-      end({ problem: isMemory ? `it takes more than ${MAX_HEAP_MEGABYTES} MB of memory` : error.message });
-    };
-    const onExit = () => end({ problem: "its thread ended" });
-    const pairs = job.records.reduce((sum, record) => sum + pairsOf(record), 0);
-    const limit = MAX_MILLISECONDS + MILLISECONDS_A_PAIR * pairs;
-    const timer = setTimeout(() => {
-      end({ problem: `it takes more than ${Math.floor(limit / 1000)} s for ${job.records.length} of the chats` });
-    }, limit);
-    thread.ref();
-    thread.on("message", end);
-    thread.on("error", onError);
-    thread.on("exit", onExit);
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
-    thread.postMessage(job);
-  });
-}
-
+/** Names a record by how it begins. */
 const nameOf = (record: DataRecord): string =>
   `the one that begins ${JSON.stringify((messagesOf(record)[0]?.content ?? "").slice(0, 60))}`;
-
-/** Node 20 starts no TypeScript in a worker thread: from source, too, the built file is the worker. */
-function workerFile(): string {
-  const isSource = import.meta.url.endsWith(".ts");
-  const path = fileURLToPath(
-    new URL(isSource ? "../../dist/chat/render_worker.js" : "./render_worker.js", import.meta.url),
-  );
-  if (!existsSync(path)) throw new Error(`Cannot render chats: ${path} is missing, run "pnpm build" first`);
-  return path;
-}

@@ -2,10 +2,11 @@ import { expect, test } from "vitest";
 import { compileTemplate } from "./jinja.ts";
 import type { ChatMessage, DataRecord } from "./record.ts";
 import { renderChat, renderQuestion } from "./spans.ts";
+import { createSpecialTokens } from "./special_tokens.ts";
 
-const specialTokens = ["<|im_start|>", "<|im_end|>", "</s>", "<|endoftext|>"];
+const special = createSpecialTokens(["<|im_start|>", "<|im_end|>", "</s>", "<|endoftext|>"]);
 const tokens = { bos_token: "<s>", eos_token: "</s>" };
-const rules = { turns: "all", specialTokens } as const;
+const rules = { turns: "all", special } as const;
 const chatml =
   "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}" +
   "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";

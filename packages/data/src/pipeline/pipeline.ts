@@ -4,7 +4,7 @@
  */
 import { cutAtSpaces, keepWords } from "../space_cut.ts";
 import { type AddedToken, contentOf, type TokenizerJson } from "../tokenizer_json.ts";
-import { createSplitter } from "./added_tokens.ts";
+import { createSplitter, type Section } from "./added_tokens.ts";
 import type { Part } from "./cut_at_matches.ts";
 import { type LibraryTokenizer, Tokenizer } from "./library.ts";
 import { createNormalizer } from "./normalize.ts";
@@ -13,14 +13,16 @@ import { createPreTokenizer, type Node } from "./pre_tokenize.ts";
 export interface Pipeline {
   /** Ids of the text alone; NaN if the model has no token and nothing stands for the unknown. */
   encode(text: string): number[];
+  /** The added tokens that a text spells, and what lies between them. */
+  sectionsOf(text: string): Section[];
+  /** Ids of a section, whatever is beside it. */
+  idsOf(section: Section): readonly number[];
   decode(ids: number[]): string;
   idOf(token: string): number | undefined;
   tokenOf(id: number): string | undefined;
   /** What the post-processor puts around a text. */
   readonly front: readonly number[];
   readonly back: readonly number[];
-  /** The added tokens that a text spells. */
-  addedIn(text: string): AddedToken[];
 }
 
 /** No token is it: it stands for a text that is put between others. */
@@ -54,23 +56,23 @@ export function createPipeline(json: TokenizerJson): Pipeline {
       "token" in section ? [section] : splitNormalized(normalize(section)),
     );
   const withoutUnknown = unknownDropper(json, model.tokens_to_ids);
-  const idsOf = ({ text }: Part): number[] =>
+  const idsOfWord = ({ text }: Part): number[] =>
     model([withoutUnknown(text)]).map((token) => model.tokens_to_ids.get(token) ?? model.unk_token_id ?? Number.NaN);
   const idOf = (token: string) => ids.get(token) ?? model.tokens_to_ids.get(token);
   const around = library.post_processor?.post_process([NOWHERE]).tokens ?? [NOWHERE];
   const place = around.indexOf(NOWHERE);
   const idsAround = (tokens: readonly string[]) => tokens.map((token) => idOf(token) ?? Number.NaN);
+  const idsOf = (section: Section): number[] =>
+    "token" in section ? [section.token.id] : preTokenize(section).flatMap(idsOfWord);
   return {
-    encode: (text) =>
-      sectionsOf(text).flatMap((section) =>
-        "token" in section ? [section.token.id] : preTokenize(section).flatMap(idsOf),
-      ),
+    encode: (text) => sectionsOf(text).flatMap(idsOf),
+    sectionsOf,
+    idsOf,
     decode: (list) => library.decode(list, { clean_up_tokenization_spaces: false }),
     idOf,
     tokenOf: (id) => model.vocab[id],
     front: idsAround(around.slice(0, place)),
     back: idsAround(around.slice(place + 1)),
-    addedIn: (text) => sectionsOf(text).flatMap((section) => ("token" in section ? [section.token] : [])),
   };
 }
 

@@ -2,7 +2,7 @@
  * From text to ids and back with byte pieces that are merged by rank, as tiktoken does it: a regular expression cuts the text into
  * words; a word that is a piece is that piece, the bytes of any other are merged, the lowest rank first.
  */
-import { createSplitter } from "../pipeline/added_tokens.ts";
+import { createSplitter, type Section } from "../pipeline/added_tokens.ts";
 import { splitPart } from "../pipeline/cut_at_matches.ts";
 import { mergePairs } from "../pipeline/merge_pairs.ts";
 import { createMatcher } from "../pipeline/patterns.ts";
@@ -40,15 +40,16 @@ export function createRanked(pieces: RankedPieces, options: RankedOptions): Pipe
     return piece === undefined ? (text === undefined ? undefined : Buffer.from(text)) : Buffer.from(piece, "latin1");
   };
   const rankOf = (token: string) => ranks.get(Buffer.from(token).toString("latin1"));
+  const idsOf = (section: Section): number[] =>
+    "token" in section
+      ? [section.token.id]
+      : splitPart(section, matcher, "Isolated", false).flatMap((word) =>
+          ranksOf(word.text).map((rank) => firstId + rank),
+        );
   return {
-    encode: (text) =>
-      sectionsOf(text).flatMap((section) =>
-        "token" in section
-          ? [section.token.id]
-          : splitPart(section, matcher, "Isolated", false).flatMap((word) =>
-              ranksOf(word.text).map((rank) => firstId + rank),
-            ),
-      ),
+    encode: (text) => sectionsOf(text).flatMap(idsOf),
+    sectionsOf,
+    idsOf,
     decode: (ids) => Buffer.concat(ids.map((id) => bytesOf(id) ?? Buffer.alloc(0))).toString(),
     idOf(token) {
       const rank = rankOf(token);
@@ -57,7 +58,6 @@ export function createRanked(pieces: RankedPieces, options: RankedOptions): Pipe
     tokenOf: (id) => bytesOf(id)?.toString(),
     front,
     back,
-    addedIn: (text) => sectionsOf(text).flatMap((section) => ("token" in section ? [section.token] : [])),
   };
 }
 

@@ -1,5 +1,5 @@
 /** From text to ids and back with a SentencePiece model: the ids and texts of Python's `sentencepiece`, around added tokens. */
-import { createSplitter } from "../pipeline/added_tokens.ts";
+import { createSplitter, type Section } from "../pipeline/added_tokens.ts";
 import type { Part } from "../pipeline/cut_at_matches.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
 import { SPACE_INSIDE, WORDS } from "../space_cut.ts";
@@ -42,7 +42,7 @@ export function createSentencePiece(
   const byteIds = Array.from({ length: 256 }, (_, byte) => ids.get(bytePiece(byte)) ?? unknown);
 
   /** Bytes stand for unknown characters, or one piece for all that are beside each other. */
-  const idsOf = ({ text, isFirst }: Part): number[] => {
+  const idsOfPart = ({ text, isFirst }: Part): number[] => {
     const found: number[] = [];
     let isBehindUnknown = false;
     for (const { text: part, id } of segment(normalize(text, isFirst || !prefixesFirstOnly))) {
@@ -55,14 +55,16 @@ export function createSentencePiece(
     }
     return found;
   };
+  const idsOf = (section: Section): number[] => ("token" in section ? [section.token.id] : idsOfPart(section));
   return {
-    encode: (text) => sectionsOf(text).flatMap((section) => ("token" in section ? [section.token.id] : idsOf(section))),
+    encode: (text) => sectionsOf(text).flatMap(idsOf),
+    sectionsOf,
+    idsOf,
     decode: (list) => decodePieces(list, model, addedTexts),
     idOf: (token) => addedIds.get(token) ?? ids.get(token),
     tokenOf: (id) => addedTexts.get(id) ?? pieces[id]?.text,
     front,
     back,
-    addedIn: (text) => sectionsOf(text).flatMap((section) => ("token" in section ? [section.token] : [])),
   };
 }
 
