@@ -12,6 +12,9 @@ import { type BadCell, describeBadNumbers } from "./sum/bad_numbers.ts";
  * - `deadly-cell`: two workers ended while they computed the same cell or prompt.
  * - `step-refused`: the numbers of a step cannot be used.
  * - `rank-late`: another rank of a job did not come, or came for something else.
+ * - `bad-logits`: the model's numbers say nothing about the next token of one text.
+ * - `queue-full`: a scheduler has as many texts as it takes.
+ * - `deadline`: a text was not done in its time.
  */
 export type ErrorCode =
   | "input"
@@ -20,7 +23,10 @@ export type ErrorCode =
   | "device-died"
   | "deadly-cell"
   | "step-refused"
-  | "rank-late";
+  | "rank-late"
+  | "bad-logits"
+  | "queue-full"
+  | "deadline";
 
 /** What all errors with a code have in common. */
 export abstract class ZerogateError extends Error {
@@ -55,6 +61,9 @@ const codes: ReadonlySet<unknown> = new Set<ErrorCode>([
   "deadly-cell",
   "step-refused",
   "rank-late",
+  "bad-logits",
+  "queue-full",
+  "deadline",
 ]);
 
 /**
@@ -155,4 +164,39 @@ export class StepRefusedError extends ZerogateError {
 export class RankLateError extends ZerogateError {
   override readonly name = "RankLateError";
   readonly code = "rank-late";
+}
+
+/** The logits of a text are not numbers, so no token follows; other texts of its passes go on. */
+export class BadLogitsError extends ZerogateError {
+  override readonly name = "BadLogitsError";
+  readonly code = "bad-logits";
+
+  /** @param text names the text and its adapter. */
+  constructor(text: string, { position, id, logit }: { position: number; id: number; logit: number }) {
+    const found = `the logit of token ${id} at position ${position} is ${logit}`;
+    super(
+      `Cannot continue ${text}: ${found}, look for numbers in the base or the adapter that are not finite or too large`,
+    );
+  }
+}
+
+/** A scheduler has as many texts as it takes: submit this one again later. */
+export class QueueFullError extends ZerogateError {
+  override readonly name = "QueueFullError";
+  readonly code = "queue-full";
+}
+
+/** A text was not done in its time. */
+export class DeadlineError extends ZerogateError {
+  override readonly name = "DeadlineError";
+  readonly code = "deadline";
+  /** Tokens that were handed out before. */
+  readonly newTokens: number;
+
+  constructor(text: string, newTokens: number) {
+    super(
+      `Cannot finish ${text}: its deadline passed after ${newTokens} new tokens, give it more time or ask for fewer`,
+    );
+    this.newTokens = newTokens;
+  }
 }

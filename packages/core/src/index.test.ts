@@ -11,11 +11,14 @@ test("what the package offers: a change here is a change for its users [P1]", ()
   expect(Object.keys(core).toSorted()).toMatchInlineSnapshot(`
     [
       "AdaptionPromptModel",
+      "BadLogitsError",
       "DamagedError",
+      "DeadlineError",
       "DeadlyCellError",
       "DeviceDiedError",
       "EngineLostError",
       "InputError",
+      "QueueFullError",
       "RankLateError",
       "StepRefusedError",
       "ZerogateError",
@@ -45,6 +48,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "mixedLogits",
       "oneSequence",
       "openPromptCache",
+      "openScheduler",
       "openSession",
       "packCell",
       "packSequences",

@@ -86,10 +86,19 @@ export type { AdapterPrompts, ImagePrompts, LayerPrompt, SequenceImage, Sequence
 
 // Texts.
 
-export type { BatchEvent, BatchOptions, FinishReason, TextOptions, TextRequest } from "./generate/batch.ts";
+export type { BatchEvent, BatchOptions } from "./generate/batch.ts";
 export { type GenerateOptions, generate, generateBatch, openSession, type Session } from "./generate/generate.ts";
 export { type SamplingOptions, sampleToken } from "./generate/sample.ts";
+export {
+  openScheduler,
+  type Scheduler,
+  type SchedulerOptions,
+  type SubmittedEvent,
+  type SubmittedText,
+} from "./generate/scheduler.ts";
+export type { TokenScore, TokenScores } from "./generate/scores.ts";
 export { type Decoder, type StreamOptions, streamText } from "./generate/stream_text.ts";
+export type { FinishReason, ScheduledRequest, TextEvent, TextOptions, TextRequest } from "./generate/text.ts";
 
 // Adapters among each other: distances, means, other gates.
 
@@ -106,13 +115,16 @@ export { type FittedGate, fitGates } from "./model/fit_gates.ts";
 // Errors that a caller can tell apart.
 
 export {
+  BadLogitsError,
   DamagedError,
+  DeadlineError,
   DeadlyCellError,
   DeviceDiedError,
   EngineLostError,
   type ErrorCode,
   InputError,
   isZerogateError,
+  QueueFullError,
   RankLateError,
   StepRefusedError,
   ZerogateError,

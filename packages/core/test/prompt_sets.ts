@@ -179,20 +179,27 @@ export function describePromptSets(name: string, open: () => Engine | Promise<En
       sets: setsOf(engine.upload(values(R(layouts[0]) * Y, 2.2)), layouts[0]),
     });
 
-    test("rows in packed order have the same bits among any number of others", async () => {
-      const engine = await open();
-      await engine.arena(async () => {
-        const [rows, N, K] = [21, 37, 64];
-        const weight = engine.matrix({ dtype: "f32", shape: [N, K], bytes: new Uint8Array(values(N * K, 0.9).buffer) });
-        const x = values(rows * K, 1.2);
-        const all = await engine.read(engine.linear(engine.upload(x), weight, { T: rows, order: "packed" }));
-        for (const few of [1, 2, 4, 5, 20]) {
-          const some = engine.upload(x.slice(0, few * K));
-          const y = await engine.read(engine.linear(some, weight, { T: few, order: "packed" }));
-          expectSame(y, all.slice(0, few * N), `${few} rows`);
-        }
-      });
-    });
+    test.each(["packed", "alone"] as const)(
+      "rows in the order %s have the same bits among any number of others",
+      async (order) => {
+        const engine = await open();
+        await engine.arena(async () => {
+          const [rows, N, K] = [21, 37, 64];
+          const weight = engine.matrix({
+            dtype: "f32",
+            shape: [N, K],
+            bytes: new Uint8Array(values(N * K, 0.9).buffer),
+          });
+          const x = values(rows * K, 1.2);
+          const all = await engine.read(engine.linear(engine.upload(x), weight, { T: rows, order }));
+          for (const few of [1, 2, 4, 5, 20]) {
+            const some = engine.upload(x.slice(0, few * K));
+            const y = await engine.read(engine.linear(some, weight, { T: few, order }));
+            expectSame(y, all.slice(0, few * N), `${few} rows`);
+          }
+        });
+      },
+    );
 
     test("a cell's labelled tokens have the bits of their own call, and gradients of their own scale", async () => {
       const engine = await open();

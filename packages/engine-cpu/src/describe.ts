@@ -27,6 +27,7 @@ export const description: EngineDescription = {
       packs: true,
       mapsFiles,
       keepsCellBits: true,
+      keepsRowBits: true,
       keepsThreadBits: true,
     };
   },

@@ -9,6 +9,7 @@ import type { Numbers } from "../../core/test/oracle.ts";
 import { describePromptSets } from "../../core/test/prompt_sets.ts";
 import { describeQueryGolden } from "../../core/test/query_golden.ts";
 import { describeScaled } from "../../core/test/scaled.ts";
+import { describeSchedules } from "../../core/test/schedules.ts";
 import { describeShared } from "../../core/test/shared_beginnings.ts";
 import { describeTowers } from "../../core/test/tower.ts";
 import { describeQueryBits } from "../../core/test/visual_adapter.ts";
@@ -29,6 +30,7 @@ for (const level of levels) {
   describeQueryBits(`cpu ${level}`, () => openAt(level));
   for (const dtype of scaled) describeScaled(`cpu ${level}`, dtype, () => openAt(level), 2e-6);
   describeMixed(`cpu ${level}`, () => openAt(level), 1e-5, 0); // a product of few rows is summed in another order
+  describeSchedules(`cpu ${level}`, () => openAt(level), { runs: 30 });
   describePromptSets(`cpu ${level}`, () => openAt(level), 0);
   describeShared(`cpu ${level}`, () => openAt(level), 1e-5);
   describeTowers(`cpu ${level}`, () => openAt(level));
@@ -40,6 +42,7 @@ describe("two threads", () => {
   }
 });
 for (const level of bf16Levels) {
+  describeSchedules(`cpu ${level} bf16`, () => openAt(level, { compute: "bf16", threads: 2 }), { runs: 10 });
   describePromptSets(`cpu ${level} bf16`, () => openAt(level, { compute: "bf16" }), 0);
   // Both factors of a product are rounded to 8 bits: 2e-3 each, and the suite asks for the largest error.
   describeEngine(`cpu ${level} bf16`, () => openAt(level, { compute: "bf16" }), 1e-2);

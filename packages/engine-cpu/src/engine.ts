@@ -13,6 +13,7 @@ import {
   flatEngine,
   type HostTensor,
   type KvCache,
+  type LinearOrder,
   lengthOf,
   type Matrix,
   type PromptSet,
@@ -62,6 +63,8 @@ export type Backend = Operations & Pick<Addon, "take" | "release" | "endArena" |
 export const weightDtypes: readonly WeightDType[] = ["f32", "bf16", "f16", "i8", "nf4", "i4"];
 
 const packsOf = (weight: Matrix) => (weight as CpuMatrix).packs;
+/** Orders of sums, by their numbers in native/include/kernels.h. */
+const orders: Readonly<Record<LinearOrder, number>> = { any: 0, packed: 1, alone: 2 };
 const noWeight = [undefined, undefined, undefined, undefined];
 const heads = ({ T, H, G, d, window, cap = 0 }: AttentionSize): HeadArguments => [T, H, G, d, window, cap];
 const noSkips = new Int32Array();
@@ -139,10 +142,10 @@ export function engineOver(
     },
     ...flatEngine((name, operation) => flatOperation(run, engine, take, name, operation)),
 
-    linear(x, weight, { T, rows: [from, to] = [0, weight.rows], bias, residual, order }) {
+    linear(x, weight, { T, rows: [from, to] = [0, weight.rows], bias, residual, order = "any" }) {
       const y = take(T * (to - from));
       const inputs = [y.handle, handle(x), optional(residual), ...(bias ? weightOf(bias) : noWeight)];
-      run.linear(engine, T, from, to, ...weightOf(weight), ...inputs, order === "packed", packsOf(weight));
+      run.linear(engine, T, from, to, ...weightOf(weight), ...inputs, orders[order], packsOf(weight));
       return y;
     },
     linearBackward(dy, weight, { T, rows: [from, to] = [0, weight.rows], residual }) {

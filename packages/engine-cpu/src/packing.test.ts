@@ -119,7 +119,7 @@ test.skipIf(absent !== "")(
     const [x, y] = [addon.take(engine, 64), addon.take(engine, 64)];
     const none = [undefined, undefined, undefined, undefined, undefined];
     const call = (bytes: Uint8Array, rows: number, packed: unknown) => () =>
-      addon.linear(engine, 8, 0, 8, bytes, 0, rows, 8, y, x, ...none, false, packed);
+      addon.linear(engine, 8, 0, 8, bytes, 0, rows, 8, y, x, ...none, 0, packed);
     call(one, 8, packs)();
     expect(call(other, 8, packs)).toThrow("Cannot run linear: packed is of another weight or engine");
     expect(call(one, 8, engine)).toThrow("Cannot run linear: packed is not what pack returns");

@@ -18,6 +18,7 @@ export const description: EngineDescription = {
     weightDtypes,
     automaticParameters: MAX_PARAMETERS_OF_A_SURPRISE,
     keepsCellBits: true,
+    keepsRowBits: true,
     keepsThreadBits: true,
   }),
   setup: (_name, { storage }) => ({ options: { storage }, weightCopies: 1 }),

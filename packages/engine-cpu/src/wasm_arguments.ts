@@ -15,6 +15,8 @@ export interface Arguments {
   /** A soft cap, 0 if there is none. */
   cap(): number;
   flag(): number;
+  /** A whole number below `count`. */
+  choice(name: string, count: number): number;
   /** The window is 0 or more, for attention without a mask also -1 (kernels.h). */
   heads(leastWindow?: 0 | -1): HeadFields;
   /** Address of an engine array of exactly `length` numbers. */
@@ -78,6 +80,11 @@ export function readArguments(attempt: string, memory: WasmMemory, values: reado
     },
     cap,
     flag: () => Number(next() === true),
+    choice(name, count) {
+      const found = size(name, 0);
+      if (found >= count) throw wrong(`${name} is ${found}, 0 to ${count - 1} are known`);
+      return found;
+    },
     heads(leastWindow = 0) {
       const [T, H, G] = [size("T", 0), size("H", 1), size("G", 1)];
       const [d, window] = [size("d", 1), size("window", leastWindow)];

@@ -67,7 +67,7 @@ function maps({ kernels }: WasmMemory, operation: Define): Pick<Operations, "emb
         throw new RangeError(`Cannot run linear: bias has ${numbers} numbers, the weight has ${all} rows`);
       }
       const biasPart = bias === 0 ? 0 : bias + from * (dtype === 0 ? 4 : 2);
-      return kernels.linear(y, x, ...part, biasPart, dtype, residual, T, args.flag());
+      return kernels.linear(y, x, ...part, biasPart, dtype, residual, T, args.choice("order", 3));
     }),
     linearBackward: operation("linearBackward", (args) => {
       const { T, part, rows, columns } = partOfWeight(args, "linearBackward");

@@ -46,7 +46,7 @@ for (const engine of engines) {
     const weight = [new Uint8Array(int8 ? N * (4 + K) : 2 * N * K).fill(60), int8 ? 3 : 1, N, K];
     const [x, y] = [addon.take(engine, T * K), addon.take(engine, T * N)];
     addon.write(engine, new Float32Array(T * K).fill(1), x);
-    addon.linear(engine, T, 0, N, ...weight, y, x, undefined, ...Array(4), random(2) === 0);
+    addon.linear(engine, T, 0, N, ...weight, y, x, undefined, ...Array(4), random(3));
     addon.linearBackward(engine, T, 0, N, ...weight, x, y);
     addon.release(engine, x);
     addon.release(engine, y);

@@ -25,6 +25,7 @@ export const description: EngineDescription = {
     storages: storageNames,
     weightDtypes: ["f32", "i8", "f8", "nf4", "i4"],
     keepsCellBits: true,
+    keepsRowBits: true,
     keepsThreadBits: true,
   }),
   // It widens maps of 8 bits for itself, in every worker; f32 weights are used where they lie.

@@ -6,14 +6,9 @@
  */
 import type { Cell, ImageInput } from "../cell/tokens.ts";
 import { InputError } from "../errors.ts";
-import {
-  type BatchEvent,
-  type BatchOptions,
-  decodeTexts,
-  type FinishReason,
-  type TextRequest,
-} from "../generate/batch.ts";
+import { type BatchEvent, type BatchOptions, decodeTexts } from "../generate/batch.ts";
 import { type GenerateOptions, generateFrom } from "../generate/generate.ts";
+import type { FinishReason, TextRequest } from "../generate/text.ts";
 import { type ImageLease, leaseImage } from "../model/cell_images.ts";
 import type { DecoderModel } from "../model/decoder.ts";
 import { cellGradient, cellLosses } from "../model/gradient.ts";

@@ -69,10 +69,10 @@ export interface LossCell {
 }
 
 /**
- * In which order `linear` adds up: an engine may have a faster one for few rows, so a row computed `alone` need not have the
- * bits of one among many. `packed` is the order of many rows for any number of them.
+ * In which order `linear` adds up: an engine may have another one for few rows than for many. `alone` is the order of a row that is
+ * computed alone, `packed` that of many rows, each for any number of them; `any` is the faster one.
  */
-export type LinearOrder = "alone" | "packed";
+export type LinearOrder = "any" | "alone" | "packed";
 
 /** Sizes of one attention block. `window` is how many tokens back a query sees, itself included; 0 means all. */
 export interface AttentionSize {

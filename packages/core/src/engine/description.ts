@@ -42,6 +42,8 @@ export interface EngineTraits {
   readonly isComposed?: boolean;
   /** A cell has the bits of a pass with no other cell. @default false */
   readonly keepsCellBits?: boolean;
+  /** A token of a text that is generated has the bits of the text alone, whatever else is in its passes. @default false */
+  readonly keepsRowBits?: boolean;
   /** The bits are the same for any number of its threads. @default false */
   readonly keepsThreadBits?: boolean;
 }

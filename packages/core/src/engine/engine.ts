@@ -147,7 +147,7 @@ export interface Engine {
   /**
    * `y = x·Wᵀ (+ bias) (+ residual)` over `rows` of the weight (default: all). `bias` spans all rows of the weight. With
    * `toRead` the host reads the result: an engine whose activations have 16 bits leaves it in float32.
-   * @param options.order Default: `alone`.
+   * @param options.order Default: `any`.
    */
   linear(
     x: DeviceArray,

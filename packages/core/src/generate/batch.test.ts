@@ -2,8 +2,9 @@ import { describe, expect, test } from "vitest";
 import { recordingEngine } from "../../test/recording_engine.ts";
 import { tinyAdapter, tinyModel } from "../../test/tiny_model.ts";
 import { InputError } from "../errors.ts";
-import type { BatchEvent, FinishReason, TextRequest } from "./batch.ts";
+import type { BatchEvent } from "./batch.ts";
 import { generate, generateBatch } from "./generate.ts";
+import type { FinishReason, TextRequest } from "./text.ts";
 
 const { model, config } = tinyModel({ eosTokenIds: [] });
 /** Four adapters of different lengths, layers and gates. */

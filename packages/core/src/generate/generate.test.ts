@@ -5,9 +5,9 @@ import type { AdapterState } from "../adapter/kinds/kind.ts";
 import { InputError } from "../errors.ts";
 import type { DecoderModel } from "../model/decoder.ts";
 import { oneSequence, tokenLogits } from "../model/logits.ts";
-import type { FinishReason } from "./batch.ts";
 import { type GenerateOptions, generate, openSession } from "./generate.ts";
 import { sampleToken } from "./sample.ts";
+import type { FinishReason } from "./text.ts";
 
 const prompt = [4, 9, 22, 0, 17];
 

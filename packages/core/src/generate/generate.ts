@@ -1,18 +1,11 @@
 /** Token by token generation with a KV cache: one text, or a sequence that the caller continues. */
 import type { AdapterState } from "../adapter/kinds/kind.ts";
 import type { ImageInput } from "../cell/tokens.ts";
-import { leaseImage } from "../model/cell_images.ts";
 import type { DecoderModel } from "../model/decoder.ts";
 import { openPromptCache, type PromptCache } from "../model/prompt_cache.ts";
-import {
-  type BatchEvent,
-  type BatchOptions,
-  decodeTexts,
-  type FinishReason,
-  type TextOptions,
-  type TextRequest,
-} from "./batch.ts";
+import { type BatchEvent, type BatchOptions, decodeTexts } from "./batch.ts";
 import { appendTokens, closeSequence, openSequence } from "./sequence.ts";
+import { type FinishReason, leaseText, type TextOptions, type TextRequest } from "./text.ts";
 
 /** How one text is generated, and what ends it from outside. */
 export interface GenerateOptions extends TextOptions {
@@ -108,30 +101,27 @@ export async function openSession(
   capacity: number,
   image?: ImageInput,
 ): Promise<Session> {
-  const imageLease = await leaseImage(model, adapter, image);
   const cache = openPromptCache(model);
-  const lease = adapter && (await cache.lease(adapter));
+  const leases = await leaseText(model, cache, { adapter, image });
   cache.close(); // the leases hold what this session needs
   try {
-    const adapted = lease && { prompts: lease.prompts, scale: 1, image: imageLease?.image };
-    const sequence = openSequence(model, capacity, adapted);
+    const sequence = openSequence(model, capacity, leases.adapted);
     return {
       get length() {
         return sequence.ids.length;
       },
       async append(ids) {
-        const [logits] = await appendTokens(model, [sequence], [ids]);
-        return logits;
+        const order = ids.length > 1 ? "packed" : "alone";
+        const [logits] = await appendTokens(model, [{ sequence, ids, isRead: true }], order);
+        return logits ?? new Float32Array();
       },
       async close() {
         closeSequence(model, sequence);
-        imageLease?.release();
-        lease?.release();
+        leases.release();
       },
     };
   } catch (error) {
-    imageLease?.release();
-    lease?.release();
+    leases.release();
     throw error;
   }
 }

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { tinyAdapter, tinyModel } from "../../test/tiny_model.ts";
-import type { FinishReason } from "./batch.ts";
 import { generate } from "./generate.ts";
 import { type Decoder, streamText } from "./stream_text.ts";
+import type { FinishReason } from "./text.ts";
 
 /** Every token is one byte of UTF-8, as in byte-fallback vocabularies. */
 const byteDecoder: Decoder = { decode: (ids) => new TextDecoder().decode(Uint8Array.from(ids)) };

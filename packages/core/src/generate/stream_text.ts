@@ -1,5 +1,5 @@
 /** From token ids to text as it arrives: never a broken character, never a piece of a stop string. */
-import type { FinishReason } from "./batch.ts";
+import type { FinishReason } from "./text.ts";
 
 /** What a tokenizer must offer here; `@huggingface/tokenizers` does. */
 export interface Decoder {

@@ -69,7 +69,7 @@ export function promptKv(
   layer: DecoderLayer,
   prompt_KD: DeviceArray,
   K: number,
-  order: LinearOrder = "alone",
+  order: LinearOrder = "any",
 ): PromptKv {
   const { engine } = model;
   const rows = kvRows(model, layer);

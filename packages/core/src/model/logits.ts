@@ -1,6 +1,6 @@
 /** Logits of chosen tokens: for generation, parity checks and `inspect`. Training never makes them (see `headLoss`). */
 import type { AdapterState } from "../adapter/kinds/kind.ts";
-import type { DeviceArray } from "../engine/engine.ts";
+import type { DeviceArray, LinearOrder } from "../engine/engine.ts";
 import { bindCellImages } from "./cell_images.ts";
 import type { DecoderModel } from "./decoder.ts";
 import { preparePrompts, runLayers } from "./forward.ts";
@@ -64,12 +64,13 @@ export function headLogits(
   y_TD: DeviceArray,
   T: number,
   rows_R: Int32Array,
+  order: LinearOrder = "any",
 ): DeviceArray {
   const R = rows_R.length;
   const D = config.hiddenSize;
   const x_RD = engine.gatherRows(y_TD, rows_R, { T, D });
   const norm = normForward(engine, x_RD, finalNorm, { T: R, D });
-  const z_RV = engine.linear(norm.y_TD, head, { T: R, toRead: true });
+  const z_RV = engine.linear(norm.y_TD, head, { T: R, toRead: true, order });
   engine.free(y_TD, x_RD, norm.y_TD, norm.stats);
   if (config.logitCap === undefined) return z_RV;
   const capped_RV = engine.softCap(z_RV, { T: R, F: head.rows, cap: config.logitCap });

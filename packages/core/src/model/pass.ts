@@ -26,13 +26,13 @@ export interface Pass {
 
 /**
  * Sizes and rotary angles that all layers of a pass over `tokens` share.
- * @param order `packed` if a token must have the same bits in any pass.
+ * @param order `packed` or `alone` if a token must have the same bits in any pass.
  * @param shared Computes one row for tokens that share it.
  */
 export function openPass(
   { engine, config, architecture, angles }: DecoderModel,
   tokens: PackedTokens,
-  order: LinearOrder = "alone",
+  order: LinearOrder = "any",
   shared?: SharedRows,
 ): Pass {
   const { positions_T, cuSeqlens } = tokens;

@@ -64,15 +64,17 @@ function dependsOnLength({ ropeScaling: { type } }: Pick<ModelConfig, "ropeScali
 }
 
 /**
- * Whether a sequence that grows from `from` tokens to `to` is rotated otherwise from its first token on, so that cached keys are of
+ * Returns how many tokens a sequence may have before it is rotated otherwise from its first token on, so that cached keys are of
  * no use. transformers computes a cache of longrope anew there, and keeps one of `dynamic`.
  */
-export function outgrowsCache(
-  { ropeScaling: scaling }: Pick<ModelConfig, "ropeScaling">,
-  from: number,
-  to: number,
-): boolean {
-  return scaling.type === "longrope" && from > 0 && from <= scaling.originalContext && to > scaling.originalContext;
+export function longestRotation({ ropeScaling: scaling }: Pick<ModelConfig, "ropeScaling">): number {
+  return scaling.type === "longrope" ? scaling.originalContext : Number.POSITIVE_INFINITY;
+}
+
+/** Whether a sequence that grows from `from` tokens to `to` grows past `longestRotation`. */
+export function outgrowsCache(config: Pick<ModelConfig, "ropeScaling">, from: number, to: number): boolean {
+  const longest = longestRotation(config);
+  return from > 0 && from <= longest && to > longest;
 }
 
 /** Rows of the smallest table of angles. */

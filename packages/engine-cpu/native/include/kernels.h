@@ -48,6 +48,9 @@ const float* packed_data(const Packed* packed);
 float* packed_claim(Packed* packed, size_t floats);
 void packed_settle(Packed* packed, bool isWhole);
 
+// In which order sums of a linear map go: the faster one for so many rows, that of many rows, that of a row alone.
+enum class Order : int { ANY, PACKED, ALONE };
+
 struct Linear {
   float* y;
   const float* x;
@@ -57,7 +60,7 @@ struct Linear {
   long T;
   bool bf16;  // round activations and weights to bf16, sum in float32
   Packed* packed = nullptr;  // null: none is to be made
-  bool isPacked = false;     // the order of many rows for few of them too
+  Order order = Order::ANY;
 };
 
 struct Heads {

@@ -2,7 +2,8 @@
 //
 //   y[t, n] = Σ_k x[t, k] · w[n, k] (+ bias[n]) (+ residual[t, n])        dx[t, k] = Σ_n dy[t, n] · w[n, k] (+ residual[t, k])
 //
-// A row has the same bits with any number of other rows from 5 on, and with any number up to 4; in packed order with any.
+// A row has the same bits with any number of other rows from 5 on, and with any number up to 4; in packed order with any, and
+// in that of a row alone, which takes four at a time.
 
 #include "simd.h"
 
@@ -50,12 +51,20 @@ static void few_rows(const Linear& l, const float* bias, long from, long to) {
   }
 }
 
+// All rows of x, four at a time: those of W then come from the cache.
 template <Type type>
 static void few_rows_of(const Linear& l, const float* bias, long from, long to) {
-  if (l.T == 1) few_rows<type, 1>(l, bias, from, to);
-  if (l.T == 2) few_rows<type, 2>(l, bias, from, to);
-  if (l.T == 3) few_rows<type, 3>(l, bias, from, to);
-  if (l.T == 4) few_rows<type, 4>(l, bias, from, to);
+  for (long m = 0; m < l.T; m += FEW_ROWS) {
+    Linear some = l;
+    some.T = least(FEW_ROWS, l.T - m);
+    some.x += m * l.weight.columns;
+    some.y += m * l.weight.rows;
+    if (some.residual) some.residual += m * l.weight.rows;
+    if (some.T == 1) few_rows<type, 1>(some, bias, from, to);
+    if (some.T == 2) few_rows<type, 2>(some, bias, from, to);
+    if (some.T == 3) few_rows<type, 3>(some, bias, from, to);
+    if (some.T == 4) few_rows<type, 4>(some, bias, from, to);
+  }
 }
 
 static bool linear(Pool* pool, const Linear& l) {
@@ -66,7 +75,7 @@ static bool linear(Pool* pool, const Linear& l) {
     if (!bias) return false;
     widen(bias, l.bias.data, l.bias.type, N);
   }
-  if (l.T <= FEW_ROWS && !l.isPacked) {
+  if (l.order == Order::ALONE || (l.order == Order::ANY && l.T <= FEW_ROWS)) {
     constexpr long rows = 64;  // of W in one job
     auto job = [&](long job, int) {
       const long from = job * rows, to = least(from + rows, N);

@@ -25,8 +25,8 @@ napi_value embed(napi_env env, napi_callback_info info) {
   return done(args, engine->kernels->embed(engine->pool, {y, table, ids, residual, T, scale}));
 }
 
-// (engine, T, from, to, weight, y, x, residual?, bias?, isPacked, packed?): forward over rows from … to of the weight; backward
-// without a bias and an order. The packed copy is of the whole weight, `isPacked` asks for the order of many rows.
+// (engine, T, from, to, weight, y, x, residual?, bias?, order, packed?): forward over rows from … to of the weight; backward
+// without a bias and an order. The packed copy is of the whole weight.
 template <bool backward>
 napi_value linear(napi_env env, napi_callback_info info) {
   Args args(env, info, backward ? "run linearBackward" : "run linear");
@@ -46,7 +46,11 @@ napi_value linear(napi_env env, napi_callback_info info) {
     const long numbers = times(bias.rows, bias.columns);
     args.fail(Wrong::RANGE, "bias has %ld numbers, the weight has %ld rows", numbers, weight.rows);
   }
-  if (!backward) l.isPacked = args.flag();
+  if (!backward) {
+    const long order = args.size("order", 0);
+    if (order > (long)Order::ALONE) args.fail(Wrong::RANGE, "order is %ld, 0 to %ld are known", order, (long)Order::ALONE);
+    l.order = (Order)order;
+  }
   l.packed = args.packed(weight, backward);
   if (to - from < weight.rows) l.packed = nullptr;
   if (!args.ok()) return nullptr;
@@ -90,7 +94,7 @@ napi_value grouped_linear(napi_env env, napi_callback_info info) {
     l.weight.data = static_cast<const char*>(weight.data) + g * N * row_bytes(weight.type, K);
     if (weight.scales) l.weight.scales = weight.scales + g * N;
     l.weight.rows = N;
-    l.isPacked = true;
+    l.order = Order::PACKED;
     l.bf16 = engine->bf16;
     worked = (backward ? engine->kernels->linear_backward : engine->kernels->linear)(engine->pool, l);
   }

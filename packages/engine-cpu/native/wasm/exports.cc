@@ -34,8 +34,8 @@ ZG_EXPORT("embed") run_embed(float* y, ZG_WEIGHT, const int32_t* ids, const floa
 }
 ZG_EXPORT("linear")
 run_linear(float* y, const float* x, ZG_WEIGHT, const float* scales, const void* bias, Type biasType, const float* residual, long T,
-           bool isPacked) {
-  return k.linear(POOL, {y, x, {data, type, rows, columns, scales}, {bias, biasType, rows, 1}, residual, T, false, nullptr, isPacked});
+           Order order) {
+  return k.linear(POOL, {y, x, {data, type, rows, columns, scales}, {bias, biasType, rows, 1}, residual, T, false, nullptr, order});
 }
 ZG_EXPORT("linearBackward")
 run_linear_backward(float* dx, const float* dy, ZG_WEIGHT, const float* scales, const float* residual, long T) {

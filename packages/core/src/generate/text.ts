@@ -1,0 +1,168 @@
+/**
+ * One text being generated: its tokens, which of them are in its caches, and what the next pass appends.
+ *
+ * Rows of the prompt are summed in the order of many rows, however few there are, rows of the answer and of the head in the order of
+ * one row, however many. So a token has the same bits in any pass, and a text whose caches are lost goes on as it would have.
+ */
+import type { AdapterState } from "../adapter/kinds/kind.ts";
+import type { ImageInput } from "../cell/tokens.ts";
+import { BadLogitsError } from "../errors.ts";
+import { leaseImage } from "../model/cell_images.ts";
+import type { DecoderModel } from "../model/decoder.ts";
+import type { PromptCache } from "../model/prompt_cache.ts";
+import type { SequencePrompts } from "../model/prompts.ts";
+import { longestRotation } from "../model/rope_angles.ts";
+import { type SamplingOptions, sampleToken } from "./sample.ts";
+import { scoreToken, type TokenScores } from "./scores.ts";
+import type { Appended, AppendOrder, Sequence } from "./sequence.ts";
+
+/**
+ * Why a text ended: an end token, its length, the end of the context, a stop token (or a stop string, which `streamText` finds), or a
+ * caller who wants no more.
+ */
+export type FinishReason = "eos" | "length" | "context" | "stop" | "cancelled";
+
+/** How one text is generated. */
+export interface TextOptions extends SamplingOptions {
+  /** Upper bound on new tokens; fewer if the model's context ends first. */
+  readonly maxNewTokens: number;
+  /** Tokens that end the text (they are not yielded). @default the model's */
+  readonly eosTokenIds?: readonly number[];
+  /** Further tokens that end the text and are not yielded; it then ends with `stop`. @default none */
+  readonly stopTokenIds?: readonly number[];
+}
+
+/** One text to generate. */
+export interface TextRequest extends TextOptions {
+  readonly promptIds: readonly number[];
+  /** Under which the text is continued. @default the base alone */
+  readonly adapter?: AdapterState | undefined;
+  /** Blends the gates: 0 is the base, 1 the adapter. @default 1 */
+  readonly scale?: number;
+  /** The image that it is about, as its adapter takes it. @default none */
+  readonly image?: ImageInput | undefined;
+}
+
+/** One text to generate beside others, and for whom. */
+export interface ScheduledRequest extends TextRequest {
+  /** Names it in errors. @default its number */
+  readonly name?: string;
+  /** Names its adapter in errors; time is shared between the adapters of a user. @default none */
+  readonly adapterName?: string;
+  /** Time is shared between users. @default one user for all */
+  readonly user?: string;
+  /** Gives each new token its log-probability, and those of this many most likely ones in its place. @default no scores */
+  readonly topScores?: number;
+  /** The beginning of the answer, if another scheduler made it: not handed out again, but counted. @default none */
+  readonly answerIds?: readonly number[];
+  /** When the text ends with an error, in milliseconds of `performance.now()`. @default never */
+  readonly deadline?: number;
+}
+
+/** A new token of a text, or why it ended, or the error that it ended with. */
+export type TextEvent =
+  | { readonly id: number; readonly scores?: TokenScores }
+  | { readonly finishReason: FinishReason }
+  | { readonly error: Error };
+
+/** What a text holds of its adapter, as that was when the text began. */
+export interface TextLeases {
+  readonly adapted: SequencePrompts | undefined;
+  release(): void;
+}
+
+/** A text that waits or is worked on. */
+export interface Text {
+  readonly number: number;
+  readonly request: ScheduledRequest;
+  readonly user: string;
+  readonly adapter: string;
+  /** Prompt and answer so far. */
+  readonly ids: number[];
+  isCancelled: boolean;
+  leases?: TextLeases;
+  /** Its keys and values, while it is worked on. */
+  sequence?: Sequence;
+}
+
+/** A text that is worked on. */
+export type OpenText = Text & { sequence: Sequence };
+
+/** What one round appends to a text. */
+export interface NextRows extends Appended {
+  readonly order: AppendOrder;
+}
+
+/** Makes a text that waits. */
+export function createText(number: number, request: ScheduledRequest): Text {
+  const { promptIds, answerIds = [], user = "", adapterName = "" } = request;
+  const ids = [...promptIds, ...answerIds];
+  return { number, request, user, adapter: adapterName, ids, isCancelled: false };
+}
+
+/** The name of a text in errors. */
+export function nameOf({ number, request }: Text): string {
+  const under = request.adapterName === undefined ? "" : ` under adapter "${request.adapterName}"`;
+  return (request.name === undefined ? `text ${number + 1}` : `text "${request.name}"`) + under;
+}
+
+/** Tokens of the answer so far. */
+export const answerLength = ({ ids, request }: Text): number => ids.length - request.promptIds.length;
+
+/** The most tokens that its caches will hold. */
+export function capacityOf({ config }: DecoderModel, { promptIds, maxNewTokens }: TextRequest): number {
+  return Math.min(config.contextLength, promptIds.length + maxNewTokens);
+}
+
+/** Leases what the text needs of its adapter and its image. */
+export async function leaseText(
+  model: DecoderModel,
+  cache: PromptCache,
+  { adapter, scale = 1, image }: Pick<TextRequest, "adapter" | "scale" | "image">,
+): Promise<TextLeases> {
+  const imageLease = await leaseImage(model, adapter, image);
+  try {
+    const lease = adapter && scale !== 0 ? await cache.lease(adapter) : undefined;
+    return {
+      adapted: lease && { prompts: lease.prompts, scale, image: imageLease?.image },
+      release() {
+        imageLease?.release();
+        lease?.release();
+      },
+    };
+  } catch (error) {
+    imageLease?.release();
+    throw error;
+  }
+}
+
+/** What comes next of a text, at most `tokens` of it. */
+export function nextRows(model: DecoderModel, text: OpenText, tokens: number): NextRows {
+  const { ids, request, sequence } = text;
+  const done = sequence.ids.length;
+  const longest = longestRotation(model.config);
+  const prompt = request.promptIds.length;
+  // A text that outgrows its rotation is made again up to there, all at once, as a prompt is.
+  const promptRows = ids.length > longest ? Math.max(prompt, longest + 1) : prompt;
+  const isPrompt = done < promptRows;
+  const end = isPrompt ? promptRows : ids.length;
+  const isWhole = isPrompt && Number.isFinite(longest);
+  const to = isWhole ? end : Math.min(end, done + tokens);
+  return { sequence, ids: ids.slice(done, to), isRead: to === ids.length, order: isPrompt ? "packed" : "alone" };
+}
+
+/** Takes the token that these logits give, and says whether the text ends with or before it. */
+export function advance({ config }: DecoderModel, text: Text, logits: Float32Array): TextEvent[] {
+  const { ids, request } = text;
+  const bad = logits.findIndex((z) => !Number.isFinite(z));
+  if (bad >= 0)
+    return [{ error: new BadLogitsError(nameOf(text), { position: ids.length, id: bad, logit: logits[bad] }) }];
+  const id = sampleToken(logits, ids.length, request);
+  if ((request.eosTokenIds ?? config.eosTokenIds).includes(id)) return [{ finishReason: "eos" }];
+  if (request.stopTokenIds?.includes(id)) return [{ finishReason: "stop" }];
+  ids.push(id);
+  const { topScores, maxNewTokens } = request;
+  const token = topScores === undefined ? { id } : { id, scores: scoreToken(logits, id, topScores) };
+  if (answerLength(text) === maxNewTokens) return [token, { finishReason: "length" }];
+  return ids.length > config.contextLength ? [token, { finishReason: "context" }] : [token];
+}
