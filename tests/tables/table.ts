@@ -1,5 +1,6 @@
 /** Tables in docs/ that a run of the whole suite writes: what is asked for, the tests that show it, and what came of them. */
 import { join } from "node:path";
+import { dataRows } from "./data_rows.ts";
 import { fieldRows } from "./field_rows.ts";
 import { imageRows } from "./image_rows.ts";
 import { familyAspects, familyRows, modelRows } from "./model_rows.ts";
@@ -50,6 +51,12 @@ export const tables: readonly Table[] = [
     about: `What a base may be and where it may come from: families, forms of files, 4-bit storage, the Hub; the tests that show it, and what came of them. ${how}`,
     rows: modelRows,
     matrix: { title: "Families", rows: familyRows, columns: familyAspects },
+  },
+  {
+    path: join(root, "docs/data_forms.md"),
+    title: "Data",
+    about: `What data may be and what is done with it: chats, files, columns, tasks; the tests that show it, and what came of them. ${how}`,
+    rows: dataRows,
   },
 ];
 

@@ -54,7 +54,7 @@ test("all problems of a template file are named at once", async () => {
 
 test("an unknown name and a file that is not JSON are refused, naming what can be used", async () => {
   await expect(loadTemplate("alpacca")).rejects.toThrow(
-    /Cannot use the template "alpacca": there is no such file.*use "alpaca", "plain", "scienceqa", "chat" or a file of withInput and withoutInput in JSON, or in Jinja/,
+    /Cannot use the template "alpacca": there is no such file.*use "alpaca", "plain", "scienceqa", "chatml", "zephyr", "chat" or a file of withInput and withoutInput in JSON, or in Jinja/,
   );
   for (const content of ["Q: {instruction}", "null", "[]"]) {
     await expect(loadTemplate(await templateFile(content))).rejects.toThrow(InputError);

@@ -6,7 +6,8 @@ import { basename } from "node:path";
 import { InputError, isChatTemplate, type Template, type TextTemplate, type TurnRule } from "@zerogate/core";
 import { parseStrictJson, templateProblems } from "@zerogate/core/formats";
 import { readRegularFile, reason } from "@zerogate/core/node";
-import { loadChatTemplate } from "./chat/load.ts";
+import { loadChatTemplate, namesChatTemplate } from "./chat/load.ts";
+import { namedChatTemplates } from "./chat/named.ts";
 import type { InstructionRecord } from "./record.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -80,7 +81,7 @@ export function parsePrompt(
  */
 export async function loadTemplate(nameOrPath: string): Promise<TextTemplate>;
 /**
- * The same, or a template of chats: `chat`, the model's own, or a file in Jinja, `*.jinja`.
+ * The same, or a template of chats: `chat`, the model's own, `chatml` or `zephyr`, or a file in Jinja, `*.jinja`.
  *
  * @param tokenizer The model's.
  */
@@ -90,14 +91,14 @@ export async function loadTemplate(
   tokenizer?: Tokenizer,
   turns: TurnRule = "all",
 ): Promise<Template> {
-  if (nameOrPath === "chat" || nameOrPath.toLowerCase().endsWith(".jinja")) {
+  if (namesChatTemplate(nameOrPath)) {
     if (tokenizer) return await loadChatTemplate(nameOrPath, tokenizer, turns);
     throw new InputError(`Cannot use the template "${nameOrPath}"`, "no model is given, whose special tokens it needs");
   }
   const builtIn = listTemplates().find(({ name }) => name === nameOrPath);
   if (builtIn) return builtIn;
   const attempt = `Cannot use the template "${nameOrPath}"`;
-  const names = listTemplates().map(({ name }) => `"${name}"`);
+  const names = [...listTemplates().map(({ name }) => name), ...namedChatTemplates.keys()].map((name) => `"${name}"`);
   let file: unknown;
   try {
     const bytes = await readRegularFile(nameOrPath, MAX_TEMPLATE_BYTES);

@@ -105,10 +105,20 @@ test("the template is that of chat_template.jinja, tokenizer_config.json or chat
   expect(await loadTemplate(own, await modelWith({}))).toMatchObject({ name: "own.jinja", chat: source });
 });
 
-test("a model without a template, or with several of which none is the default, is refused with what to type", async () => {
-  await expect(loadTemplate("chat", await modelWith({}))).rejects.toThrow(
-    /has no chat template .*--template chatml.jinja/,
+test("chatml and zephyr are there by name, for tokenizers that have the end of their turns [D-chat-zephyr, D-chat-chatml]", async () => {
+  const tokenizer = await modelWith({});
+  const zephyr = await loadTemplate("zephyr", tokenizer);
+  expect(zephyr).toMatchObject({ name: "zephyr", end: "</s>", turns: "all" });
+  const { text } = await encodeQuestion(tokenizer, { template: zephyr }, { instruction: "a", input: "" });
+  expect(text).toBe("<|user|>\na</s>\n<|assistant|>\n");
+  await expect(loadTemplate("chatml", tokenizer)).rejects.toThrow(
+    /Cannot use the template "chatml": .*no special token behind.*--template zephyr ends turns/,
   );
+  await expect(loadTemplate("zephyr")).rejects.toThrow("no model is given");
+});
+
+test("a model without a template, or with several of which none is the default, is refused with what to type", async () => {
+  await expect(loadTemplate("chat", await modelWith({}))).rejects.toThrow(/has no chat template .*--template zephyr/);
   const several = { chat_template: [{ name: "rag", template: "x" }] };
   await expect(loadTemplate("chat", await modelWith(several))).rejects.toThrow(
     /has the names "rag", none is "default"/,

@@ -6,6 +6,7 @@ import { folderFile, isGgufFile, readRegularFile, reason } from "@zerogate/core/
 import { isObject } from "../record.ts";
 import type { Tokenizer } from "../tokenizer.ts";
 import { rendererOf } from "./encode.ts";
+import { namedChatTemplates } from "./named.ts";
 
 /** Longer ones are none: the longest in use has 20,000 characters. */
 const MAX_BYTES = 1_000_000;
@@ -16,8 +17,12 @@ const CONFIG = "tokenizer_config.json";
 /** Names of special tokens that templates may use. */
 const tokenNames = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
+/** Whether a template of chats is named: the model's own (`chat`), one of ours, or a file in Jinja. */
+export const namesChatTemplate = (nameOrPath: string): boolean =>
+  nameOrPath === "chat" || namedChatTemplates.has(nameOrPath) || nameOrPath.toLowerCase().endsWith(".jinja");
+
 /**
- * The template of a model (`chat`), or one in a file.
+ * The template of a model (`chat`), one of ours by its name, or one in a file.
  *
  * @throws InputError if there is none, it cannot be read, or it does not show what the assistant says.
  */
@@ -27,10 +32,11 @@ export async function loadChatTemplate(
   turns: TurnRule,
 ): Promise<ChatTemplate> {
   const attempt = `Cannot use the template "${nameOrPath}"`;
+  const known = namedChatTemplates.get(nameOrPath);
   const isOwn = nameOrPath === "chat";
   try {
-    const chat = isOwn ? await templateOf(tokenizer) : await readText(nameOrPath);
-    const template = { name: isOwn ? "chat" : basename(nameOrPath), chat, tokens: tokensOf(tokenizer), turns, end: "" };
+    const chat = known ?? (isOwn ? await templateOf(tokenizer) : await readText(nameOrPath));
+    const template = { name: basename(nameOrPath), chat, tokens: tokensOf(tokenizer), turns, end: "" };
     const probe = { messages: [question, { role: "assistant", content: "B" }] };
     const [rendered] = await rendererOf(template, tokenizer).render([probe]);
     if (!rendered || "refused" in rendered) throw new Error(rendered?.refused);
@@ -56,7 +62,7 @@ async function templateOf({ files }: Tokenizer): Promise<string> {
   }
   throw new Error(
     `${directory} has no chat template (neither ${JINJA} nor chat_template in ${CONFIG} or ${LEGACY}): ` +
-      "name a file in Jinja, as --template chatml.jinja",
+      "--template zephyr writes chats for any tokenizer, --template chatml for those with <|im_end|>, or name a file in Jinja",
   );
 }
 

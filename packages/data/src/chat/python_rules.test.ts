@@ -34,6 +34,13 @@ test("a round of a loop does not know what the round before set, and sees what w
   expect(rounds("{% for j in range(2) %}{% set x = x ~ j %}{{ x }}{% endfor %}")).toBe("o0o1o0o1o0o1o");
 });
 
+test("loops go over the characters of a text, and over nothing", () => {
+  const loops =
+    "{% for m in messages %}{% for c in m.content %}{{ c }}.{% endfor %}{% for t in m.tools %}x{% endfor %}";
+  const chosen = "{% for c in m.content if c != 'a' %}{{ loop.index }}{{ c }}{% endfor %}{% endfor %}";
+  expect(written(loops + chosen, "a🙂b")).toBe("a.🙂.b.1🙂2b");
+});
+
 test("what is no text is not stripped, and line breaks of other systems are one", () => {
   expect(() =>
     written("{% for m in messages %}{{ m.tool_calls.strip() }}{% endfor %}", "", { tool_calls: [] }),

@@ -1,6 +1,7 @@
 /**
  * Makes a parsed template do what Jinja does in Python, where the library does otherwise: which characters `strip` and `trim` take
- * from texts, which letters become capitals, and that a round of a loop does not know what the round before has set.
+ * from texts, which letters become capitals, that loops go over the characters of a text, and that a round of a loop does not know
+ * what the round before has set.
  */
 import { Environment } from "@huggingface/jinja";
 
@@ -21,13 +22,14 @@ const nothing = globals.set("nothing", null);
 /** Names that no template can spell: functions that stand in the place of what the library does otherwise. */
 const PREFIX = "python ";
 const FORGET = `${PREFIX}forget`;
+const ITEMS = `${PREFIX}items`;
 
 /** Rewrites a parsed template in place; `pythonGlobals` has the functions that it calls then. */
 export function followPython(program: unknown): void {
   visit(program, (node) => {
     if (node.type === "FilterExpression") replaceFilter(node);
     else if (node.type === "CallExpression") replaceMethod(node);
-    else if (node.type === "For") forgetRounds(node);
+    else if (node.type === "For") changeLoop(node);
   });
 }
 
@@ -40,6 +42,14 @@ export function addPythonFunctions(environment: Environment): void {
     new FunctionValue((names, scope) => {
       for (const name of names) scope.variables.delete(name.value as string);
       return nothing;
+    }),
+  );
+  environment.setVariable(
+    ITEMS,
+    new FunctionValue(([list = nothing]) => {
+      const { value } = list as { readonly value: unknown };
+      if (typeof value === "string") return new Environment().set("items", Array.from(value));
+      return value === undefined ? new Environment().set("items", []) : list;
     }),
   );
 }
@@ -59,9 +69,15 @@ const isNode = (value: unknown): value is Node => typeof value === "object" && v
 const nameOf = (node: unknown): string | undefined =>
   isNode(node) && node.type === "Identifier" ? (node["value"] as string) : undefined;
 
+const callOf = (name: string, args: readonly unknown[]): Node => ({
+  type: "CallExpression",
+  callee: { type: "Identifier", value: name },
+  args,
+});
+
 function becomeCall(node: Node, name: string, args: readonly unknown[]): void {
   for (const field of Object.keys(node)) delete node[field];
-  Object.assign(node, { type: "CallExpression", callee: { type: "Identifier", value: name }, args });
+  Object.assign(node, callOf(name, args));
 }
 
 /** `text | trim` */
@@ -82,14 +98,21 @@ function replaceMethod(node: Node): void {
   becomeCall(node, PREFIX + name, [callee["object"], ...(args as unknown[])]);
 }
 
-/** The library has one scope for all rounds of a loop. */
-function forgetRounds(node: Node): void {
+/** The library knows no characters of a text as items, nothing as none, and has one scope for all rounds. */
+function changeLoop(node: Node): void {
+  const { iterable } = node;
+  if (isNode(iterable) && iterable.type === "SelectExpression") iterable["lhs"] = callOf(ITEMS, [iterable["lhs"]]);
+  else node["iterable"] = callOf(ITEMS, [iterable]);
   const body = node["body"] as unknown[];
   const own = targetsOf(node["loopvar"]);
   const names = [...new Set(setIn(body))].filter((name) => !own.includes(name));
   if (names.length === 0) return;
-  const args = names.map((value) => ({ type: "StringLiteral", value }));
-  body.unshift({ type: "CallExpression", callee: { type: "Identifier", value: FORGET }, args });
+  body.unshift(
+    callOf(
+      FORGET,
+      names.map((value) => ({ type: "StringLiteral", value })),
+    ),
+  );
 }
 
 /** Names that statements set in their own scope. */

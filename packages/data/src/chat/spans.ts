@@ -44,7 +44,7 @@ export function renderChat(compiled: CompiledTemplate, rules: RenderRules, recor
     const closed = special.closed(text, span);
     if (closed === undefined)
       throw new TemplateFault(
-        `${NO_END}, which every turn of the assistant needs: a model trained on it would never stop`,
+        `${NO_END}, which every turn of the assistant needs: a model trained on it would never stop; --template zephyr ends turns with the tokenizer's end of text`,
       );
     end = closed.token;
     return closed.span;
@@ -125,7 +125,7 @@ function differenceOf(turn: number, text: string, beginning: string, isEarlier: 
   const shown = (whole: string) => JSON.stringify(whole.slice(Math.max(0, at - 20), at + 20));
   const advice = isEarlier
     ? "train the last turn of each chat (--turns last)"
-    : "use a template with {% generation %}, or one that begins answers as it writes them (--template chatml, --template zephyr)";
+    : "use a template with {% generation %}, or one that begins answers as it writes them (--template zephyr)";
   return `it writes turn ${turn} otherwise when it is the last one (${shown(beginning)}, in the whole chat ${shown(text)}), so nothing shows what to train: ${advice}`;
 }
 

@@ -7,8 +7,8 @@ import type { TrainConfig } from "./train_config.ts";
 export const promptFields: { readonly [K in "template" | "turns" | "bos"]: Field<TrainConfig[K]> } = {
   template: optional(
     "Data",
-    path("alpaca, plain, scienceqa, chat or a file", "<name|file>"),
-    "prompt template: alpaca, plain, scienceqa, chat (the model's own) or a file",
+    path("alpaca, plain, scienceqa, chat, chatml, zephyr or a file", "<name|file>"),
+    "prompt template: alpaca, plain, scienceqa; of chats: chat (the model's own), chatml, zephyr; or a file",
     "alpaca",
   ),
   turns: added(

@@ -13,7 +13,7 @@ import { type ConfigKey, formerNames } from "./train_config.ts";
 
 /** Words that are no paths. */
 const words: { readonly [K in ConfigKey]?: readonly string[] } = {
-  template: ["alpaca", "plain", "scienceqa", "chat"],
+  template: ["alpaca", "plain", "scienceqa", "chat", "chatml", "zephyr"],
   tokenizer: ["model"],
   tower: ["none"],
   imageRoot: ["beside-data"],

@@ -38,7 +38,7 @@ export interface TrainConfig extends AdapterSettings {
   readonly validationData?: readonly string[] | undefined;
   /** Share of the records held out, chosen by record and seed. 0 = no validation. Not used when `validationData` is set. */
   readonly valFraction: number;
-  /** `alpaca`, `plain`, `scienceqa`, `chat` (the model's own template of chats), or a template file. */
+  /** `alpaca`, `plain`, `scienceqa`; of chats `chat` (the model's own), `chatml`, `zephyr`; or a template file. */
   readonly template: string;
   /** Which turns of the assistant are trained, under a template of chats. */
   readonly turns: TurnRule;

@@ -1,0 +1,44 @@
+"""What transformers writes: argv[1] is {templates: [{chat, tokens}], chats} as JSON, argv[2] what is written.
+
+Of each template and chat: the whole text, and the text up to each turn of the assistant with the beginning of an answer; or None for
+what the template refuses.
+"""
+import datetime
+import json
+import sys
+
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+
+with open(sys.argv[1], encoding="utf8") as file:
+    asked = json.load(file)
+day = datetime.datetime(2024, 7, 26)
+found = []
+for template in asked["templates"]:
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel()), **template["tokens"])
+
+    def render(messages, chat, **options):
+        try:
+            return tokenizer.apply_chat_template(
+                messages,
+                chat_template=template["chat"],
+                tokenize=False,
+                tools=chat.get("tools"),
+                strftime_now=day.strftime,
+                **options,
+            )
+        except Exception:
+            return None
+
+    of_template = []
+    for chat in asked["chats"]:
+        messages = chat["messages"]
+        fronts = [
+            render(messages[:i], chat, add_generation_prompt=True)
+            for i, message in enumerate(messages)
+            if message["role"] == "assistant"
+        ]
+        of_template.append({"text": render(messages, chat), "fronts": fronts})
+    found.append(of_template)
+with open(sys.argv[2], "w", encoding="utf8") as file:
+    json.dump(found, file)

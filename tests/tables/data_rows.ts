@@ -1,0 +1,29 @@
+/**
+ * What data may be and what is done with it: forms of chats, files, names of columns, tasks of evaluation. A test says which rows it
+ * covers by `[D-chat-qwen3]` or `[D-file-parquet, D-file-gz]` in its title, in quotes on one line.
+ *
+ * To add a row: an entry in the list of its subject (`D-chat-NAME`, `D-file-NAME`, `D-columns-NAME`, `D-task-NAME`, …; small letters,
+ * digits, `_` and `-`), and a test with its id, or `why` none can cover it. `docs/data_forms.md` is written from a run of the whole suite.
+ */
+import type { Row } from "./table.ts";
+
+const chatRows: readonly Row[] = [
+  { id: "D-chat-llama3", what: "the template of Llama 3, 3.1 and 3.2: transformers' text, every turn with its end" },
+  { id: "D-chat-qwen2_5", what: "the same of Qwen 2.5" },
+  { id: "D-chat-qwen3", what: "the same of Qwen 3, which writes the last turn otherwise: its last turns" },
+  {
+    id: "D-chat-mistral",
+    what: "the same of Mistral and Mixtral, with or without system prompts as the model has them",
+  },
+  { id: "D-chat-gemma", what: "the same of Gemma 2 and 3: a role of another name" },
+  { id: "D-chat-phi3", what: "the same of Phi-3 and 3.5, whose whole text has another end" },
+  { id: "D-chat-phi4", what: "the same of Phi-4" },
+  { id: "D-chat-smollm2", what: "the same of SmolLM2, with a default system prompt" },
+  { id: "D-chat-zephyr", what: "the same of Zephyr (TinyLlama's), and `--template zephyr`" },
+  { id: "D-chat-chatml", what: "the same of ChatML (InternLM's, Hermes'), and `--template chatml`" },
+  { id: "D-chat-deepseek", what: "the same of DeepSeek V3 and R1" },
+  { id: "D-chat-granite", what: "the same of Granite 3.3, with the date and tools" },
+  { id: "D-chat-olmo2", what: "the same of OLMo 2, whose last turn ends otherwise" },
+];
+
+export const dataRows: readonly Row[] = [...chatRows];
