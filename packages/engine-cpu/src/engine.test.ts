@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
 import { describeImageGolden } from "../../core/test/image_golden.ts";
+import { describeLabelled } from "../../core/test/labelled_rows.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
 import type { Numbers } from "../../core/test/oracle.ts";
 import { describePromptSets } from "../../core/test/prompt_sets.ts";
@@ -33,6 +34,7 @@ for (const level of levels) {
   describeSchedules(`cpu ${level}`, () => openAt(level), { runs: 30 });
   describePromptSets(`cpu ${level}`, () => openAt(level), 0);
   describeShared(`cpu ${level}`, () => openAt(level), 1e-5);
+  describeLabelled(`cpu ${level}`, () => openAt(level), 0);
   describeTowers(`cpu ${level}`, () => openAt(level));
 }
 describe("two threads", () => {
@@ -43,6 +45,7 @@ describe("two threads", () => {
 });
 for (const level of bf16Levels) {
   describeSchedules(`cpu ${level} bf16`, () => openAt(level, { compute: "bf16", threads: 2 }), { runs: 10 });
+  describeLabelled(`cpu ${level} bf16`, () => openAt(level, { compute: "bf16" }), 0);
   describePromptSets(`cpu ${level} bf16`, () => openAt(level, { compute: "bf16" }), 0);
   // Both factors of a product are rounded to 8 bits: 2e-3 each, and the suite asks for the largest error.
   describeEngine(`cpu ${level} bf16`, () => openAt(level, { compute: "bf16" }), 1e-2);

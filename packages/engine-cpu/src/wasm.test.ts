@@ -8,6 +8,7 @@ import { describe, expect, test } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
 import { describeImageGolden } from "../../core/test/image_golden.ts";
+import { describeLabelled } from "../../core/test/labelled_rows.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
 import { describePromptSets } from "../../core/test/prompt_sets.ts";
 import { describeQueryGolden } from "../../core/test/query_golden.ts";
@@ -31,6 +32,7 @@ describeMixed("wasm", () => createWasmEngine(), 1e-5, 0);
 describeSchedules("wasm", () => createWasmEngine(), { runs: 10 });
 describePromptSets("wasm", () => createWasmEngine(), 0);
 describeShared("wasm", () => createWasmEngine(), 1e-5);
+describeLabelled("wasm", () => createWasmEngine(), 0);
 describeTowers("wasm", () => createWasmEngine());
 
 test("its name, which is stored with a run, says what determines the bits", () => {

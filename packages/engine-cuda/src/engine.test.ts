@@ -3,6 +3,7 @@ import { afterAll, describe, expect, test, vi } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
 import { describeImageGolden } from "../../core/test/image_golden.ts";
+import { describeLabelled } from "../../core/test/labelled_rows.ts";
 import { describeMixed } from "../../core/test/mixed.ts";
 import { describePromptSets } from "../../core/test/prompt_sets.ts";
 import { describeQueryGolden } from "../../core/test/query_golden.ts";
@@ -34,6 +35,7 @@ describe.skipIf(absent !== "")(`on the emulator${absent}`, () => {
   describeMixed("cuda f32", () => open("f32"), 1e-5);
   describePromptSets("cuda f32", () => open("f32"), 2e-6);
   describeShared("cuda f32", () => open("f32"), 1e-5);
+  describeLabelled("cuda f32", () => open("f32"), 1e-5);
   describeTowers("cuda f32", () => open("f32"));
   for (const dtype of ["i8", "f8", "nf4", "i4"] as const) describeScaled("cuda f32", dtype, () => open("f32"), 2e-6);
   // Factors, results and inner activations are rounded to 8 bits: 2e-3 each, and the suite asks for the largest error.
@@ -43,6 +45,7 @@ describe.skipIf(absent !== "")(`on the emulator${absent}`, () => {
   describeMixed("cuda bf16", () => open("bf16"), 2e-2);
   describePromptSets("cuda bf16", () => open("bf16"), 1e-2);
   describeShared("cuda bf16", () => open("bf16"), 5e-2);
+  describeLabelled("cuda bf16", () => open("bf16"), 5e-2);
 
   test("of equal logits the lowest id is the one that greedy decoding takes", async () => {
     const engine = open("f32");

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
 import { describeImageGolden } from "../../core/test/image_golden.ts";
+import { describeLabelled } from "../../core/test/labelled_rows.ts";
 import { describePromptSets } from "../../core/test/prompt_sets.ts";
 import { describeQueryGolden } from "../../core/test/query_golden.ts";
 import { describeShared } from "../../core/test/shared_beginnings.ts";
@@ -29,5 +30,6 @@ for (const { backend } of backends.filter(({ absent }) => absent === "")) {
   describeQueryGolden(`tfjs:${backend}`, open, 1e-5);
   describePromptSets(`tfjs:${backend}`, open, cached[backend]);
   describeShared(`tfjs:${backend}`, open, 1e-5);
+  describeLabelled(`tfjs:${backend}`, open, 1e-5);
   describeTowers(`tfjs:${backend}`, open);
 }

@@ -51,6 +51,8 @@ export interface DeviceJob {
   readonly params: Float32Array;
   /** Computes what samples of a cell begin alike with once. Default false. */
   readonly sharesBeginnings?: boolean | undefined;
+  /** Computes the last layer for labelled tokens alone. Default false. */
+  readonly skipsUnlabelled?: boolean | undefined;
 }
 
 /** All that a worker needs; the same for every worker. Arrays over SharedArrayBuffers are not copied. */

@@ -123,9 +123,9 @@ function createDevice(pulse: Pulse, cancel: Int32Array): { api: DeviceApi; close
       const { tokens, model, add } = ready();
       const packed = packCell(tokens.train, samples);
       const labelledTokens = packed.labels_R.length;
-      const { limits, sharesBeginnings } = heldJob(at.job);
+      const { limits, sharesBeginnings, skipsUnlabelled } = heldJob(at.job);
       const [{ lossSum, gradient }] = await Promise.all([
-        cellGradient(model, adapterAt(at), packed, scale, { sharesBeginnings }),
+        cellGradient(model, adapterAt(at), packed, scale, { sharesBeginnings, skipsUnlabelled }),
         clears && clearLater(slot),
       ]);
       const sums = { cell, gradient, lossSum, labelledTokens };

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { addSlot, decodeError } from "@zerogate/core/training";
 import { builtFile } from "./built_file.ts";
 import type { Container } from "./container.ts";
-import type { AdapterVersion, DeviceApi, DeviceSetup } from "./device_api.ts";
+import type { AdapterVersion, DeviceApi, DeviceJob, DeviceSetup } from "./device_api.ts";
 import { encodeFrame, readFrames } from "./frames.ts";
 import { endStoppedOrphans } from "./orphans.ts";
 import { processorWait } from "./patience.ts";
@@ -84,8 +84,7 @@ export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly
   const api: DeviceApi = {
     load({ weights, engine, config, jobs, tokens }, device) {
       if ("bytes" in weights) throw new RangeError("Cannot load a process: its weights must be named by their folder");
-      const layouts = jobs.map(({ id, layout, sharesBeginnings }) => ({ id, layout, sharesBeginnings }));
-      return ask({ call: "load", setup: { weights, engine, config, jobs: layouts, tokens }, device });
+      return ask({ call: "load", setup: { weights, engine, config, jobs: jobs.map(withoutParams), tokens }, device });
     },
     async computeCell({ slot, clears, ...request }) {
       const slotSize = { parameters: slot.parameters, maxCells: slot.maxCells };
@@ -129,6 +128,10 @@ function withoutProcess(child: ChildProcess): Container {
 
 const isRunning = ({ pid, exitCode, signalCode }: ChildProcess) =>
   pid !== undefined && exitCode === null && signalCode === null;
+
+const withoutParams = ({ id, layout, sharesBeginnings, skipsUnlabelled }: DeviceJob): Omit<DeviceJob, "params"> => {
+  return { id, layout, sharesBeginnings, skipsUnlabelled };
+};
 
 function tokenBytes({ tokens }: DeviceSetup): number {
   return Object.values(tokens).reduce((sum, { ids, target, offsets, images }) => {

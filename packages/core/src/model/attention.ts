@@ -7,8 +7,10 @@
  * In gpt2 the prompts join behind the projection, as PEFT has them there: x1 = x + attention(q, k, v)·W_oᵀ + gate · (…).
  * What images add joins where prompts do, see images.ts.
  */
+import type { LabelledRows } from "../cell/labelled.ts";
 import type { AttentionSize, DeviceArray, Engine, LinearOrder, PromptSetGradient, RowRange } from "../engine/engine.ts";
 import type { DecoderLayer, DecoderModel } from "./decoder.ts";
+import { keepLabelled, labelledOf, projectLabelled, spreadLabelled } from "./labelled_rows.ts";
 import type { Pass } from "./pass.ts";
 import {
   addBiasAgain,
@@ -49,6 +51,8 @@ export interface SavedAttention {
   readonly sets: LayerSets;
   /** Whether `o_TQ` has what the prompts add: the engine made both at once. */
   readonly isAdapted: boolean;
+  /** The rows that went on from here, if not all did. */
+  readonly labelled: LabelledRows | undefined;
 }
 
 /** How a layer attends: over the packed tokens alone, or over a KV cache as well. */
@@ -101,7 +105,7 @@ export function promptKvBackward(
 /** Rows of keys and values without queries. */
 const promptSize = ({ config }: DecoderModel, K: number) => ({ T: K, H: 0, G: config.kvHeads, d: config.headDim });
 
-/** Layer i's x + attention(norm(x)). Takes over `x_TD`: it ends in `saved`. */
+/** Layer i's x + attention(norm(x)), with the x of the rows that go on. Takes over `x_TD`: it ends in `saved`. */
 export function attentionForward(
   model: DecoderModel,
   i: number,
@@ -109,15 +113,18 @@ export function attentionForward(
   pass: Pass,
   prompts: readonly TokenPrompts[],
   attend?: Attend,
-): { x1_TD: DeviceArray; saved: SavedAttention } {
+): { x_TD: DeviceArray; x1_TD: DeviceArray; saved: SavedAttention } {
   const { engine, config } = model;
   const layer = model.layers[i];
   const { T } = pass.size;
-  const size = { ...pass.size, window: layer.window };
+  const labelled = labelledOf(model, i, pass);
+  const size = { ...pass.size, window: layer.window, ...(labelled && { skips_S: labelled.skips_S }) };
   const sets = promptSets(i, prompts, T);
 
   const { h_TD, stats } = enter(engine, x_TD, layer.attnNorm, { T, D: config.hiddenSize });
-  const raw_TX = engine.linear(h_TD, layer.qkv, { T, bias: layer.qkvBias, order: pass.order });
+  const raw_TX = labelled
+    ? projectLabelled(model, layer, h_TD, pass, labelled)
+    : engine.linear(h_TD, layer.qkv, { T, bias: layer.qkvBias, order: pass.order });
   if (h_TD !== x_TD) engine.free(h_TD);
   const normed = layer.qkNorm && qkNormForward(engine, layer.qkNorm, raw_TX, size);
   const rotated_TX = normed?.qkv_TX ?? raw_TX;
@@ -126,10 +133,17 @@ export function attentionForward(
   const factor_T = pass.queryFactor_T;
   const qkv_TX = factor_T ? growQueries(engine, rotated_TX, factor_T, size) : rotated_TX;
   const attended = attendAll(model, qkv_TX, sets, pass, size, attend);
-  const { joined_TD, output } = project(model, layer, attended, x_TD, { qkv_TX, sets, pass, size });
-  const x1_TD = layer.oBiasTable ? addBiasAgain(engine, i, joined_TD, layer.oBiasTable, prompts, T) : joined_TD;
+  const saved = { x_TD, attnStats: stats, qkv_TX, beforeNorm: normed?.saved, sets, labelled, ...attended };
+  const all = { x_TD, qkv_TX, o_TQ: attended.o_TQ, prompts, size };
+  const going = labelled ? keepLabelled(model, all, labelled) : all;
+  const own = { sets: labelled ? promptSets(i, going.prompts, going.size.T) : sets, pass, size: going.size };
+  const from = { o_TQ: going.o_TQ, isAdapted: attended.isAdapted };
+  const { joined_TD, output } = project(model, layer, from, going.x_TD, { ...own, qkv_TX: going.qkv_TX });
+  if (labelled) engine.free(going.qkv_TX, going.o_TQ);
+  const table = layer.oBiasTable;
+  const x1_TD = table ? addBiasAgain(engine, i, joined_TD, table, going.prompts, going.size.T) : joined_TD;
   if (x1_TD !== joined_TD) engine.free(joined_TD);
-  return { x1_TD, saved: { x_TD, attnStats: stats, qkv_TX, beforeNorm: normed?.saved, output, sets, ...attended } };
+  return { x_TD: going.x_TD, x1_TD, saved: { ...saved, output } };
 }
 
 type Attended = Pick<SavedAttention, "o_TQ" | "lse_TH" | "isAdapted">;
@@ -163,7 +177,7 @@ interface Joining {
 function project(
   { engine, config, architecture }: DecoderModel,
   layer: DecoderLayer,
-  { o_TQ, isAdapted }: Attended,
+  { o_TQ, isAdapted }: Pick<Attended, "o_TQ" | "isAdapted">,
   x_TD: DeviceArray,
   { qkv_TX, sets, pass, size }: Joining,
 ): { joined_TD: DeviceArray; output: SavedOutput | undefined } {
@@ -193,19 +207,25 @@ function project(
 export function attentionBackward(
   model: DecoderModel,
   layer: DecoderLayer,
-  { dx1_TD, residual_TD, withInput }: { dx1_TD: DeviceArray; residual_TD: DeviceArray; withInput: boolean },
+  { withInput, ...outer }: { dx1_TD: DeviceArray; residual_TD: DeviceArray; withInput: boolean },
   saved: SavedAttention,
   pass: Pass,
 ): { sets: readonly OwnedGradient[]; images: ImageSums | undefined; dx_TD: DeviceArray | undefined } {
   const { engine, config } = model;
-  const { T } = pass.size;
-  const size = { ...pass.size, window: layer.window };
+  const { T, H, d } = pass.size;
+  const { labelled } = saved;
+  const size = { ...pass.size, window: layer.window, ...(labelled && { skips_S: labelled.skips_S }) };
   const hidden = { T, D: config.hiddenSize };
-  const dout_TD = leaveBackward(engine, dx1_TD, saved.output, layer.attnOutput, hidden);
-  const do_TQ = engine.linearBackward(dout_TD, layer.o, { T });
-  if (dout_TD !== dx1_TD) engine.free(dout_TD);
+  const rows = labelled?.rows_U.length ?? T;
+  const dout_TD = leaveBackward(engine, outer.dx1_TD, saved.output, layer.attnOutput, { ...hidden, T: rows });
+  const own_TQ = engine.linearBackward(dout_TD, layer.o, { T: rows });
+  if (dout_TD !== outer.dx1_TD) engine.free(dout_TD);
+  const spread = (own: DeviceArray, D: number) => (labelled ? spreadLabelled(engine, own, labelled, { T, D }) : own);
+  const do_TQ = spread(own_TQ, H * d);
+  const dx1_TD = model.architecture.promptsJoin === "before-output" ? outer.dx1_TD : spread(outer.dx1_TD, hidden.D);
   const { dqkv_TX: attended_TX, sets, images } = attendBackward(model, { do_TQ, dx1_TD, withInput }, saved, pass, size);
-  engine.free(do_TQ);
+  engine.free(...new Set([own_TQ, do_TQ]));
+  if (dx1_TD !== outer.dx1_TD) engine.free(dx1_TD);
   let dx_TD: DeviceArray | undefined;
   if (attended_TX) {
     const factor_T = pass.queryFactor_T;
@@ -217,9 +237,11 @@ export function attentionBackward(
         ? qkNormBackward(engine, layer.qkNorm, dqkv_TX, saved.beforeNorm, size)
         : dqkv_TX;
     const dh_TD = engine.linearBackward(draw_TX, layer.qkv, { T });
+    const residual_TD = spread(outer.residual_TD, hidden.D);
     const input = { x_TD: saved.x_TD, stats: saved.attnStats, residual_TD };
     dx_TD = enterBackward(engine, dh_TD, input, layer.attnNorm, hidden);
     engine.free(draw_TX, dh_TD);
+    if (residual_TD !== outer.residual_TD) engine.free(residual_TD);
   }
   return { sets, images, dx_TD };
 }

@@ -2,6 +2,7 @@
  * One decoder layer over packed tokens: attention, then the feed-forward block. Nothing is parked on the model: what
  * backward needs is returned by forward and handed back.
  */
+import type { LabelledRows } from "../cell/labelled.ts";
 import type { DeviceArray, Engine } from "../engine/engine.ts";
 import { type Attend, attentionBackward, attentionForward, type SavedAttention } from "./attention.ts";
 import type { DecoderModel } from "./decoder.ts";
@@ -15,7 +16,11 @@ export interface SavedLayer {
   readonly mlp: SavedMlp;
 }
 
-/** Layer i. Takes over `x_TD`: it ends in `saved`, which the caller frees. */
+/** The pass as the MLP of a layer sees it: with the rows that attention left. */
+const passOver = (pass: Pass, labelled: LabelledRows | undefined): Pass =>
+  labelled ? { ...pass, size: { ...pass.size, T: labelled.rows_U.length } } : pass;
+
+/** Layer i, of whose output the last layer of a pass may have labelled rows only. Takes over `x_TD`: it ends in `saved`, which the caller frees. */
 export function layerForward(
   model: DecoderModel,
   i: number,
@@ -24,10 +29,12 @@ export function layerForward(
   prompts: readonly TokenPrompts[],
   attend?: Attend,
 ): { y_TD: DeviceArray; saved: SavedLayer } {
-  const { x1_TD, saved: attention } = attentionForward(model, i, x_TD, pass, prompts, attend);
+  const { x_TD: own_TD, x1_TD, saved: attention } = attentionForward(model, i, x_TD, pass, prompts, attend);
   const { parallelResidual: isParallel } = model.config;
-  const { y_TD, saved: mlp } = mlpForward(model, model.layers[i], { x_TD: isParallel ? x_TD : x1_TD, x1_TD }, pass);
+  const input = { x_TD: isParallel ? own_TD : x1_TD, x1_TD };
+  const { y_TD, saved: mlp } = mlpForward(model, model.layers[i], input, passOver(pass, attention.labelled));
   if (isParallel) model.engine.free(x1_TD);
+  else if (own_TD !== x_TD) model.engine.free(own_TD);
   return { y_TD, saved: { attention, mlp } };
 }
 
@@ -41,7 +48,7 @@ export function layerBackward(
   withInput: boolean,
 ): ReturnType<typeof attentionBackward> {
   const layer = model.layers[i];
-  const throughMlp_TD = mlpBackward(model, layer, dy_TD, saved.mlp, pass);
+  const throughMlp_TD = mlpBackward(model, layer, dy_TD, saved.mlp, passOver(pass, saved.attention.labelled));
   const dx1_TD = model.config.parallelResidual ? dy_TD : throughMlp_TD;
   const outer = { dx1_TD, residual_TD: throughMlp_TD, withInput };
   const gradients = attentionBackward(model, layer, outer, saved.attention, pass);

@@ -4,6 +4,7 @@
  */
 import type { AdapterState, BoundGradient } from "../adapter/kinds/kind.ts";
 import { kindOf } from "../adapter/kinds/known.ts";
+import { labelledRows } from "../cell/labelled.ts";
 import type { Cell } from "../cell/tokens.ts";
 import type { DeviceArray, LossCell } from "../engine/engine.ts";
 import { type OwnedGradient, promptKvBackward } from "./attention.ts";
@@ -28,6 +29,12 @@ export interface CellTask {
    * @default false
    */
   readonly sharesBeginnings?: boolean | undefined;
+  /**
+   * Computes the last layer for labelled tokens alone, but for keys and values. On engines that keep rows apart the bits are those of
+   * a pass that computes all; a pass does so if all its cells do.
+   * @default false
+   */
+  readonly skipsUnlabelled?: boolean | undefined;
 }
 
 /** `lossSum` in nats over the cell's labelled tokens; `gradient` as flat as the adapter's `params`. */
@@ -67,12 +74,21 @@ export async function cellGradients(model: DecoderModel, tasks: readonly CellTas
   const { engine } = model;
   return engine.arena(async () => {
     const { cells, rows, own, shared } = rowsOfCells(model.config, tasks);
-    const pass = openPass(model, cells, "packed", shared);
+    const labelled = tasks.every(({ skipsUnlabelled }) => skipsUnlabelled)
+      ? labelledRows(rows.rows_R, rows.ids_T.length, cells.cuSeqlens, shared)
+      : undefined;
+    const pass = { ...openPass(model, cells, "packed", shared), labelled };
     const seen = tasks.map(({ adapter }, n) => bindCellImages(model, adapter, own[n]));
     const prompts = promptsOfTasks(model, tasks, seen, rows.bounds);
     const { y_TD, saved } = runLayers(model, rows, pass, prompts, true);
     const losses = tasks.map(({ cell, scale }) => ({ R: cell.rows_R.length, scale }));
-    const top = labelledLoss(model, y_TD, rows, losses);
+    const T = labelled?.rows_U.length ?? rows.ids_T.length;
+    const top = labelledLoss(
+      model,
+      y_TD,
+      { T, rows_R: labelled?.placeOf_R ?? rows.rows_R, labels_R: rows.labels_R },
+      losses,
+    );
     const backs = layersBackward(model, top.dy_TD, saved, pass, prompts);
     // Only now, and all at once: reading waits, and all work may be queued before.
     const [nll_R, ...gradients] = await Promise.all([
@@ -221,7 +237,7 @@ export async function cellScores(
     const seen = bindCellImages(model, adapter, cell);
     const prompts = promptsForAll(preparePrompts(model, adapter), seen?.ranges);
     const { y_TD } = runLayers(model, cell, openPass(model, cell), prompts, false);
-    const { nll_R, hit_R } = labelledLoss(model, y_TD, cell, undefined);
+    const { nll_R, hit_R } = labelledLoss(model, y_TD, { T: cell.ids_T.length, ...cell }, undefined);
     const [nll, hit] = await Promise.all([engine.read(nll_R), engine.read(hit_R)]);
     return { nll_R: nll, hit_R: hit };
   });
@@ -253,14 +269,13 @@ export function sum(values: Float32Array): number {
 function labelledLoss<Cells extends readonly LossCell[] | undefined>(
   { engine, config, finalNorm, head }: DecoderModel,
   y_TD: DeviceArray,
-  { ids_T, rows_R, labels_R }: Pick<Cell, "ids_T" | "rows_R" | "labels_R">,
+  { T, rows_R, labels_R }: Pick<Cell, "rows_R" | "labels_R"> & { readonly T: number },
   cells: Cells,
 ): {
   nll_R: DeviceArray;
   hit_R: DeviceArray;
   dy_TD: Cells extends undefined ? undefined : DeviceArray;
 } {
-  const T = ids_T.length;
   const R = rows_R.length;
   const D = config.hiddenSize;
   const x_RD = engine.gatherRows(y_TD, rows_R, { T, D });

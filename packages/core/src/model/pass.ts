@@ -1,5 +1,6 @@
 /** What all layers of one pass over packed tokens share. */
 import type { SharedRows } from "../cell/beginnings.ts";
+import type { LabelledRows } from "../cell/labelled.ts";
 import type { Cell } from "../cell/tokens.ts";
 import type { AttentionSize, DeviceArray, LinearOrder } from "../engine/engine.ts";
 import type { RopeConfig } from "./config.ts";
@@ -22,6 +23,8 @@ export interface Pass {
   readonly order: LinearOrder;
   /** Of beginnings that are computed once: `cuSeqlens` counts tokens, all else rows. Absent: each token has a row. */
   readonly shared?: SharedRows | undefined;
+  /** The rows of the last layer's output that are read. Absent: all of them. */
+  readonly labelled?: LabelledRows | undefined;
 }
 
 /**

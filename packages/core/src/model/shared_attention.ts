@@ -18,7 +18,7 @@ export function isShared(pass: Pass): pass is SharedPass {
 
 const widths = ({ H, G, d }: Pick<AttentionSize, "H" | "G" | "d">) => ({ Q: H * d, X: (H + 2 * G) * d });
 
-/** `attention`, of rows to rows; `lse_TH` is that of the samples' tokens. */
+/** `attention`, of rows to rows, without the queries that a layer skips further; `lse_TH` is that of the samples' tokens. */
 export function sharedAttention(
   engine: Engine,
   qkv_CX: DeviceArray,
@@ -28,7 +28,7 @@ export function sharedAttention(
   const { Q, X } = widths(size);
   const T = shared.rowOf_T.length;
   const qkv_TX = engine.gatherRows(qkv_CX, shared.rowOf_T, { T: size.T, D: X });
-  const { o_TQ, lse_TH } = engine.attention(qkv_TX, cuSeqlens, { ...size, T, skips_S: shared.skips_S });
+  const { o_TQ, lse_TH } = engine.attention(qkv_TX, cuSeqlens, { skips_S: shared.skips_S, ...size, T });
   const o_CQ = engine.gatherRows(o_TQ, shared.tokenOf_C, { T, D: Q });
   engine.free(qkv_TX, o_TQ);
   return { o_TQ: o_CQ, lse_TH };
@@ -47,7 +47,7 @@ export function sharedAttentionBackward(
   const o_TQ = engine.gatherRows(input.o_TQ, shared.rowOf_T, { T: size.T, D: Q });
   const qkv_TX = engine.gatherRows(input.qkv_TX, shared.rowOf_T, { T: size.T, D: X });
   const ofTokens = { do_TQ, qkv_TX, o_TQ, lse_TH: input.lse_TH };
-  const dqkv_TX = engine.attentionBackward(ofTokens, cuSeqlens, { ...size, T, skips_S: shared.skips_S });
+  const dqkv_TX = engine.attentionBackward(ofTokens, cuSeqlens, { skips_S: shared.skips_S, ...size, T });
   const dqkv_CX = engine.scatterRows(dqkv_TX, shared.rowOf_T, { T: size.T, D: X });
   engine.free(do_TQ, o_TQ, qkv_TX, dqkv_TX);
   return dqkv_CX;

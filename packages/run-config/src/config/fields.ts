@@ -96,6 +96,11 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
     ),
   ),
   sharedBeginnings: added("0.2.0", false, optional("Advanced", onOff, "compute equal beginnings once", true)),
+  skipUnlabelled: added(
+    "0.2.0",
+    false,
+    optional("Advanced", onOff, "compute the last layer for labelled tokens alone", true),
+  ),
   dropLast: optional("Training", onOff, "leave out the last, smaller batch of an epoch", false),
 
   adapterLen: optional("Common", count(1, MAX_PROMPT_LENGTH), "prompt tokens per adapted layer", 10),

@@ -111,6 +111,11 @@ export interface TrainConfig extends AdapterSettings {
   readonly cellMultiple: number;
   /** Samples of a cell that begin alike compute what they share once. Part of the run's identity: sums are rounded otherwise. */
   readonly sharedBeginnings: boolean;
+  /**
+   * The last layer computes queries, attention's output and MLP for labelled tokens alone. Part of the run's identity: engines whose
+   * products depend on the number of their rows round otherwise.
+   */
+  readonly skipUnlabelled: boolean;
   /** Leave out the last, smaller batch of an epoch. */
   readonly dropLast: boolean;
 

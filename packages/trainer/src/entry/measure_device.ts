@@ -1,4 +1,5 @@
 /** How fast a device of this machine computes the cells of a plan: for `zerogate estimate --on here`. */
+
 import { totalmem } from "node:os";
 import { type AdapterState, cellGradient, createModel, packCell } from "@zerogate/core";
 import { backwardLayers, trainingCost } from "@zerogate/core/training";
@@ -7,6 +8,7 @@ import type { TrainConfig } from "@zerogate/run-config";
 import type { CreateEngine } from "@zerogate/workers";
 import { loadBaseHere, openBase } from "../open/base.ts";
 import type { Progress } from "../open/data.ts";
+import { savingsOf } from "../run/devices.ts";
 import type { DeviceSpeed } from "../run/estimate.ts";
 import type { PlanOnly } from "./estimate.ts";
 
@@ -52,7 +54,7 @@ export async function measureDevice(
     signal.throwIfAborted();
     const cell = packCell(data.train.tokens, samples);
     const begin = performance.now();
-    await cellGradient(model, adapter, cell, 1 / cell.rows_R.length, { sharesBeginnings: config.sharedBeginnings });
+    await cellGradient(model, adapter, cell, 1 / cell.rows_R.length, savingsOf(config));
     if (i === 0 && cells.length > 1) continue; // the first one warms up
     ms += performance.now() - begin;
     work += cellCost(cost, data.sizes, samples);

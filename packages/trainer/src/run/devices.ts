@@ -45,11 +45,19 @@ export async function startDevices(
 /** Workers run built files, tests their sources. */
 const builtModule = (name: string): string => import.meta.resolve(name).replace(/\/src\/index\.ts$/, "/dist/index.js");
 
+/** What a cell of a run leaves out. */
+export function savingsOf({
+  sharedBeginnings,
+  skipUnlabelled,
+}: Pick<TrainConfig, "sharedBeginnings" | "skipUnlabelled">): Pick<DeviceJob, "sharesBeginnings" | "skipsUnlabelled"> {
+  return { sharesBeginnings: sharedBeginnings, skipsUnlabelled: skipUnlabelled };
+}
+
 /** What workers compute for one run. */
 export function jobOf(
-  { out, sharedBeginnings }: Pick<TrainConfig, "out" | "sharedBeginnings">,
+  config: Pick<TrainConfig, "out" | "sharedBeginnings" | "skipUnlabelled">,
   { layout }: Pick<RunInputs, "layout">,
   params: Float32Array,
 ): DeviceJob {
-  return { id: out, layout, params, sharesBeginnings: sharedBeginnings };
+  return { id: config.out, layout, params, ...savingsOf(config) };
 }

@@ -1,0 +1,55 @@
+/** A last layer for labelled tokens alone and one for all tokens: the same numbers, on any engine and base. */
+import { describe, expect, test } from "vitest";
+import type { TokenSet } from "../src/cell/tokens.ts";
+import type { Engine } from "../src/engine/engine.ts";
+import { type CellTask, cellGradient, packCell } from "../src/index.ts";
+import { expectClose } from "./numeric.ts";
+import { alike, alikeTokens } from "./shared_beginnings.ts";
+import { tinyAdapter, tinyBases, tinyModel } from "./tiny_model.ts";
+
+/** Where targets are in a sample: answers at the end, turns of a chat, a single token of all samples. */
+const targets = {
+  answers: (i: number) => i > 5,
+  turns: (i: number) => i % 5 === 4 || i % 5 === 3,
+  one: (i: number, sample: number) => sample === 1 && i === 7,
+};
+
+function tokensWith(tokens: TokenSet, isTarget: (i: number, sample: number) => boolean): TokenSet {
+  const target = tokens.target.slice();
+  for (let s = 0; s + 1 < tokens.offsets.length; s++) {
+    for (let t = tokens.offsets[s]; t < tokens.offsets[s + 1]; t++) {
+      target[t] = Number(isTarget(t - tokens.offsets[s], s));
+    }
+  }
+  return { ...tokens, target };
+}
+
+/** @param tolerance relative to the largest number of a gradient, and to the loss; 0: the same bits. */
+export function describeLabelled(name: string, open: () => Engine | Promise<Engine>, tolerance: number): void {
+  describe(`engine ${name}, a last layer for labelled tokens alone`, () => {
+    test.each(tinyBases.map(({ title, changes }) => [title, changes] as const))(
+      `has the ${tolerance === 0 ? "bits" : "loss and gradient"} of one for all tokens (%s)`,
+      async (_, changes) => {
+        const { model, config } = tinyModel(changes, await open());
+        for (const [kind, isTarget] of Object.entries(targets)) {
+          const cell = packCell(tokensWith(alikeTokens(config), isTarget), alike);
+          for (const more of [{}, { outputBiasTimes: "twice" as const }, { adaptedLayers: 1 }]) {
+            for (const sharesBeginnings of [false, true]) {
+              const adapter = tinyAdapter(config, more);
+              const pass = (own: Partial<CellTask>) =>
+                cellGradient(model, adapter, cell, 1 / 20, { sharesBeginnings, ...own });
+              const [all, some] = [await pass({}), await pass({ skipsUnlabelled: true })];
+              const title = `${kind}, ${sharesBeginnings ? "shared" : "own"} beginnings`;
+              expect(
+                all.gradient.some((x) => x !== 0),
+                title,
+              ).toBe(true);
+              expect(Math.abs(some.lossSum / all.lossSum - 1), title).toBeLessThanOrEqual(tolerance);
+              expectClose(some.gradient, Float64Array.from(all.gradient), tolerance, title);
+            }
+          }
+        }
+      },
+    );
+  });
+}
