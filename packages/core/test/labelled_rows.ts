@@ -7,12 +7,12 @@ import { expectClose } from "./numeric.ts";
 import { alike, alikeTokens } from "./shared_beginnings.ts";
 import { tinyAdapter, tinyBases, tinyModel } from "./tiny_model.ts";
 
-/** Where targets are in a sample: answers at the end, turns of a chat, a single token of all samples. */
-const targets = {
-  answers: (i: number) => i > 5,
-  turns: (i: number) => i % 5 === 4 || i % 5 === 3,
-  one: (i: number, sample: number) => sample === 1 && i === 7,
-};
+/** Where targets are in a sample, and an adapter: answers at the end, turns of a chat, a single token of all samples. */
+const cases = [
+  { kind: "answers", isTarget: (i: number) => i > 5, adapter: {} },
+  { kind: "turns", isTarget: (i: number) => i % 5 > 2, adapter: { outputBiasTimes: "twice" } },
+  { kind: "one", isTarget: (i: number, sample: number) => sample === 1 && i === 7, adapter: { adaptedLayers: 1 } },
+] as const;
 
 function tokensWith(tokens: TokenSet, isTarget: (i: number, sample: number) => boolean): TokenSet {
   const target = tokens.target.slice();
@@ -31,22 +31,20 @@ export function describeLabelled(name: string, open: () => Engine | Promise<Engi
       `has the ${tolerance === 0 ? "bits" : "loss and gradient"} of one for all tokens (%s)`,
       async (_, changes) => {
         const { model, config } = tinyModel(changes, await open());
-        for (const [kind, isTarget] of Object.entries(targets)) {
+        for (const { kind, isTarget, adapter: more } of cases) {
           const cell = packCell(tokensWith(alikeTokens(config), isTarget), alike);
-          for (const more of [{}, { outputBiasTimes: "twice" as const }, { adaptedLayers: 1 }]) {
-            for (const sharesBeginnings of [false, true]) {
-              const adapter = tinyAdapter(config, more);
-              const pass = (own: Partial<CellTask>) =>
-                cellGradient(model, adapter, cell, 1 / 20, { sharesBeginnings, ...own });
-              const [all, some] = [await pass({}), await pass({ skipsUnlabelled: true })];
-              const title = `${kind}, ${sharesBeginnings ? "shared" : "own"} beginnings`;
-              expect(
-                all.gradient.some((x) => x !== 0),
-                title,
-              ).toBe(true);
-              expect(Math.abs(some.lossSum / all.lossSum - 1), title).toBeLessThanOrEqual(tolerance);
-              expectClose(some.gradient, Float64Array.from(all.gradient), tolerance, title);
-            }
+          const adapter = tinyAdapter(config, more);
+          for (const sharesBeginnings of [false, true]) {
+            const pass = (own: Partial<CellTask>) =>
+              cellGradient(model, adapter, cell, 1 / 20, { sharesBeginnings, ...own });
+            const [all, some] = [await pass({}), await pass({ skipsUnlabelled: true })];
+            const title = `${kind}, ${sharesBeginnings ? "shared" : "own"} beginnings`;
+            expect(
+              all.gradient.some((x) => x !== 0),
+              title,
+            ).toBe(true);
+            expect(Math.abs(some.lossSum / all.lossSum - 1), title).toBeLessThanOrEqual(tolerance);
+            expectClose(some.gradient, Float64Array.from(all.gradient), tolerance, title);
           }
         }
       },
