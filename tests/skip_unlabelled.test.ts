@@ -10,7 +10,8 @@ const cut = ["--cell-multiple", "2"];
 const short = ["--batch-size", "4", "--val-fraction", "0", "--report-answers", "0", "--no-eval-at-start"];
 
 test("any number of workers has the bits of a run that computes all tokens, and resume refuses the other", async () => {
-  expect(await train("all", 1, [...cut, "--no-skip-unlabelled"])).toMatchObject({ code: 0 });
+  const all = await train("all", 1, [...cut, "--no-skip-unlabelled"]);
+  expect(all, all.stderr).toMatchObject({ code: 0 });
   for (const workers of [1, 3]) {
     expect(await train(`some-${workers}`, workers, [...cut, "--skip-unlabelled"])).toMatchObject({ code: 0 });
     expect(outcome(`some-${workers}`)).toEqual(outcome("all"));
