@@ -88,6 +88,7 @@ export type { AdapterPrompts, ImagePrompts, LayerPrompt, SequenceImage, Sequence
 
 export type { BatchEvent, BatchOptions } from "./generate/batch.ts";
 export { type GenerateOptions, generate, generateBatch, openSession, type Session } from "./generate/generate.ts";
+export type { Penalties, TokensBefore } from "./generate/penalties.ts";
 export { type SamplingOptions, sampleToken } from "./generate/sample.ts";
 export {
   openScheduler,

@@ -22,10 +22,14 @@ export function problemsOf(
   const { topScores = 0 } = sampling;
   const isScored = Number.isSafeInteger(topScores) && topScores >= 0 && topScores <= vocabSize;
   found(!isScored, `topScores is ${topScores}, use a whole number up to ${vocabSize}`);
-  return [...problems, ...samplingProblems(sampling)];
+  return [...problems, ...samplingProblems(sampling, vocabSize)];
 }
 
-function samplingProblems({ temperature = 0, topK = 0, topP = 1, seed = 0 }: SamplingOptions): string[] {
+function samplingProblems(
+  { temperature = 0, topK = 0, topP = 1, minP = 0, seed = 0, ...penalties }: SamplingOptions,
+  vocabSize: number,
+): string[] {
+  const { logitBias = {}, repetitionPenalty = 1, presencePenalty = 0, frequencyPenalty = 0 } = penalties;
   const problems: string[] = [];
   const found = (is: boolean, problem: string) => is && problems.push(problem);
   const isTemperature = temperature >= 0 && temperature < Number.POSITIVE_INFINITY;
@@ -35,6 +39,18 @@ function samplingProblems({ temperature = 0, topK = 0, topP = 1, seed = 0 }: Sam
     `topK is ${topK}, use a whole number from 1 on, or 0 for all tokens`,
   );
   found(!(topP >= 0 && topP <= 1), `topP is ${topP}, use a share up to 1`);
+  found(!(minP >= 0 && minP <= 1), `minP is ${minP}, use a share up to 1`);
   found(!Number.isSafeInteger(seed), `the seed is ${seed}, use a whole number`);
+  const isDivisor = repetitionPenalty > 0 && repetitionPenalty < Number.POSITIVE_INFINITY;
+  found(!isDivisor, `repetitionPenalty is ${repetitionPenalty}, use a number above 0`);
+  for (const [name, value] of Object.entries({ presencePenalty, frequencyPenalty })) {
+    found(!Number.isFinite(value), `${name} is ${value}, use a number`);
+  }
+  for (const [token, bias] of Object.entries(logitBias)) {
+    const id = Number(token);
+    const isToken = Number.isInteger(id) && id >= 0 && id < vocabSize;
+    found(!isToken, `logitBias names token ${token}, there are ${vocabSize}`);
+    found(!Number.isFinite(bias), `logitBias of token ${token} is ${bias}, use a number`);
+  }
   return problems;
 }

@@ -15,9 +15,9 @@ export interface TokenScores extends TokenScore {
 export function scoreToken(logits: Float32Array, id: number, count: number): TokenScores {
   const first = mostLikely(logits, count);
   let largest = Number.NEGATIVE_INFINITY;
-  for (const z of logits) if (z > largest) largest = z;
+  for (let i = 0; i < logits.length; i++) if (logits[i] > largest) largest = logits[i];
   let sum = 0;
-  for (const z of logits) sum += Math.exp(z - largest);
+  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - largest);
   const log = Math.log(sum);
   const scoreOf = (token: number): TokenScore => ({ id: token, logProbability: logits[token] - largest - log });
   return { ...scoreOf(id), top: first.map(scoreOf) };

@@ -154,10 +154,10 @@ export function nextRows(model: DecoderModel, text: OpenText, tokens: number): N
 /** Takes the token that these logits give, and says whether the text ends with or before it. */
 export function advance({ config }: DecoderModel, text: Text, logits: Float32Array): TextEvent[] {
   const { ids, request } = text;
-  const bad = logits.findIndex((z) => !Number.isFinite(z));
+  const bad = firstBad(logits);
   if (bad >= 0)
     return [{ error: new BadLogitsError(nameOf(text), { position: ids.length, id: bad, logit: logits[bad] }) }];
-  const id = sampleToken(logits, ids.length, request);
+  const id = sampleToken(logits, ids.length, request, { ids, promptLength: request.promptIds.length });
   if ((request.eosTokenIds ?? config.eosTokenIds).includes(id)) return [{ finishReason: "eos" }];
   if (request.stopTokenIds?.includes(id)) return [{ finishReason: "stop" }];
   ids.push(id);
@@ -165,4 +165,10 @@ export function advance({ config }: DecoderModel, text: Text, logits: Float32Arr
   const token = topScores === undefined ? { id } : { id, scores: scoreToken(logits, id, topScores) };
   if (answerLength(text) === maxNewTokens) return [token, { finishReason: "length" }];
   return ids.length > config.contextLength ? [token, { finishReason: "context" }] : [token];
+}
+
+/** The first logit that is not finite, or -1. */
+function firstBad(logits: Float32Array): number {
+  for (let id = 0; id < logits.length; id++) if (!Number.isFinite(logits[id])) return id;
+  return -1;
 }

@@ -18,7 +18,7 @@ export interface SamplingFlags {
 }
 
 /** Options of an answer, all of them settled but the texts that end it. */
-export interface AnswerLimits extends Required<SamplingOptions> {
+export interface AnswerLimits extends Required<Pick<SamplingOptions, "temperature" | "topK" | "topP" | "seed">> {
   readonly maxNewTokens: number;
   /** Most tokens of prompt and answer, if nothing limits the answer alone. */
   readonly maxTokens: number | undefined;
