@@ -88,7 +88,7 @@ test("a bad first line does not make another form of a file of lines [T-C7]", as
 test("an object in one line that is longer than any record is read as a whole [T-C7]", async () => {
   const wrapped = JSON.stringify({ data: Array.from({ length: 300_000 }, (_, i) => record(i)) });
   expect(wrapped.length).toBeGreaterThan(16_000_000);
-  expect(await problemOf(dataFile(wrapped))).toContain('it is an object around the list "data" (300000)');
+  expect((await readRecords(dataFile(wrapped))).records).toHaveLength(300_000);
 });
 
 test("a long text without a line of JSON is given up early [T-C7]", async () => {
@@ -159,14 +159,9 @@ test.skipIf(absent(nan) !== "")(`the NaN of case 19 is one line${absent(nan)} [T
 });
 
 const whole = "cases/24-whole-file-not-json-lines/input";
-test.skipIf(absent(whole) !== "")(`each file of case 24 is one line${absent(whole)} [T-case24]`, async () => {
-  for (const [name, says] of [
-    ["split.json", 'it is an object around the list "train" (12)'],
-    ["wrapped.json", 'it is an object around the list "data" (12)'],
-    ["wrapped_pretty.json", 'it is an object around the list "data" (12)'],
-    ["table.csv", "it is a table (CSV) with the columns instruction, input, output"],
-  ] as const) {
-    expect(await problemOf(dataFile(readFileSync(sharedPath(join(whole, name))), name))).toContain(says);
+test.skipIf(absent(whole) !== "")(`each file of case 24 is read${absent(whole)} [T-case24]`, async () => {
+  for (const name of ["split.json", "wrapped.json", "wrapped_pretty.json", "table.csv"]) {
+    expect((await readRecords(dataFile(readFileSync(sharedPath(join(whole, name))), name))).records).toHaveLength(12);
   }
 });
 

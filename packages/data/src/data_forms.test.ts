@@ -74,32 +74,63 @@ const table = (separator: string, ...columns: string[]) =>
 const column = (key: "instruction" | "output") => records.map((item) => item[key]);
 const numbered = (list: readonly string[]) => Object.fromEntries(list.entries());
 
-const others: Readonly<Record<string, Other>> = {
+/** What is read as it is. */
+const forms: Readonly<Record<string, { readonly content: string | Uint8Array; readonly name?: string }>> = {
   "an object around the list": {
     content: JSON.stringify({ version: "1", data: records }),
-    says: 'it is an object around the list "data" (12), a list of objects with instruction, output',
-    tool: "jq",
   },
   "the same, pretty-printed": {
     content: JSON.stringify({ data: records }, null, 1),
-    says: 'it is an object around the list "data" (12)',
-    tool: "jq",
   },
   "an object around the list under an odd name, in a file with an odd one": {
     content: JSON.stringify({ "my 'own' data": records }),
     name: "it's data.json",
-    says: `it is an object around the list "my 'own' data" (12)`,
-    tool: "jq",
   },
+  CSV: {
+    content: `\ufeff${table(",", "instruction", "input", "output")}`,
+    name: "data.csv",
+  },
+  TSV: {
+    content: table("\t", "instruction", "input", "output"),
+    name: "data.tsv",
+  },
+  "CSV of other countries": {
+    content: table(";", "instruction", "input", "output"),
+    name: "data.csv",
+  },
+  "prompt and completion": {
+    content: lines(records.map(({ instruction, output }) => ({ prompt: instruction, completion: output }))),
+  },
+  "question and answer": {
+    content: JSON.stringify(records.map(({ instruction, output }) => ({ Question: instruction, Answer: output }))),
+  },
+  "Dolly's fields": {
+    content: lines(
+      records.map(({ instruction, output }) => ({ instruction, context: "", response: output, category: "qa" })),
+    ),
+  },
+  "input and output alone": {
+    content: JSON.stringify(records.map(({ instruction, output }) => ({ input: instruction, output }))),
+  },
+  "a gzip file": { content: gzipSync(lines(records)) },
+  "a TSV without a name that says so": { content: table("\t", "instruction", "input", "output"), name: "data.txt" },
+  "CSV in gzip": { content: gzipSync(table(",", "instruction", "input", "output")), name: "data.csv.gz" },
+};
+
+describe("forms that are read as they are [T-C7, T-case24]", () => {
+  test.each(Object.entries(forms))("%s", async (_, { content, name }) => {
+    expect((await readRecords(dataFile(content, name))).records).toEqual(records);
+  });
+});
+
+const others: Readonly<Record<string, Other>> = {
   "lists further inside": {
     content: JSON.stringify({ dataset: { train: records, test: records.slice(3) } }),
-    says: 'it is an object with the lists "train" (12), "test" (9)',
-    tool: "jq",
+    says: 'it is an object with the lists "dataset.train" (12), "dataset.test" (9)',
   },
   "a map of splits": {
     content: JSON.stringify({ train: records, validation: records.slice(6) }),
     says: 'it is an object with the lists "train" (12), "validation" (6)',
-    tool: "jq",
   },
   "records under names": {
     content: JSON.stringify(Object.fromEntries(records.map((item, i) => [`item-${i}`, item]))),
@@ -108,8 +139,7 @@ const others: Readonly<Record<string, Other>> = {
   },
   "records in an envelope each": {
     content: lines(records.map((row, row_idx) => ({ row_idx, row }))),
-    says: 'its 12 records have the keys row_idx, row, with the records in "row"',
-    tool: "jq",
+    says: "its 12 records have the keys row_idx, row, instruction and output are needed: if they are",
   },
   "columns in lists": {
     content: JSON.stringify({ instruction: column("instruction"), output: column("output") }),
@@ -129,24 +159,6 @@ const others: Readonly<Record<string, Other>> = {
     }),
     says: "it is a table of rows with the columns instruction, output",
     tool: "pandas",
-  },
-  CSV: {
-    content: `\ufeff${table(",", "instruction", "input", "output")}`,
-    name: "data.csv",
-    says: "it is a table (CSV) with the columns instruction, input, output",
-    tool: "python3",
-  },
-  TSV: {
-    content: table("\t", "instruction", "input", "output"),
-    name: "data.tsv",
-    says: "it is a table (TSV) with the columns instruction, input, output",
-    tool: "python3",
-  },
-  "CSV of other countries": {
-    content: table(";", "instruction", "input", "output"),
-    name: "data.csv",
-    says: "it is a table (CSV with semicolons) with the columns",
-    tool: "python3",
   },
   "conversations as OpenAI has them": {
     content: lines(records.map((_, i) => ({ messages: turns(i) }))),
@@ -173,32 +185,9 @@ const others: Readonly<Record<string, Other>> = {
     says: 'it holds conversations ("conversations", lists of from and value)',
     tool: "jq",
   },
-  "prompt and completion": {
-    content: lines(records.map(({ instruction, output }) => ({ prompt: instruction, completion: output }))),
-    says: "its 12 records have the keys prompt, completion",
-    tool: "jq",
-  },
-  "question and answer": {
-    content: JSON.stringify(records.map(({ instruction, output }) => ({ Question: instruction, Answer: output }))),
-    says: "its 12 records have the keys Question, Answer",
-    tool: "jq",
-  },
-  "Dolly's fields": {
-    content: lines(
-      records.map(({ instruction, output }) => ({ instruction, context: "", response: output, category: "qa" })),
-    ),
-    says: "its 12 records have the keys instruction, context, response, category",
-    tool: "jq",
-  },
-  "input and output alone": {
-    content: JSON.stringify(records.map(({ instruction, output }) => ({ input: instruction, output }))),
-    says: "its 12 records have the keys input, output",
-    tool: "jq",
-  },
   preferences: {
     content: lines(records.map(({ instruction, output }) => ({ prompt: instruction, chosen: output, rejected: "" }))),
     says: "its 12 records have the keys prompt, chosen, rejected",
-    tool: "jq",
   },
   "texts alone": {
     content: lines(records.map(({ output }) => ({ text: output }))),
@@ -239,8 +228,6 @@ const others: Readonly<Record<string, Other>> = {
   },
   parquet: { content: Buffer.from(`PAR1${"\x15".repeat(200)}`), says: "it is a parquet file: it is not read" },
   "an Arrow file": { content: Buffer.from(`ARROW1\0\0${"\x15".repeat(200)}`), says: "it is an Arrow file" },
-  "a gzip file": { content: gzipSync(lines(records)), says: "it is a gzip file: unpack it with gunzip first" },
-  "a Zstandard file": { content: Buffer.from("28b52ffd2000010000", "hex"), says: "it is a Zstandard file: unpack it" },
   "a zip file": { content: Buffer.from(`PK\x03\x04${"\0".repeat(26)}data.json`), says: "it is a zip archive" },
   "a spreadsheet": {
     content: Buffer.from(`PK\x03\x04${"\0".repeat(26)}[Content_Types].xml`),
@@ -252,6 +239,10 @@ const others: Readonly<Record<string, Other>> = {
   },
   "a web page": { content: "<!doctype html><title>Sign in</title>", says: 'it is a web page ("Sign in")' },
   "a server's answer": { content: '{"error":"Invalid username or password."}', says: "it is a server's answer" },
+  "a table in a file of another name": {
+    content: table(",", "instruction", "input", "output"),
+    says: "it is a table (CSV) with the columns instruction, input, output, which is read from a file whose name says so",
+  },
 };
 
 describe("a file in another form is named in one line, also if bad records are skipped [T-C7, T-C6, T-case24]", () => {
@@ -281,4 +272,20 @@ describe("the command that such a line offers makes the records [T-C7, T-C6]", (
       expect(read).toHaveLength(questions);
     });
   }
+});
+
+describe("the flag or name that such a line offers reads the records [T-C7]", () => {
+  test.each(["records in an envelope each", "preferences"])("%s", async (what) => {
+    const path = dataFile(others[what]?.content ?? "");
+    const flag = / --fields (.*)$/.exec(await problemOf(path))?.[1] ?? "";
+    const fields = Object.fromEntries(flag.split(" ").map((part) => part.replaceAll("'", "").split("=")));
+    expect((await readRecords(path, { fields })).records).toEqual(records);
+  });
+
+  test.each(["a map of splits", "lists further inside"])("%s", async (what) => {
+    const path = dataFile(others[what]?.content ?? "");
+    const name = / one is needed: give (".*")$/.exec(await problemOf(path))?.[1] ?? '""';
+    expect((await readRecords(JSON.parse(name) as string)).records).toEqual(records);
+    await expect(readRecords(`${path}#rest`)).rejects.toThrow(/no list of the name "rest" is in it, it has "/);
+  });
 });

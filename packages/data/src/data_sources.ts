@@ -3,11 +3,19 @@ import { readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { InputError } from "@zerogate/core";
 import { notRegular, reason } from "@zerogate/core/node";
+import { dataName } from "./files/data_name.ts";
 import { CAPTIONS, PROBLEMS, SPLITS } from "./scienceqa/problems.ts";
+
+/** A file of records; `list` names one of the lists of an object in it. */
+export interface FileSource {
+  readonly kind: "file";
+  readonly path: string;
+  readonly list?: string | undefined;
+}
 
 /** A file of records, or a split of a ScienceQA folder. */
 export type DataSource =
-  | { readonly kind: "file"; readonly path: string }
+  | FileSource
   | { readonly kind: "scienceqa"; readonly folder: string; readonly split: string; readonly captions: boolean };
 
 /** What is read of a ScienceQA folder. */
@@ -21,8 +29,8 @@ export interface ScienceSourceOptions {
 const SPLIT_NAME = /^[A-Za-z]\w*$/;
 
 /**
- * Returns what `paths` stand for, in order: a folder for its *.json and *.jsonl files in the order of their names, one with
- * ScienceQA's problems for a split of them, `FOLDER#SPLIT` for the split of that name.
+ * Returns what `paths` stand for, in order: a folder for its files of data in the order of their names, one with
+ * ScienceQA's problems for a split of them, `FOLDER#SPLIT` for the split of that name, `FILE.json#LIST` for a list of an object.
  *
  * @throws InputError listing every path that is no regular file or holds no data file.
  */
@@ -35,7 +43,10 @@ export async function listSources(
   for (const path of typeof paths === "string" ? [paths] : paths) {
     const scienceQa = await scienceQaAt(path, options);
     const found = scienceQa ? [scienceQa] : await filesAt(path);
-    if (found.length === 0) problems.push(`${path}: a folder without *.json or *.jsonl, at least one is needed`);
+    if (found.length === 0)
+      problems.push(
+        `${path}: a folder without a file of data (*.json, *.jsonl, *.csv, *.tsv, *.parquet, or one of these as .gz or .zst), at least one is needed`,
+      );
     for (const source of found) {
       const faults = await Promise.all(filesOf(source).map(problemOf));
       const fault = faults.find((one) => one !== undefined);
@@ -66,7 +77,9 @@ async function scienceQaAt(
   return { kind: "scienceqa", folder, split: isNamed ? named : split, captions };
 }
 
-async function filesAt(path: string): Promise<DataSource[]> {
+async function filesAt(path: string): Promise<FileSource[]> {
+  const [, cut = "", list] = /^(.+)#([^#/\\]+)$/.exec(path) ?? [];
+  if (list !== undefined && !(await exists(path)) && (await exists(cut))) return [{ kind: "file", path: cut, list }];
   const isFolder = await stat(path).then(
     (stats) => stats.isDirectory(),
     () => false,
@@ -76,7 +89,7 @@ async function filesAt(path: string): Promise<DataSource[]> {
 }
 
 async function dataFilesIn(folder: string): Promise<string[]> {
-  const names = (await readdir(folder)).filter((name) => /\.(json|jsonl)$/i.test(name));
+  const names = (await readdir(folder)).filter((name) => dataName(name) !== undefined);
   return names.toSorted().map((name) => join(folder, name));
 }
 

@@ -16,31 +16,40 @@ const jq = (program: string, made = "make one") =>
   `${needed}; ${made} with: jq -c ${program} d/data.json > d/data.fixed.jsonl`;
 const record = { instruction: "i", output: "o" };
 
-test("names of others are mapped to instruction, input and output; input alone is what is asked", () => {
+const flag = (fields: string) =>
+  `instruction and output are needed: if they are what is meant, give --fields ${fields}`;
+
+test("columns that may be meant are proposed, of several the first; input alone is what is asked", () => {
   const kinds: [object, string][] = [
-    [{ prompt: 1, completion: 2 }, "'{instruction: .prompt, output: .completion}'"],
-    [{ Question: 1, Answer: 2 }, "'{instruction: .Question, output: .Answer}'"],
-    [{ instruction: 1, context: 2, response: 3 }, "'{instruction: .instruction, input: .context, output: .response}'"],
-    [{ input: 1, output: 2 }, "'{instruction: .input, output: .output}'"],
-    [{ "my question": 1, query: 1, label: 2 }, "'{instruction: .query, output: .label}'"],
-    [{ context: 1, question: 1, target: 2 }, "'{instruction: .question, input: .context, output: .target}'"],
+    [{ prompt: 1, chosen: 2, rejected: 3 }, "instruction=prompt output=chosen"],
+    [{ Question: 1, Choices: 2, Answer: 3 }, "instruction=Question output=Answer"],
+    [{ question: 1, query: 2, answer: 3 }, "instruction=question output=answer"],
+    [{ "my question": 1, query: 1, label: 2 }, "instruction=query output=label"],
+    [
+      { context: 1, question: 1, answers: { text: ["a"], start: [1] } },
+      "instruction=question input=context output=answers.text.0",
+    ],
+    [{ input: 1, output: [{ value: "a" }] }, "instruction=input output=output.0.value"],
+    [{ "it's": 1, user: 1, "the label": 1, Target: 2 }, "instruction=user output=Target"],
   ];
-  for (const [first, program] of kinds)
-    expect(describeAll(first)).toBe(`its 3 records have the keys ${Object.keys(first).join(", ")}, ${jq(program)}`);
+  for (const [first, fields] of kinds)
+    expect(describeAll(first)).toBe(
+      `its 3 records have the keys ${Object.keys(first)
+        .map((key) => (/'/.test(key) ? JSON.stringify(key) : key))
+        .join(", ")}, ${flag(fields)}`,
+    );
 });
 
-test("every name that is known for a field is used, the first of the list if there are several", () => {
+test("every name that is known for a field is proposed", () => {
   const names = {
     instruction: ["instruction", "prompt", "question", "query", "problem", "input_text", "user", "human"],
     output: ["output", "completion", "answer", "response", "chosen", "target", "solution", "label", "assistant"],
   };
   for (const asked of names.instruction)
-    for (const told of names.output) {
-      const program = `'{instruction: .${asked}, output: .${told}}'`;
-      expect(describeAll({ [told]: 1, [asked]: 1 })).toContain(program);
-    }
+    for (const answered of names.output)
+      expect(describeAll({ [answered]: 1, [asked]: 1 })).toContain(flag(`instruction=${asked} output=${answered}`));
   for (const input of ["input", "context"])
-    expect(describeAll({ prompt: 1, [input]: 1, answer: 1 })).toContain(`input: .${input}, `);
+    expect(describeAll({ prompt: 1, [input]: 1, label: 1 })).toContain(` input=${input} `);
 });
 
 test("if no key can be an instruction or an output no command is offered", () => {
@@ -52,17 +61,10 @@ test("if no key can be an instruction or an output no command is offered", () =>
   expect(describeAll({ text: 1 }, { count: 1 })).toBe(`its record has the key text, ${needed}`);
 });
 
-test("of a list its elements are taken", () => {
-  expect(describeAll({ prompt: 1, answer: 2 }, { isList: true })).toContain(
-    "jq -c '.[] | {instruction: .prompt, output: .answer}'",
-  );
-});
-
-test("records in an envelope are taken out by its key, as jq names it", () => {
-  expect(describeAll({ id: 1, row: record })).toBe(
-    `its 3 records have the keys id, row, with the records in "row", ${jq(".row")}`,
-  );
-  expect(describeAll({ "a row": record })).toContain(`jq -c '.["a row"]'`);
+test("records in an envelope are taken out of its key", () => {
+  const inRow = flag("instruction=row.instruction input=row.input output=row.output");
+  expect(describeAll({ id: 1, row: record })).toBe(`its 3 records have the keys id, row, ${inRow}`);
+  expect(describeAll({ "a row": record })).toContain("--fields 'instruction=a row.instruction'");
   expect(describeAll({ row: { instruction: "i" } })).toBe(`its 3 records have the key row, ${needed}`);
   expect(describeAll({ row: { output: "o" } })).toBe(`its 3 records have the key row, ${needed}`);
 });
@@ -86,26 +88,12 @@ test("conversations give the first question and its answer, in the words of Open
     expect(describeAll({ messages: [turn], text: 1 })).toContain("its 3 records have the keys messages, text");
 });
 
-test("an object that is the whole file is looked through for lists of objects, two objects deep", () => {
-  const whole = (first: object) => describeAll(first, { count: 1 });
-  expect(whole({ version: 1, data: [record, record] })).toBe(
-    `it is an object around the list "data" (2), ${jq("'.data[]'")}`,
-  );
-  expect(whole({ a: { b: { c: [record] } } })).toBe(`it is an object around the list "c" (1), ${jq("'.a.b.c[]'")}`);
-  expect(whole({ a: { b: { c: { d: [record] } } } })).toBe(`its record has the key a, ${needed}`);
-  expect(whole({ train: [record], "the test": [record, record] })).toBe(
-    `it is an object with the lists "train" (1), "the test" (2), ${jq("'.train[]'", 'make one of "train"')}`,
-  );
-  expect(whole({ a: ["text"], b: [] })).toBe(`its record has the keys a, b, ${needed}`);
-  expect(describeAll({ data: [record] })).toBe(`its 3 records have the key data, ${needed}`);
-});
-
 test("records under names are all its values, and each of them a record", () => {
   expect(describeAll({ a: record, b: record }, { count: 1 })).toBe(
     `it is an object with 2 records under names, ${jq("'.[]'")}`,
   );
   expect(describeAll({ a: record, b: 1 }, { count: 1 })).toBe(
-    `its record has the keys a, b, with the records in "a", ${jq(".a")}`,
+    `its record has the keys a, b, ${flag("instruction=a.instruction input=a.input output=a.output")}`,
   );
 });
 

@@ -2,10 +2,14 @@
  * Records in other forms than `{instruction, input?, output}`: says what they are, with their keys, and the command
  * that makes records of them if there is one.
  */
+
+import { shellQuoted } from "@zerogate/core/light";
 import { chatFields } from "./chat/record.ts";
 import { jq, jqPath, otherForm, python } from "./conversions.ts";
+import type { FieldMap } from "./fields/field_map.ts";
+import { possibleNaming } from "./fields/namings.ts";
 import { isObject } from "./record.ts";
-import { listed, quote, withRest } from "./record_problems.ts";
+import { listed, quote } from "./record_problems.ts";
 
 /** What the records of a file look like if none is usable. */
 export interface ForeignRecords {
@@ -18,19 +22,11 @@ export interface ForeignRecords {
   readonly keys: readonly string[];
 }
 
-/** Objects in objects are looked through this far. */
-const MAX_DEPTH = 2;
-
-/** Names that others give to the fields of a record, in lower case. */
-const otherNames = {
-  instruction: ["instruction", "prompt", "question", "query", "problem", "input_text", "user", "human"],
-  input: ["input", "context"],
-  output: ["output", "completion", "answer", "response", "chosen", "target", "solution", "label", "assistant"],
-} as const;
-
 /** What some data is, and the command that makes records of it. */
 interface Form {
   readonly what: string;
+  /** The flag that reads it as it is. */
+  readonly flag?: string;
   /** What jq makes of one record. */
   readonly fields?: string;
   readonly command?: string;
@@ -40,8 +36,9 @@ interface Form {
 
 /** Says what records are that have no instruction or no output. */
 export function describeForeignRecords({ path, count, isList, first, keys }: ForeignRecords): string {
-  const { what, fields, command, made }: Form =
+  const { what, fields, command, made, flag }: Form =
     conversations(first) ?? (count === 1 ? wholeFile(path, first) : undefined) ?? otherFields(first, count, keys);
+  if (flag !== undefined) return `${what}, instruction and output are needed: if they are what is meant, give ${flag}`;
   const program = fields === undefined ? undefined : `${isList ? ".[] | " : ""}${fields}`;
   return otherForm(what, program === undefined ? command : jq(path, program), made);
 }
@@ -79,30 +76,23 @@ function otherFields(first: Readonly<Record<string, unknown>>, count: number, ke
   if (keys.length === 0) return { what: `${whose} no keys` };
   const what = `${whose} the ${keys.length === 1 ? "key" : "keys"} ${listed(keys)}`;
   const inner = keys.find((key) => isRecordLike(first[key]));
-  if (inner !== undefined) return { what: `${what}, with the records in ${quote(inner)}`, fields: jqPath(inner) };
-  const keyFor = (field: keyof typeof otherNames): string | undefined =>
-    otherNames[field].map((name) => keys.find((key) => key.toLowerCase() === name)).find((key) => key !== undefined);
-  const [instruction, input, output] = [keyFor("instruction"), keyFor("input"), keyFor("output")];
-  const asked = instruction ?? input; // of {input, output} the input is what is asked
-  if (asked === undefined || output === undefined) return { what };
-  const context = instruction !== undefined && input !== undefined ? `input: ${jqPath(input)}, ` : "";
-  return { what, fields: `{instruction: ${jqPath(asked)}, ${context}output: ${jqPath(output)}}` };
+  const naming =
+    inner === undefined
+      ? possibleNaming(first, keys)
+      : { instruction: `${inner}.instruction`, input: `${inner}.input`, output: `${inner}.output` };
+  return { what, ...(naming && { flag: fieldsFlag(naming) }) };
+}
+
+/** The flag that names columns, to be typed behind a command. */
+function fieldsFlag(naming: FieldMap): string {
+  return `--fields ${Object.entries(naming)
+    .map(([field, column]) => shellQuoted(`${field}=${column}`))
+    .join(" ")}`;
 }
 
 /** An object that is the whole file: with lists of records in it, with columns, with records under their names. */
 function wholeFile(path: string, file: Readonly<Record<string, unknown>>): Form | undefined {
   const entries = Object.entries(file);
-  const [list, another] = listsIn(file, "", 0);
-  if (list !== undefined) {
-    const names = listsIn(file, "", 0).map(({ name, length }) => `${quote(name)} (${length})`);
-    const command = jq(path, `${list.jqName}[]`);
-    if (another === undefined) return { what: `it is an object around the list ${names[0]}`, command };
-    return {
-      what: `it is an object with the lists ${withRest(names)}`,
-      command,
-      made: `make one of ${quote(list.name)}`,
-    };
-  }
   if (entries.length > 0 && entries.every(([, value]) => isRecordLike(value))) {
     return { what: `it is an object with ${entries.length} records under names`, command: jq(path, ".[]") };
   }
@@ -123,21 +113,6 @@ function tableByColumns(path: string, file: Readonly<Record<string, unknown>>): 
   if (isObject(instruction) && isObject(output)) return { what, command: pandas("columns") };
   if (!Array.isArray(instruction) || !Array.isArray(output)) return undefined;
   return { what, command: jq(path, "range(.instruction | length) as $i | map_values(.[$i])") };
-}
-
-interface FoundList {
-  readonly name: string;
-  readonly jqName: string;
-  readonly length: number;
-}
-
-/** The lists of objects in an object, and in objects inside it. */
-function listsIn(value: Readonly<Record<string, unknown>>, jqName: string, depth: number): FoundList[] {
-  return Object.entries(value).flatMap(([name, inner]): FoundList[] => {
-    const here = `${jqName}${jqPath(name)}`;
-    if (Array.isArray(inner)) return isObject(inner[0]) ? [{ name, jqName: here, length: inner.length }] : [];
-    return isObject(inner) && depth < MAX_DEPTH ? listsIn(inner, here, depth + 1) : [];
-  });
 }
 
 const isRecordLike = (value: unknown): boolean => isObject(value) && "instruction" in value && "output" in value;

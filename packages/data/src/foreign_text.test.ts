@@ -3,16 +3,14 @@ import { expect, test } from "vitest";
 import { describeForeignBytes, describeForeignText } from "./foreign_text.ts";
 
 const needed = "a list of objects with instruction, output and optionally input is needed";
-const reader = (delimiter: string) =>
-  `python3 -c "import csv, json, sys; open(sys.argv[2], 'w').writelines(json.dumps(row) + chr(10) for row in csv.DictReader(open(sys.argv[1], newline='', encoding='utf-8-sig'), delimiter='${delimiter}'))" d/data.csv d/data.fixed.jsonl`;
-const named = (...lines: string[]) => describeForeignText("d/data.csv", lines);
+const named = (...lines: string[]) => describeForeignText("d/data.json", lines);
 
 test("a header of names and a second line with the same separator are a table of its kind", () => {
-  const table = (name: string, columns: string, delimiter: string) =>
-    `it is a table (${name}) with the columns ${columns}, ${needed}; make one with: ${reader(delimiter)}`;
-  expect(named('"a", b', "1,2")).toBe(table("CSV", "a, b", ","));
-  expect(named("a\tb", "1\t2")).toBe(table("TSV", "a, b", String.raw`\t`));
-  expect(named("a;b (c/d)-.", "1;2")).toBe(table("CSV with semicolons", 'a, "b (c/d)-."', ";"));
+  const table = (name: string, columns: string, file: string) =>
+    `it is a table (${name}) with the columns ${columns}, which is read from a file whose name says so: rename it to ${file}`;
+  expect(named('"a", b', "1,2")).toBe(table("CSV", "a, b", "data.csv"));
+  expect(named("a\tb", "1\t2")).toBe(table("TSV", "a, b", "data.tsv"));
+  expect(named("a;b (c/d)-.", "1;2")).toBe(table("CSV with semicolons", 'a, "b (c/d)-."', "data.csv"));
 });
 
 test("other texts are text, quoted from the begin; bytes are neither", () => {

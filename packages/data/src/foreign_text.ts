@@ -1,23 +1,18 @@
 /** Files that are no JSON: says what they are by their first bytes or lines, and the command that makes JSON of them, if there is one. */
+
+import { basename } from "node:path";
 import type { FileDescription, FileKind } from "@zerogate/core/formats";
 import { iconv, otherForm, python } from "./conversions.ts";
+import { tableForm } from "./files/table/separator.ts";
 import { listed, quote } from "./record_problems.ts";
 
 /** Describes a text without a line that begins like JSON. */
 export function describeForeignText(path: string, lines: readonly string[]): string {
-  const [header = "", next = ""] = lines;
-  for (const [separator, name] of [
-    ["\t", "TSV"],
-    [",", "CSV"],
-    [";", "CSV with semicolons"],
-  ] as const) {
-    const columns = header.split(separator).map((cell) => cell.trim().replaceAll(/^"|"$/g, ""));
-    const isHeader = columns.length > 1 && columns.every((cell) => /^[\w .()/-]{1,40}$/.test(cell));
-    if (!isHeader || !next.includes(separator)) continue;
-    const delimiter = separator === "\t" ? String.raw`\t` : separator;
-    const rows = `csv.DictReader(open(sys.argv[1], newline='', encoding='utf-8-sig'), delimiter='${delimiter}')`;
-    const program = `open(sys.argv[2], 'w').writelines(json.dumps(row) + chr(10) for row in ${rows})`;
-    return otherForm(`it is a table (${name}) with the columns ${listed(columns)}`, python(path, "csv, json", program));
+  const [header = ""] = lines;
+  const table = tableForm(lines);
+  if (table !== undefined) {
+    const what = `it is a table (${table.name}) with the columns ${listed(table.columns)}`;
+    return `${what}, which is read from a file whose name says so: rename it to ${basename(path).replace(/\.[^.]*$/, "")}.${table.separator === "\t" ? "tsv" : "csv"}`;
   }
   const isText = !/\ufffd|(?!\s)\p{Cc}/u.test(header);
   return otherForm(

@@ -14,6 +14,7 @@ export {
   encodeSample,
   type SampleFormat,
 } from "./encode_sample.ts";
+export type { FieldMap, FieldRule } from "./fields/field_map.ts";
 export { permutation } from "./permutation.ts";
 export { createPlan, type Plan, type PlanInput, type StepPlan } from "./plan.ts";
 export { type PreparedTokens, type PrepareOptions, prepareTokens } from "./prepare.ts";

@@ -3,6 +3,7 @@ import { isChatTemplate } from "@zerogate/core";
 import { reason } from "@zerogate/core/node";
 import { type DataFile, hashDataFile } from "./data_files.ts";
 import { type DataSource, filesOf, imageRootOf, listSources } from "./data_sources.ts";
+import { dataName } from "./files/data_name.ts";
 import type { UnreadField } from "./reading.ts";
 import type { RecordImages } from "./record_images.ts";
 import { MAX_LISTED, type RecordProblem } from "./record_problems.ts";
@@ -73,9 +74,13 @@ export async function prepareTokens(options: PrepareOptions): Promise<PreparedTo
 
 /** How records are read, as far as it decides what they are. */
 function readingOf(sources: readonly DataSource[], options: PrepareOptions): unknown[] {
-  const { skipBad = false, images = false, conversation = "all", scienceFormat = "QCM-A" } = options;
+  const { skipBad = false, images = false, conversation = "all", scienceFormat = "QCM-A", fields = "auto" } = options;
   const science = sources.map((source) => (source.kind === "file" ? null : [source.split, source.captions]));
-  return [skipBad, images, conversation, science.some((one) => one !== null) ? [scienceFormat, science] : null];
+  const files = sources.map((source) =>
+    source.kind === "file" ? [source.list ?? null, dataName(source.path) ?? null] : null,
+  );
+  const ofScience = science.some((one) => one !== null) ? [scienceFormat, science] : null;
+  return [skipBad, images, conversation, ofScience, fields, files];
 }
 
 async function imageRoots(sources: readonly DataSource[], imageRoot: string | undefined) {

@@ -1,11 +1,15 @@
 /** What one pass over data files collects, record by record. */
 import { cocoItems, type FormItem, isCocoCaptions } from "./captions.ts";
-import { chatFields, type DataRecord, isChat, parseChat } from "./chat/record.ts";
+import { chatFields, type DataRecord, isChat } from "./chat/record.ts";
 import { type ConversationRule, conversationItems, isConversation } from "./conversations.ts";
 import type { DataFile } from "./data_files.ts";
-import { instructionFields, isObject, parseRecord, unreadFields } from "./record.ts";
+import { type FieldMap, type FieldRule, valueAt } from "./fields/field_map.ts";
+import { knownNaming } from "./fields/namings.ts";
+import { hasOwnFields, type ItemRules, namingOf, readItem } from "./fields/read_item.ts";
+import type { DataItem } from "./files/data_item.ts";
+import { instructionFields, isObject, unreadFields } from "./record.ts";
 import { parseImages, type RecordImages } from "./record_images.ts";
-import { addProblem, noProblems, type Place, type ProblemList } from "./record_problems.ts";
+import { addProblem, noProblems, type Place, type ProblemList, type RecordFault } from "./record_problems.ts";
 
 /** A field that some records hold and nobody reads. */
 export interface UnreadField {
@@ -14,12 +18,11 @@ export interface UnreadField {
   readonly records: number;
 }
 
-export interface Reading {
+/** What one pass over data files collects. */
+export interface Reading extends ItemRules {
   /** Whether the field `image` is read; if not, it is one that nobody reads. */
   readonly withImages: boolean;
   readonly conversation: ConversationRule;
-  /** Whether chats are read. */
-  readonly withChats: boolean;
   readonly records: DataRecord[];
   /** Where each record stands, if chats are read: a template may refuse some. */
   readonly places: Place[];
@@ -42,6 +45,8 @@ export interface FileShape {
   foreign: number;
   first: Readonly<Record<string, unknown>> | undefined;
   readonly keys: Set<string>;
+  /** How its columns are named, once an item says it; undefined if they have our names. */
+  naming: FieldMap | undefined;
   /** Whether the records stand in one JSON list. */
   isList: boolean;
 }
@@ -55,9 +60,15 @@ export interface ReadingRules {
   readonly images?: boolean;
   readonly chats?: boolean;
   readonly conversation?: ConversationRule | undefined;
+  readonly fields?: FieldRule | undefined;
 }
 
-export function newReading({ images = false, chats = false, conversation = "all" }: ReadingRules): Reading {
+export function newReading({
+  images = false,
+  chats = false,
+  conversation = "all",
+  fields = "auto",
+}: ReadingRules): Reading {
   const collected = {
     records: [],
     places: [],
@@ -67,11 +78,11 @@ export function newReading({ images = false, chats = false, conversation = "all"
     unread: new Map(),
     broken: [],
   };
-  return { withImages: images, withChats: chats, conversation, ...collected };
+  return { withImages: images, withChats: chats, conversation, fields, ...collected };
 }
 
 export function newShape(path: string, imageRoot: string): FileShape {
-  return { path, imageRoot, items: 0, foreign: 0, first: undefined, keys: new Set(), isList: false };
+  return { path, imageRoot, items: 0, foreign: 0, first: undefined, keys: new Set(), naming: undefined, isList: false };
 }
 
 /** Adds what a file holds at a place: a record, those of a form with images, or a problem. */
@@ -81,6 +92,25 @@ export function addItem(item: unknown, place: Place, reading: Reading, shape: Fi
   } else if (reading.withImages && isConversation(item) && !(reading.withChats && isWithoutImage(item))) {
     for (const one of conversationItems(item, reading.conversation)) addForm(one, place, reading, shape);
   } else addOne(item, place, reading, shape);
+}
+
+/** Adds what kept a place of a file from holding a value. */
+export function addFault(
+  { place, fault }: Extract<DataItem, { readonly fault: RecordFault }>,
+  { problems }: Reading,
+  shape: FileShape,
+): void {
+  shape.items++;
+  addProblem(problems, place, fault);
+}
+
+/** Whether an object is a record, or a form of several, under names that are known here. */
+export function isRecordLike(value: unknown, reading: Reading): boolean {
+  if (!isObject(value)) return false;
+  const { fields } = reading;
+  if (typeof fields === "object" && Object.values(fields).some((at) => valueAt(value, at) !== undefined)) return true;
+  if (hasOwnFields(value, true) || (fields === "auto" && knownNaming(value) !== undefined)) return true;
+  return reading.withImages && (isCocoCaptions(value) || isConversation(value));
 }
 
 /** Adds a record that a form of data made, or what kept it from one. */
@@ -95,9 +125,10 @@ export function addForm(form: FormItem, place: Place, reading: Reading, shape: F
 
 function addOne(item: unknown, place: Place, reading: Reading, shape: FileShape): void {
   shape.items++;
-  const parsed = (reading.withChats ? parseChat(item) : undefined) ?? parseRecord(item);
+  shape.naming ??= namingOf(item, reading);
+  const parsed = readItem(item, reading, shape.naming);
   if ("record" in parsed) {
-    addRecord(parsed.record, item as Readonly<Record<string, unknown>>, place, reading, shape.imageRoot);
+    addRecord(parsed.record, parsed.item, place, reading, shape.imageRoot);
     return;
   }
   addProblem(reading.problems, place, parsed.fault);

@@ -131,7 +131,7 @@ test("files that cannot be read are all named at once", async () => {
   expect(error.problems[1]).toBe(`${cut}: record 0 (line 1) is cut off: the file ends inside it, copy it again`);
   const missing = join(await folder(), "missing.json");
   await expect(readRecords([missing, await folder()])).rejects.toThrow(
-    /there is no such file[^]*a folder without \*\.json or \*\.jsonl/,
+    /there is no such file[^]*a folder without a file of data/,
   );
 });
 

@@ -44,7 +44,7 @@ test("its table of presets holds every value of every preset", () => {
     const said = cells.flatMap((cell) => cell.split(", ")).filter((value) => value !== "");
     const values = Object.entries(presets[name]).map(([key, value]) => {
       const unit = { epochs: " epochs", steps: " steps", warmupEpochs: " epochs", warmupSteps: " steps" }[key] ?? "";
-      return `${key === "lr" || key === "blr" ? `${key} ` : ""}${value === 1e-8 ? "1e-8" : String(value)}${unit}`;
+      return `${key === "lr" || key === "blr" ? `${key} ` : ""}${value === 1e-8 ? "1e-8" : typeof value === "object" ? JSON.stringify(value) : String(value)}${unit}`;
     });
     expect(said.toSorted()).toEqual(values.toSorted());
   }

@@ -7,6 +7,7 @@ import { imageFields } from "./image_fields.ts";
 import {
   added,
   changed,
+  columns,
   count,
   engine,
   type Field,
@@ -50,7 +51,12 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   preset: optional("Common", oneOf(presetNames), "settings to start from"),
 
   ...baseFields,
-  data: required("Data", files, "instruction files, Alpaca JSON or JSONL"),
+  data: required("Data", files, "files of records: JSON, JSONL, CSV, TSV, also as .gz or .zst; folders of them"),
+  fields: added(
+    "0.2.0",
+    "own",
+    optional("Data", columns, "columns that are the fields of a record, auto: by their names", "auto"),
+  ),
   out: required("Common", path("the folder of the run", "<dir>"), "run directory"),
   validationData: optional("Data", files, "held-out files (default: a share of the data)"),
   valFraction: optional("Data", share, "share of the records held out, 0 = no validation", 0.05),

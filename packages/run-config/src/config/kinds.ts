@@ -1,4 +1,6 @@
 /** What a key is made of: the values that it may hold, its default, and what is said of it. */
+import type { FieldRule } from "@zerogate/data";
+import { fieldNames } from "@zerogate/data/words";
 import * as z from "zod";
 import { engineNames, isEnginePath } from "../engines/rows.ts";
 import type { HelpGroup } from "./help_groups.ts";
@@ -57,6 +59,12 @@ export const files: Kind<readonly string[]> = {
   type: z.array(z.string().min(1)).min(1),
   expects: "one or more files",
   argument: "<files...>",
+};
+
+export const columns: Kind<FieldRule> = {
+  type: z.union([z.literal(["auto", "own"]), z.partialRecord(z.enum(fieldNames), z.string().min(1))]),
+  expects: `auto, own, or fields with their columns, as instruction=question output=answer (fields: ${fieldNames.join(", ")})`,
+  argument: "<field=column...>",
 };
 
 export const gpus: Kind<readonly number[]> = {

@@ -120,11 +120,22 @@ function unknownKey(name: string): string {
   return `unknown key ${show(name)}${near === undefined ? "" : `: did you mean "${near}"?`}`;
 }
 
-/** One file may be written without the brackets of a list, GPUs as `0,1`. */
+/** One file may be written without the brackets of a list, GPUs as `0,1`, columns as `output=answer`. */
 function listed(key: ConfigKey, value: unknown): unknown {
+  if (key === "fields") return mapped(value);
   if (key === "devices" && typeof value === "number") return [value];
   if (key === "devices" && typeof value === "string" && /^\d+(,\d+)*$/.test(value)) return value.split(",").map(Number);
   return (key === "data" || key === "validationData") && typeof value === "string" ? [value] : value;
+}
+
+/** `instruction=question`, one text or several, as a map; what is no such text stays, and is reported as it was typed. */
+function mapped(value: unknown): unknown {
+  const texts: readonly unknown[] = Array.isArray(value) ? value : [value];
+  if (texts.length === 1 && (texts[0] === "auto" || texts[0] === "own")) return texts[0];
+  const pairs = texts.map((text) => (typeof text === "string" ? /^([^=]+)=(.+)$/s.exec(text) : null));
+  const names = pairs.map((pair) => pair?.[1] ?? "");
+  if (names.includes("") || new Set(names).size < names.length) return value;
+  return Object.fromEntries(pairs.map((pair) => [pair?.[1], pair?.[2]]));
 }
 
 /** A flag's text as the number or boolean that the key holds; text that is neither stays, and is reported as it was typed. */

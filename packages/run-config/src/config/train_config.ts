@@ -1,6 +1,6 @@
 /** One training run, completely described. docs/config.md is the same list for users; a test keeps the two together. */
 import type { AdapterSettings, BosRule, MissingImage, OutputBias, TurnRule, WeightStorage } from "@zerogate/core";
-import type { ConversationRule, ScienceFormat } from "@zerogate/data";
+import type { ConversationRule, FieldRule, ScienceFormat } from "@zerogate/data";
 
 export const presetNames = ["paper", "peft", "quick", "scienceqa", "captions"] as const;
 /** Values of the key `compute`. */
@@ -30,8 +30,10 @@ export interface TrainConfig extends AdapterSettings {
   readonly tokenizer: string;
   /** Follow links of files that lead out of the folders of `model`, `tokenizer` and `initAdapter`; off for what a stranger packed. */
   readonly links: boolean;
-  /** Instruction files, Alpaca JSON or JSONL. */
+  /** Files of records, folders of them. */
   readonly data: readonly string[];
+  /** Which columns are the fields of a record: found by their names, or a map of fields to columns. */
+  readonly fields: FieldRule;
   /** Run directory. */
   readonly out: string;
   /** Held-out files. Without them `valFraction` of `data` is held out. */
@@ -222,6 +224,7 @@ export const comparedOtherwise: readonly ConfigKey[] = [
   "model",
   "tokenizer",
   "data",
+  "fields",
   "validationData",
   "tower",
   "imageRoot",
@@ -239,6 +242,7 @@ export const safeToChange: readonly ConfigKey[] = [
   "tokenizer",
   "links",
   "data",
+  "fields",
   "out",
   "validationData",
   "tower",

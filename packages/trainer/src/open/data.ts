@@ -31,6 +31,7 @@ export interface DataRequest extends Pick<TrainConfig, "bos" | "labels" | "skipB
   readonly scienceFormat?: TrainConfig["scienceFormat"];
   readonly captions?: boolean;
   readonly conversation?: TrainConfig["conversation"];
+  readonly fields?: TrainConfig["fields"];
 }
 
 export interface OpenedData extends SeenTokens {
@@ -74,6 +75,7 @@ export async function openData(tokenizer: Tokenizer, request: DataRequest, progr
     scienceFormat: request.scienceFormat,
     captions: request.captions,
     conversation: request.conversation,
+    fields: request.fields,
     images: tower !== undefined,
     imageRoot: tower?.imageRoot,
     tokenizer,

@@ -17,7 +17,7 @@ export async function runSection(run: string): Promise<string> {
     if (safeToChange.includes(key) || value === undefined || value === defaultOf(key)) return [];
     return typeof value === "boolean"
       ? [value ? flagName(key) : flagName(key).replace("--", "--no-")]
-      : [flagName(key), basename(String(value))];
+      : [flagName(key), typeof value === "object" ? JSON.stringify(value) : basename(String(value))];
   });
   const proof =
     start?.event === "start"

@@ -146,7 +146,8 @@ function configSection({ config }: ReportData): string {
   const rows = configKeys.flatMap((key) => {
     const value = config[key];
     if (value === undefined) return [];
-    const text = Array.isArray(value) ? value.join(", ") : String(value);
+    const isMap = typeof value === "object" && !Array.isArray(value);
+    const text = Array.isArray(value) ? value.join(", ") : isMap ? JSON.stringify(value) : String(value);
     return [`<div${text.length > 24 ? ' class="wide"' : ""}><dt>${key}</dt><dd>${escapeHtml(text)}</dd></div>`];
   });
   return `<section><h2>Configuration</h2><dl class="config">${rows.join("\n")}</dl></section>`;

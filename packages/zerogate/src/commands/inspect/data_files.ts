@@ -11,7 +11,8 @@ import {
 } from "@zerogate/data";
 import type { Facts } from "./facts.ts";
 
-const dataName = /\.(?:jsonl?|csv|tsv|parquet|arrow|feather|xlsx|txt)$/i;
+/** Names of what is meant to be data. */
+export const dataName: RegExp = /\.(?:jsonl?|ndjson|csv|tsv|tab|parquet|arrow|feather|xlsx|txt)(?:\.(?:gz|zst))?$/i;
 
 /** Facts of a file, or of a folder of files, as `train --data` takes it, or what is there instead. */
 export async function inspectData(path: string, described?: FileDescription): Promise<Facts> {

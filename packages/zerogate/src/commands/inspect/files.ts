@@ -2,7 +2,7 @@
 import { basename, dirname } from "node:path";
 import { InputError } from "@zerogate/core";
 import { readFolderJson, reason } from "@zerogate/core/node";
-import { inspectData } from "./data_files.ts";
+import { dataName, inspectData } from "./data_files.ts";
 import type { Facts } from "./facts.ts";
 import { type JsonObject, type KnownFile, type OpenedFile, openFile } from "./known_file.ts";
 import { modelTexts } from "./model_texts.ts";
@@ -22,7 +22,9 @@ export async function inspectFile(path: string): Promise<Facts> {
   const file = await openFile(path);
   const { described, bytes } = file;
   const known = knownFiles.find((candidate) => candidate.is(file));
-  if (described && described.kind !== known?.format && !dataFormats.includes(described.kind)) {
+  const isData =
+    dataFormats.includes(described?.kind ?? "") || (described?.kind === "compressed" && dataName.test(path));
+  if (described && described.kind !== known?.format && !isData) {
     const what = known ? `${described.what}, in the place of ${known.what}` : described.what;
     return { kind: described.kind, path, bytes, what, problem: described.problem };
   }
