@@ -56,6 +56,16 @@ export {
   tailOf,
 } from "./sum/slot.ts";
 
+// Linear maps of the host in float64: what adapters compute of images.
+
+export {
+  type WideArithmetic,
+  type WideMap,
+  type WideSize,
+  wideLinear,
+  wideLinearBackward,
+} from "./kernels/wide_linear.ts";
+
 // Work: what a cell costs, and numbers from a seed.
 
 export { sum } from "./model/gradient.ts";

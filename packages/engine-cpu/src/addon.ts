@@ -46,6 +46,9 @@ export interface Addon {
   mapFile?(path: string, offset: number, length: number): Uint8Array;
   addFixedPoint(engine: NativeEngine, sum: Int32Array, gradient: Float32Array, limit: number): number;
   steadyMemory(): boolean;
+  /** Arguments: native/node/ops_wide.cc. */
+  wideLinear(engine: NativeEngine, ...args: readonly (Float64Array | Float32Array | number)[]): void;
+  wideLinearBackward(engine: NativeEngine, ...args: readonly (Float64Array | Float32Array | number)[]): void;
   /** Arguments: native/node/addon.cc. */
   adamW(engine: NativeEngine, ...args: readonly (Float32Array | number)[]): void;
   addSums(engine: NativeEngine, out: Int32Array, ...sums: readonly Int32Array[]): void;
@@ -56,8 +59,8 @@ export interface Addon {
 
 /** Operations all have the same form, are checked by the binary, and return nothing. */
 type Operation = (engine: NativeEngine, ...args: readonly unknown[]) => void;
-/** What core has a fall-back for is not here; `addFixedPoint` is no operation of arrays. */
-type Absent = "promptedAttention" | "promptedAttentionBackward" | "addFixedPoint";
+/** What core has a fall-back for is not here; the last three are no operations of arrays. */
+type Absent = "promptedAttention" | "promptedAttentionBackward" | "addFixedPoint" | "wideLinear" | "wideLinearBackward";
 export type Operations = Readonly<Record<Exclude<OperationName, Absent>, Operation>>;
 
 interface Loaded {

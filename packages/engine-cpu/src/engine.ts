@@ -24,6 +24,7 @@ import { type Addon, chooseLevel, type HeadArguments, loadAddon, type NativeEngi
 import { type CpuArray, createArrays } from "./arrays.ts";
 import { grouped } from "./grouped.ts";
 import { type CpuMatrix, handle, optional, weightOf } from "./handles.ts";
+import { hostArithmetic } from "./host_arithmetic.ts";
 
 /** How the native engine computes. */
 export interface CpuEngineOptions {
@@ -93,7 +94,7 @@ export function createEngine({
   return {
     ...engineOver(addon, engine, `cpu/${level}/${compute}`, storage),
     matrix: place,
-    addFixedPoint: (sum, gradient, limit = 512) => addon.addFixedPoint(engine, sum, gradient, limit),
+    ...hostArithmetic(addon, engine),
     ...(mapFile && {
       mapped: ({ dtype, shape, path, offset, byteLength }: FileTensor) =>
         place({ dtype, shape, bytes: mapFile(path, offset, byteLength) }),

@@ -59,8 +59,8 @@ export interface DeviceJob {
 export interface DeviceSetup {
   readonly engine: EngineModule;
   /**
-   * Module whose `addFixedPoint` takes the place of core's if the engine has none: URL, or a name that resolves from this
-   * package. @default core's own
+   * Module whose `addFixedPoint`, `wideLinear` and `wideLinearBackward` take the place of core's if the engine has none: URL,
+   * or a name that resolves from this package. @default core's own
    */
   readonly sums?: string | undefined;
   readonly config: ModelConfig;

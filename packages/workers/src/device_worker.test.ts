@@ -244,3 +244,20 @@ test("gradients are added by the setup's module of sums, if the engine has no su
   expect(cells[0].slot.sums.subarray(0, 200).some((word) => word !== 0 && word !== 12345)).toBe(true);
   expect([...cells[1].slot.sums.subarray(0, 3)]).toEqual([12345, 0, 0]);
 });
+
+test("what images need in float64 is computed by the setup's module of sums", async () => {
+  const vision = { fusion: "global", featureSize: 2, projectionSize: 3, missingImage: "none" } as const;
+  const job = tinyJob("seeing", { vision });
+  const images = { rowOf: new Int32Array(12), rows: { values: Float32Array.of(1, -2), size: 2 } };
+  const seeing = { jobs: [job], tokens: { ...setup.tokens, train: { ...setup.tokens.train, images } } };
+  const slot = createSlot({ parameters: job.layout.length, maxCells: 8 }, sharedMemory);
+  const cell = { ...cellOf([0]), slot, job: "seeing", version: 1 };
+  const module = (code: string) => `data:text/javascript,${encodeURIComponent(code)}`;
+  const add = "export const addFixedPoint = () => 0;";
+  const fail = (name: string) => `export const ${name} = () => { throw new Error("this is ${name}") };`;
+  const both = module(`${add} ${fail("wideLinear")} ${fail("wideLinearBackward")}`);
+  await expect((await load({ ...seeing, sums: both })).api.computeCell(cell)).rejects.toThrow("this is wideLinear");
+  for (const sums of [undefined, module(add)]) {
+    expect(await (await load({ ...seeing, sums })).api.computeCell(cell)).toMatchObject({ bad: undefined });
+  }
+});

@@ -110,11 +110,16 @@ function createDevice(pulse: Pulse, cancel: Int32Array): { api: DeviceApi; close
       beatOf(pulse, "createEngine")();
       const createEngine = await importEngine(module);
       made = Promise.resolve(createEngine({ ...options, cancel }, device));
-      const engine = beatingEngine(cancellable(await made, cancel), pulse);
+      const engine = beatingEngine(cancellable(await withSums(await made, sums), cancel), pulse);
       const image = "bytes" in weights ? weights : await readWeights(weights, config, beatOf(pulse, "loadWeights"));
       const held = jobs.map((job) => ({ ...job, limits: limitRanges(job.layout.table), snapshot: undefined }));
       const model = createModel(engine, config, image);
-      loaded = { tokens, model, add: await adderOf(engine, sums), jobs: new Map(held.map((job) => [job.id, job])) };
+      loaded = {
+        tokens,
+        model,
+        add: engine.addFixedPoint ?? addFixedPoint,
+        jobs: new Map(held.map((job) => [job.id, job])),
+      };
       return { engineName: engine.name };
     },
 
@@ -184,12 +189,16 @@ function exactSamples({ cuSeqlens, rows_R }: Cell, hit_R: Float32Array): number 
   return exact;
 }
 
-/** All have the same bits. */
-async function adderOf(engine: Engine, sums: string | undefined): Promise<typeof addFixedPoint> {
-  if (engine.addFixedPoint) return engine.addFixedPoint;
-  if (sums === undefined) return addFixedPoint;
-  const native = (await import(sums)) as { readonly addFixedPoint: typeof addFixedPoint };
-  return native.addFixedPoint;
+/** The engine with what a module computes on the host, unless it does that itself: the bits are the same. */
+async function withSums(engine: Engine, sums: string | undefined): Promise<Engine> {
+  if (sums === undefined) return engine;
+  const native = (await import(sums)) as Partial<Pick<Engine, "addFixedPoint" | "wideLinear" | "wideLinearBackward">>;
+  const { addFixedPoint: add, wideLinear, wideLinearBackward } = native;
+  return {
+    ...(add && { addFixedPoint: add }),
+    ...(wideLinear && wideLinearBackward && { wideLinear, wideLinearBackward }),
+    ...engine,
+  };
 }
 
 async function importEngine(module: EngineModule["module"]): Promise<CreateEngine> {

@@ -13,6 +13,7 @@
  * says so. Weights are frozen and keep the dtype they were given in.
  */
 
+import type { WideMap, WideSize } from "../kernels/wide_linear.ts";
 import type {
   AttentionSize,
   DeviceArray,
@@ -283,4 +284,13 @@ export interface Engine {
 
   /** Core's `addFixedPoint` with the same bits, if the engine has a faster one: adds a cell's gradient to its slot. */
   addFixedPoint?(sum: Int32Array, gradient: Float32Array, limit?: number): number;
+
+  /** Core's `wideLinear` with the same bits, if the engine has a faster one: what adapters compute of images on the host. */
+  wideLinear?(x_TK: Float64Array, map: WideMap, size: WideSize): Float64Array;
+  /** Core's `wideLinearBackward`: returns `dx_TK` and adds to `sums`. */
+  wideLinearBackward?(
+    sums: WideMap<Float64Array>,
+    input: { dy_TN: Float64Array; x_TK: Float64Array; weight: Float32Array },
+    size: WideSize,
+  ): Float64Array;
 }

@@ -233,6 +233,7 @@ export const flatOperations: { readonly [Name in FlatName]: RowOf<Name> } = {
 
 const noExperts = "nothing: bases with experts are refused";
 const forwardOnly = { backward: undefined } as const;
+const plainWide = "core's kernels/wide_linear.ts, in plain TypeScript";
 const bothAtOnce = "attention and promptAttention, one after the other; their backwards likewise";
 
 /** The other operations, by name, each with the reason why it is not flat. */
@@ -284,4 +285,11 @@ export const specialOperations: { readonly [Name in Exclude<OperationName, FlatN
     tolerance: 0,
     fallBack: "core's addFixedPoint, in plain TypeScript",
   },
+  wideLinear: {
+    because: "works on float64 memory of the host, with the bits of core's",
+    backward: "wideLinearBackward",
+    tolerance: 0,
+    fallBack: plainWide,
+  },
+  wideLinearBackward: { because: "as wideLinear", backward: undefined, tolerance: 0, fallBack: plainWide },
 };

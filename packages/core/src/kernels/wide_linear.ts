@@ -15,10 +15,21 @@ export interface WideMap<Numbers extends Float32Array | Float64Array = Float32Ar
   readonly bias: Numbers;
 }
 
-type Size = { readonly T: number; readonly N: number; readonly K: number };
+/** The maps of the host: core's own, or an engine's with the same bits. */
+export interface WideArithmetic {
+  readonly wideLinear: typeof wideLinear;
+  readonly wideLinearBackward: typeof wideLinearBackward;
+}
+
+/** Rows, outputs and inputs of a map. */
+export type WideSize = { readonly T: number; readonly N: number; readonly K: number };
 
 /** Returns `y_TN`. */
-export function wideLinear(x_TK: Float64Array, { weight: w_NK, bias: b_N }: WideMap, { T, N, K }: Size): Float64Array {
+export function wideLinear(
+  x_TK: Float64Array,
+  { weight: w_NK, bias: b_N }: WideMap,
+  { T, N, K }: WideSize,
+): Float64Array {
   checkLengths({ x_TK }, { T, K });
   checkLengths({ w_NK }, { N, K });
   checkLengths({ b_N }, { N });
@@ -78,7 +89,7 @@ function twoByFour(
 export function wideLinearBackward(
   sums: WideMap<Float64Array>,
   { dy_TN, x_TK, weight: w_NK }: { dy_TN: Float64Array; x_TK: Float64Array; weight: Float32Array },
-  { T, N, K }: Size,
+  { T, N, K }: WideSize,
 ): Float64Array {
   const { weight: dw_NK, bias: db_N } = sums;
   checkLengths({ dy_TN }, { T, N });
@@ -114,4 +125,15 @@ export function wideLinearBackward(
     }
   }
   return dx_TK;
+}
+
+/** The maps of this file. */
+export const plainWide: WideArithmetic = { wideLinear, wideLinearBackward };
+
+/** Returns the maps of an engine, or those of this file for what it has not. */
+export function wideArithmeticOf(engine: Partial<WideArithmetic>): WideArithmetic {
+  return {
+    wideLinear: engine.wideLinear ?? wideLinear,
+    wideLinearBackward: engine.wideLinearBackward ?? wideLinearBackward,
+  };
 }

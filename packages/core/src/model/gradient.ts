@@ -7,6 +7,7 @@ import { kindOf } from "../adapter/kinds/known.ts";
 import { labelledRows } from "../cell/labelled.ts";
 import type { Cell } from "../cell/tokens.ts";
 import type { DeviceArray, LossCell } from "../engine/engine.ts";
+import { wideArithmeticOf } from "../kernels/wide_linear.ts";
 import { type OwnedGradient, promptKvBackward } from "./attention.ts";
 import { layerBackward, type SavedLayer } from "./block.ts";
 import { bindCellImages, type CellImages } from "./cell_images.ts";
@@ -201,7 +202,7 @@ async function readGradient(
     }),
   );
   const gradient = new Float32Array(adapter.layout.length);
-  kindOf(adapter).pullBack(bound, adapter, gradient, seen?.images);
+  kindOf(adapter).pullBack(bound, adapter, gradient, seen?.images, wideArithmeticOf(engine));
   return gradient;
 }
 

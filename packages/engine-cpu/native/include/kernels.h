@@ -147,6 +147,20 @@ struct Sums {
   long count, length;  // of arrays, at least one; of numbers in each
 };
 
+// Linear maps of the host, see core's kernels/wide_linear.ts; the backward adds to dw and db.
+struct WideLinear {
+  double* y_TN;
+  const double* x_TK;
+  const float *w_NK, *b_N;
+  long T, N, K;
+};
+struct WideLinearBackward {
+  double *dx_TK, *dw_NK, *db_N;
+  const double *dy_TN, *x_TK;
+  const float* w_NK;
+  long T, N, K;
+};
+
 struct Operation;
 struct Kernels {
   const char* name;
@@ -167,6 +181,8 @@ struct Kernels {
   void (*read_sums)(Pool*, const Sums&, float* out);
   double (*sum_squares)(const float* numbers, long length);  // in their order
   void (*scale)(Pool*, float* numbers, long length, double factor);
+  bool (*wide_linear)(Pool*, const WideLinear&);
+  bool (*wide_linear_backward)(Pool*, const WideLinearBackward&);
   // Those that are called alike (operations.h), in the same order on every level.
   const Operation* operations;
   int operationCount;

@@ -287,5 +287,6 @@ NAPI_MODULE_INIT() {
   zg::add_attention_functions(env, exports);
   zg::add_file_functions(env, exports);
   zg::add_pack_functions(env, exports);
+  zg::add_wide_functions(env, exports);
   return exports;
 }

@@ -109,5 +109,6 @@ void add_row_functions(napi_env env, napi_value exports);
 void add_attention_functions(napi_env env, napi_value exports);
 void add_file_functions(napi_env env, napi_value exports);
 void add_pack_functions(napi_env env, napi_value exports);
+void add_wide_functions(napi_env env, napi_value exports);
 
 }  // namespace zg

@@ -5,7 +5,8 @@
 import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { type AdapterState, type ImageRows, imageOf, partNumbers } from "@zerogate/core";
-import { imageQueries, VISION_FILE } from "@zerogate/core/training";
+import { imageQueries, VISION_FILE, type WideArithmetic } from "@zerogate/core/training";
+import { probe, wideLinear, wideLinearBackward } from "@zerogate/engine-cpu";
 import { keptRows } from "@zerogate/vision";
 import type { Progress } from "./progress.ts";
 
@@ -52,12 +53,13 @@ export async function queriesOf(
   const key = createHash("sha256")
     .update(`${hash} ${featuresHash} ${JSON.stringify([joined, missing])}`)
     .digest("hex");
+  const wide: WideArithmetic | undefined = probe().available ? { wideLinear, wideLinearBackward } : undefined;
   const make = async (row: number) => {
     await setImmediate(); // a pass of one image may take seconds
     signal.throwIfAborted();
     onPhase({ name: `making queries of images of ${name}`, done: row, total: count });
     const image = imageOf({ rows, rowOf: Int32Array.of(row) }, 0);
-    return image ? imageQueries(adapter, image).queries : new Float32Array(size);
+    return image ? imageQueries(adapter, image, wide).queries : new Float32Array(size);
   };
   const values = await keptRows({ key, count, size, make, cacheDir, onWarning });
   return { values, size, holds: "queries", ...(missing !== undefined && { missing }) };

@@ -1,5 +1,6 @@
 /** How images enter an adapter: what is trained for them, what they do in a pass, and the chain rule back. */
 import type { ImageInput } from "../../cell/tokens.ts";
+import type { WideArithmetic } from "../../kernels/wide_linear.ts";
 import type { DecoderModel } from "../../model/decoder.ts";
 import type { ImagePrompts } from "../../model/prompts.ts";
 import type { AdapterState, BoundGradient } from "../kinds/kind.ts";
@@ -20,5 +21,6 @@ export interface Fusion {
     adapter: AdapterState,
     images: readonly ImageInput[],
     gradient: Float32Array,
+    wide: WideArithmetic,
   ): void;
 }

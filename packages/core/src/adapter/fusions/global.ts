@@ -1,5 +1,6 @@
 /** The fusion `global` (LLaMA-Adapter v1): one vector for each image, a projection of its features, is added to all prompts. */
 import type { ImageInput } from "../../cell/tokens.ts";
+import { wideArithmeticOf } from "../../kernels/wide_linear.ts";
 import { imageValues } from "../../model/images.ts";
 import type { ProjectionShape } from "../layout.ts";
 import { trainedLayers } from "../parameters.ts";
@@ -14,17 +15,18 @@ export function globalFusion(vision: ProjectionShape): Fusion {
     misfit: (image) => ("queries" in image || image.length !== C ? String(C) : undefined),
 
     bind(adapter, model, images) {
-      const added_ND = addedToPrompts(adapter, vision, featuresOf(images, C));
+      const wide = wideArithmeticOf(model.engine);
+      const added_ND = addedToPrompts(adapter, vision, featuresOf(images, C), wide);
       return imageValues(model, trainedLayers(adapter.layout.table), added_ND);
     },
 
-    pullBack(bound, adapter, images, gradient) {
+    pullBack(bound, adapter, images, gradient, wide) {
       // The same vector was added in every layer.
       const dadded_ND = new Float64Array(images.length * adapter.layout.base.hiddenSize);
       for (const { dimages } of bound) {
         if (dimages) for (let i = 0; i < dadded_ND.length; i++) dadded_ND[i] += dimages[i];
       }
-      addedToPromptsBackward(adapter, vision, { features_NC: featuresOf(images, C), dadded_ND }, gradient);
+      addedToPromptsBackward(adapter, vision, { features_NC: featuresOf(images, C), dadded_ND }, gradient, wide);
     },
   };
 }

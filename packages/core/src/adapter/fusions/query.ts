@@ -3,6 +3,7 @@
  * the K prompts of every adapted layer. They differ, so keys and softmax change with the image: its tokens attend to prompts of
  * their own.
  */
+import { wideArithmeticOf } from "../../kernels/wide_linear.ts";
 import { imagePrompts } from "../../model/images.ts";
 import type { AdapterLayout, QueryShape } from "../layout.ts";
 import { partNumbers, type TrainedPart } from "../parameters.ts";
@@ -25,8 +26,9 @@ export function queryFusion(vision: QueryShape): Fusion {
     bind(adapter, model, images) {
       const { layout, params } = adapter;
       const { promptLength: K } = layout.shape;
+      const wide = wideArithmeticOf(model.engine);
       const queries = images.map((image) =>
-        "queries" in image ? image.queries : visualQueries(adapter, vision, image),
+        "queries" in image ? image.queries : visualQueries(adapter, vision, image, wide),
       );
       const rows = promptParts(layout).map(([layer, prompt]): [number, Float32Array] => {
         const prompt_KD = partNumbers(prompt, params);
@@ -40,7 +42,7 @@ export function queryFusion(vision: QueryShape): Fusion {
       return imagePrompts(model, new Map(rows), { count: images.length, K, silent: new Set(silent) });
     },
 
-    pullBack(bound, adapter, images, gradient) {
+    pullBack(bound, adapter, images, gradient, wide) {
       const { layout } = adapter;
       const size = layout.shape.promptLength * layout.base.hiddenSize;
       const dqueries = images.map(() => new Float64Array(size));
@@ -62,7 +64,7 @@ export function queryFusion(vision: QueryShape): Fusion {
       const trained = images.flatMap((tokens_MC, n) =>
         "queries" in tokens_MC ? [] : [{ tokens_MC, dqueries_KD: dqueries[n] }],
       );
-      visualQueriesBackward(adapter, vision, trained, gradient);
+      visualQueriesBackward(adapter, vision, trained, gradient, wide);
     },
   };
 }

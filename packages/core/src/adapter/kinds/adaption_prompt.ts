@@ -9,6 +9,7 @@
  * Names in files are PEFT's: `base_model.model.model.layers.{i}.self_attn.adaption_prompt`, i the absolute layer.
  */
 import { InputError } from "../../errors.ts";
+import { plainWide } from "../../kernels/wide_linear.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import type { LayerPrompt } from "../../model/prompts.ts";
 import { ADAPTER_FILE } from "../files/peft.ts";
@@ -62,7 +63,7 @@ export const adaptionPrompt: AdapterKind = {
     return fusionOf(vision).bind(adapter, model, images);
   },
 
-  pullBack(bound, adapter, gradient, images) {
+  pullBack(bound, adapter, gradient, images, wide = plainWide) {
     const { layout, params } = adapter;
     const layers = layerParts(layout);
     for (const { layer, dprompt_KD, dgate_H } of bound) {
@@ -73,7 +74,7 @@ export const adaptionPrompt: AdapterKind = {
       partNumbers(parts.gate, gradient).set(gateGradient(stored, layout.shape.gateActivation, dgate_H));
     }
     const { vision } = layout.shape;
-    if (vision && images) fusionOf(vision).pullBack(bound, adapter, images, gradient);
+    if (vision && images) fusionOf(vision).pullBack(bound, adapter, images, gradient, wide);
   },
 };
 

@@ -3,6 +3,7 @@
  * rule back. All else (optimizer, sums, files, comparisons) works on its table.
  */
 import type { ImageInput } from "../../cell/tokens.ts";
+import type { WideArithmetic } from "../../kernels/wide_linear.ts";
 import type { DecoderModel } from "../../model/decoder.ts";
 import type { AdapterPrompts, ImagePrompts } from "../../model/prompts.ts";
 import type { AdaptedBase, AdapterLayout, AdapterShape } from "../layout.ts";
@@ -22,12 +23,14 @@ export interface AdapterKind {
   /**
    * The chain rule of `bind` and `bindImages`: sets the gradient of the flat vector, which comes as zeros.
    * @param images what `bindImages` got, if it was called.
+   * @param wide linear maps in float64, as fast as the engine of the pass has them. @default core's own
    */
   pullBack(
     bound: readonly BoundGradient[],
     adapter: AdapterState,
     gradient: Float32Array,
     images?: readonly ImageInput[],
+    wide?: WideArithmetic,
   ): void;
 }
 

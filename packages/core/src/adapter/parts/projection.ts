@@ -8,6 +8,7 @@
  * N images · C features · h units · D hidden size.
  */
 import { dgelu, gelu } from "../../kernels/gelu.ts";
+import { plainWide, type WideArithmetic, type WideMap, type WideSize } from "../../kernels/wide_linear.ts";
 import { checkLengths } from "../../shape.ts";
 import { ADDEND_LIMIT } from "../../sum/fixed_point.ts";
 import type { AdapterState } from "../kinds/kind.ts";
@@ -47,67 +48,31 @@ export function projectionParts(
 type ProjectionPart = "proj.fc1.weight" | "proj.fc1.bias" | "proj.fc2.weight" | "proj.fc2.bias";
 
 /** Numbers of the four parts in a flat vector: parameters, or their gradient. */
-function projectionNumbers({ layout }: AdapterState, vector: Float32Array) {
+function projectionNumbers({ layout }: AdapterState, vector: Float32Array): { fc1: WideMap; fc2: WideMap } {
   const numbers = (name: ProjectionPart): Float32Array => {
     const part = layout.table.find((own) => own.name === name);
     if (!part) throw new RangeError(`Cannot project images: the adapter has no ${name}`);
     return partNumbers(part, vector);
   };
   return {
-    w1_hC: numbers("proj.fc1.weight"),
-    b1_h: numbers("proj.fc1.bias"),
-    w2_Dh: numbers("proj.fc2.weight"),
-    b2_D: numbers("proj.fc2.bias"),
+    fc1: { weight: numbers("proj.fc1.weight"), bias: numbers("proj.fc1.bias") },
+    fc2: { weight: numbers("proj.fc2.weight"), bias: numbers("proj.fc2.bias") },
   };
-}
-
-/**
- * Returns `W·x (+ b)` of one image in float64. Four sums at a time: each alone waits for its own last addition.
- */
-function mapped(w_NK: Float32Array, x_K: Float32Array | Float64Array, b_N: Float32Array, at: number): Float64Array {
-  const N = b_N.length;
-  const K = w_NK.length / N;
-  const y_N = new Float64Array(N);
-  let n = 0;
-  for (; n + 4 <= N; n += 4) {
-    const w = n * K;
-    let [s0, s1, s2, s3]: number[] = [b_N[n], b_N[n + 1], b_N[n + 2], b_N[n + 3]];
-    for (let k = 0; k < K; k++) {
-      const x = x_K[at + k];
-      s0 += w_NK[w + k] * x;
-      s1 += w_NK[w + K + k] * x;
-      s2 += w_NK[w + 2 * K + k] * x;
-      s3 += w_NK[w + 3 * K + k] * x;
-    }
-    y_N[n] = s0;
-    y_N[n + 1] = s1;
-    y_N[n + 2] = s2;
-    y_N[n + 3] = s3;
-  }
-  for (; n < N; n++) {
-    let sum = b_N[n];
-    for (let k = 0; k < K; k++) sum += w_NK[n * K + k] * x_K[at + k];
-    y_N[n] = sum;
-  }
-  return y_N;
 }
 
 /** Returns the vector of each image, `[N, D]`. */
 export function addedToPrompts(
   adapter: AdapterState,
-  { featureSize: C }: ProjectionShape,
+  { featureSize: C, projectionSize: h }: ProjectionShape,
   features_NC: Float32Array,
+  { wideLinear }: WideArithmetic = plainWide,
 ): Float32Array {
   const { hiddenSize: D } = adapter.layout.base;
   const N = features_NC.length / C;
   checkLengths({ features_NC }, { N: Math.floor(N), C });
-  const { w1_hC, b1_h, w2_Dh, b2_D } = projectionNumbers(adapter, adapter.params);
-  const added_ND = new Float32Array(N * D);
-  for (let n = 0; n < N; n++) {
-    const unit_h = mapped(w1_hC, features_NC, b1_h, n * C).map(gelu);
-    added_ND.set(mapped(w2_Dh, unit_h, b2_D, 0), n * D);
-  }
-  return added_ND;
+  const { fc1, fc2 } = projectionNumbers(adapter, adapter.params);
+  const a_Nh = wideLinear(Float64Array.from(features_NC), fc1, { T: N, N: h, K: C });
+  return Float32Array.from(wideLinear(a_Nh.map(gelu), fc2, { T: N, N: D, K: h }));
 }
 
 /**
@@ -118,51 +83,30 @@ export function addedToPromptsBackward(
   { featureSize: C, projectionSize: h }: ProjectionShape,
   { features_NC, dadded_ND }: { features_NC: Float32Array; dadded_ND: Float64Array },
   gradient: Float32Array,
+  { wideLinear, wideLinearBackward }: WideArithmetic = plainWide,
 ): void {
   const { hiddenSize: D } = adapter.layout.base;
   const N = features_NC.length / C;
-  const { w1_hC, b1_h, w2_Dh } = projectionNumbers(adapter, adapter.params);
-  const [dw1_hC, db1_h, dw2_Dh, db2_D, da_Nh] = [h * C, h, D * h, D, N * h].map((length) => new Float64Array(length));
-  for (let n = 0; n < N; n++) {
-    const a_h = mapped(w1_hC, features_NC, b1_h, n * C);
-    const unit_h = a_h.map(gelu);
-    const da_h = new Float64Array(h);
-    for (let i = 0; i < D; i++) {
-      const d = dadded_ND[n * D + i];
-      db2_D[i] += d;
-      for (let j = 0, w = i * h; j < h; j++) {
-        dw2_Dh[w + j] += d * unit_h[j];
-        da_h[j] += d * w2_Dh[w + j];
-      }
-    }
-    for (let j = 0; j < h; j++) {
-      const da = da_h[j] * dgelu(a_h[j]);
-      da_Nh[n * h + j] = da;
-      db1_h[j] += da;
-    }
-  }
-  addOuterProducts(dw1_hC, da_Nh, features_NC, { N, h, C });
+  const { fc1, fc2 } = projectionNumbers(adapter, adapter.params);
+  const [into, out] = [
+    { T: N, N: h, K: C },
+    { T: N, N: D, K: h },
+  ];
+  const wide_NC = Float64Array.from(features_NC);
+  const a_Nh = wideLinear(wide_NC, fc1, into);
+  const dfc2 = zeros(out);
+  const last = { dy_TN: dadded_ND, x_TK: a_Nh.map(gelu), weight: fc2.weight };
+  const dunit_Nh = wideLinearBackward(dfc2, last, out);
+  const da_Nh = dunit_Nh.map((d, i) => d * dgelu(a_Nh[i]));
+  const dfc1 = zeros(into);
+  wideLinearBackward(dfc1, { dy_TN: da_Nh, x_TK: wide_NC, weight: fc1.weight }, into);
   const own = projectionNumbers(adapter, gradient);
-  own.w1_hC.set(dw1_hC);
-  own.b1_h.set(db1_h);
-  own.w2_Dh.set(dw2_Dh);
-  own.b2_D.set(db2_D);
+  own.fc1.weight.set(dfc1.weight);
+  own.fc1.bias.set(dfc1.bias);
+  own.fc2.weight.set(dfc2.weight);
+  own.fc2.bias.set(dfc2.bias);
 }
 
-/** `dw[j] += Σ_n da[n, j]·f[n]`, images ascending, two at a time. */
-function addOuterProducts(
-  dw_hC: Float64Array,
-  da_Nh: Float64Array,
-  f_NC: Float32Array,
-  { N, h, C }: { N: number; h: number; C: number },
-): void {
-  for (let j = 0; j < h; j++) {
-    const w = j * C;
-    let n = 0;
-    for (; n + 2 <= N; n += 2) {
-      const [d0, d1, f] = [da_Nh[n * h + j], da_Nh[(n + 1) * h + j], n * C];
-      for (let c = 0; c < C; c++) dw_hC[w + c] = dw_hC[w + c] + d0 * f_NC[f + c] + d1 * f_NC[f + C + c];
-    }
-    if (n < N) for (let c = 0; c < C; c++) dw_hC[w + c] += da_Nh[n * h + j] * f_NC[n * C + c];
-  }
-}
+const zeros = ({ N, K }: WideSize): WideMap<Float64Array> => {
+  return { weight: new Float64Array(N * K), bias: new Float64Array(N) };
+};

@@ -7,7 +7,7 @@
  */
 import { dgeluErf, geluErf } from "../../kernels/gelu.ts";
 import { wideAttention, wideAttentionBackward } from "../../kernels/wide_attention.ts";
-import { wideLinear, wideLinearBackward } from "../../kernels/wide_linear.ts";
+import type { WideArithmetic } from "../../kernels/wide_linear.ts";
 import { type SavedWideNorm, wideNorm, wideNormBackward } from "../../kernels/wide_norm.ts";
 import type { VisualBlock } from "./visual_tensors.ts";
 
@@ -43,6 +43,7 @@ export function visualBlock(
   x_TE: Float64Array,
   block: VisualBlock,
   size: BlockSize,
+  { wideLinear }: WideArithmetic,
 ): { y_RE: Float64Array; saved: SavedBlock } {
   const { T, R, E, eps } = size;
   const sizes = sizesOf(size);
@@ -61,6 +62,7 @@ export function visualBlockBackward(
   sums: VisualBlock<Float64Array>,
   { dy_RE, block, saved }: { dy_RE: Float64Array; block: VisualBlock; saved: SavedBlock },
   size: BlockSize,
+  { wideLinearBackward }: WideArithmetic,
 ): Float64Array {
   const { T, R, E } = size;
   const { norm1, qkv_T3E, o_RE, norm2, up_RF } = saved;

@@ -9,7 +9,7 @@
  */
 
 import type { ImageInput, ImageQueries } from "../../cell/tokens.ts";
-import { wideLinear, wideLinearBackward } from "../../kernels/wide_linear.ts";
+import { plainWide, type WideArithmetic } from "../../kernels/wide_linear.ts";
 import { type SavedWideNorm, wideNorm, wideNormBackward } from "../../kernels/wide_norm.ts";
 import type { AdapterState } from "../kinds/kind.ts";
 import type { QueryShape } from "../layout.ts";
@@ -34,19 +34,27 @@ interface Pass {
 }
 
 /** Returns the queries `[K, D]` of the tokens `[M, C]` of an image, or of several. */
-export function visualQueries(adapter: AdapterState, vision: QueryShape, tokens_MC: Float32Array): Float32Array {
+export function visualQueries(
+  adapter: AdapterState,
+  vision: QueryShape,
+  tokens_MC: Float32Array,
+  wide: WideArithmetic = plainWide,
+): Float32Array {
   const tensors = visualTensors(vision.blocks, (name) => numbersOf(adapter, adapter.params, name));
-  return Float32Array.from(run(tensors, vision, tokens_MC, sizesOf(adapter, vision, tokens_MC)).outNorm.y_TD);
+  const sizes = sizesOf(adapter, vision, tokens_MC);
+  return Float32Array.from(run(tensors, vision, tokens_MC, sizes, wide).outNorm.y_TD);
 }
 
 /**
  * Returns the queries of an image, which adapters take in place of its tokens (`ImageInput`): for as long as what makes them is not
  * trained, they are made once. Throws a RangeError for an adapter without a visual-query transformer.
+ *
+ * @param wide linear maps in float64, as fast as an engine has them; all have the same bits. @default core's own
  */
-export function imageQueries(adapter: AdapterState, image: ImageInput): ImageQueries {
+export function imageQueries(adapter: AdapterState, image: ImageInput, wide: WideArithmetic = plainWide): ImageQueries {
   const { vision } = adapter.layout.shape;
   if (vision?.fusion !== "query") throw new RangeError("Cannot make queries: the adapter was made without them");
-  return "queries" in image ? image : { queries: visualQueries(adapter, vision, image) };
+  return "queries" in image ? image : { queries: visualQueries(adapter, vision, image, wide) };
 }
 
 /** Sets the gradient of the transformer's tensors, summed over images; their passes are computed again, one after another. */
@@ -55,6 +63,7 @@ export function visualQueriesBackward(
   vision: QueryShape,
   images: readonly { readonly tokens_MC: Float32Array; readonly dqueries_KD: Float64Array }[],
   gradient: Float32Array,
+  wide: WideArithmetic = plainWide,
 ): void {
   const tensors = visualTensors(vision.blocks, (name) => numbersOf(adapter, adapter.params, name));
   const parts = adapter.layout.table.filter(({ file }) => file === VISION_FILE);
@@ -62,7 +71,8 @@ export function visualQueriesBackward(
   const sums = visualTensors(vision.blocks, (name) => byName.get(name) ?? new Float64Array(0));
   for (const { tokens_MC, dqueries_KD } of images) {
     const sizes = sizesOf(adapter, vision, tokens_MC);
-    runBackward(sums, { tensors, pass: run(tensors, vision, tokens_MC, sizes), dqueries_KD }, vision, sizes);
+    const pass = run(tensors, vision, tokens_MC, sizes, wide);
+    runBackward(sums, { tensors, pass, dqueries_KD }, vision, sizes, wide);
   }
   for (const part of parts) partNumbers(part, gradient).set(byName.get(part.name) ?? []);
 }
@@ -90,7 +100,14 @@ const blockSize = (
   return { T: K + M, R: b === blocks - 1 ? K : K + M, E, F, heads, eps };
 };
 
-function run(tensors: VisualTensors, vision: QueryShape, tokens: Float32Array, sizes: Sizes): Pass {
+function run(
+  tensors: VisualTensors,
+  vision: QueryShape,
+  tokens: Float32Array,
+  sizes: Sizes,
+  wide: WideArithmetic,
+): Pass {
+  const { wideLinear } = wide;
   const { featureSize: C, embedSize: E, normEps: eps } = vision;
   const { M, K, D } = sizes;
   const tokens_MC = Float64Array.from(tokens);
@@ -100,7 +117,7 @@ function run(tensors: VisualTensors, vision: QueryShape, tokens: Float32Array, s
   x.set(tensors.query_KE);
   x.set(F_ME, K * E);
   const blocks = tensors.blocks.map((block, b) => {
-    const { y_RE, saved } = visualBlock(x, block, blockSize(vision, sizes, b));
+    const { y_RE, saved } = visualBlock(x, block, blockSize(vision, sizes, b), wide);
     x = y_RE;
     return saved;
   });
@@ -114,7 +131,9 @@ function runBackward(
   { tensors, pass, dqueries_KD }: { tensors: VisualTensors; pass: Pass; dqueries_KD: Float64Array },
   vision: QueryShape,
   sizes: Sizes,
+  wide: WideArithmetic,
 ): void {
+  const { wideLinearBackward } = wide;
   const { featureSize: C, embedSize: E } = vision;
   const { M, K, D } = sizes;
   const norm = { dy_TD: dqueries_KD, saved: pass.outNorm, weight: tensors.outNorm.weight };
@@ -123,7 +142,7 @@ function runBackward(
   let dx = wideLinearBackward(sums.out, out, { T: K, N: D, K: E });
   for (let b = vision.blocks - 1; b >= 0; b--) {
     const own = { dy_RE: dx, block: tensors.blocks[b], saved: pass.blocks[b] };
-    dx = visualBlockBackward(sums.blocks[b], own, blockSize(vision, sizes, b));
+    dx = visualBlockBackward(sums.blocks[b], own, blockSize(vision, sizes, b), wide);
   }
   for (let i = 0; i < K * E; i++) sums.query_KE[i] += dx[i];
   const dF = { dy_TD: dx.subarray(K * E), saved: pass.clipNorm, weight: tensors.clipNorm.weight };

@@ -1,7 +1,7 @@
 import { addFixedPoint as reference } from "@zerogate/core/training";
 import { expect, test } from "vitest";
 import { absent, levels, openAt } from "../test/levels.ts";
-import { addFixedPoint } from "./fixed_point.ts";
+import { addFixedPoint } from "./host_arithmetic.ts";
 
 const special = Float32Array.of(0, -0, 1, -1, 2 ** -48, 1.5 * 2 ** -48, -(2 ** -49), 2 ** -49, 3 * 2 ** -49, 2 ** -149);
 const bad = Float32Array.of(Number.NaN, Infinity, -Infinity, 512, -512, 3e38);
