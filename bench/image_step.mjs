@@ -2,12 +2,12 @@
  * What images cost in training once their features are there: cells with an image for each sample under an adapter that sees them,
  * against the same cells under a text adapter. Needs a build; models other than `world` need ../shared/data.
  *
- *   node bench/image_step.mjs [--model world] [--samples 48] [--cell 512] [--features 384] [--units 32] [--layers 4] [--rounds 9]
- *     [--threads 1] [--profile]
+ *   node bench/image_step.mjs [--model world] [--samples 48] [--cell 512] [--features 384] [--units 32] [--layers 4] [--rounds 60]
+ *     [--warm 30] [--threads 1] [--profile]
  *
  * `world` is the embedded base on records like those of the quickstart's pictures, other models are those of cpu_model.mjs on
- * Alpaca. A round is all cells under one adapter, then all under the other; the ratio is the median of the rounds'. `--profile`
- * shares out the time of both.
+ * Alpaca. Both compute the same cells, cut alike, in turn, each with an engine of its own: one that computed both would give memory
+ * back and take it again. The ratio is that of the medians of each cell's processor time. `--profile` shares out the time of both.
  */
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -28,26 +28,32 @@ const { values: options } = parseArgs({
     features: { type: "string", default: "384" },
     units: { type: "string", default: "32" },
     layers: { type: "string", default: "4" },
-    rounds: { type: "string", default: "9" },
+    rounds: { type: "string", default: "60" },
+    warm: { type: "string", default: "30" },
     threads: { type: "string", default: "1" },
     profile: { type: "boolean", default: false },
   },
 });
-const [samples, C, h, rounds] = ["samples", "features", "units", "rounds"].map((key) => Number(options[key]));
+const [samples, C, h, rounds, warm] = ["samples", "features", "units", "rounds", "warm"].map((key) =>
+  Number(options[key]),
+);
 const isWorld = options.model === "world";
 const folder = isWorld
   ? fileURLToPath(new URL("../packages/trainer/world/base", import.meta.url))
   : await makeModel(options.model, join(tmpdir(), `zerogate-bench-${options.model}`));
 const config = await readModelConfig(folder);
-const engine = createEngine({ threads: Number(options.threads) });
-const image = await loadWeights(folder, config, { weightDtypes: engine.weightDtypes });
+const threads = Number(options.threads);
+const image = await loadWeights(folder, config, { weightDtypes: createEngine({ threads }).weightDtypes });
 const spent = new Map();
 /** Milliseconds of processor time of this process: with one thread a busy machine does not count. */
 function now() {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
 }
-const model = createModel(options.profile ? timed(engine) : engine, config, image);
+function openModel() {
+  const engine = createEngine({ threads });
+  return createModel(options.profile ? timed(engine) : engine, config, image);
+}
 
 const tokens = isWorld ? await pictureSamples() : await loadSamples(samples, folder);
 const rowOf = Int32Array.from({ length: samples }, (_, i) => i);
@@ -94,56 +100,52 @@ function adapterOf(vision) {
   };
   const layout = adapterLayout(shape, config);
   const params = initParameters(layout.table, 1).map((p, i) => (p === 0 ? 0.1 * normal(2, i) : p));
-  return { adapter: { layout, params }, sum: createFixedPointSum(layout.length) };
+  return { model: openModel(), adapter: { layout, params }, sum: createFixedPointSum(layout.length) };
 }
 const blind = adapterOf(undefined);
 const seeing = adapterOf({ fusion: "global", featureSize: C, projectionSize: h, missingImage: "none" });
 
-async function roundOf({ adapter, sum }) {
+async function computed({ model, adapter, sum }, cell) {
   const begin = now();
-  for (const cell of cells) {
-    const { gradient } = await cellGradient(model, adapter, cell, 1 / labelled);
-    addFixedPoint(sum, gradient);
-  }
+  const { gradient } = await cellGradient(model, adapter, cell, 1 / labelled);
+  addFixedPoint(sum, gradient);
   return now() - begin;
 }
 
-const ms = { text: [], images: [] };
+const ms = { text: cells.map(() => []), images: cells.map(() => []) };
 const profiles = { text: new Map(), images: new Map() };
-for (let round = -2; round < rounds; round++) {
-  for (const [name, own] of round % 2 === 0
-    ? [
-        ["text", blind],
-        ["images", seeing],
-      ]
-    : [
-        ["images", seeing],
-        ["text", blind],
-      ]) {
-    spent.clear();
-    const taken = await roundOf(own);
-    if (round < 0) continue;
-    ms[name].push(taken);
-    for (const [op, { ms: own_, calls }] of spent) {
-      const known = profiles[name].get(op) ?? { ms: 0, calls: 0 };
-      profiles[name].set(op, { ms: known.ms + own_ / rounds, calls: known.calls + calls / rounds });
+const both = [
+  ["text", blind],
+  ["images", seeing],
+];
+for (let round = -warm; round < rounds; round++) {
+  for (const [c, cell] of cells.entries()) {
+    for (const [name, own] of round % 2 === 0 ? both : both.toReversed()) {
+      spent.clear();
+      const taken = await computed(own, cell);
+      if (round < 0) continue;
+      ms[name][c].push(taken);
+      for (const [op, { ms: own_, calls }] of spent) {
+        const known = profiles[name].get(op) ?? { ms: 0, calls: 0 };
+        profiles[name].set(op, { ms: known.ms + own_ / rounds, calls: known.calls + calls / rounds });
+      }
     }
   }
 }
-const ratios = ms.text.map((text, i) => text / ms.images[i]);
-const speed = (name) => ((1000 * count) / median(ms[name])).toFixed(0);
+const total = (name) => ms[name].reduce((sum, all) => sum + median(all), 0);
+const speed = (name) => ((1000 * count) / total(name)).toFixed(0);
 console.log(
-  `${options.model}, ${samples} samples with an image each, ${count} tokens in ${cells.length} cells, C ${C}, h ${h}: text ${speed("text")}, images ${speed("images")} tokens/s; ratio ${median(ratios).toFixed(3)} (${ratios.map((r) => r.toFixed(2)).join(", ")})`,
+  `${options.model}, ${samples} samples with an image each, ${count} tokens in ${cells.length} cells, C ${C}, h ${h}: text ${speed("text")}, images ${speed("images")} tokens/s; ratio ${(total("text") / total("images")).toFixed(3)}`,
 );
 if (options.profile) {
   const ops = new Set([...profiles.text.keys(), ...profiles.images.keys()]);
   const at = (name, op) => profiles[name].get(op) ?? { ms: 0, calls: 0 };
   const more = (op) => at("images", op).ms - at("text", op).ms;
   for (const op of [...ops].toSorted((a, b) => more(b) - more(a))) {
-    const cellsOf = ["text", "images"].map((name) => `${at(name, op).ms.toFixed(2)} ms, ${at(name, op).calls} calls`);
+    const cellsOf = ["text", "images"].map((name) => `${at(name, op).ms.toFixed(2)} ms, ${Math.round(at(name, op).calls)} calls`);
     console.log(op.padEnd(26), cellsOf.map((text) => text.padStart(22)).join(" "), `+${more(op).toFixed(2)}`);
   }
-  const outside = (name) => median(ms[name]) - [...profiles[name].values()].reduce((sum, own) => sum + own.ms, 0);
+  const outside = (name) => total(name) - [...profiles[name].values()].reduce((sum, own) => sum + own.ms, 0);
   console.log(
     "outside of operations".padEnd(26),
     `${outside("text").toFixed(2)} ms`.padStart(22),

@@ -244,6 +244,8 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "trainingCost",
       "uniform",
       "updateRanges",
+      "wideLinear",
+      "wideLinearBackward",
     ]
   `);
   expect(Object.keys(vision).toSorted()).toMatchInlineSnapshot(`

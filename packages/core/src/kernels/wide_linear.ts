@@ -17,7 +17,9 @@ export interface WideMap<Numbers extends Float32Array | Float64Array = Float32Ar
 
 /** The maps of the host: core's own, or an engine's with the same bits. */
 export interface WideArithmetic {
+  /** Returns `y_TN`. */
   readonly wideLinear: typeof wideLinear;
+  /** Returns `dx_TK`, and adds the gradients of weight and bias to `sums`. */
   readonly wideLinearBackward: typeof wideLinearBackward;
 }
 
