@@ -58,6 +58,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "partDistances",
       "partNumbers",
       "sampleToken",
+      "scoreCells",
       "serializeAdaptionPromptConfig",
       "settingsOf",
       "streamText",

@@ -83,6 +83,7 @@ export { mixedLogits, oneSequence, packSequences, tokenLogits } from "./model/lo
 export type { PackedTokens } from "./model/pass.ts";
 export { openPromptCache, type PromptCache, type PromptLease } from "./model/prompt_cache.ts";
 export type { AdapterPrompts, ImagePrompts, LayerPrompt, SequenceImage, SequencePrompts } from "./model/prompts.ts";
+export { type ScoredCell, scoreCells } from "./model/scores.ts";
 
 // Texts.
 

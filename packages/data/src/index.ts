@@ -48,6 +48,14 @@ export {
 export { answerOf, type ScienceFormat, scienceRecord } from "./scienceqa/text.ts";
 export { type Split, type SplitOptions, splitSamples } from "./split.ts";
 export type { StoredImages } from "./stored_images.ts";
+export { type Choice, choose } from "./tasks/choose.ts";
+export type { ChoiceTask, OpenQuestion, OpenTask, Question, Task, TaskRecord } from "./tasks/definition.ts";
+export { type EncodedPair, encodePair } from "./tasks/encode_pair.ts";
+export { isSameNumber, lastNumber, strictNumber, untilStop } from "./tasks/extract.ts";
+export { taskNames } from "./tasks/known.ts";
+export { type AnyLoadedTask, type AskedRecord, type LoadedTask, loadTask, type TaskRequest } from "./tasks/load.ts";
+export { type ChoiceItem, choiceItems, type OpenItem, openItems } from "./tasks/prompts.ts";
+export { type Interval, type PairedDifference, pairedDifference, wilsonInterval } from "./tasks/statistics.ts";
 export { listTemplates, loadTemplate, parsePrompt, renderPrompt } from "./templates.ts";
 export { type CachedTokens, readTokenFile } from "./token_cache.ts";
 export { joinSamples, measureSamples, type TokenStats } from "./token_set.ts";

@@ -1,6 +1,7 @@
 /** Requests to a device worker and its answers: plain data, shared memory if it is large. */
 import type {
   AdapterLayout,
+  Cell,
   FinishReason,
   GenerateOptions,
   ModelConfig,
@@ -122,6 +123,13 @@ export interface LossSum {
   readonly exactSamples: number;
 }
 
+/** A cell that several adapters score in one pass. */
+export interface ScoreRequest {
+  readonly cell: Cell;
+  /** Undefined: the base model alone. */
+  readonly adapters: readonly (AdapterVersion | undefined)[];
+}
+
 export interface GenerationRequest {
   readonly promptIds: readonly number[];
   /** Undefined: the base model alone. */
@@ -142,6 +150,8 @@ export interface DeviceApi {
   load(setup: DeviceSetup, device: number): Promise<{ engineName: string }>;
   computeCell(request: CellRequest): Promise<CellResult>;
   evaluateCell(request: EvaluationRequest): Promise<LossSum>;
+  /** Returns for each adapter the loss of each labelled token, in nats. */
+  scoreCell(request: ScoreRequest): Promise<Float32Array[]>;
   /** Throws an InputError if the prompt does not fit the model. */
   generate(request: GenerationRequest): Promise<Generated>;
 }

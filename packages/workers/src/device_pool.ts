@@ -6,7 +6,15 @@ import type { ImageInput } from "@zerogate/core";
 import { tailOf } from "@zerogate/core/training";
 import { createCellAdder } from "./add_cells.ts";
 import { cellTasks } from "./deal.ts";
-import type { DeviceJob, DeviceSetup, EvaluationRequest, Generated, GenerationRequest, LossSum } from "./device_api.ts";
+import type {
+  DeviceJob,
+  DeviceSetup,
+  EvaluationRequest,
+  Generated,
+  GenerationRequest,
+  LossSum,
+  ScoreRequest,
+} from "./device_api.ts";
 import type { DeviceEvent } from "./device_event.ts";
 import { DeviceGroup } from "./device_group.ts";
 import { createPatience } from "./patience.ts";
@@ -41,6 +49,8 @@ export interface DevicePool {
   evaluate(evaluation: Evaluation): Promise<LossSum>;
   /** The cells of these numbers, each for itself. */
   evaluateCells(evaluation: Evaluation, numbers: readonly number[]): Promise<LossSum[]>;
+  /** Of each cell, for each of its adapters, the loss of each labelled token, in nats. */
+  scoreCells(requests: readonly ScoreRequest[]): Promise<(readonly Float32Array[])[]>;
   /** One continuation per prompt, in their order; each depends on its prompt and the options only. */
   generateAll(generation: Generation): Promise<Generated[]>;
   /** Ends all threads and processes. Nothing keeps this process alive after it. */
@@ -148,10 +158,27 @@ export async function openDevices({
     runStep: async (step) => onlySum(await runSteps([step])),
     evaluateCells,
     evaluate: async (evaluation) => addLosses(await evaluateCells(evaluation, [...evaluation.cells.keys()])),
-
+    scoreCells: (requests) => scoreAll(group, requests),
     generateAll: (generation) => generateAll(group, generation),
     close: () => group.close(),
   };
+}
+
+async function scoreAll(group: DeviceGroup, requests: readonly ScoreRequest[]): Promise<(readonly Float32Array[])[]> {
+  const results: (readonly Float32Array[])[] = [];
+  await group.deal({
+    name: "scores",
+    tasks: requests.map((_, number) => ({ of: "scores", number, samples: [] })),
+    async run(at, device) {
+      const request = requests[at] ?? missingRequest(at);
+      results[at] = await device.call(`scores cell ${at}`, (api) => api.scoreCell(request));
+    },
+  });
+  return results;
+}
+
+function missingRequest(at: number): never {
+  throw new RangeError(`Cannot score cell ${at}: there is none`);
 }
 
 async function generateAll(

@@ -14,6 +14,7 @@ import {
   generate,
   InputError,
   packCell,
+  scoreCells,
   type WeightImage,
 } from "@zerogate/core";
 import { cancellable, type Engine } from "@zerogate/core/engine";
@@ -146,6 +147,12 @@ function createDevice(pulse: Pulse, cancel: Int32Array): { api: DeviceApi; close
       const { nll_R, hit_R } = await cellScores(model, adapter && adapterAt(adapter), packed);
       return { lossSum: sum(nll_R), labelledTokens: nll_R.length, exactSamples: exactSamples(packed, hit_R) };
     },
+
+    scoreCell: async ({ cell, adapters }) =>
+      scoreCells(
+        ready().model,
+        adapters.map((adapter) => ({ adapter: adapter && adapterAt(adapter), cell })),
+      ),
 
     async generate({ promptIds, adapter, options }) {
       const tokens = generate(ready().model, adapter && adapterAt(adapter), promptIds, options);

@@ -7,6 +7,7 @@ export type {
   EngineModule,
   Generated,
   LossSum,
+  ScoreRequest,
   WeightFolder,
 } from "./device_api.ts";
 export type { DeviceEvent } from "./device_event.ts";

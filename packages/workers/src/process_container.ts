@@ -21,6 +21,8 @@ import type { PulseReading } from "./pulse.ts";
 
 /** What every message may take besides its arrays; the layout of a job, too. */
 const MESSAGE_BYTES = 2 ** 20;
+/** A cell that is scored comes with its tokens: of a context of a million, a number of 4 bytes for each, its place, and labels. */
+const SCORED_BYTES = 16 * 2 ** 20;
 const OUTPUT_CHARACTERS = 1000;
 
 const program = (): string => fileURLToPath(builtFile("process_worker"));
@@ -32,9 +34,7 @@ export function endLeftProcesses(): void {
 
 /** @param env added to this process's environment. */
 export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly<Record<string, string>>): Container {
-  const largest = Math.max(0, ...setup.jobs.map(({ layout }) => layout.length));
-  const requestBytes = MESSAGE_BYTES * (1 + setup.jobs.length) + 4 * largest + tokenBytes(setup);
-  const messageBytes = MESSAGE_BYTES + 8 * (largest + 3 + maxCells);
+  const { requestBytes, messageBytes } = frameSizes(setup, maxCells);
   const child = spawn(process.execPath, [program(), String(requestBytes), String(messageBytes), String(process.pid)], {
     stdio: ["ignore", "pipe", "pipe", "pipe"],
     env: { ...process.env, ...env },
@@ -94,6 +94,7 @@ export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly
       return result;
     },
     evaluateCell: (request) => ask({ call: "evaluateCell", request, params: paramsOf(request.adapter) }),
+    scoreCell: (request) => ask({ call: "scoreCell", request, params: request.adapters.map(paramsOf) }),
     generate: (request) => ask({ call: "generate", request, params: paramsOf(request.adapter) }),
   };
 
@@ -111,6 +112,16 @@ export function startProcess(setup: DeviceSetup, maxCells: number, env: Readonly
   };
 }
 
+/** The most that a request and an answer take. */
+function frameSizes(setup: DeviceSetup, maxCells: number): { requestBytes: number; messageBytes: number } {
+  const lengths = setup.jobs.map(({ layout }) => layout.length);
+  const all = lengths.reduce((sum, length) => sum + length, 0);
+  return {
+    requestBytes: MESSAGE_BYTES * (1 + setup.jobs.length) + SCORED_BYTES + 4 * all + tokenBytes(setup),
+    messageBytes: MESSAGE_BYTES + SCORED_BYTES + 8 * (Math.max(0, ...lengths) + 3 + maxCells),
+  };
+}
+
 /** Node makes no streams if this process has no file descriptor left. */
 const hasStreams = (child: { readonly stdio?: ChildProcess["stdio"] }): boolean => child.stdio !== undefined;
 
@@ -118,7 +129,13 @@ const hasStreams = (child: { readonly stdio?: ChildProcess["stdio"] }): boolean 
 function withoutProcess(child: ChildProcess): Container {
   const unanswered = () => new Promise<never>(() => {});
   return {
-    api: { load: unanswered, computeCell: unanswered, evaluateCell: unanswered, generate: unanswered },
+    api: {
+      load: unanswered,
+      computeCell: unanswered,
+      evaluateCell: unanswered,
+      scoreCell: unanswered,
+      generate: unanswered,
+    },
     pulse: () => ({ beats: 0, operation: "", thread: 0 }),
     waitedMs: () => 0,
     ended: once(child, "error").then(([error]) => `its process did not start: ${(error as Error).message}`),

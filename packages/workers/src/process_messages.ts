@@ -9,6 +9,7 @@ import type {
   Generated,
   GenerationRequest,
   LossSum,
+  ScoreRequest,
   WeightFolder,
 } from "./device_api.ts";
 import type { PulseReading } from "./pulse.ts";
@@ -33,6 +34,12 @@ export type Request =
       readonly slotSize: { readonly parameters: number; readonly maxCells: number };
     })
   | (WithParams & { readonly call: "evaluateCell"; readonly request: EvaluationRequest })
+  | {
+      readonly call: "scoreCell";
+      readonly request: ScoreRequest;
+      /** Of each of its adapters, as `WithParams` has them. */
+      readonly params: readonly WithParams["params"][];
+    }
   | (WithParams & { readonly call: "generate"; readonly request: GenerationRequest });
 
 /** What each call answers; a cell's sum is that of this cell alone. */
@@ -40,6 +47,7 @@ export interface Answers {
   readonly load: { readonly engineName: string };
   readonly computeCell: { readonly result: CellResult; readonly sums: Int32Array };
   readonly evaluateCell: LossSum;
+  readonly scoreCell: Float32Array[];
   readonly generate: Generated;
 }
 

@@ -53,6 +53,11 @@ async function answer(message: Request): Promise<Answers[keyof Answers]> {
     case "evaluateCell":
       take(message.request.adapter, message.params);
       return container.api.evaluateCell(message.request);
+    case "scoreCell": {
+      const { request, params: sent } = message;
+      for (const [n, adapter] of request.adapters.entries()) take(adapter, sent[n]);
+      return container.api.scoreCell(request);
+    }
     case "generate":
       take(message.request.adapter, message.params);
       return container.api.generate(message.request);

@@ -55,7 +55,7 @@ function startLife(device: number, how: "load" | "hang" | Error): Life {
   const life: Life = {
     device,
     isStopped: false,
-    api: { load, computeCell: work, evaluateCell: work, generate: work },
+    api: { load, computeCell: work, evaluateCell: work, scoreCell: work, generate: work },
     pulse: () => ({ beats: 0, operation: "", thread: 0 }),
     waitedMs: () => 0,
     ended: new Promise((resolve) => (end = resolve)),

@@ -104,14 +104,14 @@ export async function cellGradients(model: DecoderModel, tasks: readonly CellTas
   });
 }
 
-/** The prompts of every task for the tokens of its cell; tasks of one adapter share its keys and values. */
-function promptsOfTasks(
+/** The prompts of every task for the tokens of its cell; tasks of one adapter share its keys and values, a task without one has none. */
+export function promptsOfTasks(
   model: DecoderModel,
-  tasks: readonly CellTask[],
+  tasks: readonly { readonly adapter: AdapterState | undefined }[],
   seen: readonly (CellImages | undefined)[],
   bounds: readonly number[],
 ): TokenPrompts[] {
-  const made = new Map<AdapterState, AdapterPrompts>();
+  const made = new Map<AdapterState | undefined, AdapterPrompts>();
   return tasks.map(({ adapter }, n) => {
     const prompts = made.get(adapter) ?? preparePrompts(model, adapter);
     made.set(adapter, prompts);
@@ -267,7 +267,7 @@ export function sum(values: Float32Array): number {
 }
 
 /** Final norm, head and loss over the labelled tokens only. Frees `y_TD`; with cells returns its gradient. */
-function labelledLoss<Cells extends readonly LossCell[] | undefined>(
+export function labelledLoss<Cells extends readonly LossCell[] | undefined>(
   { engine, config, finalNorm, head }: DecoderModel,
   y_TD: DeviceArray,
   { T, rows_R, labels_R }: Pick<Cell, "rows_R" | "labels_R"> & { readonly T: number },

@@ -9,7 +9,9 @@ import type { RunView } from "./view.ts";
 
 /** What devices depend on in a run. */
 type DeviceConfig = Pick<TrainConfig, "workers" | "isolate" | "workerTimeout" | "cellTokens">;
-type DeviceInputs = Pick<RunInputs, "engine" | "model" | "weights" | "train" | "heldOut" | "maxCells">;
+type DeviceInputs = Pick<RunInputs, "engine" | "model" | "weights" | "heldOut" | "maxCells"> & {
+  readonly train: Pick<RunInputs["train"], "tokens"> & { readonly stats: Pick<RunInputs["train"]["stats"], "longest"> };
+};
 
 /**
  * Starts a worker for each device.

@@ -42,6 +42,14 @@ export function openTeamPool(options: TeamPoolOptions): Pick<TeamPoolOptions, "p
     },
     evaluate: async (evaluation) => addLosses(await teamPool.evaluateCells(evaluation, [...evaluation.cells.keys()])),
 
+    async scoreCells(requests) {
+      const mine = requests.filter((_, cell) => cell % size === rank);
+      const parts = await team.collect("scores", async () => [...(await pool.scoreCells(mine))]);
+      return requests.map(
+        (_, cell) => parts[cell % size]?.[Math.floor(cell / size)] ?? missing(`the scores of cell ${cell}`),
+      );
+    },
+
     async generateAll(generation) {
       const mine = [...generation.prompts.keys()].filter((prompt) => prompt % size === rank);
       const prompts = mine.map((prompt) => generation.prompts[prompt] ?? []);

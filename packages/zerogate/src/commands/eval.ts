@@ -29,14 +29,18 @@ import { logLevel, openLog } from "../log.ts";
 import { openStatus, type StatusDisplay } from "../status/display.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { type AnswerFlags, describeAnswers, evaluateAnswers, readingOf } from "./eval_answers.ts";
+import { evalTasksCommand, type TaskFlags } from "./eval_tasks.ts";
 import { engineFlags, numberFlag, outputBiasFlag, promptFlags } from "./flags.ts";
 import { fetchMissing } from "./hub_names.ts";
 import { logDevice } from "./live_view.ts";
 
-export interface EvalFlags extends AnswerFlags {
+export interface EvalFlags extends Omit<AnswerFlags, "data">, Omit<TaskFlags, "task"> {
+  /** One of both. */
+  readonly data?: readonly string[];
+  readonly task?: readonly string[];
   /** Default: the base that the adapter names. */
   readonly model?: string;
-  readonly adapter?: string;
+  readonly adapter?: readonly string[];
   readonly template?: string;
   /** Default: that which the adapter names. */
   readonly tower?: string;
@@ -57,6 +61,30 @@ const CELL_TOKENS = 2048;
 const DEVICE_RULES = { cellTokens: CELL_TOKENS, workerTimeout: fields.workerTimeout.fallback ?? 0 };
 
 export async function evalCommand(flags: EvalFlags, context: CommandContext): Promise<ExitCode> {
+  const { data, task, adapter: adapters = [] } = flags;
+  const attempt = "Cannot evaluate";
+  if (data && task) throw new InputError(attempt, "--data and --task are both given: use one of them at a time");
+  if (task) return await evalTasksCommand({ ...flags, task }, numbersOf(flags).workers, context);
+  if (!data) throw new InputError(attempt, "neither --data nor --task is given: name instruction files or a benchmark");
+  if (adapters.length > 1) {
+    throw new InputError(attempt, `${adapters.length} adapters are given: --data takes one, --task any number`);
+  }
+  for (const name of ["limit", "shots", "shotsFrom", "shotsSeed", "out"] as const) {
+    if (flags[name] !== undefined)
+      throw new InputError(attempt, `${flagOf(name)} is given, which is for --task: leave it out`);
+  }
+  return await evalData({ ...flags, data, adapter: adapters[0] }, context);
+}
+
+/** Flags of an evaluation on records. */
+type DataFlags = Omit<EvalFlags, "adapter" | "data" | "task"> & {
+  readonly data: readonly string[];
+  readonly adapter: string | undefined;
+};
+
+const flagOf = (key: string): string => `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+async function evalData(flags: DataFlags, context: CommandContext): Promise<ExitCode> {
   const status = openStatus(context.stderr, context.env);
   try {
     await fetchMissing([flags.model, flags.adapter, flags.tower], flags.download, context);
@@ -84,7 +112,7 @@ interface Opened {
 }
 
 /** Base and adapter, checked before any data is read. */
-async function open(flags: EvalFlags, { log }: StatusDisplay): Promise<Opened> {
+async function open(flags: DataFlags, { log }: StatusDisplay): Promise<Opened> {
   const { workers, maxLength } = numbersOf(flags);
   const { links = true, isolate = false, strictTensors = false, tokenizer = "model" } = flags;
   const given = flags.adapter === undefined ? [] : [`${flags.adapter}=adapter`];
@@ -106,7 +134,10 @@ async function open(flags: EvalFlags, { log }: StatusDisplay): Promise<Opened> {
 }
 
 /** The numbers among the flags, all problems at once. */
-function numbersOf(flags: EvalFlags): { readonly workers: number; readonly maxLength: number | undefined } {
+function numbersOf(flags: Pick<EvalFlags, "engine" | "compute" | "storage" | "devices" | "workers" | "maxLength">): {
+  readonly workers: number;
+  readonly maxLength: number | undefined;
+} {
   const problems: string[] = [];
   const { engine, devices } = engineFlags(flags);
   const most = { min: 1, max: MAX_WORKERS, whole: true };
@@ -122,7 +153,7 @@ function numbersOf(flags: EvalFlags): { readonly workers: number; readonly maxLe
 /** The data in tokens, and what became of its records, which is reported. */
 async function prepare(
   { base, adapter, tower, maxLength }: Opened,
-  flags: EvalFlags,
+  flags: DataFlags,
   status: StatusDisplay,
   { env, signal }: CommandContext,
 ) {

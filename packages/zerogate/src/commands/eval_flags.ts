@@ -30,8 +30,32 @@ export const definition: CommandDefinition<EvalFlags> = {
       argument: "<dir|name>",
       about: "folder of the base model, or its name on the Hub (default: what the adapter names)",
     },
-    data: { group: "Required", argument: "<files...>", about: "instruction files", isRequired: true },
-    adapter: { group: "Common", argument: "<dir>", about: "adapter folder or run; without it the base is evaluated" },
+    data: { group: "Common", argument: "<files...>", about: "instruction files: loss, perplexity and exact match" },
+    task: {
+      group: "Common",
+      argument: "<[name=]file>",
+      about: "questions of a benchmark, may be given several times: docs/evaluation.md",
+      repeats: true,
+    },
+    adapter: {
+      group: "Common",
+      argument: "<dir[=name]>",
+      about: "adapter folder or run; with --task several times, beside the base",
+      repeats: true,
+    },
+    limit: { group: "Common", argument: "<n>", about: "questions of a task, of MMLU of each subject (default: all)" },
+    shots: { group: "Common", argument: "<n>", about: "examples before each question (default: the task's own)" },
+    shotsFrom: {
+      group: "Advanced",
+      argument: "<file>",
+      about: "file that examples come from (default: the training split beside the questions)",
+    },
+    shotsSeed: { group: "Advanced", argument: "<n>", about: "seed of the choice of examples (default: 1234)" },
+    out: {
+      group: "Common",
+      argument: "<dir>",
+      about: "folder for the answers to a task, a question a line: the same command goes on with it",
+    },
     template: {
       group: "Common",
       argument: "<name|file>",
@@ -46,6 +70,7 @@ export const definition: CommandDefinition<EvalFlags> = {
   examples: [
     ["--model base --data heldout.json", "how good is the base?"],
     ["--adapter run --data heldout.json", "and with the adapter of a run?"],
+    ["--adapter run --task arc_easy=test.jsonl --out answers", "base and adapter on a benchmark, question by question"],
   ],
   run: async (_, flags, context) => (await import("./eval.ts")).evalCommand(flags, context),
 };
