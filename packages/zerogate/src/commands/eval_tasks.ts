@@ -12,7 +12,7 @@ import { openTaskFolder, type TaskFolder, type TaskIdentity } from "./eval_task_
 import { BASE, openTaskModels, startTaskDevices, type TaskModelFlags, type TaskModels } from "./eval_task_models.ts";
 import { describeTasks, type ShownTask } from "./eval_task_text.ts";
 import { engineFlags, numberFlag } from "./flags.ts";
-import { fetchMissing } from "./hub_download.ts";
+import { fetchMissing } from "./hub_names.ts";
 
 /** Flags of tasks. */
 export interface TaskFlags extends TaskModelFlags {
