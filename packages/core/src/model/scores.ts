@@ -35,7 +35,7 @@ export async function scoreCells(model: DecoderModel, scored: readonly ScoredCel
     const seen = scored.map(({ adapter }, n) => bindCellImages(model, adapter, own[n]));
     const prompts = promptsOfTasks(model, scored, seen, rows.bounds);
     const { y_TD } = runLayers(model, rows, pass, prompts, false);
-    const nll_R = await engine.read(labelledLoss(model, y_TD, rows, undefined).nll_R);
+    const nll_R = await engine.read(labelledLoss(model, y_TD, { T: rows.ids_T.length, ...rows }, undefined).nll_R);
     let row = 0;
     return scored.map(({ cell }) => nll_R.slice(row, (row += cell.rows_R.length)));
   });

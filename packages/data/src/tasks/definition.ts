@@ -63,6 +63,7 @@ export interface OpenTask extends AnyTask {
   readonly read: (record: TaskRecord) => OpenQuestion;
 }
 
+/** A task of either kind. */
 export type Task = ChoiceTask | OpenTask;
 
 /** A field of a record that is not as its task needs it. */

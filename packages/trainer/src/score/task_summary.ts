@@ -66,7 +66,10 @@ export interface TaskSummary extends SectionSummary {
   readonly truncated: number;
 }
 
-/** @param models in the order in which they are shown; the first is what others are compared with */
+/**
+ * Counts what is right, by model, metric and section.
+ * @param models in the order in which they are shown; the first is what others are compared with
+ */
 export function summarize(
   { name: task, metrics }: { readonly name: string; readonly metrics: readonly TaskMetric[] },
   items: readonly AnsweredItem[],
