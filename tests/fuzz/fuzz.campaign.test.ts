@@ -17,6 +17,7 @@ const ROUNDS = {
   token_cache: 1000,
   records: 500,
   template: 500,
+  chat_template: 60,
   tokenizer: 200,
   tokenizer_model: 500,
   run_config: 1000,

@@ -23,6 +23,9 @@ const chatRows: readonly Row[] = [
   { id: "D-chat-chatml", what: "the same of ChatML (InternLM's, Hermes'), and `--template chatml`" },
   { id: "D-chat-deepseek", what: "the same of DeepSeek V3 and R1" },
   { id: "D-chat-granite", what: "the same of Granite 3.3, with the date and tools" },
+  { id: "D-chat-stops", what: "a model trained on chats ends its turns by itself" },
+  { id: "D-chat-hostile", what: "hostile templates: typed errors within limits of time and memory" },
+  { id: "D-chat-refused", what: "a chat that the template refuses is a bad record, by file and line" },
   { id: "D-chat-olmo2", what: "the same of OLMo 2, whose last turn ends otherwise" },
 ];
 

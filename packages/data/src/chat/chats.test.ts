@@ -148,7 +148,7 @@ test.each([
     "{% set n = namespace(t='0123456789') %}{% for a in range(40) %}{% set n.t = n.t ~ n.t %}{% endfor %}{{ n.t }}",
     /characters for one chat|Invalid string length|MB of memory/,
   ],
-])("a template that %s ends with an error that names it", async (_, chat, message) => {
+])("a template that %s ends with an error that names it [D-chat-hostile]", async (_, chat, message) => {
   const renderer = createRenderer({ name: "hostile.jinja", chat, tokens: {}, turns: "all" }, ["</s>"]);
   const work = renderer.ask({ messages: [user("a")] });
   await expect(work).rejects.toThrow('Cannot render chats with the template "hostile.jinja"');
@@ -183,7 +183,7 @@ test.each([
   ["few", 20],
   ["many", 1200],
 ])(
-  "of %s chats those that the template refuses are bad records by file and line, left out as others are",
+  "of %s chats those that the template refuses are bad records by file and line, left out as others are [D-chat-refused]",
   async (_few, count) => {
     const tokenizer = await modelWith({ chat_template: strict });
     const bad = [3, 7, count - 1];
