@@ -16,6 +16,11 @@ export interface SampleSizes {
   readonly beginnings?: Beginnings | undefined;
 }
 
+/** Sizes of the samples of a batch. */
+interface BatchSizes extends Omit<SampleSizes, "beginnings"> {
+  readonly beginnings?: Pick<Beginnings, "shared"> | undefined;
+}
+
 /** Cells of equal work, in number a multiple of `multiple`, so that as many devices finish together. */
 export interface EvenCut {
   readonly multiple: number;
@@ -71,7 +76,7 @@ export function cutEvenCells(
 /** Returns undefined if a sample finds no cell with room. */
 function fillEvenly(
   ordered: Int32Array,
-  sizes: SampleSizes,
+  sizes: BatchSizes,
   cellTokens: number,
   count: number,
   cost: SampleCost,
@@ -98,7 +103,7 @@ function fillEvenly(
 const [EVEN_ENOUGH, MAX_EXCHANGES] = [0.002, 200];
 
 /** Takes work from the largest cell, by moving or exchanging samples, until none of the others can take any. */
-function level(cells: OpenCell[], sizes: SampleSizes, cost: SampleCost): void {
+function level(cells: OpenCell[], sizes: BatchSizes, cost: SampleCost): void {
   const mean = cells.reduce((sum, cell) => sum + cell.cost, 0) / cells.length;
   for (let exchanges = 0; exchanges < MAX_EXCHANGES; exchanges++) {
     const [largest, ...others] = mostWorkFirst(cells);
@@ -108,7 +113,7 @@ function level(cells: OpenCell[], sizes: SampleSizes, cost: SampleCost): void {
 }
 
 /** Makes the exchange after which the larger of both cells is the smallest; false if none makes it smaller. */
-function exchange(from: OpenCell, to: OpenCell, sizes: SampleSizes, cost: SampleCost): boolean {
+function exchange(from: OpenCell, to: OpenCell, sizes: BatchSizes, cost: SampleCost): boolean {
   const { lengths } = sizes;
   let best: { readonly give: number; readonly take: number | undefined; readonly costs: [number, number] } | undefined;
   let lowest = from.cost;
@@ -156,7 +161,7 @@ export function sampleCost({ token, pair, label }: SampleCost, tokens: number, l
 }
 
 /** Returns the multiplications that a sample adds to a cell: those of what it begins alike with as one of the others are theirs. */
-function addedCost(cost: SampleCost, sizes: SampleSizes, sample: number, others: readonly number[]): number {
+function addedCost(cost: SampleCost, sizes: BatchSizes, sample: number, others: readonly number[]): number {
   const { lengths, labelled, beginnings } = sizes;
   const own = sampleCost(cost, lengths[sample]!, labelled[sample]!);
   if (!beginnings) return own;
@@ -166,7 +171,7 @@ function addedCost(cost: SampleCost, sizes: SampleSizes, sample: number, others:
 }
 
 /** Returns the multiplications of a cell's training pass. */
-export function cellCost(cost: SampleCost, sizes: SampleSizes, samples: readonly number[]): number {
+export function cellCost(cost: SampleCost, sizes: BatchSizes, samples: readonly number[]): number {
   return samples.reduce((sum, sample, i) => sum + addedCost(cost, sizes, sample, samples.slice(0, i)), 0);
 }
 

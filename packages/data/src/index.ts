@@ -17,7 +17,7 @@ export {
 export type { FieldMap, FieldRule } from "./fields/field_map.ts";
 export { permutation } from "./permutation.ts";
 export { createPlan, type Plan, type PlanInput, type StepPlan } from "./plan.ts";
-export { type PreparedTokens, type PrepareOptions, prepareTokens } from "./prepare.ts";
+export { type LargePrepareOptions, type PreparedTokens, type PrepareOptions, prepareTokens } from "./prepare.ts";
 export type { UnreadField } from "./reading.ts";
 export type { InstructionRecord } from "./record.ts";
 export { findMissingImages, type ImageFault, type RecordImages } from "./record_images.ts";
@@ -57,7 +57,7 @@ export { type AnyLoadedTask, type AskedRecord, type LoadedTask, loadTask, type T
 export { type ChoiceItem, choiceItems, type OpenItem, openItems } from "./tasks/prompts.ts";
 export { type Interval, type PairedDifference, pairedDifference, wilsonInterval } from "./tasks/statistics.ts";
 export { listTemplates, loadTemplate, parsePrompt, renderPrompt } from "./templates.ts";
-export { type CachedTokens, readTokenFile } from "./token_cache.ts";
+export { type CachedTokens, readTokenFile } from "./token_file.ts";
 export { joinSamples, measureSamples, type TokenStats } from "./token_set.ts";
 export { type TokenizedData, type TokenizedRecords, type TokenizeOptions, tokenizeRecords } from "./tokenize.ts";
 export {

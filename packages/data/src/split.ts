@@ -1,5 +1,6 @@
 /** Training and validation samples: disjoint, a pure function of the tokens and the seed, and without leaks between the two. */
 import { InputError, type TokenSet } from "@zerogate/core";
+import { type SampleTokens, sampleBlocks } from "@zerogate/core/node";
 import { createFingerprints } from "./fingerprints.ts";
 import { permutation } from "./permutation.ts";
 import { bytesOf } from "./token_set.ts";
@@ -32,7 +33,7 @@ const SPLIT_STREAM = -1;
  *
  * @throws InputError if `validation` is not a number from 0 on, or would leave nothing to train on.
  */
-export function splitSamples(tokens: TokenSet, { seed, validation, imagesOf }: SplitOptions): Split {
+export function splitSamples(tokens: SampleTokens, { seed, validation, imagesOf }: SplitOptions): Split {
   const samples = tokens.offsets.length - 1;
   const attempt = "Cannot split off validation samples";
   if (!(validation >= 0 && (validation < 1 || Number.isSafeInteger(validation)))) {
@@ -71,7 +72,7 @@ interface Groups {
 }
 
 /** Samples with the same tokens and targets or with an image in common, in the order of their first one. */
-function groupSamples(tokens: TokenSet, imagesOf: (sample: number) => readonly string[] = () => []): Groups {
+function groupSamples(tokens: SampleTokens, imagesOf: (sample: number) => readonly string[] = () => []): Groups {
   const samples = tokens.offsets.length - 1;
   /** The first sample of a group stands for it. */
   const leader = Int32Array.from({ length: samples }, (_, sample) => sample);
@@ -86,8 +87,10 @@ function groupSamples(tokens: TokenSet, imagesOf: (sample: number) => readonly s
   };
   const seen = createFingerprints(samples);
   const seenImages = new Map<string, number>();
+  for (const { first, tokens: block } of sampleBlocks(tokens)) {
+    for (let i = 0; i + 1 < block.offsets.length; i++) join(first + i, seen.add(contentOf(block, i)));
+  }
   for (let sample = 0; sample < samples; sample++) {
-    join(sample, seen.add(contentOf(tokens, sample)));
     for (const name of imagesOf(sample)) {
       join(sample, seenImages.get(name) ?? sample);
       seenImages.set(name, sample);

@@ -7,18 +7,12 @@
  * damaged or of another format is as good as none: the caller tokenises again.
  */
 import { createHash } from "node:crypto";
-import { join } from "node:path";
-import { isDeepStrictEqual } from "node:util";
+import { resolve } from "node:path";
 import { type ChatTemplate, isChatTemplate } from "@zerogate/core";
-import { isCode, readSealedFile, type SealedKind, writeSealedFile } from "@zerogate/core/node";
-import * as z from "zod";
+import { isCode, type SampleTokens } from "@zerogate/core/node";
 import type { DataFile } from "./data_files.ts";
 import type { SampleFormat } from "./encode_sample.ts";
-import type { UnreadField } from "./reading.ts";
-import type { RecordProblem } from "./record_problems.ts";
-import { imagesFromBytes, imagesToBytes, type StoredImages } from "./stored_images.ts";
-import { allocateTokens, bytesOf, faultOf, hashTokens, type TokenStats, tokenStats } from "./token_set.ts";
-import type { TokenizedData } from "./tokenize.ts";
+import { type CachedTokens, readTokenFileOf, type TokensToCache, writeTokenFile } from "./token_file.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Part of every key: raise it when the format of the file or the way of tokenising changes. */
@@ -26,71 +20,6 @@ const FORMAT_VERSION = 5;
 
 /** Part of the key of chats: raise it with the version of the Jinja library, or when labels are found otherwise. */
 const CHAT_RULE = "jinja 0.5.11, spans 2";
-
-/** What a file of the token cache holds. */
-export interface CachedTokens extends TokenizedData {
-  readonly skipped: number;
-  readonly problems: readonly RecordProblem[];
-  readonly unread: readonly UnreadField[];
-  /** Of the records that have some. */
-  readonly images: readonly StoredImages[];
-}
-
-interface CacheHeader {
-  readonly key: string;
-  readonly tokens: number;
-  readonly samples: number;
-  readonly imageBytes: number;
-  readonly hash: string;
-  readonly stats: TokenStats;
-  readonly skipped: number;
-  readonly problems: readonly RecordProblem[];
-  readonly unread: readonly UnreadField[];
-}
-
-const count = z.int().min(0);
-const words = z.string().max(100_000);
-const headerSchema: z.ZodType<CacheHeader> = z.strictObject({
-  key: words,
-  tokens: count,
-  samples: count,
-  imageBytes: count,
-  hash: words,
-  stats: z.strictObject({
-    samples: count,
-    tokens: count,
-    labelled: count,
-    truncated: count,
-    droppedNoTarget: count,
-    longest: count,
-    meanLength: z.number().min(0),
-    uncut: z.strictObject({
-      longest: count,
-      keeping: z.array(z.strictObject({ share: z.number().min(0).max(1), some: count, whole: count })),
-    }),
-  }),
-  skipped: count,
-  problems: z.array(
-    z.strictObject({
-      file: words,
-      index: count.exactOptional(),
-      line: count.exactOptional(),
-      field: words.exactOptional(),
-      found: words,
-      expected: words,
-      places: z.array(count),
-      count,
-    }),
-  ),
-  unread: z.array(z.strictObject({ name: words, records: count })),
-});
-
-const kind: SealedKind<CacheHeader> = {
-  magic: "ZGTOKENS",
-  name: "a token file",
-  maxHeaderBytes: 1_000_000,
-  parseHeader: (json) => headerSchema.parse(json),
-};
 
 /** What tokens depend on. Paths do not belong to it: the same bytes in another place give the same tokens. */
 export interface CacheInput extends SampleFormat {
@@ -119,20 +48,32 @@ export function tokenCacheKey(input: CacheInput): string {
 const tokensInOrder = ({ tokens }: ChatTemplate) =>
   Object.entries(tokens).toSorted(([a], [b]) => Number(a > b) - Number(a < b));
 
-/** Puts the tokens into the cache in one step: readers see the whole file or none. */
-export async function writeTokenCache(cacheDir: string, key: string, cached: CachedTokens): Promise<void> {
-  const { tokens, recordOf, stats, skipped, problems, unread } = cached;
-  const imageBytes = imagesToBytes(cached.images);
-  const sizes = { tokens: tokens.ids.length, samples: recordOf.length, imageBytes: imageBytes.length };
-  const header: CacheHeader = { key, ...sizes, hash: tokens.hash, stats, skipped, problems, unread };
-  const body = [bytesOf(tokens.ids), tokens.target, bytesOf(tokens.offsets), bytesOf(recordOf), imageBytes];
-  await writeSealedFile(cachePath(cacheDir, key), kind, header, body);
+/**
+ * Puts the tokens into the cache in one step: readers see the whole file or none. Returns the same tokens: in memory if that is
+ * where they were, else in the file.
+ */
+export async function writeTokenCache(cacheDir: string, key: string, cached: TokensToCache): Promise<SampleTokens> {
+  const path = cachePath(cacheDir, key);
+  const idsAt = await writeTokenFile(path, key, cached);
+  const { tokens, stats } = cached;
+  if ("ids" in tokens) return tokens;
+  const { offsets, labelled, hash } = tokens;
+  return { path, idsAt, targetAt: idsAt + 4 * stats.tokens, offsets, labelled, hash };
 }
 
-/** The tokens under this key, or undefined if there are none. @throws Error if the file is damaged, saying how. */
-export async function readTokenCache(cacheDir: string, key: string): Promise<CachedTokens | undefined> {
+/**
+ * The tokens under this key, or undefined if there are none.
+ *
+ * @param memoryBytes of tokens that come into memory; more of them stay in the file.
+ * @throws Error if the file is damaged, saying how.
+ */
+export async function readTokenCache(
+  cacheDir: string,
+  key: string,
+  memoryBytes: number = Number.POSITIVE_INFINITY,
+): Promise<CachedTokens<SampleTokens> | undefined> {
   try {
-    const { key: _, ...cached } = await readTokens(cachePath(cacheDir, key), key);
+    const { key: _, ...cached } = await readTokenFileOf(cachePath(cacheDir, key), { key, memoryBytes });
     return cached;
   } catch (error) {
     if (isCode((error as Error).cause, "ENOENT")) return undefined;
@@ -140,41 +81,4 @@ export async function readTokenCache(cacheDir: string, key: string): Promise<Cac
   }
 }
 
-/** A token file by its path, and the key that it is for. @throws Error if it is damaged, saying how. */
-export async function readTokenFile(path: string): Promise<CachedTokens & { readonly key: string }> {
-  return await readTokens(path);
-}
-
-/** @param wanted the key that the file has to be for; undefined for any. */
-async function readTokens(path: string, wanted?: string): Promise<CachedTokens & { readonly key: string }> {
-  const found = await readSealedFile(path, kind, async ({ header, bodyBytes, fill, fail }) => {
-    // Nothing is allocated on the header's word alone: the sizes have to add up to the file's.
-    const own = 4 * header.tokens + header.tokens + 8 * (header.samples + 1) + 4 * header.samples + header.imageBytes;
-    if (header.key !== (wanted ?? header.key) || own !== bodyBytes) throw fail("its header and its size differ");
-    const arrays = allocateTokens(header.tokens, header.samples);
-    const recordOf = new Int32Array(header.samples);
-    const imageBytes = new Uint8Array(header.imageBytes);
-    for (const part of [bytesOf(arrays.ids), arrays.target, bytesOf(arrays.offsets), bytesOf(recordOf), imageBytes])
-      await fill(part);
-    return { header, arrays, recordOf, imageBytes, fail };
-  });
-  const { header, arrays, recordOf, imageBytes, fail } = found;
-  const fault = faultOf(arrays, recordOf);
-  if (fault !== undefined) throw fail(fault);
-  const tokens = { ...arrays, hash: hashTokens(arrays) };
-  if (tokens.hash !== header.hash) throw fail("its tokens are not those whose hash it names");
-  const stats = tokenStats(tokens, header.stats);
-  if (!isDeepStrictEqual(stats, header.stats)) throw fail("its header counts other tokens than it holds");
-  const { key, skipped, problems, unread } = header;
-  return { key, tokens, recordOf, stats, skipped, problems, unread, images: imagesOf(imageBytes, fail) };
-}
-
-function imagesOf(bytes: Uint8Array, fail: (problem: string) => Error): readonly StoredImages[] {
-  try {
-    return imagesFromBytes(bytes);
-  } catch {
-    throw fail("its images are no list of images of its records");
-  }
-}
-
-const cachePath = (cacheDir: string, key: string): string => join(cacheDir, `${key}.tokens`);
+const cachePath = (cacheDir: string, key: string): string => resolve(cacheDir, `${key}.tokens`);

@@ -1,6 +1,7 @@
 /** Builds and measures core's `TokenSet`: samples back to back in shared memory, so that worker threads read them without a copy. */
 import { createHash } from "node:crypto";
 import type { TokenSet } from "@zerogate/core";
+import type { StoredTokens } from "@zerogate/core/node";
 import type { RecordLengths } from "./record_lengths.ts";
 
 /** Some samples in order; a length of 0 stands for a record that was dropped. */
@@ -90,14 +91,26 @@ export function joinSamples(
 
 /** SHA-256 over the two counts and the bytes of ids, targets and offsets (little-endian, as on every platform of Node). */
 export function hashTokens({ ids, target, offsets }: Omit<TokenSet, "hash">): string {
-  const hash = createHash("sha256").update(`tokens ${ids.length} samples ${offsets.length - 1}\n`);
+  const hash = createHash("sha256").update(hashHead(ids.length, offsets.length - 1));
   return hash.update(bytesOf(ids)).update(target).update(bytesOf(offsets)).digest("hex");
 }
 
+/** Tokens in memory, or what is known of those in files. */
+export type MeasuredTokens = TokenSet | Pick<StoredTokens, "offsets" | "labelled">;
+
+/** What the hash of tokens begins with. */
+export const hashHead = (tokens: number, samples: number): string => `tokens ${tokens} samples ${samples}\n`;
+
 /** Tokens and targets of each sample: what the data plan needs to know. */
-export function measureSamples({ target, offsets }: TokenSet): { lengths: Int32Array; labelled: Int32Array } {
+export function measureSamples(tokens: MeasuredTokens): { lengths: Int32Array; labelled: Int32Array } {
+  const { offsets } = tokens;
   const samples = offsets.length - 1;
   const lengths = new Int32Array(samples);
+  if (!("ids" in tokens)) {
+    for (let sample = 0; sample < samples; sample++) lengths[sample] = offsets[sample + 1]! - offsets[sample]!;
+    return { lengths, labelled: tokens.labelled };
+  }
+  const { target } = tokens;
   const labelled = new Int32Array(samples);
   for (let sample = 0; sample < samples; sample++) {
     const begin = offsets[sample]!;
@@ -110,32 +123,51 @@ export function measureSamples({ target, offsets }: TokenSet): { lengths: Int32A
 
 /** Counts what is in the tokens, beside what was lost on the way to them. */
 export function tokenStats(
-  set: TokenSet,
+  set: MeasuredTokens,
   { truncated, droppedNoTarget, uncut }: Pick<TokenStats, "truncated" | "droppedNoTarget" | "uncut">,
 ): TokenStats {
   const { lengths, labelled } = measureSamples(set);
+  const tokens = set.offsets.at(-1) ?? 0;
   return {
     samples: lengths.length,
-    tokens: set.ids.length,
+    tokens,
     labelled: labelled.reduce((sum, n) => sum + n, 0),
     truncated,
     droppedNoTarget,
     longest: lengths.reduce((longest, n) => Math.max(longest, n), 0),
-    meanLength: lengths.length === 0 ? 0 : set.ids.length / lengths.length,
+    meanLength: lengths.length === 0 ? 0 : tokens / lengths.length,
     uncut,
   };
 }
 
 /** What no tokenising gives, in words; undefined if the arrays may be samples of records. */
 export function faultOf({ ids, target, offsets }: Omit<TokenSet, "hash">, recordOf: Int32Array): string | undefined {
+  const hasTarget = (begin: number, end: number) => target.subarray(begin + 1, end).includes(1);
+  return idFault(ids) ?? targetFault(target) ?? sampleFault({ offsets, recordOf }, ids.length, hasTarget);
+}
+
+/** The same of some of the ids. */
+export function idFault(ids: Int32Array): string | undefined {
+  return ids.some((id) => id < 0) ? "it holds a token id below 0" : undefined;
+}
+
+/** The same of some of the targets. */
+export function targetFault(target: Uint8Array): string | undefined {
+  return target.some((value) => value > 1) ? "it holds a target other than 0 and 1" : undefined;
+}
+
+/** The same of what samples are made of. */
+export function sampleFault(
+  { offsets, recordOf }: { readonly offsets: Float64Array; readonly recordOf: Int32Array },
+  tokens: number,
+  hasTarget: (begin: number, end: number) => boolean,
+): string | undefined {
   const samples = offsets.length - 1;
-  if (ids.some((id) => id < 0)) return "it holds a token id below 0";
-  if (target.some((value) => value > 1)) return "it holds a target other than 0 and 1";
-  if (offsets[0] !== 0 || offsets[samples] !== ids.length) return "its samples do not span its tokens";
+  if (offsets[0] !== 0 || offsets[samples] !== tokens) return "its samples do not span its tokens";
   for (let sample = 0; sample < samples; sample++) {
     const [begin, end] = [offsets[sample]!, offsets[sample + 1]!];
     if (!Number.isInteger(end) || end <= begin) return `its sample ${sample} ends before it begins`;
-    if (!target.subarray(begin + 1, end).includes(1)) return `its sample ${sample} has no target`;
+    if (!hasTarget(begin, end)) return `its sample ${sample} has no target`;
     if (recordOf[sample]! <= (sample === 0 ? -1 : recordOf[sample - 1]!)) return "its records are out of order";
   }
   return undefined;

@@ -2,9 +2,9 @@
 import { encodeError } from "@zerogate/core/training";
 import { workerData } from "piscina";
 import type { RenderedChat } from "./chat/spans.ts";
+import type { ChunkReply, TokenizeWorkerData } from "./encode_records.ts";
 import { encodeChunk } from "./encode_sample.ts";
 import type { InstructionRecord } from "./record.ts";
-import type { ChunkReply, TokenizeWorkerData } from "./tokenize.ts";
 import { createTokenizer, type Tokenizer } from "./tokenizer.ts";
 
 const { files, format } = workerData as TokenizeWorkerData;

@@ -5,12 +5,11 @@ import type {
   FinishReason,
   GenerateOptions,
   ModelConfig,
-  TokenSet,
   WeightImage,
   WeightStorage,
 } from "@zerogate/core";
 import type { Engine, WeightDType } from "@zerogate/core/engine";
-import type { BaseIdentity } from "@zerogate/core/node";
+import type { BaseIdentity, SampleTokens } from "@zerogate/core/node";
 import type { BadNumbers, Slot } from "@zerogate/core/training";
 
 /** A module that exports `createEngine`, and what it is called with. */
@@ -70,7 +69,7 @@ export interface DeviceSetup {
   /** None if the base alone is evaluated or asked. */
   readonly jobs: readonly DeviceJob[];
   /** `train` is what steps are made of; evaluation may name any. */
-  readonly tokens: { readonly train: TokenSet; readonly [set: string]: TokenSet };
+  readonly tokens: { readonly train: SampleTokens; readonly [set: string]: SampleTokens };
 }
 
 /** A job's adapter at a point of its training. */

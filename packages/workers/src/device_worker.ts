@@ -13,12 +13,11 @@ import {
   type DecoderModel,
   generate,
   InputError,
-  packCell,
   scoreCells,
   type WeightImage,
 } from "@zerogate/core";
 import { cancellable, type Engine } from "@zerogate/core/engine";
-import { checkBase, loadWeights } from "@zerogate/core/node";
+import { checkBase, loadWeights, packSamples } from "@zerogate/core/node";
 import {
   addCell,
   addFixedPoint,
@@ -127,7 +126,7 @@ function createDevice(pulse: Pulse, cancel: Int32Array): { api: DeviceApi; close
     async computeCell({ cell, samples, scale, slot, clears, ...at }) {
       const startedAt = monotonicMs();
       const { tokens, model, add } = ready();
-      const packed = packCell(tokens.train, samples);
+      const packed = packSamples(tokens.train, samples);
       const labelledTokens = packed.labels_R.length;
       const { limits, sharesBeginnings, skipsUnlabelled } = heldJob(at.job);
       const [{ lossSum, gradient }] = await Promise.all([
@@ -143,7 +142,7 @@ function createDevice(pulse: Pulse, cancel: Int32Array): { api: DeviceApi; close
       const { tokens, model } = ready();
       const chosen = tokens[set];
       if (!chosen) throw new RangeError(`Cannot evaluate on "${set}": there is ${Object.keys(tokens).join(", ")}`);
-      const packed = packCell(chosen, samples);
+      const packed = packSamples(chosen, samples);
       const { nll_R, hit_R } = await cellScores(model, adapter && adapterAt(adapter), packed);
       return { lossSum: sum(nll_R), labelledTokens: nll_R.length, exactSamples: exactSamples(packed, hit_R) };
     },

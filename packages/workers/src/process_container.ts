@@ -151,9 +151,11 @@ const withoutParams = ({ id, layout, sharesBeginnings, skipsUnlabelled }: Device
 };
 
 function tokenBytes({ tokens }: DeviceSetup): number {
-  return Object.values(tokens).reduce((sum, { ids, target, offsets, images }) => {
+  return Object.values(tokens).reduce((sum, set) => {
+    const { offsets, images } = set;
     const ofImages = images ? images.rowOf.byteLength + images.rows.values.byteLength : 0;
-    return sum + ids.byteLength + target.byteLength + offsets.byteLength + ofImages;
+    const ofTokens = "ids" in set ? set.ids.byteLength + set.target.byteLength : set.labelled.byteLength;
+    return sum + ofTokens + offsets.byteLength + ofImages;
   }, 0);
 }
 

@@ -1,5 +1,6 @@
 /** A step of a job, as a pool takes it, and the sum of its cells' gradients with what must hold of it. */
-import { StepRefusedError, type TokenSet } from "@zerogate/core";
+import { StepRefusedError } from "@zerogate/core";
+import type { SampleTokens } from "@zerogate/core/node";
 import { type BadCell, checkTail, type Slot } from "@zerogate/core/training";
 import type { AdapterVersion } from "./device_api.ts";
 
@@ -53,7 +54,7 @@ export function checkStepSum({ step, cells }: Step, tail: Slot, badCells: readon
 }
 
 /** Counted on this side, so that the check of the sum finds a worker that packed wrongly. */
-export function labelledTokensOf({ cells }: Pick<Step, "cells">, tokens: TokenSet): number {
+export function labelledTokensOf({ cells }: Pick<Step, "cells">, tokens: SampleTokens): number {
   return cells.flat().reduce((sum, sample) => sum + labelledTokens(tokens, sample), 0);
 }
 
@@ -63,11 +64,14 @@ export function onlySum([settled]: readonly PromiseSettledResult<StepSum>[]): St
   throw settled?.reason ?? new RangeError("Cannot use the sum of a step: none was taken");
 }
 
-function labelledTokens({ offsets, target }: TokenSet, sample: number): number {
+function labelledTokens(tokens: SampleTokens, sample: number): number {
+  const { offsets } = tokens;
   const [begin, end] = [offsets[sample], offsets[sample + 1]];
   if (begin === undefined || end === undefined) {
     throw new RangeError(`Cannot use sample ${sample}: the set has ${offsets.length - 1} samples`);
   }
+  if (!("ids" in tokens)) return tokens.labelled[sample] ?? 0;
+  const { target } = tokens;
   let labelled = 0;
   for (let t = begin + 1; t < end; t++) if (target[t] === 1) labelled++;
   return labelled;

@@ -9,10 +9,9 @@ import {
   type DeviceJob,
   type DevicePool,
   type DevicePoolOptions,
-  type DeviceSetup,
   openDevices,
 } from "../src/index.ts";
-import { markOf, tinyJob, tinySetup, writeTinyBase } from "./tiny_setup.ts";
+import { markOf, type TinySetup, tinyJob, tinySetup, writeTinyBase } from "./tiny_setup.ts";
 import { totalOf } from "./total.ts";
 
 /** Twelve samples in seven cells, uneven on purpose. */
@@ -20,7 +19,7 @@ export const cells: number[][] = [[0, 1, 2], [3, 4], [5], [6, 7], [8, 9], [10], 
 /** The only job of `setup`, and its adapter by version. */
 export const only: DeviceJob = tinyJob("tiny");
 export const adapterAt = (version: number): AdapterVersion => ({ job: only.id, version });
-export const setup: DeviceSetup = tinySetup([only]);
+export const setup: TinySetup = tinySetup([only]);
 export const labelledTokens: number = setup.tokens.train.target.reduce((sum, target) => sum + target, 0);
 /** What a pool is opened for, besides faults. */
 export interface FaultyOptions extends Partial<DevicePoolOptions> {

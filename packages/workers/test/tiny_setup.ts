@@ -54,7 +54,9 @@ export function tinyJob(id: string, changes: Partial<AdapterShape> = {}, seed = 
   return { id, layout, params };
 }
 
-export function tinySetup(jobs: readonly DeviceJob[] = [tinyJob("tiny")]): DeviceSetup {
+export type TinySetup = DeviceSetup & { readonly tokens: { readonly train: TokenSet } };
+
+export function tinySetup(jobs: readonly DeviceJob[] = [tinyJob("tiny")]): TinySetup {
   const tokens = { train: tokenSet(), empty: { ...tokenSet(), target: new Uint8Array(samples * 9) } };
   return { engine: referenceEngine(), config, weights: weights(), jobs, tokens };
 }

@@ -13,15 +13,19 @@ import { hashFile } from "./hash.ts";
 
 const MANIFEST = "manifest.json";
 
-/** Replaces `path` in one step: after a crash it holds the old bytes or all of the new ones. */
-export async function writeFileAtomic(path: string, bytes: Uint8Array | string): Promise<void> {
+/** Replaces `path` in one step: after a crash it holds the old bytes or all of the new ones, which may come part after part. */
+export async function writeFileAtomic(
+  path: string,
+  bytes: Uint8Array | string | AsyncIterable<Uint8Array>,
+): Promise<void> {
   const temporary = temporarySibling(path);
   try {
     await writeNewFile(temporary, bytes); // flushed: else the rename could outlive the data
     await moveEntry(temporary, path);
   } catch (cause) {
     await removeEntry(temporary).catch(() => {}); // the first failure is the one to report
-    throw new Error(`Cannot write ${path} (${bytes.length} bytes): ${reason(cause)}`, { cause });
+    const size = typeof bytes === "string" || "length" in bytes ? ` (${bytes.length} bytes)` : "";
+    throw new Error(`Cannot write ${path}${size}: ${reason(cause)}`, { cause });
   }
 }
 

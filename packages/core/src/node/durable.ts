@@ -7,16 +7,25 @@ import { randomBytes } from "node:crypto";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 
-/** Writes a new file and flushes it. Its name is durable only after `syncFolder`. Throws if `path` exists. */
-export async function writeNewFile(path: string, bytes: Uint8Array | string): Promise<void> {
+/**
+ * Writes a new file, whole or part after part, and flushes it. Its name is durable only after `syncFolder`. Throws if `path`
+ * exists.
+ */
+export async function writeNewFile(
+  path: string,
+  bytes: Uint8Array | string | AsyncIterable<Uint8Array>,
+): Promise<void> {
   const file = await open(path, "wx");
   try {
-    await file.writeFile(bytes);
+    for await (const part of isWhole(bytes) ? [bytes] : bytes) await file.writeFile(part); // each behind the one before
     await file.sync();
   } finally {
     await file.close();
   }
 }
+
+const isWhole = (bytes: Uint8Array | string | AsyncIterable<Uint8Array>): bytes is Uint8Array | string =>
+  typeof bytes === "string" || bytes instanceof Uint8Array;
 
 /** Makes a folder and those above it that are missing, and makes their names durable. */
 export async function makeFolder(folder: string): Promise<void> {

@@ -39,19 +39,25 @@ export async function readRegularFile(path: string, maxBytes: number = Number.PO
   }
 }
 
-/** Reads a regular file as `readRegularFile` does, at once. */
-export function readRegularFileSync(path: string, maxBytes: number = Number.POSITIVE_INFINITY): Buffer {
+/** Opens a regular file as `openRegularFile` does, at once. The caller closes it. */
+export function openRegularFileSync(path: string): number {
   let fd: number;
   try {
     fd = openSync(path, FLAGS);
   } catch (cause) {
     throw new InputError(`Cannot read ${path}`, reason(cause), { cause });
   }
+  const problem = notRegular(fstatSync(fd));
+  if (problem === undefined) return fd;
+  closeSync(fd);
+  throw new InputError(`Cannot read ${path}`, problem);
+}
+
+/** Reads a regular file as `readRegularFile` does, at once. */
+export function readRegularFileSync(path: string, maxBytes: number = Number.POSITIVE_INFINITY): Buffer {
+  const fd = openRegularFileSync(path);
   try {
-    const stats = fstatSync(fd);
-    const problem = notRegular(stats);
-    if (problem !== undefined) throw new InputError(`Cannot read ${path}`, problem);
-    checkSize(path, stats, maxBytes);
+    checkSize(path, fstatSync(fd), maxBytes);
     return readFileSync(fd);
   } finally {
     closeSync(fd);

@@ -28,6 +28,8 @@ export interface SealedKind<Header> {
 /** A file whose header is read. */
 export interface OpenedSeal<Header> {
   readonly header: Header;
+  /** Byte of the file where the body begins. */
+  readonly bodyAt: number;
   /** Bytes between header and hash: compare them with what the header says before you allocate anything. */
   readonly bodyBytes: number;
   /** Reads the next bytes of the body. */
@@ -36,22 +38,35 @@ export interface OpenedSeal<Header> {
   fail(problem: string): Error;
 }
 
-/** Writes the file in one step, and its folder if that is missing: readers see the whole file or none. */
+/**
+ * Writes the file in one step, and its folder if that is missing: readers see the whole file or none. What does not fit into
+ * memory comes part after part. Returns the byte where the body begins.
+ */
 export async function writeSealedFile(
   path: string,
   { magic }: Pick<SealedKind<unknown>, "magic">,
   header: object,
-  body: readonly Uint8Array[],
-): Promise<void> {
+  body: readonly (Uint8Array | AsyncIterable<Uint8Array>)[],
+): Promise<number> {
   const text = Buffer.from(JSON.stringify(header));
   const prefix = Buffer.alloc(magic.length + 4);
   prefix.write(magic, "latin1");
   prefix.writeUInt32LE(text.length, magic.length);
-  const parts = [prefix, text, ...body];
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(part);
   await mkdir(dirname(path), { recursive: true });
-  await writeFileAtomic(path, Buffer.concat([...parts, hash.digest()]));
+  await writeFileAtomic(path, sealed([prefix, text, ...body]));
+  return prefix.length + text.length;
+}
+
+/** The parts, then their hash. */
+async function* sealed(parts: readonly (Uint8Array | AsyncIterable<Uint8Array>)[]): AsyncGenerator<Uint8Array> {
+  const hash = createHash("sha256");
+  for (const part of parts) {
+    for await (const bytes of part instanceof Uint8Array ? [part] : part) {
+      hash.update(bytes);
+      yield bytes;
+    }
+  }
+  yield hash.digest();
 }
 
 /**
@@ -96,7 +111,7 @@ export async function readSealedFile<Header, Body>(
     } catch {
       throw fail(`its header is not that of ${name}`);
     }
-    const body = await readBody({ header, bodyBytes: size - position - HASH_BYTES, fill, fail });
+    const body = await readBody({ header, bodyAt: position, bodyBytes: size - position - HASH_BYTES, fill, fail });
     const stored = Buffer.alloc(HASH_BYTES);
     await read(stored);
     if (position !== size || !hash.digest().equals(stored)) throw fail("its contents do not match its SHA-256");

@@ -1,7 +1,7 @@
 /** Some records as they are encoded: under a template of chats their texts, without the chats that it refuses. */
 import { InputError, isChatTemplate, type Template } from "@zerogate/core";
 import type { InstructionRecord } from "../record.ts";
-import { addProblem, describeProblems, noProblems, type Place, type ProblemList } from "../record_problems.ts";
+import { addProblem, describeProblems, type Place, type ProblemList } from "../record_problems.ts";
 import type { EncodedChunk } from "../token_set.ts";
 import type { Tokenizer } from "../tokenizer.ts";
 import { rendererOf } from "./encode.ts";
@@ -45,29 +45,29 @@ export function withRefused(chunk: EncodedChunk, size: number, refused: Rendered
   return { ...chunk, lengths };
 }
 
-/** Collects refused records with the places where they stand. */
-export function refusedRecords(
-  parts: readonly { readonly begin: number; readonly refused: RenderedPart["refused"] }[],
-  places: readonly Place[] | undefined,
+/** Adds the refused records of a part to a list, with the places where they stand. */
+export function addRefused(
+  list: ProblemList,
+  refused: RenderedPart["refused"],
+  places: readonly Place[],
   { name }: Template,
-): ProblemList {
-  const list = noProblems();
-  for (const { begin, refused } of parts) {
-    for (const [i, reason] of refused) {
-      const place = places?.[begin + i] ?? { file: "data", index: begin + i };
-      const fault = {
-        found: `a chat of which the template "${name}" says: ${reason}`,
-        expected: "a chat that it writes",
-      };
-      addProblem(list, place, { ...fault, kind: reason });
-    }
+): void {
+  for (const [i, reason] of refused) {
+    const fault = {
+      found: `a chat of which the template "${name}" says: ${reason}`,
+      expected: "a chat that it writes",
+    };
+    addProblem(list, places[i] ?? { file: "data", index: i }, { ...fault, kind: reason });
   }
-  return list;
 }
 
-/** The error that refuses data because the template refuses some of the first `seen` records. */
-export function refusedError(list: ProblemList, seen: number, total: number): InputError {
-  const of = seen < total ? `the first ${seen} of ${total}` : `${total}`;
+/**
+ * The error that refuses data because the template refuses some of the first `seen` records.
+ *
+ * @param total undefined if there may be more of them
+ */
+export function refusedError(list: ProblemList, seen: number, total: number | undefined): InputError {
+  const of = total === seen ? `${total}` : `the first ${seen}${total === undefined ? "" : ` of ${total}`}`;
   return new InputError(
     `Cannot use ${list.bad} of ${of} records (skip bad records to leave such out)`,
     describeProblems(list),

@@ -26,6 +26,7 @@ import {
 import {
   MAX_ANSWERS,
   MAX_LAYERS,
+  MAX_MEGABYTES,
   MAX_MINUTES,
   MAX_PROMPT_LENGTH,
   MAX_SECONDS,
@@ -82,6 +83,11 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
     "Machine",
     path("a folder", "<dir>"),
     "folder of the token cache (default: the user's cache folder)",
+  ),
+  tokenMemory: added(
+    "0.2.0",
+    256,
+    optional("Machine", count(0, MAX_MEGABYTES), "MB of tokens in memory, larger sets stay in the token cache", 256),
   ),
 
   ...imageFields,

@@ -18,6 +18,9 @@ export const MAX_SEQUENCES = 2_147_483_647;
 /** Tokens of a record, a cell or an answer: the longest contexts of published models have 10 million. */
 export const MAX_TOKENS = 16_777_216;
 
+/** A petabyte: more than any machine has, and its bytes are still a whole number. */
+export const MAX_MEGABYTES = 1_000_000_000;
+
 /** Prompt tokens of a layer. The paper has 10; a thousand times more could still be a wish, a million is a mistake. */
 export const MAX_PROMPT_LENGTH = 65_536;
 

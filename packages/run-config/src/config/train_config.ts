@@ -56,6 +56,8 @@ export interface TrainConfig extends AdapterSettings {
   readonly skipBadRecords: boolean;
   /** Folder of the token cache. Default: `zerogate` in the user's cache folder. */
   readonly cacheDir?: string | undefined;
+  /** Megabytes of tokens in memory, of a set without images; a larger set stays in the token cache and is read cell by cell. */
+  readonly tokenMemory: number;
 
   /** Folder of the tower (CLIP, ViT, SigLIP) that sees the images of records; `none`: a text run, which reads no images. */
   readonly tower: string;
@@ -249,6 +251,7 @@ export const safeToChange: readonly ConfigKey[] = [
   "imageRoot",
   "maxDropped",
   "cacheDir",
+  "tokenMemory",
   "initAdapter",
   "adapterDtype",
   "adapterFrom",

@@ -1,7 +1,8 @@
 /** How fast a device of this machine computes the cells of a plan: for `zerogate estimate --on here`. */
 
 import { totalmem } from "node:os";
-import { type AdapterState, cellGradient, createModel, packCell } from "@zerogate/core";
+import { type AdapterState, cellGradient, createModel } from "@zerogate/core";
+import { packSamples } from "@zerogate/core/node";
 import { backwardLayers, trainingCost } from "@zerogate/core/training";
 import { cellCost } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
@@ -52,7 +53,7 @@ export async function measureDevice(
   const cells = firstCells(planned, 1 + TIMED_CELLS);
   for (const [i, samples] of cells.entries()) {
     signal.throwIfAborted();
-    const cell = packCell(data.train.tokens, samples);
+    const cell = packSamples(data.train.tokens, samples);
     const begin = performance.now();
     await cellGradient(model, adapter, cell, 1 / cell.rows_R.length, savingsOf(config));
     if (i === 0 && cells.length > 1) continue; // the first one warms up

@@ -1,9 +1,11 @@
 /** Opening data: records as tokens, and what became of them, which is counted and reported. */
 import { InputError, type ModelConfig, type TokenSet } from "@zerogate/core";
+import type { SampleTokens } from "@zerogate/core/node";
 import {
   cutCells,
   measureSamples,
   type PreparedTokens,
+  type PrepareOptions,
   prepareTokens,
   type Template,
   type Tokenizer,
@@ -32,16 +34,18 @@ export interface DataRequest extends Pick<TrainConfig, "bos" | "labels" | "skipB
   readonly captions?: boolean;
   readonly conversation?: TrainConfig["conversation"];
   readonly fields?: TrainConfig["fields"];
+  /** Bytes of tokens in memory at most, of samples without images; more of them stay in the cache. @default no limit */
+  readonly memoryBytes?: number | undefined;
 }
 
-export interface OpenedData extends SeenTokens {
+export interface OpenedData<Tokens extends SampleTokens = TokenSet> extends SeenTokens<Tokens> {
   readonly counts: DataCounts;
 }
 
 /** Samples of one of the token sets, cut into cells once: the same for every evaluation. */
 export interface HeldOut {
   readonly set: "train" | "validation";
-  readonly tokens: TokenSet;
+  readonly tokens: SampleTokens;
   readonly recordOf: PreparedTokens["recordOf"];
   /** Of the records that have some. */
   readonly images?: PreparedTokens["images"];
@@ -66,10 +70,24 @@ export function lengthFor(
 }
 
 /** Tokenises records, or takes their tokens from the cache. Throws an InputError for files that cannot be used. */
-export async function openData(tokenizer: Tokenizer, request: DataRequest, progress: Progress): Promise<OpenedData> {
+export async function openData(
+  tokenizer: Tokenizer,
+  request: DataRequest & { readonly memoryBytes?: undefined },
+  progress: Progress,
+): Promise<OpenedData>;
+export async function openData(
+  tokenizer: Tokenizer,
+  request: DataRequest,
+  progress: Progress,
+): Promise<OpenedData<SampleTokens>>;
+export async function openData(
+  tokenizer: Tokenizer,
+  request: DataRequest,
+  progress: Progress,
+): Promise<OpenedData<SampleTokens>> {
   const { name, paths, template, bos, labels, maxLength, skipBadRecords, cacheDir, tower } = request;
   const { onPhase, onWarning, signal } = progress;
-  const read = await prepareTokens({
+  const options: PrepareOptions = {
     paths,
     split: request.split,
     scienceFormat: request.scienceFormat,
@@ -88,10 +106,12 @@ export async function openData(tokenizer: Tokenizer, request: DataRequest, progr
     onWarning,
     onProgress: (done, total) => onPhase({ name: `tokenising ${name}`, done, total }),
     signal,
-  });
+  };
   const { eosId } = tokenizer;
-  const seen = tower ? await seeImages(read, tower, { ...request, eosId }, progress) : undefined;
-  const { prepared, imagesOf } = seen ?? { prepared: read, imagesOf: () => [] };
+  const memoryBytes = request.memoryBytes ?? Number.POSITIVE_INFINITY;
+  const { prepared, imagesOf } = tower
+    ? await seeImages(await prepareTokens(options), tower, { ...request, eosId }, progress)
+    : { prepared: await prepareTokens({ ...options, memoryBytes }), imagesOf: () => [] };
   const counts = countData(name, prepared, { maxLength, eosId });
   for (const warning of dataWarnings(counts)) onWarning(warning);
   return { prepared, imagesOf, counts };
@@ -100,17 +120,17 @@ export async function openData(tokenizer: Tokenizer, request: DataRequest, progr
 /** All samples of a set, as an evaluation takes them. */
 export function wholeSet(
   set: HeldOut["set"],
-  { tokens, recordOf, images }: PreparedTokens,
+  { tokens, recordOf, images }: PreparedTokens<SampleTokens>,
   cellTokens: number,
 ): HeldOut {
   const samples = allSamples(tokens);
   return { set, tokens, recordOf, images, samples, cells: cellsOf(tokens, samples, cellTokens) };
 }
 
-export function allSamples({ offsets }: TokenSet): Int32Array {
+export function allSamples({ offsets }: SampleTokens): Int32Array {
   return Int32Array.from({ length: offsets.length - 1 }, (_, i) => i);
 }
 
-export function cellsOf(tokens: TokenSet, samples: Int32Array, cellTokens: number): readonly (readonly number[])[] {
+export function cellsOf(tokens: SampleTokens, samples: Int32Array, cellTokens: number): readonly (readonly number[])[] {
   return cutCells(samples, measureSamples(tokens).lengths, cellTokens);
 }

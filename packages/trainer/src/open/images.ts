@@ -1,6 +1,7 @@
 /** Features of the images of a data set: computed before training, and side data of its samples from then on. */
 import { createHash } from "node:crypto";
-import type { ImageRows, SeenImages } from "@zerogate/core";
+import type { ImageRows, SeenImages, TokenSet } from "@zerogate/core";
+import type { SampleTokens } from "@zerogate/core/node";
 import { createTower, parseFeatures, type Tower } from "@zerogate/core/vision";
 import { type ImageFault, imagesOfSamples, type PreparedTokens, withoutFaultyImages } from "@zerogate/data";
 import { type ImageFeatures, imageFeatures } from "@zerogate/vision";
@@ -19,8 +20,8 @@ interface ImageRequest {
 }
 
 /** Tokens with the features of their images, and which images each sample has. */
-export interface SeenTokens {
-  readonly prepared: PreparedTokens;
+export interface SeenTokens<Tokens extends SampleTokens = TokenSet> {
+  readonly prepared: PreparedTokens<Tokens>;
   /** Names the images of a sample; the same image has the same name. */
   readonly imagesOf: (sample: number) => readonly string[];
 }

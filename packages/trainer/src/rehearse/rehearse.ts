@@ -7,7 +7,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import type { TokenSet } from "@zerogate/core";
+import type { SampleTokens } from "@zerogate/core/node";
 import { backwardLayers, type SampleCost, trainingCost } from "@zerogate/core/training";
 import { measureSamples, sampleCost } from "@zerogate/data";
 import type { EngineChoice, TrainConfig } from "@zerogate/run-config";
@@ -146,7 +146,7 @@ function costOf(config: TrainConfig, { data, model, layout }: PlanOnly, speed: R
 }
 
 /** The multiplications of a cell of `cellTokens` tokens in samples like those of the data. */
-function fullCell({ cellTokens }: Pick<TrainConfig, "cellTokens">, tokens: TokenSet, cost: SampleCost): number {
+function fullCell({ cellTokens }: Pick<TrainConfig, "cellTokens">, tokens: SampleTokens, cost: SampleCost): number {
   const { lengths, labelled } = measureSamples(tokens);
   const all = lengths.reduce((sum, length) => sum + length, 0);
   const work = lengths.reduce((sum, length, sample) => sum + sampleCost(cost, length, labelled[sample] ?? 0), 0);

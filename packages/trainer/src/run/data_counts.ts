@@ -1,5 +1,6 @@
 /** What became of the records of a data set: counted, said, and refused if too many of them are left out. */
 import { InputError } from "@zerogate/core";
+import { type SampleTokens, sampleBlocks } from "@zerogate/core/node";
 import { lengthKeeping, measureSamples, type PreparedTokens, type UnreadField } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
 import { formatCount } from "./format.ts";
@@ -30,11 +31,10 @@ const MAX_FIELDS = 10;
 
 export function countData(
   name: DataCounts["name"],
-  { stats, skipped, unread, tokens }: PreparedTokens,
+  { stats, skipped, unread, tokens }: PreparedTokens<SampleTokens>,
   { maxLength, eosId }: { readonly maxLength: number; readonly eosId: number },
 ): DataCounts {
   const { samples, truncated, droppedNoTarget, uncut } = stats;
-  const { labelled } = measureSamples(tokens);
   return {
     name,
     records: samples + droppedNoTarget + skipped,
@@ -42,13 +42,23 @@ export function countData(
     cut: truncated - droppedNoTarget,
     noAnswerLeft: droppedNoTarget,
     bad: skipped,
-    // One target may also be what a cut left of an answer.
-    emptyAnswers: labelled.filter((targets, i) => targets === 1 && tokens.ids[tokens.offsets[i + 1]! - 1] === eosId)
-      .length,
+    emptyAnswers: countEmptyAnswers(tokens, eosId),
     maxLength,
     longest: uncut.longest,
     unread,
   };
+}
+
+/** Counts samples whose only target is their end. One target may also be what a cut left of an answer. */
+function countEmptyAnswers(tokens: SampleTokens, eosId: number): number {
+  if (!measureSamples(tokens).labelled.includes(1)) return 0;
+  let count = 0;
+  for (const { tokens: block } of sampleBlocks(tokens)) {
+    for (const [i, targets] of measureSamples(block).labelled.entries()) {
+      if (targets === 1 && block.ids[block.offsets[i + 1]! - 1] === eosId) count++;
+    }
+  }
+  return count;
 }
 
 /** Describes what is not trained as it stands in the data files, a line each. */
@@ -91,7 +101,7 @@ export function describeCounts({ name, records, kept, cut, noAnswerLeft, bad, ma
  */
 export function checkDropped(
   { name, kept, noAnswerLeft, maxLength, longest }: DataCounts,
-  { stats }: PreparedTokens,
+  { stats }: Pick<PreparedTokens, "stats">,
   { maxDropped }: Pick<TrainConfig, "maxDropped">,
   contextLength: number,
 ): void {

@@ -1,5 +1,6 @@
 /** What a run will train on, step by step: its data as tokens, what is held out, the plan of cells, the learning rate. */
 import type { ModelConfig } from "@zerogate/core";
+import type { SampleTokens } from "@zerogate/core/node";
 import { backwardLayers, type LearningRateSchedule, trainingCost } from "@zerogate/core/training";
 import {
   beginningsOf,
@@ -23,7 +24,7 @@ import { scheduleOf, totalStepsOf } from "./run_length.ts";
 type PlanKey = "seed" | "batchSize" | "cellTokens" | "cellMultiple" | "dropLast";
 
 export interface PlannedData {
-  readonly train: PreparedTokens;
+  readonly train: PreparedTokens<SampleTokens>;
   /** Of `data`, and of `validationData` if it is set. */
   readonly counts: readonly DataCounts[];
   readonly heldOut: HeldOut | undefined;
@@ -60,7 +61,7 @@ export async function planData(
     const split = name === "validation data" ? "val" : "train";
     const data = await openData(
       tokenizer,
-      { ...config, split, name, paths, template, maxLength, cacheDir, tower },
+      { ...config, split, name, paths, template, maxLength, cacheDir, tower, memoryBytes: 1e6 * config.tokenMemory },
       progress,
     );
     checkDropped(data.counts, data.prepared, config, model.contextLength);
@@ -86,8 +87,8 @@ export async function planData(
 
 async function holdOut(
   config: TrainConfig,
-  { prepared: train, imagesOf }: SeenTokens,
-  tokenise: (paths: readonly string[], name: DataCounts["name"]) => Promise<SeenTokens>,
+  { prepared: train, imagesOf }: SeenTokens<SampleTokens>,
+  tokenise: (paths: readonly string[], name: DataCounts["name"]) => Promise<SeenTokens<SampleTokens>>,
 ): Promise<{ trainSamples: Int32Array; heldOut: HeldOut | undefined }> {
   const { validationData, valFraction, seed, cellTokens } = config;
   const { tokens, recordOf, images } = train;

@@ -1,10 +1,11 @@
 /** Samples as a person reads them, in answers and in errors. */
+import { readSamples, type SampleTokens } from "@zerogate/core/node";
 import { type PreparedTokens, parsePrompt } from "@zerogate/data";
 import type { HeldOut } from "../open/data.ts";
 import type { RunInputs } from "./inputs.ts";
 
 /** Samples, and the records that they came from. */
-export type SampleSource = Pick<PreparedTokens, "tokens" | "recordOf">;
+export type SampleSource = Pick<PreparedTokens<SampleTokens>, "tokens" | "recordOf">;
 
 /** Characters of a sample that errors show. */
 const MAX_TEXT = 200;
@@ -36,9 +37,10 @@ export function splitSample(
   { tokens }: Pick<HeldOut, "tokens">,
   sample: number,
 ): { promptIds: number[]; answerIds: number[] } {
-  const { ids, target, offsets } = tokens;
-  const begin = offsets[sample] ?? 0;
-  const end = offsets[sample + 1] ?? 0;
+  const [set, at] = "ids" in tokens ? [tokens, sample] : [readSamples(tokens, [sample]), 0];
+  const { ids, target, offsets } = set;
+  const begin = offsets[at] ?? 0;
+  const end = offsets[at + 1] ?? 0;
   let answer = begin + 1;
   while (answer < end && target[answer] === 0) answer++;
   let last = answer;

@@ -69,11 +69,14 @@ test("a change that a resume accepted stands in the receipt once, also after a r
 
 /** Writes a base on which one sample of this step has numbers that cannot be used. */
 function poison({ inputs }: Started, step: number, name: string): void {
-  const { ids, offsets } = inputs.train.tokens;
+  const { tokens } = inputs.train;
+  if (!("ids" in tokens)) throw new Error("the samples are not in memory");
+  const { ids, offsets } = tokens;
   const [sample = 0] = inputs.plan.step(step).samples;
   const own = [...ids.subarray(offsets[sample], offsets[sample + 1])];
   const others = [...ids.subarray(0, offsets[sample]), ...ids.subarray(offsets[sample + 1])];
-  const held = [...(inputs.heldOut?.tokens.ids ?? [])];
+  const heldOut = inputs.heldOut?.tokens;
+  const held = heldOut && "ids" in heldOut ? [...heldOut.ids] : [];
   const token = own.find((id) => !others.includes(id) && !held.includes(id));
   if (token === undefined) throw new Error(`sample ${sample} has no token of its own`);
   cpSync(world, at(name), { recursive: true });

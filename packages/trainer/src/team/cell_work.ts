@@ -1,5 +1,6 @@
 /** How much work a cell is, so that hosts get equal parts of a step. */
-import type { ModelConfig, TokenSet } from "@zerogate/core";
+import type { ModelConfig } from "@zerogate/core";
+import type { SampleTokens } from "@zerogate/core/node";
 import { type SampleCost, trainingCost } from "@zerogate/core/training";
 import { sampleCost } from "@zerogate/data";
 import { labelledTokensOf } from "@zerogate/workers";
@@ -8,7 +9,7 @@ import { labelledTokensOf } from "@zerogate/workers";
 export function cellWork(
   model: ModelConfig,
   adaptedLayers: number,
-): (tokens: TokenSet, samples: readonly number[]) => number {
+): (tokens: SampleTokens, samples: readonly number[]) => number {
   const cost: SampleCost = trainingCost(model, adaptedLayers);
   return (tokens, samples) =>
     samples.reduce((sum, sample) => {

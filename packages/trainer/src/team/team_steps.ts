@@ -1,5 +1,5 @@
 /** Steps over all ranks: each computes a share of the cells, and the sums of all are added up on all. */
-import type { TokenSet } from "@zerogate/core";
+import type { SampleTokens } from "@zerogate/core/node";
 import { type Slot, type StepArithmetic, tailOf } from "@zerogate/core/training";
 import { shareCells } from "@zerogate/mpi";
 import { paramsDigest } from "@zerogate/run-files";
@@ -26,10 +26,10 @@ export interface TeamPoolOptions {
   /** Device workers of each rank: how fast they are before anything is measured. */
   readonly workers: readonly number[];
   /** Of a cell: with its time it says how fast a rank is. */
-  readonly work: (tokens: TokenSet, samples: readonly number[]) => number;
+  readonly work: (tokens: SampleTokens, samples: readonly number[]) => number;
   /** What this rank was asked for from outside. */
   readonly asked: Pick<RunContext, "signal" | "saveRequests">;
-  readonly tokens: { readonly train: TokenSet; readonly validation?: TokenSet | undefined };
+  readonly tokens: { readonly train: SampleTokens; readonly validation?: SampleTokens | undefined };
   readonly maxCells: number;
   readonly arithmetic: StepArithmetic;
 }
@@ -151,7 +151,7 @@ async function collectBadCells(
   return (all[0] ?? []).map((_, n) => all.flatMap((ofRank) => ofRank[n] ?? []).toSorted((a, b) => a.cell - b.cell));
 }
 
-function tokensOf({ offsets }: TokenSet, samples: readonly number[]): number {
+function tokensOf({ offsets }: SampleTokens, samples: readonly number[]): number {
   return samples.reduce((sum, sample) => sum + (offsets[sample + 1] ?? 0) - (offsets[sample] ?? 0), 0);
 }
 
