@@ -13,11 +13,7 @@ export const familyRows: readonly Row[] = [
   { id: "M-qwen2", what: "Qwen 1.5 to 2.5" },
   { id: "M-qwen3", what: "Qwen 3, dense" },
   { id: "M-qwen3_moe", what: "Qwen 3 with routed experts" },
-  {
-    id: "M-qwen3_5_text",
-    what: "Qwen 3.5, text: gated delta nets between attention layers",
-    why: "open: refused by name, delta nets are not computed yet",
-  },
+  { id: "M-qwen3_5_text", what: "Qwen 3.5, text: gated delta nets between attention layers; inside `qwen3_5` too" },
   { id: "M-mixtral", what: "Mixtral: routed experts" },
   { id: "M-gemma", what: "Gemma 1" },
   { id: "M-gemma2", what: "Gemma 2: soft caps" },

@@ -2,8 +2,13 @@
 
 // The interface, and what is handed to it.
 
+export type { DeltaPast } from "./engine/arrays.ts";
+export type { DeltaOperations, GateOperations } from "./engine/delta_operations.ts";
 export type {
   AttentionSize,
+  DeltaInput,
+  DeltaSize,
+  DeltaWeights,
   DeviceArray,
   DType,
   Engine,
@@ -46,15 +51,18 @@ export type {
   Sizes,
   SpecialOperation,
 } from "./engine/operation_rows.ts";
-export { flatOperations, specialOperations } from "./engine/operations.ts";
+export { flatOperations } from "./engine/operations.ts";
+export { specialOperations } from "./engine/special_operations.ts";
 
 // Pieces of an engine.
 
 export { type Arena, type ArrayStore, createArena } from "./engine/arena.ts";
 export { cancellable } from "./engine/cancellable.ts";
+export { checkDelta, deltaStateLength, deltaWidths } from "./engine/delta_size.ts";
 export { cellsOfLoss } from "./engine/loss_cells.ts";
 export { checkPromptSets } from "./engine/prompt_sets.ts";
 export { type RowGroup, rowGroups } from "./engine/row_groups.ts";
+export { gatedDeltaBackward, gatedDeltaForward } from "./kernels/gated_delta.ts";
 export { ADDEND_LIMIT } from "./sum/fixed_point.ts";
 
 // Numbers of other widths.

@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from "vitest";
 import type { AttentionSize, DeviceArray, Engine, PromptSet } from "../src/engine/engine.ts";
+import { describeDelta } from "./delta_conformance.ts";
 import { describeFlat } from "./flat.ts";
 import { expectClose, expectGradient, expectSameBits, single, wave } from "./numeric.ts";
 import * as oracle from "./oracle.ts";
@@ -121,6 +122,7 @@ export function describeEngine(
       }));
 
     describeFlat(run, tolerance);
+    describeDelta(run, tolerance, cached);
 
     test("embed, gatherRows and scatterRows move whole rows, and refuse ids outside the table", () =>
       run(async (engine) => {

@@ -40,17 +40,27 @@ const familyCases = [
   "families/phi3 [M-phi3]",
   "families/phi3_longrope [M-phi3]",
   "families/qwen3 [M-qwen3]",
+  "families/qwen3_5_text [M-qwen3_5_text]",
   "families/qwen3_moe [M-qwen3_moe]",
   "families/smollm3 [M-smollm3]",
   "families/stablelm [M-stablelm]",
 ] as const;
 /** All of them. */
 export const goldenCases: readonly string[] = [...peftCases, ...familyCases];
-/** In bf16 the router of this model takes other experts for two of 18 tokens, in transformers too, whose logits move by 0.28. */
-const decidedByRounding = "families/mixtral [M-mixtral]";
+/**
+ * Models of which bf16 says little. The router of mixtral takes other experts for two of 18 tokens, in transformers too, whose logits
+ * move by 0.28; qwen3_5_text divides keys that are nearly 0 by their length (`CONDITIONED`).
+ */
+const decidedByRounding = ["families/mixtral [M-mixtral]", "families/qwen3_5_text [M-qwen3_5_text]"];
 const FAMILY_GRADIENTS = 3e-5;
 /** AdamW's first steps are as long for a tiny gradient as for a large one, and show its rounding. */
 const FAMILY_STEPS = 1e-3;
+/**
+ * One rounding of all weights of this model (6e-8) moves its logits by up to 1e-5 and its gradient at gates of 0 by up to 7e-4 of the
+ * largest number: a key is nearly 0 where it is divided by its length. The gradient at the trained gates moves by 2e-5.
+ */
+const conditioned = "families/qwen3_5_text";
+const CONDITIONED = { logits: 2e-5, "grad_init/": 7e-4, "grad/": 3e-5 } as const;
 /** In 8 bits of arithmetic the gradient of their gates is off by some of its terms, which nearly cancel: it is held against this. */
 const COARSE_GRADIENT = 0.5;
 
@@ -65,7 +75,7 @@ export function describeGolden(
   tolerance: number,
   { coarse = false }: { coarse?: boolean } = {},
 ): void {
-  const cases = goldenCases.filter((title) => !coarse || title !== decidedByRounding);
+  const cases = goldenCases.filter((title) => !coarse || !decidedByRounding.includes(title));
   describe(`engine ${name}, golden`, () => {
     describe.each(cases)("%s", (title) => {
       const golden = title.slice(0, title.indexOf(" "));
@@ -86,13 +96,15 @@ export function describeGolden(
           const adapted: AdapterState = { layout, params: trained.params };
           const fresh: AdapterState = { layout, params: values.adapter("init/", layout) };
 
+          const ofLogits = golden === conditioned ? CONDITIONED.logits : 0;
+          const nearLogits = Math.max(tolerance, ofLogits);
           const base = await tokenLogits(model, undefined, cell);
-          expectNear(base, values.rows("logits_base"), tolerance, "base logits");
+          expectNear(base, values.rows("logits_base"), nearLogits, "base logits");
           expect(await tokenLogits(model, fresh, cell), "zero gates: the bits of the base").toEqual(base);
           expectNear(
             await tokenLogits(model, adapted, cell),
             values.rows("logits_adapted"),
-            tolerance,
+            nearLogits,
             "adapted logits",
           );
           if (values.has("input_ids_long")) {
@@ -113,7 +125,7 @@ export function describeGolden(
           }
           const shifted = oneSequence(cell.ids_T.subarray(0, 9), 11);
           const moved = await tokenLogits(model, adapted, shifted);
-          expectNear(moved, values.f32("logits_adapted_row0_positions_plus11"), tolerance, "logits at positions + 11");
+          expectNear(moved, values.f32("logits_adapted_row0_positions_plus11"), nearLogits, "logits at positions + 11");
 
           for (const [state, which, gradients] of [
             [fresh, "loss_init", "grad_init/"],
@@ -125,7 +137,8 @@ export function describeGolden(
             expect(Math.abs(lossSum / labelled - loss), which).toBeLessThanOrEqual(most);
             expect(sum(await cellLosses(model, state, cell)), "forward alone gives the same loss").toBe(lossSum);
             const isFamily = golden.startsWith("families/");
-            const near = isFamily ? Math.max(tolerance, FAMILY_GRADIENTS) : tolerance;
+            const own = golden === conditioned ? CONDITIONED[gradients] : FAMILY_GRADIENTS;
+            const near = isFamily ? Math.max(tolerance, own) : tolerance;
             const least = isFamily && coarse ? COARSE_GRADIENT : 0;
             expectNear(gradient, values.adapter(gradients, layout), near, gradients, least);
           }

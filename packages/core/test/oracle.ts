@@ -2,7 +2,7 @@
  * Forward operations a second time, written straight from their formulas in float64 over plain arrays, sharing nothing with the
  * engines. Gradients are judged by finite differences of these, so nobody's derivation is trusted.
  */
-import type { AttentionSize } from "../src/engine/engine.ts";
+import type { AttentionSize, DeltaSize } from "../src/engine/engine.ts";
 
 export type Numbers = Float64Array;
 
@@ -60,6 +60,7 @@ export const flat: Readonly<Record<string, (input: FlatInput, size: FlatSize) =>
       return column < A ? a_TA[t * A + column] : b_TB[t * B + column - A];
     }),
   scaleRows: ({ x_TD, factor_T }, { D }) => x_TD.map((x, i) => factor_T[Math.floor(i / D)] * x),
+  sigmoidGate: ({ x_TF, gate_TF }) => x_TF.map((x, i) => x / (1 + Math.exp(-gate_TF[i]))),
   addScaled: ({ x_TD, y_TD }, { factor }) => x_TD.map((x, i) => x + factor * y_TD[i]),
   rmsNorm: ({ x_TD, weight_D }, { D, eps }) =>
     x_TD.map((x, i) => {
@@ -151,4 +152,44 @@ export function headLoss(
 ): Numbers {
   const z = linear(y, head, { T: R, N: V, K: D }).map((logit) => capped(logit, cap));
   return Float64Array.from(labels, (label, r) => -Math.log(softmax([...slice(z, r * V, V)])[label]));
+}
+
+/** Eq. 10 of arXiv:2412.06464 with whole matrices:  S_t = S_{t−1}·α(I − β k kᵀ) + β v kᵀ,  o_t = S_t q; S is [B, A]. */
+export function gatedDelta(
+  { x, gates, conv, rate, bias }: Readonly<Record<"x" | "gates" | "conv" | "rate" | "bias", Numbers>>,
+  cuSeqlens: Int32Array,
+  { keyHeads: J, valueHeads: N, keyDim: A, valueDim: B, taps }: DeltaSize,
+): Numbers {
+  const C = 2 * J * A + N * B;
+  const out: number[] = [];
+  for (let s = 0; s + 1 < cuSeqlens.length; s++) {
+    const states = Array.from({ length: N }, () => Array.from({ length: B }, () => Array.from({ length: A }, () => 0)));
+    for (let t = cuSeqlens[s]; t < cuSeqlens[s + 1]; t++) {
+      const u = Array.from({ length: C }, (_, c) => {
+        let sum = 0;
+        for (let back = 0; back < taps && t - back >= cuSeqlens[s]; back++)
+          sum += conv[c * taps + taps - 1 - back] * x[(t - back) * C + c];
+        return silu(sum);
+      });
+      for (let n = 0; n < N; n++) {
+        const key = Math.floor(n / (N / J));
+        const unit = (at: number) => {
+          const own = u.slice(at, at + A);
+          const length = Math.sqrt(own.reduce((sum, value) => sum + value ** 2, 1e-6));
+          return own.map((value) => value / length);
+        };
+        const [q, k, v] = [unit(key * A), unit((J + key) * A), u.slice(2 * J * A + n * B, 2 * J * A + (n + 1) * B)];
+        const beta = 1 / (1 + Math.exp(-gates[t * 2 * N + n]));
+        const alpha = Math.exp(-Math.exp(rate[n]) * Math.log(1 + Math.exp(gates[t * 2 * N + N + n] + bias[n])));
+        states[n] = states[n].map((row, j) =>
+          row.map((_, i) => {
+            const kept = row.reduce((sum, value, l) => sum + value * alpha * (Number(l === i) - beta * k[l] * k[i]), 0);
+            return kept + beta * v[j] * k[i];
+          }),
+        );
+        for (const row of states[n]) out.push(row.reduce((sum, value, i) => sum + value * q[i], 0) / Math.sqrt(A));
+      }
+    }
+  }
+  return Float64Array.from(out);
 }

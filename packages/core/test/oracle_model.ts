@@ -69,8 +69,15 @@ export function oracleLosses(
     const w = (name: string) => weight(`layers.${l}.${name}`);
     const isSliding = config.slidingLayers?.includes(l) ?? true;
     const attentionSize = { T, H, G, d, cap: config.scoreCap, window: isSliding ? config.slidingWindow : 0 };
+    if (config.deltaNet?.layers.includes(l)) {
+      const attended = add(x, deltaNet(config, enter(x, `layers.${l}.attnNorm`), w, cell));
+      const h = enter(attended, `layers.${l}.mlpNorm`);
+      x = add(attended, linear(activation(linear(h, T, w("gateUp"), w("gateUpBias"))), T, w("down"), w("downBias")));
+      continue;
+    }
     const [qkvWeight, qkvBias] = [w("qkv"), w("qkvBias")];
-    const raw = linear(enter(x, `layers.${l}.attnNorm`), T, qkvWeight, qkvBias);
+    const made = linear(enter(x, `layers.${l}.attnNorm`), T, qkvWeight, qkvBias);
+    const [raw, gates] = config.outputGate ? parted(made, T, H * d) : [made, undefined];
     const [qNorm, kNorm] = [w("qNorm"), w("kNorm")];
     const projected = config.qkNorm
       ? normed(
@@ -101,7 +108,8 @@ export function oracleLosses(
     if (place) {
       const K = layout.shape.promptLength;
       const prompts = params.subarray(place.prompt.offset, place.gate.offset);
-      const rawKv = linear(prompts, K, qkvWeight.subarray(H * d * D), qkvBias.subarray(H * d));
+      const keys = (config.outputGate ? 2 : 1) * H * d;
+      const rawKv = linear(prompts, K, qkvWeight.subarray(keys * D), qkvBias.subarray(keys));
       const kv = config.qkNorm ? normed(rawKv, 2 * G * d, [[kNorm, G * d]], config.normEps) : rawKv;
       const gate = Float64Array.from({ length: H }, (_, h) => {
         const stored = params[place.gate.offset + (layout.shape.gateSharing === "scalar" ? 0 : h)];
@@ -111,6 +119,7 @@ export function oracleLosses(
       const sum = oracle.promptAttention({ o: joinAt, qkv, kv, gate }, { ...attentionSize, K });
       [o, joined] = isGpt2 ? [o, sum] : [sum, joined];
     }
+    if (gates) o = oracle.flat["sigmoidGate"]({ x_TF: o, gate_TF: gates }, {});
     const bias = w("oBias").map((b) => (place && layout.shape.outputBiasTimes === "twice" ? 2 * b : b));
     const attended = add(add(x, leave(linear(o, T, w("o"), bias), `layers.${l}.attnOutNorm`)), joined);
     const mlpInput = config.parallelResidual ? x : attended;
@@ -133,6 +142,37 @@ export function oracleLosses(
     V,
     cap: config.logitCap,
   });
+}
+
+/** Rows of queries, gates, keys and values without the gates, and those. */
+function parted(made: Numbers, T: number, Q: number): [Numbers, Numbers] {
+  const width = made.length / T;
+  const isGate = (at: number) => at % width >= Q && at % width < 2 * Q;
+  return [made.filter((_, at) => !isGate(at)), made.filter((_, at) => isGate(at))];
+}
+
+/** What a gated delta net adds to the stream, of its normed input. */
+function deltaNet(
+  { deltaNet: own, hiddenSize: D, normEps: eps }: ModelConfig,
+  h: Numbers,
+  w: (name: string) => Numbers,
+  { ids_T, cuSeqlens }: Cell,
+): Numbers {
+  const { keyHeads, valueHeads: N, keyDim, valueDim: B, taps } = own ?? fail();
+  const [T, M] = [ids_T.length, N * B];
+  const C = 2 * keyHeads * keyDim + M;
+  const all = oracle.linear(h, w("qkv"), { T, N: C + M, K: D });
+  const x = all.filter((_, i) => i % (C + M) < C);
+  const gates = oracle.linear(h, w("deltaGates"), { T, N: 2 * N, K: D });
+  const weights = { conv: w("deltaConv"), rate: w("deltaRate"), bias: w("deltaBias") };
+  const size = { T, keyHeads, valueHeads: N, keyDim, valueDim: B, taps };
+  const o = oracle.gatedDelta({ x, gates, ...weights }, cuSeqlens, size);
+  const y = oracle.flat["rmsNorm"]({ x_TD: o, weight_D: w("deltaNorm") }, { T: T * N, D: B, eps });
+  const gated = y.map((value, i) => {
+    const z = all[Math.floor(i / M) * (C + M) + C + (i % M)];
+    return (value * z) / (1 + Math.exp(-z));
+  });
+  return oracle.linear(gated, w("o"), { T, N: D, K: M });
 }
 
 /** The weighted sum of the experts that are chosen for each row of h. */

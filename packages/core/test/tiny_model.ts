@@ -114,6 +114,18 @@ export const tinyBases = [
     },
   },
   {
+    title: "qwen3_5 with delta nets around a layer that attends",
+    changes: {
+      modelType: "qwen3_5_text",
+      kvHeads: 1,
+      layers: 4,
+      rotaryDim: 4,
+      qkNorm: "head",
+      outputGate: true,
+      deltaNet: { layers: [0, 2], keyHeads: 2, valueHeads: 4, keyDim: 3, valueDim: 2, taps: 3 },
+    },
+  },
+  {
     title: "olmo2",
     changes: { modelType: "olmo2", qkNorm: "all-heads", outputNorms: "after-only" },
   },
@@ -387,6 +399,7 @@ function hfConfig(config: ModelConfig): Record<string, unknown> {
       final_logit_softcapping: config.logitCap ?? null,
     }),
     ...hfExperts(config),
+    ...hfDeltaNet(config),
     ...(rotaryDim && { partial_rotary_factor: rotaryDim / config.headDim }),
     ...(unrotatedLayers && {
       no_rope_layers: Array.from({ length: config.layers }, (_, i) => (unrotatedLayers.includes(i) ? 0 : 1)),
@@ -430,6 +443,20 @@ function hfExperts({ modelType, experts }: ModelConfig) {
     moe_intermediate_size: intermediateSize,
     norm_topk_prob: isNormalized,
     mlp_only_layers: denseLayers,
+  };
+}
+
+function hfDeltaNet({ deltaNet, layers }: ModelConfig) {
+  if (!deltaNet) return {};
+  return {
+    linear_num_key_heads: deltaNet.keyHeads,
+    linear_num_value_heads: deltaNet.valueHeads,
+    linear_key_head_dim: deltaNet.keyDim,
+    linear_value_head_dim: deltaNet.valueDim,
+    linear_conv_kernel_dim: deltaNet.taps,
+    layer_types: Array.from({ length: layers }, (_, i) =>
+      deltaNet.layers.includes(i) ? "linear_attention" : "full_attention",
+    ),
   };
 }
 

@@ -22,6 +22,7 @@ import {
 } from "@zerogate/core/engine";
 import { type Addon, chooseLevel, type HeadArguments, loadAddon, type NativeEngine, type Operations } from "./addon.ts";
 import { type CpuArray, createArrays } from "./arrays.ts";
+import { deltaNets } from "./delta.ts";
 import { grouped } from "./grouped.ts";
 import { type CpuMatrix, handle, optional, weightOf } from "./handles.ts";
 import { hostArithmetic } from "./host_arithmetic.ts";
@@ -157,6 +158,7 @@ export function engineOver(
     },
 
     ...grouped(run, engine, take),
+    ...deltaNets(run, engine, take),
 
     rope(qkv, cosSin, size) {
       run.rope(engine, ...heads(size), size.inverse ?? false, handle(qkv), handle(cosSin));

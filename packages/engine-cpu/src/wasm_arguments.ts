@@ -184,3 +184,13 @@ function readValues(attempt: string, values: readonly unknown[]) {
     },
   };
 }
+
+/** Offsets 0 … T of sequences. */
+export function offsets(args: Arguments, name: string, T: number): Int32Array {
+  const cu = args.ints("cuSeqlens");
+  const ascends = cu.every((offset, s) => s === 0 || offset >= (cu[s - 1] ?? 0));
+  if (cu[0] !== 0 || cu.at(-1) !== T || !ascends) {
+    throw new RangeError(`Cannot run ${name}: cuSeqlens must ascend from 0 to T=${T}`);
+  }
+  return cu;
+}

@@ -6,13 +6,14 @@ import { InputError } from "@zerogate/core";
 import { type FlatName, tensorBytes } from "@zerogate/core/engine";
 import type { Operations } from "./addon.ts";
 import { weightDtypes } from "./engine.ts";
-import { type Arguments, type HeadFields, readArguments } from "./wasm_arguments.ts";
+import { type Arguments, type HeadFields, offsets, readArguments } from "./wasm_arguments.ts";
+import { deltaNets } from "./wasm_delta.ts";
 import { flatKernels } from "./wasm_flat.ts";
 import type { WasmMemory } from "./wasm_memory.ts";
 
-type Operation = Operations[keyof Operations];
+export type Operation = Operations[keyof Operations];
 /** Makes an operation of what reads its arguments and runs its kernel, which returns 0 if memory ran out. */
-type Define = (name: string, run: (args: Arguments) => number) => Operation;
+export type Define = (name: string, run: (args: Arguments) => number) => Operation;
 
 const floatsQ = ([T, H, , d]: HeadFields) => T * H * d;
 const floatsX = ([T, H, G, d]: HeadFields) => T * (H + 2 * G) * d;
@@ -39,6 +40,7 @@ export function wasmOperations(memory: WasmMemory): Operations {
     ...grouped(memory, operation),
     ...attentions(memory, operation),
     ...promptAttentions(memory, operation),
+    ...deltaNets(memory, operation),
     headLoss: headLoss(memory, operation),
   };
 }
@@ -275,16 +277,6 @@ function partOfWeight(args: Arguments, name: string) {
 /** Bytes of a row of a weight; the scales of int8 lie elsewhere. */
 function bytesOfRow(dtype: number, columns: number, scales: number): number {
   return scales === 0 ? tensorBytes(weightDtypes[dtype] ?? "f32", [1, columns]) : columns;
-}
-
-/** Offsets 0 … T of sequences. */
-function offsets(args: Arguments, name: string, T: number): Int32Array {
-  const cu = args.ints("cuSeqlens");
-  const ascends = cu.every((offset, s) => s === 0 || offset >= (cu[s - 1] ?? 0));
-  if (cu[0] !== 0 || cu.at(-1) !== T || !ascends) {
-    throw new RangeError(`Cannot run ${name}: cuSeqlens must ascend from 0 to T=${T}`);
-  }
-  return cu;
 }
 
 /** Leading tokens of each sequence that have no query; 0 for an empty list. */

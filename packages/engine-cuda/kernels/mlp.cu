@@ -119,3 +119,18 @@ KERNEL(gelu_quick)(ACT* y_TF, const ACT* up_TF, int T, int F) {
   float x = load(up_TF + i);
   store(y_TF + i, x * sigmoid(1.702f * x));
 }
+
+// σ(gate)·x,  and  dx = σ(gate)·dy,  dgate = dy·x·σ·(1 − σ)
+LAUNCH(sigmoid_gate, numbers, T, F)
+KERNEL(sigmoid_gate)(ACT* y_TF, const ACT* x_TF, const ACT* gate_TF, int T, int F) {
+  u64 i = element();
+  if (i < (u64)T * F) store(y_TF + i, load(x_TF + i) * sigmoid(load(gate_TF + i)));
+}
+LAUNCH(sigmoid_gate_backward, numbers, T, F)
+KERNEL(sigmoid_gate_backward)(ACT* dx_TF, ACT* dgate_TF, const ACT* dy_TF, const ACT* x_TF, const ACT* gate_TF, int T, int F) {
+  u64 i = element();
+  if (i >= (u64)T * F) return;
+  float open = sigmoid(load(gate_TF + i)), dy = load(dy_TF + i);
+  store(dx_TF + i, dy * open);
+  store(dgate_TF + i, dy * load(x_TF + i) * open * (1.f - open));
+}

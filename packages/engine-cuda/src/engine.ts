@@ -4,6 +4,7 @@ import { type Engine, flatEngine, type WeightDType } from "@zerogate/core/engine
 import { openGpu } from "./gpu.ts";
 import type { MemoryPlan } from "./memory_plan.ts";
 import { attention, attentionBackward, type CudaCache, cachedAttention } from "./ops/attention.ts";
+import { deltaState, gatedDelta, gatedDeltaBackward } from "./ops/delta.ts";
 import { flatOperation } from "./ops/flat.ts";
 import { groupedLinear, groupedLinearBackward } from "./ops/grouped.ts";
 import { headLoss } from "./ops/head.ts";
@@ -116,6 +117,7 @@ export function engineOver(runtime: Runtime, storage: WeightStorage = "as-is"): 
     arena: runtime.arena,
     repeated: runtime.repeated,
     kvCache: (capacity, Y): CudaCache => ({ capacity, block: runtime.hold(capacity * Y * bytesOf[inner]) }),
+    deltaState: (size) => deltaState(runtime, size),
     freeCache: (cache) => runtime.release((cache as CudaCache).block),
 
     embed: (table, ids_T, options = {}) => embed(runtime, table, ids_T, options),
@@ -140,6 +142,9 @@ export function engineOver(runtime: Runtime, storage: WeightStorage = "as-is"): 
     promptedAttention: (input, cuSeqlens, size) => promptedAttention(runtime, input, cuSeqlens, size),
     promptedAttentionBackward: (input, cuSeqlens, size) => promptedAttentionBackward(runtime, input, cuSeqlens, size),
 
+    gatedDelta: (input, weights, cuSeqlens, size, past) => gatedDelta(runtime, input, weights, cuSeqlens, size, past),
+    gatedDeltaBackward: (input, weights, cuSeqlens, size) =>
+      gatedDeltaBackward(runtime, input, weights, cuSeqlens, size),
     headLoss: (y, head, labels_R, size) => headLoss(runtime, y, head, labels_R, size),
   };
 }

@@ -18,6 +18,7 @@ export const kernelFiles = [
   "flash",
   "flash_backward",
   "prompt",
+  "delta",
   "head",
 ] as const;
 export type KernelFile = (typeof kernelFiles)[number];

@@ -1,5 +1,12 @@
 /** Operations by the kernel file that they run, in sizes that take every path through its kernels. */
-import { type AttentionSize, type DeviceArray, type Matrix, type PromptSet, tensorBytes } from "@zerogate/core/engine";
+import {
+  type AttentionSize,
+  type DeviceArray,
+  deltaWidths,
+  type Matrix,
+  type PromptSet,
+  tensorBytes,
+} from "@zerogate/core/engine";
 import { single, wave } from "../../core/test/numeric.ts";
 import type { CudaEngine } from "../src/engine.ts";
 import type { KernelFile } from "../src/kernels.ts";
@@ -49,6 +56,30 @@ async function rows(engine: CudaEngine) {
   return [await engine.read(scattered), await engine.read(inner)];
 }
 
+/** Keys of more numbers than a warp has lanes, value heads that share key heads, a sequence with a past and one without. */
+async function delta(engine: CudaEngine) {
+  const size = { T: 7, keyHeads: 2, valueHeads: 4, keyDim: 40, valueDim: 6, taps: 4 };
+  const { C, M } = deltaWidths(size);
+  const weights = {
+    conv_CL: weight(engine, [C, size.taps], 0.9),
+    rate_N: weight(engine, [size.valueHeads], 2.1),
+    bias_N: weight(engine, [size.valueHeads], 0.2),
+  };
+  const input = { x_TC: upload(engine, size.T * C, 0.3), gates_T2N: upload(engine, 2 * size.T * size.valueHeads, 1.6) };
+  const cuSeqlens = ends([5, 2]);
+  const states = [engine.deltaState, engine.deltaState].flatMap((make) => make?.(size) ?? []);
+  const outputs = [0, 3].map((start) => {
+    const past = { states, starts: Int32Array.of(start, start) };
+    return engine.gatedDelta?.(input, weights, cuSeqlens, size, past);
+  });
+  const do_TM = upload(engine, size.T * M, 2.4);
+  const gradient = engine.gatedDeltaBackward?.({ ...input, do_TM }, weights, cuSeqlens, size);
+  const all = [...outputs, gradient?.dx_TC, gradient?.dgates_T2N];
+  const read = await Promise.all(all.flatMap((array) => (array ? [engine.read(array)] : [])));
+  for (const state of states) engine.freeCache(state);
+  return read;
+}
+
 async function norm(engine: CudaEngine) {
   for (const [T, D] of [
     [3, 1040],
@@ -89,6 +120,8 @@ async function mlp(engine: CudaEngine) {
     for (const y of [engine.swiglu(gateUp, size), engine.geglu(gateUp, size)]) await engine.read(y);
     for (const gelu of [engine.gelu, engine.geluErf, engine.geluQuick]) await engine.read(gelu(up_TF, size));
     engine.swigluBackward(dy_TF, gateUp, { T, F });
+    const open_TF = engine.sigmoidGate(dy_TF, dy_TF, { T, F });
+    engine.sigmoidGateBackward({ dy_TF, x_TF: open_TF, gate_TF: dy_TF }, { T, F });
     engine.gegluBackward(dy_TF, gateUp, { T, F });
     await engine.read(engine.geluBackward(dy_TF, up_TF, { T, F }));
     await engine.read(engine.geluErfBackward(dy_TF, up_TF, { T, F }));
@@ -193,5 +226,6 @@ export const everyKernel: Readonly<Record<KernelFile, Work>> = {
   flash: (engine) => flash(engine, false),
   flash_backward: (engine) => flash(engine, true),
   prompt,
+  delta,
   head,
 };

@@ -12,6 +12,7 @@ import {
 import { type Arrays, openArrays, type TfjsArray } from "./arrays.ts";
 import { attentions, promptAttentions, type TfjsCache } from "./attentions.ts";
 import { openBackend } from "./backend.ts";
+import { deltaNets } from "./delta.ts";
 import { experts } from "./experts.ts";
 import { type TfjsBackend, tfjsBackends } from "./names.ts";
 import { flat, matrixShape } from "./ops/flat.ts";
@@ -75,7 +76,7 @@ function engineOver(backend: Backend, name: TfjsBackend): Engine {
 
     ...flatEngine((operationName, operation) => flatOperation(backend, arrays, operationName, operation)),
     ...maps(backend, arrays),
-    ...(name === "webgpu" ? {} : experts(backend, arrays, weight)),
+    ...(name === "webgpu" ? {} : ofSomeBases(backend, arrays)),
     ...attentions(backend, arrays),
     ...promptAttentions(backend, arrays),
 
@@ -92,6 +93,12 @@ function engineOver(backend: Backend, name: TfjsBackend): Engine {
       return loss.dy_RD ? { ...losses, dy_RD: own(loss.dy_RD) } : losses;
     },
   };
+}
+
+/** What needs to read without waiting. */
+function ofSomeBases(backend: Backend, arrays: Arrays) {
+  const own = experts(backend, arrays, weight);
+  return { ...own, ...deltaNets(backend, arrays, own.readNow, weight) };
 }
 
 /** Its composite, over the tensors of what it is given. */

@@ -7,7 +7,7 @@ export function experts(
   backend: Backend,
   { compute, own: owned, view }: Arrays,
   tensorOf: (matrix: Matrix) => Tensor,
-): Pick<Engine, "readNow" | "groupedLinear" | "groupedLinearBackward"> {
+): Required<Pick<Engine, "readNow" | "groupedLinear" | "groupedLinearBackward">> {
   const { tf, products } = backend;
   const some = (x: Tensor, [from, to]: RowRange) => {
     const columns = x.shape[1] ?? 1;

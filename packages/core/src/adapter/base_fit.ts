@@ -12,7 +12,9 @@ export function baseProblems({ base, shape }: AdapterLayout, model: ModelConfig)
   if (names !== moduleNames(adaptedBase(model))) {
     problems.push(`the adapter is for a base with ${names}, this one is a ${model.modelType}`);
   }
-  compare("layers", base.layers, model.layers);
+  const { layers, attentionLayers } = adaptedBase(model);
+  const topOfFile = (attentionLayers?.at(-1) ?? layers - 1) + 1; // what a file names last ends the base that it implies
+  compare("layers", base.layers, base.layers === topOfFile ? topOfFile : layers);
   compare("hidden size", base.hiddenSize, model.hiddenSize);
   if (shape.gateSharing === "per-head") compare("query heads", base.heads, model.heads);
   return problems;

@@ -67,6 +67,8 @@ export type AdapterShape = ShapeChoice & AdapterSettings;
 export interface AdaptedBase {
   /** Decoder layers, N. */
   readonly layers: number;
+  /** Those that have keys of their own, to which prompts can attach, ascending. @default all */
+  readonly attentionLayers?: readonly number[] | undefined;
   /** D. */
   readonly hiddenSize: number;
   /** Query heads, H. */
@@ -88,7 +90,7 @@ export type Attachment = "1";
 /** What an adapter needs to know of a base. */
 export type AdaptedModel = Pick<
   ModelConfig,
-  "modelType" | "layers" | "hiddenSize" | "heads" | "outputBias" | "outputNorms" | "residualScale"
+  "modelType" | "layers" | "hiddenSize" | "heads" | "outputBias" | "outputNorms" | "residualScale" | "deltaNet"
 >;
 
 /**
@@ -105,13 +107,36 @@ export function adaptedBase({
   outputBias,
   outputNorms,
   residualScale = 1,
+  deltaNet,
 }: AdaptedModel): AdaptedBase {
   const { modules, promptsJoin } = architectureOf({ modelType });
   // PEFT's second bias would be added behind what these bases do to the output; PEFT knows none of them.
   const isPlain = outputNorms === undefined && residualScale === 1;
   const hasOutputBias = outputBias && promptsJoin === "before-output" && isPlain;
   const known = isKnownToPeft({ modelType });
-  return { layers, hiddenSize, heads, modules, hasOutputBias, ...(!known && { attachment: "1" }) };
+  const attentionLayers = deltaNet && adaptableLayers({ layers, deltaNet });
+  const base = { layers, hiddenSize, heads, modules, hasOutputBias };
+  return { ...base, ...(attentionLayers && { attentionLayers }), ...(!known && { attachment: "1" }) };
+}
+
+/**
+ * Returns the layers of a base to which prompts can attach, ascending: those that attend. A gated delta net has no keys for them.
+ *
+ * @example
+ * adaptableLayers(config).length; // 4
+ */
+export function adaptableLayers({ layers, deltaNet }: Pick<ModelConfig, "layers" | "deltaNet">): readonly number[] {
+  return Array.from({ length: layers }, (_, i) => i).filter((i) => !deltaNet?.layers.includes(i));
+}
+
+/**
+ * How many layers a run adapts that does not say: all but two of those that can be, as LLaMA-Adapter's 30 of 32.
+ *
+ * @example
+ * defaultAdapterLayers(config); // 2
+ */
+export function defaultAdapterLayers(model: Pick<ModelConfig, "layers" | "deltaNet">): number {
+  return Math.max(1, adaptableLayers(model).length - 2);
 }
 
 /** Returns what the adapted modules of a base are called, for people: `layers.{i}.self_attn`. */

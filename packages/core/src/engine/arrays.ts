@@ -40,6 +40,35 @@ export interface KvCache {
   readonly capacity: number;
 }
 
+/** Sizes of a gated delta net: J key heads, which N value heads share evenly, and how many inputs its convolution spans. */
+export interface DeltaSize {
+  readonly T: number;
+  readonly keyHeads: number;
+  readonly valueHeads: number;
+  readonly keyDim: number;
+  readonly valueDim: number;
+  readonly taps: number;
+}
+
+/** Frozen weights of a gated delta net: `[C, taps]` of the convolution, the oldest input first; α = exp(−e^rate · softplus(a + bias)). */
+export interface DeltaWeights {
+  readonly conv_CL: Matrix;
+  readonly rate_N: Matrix;
+  readonly bias_N: Matrix;
+}
+
+/** Channels of queries, keys and values `[T, C]`, and b of all value heads, then a, `[T, 2·N]`. */
+export interface DeltaInput {
+  readonly x_TC: DeviceArray;
+  readonly gates_T2N: DeviceArray;
+}
+
+/** The state of each sequence and how many tokens it has seen; at 0 it counts as empty, whatever it holds. */
+export interface DeltaPast {
+  readonly states: readonly KvCache[];
+  readonly starts: Int32Array;
+}
+
 /** Half-open range of rows, for example the key and value rows of a merged QKV weight, or the tokens of a sequence. */
 export type RowRange = readonly [from: number, to: number];
 

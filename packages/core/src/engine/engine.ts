@@ -28,9 +28,13 @@ import type {
   RowRange,
   WeightDType,
 } from "./arrays.ts";
+import type { DeltaOperations, GateOperations } from "./delta_operations.ts";
 
 export type {
   AttentionSize,
+  DeltaInput,
+  DeltaSize,
+  DeltaWeights,
   DeviceArray,
   DType,
   FileTensor,
@@ -47,7 +51,7 @@ export type {
 } from "./arrays.ts";
 
 /** Computes the operations of a decoder on its arrays, forward and backward; what an array is, it alone knows. */
-export interface Engine {
+export interface Engine extends DeltaOperations, GateOperations {
   /** Name shown to people and stored with a run, for example `reference`. Runs are bit-equal on the same engine only. */
   readonly name: string;
   /** Weight dtypes that `matrix` takes; a loader widens everything else to f32. Those with scales are for `linear` and its backward only. */
@@ -87,7 +91,7 @@ export interface Engine {
   keep(...arrays: readonly DeviceArray[]): void;
   /** Lives until `freeCache`, whichever arena it was made in. */
   kvCache(capacity: number, Y: number): KvCache;
-  /** Frees a cache of keys and values. */
+  /** Frees a cache of keys and values, or a state. */
   freeCache(cache: KvCache): void;
 
   /** Rows of an embedding table: `y[t] = scale · table[ids[t]] (+ residual[t])`, `[T, D]`. */

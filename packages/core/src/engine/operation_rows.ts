@@ -16,6 +16,7 @@ type Facility =
   | "repeated"
   | "keep"
   | "kvCache"
+  | "deltaState"
   | "freeCache";
 
 /** Members of an Engine that compute. */
@@ -30,6 +31,8 @@ export type FlatName =
   | "addScaled"
   | "scaleRows"
   | "scaleRowsBackward"
+  | "sigmoidGate"
+  | "sigmoidGateBackward"
   | "rmsNorm"
   | "rmsNormBackward"
   | "layerNorm"

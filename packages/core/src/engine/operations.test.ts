@@ -2,8 +2,9 @@
 import { expect, test } from "vitest";
 import { lengthOf } from "./flat.ts";
 import type { FlatOperation } from "./operation_rows.ts";
-import { flatOperations, specialOperations } from "./operations.ts";
+import { flatOperations } from "./operations.ts";
 import { createReferenceEngine } from "./reference.ts";
+import { specialOperations } from "./special_operations.ts";
 
 const rows = Object.entries<FlatOperation>(flatOperations);
 
@@ -38,10 +39,10 @@ test.each(rows.filter(([, { backward }]) => backward !== undefined))(
 
 test("the reference engine has every operation that has no fall-back, and no other", () => {
   const { name: _name, weightDtypes: _dtypes, softCaps: _caps, readNow: _now, ...methods } = createReferenceEngine();
-  const facilities = ["matrix", "upload", "read", "free", "keep", "arena", "kvCache", "freeCache"];
-  const ofExperts = ["groupedLinear", "groupedLinearBackward"];
+  const facilities = ["matrix", "upload", "read", "free", "keep", "arena", "kvCache", "deltaState", "freeCache"];
+  const ofSomeBases = ["groupedLinear", "groupedLinearBackward", "gatedDelta", "gatedDeltaBackward"];
   const needed = Object.entries(specialOperations).flatMap(([name, { fallBack }]) =>
-    fallBack && !ofExperts.includes(name) ? [] : [name],
+    fallBack && !ofSomeBases.includes(name) ? [] : [name],
   );
   expect(Object.keys(methods).toSorted()).toEqual(
     [...facilities, ...Object.keys(flatOperations), ...needed].toSorted(),

@@ -1,6 +1,6 @@
 /**
  * The operations of an Engine as data, in the letters of engine.ts. A *flat* one is described whole: engines derive its
- * argument checks and glue, and tests their cases, from its row. A *special* one has glue of its own in every engine.
+ * argument checks and glue, and tests their cases, from its row. The others: special_operations.ts.
  *
  * What is added later is a row: vectors by set are inputs `[S, N]` beside a list `rowOf_T` of rows from -1 (no set) to S - 1.
  */
@@ -21,9 +21,10 @@ import { layerNormBackward, layerNormForward } from "../kernels/layernorm.ts";
 import { rmsNormBackward, rmsNormForward } from "../kernels/rmsnorm.ts";
 import { gatherRows, scatterRows } from "../kernels/rows.ts";
 import { scaleRowsBackward, scaleRowsForward } from "../kernels/scale_rows.ts";
+import { sigmoidGateBackward, sigmoidGateForward } from "../kernels/sigmoid_gate.ts";
 import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
 import type { DeviceArray, Engine, Matrix } from "./engine.ts";
-import type { FlatName, FlatOperation, OperationName, RowList, SpecialOperation } from "./operation_rows.ts";
+import type { FlatName, FlatOperation, RowList } from "./operation_rows.ts";
 
 /** Its arguments are those of the method: names for arrays, fields for objects, and the keys of its size. */
 type RowOf<Name extends FlatName> = FlatOperation &
@@ -130,6 +131,25 @@ export const flatOperations: { readonly [Name in FlatName]: RowOf<Name> } = {
     tolerance: 4,
     kernel: scaleRowsBackward,
   },
+  sigmoidGate: {
+    ...none,
+    arguments: ["x_TF", "gate_TF"],
+    sizes: TF,
+    outputs: { y_TF: "TF" },
+    inputs: { x_TF: "TF", gate_TF: "TF" },
+    backward: "sigmoidGateBackward",
+    tolerance: 1,
+    kernel: sigmoidGateForward,
+  },
+  sigmoidGateBackward: {
+    ...none,
+    arguments: [["dy_TF", "x_TF", "gate_TF"]],
+    sizes: TF,
+    outputs: { dx_TF: "TF", dgate_TF: "TF" },
+    inputs: { dy_TF: "TF", x_TF: "TF", gate_TF: "TF" },
+    tolerance: 1,
+    kernel: sigmoidGateBackward,
+  },
   rmsNorm: {
     ...none,
     arguments: ["x_TD", "weight_D"],
@@ -229,67 +249,4 @@ export const flatOperations: { readonly [Name in FlatName]: RowOf<Name> } = {
     tolerance: 1,
     kernel: softCap,
   },
-};
-
-const noExperts = "nothing: bases with experts are refused";
-const forwardOnly = { backward: undefined } as const;
-const plainWide = "core's kernels/wide_linear.ts, in plain TypeScript";
-const bothAtOnce = "attention and promptAttention, one after the other; their backwards likewise";
-
-/** The other operations, by name, each with the reason why it is not flat. */
-export const specialOperations: { readonly [Name in Exclude<OperationName, FlatName>]: SpecialOperation } = {
-  embed: { because: "its table is a weight of two sizes, its error names the token", ...forwardOnly, tolerance: 1 },
-  linear: {
-    because: "rows of a weight in any dtype, packed copies, an order",
-    backward: "linearBackward",
-    tolerance: 1,
-  },
-  linearBackward: { because: "as linear", backward: undefined, tolerance: 1 },
-  groupedLinear: {
-    because: "as linear, with parts of a weight",
-    backward: "groupedLinearBackward",
-    tolerance: 1,
-    fallBack: noExperts,
-  },
-  groupedLinearBackward: { because: "as groupedLinear", backward: undefined, tolerance: 1, fallBack: noExperts },
-  rope: { because: "head sizes; its backward is its inverse", backward: "rope", tolerance: 1, inPlace: true },
-  attention: { because: "head sizes and offsets of sequences", backward: "attentionBackward", tolerance: 1 },
-  attentionBackward: { because: "as attention", backward: undefined, tolerance: 4 },
-  cachedAttention: { because: "writes to caches", ...forwardOnly, tolerance: 1 },
-  promptAttention: {
-    because: "a list of sets, each with an array and gates of its own",
-    backward: "promptAttentionBackward",
-    tolerance: 1,
-  },
-  promptAttentionBackward: {
-    because: "as promptAttention; adds to a gradient in place",
-    backward: undefined,
-    tolerance: 8,
-  },
-  promptedAttention: {
-    because: "as promptAttention",
-    backward: "promptedAttentionBackward",
-    tolerance: 1,
-    fallBack: bothAtOnce,
-  },
-  promptedAttentionBackward: {
-    because: "as promptAttention",
-    backward: undefined,
-    tolerance: 8,
-    fallBack: bothAtOnce,
-  },
-  headLoss: { because: "cells, labels, and its gradient in the same call", backward: "headLoss", tolerance: 2 },
-  addFixedPoint: {
-    because: "works on memory of the host, with the bits of core's",
-    ...forwardOnly,
-    tolerance: 0,
-    fallBack: "core's addFixedPoint, in plain TypeScript",
-  },
-  wideLinear: {
-    because: "works on float64 memory of the host, with the bits of core's",
-    backward: "wideLinearBackward",
-    tolerance: 0,
-    fallBack: plainWide,
-  },
-  wideLinearBackward: { because: "as wideLinear", backward: undefined, tolerance: 0, fallBack: plainWide },
 };

@@ -6,12 +6,26 @@
 import { dequantize, isScaled } from "../formats/scaled.ts";
 import type { WeightStorage } from "../formats/scaled_format.ts";
 import { attentionBackward, attentionForward, cachedAttentionForward } from "../kernels/attention.ts";
+import { gatedDeltaBackward, gatedDeltaForward } from "../kernels/gated_delta.ts";
 import { headLossForwardBackward } from "../kernels/head_loss.ts";
 import { linearBackward, linearForward } from "../kernels/linear.ts";
 import { type PromptRange, promptAttentionBackward, promptAttentionForward } from "../kernels/prompt_attention.ts";
 import { rotate } from "../kernels/rope.ts";
 import { type ArrayStore, createArena } from "./arena.ts";
-import type { AttentionSize, DeviceArray, Engine, HostTensor, KvCache, Matrix, PromptSet, RowRange } from "./engine.ts";
+import type { DeltaOperations } from "./delta_operations.ts";
+import { checkDelta, deltaStateLength, deltaWidths } from "./delta_size.ts";
+import type {
+  AttentionSize,
+  DeltaInput,
+  DeltaWeights,
+  DeviceArray,
+  Engine,
+  HostTensor,
+  KvCache,
+  Matrix,
+  PromptSet,
+  RowRange,
+} from "./engine.ts";
 import { type FlatRun, flatEngine, lengthOf } from "./flat.ts";
 import { cellsOfLoss } from "./loss_cells.ts";
 import type { FlatName, FlatOperation, HostArrays } from "./operation_rows.ts";
@@ -92,6 +106,7 @@ export function createReferenceEngine({ storage = "as-is" }: { storage?: WeightS
     rope: (qkv, cosSin, size) => rotate(host(qkv), host(cosSin), size),
 
     ...attentions(take),
+    ...deltaNets(take),
     headLoss: headLoss(take),
   };
 }
@@ -218,6 +233,31 @@ function attentions(
         return out;
       });
     },
+  };
+}
+
+function deltaNets(take: (length: number) => Float32Array): Required<DeltaOperations> {
+  const inputOf = ({ x_TC, gates_T2N }: DeltaInput, weights: DeltaWeights, cuSeqlens: Int32Array) => {
+    const { conv_CL, rate_N, bias_N } = weights;
+    const held = { conv_CL: valuesOf(conv_CL), rate_N: valuesOf(rate_N), bias_N: valuesOf(bias_N) };
+    return { x_TC: host(x_TC), gates_T2N: host(gates_T2N), ...held, cuSeqlens };
+  };
+  return {
+    gatedDelta(input, weights, cuSeqlens, size, past) {
+      checkDelta("gatedDelta", { input, weights, cuSeqlens }, size);
+      const o_TM = take(size.T * deltaWidths(size).M);
+      const states = (past?.states as readonly ReferenceCache[] | undefined)?.map(({ data }) => data);
+      const kept = past && states ? { states, starts: past.starts } : {};
+      gatedDeltaForward({ o_TM }, { ...inputOf(input, weights, cuSeqlens), ...kept }, size);
+      return o_TM;
+    },
+    gatedDeltaBackward({ do_TM, ...input }, weights, cuSeqlens, size) {
+      checkDelta("gatedDeltaBackward", { input, weights, cuSeqlens }, size);
+      const grad = { dx_TC: take(input.x_TC.length), dgates_T2N: take(input.gates_T2N.length) };
+      gatedDeltaBackward(grad, { ...inputOf(input, weights, cuSeqlens), do_TM: host(do_TM) }, size);
+      return grad;
+    },
+    deltaState: (size): ReferenceCache => ({ capacity: 1, data: new Float32Array(deltaStateLength(size)) }),
   };
 }
 

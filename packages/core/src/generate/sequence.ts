@@ -2,6 +2,7 @@
 import type { DeviceArray, KvCache, LinearOrder } from "../engine/engine.ts";
 import { freeSaved, layerForward } from "../model/block.ts";
 import type { DecoderModel } from "../model/decoder.ts";
+import { openDeltaState } from "../model/delta_net.ts";
 import { embedTokens } from "../model/forward.ts";
 import { headLogits, packSequences } from "../model/logits.ts";
 import { openPass } from "../model/pass.ts";
@@ -35,7 +36,11 @@ export function openSequence(
 ): Sequence {
   const caches: KvCache[] = [];
   try {
-    for (const _ of layers) caches.push(engine.kvCache(capacity, 2 * config.kvHeads * config.headDim));
+    for (const { delta } of layers) {
+      caches.push(
+        delta ? openDeltaState(engine, delta) : engine.kvCache(capacity, 2 * config.kvHeads * config.headDim),
+      );
+    }
   } catch (error) {
     for (const cache of caches) engine.freeCache(cache);
     throw error;
@@ -75,10 +80,7 @@ export async function appendTokens(
     let x_TD = embedTokens(model, tokens);
     for (let i = 0; i < layers.length; i++) {
       const caches = sequences.map((sequence) => sequence.caches[i]);
-      const { y_TD, saved } = layerForward(model, i, x_TD, pass, prompts, (qkv_TX, size) => ({
-        o_TQ: engine.cachedAttention(qkv_TX, caches, starts, cuSeqlens, size),
-        lse_TH: undefined,
-      }));
+      const { y_TD, saved } = layerForward(model, i, x_TD, pass, prompts, { caches, starts });
       freeSaved(engine, saved);
       x_TD = y_TD;
     }

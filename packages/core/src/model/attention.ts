@@ -9,12 +9,13 @@
  */
 import type { LabelledRows } from "../cell/labelled.ts";
 import type { AttentionSize, DeviceArray, Engine, LinearOrder, PromptSetGradient, RowRange } from "../engine/engine.ts";
+import { project } from "./attention_output.ts";
 import type { DecoderLayer, DecoderModel } from "./decoder.ts";
 import { keepLabelled, labelledOf, projectLabelled, spreadLabelled } from "./labelled_rows.ts";
-import type { Pass } from "./pass.ts";
+import { gateBackward, putGates, type SavedGate, takeGates } from "./output_gate.ts";
+import type { LayerPast, Pass } from "./pass.ts";
 import {
   addBiasAgain,
-  heardImages,
   type ImageSums,
   type LayerSets,
   type OwnedSet,
@@ -33,7 +34,7 @@ import {
 } from "./qk_norm.ts";
 import { growQueries } from "./query_growth.ts";
 import { isShared, sharedAttention, sharedAttentionBackward } from "./shared_attention.ts";
-import { enter, enterBackward, leave, leaveBackward, type SavedOutput } from "./sublayer.ts";
+import { enter, enterBackward, leaveBackward, type SavedOutput } from "./sublayer.ts";
 
 /** What its backward needs. */
 export interface SavedAttention {
@@ -47,6 +48,8 @@ export interface SavedAttention {
   readonly lse_TH: DeviceArray | undefined;
   /** What came out of the projection, if a norm follows. */
   readonly output: SavedOutput | undefined;
+  /** What multiplies the output, if the base has gates. */
+  readonly gate: SavedGate | undefined;
   /** Which tokens attended to which prompts, and saw which images. */
   readonly sets: LayerSets;
   /** Whether `o_TQ` has what the prompts add: the engine made both at once. */
@@ -55,15 +58,9 @@ export interface SavedAttention {
   readonly labelled: LabelledRows | undefined;
 }
 
-/** How a layer attends: over the packed tokens alone, or over a KV cache as well. */
-export type Attend = (
-  qkv_TX: DeviceArray,
-  size: AttentionSize,
-) => { o_TQ: DeviceArray; lse_TH: DeviceArray | undefined };
-
-/** The key and value rows of the merged projection. */
+/** The key and value rows of the merged projection, its last. */
 const kvRows = ({ config }: DecoderModel, layer: DecoderLayer): RowRange => [
-  config.heads * config.headDim,
+  layer.qkv.rows - 2 * config.kvHeads * config.headDim,
   layer.qkv.rows,
 ];
 
@@ -112,7 +109,7 @@ export function attentionForward(
   x_TD: DeviceArray,
   pass: Pass,
   prompts: readonly TokenPrompts[],
-  attend?: Attend,
+  past?: LayerPast,
 ): { x_TD: DeviceArray; x1_TD: DeviceArray; saved: SavedAttention } {
   const { engine, config } = model;
   const layer = model.layers[i];
@@ -122,28 +119,32 @@ export function attentionForward(
   const sets = promptSets(i, prompts, T);
 
   const { h_TD, stats } = enter(engine, x_TD, layer.attnNorm, { T, D: config.hiddenSize });
-  const raw_TX = labelled
+  const projected = labelled
     ? projectLabelled(model, layer, h_TD, pass, labelled)
     : engine.linear(h_TD, layer.qkv, { T, bias: layer.qkvBias, order: pass.order });
   if (h_TD !== x_TD) engine.free(h_TD);
+  const { raw_TX, gate_TQ } = config.outputGate
+    ? takeGates(engine, projected, size)
+    : { raw_TX: projected, gate_TQ: undefined };
   const normed = layer.qkNorm && qkNormForward(engine, layer.qkNorm, raw_TX, size);
   const rotated_TX = normed?.qkv_TX ?? raw_TX;
   const cosSin_Td = layer.rotation && pass.cosSin_Td[layer.rotation];
   if (cosSin_Td) engine.rope(rotated_TX, cosSin_Td, size);
   const factor_T = pass.queryFactor_T;
   const qkv_TX = factor_T ? growQueries(engine, rotated_TX, factor_T, size) : rotated_TX;
-  const attended = attendAll(model, qkv_TX, sets, pass, size, attend);
+  const attended = attendAll(model, qkv_TX, sets, pass, size, past);
   const saved = { x_TD, attnStats: stats, qkv_TX, beforeNorm: normed?.saved, sets, labelled, ...attended };
   const all = { x_TD, qkv_TX, o_TQ: attended.o_TQ, prompts, size };
   const going = labelled ? keepLabelled(model, all, labelled) : all;
   const own = { sets: labelled ? promptSets(i, going.prompts, going.size.T) : sets, pass, size: going.size };
   const from = { o_TQ: going.o_TQ, isAdapted: attended.isAdapted };
-  const { joined_TD, output } = project(model, layer, from, going.x_TD, { ...own, qkv_TX: going.qkv_TX });
+  const joining = { ...own, qkv_TX: going.qkv_TX, gate_TQ };
+  const { joined_TD, output, gate } = project(model, layer, from, going.x_TD, joining);
   if (labelled) engine.free(going.qkv_TX, going.o_TQ);
   const table = layer.oBiasTable;
   const x1_TD = table ? addBiasAgain(engine, i, joined_TD, table, going.prompts, going.size.T) : joined_TD;
   if (x1_TD !== joined_TD) engine.free(joined_TD);
-  return { x_TD: going.x_TD, x1_TD, saved: { ...saved, output } };
+  return { x_TD: going.x_TD, x1_TD, saved: { ...saved, output, gate } };
 }
 
 type Attended = Pick<SavedAttention, "o_TQ" | "lse_TH" | "isAdapted">;
@@ -155,49 +156,18 @@ function attendAll(
   { prompts: sets }: LayerSets,
   pass: Pass,
   size: AttentionSize,
-  attend: Attend | undefined,
+  past: LayerPast | undefined,
 ): Attended {
   const { cuSeqlens } = pass;
-  if (attend) return { ...attend(qkv_TX, size), isAdapted: false };
+  if (past) {
+    const o_TQ = engine.cachedAttention(qkv_TX, past.caches, past.starts, cuSeqlens, size);
+    return { o_TQ, lse_TH: undefined, isAdapted: false };
+  }
   if (isShared(pass)) return { ...sharedAttention(engine, qkv_TX, pass, size), isAdapted: false };
   const joinsHere = architecture.promptsJoin === "before-output" && sets.length > 0;
   const both = joinsHere ? engine.promptedAttention?.({ qkv_TX, sets }, cuSeqlens, size) : undefined;
   if (both) return { o_TQ: both.y_TQ, lse_TH: both.lse_TH, isAdapted: true };
   return { ...engine.attention(qkv_TX, cuSeqlens, size), isAdapted: false };
-}
-
-interface Joining {
-  readonly qkv_TX: DeviceArray;
-  readonly sets: LayerSets;
-  readonly pass: Pass;
-  readonly size: AttentionSize;
-}
-
-/** x + o·W_oᵀ, with what the prompts add on the side of the projection where they join. */
-function project(
-  { engine, config, architecture }: DecoderModel,
-  layer: DecoderLayer,
-  { o_TQ, isAdapted }: Pick<Attended, "o_TQ" | "isAdapted">,
-  x_TD: DeviceArray,
-  { qkv_TX, sets, pass, size }: Joining,
-): { joined_TD: DeviceArray; output: SavedOutput | undefined } {
-  let output: SavedOutput | undefined;
-  const projected = (from: DeviceArray) => {
-    const to = { x_TD, weight: layer.o, bias: layer.oBias, order: pass.order };
-    const left = leave(engine, from, to, layer.attnOutput, { T: size.T, D: config.hiddenSize });
-    output = left.saved;
-    return left.y_TD;
-  };
-  const addSets = (own: readonly OwnedSet[]) => (to: DeviceArray) =>
-    engine.promptAttention(to, { qkv_TX, sets: own }, size);
-  const added = [isAdapted ? [] : sets.prompts, heardImages(sets)].filter((own) => own.length > 0).map(addSets);
-  const steps = architecture.promptsJoin === "before-output" ? [...added, projected] : [projected, ...added];
-  const joined_TD = steps.reduce((from, step) => {
-    const to = step(from);
-    if (from !== o_TQ) engine.free(from);
-    return to;
-  }, o_TQ);
-  return { joined_TD, output };
 }
 
 /**
@@ -218,8 +188,9 @@ export function attentionBackward(
   const hidden = { T, D: config.hiddenSize };
   const rows = labelled?.rows_U.length ?? T;
   const dout_TD = leaveBackward(engine, outer.dx1_TD, saved.output, layer.attnOutput, { ...hidden, T: rows });
-  const own_TQ = engine.linearBackward(dout_TD, layer.o, { T: rows });
+  const dopen_TQ = engine.linearBackward(dout_TD, layer.o, { T: rows });
   if (dout_TD !== outer.dx1_TD) engine.free(dout_TD);
+  const { do_TQ: own_TQ, dgate_TQ } = gateBackward(engine, dopen_TQ, saved.gate, { ...size, T: rows });
   const spread = (own: DeviceArray, D: number) => (labelled ? spreadLabelled(engine, own, labelled, { T, D }) : own);
   const do_TQ = spread(own_TQ, H * d);
   const dx1_TD = model.architecture.promptsJoin === "before-output" ? outer.dx1_TD : spread(outer.dx1_TD, hidden.D);
@@ -236,13 +207,14 @@ export function attentionBackward(
       layer.qkNorm && saved.beforeNorm
         ? qkNormBackward(engine, layer.qkNorm, dqkv_TX, saved.beforeNorm, size)
         : dqkv_TX;
-    const dh_TD = engine.linearBackward(draw_TX, layer.qkv, { T });
+    const dprojected = dgate_TQ ? putGates(engine, draw_TX, dgate_TQ, size) : draw_TX;
+    const dh_TD = engine.linearBackward(dprojected, layer.qkv, { T });
     const residual_TD = spread(outer.residual_TD, hidden.D);
     const input = { x_TD: saved.x_TD, stats: saved.attnStats, residual_TD };
     dx_TD = enterBackward(engine, dh_TD, input, layer.attnNorm, hidden);
-    engine.free(draw_TX, dh_TD);
+    engine.free(dprojected, dh_TD);
     if (residual_TD !== outer.residual_TD) engine.free(residual_TD);
-  }
+  } else engine.free(dgate_TQ);
   return { sets, images, dx_TD };
 }
 

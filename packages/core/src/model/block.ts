@@ -4,15 +4,17 @@
  */
 import type { LabelledRows } from "../cell/labelled.ts";
 import type { DeviceArray, Engine } from "../engine/engine.ts";
-import { type Attend, attentionBackward, attentionForward, type SavedAttention } from "./attention.ts";
+import { attentionBackward, attentionForward, type SavedAttention } from "./attention.ts";
 import type { DecoderModel } from "./decoder.ts";
+import { deltaBackward, deltaForward, type SavedDelta } from "./delta_net.ts";
 import { mlpArrays, mlpBackward, mlpForward, type SavedMlp } from "./mlp.ts";
-import type { Pass } from "./pass.ts";
+import type { LayerPast, Pass } from "./pass.ts";
 import type { TokenPrompts } from "./prompts.ts";
 
 /** What backward of one layer needs. */
 export interface SavedLayer {
-  readonly attention: SavedAttention;
+  /** Of what mixes the tokens: attention, or a gated delta net. */
+  readonly mixer: SavedAttention | SavedDelta;
   readonly mlp: SavedMlp;
 }
 
@@ -27,15 +29,22 @@ export function layerForward(
   x_TD: DeviceArray,
   pass: Pass,
   prompts: readonly TokenPrompts[],
-  attend?: Attend,
+  past?: LayerPast,
 ): { y_TD: DeviceArray; saved: SavedLayer } {
-  const { x_TD: own_TD, x1_TD, saved: attention } = attentionForward(model, i, x_TD, pass, prompts, attend);
+  const { delta } = model.layers[i];
+  const {
+    x_TD: own_TD,
+    x1_TD,
+    saved: mixer,
+  } = delta
+    ? { x_TD, ...deltaForward(model, model.layers[i], delta, x_TD, pass, past) }
+    : attentionForward(model, i, x_TD, pass, prompts, past);
   const { parallelResidual: isParallel } = model.config;
   const input = { x_TD: isParallel ? own_TD : x1_TD, x1_TD };
-  const { y_TD, saved: mlp } = mlpForward(model, model.layers[i], input, passOver(pass, attention.labelled));
+  const { y_TD, saved: mlp } = mlpForward(model, model.layers[i], input, passOver(pass, labelledIn(mixer)));
   if (isParallel) model.engine.free(x1_TD);
   else if (own_TD !== x_TD) model.engine.free(own_TD);
-  return { y_TD, saved: { attention, mlp } };
+  return { y_TD, saved: { mixer, mlp } };
 }
 
 /** Gradients of the layer's prompt sets, in their order, sums for images beside them, and the gradient of its input. Frees `dy_TD` and `saved`. */
@@ -48,19 +57,42 @@ export function layerBackward(
   withInput: boolean,
 ): ReturnType<typeof attentionBackward> {
   const layer = model.layers[i];
-  const throughMlp_TD = mlpBackward(model, layer, dy_TD, saved.mlp, passOver(pass, saved.attention.labelled));
+  const throughMlp_TD = mlpBackward(model, layer, dy_TD, saved.mlp, passOver(pass, labelledIn(saved.mixer)));
   const dx1_TD = model.config.parallelResidual ? dy_TD : throughMlp_TD;
-  const outer = { dx1_TD, residual_TD: throughMlp_TD, withInput };
-  const gradients = attentionBackward(model, layer, outer, saved.attention, pass);
+  const outer = { dx1_TD, residual_TD: throughMlp_TD };
+  const gradients = mixerBackward(model, i, outer, saved.mixer, pass, withInput);
   model.engine.free(dy_TD, throughMlp_TD);
   freeSaved(model.engine, saved);
   return gradients;
 }
 
+/** The rows that went on from attention; a delta net leaves none out. */
+const labelledIn = (mixer: SavedLayer["mixer"]) => ("qkv_TX" in mixer ? mixer.labelled : undefined);
+
+function mixerBackward(
+  model: DecoderModel,
+  i: number,
+  outer: { dx1_TD: DeviceArray; residual_TD: DeviceArray },
+  saved: SavedLayer["mixer"],
+  pass: Pass,
+  withInput: boolean,
+): ReturnType<typeof attentionBackward> {
+  const layer = model.layers[i];
+  if ("qkv_TX" in saved) return attentionBackward(model, layer, { ...outer, withInput }, saved, pass);
+  const { delta } = layer;
+  if (!delta) throw new RangeError(`Cannot run layer ${i} backward: it kept what a delta net keeps, and has none`);
+  const dx_TD = withInput ? deltaBackward(model, layer, delta, outer, saved, pass) : undefined;
+  return { sets: [], images: undefined, dx_TD };
+}
+
 /** Frees all that a layer saved, its input included; the prompts belong to others. */
-export function freeSaved(engine: Engine, { attention, mlp }: SavedLayer): void {
-  const { x_TD, attnStats, qkv_TX, beforeNorm = {}, o_TQ, lse_TH, output = {} } = attention;
-  const ofNorms = [beforeNorm, output].flatMap((saved): DeviceArray[] => Object.values(saved));
-  const kept = [x_TD, attnStats, qkv_TX, o_TQ, lse_TH, ...ofNorms, ...mlpArrays(mlp)];
-  engine.free(...new Set(kept)); // attention and MLP may have read the same x
+export function freeSaved(engine: Engine, { mixer, mlp }: SavedLayer): void {
+  engine.free(...new Set([...mixerArrays(mixer), ...mlpArrays(mlp)])); // both may have read the same x
+}
+
+function mixerArrays(mixer: SavedLayer["mixer"]): (DeviceArray | undefined)[] {
+  if (!("qkv_TX" in mixer)) return Object.values<DeviceArray | undefined>({ ...mixer });
+  const { x_TD, attnStats, qkv_TX, beforeNorm = {}, o_TQ, lse_TH, output = {}, gate = {} } = mixer;
+  const inside = [beforeNorm, output, gate].flatMap((saved): DeviceArray[] => Object.values(saved));
+  return [x_TD, attnStats, qkv_TX, o_TQ, lse_TH, ...inside];
 }

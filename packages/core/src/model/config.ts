@@ -51,6 +51,18 @@ export interface ExpertsConfig {
   readonly denseLayers: readonly number[];
 }
 
+/** Layers that have a gated delta net in place of attention (engine `gatedDelta`). */
+export interface DeltaConfig {
+  readonly layers: readonly number[];
+  readonly keyHeads: number;
+  /** A multiple of `keyHeads`. */
+  readonly valueHeads: number;
+  readonly keyDim: number;
+  readonly valueDim: number;
+  /** Inputs that the convolution spans. */
+  readonly taps: number;
+}
+
 /** Queries at position p are multiplied by 1 + beta · ln(1 + ⌊p / originalContext⌋) after their rotation. */
 export interface QueryGrowth {
   readonly beta: number;
@@ -147,6 +159,16 @@ export interface ModelConfig {
    * @default one MLP a layer
    */
   readonly experts?: ExpertsConfig;
+  /**
+   * What some layers have in place of attention.
+   * @default all attend
+   */
+  readonly deltaNet?: DeltaConfig;
+  /**
+   * What attention gives is multiplied by the logistic function of gates, which the projection of queries makes too, behind the queries.
+   * @default false
+   */
+  readonly outputGate?: boolean;
   /**
    * How queries grow with their position, if they do.
    * @default they do not

@@ -4,6 +4,7 @@ import { InputError } from "../errors.ts";
 import { widen } from "../formats/dtype.ts";
 import { isScaled } from "../formats/scaled.ts";
 import type { ModelConfig } from "./config.ts";
+import type { DeltaNet } from "./delta_net.ts";
 import { architectureOf } from "./families/families.ts";
 import type { Architecture } from "./families/family.ts";
 import type { Norm } from "./norm.ts";
@@ -16,6 +17,8 @@ import { type LayerWeight, matrixOf, type WeightImage, weightNames, weightOf } f
 export interface DecoderLayer {
   readonly attnNorm: Norm | undefined;
   readonly attnOutput: OutputTraits;
+  /** A gated delta net in place of attention: `qkv` and `o` are its projections then. */
+  readonly delta: DeltaNet | undefined;
   readonly qkv: Matrix;
   readonly qkvBias: Matrix | undefined;
   readonly qkNorm: QkNorm | undefined;
@@ -94,6 +97,7 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
     if (architecture.positions !== "rotary" || unrotatedLayers.includes(i)) return undefined;
     return config.slidingRope && slidingWindow > 0 && isSliding(i) ? "sliding" : "common";
   };
+  const isDelta = (i: number) => config.deltaNet?.layers.includes(i) ?? false;
   const embed = required(weightNames.embed);
   return {
     engine,
@@ -110,9 +114,11 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
       return {
         attnNorm: entryNorm(name("attnNorm"), name("attnNormBias")),
         attnOutput: output(name("attnOutNorm")),
+        delta: isDelta(i) ? deltaOf(config, (weight) => required(name(weight))) : undefined,
         qkv: required(name("qkv")),
         qkvBias: optional(name("qkvBias")),
-        qkNorm: config.qkNorm && { queries: rmsNorm(name("qNorm")), keys: rmsNorm(name("kNorm")) },
+        qkNorm:
+          config.qkNorm && !isDelta(i) ? { queries: rmsNorm(name("qNorm")), keys: rmsNorm(name("kNorm")) } : undefined,
         o: required(name("o")),
         oBias: optional(name("oBias")),
         oBiasTable: biasTable(engine, image, name("oBias")),
@@ -132,6 +138,23 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
   };
 }
 
+/** The weights of a gated delta net beside its two projections. */
+function deltaOf(
+  { deltaNet, normEps: eps }: ModelConfig,
+  weightOfLayer: (weight: LayerWeight) => Matrix,
+): DeltaNet | undefined {
+  return (
+    deltaNet && {
+      config: deltaNet,
+      gates: weightOfLayer("deltaGates"),
+      conv_CL: weightOfLayer("deltaConv"),
+      rate_N: weightOfLayer("deltaRate"),
+      bias_N: weightOfLayer("deltaBias"),
+      outNorm: { weight: weightOfLayer("deltaNorm"), bias: undefined, eps },
+    }
+  );
+}
+
 /** `[2, D]`: nothing, and the bias; undefined if there is none. */
 function biasTable(engine: Engine, image: WeightImage, name: string): Matrix | undefined {
   const tensor = weightOf(image, name);
@@ -143,7 +166,7 @@ function biasTable(engine: Engine, image: WeightImage, name: string): Matrix | u
 }
 
 /** Engines that others write may lack what came later than they. */
-function checkAbilities(engine: Engine, { modelType, scoreCap, logitCap, experts }: ModelConfig): void {
+function checkAbilities(engine: Engine, { modelType, scoreCap, logitCap, experts, deltaNet }: ModelConfig): void {
   const problems: string[] = [];
   if ((scoreCap !== undefined || logitCap !== undefined) && !engine.softCaps) {
     const found = "its scores and logits are under soft caps, which this engine does not know (softCaps)";
@@ -151,6 +174,10 @@ function checkAbilities(engine: Engine, { modelType, scoreCap, logitCap, experts
   }
   if (experts && !(engine.readNow && engine.groupedLinear && engine.groupedLinearBackward)) {
     const found = "a router chooses its experts, for which this engine lacks readNow, groupedLinear and its backward";
+    problems.push(`${found}: use another engine`);
+  }
+  if (deltaNet && !(engine.gatedDelta && engine.gatedDeltaBackward && engine.deltaState)) {
+    const found = "it has gated delta nets, for which this engine lacks gatedDelta, its backward and deltaState";
     problems.push(`${found}: use another engine`);
   }
   if (problems.length > 0) {

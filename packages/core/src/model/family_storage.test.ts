@@ -11,6 +11,9 @@ import { cellLosses, sum } from "./gradient.ts";
 /** Of the loss; the maps have some thousand random numbers, so that a block's rounding shows. */
 const NEAR = { int8: 0.005, fp8: 0.03, nf4: 0.05, int4: 0.05 } as const;
 
+/** Delta nets divide keys by their lengths, some of which are nearly 0 in this model. */
+const ofDeltaNets = { ...NEAR, nf4: 0.1, int4: 0.1 };
+
 describe.each(goldenCases)("%s", (title) => {
   const golden = title.slice(0, title.indexOf(" "));
   const reason = absent(`golden/${golden}`);
@@ -26,7 +29,8 @@ describe.each(goldenCases)("%s", (title) => {
       return sum(await cellLosses(createModel(engine, config, image), adapter, cell));
     };
     const plain = await lossIn("as-is");
-    for (const [storage, near] of Object.entries(NEAR) as [keyof typeof NEAR, number][]) {
+    const bounds = config.deltaNet ? ofDeltaNets : NEAR;
+    for (const [storage, near] of Object.entries(bounds) as [keyof typeof NEAR, number][]) {
       const loss = await lossIn(storage);
       expect(loss, storage).not.toBe(plain);
       expect(Math.abs(loss / plain - 1), storage).toBeLessThan(near);

@@ -5,7 +5,7 @@
  *   wanted = Σ_h g_h·u_h     open = Σ_h u_h     g = ⟨open, wanted⟩ / ⟨open, open⟩
  */
 import type { AdapterState } from "../adapter/kinds/kind.ts";
-import type { DeviceArray } from "../engine/engine.ts";
+import type { SavedAttention } from "./attention.ts";
 import { freeSaved, layerForward } from "./block.ts";
 import type { DecoderModel } from "./decoder.ts";
 import { embedTokens, preparePrompts } from "./forward.ts";
@@ -36,10 +36,10 @@ export function fitGates(model: DecoderModel, state: AdapterState, tokens: Packe
     for (let layer = 0; layer < model.layers.length; layer++) {
       const { y_TD, saved } = layerForward(model, layer, x_TD, pass, promptsForAll(adapter));
       const prompt = adapter.get(layer);
-      if (prompt) {
-        const wanted = await added(model, layer, saved.attention.qkv_TX, prompt, pass);
+      if (prompt && "qkv_TX" in saved.mixer) {
+        const wanted = await added(model, layer, saved.mixer, prompt, pass);
         const opened = { ...prompt, gate_H: prompt.gate_H.map(() => 1) };
-        const open = await added(model, layer, saved.attention.qkv_TX, opened, pass);
+        const open = await added(model, layer, saved.mixer, opened, pass);
         fitted.push({ layer, ...fit(wanted, open) });
       }
       freeSaved(engine, saved);
@@ -53,7 +53,7 @@ export function fitGates(model: DecoderModel, state: AdapterState, tokens: Packe
 async function added(
   model: DecoderModel,
   i: number,
-  qkv_TX: DeviceArray,
+  { qkv_TX, gate }: SavedAttention,
   prompt: LayerPrompt,
   pass: Pass,
 ): Promise<Float32Array> {
@@ -62,7 +62,9 @@ async function added(
   const { T, H, d } = pass.size;
   const zero_TQ = engine.upload(new Float32Array(T * H * d));
   const { prompts: sets } = promptSets(i, promptsForAll(new Map([[i, prompt]])), T);
-  const y_TQ = engine.promptAttention(zero_TQ, { qkv_TX, sets }, { ...pass.size, window });
+  const made_TQ = engine.promptAttention(zero_TQ, { qkv_TX, sets }, { ...pass.size, window });
+  const y_TQ = gate ? engine.sigmoidGate(made_TQ, gate.gate_TQ, { T, F: H * d }) : made_TQ;
+  if (y_TQ !== made_TQ) engine.free(made_TQ);
   const y_TD = architecture.promptsJoin === "before-output" ? engine.linear(y_TQ, o, { T }) : y_TQ;
   const values = await engine.read(y_TD);
   engine.free(zero_TQ, y_TQ);

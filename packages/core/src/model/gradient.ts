@@ -14,6 +14,7 @@ import { bindCellImages, type CellImages } from "./cell_images.ts";
 import type { DecoderModel } from "./decoder.ts";
 import { preparePrompts, runLayers } from "./forward.ts";
 import { imagePromptsBackward, imageValuesBackward } from "./images.ts";
+import { leavesRows } from "./labelled_rows.ts";
 import { normBackward, normForward } from "./norm.ts";
 import { openPass, type Pass } from "./pass.ts";
 import { type AdapterPrompts, type ImageSums, type LayerPrompt, promptsForAll, type TokenPrompts } from "./prompts.ts";
@@ -75,9 +76,10 @@ export async function cellGradients(model: DecoderModel, tasks: readonly CellTas
   const { engine } = model;
   return engine.arena(async () => {
     const { cells, rows, own, shared } = rowsOfCells(model.config, tasks);
-    const labelled = tasks.every(({ skipsUnlabelled }) => skipsUnlabelled)
-      ? labelledRows(rows.rows_R, rows.ids_T.length, cells.cuSeqlens, shared)
-      : undefined;
+    const labelled =
+      tasks.every(({ skipsUnlabelled }) => skipsUnlabelled) && leavesRows(model)
+        ? labelledRows(rows.rows_R, rows.ids_T.length, cells.cuSeqlens, shared)
+        : undefined;
     const pass = { ...openPass(model, cells, "packed", shared), labelled };
     const seen = tasks.map(({ adapter }, n) => bindCellImages(model, adapter, own[n]));
     const prompts = promptsOfTasks(model, tasks, seen, rows.bounds);

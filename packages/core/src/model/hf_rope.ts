@@ -27,6 +27,8 @@ export interface RopeDefaults {
   readonly growsQueries?: boolean;
   /** The settings of a config that has none. */
   readonly settings?: Readonly<Record<string, unknown>>;
+  /** Keys of its settings that change nothing here. */
+  readonly withoutMeaning?: readonly string[];
   /** Types of scaling that the family takes, if not all. */
   readonly types?: readonly RopeScaling["type"][];
 }
@@ -61,6 +63,7 @@ export function parseRope(reading: ConfigReading, sizes: RopeSizes, defaults: Ro
     return { ropeTheta: Number.NaN, ropeScaling: { type: "default" } };
   }
   const inner = jsonFields(settings, problems, `${name}.`);
+  for (const key of defaults.withoutMeaning ?? []) inner.raw(key);
   const rotaryDim = readRotaryDim(inner, outer, sizes.headDim, defaults);
   const scaling = parseScaling(inner, outer, { ...sizes, rotaryDim }, defaults);
   const rope = {

@@ -13,6 +13,11 @@ export function labelledOf({ layers }: DecoderModel, i: number, pass: Pass): Lab
   return i === layers.length - 1 ? pass.labelled : undefined;
 }
 
+/** Whether the last layer can leave rows out: a gate on its output, or a delta net in it, needs all. */
+export function leavesRows({ config, layers }: DecoderModel): boolean {
+  return !config.outputGate && layers.at(-1)?.delta === undefined;
+}
+
 /** Keys and values of all rows, and queries of the labelled ones: those of the others are zeros, which keep what is computed of them finite. */
 export function projectLabelled(
   { engine, config }: DecoderModel,

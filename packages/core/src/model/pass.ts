@@ -2,7 +2,7 @@
 import type { SharedRows } from "../cell/beginnings.ts";
 import type { LabelledRows } from "../cell/labelled.ts";
 import type { Cell } from "../cell/tokens.ts";
-import type { AttentionSize, DeviceArray, LinearOrder } from "../engine/engine.ts";
+import type { AttentionSize, DeviceArray, KvCache, LinearOrder } from "../engine/engine.ts";
 import type { RopeConfig } from "./config.ts";
 import type { DecoderModel, Rotation } from "./decoder.ts";
 import { queryFactors } from "./query_growth.ts";
@@ -25,6 +25,12 @@ export interface Pass {
   readonly shared?: SharedRows | undefined;
   /** The rows of the last layer's output that are read. Absent: all of them. */
   readonly labelled?: LabelledRows | undefined;
+}
+
+/** What one layer has kept of each sequence: keys and values, or a state, and of how many tokens. */
+export interface LayerPast {
+  readonly caches: readonly KvCache[];
+  readonly starts: Int32Array;
 }
 
 /**

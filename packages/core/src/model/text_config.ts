@@ -16,6 +16,7 @@ const holders: Readonly<Record<string, string>> = {
   llava_next_video: "llama",
   llava_onevision: "qwen2",
   vipllava: "llama",
+  qwen3_5: "qwen3_5_text",
 };
 
 /** What a text_config may leave out: the sizes of transformers' class. */
@@ -26,6 +27,7 @@ const classSizes: Readonly<Record<string, readonly [V: number, D: number, F: num
     ministral3: [131_072, 4096, 14_336, 34, 32],
     qwen2: [151_936, 4096, 22_016, 32, 32],
     qwen3: [151_936, 4096, 22_016, 32, 32],
+    qwen3_5_text: [248_320, 4096, 12_288, 32, 16],
     gemma: [256_000, 3072, 24_576, 28, 16],
     gemma2: [256_000, 2304, 9216, 26, 8],
     gemma3_text: [262_208, 2304, 9216, 26, 8],

@@ -17,7 +17,8 @@ export interface WeightPlace {
 
 /**
  * Our names of the weights. A model without biases lacks those names, one with rotary positions lacks `positions`; a tied
- * head is `embed`. `qkv` stacks the rows of q_proj, k_proj, v_proj; `gateUp` those of gate_proj, up_proj; an MLP
+ * head is `embed`. `qkv` stacks the rows of q_proj (queries, then gates if outputs have some), k_proj, v_proj, or what a delta net
+ * projects, z behind it; `gateUp` those of gate_proj, up_proj; an MLP
  * without a gate has the latter alone, and one of experts those of all, one below the other, and a `router`.
  */
 export const weightNames = {
@@ -44,6 +45,11 @@ export type LayerWeight =
   | "mlpNorm"
   | "mlpNormBias"
   | "mlpOutNorm"
+  | "deltaGates"
+  | "deltaConv"
+  | "deltaRate"
+  | "deltaBias"
+  | "deltaNorm"
   | "router"
   | "gateUp"
   | "gateUpBias"

@@ -115,6 +115,29 @@ struct PromptAttentionBackward {
   long S;
 };
 
+// Value head n has key head n·J/N; C = 2·J·A + N·B channels.
+struct DeltaSize {
+  long T, J, N, A, B, L;  // key heads of A numbers, value heads of B, taps
+};
+struct GatedDelta {
+  float* o_TM;
+  const float *x_TC, *gates_T2N;
+  Weight conv_CL, rate_N, bias_N;
+  const int32_t* cuSeqlens;
+  long S;
+  DeltaSize size;
+  float* const* states;  // of each sequence: L − 1 rows of x, then [N, B, A]; null: none is kept
+  const int32_t* starts;
+};
+struct GatedDeltaBackward {
+  float *dx_TC, *dgates_T2N;
+  const float *do_TM, *x_TC, *gates_T2N;
+  Weight conv_CL, rate_N, bias_N;
+  const int32_t* cuSeqlens;
+  long S;
+  DeltaSize size;
+};
+
 struct HeadLoss {
   float *nll_R, *hit_R, *dy_RD;  // dy null: not wanted
   const float* y_RD;
@@ -172,6 +195,8 @@ struct Kernels {
   bool (*attention_backward)(Pool*, const AttentionBackward&);
   bool (*prompt_attention)(Pool*, const PromptAttention&);
   bool (*prompt_attention_backward)(Pool*, const PromptAttentionBackward&);
+  bool (*gated_delta)(Pool*, const GatedDelta&);
+  bool (*gated_delta_backward)(Pool*, const GatedDeltaBackward&);
   bool (*head_loss)(Pool*, const HeadLoss&);
   bool (*embed)(Pool*, const Embed&);
   void (*adamw)(Pool*, const AdamW&);

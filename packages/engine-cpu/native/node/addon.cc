@@ -285,6 +285,7 @@ NAPI_MODULE_INIT() {
   zg::add_operations(env, exports);
   zg::add_row_functions(env, exports);
   zg::add_attention_functions(env, exports);
+  zg::add_delta_functions(env, exports);
   zg::add_file_functions(env, exports);
   zg::add_pack_functions(env, exports);
   zg::add_wide_functions(env, exports);

@@ -205,6 +205,16 @@ Weight Args::weight_of_types(const char* name, Type last) {
   return weight;
 }
 
+const int32_t* offsets(Args& args, long T, long* S) {
+  long length = -1;
+  const int32_t* cu = args.ints("cuSeqlens", &length);
+  *S = length - 1;
+  bool good = args.ok() && length >= 1 && cu[0] == 0 && cu[length - 1] == T;
+  for (long s = 0; good && s + 1 < length; s++) good = cu[s] <= cu[s + 1];
+  if (!good) args.fail(Wrong::RANGE, "cuSeqlens must ascend from 0 to T=%ld", T);
+  return cu;
+}
+
 napi_value done(Args& args, bool worked) {
   if (pool_cancelled(args.engine_->pool)) args.fail(Wrong::OTHER, "the work was cancelled");
   else if (!worked) args.fail(Wrong::RANGE, "scratch memory is more than the system gives");

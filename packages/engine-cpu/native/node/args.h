@@ -34,7 +34,7 @@ long times(long a, long b, More... more) {
 class Args {
  public:
   // Later arguments are not read.
-  static constexpr size_t MOST = 24;
+  static constexpr size_t MOST = 28;
 
   // `attempt` must outlive the call, as what completes it.
   Args(napi_env env, napi_callback_info info, const char* attempt);
@@ -100,6 +100,9 @@ class Args {
 
 extern const napi_type_tag engineTag, packsTag;
 
+// Offsets 0 … T of S sequences.
+const int32_t* offsets(Args& args, long T, long* S);
+
 // The result of an operation: an error where its kernel lacked memory, or was cancelled.
 napi_value done(Args& args, bool worked);
 
@@ -107,6 +110,7 @@ napi_value done(Args& args, bool worked);
 void add_operations(napi_env env, napi_value exports);
 void add_row_functions(napi_env env, napi_value exports);
 void add_attention_functions(napi_env env, napi_value exports);
+void add_delta_functions(napi_env env, napi_value exports);
 void add_file_functions(napi_env env, napi_value exports);
 void add_pack_functions(napi_env env, napi_value exports);
 void add_wide_functions(napi_env env, napi_value exports);

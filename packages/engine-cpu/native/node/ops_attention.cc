@@ -20,17 +20,6 @@ Heads heads(Args& args, long least_window = 0) {
 long floats_q(const Heads& h) { return times(h.T, h.H, h.d); }
 long floats_x(const Heads& h) { return times(h.T, h.H + 2 * h.G, h.d); }
 
-// Offsets 0 … T of S sequences.
-const int32_t* offsets(Args& args, long T, long* S) {
-  long length = -1;
-  const int32_t* cu = args.ints("cuSeqlens", &length);
-  *S = length - 1;
-  bool good = args.ok() && length >= 1 && cu[0] == 0 && cu[length - 1] == T;
-  for (long s = 0; good && s + 1 < length; s++) good = cu[s] <= cu[s + 1];
-  if (!good) args.fail(Wrong::RANGE, "cuSeqlens must ascend from 0 to T=%ld", T);
-  return cu;
-}
-
 // Leading tokens of each sequence that have no query, null for an empty list.
 const int32_t* skips(Args& args, const int32_t* cu, long S) {
   long length = -1;

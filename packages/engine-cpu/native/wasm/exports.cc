@@ -62,6 +62,21 @@ ZG_EXPORT("promptAttentionBackward")
 run_prompt_attention_backward(float* dqkv, const float* dO, const float* qkv, ZG_HEADS, const PromptSet* sets, long S) {
   return k.prompt_attention_backward(POOL, {dqkv, dO, qkv, {T, H, G, d, window, cap}, sets, S});
 }
+#define ZG_DELTA_WEIGHTS                                                                                                        \
+  const void *conv, Type convType, long convRows, long convColumns, const void *rate, Type rateType, long rateRows,            \
+      long rateColumns, const void *bias, Type biasType, long biasRows, long biasColumns
+#define ZG_DELTA_GIVEN \
+  {conv, convType, convRows, convColumns}, {rate, rateType, rateRows, rateColumns}, {bias, biasType, biasRows, biasColumns}
+ZG_EXPORT("gatedDelta")
+run_gated_delta(float* o, const float* x, const float* gates, ZG_DELTA_WEIGHTS, const int32_t* cu, long S, long T, long J, long N,
+                long A, long B, long L, float* const* states, const int32_t* starts) {
+  return k.gated_delta(POOL, {o, x, gates, ZG_DELTA_GIVEN, cu, S, {T, J, N, A, B, L}, states, starts});
+}
+ZG_EXPORT("gatedDeltaBackward")
+run_gated_delta_backward(float* dx, float* dgates, const float* dO, const float* x, const float* gates, ZG_DELTA_WEIGHTS,
+                         const int32_t* cu, long S, long T, long J, long N, long A, long B, long L) {
+  return k.gated_delta_backward(POOL, {dx, dgates, dO, x, gates, ZG_DELTA_GIVEN, cu, S, {T, J, N, A, B, L}});
+}
 ZG_EXPORT("headLoss")
 run_head_loss(float* nll, float* hit, float* dy, const float* y, ZG_WEIGHT, const int32_t* labels, long R, float scale, float cap) {
   return k.head_loss(POOL, {nll, hit, dy, y, {data, type, rows, columns}, labels, R, scale, cap, false});

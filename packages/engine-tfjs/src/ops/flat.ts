@@ -105,6 +105,14 @@ export const flat: { readonly [Name in FlatName]: Composite } = {
     dx_TD: tf.mul(input.dy_TD, input.factor_T),
     dfactor_T: tf.sum(tf.mul(input.dy_TD, input.x_TD), 1),
   }),
+  sigmoidGate: ({ tf }, { x_TF, gate_TF }: { x_TF: Tensor; gate_TF: Tensor }) => ({
+    y_TF: tf.mul(x_TF, tf.sigmoid(gate_TF)),
+  }),
+  sigmoidGateBackward({ tf }, { dy_TF, x_TF, gate_TF }: { dy_TF: Tensor; x_TF: Tensor; gate_TF: Tensor }) {
+    const open = tf.sigmoid(gate_TF);
+    const slope = tf.mul(open, tf.sub(1, open));
+    return { dx_TF: tf.mul(dy_TF, open), dgate_TF: tf.mul(tf.mul(dy_TF, x_TF), slope) };
+  },
   addScaled: ({ tf }, { x_TD, y_TD }: { x_TD: Tensor; y_TD: Tensor }, { factor }: { factor: number }) => ({
     sum_TD: tf.add(x_TD, tf.mul(y_TD, factor)),
   }),

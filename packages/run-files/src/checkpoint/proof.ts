@@ -3,7 +3,7 @@
  * says what the run had trained: parameters, moments and everything in the state that follows from its lines.
  */
 import { isDeepStrictEqual } from "node:util";
-import { type AdapterLayout, adapterLayout, type ModelConfig, settingsOf } from "@zerogate/core";
+import { type AdapterLayout, adapterLayout, defaultAdapterLayers, type ModelConfig, settingsOf } from "@zerogate/core";
 import { createAdamWState, groupCount } from "@zerogate/core/training";
 import { completeConfig, configHash, hasChanges, undoChanges, visionShape } from "@zerogate/run-config";
 import { momentsDigest, paramsDigest, type ReadReceipt, type ReceiptLine } from "../receipt/receipt.ts";
@@ -124,7 +124,7 @@ function validationProblems(before: readonly ReceiptLine[], state: RunState): st
 function shapeProblems({ state, layout }: Checkpoint, model: ModelConfig): string[] {
   const config = completeConfig(state.config, state.versions.zerogate, "the checkpoint");
   if (config.initAdapter !== undefined) return [];
-  const { adapterLen: promptLength, adapterLayers: adaptedLayers = Math.max(1, model.layers - 2) } = config;
+  const { adapterLen: promptLength, adapterLayers: adaptedLayers = defaultAdapterLayers(model) } = config;
   const { vision } = layout.shape;
   const shape = {
     promptLength,

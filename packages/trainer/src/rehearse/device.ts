@@ -7,7 +7,9 @@ import { InputError } from "@zerogate/core";
 import {
   cellsOfLoss,
   createArena,
+  type DeltaOperations,
   type DeviceArray,
+  deltaWidths,
   type Engine,
   flatEngine,
   type HostTensor,
@@ -90,7 +92,7 @@ export function createEngine({ cost, kill, stepStart }: Partial<DeviceOptions>, 
     linear: (_x, weight, { T, rows: [from, to] = [0, weight.rows] }) => take(T * (to - from)),
     linearBackward: (_dy, weight, { T }) => take(T * weight.columns),
     readNow: ({ length }) => constant(length),
-    ...groupsOf(take),
+    ...ofSomeBases(take),
     rope() {},
     attention(_qkv, cuSeqlens, { T, H, d }) {
       const pairs = cuSeqlens.reduce((sum, end, s) => sum + (s > 0 ? (end - (cuSeqlens[s - 1] ?? 0)) ** 2 : 0), 0);
@@ -121,13 +123,16 @@ function constant(length: number): Float32Array {
   return numbers.subarray(0, length);
 }
 
-/** Products of groups of rows, of the lengths that they have. */
-function groupsOf(
+/** Products of groups of rows and delta nets, of the lengths that they have. */
+function ofSomeBases(
   take: (length: number) => DeviceArray,
-): Required<Pick<Engine, "groupedLinear" | "groupedLinearBackward">> {
+): Required<Pick<Engine, "groupedLinear" | "groupedLinearBackward" | keyof DeltaOperations>> {
   const rows = (bounds: Int32Array) => bounds.at(-1) ?? 0;
   return {
     groupedLinear: (_x, weight, bounds) => take((rows(bounds) * weight.rows) / (bounds.length - 1)),
     groupedLinearBackward: (_dy, weight, bounds) => take(rows(bounds) * weight.columns),
+    deltaState: () => ({ capacity: 1 }),
+    gatedDelta: (_input, _weights, _cuSeqlens, size) => take(size.T * deltaWidths(size).M),
+    gatedDeltaBackward: ({ x_TC, gates_T2N }) => ({ dx_TC: take(x_TC.length), dgates_T2N: take(gates_T2N.length) }),
   };
 }

@@ -6,6 +6,7 @@ import { InputError } from "../../errors.ts";
 import { isJsonObject } from "../../formats/json_fields.ts";
 import type { ModelConfig } from "../../model/config.ts";
 import { architectureOf } from "../../model/families/families.ts";
+import { adaptableLayers } from "../layout.ts";
 
 /** Values of PEFT's `task_type`. */
 export const taskTypes = [
@@ -149,8 +150,10 @@ export function validateAdaptionPromptConfig(config: AdaptionPromptConfig, model
         `use "${module}" or leave it out`,
     );
   }
-  if (Number.isInteger(adapterLayers) && adapterLayers > model.layers) {
-    problems.push(`adapter_layers is ${adapterLayers}, the model has ${model.layers} layers: use 1 to ${model.layers}`);
+  const most = adaptableLayers(model).length;
+  if (Number.isInteger(adapterLayers) && adapterLayers > most) {
+    const layers = most === model.layers ? "layers" : `layers of ${model.layers} that attend`;
+    problems.push(`adapter_layers is ${adapterLayers}, the model has ${most} ${layers}: use 1 to ${most}`);
   }
   if (problems.length > 0) throw new InputError("Cannot use this adapter config", problems);
   return { ...config, targetModules: module };

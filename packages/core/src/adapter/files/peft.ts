@@ -156,7 +156,7 @@ function layerProblem({ matched, unexpected, misShaped }: AdapterReport, { base 
   const present = [...matched, ...unexpected, ...misShaped.map(({ key }) => key)];
   const layers = present.map((key) => Number(keyPattern.exec(key)?.[2] ?? -1));
   const top = layers.reduce((a, b) => Math.max(a, b), -1);
-  if (top < 0 || top === base.layers - 1) return [];
+  if (top < 0 || top === (base.attentionLayers?.at(-1) ?? base.layers - 1)) return [];
   return [
     `its highest prompt is in layer ${top}, which is the last of a base with ${top + 1} layers; ` +
       `this base has ${base.layers}: use the base that the adapter was trained on`,

@@ -40,7 +40,8 @@ export function storedLayout(
     heads: heads ?? storedHeads(tensors),
     modules: first.modules,
     hasOutputBias: declared.outputBiasTimes !== undefined,
-    ...(attachment && { attachment }),
+    // A base that PEFT does not know may have layers without attention between those that a file names.
+    ...(attachment && { attachment, attentionLayers: prompts.map(({ layer }) => layer).toSorted((a, b) => a - b) }),
   };
   return adapterLayoutOn(shape, base);
 }

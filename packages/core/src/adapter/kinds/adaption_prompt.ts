@@ -26,8 +26,9 @@ export const adaptionPrompt: AdapterKind = {
 
   table({ promptLength: K, adaptedLayers, vision, ...settings }, base) {
     const { layers, hiddenSize: D, heads, modules } = base;
+    const { attentionLayers = Array.from({ length: layers }, (_, i) => i) } = base;
     const { root, layers: list, attention } = modules;
-    const adapted = Array.from({ length: adaptedLayers }, (_, i) => layers - adaptedLayers + i);
+    const adapted = attentionLayers.slice(-adaptedLayers);
     return parameterTable([
       ...adapted.flatMap((layer) => {
         const path = [...(root === "" ? [] : [root]), list, layer, attention].join(".");

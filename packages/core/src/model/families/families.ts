@@ -17,6 +17,7 @@ import { olmo3 } from "./olmo3.ts";
 import { phi3 } from "./phi3.ts";
 import { qwen2 } from "./qwen2.ts";
 import { qwen3 } from "./qwen3.ts";
+import { qwen35 } from "./qwen3_5.ts";
 import { qwen3Moe } from "./qwen3_moe.ts";
 import { smollm3 } from "./smollm3.ts";
 import { stablelm } from "./stablelm.ts";
@@ -40,6 +41,7 @@ export const families: readonly Family[] = [
   qwen2,
   qwen3,
   qwen3Moe,
+  qwen35,
   mixtral,
   phi3,
   smollm3,

@@ -8,6 +8,7 @@ import { checkName, MAX_LAYERS, tokenIds } from "../hf_fields.ts";
 import { parseRope, type RopeDefaults } from "../hf_rope.ts";
 import { embeddingSource, headSource, stacked, type WeightPart, type WeightSource } from "../weight_sources.ts";
 import { type LayerWeight, weightNames } from "../weights.ts";
+import { deltaSources, isDelta } from "./delta_sources.ts";
 import { type ExpertNames, expertSources, isRouted } from "./expert_sources.ts";
 import type { Architecture, ConfigReading, Family } from "./family.ts";
 import { rotaryRows } from "./rotary_rows.ts";
@@ -156,15 +157,23 @@ export interface WeightTraits {
   readonly normNames?: { readonly mlp: string; readonly attentionOutput: string; readonly mlpOutput: string };
 }
 
+interface VectorChange {
+  readonly times?: number;
+  readonly rowTo?: WeightPart["rowTo"] | undefined;
+}
+
 /** Weights of a model with Llama's names. */
 export function llamaWeights(config: ModelConfig, traits: WeightTraits = {}): WeightSource[] {
   const { hiddenSize: D, heads, kvHeads, headDim } = config;
   const sources = [embeddingSource(config, "model.embed_tokens.weight")];
   const { normChange: change, normNames: names = llamaNormNames } = traits;
-  const addVector = (name: string, hfName: string, length: number, times = 1) =>
-    sources.push(stacked(name, { hfName, shape: [length], ...(change && { change }), ...(times !== 1 && { times }) }));
+  const addVector = (name: string, hfName: string, length: number, more: VectorChange = {}) => {
+    const { times = 1, rowTo } = more;
+    const changes = { ...(change && { change }), ...(times !== 1 && { times }), ...(rowTo && { rowTo }) };
+    sources.push(stacked(name, { hfName, shape: [length], ...changes }));
+  };
   const addNorm = (name: string, biasName: string, hfName: string, times = 1) => {
-    addVector(name, `${hfName}.weight`, D, times);
+    addVector(name, `${hfName}.weight`, D, { times });
     if (traits.normBias) sources.push(stacked(biasName, { hfName: `${hfName}.bias`, shape: [D] }));
   };
   for (let i = 0; i < config.layers; i++) {
@@ -183,14 +192,19 @@ export function llamaWeights(config: ModelConfig, traits: WeightTraits = {}): We
     };
     const hasEntryNorms = config.outputNorms !== "after-only";
     if (hasEntryNorms) addNorm(name("attnNorm"), name("attnNormBias"), `${layer}.input_layernorm`);
-    add("qkv", parts.qkv, D);
-    add("o", parts.o, heads * headDim);
-    if (config.qkvBias) add("qkvBias", parts.qkv);
-    if (config.outputBias) add("oBias", parts.o);
-    if (config.qkNorm) {
-      const width = (count: number) => (config.qkNorm === "head" ? headDim : count * headDim);
-      addVector(name("qNorm"), `${layer}.self_attn.q_norm.weight`, width(heads), traits.queryScale);
-      addVector(name("kNorm"), `${layer}.self_attn.k_norm.weight`, width(kvHeads));
+    if (isDelta(config, i)) sources.push(...deltaSources(config, i, layer));
+    else {
+      add("qkv", parts.qkv, D);
+      add("o", parts.o, heads * headDim);
+      if (config.qkvBias) add("qkvBias", parts.qkv);
+      if (config.outputBias) add("oBias", parts.o);
+      if (config.qkNorm) {
+        const [own, width] = [config.qkNorm === "head", (count: number) => (own ? headDim : count * headDim)];
+        const rowTo = (count: number) => rotaryRows(config, own ? 1 : count);
+        const [q, k] = [`${layer}.self_attn.q_norm.weight`, `${layer}.self_attn.k_norm.weight`];
+        addVector(name("qNorm"), q, width(heads), { times: traits.queryScale ?? 1, rowTo: rowTo(heads) });
+        addVector(name("kNorm"), k, width(kvHeads), { rowTo: rowTo(kvHeads) });
+      }
     }
     if (config.outputNorms) addVector(name("attnOutNorm"), `${layer}.${names.attentionOutput}.weight`, D);
     const mlpNorm = traits.oneNorm ? "input_layernorm" : names.mlp;
@@ -232,11 +246,14 @@ function projections(
 ): Readonly<Record<LinearMap, readonly Projection[]>> {
   const { hiddenSize: D, intermediateSize: F, heads: H, kvHeads: G, headDim: d } = config;
   const rotated = (path: string, rows: number, heads: number) => ({ path, rows, rowTo: rotaryRows(config, heads) });
+  const queries = config.outputGate
+    ? { path: "self_attn.q_proj", rows: 2 * H * d, rowTo: gatedRows(config) }
+    : rotated("self_attn.q_proj", H * d, H);
   const qkv = fused
     ? [rotated("self_attn.qkv_proj", (H + 2 * G) * d, H + G)]
     : [
         // Under a norm of queries it is the norm that scales them.
-        { ...rotated("self_attn.q_proj", H * d, H), times: config.qkNorm ? 1 : queryScale },
+        { ...queries, times: config.qkNorm ? 1 : queryScale },
         rotated("self_attn.k_proj", G * d, G),
         { path: "self_attn.v_proj", rows: G * d },
       ];
@@ -247,4 +264,14 @@ function projections(
         { path: "mlp.up_proj", rows: F },
       ];
   return { qkv, gateUp, o: [{ path: "self_attn.o_proj", rows: D }], down: [{ path: "mlp.down_proj", rows: D }] };
+}
+
+/** The file has head by head its d rows of queries and its d rows of gates; ours are all queries, then all gates. */
+function gatedRows(config: ModelConfig): (stored: number) => number {
+  const { heads: H, headDim: d } = config;
+  const rotated = rotaryRows(config, H) ?? ((row: number) => row);
+  return (stored) => {
+    const [head, row] = [Math.floor(stored / (2 * d)), stored % (2 * d)];
+    return row < d ? rotated(head * d + row) : (H + head) * d + row - d;
+  };
 }

@@ -33,8 +33,6 @@ const missing: Readonly<Record<string, string>> = {
   granitemoehybrid: mamba,
   granitemoeshared: "a shared expert beside those that are routed to",
   qwen2_moe: "a shared expert beside those that are routed to",
-  qwen3_5: "gated delta nets between attention layers",
-  qwen3_5_text: "gated delta nets between attention layers",
   qwen3_next: "gated delta nets beside experts",
   qwen3_5_moe: "gated delta nets beside experts",
   qwen3_5_moe_text: "gated delta nets beside experts",

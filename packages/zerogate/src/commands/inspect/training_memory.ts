@@ -1,5 +1,5 @@
 /** How much memory training an adapter on a base would take on this machine. */
-import { adapterLayout, type ModelConfig, settingsOf } from "@zerogate/core";
+import { adapterLayout, defaultAdapterLayers, type ModelConfig, settingsOf } from "@zerogate/core";
 import { formatBytes } from "@zerogate/core/formats";
 import { weightBytes } from "@zerogate/core/node";
 import { chooseEngine, isIsolated, loadOptions, resolveConfig } from "@zerogate/run-config";
@@ -8,7 +8,7 @@ import { estimateMemory } from "@zerogate/trainer/command";
 /** Returns what `train` with its defaults would take, in words; undefined if no engine of this machine takes the base as it is. */
 export async function trainingMemory(folder: string, model: ModelConfig): Promise<string | undefined> {
   const config = resolveConfig({ settings: { model: folder, data: [folder], out: folder } });
-  const { workers, cellTokens, adapterLen: promptLength, adapterLayers = Math.max(1, model.layers - 2) } = config;
+  const { workers, cellTokens, adapterLen: promptLength, adapterLayers = defaultAdapterLayers(model) } = config;
   try {
     const engine = await chooseEngine({ ...config, compute: "f32" }, model, 1);
     const layout = adapterLayout({ promptLength, adaptedLayers: adapterLayers, ...settingsOf(config) }, model);
