@@ -1,5 +1,6 @@
 /** Arguments of one operation, checked as they are read, as native/node/args.cc does for the binary. */
 import { isScaled, tensorBytes } from "@zerogate/core/engine";
+import type { Operations } from "./addon.ts";
 import { weightDtypes } from "./engine.ts";
 import type { WasmMemory } from "./wasm_memory.ts";
 
@@ -41,6 +42,10 @@ export interface Arguments {
   copy(values: Int32Array | Float32Array): number;
   end(): void;
 }
+
+export type Operation = Operations[keyof Operations];
+/** Makes an operation of what reads its arguments and runs its kernel, which returns 0 if memory ran out. */
+export type Define = (name: string, run: (args: Arguments) => number) => Operation;
 
 const NO_WEIGHT: WeightFields = [0, 0, 1, 1];
 

@@ -1,8 +1,7 @@
 /** The gated delta rule over the WebAssembly kernels: same arguments, same checks as native/node/ops_delta.cc. */
 import type { Operations } from "./addon.ts";
-import { type Arguments, offsets } from "./wasm_arguments.ts";
+import { type Arguments, type Define, offsets } from "./wasm_arguments.ts";
 import type { WasmMemory } from "./wasm_memory.ts";
-import type { Define } from "./wasm_operations.ts";
 
 export function deltaNets(
   { kernels }: WasmMemory,

@@ -6,14 +6,17 @@ import { InputError } from "@zerogate/core";
 import { type FlatName, tensorBytes } from "@zerogate/core/engine";
 import type { Operations } from "./addon.ts";
 import { weightDtypes } from "./engine.ts";
-import { type Arguments, type HeadFields, offsets, readArguments } from "./wasm_arguments.ts";
+import {
+  type Arguments,
+  type Define,
+  type HeadFields,
+  type Operation,
+  offsets,
+  readArguments,
+} from "./wasm_arguments.ts";
 import { deltaNets } from "./wasm_delta.ts";
 import { flatKernels } from "./wasm_flat.ts";
 import type { WasmMemory } from "./wasm_memory.ts";
-
-export type Operation = Operations[keyof Operations];
-/** Makes an operation of what reads its arguments and runs its kernel, which returns 0 if memory ran out. */
-export type Define = (name: string, run: (args: Arguments) => number) => Operation;
 
 const floatsQ = ([T, H, , d]: HeadFields) => T * H * d;
 const floatsX = ([T, H, G, d]: HeadFields) => T * (H + 2 * G) * d;

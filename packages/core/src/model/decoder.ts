@@ -1,10 +1,9 @@
 /** The frozen base on an engine: a decoder; `families/` and `config.ts` say how the supported ones differ. */
-import type { Engine, Matrix } from "../engine/engine.ts";
+import type { DeltaWeights, Engine, Matrix } from "../engine/engine.ts";
 import { InputError } from "../errors.ts";
 import { widen } from "../formats/dtype.ts";
 import { isScaled } from "../formats/scaled.ts";
-import type { ModelConfig } from "./config.ts";
-import type { DeltaNet } from "./delta_net.ts";
+import type { DeltaConfig, ModelConfig } from "./config.ts";
 import { architectureOf } from "./families/families.ts";
 import type { Architecture } from "./families/family.ts";
 import type { Norm } from "./norm.ts";
@@ -38,6 +37,14 @@ export interface DecoderLayer {
   readonly window: number;
   /** How queries and keys are rotated by their positions, if they are. */
   readonly rotation: Rotation | undefined;
+}
+
+/** The frozen weights of a gated delta net beside its two projections. */
+export interface DeltaNet extends DeltaWeights {
+  readonly config: DeltaConfig;
+  /** `[2·N, D]`: b of all value heads, then a. */
+  readonly gates: Matrix;
+  readonly outNorm: Norm;
 }
 
 /** The rotation of all layers, or that of layers with a window. */
@@ -138,7 +145,6 @@ export function createModel(engine: Engine, config: ModelConfig, image: WeightIm
   };
 }
 
-/** The weights of a gated delta net beside its two projections. */
 function deltaOf(
   { deltaNet, normEps: eps }: ModelConfig,
   weightOfLayer: (weight: LayerWeight) => Matrix,

@@ -7,21 +7,13 @@
  * norm_B is over each value head. Shape suffixes: engine.ts; C channels of u, N value heads of B numbers, M = N·B.
  */
 import { deltaWidths } from "../engine/delta_size.ts";
-import type { DeltaSize, DeltaWeights, DeviceArray, Engine, KvCache, Matrix } from "../engine/engine.ts";
+import type { DeltaSize, DeviceArray, Engine, KvCache } from "../engine/engine.ts";
 import type { DeltaConfig } from "./config.ts";
-import type { DecoderLayer, DecoderModel } from "./decoder.ts";
-import { type Norm, normBackward, normForward } from "./norm.ts";
+import type { DecoderLayer, DecoderModel, DeltaNet } from "./decoder.ts";
+import { normBackward, normForward } from "./norm.ts";
 import type { LayerPast, Pass } from "./pass.ts";
 import { isShared } from "./shared_attention.ts";
 import { enter, enterBackward } from "./sublayer.ts";
-
-/** The frozen weights that attention has no counterpart of. */
-export interface DeltaNet extends DeltaWeights {
-  readonly config: DeltaConfig;
-  /** `[2·N, D]`: b of all value heads, then a. */
-  readonly gates: Matrix;
-  readonly outNorm: Norm;
-}
 
 /** What its backward needs. */
 export interface SavedDelta {

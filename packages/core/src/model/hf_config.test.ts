@@ -132,7 +132,7 @@ test("a window is mistral's only, biases are llama's only", () => {
 
 test("another model type is refused with the supported ones [A2]", () => {
   const supported =
-    "supported are llama, mistral, ministral, ministral3, qwen2, qwen3, qwen3_moe, mixtral, phi3, smollm3, stablelm, granite, olmo2, olmo3, gemma, gemma2, gemma3_text, gpt2, gpt_neox, gemma3, mistral3, llava, llava_next, llava_next_video, llava_onevision, vipllava";
+    "supported are llama, mistral, ministral, ministral3, qwen2, qwen3, qwen3_moe, qwen3_5_text, mixtral, phi3, smollm3, stablelm, granite, olmo2, olmo3, gemma, gemma2, gemma3_text, gpt2, gpt_neox, gemma3, mistral3, llava, llava_next, llava_next_video, llava_onevision, vipllava, qwen3_5";
   for (const type of ["mine", "llama5", "toString", 7]) {
     const message = `Cannot use config.json as a model config: model_type is ${JSON.stringify(type)}, ${supported}`;
     expect(() => parse({ ...llama, model_type: type })).toThrow(message);
