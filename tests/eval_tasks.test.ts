@@ -1,5 +1,5 @@
 /** `zerogate eval --task`: benchmarks scored as lm-evaluation-harness scores them, by base and adapters side by side. */
-import { appendFileSync, existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { appendFileSync, cpSync, existsSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { adapterLayout, adaptionPromptConfig, initParameters, layerParts, partNumbers } from "@zerogate/core";
@@ -187,6 +187,33 @@ test("the page of disagreements shows what models chose, and runs nothing that a
   expect(page).not.toMatch(/<script|<img|onerror=alert\(2\)>/);
   expect(page).toContain("&lt;script&gt;alert(1)&lt;/script&gt;");
   expect(page).toContain("default-src 'none'");
+});
+
+test("GSM8K's answers are written by each model until they end, and kept as they are [D-task-written, D-task-resume]", async () => {
+  cpSync(base, join(cwd, "long"), { recursive: true });
+  const config = JSON.parse(text("long", "config.json")) as object;
+  writeFileSync(join(cwd, "long", "config.json"), JSON.stringify({ ...config, max_position_embeddings: 1024 }));
+  const asked = ["--task", items("gsm8k_test.jsonl"), "--shots", "1"];
+  const short = await evalBase(...asked);
+  expect(short).toMatchObject({ code: 2 });
+  expect(short.stderr).toContain("Cannot ask gsm8k: its answers have up to 256 tokens, the model's context is 256");
+  const models = ["--model", "long", "--adapter", "one", "--workers", "2"];
+  const found = await run(...models, ...asked, "--out", "written", "--json");
+  expect(found, found.stderr).toMatchObject({ code: 0 });
+  const lines = text("written", "items.jsonl").trimEnd().split("\n");
+  const texts = lines.map((line) => JSON.parse(line) as { models: Record<string, { text: string; right: object }> });
+  expect(texts).toHaveLength(2);
+  for (const { models: own } of texts) {
+    for (const { text: written, right } of Object.values(own)) {
+      expect(written).not.toMatch(/Question:|<\/s>/);
+      expect(Object.keys(right)).toEqual(["strict", "flexible"]);
+    }
+  }
+  expect(texts[0]?.models["base"]?.text).not.toBe(texts[0]?.models["one"]?.text);
+  const summary = { task: "gsm8k", metrics: ["strict", "flexible"], questions: 2 };
+  expect(found.json[0]).toMatchObject({ tasks: [summary] });
+  const again = await run(...models, ...asked, "--out", "written", "--json");
+  expect(again.json).toEqual(found.json);
 });
 
 test.each([

@@ -19,6 +19,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import lm_eval
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
+from transformers import PreTrainedTokenizerFast
 
 # The split that each task evaluates, and the one that its examples come from.
 SPLITS = {
@@ -66,7 +67,9 @@ def config(name, task, evaluated, examples, temporary):
 
 def main(model, folder, out, requests):
     manager = TaskManager()
-    lm = HFLM(pretrained=model, device="cpu", dtype="float32", batch_size=1)
+    # AutoTokenizer builds Llama's pipeline anew and leaves the normaliser of tokenizer.json out: other ids for two spaces.
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(model)
+    lm = HFLM(pretrained=model, tokenizer=tokenizer, device="cpu", dtype="float32", batch_size=1)
     found = {}
     with tempfile.TemporaryDirectory() as made:
         for n, request in enumerate(requests):

@@ -29,4 +29,18 @@ const chatRows: readonly Row[] = [
   { id: "D-chat-olmo2", what: "the same of OLMo 2, whose last turn ends otherwise" },
 ];
 
-export const dataRows: readonly Row[] = [...chatRows];
+const taskRows: readonly Row[] = [
+  { id: "D-task-forms", what: "records of tasks are recognised, as columns of the Hub and as in their authors' files" },
+  { id: "D-task-prompts", what: "prompts are those of lm-evaluation-harness, letter by letter" },
+  { id: "D-task-shots", what: "examples are those that the harness draws, and are missing aloud" },
+  { id: "D-task-scores", what: "log-likelihoods of choices within 1e-4 of the harness's, the same ones right" },
+  { id: "D-task-written", what: "GSM8K: numbers found and compared as the harness does, answers that are written" },
+  { id: "D-task-models", what: "base and adapters side by side, each as it is alone" },
+  { id: "D-task-workers", what: "the same bits from 1, 2 and 5 workers, threads or processes" },
+  { id: "D-task-intervals", what: "Wilson's intervals, paired bootstrap, McNemar's test" },
+  { id: "D-task-report", what: "tables, answers question by question, a page of disagreements" },
+  { id: "D-task-resume", what: "an evaluation that was broken off goes on" },
+  { id: "D-task-errors", what: "what cannot be asked is refused with what to type, or left out and counted" },
+];
+
+export const dataRows: readonly Row[] = [...chatRows, ...taskRows];
