@@ -1,4 +1,5 @@
 /** Published chat templates: their texts as transformers writes them, and what is trained of them. */
+import { readFileSync } from "node:fs";
 import { beforeAll, expect, test } from "vitest";
 import { absentModules } from "../../../../tests/support/python.ts";
 import { conversations } from "../../test/chat_templates/conversations.ts";
@@ -137,6 +138,32 @@ test.each(cases.map((one, i) => ({ ...one, i })))(
         }
       }
       expect(found).toEqual({ trained: expected, refused: CHATS - writes, fault: writes - expected });
+    }
+  },
+);
+
+const tagged = ["qwen2_5_training", "qwen3_training", "phi3_training", "deepseekv3_training"].map((name) => {
+  const path = new URL(`../../test/chat_templates/${name}.jinja`, import.meta.url);
+  return { name, chat: readFileSync(path, "utf8"), tokens: { bos_token: "<s>", eos_token: "<|endoftext|>" } };
+});
+
+test.skipIf(absent !== "")(
+  `of four templates with {% generation %} the parts of 200 conversations are those of transformers' mask${absent} [D-chat-mask]`,
+  () => {
+    const masks = askTransformers(tagged, chats);
+    const ends = ["<|im_end|>", "<|end|>", "<｜end▁of▁sentence｜>", "<|endoftext|>"];
+    const special = createSpecialTokens([...known, ...ends]);
+    for (const [t, { name, ...source }] of tagged.entries()) {
+      const compiled = compileTemplate(source);
+      expect(compiled.marked).toBeDefined();
+      for (const [c, chat] of chats.entries()) {
+        const { text, spans } = renderChat(compiled, { turns: "all", special }, chat);
+        const mask = masks[t]?.[c];
+        expect({ text, trained: spans.map(([from, to]) => text.slice(from, to)) }, `${name}, chat ${c}`).toEqual({
+          text: mask?.text,
+          trained: mask?.trained,
+        });
+      }
     }
   },
 );

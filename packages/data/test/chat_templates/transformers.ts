@@ -12,6 +12,8 @@ export interface Written {
   readonly text: string | null;
   /** Up to each turn of the assistant, with the beginning of an answer. */
   readonly fronts: readonly (string | null)[];
+  /** What the mask has, under a template with `{% generation %}`. */
+  readonly trained?: readonly string[];
 }
 
 export interface AskedTemplate {

@@ -13,17 +13,24 @@ import { inspectModel } from "./model_folder.ts";
 import { inspectRemote } from "./remote.ts";
 import type { RunFacts } from "./run.ts";
 import { isRunFacts, runRows } from "./run_text.ts";
+import { describeSamples, type SampleFlags, sampleRecords } from "./samples.ts";
 
-export interface InspectFlags {
+export interface InspectFlags extends SampleFlags {
   readonly json?: boolean;
   readonly links?: boolean;
 }
 
 export async function inspectCommand(
   path: string,
-  { json = false, links }: InspectFlags,
+  { json = false, links, ...flags }: InspectFlags,
   context: CommandContext,
 ): Promise<ExitCode> {
+  if (flags.sample !== undefined) {
+    const samples = await sampleRecords(path, flags);
+    if (json) printJson(context, { kind: "samples", path, samples: samples.map((sample) => sample ?? null) });
+    else context.stdout.write(describeSamples(samples));
+    return 0;
+  }
   const place = hubPlace(path);
   const onNote = (note: string) => context.stderr.write(`${note}\n`);
   const isRemote = place !== undefined && "missing" in place;
