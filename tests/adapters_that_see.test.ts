@@ -57,8 +57,70 @@ test("their mean has the mean of their projections and the tower of both", async
 test("adapters of two towers have no mean, and nothing is written", async () => {
   const { code, stderr } = await run("adapters", "average", "one", "other", "--out", "mixed");
   expect(code).toBe(2);
-  expect(stderr).toContain("other sees cls@-1 of the vit cdcdcdcd; one sees cls@-1 of the vit abababab");
+  expect(stderr).toContain(
+    "other sees cls@-1 of the vit cdcdcdcd, by a projection of 3 units; one sees cls@-1 of the vit abababab, by a projection of 3 units",
+  );
   expect(existsSync(at("mixed"))).toBe(false);
+});
+
+test("list and show say what they see, and diff compares it, numbers only of what is made alike", async () => {
+  const units = { fusion: "global", featureSize: 6, projectionSize: 4, missingImage: "none" } as const;
+  const sizes = { featureSize: 6, embedSize: 4, blocks: 1, heads: 2, mlpSize: 3, blockEps: 1e-6, normEps: 1e-5 };
+  const queries = { fusion: "query", ...sizes, missingImage: "none" } as const;
+  const model = await readModelConfig(base);
+  const config = adaptionPromptConfig({ adapterLen: 2, adapterLayers: 2, taskType: "CAUSAL_LM" });
+  for (const [name, vision] of Object.entries({ units, queries, text: undefined })) {
+    const layout = adapterLayout({ promptLength: 2, adaptedLayers: 2, ...(vision && { vision }) }, model);
+    const own = vision && { ...seen, ...(vision.fusion === "query" && { severalImages: "concat" as const }) };
+    await saveAdapter(at(`seeing/${name}`), { config, layout, params: initParameters(layout.table, 1), seen: own });
+  }
+  const listed = (await run("adapters", "list", "seeing", "--json")).json as { path: string; images?: object }[];
+  const hash = expect.stringMatching(/^[0-9a-f]{64}$/) as unknown;
+  expect(listed.map(({ path, images }) => [path, images])).toEqual([
+    ["seeing/queries", { fusion: "query", hash }],
+    ["seeing/text", undefined],
+    ["seeing/units", { fusion: "global", hash }],
+  ]);
+  expect((await run("adapters", "list", "seeing")).stdout).toMatch(/template +images +sha256/);
+  const shown = async (name: string) => (await run("adapters", "show", `seeing/${name}`)).stdout;
+  expect(await shown("units")).toContain("cls@-1 of the vit abababab, by a projection of 4 units");
+  expect(await shown("queries")).toContain("cls@-1 of the vit abababab, by visual queries (width 4, blocks: 1)");
+  expect(await shown("text")).toMatch(/images +no images/);
+  const [facts] = (await run("adapters", "show", "seeing/queries", "--json")).json;
+  expect(facts).toMatchObject({ images: { fusion: "query", embedSize: 4, features: ["cls@-1"], sha256: hash } });
+
+  interface Found {
+    readonly same: boolean;
+    readonly config: readonly { readonly name: string }[];
+    readonly layout: readonly { readonly name: string }[];
+    readonly layers: readonly object[];
+  }
+  const diff = async (a: string, b: string) => {
+    const { code, json } = await run("adapters", "diff", a, b, "--json");
+    const { config: facts_, layout, layers } = json[0] as unknown as Found;
+    return [code, facts_.map(({ name }) => name), layout.map(({ name }) => name), layers.length > 0];
+  };
+  expect(await diff("seeing/units", "seeing/units")).toEqual([0, [], [], true]);
+  expect(await diff("one", "seeing/units")).toEqual([1, [], ["vision"], false]);
+  expect(await diff("seeing/units", "seeing/queries")).toEqual([1, ["severalImages"], ["vision"], false]);
+  expect(await diff("seeing/text", "seeing/units")).toEqual([
+    1,
+    ["features", "featureNorm", "severalImages", "tower"],
+    ["vision"],
+    false,
+  ]);
+  expect(await diff("one", "other")).toEqual([1, ["tower"], [], true]);
+  const mixed = await run("adapters", "average", "seeing/units", "seeing/queries", "--out", "mixed");
+  expect(mixed.code).toBe(2);
+  expect(mixed.stderr).toContain("Cannot average adapters that see images differently");
+});
+
+test("the mean of adapters with visual queries has the mean of their transformers", async () => {
+  expect(await run("adapters", "average", "seeing/queries", "seeing/queries", "--out", "same")).toMatchObject({
+    code: 0,
+  });
+  expect((await readAdapter(at("same"))).params).toEqual((await readAdapter(at("seeing/queries"))).params);
+  expect((await run("adapters", "diff", "same", "seeing/queries")).stdout).toBe("no difference\n");
 });
 
 test("a folder of another gate keeps what they see; files of other programs have no place for it", async () => {

@@ -136,6 +136,11 @@ test("an adapter without eyes, another tower, a tower that is gone and what is n
   expect(await refusal("sees", "--image", "ball.png", "--tower", "other tower")).toMatch(
     /Cannot use the tower other tower for the adapter sees: its weights or settings have the SHA-256 [0-9a-f]{64}, the adapter was trained with [0-9a-f]{64}: give the folder of that tower with --tower/,
   );
+  const accepted = await ask("sees", "--image", "ball.png", "--tower", "other tower", "--accept-tower");
+  expect(accepted).toMatchObject({
+    code: 0,
+    stderr: expect.stringMatching(/the tower other tower is accepted for the adapter sees: .* SHA-256/),
+  });
   expect(await refusal("sees", "--image", "ball.png", "--tower", "gone")).toContain("gone");
   expect(await refusal("sees", "--image", "notes.png")).toContain("Cannot read the image notes.png");
   const none = await run("generate", "--model", base, "--prompt", "It is", "--image", "ball.png");
@@ -146,4 +151,12 @@ test("an adapter without eyes, another tower, a tower that is gone and what is n
   writeFileSync(join(cwd, "prompts.txt"), "What is it?\n");
   const several = await run("generate", "--model", base, "--prompts", "prompts.txt", "--image", "ball.png");
   expect(several).toMatchObject({ code: 2, stderr: expect.stringContaining("ask with --instruction") });
+});
+
+test("a tower that could not be read is read again for the next image", async () => {
+  const opened = await openModel({ model: base, adapters: [join(cwd, "sees")], tower: join(cwd, "late tower") });
+  const paths = [join(cwd, "ball.png")];
+  await expect(opened.look("sees", paths)).rejects.toThrow("late tower");
+  cpSync(tower, join(cwd, "late tower"), { recursive: true });
+  expect((await opened.look("sees", paths)).length).toBe(96);
 });

@@ -6,8 +6,18 @@ import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cellGradient, generate, packCell, type TokenSet, tokenLogits } from "@zerogate/core";
+import {
+  adapterLayout,
+  adaptionPromptConfig,
+  cellGradient,
+  generate,
+  initParameters,
+  packCell,
+  type TokenSet,
+  tokenLogits,
+} from "@zerogate/core";
 import { parseSafetensors, readAdapterTensors } from "@zerogate/core/formats";
+import { readModelConfig, saveAdapter } from "@zerogate/core/node";
 import { uniform } from "@zerogate/core/training";
 import { loadTemplate, loadTokenizer, prepareTokens, readRecords } from "@zerogate/data";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -58,6 +68,7 @@ describe.skipIf(absentPython !== "")(`real PEFT${absentPython}`, () => {
     const make = { adapter_len: 3, adapter_layers: 5, seed: 7 };
     const all: Job[] = [
       { name: "ours", base, adapter: ours, tokens },
+      ...(await seeingAdapters(folder)).map(({ fusion, adapter }) => ({ name: fusion, base, adapter, tokens })),
       { name: "theirs", base, adapter: join(folder, "theirs"), tokens, make },
       ...goldenHere.map((name) => {
         return { name, base: golden(`${name}/base`), adapter: golden(`${name}/adapter`), tokens: anyTokens(64) };
@@ -78,6 +89,23 @@ describe.skipIf(absentPython !== "")(`real PEFT${absentPython}`, () => {
     expect(Math.max(...gates.map(Math.abs)), "gates are open").toBeGreaterThan(0.1);
   });
 
+  test.each(fusions)(
+    "fusion %s: PEFT loads the folder of an adapter that sees as a text adapter, with our logits without an image [V10]",
+    async (fusion) => {
+      const job = jobs[fusion];
+      if (!job) throw new RangeError("Cannot compare: there is no such job");
+      const { model, adapter } = await openBoth(job);
+      expect(adapter.layout.shape.vision).toMatchObject({ fusion });
+      expect(await readReport(folder, fusion)).toMatchObject({ missing: [], unexpected: [], different: [] });
+      const path = join(folder, `${fusion}.safetensors`);
+      const { tensors } = parseSafetensors(new Uint8Array(await readFile(path)), path);
+      const peft = new Float32Array(tensors.get("logits")?.bytes.slice().buffer ?? new ArrayBuffer());
+      const ours = await tokenLogits(model, adapter, packCell(job.tokens, samples));
+      expect(largestMagnitude(peft)).toBeGreaterThan(1);
+      expect(largestDifference(ours, peft) / largestMagnitude(peft)).toBeLessThan(1e-5);
+    },
+  );
+
   test("an adapter folder of PEFT's answers on the command line what PEFT answers", async () => {
     const { greedy } = await readReport(folder, "theirs");
     const end = greedy.indexOf(2); // </s> of the packaged base: the command stops there
@@ -93,6 +121,34 @@ describe.skipIf(absentPython !== "")(`real PEFT${absentPython}`, () => {
     await expectAgreement(jobs[name], folder);
   });
 });
+
+const fusions = ["global", "query"] as const;
+
+/** Adapters that see images, as if trained: nothing is zero. */
+async function seeingAdapters(folder: string) {
+  const model = await readModelConfig(base);
+  const sizes = { embedSize: 8, blocks: 1, heads: 2, mlpSize: 6, blockEps: 1e-6, normEps: 1e-5 };
+  const tower = { modelType: "vit", hiddenSize: 6, layers: 2, imageSize: 32, patchSize: 8 };
+  return await Promise.all(
+    fusions.map(async (fusion) => {
+      const isQuery = fusion === "query";
+      const common = { featureSize: 6, missingImage: "none" } as const;
+      const vision = isQuery ? { fusion, ...common, ...sizes } : { fusion, ...common, projectionSize: 3 };
+      const layout = adapterLayout({ promptLength: 4, adaptedLayers: 3, vision }, model);
+      const params = initParameters(layout.table, 3).map((value, i) => value + 0.3 + 0.1 * Math.sin(i));
+      const config = adaptionPromptConfig({ adapterLen: 4, adapterLayers: 3, taskType: "CAUSAL_LM" });
+      const seen = {
+        features: [isQuery ? "tokens@-1" : "cls@-1"],
+        featureNorm: "none",
+        severalImages: isQuery ? "concat" : "mean",
+        tower: { ...tower, channelOrder: "rgb", exif: "apply" },
+      } as const;
+      const adapter = join(folder, `seeing-${fusion}`);
+      await saveAdapter(adapter, { config, layout, params, seen });
+      return { fusion, adapter };
+    }),
+  );
+}
 
 /** A few steps of the real command at a rate that moves every gate. */
 async function trainAdapter(folder: string): Promise<string> {

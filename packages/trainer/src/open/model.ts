@@ -35,6 +35,8 @@ export interface ModelRequest extends Partial<PromptFlags> {
   readonly outputBias?: TrainConfig["outputBias"];
   /** Folder of the tower that sees images. @default that which the adapter names */
   readonly tower?: string | undefined;
+  /** Takes a tower of the same sizes and another hash than an adapter's, with a warning. @default false */
+  readonly acceptTower?: boolean | undefined;
   /** Refuse tensors of the base that nothing reads. @default false */
   readonly strictTensors?: boolean;
 }
@@ -103,7 +105,7 @@ export async function openModel(request: ModelRequest, view: OpeningView = {}): 
   for (const { name, loaded } of adapters) model.addAdapter(name, loaded);
   const promptFormat = (adapter: string | null | undefined) =>
     (adapters.find(({ name }) => name === adapter) ?? adapters[0])?.format ?? baseFormat;
-  const sight = openSight({ links, tower: request.tower }, onWarning);
+  const sight = openSight({ links, tower: request.tower, acceptTower: request.acceptTower }, onWarning);
   const look = (adapter: string, images: readonly string[]) => {
     return sight.look(adapter, adapters.find(({ name }) => name === adapter)?.loaded, images);
   };

@@ -34,6 +34,8 @@ export interface SightRequest {
   readonly links: boolean;
   /** Folder of the tower. @default that which the adapter names, if it is here */
   readonly tower?: string | undefined;
+  /** Takes a tower of the same sizes and another hash, with a warning. @default false */
+  readonly acceptTower?: boolean | undefined;
 }
 
 interface OpenedTower {
@@ -61,8 +63,11 @@ export function openSight(request: SightRequest, onWarning: (message: string) =>
       const folder = towerFolder(adapter, seen, request.tower);
       const opening = towers.get(folder) ?? open(folder);
       towers.set(folder, opening);
-      const { tower, loaded } = await opening;
-      checkTower(adapter, seen, loaded, folder);
+      const { tower, loaded } = await opening.catch((error: unknown) => {
+        towers.delete(folder); // what stood in the way may be gone the next time
+        throw error;
+      });
+      checkTower(adapter, seen, { loaded, folder, ...request }, onWarning);
       const { features, featureNorm, severalImages } = seen;
       if (images.length === 0) {
         if (shape?.vision?.missingImage === "zero-image") return await zeroFeatures(tower, seen);
@@ -89,8 +94,19 @@ export function towerFolder(adapter: string, { tower }: SeenFeatures, asked: str
   );
 }
 
+/** A tower, and whether another one of its sizes is taken. */
+interface TowerCheck extends Pick<SightRequest, "acceptTower"> {
+  readonly loaded: LoadedTower;
+  readonly folder: string;
+}
+
 /** @throws InputError for another tower than that which the adapter was trained on. */
-export function checkTower(adapter: string, { tower }: SeenFeatures, loaded: LoadedTower, folder: string): void {
+export function checkTower(
+  adapter: string,
+  { tower }: SeenFeatures,
+  { loaded, folder, acceptTower = false }: TowerCheck,
+  onWarning: (message: string) => void,
+): void {
   const attempt = `Cannot use the tower ${folder} for the adapter ${adapter}`;
   const { hiddenSize, layers, imageSize, patchSize } = loaded.config;
   const own = { hiddenSize, layers, imageSize, patchSize };
@@ -100,7 +116,8 @@ export function checkTower(adapter: string, { tower }: SeenFeatures, loaded: Loa
   });
   if (problems.length === 0 && tower.sha256 !== undefined && tower.sha256 !== loaded.hash) {
     const found = `its weights or settings have the SHA-256 ${loaded.hash}, the adapter was trained with ${tower.sha256}`;
-    problems.push(`${found}: give the folder of that tower with --tower`);
+    if (acceptTower) onWarning(`the tower ${folder} is accepted for the adapter ${adapter}: ${found}`);
+    else problems.push(`${found}: give the folder of that tower with --tower, or accept this one with --accept-tower`);
   }
   if (problems.length > 0) throw new InputError(attempt, problems);
 }

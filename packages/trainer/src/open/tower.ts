@@ -7,7 +7,7 @@ import { hubNameOf, type TrainConfig, type VisionShapeKey, visionShape } from "@
 import type { FindFeatures } from "@zerogate/vision";
 import type { QueryMaker } from "./frozen_queries.ts";
 import { checkLinks } from "./links.ts";
-import { checkTower, towerFolder } from "./sight.ts";
+import { checkTower, type SightRequest, towerFolder } from "./sight.ts";
 
 /** The part of a config that says how images are seen. */
 export type TowerConfigKeys = Pick<
@@ -107,7 +107,7 @@ function severalOf({ fusion, severalImages }: TowerConfigKeys): SeenFeatures["se
  */
 export async function openTowerOf(
   { folder, seen, shape }: Pick<LoadedAdapter, "seen" | "shape"> & { readonly folder: string },
-  request: { readonly tower?: string | undefined; readonly imageRoot?: string | undefined; readonly links: boolean },
+  request: SightRequest & { readonly imageRoot?: string | undefined },
   onWarning: (message: string) => void,
 ): Promise<OpenedTower | undefined> {
   const { vision } = shape;
@@ -115,6 +115,6 @@ export async function openTowerOf(
   const place = towerFolder(folder, seen, request.tower);
   await checkLinks(request, [place]);
   const tower = await readTower(place, { onWarning });
-  checkTower(folder, seen, tower, place);
+  checkTower(folder, seen, { loaded: tower, folder: place, ...request }, onWarning);
   return { tower, seen, vision, imageRoot: request.imageRoot };
 }

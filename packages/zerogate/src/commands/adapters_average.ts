@@ -5,6 +5,7 @@ import type { DType } from "@zerogate/core/engine";
 import { isSameTemplate, moduleNames } from "@zerogate/core/formats";
 import { readAdapter, type StoredAdapter, saveAdapter } from "@zerogate/core/node";
 import { adapterFolder } from "@zerogate/trainer/command";
+import { sightName, sightOf } from "./adapter_sight.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { choiceFlag } from "./flags.ts";
 import { checkNewFolder } from "./new_folder.ts";
@@ -26,17 +27,6 @@ function layoutName({ layout }: StoredAdapter): string {
     `${adaptedLayers} of ${layers} layers, ${promptLength} prompts of ${hiddenSize} numbers, ` +
     `${gateLength} ${gateSharing} gate${gateActivation === "tanh" ? " with tanh" : ""}`
   );
-}
-
-/** What an adapter sees of an image; what its tower is called does not matter. */
-function sightOf({ layout, seen }: StoredAdapter): unknown {
-  return { vision: layout.shape.vision, ...seen, tower: seen && { ...seen.tower, nameOrPath: undefined } };
-}
-
-function sightName({ seen }: StoredAdapter): string {
-  if (!seen) return "no images";
-  const { modelType, sha256 } = seen.tower;
-  return `${seen.features.join(", ")} of the ${modelType} ${sha256?.slice(0, 8) ?? "whose hash is not known"}`;
 }
 
 export async function averageCommand(

@@ -38,7 +38,11 @@ export async function diffCommand(
   const onNote = (note: string) => context.stderr.write(`${note}\n`);
   const read = async (folder: string) => await readAdapter(await adapterFolder(folder, onNote, links));
   const [first, second] = [await read(a), await read(b)];
-  const config = [...configDifferences(first.config, second.config), ...promptDifferences(first, second)];
+  const config = [
+    ...configDifferences(first.config, second.config),
+    ...promptDifferences(first, second),
+    ...sightDifferences(first, second),
+  ];
   const layout = layoutDifferences(first, second);
   const layers = layout.length > 0 ? [] : layerDistances(first, second);
   const isMoved = ({ parts }: LayerDistances) => [...parts.values()].some(({ max }) => max !== 0);
@@ -63,6 +67,12 @@ function promptDifferences({ promptFormat: a }: StoredAdapter, { promptFormat: b
   ]);
 }
 
+/** Null if an adapter sees no images. */
+function sightDifferences({ seen: a }: StoredAdapter, { seen: b }: StoredAdapter): Difference[] {
+  const names = ["features", "featureNorm", "severalImages", "tower"] as const;
+  return differences(names.map((name) => ({ name, a: a?.[name] ?? null, b: b?.[name] ?? null })));
+}
+
 function layoutDifferences(a: StoredAdapter, b: StoredAdapter): Difference[] {
   const facts = ({ layout, dtype }: StoredAdapter) => ({
     modules: moduleNames(layout.base),
@@ -72,6 +82,7 @@ function layoutDifferences(a: StoredAdapter, b: StoredAdapter): Difference[] {
     hiddenSize: layout.base.hiddenSize,
     gateSharing: layout.shape.gateSharing,
     gateActivation: layout.shape.gateActivation,
+    vision: layout.shape.vision ?? null,
     gateLength: layout.shape.gateSharing === "scalar" ? 1 : layout.base.heads,
     dtype,
   });

@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import { InputError } from "@zerogate/core";
 import { hashFile, readAdapter, reason } from "@zerogate/core/node";
 import { checkLinks, formatCount } from "@zerogate/trainer/command";
+import { sightHash } from "./adapter_sight.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { table } from "./table.ts";
 
@@ -28,14 +29,23 @@ export async function listCommand(
       if (json) printJson(context, facts);
       else if ("problem" in facts) rows.push([folder, facts.problem]);
       else {
-        const { adapterLayers, adapterLen, gates, parameters, base, template, hash } = facts;
+        const { adapterLayers, adapterLen, gates, parameters, base, template, hash, images } = facts;
         const shape = `${adapterLayers} × ${adapterLen}`;
-        rows.push([folder, shape, gates, formatCount(parameters), base ?? "–", template ?? "–", hash.slice(0, 12)]);
+        rows.push([
+          folder,
+          shape,
+          gates,
+          formatCount(parameters),
+          base ?? "–",
+          template ?? "–",
+          images?.fusion ?? "–",
+          hash.slice(0, 12),
+        ]);
       }
     }
   }
   if (json) return 0;
-  const head = ["adapter", "layers × prompts", "gate", "parameters", "base", "template", "sha256"];
+  const head = ["adapter", "layers × prompts", "gate", "parameters", "base", "template", "images", "sha256"];
   context.stdout.write(rows.length === 0 ? "no adapters\n" : table([head, ...rows]));
   return 0;
 }
@@ -44,7 +54,9 @@ export async function listCommand(
 async function about(folder: string, links: boolean | undefined) {
   try {
     await checkLinks({ links }, [folder]);
-    const { config, layout, dtype, weightsPath, promptFormat } = await readAdapter(folder);
+    const stored = await readAdapter(folder);
+    const { config, layout, dtype, weightsPath, promptFormat } = stored;
+    const { vision } = layout.shape;
     return {
       path: folder,
       adapterLayers: config.adapterLayers,
@@ -56,6 +68,7 @@ async function about(folder: string, links: boolean | undefined) {
       template: promptFormat?.template.name ?? null,
       bos: promptFormat?.bos ?? null,
       hash: await hashFile(weightsPath),
+      ...(vision && { images: { fusion: vision.fusion, hash: await sightHash(folder, stored) } }),
     };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;

@@ -4,6 +4,7 @@ import { hashFile, readAdapter, readModelConfig } from "@zerogate/core/node";
 import { adapterFolder, checkLinks, formatCount, formatSmall } from "@zerogate/trainer/command";
 import { sparkline } from "../status/sparkline.ts";
 import { continued, plainCell } from "../terminal/plain_text.ts";
+import { sightHash, sightName } from "./adapter_sight.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { table } from "./table.ts";
 
@@ -20,10 +21,9 @@ export async function showCommand(
 ): Promise<ExitCode> {
   await checkLinks({ links }, [model]);
   const base = model === undefined ? undefined : await readModelConfig(model);
-  const { config, layout, params, dtype, weightsPath, metadata, promptFormat, warnings } = await readAdapter(
-    await adapterFolder(folder, (note) => context.stderr.write(`${note}\n`), links),
-    base?.heads,
-  );
+  const place = await adapterFolder(folder, (note) => context.stderr.write(`${note}\n`), links);
+  const stored = await readAdapter(place, base?.heads);
+  const { config, layout, params, dtype, weightsPath, metadata, promptFormat, seen, warnings } = stored;
   const { layers: baseLayers, hiddenSize } = layout.base;
   const { promptLength, adaptedLayers, gateSharing, gateActivation } = layout.shape;
   const opened = effectiveGates({ layout, params });
@@ -38,7 +38,10 @@ export async function showCommand(
   if (json) {
     const shape = { baseLayers, hiddenSize, gateSharing, gateActivation, dtype };
     const sha256 = await hashFile(weightsPath);
-    printJson(context, { path: folder, config, ...shape, sha256, parameters: counts, metadata, promptFormat, layers });
+    const { vision } = layout.shape;
+    const images = vision && { images: { ...vision, ...seen, sha256: await sightHash(place, stored) } };
+    const facts = { path: folder, config, ...shape, sha256, parameters: counts, metadata, promptFormat };
+    printJson(context, { ...facts, ...images, layers });
     return 0;
   }
   const gate = `${gateSharing}${gateActivation === "tanh" ? " with tanh" : ""}`;
@@ -51,6 +54,7 @@ export async function showCommand(
     ["task", config.taskType ?? "none"],
     ["template", promptFormat?.template.name ?? "not said"],
     ["bos", promptFormat?.bos ?? "not said"],
+    ["images", sightName(stored)],
     ["sha256", await hashFile(weightsPath)],
     [
       "gates",

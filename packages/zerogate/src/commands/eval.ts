@@ -44,6 +44,7 @@ export interface EvalFlags extends Omit<AnswerFlags, "data">, Omit<TaskFlags, "t
   readonly template?: string;
   /** Default: that which the adapter names. */
   readonly tower?: string;
+  readonly acceptTower?: boolean;
   readonly imageRoot?: string;
   readonly bos?: string;
   readonly maxLength?: string;

@@ -3,7 +3,7 @@
 import { configFlagTable } from "../cli/config_flags.ts";
 import type { CommandDefinition } from "../cli/definition.ts";
 import type { EvalFlags } from "./eval.ts";
-import { bos, download, json, outputBias, tower } from "./shared_flags.ts";
+import { acceptTower, bos, download, json, outputBias, tower } from "./shared_flags.ts";
 
 export const definition: CommandDefinition<EvalFlags> = {
   flags: {
@@ -62,6 +62,7 @@ export const definition: CommandDefinition<EvalFlags> = {
       about: "prompt template (default: the adapter's, else alpaca)",
     },
     tower,
+    acceptTower,
     bos,
     outputBias,
     download,

@@ -15,6 +15,7 @@ export interface ModelFlags extends EngineFlags, SamplingFlags {
   readonly use?: string;
   /** Folder of the tower that sees images. Default: that which the adapter names. */
   readonly tower?: string;
+  readonly acceptTower?: boolean;
   readonly template?: string;
   readonly bos?: string;
   readonly links?: boolean;
@@ -32,7 +33,7 @@ export async function openAnsweringModel(
 ): Promise<{ opened: OpenedModel; options: AnswerLimits }> {
   const { stderr, env } = context;
   const onNote = (note: string) => stderr.write(`${note}\n`);
-  const { model, tokenizer, links, strictTensors = false, use, tower } = flags;
+  const { model, tokenizer, links, strictTensors = false, use, tower, acceptTower } = flags;
   await fetchMissing([model, tokenizer, tower, ...adapters], flags.download, context);
   const { folder, adapters: found } = await locateModel({ model, adapters, links }, onNote);
   const options = samplingFlags(flags, await readGenerationConfig(folder));
@@ -46,6 +47,7 @@ export async function openAnsweringModel(
       adapters: found,
       links,
       tower,
+      acceptTower,
       outputBias: outputBiasFlag(flags),
       strictTensors,
     },

@@ -26,6 +26,11 @@ export const tower: Flag = {
   about: "folder of the tower that sees images (default: what the adapter names)",
 };
 
+export const acceptTower: Flag = {
+  group: "Adapter",
+  about: "take a tower of the same sizes that has another hash than the adapter's",
+};
+
 export const download: Flag = {
   group: "Common",
   about: "fetch models, adapters and towers named as OWNER/NAME that are not here",
@@ -52,6 +57,7 @@ export const answering: FlagTable<ChatFlags> = {
     about: "prompt template of instructions (default: the adapter's, else alpaca)",
   },
   tower,
+  acceptTower,
   maxNewTokens: {
     group: "Answers",
     argument: "<n>",
