@@ -40,7 +40,7 @@ beforeAll(() => {
     image,
     conversations: [
       { from: "human", value: "<image>\nWhat is it?" },
-      { from: "gpt", value: "A ball." },
+      { from: "gpt", value: `A ${colourOf(id)} ball.` },
       { from: "human", value: "Which colour?" },
       { from: "gpt", value: `It is ${colourOf(id)}.` },
     ],
@@ -48,7 +48,20 @@ beforeAll(() => {
   writeFileSync(join(cwd, "talks.json"), JSON.stringify(talks));
 });
 
-const short = ["--max-length", "256", "--epochs", "1", "--batch-size", "4", "--warmup-epochs", "0", "--workers", "1"];
+const short = [
+  "--max-length",
+  "256",
+  "--epochs",
+  "1",
+  "--batch-size",
+  "4",
+  "--warmup-epochs",
+  "0",
+  "--blr",
+  "4",
+  "--workers",
+  "1",
+];
 
 test.each([
   { title: "ScienceQA", preset: ["--preset", "scienceqa"], data: "qa", held: "qa", records: 8, asked: "Which colour?" },
