@@ -1,12 +1,13 @@
 /**
- * What it saves to compute beginnings once (`sharedBeginnings`): time of a cell's forward and backward, shared and not, in turn.
+ * What cells leave out: beginnings computed once (`sharedBeginnings`), a last layer for labelled tokens alone (`skipUnlabelled`), and
+ * both. Processor time of forward and backward of all cells of a step with each, on one thread, in turn.
  * Needs a build and ../shared/data.
  *
  *   node bench/beginnings.mjs [--model 135m] [--compute bf16] [--cell 2048] [--system 200] [--multiple 1] [--batch 64] [--rounds 3]
  *
  * --system puts this number of tokens before each record of Alpaca, all the same, as a system prompt does; 0 leaves the template's
- * own beginning. Cells are those that a plan cuts with --multiple (0: first fit). The loss and the gradient of both passes are
- * compared first. Prints the medians of the rounds, their ratio, and the share of the tokens that is left to compute.
+ * own beginning. Cells are those that a plan cuts with --multiple (0: first fit). Gradients of all ways are compared first. Prints the
+ * medians of the rounds, how many times as fast each way is as computing all, and the shares of tokens that are left and labelled.
  */
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -62,28 +63,44 @@ const cells = createPlan({ ...sizes, samples, seed: 1, batchSize, cellTokens, ev
 const T = cells.reduce((sum, { ids_T }) => sum + ids_T.length, 0);
 
 const model = createModel(createEngine({ compute: options.compute }), config, image);
-async function pass(sharesBeginnings) {
-  const begin = performance.now();
+const ways = {
+  all: {},
+  beginnings: { sharesBeginnings: true },
+  labelled: { skipsUnlabelled: true },
+  both: { sharesBeginnings: true, skipsUnlabelled: true },
+};
+async function pass(way) {
+  const begin = process.cpuUsage();
   const results = [];
-  for (const cell of cells)
-    results.push(await cellGradient(model, { layout, params }, cell, 1 / T, { sharesBeginnings }));
-  return { ms: performance.now() - begin, results };
+  for (const cell of cells) results.push(await cellGradient(model, { layout, params }, cell, 1 / T, way));
+  return { ms: process.cpuUsage(begin).user / 1000, results };
 }
 
-const [once, whole] = [await pass(true), await pass(false)];
-const off = Math.max(...once.results.map(({ gradient }, n) => distance(gradient, whole.results[n].gradient)));
-const times = { whole: [], once: [] };
-for (let round = 0; round < Number(options.rounds); round++) {
-  times.whole.push((await pass(false)).ms);
-  times.once.push((await pass(true)).ms);
+const { results: right } = await pass(ways.all);
+const rows = new Map();
+for (const [name, way] of Object.entries(ways)) {
+  const { results } = await pass(way);
+  const off = Math.max(...results.map(({ gradient }, n) => distance(gradient, right[n].gradient)));
+  rows.set(name, { off, times: [] });
 }
-const [wholeMs, onceMs] = [median(times.whole), median(times.once)];
-const left = cells.reduce((sum, { ids_T, cuSeqlens }) => sum + rowsLeft(ids_T, cuSeqlens), 0) / T;
+for (let round = 0; round < Number(options.rounds); round++) {
+  for (const [name, way] of Object.entries(ways)) rows.get(name).times.push((await pass(way)).ms);
+}
+const share = (count) => cells.reduce((sum, cell) => sum + count(cell), 0) / T;
+const left = share(({ ids_T, cuSeqlens }) => rowsLeft(ids_T, cuSeqlens));
+const labelled = share(({ rows_R }) => rows_R.length);
 console.log(
-  `${options.model} ${options.compute}, ${batchSize} samples, ${T} tokens in ${cells.length} cells: ${wholeMs.toFixed(0)} ms, beginnings once ${onceMs.toFixed(0)} ms: ${(wholeMs / onceMs).toFixed(2)} x; ${(100 * left).toFixed(1)} % of the tokens are computed; gradients differ by ${off.toExponential(1)} of their largest`,
+  `${options.model} ${options.compute}, ${batchSize} samples, ${T} tokens in ${cells.length} cells, ${(100 * labelled).toFixed(1)} % labelled; beginnings once leave ${(100 * left).toFixed(1)} %`,
 );
+const all = rows.get("all");
+for (const [name, { off, times }] of rows) {
+  const ratio = median(times.map((ms, round) => all.times[round] / ms));
+  console.log(
+    `${name.padEnd(12)}${median(times).toFixed(0).padStart(8)} ms ${ratio.toFixed(3).padStart(8)} x   off by ${off.toExponential(1)} of the largest number`,
+  );
+}
 console.log(
-  JSON.stringify({ bench: "beginnings", ...options, T, cells: cells.length, left, wholeMs, onceMs, times, off }),
+  JSON.stringify({ bench: "beginnings", ...options, T, cells: cells.length, left, labelled, rows: [...rows] }),
 );
 
 /** The same tokens in front of every sample. */

@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { dequantize, isScaled, quantize } from "../packages/core/dist/engine.js";
 import { createEngine, probe } from "../packages/engine-cpu/dist/index.js";
+import { levels } from "../packages/engine-cpu/scripts/toolchain.mjs";
 
 const list = (text, fallback) => (text ? text.split(",") : fallback);
 const rounds = Number(process.argv[2] ?? 5);
@@ -34,7 +35,8 @@ const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.le
 const folder = mkdtempSync(join(tmpdir(), "zerogate-peak-"));
 const peakProgram = join(folder, "peak");
 const source = fileURLToPath(new URL("cpu_peak.cc", import.meta.url));
-execFileSync("c++", ["-O3", "-std=c++17", "-march=native", "-pthread", source, "-o", peakProgram]);
+// Of the instruction set that the products use, not of the best that the machine has.
+execFileSync("c++", ["-O3", "-std=c++17", ...levels.x64[probe().level], "-pthread", source, "-o", peakProgram]);
 const peak = (threads) =>
   execFileSync(peakProgram, [String(threads), "0.02"], { encoding: "utf8" })
     .split(" ")

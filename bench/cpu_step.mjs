@@ -2,11 +2,12 @@
  * Whole training steps of the CPU engine: real tokens per second, scaling over workers, time outside of kernels, memory.
  * Needs a build and ../shared/data.
  *
- *   node bench/cpu_step.mjs [--model 135m] [--samples 64] [--batch 32] [--cell 2048] [--rounds 3] [--compute f32] [--packing] [--layout 1x1,2x1,1x2] [--multiple 0] [--even 0]
+ *   node bench/cpu_step.mjs [--model 135m] [--samples 64] [--batch 32] [--cell 2048] [--rounds 3] [--compute f32] [--packing] [--share] [--skip] [--layout 1x1,2x1,1x2] [--multiple 0] [--even 0]
  *
  * A layout is workers × threads of each. Workers share one copy of the weights; gradients are added in fixed point, so all
  * layouts of the same cells must end in the same sum: that is checked first. --multiple N cuts cells as a plan with that
- * `cellMultiple` does (0: by first fit). With --even N a step is the same cell N times:
+ * `cellMultiple` does (0: by first fit), --share computes equal beginnings once and --skip the last layer for labelled tokens alone,
+ * as `sharedBeginnings` and `skipUnlabelled` do. With --even N a step is the same cell N times:
  * how the engine scales when nobody waits for the last cell. Rounds are interleaved; medians, and the scaling of each round.
  */
 import { cpus, tmpdir } from "node:os";
@@ -40,6 +41,8 @@ async function main() {
       rounds: { type: "string", default: "3" },
       compute: { type: "string", default: "f32" },
       packing: { type: "boolean", default: false },
+      share: { type: "boolean", default: false },
+      skip: { type: "boolean", default: false },
       layout: { type: "string", default: "1x1,2x1,1x2" },
       multiple: { type: "string", default: "0" },
       even: { type: "string", default: "0" },
@@ -72,9 +75,10 @@ async function main() {
   for (const { gate } of layerParts(layout)) fresh[gate.offset] = 0.1; // closed gates would save the prompts' work
   const layouts = options.layout.split(",").map((text) => text.split("x").map(Number));
 
+  const way = { sharesBeginnings: options.share, skipsUnlabelled: options.skip };
   const groups = [];
   for (const [workers, threads] of layouts) {
-    const data = { image, config, layout, params, threads, compute: options.compute, packing: options.packing };
+    const data = { image, config, layout, params, threads, compute: options.compute, packing: options.packing, way };
     const all = Array.from({ length: workers }, () => new Worker(fileURLToPath(import.meta.url), { workerData: data }));
     groups.push({ workers, threads, all, rates: [], outside: [], peaks: [] });
     await Promise.all(all.map((worker) => new Promise((resolve) => worker.once("message", resolve))));
@@ -140,7 +144,7 @@ async function main() {
   }));
   const realTokens = steps.flat().reduce((sum, cell) => sum + cell.ids_T.length, 0);
   console.log(
-    `${options.model}, ${options.compute}${options.packing ? ", packed" : ""}, ${options.samples} samples, ${realTokens} real tokens, ${steps.flat().length} cells of at most ${options.cell}; loss ${[...results.values()][0].toFixed(4)}, equal bits in all layouts`,
+    `${options.model}, ${options.compute}${["packing", "share", "skip"].flatMap((flag) => (options[flag] ? `, ${flag}` : [])).join("")}, ${options.samples} samples, ${realTokens} real tokens, ${steps.flat().length} cells of at most ${options.cell}; loss ${[...results.values()][0].toFixed(4)}, equal bits in all layouts`,
   );
   console.log("workers × threads   real tokens/s   outside kernels   activations a worker");
   for (const row of rows) {
@@ -173,7 +177,7 @@ async function main() {
 }
 
 async function work() {
-  const { image, config, layout, params, threads, compute, packing } = workerData;
+  const { image, config, layout, params, threads, compute, packing, way } = workerData;
   const engine = createEngine({ threads, compute, packing });
   let kernelMs = 0;
   const opMs = {};
@@ -197,7 +201,7 @@ async function work() {
   const model = createModel(timed, config, image);
   const answer = async ({ cell, scale }) => {
     kernelMs = 0;
-    const { lossSum, gradient } = await cellGradient(model, { layout, params }, cell, scale);
+    const { lossSum, gradient } = await cellGradient(model, { layout, params }, cell, scale, way);
     parentPort.postMessage({ lossSum, gradient, kernelMs, opMs, peakBytes: engine.memory().peakBytes }, [
       gradient.buffer,
     ]);

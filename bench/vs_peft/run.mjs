@@ -2,8 +2,10 @@
  * Zerogate's CPU engine and PEFT on PyTorch: whole training steps over the same samples and weights on this machine.
  * Needs a build and ../shared/data; PEFT's side needs a Python with torch, transformers and peft: ZEROGATE_PYTHON names it.
  *
- *   node bench/vs_peft/run.mjs [--model 135m] [--samples 64] [--batch 32] [--rounds 3] [--full] [--cell 2048]
+ *   node bench/vs_peft/run.mjs [--model 135m] [--samples 64] [--batch 32] [--rounds 3] [--full] [--cell 2048] [--no-plain]
  *
+ * Ours are runs by default (8 even cells, packed maps, equal beginnings once, the last layer for labelled tokens alone), and what
+ * PEFT could do as well: first-fit cells, every token of every layer. `--no-plain` leaves the latter out.
  * `--full` also runs PEFT padded to 512 tokens, the setting of the paper's code; it takes minutes.
  */
 import { execFile } from "node:child_process";
@@ -12,6 +14,7 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
+import { probe } from "../../packages/engine-cpu/dist/index.js";
 import { adaptedLayers, loadSamples, makeModel } from "../cpu_model.mjs";
 
 const run = promisify(execFile);
@@ -24,6 +27,7 @@ const { values: options } = parseArgs({
     cell: { type: "string", default: "2048" },
     micro: { type: "string", default: "8" },
     full: { type: "boolean", default: false },
+    "no-plain": { type: "boolean", default: false },
   },
 });
 const folder = await makeModel(options.model, join(tmpdir(), `zerogate-bench-${options.model}`));
@@ -33,17 +37,26 @@ const samples = Array.from({ length: tokens.offsets.length - 1 }, (_, i) => ({
   target: Array.from(tokens.target.subarray(tokens.offsets[i], tokens.offsets[i + 1])),
 }));
 
-async function ours(compute) {
+/** What runs do by default, and nothing that PEFT does not do. */
+const ways = {
+  default: ["--multiple", "8", "--packing", "--share", "--skip"],
+  plain: ["--multiple", "0"],
+};
+
+async function ours(compute, way) {
   const script = fileURLToPath(new URL("../cpu_step.mjs", import.meta.url));
   const { model, samples: count, batch, rounds, cell } = options;
   const flags = { model, samples: count, batch, rounds, cell, compute, layout: "2x1,1x2" };
   const { stdout } = await run(process.execPath, [
     script,
     ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]),
+    ...ways[way],
   ]);
   const { rows } = JSON.parse(stdout.trim().split("\n").at(-1));
   return rows.map((row) => ({
-    who: `zerogate ${compute}, ${row.workers} × ${row.threads} threads`,
+    way,
+    compute,
+    who: `zerogate ${compute}, ${way}, ${row.workers} × ${row.threads} threads`,
     rate: row.tokensPerSecond,
   }));
 }
@@ -77,13 +90,24 @@ async function theirs() {
 }
 
 // In turn, not at once: both use all processors.
-const [f32, peft, bf16] = [await ours("f32"), await theirs(), await ours("bf16").catch(() => [])];
+const first = await ours("f32", "default");
+const peft = await theirs();
+const rest = [];
+for (const [compute, way] of [
+  ["bf16", "default"],
+  ["f32", "plain"],
+  ["bf16", "plain"],
+]) {
+  if (way === "plain" && options["no-plain"]) continue;
+  if (compute === "bf16" && !probe().bf16Levels.includes(probe().level)) continue;
+  rest.push(...(await ours(compute, way)));
+}
+const own = [...first, ...rest];
 const best = (rows) => Math.max(...rows.map((row) => row.rate));
 console.log(
   `${options.model}: ${samples.length} Alpaca samples, ${tokens.ids.length} real tokens, global batch ${options.batch}, K = 10, L = ${adaptedLayers[options.model]}`,
 );
-for (const { who, rate } of [...f32, ...bf16, ...peft])
-  console.log(who.padEnd(56), `${rate.toFixed(1)} tokens/s`.padStart(18));
+for (const { who, rate } of [...own, ...peft]) console.log(who.padEnd(60), `${rate.toFixed(1)} tokens/s`.padStart(18));
 const machine = `${cpus()[0]?.model}, ${cpus().length} CPUs`;
 if (peft.length === 0) {
   console.log(`PEFT was not run: ZEROGATE_PYTHON names no Python; ${machine}`);
@@ -91,10 +115,12 @@ if (peft.length === 0) {
   const sorted = best(peft.filter((row) => row.padding === "sorted"));
   const full = peft.filter((row) => row.padding === "full");
   const against = (rate) =>
-    [
-      `f32 ${(best(f32) / rate).toFixed(2)} ×`,
-      ...(bf16.length ? [`bf16 ${(best(bf16) / rate).toFixed(2)} ×`] : []),
-    ].join(", ");
+    [...new Set(own.map(({ compute, way }) => `${compute} ${way}`))]
+      .map((name) => {
+        const rows = own.filter(({ compute, way }) => `${compute} ${way}` === name);
+        return `${name} ${(best(rows) / rate).toFixed(2)} ×`;
+      })
+      .join(", ");
   console.log(`against PEFT's best with dynamic padding: ${against(sorted)}`);
   if (full.length > 0) console.log(`against PEFT padded to 512: ${against(best(full))}`);
   console.log(`${machine}; ${peft[0].versions}`);
@@ -105,6 +131,6 @@ console.log(
     machine,
     ...options,
     realTokens: tokens.ids.length,
-    rows: [...f32, ...bf16, ...peft],
+    rows: [...own, ...peft],
   }),
 );
