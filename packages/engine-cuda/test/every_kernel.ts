@@ -142,7 +142,15 @@ async function attention(engine: CudaEngine) {
     for (const starts of [Int32Array.of(0, 0), Int32Array.of(40, 3)]) {
       await engine.read(engine.cachedAttention(qkv_TX, caches, starts, cu, size));
     }
-    for (const cache of caches) engine.freeCache(cache);
+    const long = [engine.kvCache(600, 80), engine.kvCache(300, 80)];
+    const starts = Int32Array.of(530, 0); // three parts, and one of three
+    for (const from of [0, 250, 500]) {
+      const [before, start] = [upload(engine, Math.min(250, 530 - from) * 160, 0.9), Int32Array.of(from)];
+      const T = before.length / 160;
+      engine.cachedAttention(before, long.slice(0, 1), start, Int32Array.of(0, T), { ...size, T });
+    }
+    await engine.read(engine.cachedAttention(qkv_TX, long, starts, cu, size));
+    for (const cache of [...caches, ...long]) engine.freeCache(cache);
   }
 }
 

@@ -8,6 +8,12 @@ import { tilesOf } from "./tiles.ts";
 
 const LARGEST_HEAD = 256;
 const WARPS = 4;
+/** Keys of a cache that are summed up at a time. The bits of a text depend on it, not on what is decoded beside it. */
+export const PART_KEYS = 256;
+/** Warps of a multiprocessor below which queries are split over their keys. */
+const BUSY_WARPS = 16;
+/** All keys at once. */
+const WHOLE = 2 ** 30;
 /** The window of `attend` without a mask. */
 const UNMASKED = -1;
 
@@ -45,7 +51,8 @@ export function attention(
     const step = bytesOf[runtime.inner];
     const keys = BigUint64Array.from(cuSeqlens.subarray(0, -1), (t) => at + BigInt((t * X + H * d) * step));
     const seen = causal ? size : { ...size, window: UNMASKED };
-    attend(runtime, { o_TQ, lse_TH, qkv: at, keys, stride: X, starts: new Int32Array(keys.length), cuSeqlens }, seen);
+    const starts = new Int32Array(keys.length);
+    attend(runtime, { o_TQ, lse_TH, qkv: at, keys, stride: X, starts, cuSeqlens }, seen, WHOLE);
   });
   return { o_TQ, lse_TH };
 }
@@ -97,7 +104,11 @@ export function cachedAttention(
       const launch = { grid: [T], block: 128 } as const;
       runtime.run("attention", "append_to_caches", launch, [k, start, at, cu, caches.length, Q, Y]);
     });
-    attend(runtime, { o_TQ, lse_TH: undefined, qkv: at, keys, stride: Y, starts, cuSeqlens }, size);
+    const attended = { o_TQ, lse_TH: undefined, qkv: at, keys, stride: Y, starts, cuSeqlens };
+    const longest = Math.max(...caches.map(({ capacity }) => capacity));
+    const parts = Math.ceil((size.window > 0 ? Math.min(size.window, longest) : longest) / PART_KEYS);
+    if (parts > 1 && T * H < BUSY_WARPS * runtime.gpu.multiprocessors) attendInParts(runtime, attended, size, parts);
+    else attend(runtime, attended, size, PART_KEYS);
   });
   return o_TQ;
 }
@@ -113,15 +124,37 @@ interface Attended {
   readonly cuSeqlens: Int32Array;
 }
 
+/** @param part keys are summed up at a time. */
 function attend(
   runtime: Runtime,
   { o_TQ, lse_TH, qkv, keys, stride, starts, cuSeqlens }: Attended,
   size: AttentionSize,
+  part: number,
 ): void {
   const { T, H, G, d, cap = 0, window } = size;
   runtime.withData([keys, starts, cuSeqlens], (k, start, cu) => {
     const out = [runtime.at(o_TQ), lse_TH && runtime.at(lse_TH)];
     const rows = [qkv, widthOf(size), k, stride, G * d, start, cu, keys.length];
-    runtime.run("attention", "attend", warps(T * H), [...out, ...rows, T, H, G, d, window, scaleOf(size), cap]);
+    runtime.run("attention", "attend", warps(T * H), [...out, ...rows, T, H, G, d, window, scaleOf(size), cap, part]);
   });
+}
+
+/** The same with a warp for each part of at most `count`: their number is that of the caches' room, so that it stays while texts grow. */
+function attendInParts(
+  runtime: Runtime,
+  { o_TQ, qkv, keys, stride, starts, cuSeqlens }: Attended,
+  size: AttentionSize,
+  count: number,
+): void {
+  const { T, H, G, d, cap = 0, window } = size;
+  const parts = runtime.array(T * H * count * (d + 2));
+  const at = runtime.at(parts);
+  runtime.withData([keys, starts, cuSeqlens], (k, start, cu) => {
+    const rows = [qkv, widthOf(size), k, stride, G * d, start, cu, keys.length];
+    const heads = [T, H, G, d, window, scaleOf(size), cap, PART_KEYS, count];
+    runtime.run("attention", "attend_parts", warps(T * H * count), [at, ...rows, ...heads]);
+    const merged = [runtime.at(o_TQ), at, start, cu, keys.length, T, H, d, window, PART_KEYS, count];
+    runtime.run("attention", "merge_parts", warps(T * H), merged);
+  });
+  runtime.free(parts);
 }
