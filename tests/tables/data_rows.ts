@@ -46,4 +46,23 @@ const taskRows: readonly Row[] = [
   { id: "D-task-errors", what: "what cannot be asked is refused with what to type, or left out and counted" },
 ];
 
-export const dataRows: readonly Row[] = [...chatRows, ...taskRows];
+const fileRows: readonly Row[] = [
+  {
+    id: "D-file-json",
+    what: "JSON: a list, records one after another, a list inside an object, one of several by `FILE#NAME`",
+  },
+  { id: "D-file-jsonl", what: "JSONL" },
+  { id: "D-file-csv", what: "CSV and TSV: quotes, line breaks, the line of each row and fault" },
+  {
+    id: "D-file-parquet",
+    what: "parquet: every common compression and encoding, lists and structs, only the columns that are needed",
+  },
+  { id: "D-file-gzip", what: "any of these in gzip" },
+  { id: "D-file-zstd", what: "any of these in Zstandard" },
+  { id: "D-file-same-hash", what: "the same records in every form: one data hash, one adapter" },
+  { id: "D-file-bombs", what: "files made to fill memory or time: refused within bounds, with an error that says it" },
+  { id: "D-columns-auto", what: "well-known names of columns, and a proposal where several may be meant" },
+  { id: "D-columns-fields", what: "`--fields`: columns and places inside them, by hand" },
+];
+
+export const dataRows: readonly Row[] = [...chatRows, ...fileRows, ...taskRows];

@@ -226,7 +226,10 @@ const others: Readonly<Record<string, Other>> = {
     tool: "iconv",
     questions: 13,
   },
-  parquet: { content: Buffer.from(`PAR1${"\x15".repeat(200)}`), says: "it is a parquet file: it is not read" },
+  parquet: {
+    content: Buffer.from(`PAR1${"\x15".repeat(200)}`),
+    says: "it is a parquet file without its end: it was cut off, copy it again",
+  },
   "an Arrow file": { content: Buffer.from(`ARROW1\0\0${"\x15".repeat(200)}`), says: "it is an Arrow file" },
   "a zip file": { content: Buffer.from(`PK\x03\x04${"\0".repeat(26)}data.json`), says: "it is a zip archive" },
   "a spreadsheet": {

@@ -6,7 +6,7 @@
 import { shellQuoted } from "@zerogate/core/light";
 import { chatFields } from "./chat/record.ts";
 import { jq, jqPath, otherForm, python } from "./conversions.ts";
-import type { FieldMap } from "./fields/field_map.ts";
+import { type FieldMap, valueAt } from "./fields/field_map.ts";
 import { possibleNaming } from "./fields/namings.ts";
 import { isObject } from "./record.ts";
 import { listed, quote } from "./record_problems.ts";
@@ -32,6 +32,12 @@ interface Form {
   readonly command?: string;
   /** What the command makes if that is not all of it. */
   readonly made?: string;
+}
+
+/** Says which columns of a map the first record of a file lacks, and which it has. */
+export function describeMissingColumns({ first, keys }: Pick<ForeignRecords, "first" | "keys">, map: FieldMap): string {
+  const missing = Object.values(map).filter((path) => valueAt(first, path) === undefined);
+  return `--fields names ${listed(missing)}, which its first record has not, its keys are ${listed(keys)}`;
 }
 
 /** Says what records are that have no instruction or no output. */

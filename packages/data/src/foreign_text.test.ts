@@ -35,7 +35,6 @@ const pandas = (name: string) =>
   `: python3 -c "import pandas, sys; pandas.${name}(sys.argv[1]).to_json(sys.argv[2], orient='records', lines=True)" d/data.bin d/data.fixed.jsonl`;
 
 test("tables and documents come with the command of pandas, archives without one", () => {
-  expect(bytesNamed(Buffer.from(`PAR1${"\x15".repeat(200)}`))).toBe(pandas("read_parquet"));
   expect(bytesNamed(Buffer.from(`ARROW1\0\0${"\x15".repeat(200)}`))).toBe(pandas("read_feather"));
   expect(bytesNamed(Buffer.from(`PK\x03\x04${"\0".repeat(26)}[Content_Types].xml`))).toBe(pandas("read_excel"));
   expect(bytesNamed(Buffer.from("1f8b0800000000000003", "hex"))).toBe("");

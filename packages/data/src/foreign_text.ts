@@ -25,7 +25,6 @@ export function describeForeignBytes(path: string, { kind, what, problem }: File
   const read = (name: string) =>
     python(path, "pandas", `pandas.${name}(sys.argv[1]).to_json(sys.argv[2], orient='records', lines=True)`);
   const commands: Partial<Record<FileKind, string | undefined>> = {
-    parquet: read("read_parquet"),
     table: what.includes("Arrow file") ? read("read_feather") : undefined,
     document: what.includes("office") ? read("read_excel") : undefined,
     "utf-16": iconv(path, utf16Name(head)),

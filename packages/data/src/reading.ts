@@ -4,7 +4,8 @@ import { chatFields, type DataRecord, isChat } from "./chat/record.ts";
 import { type ConversationRule, conversationItems, isConversation } from "./conversations.ts";
 import type { DataFile } from "./data_files.ts";
 import { type FieldMap, type FieldRule, valueAt } from "./fields/field_map.ts";
-import { knownNaming } from "./fields/namings.ts";
+import { fieldNames } from "./fields/field_names.ts";
+import { knownNaming, namedColumns } from "./fields/namings.ts";
 import { hasOwnFields, type ItemRules, namingOf, readItem } from "./fields/read_item.ts";
 import type { DataItem } from "./files/data_item.ts";
 import { instructionFields, isObject, unreadFields } from "./record.ts";
@@ -111,6 +112,23 @@ export function isRecordLike(value: unknown, reading: Reading): boolean {
   if (typeof fields === "object" && Object.values(fields).some((at) => valueAt(value, at) !== undefined)) return true;
   if (hasOwnFields(value, true) || (fields === "auto" && knownNaming(value) !== undefined)) return true;
   return reading.withImages && (isCocoCaptions(value) || isConversation(value));
+}
+
+/** Chooses the columns of a table that may be fields of records, or say what it is. */
+export function neededColumns(names: readonly string[], { fields, withImages }: Reading): readonly string[] {
+  const own = fieldNames.filter((name) => withImages || name !== "image");
+  const isNamed = (name: string) =>
+    own.some((field) => field === name) || (fields === "auto" && namedColumns.includes(name.toLowerCase()));
+  const mapped = typeof fields === "object" ? Object.values(fields) : [];
+  return names.filter((name) => isNamed(name) || mapped.some((path) => path === name || path.startsWith(`${name}.`)));
+}
+
+/** Counts columns that were not read for all records of their file. */
+export function addUnread(columns: readonly string[], records: number, { unread }: Reading): void {
+  for (const column of columns) {
+    const name = column.slice(0, MAX_NAME_CHARACTERS);
+    if (unread.has(name) || unread.size < MAX_NAMES) unread.set(name, (unread.get(name) ?? 0) + records);
+  }
 }
 
 /** Adds a record that a form of data made, or what kept it from one. */

@@ -79,5 +79,6 @@ function describe(value: unknown): string {
   const number = nonFinite(value);
   if (number !== undefined) return `${number}, which is not JSON`;
   if (typeof value === "string") return value === "" ? "an empty text" : `the text ${quote(value)}`;
+  if (value instanceof Uint8Array) return "bytes that are not UTF-8";
   return Array.isArray(value) ? "an array" : `a value of type ${typeof value}`;
 }

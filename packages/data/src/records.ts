@@ -15,14 +15,16 @@ import type { FieldRule } from "./fields/field_map.ts";
 import { type ByteSource, openByteSource } from "./files/byte_source.ts";
 import { readText } from "./files/json/whole.ts";
 import { openItems } from "./files/open_items.ts";
-import { describeForeignRecords } from "./foreign_records.ts";
+import { describeForeignRecords, describeMissingColumns } from "./foreign_records.ts";
 import { describeForeignBytes } from "./foreign_text.ts";
 import {
   addFault,
   addForm,
   addItem,
+  addUnread,
   type FileShape,
   isRecordLike,
+  neededColumns,
   newReading,
   newShape,
   type Reading,
@@ -139,12 +141,17 @@ async function readDataFile({ path, list }: FileSource, reading: Reading, imageR
   const { head, bytes = Number.MAX_SAFE_INTEGER } = source;
   const described = describeFile(head.subarray(0, DESCRIBED_BYTES), bytes);
   const isAnswer = described?.kind === "server-message" && /^[{[]/.test(start); // or a record that begins like one
-  if (described && !isAnswer && described.kind !== "text" && described.kind !== "empty") {
+  if (described && !isAnswer && !["text", "empty", "parquet"].includes(described.kind)) {
     throw new Error(describeForeignBytes(path, described, head));
   }
   const before = reading.records.length;
-  const opened = await openItems(source, { list, isRecord: (value) => isRecordLike(value, reading) });
+  const opened = await openItems(source, {
+    list,
+    isRecord: (value) => isRecordLike(value, reading),
+    columns: (names) => neededColumns(names, reading),
+  });
   shape.isList = opened.isList;
+  for (const name of opened.names ?? []) shape.keys.add(name);
   for await (const items of opened.items) {
     for (const item of items) {
       if ("value" in item) addItem(item.value, item.place, reading, shape);
@@ -152,9 +159,12 @@ async function readDataFile({ path, list }: FileSource, reading: Reading, imageR
     }
   }
   reading.files.push(await source.identify());
+  addUnread(opened.unread ?? [], reading.records.length - before, reading);
   const { items, foreign, first, keys, isList } = shape;
   if (reading.records.length > before || first === undefined || foreign < items) return;
   if (described && isAnswer) throw new Error(described.problem);
+  if (typeof reading.fields === "object")
+    throw new Error(describeMissingColumns({ first, keys: [...keys] }, reading.fields));
   throw new Error(describeForeignRecords({ path, count: items, isList, first, keys: [...keys] }));
 }
 

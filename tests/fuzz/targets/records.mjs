@@ -13,15 +13,17 @@ export const corpus = () => filesOf("tests/fuzz/corpus/records");
 
 export async function check(bytes) {
   writeFileSync(path, bytes);
-  const lenient = await readRecords(path, { skipBad: true });
+  const fields = "own"; // other names are not what a plain reading finds
+  const lenient = await readRecords(path, { skipBad: true, fields });
   for (const { instruction, input, output } of lenient.records) {
     ok(typeof input === "string" && typeof output === "string" && instruction.trim() !== "");
   }
-  const strict = await readRecords(path);
+  const strict = await readRecords(path, { fields });
   strictEqual(strict.skipped, 0);
   strictEqual(strict.records.length, lenient.records.length);
   const plain = plainly(new TextDecoder().decode(bytes));
   if (plain === undefined) return; // NaN, or records one after another: what is read of them is counted above
+  if (plain.length === 1 && plain[0].instruction === undefined) return; // a list inside an object
   strictEqual(strict.records.length, plain.length);
   for (const [i, { instruction, output }] of plain.entries()) {
     strictEqual(strict.records[i].instruction, instruction);

@@ -79,7 +79,7 @@ export const binaryKinds: readonly BinaryKind[] = [
   ...["lmgg", "fmgg", "tjgg", "algg"].map((magic) => {
     return signed("gguf", "a GGML file (llama.cpp)", toSafetensors, magic);
   }),
-  signed("parquet", "a parquet file", toJson, "PAR1"),
+  signed("parquet", "a parquet file", "it is read as data alone, by --data", "PAR1"),
   signed("table", "an Arrow file", toJson, "ARROW1"),
   signed("table", "an Arrow stream", toJson, "\xff\xff\xff\xff", "\0\0", 6),
   signed("table", "an Avro file", toJson, "Obj\x01"),

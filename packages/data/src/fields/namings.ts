@@ -10,6 +10,9 @@ const known = {
   output: ["output", "completion", "response", "answer", "solution"],
 } as const;
 
+/** Places of a column that are looked at for a text. */
+const MAX_PLACES = 20;
+
 /** Names that may mean it. */
 const possible = {
   instruction: [...known.instruction, "input_text", "user", "human"],
@@ -19,6 +22,9 @@ const possible = {
 
 /** Beside these the known names mean something else: turns of a chat, preferences, choices. */
 const otherForms = ["messages", "conversations", "chosen", "rejected", "choices", "options"];
+
+/** Columns that are worth being read to find out what a record is. */
+export const namedColumns: readonly string[] = [...Object.values(possible).flat(), ...otherForms];
 
 /** Returns the columns that are the fields of a record by their names; undefined if none are, or several may be. */
 export function knownNaming(item: Item): FieldMap | undefined {
@@ -48,9 +54,15 @@ function fieldsOf({ instruction, input, output }: Record<"instruction" | "input"
   return { instruction: asked, ...(input !== undefined && input !== asked && { input }), output };
 }
 
-/** The first text inside a column, two places deep: `answers.text.0`. */
-function textIn(path: string, value: unknown, depth = 0): string {
-  if (typeof value !== "object" || value === null || depth === 2) return path;
-  const [inner] = Object.entries(value).filter(([, one]) => typeof one === "string" || typeof one === "object");
-  return inner === undefined ? path : textIn(`${path}.${inner[0]}`, inner[1], depth + 1);
+/** The path of the first text inside a column, two places deep: `answers.text.0`; the column itself if it has none. */
+const textIn = (path: string, value: unknown): string => findText(path, value, 2) ?? path;
+
+function findText(path: string, value: unknown, depth: number): string | undefined {
+  if (typeof value === "string") return path;
+  if (typeof value !== "object" || value === null || depth === 0) return undefined;
+  for (const [name, inner] of Object.entries(value).slice(0, MAX_PLACES)) {
+    const found = findText(`${path}.${name}`, inner, depth - 1);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }

@@ -3,7 +3,7 @@ import { type DataRecord, parseChat } from "../chat/record.ts";
 import { parseJson } from "../json_values.ts";
 import { isObject, parseRecord } from "../record.ts";
 import type { RecordFault } from "../record_problems.ts";
-import { type FieldMap, type FieldRule, renamed } from "./field_map.ts";
+import { type FieldMap, type FieldRule, renamed, valueAt } from "./field_map.ts";
 import { knownNaming } from "./namings.ts";
 
 type Item = Readonly<Record<string, unknown>>;
@@ -27,7 +27,10 @@ export function namingOf(value: unknown, { fields, withChats }: ItemRules): Fiel
 export function readItem(value: unknown, rules: ItemRules, naming: FieldMap | undefined): ReadItem {
   const { fields, withChats } = rules;
   if (!isObject(value)) return parseRecord(value) as { readonly fault: RecordFault };
-  const isMapped = naming !== undefined && (typeof fields === "object" || !hasOwnFields(value, withChats));
+  // Another file beside it may have our names: a map is for the records that have one of its columns.
+  const isFor = (map: FieldMap) => Object.values(map).some((path) => valueAt(value, path) !== undefined);
+  const isOwn = hasOwnFields(value, withChats) && !(typeof fields === "object" && isFor(fields));
+  const isMapped = naming !== undefined && !isOwn;
   const item = isMapped ? renamed(value, naming) : value;
   const parsed = (withChats ? parseChat(unpacked(item)) : undefined) ?? parseRecord(item);
   if ("record" in parsed) return { record: parsed.record, item };

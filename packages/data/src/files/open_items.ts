@@ -5,6 +5,7 @@ import type { DataItems } from "./data_item.ts";
 import { listOf } from "./json/envelope.ts";
 import { jsonLines, lookAtLines } from "./json/lines.ts";
 import { itemsOf, readJson } from "./json/whole.ts";
+import { openParquet } from "./parquet/rows.ts";
 import { tableRows } from "./table/csv.ts";
 import { separatorOf } from "./table/separator.ts";
 
@@ -14,16 +15,25 @@ export interface OpenRules {
   readonly list?: string | undefined;
   /** Whether an object is a record by itself, or a form of several, however many lists it holds. */
   isRecord(value: unknown): boolean;
+  /** Which columns of a file that has columns of its own are needed. */
+  columns(names: readonly string[]): readonly string[];
 }
 
 /** Items of a file, and whether they stood in a JSON list. */
 export interface OpenedItems {
   readonly items: DataItems;
   readonly isList: boolean;
+  /** All columns, of a file that names them, and those that are not read. */
+  readonly names?: readonly string[];
+  readonly unread?: readonly string[];
 }
 
-/** Finds out what a file that is text is, and begins to read it. @throws Error for what cannot be read. */
+/** Finds out what a file is, and begins to read it. @throws Error for what cannot be read. */
 export async function openItems(source: ByteSource, rules: OpenRules): Promise<OpenedItems> {
+  if (isParquet(source)) {
+    if (rules.list !== undefined) throw new Error(noList(rules.list));
+    return { ...(await openParquet(source, rules.columns)), isList: false };
+  }
   const start = source.head.toString("utf8").trimStart(); // trimStart takes a byte order mark too
   const isList = start.startsWith("[");
   const isJson = isList || start.startsWith("{");
@@ -39,6 +49,9 @@ export async function openItems(source: ByteSource, rules: OpenRules): Promise<O
   if (rules.list !== undefined) throw new Error(noList(rules.list));
   return { items: jsonLines(source), isList: false };
 }
+
+/** Whether a file begins as a parquet file. */
+const isParquet = ({ head }: ByteSource): boolean => head.toString("latin1", 0, 4) === "PAR1";
 
 /** Undefined if the file turns out to be one of lines. */
 async function openWhole(source: ByteSource, rules: OpenRules): Promise<OpenedItems | undefined> {

@@ -52,7 +52,11 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   preset: optional("Common", oneOf(presetNames), "settings to start from"),
 
   ...baseFields,
-  data: required("Data", files, "files of records: JSON, JSONL, CSV, TSV, also as .gz or .zst; folders of them"),
+  data: required(
+    "Data",
+    files,
+    "files of records: JSON, JSONL, CSV, TSV, parquet, also as .gz or .zst; folders of them",
+  ),
   fields: added(
     "0.2.0",
     "own",

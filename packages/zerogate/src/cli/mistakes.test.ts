@@ -42,10 +42,12 @@ const mistakes: readonly Mistake[] = [
   },
   {
     title: "Data with other columns",
-    about: "Records have `instruction`, `output` and optionally `input`.",
+    about:
+      "Records have `instruction`, `output` and optionally `input`, or well-known other names; where several may be meant, you say it.",
     line: "train --model base --data columns.jsonl --out new",
     code: 2,
-    make: () => writeFileSync(at("columns.jsonl"), '{"prompt": "Name a colour", "completion": "Blue"}\n'),
+    make: () =>
+      writeFileSync(at("columns.jsonl"), '{"prompt": "Name a colour", "chosen": "Blue", "rejected": "Seven"}\n'),
   },
   {
     title: "Conversations as data",

@@ -36,6 +36,16 @@ export async function* limited(
   }
 }
 
+/** Returns a count of the bytes that a file of `fileBytes` becomes in memory. @throws Error, when called, if they are too many. */
+export function countUnfolded(fileBytes: number, what: string): (bytes: number) => void {
+  const limit = unfoldedLimit(fileBytes);
+  let total = 0;
+  return (bytes) => {
+    total += bytes;
+    if (total > limit) throw new Error(tooMuch(what, limit));
+  };
+}
+
 /** Says that `what` becomes more than a limit. */
 function tooMuch(what: string, limit: number): string {
   const allowed = `at most ${MAX_RATIO} times its size are read`;

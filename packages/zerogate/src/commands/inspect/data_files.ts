@@ -9,6 +9,7 @@ import {
   type RecordImages,
   readRecords,
 } from "@zerogate/data";
+import { ownCommand } from "@zerogate/run-config";
 import type { Facts } from "./facts.ts";
 
 /** Names of what is meant to be data. */
@@ -39,11 +40,16 @@ export async function inspectData(path: string, described?: FileDescription): Pr
       fieldsNotRead: unread.map(({ name, records: count }) => `${name} (${count})`),
       meanOutputCharacters: lengths.length > 0 ? lengths.reduce((a, b) => a + b, 0) / lengths.length : undefined,
       first: records[0],
+      next: `${ownCommand`train --data ${path}`}${chats > 0 ? " --template chat" : ""} --model BASE --out RUN`,
     };
   } catch (error) {
     if (!(error instanceof InputError)) throw error;
     const problem = error.problems.join("; ");
-    if (dataName.test(path)) return { kind: "data", path, what: "data that cannot be trained on as it is", problem };
+    if (dataName.test(path)) {
+      const flags = / give (--fields .+)$/.exec(problem)?.[1];
+      const next = flags && `${ownCommand`train --data ${path}`} ${flags} --model BASE --out RUN`;
+      return { kind: "data", path, what: "data that cannot be trained on as it is", problem, next };
+    }
     const what = described?.what ?? "a file of no kind that zerogate knows";
     return { kind: described?.kind ?? "unknown", path, what, problem };
   }

@@ -52,7 +52,7 @@ describe("files from elsewhere", () => {
     ["data.json.gz", gzipSync(alpaca({})), { kind: "dataset", records: 1 }],
     ["model.gz", gzipSync("weights"), { kind: "compressed" }],
     ["image.png", Buffer.from("\u0089PNG\r\n\u001a\n", "latin1"), { kind: "image" }],
-    ["data.parquet", "PAR1....", { kind: "data", problem: expect.stringContaining("read_parquet") }],
+    ["data.parquet", "PAR1....", { kind: "data", problem: expect.stringContaining("too short for a parquet file") }],
     ["data.csv", "instruction,output\na,b\n", { kind: "dataset", records: 1 }],
     [
       "chat.jsonl",

@@ -1,0 +1,76 @@
+/** Records are what they are, not the file that they came in: one data hash and one adapter for every form. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { writtenRecords } from "../packages/data/test/written_records.ts";
+import { jsonLines, testFolder } from "./support/cli.ts";
+import { zerogateHere } from "./support/here.ts";
+import { adapterHash, records, tinyRun, trainWords } from "./support/world.ts";
+
+const cwd = testFolder();
+
+let runs = 0;
+
+/** Trains on a file; the token cache, which is by bytes, is left out of it. */
+async function trainOn(file: string, more: readonly string[] = []) {
+  const out = `run-${runs++}`;
+  const cold = join(cwd, `${out}-cache`);
+  const flags = tinyRun(cwd, { "--data": file, "--cache-dir": cold, "--steps": "2" });
+  const words = trainWords(flags, out, 2, more);
+  const ended = await zerogateHere(words, { cwd });
+  if (ended.code !== 0) throw new Error(`${file}: ${ended.stderr}`);
+  const [start] = jsonLines(readFileSync(join(cwd, out, "receipt.jsonl"), "utf8"));
+  return {
+    data: start?.["hashes"],
+    adapter: adapterHash(join(cwd, out)),
+    stderr: ended.stderr,
+  };
+}
+
+let plain: Awaited<ReturnType<typeof trainOn>>;
+
+beforeAll(async () => {
+  plain = await trainOn("data.json");
+});
+
+test("JSON, JSONL, CSV, TSV, parquet, gzip and Zstandard of the same records train one adapter [D-file-same-hash, D-file-json, D-file-jsonl, D-file-csv, D-file-parquet, D-file-gzip, D-file-zstd]", async () => {
+  const items = records("train.json", 64).map(({ instruction, input, output }) => ({ instruction, input, output }));
+  const files = writtenRecords(items);
+  for (const [name, bytes] of Object.entries(files)) writeFileSync(join(cwd, name), bytes);
+  const { data, adapter } = plain;
+  for (const name of Object.keys(files))
+    expect({ name, ...(await trainOn(name)) }).toMatchObject({ name, data, adapter });
+});
+
+test("columns with other names train the same adapter: known ones by themselves, others by --fields, and what nobody reads is said once [D-columns-auto, D-columns-fields]", async () => {
+  const items = records("train.json", 64);
+  const { data, adapter } = plain;
+  const known = items.map(({ instruction, input, output }) => ({
+    question: instruction,
+    context: input,
+    answer: output,
+    source: "s",
+  }));
+  const others = items.map(({ instruction, input, output }) => ({
+    q: { text: instruction },
+    more: input,
+    replies: [output],
+    id: 7,
+  }));
+  const [byName, byHand] = [writtenRecords(known), others.map((item) => `${JSON.stringify(item)}\n`).join("")];
+  for (const name of ["table.csv", "rows.parquet"]) {
+    writeFileSync(join(cwd, `known-${name}`), byName[name] ?? "");
+    const found = await trainOn(`known-${name}`);
+    expect(found).toMatchObject({ data, adapter });
+    expect(found.stderr.match(/fields of data are not used[^\n]*/g)).toEqual([
+      'fields of data are not used, here with their records: "source" (64)',
+    ]);
+  }
+  writeFileSync(join(cwd, "others.jsonl"), byHand);
+  const fields = ["--fields", "instruction=q.text", "input=more", "output=replies.0"];
+  expect(await trainOn("others.jsonl", fields)).toMatchObject({ data, adapter });
+  const wrong = ["--fields", "instruction=q.txt", "output=replies.0"]; // the output is there
+  await expect(trainOn("others.jsonl", wrong)).rejects.toThrow(
+    /--fields names q\.txt, which its first record has not, its keys are q, more, replies, id/,
+  );
+});
