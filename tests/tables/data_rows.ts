@@ -65,4 +65,19 @@ const fileRows: readonly Row[] = [
   { id: "D-columns-fields", what: "`--fields`: columns and places inside them, by hand" },
 ];
 
-export const dataRows: readonly Row[] = [...chatRows, ...fileRows, ...taskRows];
+const largeRows: readonly Row[] = [
+  { id: "D-large-bits", what: "tokens in their file: split, plan, cells and samples as from memory" },
+  { id: "D-large-memory", what: "samples of a file are read some at a time" },
+  {
+    id: "D-large-run",
+    what: "a run whose tokens stay in the token cache: the adapter of memory, by threads and by processes",
+  },
+  { id: "D-large-removed", what: "a token cache that is removed under a run: named, and resumed to the same bits" },
+  {
+    id: "D-check-leak",
+    what: "samples that are validated and trained on, as they are or with another answer, are found",
+  },
+  { id: "D-check-train", what: "`train` warns of a leak with how many and where" },
+];
+
+export const dataRows: readonly Row[] = [...chatRows, ...fileRows, ...taskRows, ...largeRows];

@@ -3,6 +3,7 @@
 export interface GrowingList {
   push(value: number): void;
   add(values: Int32Array): void;
+  at(index: number): number | undefined;
   /** A copy. */
   all(): Int32Array;
 }
@@ -28,6 +29,7 @@ export function growingList(): GrowingList {
       room.set(values, length);
       length += values.length;
     },
+    at: (index) => (index < length ? room[index] : undefined),
     all: () => room.slice(0, length),
   };
 }

@@ -15,6 +15,7 @@ export {
   type SampleFormat,
 } from "./encode_sample.ts";
 export type { FieldMap, FieldRule } from "./fields/field_map.ts";
+export { type ChosenSamples, findLeaks, type Leaks } from "./leaks.ts";
 export { permutation } from "./permutation.ts";
 export { createPlan, type Plan, type PlanInput, type StepPlan } from "./plan.ts";
 export { type LargePrepareOptions, type PreparedTokens, type PrepareOptions, prepareTokens } from "./prepare.ts";

@@ -19,6 +19,7 @@ import { allSamples, cellsOf, type HeldOut, lengthFor, openData, type Progress, 
 import type { SeenTokens } from "../open/images.ts";
 import type { OpenedTower } from "../open/tower.ts";
 import { checkDropped, type DataCounts } from "./data_counts.ts";
+import { leakWarning } from "./leaks.ts";
 import { scheduleOf, totalStepsOf } from "./run_length.ts";
 
 type PlanKey = "seed" | "batchSize" | "cellTokens" | "cellMultiple" | "dropLast";
@@ -72,6 +73,8 @@ export async function planData(
   const opened = await tokenise(config.data, "data");
   const train = opened.prepared;
   const { trainSamples, heldOut } = await holdOut(config, opened, tokenise);
+  const leak = leakWarning(config, train, trainSamples, heldOut);
+  if (leak !== undefined) progress.onWarning(leak);
   const beginnings = config.sharedBeginnings ? beginningsOf(train.tokens) : undefined;
   const sizes = { ...measureSamples(train.tokens), beginnings };
   const cost = trainingCost(model, backwardLayers(layout));
