@@ -35,6 +35,7 @@ const withAttentionBias: readonly string[] = [
   "gemma",
   "qwen3",
   "qwen3_moe",
+  "qwen3_5_text",
   "smollm3",
   "granite",
   "olmo2",
@@ -66,7 +67,7 @@ function shapesOf(odd: OddConfig): Shapes {
   const shapes: Shapes = { "model.embed_tokens.weight": [V, D], ...vector("model.norm") };
   for (let i = 0; i < number("num_hidden_layers", 3); i++) {
     const apart = {
-      "self_attn.q_proj": [H * d, D, hasBias],
+      "self_attn.q_proj": [(family === "qwen3_5_text" ? 2 : 1) * H * d, D, hasBias],
       "self_attn.k_proj": [G * d, D, hasBias],
       "self_attn.v_proj": [G * d, D, hasBias],
     } as const;
@@ -90,13 +91,35 @@ function shapesOf(odd: OddConfig): Shapes {
       if (bias) shapes[`model.layers.${i}.${name}.bias`] = [rows];
     }
     for (const norm of normsOf(odd)) Object.assign(shapes, vector(`model.layers.${i}.${norm}`));
+    if (family === "qwen3_5_text") Object.assign(shapes, deltaShapes(odd, i, D));
     const isOlmo = family === "olmo2" || family === "olmo3";
-    if (isOlmo || ["qwen3", "qwen3_moe", "gemma3_text"].includes(family)) {
+    if (isOlmo || ["qwen3", "qwen3_moe", "qwen3_5_text", "gemma3_text"].includes(family)) {
       shapes[`model.layers.${i}.self_attn.q_norm.weight`] = [isOlmo ? H * d : d];
       shapes[`model.layers.${i}.self_attn.k_norm.weight`] = [isOlmo ? G * d : d];
     }
   }
   return { ...shapes, ...head };
+}
+
+/** The delta net of layer i, beside attention that nothing reads if it has one. */
+function deltaShapes({ config }: OddConfig, i: number, D: number): Shapes {
+  const [J, N] = [Number(config["linear_num_key_heads"]), Number(config["linear_num_value_heads"])];
+  const [A, B] = [Number(config["linear_key_head_dim"]), Number(config["linear_value_head_dim"])];
+  const C = 2 * J * A + N * B;
+  const own: Shapes = {
+    "in_proj_qkv.weight": [C, D],
+    "in_proj_z.weight": [N * B, D],
+    "in_proj_b.weight": [N, D],
+    "in_proj_a.weight": [N, D],
+    "conv1d.weight": [C, 1, Number(config["linear_conv_kernel_dim"])],
+    A_log: [N],
+    dt_bias: [N],
+    "norm.weight": [B],
+    "out_proj.weight": [D, N * B],
+  };
+  return Object.fromEntries(
+    Object.entries(own).map(([name, shape]) => [`model.layers.${i}.linear_attn.${name}`, shape]),
+  );
 }
 
 /** Router and experts of layer i; undefined if it has none. */

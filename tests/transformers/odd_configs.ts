@@ -12,6 +12,7 @@ type Family =
   | "gpt2"
   | "qwen3"
   | "qwen3_moe"
+  | "qwen3_5_text"
   | "mixtral"
   | "phi3"
   | "smollm3"
@@ -86,6 +87,18 @@ const plainConfigs: Readonly<Record<Family, Readonly<Record<string, unknown>>>> 
     num_experts_per_tok: 2,
     moe_intermediate_size: 12,
     mlp_only_layers: [1],
+  },
+  qwen3_5_text: {
+    model_type: "qwen3_5_text",
+    ...shared,
+    head_dim: 10,
+    partial_rotary_factor: 0.4,
+    layer_types: ["linear_attention", "full_attention", "linear_attention"],
+    linear_num_key_heads: 2,
+    linear_num_value_heads: 4,
+    linear_key_head_dim: 16,
+    linear_value_head_dim: 3,
+    linear_conv_kernel_dim: 3,
   },
   mixtral: {
     model_type: "mixtral",
