@@ -40,6 +40,8 @@ export function describeSchedules(
 /** What a text gave: tokens with their log-probabilities and those of the two most likely ones, and why it ended. */
 interface Outcome {
   readonly tokens: { id: number; scores: unknown }[];
+  /** Once, or never. */
+  readonly promptScores: unknown[];
   end: string | undefined;
 }
 
@@ -72,10 +74,11 @@ export function schedules(
       temperature: fc.constantFrom(0, 1.3),
       maxNewTokens: fc.constantFrom(1, 5, limits.answer, limits.answer),
       user: fc.constantFrom("a", "b"),
+      echo: fc.constantFrom(false, false, true),
     })
-    .map(({ seed, length, adapter, scale, temperature, maxNewTokens, user }): ScheduledRequest => {
+    .map(({ seed, length, adapter, scale, temperature, maxNewTokens, user, echo }): ScheduledRequest => {
       // Few beginnings, so that texts have them in common.
-      const promptIds = Array.from({ length }, (_, i) => randomBits(i < 9 ? seed % 3 : seed, i) % config.vocabSize);
+      const promptIds = Array.from({ length }, (_, i) => randomBits(i < 24 ? seed % 3 : seed, i) % config.vocabSize);
       return {
         promptIds,
         adapter,
@@ -85,6 +88,7 @@ export function schedules(
         seed,
         maxNewTokens,
         user,
+        echo,
         eosTokenIds: [],
         topScores: 2,
       };
@@ -99,6 +103,8 @@ export function schedules(
     deaths: fc.array(fc.nat(14), { maxLength: 2 }),
     maxRunning: fc.constantFrom(1, 4, 8, 8),
     passTokens: fc.constantFrom(5, 17, 64, 200),
+    kvTokens: fc.constantFrom(limits.prompt + limits.answer, 2 * limits.prompt, 1e6),
+    keptTexts: fc.constantFrom(0, 2, 8),
   });
 }
 
@@ -111,17 +117,19 @@ export async function expectAsAlone(model: DecoderModel, schedule: Schedule): Pr
       deaths: [],
       maxRunning: 1,
       passTokens: Number.POSITIVE_INFINITY,
+      kvTokens: Number.POSITIVE_INFINITY,
+      keptTexts: 0,
     });
-    const { tokens, end } = together[t] ?? { tokens: [] };
+    const { tokens, promptScores, end } = together[t] ?? { tokens: [] };
     const isWhole = cancelledAt === undefined || end !== "cancelled";
-    const expected = isWhole ? alone : { tokens: alone?.tokens.slice(0, tokens.length), end };
-    expect({ tokens, end }, `text ${t}`).toEqual(expected);
+    const expected = isWhole ? alone : { tokens: alone?.tokens.slice(0, tokens.length), promptScores, end };
+    expect({ tokens, promptScores, end }, `text ${t}`).toEqual(expected);
   }
 }
 
 async function outcomes(model: DecoderModel, { texts, deaths, ...options }: Schedule): Promise<Outcome[]> {
   const cache = openPromptCache(model);
-  const found = texts.map((): Outcome => ({ tokens: [], end: undefined }));
+  const found = texts.map((): Outcome => ({ tokens: [], promptScores: [], end: undefined }));
   let rounds = openRounds(model, cache, options);
   let textOf = new Map<number, number>();
   const isLeft = () => found.some(({ end }) => end === undefined);
@@ -148,6 +156,7 @@ async function outcomes(model: DecoderModel, { texts, deaths, ...options }: Sche
       expect(own.end, "nothing comes after the end").toBeUndefined();
       if ("error" in event) throw event.error;
       if ("id" in event) own.tokens.push({ id: event.id, scores: event.scores });
+      else if ("promptScores" in event) own.promptScores.push(event.promptScores);
       else own.end = event.finishReason;
     }
   }

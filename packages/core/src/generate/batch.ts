@@ -23,6 +23,9 @@ export interface BatchOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** All texts are known, and none is kept. */
+const unlimited = { passTokens: Number.POSITIVE_INFINITY, kvTokens: Number.POSITIVE_INFINITY, keptTexts: 0 };
+
 /**
  * Yields the tokens of all requests as they come, round by round. The parameters of a request are read once, when its text
  * begins. Leaving the loop early frees everything. If a text fails, the others go on, and then its error is thrown.
@@ -35,7 +38,7 @@ export async function* decodeTexts(
   { maxTexts = 16, signal }: BatchOptions = {},
 ): AsyncGenerator<BatchEvent, void, void> {
   checkRequests(requests, model);
-  const rounds = openRounds(model, cache, { maxRunning: maxTexts, passTokens: Number.POSITIVE_INFINITY });
+  const rounds = openRounds(model, cache, { ...unlimited, maxRunning: maxTexts });
   for (const request of requests) rounds.add(request);
   const errors: Error[] = [];
   try {
@@ -43,7 +46,7 @@ export async function* decodeTexts(
       signal?.throwIfAborted();
       for (const { text: request, ...event } of await rounds.run()) {
         if ("error" in event) errors.push(event.error);
-        else yield { request, ...event };
+        else if (!("promptScores" in event)) yield { request, ...event };
       }
     }
   } finally {

@@ -112,8 +112,8 @@ export async function openSession(
       },
       async append(ids) {
         const order = ids.length > 1 ? "packed" : "alone";
-        const [logits] = await appendTokens(model, [{ sequence, ids, isRead: true }], order);
-        return logits ?? new Float32Array();
+        const [{ logits = new Float32Array() }] = await appendTokens(model, [{ sequence, ids, isRead: true }], order);
+        return logits;
       },
       async close() {
         closeSequence(model, sequence);

@@ -1,4 +1,5 @@
 /** Events of one text on their way to its reader, who may be slower than they come. */
+import { isLast } from "./rounds.ts";
 import type { TextEvent } from "./text.ts";
 
 type ReadEvent = Exclude<TextEvent, { readonly error: Error }>;
@@ -29,7 +30,7 @@ export function openMailbox(): Mailbox {
             await new Promise<void>((resolve) => (notify = resolve));
             continue;
           }
-          isOver = !("id" in event);
+          isOver = isLast(event);
           if ("error" in event) throw event.error;
           yield event;
         }

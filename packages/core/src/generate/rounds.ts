@@ -7,14 +7,13 @@
  */
 import type { DecoderModel } from "../model/decoder.ts";
 import type { PromptCache } from "../model/prompt_cache.ts";
+import type { Room } from "./places.ts";
 import { appendTokens } from "./sequence.ts";
-import { advance, type NextRows, nextRows, type OpenText, type ScheduledRequest } from "./text.ts";
+import { type NextRows, nextRows, type OpenText, type ScheduledRequest, type TextEvent, takeResult } from "./text.ts";
 import { type Load, type NumberedEvent, openTexts } from "./texts.ts";
 
 /** How rounds are made. */
-export interface RoundOptions {
-  /** Texts that are worked on at the same time; each holds keys and values. */
-  readonly maxRunning: number;
+export interface RoundOptions extends Room {
   /** Rows of a round: one of each text that is being answered, and what is left for prompts. */
   readonly passTokens: number;
 }
@@ -44,21 +43,20 @@ const PROMPT_SHARE = 1 / 4;
 const LEAST_PROMPT_ROWS = 16;
 
 /** Opens an empty set of texts over one model, whose adapters' prompts come from `cache`. */
-export function openRounds(model: DecoderModel, cache: PromptCache, { maxRunning, passTokens }: RoundOptions): Rounds {
-  const texts = openTexts(model, cache, maxRunning);
+export function openRounds(model: DecoderModel, cache: PromptCache, { passTokens, ...room }: RoundOptions): Rounds {
+  const texts = openTexts(model, cache, room);
 
   /** Runs one pass over the rows of one order. If it throws, its texts fail, and no others. */
   async function pass(order: NextRows["order"], planned: readonly Step[]): Promise<NumberedEvent[]> {
     const steps = neighboursAlike(planned.filter(({ next }) => next.order === order));
     if (steps.length === 0) return [];
     const appended = steps.map(({ next }) => next);
-    const logits = await appendTokens(model, appended, order).catch((error: unknown) => ({ error }));
-    if ("error" in logits) return steps.map(({ text }) => texts.fail(text, logits.error));
+    const results = await appendTokens(model, appended, order).catch((error: unknown) => ({ error }));
+    if ("error" in results) return steps.map(({ text }) => texts.fail(text, results.error));
     return steps.flatMap(({ text, next }, i) => {
       texts.charge(text, next.ids.length * (order === "packed" ? PROMPT_SHARE : 1));
-      const found = logits[i];
-      const events = found ? advance(model, text, found) : [];
-      if (events.some((event) => !("id" in event))) texts.end(text);
+      const events = takeResult(model, text, results[i]);
+      if (events.some(isLast)) texts.end(text);
       return events.map((event) => ({ ...event, text: text.number }));
     });
   }
@@ -71,11 +69,18 @@ export function openRounds(model: DecoderModel, cache: PromptCache, { maxRunning
       return texts.load;
     },
     async run() {
-      const before = [...texts.drop(), ...(await texts.admit())];
+      const before = texts.drop();
+      texts.preempt();
+      before.push(...(await texts.admit()));
       const steps = plan(model, texts.running, passTokens);
       return [...before, ...(await pass("alone", steps)), ...(await pass("packed", steps))];
     },
   };
+}
+
+/** Whether nothing comes after it. */
+export function isLast(event: TextEvent): boolean {
+  return "finishReason" in event || "error" in event;
 }
 
 /** Says what a round appends: a token to each text that is being answered, then the rest, the oldest first. */

@@ -2,8 +2,10 @@ import { expect, test } from "vitest";
 import { recordingEngine } from "../../test/recording_engine.ts";
 import { tinyAdapter, tinyModel } from "../../test/tiny_model.ts";
 import { BadLogitsError, DeadlineError, InputError, QueueFullError } from "../errors.ts";
+import { oneSequence, tokenLogits } from "../model/logits.ts";
 import { generate } from "./generate.ts";
 import { openScheduler, type SubmittedEvent, type SubmittedText } from "./scheduler.ts";
+import { scoreToken } from "./scores.ts";
 import type { TextRequest } from "./text.ts";
 
 const { model, config } = tinyModel({ eosTokenIds: [] });
@@ -15,7 +17,7 @@ async function collect(text: SubmittedText): Promise<{ ids: number[]; reason: st
   let reason: string | undefined;
   for await (const event of text) {
     if ("id" in event) ids.push(event.id);
-    else reason = event.finishReason;
+    else if ("finishReason" in event) reason = event.finishReason;
   }
   return { ids, reason };
 }
@@ -143,4 +145,25 @@ test("closing cancels what is left", async () => {
   const texts = [1, 2].map(() => collect(scheduler.submit({ ...request, maxNewTokens: 30 })));
   await scheduler.close();
   expect((await Promise.all(texts)).map(({ reason }) => reason)).toEqual(["cancelled", "cancelled"]);
+});
+
+test("a prompt is scored token by token, in chunks or at once, with the numbers of one pass over it", async () => {
+  const promptIds = Array.from({ length: 40 }, (_, i) => (3 * i + 1) % 31);
+  const logits = await tokenLogits(model, adapter, oneSequence(promptIds));
+  const V = config.vocabSize;
+  const expected = promptIds.slice(1).map((id, t) => scoreToken(logits.subarray(t * V, (t + 1) * V), id, 2));
+  for (const passTokens of [256, 7]) {
+    const scheduler = openScheduler(model, { passTokens });
+    for (const maxNewTokens of [0, 2]) {
+      const events: SubmittedEvent[] = [];
+      const text = scheduler.submit({ promptIds, adapter, maxNewTokens, echo: true, topScores: 2 });
+      for await (const event of text) events.push(event);
+      expect(events[0]).toEqual({ promptScores: expected });
+      expect(events.slice(1).map((event) => Object.keys(event)[0])).toEqual([
+        ...Array.from({ length: maxNewTokens }, () => "id"),
+        "finishReason",
+      ]);
+    }
+    await scheduler.close();
+  }
 });

@@ -4,8 +4,8 @@ import type { DecoderModel } from "../model/decoder.ts";
 import { openPromptCache, type PromptCache } from "../model/prompt_cache.ts";
 import { openMailbox } from "./mailbox.ts";
 import { problemsOf } from "./requests.ts";
-import { openRounds } from "./rounds.ts";
-import type { ScheduledRequest, TextEvent } from "./text.ts";
+import { isLast, openRounds } from "./rounds.ts";
+import { capacityOf, type ScheduledRequest, type TextEvent } from "./text.ts";
 
 /** How the texts of a scheduler share the model. */
 export interface SchedulerOptions {
@@ -15,6 +15,13 @@ export interface SchedulerOptions {
   readonly maxWaiting?: number;
   /** Rows of a round: one of each text that is being answered, and what is left for prompts. @default 256 */
   readonly passTokens?: number;
+  /**
+   * Tokens whose keys and values are held at the most: a text waits until its prompt and the first 64 tokens of its answer fit, and if
+   * those of others grow beyond, the text that began last waits again and is made again later, with the same tokens. @default no limit
+   */
+  readonly kvTokens?: number;
+  /** Texts that have ended whose prompts' keys and values are kept for one that begins alike; the oldest go first. @default 16 */
+  readonly keptTexts?: number;
   /** Where prompts of adapters are kept; `close` leaves it open. @default a cache of its own */
   readonly prompts?: PromptCache;
 }
@@ -54,9 +61,10 @@ export interface Scheduler {
  * await scheduler.close();
  */
 export function openScheduler(model: DecoderModel, options: SchedulerOptions = {}): Scheduler {
-  const { maxRunning = 16, maxWaiting = 64, passTokens = 256, prompts } = options;
+  const { maxRunning = 16, maxWaiting = 64, passTokens = 256, keptTexts = 16, prompts } = options;
+  const { kvTokens = Number.POSITIVE_INFINITY } = options;
   const cache = prompts ?? openPromptCache(model);
-  const rounds = openRounds(model, cache, { maxRunning, passTokens });
+  const rounds = openRounds(model, cache, { maxRunning, passTokens, kvTokens, keptTexts });
   const mailboxes = new Map<number, ReturnType<typeof openMailbox>>();
   let work: Promise<void> | undefined;
   let isClosed = false;
@@ -67,7 +75,7 @@ export function openScheduler(model: DecoderModel, options: SchedulerOptions = {
     while (rounds.load.running + rounds.load.waiting > 0) {
       for (const { text, ...event } of await rounds.run()) {
         mailboxes.get(text)?.put(event);
-        if (!("id" in event)) mailboxes.delete(text);
+        if (isLast(event)) mailboxes.delete(text);
       }
       await nextTask();
     }
@@ -78,6 +86,8 @@ export function openScheduler(model: DecoderModel, options: SchedulerOptions = {
     submit(request) {
       if (isClosed) throw new RangeError("Cannot submit a text: the scheduler is closed");
       const problems = [...problemsOf(request, model.config), ...wrongTokens(request, model)];
+      const needed = capacityOf(model, request);
+      if (needed > kvTokens) problems.push(`it may hold ${needed} tokens, the scheduler ${kvTokens}: ask for fewer`);
       if (problems.length > 0) throw new InputError("Cannot submit a text", problems);
       const { waiting, running } = rounds.load;
       if (waiting - (maxRunning - running) >= maxWaiting) {

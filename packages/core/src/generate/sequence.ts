@@ -5,9 +5,11 @@ import type { DecoderModel } from "../model/decoder.ts";
 import { openDeltaState } from "../model/delta_net.ts";
 import { embedTokens } from "../model/forward.ts";
 import { headLogits, packSequences } from "../model/logits.ts";
-import { openPass } from "../model/pass.ts";
+import { openPass, type PackedTokens } from "../model/pass.ts";
 import { promptsBySequence, type SequencePrompts } from "../model/prompts.ts";
 import { outgrowsCache } from "../model/rope_angles.ts";
+import { headScores } from "./head_scores.ts";
+import type { TokenScores } from "./scores.ts";
 
 export interface Sequence {
   /** One a layer. */
@@ -26,6 +28,16 @@ export interface Appended {
   readonly ids: readonly number[];
   /** Whether the logits of the last one are wanted. */
   readonly isRead: boolean;
+  /** The tokens that follow the first ones, to be scored beside so many of the most likely ones. @default none are */
+  readonly scored?: { readonly labels: readonly number[]; readonly top: number } | undefined;
+}
+
+/** What a pass says of a sequence. */
+export interface AppendedResult {
+  /** Of its last token, if they are read. */
+  readonly logits: Float32Array | undefined;
+  /** Of its labels. */
+  readonly scores: readonly TokenScores[];
 }
 
 /** An empty sequence of at most `capacity` tokens. */
@@ -53,51 +65,69 @@ export function closeSequence({ engine }: DecoderModel, { caches }: Sequence): v
 }
 
 /**
- * Appends tokens to sequences, and returns the logits `[V]` of the last token of each that is read; those are always summed as one
- * row alone is.
+ * Appends tokens to sequences. The logits of a last token are always summed as one row alone is, the scores of labels as many rows are.
  */
 export async function appendTokens(
   model: DecoderModel,
   appended: readonly Appended[],
   order: AppendOrder,
-): Promise<(Float32Array | undefined)[]> {
-  const { engine, config, layers, head } = model;
-  const sequences = appended.map(({ sequence }) => sequence);
+): Promise<AppendedResult[]> {
+  const { engine, config, head } = model;
   const passed = appended.map(({ sequence: { ids: cached }, ids }) => {
     const isStale = outgrowsCache(config, cached.length, cached.length + ids.length);
     return isStale ? { ids: [...cached, ...ids], start: 0 } : { ids, start: cached.length };
   });
-  const starts = Int32Array.from(passed, ({ start }) => start);
   const tokens = packSequences(passed);
-  const { ids_T, cuSeqlens } = tokens;
-  const prompts = promptsBySequence(
-    sequences.map(({ adapted }) => adapted),
-    cuSeqlens,
-  );
+  const { cuSeqlens } = tokens;
+  const T = tokens.ids_T.length;
   const read = appended.flatMap(({ isRead }, s) => (isRead ? [s] : []));
-  const enqueue = (): DeviceArray | undefined => {
-    const pass = openPass(model, tokens, order);
-    let x_TD = embedTokens(model, tokens);
-    for (let i = 0; i < layers.length; i++) {
-      const caches = sequences.map((sequence) => sequence.caches[i]);
-      const { y_TD, saved } = layerForward(model, i, x_TD, pass, prompts, { caches, starts });
-      freeSaved(engine, saved);
-      x_TD = y_TD;
-    }
-    const last = Int32Array.from(read, (s) => cuSeqlens[s + 1] - 1);
-    if (last.length > 0) return headLogits(model, x_TD, ids_T.length, last, "alone");
-    engine.free(x_TD);
-    return undefined;
-  };
+  const last_R = Int32Array.from(read, (s) => cuSeqlens[s + 1] - 1);
+  const run = () => runLayers(model, appended, tokens, order);
+  const enqueue = (): DeviceArray => headLogits(model, run(), T, last_R, "alone");
   // What a router chooses is read on the way: there is no fixed work to record.
   const isDecoding = passed.every((own) => own.ids.length === 1) && config.experts === undefined;
+  const scores: TokenScores[][] = appended.map(() => []);
   const logits_SV = await engine.arena(async () => {
-    const made = isDecoding && engine.repeated ? engine.repeated(enqueue) : enqueue();
-    return made && engine.read(made);
+    if (isDecoding && last_R.length > 0 && engine.repeated) return engine.read(engine.repeated(enqueue));
+    const y_TD = run();
+    for (const [s, { ids, scored }] of appended.entries()) {
+      if (!scored) continue;
+      const first = cuSeqlens[s + 1] - ids.length;
+      const rows_R = Int32Array.from(scored.labels, (_, i) => first + i);
+      scores[s] = await headScores(model, y_TD, T, { rows_R, labels_R: scored.labels, top: scored.top });
+    }
+    return last_R.length > 0 ? engine.read(headLogits(model, y_TD, T, last_R, "alone")) : undefined;
   });
   for (const { sequence, ids } of appended) for (const id of ids) sequence.ids.push(id);
   return appended.map((_, s) => {
     const r = read.indexOf(s);
-    return r >= 0 ? logits_SV?.subarray(r * head.rows, (r + 1) * head.rows) : undefined;
+    const logits = r >= 0 ? logits_SV?.subarray(r * head.rows, (r + 1) * head.rows) : undefined;
+    return { logits, scores: scores[s] };
   });
+}
+
+/** The top layer's output of new tokens, whose keys and values go to the caches of their sequences. */
+function runLayers(
+  model: DecoderModel,
+  appended: readonly Appended[],
+  tokens: PackedTokens,
+  order: AppendOrder,
+): DeviceArray {
+  const { engine, layers } = model;
+  const { cuSeqlens, positions_T } = tokens;
+  const sequences = appended.map(({ sequence }) => sequence);
+  const starts = Int32Array.from(sequences, (_, s) => positions_T[cuSeqlens[s]]);
+  const prompts = promptsBySequence(
+    sequences.map(({ adapted }) => adapted),
+    cuSeqlens,
+  );
+  const pass = openPass(model, tokens, order);
+  let x_TD = embedTokens(model, tokens);
+  for (let i = 0; i < layers.length; i++) {
+    const caches = sequences.map((sequence) => sequence.caches[i]);
+    const { y_TD, saved } = layerForward(model, i, x_TD, pass, prompts, { caches, starts });
+    freeSaved(engine, saved);
+    x_TD = y_TD;
+  }
+  return x_TD;
 }

@@ -14,7 +14,7 @@ import type { SequencePrompts } from "../model/prompts.ts";
 import { longestRotation } from "../model/rope_angles.ts";
 import { type SamplingOptions, sampleToken } from "./sample.ts";
 import { scoreToken, type TokenScores } from "./scores.ts";
-import type { Appended, AppendOrder, Sequence } from "./sequence.ts";
+import type { Appended, AppendedResult, AppendOrder, Sequence } from "./sequence.ts";
 
 /**
  * Why a text ended: an end token, its length, the end of the context, a stop token (or a stop string, which `streamText` finds), or a
@@ -53,15 +53,18 @@ export interface ScheduledRequest extends TextRequest {
   readonly user?: string;
   /** Gives each new token its log-probability, and those of this many most likely ones in its place. @default no scores */
   readonly topScores?: number;
+  /** Scores the prompt as well, as `topScores` says (0 without it): what each token's log-probability is after those before it. @default false */
+  readonly echo?: boolean;
   /** The beginning of the answer, if another scheduler made it: not handed out again, but counted. @default none */
   readonly answerIds?: readonly number[];
   /** When the text ends with an error, in milliseconds of `performance.now()`. @default never */
   readonly deadline?: number;
 }
 
-/** A new token of a text, or why it ended, or the error that it ended with. */
+/** A new token of a text; the scores of its prompt from the second token on, before the first new one; why it ended; or its error. */
 export type TextEvent =
   | { readonly id: number; readonly scores?: TokenScores }
+  | { readonly promptScores: readonly TokenScores[] }
   | { readonly finishReason: FinishReason }
   | { readonly error: Error };
 
@@ -80,9 +83,11 @@ export interface Text {
   /** Prompt and answer so far. */
   readonly ids: number[];
   isCancelled: boolean;
+  /** Scores of the prompt so far; undefined if none are wanted, or if they have been handed out. */
+  promptScores: TokenScores[] | undefined;
   leases?: TextLeases;
   /** Its keys and values, while it is worked on. */
-  sequence?: Sequence;
+  sequence?: Sequence | undefined;
 }
 
 /** A text that is worked on. */
@@ -95,9 +100,10 @@ export interface NextRows extends Appended {
 
 /** Makes a text that waits. */
 export function createText(number: number, request: ScheduledRequest): Text {
-  const { promptIds, answerIds = [], user = "", adapterName = "" } = request;
+  const { promptIds, answerIds = [], user = "", adapterName: adapter = "", echo = false } = request;
   const ids = [...promptIds, ...answerIds];
-  return { number, request, user, adapter: adapterName, ids, isCancelled: false };
+  const promptScores = echo && answerIds.length === 0 ? [] : undefined;
+  return { number, request, user, adapter, ids, isCancelled: false, promptScores };
 }
 
 /** The name of a text in errors. */
@@ -148,11 +154,29 @@ export function nextRows(model: DecoderModel, text: OpenText, tokens: number): N
   const end = isPrompt ? promptRows : ids.length;
   const isWhole = isPrompt && Number.isFinite(longest);
   const to = isWhole ? end : Math.min(end, done + tokens);
-  return { sequence, ids: ids.slice(done, to), isRead: to === ids.length, order: isPrompt ? "packed" : "alone" };
+  const labels = text.promptScores && ids.slice(done + 1, Math.min(to + 1, prompt));
+  return {
+    sequence,
+    ids: ids.slice(done, to),
+    isRead: to === ids.length,
+    order: isPrompt ? "packed" : "alone",
+    scored: labels && { labels, top: request.topScores ?? 0 },
+  };
+}
+
+/** Takes what a pass says of a text. */
+export function takeResult(model: DecoderModel, text: Text, { logits, scores }: AppendedResult): TextEvent[] {
+  text.promptScores?.push(...scores);
+  if (!logits) return [];
+  const { promptScores } = text;
+  text.promptScores = undefined;
+  const events: TextEvent[] = promptScores ? [{ promptScores }] : [];
+  if (text.request.maxNewTokens === 0) return [...events, { finishReason: "length" }];
+  return [...events, ...advance(model, text, logits)];
 }
 
 /** Takes the token that these logits give, and says whether the text ends with or before it. */
-export function advance({ config }: DecoderModel, text: Text, logits: Float32Array): TextEvent[] {
+function advance({ config }: DecoderModel, text: Text, logits: Float32Array): TextEvent[] {
   const { ids, request } = text;
   const bad = firstBad(logits);
   if (bad >= 0)

@@ -3,12 +3,10 @@ import { DeadlineError } from "../errors.ts";
 import type { DecoderModel } from "../model/decoder.ts";
 import type { PromptCache } from "../model/prompt_cache.ts";
 import { openFairQueue } from "./fair_queue.ts";
-import { closeSequence, openSequence } from "./sequence.ts";
+import { openPlaces, type Room } from "./places.ts";
 import {
   answerLength,
-  capacityOf,
   createText,
-  leaseText,
   nameOf,
   type OpenText,
   type ScheduledRequest,
@@ -38,6 +36,8 @@ export interface Texts {
   drop(): NumberedEvent[];
   /** Begins texts in the order of fairness while there is room. */
   admit(): Promise<NumberedEvent[]>;
+  /** Takes keys and values from the texts that began last until those of the others fit; they go on later as if nothing had been. */
+  preempt(): void;
   /** Counts tokens that a text was served. */
   charge(text: Text, tokens: number): void;
   /** Ends a text, and frees what it holds. */
@@ -49,47 +49,45 @@ export interface Texts {
 }
 
 /** Opens an empty set of texts over one model, whose adapters' prompts come from `cache`. */
-export function openTexts(model: DecoderModel, cache: PromptCache, maxRunning: number): Texts {
+export function openTexts(model: DecoderModel, cache: PromptCache, room: Room): Texts {
   const queue = openFairQueue<Text>();
+  const places = openPlaces(model, cache, room);
   const texts = new Map<number, Text>();
-  let running: OpenText[] = [];
   let count = 0;
 
-  function end(text: Text): void {
-    if (text.sequence) closeSequence(model, text.sequence);
-    text.leases?.release();
+  function end(text: Text, isKept = true): void {
+    places.leave(text, isKept);
     queue.remove(text);
     queue.leave(text);
     texts.delete(text.number);
-    running = running.filter((other) => other !== text);
   }
   function fail(text: Text, error: unknown): NumberedEvent {
-    end(text);
+    end(text, false);
     return { text: text.number, error: error instanceof Error ? error : new Error(String(error)) };
   }
   function finish(text: Text, finishReason: "length" | "cancelled"): NumberedEvent {
     end(text);
     return { text: text.number, finishReason };
   }
-  /** Begins a text, which the queue has given up. */
   async function begin(text: Text): Promise<NumberedEvent[]> {
-    if (answerLength(text) >= text.request.maxNewTokens) return [finish(text, "length")];
-    try {
-      text.leases ??= await leaseText(model, cache, text.request);
-      const sequence = openSequence(model, capacityOf(model, text.request), text.leases.adapted);
-      running.push(Object.assign(text, { sequence }));
-      return [];
-    } catch (error) {
-      return [fail(text, error)];
-    }
+    queue.remove(text);
+    if (answerLength(text) >= text.request.maxNewTokens && !text.promptScores) return [finish(text, "length")];
+    return places.begin(text).then(
+      () => [],
+      (error: unknown) => [fail(text, error)],
+    );
+  }
+  function nextText(): Text | undefined {
+    const next = places.preempted[0] ?? queue.first();
+    return next && places.hasRoom(next) ? next : undefined;
   }
 
   return {
     get running() {
-      return running;
+      return places.running;
     },
     get load() {
-      return { running: running.length, waiting: queue.length };
+      return { running: places.running.length, waiting: queue.length + places.preempted.length };
     },
     add(request) {
       const text = createText(count++, request);
@@ -111,15 +109,16 @@ export function openTexts(model: DecoderModel, cache: PromptCache, maxRunning: n
     },
     async admit() {
       const events: NumberedEvent[] = [];
-      for (let next = queue.first(); next && running.length < maxRunning; next = queue.first()) {
-        queue.remove(next);
-        events.push(...(await begin(next)));
-      }
+      for (let next = nextText(); next; next = nextText()) events.push(...(await begin(next)));
       return events;
     },
-    charge: (text, tokens) => queue.charge(text, tokens),
+    preempt: places.preempt,
+    charge: queue.charge,
     end,
     fail,
-    close: () => Array.from(texts.values()).forEach(end),
+    close() {
+      Array.from(texts.values(), (text) => end(text, false));
+      places.close();
+    },
   };
 }

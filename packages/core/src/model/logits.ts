@@ -60,18 +60,31 @@ function passLogits(
 
 /** Final norm, head and its soft cap over the given rows of the top layer's output. Frees `y_TD`. */
 export function headLogits(
-  { engine, config, finalNorm, head }: DecoderModel,
+  model: DecoderModel,
   y_TD: DeviceArray,
   T: number,
   rows_R: Int32Array,
   order: LinearOrder = "any",
+): DeviceArray {
+  const z_RV = rowLogits(model, y_TD, T, rows_R, order);
+  model.engine.free(y_TD);
+  return z_RV;
+}
+
+/** The same, and `y_TD` lives on. */
+export function rowLogits(
+  { engine, config, finalNorm, head }: DecoderModel,
+  y_TD: DeviceArray,
+  T: number,
+  rows_R: Int32Array,
+  order: LinearOrder,
 ): DeviceArray {
   const R = rows_R.length;
   const D = config.hiddenSize;
   const x_RD = engine.gatherRows(y_TD, rows_R, { T, D });
   const norm = normForward(engine, x_RD, finalNorm, { T: R, D });
   const z_RV = engine.linear(norm.y_TD, head, { T: R, toRead: true, order });
-  engine.free(y_TD, x_RD, norm.y_TD, norm.stats);
+  engine.free(x_RD, norm.y_TD, norm.stats);
   if (config.logitCap === undefined) return z_RV;
   const capped_RV = engine.softCap(z_RV, { T: R, F: head.rows, cap: config.logitCap });
   engine.free(z_RV);

@@ -1,0 +1,7 @@
+/** Texts that come, go, wait and are made again at random: what a server's users do, on the engines that promise the same bits. */
+import { createReferenceEngine } from "@zerogate/core";
+import { describeSchedules } from "../../core/test/schedules.ts";
+import { levels, openAt } from "../test/levels.ts";
+
+describeSchedules("reference", createReferenceEngine, { runs: 500, changes: {} });
+for (const level of levels.slice(0, 1)) describeSchedules(`cpu ${level}`, () => openAt(level), { runs: 500 });
