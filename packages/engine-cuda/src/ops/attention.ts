@@ -9,7 +9,7 @@ import { tilesOf } from "./tiles.ts";
 const LARGEST_HEAD = 256;
 const WARPS = 4;
 /** Keys of a cache that are summed up at a time. The bits of a text depend on it, not on what is decoded beside it. */
-export const PART_KEYS = 256;
+const PART_KEYS = 256;
 /** Warps of a multiprocessor below which queries are split over their keys. */
 const BUSY_WARPS = 16;
 /** All keys at once. */
