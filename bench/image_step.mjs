@@ -142,7 +142,9 @@ if (options.profile) {
   const at = (name, op) => profiles[name].get(op) ?? { ms: 0, calls: 0 };
   const more = (op) => at("images", op).ms - at("text", op).ms;
   for (const op of [...ops].toSorted((a, b) => more(b) - more(a))) {
-    const cellsOf = ["text", "images"].map((name) => `${at(name, op).ms.toFixed(2)} ms, ${Math.round(at(name, op).calls)} calls`);
+    const cellsOf = ["text", "images"].map(
+      (name) => `${at(name, op).ms.toFixed(2)} ms, ${Math.round(at(name, op).calls)} calls`,
+    );
     console.log(op.padEnd(26), cellsOf.map((text) => text.padStart(22)).join(" "), `+${more(op).toFixed(2)}`);
   }
   const outside = (name) => total(name) - [...profiles[name].values()].reduce((sum, own) => sum + own.ms, 0);

@@ -93,17 +93,7 @@ function createDevice(pulse: Pulse, cancel: Int32Array): { api: DeviceApi; close
     if (!job) throw new RangeError(`Cannot use job "${id}": this device has ${[...jobs.keys()].join(", ") || "none"}`);
     return job;
   };
-  /** A copy, so that a request computes with one set of parameters whatever the coordinator does meanwhile. */
-  const adapterAt = ({ job: id, version }: AdapterVersion) => {
-    const job = heldJob(id);
-    const { layout, params } = job;
-    if (job.snapshot?.version !== version) {
-      const copy = job.snapshot?.adapter.params ?? new Float32Array(layout.length); // new memory takes longer than copying
-      copy.set(params);
-      job.snapshot = { version, adapter: { layout, params: copy } };
-    }
-    return job.snapshot.adapter;
-  };
+  const adapterAt = ({ job, version }: AdapterVersion) => adapterOf(heldJob(job), version);
 
   const api: DeviceApi = {
     async load({ engine: { module, options }, sums, config, weights, jobs, tokens }, device) {
@@ -163,6 +153,17 @@ function createDevice(pulse: Pulse, cancel: Int32Array): { api: DeviceApi; close
   };
   const close = async () => (await made)?.close?.();
   return { api, close };
+}
+
+/** Copies a job's parameters, so that a request computes with one set of them whatever the coordinator does meanwhile. */
+function adapterOf(job: HeldJob, version: number): AdapterState {
+  const { layout, params } = job;
+  if (job.snapshot?.version !== version) {
+    const copy = job.snapshot?.adapter.params ?? new Float32Array(layout.length); // new memory takes longer than copying
+    copy.set(params);
+    job.snapshot = { version, adapter: { layout, params: copy } };
+  }
+  return job.snapshot.adapter;
 }
 
 /** Empties a slot once the engine has its work: while a GPU computes. */

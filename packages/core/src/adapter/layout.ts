@@ -123,7 +123,7 @@ export function adaptedBase({
  * Returns the layers of a base to which prompts can attach, ascending: those that attend. A gated delta net has no keys for them.
  *
  * @example
- * adaptableLayers(config).length; // 4
+ * adaptableLayers(config).length; // 32
  */
 export function adaptableLayers({ layers, deltaNet }: Pick<ModelConfig, "layers" | "deltaNet">): readonly number[] {
   return Array.from({ length: layers }, (_, i) => i).filter((i) => !deltaNet?.layers.includes(i));
@@ -133,7 +133,7 @@ export function adaptableLayers({ layers, deltaNet }: Pick<ModelConfig, "layers"
  * How many layers a run adapts that does not say: all but two of those that can be, as LLaMA-Adapter's 30 of 32.
  *
  * @example
- * defaultAdapterLayers(config); // 2
+ * defaultAdapterLayers(config); // 30
  */
 export function defaultAdapterLayers(model: Pick<ModelConfig, "layers" | "deltaNet">): number {
   return Math.max(1, adaptableLayers(model).length - 2);

@@ -5,7 +5,7 @@ import type { DeltaInput, DeltaSize, DeltaWeights } from "./engine.ts";
  * Returns the channels of a delta net's queries, keys and values, C, and the numbers of all its value heads, M.
  *
  * @example
- * deltaWidths({ T: 1, keyHeads: 2, valueHeads: 4, keyDim: 6, valueDim: 8, taps: 4 }).C; // 56
+ * deltaWidths({ keyHeads: 2, valueHeads: 4, keyDim: 6, valueDim: 8 }).C; // 56
  */
 export function deltaWidths({ keyHeads, keyDim, valueHeads, valueDim }: Omit<DeltaSize, "T" | "taps">): {
   C: number;
@@ -27,12 +27,7 @@ export function deltaStateLength(size: DeltaSize): number {
   return (size.taps - 1) * C + M * size.keyDim;
 }
 
-/**
- * Checks what a gated delta rule is given. Throws a `RangeError` that names what does not fit.
- *
- * @example
- * checkDelta("gatedDelta", { input, weights, cuSeqlens }, size);
- */
+/** Checks what a gated delta rule is given. Throws a `RangeError` that names what does not fit. */
 export function checkDelta(
   attempt: string,
   { input, weights, cuSeqlens }: { input: DeltaInput; weights: DeltaWeights; cuSeqlens: Int32Array },

@@ -17,7 +17,7 @@ export interface StoredTokens {
   /** Targets of each sample. */
   readonly labelled: Int32Array;
   readonly hash: string;
-  /** Samples with images are kept in memory. */
+  /** Samples with images are kept in memory. @default never any */
   readonly images?: undefined;
 }
 

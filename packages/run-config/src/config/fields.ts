@@ -26,7 +26,6 @@ import {
 import {
   MAX_ANSWERS,
   MAX_LAYERS,
-  MAX_MEGABYTES,
   MAX_MINUTES,
   MAX_PROMPT_LENGTH,
   MAX_SECONDS,
@@ -36,6 +35,7 @@ import {
   MAX_WORKERS,
 } from "./limits.ts";
 import { promptFields } from "./prompt_fields.ts";
+import { tokenFields } from "./token_fields.ts";
 import {
   badNumberPolicies,
   type ConfigKey,
@@ -66,33 +66,7 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   validationData: optional("Data", files, "held-out files (default: a share of the data)"),
   valFraction: optional("Data", share, "share of the records held out, 0 = no validation", 0.05),
   ...promptFields,
-  labels: optional("Data", oneOf(["response", "all"]), "tokens that the loss counts", "response"),
-  maxLength: optional(
-    "Common",
-    count(2, MAX_TOKENS),
-    "tokens per record, longer ones are cut (default: 512, or the model's context)",
-  ),
-  maxDropped: added(
-    "0.2.0",
-    1,
-    optional(
-      "Data",
-      { ...share, type: z.number().min(0).max(1), expects: "a number from 0 to 1" },
-      "share of records that may be left out because nothing of their answer fits, 1 = all",
-      0.05,
-    ),
-  ),
-  skipBadRecords: optional("Data", onOff, "leave out records that cannot be read", false),
-  cacheDir: optional(
-    "Machine",
-    path("a folder", "<dir>"),
-    "folder of the token cache (default: the user's cache folder)",
-  ),
-  tokenMemory: added(
-    "0.2.0",
-    256,
-    optional("Machine", count(0, MAX_MEGABYTES), "MB of tokens in memory, larger sets stay in the token cache", 256),
-  ),
+  ...tokenFields,
 
   ...imageFields,
 

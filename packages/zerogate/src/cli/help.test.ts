@@ -50,7 +50,7 @@ test("a group of commands says what belongs to it, and a wrong line what is righ
     "Cannot run zerogate adapters: there is no command dif, did you mean diff? (zerogate adapters --help lists all commands)",
   );
   expect(await says("eval")).toBe(
-    "Cannot run zerogate eval: --data <files...> (instruction files) is missing (zerogate eval --help lists all flags)",
+    "Cannot evaluate: neither --data nor --task is given: name instruction files or a benchmark",
   );
   expect(await says("cluster", "init", "slurm")).toContain(
     "--config <file> (config of the run, seen by all hosts under this path) and --run <dir> (run directory, on a file system that " +
