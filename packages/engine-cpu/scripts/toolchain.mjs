@@ -26,11 +26,12 @@ const common = `-std=c++17 -fPIC -fno-exceptions -fno-rtti -ffp-contract=off -fn
   " ",
 );
 /**
- * A faulty index ends the process instead of overwriting a return address, and the tables of a loaded binary are read-only.
- * Distributions set this by themselves, bare compilers do not. (`-U` first: some have a level of their own.) Kernels go without
- * guards, which cost products of few rows a tenth: their sizes were checked by then.
+ * A faulty index ends the process instead of overwriting a return address, copies are checked against the size of their target, and
+ * the tables of a loaded binary are read-only. Distributions set this by themselves, bare compilers do not. (`-U` first: some have
+ * a level of their own.) Kernels go without guards of the stack, which cost products of few rows a tenth.
  */
-const hardened = ["-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"];
+const guarded = ["-fstack-protector-strong"];
+const checkedCopies = ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"];
 const hardenedLink = process.platform === "linux" ? ["-Wl,-z,relro", "-Wl,-z,now", "-Wl,-z,noexecstack"] : [];
 const warnings = ["-Wall", "-Wextra", "-Wno-maybe-uninitialized", "-Wno-unknown-pragmas", "-Wno-psabi"];
 
@@ -70,7 +71,7 @@ async function units(architecture, folders) {
       source: join(native, "isa", `${name}.cc`),
       flags: ["-O3", "-fno-stack-protector", ...flags],
     })),
-    ...plain.map((source) => ({ source, flags: ["-O2", ...hardened] })),
+    ...plain.map((source) => ({ source, flags: ["-O2", ...guarded] })),
   ];
 }
 
@@ -81,7 +82,7 @@ async function units(architecture, folders) {
 export async function compile({ compiler, out, architecture = process.arch, kind = "addon", extra = [] }) {
   const folders = kind === "addon" ? ["host", "node"] : ["host", "test"];
   const headers = kind === "addon" ? ["-I", headerFolder()] : [];
-  const flags = [...common, ...warnings, "-I", join(native, "include"), ...headers];
+  const flags = [...common, ...checkedCopies, ...warnings, "-I", join(native, "include"), ...headers];
   const all = await units(architecture, folders);
   const { stdout: version } = await run(compiler, ["--version"]);
   const settings = JSON.stringify([version, flags, hardenedLink, extra, all.map((unit) => unit.flags)]);

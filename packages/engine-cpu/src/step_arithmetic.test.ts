@@ -148,7 +148,7 @@ test.skipIf(absent !== "")(`wrong lengths, ranges and numbers of arguments are r
   const { addon } = loadAddon();
   const engine = addon.open(addon.levels().at(-1)?.name ?? "", 1, false);
   const many = Array.from({ length: 30 }, () => words(2));
-  expect(() => addon.addSums(engine, words(2), ...many)).toThrow("Cannot add sums: there are more than 22 in one call");
+  expect(() => addon.addSums(engine, words(2), ...many)).toThrow("Cannot add sums: there are more than 26 in one call");
   expect(() => addon.adamW(undefined as never, four())).toThrow(TypeError);
   expect(() => addon.readSums(undefined as never, four())).toThrow(TypeError);
 });

@@ -8,6 +8,7 @@ import { tinyBases, tinyConfig } from "../../test/tiny_model.ts";
 import { type AdaptionPromptConfig, adaptionPromptConfig, taskTypes } from "../adapter/files/config.ts";
 import { bosRules } from "../adapter/files/prompt_format.ts";
 import { adapterLayout } from "../adapter/kinds/adaption_prompt.ts";
+import { adaptableLayers } from "../adapter/layout.ts";
 import { InputError } from "../errors.ts";
 import { narrow, widen } from "../formats/dtype.ts";
 import type { ModelConfig } from "../model/config.ts";
@@ -79,7 +80,7 @@ function adapterOf(
 ): fc.Arbitrary<Required<Omit<SavedAdapter, "promptFormat" | "seen" | "origin">> & SavedAdapter> {
   const chosen = fc.record({
     promptLength: fc.integer({ min: 1, max: 4 }),
-    adaptedLayers: fc.integer({ min: 1, max: model.layers }),
+    adaptedLayers: fc.integer({ min: 1, max: adaptableLayers(model).length }),
     gateSharing: fc.constantFrom("scalar" as const, "per-head" as const),
     gateActivation: fc.constantFrom("none" as const, "tanh" as const),
     outputBiasTimes: fc.constantFrom("once" as const, "twice" as const),
