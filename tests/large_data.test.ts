@@ -28,7 +28,7 @@ test.each([
   { name: "by one worker", workers: 1, more: [] },
   { name: "by three", workers: 3, more: [] },
   { name: "by processes of their own", workers: 2, more: ["--isolate"] },
-])("%# samples read from the token cache train the bits of memory [D-large-run]", async ({ name, workers, more }) => {
+])("$name, samples read from the token cache train the bits of memory [D-large-run]", async ({ name, workers, more }) => {
   const out = name.replaceAll(" ", "-");
   const words = trainWords(flags, out, workers, [...onDisk, ...more]);
   const { code, stderr } = await zerogateHere(words, { cwd: folder });

@@ -33,7 +33,7 @@ const cases: readonly Expected[] = [
   { under: " llama3.2:3b [D-chat-llama3]", end: "<|eot_id|>" },
   { under: " qwen2.5:0.5b [D-chat-qwen2_5]", end: "<|im_end|>" },
   { under: " qwen3:0.6b [D-chat-qwen3]", end: "<|im_end|>", all: ONE_QUESTION },
-  { under: " mistral:7b-instruct-fp16 [D-chat-mistral]", writes: NO_SYSTEM },
+  { under: " mistral:7b-instruct-fp16", writes: NO_SYSTEM },
   { under: " mixtral:8x7b [D-chat-mistral]" },
   { under: " mixtral:8x22b [D-chat-mistral]", all: NO_SYSTEM, last: NO_SYSTEM },
   { under: " mistral-small:24b [D-chat-mistral]" },
