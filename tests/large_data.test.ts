@@ -28,13 +28,16 @@ test.each([
   { name: "by one worker", workers: 1, more: [] },
   { name: "by three", workers: 3, more: [] },
   { name: "by processes of their own", workers: 2, more: ["--isolate"] },
-])("$name, samples read from the token cache train the bits of memory [D-large-run]", async ({ name, workers, more }) => {
-  const out = name.replaceAll(" ", "-");
-  const words = trainWords(flags, out, workers, [...onDisk, ...more]);
-  const { code, stderr } = await zerogateHere(words, { cwd: folder });
-  expect(code, stderr).toBe(0);
-  expect(outcome(out)).toEqual(inMemory);
-});
+])(
+  "$name, samples read from the token cache train the bits of memory [D-large-run]",
+  async ({ name, workers, more }) => {
+    const out = name.replaceAll(" ", "-");
+    const words = trainWords(flags, out, workers, [...onDisk, ...more]);
+    const { code, stderr } = await zerogateHere(words, { cwd: folder });
+    expect(code, stderr).toBe(0);
+    expect(outcome(out)).toEqual(inMemory);
+  },
+);
 
 test("with a validation file of its own, and shared beginnings or not, tokens on disk change nothing [D-large-run]", async () => {
   const own = [...flags, "--validation-data", "held.json", "--no-shared-beginnings"];
