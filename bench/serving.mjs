@@ -35,7 +35,7 @@ const config = await readModelConfig(folder);
 const engine = createEngine({ threads: options.threads });
 const image = await loadWeights(folder, config, { weightDtypes: engine.weightDtypes });
 const invariant = createModel(engine, config, image);
-/** Sums in the order that is faster for so many rows, as before there was a promise. */
+/** Sums in the order that is fastest for this number of rows, which promises no bits. */
 const fastest = {
   ...invariant,
   engine: { ...engine, linear: (x, weight, settings) => engine.linear(x, weight, { ...settings, order: "any" }) },

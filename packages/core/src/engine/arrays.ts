@@ -63,7 +63,7 @@ export interface DeltaInput {
   readonly gates_T2N: DeviceArray;
 }
 
-/** The state of each sequence and how many tokens it has seen; at 0 it counts as empty, whatever it holds. */
+/** The state of each sequence and how many tokens it has seen; at 0 it counts as empty. */
 export interface DeltaPast {
   readonly states: readonly KvCache[];
   readonly starts: Int32Array;

@@ -9,7 +9,7 @@ interface Named {
 
 const named = (name: string, user = "", adapter = ""): Named => ({ name, user, adapter });
 
-/** Serves all texts one after another, each with so many tokens, and returns their names. */
+/** Serves all texts one after another, each with the given number of tokens, and returns their names. */
 function order(texts: readonly Named[], tokens = 10): string {
   const queue = openFairQueue<Named>();
   for (const text of texts) queue.add(text);

@@ -42,7 +42,7 @@ export function openPlaces(model: DecoderModel, cache: PromptCache, room: Room):
   let running: OpenText[] = [];
   let preempted: Text[] = [];
 
-  /** Drops what is kept until so many tokens more fit, or nothing is left to drop. */
+  /** Drops what is kept until these tokens fit too, or nothing is left to drop. */
   function makeRoom(tokens: number): boolean {
     const held = running.reduce((sum, { ids }) => sum + ids.length, 0);
     const isRoom = () => held + kept.tokens + tokens <= room.kvTokens;

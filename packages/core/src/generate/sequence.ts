@@ -28,7 +28,7 @@ export interface Appended {
   readonly ids: readonly number[];
   /** Whether the logits of the last one are wanted. */
   readonly isRead: boolean;
-  /** The tokens that follow the first ones, to be scored beside so many of the most likely ones. @default none are */
+  /** The tokens that follow the first ones, to be scored beside the `top` most likely ones. @default none are */
   readonly scored?: { readonly labels: readonly number[]; readonly top: number } | undefined;
 }
 

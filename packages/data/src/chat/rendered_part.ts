@@ -36,7 +36,7 @@ function instructionOf(record: DataRecord, { name }: Template): InstructionRecor
   throw new InputError("Cannot write chats with this template", problem);
 }
 
-/** Puts refused records back among the others of a chunk, as records of which nothing is left. */
+/** Puts refused records back among the others of a chunk, as records without tokens. */
 export function withRefused(chunk: EncodedChunk, size: number, refused: RenderedPart["refused"]): EncodedChunk {
   if (refused.size === 0) return chunk;
   const lengths = new Int32Array(size);
