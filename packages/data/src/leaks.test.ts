@@ -36,6 +36,11 @@ test("held-out samples that are trained on are counted once: as they are, or wit
   expect(findLeaks(train, held, false)).toEqual({ same: 3, sameQuestion: 0, first: { validation: 2, train: 2 } });
 });
 
+test("the first training sample leaks like any other [D-check-leak]", () => {
+  const held = setOf([[[1, 2], [4]]]);
+  expect(findLeaks(train, held, true)).toEqual({ same: 0, sameQuestion: 1, first: { validation: 0, train: 0 } });
+});
+
 test("both sides may be of one set, and only the chosen samples count [D-check-leak]", () => {
   const { tokens } = train;
   const sides = [

@@ -38,7 +38,7 @@ export interface Tokenizer {
   readonly pieces: number;
   /** Returns the ids of a text. */
   encode(text: string, options?: EncodeOptions): number[];
-  /** The same without anything around it, and what of the ids its beginnings are up to these characters, encoded by themselves. */
+  /** Returns the ids of a text without BOS and EOS, and for each of `ends` how many of them the text up to there, encoded by itself, begins with. */
   encodeBeginnings(
     text: string,
     ends: readonly number[],

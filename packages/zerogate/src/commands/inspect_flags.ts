@@ -27,7 +27,7 @@ export const definition: CommandDefinition<InspectFlags, readonly [path: string]
     ["base", "family and size of a base model"],
     ["Qwen/Qwen3-0.6B", "what a model of the Hub is and takes, before a download"],
     ["alpaca.json", "can this file be trained on?"],
-    ["chats.jsonl --sample 3 --model base", "what of these chats would be trained?"],
+    ["chats.jsonl --sample 3 --model base", "which parts of these chats are trained?"],
   ],
   run: async ([path], flags, context) => (await import("./inspect/inspect.ts")).inspectCommand(path, flags, context),
 };
