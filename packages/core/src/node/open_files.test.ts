@@ -1,8 +1,9 @@
 /** A program that opens thousands of folders runs out of files if one of them is left open. */
-import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
+import { openFilesUnder } from "../../test/open_files.ts";
 import { adapterConfig, tinyAdapter, tinyConfig, tinyImage, writeTinyModel } from "../../test/tiny_model.ts";
 import { readAdapterFile, writeAdapterFile } from "./adapter_dialects.ts";
 import { loadAdapter, saveAdapter } from "./adapter_files.ts";
@@ -13,18 +14,6 @@ import { loadWeights } from "./model_files.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "zerogate-open-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
-
-/** Returns the files under `scratch` that this process holds open; the test runner opens and closes others of its own. */
-function openFiles(): string[] {
-  return readdirSync("/proc/self/fd").flatMap((fd) => {
-    try {
-      const file = readlinkSync(join("/proc/self/fd", fd));
-      return file.startsWith(scratch) ? [file] : [];
-    } catch {
-      return []; // closed since it was listed
-    }
-  });
-}
 
 test.skipIf(process.platform !== "linux")("nothing stays open behind what reads and writes folders", async () => {
   const config = tinyConfig();
@@ -49,6 +38,6 @@ test.skipIf(process.platform !== "linux")("nothing stays open behind what reads 
   for (const [name, work] of Object.entries(works))
     for (let i = 0; i < 20; i++) {
       await work(i);
-      expect(openFiles(), name).toEqual([]);
+      expect(openFilesUnder(scratch), name).toEqual([]);
     }
 });

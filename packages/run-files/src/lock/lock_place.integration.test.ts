@@ -4,7 +4,6 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
-  readdirSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -13,6 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { openFilesUnder } from "../../../core/test/open_files.ts";
 import { type OpenedLock, openedLock } from "./lock_place.ts";
 
 let folder: string;
@@ -30,7 +30,6 @@ afterEach(async () => {
   await opened.close();
   rmSync(folder, { recursive: true });
 });
-const openFiles = () => readdirSync("/proc/self/fd").length;
 
 test("a file is known by what it is: not a copy, not another in its place, not one that is gone [T-B9]", async () => {
   await opened.hold(lock());
@@ -86,15 +85,14 @@ test("a folder that was removed is not taken for one that was moved, also if the
 test.skipIf(process.platform !== "linux")(
   "one file is kept open, the last, and none after the end (skipped: Linux only)",
   async () => {
-    const before = openFiles();
     await opened.hold(lock());
     writeFileSync(join(run, "lock-2"), "mine too");
     await opened.hold(join(run, "lock-2"));
-    expect(openFiles()).toBe(before + 1);
+    expect(openFilesUnder(run)).toEqual([join(run, "lock-2")]);
     expect(await opened.isAt(join(run, "lock-2"))).toBe(true);
     expect(await opened.isAt(lock())).toBe(false);
     await opened.close();
-    expect(openFiles()).toBe(before);
+    expect(openFilesUnder(run)).toEqual([]);
     await opened.close();
   },
 );
