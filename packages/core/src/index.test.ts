@@ -277,6 +277,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "towerFeatures",
       "towerModelType",
       "towerTokens",
+      "zeroImage",
     ]
   `);
   expect(Object.keys(light).toSorted()).toMatchInlineSnapshot(`

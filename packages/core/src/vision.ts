@@ -27,4 +27,9 @@ export {
   type TowerMap,
   type TowerNorm,
 } from "./vision/tower/tower.ts";
-export { type TowerFeatureOptions, type TowerFeatures, towerFeatures } from "./vision/tower/tower_features.ts";
+export {
+  type TowerFeatureOptions,
+  type TowerFeatures,
+  towerFeatures,
+  zeroImage,
+} from "./vision/tower/tower_features.ts";

@@ -14,6 +14,9 @@ import * as z from "zod";
 /** Part of every key: raise it when the format of the file or the way to a feature changes. */
 const FORMAT_VERSION = 1;
 
+/** Stands for the image of zeros among the hashes of files; it comes last. */
+export const ZERO_IMAGE: string = "0".repeat(64);
+
 /** What features depend on. Paths do not belong to it: the same bytes in another place have the same features. */
 export interface FeatureInput {
   /** SHA-256 of each image file, ascending, each once. */

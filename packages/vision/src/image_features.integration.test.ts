@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createReferenceEngine } from "@zerogate/core";
 import { readTower } from "@zerogate/core/node";
-import { createTower, preprocessImage, type Tower, towerFeatures } from "@zerogate/core/vision";
+import { createTower, preprocessImage, type Tower, towerFeatures, zeroImage } from "@zerogate/core/vision";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { absent, sharedPath } from "../../core/test/shared.ts";
 import { openCase } from "../../core/test/tower.ts";
@@ -83,6 +83,25 @@ test("order, threads, batches and a cache that is warm or cold give the same num
     expect(other.isCached, JSON.stringify(change)).toBe(false);
   }
   expect(await readdir(cache)).toHaveLength(5);
+});
+
+test("the image of zeros is the last row of the pack that has it, cold and warm, also if it is the only one [V9, V11]", async () => {
+  const cache = cacheDir();
+  const plain = await imageFeatures(tower, paths, { ...options(), cacheDir: cache });
+  expect(plain.zeroRow).toBeUndefined();
+  const zeros = await towerFeatures(tower, [zeroImage(tower.config)], { features: options().features });
+  const ask = (of: readonly string[]) =>
+    imageFeatures(tower, of, { ...options(), cacheDir: cache, withZeroImage: true, batchSize: 4 });
+  for (const isCached of [false, true]) {
+    const found = await ask(paths);
+    expect(found).toMatchObject({ shape: [5, 48], zeroRow: 4, isCached });
+    expect([...found.values]).toEqual([...plain.values, ...zeros.values]);
+    expect([...found.rowOf]).toEqual([...plain.rowOf]);
+    expect(found.hash).not.toBe(plain.hash);
+    const alone = await ask([]);
+    expect(alone).toMatchObject({ shape: [1, 48], zeroRow: 0, isCached });
+    expect([...alone.values]).toEqual([...zeros.values]);
+  }
 });
 
 test("a damaged or short pack is computed again, and said; writers beside each other leave one whole pack [V11]", async () => {

@@ -8,6 +8,7 @@ import {
   parseFeatures,
   type Tower,
   towerFeatures,
+  zeroImage,
 } from "@zerogate/core/vision";
 import {
   allocateFeatures,
@@ -16,6 +17,7 @@ import {
   packHash,
   readFeaturePack,
   writeFeaturePack,
+  ZERO_IMAGE,
 } from "./feature_pack.ts";
 import { type ImagePool, type ImageTask, openImagePool } from "./image_pool.ts";
 import { NO_DECODER } from "./sharp.ts";
@@ -36,6 +38,8 @@ export interface ImageFeatureOptions {
   readonly channelOrder?: "rgb" | "bgr";
   /** @default "apply" */
   readonly exif?: "apply" | "ignore";
+  /** Adds a row for the image of zeros, which some adapters see in place of a missing one. @default false */
+  readonly withZeroImage?: boolean;
   /** Where features are kept. Absent: nowhere. */
   readonly cacheDir?: string;
   /** Threads that decode. @default the cores of the machine, up to 8 */
@@ -85,6 +89,8 @@ export interface ImageFeatures {
   readonly values: Float32Array;
   /** The row of each path; -1 if its image cannot be used. */
   readonly rowOf: Int32Array;
+  /** The row of the image of zeros, if it was asked for. */
+  readonly zeroRow: number | undefined;
   /** Paths whose image cannot be used, by their place in the list, and why. */
   readonly problems: readonly { readonly index: number; readonly reason: string }[];
   /** SHA-256 of the numbers and of whose they are: part of the hash of the data. */
@@ -113,6 +119,7 @@ export async function imageFeatures(
     featureNorm = "layer",
     channelOrder = "rgb",
     exif = "apply",
+    withZeroImage = false,
     cacheDir,
     onWarning = () => {},
     signal,
@@ -123,7 +130,7 @@ export async function imageFeatures(
   try {
     const files = await hashImages(pool, paths, options.root);
     const taskOf = firstOf(files, paths, { exif, channelOrder, preprocess: options.preprocess });
-    const images = [...taskOf.keys()].toSorted();
+    const images = [...[...taskOf.keys()].toSorted(), ...(withZeroImage ? [ZERO_IMAGE] : [])];
     const input = { images, towerHash: options.towerHash, features: options.features, featureNorm, channelOrder, exif };
     const keyOf = (engineName: string) => featureKey({ ...input, engineName });
     const { pack, isCached } = await (options.find ?? findFeatures)({
@@ -224,7 +231,7 @@ async function computeFeatures(
     waiting = [];
     onProgress?.(good.length + bad.length, images.length);
   };
-  const tasks = images.flatMap((sha256) => taskOf.get(sha256) ?? []);
+  const tasks = images.flatMap((sha256) => taskOf.get(sha256) ?? []); // the image of zeros has none, and is the last
   await pool.run(tasks, async (result, i) => {
     const sha256 = images[i] ?? "";
     if (result instanceof Error) {
@@ -237,6 +244,7 @@ async function computeFeatures(
     }
     if (waiting.length === batchSize) await flush();
   });
+  if (images.at(-1) === ZERO_IMAGE) waiting.push({ sha256: ZERO_IMAGE, pixels: zeroImage(tower.config) });
   await flush();
   return { shape, images: good, bad, values: values.subarray(0, good.length * size) };
 }
@@ -252,5 +260,5 @@ function rowsOf(files: readonly FoundImage[], { shape, images, bad, values }: Fe
     problems.push({ index, reason });
     return -1;
   });
-  return { shape: [images.length, ...shape], values, rowOf, problems };
+  return { shape: [images.length, ...shape], values, rowOf, zeroRow: rows.get(ZERO_IMAGE), problems };
 }

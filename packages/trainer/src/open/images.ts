@@ -2,14 +2,13 @@
 import { createHash } from "node:crypto";
 import type { ImageRows, SeenImages, TokenSet } from "@zerogate/core";
 import type { SampleTokens } from "@zerogate/core/node";
-import { createTower, parseFeatures, type Tower } from "@zerogate/core/vision";
+import { createTower } from "@zerogate/core/vision";
 import { type ImageFault, imagesOfSamples, type PreparedTokens, withoutFaultyImages } from "@zerogate/data";
 import { type ImageFeatures, imageFeatures } from "@zerogate/vision";
 import { queriesOf } from "./frozen_queries.ts";
 import type { Progress } from "./progress.ts";
 import type { OpenedTower } from "./tower.ts";
 import { towerEngine } from "./tower_engine.ts";
-import { zeroFeatures } from "./zero_image.ts";
 
 /** What seeing takes of a data request. */
 interface ImageRequest {
@@ -56,6 +55,7 @@ export async function seeImages(
     featureNorm: seen.featureNorm,
     channelOrder: seen.tower.channelOrder,
     exif: seen.tower.exif,
+    withZeroImage: needsZero,
     ...(cacheDir !== undefined && { cacheDir }),
     onProgress: (done, total) => onPhase({ name: `looking at images of ${name}`, done, total }),
     onWarning,
@@ -66,20 +66,15 @@ export async function seeImages(
   const faults = faultsOf(images, found);
   const usable = withoutFaultyImages(prepared, faults, { skipBad: skipBadRecords, eosId });
   const entryOf = imagesOfSamples(usable.recordOf, images);
-  const zero = needsZero ? await zeroFeatures(eyes, seen) : undefined;
-  const side = sideData(entryOf, rows, found, {
-    severalImages: seen.severalImages,
-    zero,
-    shape: featureShape(eyes, seen),
-  });
+  const side = sideData(entryOf, rows, found, seen);
   const hash = createHash("sha256").update(`${usable.tokens.hash} ${found.hash} ${side.rows.size}\n`);
   hash.update(new Uint8Array(side.rowOf.buffer)).update(JSON.stringify(side.several));
   if (seen.severalImages === "concat") hash.update("concat");
-  if (zero) hash.update(new Uint8Array(zero.buffer));
   if (queries) hash.update(queries.hash);
   const { rowOf } = side;
-  const request = { ...progress, name, cacheDir, hash: found.hash };
-  const own = queries ? await queriesOf(side.rows, queries, request) : side.rows;
+  const own = queries
+    ? await queriesOf(side.rows, queries, { ...progress, name, cacheDir, hash: rowsHash(found, side) })
+    : side.rows;
   const tokens = { ...usable.tokens, images: { rowOf, rows: own }, hash: hash.digest("hex") };
   const imagesOf = (sample: number) => (rows[entryOf[sample] ?? -1] ?? []).map(String);
   return { prepared: { ...usable, tokens }, imagesOf };
@@ -104,63 +99,55 @@ function faultsOf(images: PreparedTokens["images"], { problems }: ImageFeatures)
   return faults;
 }
 
-const featureShape = ({ config }: Tower, { features }: Pick<OpenedTower["seen"], "features">) =>
-  parseFeatures(features, config).shape;
+/** Rows of images and what they are made of, each sample's row, and which images the rows of several are of. */
+type SideData = SeenImages & { readonly several: readonly string[] };
 
-interface SideOptions extends Pick<OpenedTower["seen"], "severalImages"> {
-  /** Features of the image that stands in for a missing one. */
-  readonly zero: Float32Array | undefined;
-  readonly shape: readonly number[];
-}
+/** Names the rows, those of several images included. */
+const rowsHash = ({ hash }: ImageFeatures, { rows, several }: SideData): string =>
+  createHash("sha256")
+    .update(JSON.stringify([hash, rows.joined ? "joined" : "mean", several]))
+    .digest("hex");
 
 /** The row of each sample. Several images of one are a row behind those of the images: their mean, or all of their features. */
 function sideData(
   entryOf: Int32Array,
   rows: readonly (readonly number[])[],
-  { values, shape: [count = 0] }: Pick<ImageFeatures, "values" | "shape">,
-  { severalImages, zero, shape }: SideOptions,
-): SeenImages & { readonly several: readonly string[] } {
-  const size = shape.reduce((a, b) => a * b, 1);
+  { values, shape: [count = 0, ...one], zeroRow }: Pick<ImageFeatures, "values" | "shape" | "zeroRow">,
+  { severalImages }: Pick<OpenedTower["seen"], "severalImages">,
+): SideData {
+  const size = one.reduce((a, b) => a * b, 1);
   const several = new Map<string, readonly number[]>();
   const placeOf = new Map<string, number>();
-  const behind = count + (severalImages === "concat" && zero ? 1 : 0);
   const rowOf = Int32Array.from(entryOf, (entry) => {
     const own = rows[entry] ?? [];
     if (own.length < 2) return own[0] ?? -1;
     const key = own.join();
-    const row = placeOf.get(key) ?? behind + placeOf.size;
+    const row = placeOf.get(key) ?? count + placeOf.size;
     placeOf.set(key, row);
     several.set(key, own);
     return row;
   });
-  const joins = severalImages === "concat" && several.size > 0;
-  const means = severalImages === "mean" ? [...several.values()] : [];
-  const all = means.length > 0 || zero ? withRows(values, size, means, zero) : values;
+  const groups = [...several.values()];
+  const joins = severalImages === "concat" && groups.length > 0;
   const imageRows: ImageRows = {
-    values: all,
+    values: joins || groups.length === 0 ? values : withMeans(values, size, groups),
     size,
-    ...(joins && { joined: [...several.values()] }),
-    ...(zero && { missing: count + means.length }),
+    ...(joins && { joined: groups }),
+    ...(zeroRow !== undefined && { missing: zeroRow }),
   };
   return { rowOf, rows: imageRows, several: [...several.keys()] };
 }
 
-/** The rows of images, then their means, then that of the zero image. */
-function withRows(
-  values: Float32Array,
-  size: number,
-  means: readonly (readonly number[])[],
-  zero: Float32Array | undefined,
-): Float32Array {
+/** The rows of images, then their means. */
+function withMeans(values: Float32Array, size: number, groups: readonly (readonly number[])[]): Float32Array {
   const count = values.length / size;
-  const all = new Float32Array(new SharedArrayBuffer(4 * size * (count + means.length + (zero ? 1 : 0))));
+  const all = new Float32Array(new SharedArrayBuffer(4 * size * (count + groups.length)));
   all.set(values);
-  for (const [m, own] of means.entries()) {
+  for (const [m, own] of groups.entries()) {
     const row = count + m;
     for (let i = 0; i < size; i++) {
       all[row * size + i] = own.reduce((sum, image) => sum + (values[image * size + i] ?? 0), 0) / own.length;
     }
   }
-  if (zero) all.set(zero, size * (count + means.length));
   return all;
 }

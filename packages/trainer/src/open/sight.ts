@@ -5,12 +5,11 @@
 import { InputError, type VisionShape } from "@zerogate/core";
 import type { SeenFeatures } from "@zerogate/core/formats";
 import { type LoadedTower, readTower } from "@zerogate/core/node";
-import { createTower, preprocessImage, type Tower, towerFeatures } from "@zerogate/core/vision";
+import { createTower, preprocessImage, type Tower, towerFeatures, zeroImage } from "@zerogate/core/vision";
 import { localPlace } from "@zerogate/run-config";
 import { readImage } from "@zerogate/vision";
 import { checkLinks } from "./links.ts";
 import { towerEngine } from "./tower_engine.ts";
-import { zeroFeatures } from "./zero_image.ts";
 
 /** Shows images to adapters. */
 export interface Sight {
@@ -70,7 +69,9 @@ export function openSight(request: SightRequest, onWarning: (message: string) =>
       checkTower(adapter, seen, { loaded, folder, ...request }, onWarning);
       const { features, featureNorm, severalImages } = seen;
       if (images.length === 0) {
-        if (shape?.vision?.missingImage === "zero-image") return await zeroFeatures(tower, seen);
+        if (shape?.vision?.missingImage === "zero-image") {
+          return (await towerFeatures(tower, [zeroImage(tower.config)], { features, featureNorm })).values;
+        }
         throw new RangeError(`Cannot show no image to the adapter ${adapter}: it sees nothing in its place`);
       }
       const { channelOrder, exif } = seen.tower;

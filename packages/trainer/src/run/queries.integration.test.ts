@@ -126,6 +126,22 @@ test("frozen visual parts stay as they are, their queries are made once, and pro
   expect(numbersOf("halted")).toBe(numbersOf("frozen"));
 });
 
+test("queries that are kept belong to their groups of images: means of others are made anew [V6, V11]", async () => {
+  const start = { "--init-adapter": at("tokens/adapter"), "--vision-parts": "frozen", "--report-answers": "0" };
+  const frozen = { ...start, "--features": "tokens@2", "--several-images": "mean" };
+  const grouped = async (out: string, other: number, cache: string) => {
+    const group = ["pictures/0.png", `pictures/${other}.png`];
+    writeFileSync(at(`${out}.json`), JSON.stringify(records((i) => (i % 4 < 3 ? `pictures/${i % 4}.png` : group))));
+    const ran = await train(out, { ...frozen, "--data": at(`${out}.json`), "--cache-dir": at(cache) });
+    expect(ran).toMatchObject({ code: 0 });
+    return numbersOf(out);
+  };
+  const first = await grouped("first-group", 1, "groups");
+  const second = await grouped("second-group", 2, "groups");
+  expect(second).not.toBe(first);
+  expect(await grouped("second-group-cold", 2, "groups-cold")).toBe(second);
+});
+
 test("records without an image get nothing, or the tower's image of zeros, also where none has an image [V6]", async () => {
   const zero = { "--missing-image": "zero-image" };
   expect(await train("zero", zero)).toMatchObject({ code: 0 });

@@ -2,10 +2,13 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { readTower } from "@zerogate/core/node";
+import { createTower, towerFeatures, zeroImage } from "@zerogate/core/vision";
 import { beforeAll, expect, test } from "vitest";
 import { drawnPng } from "../../test/drawn_png.ts";
 import { localTeams } from "../../test/local_ranks.ts";
 import { at, configOf } from "../../test/runs_together.ts";
+import { towerEngine } from "../open/tower_engine.ts";
 import { openInputs, type RunInputs } from "../run/inputs.ts";
 import { openAlike } from "./same_everywhere.ts";
 
@@ -41,6 +44,24 @@ test("they have the same features in memory and on disk", async () => {
   expect(packs[1]).toEqual(packs[0]);
   const [own = "", received = ""] = packs.map(([name = ""], rank) => join(at(`cache${rank}`), name));
   expect(readFileSync(received)).toEqual(readFileSync(own));
+});
+
+test("the image of zeros that stands for missing ones is made once, with the others, and received", async () => {
+  const changes = { fusion: "query", missingImage: "zero-image", visionEmbed: "8" };
+  const [first, second] = (await openOnBoth(() => changes)) as RunInputs[];
+  const { images } = first?.train.tokens ?? {};
+  expect(images?.rows).toMatchObject({ missing: 2, size: 65 * 48 });
+  expect(images?.rows.values.length).toBe(3 * 65 * 48);
+  expect(second?.train.tokens.images).toEqual(images);
+  const { config, image } = await readTower(tower);
+  const eyes = createTower(towerEngine(), config, image);
+  const zeros = await towerFeatures(eyes, [zeroImage(config)], { features: ["tokens@-1"], featureNorm: "none" });
+  const bytes = Buffer.from(zeros.values.buffer);
+  for (const rank of [0, 1]) {
+    const packs = readdirSync(at(`cache${rank}`)).filter((name) => name.startsWith("features-"));
+    const held = packs.filter((name) => readFileSync(join(at(`cache${rank}`), name)).includes(bytes));
+    expect(held, `rank ${rank}`).toHaveLength(1);
+  }
 });
 
 test("a tower of one host alone, another tower, and data that are not there are refused on both", async () => {

@@ -1,5 +1,6 @@
 /** Features of images: the passes of a tower, and what is read from them. */
 import type { DeviceArray } from "../../engine/engine.ts";
+import type { TowerConfig } from "./config.ts";
 import { type Feature, type FeatureNorm, normalizeVector, parseFeatures } from "./features.ts";
 import { forwardTower, linear, mlpForward, norm, type TowerPass, tokenRows } from "./forward.ts";
 import type { PoolingHead, Tower } from "./tower.ts";
@@ -46,6 +47,16 @@ export async function towerFeatures(
     });
   }
   return { shape: [pixels.length, ...shape], values };
+}
+
+/**
+ * Returns the pixels of the image of zeros: what the authors of LLaMA-Adapter V2 show in place of a missing image.
+ *
+ * @example
+ * zeroImage({ imageSize: 2 }).length; // 12: three colours of 2 × 2
+ */
+export function zeroImage({ imageSize }: Pick<TowerConfig, "imageSize">): Float32Array {
+  return new Float32Array(3 * imageSize ** 2);
 }
 
 /** One feature of all images of a pass. */
