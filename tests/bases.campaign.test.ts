@@ -1,4 +1,4 @@
-/** Every type of base that is not a Llama goes the whole way: inspect, train, interruption, resume, eval, generate, chat. */
+/** Every type of tiny base goes the whole way: inspect, train, interruption, resume, eval, generate, chat. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -6,7 +6,7 @@ import { testFolder, zerogate } from "./support/cli.ts";
 import { tinyTypes, writeTinyBase } from "./support/tiny_base.ts";
 import { adapterHash, tinyRun } from "./support/world.ts";
 
-describe.each(tinyTypes)("a %s base [M-gpt2, M-qwen2, M-gemma]", (type) => {
+describe.each(tinyTypes)("a %s base [M-gpt2, M-qwen2, M-gemma, M-qwen3_5_text, M-qwen3_moe, M-mixtral]", (type) => {
   const folder = testFolder();
   const parameters = writeTinyBase(join(folder, "base"), type);
   const changes = { "--model": "base", "--adapter-layers": "2", "--lr": "0.05", "--warmup-steps": "0" };

@@ -86,6 +86,37 @@ export function describeScaled(
       });
     });
 
+    test.each([
+      [[0, 2, 2, 9], 33, 70],
+      [[0, 0, 40, 45], 20, 64],
+    ])("groupedLinear bounds=%j N=%i K=%i: that over the numbers, forward and backward", async (bounds, N, K) => {
+      const engine = await open();
+      const { groupedLinear, groupedLinearBackward } = engine;
+      if (!groupedLinear || !groupedLinearBackward) throw new Error("engines with scales have experts too");
+      await engine.arena(async () => {
+        const [groups, P] = [bounds.length - 1, bounds.at(-1) ?? 0];
+        const shape = [groups * N, K];
+        const bytes = someBytes(dtype, groups * N, K);
+        const values = dequantize(dtype, bytes, shape);
+        const plain = { dtype: "f32", shape, bytes: new Uint8Array(values.buffer) } as const;
+        const [x, dy] = [engine.upload(single(wave(P * K, 0.1))), engine.upload(single(wave(P * N, 0.9)))];
+        const read = async (weight: Matrix) => ({
+          y: await engine.read(groupedLinear(x, weight, Int32Array.from(bounds))),
+          dx: await engine.read(groupedLinearBackward(dy, weight, Int32Array.from(bounds))),
+        });
+        const [found, expected] = [
+          await read(engine.matrix({ dtype, shape, bytes })),
+          await read(engine.matrix(plain)),
+        ];
+        // As for linear: a group of few rows takes the scale of a whole row out of the sum.
+        const isFew = bounds.some((end, g) => g > 0 && end - bounds[g - 1] > 0 && end - bounds[g - 1] <= 4);
+        const isSame = !isFew || dtype === "nf4" || dtype === "i4";
+        (isSame ? expectSameBits : expectClose)(found.y, Float64Array.from(expected.y), tolerance, "y");
+        expectSameBits(found.dx, Float64Array.from(expected.dx), tolerance, "dx");
+        expect(Math.max(...found.y.map(Math.abs))).toBeGreaterThan(0.1);
+      });
+    });
+
     test("a weight of a wrong size is refused", async () => {
       const engine = await open();
       const bytes = someBytes(dtype, 4, 3);

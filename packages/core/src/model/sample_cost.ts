@@ -12,14 +12,20 @@ export interface SampleCost {
 
 /**
  * Counts the multiplications of a training pass's products: the linear maps for each token, forward in all layers and backward
- * in the last `backwardLayers`; attention over the tokens before; the head, both ways, for each labelled token. A tenth of a
- * cell more or less is what cutting by tokens alone would cost if the vocabulary is large beside the layers.
+ * in the last `backwardLayers`; attention over the tokens before, or the state of a delta net instead; the head, both ways, for each
+ * labelled token. A tenth of a cell more or less is what cutting by tokens alone would cost if the vocabulary is large beside the layers.
  */
 export function trainingCost(model: ModelConfig, backwardLayers: number): SampleCost {
-  const { vocabSize: V, hiddenSize: D, heads, headDim, layers } = model;
+  const { vocabSize: V, hiddenSize: D, heads, headDim, layers, deltaNet } = model;
+  const deltas = deltaNet?.layers ?? [];
+  const deltasBack = deltas.filter((layer) => layer >= layers - backwardLayers);
+  const [attending, attendingBack] = [layers - deltas.length, backwardLayers - deltasBack.length];
+  const state = deltaNet ? deltaNet.valueHeads * deltaNet.valueDim * deltaNet.keyDim : 0;
   return {
-    token: (metMapCount(model) / layers) * (layers + backwardLayers),
-    pair: heads * headDim * (layers + 2.5 * backwardLayers), // two products forward, five backward, of half a square
+    // Each number of a state is multiplied four times forward and eleven times backward, which runs forward once more.
+    token:
+      (metMapCount(model) / layers) * (layers + backwardLayers) + state * (4 * deltas.length + 11 * deltasBack.length),
+    pair: heads * headDim * (attending + 2.5 * attendingBack), // two products forward, five backward, of half a square
     label: 2 * V * D,
   };
 }
