@@ -77,6 +77,13 @@ const largeRows: readonly Row[] = [
     id: "D-check-leak",
     what: "samples that are validated and trained on, as they are or with another answer, are found",
   },
+  { id: "D-check-duplicates", what: "`data check` counts records like earlier ones, within a file and across files" },
+  { id: "D-check-splits", what: "`data check` finds validation records that are trained on, also written otherwise" },
+  { id: "D-check-texts", what: "no answer, special tokens, control characters, wrong encodings, scripts" },
+  { id: "D-check-fields", what: "what each field holds, bad records, fields that nobody reads" },
+  { id: "D-check-lengths", what: "lengths, cuts and trained tokens are those of a run" },
+  { id: "D-check-bad", what: "the exit code says whether a run would take the data" },
+  { id: "D-check-page", what: "the page of a check shows all of it and runs nothing" },
   { id: "D-check-train", what: "`train` warns of a leak with how many and where" },
 ];
 

@@ -4,6 +4,21 @@ export { type Beginnings, beginningsOf } from "./beginnings.ts";
 export { busyShare, planCosts, stepWork } from "./busy_share.ts";
 export { cellCost, cutCells, cutEvenCells, type EvenCut, mostCells, type SampleSizes, sampleCost } from "./cells.ts";
 export { askedMessage, type ChatMessage, type ChatRecord, type DataRecord, isChat } from "./chat/record.ts";
+export {
+  type CheckedSet,
+  checkData,
+  type DataCheck,
+  type DataCheckRequest,
+  type TokenRequest,
+} from "./check/check_data.ts";
+export type { ColumnSummary } from "./check/columns.ts";
+export type { Example, Finding } from "./check/finding.ts";
+export type { LengthBin, LengthSummary } from "./check/lengths.ts";
+export type { LikeFindings } from "./check/like_counter.ts";
+export type { Likeness } from "./check/likeness.ts";
+export type { MeasuredLengths, RecordLength } from "./check/measured_lengths.ts";
+export type { RecordFindings } from "./check/set_check.ts";
+export type { TokenFindings } from "./check/token_check.ts";
 export type { ConversationRule } from "./conversations.ts";
 export { type DataFile, listDataFiles } from "./data_files.ts";
 export {

@@ -15,6 +15,8 @@ export interface EncodedChunk {
   readonly neededLengths: Int32Array;
   readonly truncated: number;
   readonly droppedNoTarget: number;
+  /** Records that the template refuses, by their place in the chunk; they have no length before the cut. @default none */
+  readonly refused?: readonly number[];
 }
 
 /** Counts over a set of tokens. */

@@ -42,7 +42,7 @@ export function withRefused(chunk: EncodedChunk, size: number, refused: Rendered
   const lengths = new Int32Array(size);
   let next = 0;
   for (let i = 0; i < size; i++) if (!refused.has(i)) lengths[i] = chunk.lengths[next++] ?? 0;
-  return { ...chunk, lengths };
+  return { ...chunk, lengths, refused: [...refused.keys()] };
 }
 
 /** Adds the refused records of a part to a list, with the places where they stand. */

@@ -64,6 +64,18 @@ const cluster: ListedGroup = {
   ],
 };
 
+const data: ListedGroup = {
+  name: "data",
+  about: "look at data before a run does",
+  commands: [
+    {
+      name: "check",
+      about: "lengths, cuts, duplicates, leaks into validation, odd characters and bad records of data files",
+      load: () => import("./data_check_flags.ts"),
+    },
+  ],
+};
+
 export const sections: readonly Section[] = [
   {
     title: "Start here",
@@ -147,6 +159,7 @@ export const sections: readonly Section[] = [
         about: "say what a run, model, adapter, checkpoint, data set or other file is and holds",
         load: () => import("./inspect_flags.ts"),
       },
+      data,
       adapters,
       {
         name: "convert",
