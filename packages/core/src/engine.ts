@@ -24,6 +24,7 @@ export type {
   ScaledDType,
   WeightDType,
 } from "./engine/engine.ts";
+export type { TuningOperations } from "./engine/tuning_operations.ts";
 
 // How an engine describes itself.
 

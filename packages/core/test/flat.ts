@@ -29,6 +29,9 @@ const trials: Readonly<Partial<Record<FlatName, Trial>>> = {
   rmsNorm: { sizes: each("TD", [1, 2], [3, 5], [7, 64]) },
   // Far from 0: the mean must not cost the digits of the deviation.
   layerNorm: { sizes: each("TD", [1, 4], [3, 5], [7, 64], [2, 131]), numbers: (x) => x + 5 },
+  scaleShift: { sizes: each("TNS", [1, 1, 1], [5, 7, 2], [21, 20, 3]) },
+  rmsNormBySet: { sizes: each("TDS", [1, 2, 1], [5, 7, 2], [21, 20, 3]) },
+  rmsNormWeightBackward: { sizes: each("TDS", [1, 2, 1], [5, 7, 2], [700, 20, 2]) },
   splitColumns: { sizes: columns },
   joinColumns: { sizes: columns },
   swiglu: { sizes: activation, numbers: (x) => 3 * x },
@@ -117,6 +120,12 @@ export function describeFlat(run: (work: (engine: Engine) => Promise<void>) => P
           const [y] = Object.keys(operation.outputs);
           const expectEqual = operation.tolerance === 0 ? expectSameBits : expectClose;
           expectEqual(await engine.read(outputs[y]), truth({}), operation.tolerance * tolerance, y);
+          for (const [maybe, shape] of Object.entries(operation.maybe)) {
+            const past = wave(lengthOf(shape)(size), 0.8);
+            const added = call(engine, name, { ...values, [maybe]: engine.upload(single(past)) }, size);
+            const expected = truth({}).map((value, i) => value + past[i]);
+            expectClose(await engine.read(added[y]), expected, operation.tolerance * tolerance, `${y} + ${maybe}`);
+          }
           if (operation.backward) {
             await expectBackward(engine, operation, {
               values: { ...values, ...outputs },

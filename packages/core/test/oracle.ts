@@ -67,6 +67,23 @@ export const flat: Readonly<Record<string, (input: FlatInput, size: FlatSize) =>
       const row = slice(x_TD, i - (i % D), D);
       return (x / Math.sqrt(dot(row, row) / D + eps)) * weight_D[i % D];
     }),
+  scaleShift: ({ u_TN, scale_SN, bias_SN, rowOf_T }, { N }) =>
+    u_TN.map((u, i) => {
+      const [s, n] = [rowOf_T[Math.floor(i / N)], i % N];
+      return s < 0 ? u : scale_SN[s * N + n] * (u + bias_SN[s * N + n]);
+    }),
+  rmsNormBySet: ({ x_TD, weight_SD, rowOf_T }, { D, eps }) =>
+    x_TD.map((x, i) => {
+      const row = slice(x_TD, i - (i % D), D);
+      return (x / Math.sqrt(dot(row, row) / D + eps)) * weight_SD[rowOf_T[Math.floor(i / D)] * D + (i % D)];
+    }),
+  rmsNormWeightBackward: ({ dy_TD, x_TD, rstd_T, rowOf_T }, { T, D, S }) =>
+    Float64Array.from({ length: S * D }, (_, i) => {
+      const [s, d] = [Math.floor(i / D), i % D];
+      let sum = 0;
+      for (let t = 0; t < T; t++) if (rowOf_T[t] === s) sum += dy_TD[t * D + d] * x_TD[t * D + d] * rstd_T[t];
+      return sum;
+    }),
   layerNorm: ({ x_TD, weight_D, bias_D }, { D, eps }) =>
     x_TD.map((x, i) => {
       const row = slice(x_TD, i - (i % D), D);

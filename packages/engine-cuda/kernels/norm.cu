@@ -29,6 +29,16 @@ KERNEL(rms_norm)(ACT* y_TD, float* rstd_T, const float* x_TD, const float* weigh
   else rms_norm_row<1>(y_TD + at, rstd_T, x_TD + at, weight_D, D, eps, shared);
 }
 
+// The same with the weights of each row's set.
+LAUNCH(rms_norm_by_set, rows, T, D)
+KERNEL(rms_norm_by_set)(ACT* y_TD, float* rstd_T, const float* x_TD, const float* weight_SD, const int* rowOf_T, int D, float eps) {
+  SHARED float shared[32];
+  size_t at = (size_t)blockIdx.x * D;
+  const float* weight_D = weight_SD + (size_t)rowOf_T[blockIdx.x] * D;
+  if (D % WIDE == 0) rms_norm_row<WIDE>(y_TD + at, rstd_T, x_TD + at, weight_D, D, eps, shared);
+  else rms_norm_row<1>(y_TD + at, rstd_T, x_TD + at, weight_D, D, eps, shared);
+}
+
 // g = dy · weight,  dx = rstd · (g − x · rstd² · mean(g · x)) + residual
 template <int N>
 DEVICE void rms_norm_backward_row(float* dx, ACT* also, const ACT* dy, const float* x, const float* weight_D, float rstd,
@@ -59,6 +69,19 @@ KERNEL(rms_norm_backward)
 (float* dx_TD, ACT* also_dx_TD, const ACT* dy_TD, const float* x_TD, const float* weight_D, const float* rstd_T, const float* residual_TD, int D) {
   SHARED float shared[32];
   size_t at = (size_t)blockIdx.x * D;
+  const float* residual = residual_TD ? residual_TD + at : residual_TD;
+  ACT* also = also_dx_TD ? also_dx_TD + at : also_dx_TD;
+  float rstd = rstd_T[blockIdx.x];
+  if (D % WIDE == 0) rms_norm_backward_row<WIDE>(dx_TD + at, also, dy_TD + at, x_TD + at, weight_D, rstd, residual, D, shared);
+  else rms_norm_backward_row<1>(dx_TD + at, also, dy_TD + at, x_TD + at, weight_D, rstd, residual, D, shared);
+}
+
+LAUNCH(rms_norm_by_set_backward, rows, T, D)
+KERNEL(rms_norm_by_set_backward)
+(float* dx_TD, ACT* also_dx_TD, const ACT* dy_TD, const float* x_TD, const float* weight_SD, const float* rstd_T, const float* residual_TD, const int* rowOf_T, int D) {
+  SHARED float shared[32];
+  size_t at = (size_t)blockIdx.x * D;
+  const float* weight_D = weight_SD + (size_t)rowOf_T[blockIdx.x] * D;
   const float* residual = residual_TD ? residual_TD + at : residual_TD;
   ACT* also = also_dx_TD ? also_dx_TD + at : also_dx_TD;
   float rstd = rstd_T[blockIdx.x];

@@ -12,6 +12,7 @@ import type { Nvrtc, Source } from "./native/nvrtc.ts";
 export const kernelFiles = [
   "rows",
   "norm",
+  "tuning",
   "rope",
   "mlp",
   "attention",

@@ -95,10 +95,29 @@ async function norm(engine: CudaEngine) {
     const rms = engine.rmsNorm(x_TD, weight_D, { T, D, eps: 1e-5 });
     const layer = engine.layerNorm(x_TD, { weight_D, bias_D }, { T, D, eps: 1e-5 });
     const input = { dy_TD, x_TD, weight_D };
+    const weight_SD = upload(engine, 2 * D, 0.4);
+    const rowOf_T = Int32Array.from({ length: T }, (_, t) => t % 2);
+    const { rstd_T } = engine.rmsNormBySet(x_TD, weight_SD, rowOf_T, { T, D, S: 2, eps: 1e-5 });
+    const bySet = { dy_TD, x_TD, weight_SD, residual_TD, rstd_T };
+    await engine.read(engine.rmsNormBySetBackward(bySet, rowOf_T, { T, D, S: 2 }));
     engine.rmsNormBackward({ ...input, residual_TD, rstd_T: rms.rstd_T }, { T, D });
     engine.rmsNormBackward({ ...input, rstd_T: rms.rstd_T }, { T, D });
     await engine.read(engine.layerNormBackward({ ...input, residual_TD, stats_T2: layer.stats_T2 }, { T, D }));
   }
+}
+
+/** More tokens of a set than a block of its sums, and tokens of none. */
+async function tuning(engine: CudaEngine) {
+  const [T, N, S] = [600, 37, 2];
+  const rowOf_T = Int32Array.from({ length: T }, (_, t) => (t % 5 === 4 ? -1 : Number(t > 500)));
+  const [u_TN, dy_TN, residual_TN] = [0.1, 0.6, 0.9].map((phase) => upload(engine, T * N, phase));
+  const vectors = { scale_SN: upload(engine, S * N, 0.2), bias_SN: upload(engine, S * N, 0.3) };
+  const y_TN = engine.scaleShift(u_TN, { ...vectors, residual_TN }, rowOf_T, { T, N, S });
+  const back = engine.scaleShiftBackward({ dy_TN, u_TN, ...vectors }, rowOf_T, { T, N, S });
+  const normed = { dy_TD: dy_TN, x_TD: u_TN, rstd_T: upload(engine, T, 0.8) };
+  const dweight_SD = engine.rmsNormWeightBackward(normed, rowOf_T, { T, D: N, S });
+  const all = [y_TN, back.du_TN, back.dscale_SN, back.dbias_SN, dweight_SD];
+  return await Promise.all(all.map((array) => engine.read(array)));
 }
 
 async function rope(engine: CudaEngine) {
@@ -228,6 +247,7 @@ async function head(engine: CudaEngine) {
 export const everyKernel: Readonly<Record<KernelFile, Work>> = {
   rows,
   norm,
+  tuning,
   rope,
   mlp,
   attention,

@@ -29,6 +29,7 @@ import type {
   WeightDType,
 } from "./arrays.ts";
 import type { DeltaOperations, GateOperations } from "./delta_operations.ts";
+import type { TuningOperations } from "./tuning_operations.ts";
 
 export type {
   AttentionSize,
@@ -51,7 +52,7 @@ export type {
 } from "./arrays.ts";
 
 /** Computes the operations of a decoder on its arrays, forward and backward; what an array is, it alone knows. */
-export interface Engine extends DeltaOperations, GateOperations {
+export interface Engine extends DeltaOperations, GateOperations, TuningOperations {
   /** Name shown to people and stored with a run, for example `reference`. Runs are bit-equal on the same engine only. */
   readonly name: string;
   /** Weight dtypes that `matrix` takes; a loader widens everything else to f32. Those with scales are for `linear` and its backward only. */
@@ -270,7 +271,6 @@ export interface Engine extends DeltaOperations, GateOperations {
   geluErfBackward(dy_TF: DeviceArray, up_TF: DeviceArray, size: { T: number; F: number }): DeviceArray;
   /** gelu by a logistic function, `up·σ(1.702·up)`. Forward only. */
   geluQuick(up_TF: DeviceArray, size: { T: number; F: number }): DeviceArray;
-
   /** `cap · tanh(x / cap)`. Forward only. */
   softCap(x_TF: DeviceArray, size: { T: number; F: number; cap: number }): DeviceArray;
 

@@ -1,5 +1,5 @@
 /** What the rows of the table of operations say, see `operations.ts`. */
-import type { Engine } from "./engine.ts";
+import type { DeviceArray, Engine, Matrix } from "./engine.ts";
 
 /** Members of an Engine that compute nothing: what it is, weights in, arrays in and out, lifetimes. */
 type Facility =
@@ -33,8 +33,13 @@ export type FlatName =
   | "scaleRowsBackward"
   | "sigmoidGate"
   | "sigmoidGateBackward"
+  | "scaleShift"
+  | "scaleShiftBackward"
   | "rmsNorm"
   | "rmsNormBackward"
+  | "rmsNormBySet"
+  | "rmsNormBySetBackward"
+  | "rmsNormWeightBackward"
   | "layerNorm"
   | "layerNormBackward"
   | "swiglu"
@@ -77,7 +82,7 @@ export interface FlatOperation {
   /** A single one is returned as it is, several as the fields of an object. */
   readonly outputs: Readonly<Record<string, Shape>>;
   readonly inputs: Readonly<Record<string, Shape>>;
-  /** Inputs that may be left out; one is added to the only output. */
+  /** Inputs that may be left out; one is added to the first output. */
   readonly maybe: Readonly<Record<string, Shape>>;
   /**
    * Its gradient: takes `dy` of outputs `y`, and inputs and outputs under their own names; returns `dx` of inputs `x`. Absent
@@ -103,3 +108,17 @@ export interface SpecialOperation {
   /** What core does with an engine that lacks it. @default none: an engine must have it */
   readonly fallBack?: string;
 }
+
+/** Its arguments are those of the method: names for arrays, fields for objects, and the keys of its size. */
+export type RowOf<Name extends FlatName> = FlatOperation &
+  (Parameters<Engine[Name]> extends readonly [...infer Rest, infer Size]
+    ? {
+        readonly arguments: {
+          readonly [I in keyof Rest]: Rest[I] extends DeviceArray | Matrix ? string : readonly (keyof Rest[I])[];
+        };
+        readonly sizes: Readonly<Record<Exclude<keyof Size, "eps" | "factor" | "cap">, 0 | 1>>;
+      }
+    : never);
+
+/** What most rows do not have. */
+export const none = { numbers: [], weights: {}, rows: {}, maybe: {}, backward: undefined } as const;

@@ -23,21 +23,9 @@ import { gatherRows, scatterRows } from "../kernels/rows.ts";
 import { scaleRowsBackward, scaleRowsForward } from "../kernels/scale_rows.ts";
 import { sigmoidGateBackward, sigmoidGateForward } from "../kernels/sigmoid_gate.ts";
 import { swigluBackward, swigluForward } from "../kernels/swiglu.ts";
-import type { DeviceArray, Engine, Matrix } from "./engine.ts";
-import type { FlatName, FlatOperation, RowList } from "./operation_rows.ts";
+import { type FlatName, none, type RowList, type RowOf } from "./operation_rows.ts";
+import { tuningRows } from "./tuning_rows.ts";
 
-/** Its arguments are those of the method: names for arrays, fields for objects, and the keys of its size. */
-type RowOf<Name extends FlatName> = FlatOperation &
-  (Parameters<Engine[Name]> extends readonly [...infer Rest, infer Size]
-    ? {
-        readonly arguments: {
-          readonly [I in keyof Rest]: Rest[I] extends DeviceArray | Matrix ? string : readonly (keyof Rest[I])[];
-        };
-        readonly sizes: Readonly<Record<Exclude<keyof Size, "eps" | "factor" | "cap">, 0 | 1>>;
-      }
-    : never);
-
-const none = { numbers: [], weights: {}, rows: {}, maybe: {}, backward: undefined } as const;
 const [TD, TF] = [{ T: 0, D: 1 } as const, { T: 0, F: 1 } as const];
 const columns = { T: 0, A: 1, B: 1, X: 1 } as const;
 /** A unit of an MLP without a gate: a number of `up` to one of y. */
@@ -58,9 +46,9 @@ const unitBackward = {
   tolerance: 1,
 } as const;
 const rows_R: RowList = { shape: "R", below: "T", least: 0 };
-
 /** The flat operations, by name: sizes, arguments in order, and the backward of each. */
 export const flatOperations: { readonly [Name in FlatName]: RowOf<Name> } = {
+  ...tuningRows,
   gatherRows: {
     ...none,
     arguments: ["x_TD", "rows_R"],

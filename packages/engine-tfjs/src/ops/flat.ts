@@ -83,6 +83,28 @@ function gatedBackward(unit: Unit, slope: Unit) {
 
 const plus = ({ tf }: Maths, y: Tensor, residual: Tensor | undefined) => (residual ? tf.add(y, residual) : y);
 
+type BySet = Readonly<{ rowOf_T: Tensor }>;
+type Vectors = BySet & Readonly<{ u_TN: Tensor; scale_SN: Tensor; bias_SN: Tensor }>;
+
+/** The vector of each token's set, `[T, N]`; `without` for a token of none, set -1. */
+const ofSet = ({ tf }: Maths, vectors_SN: Tensor, rowOf_T: Tensor, without: number) => {
+  const [, N = 0] = vectors_SN.shape;
+  const all = tf.concat([tf.tensor2d(new Float32Array(N).fill(without), [1, N]), vectors_SN], 0);
+  return tf.gather(all, tf.cast(tf.add(rowOf_T, 1), "int32"));
+};
+
+/** Σ over the tokens of each set, `[S, N]`. */
+function sumBySet({ tf }: Maths, x_TN: Tensor, rowOf_T: Tensor, { T, S }: Readonly<{ T: number; S: number }>): Tensor {
+  const sets = tf.reshape(
+    tf.tensor1d(
+      Int32Array.from({ length: S }, (_, s) => s),
+      "int32",
+    ),
+    [S, 1],
+  );
+  return tf.matMul(tf.cast(tf.equal(sets, tf.reshape(rowOf_T, [1, T])), "float32"), x_TN);
+}
+
 type NormGradient = Readonly<{ dy_TD: Tensor; x_TD: Tensor; weight_D: Tensor; residual_TD?: Tensor }>;
 
 export const flat: { readonly [Name in FlatName]: Composite } = {
@@ -130,6 +152,38 @@ export const flat: { readonly [Name in FlatName]: Composite } = {
     const unit = tf.mul(x_TD, rstd_T);
     const dx = tf.mul(rstd_T, tf.sub(g, tf.mul(unit, tf.mean(tf.mul(g, unit), 1, true))));
     return { dx_TD: plus(maths, dx, residual_TD) };
+  },
+
+  /** y = scale · (u + bias) (+ residual), vectors by set. */
+  scaleShift(maths, { u_TN, scale_SN, bias_SN, rowOf_T, residual_TN }: Vectors & { residual_TN?: Tensor }) {
+    const { tf } = maths;
+    const [scale, bias] = [ofSet(maths, scale_SN, rowOf_T, 1), ofSet(maths, bias_SN, rowOf_T, 0)];
+    return { y_TN: plus(maths, tf.mul(scale, tf.add(u_TN, bias)), residual_TN) };
+  },
+  scaleShiftBackward(maths, input: Vectors & { dy_TN: Tensor }, size: { T: number; S: number }) {
+    const { tf } = maths;
+    const { dy_TN, u_TN, scale_SN, bias_SN, rowOf_T } = input;
+    const du_TN = tf.mul(ofSet(maths, scale_SN, rowOf_T, 1), dy_TN);
+    const shifted = tf.add(u_TN, ofSet(maths, bias_SN, rowOf_T, 0));
+    const dscale_SN = sumBySet(maths, tf.mul(dy_TN, shifted), rowOf_T, size);
+    return { du_TN, dscale_SN, dbias_SN: sumBySet(maths, du_TN, rowOf_T, size) };
+  },
+
+  /** RMSNorm with weights by set. */
+  rmsNormBySet(maths, input: BySet & { x_TD: Tensor; weight_SD: Tensor }, size: { eps: number }) {
+    return flat.rmsNorm(maths, { x_TD: input.x_TD, weight_D: ofSet(maths, input.weight_SD, input.rowOf_T, 1) }, size);
+  },
+  rmsNormBySetBackward(maths, input: Omit<NormGradient, "weight_D"> & BySet & { rstd_T: Tensor; weight_SD: Tensor }) {
+    const { weight_SD, rowOf_T, ...own } = input;
+    return flat.rmsNormBackward(maths, { ...own, weight_D: ofSet(maths, weight_SD, rowOf_T, 1) }, {});
+  },
+  rmsNormWeightBackward(
+    maths,
+    { dy_TD, x_TD, rstd_T, rowOf_T }: BySet & { dy_TD: Tensor; x_TD: Tensor; rstd_T: Tensor },
+    size: { T: number; S: number },
+  ) {
+    const { tf } = maths;
+    return { dweight_SD: sumBySet(maths, tf.mul(dy_TD, tf.mul(x_TD, rstd_T)), rowOf_T, size) };
   },
 
   /** LayerNorm (arXiv:1607.06450 eq. 3):  x̂ = (x − mean) · rstd,  rstd = 1 / √(mean((x − mean)²) + eps),  y = x̂ · weight + bias. */
