@@ -1,5 +1,6 @@
 /** Library code never prints: a test in which something reaches the console fails. */
 import { afterEach, beforeEach, expect, vi } from "vitest";
+import "./support/long_arrays.ts";
 
 const methods = ["log", "info", "warn", "error", "debug"] as const;
 

@@ -6,11 +6,16 @@ import type { AttentionSize, DeltaSize } from "../src/engine/engine.ts";
 
 export type Numbers = Float64Array;
 
-const dot = (a: Numbers, b: Numbers) => a.reduce((sum, x, i) => sum + x * b[i], 0);
+function dot(a: Numbers, b: Numbers): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}
 const slice = (a: Numbers, at: number, length: number) => a.subarray(at, at + length);
 
 function softmax(scores: readonly number[]): number[] {
-  const exps = scores.map((s) => Math.exp(s - Math.max(...scores)));
+  const largest = Math.max(...scores);
+  const exps = scores.map((s) => Math.exp(s - largest));
   const total = exps.reduce((a, b) => a + b, 0);
   return exps.map((e) => e / total);
 }
@@ -129,9 +134,11 @@ export function attention(
         for (let j = cuSeqlens[s]; j < cuSeqlens[s + 1]; j++) {
           if (!causal || (j <= t && (window === 0 || t - j < window))) seen.push(j);
         }
-        const p = softmax(seen.map((j) => capped(dot(head(t, h), head(j, H + g)) / Math.sqrt(d), cap)));
+        const q = head(t, h);
+        const p = softmax(seen.map((j) => capped(dot(q, head(j, H + g)) / Math.sqrt(d), cap)));
         for (const [n, j] of seen.entries()) {
-          for (let i = 0; i < d; i++) out[(t * H + h) * d + i] += p[n] * head(j, H + G + g)[i];
+          const v = head(j, H + G + g);
+          for (let i = 0; i < d; i++) out[(t * H + h) * d + i] += p[n] * v[i];
         }
       }
     }
