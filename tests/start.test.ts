@@ -1,11 +1,12 @@
 /** What a start of the command loads: help must not wait for engines, workers and what trains. */
 import { execFile } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { testFolder } from "./support/cli.ts";
+import { base } from "./support/world.ts";
 
 const bin = fileURLToPath(new URL("../packages/zerogate/bin/zerogate.js", import.meta.url));
 const folder = testFolder();
@@ -49,4 +50,17 @@ test("help of a command knows the engines without loading one", async () => {
   expect(stdout).toContain("tfjs:node-gpu");
   expect(modules.filter((name) => /^(engine-|workers|trainer)|^core\/dist\/index\.js$/.test(name))).toEqual([]);
   expect(modules).toContain("run-config/dist/keys.js");
+});
+
+test("a run of flags and JSON on the engine reference loads no other engine, and no reader of other files", async () => {
+  const data = join(folder, "data.json");
+  writeFileSync(data, JSON.stringify([{ instruction: "Add 1 and 2.", output: "3" }]));
+  const paths = ["--model", base, "--data", data, "--out", join(folder, "run"), "--cache-dir", join(folder, "cache")];
+  const flags = ["--engine", "reference", "--steps", "1", "--val-fraction", "0", "--dry-run"];
+  const { modules } = await loadedBy("train", ...paths, ...flags);
+  expect(modules).toContain("trainer/dist/run/inputs.js");
+  const others = ["hyparquet", "hyparquet-compressors", "csv-parse", "zstddec", "yaml", "@tensorflow/tfjs-core"];
+  const packages = new Set(modules.map((name) => name.split("/dist/")[0]));
+  expect(others.filter((name) => packages.has(name))).toEqual([]);
+  expect(modules.filter((name) => /^engine-(cuda|tfjs)\/dist\/(engine|runtime|ops\/.*)\.js$/.test(name))).toEqual([]);
 });

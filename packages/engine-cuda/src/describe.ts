@@ -2,10 +2,11 @@
 import { InputError } from "@zerogate/core";
 import type { EngineDescription } from "@zerogate/core/engine";
 import { storageNames } from "@zerogate/core/light";
-import { type CudaEngineOptions, weightDtypes } from "./engine.ts";
+import type { CudaEngineOptions } from "./engine.ts";
 import { planCell } from "./memory_plan.ts";
 import { gpuReports } from "./report.ts";
 import { sharedName } from "./shared_name.ts";
+import { weightDtypes } from "./weight_dtypes.ts";
 
 export const description: EngineDescription = {
   names: ["cuda"],
@@ -15,7 +16,7 @@ export const description: EngineDescription = {
       missing: gpuReports().missing,
       computes: ["f32", "bf16"],
       storages: storageNames,
-      weightDtypes: weightDtypes,
+      weightDtypes,
       hasNamedDevices: true,
     };
   },

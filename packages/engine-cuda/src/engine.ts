@@ -1,6 +1,6 @@
 /** Core's Engine on one NVIDIA GPU. */
 import { InputError, type WeightStorage } from "@zerogate/core";
-import { type Engine, flatEngine, type WeightDType } from "@zerogate/core/engine";
+import { type Engine, flatEngine } from "@zerogate/core/engine";
 import { openGpu } from "./gpu.ts";
 import type { MemoryPlan } from "./memory_plan.ts";
 import { attention, attentionBackward, type CudaCache, cachedAttention } from "./ops/attention.ts";
@@ -17,10 +17,8 @@ import {
 } from "./ops/prompt.ts";
 import { embed, scatterRows } from "./ops/rows.ts";
 import { bytesOf, createRuntime, type Runtime, rowwise, WIDE } from "./runtime.ts";
+import { weightDtypes } from "./weight_dtypes.ts";
 import { createMatrix } from "./weights.ts";
-
-/** Weights that it takes. */
-export const weightDtypes: readonly WeightDType[] = ["f32", "bf16", "f16", "i8", "f8", "nf4", "i4"];
 
 /** How the engine computes on GPUs. */
 export interface CudaEngineOptions {

@@ -6,7 +6,6 @@ import { openRegularFile } from "@zerogate/core/node";
 import { type DataFile, hashDataFile } from "../data_files.ts";
 import { type Fold, foldOf, limited } from "./fold/fold.ts";
 import { gunzip } from "./fold/gzip.ts";
-import { unzstd } from "./fold/zstd.ts";
 
 /** A data file that can be read from its beginning. */
 export interface ByteSource {
@@ -50,8 +49,10 @@ async function* readFolded(
   };
   const file = await openRegularFile(path);
   try {
-    if (fold === "zstd") yield* limited(unzstd(piecesNow(file.fd, tap)), fold, size);
-    else if (fold === "gzip") yield* limited(gunzip(pieces(file, tap)), fold, size);
+    if (fold === "zstd") {
+      const { unzstd } = await import("./fold/zstd.ts");
+      yield* limited(unzstd(piecesNow(file.fd, tap)), fold, size);
+    } else if (fold === "gzip") yield* limited(gunzip(pieces(file, tap)), fold, size);
     else yield* pieces(file, tap);
     onEnd({ path, bytes, sha256: hash.digest("hex") });
   } finally {

@@ -1,12 +1,10 @@
-/** What a data file is, by what it holds and by its name, and its items. */
+/** What a data file is, by what it holds and by its name, and its items. Readers of other forms than JSON are loaded when one is met. */
 import { isObject } from "../record.ts";
 import type { ByteSource } from "./byte_source.ts";
 import type { DataItems } from "./data_item.ts";
 import { listOf } from "./json/envelope.ts";
 import { jsonLines, lookAtLines } from "./json/lines.ts";
 import { itemsOf, readJson } from "./json/whole.ts";
-import { openParquet } from "./parquet/rows.ts";
-import { tableRows } from "./table/csv.ts";
 import { separatorOf } from "./table/separator.ts";
 
 /** What is asked of a file. */
@@ -32,13 +30,17 @@ export interface OpenedItems {
 export async function openItems(source: ByteSource, rules: OpenRules): Promise<OpenedItems> {
   if (isParquet(source)) {
     if (rules.list !== undefined) throw new Error(noList(rules.list));
+    const { openParquet } = await import("./parquet/rows.ts");
     return { ...(await openParquet(source, rules.columns)), isList: false };
   }
   const start = source.head.toString("utf8").trimStart(); // trimStart takes a byte order mark too
   const isList = start.startsWith("[");
   const isJson = isList || start.startsWith("{");
   const separator = isJson ? undefined : separatorOf(source.path, start);
-  if (separator !== undefined) return { items: tableRows(source, separator), isList: false };
+  if (separator !== undefined) {
+    const { tableRows } = await import("./table/csv.ts");
+    return { items: tableRows(source, separator), isList: false };
+  }
   const first = isList ? undefined : await lookAtLines(source);
   if (!first?.areLines) {
     const opened = await openWhole(source, rules);

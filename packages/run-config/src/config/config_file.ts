@@ -1,7 +1,8 @@
 /** Reads a config file: YAML, which includes JSON. */
+import { createRequire } from "node:module";
 import { InputError } from "@zerogate/core";
 import { readRegularFileSync, reason } from "@zerogate/core/node";
-import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
+import type { Document } from "yaml";
 
 /** A config is a page of text; more is a data file named by mistake. */
 const MAX_BYTES = 1_000_000;
@@ -20,6 +21,7 @@ export interface ConfigFile {
 export function readConfigFile(path: string): ConfigFile {
   const attempt = `Cannot read the config ${path}`;
   const text = readText(path, attempt);
+  const { isMap, isScalar, LineCounter, parseDocument } = loadYaml();
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, prettyErrors: false });
   if (document.errors.length > 0) {
@@ -45,7 +47,10 @@ export function readConfigFile(path: string): ConfigFile {
   return { values, lines };
 }
 
-function toPlain(value: unknown, document: ReturnType<typeof parseDocument>): unknown {
+/** Loads the parser once a file is read: most runs are made of flags, and it is seventy modules. */
+const loadYaml = () => createRequire(import.meta.url)("yaml") as typeof import("yaml");
+
+function toPlain(value: unknown, document: Document): unknown {
   if (value === null || typeof value !== "object" || !("toJS" in value)) return value;
   const plain = (value as { toJS(document: unknown, options: object): unknown }).toJS(document, { maxAliasCount: 100 });
   try {

@@ -1,4 +1,7 @@
-/** The engines of our packages: a new one is a row here. None of them is loaded, so that help and config know their names at once. */
+/**
+ * The engines of our packages: a new one is a row here. None of them is loaded, so that help and config know their names at once; of
+ * those that few runs use, the description alone is loaded later.
+ */
 import type { EngineDescription } from "@zerogate/core/engine";
 
 /** How an engine describes itself, and the module that workers import. */
@@ -32,14 +35,14 @@ export const rows: readonly EngineRow[] = [
   {
     names: ["cuda"],
     load: async () => {
-      const { description } = await import("@zerogate/engine-cuda");
+      const { description } = await import("@zerogate/engine-cuda/description");
       return { description, module: () => import.meta.resolve("@zerogate/engine-cuda") };
     },
   },
   {
     names: ["tfjs:node-gpu", "tfjs:node", "tfjs:wasm", "tfjs:webgpu", "tfjs:cpu"],
     load: async () => {
-      const { description } = await import("@zerogate/engine-tfjs");
+      const { description } = await import("@zerogate/engine-tfjs/description");
       return { description, module: () => import.meta.resolve("@zerogate/engine-tfjs") };
     },
   },
