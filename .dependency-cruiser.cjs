@@ -44,7 +44,7 @@ module.exports = {
       severity: "error",
       from: { path: "^packages/([^/]+)/" },
       to: {
-        path: "^packages/([^/]+)/src/(?!index\\.ts$|node\\.ts$|wasm\\.ts$|command\\.ts$|engine\\.ts$|formats\\.ts$|training\\.ts$|vision\\.ts$|keys\\.ts$|light\\.ts$|words\\.ts$)",
+        path: "^packages/([^/]+)/src/(?!index\\.ts$|node\\.ts$|wasm\\.ts$|command\\.ts$|engine\\.ts$|formats\\.ts$|training\\.ts$|vision\\.ts$|keys\\.ts$|light\\.ts$|describe\\.ts$|words\\.ts$)",
         pathNot: "^packages/$1/",
       },
     },
