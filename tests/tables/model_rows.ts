@@ -46,6 +46,10 @@ export const modelRows: readonly Row[] = [
   { id: "M-sentencepiece", what: "`tokenizer.model` of SentencePiece, BPE and unigram: the ids of its Python library" },
   { id: "M-tiktoken", what: "`tokenizer.model` of Llama 3 and `qwen.tiktoken`: the ids of tiktoken" },
   { id: "M-tekken", what: "`tekken.json` of Mistral" },
+  {
+    id: "M-gguf-architectures",
+    what: "GGUF, each architecture that is read: config and weights of the folder that it was made of",
+  },
   { id: "M-gguf-f16", what: "GGUF, F16" },
   { id: "M-gguf-bf16", what: "GGUF, BF16" },
   { id: "M-gguf-q8_0", what: "GGUF, Q8_0" },

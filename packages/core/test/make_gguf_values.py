@@ -69,7 +69,13 @@ def blocks(out):
 ARCHITECTURES = {
     "llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma": "gemma", "gemma2": "gemma2", "gemma3_text": "gemma3", "phi3": "phi3",
     "stablelm": "stablelm", "granite": "granite", "olmo2": "olmo2", "olmo3": "olmo2", "smollm3": "smollm3",
-    "gpt_neox": "gptneox",
+    "gpt_neox": "gptneox", "gpt2": "gpt2", "ministral3": "mistral3", "mixtral": "llama", "qwen3_moe": "qwen3moe",
+}
+
+#: Names of a config of GPT-2 that others have otherwise.
+GPT2 = {
+    "n_positions": "max_position_embeddings", "n_embd": "hidden_size", "n_layer": "num_hidden_layers", "n_head": "num_attention_heads",
+    "n_inner": "intermediate_size", "layer_norm_epsilon": "layer_norm_eps",
 }
 
 
@@ -83,6 +89,35 @@ def kinds(rows, heads):
     """From q, k, v head by head to all q, all k, all v."""
     shape = rows.shape
     return rows.reshape(heads, 3, shape[0] // heads // 3, *shape[1:]).swapaxes(0, 1).reshape(shape)
+
+
+def stacked_experts(tensors):
+    """The maps of a layer's experts as one tensor."""
+    whole, experts = {}, {}
+    for name, values in tensors.items():
+        before, found, rest = name.partition(".experts.")
+        if found:
+            number, _, kind = rest.partition(".")
+            experts.setdefault((before, kind), {})[int(number)] = values
+        else:
+            whole[name] = values
+    for (before, kind), maps in list(experts.items()):
+        whole[f"{before}.experts.{kind}"] = np.stack([maps[e] for e in range(len(maps))])
+    return whole
+
+
+def all_routed(tensors, config):
+    """A Qwen 3 whose layers all have experts, with weights that are divided by their sum: llama.cpp knows no other."""
+    routed = next(i for i in range(config["num_hidden_layers"]) if i not in config["mlp_only_layers"])
+    out = {}
+    for name, values in tensors.items():
+        if not any(name.startswith(f"model.layers.{i}.mlp.") for i in config["mlp_only_layers"]):
+            out[name] = values
+        if name.startswith(f"model.layers.{routed}.mlp."):
+            for i in config["mlp_only_layers"]:
+                out[name.replace(f".{routed}.", f".{i}.", 1)] = values
+    config["mlp_only_layers"], config["norm_topk_prob"] = [], True
+    return out
 
 
 def unpaired(rows, heads):
@@ -107,13 +142,16 @@ def add_config(writer, config, rope):
     writer.add_head_count(heads)
     writer.add_head_count_kv(config.get("num_key_value_heads") or heads)
     writer.add_vocab_size(config["vocab_size"])
+    if kind == "gpt2":
+        writer.add_layer_norm_eps(config["layer_norm_eps"])
+        return end(writer)
     if kind in ("stablelm", "gpt_neox"):
         writer.add_layer_norm_eps(config["layer_norm_eps"])
         writer.add_parallel_residual(config.get("use_parallel_residual", kind == "gpt_neox"))
     else:
         writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     factor = rope.get("partial_rotary_factor", config.get("partial_rotary_factor", config.get("rotary_pct", 1)))
-    if kind not in ("gemma", "gemma2", "gemma3_text", "qwen2", "qwen3", "olmo2", "olmo3"):
+    if kind not in ("gemma", "gemma2", "gemma3_text", "qwen2", "qwen3", "qwen3_moe", "olmo2", "olmo3"):
         writer.add_rope_dimension_count(int(width * factor))
     if kind not in ("phi3", "stablelm", "gpt_neox"):
         writer.add_key_length(width)
@@ -133,6 +171,14 @@ def add_config(writer, config, rope):
             writer.add_rope_scaling_yarn_beta_fast(full["beta_fast"])
         if "beta_slow" in full:
             writer.add_rope_scaling_yarn_beta_slow(full["beta_slow"])
+    if kind == "ministral3":
+        writer.add_rope_scaling_yarn_log_mul(rope["mscale_all_dim"])
+        writer.add_attn_temperature_scale(rope["llama_4_scaling_beta"])
+    if kind in ("mixtral", "qwen3_moe"):
+        writer.add_expert_count(config.get("num_local_experts") or config["num_experts"])
+        writer.add_expert_used_count(config["num_experts_per_tok"])
+    if kind == "qwen3_moe":
+        writer.add_expert_feed_forward_length(config["moe_intermediate_size"])
     if kind == "granite":
         writer.add_attention_scale(config["attention_multiplier"])
         writer.add_embedding_scale(config["embedding_multiplier"])
@@ -150,6 +196,10 @@ def add_config(writer, config, rope):
     if kind == "gemma2":
         writer.add_attn_logit_softcapping(config["attn_logit_softcapping"])
         writer.add_final_logit_softcapping(config["final_logit_softcapping"])
+    end(writer)
+
+
+def end(writer):
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
 
@@ -159,6 +209,10 @@ def convert(folder, out, type_name):
 
     with open(os.path.join(folder, "config.json")) as file:
         config = json.load(file)
+    own = dict(config)
+    for name, other in GPT2.items():
+        if name in config:
+            config[other] = config[name] or 4 * config["n_embd"]
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     kind = config["model_type"]
     if kind in ("gemma2", "gemma3_text"):  # what llama.cpp's loader has for all but the largest of them
@@ -171,21 +225,29 @@ def convert(folder, out, type_name):
     names = gguf.get_tensor_name_map(number, config["num_hidden_layers"])
     heads = config["num_attention_heads"]
     kv = config.get("num_key_value_heads") or heads
+    tensors = load_file(os.path.join(folder, "model.safetensors"))
+    if kind == "qwen3_moe":
+        tensors = all_routed(tensors, config)
+    tensors = stacked_experts(tensors)
     os.makedirs(os.path.join(out, "folder"))
     writer = gguf.GGUFWriter(os.path.join(out, "model.gguf"), arch)
     add_config(writer, config, rope)
     rng = np.random.default_rng(11)
     kept = {}
-    for name, values in load_file(os.path.join(folder, "model.safetensors")).items():
-        if name.endswith("rotary_emb.inv_freq"):
+    for name, values in tensors.items():
+        if name.endswith(("rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias")):
             continue
         values = values.astype(np.float32)
-        stored = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        mapped = name.replace("model.", "", 1).replace("block_sparse_moe.experts", "feed_forward.experts") if kind == "mixtral" and ".experts." in name else name
+        stored = names.get_name(mapped, try_suffixes=(".weight", ".bias"))
         assert stored, name
         head_count = kv if ".k_proj." in name else heads
-        isPaired = arch in ("llama", "granite", "smollm3") and (".q_proj." in name or ".k_proj." in name)
+        isPaired = arch in ("llama", "mistral3", "granite", "smollm3") and (".q_proj." in name or ".k_proj." in name)
         isKinds = ".query_key_value." in name
         holds = kind.startswith("gemma") and name.endswith("norm.weight")
+        turns = kind == "gpt2" and name.endswith((".c_attn.weight", ".c_proj.weight", ".c_fc.weight"))
+        if turns:
+            values = np.ascontiguousarray(values.T)
         rows = pairs(values, heads if ".q_proj." in name else head_count) if isPaired else kinds(values, heads) if isKinds else values
         if values.ndim == 1:
             writer.add_tensor(stored, rows + np.float32(1) if holds else rows)
@@ -198,7 +260,12 @@ def convert(folder, out, type_name):
         writer.add_tensor(stored, data, raw_dtype=qtype)
         back = numbers_of(data, qtype)
         back = unpaired(back, head_count) if isPaired else unkinds(back, heads) if isKinds else back
-        kept[name] = np.ascontiguousarray(back)
+        if ".experts." in name:
+            before, _, last = name.partition(".experts.")
+            for e, one in enumerate(back):
+                kept[f"{before}.experts.{e}.{last}"] = np.ascontiguousarray(one)
+            continue
+        kept[name] = np.ascontiguousarray(back.T if turns else back)
     for long_or_short in ("long", "short"):
         if f"{long_or_short}_factor" in rope:
             writer.add_tensor(f"rope_factors_{long_or_short}.weight", np.array(rope[f"{long_or_short}_factor"], dtype=np.float32))
@@ -223,7 +290,7 @@ def convert(folder, out, type_name):
     write(writer)
     save_file(kept, os.path.join(out, "folder", "model.safetensors"), metadata={"format": "pt"})
     with open(os.path.join(out, "folder", "config.json"), "w") as file:
-        json.dump(config, file)
+        json.dump(own if kind == "gpt2" else config, file)
 
 
 def model(out):

@@ -11,6 +11,9 @@ import { InputError } from "../errors.ts";
 import { f16FromF32, f32FromF16 } from "./dtype.ts";
 import type { ScaledFormat } from "./scaled_format.ts";
 
+/** The exponent in the high byte of a float16: all of its bits are set in what is not finite. */
+const F16_EXPONENT = 0x7c;
+
 /** Numbers whose codes share 16 bytes. */
 const UNIT = 32;
 
@@ -152,6 +155,14 @@ function dequantizeBlocks(
       }
       at += block / 2;
     }
+  }
+}
+
+/** Looks through blocks of int4 that are not made here. @throws InputError if a scale is not finite, by the weight's name. */
+export function checkInt4(blocks: Uint8Array, name: string): void {
+  const bytes = int4Blocks.scaleBytes + int4Blocks.block / 2;
+  for (let at = 0; at < blocks.length; at += bytes) {
+    if ((blocks[at + 1] & F16_EXPONENT) === F16_EXPONENT) throw noPlace("int4", name, Number.NaN);
   }
 }
 

@@ -8,6 +8,8 @@ export interface TensorDecoder {
   readonly unitBytes: number;
   /** Numbers in a unit. */
   readonly unitNumbers: number;
+  /** Its bytes are those of a weight in `i4`, row by row. @default false */
+  readonly isInt4?: boolean;
   /** Reads what the numbers depend on beside these bytes, such as scales. */
   open(): Promise<Decode>;
 }

@@ -44,28 +44,35 @@ const bases: [golden: string, type: string][] = [
   ["families/olmo3", "Q8_0"],
   ["families/smollm3", "F32"],
   ["families/gpt_neox", "Q8_0"],
+  ["gpt2", "Q8_0"],
+  ["families/ministral3", "Q4_0"],
+  ["families/mixtral", "Q8_0"],
+  ["families/qwen3_moe", "Q4_0"],
 ];
 
 describe.each(bases)("%s in %s", (golden, type) => {
   const missing = reason || absent(`golden/${golden}`);
-  test.skipIf(missing !== "")(`its weights and config are those of the folder${missing}`, async () => {
-    const out = join(scratch, golden.replaceAll("/", "-"));
-    execFileSync(python ?? "", [script, "convert", sharedPath(`golden/${golden}/base`), out, type], {
-      stdio: "ignore",
-    });
-    const warnings: string[] = [];
-    const options = { onWarning: (warning: string) => warnings.push(warning), strictTensors: true };
-    const read = await readModelConfig(join(out, "model.gguf"), options);
-    const expected = await readModelConfig(join(out, "folder"));
-    expect(warnings).toEqual([]);
-    // Mistral without windows is Llama, also by name.
-    const modelType = golden === "mistral_gqa" ? "llama" : expected.modelType;
-    expect(read).toEqual({ ...expected, modelType, bosTokenId: 1, eosTokenIds: [2] });
-    const [found, wanted] = await Promise.all([
-      loadWeights(join(out, "model.gguf"), read, { weightDtypes: ["f32"] }),
-      loadWeights(join(out, "folder"), expected, { weightDtypes: ["f32"] }),
-    ]);
-    expect(found.places).toEqual(wanted.places);
-    expect(Buffer.compare(new Uint8Array(found.bytes), new Uint8Array(wanted.bytes))).toBe(0);
-  });
+  test.skipIf(missing !== "")(
+    `its weights and config are those of the folder${missing} [M-gguf-architectures]`,
+    async () => {
+      const out = join(scratch, golden.replaceAll("/", "-"));
+      execFileSync(python ?? "", [script, "convert", sharedPath(`golden/${golden}/base`), out, type], {
+        stdio: "ignore",
+      });
+      const warnings: string[] = [];
+      const options = { onWarning: (warning: string) => warnings.push(warning), strictTensors: true };
+      const read = await readModelConfig(join(out, "model.gguf"), options);
+      const expected = await readModelConfig(join(out, "folder"));
+      expect(warnings).toEqual([]);
+      // Mistral without windows is Llama, also by name.
+      const modelType = golden === "mistral_gqa" ? "llama" : expected.modelType;
+      expect(read).toEqual({ ...expected, modelType, bosTokenId: 1, eosTokenIds: [2] });
+      const [found, wanted] = await Promise.all([
+        loadWeights(join(out, "model.gguf"), read, { weightDtypes: ["f32"] }),
+        loadWeights(join(out, "folder"), expected, { weightDtypes: ["f32"] }),
+      ]);
+      expect(found.places).toEqual(wanted.places);
+      expect(Buffer.compare(new Uint8Array(found.bytes), new Uint8Array(wanted.bytes))).toBe(0);
+    },
+  );
 });

@@ -143,17 +143,22 @@ const changes: [what: string, change: Record<string, WrittenValue | undefined>, 
   [
     "another architecture",
     { "general.architecture": ["string", "mamba"] },
-    ['general.architecture is "mamba", read are llama, qwen2'],
+    ['general.architecture is "mamba", read are llama, mistral3'],
   ],
   ["no architecture", { "general.architecture": undefined }, ["general.architecture is missing"]],
   ["an adapter", { "general.type": ["string", "adapter"] }, ['general.type is "adapter", needed is a model']],
   [
     "keys that are not read",
-    { "llama.expert_count": ["u32", 8], "llama.swin_norm": ["bool", true] },
+    { "llama.expert_shared_count": ["u32", 1], "llama.swin_norm": ["bool", true] },
     [
-      "llama.expert_count is 8, which is not read and may change what the model computes",
+      "llama.expert_shared_count is 1, which is not read and may change what the model computes",
       "llama.swin_norm is true, which is not read and may change what the model computes",
     ],
+  ],
+  [
+    "experts of which nobody says how many a token goes to",
+    { "llama.expert_count": ["u32", 8] },
+    ["llama.expert_used_count is missing, needed is a whole number from 1 on"],
   ],
   [
     "attention that is not causal",

@@ -71,18 +71,19 @@ function placed(opened: OpenedGguf, path: string): ReadonlyMap<string, PlacedTen
   const names = ggufNames(opened.metadata, opened.tensors, path);
   const tensors = new Map<string, PlacedTensor>();
   for (const [stored, { type, shape, begin, end, file }] of opened.tensors) {
-    const { hfName, rowTo, holdsOne } = names.get(stored) ?? {};
-    if (hfName === undefined) continue;
-    tensors.set(hfName, {
-      dtype: type.dtype ?? "F32",
-      shape,
-      begin,
-      end,
-      file,
-      ...(type.dtype === undefined && { decoder: blockDecoder(type) }),
-      ...(rowTo && { rowTo }),
-      ...(holdsOne && { holdsOne }),
-    });
+    const { hfNames = [], ...changes } = names.get(stored) ?? {};
+    const bytes = (end - begin) / hfNames.length;
+    for (const [i, hfName] of hfNames.entries()) {
+      tensors.set(hfName, {
+        dtype: type.dtype ?? "F32",
+        shape: hfNames.length > 1 || shape.length > 2 ? shape.slice(1) : shape,
+        begin: begin + i * bytes,
+        end: begin + (i + 1) * bytes,
+        file,
+        ...(type.dtype === undefined && { decoder: blockDecoder(type) }),
+        ...changes,
+      });
+    }
   }
   return tensors;
 }
@@ -92,6 +93,7 @@ function blockDecoder({ name, blockBytes, blockNumbers }: GgmlType): TensorDecod
     name,
     unitBytes: blockBytes,
     unitNumbers: blockNumbers,
+    ...(name === "Q4_0" && { isInt4: true }),
     open: async () => (bytes, out) => decodeBlocks(name, bytes, out),
   };
 }

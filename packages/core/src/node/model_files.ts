@@ -124,15 +124,15 @@ function planWeights(
   let bytes = 0;
   let readBytes = 0;
   for (const { name, shape, parts } of weightSources(config)) {
-    const found = parts.flatMap((part) => {
-      const { hfName, shape: needed } = part;
-      const key = storedName(part, config, tensors);
+    const found = parts.flatMap((asked) => {
+      const key = storedName(asked, config, tensors);
       const tensor = key === undefined ? undefined : tensors.get(key);
+      const part = asStored(asked, tensor);
       const dtype = tensor && storedDTypes.get(tensor.dtype);
-      const problem = tensorProblem(hfName, needed, tensor, tensors);
+      const problem = tensorProblem(part, tensor, tensors);
       if (problem !== undefined) problems.push(problem);
       if (!tensor || !dtype) return [];
-      return [{ tensor, dtype, part: asStored(part, tensor), elements: needed.reduce((a, b) => a * b, 1) }];
+      return [{ tensor, dtype, part, elements: part.shape.reduce((a, b) => a * b, 1) }];
     });
     const dtype = scaled && isLinearMap(name) ? scaled : placedDType(found, weightDtypes);
     const byteLength = tensorBytes(dtype, shape);
@@ -154,12 +154,20 @@ function planWeights(
   return { places, reads, bytes, readBytes };
 }
 
-/** What is done to this tensor: rows that are stored in another order than in transformers, and norms that hold their 1 already. */
-function asStored({ change, rowTo, ...part }: WeightPart, tensor: PlacedTensor): WeightPart {
-  const { rowTo: first, holdsOne = false } = tensor;
+/**
+ * What is done to this tensor: rows that are stored in another order than in transformers, and norms and maps that are already as they
+ * are needed.
+ */
+function asStored({ change, rowTo, shape, ...part }: WeightPart, tensor: Partial<PlacedTensor> = {}): WeightPart {
+  const { rowTo: first, holdsOne = false, isTurned = false } = tensor;
   const both = first && rowTo ? (stored: number) => rowTo(first(stored)) : (first ?? rowTo);
-  const left = holdsOne && change === "add-one" ? undefined : change;
-  return { ...part, ...(left && { change: left }), ...(both && { rowTo: both }) };
+  const isDone = (holdsOne && change === "add-one") || (isTurned && change === "transpose");
+  return {
+    ...part,
+    shape: isTurned && change === "transpose" ? shape.toReversed() : shape,
+    ...(change && !isDone && { change }),
+    ...(both && { rowTo: both }),
+  };
 }
 
 /** Where the parts lie in their file, if they are as the weight is to be: one behind the other, on whole numbers. */
@@ -196,8 +204,7 @@ function placedDType(
 }
 
 function tensorProblem(
-  name: string,
-  shape: readonly number[],
+  { hfName: name, shape }: WeightPart,
   tensor: PlacedTensor | undefined,
   all: ReadonlyMap<string, PlacedTensor>,
 ): string | undefined {

@@ -12,6 +12,8 @@ export interface PlacedTensor extends TensorEntry {
   readonly rowTo?: (stored: number) => number;
   /** The 1 that transformers adds to such a norm is in its numbers already. @default false */
   readonly holdsOne?: boolean;
+  /** It is `[out, in]`, where transformers' files have the map `[in, out]`. @default false */
+  readonly isTurned?: boolean;
 }
 
 /** Tensors of open files, and what closes these. */

@@ -1,6 +1,7 @@
 /** Reads the tensors of a plan to their places in the block of a base. */
 import type { DType } from "../engine/engine.ts";
 import { bytesPerElement, narrow, type StoredDType, widen } from "../formats/dtype.ts";
+import { checkInt4 } from "../formats/four_bits.ts";
 import { isScaled, rowRange, scaledRows } from "../formats/scaled.ts";
 import { changeNumbers, keepsDType, moveRows, transposePart } from "../model/weight_changes.ts";
 import type { WeightPart } from "../model/weight_sources.ts";
@@ -24,14 +25,32 @@ export interface PlannedRead extends FoundTensor {
   readonly row: number;
 }
 
-/** What reads a tensor to its place; one that is packed, through its decoder. */
+/** What reads a tensor to its place; one that is packed, through its decoder unless its weight is to be packed so too. */
 export function rangeOf(read: PlannedRead, block: ArrayBufferLike): FileRange {
-  const { tensor, dtype } = read;
+  const { tensor, dtype, part, place } = read;
   const { file, begin, end, decoder } = tensor;
+  const isPlain = part.change === undefined && (part.times ?? 1) === 1;
+  if (decoder?.isInt4 && place.dtype === "i4" && isPlain) return keptRange(read, block);
   if (decoder === undefined || dtype === "f64") return plainRange(read, block);
   const count = tensor.shape.reduce((a, b) => a * b, 1);
   const unpacked = { ...tensor, begin: 0, end: count * bytesPerElement[dtype] };
   return decodedRange({ file, begin, end, decoder, count, dtype }, plainRange({ ...read, tensor: unpacked }, block));
+}
+
+/** Blocks go to their places as they are: nothing is rounded once more. */
+function keptRange({ tensor, part, name, place, row }: PlannedRead, block: ArrayBufferLike): FileRange {
+  const all = scaledRows("i4", new Uint8Array(block, place.offset, place.byteLength), place.shape);
+  const [{ bytes: own, rowBytes }] = rowRange(all, row, row + (tensor.shape[0] ?? 0)).planes;
+  const { rowTo } = part;
+  return {
+    ...tensor,
+    unit: rowBytes,
+    ...(!rowTo && { place: (from: number, length: number) => own.subarray(from, from + length) }),
+    onChunk(bytes, from) {
+      checkInt4(bytes, name);
+      if (rowTo) moveRows(own, bytes, from / rowBytes, rowBytes, rowTo);
+    },
+  };
 }
 
 /** A chunk goes straight to its place, or is changed on its way there, or stays in the file cache. */

@@ -15,6 +15,8 @@ export type ConfigFields = Readonly<Record<string, unknown>>;
 export interface GgufArchitecture {
   /** Paths in transformers of the tensors of a layer, by their names in the file. */
   readonly layer: Readonly<Record<string, string>>;
+  /** The same of tensors that hold the maps of all experts of a layer, one below the other; `*` stands for the expert. */
+  readonly experts?: Readonly<Record<string, string>>;
   /** The same of all others. */
   readonly model?: Readonly<Record<string, string>>;
   /** Path of a layer, in front of its number. @default "model.layers" */
@@ -26,6 +28,8 @@ export interface GgufArchitecture {
   readonly rows?: "pairs" | "kinds";
   /** Norms hold the 1 that transformers adds to what its files have. */
   readonly normsHoldOne?: boolean;
-  /** Fields that all architectures have in other words. */
+  /** Linear maps are `[out, in]`, as everywhere in GGUF, and `[in, out]` in transformers' files. */
+  readonly turnsMaps?: boolean;
+  /** Fields that all architectures have in other words; undefined takes one away that `ggufConfig` has for all. */
   config(keys: GgufKeys, contents: GgufContents): ConfigFields;
 }

@@ -44,23 +44,64 @@ function headSizes(keys: GgufKeys): { readonly width: number; readonly rotated: 
   return { width, rotated: keys.count("rope.dimension_count", width) };
 }
 
-/** Llama (1 to 3) and Mistral, which llama.cpp calls llama too. */
+/** How many experts there are, and how many of them a token goes to; undefined without any. */
+function expertCounts(keys: GgufKeys): { readonly count: number; readonly perToken: number } | undefined {
+  if ((keys.raw("expert_count") ?? 0) === 0) return undefined;
+  return { count: keys.count("expert_count"), perToken: keys.count("expert_used_count") };
+}
+
+/** Llama (1 to 3), Mistral and Mixtral, which llama.cpp calls llama too. */
 const llama: GgufArchitecture = {
-  layer,
+  layer: { ...layer, ffn_gate_inp: "block_sparse_moe.gate" },
+  experts: {
+    ffn_gate_exps: "block_sparse_moe.experts.*.w1",
+    ffn_up_exps: "block_sparse_moe.experts.*.w3",
+    ffn_down_exps: "block_sparse_moe.experts.*.w2",
+  },
   rows: "pairs",
   config(keys, contents) {
     const window = keys.raw("attention.sliding_window");
+    const experts = expertCounts(keys);
     const fields = {
       ...rmsEps(keys),
       ...wholeHeads(keys),
       ...ropeFields(keys, contents),
     };
+    if (experts) {
+      const { count, perToken } = experts;
+      const router = { num_local_experts: count, num_experts_per_tok: perToken };
+      return { ...fields, model_type: "mixtral", ...router, sliding_window: window === 0 ? null : (window ?? null) };
+    }
     if (window !== undefined && window !== 0) return { ...fields, model_type: "mistral", sliding_window: window };
     return {
       ...fields,
       model_type: "llama",
       attention_bias: contents.has("blk.0.attn_q.bias"),
       mlp_bias: contents.has("blk.0.ffn_up.bias"),
+    };
+  },
+};
+
+/** Mistral Small 3, which is a Mistral, and Ministral 3, whose queries grow with their position. */
+const mistral3: GgufArchitecture = {
+  ...llama,
+  config(keys, contents) {
+    const beta = keys.raw("attention.temperature_scale");
+    if (beta === undefined) return llama.config(keys, contents);
+    const { rope_theta, rope_scaling } = ropeFields(keys, contents);
+    const original = keys.count("rope.scaling.original_context_length");
+    const length = keys.count("attention.temperature_length", original);
+    if (length !== original) keys.problem(`attention.temperature_length is ${length}, needed is ${original}`);
+    return {
+      model_type: "ministral3",
+      ...rmsEps(keys),
+      ...wholeHeads(keys),
+      rope_parameters: {
+        ...(rope_scaling ?? { rope_type: "default", original_max_position_embeddings: original }),
+        rope_theta,
+        llama_4_scaling_beta: keys.number("attention.temperature_scale"),
+      },
+      sliding_window: null,
     };
   },
 };
@@ -82,6 +123,28 @@ const qwen3: GgufArchitecture = {
     model_type: "qwen3",
     attention_bias: contents.has("blk.0.attn_q.bias"),
   }),
+};
+
+/** llama.cpp has no dense layers among those with experts, and always divides the weights of the chosen ones by their sum. */
+const qwen3moe: GgufArchitecture = {
+  layer: { ...layer, ffn_gate_inp: "mlp.gate" },
+  experts: {
+    ffn_gate_exps: "mlp.experts.*.gate_proj",
+    ffn_up_exps: "mlp.experts.*.up_proj",
+    ffn_down_exps: "mlp.experts.*.down_proj",
+  },
+  config(keys, contents) {
+    const [count, perToken] = [keys.count("expert_count"), keys.count("expert_used_count")];
+    const share = Math.floor(keys.count("feed_forward_length", Number.NaN) / perToken);
+    return {
+      ...qwen3.config(keys, contents),
+      model_type: "qwen3_moe",
+      num_experts: count,
+      num_experts_per_tok: perToken,
+      moe_intermediate_size: keys.count("expert_feed_forward_length", share),
+      norm_topk_prob: true,
+    };
+  },
 };
 
 const gemma: GgufArchitecture = {
@@ -253,11 +316,39 @@ const gptNeox: GgufArchitecture = {
   },
 };
 
+const gpt2: GgufArchitecture = {
+  layers: "transformer.h",
+  model: {
+    token_embd: "transformer.wte",
+    position_embd: "transformer.wpe",
+    output_norm: "transformer.ln_f",
+    output: "lm_head",
+  },
+  layer: {
+    attn_norm: "ln_1",
+    attn_qkv: "attn.c_attn",
+    attn_output: "attn.c_proj",
+    ffn_norm: "ln_2",
+    ffn_up: "mlp.c_fc",
+    ffn_down: "mlp.c_proj",
+  },
+  turnsMaps: true,
+  config: (keys) => ({
+    model_type: "gpt2",
+    layer_norm_epsilon: keys.number("attention.layer_norm_epsilon"),
+    n_inner: keys.count("feed_forward_length"),
+    intermediate_size: undefined,
+    num_key_value_heads: undefined,
+  }),
+};
+
 /** Add a row for a further one. */
 export const ggufArchitectures: ReadonlyMap<string, GgufArchitecture> = new Map([
   ["llama", llama],
+  ["mistral3", mistral3],
   ["qwen2", qwen2],
   ["qwen3", qwen3],
+  ["qwen3moe", qwen3moe],
   ["gemma", gemma],
   ["gemma2", gemma2],
   ["gemma3", gemma3],
@@ -267,9 +358,10 @@ export const ggufArchitectures: ReadonlyMap<string, GgufArchitecture> = new Map(
   ["olmo2", olmo2],
   ["smollm3", smollm3],
   ["gptneox", gptNeox],
+  ["gpt2", gpt2],
 ]);
 
-/** What all but GPT-NeoX call the tensors that are of no layer. */
+/** What all but GPT-2 and GPT-NeoX call the tensors that are of no layer. */
 export const modelTensors: Readonly<Record<string, string>> = {
   token_embd: "model.embed_tokens",
   output_norm: "model.norm",

@@ -6,6 +6,9 @@ import type { ConfigFields, GgufArchitecture, GgufContents } from "./architectur
 import { ggufArchitectures, modelTensors } from "./architectures.ts";
 import { describe, type GgufKeys, ggufKeys } from "./keys.ts";
 
+/** More than any model has; a bound for names made by a number from a file. */
+const MAX_EXPERTS = 10_000;
+
 type Metadata = ReadonlyMap<string, GgufValue>;
 
 /** Ids of tokens that end a text: of texts, of turns, of messages. */
@@ -59,7 +62,7 @@ export function ggufConfig(
     problems.push(`${key} is ${describe(metadata.get(key))}, which is not read and may change what the model computes`);
   }
   if (problems.length > 0) throw new InputError(attempt, problems);
-  return config;
+  return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined));
 }
 
 function tokenIds(metadata: Metadata, keys: GgufKeys): ConfigFields {
@@ -74,14 +77,16 @@ function tokenIds(metadata: Metadata, keys: GgufKeys): ConfigFields {
   return { bos_token_id: bos ?? null, eos_token_id: [...new Set(endKeys.flatMap(idOf))] };
 }
 
-/** A tensor as a file of transformers has it. */
+/** A tensor as files of transformers have it. */
 export interface GgufName {
-  /** Undefined for a tensor whose numbers are in the config. */
-  readonly hfName: string | undefined;
+  /** The tensors that it holds, one below the other; none if its numbers are in the config. */
+  readonly hfNames: readonly string[];
   /** Where its rows go. @default to their own places */
   readonly rowTo?: (stored: number) => number;
   /** The 1 that transformers adds to this norm is in its numbers. */
   readonly holdsOne?: boolean;
+  /** It is a linear map `[out, in]` that transformers' files have as `[in, out]`. */
+  readonly isTurned?: boolean;
 }
 
 /**
@@ -101,8 +106,8 @@ export function ggufNames(
   const names = new Map<string, GgufName>();
   const unread: string[] = [];
   for (const [name, { shape }] of tensors) {
-    const found = rotation.test(name) ? { hfName: undefined } : nameOf(name, architecture);
-    if (found === undefined) {
+    const hfNames = rotation.test(name) ? [] : namesOf(name, shape, architecture);
+    if (hfNames === undefined) {
       unread.push(name);
       continue;
     }
@@ -116,7 +121,8 @@ export function ggufNames(
           ? kindRows(heads, rows / heads / 3)
           : undefined;
     const holdsOne = architecture.normsHoldOne === true && name.endsWith("norm.weight");
-    names.set(name, { ...found, ...(rowTo && { rowTo }), ...(holdsOne && { holdsOne }) });
+    const isTurned = architecture.turnsMaps === true && shape.length === 2 && name.startsWith("blk.");
+    names.set(name, { hfNames, ...(rowTo && { rowTo }), ...(holdsOne && { holdsOne }), ...(isTurned && { isTurned }) });
   }
   if (unread.length > 0) {
     const some = unread.slice(0, 8).map((name) => JSON.stringify(name.slice(0, 100)));
@@ -129,18 +135,25 @@ export function ggufNames(
   return names;
 }
 
-function nameOf(
+/** Undefined for a tensor that is not read. */
+function namesOf(
   name: string,
-  { layer, layers = "model.layers", model = modelTensors }: GgufArchitecture,
-): GgufName | undefined {
+  [parts = 0]: readonly number[],
+  { layer, experts = {}, layers = "model.layers", model = modelTensors }: GgufArchitecture,
+): readonly string[] | undefined {
+  const pathIn = (known: Readonly<Record<string, string>>, own: string) =>
+    Object.hasOwn(known, own) ? known[own] : undefined;
   const [, index, inLayer, ofLayer] = /^blk\.(\d{1,5})\.(\w+)\.(weight|bias)$/.exec(name) ?? [];
   if (inLayer !== undefined) {
-    const path = Object.hasOwn(layer, inLayer) ? layer[inLayer] : undefined;
-    return path === undefined ? undefined : { hfName: `${layers}.${index}.${path}.${ofLayer}` };
+    const whole = (path: string) => `${layers}.${index}.${path}.${ofLayer}`;
+    const [own, ofExperts] = [pathIn(layer, inLayer), pathIn(experts, inLayer)];
+    if (own !== undefined) return [whole(own)];
+    if (ofExperts === undefined || parts > MAX_EXPERTS) return undefined;
+    return Array.from({ length: parts }, (_, e) => whole(ofExperts.replace("*", String(e))));
   }
   const [, outer = "", kind] = /^(\w+)\.(weight|bias)$/.exec(name) ?? [];
-  const path = Object.hasOwn(model, outer) ? model[outer] : undefined;
-  return path === undefined ? undefined : { hfName: `${path}.${kind}` };
+  const path = pathIn(model, outer);
+  return path === undefined ? undefined : [`${path}.${kind}`];
 }
 
 /** Rows of all queries, all keys, all values, where transformers has head by head `d` of each. */

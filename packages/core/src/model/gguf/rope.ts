@@ -34,12 +34,15 @@ function scalingOf(keys: GgufKeys, contents: GgufContents): ConfigFields | undef
   if (type === "linear") return { rope_type: "linear", factor: factor() };
   if (type === "yarn") {
     const [fast, slow] = [keys.raw("rope.scaling.yarn_beta_fast"), keys.raw("rope.scaling.yarn_beta_slow")];
+    // llama.cpp takes 1 for the other of the two.
+    const allDims = keys.number("rope.scaling.yarn_log_multiplier", 0);
     return {
       rope_type: "yarn",
       factor: factor(),
       original_max_position_embeddings: originalContext(),
       ...(fast !== undefined && { beta_fast: fast }),
       ...(slow !== undefined && { beta_slow: slow }),
+      ...(allDims !== 0 && { mscale: 1, mscale_all_dim: allDims }),
     };
   }
   keys.problem(`rope.scaling.type is ${describe(type)}, read are none, linear, yarn, and longrope with its factors`);
