@@ -52,6 +52,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "openPromptCache",
       "openScheduler",
       "openSession",
+      "openTextStream",
       "packCell",
       "packSequences",
       "parameterCount",

@@ -101,8 +101,16 @@ export {
   type SubmittedText,
 } from "./generate/scheduler.ts";
 export type { TokenScore, TokenScores } from "./generate/scores.ts";
-export { type Decoder, type StreamOptions, streamText } from "./generate/stream_text.ts";
+export { streamText } from "./generate/stream_text.ts";
 export type { FinishReason, ScheduledRequest, TextEvent, TextOptions, TextRequest } from "./generate/text.ts";
+export {
+  type Decoder,
+  type Decoding,
+  openTextStream,
+  type StreamOptions,
+  type TextPart,
+  type TextStream,
+} from "./generate/text_stream.ts";
 
 // Adapters among each other: distances, means, other gates.
 

@@ -35,7 +35,7 @@ export const given: Readonly<Record<string, readonly [type: string, value: unkno
   gradient: ["Float32Array", new Float32Array(adapter.params.length).fill(0.5)],
   schedule: ["LearningRateSchedule", { kind: "cosine", peak: 0.01, warmupSteps: 2, steps: 10, floor: 0 }],
   promptIds: ["number[]", [1, 15, 8]],
-  tokenizer: ["Decoder", { decode: (ids: readonly number[]) => ids.map((id) => ` ${id}`).join("") }],
+  tokenizer: ["Decoder", { openDecoding: () => ({ push: (id: number) => ` ${id}`, end: () => "" }) }],
   towerConfig: ["TowerConfig", parseTowerConfig({ ...clip, hidden_size: 768 }, "config.json")],
   photo: ["RgbImage", { width: 5, height: 4, data: new Uint8Array(60).fill(7) }],
   settings: ["PreprocessSettings", defaultPreprocessor("clip", 224)],

@@ -79,6 +79,7 @@ export { type TokenizedData, type TokenizedRecords, type TokenizeOptions, tokeni
 export {
   checkVocabulary,
   createTokenizer,
+  type DecodeOptions,
   type EncodeOptions,
   loadTokenizer,
   type Tokenizer,

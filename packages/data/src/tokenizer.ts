@@ -1,7 +1,8 @@
 /** Token ids from text and back, whatever file the vocabulary is in, with the few choices that training has to pin down. */
-import { type BosRule, InputError } from "@zerogate/core";
+import { type BosRule, type Decoding, InputError } from "@zerogate/core";
 import { checkNesting, isCutOff } from "@zerogate/core/formats";
 import { isGgufFile } from "@zerogate/core/node";
+import { textOf } from "./decode/decoder.ts";
 import { type EncodedBeginnings, encodeBeginnings } from "./encode_beginnings.ts";
 import { ggufTokenizerFiles } from "./gguf/files.ts";
 import { jsonParts } from "./json_parts.ts";
@@ -20,6 +21,12 @@ export interface EncodeOptions {
   readonly specialTokensAsText?: boolean;
   /** A special token counts if U+10FFFF stands in front of it, and is ordinary text if not. @default false */
   readonly onlyMarkedSpecialTokens?: boolean;
+}
+
+/** What a decoded text has. */
+export interface DecodeOptions {
+  /** The texts of special tokens, which are left out otherwise. @default false */
+  readonly keepSpecialTokens?: boolean;
 }
 
 /** A model's tokenizer, with the ids of the Rust library `tokenizers`. */
@@ -45,7 +52,12 @@ export interface Tokenizer {
     options?: Omit<EncodeOptions, "addSpecialTokens">,
   ): EncodedBeginnings;
   /** Special tokens are left out unless `keepSpecialTokens`. @throws RangeError for an id that is not in the vocabulary. */
-  decode(ids: readonly number[], options?: { readonly keepSpecialTokens?: boolean }): string;
+  decode(ids: readonly number[], options?: DecodeOptions): string;
+  /**
+   * Opens the decoding of a text whose tokens come one by one: each takes the same time, however many came before, and what comes out
+   * is together what `decode` returns. `push` throws as `decode` does.
+   */
+  openDecoding(options?: DecodeOptions): Decoding;
   /** The texts of its special tokens. */
   readonly specialTokens: readonly string[];
   /** Whether the text spells a special token. */
@@ -102,6 +114,17 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
   const bosId = idOf("bos_token", parts.bosToken);
   const front = { tokenizer: pipeline.front, named: bosId === undefined ? [] : [bosId] };
   const { chosen, holdsSpecialToken } = chooserOf(parts);
+  const openDecoding = ({ keepSpecialTokens = false }: DecodeOptions = {}): Decoding => {
+    const { push, end } = pipeline.openDecoding();
+    return {
+      push(id) {
+        if (pipeline.tokenOf(id) === undefined)
+          throw new RangeError(`Cannot decode token ${id}: the vocabulary of ${files.directory} has no such id`);
+        return !keepSpecialTokens && specialIds.has(id) ? "" : push(id);
+      },
+      end,
+    };
+  };
   return {
     hash: hashTokenizerFiles(files),
     files,
@@ -122,13 +145,8 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
       checked(found.ids, text);
       return found;
     },
-    decode(ids, { keepSpecialTokens = false } = {}) {
-      const unknown = ids.find((id) => pipeline.tokenOf(id) === undefined);
-      if (unknown !== undefined)
-        throw new RangeError(`Cannot decode token ${unknown}: the vocabulary of ${files.directory} has no such id`);
-      const kept = keepSpecialTokens ? [...ids] : ids.filter((id) => !specialIds.has(id));
-      return kept.length === 0 ? "" : pipeline.decode(kept);
-    },
+    decode: (ids, options) => textOf(openDecoding(options), ids),
+    openDecoding,
   };
 }
 

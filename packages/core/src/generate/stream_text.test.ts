@@ -1,20 +1,36 @@
+import { StringDecoder } from "node:string_decoder";
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { tinyAdapter, tinyModel } from "../../test/tiny_model.ts";
 import { generate } from "./generate.ts";
-import { type Decoder, streamText } from "./stream_text.ts";
+import { streamText } from "./stream_text.ts";
 import type { FinishReason } from "./text.ts";
+import { type Decoder, openTextStream } from "./text_stream.ts";
 
 /** Every token is one byte of UTF-8, as in byte-fallback vocabularies. */
-const byteDecoder: Decoder = { decode: (ids) => new TextDecoder().decode(Uint8Array.from(ids)) };
+const byteDecoder: Decoder = {
+  openDecoding() {
+    const decoder = new StringDecoder("utf8");
+    return { push: (id) => decoder.write(Buffer.of(id)), end: () => decoder.end() };
+  },
+};
+const textOfBytes = (ids: readonly number[]) => new TextDecoder().decode(Uint8Array.from(ids));
 
 /** Tokens are pieces of text; like sentencepiece, a leading space is dropped. */
 function pieceDecoder(pieces: readonly string[]): Decoder {
   return {
-    decode: (ids) =>
-      ids
-        .map((id) => pieces[id])
-        .join("")
-        .replace(/^ /, ""),
+    openDecoding() {
+      let isFirst = true;
+      return {
+        push(id) {
+          const piece = pieces[id] ?? "";
+          const text = isFirst ? piece.replace(/^ /, "") : piece;
+          isFirst = false;
+          return text;
+        },
+        end: () => "",
+      };
+    },
   };
 }
 
@@ -133,7 +149,56 @@ test("text of a real generation: the parts joined are the decoded ids", async ()
   const tokens = generate(model, tinyAdapter(config), bytesOf("Hi"), { maxNewTokens: 40, temperature: 1.5, seed: 2 });
   const { parts, ids, text, finishReason } = await collect(streamText(tokens, byteDecoder));
   expect(ids).toHaveLength(40);
-  expect(parts.join("")).toBe(byteDecoder.decode(ids));
-  expect(text).toBe(byteDecoder.decode(ids));
+  expect(parts.join("")).toBe(textOfBytes(ids));
+  expect(text).toBe(textOfBytes(ids));
   expect(finishReason).toBe("length");
+});
+
+test("each token takes the text behind the last stop string that may begin, however long the text is", () => {
+  const asked: number[] = [];
+  const decoder: Decoder = {
+    openDecoding: () => ({
+      push(id) {
+        asked.push(id);
+        return String.fromCharCode(id);
+      },
+      end: () => "",
+    }),
+  };
+  const stream = openTextStream(decoder, { prefix: [1, 2, 3], stop: ["END"] });
+  const ids = bytesOf("an ENormous tree E".repeat(50));
+  for (const id of ids) stream.push(id);
+  expect(asked).toEqual([1, 2, 3, ...ids]);
+  expect(stream.end()).toEqual({ text: "E", isStopped: false });
+});
+
+test("of any text and any stop strings the parts are the text before the first stop string, and never a piece of it", () => {
+  const unit = fc.constantFrom("a", "b", "é", "日", "😀");
+  const texts = fc.string({ unit, maxLength: 30 });
+  const stops = fc.array(fc.string({ unit, minLength: 1, maxLength: 4 }), { maxLength: 3 });
+  fc.assert(
+    fc.property(texts, stops, (text, stop) => {
+      const stream = openTextStream(byteDecoder, { stop });
+      const shown: string[] = [];
+      let isStopped = false;
+      for (const id of bytesOf(text)) {
+        const part = stream.push(id);
+        shown.push(part.text);
+        isStopped = part.isStopped;
+        if (isStopped) break;
+      }
+      if (!isStopped) shown.push(stream.end().text);
+      // The first to be whole ends the text; of two that end together the longer one begins first.
+      const ends = Array.from(text, (_, i) =>
+        Array.from(text)
+          .slice(0, i + 1)
+          .join(""),
+      );
+      const seen = ends.find((start) => stop.some((s) => start.endsWith(s)));
+      const longest = Math.max(0, ...stop.filter((s) => seen?.endsWith(s)).map((s) => s.length));
+      expect(shown.join("")).toBe(seen === undefined ? text : seen.slice(0, seen.length - longest));
+      expect(isStopped).toBe(seen !== undefined);
+    }),
+    { numRuns: 2_000 },
+  );
 });

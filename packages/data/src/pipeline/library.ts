@@ -1,7 +1,6 @@
 /** What is used of `@huggingface/tokenizers`: its own declarations do not resolve under nodenext. */
 import * as library from "@huggingface/tokenizers";
 import type { WordCache } from "../space_cut.ts";
-import type { AddedToken } from "../tokenizer_json.ts";
 
 export interface LibraryTokenizer {
   readonly model: {
@@ -12,9 +11,7 @@ export interface LibraryTokenizer {
     readonly scores?: number[];
     cache?: WordCache;
   };
-  readonly decoder: { added_tokens: readonly AddedToken[] } | null;
   readonly post_processor: { post_process(tokens: string[]): { tokens: string[] } } | null;
-  decode(ids: number[], options: { clean_up_tokenization_spaces: boolean }): string;
 }
 
 interface Library {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { textOf } from "../decode/decoder.ts";
 import type { AddedToken } from "../tokenizer_json.ts";
 import { createPipeline, type Pipeline } from "./pipeline.ts";
 
@@ -57,9 +58,9 @@ describe("added tokens", () => {
       undefined,
     ]);
     expect(made.tokenOf(18)).toBeUndefined();
-    expect(made.decode([id("a"), 17, id("b")])).toBe("a [new] b"); // without a decoder, as the Rust library has it
+    expect(textOf(made.openDecoding(), [id("a"), 17, id("b")])).toBe("a [new] b"); // without a decoder, as the Rust library has it
     const fused = pipeline({ decoder: { type: "Fuse" } }, {}, [{ id: 17, content: "[new]" }]);
-    expect(fused.decode([id("a"), 17, id("b")])).toBe("a[new]b");
+    expect(textOf(fused.openDecoding(), [id("a"), 17, id("b")])).toBe("a[new]b");
   });
 
   test("may have another id than the piece of the same text", () => {
@@ -153,7 +154,7 @@ describe("what no piece stands for", () => {
 test("decoders put contents of replacements in as they stand, alone and in a sequence", () => {
   const replace = { type: "Replace", pattern: { String: "▁" }, content: "$&$1" };
   const fuse = { type: "Fuse" };
-  const decoded = (decoder: object | null) => pipeline({ decoder }).decode([id("▁"), id("a")]);
+  const decoded = (decoder: object | null) => textOf(pipeline({ decoder }).openDecoding(), [id("▁"), id("a")]);
   expect(decoded(replace)).toBe("$&$1a");
   expect(decoded({ type: "Sequence", decoders: [replace, fuse] })).toBe("$&$1a");
   expect(
@@ -169,5 +170,5 @@ test("decoders put contents of replacements in as they stand, alone and in a seq
 
 test("spaces that cleaning up would take away stay", () => {
   const dotted = pipeline({ decoder: { type: "Fuse" } }, { vocab: { ...vocab, ".": pieces.length } });
-  expect(dotted.decode([id("a"), id(" "), pieces.length])).toBe("a .");
+  expect(textOf(dotted.openDecoding(), [id("a"), id(" "), pieces.length])).toBe("a .");
 });

@@ -1,7 +1,9 @@
 /**
  * From text to ids and back. Added tokens, normalizers and pre-tokenizers are done here, exactly as the Rust library has them;
- * the models (BPE, Unigram, WordPiece) and decoders are those of `@huggingface/tokenizers`.
+ * decoders too (`decode/`); the models (BPE, Unigram, WordPiece) are those of `@huggingface/tokenizers`.
  */
+import type { Decoding } from "@zerogate/core";
+import { createDecoder } from "../decode/decoder.ts";
 import { cutAtSpaces, keepWords } from "../space_cut.ts";
 import { type AddedToken, contentOf, type TokenizerJson } from "../tokenizer_json.ts";
 import { createSplitter, type Section } from "./added_tokens.ts";
@@ -17,7 +19,8 @@ export interface Pipeline {
   sectionsOf(text: string): Section[];
   /** Ids of a section, whatever is beside it. */
   idsOf(section: Section): readonly number[];
-  decode(ids: number[]): string;
+  /** Opens the decoding of one text. */
+  openDecoding(): Decoding;
   idOf(token: string): number | undefined;
   tokenOf(id: number): string | undefined;
   /** What the post-processor puts around a text. */
@@ -39,7 +42,7 @@ export function createPipeline(json: TokenizerJson): Pipeline {
   restoreUnknownScore(model, json);
   const ids = new Map(added.map(({ content, id }) => [content, id]));
   for (const { id, content } of added) model.vocab[id] = content;
-  if (library.decoder) library.decoder.added_tokens = added;
+  const openTokens = createDecoder(json.decoder as Node | null);
 
   const isNormalized = (token: AddedToken) => token.normalized ?? token.special !== true;
   const splitRaw = createSplitter(
@@ -68,7 +71,10 @@ export function createPipeline(json: TokenizerJson): Pipeline {
     encode: (text) => sectionsOf(text).flatMap(idsOf),
     sectionsOf,
     idsOf,
-    decode: (list) => library.decode(list, { clean_up_tokenization_spaces: false }),
+    openDecoding() {
+      const { push, end } = openTokens();
+      return { push: (id) => push(model.vocab[id] ?? ""), end };
+    },
     idOf,
     tokenOf: (id) => model.vocab[id],
     front: idsAround(around.slice(0, place)),
@@ -84,18 +90,8 @@ function forLibrary(json: TokenizerJson): object {
     normalizer: null,
     pre_tokenizer: null,
     added_tokens: [], // or one of them could stand for the unknown, while Rust's refuses a text
-    decoder: withPlainContent(json.decoder),
+    decoder: null, // see decode/
   };
-}
-
-/** In the content of a replacement `$1` is no reference. */
-function withPlainContent(decoder: unknown): unknown {
-  if (typeof decoder !== "object" || decoder === null) return decoder;
-  const node = decoder as Node;
-  const { decoders, content } = node;
-  if (Array.isArray(decoders)) return { ...node, decoders: decoders.map(withPlainContent) };
-  const isReplacement = node["type"] === "Replace" && typeof content === "string";
-  return isReplacement ? { ...node, content: content.replaceAll("$", "$$$$") } : node;
 }
 
 /** The library takes the unknown piece's own text for as unlikely as an unknown character. */

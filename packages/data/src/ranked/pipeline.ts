@@ -2,6 +2,7 @@
  * From text to ids and back with byte pieces that are merged by rank, as tiktoken does it: a regular expression cuts the text into
  * words; a word that is a piece is that piece, the bytes of any other are merged, the lowest rank first.
  */
+import { decodeLossy, openUtf8Stream } from "../decode/utf8_stream.ts";
 import { createSplitter, type Section } from "../pipeline/added_tokens.ts";
 import { splitPart } from "../pipeline/cut_at_matches.ts";
 import { mergePairs } from "../pipeline/merge_pairs.ts";
@@ -50,7 +51,10 @@ export function createRanked(pieces: RankedPieces, options: RankedOptions): Pipe
     encode: (text) => sectionsOf(text).flatMap(idsOf),
     sectionsOf,
     idsOf,
-    decode: (ids) => Buffer.concat(ids.map((id) => bytesOf(id) ?? Buffer.alloc(0))).toString(),
+    openDecoding() {
+      const { push, end } = openUtf8Stream(decodeLossy);
+      return { push: (id) => push(bytesOf(id) ?? []), end };
+    },
     idOf(token) {
       const rank = rankOf(token);
       return addedIds.get(token) ?? (rank === undefined ? undefined : firstId + rank);

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { minimalPieces, type WrittenModel, writeModel } from "../../test/sentencepiece/write_model.ts";
+import { textOf } from "../decode/decoder.ts";
 import { parseSentencePieceModel } from "./model_file.ts";
 import { createSentencePiece } from "./pipeline.ts";
 
@@ -80,9 +81,9 @@ function outcome(
 ): { ids: number[]; pieces: number; back: string } | { problem: string } {
   try {
     const model = parseSentencePieceModel(bytes);
-    const { encode, decode } = createSentencePiece(model, bare);
+    const { encode, openDecoding } = createSentencePiece(model, bare);
     const ids = encode(text);
-    return { ids, pieces: model.pieces.length, back: decode(ids) };
+    return { ids, pieces: model.pieces.length, back: textOf(openDecoding(), ids) };
   } catch (error) {
     if (!(error instanceof Error) || error instanceof TypeError) throw error;
     return { problem: error.message };

@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { minimalPieces, writeModel } from "../../test/sentencepiece/write_model.ts";
-import { decodePieces } from "./decode.ts";
+import { textOf } from "../decode/decoder.ts";
+import { openPieceDecoding } from "./decode.ts";
 import { parseSentencePieceModel } from "./model_file.ts";
 import { createTextNormalizer } from "./normalize.ts";
 
@@ -41,15 +42,14 @@ test("bytes that are no character are U+FFFD one by one, those around them chara
   const pieces = bytes.map((byte) => [`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`, 0, 6] as const);
   const model = parseSentencePieceModel(writeModel({ pieces: [...minimalPieces, ...pieces], byteFallback: true }));
   const decode = (...of: number[]) =>
-    decodePieces(
+    textOf(
+      openPieceDecoding(model, new Map()),
       of.map((byte) => 8 + byte),
-      model,
-      new Map(),
     );
   expect(decode(0xe2, 0x96, 0x81)).toBe("▁");
   expect(decode(0xe2, 0x96)).toBe("\ufffd\ufffd");
   expect(decode(0x61, 0xff, 0xc3, 0xa9, 0xc3)).toBe("a\ufffdé\ufffd");
   expect(decode(0xed, 0xa0, 0x80, 0xf0, 0x9f, 0x98, 0x80)).toBe("\ufffd\ufffd\ufffd😀");
-  expect(decodePieces([6, 0, 4], model, new Map())).toBe("a \u2047 a");
-  expect(decodePieces([1, 6, 2], model, new Map([[1, "<s>"]]))).toBe("<s> a");
+  expect(textOf(openPieceDecoding(model, new Map()), [6, 0, 4])).toBe("a \u2047 a");
+  expect(textOf(openPieceDecoding(model, new Map([[1, "<s>"]])), [1, 6, 2])).toBe("<s> a");
 });
