@@ -1,4 +1,4 @@
-/** Import directions of docs/architecture.md: zerogate -> trainer -> run-files -> run-config -> data, hub, vision, workers, engine-* -> core. */
+/** Import directions of docs/architecture.md: zerogate -> serve -> trainer -> run-files -> run-config -> data, hub, vision, workers, engine-* -> core. */
 module.exports = {
   forbidden: [
     { name: "no-circular", severity: "error", from: {}, to: { circular: true } },
@@ -18,20 +18,27 @@ module.exports = {
       name: "run-config-reads-no-run",
       severity: "error",
       from: { path: "^packages/run-config/" },
-      to: { path: "^packages/(run-files|trainer|zerogate)/" },
+      to: { path: "^packages/(run-files|trainer|serve|zerogate)/" },
     },
     {
       name: "run-files-train-nothing",
       severity: "error",
       from: { path: "^packages/run-files/src/" },
-      to: { path: "^packages/(trainer|zerogate)/" },
+      to: { path: "^packages/(trainer|serve|zerogate)/" },
     },
     {
       name: "trainer-shows-nothing",
       comment: "A run reports to its view; the command is one of them. Tests may go through the command.",
       severity: "error",
       from: { path: "^packages/trainer/src/", pathNot: "\\.test\\.ts$" },
-      to: { path: "^packages/zerogate/" },
+      to: { path: "^packages/(serve|zerogate)/" },
+    },
+    {
+      name: "server-needs-no-command",
+      comment: "A program that serves is a client of the library as the command is.",
+      severity: "error",
+      from: { path: "^packages/serve/src/", pathNot: "\\.test\\.ts$" },
+      to: { path: "^packages/(run-files|zerogate)/" },
     },
     {
       name: "native-libraries-stand-on-ffi",

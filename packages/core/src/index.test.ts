@@ -49,6 +49,7 @@ test("what the package offers: a change here is a change for its users [P1]", ()
       "layerParts",
       "mixedLogits",
       "oneSequence",
+      "openFairQueue",
       "openPromptCache",
       "openScheduler",
       "openSession",

@@ -90,6 +90,7 @@ export { type ScoredCell, scoreCells } from "./model/scores.ts";
 // Texts.
 
 export type { BatchEvent, BatchOptions } from "./generate/batch.ts";
+export { type FairQueue, openFairQueue, type ServedBy } from "./generate/fair_queue.ts";
 export { type GenerateOptions, generate, generateBatch, openSession, type Session } from "./generate/generate.ts";
 export type { Penalties, TokensBefore } from "./generate/penalties.ts";
 export { type SamplingOptions, sampleToken } from "./generate/sample.ts";

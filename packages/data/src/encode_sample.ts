@@ -7,7 +7,14 @@
  * with the BOS that the tokenizer's own post-processor puts in front, if it does, or by the rule of 0.1.0 the one that is named;
  * cut on the right at `maxLength` (which may take the EOS away), with the response alone as target.
  */
-import { type BosRule, InputError, isChatTemplate, type Template, type TextTemplate } from "@zerogate/core";
+import {
+  type BosRule,
+  type ChatTemplate,
+  InputError,
+  isChatTemplate,
+  type Template,
+  type TextTemplate,
+} from "@zerogate/core";
 import { encodeChat, encodeRendered, rendererOf } from "./chat/encode.ts";
 import { askedMessage, type ChatMessage } from "./chat/record.ts";
 import type { RenderedChat } from "./chat/spans.ts";
@@ -75,9 +82,7 @@ export async function encodeQuestion(
   { instruction, input, messages = [] }: Asked,
 ): Promise<EncodedPrompt> {
   if (isChatTemplate(template)) {
-    const asked = { messages: [...messages, askedMessage({ instruction, input })] };
-    const rendered = await rendererOf(template, tokenizer).ask(asked);
-    return { text: rendered.text.replaceAll("\u{10FFFF}", ""), ids: encodeRendered(tokenizer, rendered) };
+    return await encodeMessages(tokenizer, template, [...messages, askedMessage({ instruction, input })]);
   }
   if (messages.length > 0) {
     const problem = "it is no template of chats, so nothing can be said before the question";
@@ -85,6 +90,20 @@ export async function encodeQuestion(
   }
   const text = renderPrompt(template, { instruction, input });
   return { text, ids: encodePrompt(tokenizer, { template, bos }, { instruction, input }) };
+}
+
+/**
+ * The prompt of a chat, with the beginning of an answer behind its last message.
+ *
+ * @throws InputError if the template does not write it.
+ */
+export async function encodeMessages(
+  tokenizer: Tokenizer,
+  template: ChatTemplate,
+  messages: readonly ChatMessage[],
+): Promise<EncodedPrompt> {
+  const rendered = await rendererOf(template, tokenizer).ask({ messages });
+  return { text: rendered.text.replaceAll("\u{10FFFF}", ""), ids: encodeRendered(tokenizer, rendered) };
 }
 
 /** The prompt of an instruction under a template of two texts. @throws InputError as `encodeSample` does. */

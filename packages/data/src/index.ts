@@ -24,6 +24,7 @@ export { type DataFile, listDataFiles } from "./data_files.ts";
 export {
   type Asked,
   type EncodedPrompt,
+  encodeMessages,
   encodePrompt,
   encodeQuestion,
   encodeSample,

@@ -20,6 +20,8 @@ export {
   type Isolation,
   openDevices,
 } from "./device_pool.ts";
+export { processorWait, type Watched, watch } from "./patience.ts";
+export { beatingEngine, beatOf, createPulse, type Pulse, type PulseReading, readPulse, signPulse } from "./pulse.ts";
 export { description as referenceDescription, referenceEngine } from "./reference_engine.ts";
 export { sharedMemory } from "./shared_memory.ts";
 export {

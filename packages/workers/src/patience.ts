@@ -41,11 +41,13 @@ export function createPatience(floorMs: number): Patience {
   };
 }
 
+/** What is watched for signs of life. */
 export interface Watched {
   /** Changes with every sign of life. */
   beats(): number;
   /** Milliseconds that the device's thread has waited for a processor so far. */
   waitedMs(): number;
+  /** Milliseconds of silence that are too long. */
   limit(): number;
   /** Called once, with the milliseconds of silence; the watch ends with it. */
   onSilence(silentMs: number): void;

@@ -22,6 +22,7 @@ export interface PulseReading {
 
 const NAME_BYTES = 48;
 
+/** Makes one that has not beaten yet. */
 export function createPulse(): Pulse {
   return {
     counts: new Int32Array(new SharedArrayBuffer(8)),
@@ -29,6 +30,7 @@ export function createPulse(): Pulse {
   };
 }
 
+/** Returns what it says now. */
 export function readPulse({ counts, name }: Pulse): PulseReading {
   const text = String.fromCharCode(...name);
   const end = text.indexOf("\0");

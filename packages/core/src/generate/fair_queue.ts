@@ -13,6 +13,7 @@ export interface ServedBy {
 /** Texts that wait. */
 export interface FairQueue<T extends ServedBy> {
   readonly length: number;
+  /** Takes in a text that waits. */
   add(text: T): void;
   /** Takes a text out; false if it does not wait. */
   remove(text: T): boolean;
@@ -22,6 +23,7 @@ export interface FairQueue<T extends ServedBy> {
   charge(text: T, tokens: number): void;
   /** Says that a text is done: users without any text are forgotten. */
   leave(text: T): void;
+  /** Yields the texts that wait, in the order in which they came. */
   [Symbol.iterator](): Iterator<T>;
 }
 
@@ -32,6 +34,16 @@ interface Counter {
   texts: number;
 }
 
+/**
+ * Opens an empty queue.
+ *
+ * @example
+ * const queue = openFairQueue<{ user: string; adapter: string }>();
+ * const text = { user: "me", adapter: "mine" };
+ * queue.add(text);
+ * queue.charge(text, 5);
+ * queue.length; // 1
+ */
 export function openFairQueue<T extends ServedBy>(): FairQueue<T> {
   const waiting: T[] = [];
   const users = new Map<string, Counter>();

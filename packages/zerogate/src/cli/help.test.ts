@@ -29,7 +29,7 @@ test.each(commands)(
   },
 );
 
-test.each([["train"], ["resume"], ["eval"], ["generate"], ["chat"]])(
+test.each([["train"], ["resume"], ["eval"], ["generate"], ["chat"], ["serve"]])(
   "%s --help names every engine, storage and arithmetic [T-D10]",
   async (name) => {
     const { stdout } = await run(name, "--help");

@@ -145,6 +145,11 @@ export const sections: readonly Section[] = [
       },
       { name: "chat", about: "answer instructions that are typed in", load: () => import("./chat_flags.ts") },
       {
+        name: "serve",
+        about: "answer over OpenAI's API, with any number of adapters on one base",
+        load: () => import("./serve_flags.ts"),
+      },
+      {
         name: "eval",
         about: "loss in nats, perplexity and exact match on a data set",
         load: () => import("./eval_flags.ts"),
