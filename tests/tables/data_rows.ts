@@ -67,6 +67,10 @@ const fileRows: readonly Row[] = [
 
 const largeRows: readonly Row[] = [
   { id: "D-large-bits", what: "tokens in their file: split, plan, cells and samples as from memory" },
+  {
+    id: "D-large-stream",
+    what: "records are encoded while their files are read, in memory that does not grow with them",
+  },
   { id: "D-large-memory", what: "samples of a file are read some at a time" },
   {
     id: "D-large-run",

@@ -27,13 +27,19 @@ export interface EncodeRecordsOptions extends SampleFormat {
 /** Takes records in order. */
 export interface RecordEncoder {
   /**
-   * Encodes the next records; resolves when there is room for more.
+   * Encodes the next records; resolves when there is room for more. Once a record cannot be encoded it takes the others and
+   * leaves them: how many there are belongs to the error of `end`.
    *
    * @param places where each stands, to name one that the template refuses; by default its number.
-   * @throws InputError for the first chunk with a refused record unless `skipBad`.
+   * @throws the signal's reason if it was aborted.
    */
   add(records: readonly DataRecord[], places?: readonly Place[]): Promise<void>;
-  /** Returns the records that the template refused, when all are encoded. @throws InputError as `add` does, and if it refused all. */
+  /**
+   * Returns the records that the template refused, when all are encoded.
+   *
+   * @throws InputError for a record that cannot be encoded, for the first chunk with a refused one unless `skipBad`, and if all are
+   *   refused.
+   */
   end(): Promise<ProblemList>;
   /** Ends the threads. Call it after an error, too. */
   close(): Promise<void>;
@@ -74,14 +80,16 @@ export function createEncoder(
   let [added, taken] = [0, 0];
   let pool: EncodingPool | undefined;
   const refused = noProblems();
+  const failure = firstFailure(signal);
   /** Of all that is under way, the oldest first: two for each thread, so that one is on its way while another is computed. */
   const running: Promise<EncodedPart>[] = [];
 
   const takePart = async ({ chunk, places, refused: own }: EncodedPart): Promise<void> => {
     addRefused(refused, own, places, options.template);
     taken += places.length;
-    if (own.size > 0 && !skipBad) throw refusedError(refused, taken, total());
-    await take(chunk);
+    const seen = taken;
+    if (own.size > 0 && !skipBad) failure.keep(() => refusedError(refused, seen, total()));
+    else await take(chunk);
   };
   const takeOldest = async (): Promise<void> => {
     const oldest = running.shift();
@@ -105,27 +113,55 @@ export function createEncoder(
   const encodeHeld = async (least: number): Promise<void> => {
     const all = held;
     let next = 0;
-    for (; all.length - next >= least; next += CHUNK_RECORDS) await encode(all.slice(next, next + CHUNK_RECORDS));
+    for (; !failure.isThere() && all.length - next >= least; next += CHUNK_RECORDS)
+      await encode(all.slice(next, next + CHUNK_RECORDS));
     held = all.slice(next);
   };
   return {
     async add(records, places) {
-      for (const [i, record] of records.entries()) {
-        held.push({ record, place: places?.[i] ?? { file: "data", index: added } });
-        added++;
-      }
+      const first = added;
+      added += records.length;
+      if (failure.isThere()) return;
+      for (const [i, record] of records.entries())
+        held.push({ record, place: places?.[i] ?? { file: "data", index: first + i } });
       if (pool === undefined && held.length < MIN_POOL_RECORDS) return;
       pool ??= startPool(options, total());
-      await encodeHeld(CHUNK_RECORDS);
+      await failure.unless(() => encodeHeld(CHUNK_RECORDS));
     },
     async end() {
-      await encodeHeld(1);
-      while (running.length > 0) await takeOldest();
+      await failure.unless(async () => {
+        await encodeHeld(1);
+        while (!failure.isThere() && running.length > 0) await takeOldest();
+      });
       signal?.throwIfAborted();
+      failure.throwIt();
       if (refused.bad > 0 && refused.bad === added) throw refusedError(refused, added, added);
       return refused;
     },
     close: async () => await pool?.close(running),
+  };
+}
+
+/** Keeps the first error for later, and does no work after it. */
+function firstFailure(signal: AbortSignal | undefined) {
+  let make: (() => unknown) | undefined;
+  return {
+    isThere: () => make !== undefined,
+    keep(error: () => unknown): void {
+      make ??= error;
+    },
+    /** @throws the signal's reason if it was aborted. */
+    async unless(work: () => Promise<void>): Promise<void> {
+      try {
+        if (make === undefined) await work();
+      } catch (error) {
+        signal?.throwIfAborted();
+        make ??= () => error;
+      }
+    },
+    throwIt(): void {
+      if (make) throw make();
+    },
   };
 }
 
@@ -163,9 +199,21 @@ function startPool(options: EncodeRecordsOptions, total = Number.POSITIVE_INFINI
   });
   // Named with every task, so that a thread that never gets one never loads it: see `close`.
   const task = { filename: workerFile(), name: "encode" };
-  // A worker that dies between tasks, or at its start, rejects none of them: the pool only reports it.
-  const failed = new Promise<never>((_, reject) => pool.on("error", reject));
-  failed.catch(() => {});
+  // A worker that dies between tasks, or at its start, rejects none of them: the pool only reports it. (A race of each task with one
+  // promise for it would keep what every task returned for as long as the promise lasts.)
+  let death: { readonly error: unknown } | undefined;
+  const waiting = new Set<(error: unknown) => void>();
+  pool.on("error", (error: unknown) => {
+    death ??= { error };
+    for (const reject of waiting) reject(error);
+  });
+  const orDeath = <T>(work: Promise<T>): Promise<T> =>
+    new Promise((resolve, reject) => {
+      waiting.add(reject);
+      const done = () => waiting.delete(reject);
+      work.finally(done).then(resolve, reject);
+      if (death) reject(death.error);
+    });
   return {
     threads,
     async encode(records, places) {
@@ -174,11 +222,11 @@ function startPool(options: EncodeRecordsOptions, total = Number.POSITIVE_INFINI
         if ("error" in reply) throw decodeError(reply.error);
         return reply.chunk;
       };
-      return await Promise.race([encodePart(records, places, options, there), failed]);
+      return await orDeath(encodePart(records, places, options, there));
     },
     async close(running) {
       // Node 20 aborts the whole process when a thread is ended while it requires an ES module: let running chunks finish.
-      await Promise.race([Promise.allSettled(running), failed.catch(() => {})]);
+      await orDeath(Promise.allSettled(running)).catch(() => {});
       await pool.destroy();
     },
   };

@@ -8,7 +8,7 @@ import { dataName } from "./files/data_name.ts";
 import type { UnreadField } from "./reading.ts";
 import type { RecordImages } from "./record_images.ts";
 import { MAX_LISTED, type RecordProblem } from "./record_problems.ts";
-import { type ReadOptions, readRecords } from "./records.ts";
+import { type ReadOptions, streamRecords } from "./records.ts";
 import { placeImages, storeImages } from "./stored_images.ts";
 import { readTokenCache, tokenCacheKey, writeTokenCache } from "./token_cache.ts";
 import type { TokensToCache } from "./token_file.ts";
@@ -85,19 +85,23 @@ export async function prepareTokens(
   }
 }
 
-/** Reads and tokenises. */
+/** Reads and tokenises: what was read is encoded before more is. */
 async function makeTokens(options: PrepareOptions, sink: TokenSink) {
+  let [added, share] = [0, 0];
   let total: number | undefined;
   const take = async (chunk: EncodedChunk) => {
     await sink.add(chunk);
-    options.onProgress?.(sink.records, total ?? sink.records);
+    options.onProgress?.(sink.records, total ?? Math.max(added, Math.round(added / share)));
   };
   const encoder = createEncoder(options, take, () => total);
   try {
     const chats = isChatTemplate(options.template);
-    const { records, places, ...read } = await readRecords(options.paths, { ...options, chats });
-    total = records.length;
-    await encoder.add(records, places);
+    const read = await streamRecords(options.paths, { ...options, chats }, async (records, places, done) => {
+      options.signal?.throwIfAborted();
+      [added, share] = [added + records.length, done];
+      await encoder.add(records, chats ? places : undefined);
+    });
+    total = added;
     const refused = await encoder.end();
     const { tokens, recordOf, ...lost } = await sink.end();
     const stats = tokenStats(tokens, lost);

@@ -24,9 +24,12 @@ export interface Reading extends ItemRules {
   /** Whether the field `image` is read; if not, it is one that nobody reads. */
   readonly withImages: boolean;
   readonly conversation: ConversationRule;
+  /** Those that nobody has taken yet: `takeRead` empties the list. */
   readonly records: DataRecord[];
-  /** Where each record stands, if chats are read: a template may refuse some. */
+  /** Where each of them stands, if chats are read: a template may refuse some. */
   readonly places: Place[];
+  /** All records so far. */
+  count: number;
   readonly images: RecordImages[];
   readonly files: DataFile[];
   readonly problems: ProblemList;
@@ -73,6 +76,7 @@ export function newReading({
   const collected = {
     records: [],
     places: [],
+    count: 0,
     images: [] as RecordImages[],
     files: [],
     problems: noProblems(),
@@ -171,8 +175,9 @@ export function addRecord(
     return;
   }
   const { paths } = parsed;
-  if (paths.length > 0) images.push({ record: records.length, place, root: imageRoot, paths });
+  if (paths.length > 0) images.push({ record: reading.count, place, root: imageRoot, paths });
   records.push(record);
+  reading.count++;
   if (withChats) places.push(place);
   for (const field of unreadFields(item, isChat(record) ? chatFields : instructionFields)) {
     if (withImages && field === "image") continue;
@@ -180,6 +185,14 @@ export function addRecord(
     const count = unread.get(name);
     if (count !== undefined || unread.size < MAX_NAMES) unread.set(name, (count ?? 0) + 1);
   }
+}
+
+/** Takes the records that were read since the last call, with their places if chats are read. */
+export function takeRead({ records, places }: Reading): {
+  readonly records: DataRecord[];
+  readonly places: Place[];
+} {
+  return { records: records.splice(0), places: places.splice(0) };
 }
 
 /** A conversation without an image is a chat. */

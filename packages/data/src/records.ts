@@ -3,6 +3,7 @@
  * `files/` reads. Every problem is named by file, place and field; a file in another form is named in one line.
  */
 
+import { stat } from "node:fs/promises";
 import { InputError } from "@zerogate/core";
 import { DESCRIBED_BYTES, describeFile } from "@zerogate/core/formats";
 import { reason } from "@zerogate/core/node";
@@ -10,7 +11,14 @@ import { tableItem } from "./captions.ts";
 import type { DataRecord } from "./chat/record.ts";
 import type { ConversationRule } from "./conversations.ts";
 import { type DataFile, hashDataFile } from "./data_files.ts";
-import { type FileSource, filesOf, imageRootOf, listSources, type ScienceSourceOptions } from "./data_sources.ts";
+import {
+  type DataSource,
+  type FileSource,
+  filesOf,
+  imageRootOf,
+  listSources,
+  type ScienceSourceOptions,
+} from "./data_sources.ts";
 import type { FieldRule } from "./fields/field_map.ts";
 import { type ByteSource, openByteSource } from "./files/byte_source.ts";
 import { readText } from "./files/json/whole.ts";
@@ -28,6 +36,7 @@ import {
   newReading,
   newShape,
   type Reading,
+  takeRead,
   type UnreadField,
   unreadOf,
 } from "./reading.ts";
@@ -37,9 +46,8 @@ import { badRecords, type Place, type RecordProblem } from "./record_problems.ts
 import { addScienceRecords } from "./scienceqa/records.ts";
 import type { ScienceFormat } from "./scienceqa/text.ts";
 
-/** Records in the order of their files. */
-export interface Dataset<Item extends DataRecord = InstructionRecord> {
-  readonly records: readonly Item[];
+/** What was found out about the records of some files. */
+export interface ReadFacts {
   readonly files: readonly DataFile[];
   /** Bad records left out; 0 unless `skipBad`. */
   readonly skipped: number;
@@ -49,9 +57,22 @@ export interface Dataset<Item extends DataRecord = InstructionRecord> {
   readonly unread: readonly UnreadField[];
   /** Those of records that have some, in their order; nobody has looked for the files. Empty unless `images`. */
   readonly images: readonly RecordImages[];
+}
+
+/** Records in the order of their files. */
+export interface Dataset<Item extends DataRecord = InstructionRecord> extends ReadFacts {
+  readonly records: readonly Item[];
   /** Where each record stands. Empty unless `chats`. */
   readonly places: readonly Place[];
 }
+
+/**
+ * Takes the next records, in order, some at a time; nothing is read before it resolves.
+ *
+ * @param places where each stands; empty unless chats are read.
+ * @param share how much of all the files is read, from 0 to 1.
+ */
+export type TakeRecords = (records: readonly DataRecord[], places: readonly Place[], share: number) => Promise<void>;
 
 /** How records are read. */
 export interface ReadOptions extends ScienceSourceOptions {
@@ -91,27 +112,76 @@ export async function readRecords(
   paths: string | readonly string[],
   options: ReadOptions = {},
 ): Promise<Dataset<DataRecord>> {
+  const [records, places]: [DataRecord[], Place[]] = [[], []];
+  const facts = await streamRecords(paths, options, async (some, at) => {
+    for (const record of some) records.push(record);
+    for (const place of at) places.push(place);
+  });
+  return { records, places, ...facts };
+}
+
+/**
+ * Reads records as `readRecords` does and hands them on as they come, so that no more than a batch of them is in memory. Records of
+ * data that is going to be refused are not handed on; what is wrong with it is said at its end, when all of it is known.
+ *
+ * @throws as `readRecords` does, and what `take` throws.
+ */
+export async function streamRecords(
+  paths: string | readonly string[],
+  options: ReadOptions,
+  take: TakeRecords,
+): Promise<ReadFacts> {
   const { skipBad = false, imageRoot, scienceFormat = "QCM-A" } = options;
   const reading = newReading(options);
-  for (const source of await listSources(paths, options)) {
+  const sources = await listSources(paths, options);
+  const sizes = await Promise.all(sources.map(sizeOf));
+  const all = sum(sizes);
+  let thrown: { readonly error: unknown } | undefined;
+  for (const [number, source] of sources.entries()) {
     const root = await imageRootOf(source, imageRoot);
+    const [before, own] = [sum(sizes.slice(0, number)), sizes[number] ?? 0];
+    const handOn = async (share: number) => {
+      const { records, places } = takeRead(reading);
+      const isRefused = reading.broken.length > 0 || (reading.problems.bad > 0 && !skipBad);
+      if (isRefused || records.length === 0) return;
+      try {
+        await take(records, places, (before + share * own) / all);
+      } catch (error) {
+        thrown = { error };
+        throw error;
+      }
+    };
     if (source.kind === "scienceqa") {
       await addScienceRecords(source, scienceFormat, reading, root);
       for (const file of filesOf(source)) reading.files.push(await hashDataFile(file));
+      await handOn(1);
       continue;
     }
     try {
-      await readDataFile(source, reading, root);
+      await readDataFile(source, reading, root, handOn);
     } catch (error) {
+      if (thrown) throw thrown.error;
       const problem = error instanceof InputError ? error.problems.join() : reason(error);
       reading.broken.push(`${source.path}: ${problem}`);
     }
   }
-  const { records, places, images, files, problems, broken } = reading;
+  return factsOf(reading, skipBad);
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);
+
+/** Bytes of the files of a source. */
+async function sizeOf(source: DataSource): Promise<number> {
+  return sum((await Promise.all(filesOf(source).map((file) => stat(file)))).map(({ size }) => size));
+}
+
+/** @throws InputError for data that cannot be used. */
+function factsOf(reading: Reading, skipBad: boolean): ReadFacts {
+  const { count, images, files, problems, broken } = reading;
   const { bad } = problems;
   if (broken.length > 0) throw new InputError("Cannot read the data", broken);
-  if (bad > 0 && !skipBad) throw badRecords(problems, bad + records.length);
-  if (records.length === 0) {
+  if (bad > 0 && !skipBad) throw badRecords(problems, bad + count);
+  if (count === 0) {
     const names = files.map(({ path }) => path).join(", ");
     throw new InputError(
       "Cannot use the data",
@@ -119,23 +189,30 @@ export async function readRecords(
     );
   }
   return {
-    records,
     files,
     skipped: bad,
     problems: [...problems.byKind.values()],
     unread: unreadOf(reading),
     images,
-    places,
   };
 }
 
-/** @throws Error that says what the file is if none of its records is usable because they are of another form. */
-async function readDataFile({ path, list }: FileSource, reading: Reading, imageRoot: string): Promise<void> {
+/**
+ * @param handOn is called with how much of the file was read, from 0 to 1.
+ * @throws Error that says what the file is if none of its records is usable because they are of another form.
+ */
+async function readDataFile(
+  { path, list }: FileSource,
+  reading: Reading,
+  imageRoot: string,
+  handOn: (share: number) => Promise<void>,
+): Promise<void> {
   const source = await openByteSource(path);
   const shape = newShape(path, imageRoot);
   const start = source.head.toString("utf8").trimStart();
   if (reading.withImages && /^url\tcaption\r?(?:\n|$)/.test(start)) {
     await readCaptionTable(source, reading, shape);
+    await handOn(1);
     return;
   }
   const { head, bytes = Number.MAX_SAFE_INTEGER } = source;
@@ -144,7 +221,7 @@ async function readDataFile({ path, list }: FileSource, reading: Reading, imageR
   if (described && !isAnswer && !["text", "empty", "parquet"].includes(described.kind)) {
     throw new Error(describeForeignBytes(path, described, head));
   }
-  const before = reading.records.length;
+  const before = reading.count;
   const opened = await openItems(source, {
     list,
     isRecord: (value) => isRecordLike(value, reading),
@@ -157,11 +234,12 @@ async function readDataFile({ path, list }: FileSource, reading: Reading, imageR
       if ("value" in item) addItem(item.value, item.place, reading, shape);
       else addFault(item, reading, shape);
     }
+    await handOn(opened.share());
   }
   reading.files.push(await source.identify());
-  addUnread(opened.unread ?? [], reading.records.length - before, reading);
+  addUnread(opened.unread ?? [], reading.count - before, reading);
   const { items, foreign, first, keys, isList } = shape;
-  if (reading.records.length > before || first === undefined || foreign < items) return;
+  if (reading.count > before || first === undefined || foreign < items) return;
   if (described && isAnswer) throw new Error(described.problem);
   if (typeof reading.fields === "object")
     throw new Error(describeMissingColumns({ first, keys: [...keys] }, reading.fields));

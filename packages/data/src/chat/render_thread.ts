@@ -26,7 +26,7 @@ export function createRenderThread(data: RenderThreadData): RenderThread {
       thread ??= startThread(data);
       const reply = await replyOf(thread, job);
       if ("problem" in reply && reply.record === undefined) {
-        await thread.terminate();
+        discard(thread);
         thread = undefined;
       } else {
         idle = setTimeout(() => {
@@ -37,6 +37,12 @@ export function createRenderThread(data: RenderThreadData): RenderThread {
       return reply;
     },
   };
+}
+
+/** Ends a thread whose end nobody waits for: one that ran out of memory may never say that it ended. */
+function discard(thread: Worker): void {
+  thread.on("error", () => {});
+  void thread.terminate();
 }
 
 /** Messages squared: a chat is written up to each of its turns. */

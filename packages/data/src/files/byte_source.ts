@@ -16,6 +16,8 @@ export interface ByteSource {
   readonly bytes: number | undefined;
   readonly fold: Fold | undefined;
   read(): AsyncIterable<Buffer>;
+  /** How much of the file as it lies the newest reading has read, from 0 to 1. */
+  share(): number;
   /** Identifies the file as it lies; what was read to its end is not read again. */
   identify(): Promise<DataFile>;
 }
@@ -28,17 +30,21 @@ export async function openByteSource(path: string): Promise<ByteSource> {
   const { head: first, size } = await headOf(path);
   const fold = foldOf(first);
   let identity: DataFile | undefined;
-  const read = () => readFolded(path, fold, size, (found) => (identity = found));
+  let done = 0;
+  const onBytes = (bytes: number) => {
+    done = bytes;
+  };
+  const read = () => readFolded({ path, fold, size }, onBytes, (found) => (identity = found));
   const head = fold === undefined ? first : await firstOf(read());
   const bytes = fold === undefined ? size : head.length < HEAD_BYTES ? head.length : undefined;
-  return { path, head, bytes, fold, read, identify: async () => identity ?? (await hashDataFile(path)) };
+  const share = () => (size === 0 ? 1 : Math.min(1, done / size));
+  return { path, head, bytes, fold, read, share, identify: async () => identity ?? (await hashDataFile(path)) };
 }
 
-/** Reads a file to its end, unfolded; `onEnd` gets what it was. */
+/** Reads a file to its end, unfolded; `onBytes` gets how many of its own bytes were read, `onEnd` what it was. */
 async function* readFolded(
-  path: string,
-  fold: Fold | undefined,
-  size: number,
+  { path, fold, size }: { readonly path: string; readonly fold: Fold | undefined; readonly size: number },
+  onBytes: (bytes: number) => void,
   onEnd: (file: DataFile) => void,
 ): AsyncGenerator<Buffer> {
   const hash = createHash("sha256");
@@ -46,6 +52,7 @@ async function* readFolded(
   const tap = (piece: Buffer): void => {
     hash.update(piece);
     bytes += piece.length;
+    onBytes(bytes);
   };
   const file = await openRegularFile(path);
   try {

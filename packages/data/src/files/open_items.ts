@@ -21,6 +21,8 @@ export interface OpenRules {
 export interface OpenedItems {
   readonly items: DataItems;
   readonly isList: boolean;
+  /** How much of the file stands in front of the last items, from 0 to 1. */
+  share(): number;
   /** All columns, of a file that names them, and those that are not read. */
   readonly names?: readonly string[];
   readonly unread?: readonly string[];
@@ -39,7 +41,7 @@ export async function openItems(source: ByteSource, rules: OpenRules): Promise<O
   const separator = isJson ? undefined : separatorOf(source.path, start);
   if (separator !== undefined) {
     const { tableRows } = await import("./table/csv.ts");
-    return { items: tableRows(source, separator), isList: false };
+    return { items: tableRows(source, separator), isList: false, share: source.share };
   }
   const first = isList ? undefined : await lookAtLines(source);
   if (!first?.areLines) {
@@ -47,9 +49,9 @@ export async function openItems(source: ByteSource, rules: OpenRules): Promise<O
     if (opened) return opened;
   }
   const list = listInside(source.path, first?.only, rules);
-  if (list !== undefined) return { items: itemsOf(source.path, list), isList: true };
+  if (list !== undefined) return { ...itemsOf(source.path, list), isList: true };
   if (rules.list !== undefined) throw new Error(noList(rules.list));
-  return { items: jsonLines(source), isList: false };
+  return { items: jsonLines(source), isList: false, share: source.share };
 }
 
 /** Whether a file begins as a parquet file. */
@@ -62,7 +64,7 @@ async function openWhole(source: ByteSource, rules: OpenRules): Promise<OpenedIt
   const { values, isList } = parsed;
   const list = isList || values.length !== 1 ? undefined : listInside(source.path, values[0], rules);
   if (list === undefined && rules.list !== undefined) throw new Error(noList(rules.list));
-  return { items: itemsOf(source.path, list ?? values), isList: isList || list !== undefined };
+  return { ...itemsOf(source.path, list ?? values), isList: isList || list !== undefined };
 }
 
 function listInside(path: string, value: unknown, { list, isRecord }: OpenRules): readonly unknown[] | undefined {

@@ -3,7 +3,7 @@ import { isUtf8 } from "node:buffer";
 import { checkNesting } from "@zerogate/core/formats";
 import { parseValues } from "../../json_values.ts";
 import type { ByteSource } from "../byte_source.ts";
-import type { DataItem } from "../data_item.ts";
+import type { DataItem, DataItems } from "../data_item.ts";
 import { notUtf8 } from "../utf8_bytes.ts";
 
 /** JSON.parse needs the whole text as one string; V8's longest has 2²⁹ − 24 characters. JSONL has no such limit. */
@@ -20,12 +20,21 @@ export async function readJson(
   return parseValues(text);
 }
 
-/** The values of a list as items. */
-export async function* itemsOf(path: string, values: readonly unknown[]): AsyncGenerator<readonly DataItem[]> {
-  for (let begin = 0; begin < values.length; begin += BATCH) {
-    const batch = values.slice(begin, begin + BATCH);
-    yield batch.map((value, i): DataItem => ({ place: { file: path, index: begin + i }, value }));
+/** The values of a list as items, and how many of them were given. */
+export function itemsOf(
+  path: string,
+  values: readonly unknown[],
+): { readonly items: DataItems; readonly share: () => number } {
+  let begin = 0;
+  async function* batches(): DataItems {
+    while (begin < values.length) {
+      const batch = values.slice(begin, begin + BATCH);
+      const first = begin;
+      begin += batch.length;
+      yield batch.map((value, i): DataItem => ({ place: { file: path, index: first + i }, value }));
+    }
   }
+  return { items: batches(), share: () => begin / values.length };
 }
 
 /** @throws Error if the file is too long for one text, or not UTF-8. */

@@ -15,6 +15,8 @@ const BATCH = 1000;
 /** A file of rows, and the columns that are not read. */
 export interface ParquetRows {
   readonly items: DataItems;
+  /** How many of the rows were given, from 0 to 1. */
+  share(): number;
   readonly names: readonly string[];
   readonly unread: readonly string[];
 }
@@ -35,7 +37,10 @@ export async function openParquet(
     const chosen = choose(names);
     const wanted = chosen.length === 0 ? names : chosen;
     const unread = names.filter((name) => !wanted.includes(name));
-    return { items: rowsOf(source, ranges, file, wanted), names, unread };
+    const done = { rows: 0 };
+    const all = Number(file.metadata.num_rows);
+    const share = () => (all > 0 ? Math.min(1, done.rows / all) : 1);
+    return { items: rowsOf(source, ranges, file, wanted, done), share, names, unread };
   } catch (error) {
     await ranges.close();
     throw damaged(error);
@@ -50,14 +55,18 @@ async function* rowsOf(
   ranges: ByteRanges,
   { metadata, schema }: ParquetFile,
   wanted: readonly string[],
+  done: { rows: number },
 ): AsyncGenerator<readonly DataItem[]> {
   const count = countUnfolded(ranges.length, "its rows");
   const columns = schema.children.filter(({ element }) => wanted.includes(element.name));
-  let index = 0;
   try {
     for (const group of metadata.row_groups) {
       for await (const rows of groupRows(ranges, group, schema, columns)) {
-        yield rows.map((row): DataItem => ({ place: { file: path, index: index++ }, value: plainValue(row, count) }));
+        const first = done.rows;
+        done.rows += rows.length;
+        yield rows.map(
+          (row, i): DataItem => ({ place: { file: path, index: first + i }, value: plainValue(row, count) }),
+        );
       }
     }
   } catch (error) {
