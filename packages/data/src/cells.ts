@@ -141,7 +141,8 @@ function exchange(from: OpenCell, to: OpenCell, sizes: BatchSizes, cost: SampleC
   return true;
 }
 
-const without = (samples: readonly number[], one: number) => samples.filter((sample) => sample !== one);
+/** All but one: a batch of a mixture may hold a sample several times. */
+const without = (samples: readonly number[], one: number) => samples.toSpliced(samples.indexOf(one), 1);
 
 function move(sample: number, from: OpenCell, to: OpenCell, lengths: Int32Array): void {
   from.samples.splice(from.samples.indexOf(sample), 1);

@@ -4,11 +4,12 @@
  *
  * An epoch is a permutation of all samples (its number is the stream of the seed), a step's batch the next `batchSize` of
  * it. A batch is cut into cells of at most `cellTokens` tokens: into even ones (`even`), or one after the other as runs of
- * 0.1.0 did (cells.ts).
+ * 0.1.0 did (cells.ts). Of a mixture an epoch is what mixture.ts makes of its parts.
  */
 import { createHash } from "node:crypto";
 import { InputError } from "@zerogate/core";
 import { cutCells, cutEvenCells, type EvenCut, mostCells, type SampleSizes } from "./cells.ts";
+import { type MixedPart, type Mixture, mixedEpoch, mixParts } from "./mixture.ts";
 import { permutation } from "./permutation.ts";
 import { bytesOf } from "./token_set.ts";
 
@@ -26,6 +27,8 @@ export interface PlanInput extends SampleSizes {
   readonly even?: EvenCut | undefined;
   /** Leave an epoch's last batch out if it is not full. @default false */
   readonly dropLast?: boolean;
+  /** Shares of parts of the samples. @default an epoch holds every sample once */
+  readonly mixture?: Mixture | undefined;
 }
 
 /** One step of a plan. */
@@ -46,6 +49,8 @@ export interface Plan {
   readonly stepsPerEpoch: number;
   /** Samples per epoch, before `dropLast`. */
   readonly sampleCount: number;
+  /** Of a mixture, how much of each part an epoch holds. @default it is none */
+  readonly parts?: readonly MixedPart[] | undefined;
   /** A number of cells that no step exceeds. */
   readonly maxCells: number;
   /** SHA-256 of all that the plan depends on, hexadecimal. */
@@ -67,35 +72,49 @@ export function createPlan({
   cellTokens,
   even,
   dropLast = false,
+  mixture,
 }: PlanInput): Plan {
   const multiple = even?.multiple ?? 1;
   checkWhole({ batchSize, cellTokens, multiple });
   checkSamples(samples, lengths, labelled);
   const trained = Int32Array.from(samples).filter((sample) => labelled[sample]! > 0);
-  const stepsPerEpoch = dropLast ? Math.floor(trained.length / batchSize) : Math.ceil(trained.length / batchSize);
+  const parts = mixture && mixParts(mixture, trained);
+  const sampleCount = parts?.reduce((sum, { perEpoch }) => sum + perEpoch, 0) ?? trained.length;
+  const stepsPerEpoch = dropLast ? Math.floor(sampleCount / batchSize) : Math.ceil(sampleCount / batchSize);
   if (stepsPerEpoch === 0) {
     const needed = dropLast ? `${batchSize} are needed (batchSize, with dropLast)` : "at least 1 is needed";
     throw new InputError(
       "Cannot plan an epoch",
-      `${trained.length} of ${samples.length} samples have targets, ${needed}`,
+      `${parts ? `an epoch of the mixture holds ${sampleCount}` : `${trained.length} of ${samples.length}`} samples${parts ? "" : " have targets"}, ${needed}`,
     );
   }
   let ordered: { epoch: number; order: Int32Array } | undefined;
+  const orderIn = (epoch: number) => {
+    if (parts) return mixedEpoch(parts, seed, epoch);
+    const order = permutation(trained.length, seed, epoch);
+    for (const [i, place] of order.entries()) order[i] = trained[place]!;
+    return order;
+  };
   const orderOf = (epoch: number): Int32Array => {
-    if (ordered?.epoch !== epoch) ordered = { epoch, order: permutation(trained.length, seed, epoch) };
+    if (ordered?.epoch !== epoch) ordered = { epoch, order: orderIn(epoch) };
     return ordered.order;
   };
   return {
     stepsPerEpoch,
-    sampleCount: trained.length,
-    maxCells: mostCells(lengths, batchSize, cellTokens, multiple),
-    hash: hashPlan({ lengths, labelled, beginnings, samples: trained, seed, batchSize, cellTokens, even, dropLast }),
+    sampleCount,
+    parts,
+    // Of a mixture a batch may hold the longest sample again and again.
+    maxCells: mostCells(parts ? longestOnly(lengths, batchSize) : lengths, batchSize, cellTokens, multiple),
+    hash: hashPlan(
+      { lengths, labelled, beginnings, samples: trained, seed, batchSize, cellTokens, even, dropLast },
+      parts,
+    ),
     step(step) {
       if (!Number.isSafeInteger(step) || step < 0)
         throw new RangeError(`Cannot plan step ${step}: an integer from 0 on is needed`);
       const epoch = Math.floor(step / stepsPerEpoch);
       const begin = (step - epoch * stepsPerEpoch) * batchSize;
-      const batch = Array.from(orderOf(epoch).subarray(begin, begin + batchSize), (place) => trained[place] as number);
+      const batch = Array.from(orderOf(epoch).subarray(begin, begin + batchSize));
       const total = (counts: Int32Array): number => batch.reduce((sum, sample) => sum + counts[sample]!, 0);
       const cells = even
         ? cutEvenCells(batch, { lengths, labelled, beginnings }, cellTokens, even)
@@ -128,16 +147,25 @@ function checkSamples(samples: readonly number[] | Int32Array, lengths: Int32Arr
   }
 }
 
-function hashPlan({ lengths, labelled, samples, ...rest }: PlanInput & { readonly samples: Int32Array }): string {
+function longestOnly(lengths: Int32Array, count: number): Int32Array {
+  return new Int32Array(count).fill(lengths.reduce((longest, length) => Math.max(longest, length), 0));
+}
+
+function hashPlan(
+  { lengths, labelled, samples, ...rest }: PlanInput & { readonly samples: Int32Array },
+  parts: readonly MixedPart[] | undefined,
+): string {
   const { seed, batchSize, cellTokens, even, beginnings, dropLast } = rest;
   const cut = even
     ? ["zerogate plan 2", even.multiple, even.cost.token, even.cost.pair, even.cost.label]
     : ["zerogate plan 1"];
   if (even && beginnings) cut.push(beginnings.hash);
+  if (parts) cut.push("mixture", ...parts.flatMap(({ samples: own, perEpoch }) => [own.length, perEpoch]));
   const hash = createHash("sha256").update(
     JSON.stringify([...cut, seed, batchSize, cellTokens, dropLast, samples.length]),
   );
   hash.update(bytesOf(samples));
+  for (const { samples: own } of parts ?? []) hash.update(bytesOf(own));
   for (const counts of [lengths, labelled]) hash.update(bytesOf(samples.map((sample) => counts[sample] as number)));
   return hash.digest("hex");
 }
