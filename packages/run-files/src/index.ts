@@ -4,6 +4,7 @@ export { checkpointFolder, listCheckpoints, setAside } from "./checkpoint/folder
 export { newestCheckpoint } from "./checkpoint/newest.ts";
 export { proofOf } from "./checkpoint/proof.ts";
 export { decodeRunState, type RunState, type SkippedStep } from "./checkpoint/run_state.ts";
+export { trainedLayout, workerLayout } from "./checkpoint/trained_parts.ts";
 export type { SharedNumbers } from "./checkpoint/write_worker.ts";
 export { type CheckpointWriter, openCheckpointWriter } from "./checkpoint/writer.ts";
 export { type AppendFile, openAppendFile } from "./files/append_file.ts";

@@ -11,6 +11,7 @@ export { endTokens } from "./open/end_tokens.ts";
 export { queryMakerOf } from "./open/frozen_queries.ts";
 export { checkLinks } from "./open/links.ts";
 export { adapterFolder, locateModel, namedBase } from "./open/locate.ts";
+export { modelHere } from "./open/model.ts";
 export { type PromptFlags, promptFormatOf } from "./open/prompt_format.ts";
 export { type OpenedTower, openTowerOf } from "./open/tower.ts";
 export { type Rehearsal, type RehearsalRequest, rehearse } from "./rehearse/rehearse.ts";
@@ -26,7 +27,7 @@ export {
   type TimeEstimate,
   whatLimits,
 } from "./run/estimate.ts";
-export { estimateMemory, type MemoryEstimate } from "./run/memory_estimate.ts";
+export { estimateMemory, imageMemory, type MemoryEstimate } from "./run/memory_estimate.ts";
 
 // Running.
 

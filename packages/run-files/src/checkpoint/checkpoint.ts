@@ -26,6 +26,7 @@ import type { AdamWState } from "@zerogate/core/training";
 import { checkpointFolder } from "./folders.ts";
 import { decodeMoments, encodeMoments } from "./moments_file.ts";
 import { decodeRunState, encodeRunState, type RunState } from "./run_state.ts";
+import { trainedLayout } from "./trained_parts.ts";
 
 const MOMENTS = "optimizer.safetensors";
 const STATE = "state.msgpack";
@@ -38,8 +39,9 @@ export interface Checkpoint {
   /** What its images become; undefined for a text adapter. */
   readonly seen?: SeenFeatures | undefined;
   readonly layout: AdapterLayout;
-  /** Flat as `layout` says; so are the moments. */
+  /** Flat as `layout` says. */
   readonly params: Float32Array;
+  /** Of what is trained, see `trainedLayout`. */
   readonly moments: AdamWState;
 }
 
@@ -77,7 +79,8 @@ export async function loadCheckpoint(folder: string, model: ModelConfig): Promis
   if (problems.length > 0) throw new InputError(`Cannot use the checkpoint ${folder}`, problems);
   const { config: adapterConfig, shape, params, promptFormat, seen } = await loadAdapter(folder, model);
   const layout = adapterLayout(shape, model);
-  const moments = decodeMoments(await readFile(join(folder, MOMENTS)), layout.table, join(folder, MOMENTS));
   const state = decodeRunState(await readFile(join(folder, STATE)), join(folder, STATE));
+  const { table } = trainedLayout(state.config, layout);
+  const moments = decodeMoments(await readFile(join(folder, MOMENTS)), table, join(folder, MOMENTS), layout.table);
   return { state, adapterConfig, promptFormat, seen, layout, params, moments };
 }

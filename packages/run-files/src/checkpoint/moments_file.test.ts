@@ -70,3 +70,17 @@ test("the digest of moments counts every group, and has the bytes of 0.1.0 if th
   // SHA-256 of eight zero bytes: no moments, no update.
   expect(momentsDigest(createAdamWState(0))).toBe("af5570f5a1810b7af78caf4bc70a660f0df51e42baf91d4de5b2328de0e83dfc");
 });
+
+test("parts that stay as they are have no moments; those that earlier versions wrote for them are read too, both alike", () => {
+  const groups = tableOfTwoGroups();
+  const whole = { ...createAdamWState(7), t: [5, 3] };
+  const trained = groups.slice(0, -1).map((part) => ({ ...part, group: 0 }));
+  const length = trained.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  const own = { ...createAdamWState(length), t: [5] };
+  expect(decodeMoments(encodeMoments(own), trained, "x", groups)).toEqual(own);
+  const older = { ...whole, t: [5] };
+  expect(decodeMoments(encodeMoments(older), trained, "x", groups)).toEqual(older);
+  expect(() => decodeMoments(encodeMoments(older), trained, "x")).toThrow(`m is F32 [7], expected F32 [${length}]`);
+  const mixed = encodeMoments({ m: older.m, v: own.v, t: [5] });
+  expect(() => decodeMoments(mixed, trained, "x", groups)).toThrow(`m has 7 numbers, v ${length}`);
+});

@@ -22,14 +22,24 @@ const tensorOf = (values: Float32Array): Tensor => ({
   bytes: new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
 });
 
-/** @throws InputError that names `path` if it does not hold the moments of the parts of `table`. */
-export function decodeMoments(bytes: Uint8Array, table: ParameterTable, path: string): AdamWState {
+/**
+ * @param table of the parts that are trained.
+ * @param whole of all parts: earlier versions wrote zeros for those that stay as they are, which come back as well.
+ * @throws InputError that names `path` if it does not hold the moments of the parts of `table`.
+ */
+export function decodeMoments(
+  bytes: Uint8Array,
+  table: ParameterTable,
+  path: string,
+  whole: ParameterTable = table,
+): AdamWState {
   const [length, groups] = [tableLength(table), groupCount(table)];
+  const lengths = [length, tableLength(whole)];
   const { tensors, metadata } = parseSafetensors(bytes, path);
   const problems: string[] = [];
   const read = (name: string): Float32Array => {
     const tensor = tensors.get(name);
-    if (tensor?.dtype === "F32" && tensor.shape.length === 1 && tensor.shape[0] === length) {
+    if (tensor?.dtype === "F32" && tensor.shape.length === 1 && lengths.includes(tensor.shape[0] ?? -1)) {
       // Copied: the bytes of a file need not lie on a multiple of 4.
       return new Float32Array(new Uint8Array(tensor.bytes).buffer);
     }
@@ -38,6 +48,7 @@ export function decodeMoments(bytes: Uint8Array, table: ParameterTable, path: st
     return new Float32Array();
   };
   const [m, v] = [read("m"), read("v")];
+  if (problems.length === 0 && m.length !== v.length) problems.push(`m has ${m.length} numbers, v ${v.length}`);
   const counts = metadata.get(STEPS);
   const t = counts === undefined ? [] : counts.split(",").map(Number);
   if (t.length !== groups || t.some((count) => !Number.isSafeInteger(count) || count < 0)) {

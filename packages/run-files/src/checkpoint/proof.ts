@@ -51,7 +51,7 @@ function numberProblems(before: readonly ReceiptLine[], checkpoint: Checkpoint, 
   if (line && "params" in line && line.params !== paramsDigest(params)) {
     problems.push("its parameters are not those of the receipt");
   }
-  const recorded = line?.event === "start" ? noMoments(layout) : line?.event === "step" ? line.moments : undefined;
+  const recorded = line?.event === "start" ? noMoments(layout, moments) : line?.event === "step" ? line.moments : undefined;
   const start = before[0];
   if (line?.event === "step" && recorded === undefined && start?.event === "start" && start.version > 1) {
     problems.push("the receipt has lost the digest of its moments");
@@ -67,8 +67,8 @@ function numberProblems(before: readonly ReceiptLine[], checkpoint: Checkpoint, 
   return { problems, hasMoments: recorded !== undefined || line?.event === "gap" };
 }
 
-function noMoments({ length, table }: AdapterLayout): string {
-  return momentsDigest(createAdamWState(length, groupCount(table)));
+function noMoments({ table }: AdapterLayout, { m }: Checkpoint["moments"]): string {
+  return momentsDigest(createAdamWState(m.length, groupCount(table)));
 }
 
 /** Compares what a state says of the run so far with lines from the start on. */

@@ -11,6 +11,7 @@ import type { SampleTokens } from "@zerogate/core/node";
 import { backwardLayers, type SampleCost, trainingCost } from "@zerogate/core/training";
 import { measureSamples, sampleCost } from "@zerogate/data";
 import type { EngineChoice, TrainConfig } from "@zerogate/run-config";
+import { workerLayout } from "@zerogate/run-files";
 import { type PlanOnly, planOnly } from "../entry/estimate.ts";
 import { type RunListening, type RunOptions, type RunPlace, withListener } from "../entry/listener.ts";
 import { withLock } from "../entry/with_lock.ts";
@@ -108,7 +109,7 @@ async function rehearseAt(
   };
   await withLock(out, view.warn, trained, { team, hostTimeout: config.hostTimeout });
   const { layout } = plan;
-  return { config, parameters: layout.length, hosts: team.size, isFirst: team.isFirst, ...recorder.found() };
+  return { config, parameters: workerLayout(config, layout).length, hosts: team.size, isFirst: team.isFirst, ...recorder.found() };
 }
 
 /** The engine that no config can name. */

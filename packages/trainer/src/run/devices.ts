@@ -3,6 +3,7 @@ import { backwardLayers } from "@zerogate/core/training";
 import { probe } from "@zerogate/engine-cpu";
 import type { TrainConfig } from "@zerogate/run-config";
 import { isIsolated } from "@zerogate/run-config";
+import { workerLayout } from "@zerogate/run-files";
 import { type DeviceJob, type DevicePool, openDevices } from "@zerogate/workers";
 import type { RunInputs } from "./inputs.ts";
 import type { RunView } from "./view.ts";
@@ -57,9 +58,10 @@ export function savingsOf({
 
 /** What workers compute for one run. */
 export function jobOf(
-  config: Pick<TrainConfig, "out" | "sharedBeginnings" | "skipUnlabelled">,
+  config: Pick<TrainConfig, "out" | "sharedBeginnings" | "skipUnlabelled" | "visionParts">,
   { layout }: Pick<RunInputs, "layout">,
   params: Float32Array,
 ): DeviceJob {
-  return { id: config.out, layout, params, ...savingsOf(config) };
+  const own = workerLayout(config, layout);
+  return { id: config.out, layout: own, params: params.subarray(0, own.length), ...savingsOf(config) };
 }

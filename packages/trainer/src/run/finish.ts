@@ -8,7 +8,14 @@ import { reason } from "@zerogate/core/node";
 import { trainedLayers } from "@zerogate/core/training";
 import type { TrainConfig } from "@zerogate/run-config";
 import { versions } from "@zerogate/run-config";
-import { checkpointFolder, createTrouble, loadCheckpoint, patiently, readMetrics } from "@zerogate/run-files";
+import {
+  checkpointFolder,
+  createTrouble,
+  loadCheckpoint,
+  patiently,
+  readMetrics,
+  trainedLayout,
+} from "@zerogate/run-files";
 import { type AdapterChoice, chooseAdapter, describeChoice, lastAdapter } from "./adapter_choice.ts";
 import { checkProof, underWay } from "./check_proof.ts";
 import type { Job } from "./context.ts";
@@ -73,6 +80,7 @@ export async function finish(
     throw new Error(`${reason(cause)}\n${kept}`, { cause });
   });
   const { base, adapter, samples } = compared;
+  const own = trainedLayout(config, layout);
   const all = parameterCount(model) + layout.length;
   const data = (): ReportData => ({
     title: config.out.split(/[\\/]/).at(-1) ?? config.out,
@@ -83,7 +91,7 @@ export async function finish(
     metrics: readMetrics(config.out),
     layers: trainedLayers(layout.table),
     summary: {
-      trainedParameters: trainableLine({ trainable: layout.length, all }),
+      trainedParameters: trainableLine({ trainable: own.length, all }),
       durationMs,
       validationLoss: { before: base?.loss, after: adapter?.loss },
       exactMatch: { before: base?.exactMatch, after: adapter?.exactMatch },
@@ -98,7 +106,7 @@ export async function finish(
     return await view.report(config.out, data());
   });
   view.phase(undefined);
-  const unmoved = unmovedParts(layout.table, inputs.initialParams, params);
+  const unmoved = unmovedParts(own.table, inputs.initialParams, params);
   return { base, adapter, best: standing.best, samples, unmoved, choice, adapterFolder, report };
 }
 

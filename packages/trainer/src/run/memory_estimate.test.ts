@@ -13,7 +13,7 @@ import { imageBytes, type WeightPlace, weightNames } from "@zerogate/core/format
 import { backwardLayers } from "@zerogate/core/training";
 import { createEngine, createWasmEngine, probe } from "@zerogate/engine-cpu";
 import { describe, expect, test } from "vitest";
-import { estimateMemory } from "./memory_estimate.ts";
+import { estimateMemory, imageMemory } from "./memory_estimate.ts";
 
 const config = parseModelConfig(
   {
@@ -164,4 +164,22 @@ test("norms of queries, keys and outputs keep what stood before them, and an exa
   const gptNeox = { modelType: "gpt_neox" };
   const layerNorm = 2;
   expect(kept({}) - kept(gptNeox)).toBe(4 * T * (depth * (intermediateSize - layerNorm) + intermediateSize));
+});
+
+test("features lie once in shared memory, and once more in every process; what is trained for images has moments, and a copy", () => {
+  const vision = { fusion: "global", featureSize: 6, projectionSize: 2, missingImage: "none" } as const;
+  const seeing = adapterLayout({ ...shape, vision }, config);
+  const numbers = 2 * 6 + 2 + 192 * 2 + 192;
+  const imageBytes = { features: 5e6, tower: 7e6 };
+  expect(imageMemory({ visionParts: "trained" }, seeing, { imageBytes })).toEqual({ ...imageBytes, parts: 24 * numbers });
+  expect(imageMemory({ visionParts: "frozen" }, seeing, { imageBytes })).toEqual({ ...imageBytes, parts: 8 * numbers });
+  expect(imageMemory({ visionParts: "trained" }, layout, {})).toBeUndefined();
+  const run = { cellTokens: T, workers: 3, weights: 1e9, engine: plain, isIsolated: false };
+  const images = { ...imageBytes, parts: 1000 };
+  const [blind, sees] = [estimateMemory(config, seeing, run), estimateMemory(config, seeing, { ...run, images })];
+  expect(blind.images).toBe(0);
+  expect(sees).toEqual({ ...blind, images: 12_001_000, total: blind.total + 12_001_000 });
+  const processes = { ...run, isIsolated: true };
+  const each = estimateMemory(config, seeing, { ...processes, images }).perWorker;
+  expect(each - estimateMemory(config, seeing, processes).perWorker).toBe(5e6);
 });

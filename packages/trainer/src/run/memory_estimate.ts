@@ -1,13 +1,16 @@
 /** How much memory a run will take: the base and its packed copies once, and per worker what one cell keeps for its backward. */
 import { type AdapterLayout, architectureOf, type ModelConfig } from "@zerogate/core";
 import type { EngineTraits } from "@zerogate/core/engine";
-import { backwardLayers, keptForNorms, mlpWidth } from "@zerogate/core/training";
-import type { EngineChoice } from "@zerogate/run-config";
+import { backwardLayers, keptForNorms, mlpWidth, partLength, VISION_FILE } from "@zerogate/core/training";
+import type { EngineChoice, TrainConfig } from "@zerogate/run-config";
+import type { ImageBytes, PlannedData } from "./planned_data.ts";
 
 /** Bytes that a run will take. */
 export interface MemoryEstimate {
   /** Bytes of the shared base and of its packed copies. */
   readonly weights: number;
+  /** Bytes of features, of the tower, and of what is trained for images. */
+  readonly images: number;
   /** Bytes of activations and sums of one worker, and of its own copy of the base if its engine makes one. */
   readonly perWorker: number;
   readonly total: number;
@@ -21,7 +24,9 @@ export interface MemoryEstimate {
  * An engine whose operations are made of smaller ones holds their temporaries: the backward of SwiGLU is the largest, and
  * attention has eight arrays of 4 Mi scores.
  *
+ * @param layout of the gradient that workers compute.
  * @param run.weights bytes of the loaded base, as the engine keeps it.
+ * @param run.images what seeing images takes besides. @default nothing
  * @param run.isIsolated whether each worker is a process that reads the base for itself.
  */
 export function estimateMemory(
@@ -35,6 +40,7 @@ export function estimateMemory(
       readonly traits: Pick<EngineTraits, "isComposed" | "mapsFiles">;
     };
     readonly isIsolated: boolean;
+    readonly images?: ImageMemory | undefined;
   },
 ): MemoryEstimate {
   const { hiddenSize: D, heads, kvHeads, headDim, vocabSize } = model;
@@ -58,7 +64,27 @@ export function estimateMemory(
   // Packed for forward everywhere, for backward if an adapter is at or below.
   const packed = packedBytes * (1 + depth / model.layers);
   const own = weightCopies * run.weights + (isShared ? 0 : run.weights) + (run.isIsolated ? packed : 0);
-  const perWorker = activations + head + scores + sums + own;
+  const { features = 0, tower = 0, parts = 0 } = run.images ?? {};
+  const perWorker = activations + head + scores + sums + own + (run.isIsolated ? features : 0);
   const weights = (isShared ? run.weights : 0) + (run.isIsolated ? 0 : packed);
-  return { weights, perWorker, total: weights + run.workers * perWorker };
+  const images = features + tower + parts;
+  return { weights, images, perWorker, total: weights + images + run.workers * perWorker };
+}
+
+/** Bytes that seeing images takes. */
+export interface ImageMemory extends ImageBytes {
+  /** Of what is trained for images: the numbers, their moments, and the copy that a checkpoint is written from. */
+  readonly parts: number;
+}
+
+/** Returns what seeing images takes in a run; undefined for a text run. */
+export function imageMemory(
+  config: Pick<TrainConfig, "visionParts">,
+  layout: AdapterLayout,
+  { imageBytes }: Pick<PlannedData, "imageBytes">,
+): ImageMemory | undefined {
+  if (!imageBytes) return undefined;
+  const numbers = layout.table.reduce((sum, part) => sum + (part.file === VISION_FILE ? partLength(part) : 0), 0);
+  const moments = config.visionParts === "frozen" ? 0 : 2;
+  return { ...imageBytes, parts: 4 * 2 * (1 + moments) * numbers };
 }

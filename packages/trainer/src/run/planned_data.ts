@@ -36,6 +36,14 @@ export interface PlannedData {
   readonly planOf: (config: Pick<TrainConfig, PlanKey>) => Plan;
   readonly totalSteps: number;
   readonly schedule: LearningRateSchedule;
+  /** Bytes of the features of images, and of the tower that made them. @default a text run has none */
+  readonly imageBytes?: ImageBytes | undefined;
+}
+
+/** Bytes that seeing images takes. */
+export interface ImageBytes {
+  readonly features: number;
+  readonly tower: number;
 }
 
 export interface DataPlanRequest {
@@ -85,8 +93,15 @@ export async function planData(
   const plan = planOf(config);
   const totalSteps = totalStepsOf(config, plan.stepsPerEpoch);
   const schedule = scheduleOf(config, plan.stepsPerEpoch, totalSteps);
-  return { train, counts, heldOut, plan, sizes, planOf, totalSteps, schedule };
+  const imageBytes = tower && {
+    features: featureBytes(train) + (heldOut?.set === "validation" ? featureBytes(heldOut) : 0),
+    tower: tower.tower.image.bytes.byteLength,
+  };
+  return { train, counts, heldOut, plan, sizes, planOf, totalSteps, schedule, imageBytes };
 }
+
+const featureBytes = ({ tokens }: { readonly tokens: SampleTokens }): number =>
+  tokens.images?.rows.values.byteLength ?? 0;
 
 async function holdOut(
   config: TrainConfig,

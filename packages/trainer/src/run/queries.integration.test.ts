@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseSafetensors } from "@zerogate/core/formats";
 import { beforeAll, expect, test } from "vitest";
 import { openPlace, sixSteps, textOf } from "../../../zerogate/test/here.ts";
 import { drawnPng } from "../../test/drawn_png.ts";
@@ -124,6 +125,31 @@ test("frozen visual parts stay as they are, their queries are made once, and pro
   expect(await run(stopped, { onLine: ({ step }, stop) => step === 3 && stop() })).toMatchObject({ code: 130 });
   expect(await resume("halted")).toMatchObject({ code: 0 });
   expect(numbersOf("halted")).toBe(numbersOf("frozen"));
+});
+
+test("what is frozen has no moments, in memory or in a checkpoint, and a resume and a replay have the same bits [V6, V9]", async () => {
+  const frozen = { "--init-adapter": at("whole/adapter"), "--vision-parts": "frozen", "--cache-dir": at("kept") };
+  const flags = sixSteps(place, "frozen-stopped", { ...seeing, ...frozen });
+  expect(await run(flags, { onLine: ({ step }, stop) => step === 4 && stop() })).toMatchObject({ code: 130 });
+  const sizesIn = (path: string) => {
+    const { tensors } = parseSafetensors(new Uint8Array(readFileSync(path)), path);
+    return [...tensors.values()].map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+  };
+  const folder = join(at("frozen-stopped"), "checkpoints/step-4");
+  const prompts = sizesIn(join(folder, "adapter_model.safetensors")).reduce((a, b) => a + b, 0);
+  expect(sizesIn(join(folder, "optimizer.safetensors"))).toEqual([prompts, prompts]);
+  expect(await resume("frozen-stopped", "--workers", "2")).toMatchObject({ code: 0 });
+  expect(numbersOf("frozen-stopped")).toBe(numbersOf("frozen"));
+  expect(await run(["verify", at("frozen-stopped"), "--replay", "3..6"])).toMatchObject({ code: 0 });
+  const planned = await run([...sixSteps(place, "planned", { ...seeing, ...frozen }), "--dry-run"]);
+  const total = (sizes: readonly number[]) => sizes.reduce((a, b) => a + b, 0);
+  const [eyes, visual] = [sizesIn(join(tower, "model.safetensors")), sizesIn(join(folder, "vision.safetensors"))];
+  const classifier = 10 * 48 + 10; // is not read
+  const rows = 4 * 4 * 10 * 16; // of three images and one of two, in training and in validation
+  expect(planned.json[0]).toMatchObject({
+    trainable: expect.stringContaining(`trainable params: ${prompts} `) as unknown,
+    memory: { images: 2 * rows + 4 * (total(eyes) - classifier) + 8 * total(visual) },
+  });
 });
 
 test("queries that are kept belong to their groups of images: means of others are made anew [V6, V11]", async () => {

@@ -10,6 +10,8 @@ import {
   loadReceipt,
   paramsDigest,
   type ReceiptLine,
+  trainedLayout,
+  workerLayout,
 } from "@zerogate/run-files";
 import { type DevicePool } from "@zerogate/workers";
 import { noWriter } from "../team/other_ranks.ts";
@@ -59,7 +61,8 @@ export async function replayRun(
   const start = checkpoint?.state.step ?? 0;
   checkIdentity(config, inputs, lines, checkpoint);
 
-  const numbers = sharedNumbers(inputs.layout.length);
+  const trained = trainedLayout(config, inputs.layout);
+  const numbers = sharedNumbers(inputs.layout.length, trained.length);
   const pool = await startDevices(config, inputs, [jobOf(config, inputs, numbers.params)], view);
   try {
     checkEngine(config.out, lines, checkpoint, pool);
@@ -69,9 +72,9 @@ export async function replayRun(
       pool,
       numbers,
       moments: takeUp(numbers, checkpoint, inputs),
-      optimizer: optimizerOptions(config, inputs.layout.table),
+      optimizer: optimizerOptions(config, trained.table),
       arithmetic: stepArithmetic(),
-      gradient: new Float32Array(inputs.layout.length),
+      gradient: new Float32Array(workerLayout(config, inputs.layout).length),
       writer: noWriter,
       rollbacks: 0,
     };

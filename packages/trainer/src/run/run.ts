@@ -8,7 +8,14 @@ import { InputError } from "@zerogate/core";
 import { reason } from "@zerogate/core/node";
 import type { StepArithmetic } from "@zerogate/core/training";
 import { steadyMemory } from "@zerogate/engine-cpu";
-import { type CheckpointWriter, createTrouble, openCheckpointWriter, type SharedNumbers } from "@zerogate/run-files";
+import {
+  type CheckpointWriter,
+  createTrouble,
+  openCheckpointWriter,
+  type SharedNumbers,
+  trainedLayout,
+  workerLayout,
+} from "@zerogate/run-files";
 import { noRecords, noWriter } from "../team/other_ranks.ts";
 import { ReportedError } from "../team/reported_error.ts";
 import type { Job, RunContext } from "./context.ts";
@@ -43,7 +50,9 @@ export async function executeRuns(runs: readonly RunContext[]): Promise<RunResul
   checkShared(runs);
   steadyMemory(); // before the threads of workers have heaps of their own
   for (const { inputs, view } of runs) for (const counts of inputs.counts) view.note(describeCounts(counts), counts);
-  const numbers = runs.map(({ inputs }) => sharedNumbers(inputs.layout.length));
+  const numbers = runs.map(({ config, inputs: { layout } }) =>
+    sharedNumbers(layout.length, trainedLayout(config, layout).length),
+  );
   const arithmetic = stepArithmetic();
   const { pool, team, asked } = await startPool(runs, numbers, arithmetic);
   const failure = new AbortController();
@@ -124,9 +133,9 @@ async function openJob(
     pool: seat.pool,
     writer,
     numbers,
-    optimizer: optimizerOptions(config, inputs.layout.table),
+    optimizer: optimizerOptions(config, trainedLayout(config, inputs.layout).table),
     arithmetic,
-    gradient: new Float32Array(inputs.layout.length),
+    gradient: new Float32Array(workerLayout(config, inputs.layout).length),
     accepted,
     floor: accepted.length > 0 ? (from?.checkpoint?.state.step ?? 0) : (from?.floor ?? 0),
     moments: takeUp(numbers, from?.checkpoint, inputs),

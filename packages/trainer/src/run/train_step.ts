@@ -48,6 +48,7 @@ export async function trainStep(
   }
   const rate = learningRate(run.inputs.schedule, step);
   await writer.copied();
-  adamWStep(numbers.params, gradient, moments, rate, optimizer, arithmetic.updateRange);
+  const trained = (all: Float32Array) => all.subarray(0, moments.m.length);
+  adamWStep(trained(numbers.params), trained(gradient), moments, rate, optimizer, arithmetic.updateRange);
   return { loss, learningRate: rate, gradientNorm, stepMs: performance.now() - begin, sum };
 }

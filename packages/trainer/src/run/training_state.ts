@@ -5,9 +5,10 @@ import type { TrainConfig } from "@zerogate/run-config";
 import type { Checkpoint, SharedNumbers } from "@zerogate/run-files";
 import type { Standing } from "./standing.ts";
 
-export function sharedNumbers(length: number): SharedNumbers {
-  const shared = () => new Float32Array(new SharedArrayBuffer(4 * length));
-  return { params: shared(), m: shared(), v: shared() };
+/** @param trained how many of the numbers are trained and so have moments. @default all */
+export function sharedNumbers(length: number, trained: number = length): SharedNumbers {
+  const shared = (numbers: number) => new Float32Array(new SharedArrayBuffer(4 * numbers));
+  return { params: shared(length), m: shared(trained), v: shared(trained) };
 }
 
 /** Sets the numbers to those of a checkpoint, or to where training starts. */
@@ -22,8 +23,9 @@ export function takeUp(
   params.set(from?.params ?? initialParams);
   m.fill(0);
   v.fill(0);
-  if (from) m.set(from.moments.m);
-  if (from) v.set(from.moments.v);
+  // Of another number of parts, if those that are trained were changed by consent.
+  if (from) m.set(from.moments.m.subarray(0, m.length));
+  if (from) v.set(from.moments.v.subarray(0, v.length));
   const t = from ? [...from.moments.t] : Array.from({ length: groupCount(layout.table) }, () => 0);
   return { m, v, t };
 }
@@ -37,9 +39,9 @@ export function standingAfter(
   return { step, best, evaluationsWithoutGain, owesEvaluation, skipped };
 }
 
+/** @param table of the parts that are trained. */
 export function optimizerOptions(config: TrainConfig, table: ParameterTable): AdamWOptions {
-  const { beta1, beta2, eps, decayGroup, weightDecay, visionLearningRate, visionParts } = config;
-  const learningRateFactor = visionParts === "frozen" ? 0 : visionLearningRate; // of decay too
+  const { beta1, beta2, eps, decayGroup, weightDecay, visionLearningRate: learningRateFactor } = config;
   const rated = table.map((part) => (part.file === VISION_FILE ? { ...part, learningRateFactor } : part));
   return { beta1, beta2, eps, ranges: updateRanges(rated, decayGroup, weightDecay) };
 }

@@ -3,6 +3,7 @@ import { parameterCount, trainableLine } from "@zerogate/core";
 import { formatBytes } from "@zerogate/core/formats";
 import type { TrainConfig } from "@zerogate/run-config";
 import { isIsolated } from "@zerogate/run-config";
+import { trainedLayout, workerLayout } from "@zerogate/run-files";
 import type { DataCounts } from "@zerogate/trainer";
 import {
   type BusyDevices,
@@ -13,6 +14,7 @@ import {
   formatShare,
   formatSmall,
   idleAdvice,
+  imageMemory,
   type MemoryEstimate,
   type RunInputs,
 } from "@zerogate/trainer/command";
@@ -46,7 +48,10 @@ export function planFacts(config: TrainConfig, inputs: RunInputs): PlanFacts {
   const largestCell = Math.max(config.cellTokens, stats.longest);
   return {
     config,
-    trainable: trainableLine({ trainable: layout.length, all: parameterCount(model) + layout.length }),
+    trainable: trainableLine({
+      trainable: trainedLayout(config, layout).length,
+      all: parameterCount(model) + layout.length,
+    }),
     samples: plan.sampleCount,
     heldOut: heldOut?.samples.length ?? 0,
     meanLength: stats.meanLength,
@@ -60,12 +65,13 @@ export function planFacts(config: TrainConfig, inputs: RunInputs): PlanFacts {
     advice: idleAdvice(config, inputs, config.workers),
     peakLearningRate: schedule.peak,
     warmupSteps: schedule.warmupSteps,
-    memory: estimateMemory(model, layout, {
+    memory: estimateMemory(model, workerLayout(config, layout), {
       cellTokens: largestCell,
       workers: config.workers,
       weights: weightBytes,
       engine,
       isIsolated: isIsolated(config, engine),
+      images: imageMemory(config, layout, inputs),
     }),
   };
 }
@@ -86,7 +92,11 @@ export function describePlan(facts: PlanFacts): string {
     ["learning rate", `${formatSmall(facts.peakLearningRate)} at its peak, ${config.schedule}`],
     [
       "memory",
-      `${formatBytes(memory.total)} estimated: base ${formatBytes(memory.weights)}, each worker ${formatBytes(memory.perWorker)}`,
+      [
+        `${formatBytes(memory.total)} estimated: base ${formatBytes(memory.weights)}`,
+        ...(memory.images > 0 ? [`images ${formatBytes(memory.images)}`] : []),
+        `each worker ${formatBytes(memory.perWorker)}`,
+      ].join(", "),
     ],
   ];
   const settings = Object.entries(config).map(([key, value]) => `  ${key}: ${JSON.stringify(value)}`);

@@ -3,6 +3,7 @@ import { InputError, parameterCount, trainableLine } from "@zerogate/core";
 import { formatBytes } from "@zerogate/core/formats";
 import { writeRepoName } from "@zerogate/hub/light";
 import { hubPlace, resolveConfig } from "@zerogate/run-config";
+import { trainedLayout } from "@zerogate/run-files";
 import {
   deviceSpeeds,
   type EstimateRequest,
@@ -71,7 +72,10 @@ async function estimate(flags: EstimateFlags, context: CommandContext): Promise<
     return { ...request, ...time, limit: whatLimits(time, request) };
   });
   const facts = {
-    trainable: trainableLine({ trainable: layout.length, all: parameterCount(model) + layout.length }),
+    trainable: trainableLine({
+      trainable: trainedLayout(config, layout).length,
+      all: parameterCount(model) + layout.length,
+    }),
     samples: data.plan.sampleCount,
     steps: data.totalSteps,
     batchSize: config.batchSize,

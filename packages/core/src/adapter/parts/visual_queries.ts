@@ -65,6 +65,7 @@ export function visualQueriesBackward(
   gradient: Float32Array,
   wide: WideArithmetic = plainWide,
 ): void {
+  if (images.length === 0) return; // an adapter whose queries come ready-made may have no transformer
   const tensors = visualTensors(vision.blocks, (name) => numbersOf(adapter, adapter.params, name));
   const parts = adapter.layout.table.filter(({ file }) => file === VISION_FILE);
   const byName = new Map(parts.map((part) => [part.name, new Float64Array(partLength(part))]));
