@@ -1,12 +1,12 @@
 /** A base with its tokenizer and any number of adapters in this thread: what answers. */
 import { availableParallelism } from "node:os";
-import { AdaptionPromptModel, createModel, InputError, type PromptFormat } from "@zerogate/core";
+import { AdaptionPromptModel, createModel, InputError, type PromptFormat, type WeightImage } from "@zerogate/core";
 import { type LoadedAdapter, loadAdapter } from "@zerogate/core/node";
 import type { Tokenizer } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
 import type { CreateEngine } from "@zerogate/workers";
 import type { Phase } from "../run/phase.ts";
-import { loadBaseHere, OWN_TOKENIZER, openBase } from "./base.ts";
+import { loadBaseHere, type OpenedBase, OWN_TOKENIZER, openBase } from "./base.ts";
 import { locateModel, type NamedAdapter } from "./locate.ts";
 import { type PromptFlags, promptFormatOf } from "./prompt_format.ts";
 import { openSight } from "./sight.ts";
@@ -97,12 +97,7 @@ export async function openModel(request: ModelRequest, view: OpeningView = {}): 
     for (const warning of loaded.warnings) onWarning(warning);
     adapters.push({ name, loaded, format: await promptFormatOf({ ...loaded, folder }, flags, tokenizer, onWarning) });
   }
-  const { createEngine } = (await import(base.engine.module)) as { createEngine: CreateEngine };
-  const opened = await createEngine({ ...base.engine.options }, 0);
-  const image = await loadBaseHere(base, onPhase);
-  onPhase(undefined);
-  const model = new AdaptionPromptModel(createModel(opened, config, image));
-  for (const { name, loaded } of adapters) model.addAdapter(name, loaded);
+  const model = await modelHere(base, adapters, onPhase);
   const promptFormat = (adapter: string | null | undefined) =>
     (adapters.find(({ name }) => name === adapter) ?? adapters[0])?.format ?? baseFormat;
   const sight = openSight({ links, tower: request.tower, acceptTower: request.acceptTower }, onWarning);
@@ -110,4 +105,24 @@ export async function openModel(request: ModelRequest, view: OpeningView = {}): 
     return sight.look(adapter, adapters.find(({ name }) => name === adapter)?.loaded, images);
   };
   return { model, tokenizer, promptFormat, look };
+}
+
+/**
+ * Puts a base and adapters on the base's engine, in this thread.
+ *
+ * @param weights those of the base, if they are loaded. @default they are loaded here
+ */
+export async function modelHere(
+  base: OpenedBase,
+  adapters: readonly { readonly name: string; readonly loaded: LoadedAdapter }[],
+  onPhase: NonNullable<OpeningView["onPhase"]>,
+  weights?: WeightImage,
+): Promise<AdaptionPromptModel> {
+  const { createEngine } = (await import(base.engine.module)) as { createEngine: CreateEngine };
+  const engine = await createEngine({ ...base.engine.options }, 0);
+  const image = weights ?? (await loadBaseHere(base, onPhase));
+  onPhase(undefined);
+  const model = new AdaptionPromptModel(createModel(engine, base.model, image));
+  for (const { name, loaded } of adapters) model.addAdapter(name, loaded);
+  return model;
 }

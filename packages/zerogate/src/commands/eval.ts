@@ -91,8 +91,10 @@ async function evalData(flags: DataFlags, context: CommandContext): Promise<Exit
     await fetchMissing([flags.model, flags.adapter, flags.tower], flags.download, context);
     const opened = await open(flags, status);
     const data = await prepare(opened, flags, status, context);
-    const result = await evaluate(opened, data, status, context);
-    const answers = await evaluateAnswers({ ...opened, ...data }, flags, status, context);
+    const weights = await loadBase(opened.base, status.phase);
+    const result = await evaluate(opened, weights, data, status, context);
+    const loaded = "folder" in weights ? undefined : weights;
+    const answers = await evaluateAnswers({ ...opened, ...data, weights: loaded }, flags, status, context);
     const { samples } = data.prepared.stats;
     status.stop();
     if (flags.json) printJson(context, { ...result, samples, data: data.counts, ...answers });
@@ -182,12 +184,12 @@ async function prepare(
 
 async function evaluate(
   { base, adapter, workers }: Opened,
+  weights: Awaited<ReturnType<typeof loadBase>>,
   { prepared, template }: Awaited<ReturnType<typeof prepare>>,
   status: StatusDisplay,
   { env, signal }: CommandContext,
 ) {
   const { model, engine, isIsolated, tokenizer } = base;
-  const weights = await loadBase(base, status.phase);
   const jobs = adapter ? [jobOf(adapter, model)] : [];
   const { logger } = openLog({ level: logLevel(undefined, env), print: status.log });
   const view = { phase: status.phase, device: (event: DeviceEvent) => logDevice(logger, event) };

@@ -1,5 +1,7 @@
 /** What images tell an adapter, and ScienceQA by class: the parts of `zerogate eval` that compare answers one by one. */
-import { InputError, type PromptFormat, type SeenImages } from "@zerogate/core";
+import { availableParallelism } from "node:os";
+import { InputError, type PromptFormat, type SeenImages, type WeightImage } from "@zerogate/core";
+import type { LoadedAdapter } from "@zerogate/core/node";
 import {
   type ClassAccuracy,
   type ConversationRule,
@@ -11,7 +13,7 @@ import {
   type ScienceQuestions,
   scienceAccuracy,
 } from "@zerogate/data";
-import { openModel } from "@zerogate/trainer";
+import { chooseEngine } from "@zerogate/run-config";
 import {
   answerLosses,
   endTokens,
@@ -19,11 +21,13 @@ import {
   formatCount,
   formatLoss,
   imageConditions,
+  modelHere,
+  type OpenedBase,
   type ScienceEvaluation,
 } from "@zerogate/trainer/command";
 import type { StatusDisplay } from "../status/display.ts";
 import type { CommandContext } from "./context.ts";
-import { type EngineFlags, engineFlags, numberFlag, outputBiasFlag } from "./flags.ts";
+import { type EngineFlags, engineFlags, numberFlag } from "./flags.ts";
 
 /** Flags that decide how answers are read and compared. */
 export interface AnswerFlags extends EngineFlags {
@@ -52,8 +56,10 @@ interface Answers {
 }
 
 interface Evaluated {
-  readonly base: { readonly folder: string };
-  readonly adapter: { readonly folder: string } | undefined;
+  readonly base: OpenedBase;
+  /** Of the base; undefined if each worker has read it for itself. */
+  readonly weights: WeightImage | undefined;
+  readonly adapter: LoadedAdapter | undefined;
   readonly prepared: PreparedTokens;
   readonly format: PromptFormat;
 }
@@ -76,7 +82,7 @@ type Reading = Required<{
 
 /** Undefined for data without images that are not ScienceQA. */
 export async function evaluateAnswers(
-  { base, adapter, prepared, format }: Evaluated,
+  { base, weights, adapter, prepared, format }: Evaluated,
   flags: AnswerFlags,
   status: StatusDisplay,
   { signal }: CommandContext,
@@ -87,23 +93,15 @@ export async function evaluateAnswers(
   const { images } = prepared.tokens;
   const questions = await readScienceQuestions(flags.data, readingOf(flags));
   if (!questions && !images) return undefined;
-  const { links = true, strictTensors = false } = flags;
-  const opened = await openModel(
-    {
-      ...engineFlags(flags),
-      model: base.folder,
-      tokenizer: flags.tokenizer,
-      adapters: adapter ? [{ name: "adapter", folder: adapter.folder }] : [],
-      links,
-      strictTensors,
-      outputBias: outputBiasFlag(flags),
-    },
-    { onPhase: status.phase },
-  );
-  const losses = images && (await conditionLosses(opened.model, prepared, seed, status, signal));
+  // One engine over all cores, in place of the workers'.
+  const settings = { ...engineFlags(flags), compute: base.compute, workers: 1, isolate: false };
+  const here = { ...base, engine: await chooseEngine(settings, base.model, availableParallelism()) };
+  const adapters = adapter ? [{ name: "adapter", loaded: adapter }] : [];
+  const model = await modelHere(here, adapters, status.phase, weights);
+  const losses = images && (await conditionLosses(model, prepared, seed, status, signal));
   if (!questions) return losses && { images: losses };
-  const { model, tokenizer } = opened;
-  const answering = { model, tokenizer, format, eosTokenIds: endTokens(tokenizer, model.base.config, format.template) };
+  const { tokenizer } = base;
+  const answering = { model, tokenizer, format, eosTokenIds: endTokens(tokenizer, base.model, format.template) };
   const science = await evaluateScience(answering, seenQuestions(questions, prepared), {
     seed,
     signal,
