@@ -2,7 +2,7 @@
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { adapterLayout, adaptionPromptConfig, createReferenceEngine } from "@zerogate/core";
+import { adapterLayout, adaptionPromptConfig, createReferenceEngine, partNumbers } from "@zerogate/core";
 import { readModelConfig, readTower, saveAdapter } from "@zerogate/core/node";
 import { normal } from "@zerogate/core/training";
 import { createTower, preprocessImage, towerFeatures } from "@zerogate/core/vision";
@@ -60,6 +60,17 @@ beforeAll(async () => {
     const seen = { features, featureNorm: "layer", severalImages: "mean", tower: own } as const;
     await saveAdapter(join(cwd, name), { ...common, layout, params: random(layout.length), seen });
   }
+  const transformer = { embedSize: 8, blocks: 1, heads: 2, mlpSize: 8, blockEps: 1e-6, normEps: 1e-5 };
+  const query = { fusion: "query", featureSize: 48, ...transformer, missingImage: "none" } as const;
+  const tokens = { features: ["tokens@-1"], featureNorm: "none", severalImages: "concat" } as const;
+  const asks = adapterLayout({ ...shape, vision: query }, model);
+  const eyes = { ...sizes, sha256: hash, nameOrPath: tower, channelOrder: "rgb", exif: "apply" } as const;
+  const seen = { ...tokens, tower: eyes };
+  const params = random(asks.length);
+  for (const part of asks.table) {
+    if (part.name === "visual_proj_norm.weight") partNumbers(part, params).fill(20); // so that they say more than the prompts
+  }
+  await saveAdapter(join(cwd, "queries"), { ...common, layout: asks, params, seen });
   const layout = adapterLayout(shape, model);
   await saveAdapter(join(cwd, "text"), { ...common, layout, params: random(layout.length) });
   cpSync(tower, join(cwd, "other tower"), { recursive: true });
@@ -116,6 +127,25 @@ test("chat asks one instruction about an image, and says which", async () => {
   expect(stderr).toContain("The next instruction is about a star.png.");
   expect(stderr).toContain("Cannot show an image to the base: it sees none");
   expect(stderr).toMatch(/Cannot read .*gone\.png/);
+});
+
+test("chat asks about one image and about two under visual queries as well [V6]", async () => {
+  const chat = (input: string) => {
+    const words = ["chat", "--model", base, "--adapter", "queries", "--max-new-tokens", "24"];
+    return zerogateHere(words, { cwd, input });
+  };
+  const [ball, star] = ["ball.png", "a star.png"];
+  const asked = `/image ${ball}\nWhat is it?\n/image ${star}\n/image ${ball}\nWhat is it?\nWhat is it?\n`;
+  const { code, stdout, stderr } = await chat(asked);
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  const answers = [
+    await answerOf("queries", "--image", ball),
+    await answerOf("queries", "--image", star, "--image", ball),
+    await answerOf("queries"),
+  ];
+  expect(stdout).toBe(answers.map((text) => `${text}\n`).join(""));
+  expect(new Set(answers).size).toBe(3);
+  expect(stderr).toContain(`The next instruction is about ${star}, ${ball}.`);
 });
 
 test("an adapter without eyes, another tower, a tower that is gone and what is no image are refused by name", async () => {
