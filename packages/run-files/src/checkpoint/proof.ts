@@ -51,7 +51,8 @@ function numberProblems(before: readonly ReceiptLine[], checkpoint: Checkpoint, 
   if (line && "params" in line && line.params !== paramsDigest(params)) {
     problems.push("its parameters are not those of the receipt");
   }
-  const recorded = line?.event === "start" ? noMoments(layout, moments) : line?.event === "step" ? line.moments : undefined;
+  const recorded =
+    line?.event === "start" ? noMoments(layout, moments) : line?.event === "step" ? line.moments : undefined;
   const start = before[0];
   if (line?.event === "step" && recorded === undefined && start?.event === "start" && start.version > 1) {
     problems.push("the receipt has lost the digest of its moments");

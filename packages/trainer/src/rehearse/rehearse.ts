@@ -109,7 +109,13 @@ async function rehearseAt(
   };
   await withLock(out, view.warn, trained, { team, hostTimeout: config.hostTimeout });
   const { layout } = plan;
-  return { config, parameters: workerLayout(config, layout).length, hosts: team.size, isFirst: team.isFirst, ...recorder.found() };
+  return {
+    config,
+    parameters: workerLayout(config, layout).length,
+    hosts: team.size,
+    isFirst: team.isFirst,
+    ...recorder.found(),
+  };
 }
 
 /** The engine that no config can name. */

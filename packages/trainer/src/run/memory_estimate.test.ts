@@ -170,12 +170,15 @@ test("features lie once in shared memory, and once more in every process; what i
   const vision = { fusion: "global", featureSize: 6, projectionSize: 2, missingImage: "none" } as const;
   const seeing = adapterLayout({ ...shape, vision }, config);
   const numbers = 2 * 6 + 2 + 192 * 2 + 192;
-  const imageBytes = { features: 5e6, tower: 7e6 };
-  expect(imageMemory({ visionParts: "trained" }, seeing, { imageBytes })).toEqual({ ...imageBytes, parts: 24 * numbers });
-  expect(imageMemory({ visionParts: "frozen" }, seeing, { imageBytes })).toEqual({ ...imageBytes, parts: 8 * numbers });
+  const seen = { features: 5e6, tower: 7e6 };
+  expect(imageMemory({ visionParts: "trained" }, seeing, { imageBytes: seen })).toEqual({
+    ...seen,
+    parts: 24 * numbers,
+  });
+  expect(imageMemory({ visionParts: "frozen" }, seeing, { imageBytes: seen })).toEqual({ ...seen, parts: 8 * numbers });
   expect(imageMemory({ visionParts: "trained" }, layout, {})).toBeUndefined();
   const run = { cellTokens: T, workers: 3, weights: 1e9, engine: plain, isIsolated: false };
-  const images = { ...imageBytes, parts: 1000 };
+  const images = { ...seen, parts: 1000 };
   const [blind, sees] = [estimateMemory(config, seeing, run), estimateMemory(config, seeing, { ...run, images })];
   expect(blind.images).toBe(0);
   expect(sees).toEqual({ ...blind, images: 12_001_000, total: blind.total + 12_001_000 });
