@@ -19,8 +19,16 @@ interface LlamaConfig {
   readonly rope_theta: number;
 }
 
-/** Writes `to`.gguf and the folder `to` of the Llama in `folder`; maps whose rows are no multiple of 32 wide stay in float32. */
-export function writeLlamaGguf(folder: string, to: string, tokenizer: Readonly<Record<string, WrittenValue>>): string {
+/**
+ * Writes `to`.gguf and the folder `to` of the Llama in `folder`; maps whose rows are no multiple of 32 wide stay in float32.
+ * @param divisors of its rotation, which the folder does not have. @default none
+ */
+export function writeLlamaGguf(
+  folder: string,
+  to: string,
+  tokenizer: Readonly<Record<string, WrittenValue>>,
+  divisors: readonly number[] = [],
+): string {
   const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8")) as LlamaConfig;
   const heads = { q: config.num_attention_heads, k: config.num_key_value_heads };
   const written: Record<string, WrittenTensor> = {};
@@ -37,6 +45,9 @@ export function writeLlamaGguf(folder: string, to: string, tokenizer: Readonly<R
     const rows = shape[0] ?? 0;
     const stored = count === undefined ? bytes : inPairs(bytes, rows, rows / count);
     written[ggufName(name)] = { type: isBlocks ? Q8_0 : F32, shape, bytes: stored };
+  }
+  if (divisors.length > 0) {
+    written["rope_freqs.weight"] = { type: F32, shape: [divisors.length], bytes: bytesOf(Float32Array.from(divisors)) };
   }
   const metadata: Record<string, WrittenValue> = {
     "general.architecture": ["string", "llama"],

@@ -5,6 +5,7 @@ import { formatBytes } from "@zerogate/core/formats";
 import { InputError } from "@zerogate/core/light";
 import { withBlobLock } from "./blob_lock.ts";
 import { repoFolder } from "./cache_folders.ts";
+import { checkFolder, copyFiles } from "./copy_files.ts";
 import { fetchBlob, partialOf } from "./fetch_blob.ts";
 import type { Hub } from "./hub.ts";
 import { hubCacheFolder, linksDisabled } from "./hub_settings.ts";
@@ -18,6 +19,8 @@ const AT_ONCE = 4;
 
 /** What to fetch, and who listens. */
 export interface DownloadOptions extends FilePatterns {
+  /** A folder that gets the files too, as plain ones. @default they are in the cache alone */
+  readonly to?: string | undefined;
   /** @default never aborted */
   readonly signal?: AbortSignal;
   /** Receives how much of what is needed is here. @default nobody */
@@ -28,7 +31,7 @@ export interface DownloadOptions extends FilePatterns {
 
 /** A revision in the cache. */
 export interface Downloaded {
-  /** Of the snapshot, or the folder or file in it that the name has. */
+  /** Of the snapshot, or of `to`; or the folder or file in it that the name has. */
   readonly path: string;
   readonly commit: string;
   /** What is needed of it, and of that what was fetched now. */
@@ -47,13 +50,14 @@ export interface Downloaded {
  */
 export async function download(name: RepoName, options: DownloadOptions, hub: Hub): Promise<Downloaded> {
   const attempt = `Cannot download ${writeRepoName(name)}`;
-  const { signal = new AbortController().signal, onProgress = () => {}, onNote = () => {} } = options;
+  const { signal = new AbortController().signal, onProgress = () => {}, onNote = () => {}, to } = options;
   const cache = hubCacheFolder(hub.env);
   if (cache === undefined) {
     throw new InputError(attempt, "this user has no home folder to keep it in: name a folder with HF_HUB_CACHE");
   }
   const listing = await listRepo(hub, name, attempt, signal);
   const { files, leftOut } = selectFiles(listing, options, attempt);
+  if (to !== undefined) await checkFolder(to, files, attempt);
   const repo = repoFolder(cache, name);
   await mkdir(join(repo, "blobs"), { recursive: true });
   const missing = await missingFiles(repo, listing.commit, files);
@@ -88,7 +92,9 @@ export async function download(name: RepoName, options: DownloadOptions, hub: Hu
   const snapshot = { commit: listing.commit, revision: name.revision, files };
   const fresh = new Set(missing.map(({ hash }) => hash));
   await placeSnapshot(cache, repo, snapshot, { fresh, withLinks: !linksDisabled(hub.env) });
-  const path = snapshotPath(repo, listing.commit, name.path ?? "");
+  const placeOf = (file: string) => snapshotPath(repo, listing.commit, file);
+  if (to !== undefined) await copyFiles(files, (file) => placeOf(file.path), to, attempt);
+  const path = to === undefined ? placeOf(name.path ?? "") : join(to, ...(name.path ?? "").split("/"));
   return { path, commit: listing.commit, files, fetched: missing, leftOut, license: listing.license };
 }
 

@@ -21,6 +21,16 @@ const whole = [
   "chat_template.jinja",
 ];
 
+test("of a model in several GGUF files all parts are taken, by the name of one", () => {
+  const files = [
+    "q4-00001-of-00002.gguf",
+    "q4-00002-of-00002.gguf",
+    "q8-00001-of-00002.gguf",
+    "q4-00001-of-00003.gguf",
+  ];
+  expect(taken(files, {}, { path: files[0] })).toEqual(files.slice(0, 2));
+});
+
 test("weights, settings, tokenizers and templates are needed, of one copy, without what can run code [M-hub-download]", () => {
   const used = whole.slice(2);
   const shards = [

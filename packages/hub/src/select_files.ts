@@ -66,7 +66,10 @@ const neededOfData = (within: string | undefined) => (path: string) => {
 };
 
 function neededOfModel(files: readonly RepoFile[], within: string | undefined): (path: string) => boolean {
-  if (within !== undefined && files.some(({ path }) => path === within)) return (path) => path === within;
+  if (within !== undefined && files.some(({ path }) => path === within)) {
+    const parts = partsOf(within);
+    return (path) => path === within || (parts?.test(path) ?? false);
+  }
   const prefix = within === undefined ? "" : `${within}/`;
   const names = new Set(files.flatMap(({ path }) => (path.startsWith(prefix) ? [path.slice(prefix.length)] : [])));
   const hasShards = [...names].some((name) => shard.test(name));
@@ -78,6 +81,14 @@ function neededOfModel(files: readonly RepoFile[], within: string | undefined): 
     return own === single || !otherCopy.test(own) || !(names.has(single) || hasShards);
   };
 }
+
+/** The parts of a model that is in several GGUF files, by the name of one of them. */
+function partsOf(path: string): RegExp | undefined {
+  const [, stem, total] = /^(.*)-\d{5}-of-(\d{5})\.gguf$/i.exec(path) ?? [];
+  return stem === undefined ? undefined : new RegExp(`^${escaped(stem)}-\\d{5}-of-${total}\\.gguf$`, "i");
+}
+
+const escaped = (text: string): string => text.replace(/[.+^${}()|[\]\\*?]/g, "\\$&");
 
 function matcher(patterns: readonly string[]): (path: string) => boolean {
   const all = patterns.map((pattern) => {

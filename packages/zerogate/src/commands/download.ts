@@ -11,19 +11,20 @@ import { describeRows, type Row } from "./inspect/facts.ts";
 export interface DownloadFlags {
   readonly include?: readonly string[];
   readonly exclude?: readonly string[];
+  readonly to?: string;
   readonly dataset?: boolean;
   readonly json?: boolean;
 }
 
 export async function downloadCommand(
   text: string,
-  { include = [], exclude = [], dataset = false, json = false }: DownloadFlags,
+  { include = [], exclude = [], to, dataset = false, json = false }: DownloadFlags,
   context: CommandContext,
 ): Promise<ExitCode> {
   const name = repoNamed(text, `Cannot download ${text}`, dataset);
-  const downloaded = await fetchShown(name, { include, exclude }, context);
+  const downloaded = await fetchShown(name, { include, exclude, to }, context);
   if (json) printJson(context, { kind: "download", name: name.id, revision: name.revision, ...downloaded });
-  else context.stdout.write(describeRows(rowsOf(name, downloaded)));
+  else context.stdout.write(describeRows(rowsOf(name, downloaded, to)));
   return 0;
 }
 
@@ -39,7 +40,11 @@ export function repoNamed(text: string, attempt: string, isDataset = false): Rep
 
 const MAX_NAMED = 8;
 
-function rowsOf(name: RepoName, { path, commit, files, fetched, leftOut, license }: Downloaded): Row[] {
+function rowsOf(
+  name: RepoName,
+  { path, commit, files, fetched, leftOut, license }: Downloaded,
+  to: string | undefined,
+): Row[] {
   const bytes = (all: readonly { readonly bytes: number }[]) =>
     formatBytes(all.reduce((sum, one) => sum + one.bytes, 0));
   const few = leftOut.slice(0, MAX_NAMED).map((file) => file.path);
@@ -52,7 +57,12 @@ function rowsOf(name: RepoName, { path, commit, files, fetched, leftOut, license
     ...(leftOut.length === 0 ? [] : [["left on the Hub", `${few.join(", ")}${rest}`] as const]),
     ["path", path],
     ...(name.kind === "model"
-      ? [["next", `${ownCommand`train --model ${writeRepoName(name)}`} --data DATA.json --out RUN`] as const]
+      ? [
+          [
+            "next",
+            `${ownCommand`train --model ${to === undefined ? writeRepoName(name) : path}`} --data DATA.json --out RUN`,
+          ] as const,
+        ]
       : []),
   ];
 }

@@ -1,6 +1,6 @@
 /** Downloads from the Hub as commands show them: what came, how fast, how long it still takes. */
 import { formatBytes } from "@zerogate/core/formats";
-import { type Downloaded, download, type FilePatterns, openHub } from "@zerogate/hub";
+import { type Downloaded, type DownloadOptions, download, type FilePatterns, openHub } from "@zerogate/hub";
 import type { RepoName } from "@zerogate/hub/light";
 import type { Phase } from "@zerogate/trainer";
 import { formatDuration } from "@zerogate/trainer/command";
@@ -10,14 +10,14 @@ import type { CommandContext } from "./context.ts";
 /** Fetches what is needed of a repository, shown while it comes. Stopped, what came is kept. */
 export async function fetchShown(
   name: RepoName,
-  patterns: FilePatterns,
+  wanted: FilePatterns & Pick<DownloadOptions, "to">,
   { env, stderr, signal }: CommandContext,
 ): Promise<Downloaded> {
   const hub = openHub({ env });
   const status = openStatus(stderr, env);
   try {
     const onProgress = downloadPhase(`downloading ${name.id}`, status.phase);
-    return await download(name, { ...patterns, signal, onProgress, onNote: status.log }, hub);
+    return await download(name, { ...wanted, signal, onProgress, onNote: status.log }, hub);
   } catch (error) {
     if (!signal.aborted) throw error;
     status.log("Stopped. What came is kept: the same command goes on with it.");

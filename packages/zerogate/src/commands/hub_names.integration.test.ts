@@ -1,13 +1,16 @@
 /** Names of the Hub through the command, against a Hub of this machine: nothing is fetched unasked, and then it is whole. */
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseSafetensors, serializeTorchFile } from "@zerogate/core/formats";
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { writeLlamaGguf } from "../../../../tests/support/gguf_of_llama.ts";
 import { commitOf, type HubServer, openHubServer, type ServedRepo } from "../../../hub/test/hub_server.ts";
 import { linesOf, openPlace, sixSteps } from "../../test/here.ts";
 
 const place = openPlace();
 const { at, run } = place;
 
+const local = (path: string): number => readFileSync(path).length;
 const served = (folder: string): ServedRepo["files"] =>
   Object.fromEntries(readdirSync(folder).map((file) => [file, readFileSync(join(folder, file))]));
 
@@ -161,6 +164,35 @@ test("--download fetches what a command names, after everything else was found r
     { env },
   );
   expect([dry.code, dry.stdout]).toEqual([0, expect.stringContaining(snapshot())]);
+  rmSync(env["HF_HOME"] ?? "", { recursive: true });
+  const lost = await run(["resume", at("fetched")], { env });
+  expect(lost.code).toBe(2);
+  const resumed = await run(["resume", at("fetched"), "--download", "--steps", "3", "--accept-change", "steps"], {
+    env,
+  });
+  expect([resumed.code, resumed.stderr]).toEqual([0, expect.stringContaining("downloading tiny/llama")]);
+});
+
+test("download --to puts plain files into a folder, and overwrites none [M-hub-download]", async () => {
+  const { code, stdout } = await run(["download", "tiny/llama", "--to", at("plain")], { env });
+  expect([code, stdout]).toEqual([0, expect.stringContaining(`train --model ${at("plain")} --data`)]);
+  const names = readdirSync(place.base).toSorted();
+  expect(readdirSync(at("plain")).toSorted()).toEqual(names);
+  for (const name of names) {
+    expect(lstatSync(at(`plain/${name}`)).isFile(), name).toBe(true);
+    expect(readFileSync(at(`plain/${name}`)).equals(readFileSync(join(place.base, name))), name).toBe(true);
+  }
+  expect((await run(["download", "tiny/llama", "--to", at("plain")], { env })).code).toBe(0);
+  const before = readFileSync(at("plain/config.json"));
+  for (const other of [Buffer.from("mine"), Buffer.alloc(before.length, 32)]) {
+    writeFileSync(at("plain/config.json"), other);
+    const refused = await run(["download", "tiny/llama", "--to", at("plain")], { env });
+    expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining("name another folder, or remove it")]);
+    expect(readFileSync(at("plain/config.json")).equals(other)).toBe(true);
+  }
+  const one = await run(["download", "tiny/llama", "--to", at("one"), "--exclude", "*.json", "--json"], { env });
+  expect(one.json).toMatchObject([{ path: at("one") }]);
+  expect(readdirSync(at("one")).filter((name) => /json|tmp/.test(name))).toEqual([]);
 });
 
 test("a local folder of that name wins [M-hub-cache]", async () => {
@@ -246,6 +278,45 @@ test("inspect says what a model of the Hub is before a download, and leaves noth
   expect([offline.code, offline.stderr]).toEqual([2, expect.stringContaining("HF_HUB_OFFLINE is set")]);
   const gone = await run(["inspect", "tiny/none"], { env });
   expect([gone.code, gone.stderr]).toEqual([2, expect.stringContaining("Cannot inspect tiny/none: 127.0.0.1")]);
+});
+
+test("inspect describes GGUF files and pickled weights of the Hub by parts of them [M-inspect-hub, M-bin]", async () => {
+  const gguf = writeLlamaGguf(
+    place.base,
+    at("world"),
+    {
+      "tokenizer.ggml.model": ["string", "gpt2"],
+      "tokenizer.ggml.tokens": ["array", "string", Array.from({ length: 3000 }, (_, i) => `a piece of text ${i}`)],
+    },
+    [1, 2],
+  );
+  const { tensors } = parseSafetensors(readFileSync(join(place.base, "model.safetensors")), "base");
+  const { "model.safetensors": _, "pytorch_model.bin": __, ...others } = base.files;
+  cpSync(place.base, at("pickled"), { recursive: true });
+  rmSync(at("pickled/model.safetensors"));
+  writeFileSync(at("pickled/pytorch_model.bin"), serializeTorchFile(tensors));
+  const pickled = { ...others, "pytorch_model.bin": readFileSync(at("pickled/pytorch_model.bin")) };
+  server.repos.push({ id: "tiny/gguf", files: { "world.gguf": readFileSync(gguf) }, isLfs: () => true });
+  server.repos.push({ id: "tiny/pickled", files: pickled });
+  const factsOf = async (path: string) =>
+    JSON.parse((await run(["inspect", path, "--json"], { env })).stdout) as object;
+  for (const [remote, here, next] of [
+    ["tiny/gguf/world.gguf", gguf, undefined],
+    ["tiny/pickled", at("pickled"), "zerogate download tiny/pickled --include 'pytorch_model*.bin'"],
+  ] as const) {
+    const { path: _path, next: own, ...local } = (await factsOf(here)) as { path: string; next?: string };
+    expect(own === undefined).toBe(next === undefined);
+    expect(await factsOf(remote)).toEqual({
+      ...JSON.parse(JSON.stringify(local).replaceAll(here, remote.replace("/world.gguf", ":world.gguf"))),
+      path: remote.replace("/world.gguf", ":world.gguf"),
+      commit: expect.any(String),
+      download: expect.stringMatching(/^\d+ of \d+ files, \d+ kB$/),
+      ...(next !== undefined && { next }),
+    });
+  }
+  expect(server.sent.get("world.gguf")).toBe(2 ** 17 + 8); // its header, and two divisors of its rotation
+  expect(local(gguf)).toBeGreaterThan(1.5 * 2 ** 17);
+  expect(server.sent.get("pytorch_model.bin")).toBeLessThan(local(at("pickled/pytorch_model.bin")) / 4);
 });
 
 test("estimate takes a name that is not here, for which config and tokenizer are asked [M-estimate-hub]", async () => {

@@ -4,12 +4,13 @@ import { configKeys } from "@zerogate/run-config/keys";
 import { runFlagTable } from "../cli/config_flags.ts";
 import type { CommandDefinition } from "../cli/definition.ts";
 import type { ResumeFlags } from "./resume.ts";
-import { jsonSteps } from "./shared_flags.ts";
+import { download, jsonSteps } from "./shared_flags.ts";
 
 export const definition: CommandDefinition<ResumeFlags, readonly [run: string]> = {
   operands: ["<run>"],
   flags: {
     ...runFlagTable(configKeys.filter((key) => key !== "out" && key !== "preset")),
+    download,
     json: jsonSteps,
     acceptChange: {
       group: "Common",

@@ -3,46 +3,12 @@
  * what their tensors are called in transformers. Both are the reverse of llama.cpp's converter (its folder `conversion/`, of 2026);
  * what llama.cpp knows of a model without a key, its loaders say (`src/models/NAME.cpp`).
  */
-import type { ConfigFields, GgufArchitecture } from "./architecture.ts";
+import type { GgufArchitecture } from "./architecture.ts";
+import { gemma, gemma2, gemma3 } from "./gemmas.ts";
+import { gpt2, gptNeox } from "./gpts.ts";
 import type { GgufKeys } from "./keys.ts";
 import { ropeFields } from "./rope.ts";
-
-const layer = {
-  attn_norm: "input_layernorm",
-  attn_q: "self_attn.q_proj",
-  attn_k: "self_attn.k_proj",
-  attn_v: "self_attn.v_proj",
-  attn_output: "self_attn.o_proj",
-  attn_q_norm: "self_attn.q_norm",
-  attn_k_norm: "self_attn.k_norm",
-  ffn_norm: "post_attention_layernorm",
-  ffn_gate: "mlp.gate_proj",
-  ffn_up: "mlp.up_proj",
-  ffn_down: "mlp.down_proj",
-};
-
-/** Gemma 2 and 3, OLMo 2: norms behind attention and MLP. */
-const outputNorms = { post_attention_norm: "post_attention_layernorm", post_ffw_norm: "post_feedforward_layernorm" };
-const gemmaLayer = { ...layer, ...outputNorms, ffn_norm: "pre_feedforward_layernorm" };
-
-const rmsEps = (keys: GgufKeys) => ({ rms_norm_eps: keys.number("attention.layer_norm_rms_epsilon") });
-const layerEps = (keys: GgufKeys) => ({ layer_norm_eps: keys.number("attention.layer_norm_epsilon") });
-
-/** The width of a head. All of it rotates. */
-function wholeHeads(keys: GgufKeys): ConfigFields {
-  const { width, rotated } = headSizes(keys);
-  if (rotated !== width) keys.problem(`rope.dimension_count is ${rotated}, needed is the width of a head, ${width}`);
-  return { head_dim: width };
-}
-
-/** The width of a head, and how much of it rotates. */
-function headSizes(keys: GgufKeys): { readonly width: number; readonly rotated: number } {
-  const heads = keys.count("attention.head_count", Number.NaN);
-  const width = keys.count("attention.key_length", Math.floor(keys.count("embedding_length", Number.NaN) / heads));
-  const values = keys.count("attention.value_length", width);
-  if (values !== width) keys.problem(`attention.value_length is ${values}, needed is that of keys, ${width}`);
-  return { width, rotated: keys.count("rope.dimension_count", width) };
-}
+import { headSizes, layer, layerEps, outputNorms, rmsEps, wholeHeads } from "./shared_fields.ts";
 
 /** How many experts there are, and how many of them a token goes to; undefined without any. */
 function expertCounts(keys: GgufKeys): { readonly count: number; readonly perToken: number } | undefined {
@@ -147,62 +113,6 @@ const qwen3moe: GgufArchitecture = {
   },
 };
 
-const gemma: GgufArchitecture = {
-  layer,
-  normsHoldOne: true,
-  config: (keys, contents) => ({
-    model_type: "gemma",
-    ...rmsEps(keys),
-    ...wholeHeads(keys),
-    ...ropeFields(keys, contents),
-  }),
-};
-
-/** Scores are divided by the root of it; of the largest model it is D / H, and llama.cpp tells that one by its layers. */
-function scoreDivisor(keys: GgufKeys, largest: number): number {
-  const share = keys.count("embedding_length", Number.NaN) / keys.count("attention.head_count", Number.NaN);
-  return keys.count("block_count", Number.NaN) === largest ? share : headSizes(keys).width;
-}
-
-const gemma2: GgufArchitecture = {
-  layer: gemmaLayer,
-  normsHoldOne: true,
-  config: (keys, contents) => ({
-    model_type: "gemma2",
-    ...rmsEps(keys),
-    ...wholeHeads(keys),
-    ...ropeFields(keys, contents),
-    sliding_window: keys.count("attention.sliding_window", 4096),
-    query_pre_attn_scalar: scoreDivisor(keys, 46),
-    attn_logit_softcapping: keys.number("attn_logit_softcapping", 50),
-    final_logit_softcapping: keys.number("final_logit_softcapping", 30),
-  }),
-};
-
-const gemma3: GgufArchitecture = {
-  layer: gemmaLayer,
-  normsHoldOne: true,
-  config(keys, contents) {
-    const { rope_theta, rope_scaling } = ropeFields(keys, contents, 1_000_000);
-    const window = keys.raw("attention.sliding_window");
-    const cap = keys.raw("final_logit_softcapping");
-    const layers = keys.count("block_count", Number.NaN) || 0;
-    return {
-      model_type: "gemma3_text",
-      ...rmsEps(keys),
-      ...wholeHeads(keys),
-      rope_theta,
-      rope_scaling: rope_scaling ?? null,
-      rope_local_base_freq: keys.number("rope.freq_base_swa", 10_000),
-      query_pre_attn_scalar: scoreDivisor(keys, 62),
-      ...(window === undefined
-        ? { layer_types: Array.from({ length: Math.min(layers, 10_000) }, () => "full_attention") }
-        : { sliding_window: window }),
-      ...(cap !== undefined && { final_logit_softcapping: cap }),
-    };
-  },
-};
-
 const phi3: GgufArchitecture = {
   layer: { ...layer, attn_qkv: "self_attn.qkv_proj", ffn_up: "mlp.gate_up_proj" },
   config(keys, contents) {
@@ -281,64 +191,6 @@ const smollm3: GgufArchitecture = {
     ...ropeFields(keys, contents),
     attention_bias: contents.has("blk.0.attn_q.bias"),
     no_rope_layer_interval: 4, // llama.cpp's loader has no other
-  }),
-};
-
-/** Pythia. */
-const gptNeox: GgufArchitecture = {
-  layers: "gpt_neox.layers",
-  model: {
-    token_embd: "gpt_neox.embed_in",
-    output_norm: "gpt_neox.final_layer_norm",
-    output: "embed_out",
-  },
-  layer: {
-    attn_norm: "input_layernorm",
-    attn_qkv: "attention.query_key_value",
-    attn_output: "attention.dense",
-    ffn_norm: "post_attention_layernorm",
-    ffn_up: "mlp.dense_h_to_4h",
-    ffn_down: "mlp.dense_4h_to_h",
-  },
-  rows: "kinds",
-  config(keys, contents) {
-    const { width, rotated } = headSizes(keys);
-    const { rope_theta, rope_scaling } = ropeFields(keys, contents);
-    return {
-      model_type: "gpt_neox",
-      ...layerEps(keys),
-      rotary_emb_base: rope_theta,
-      ...(rope_scaling !== undefined && { rope_scaling }),
-      rotary_pct: rotated / width,
-      use_parallel_residual: keys.boolean("use_parallel_residual", true),
-      hidden_act: "gelu",
-    };
-  },
-};
-
-const gpt2: GgufArchitecture = {
-  layers: "transformer.h",
-  model: {
-    token_embd: "transformer.wte",
-    position_embd: "transformer.wpe",
-    output_norm: "transformer.ln_f",
-    output: "lm_head",
-  },
-  layer: {
-    attn_norm: "ln_1",
-    attn_qkv: "attn.c_attn",
-    attn_output: "attn.c_proj",
-    ffn_norm: "ln_2",
-    ffn_up: "mlp.c_fc",
-    ffn_down: "mlp.c_proj",
-  },
-  turnsMaps: true,
-  config: (keys) => ({
-    model_type: "gpt2",
-    layer_norm_epsilon: keys.number("attention.layer_norm_epsilon"),
-    n_inner: keys.count("feed_forward_length"),
-    intermediate_size: undefined,
-    num_key_value_heads: undefined,
   }),
 };
 
