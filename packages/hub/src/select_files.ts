@@ -85,10 +85,10 @@ function neededOfModel(files: readonly RepoFile[], within: string | undefined): 
 /** The parts of a model that is in several GGUF files, by the name of one of them. */
 function partsOf(path: string): RegExp | undefined {
   const [, stem, total] = /^(.*)-\d{5}-of-(\d{5})\.gguf$/i.exec(path) ?? [];
-  return stem === undefined ? undefined : new RegExp(`^${escaped(stem)}-\\d{5}-of-${total}\\.gguf$`, "i");
+  return stem === undefined ? undefined : new RegExp(`^${literal(stem)}-\\d{5}-of-${total}\\.gguf$`, "i");
 }
 
-const escaped = (text: string): string => text.replace(/[.+^${}()|[\]\\*?]/g, "\\$&");
+const literal = (text: string): string => text.replace(/[.+^${}()|[\]\\*?]/g, "\\$&");
 
 function matcher(patterns: readonly string[]): (path: string) => boolean {
   const all = patterns.map((pattern) => {

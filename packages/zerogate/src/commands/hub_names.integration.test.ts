@@ -10,7 +10,7 @@ import { linesOf, openPlace, sixSteps } from "../../test/here.ts";
 const place = openPlace();
 const { at, run } = place;
 
-const local = (path: string): number => readFileSync(path).length;
+const bytesOf = (path: string): number => readFileSync(path).length;
 const served = (folder: string): ServedRepo["files"] =>
   Object.fromEntries(readdirSync(folder).map((file) => [file, readFileSync(join(folder, file))]));
 
@@ -315,8 +315,8 @@ test("inspect describes GGUF files and pickled weights of the Hub by parts of th
     });
   }
   expect(server.sent.get("world.gguf")).toBe(2 ** 17 + 8); // its header, and two divisors of its rotation
-  expect(local(gguf)).toBeGreaterThan(1.5 * 2 ** 17);
-  expect(server.sent.get("pytorch_model.bin")).toBeLessThan(local(at("pickled/pytorch_model.bin")) / 4);
+  expect(bytesOf(gguf)).toBeGreaterThan(1.5 * 2 ** 17);
+  expect(server.sent.get("pytorch_model.bin")).toBeLessThan(bytesOf(at("pickled/pytorch_model.bin")) / 4);
 });
 
 test("estimate takes a name that is not here, for which config and tokenizer are asked [M-estimate-hub]", async () => {
