@@ -5,6 +5,7 @@ import { fieldRows } from "./field_rows.ts";
 import { imageRows } from "./image_rows.ts";
 import { familyAspects, familyRows, modelRows } from "./model_rows.ts";
 import { parityRows } from "./parity_rows.ts";
+import { servingRows } from "./serving_rows.ts";
 import { root, type Tagged } from "./tags.ts";
 
 export interface Row {
@@ -57,6 +58,12 @@ export const tables: readonly Table[] = [
     title: "Data",
     about: `What data may be and what is done with it: chats, files, columns, tasks; the tests that show it, and what came of them. ${how}`,
     rows: dataRows,
+  },
+  {
+    path: join(root, "docs/serving_api.md"),
+    title: "Serving",
+    about: `What \`zerogate serve\` answers: each route, parameter and limit; the tests that show it, and what came of them. ${how}`,
+    rows: servingRows,
   },
 ];
 

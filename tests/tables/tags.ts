@@ -15,8 +15,8 @@ export interface Tagged {
   matches(fullTitle: string): boolean;
 }
 
-/** `P7` is a row of docs/parity.md, `T-B3` or `T-case09` one of docs/field_cases.md, `V2` one of docs/image_cases.md, `M-qwen3` one of docs/models.md, `D-chat-qwen3` one of docs/data_forms.md. */
-const id = String.raw`(?:[A-FLPV]\d{1,2}|T-[A-E]\d{1,2}|T-case\d{2}|[DM]-[a-z][a-z0-9_]*(?:-[a-z0-9_]+)*)`;
+/** `P7` is a row of docs/parity.md, `T-B3` or `T-case09` one of docs/field_cases.md, `V2` one of docs/image_cases.md, `M-qwen3` one of docs/models.md, `D-chat-qwen3` one of docs/data_forms.md, `S-top_p` one of docs/serving_api.md. */
+const id = String.raw`(?:[A-FLPV]\d{1,2}|T-[A-E]\d{1,2}|T-case\d{2}|[DMS]-[a-z0-9][a-z0-9_]*(?:-[a-z0-9_]+)*)`;
 const tag = String.raw`\[(${id}(?:, ${id})*)\]`;
 /** A text in quotes on one line that holds a tag. */
 const taggedText = new RegExp(String.raw`(["'\`])((?:\\.|(?!\1)[^\\\n])*?)${tag}((?:\\.|(?!\1)[^\\\n])*)\1`, "g");

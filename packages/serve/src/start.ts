@@ -11,6 +11,7 @@ import { deferred } from "./deferred.ts";
 import { isLoopback, openGuard } from "./http/guard.ts";
 import { type Listener, listen } from "./http/listen.ts";
 import { createRouter, type ServerState } from "./http/router.ts";
+import { openMetrics } from "./metrics/server_metrics.ts";
 import type { RunningServer, ServerOptions, ServerView } from "./options.ts";
 import { TextPool } from "./replicas/pool.ts";
 import { startWorker } from "./worker/start_worker.ts";
@@ -128,7 +129,8 @@ async function openServed(options: ServerOptions, view: ServerView, onLost: (rea
     const { requestTimeout } = options;
     const requestTimeoutMs = requestTimeout === undefined ? undefined : 1000 * requestTimeout;
     const isBatchInvariant = opened.engine.traits.keepsRowBits === true;
-    return { base, adapters, loader, pool, settings: { isBatchInvariant, requestTimeoutMs } };
+    const metrics = openMetrics(pool, adapters);
+    return { base, adapters, loader, pool, metrics, settings: { isBatchInvariant, requestTimeoutMs } };
   } catch (error) {
     await pool.close();
     throw error;
@@ -136,10 +138,11 @@ async function openServed(options: ServerOptions, view: ServerView, onLost: (rea
 }
 
 /** Lets texts end, then ends what is left. */
-async function endServed({ pool }: Served, listener: Listener, seconds: number): Promise<void> {
+async function endServed({ pool, metrics }: Served, listener: Listener, seconds: number): Promise<void> {
   const ended = listener.end();
   await Promise.race([pool.idle(), sleep(1000 * seconds, undefined, { ref: false })]);
   await pool.close();
+  metrics.close();
   await Promise.race([ended, sleep(LAST_BYTES_MS, undefined, { ref: false })]);
   listener.cut();
   await ended;

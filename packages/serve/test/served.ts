@@ -30,7 +30,7 @@ const alpaca: PromptFormat = {
 };
 
 /** Writes an adapter as if trained, gates open, whose prompts are written as instructions. */
-async function writeAdapter(folder: string, model: ModelConfig, seed: number): Promise<void> {
+export async function writeAdapter(folder: string, model: ModelConfig, seed: number): Promise<void> {
   const shape: AdapterShape = { promptLength: 3, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none" };
   const layout = adapterLayout(shape, model);
   const params = initParameters(layout.table, seed);

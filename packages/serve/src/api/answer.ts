@@ -6,7 +6,7 @@ import { deferred } from "../deferred.ts";
 import { badRequest } from "../http/api_error.ts";
 import type { PooledText } from "../replicas/pool.ts";
 import type { PoolRequest, Submission, TextSink } from "../replicas/pool_text.ts";
-import { openAnswerText, openTokenReader } from "./answer_text.ts";
+import { openAnswerText } from "./answer_text.ts";
 import type { Served, Target } from "./served.ts";
 import type { SamplingBody } from "./shapes.ts";
 
@@ -124,30 +124,31 @@ interface SinkOptions {
 
 /** Makes texts of tokens, and ends the text at a stop text. */
 function sinkOf(
-  { base: { tokenizer } }: Served,
+  { base: { tokenizer }, metrics }: Served,
   { ids }: Prompt,
   stop: readonly string[],
   { text, listener, stop: stopText, ended }: SinkOptions,
 ): TextSink {
-  const words = openTokenReader(tokenizer, ids);
-  let last = "";
-  const reader = { push: (id: number) => (last = words.push(id)), end: words.end };
-  const answer = openAnswerText(reader, stop);
+  const answer = openAnswerText(tokenizer, ids, stop);
+  const clock = metrics.text(ids.length);
   return {
     onEvent(event) {
       if ("promptScores" in event) return listener.onPrompt(text, event.promptScores);
-      const { text: more, isStopped } = answer.push(event.id);
-      listener.onPiece(text, { text: more, tokens: [{ id: event.id, text: last, scores: event.scores }] });
+      clock.token();
+      const { text: more, added, isStopped } = answer.push(event.id);
+      listener.onPiece(text, { text: more, tokens: [{ id: event.id, text: added, scores: event.scores }] });
       if (!isStopped) return;
+      clock.end();
       stopText();
       listener.onEnd(text, "stop");
       ended();
     },
     onEnd(end) {
+      clock.end();
       if ("error" in end) return ended(end.error);
-      const rest = answer.end();
+      const { text: rest, isStopped } = answer.end();
       if (rest !== "") listener.onPiece(text, { text: rest, tokens: [] });
-      listener.onEnd(text, end.finishReason);
+      listener.onEnd(text, isStopped ? "stop" : end.finishReason);
       ended();
     },
   };

@@ -20,6 +20,8 @@ export interface Call {
   readonly headers: Record<string, string>;
   /** Called with names of fields that nothing knows. */
   readonly onIgnored: (fields: readonly string[]) => void;
+  /** Receives which base or adapter is asked, once it is known that there is one. */
+  readonly onModel: (name: string) => void;
 }
 
 /** An answer that is no stream. */

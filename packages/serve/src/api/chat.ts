@@ -31,6 +31,7 @@ interface Chat {
 export async function chatCompletions(served: Served, call: Call): Promise<Reply | undefined> {
   const body = bodyOf(call, chatShape);
   const target = targetOf(served, body.model);
+  call.onModel(target.name);
   checkBody(body);
   const prompt = await chatPrompt(served, target, body.messages);
   const settings = {

@@ -1,6 +1,6 @@
 /** `POST /v1/completions`: texts that go on as the model would. */
 import { type AnsweredToken, type Answering, type AnswerListener, type Prompt, startAnswers } from "./answer.ts";
-import { openTokenReader } from "./answer_text.ts";
+import { openReading } from "./answer_text.ts";
 import { bodyOf, type Call, onLeaving, type Reply, streamOf } from "./call.ts";
 import { type CompletionLogprobs, completionLogprobs } from "./logprobs.ts";
 import { type Served, type Target, targetOf } from "./served.ts";
@@ -26,6 +26,7 @@ interface EncodedPrompt extends Prompt {
 export async function completions(served: Served, call: Call): Promise<Reply | undefined> {
   const body = bodyOf(call, completionShape);
   const target = targetOf(served, body.model);
+  call.onModel(target.name);
   const prompts = promptsOf(served, target, body);
   const choices = prompts.flatMap((prompt, p) =>
     Array.from({ length: body.n }, (_, i): Choice => {
@@ -111,7 +112,7 @@ function listenerOf(
   return {
     onPrompt(index, scores) {
       const { ids = [], text = "" } = choices[index]?.prompt ?? {};
-      const reader = openTokenReader(tokenizer, []);
+      const reader = openReading(tokenizer, []);
       const texts = ids.map((id) => reader.push(id));
       change(
         index,
@@ -144,9 +145,12 @@ function promptsOf({ base }: Served, { adapter }: Target, body: CompletionBody):
     const isThere = front.every((id, i) => ids[i] === id);
     return { ids: isThere ? ids : [...front, ...ids], text, endIds };
   };
+  const textOf = (ids: readonly number[]): string => {
+    const reading = openReading(tokenizer, []);
+    return ids.map((id) => reading.push(id)).join("") + reading.end();
+  };
   const ofIds = (ids: readonly number[]): EncodedPrompt => {
-    const known = ids.filter((id) => id < tokenizer.vocabularySize);
-    return { ids, text: body.echo ? tokenizer.decode(known) : "", endIds };
+    return { ids, text: body.echo ? textOf(ids) : "", endIds };
   };
   const { prompt } = body;
   if (typeof prompt === "string") return [ofText(prompt)];

@@ -14,7 +14,7 @@ const NO_TOOLS = "tools are not supported: describe them in a message";
 const STRUCTURED = "use response_format";
 const SAMPLING = "use temperature, top_p, top_k or min_p";
 
-/** What both kinds of completions refuse. An empty list, false, 0 and "" ask for nothing. */
+/** What both kinds of completions refuse. An empty list, 0, "" and false, unless true is what is done anyway, ask for nothing. */
 const refusedFields: Readonly<Record<string, Refused>> = {
   tools: { advice: NO_TOOLS },
   tool_choice: { harmless: ["none", "auto"], advice: NO_TOOLS },
@@ -104,6 +104,7 @@ export function namesForHeader(names: readonly string[]): string {
 }
 
 function asksNothing(value: unknown, { harmless = [] }: Refused): boolean {
-  const isEmpty = value === false || value === 0 || value === "" || (Array.isArray(value) && value.length === 0);
+  const isOff = value === false && !harmless.includes(true);
+  const isEmpty = isOff || value === 0 || value === "" || (Array.isArray(value) && value.length === 0);
   return isEmpty || harmless.some((one) => JSON.stringify(one) === JSON.stringify(value));
 }

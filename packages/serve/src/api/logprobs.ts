@@ -57,6 +57,14 @@ export function chatLogprob(words: Words, { text, scores }: AnsweredToken, count
   return { ...entry(text, logProbability), top_logprobs: shown };
 }
 
-const textOf = (words: Words, id: number): string => words.decode([id], { keepSpecialTokens: true });
+/** The text of a token by itself; of one that the tokenizer has not, its number. */
+function textOf(words: Words, id: number): string {
+  try {
+    return words.decode([id], { keepSpecialTokens: true });
+  } catch (error) {
+    if (error instanceof RangeError) return `token_id:${id}`;
+    throw error;
+  }
+}
 
 const bytesOf = (text: string): readonly number[] | null => (text === "" ? null : [...Buffer.from(text)]);

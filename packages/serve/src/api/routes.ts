@@ -3,7 +3,9 @@ import { listAdapters, loadAdapter, loadLora, unloadAdapter, unloadLora } from "
 import type { Handler } from "./call.ts";
 import { chatCompletions } from "./chat.ts";
 import { completions } from "./completions.ts";
+import { metricsText } from "./metrics_route.ts";
 import { listModels, showModel } from "./models.ts";
+import { openApi } from "./openapi.ts";
 import type { Served } from "./served.ts";
 import {
   type BodyShape,
@@ -71,5 +73,7 @@ export const routes: readonly Route[] = [
   { method: "POST", path: "/tokenize", about: "the tokens of a text", shape: tokenizeShape, handle: tokenize },
   { method: "POST", path: "/detokenize", about: "the text of tokens", shape: detokenizeShape, handle: detokenize },
   { method: "GET", path: "/tokenizer_info", about: "special tokens and the chat template", handle: tokenizerInfo },
+  { method: "GET", path: "/metrics", about: "numbers for Prometheus", handle: metricsText },
+  { method: "GET", path: "/openapi.json", about: "this description", handle: () => openApi(routes) },
   { method: "GET", path: "/version", about: "version, engine, and whether bits depend on the batch", handle: version },
 ];

@@ -4,6 +4,7 @@ import type { AdapterLoader } from "../adapters/loader.ts";
 import type { AdapterRegistry, ServedAdapter } from "../adapters/registry.ts";
 import type { ServedBase } from "../base/served_base.ts";
 import { ApiError } from "../http/api_error.ts";
+import type { ServerMetrics } from "../metrics/server_metrics.ts";
 import type { TextPool } from "../replicas/pool.ts";
 
 /** A model that is loaded. */
@@ -12,6 +13,7 @@ export interface Served {
   readonly adapters: AdapterRegistry;
   readonly loader: AdapterLoader;
   readonly pool: TextPool;
+  readonly metrics: ServerMetrics;
   readonly settings: ServedSettings;
 }
 

@@ -21,6 +21,8 @@ export interface RequestLine {
   readonly method: string;
   /** The route's, without what a client put into it; undefined if there is none. */
   readonly route: string | undefined;
+  /** The base or adapter that was asked. */
+  readonly model?: string;
   readonly status: number;
   readonly ms: number;
   /** What went wrong. */
@@ -54,6 +56,7 @@ async function answer(options: RouterOptions, request: IncomingMessage, response
   response.on("close", () => {
     const ms = performance.now() - began;
     const status = response.writableFinished ? response.statusCode : 499;
+    state().served?.metrics.request(about.model, status);
     onRequest({ ...line, ...about, status, ms });
   });
   try {
@@ -72,7 +75,9 @@ async function answer(options: RouterOptions, request: IncomingMessage, response
     const { route, params } = routeOf(request.method ?? "", path);
     about.route = route.path;
     const body = route.shape ? await readJson(request, options.maxBody) : undefined;
-    const call: Call = { id: line.id, user: about.user, params, body, response, headers, onIgnored: options.onIgnored };
+    const onModel = (model: string) => void (about.model = model);
+    const { onIgnored } = options;
+    const call: Call = { id: line.id, user: about.user, params, body, response, headers, onIgnored, onModel };
     const reply = await route.handle(servedOf(state()), call);
     if (reply) send(response, headers, reply);
   } catch (thrown) {

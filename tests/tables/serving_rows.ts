@@ -1,0 +1,86 @@
+/**
+ * What the server answers: each route, each parameter, each limit. A test says which rows it covers by `[S-top_p]` or
+ * `[S-echo, S-logprobs]` in its title, in quotes on one line.
+ */
+import type { Row } from "./table.ts";
+
+const routeRows: readonly Row[] = [
+  { id: "S-models", what: "`GET /v1/models`, `/v1/models/NAME`: the base and its adapters, with parent and hash" },
+  { id: "S-completions", what: "`POST /v1/completions`: the tokens that the library gives" },
+  { id: "S-chat", what: "`POST /v1/chat/completions`: the same, under the chat's template" },
+  { id: "S-adapters", what: "`GET` and `POST /v1/adapters`, `DELETE /v1/adapters/NAME`" },
+  { id: "S-load_lora_adapter", what: "`POST /v1/load_lora_adapter`, as vLLM's clients ask" },
+  { id: "S-unload_lora_adapter", what: "`POST /v1/unload_lora_adapter`" },
+  { id: "S-tokenize", what: "`POST /tokenize`" },
+  { id: "S-detokenize", what: "`POST /detokenize`" },
+  { id: "S-tokenizer_info", what: "`GET /tokenizer_info`" },
+  { id: "S-health", what: "`GET /health`: 503 while loading, draining or without a worker" },
+  { id: "S-live", what: "`GET /live`: answered without a token, whatever the workers do" },
+  { id: "S-metrics", what: "`GET /metrics`: Prometheus' format; no label comes from a request" },
+  { id: "S-openapi", what: "`GET /openapi.json`: made of the shapes that requests are checked with" },
+  { id: "S-version", what: "`GET /version`: engine, and whether bits depend on the batch" },
+  { id: "S-routes", what: "other paths and methods: 404 and 405 in the API's form" },
+];
+
+const parameterRows: readonly Row[] = [
+  { id: "S-model", what: "`model`: base or adapter; another name is 404, never the base instead" },
+  { id: "S-prompt", what: "`prompt`: text, texts, tokens, lists of tokens; beyond the context refused, not cut" },
+  { id: "S-messages", what: "`messages`: the base's chat template, or the template of an adapter's training" },
+  { id: "S-temperature", what: "`temperature`" },
+  { id: "S-top_p", what: "`top_p`" },
+  { id: "S-top_k", what: "`top_k`" },
+  { id: "S-min_p", what: "`min_p`" },
+  { id: "S-repetition_penalty", what: "`repetition_penalty`" },
+  { id: "S-presence_penalty", what: "`presence_penalty`" },
+  { id: "S-frequency_penalty", what: "`frequency_penalty`" },
+  { id: "S-logit_bias", what: "`logit_bias`" },
+  { id: "S-stop", what: "`stop`: texts; never sent in part" },
+  { id: "S-stop_token_ids", what: "`stop_token_ids`" },
+  { id: "S-seed", what: "`seed`: the same answer for the same seed" },
+  { id: "S-n", what: "`n`: text i is drawn with seed + i" },
+  { id: "S-best_of", what: "`best_of`: as many as `n`" },
+  { id: "S-max_tokens", what: "`max_tokens`, 0 too" },
+  { id: "S-max_completion_tokens", what: "`max_completion_tokens`" },
+  { id: "S-logprobs", what: "`logprobs`: the number of a token is the same wherever it stands" },
+  { id: "S-top_logprobs", what: "`top_logprobs`" },
+  { id: "S-echo", what: "`echo`: an entry for each token of the prompt, as lm-evaluation-harness reads them" },
+  { id: "S-stream", what: "`stream`: role, pieces, reason, `[DONE]`" },
+  { id: "S-stream_options", what: "`stream_options.include_usage`" },
+  { id: "S-ignore_eos", what: "`ignore_eos`" },
+  { id: "S-adapter_scale", what: "`adapter_scale`" },
+  { id: "S-timeout", what: "`timeout`, `--request-timeout`: 408, or the last event of a stream" },
+  { id: "S-add_special_tokens", what: "`add_special_tokens`" },
+  { id: "S-null", what: "fields that are null" },
+  { id: "S-refused", what: "fields that would change the answer and are not supported: 400 with what to use instead" },
+  { id: "S-harmless", what: "fields without a meaning here: taken" },
+  { id: "S-ignored", what: "fields that nothing knows: named in `x-zerogate-ignored`" },
+];
+
+const limitRows: readonly Row[] = [
+  { id: "S-token", what: "tokens: 401 without one, compared in constant time; another address needs one" },
+  { id: "S-host", what: "`Host`: names that are pointed at this machine are refused" },
+  { id: "S-cors", what: "`Origin`: pages of others are refused, or allowed by name" },
+  { id: "S-body", what: "bodies: size, depth, encoding, JSON" },
+  { id: "S-headers", what: "headers: too long, or no HTTP" },
+  { id: "S-slow", what: "slow clients: a request that does not come in time, a reader that does not read" },
+  { id: "S-fuzz", what: "random requests: typed refusals, nothing else" },
+  { id: "S-429", what: "a full queue: 429 with `retry-after`, all texts of a request or none" },
+  { id: "S-503", what: "loading, or without a worker: 503" },
+  { id: "S-cancel", what: "a client that leaves frees its place, streaming or not" },
+  { id: "S-drain", what: "SIGTERM: what is accepted is answered, then exit code 0" },
+  { id: "S-failover", what: "a worker that ends or hangs: its texts go on elsewhere with the same tokens" },
+  { id: "S-schedules", what: "random schedules with deaths: each answer as alone" },
+  { id: "S-adapter-dir", what: "adapters from `--adapter-dir` alone" },
+  { id: "S-adapter-names", what: "names of adapters" },
+  { id: "S-adapter-changes", what: "`--allow-adapter-changes`" },
+  { id: "S-replace", what: "an adapter is replaced under load without a failed request" },
+  { id: "S-unload", what: "a text goes on under an adapter that is unloaded" },
+  { id: "S-many", what: "a thousand adapters" },
+  { id: "S-log", what: "the log has no token, no prompt and nothing that a client put into a path" },
+  { id: "S-openai-npm", what: "the openai package of npm" },
+  { id: "S-openai-python", what: "the openai package of Python" },
+  { id: "S-lm-eval", what: "lm-evaluation-harness: the scores of `zerogate eval`" },
+  { id: "S-command", what: "`zerogate serve`: flags, curl, SIGTERM" },
+];
+
+export const servingRows: readonly Row[] = [...routeRows, ...parameterRows, ...limitRows];
