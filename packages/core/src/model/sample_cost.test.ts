@@ -1,7 +1,8 @@
 /** The work of samples, counted by hand and against the calls of a pass. */
 import { expect, test } from "vitest";
 import { recordingEngine } from "../../test/recording_engine.ts";
-import { tinyAdapter, tinyBases, tinyConfig, tinyModel, tinyTokens } from "../../test/tiny_model.ts";
+import { tinyBases } from "../../test/tiny_bases.ts";
+import { tinyAdapter, tinyConfig, tinyModel, tinyTokens } from "../../test/tiny_model.ts";
 import { packCell } from "../cell/tokens.ts";
 import { cellGradient } from "./gradient.ts";
 import { metMapCount } from "./hf_names.ts";
