@@ -239,7 +239,7 @@ test("a changed bit of the weights' header is refused, reported, or changes noth
     }),
     { numRuns: draws(300) },
   );
-  expect(refused).toBeGreaterThan(100);
+  expect(refused).toBeGreaterThan(draws(300) / 3);
 });
 
 function whatCame(before: LoadedAdapter, after: unknown): "refused" | "reported" | "same" | "changed" {
