@@ -90,6 +90,7 @@ export { type ScoredCell, scoreCells } from "./model/scores.ts";
 // Texts.
 
 export type { BatchEvent, BatchOptions } from "./generate/batch.ts";
+export type { ConstrainedText, MaskOptions, TokenConstraint } from "./generate/constraint.ts";
 export { type FairQueue, openFairQueue, type ServedBy } from "./generate/fair_queue.ts";
 export { type GenerateOptions, generate, generateBatch, openSession, type Session } from "./generate/generate.ts";
 export type { Penalties, TokensBefore } from "./generate/penalties.ts";
@@ -112,6 +113,8 @@ export {
   type TextPart,
   type TextStream,
 } from "./generate/text_stream.ts";
+export { constrainTo, type JsonGrammar, jsonGrammar } from "./grammar/json_grammar.ts";
+export { type TokenTrie, tokenTrie } from "./grammar/token_trie.ts";
 
 // Adapters among each other: distances, means, other gates.
 

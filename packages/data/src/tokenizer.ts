@@ -58,6 +58,11 @@ export interface Tokenizer {
    * is together what `decode` returns. `push` throws as `decode` does.
    */
   openDecoding(options?: DecodeOptions): Decoding;
+  /**
+   * The bytes that a token adds to a text behind others, a part of a character maybe; undefined for special tokens, and for all if a
+   * decoder makes texts of several tokens together.
+   */
+  bytesOf(id: number): Uint8Array | undefined;
   /** The texts of its special tokens. */
   readonly specialTokens: readonly string[];
   /** Whether the text spells a special token. */
@@ -147,6 +152,7 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
     },
     decode: (ids, options) => textOf(openDecoding(options), ids),
     openDecoding,
+    bytesOf: (id) => (specialIds.has(id) ? undefined : pipeline.bytesOf(id)),
   };
 }
 

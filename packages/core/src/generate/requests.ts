@@ -5,7 +5,7 @@ import type { ScheduledRequest } from "./text.ts";
 
 /** Returns why a request cannot be answered, a reason each, and what to change. */
 export function problemsOf(
-  { promptIds, answerIds = [], scale = 1, maxNewTokens, ...sampling }: ScheduledRequest,
+  { promptIds, answerIds = [], scale = 1, maxNewTokens, constraint, ...sampling }: ScheduledRequest,
   { contextLength, vocabSize }: ModelConfig,
 ): string[] {
   const problems: string[] = [];
@@ -19,6 +19,10 @@ export function problemsOf(
   found(!isCount, `maxNewTokens is ${maxNewTokens}, use a whole number from 0 on`);
   const most = Math.min(maxNewTokens, contextLength + 1 - length);
   found(answerIds.length > most, `the answer so far has ${answerIds.length} tokens, it may have ${most} in all`);
+  const { leastTokens = 0 } = constraint ?? {};
+  const isShort =
+    answerIds.length === 0 && maxNewTokens > 0 && leastTokens > Math.min(maxNewTokens, contextLength + 1 - length);
+  found(isShort, `the shortest text of its constraint may need ${leastTokens} tokens, it may have ${most}: allow more`);
   const { topScores = 0 } = sampling;
   const isScored = Number.isSafeInteger(topScores) && topScores >= 0 && topScores <= vocabSize;
   found(!isScored, `topScores is ${topScores}, use a whole number up to ${vocabSize}`);

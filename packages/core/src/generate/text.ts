@@ -6,19 +6,20 @@
  */
 import type { AdapterState } from "../adapter/kinds/kind.ts";
 import type { ImageInput } from "../cell/tokens.ts";
-import { BadLogitsError } from "../errors.ts";
+import { BadLogitsError, InputError } from "../errors.ts";
 import { leaseImage } from "../model/cell_images.ts";
 import type { DecoderModel } from "../model/decoder.ts";
 import type { PromptCache } from "../model/prompt_cache.ts";
 import type { SequencePrompts } from "../model/prompts.ts";
 import { longestRotation } from "../model/rope_angles.ts";
+import type { ConstrainedText, TokenConstraint } from "./constraint.ts";
 import { type SamplingOptions, sampleToken } from "./sample.ts";
 import { scoreToken, type TokenScores } from "./scores.ts";
 import type { Appended, AppendedResult, AppendOrder, Sequence } from "./sequence.ts";
 
 /**
- * Why a text ended: an end token, its length, the end of the context, a stop token (or a stop string, which `streamText` finds), or a
- * caller who wants no more.
+ * Why a text ended: an end token, its length, the end of the context, a stop token (or a stop string, which `streamText` finds, or
+ * a constraint under which nothing may follow), or a caller who wants no more.
  */
 export type FinishReason = "eos" | "length" | "context" | "stop" | "cancelled";
 
@@ -30,6 +31,8 @@ export interface TextOptions extends SamplingOptions {
   readonly eosTokenIds?: readonly number[];
   /** Further tokens that end the text and are not yielded; it then ends with `stop`. @default none */
   readonly stopTokenIds?: readonly number[];
+  /** What the text must be; it then ends with `stop` once it is whole. @default any text */
+  readonly constraint?: TokenConstraint;
 }
 
 /** One text to generate. */
@@ -85,6 +88,8 @@ export interface Text {
   isCancelled: boolean;
   /** Scores of the prompt so far; undefined if none are wanted, or if they have been handed out. */
   promptScores: TokenScores[] | undefined;
+  /** Its answer so far, if it is constrained. */
+  readonly constrained: ConstrainedText | undefined;
   leases?: TextLeases;
   /** Its keys and values, while it is worked on. */
   sequence?: Sequence | undefined;
@@ -103,7 +108,8 @@ export function createText(number: number, request: ScheduledRequest): Text {
   const { promptIds, answerIds = [], user = "", adapterName: adapter = "", echo = false } = request;
   const ids = [...promptIds, ...answerIds];
   const promptScores = echo && answerIds.length === 0 ? [] : undefined;
-  return { number, request, user, adapter, ids, isCancelled: false, promptScores };
+  const constrained = request.constraint?.begin(answerIds);
+  return { number, request, user, adapter, ids, isCancelled: false, promptScores, constrained };
 }
 
 /** The name of a text in errors. */
@@ -177,18 +183,30 @@ export function takeResult(model: DecoderModel, text: Text, { logits, scores }: 
 
 /** Takes the token that these logits give, and says whether the text ends with or before it. */
 function advance({ config }: DecoderModel, text: Text, logits: Float32Array): TextEvent[] {
-  const { ids, request } = text;
+  const { ids, request, constrained } = text;
+  const { topScores, maxNewTokens } = request;
   const bad = firstBad(logits);
   if (bad >= 0)
     return [{ error: new BadLogitsError(nameOf(text), { position: ids.length, id: bad, logit: logits[bad] }) }];
-  const id = sampleToken(logits, ids.length, request, { ids, promptLength: request.promptIds.length });
-  if ((request.eosTokenIds ?? config.eosTokenIds).includes(id)) return [{ finishReason: "eos" }];
+  const endIds = request.eosTokenIds ?? config.eosTokenIds;
+  const left = Math.min(maxNewTokens - answerLength(text), config.contextLength + 1 - ids.length);
+  const allowed = constrained?.masked(logits, { left, endIds }) ?? logits;
+  if (constrained && !allowed.some((logit) => logit > Number.NEGATIVE_INFINITY)) return [{ error: noToken(text) }];
+  const id = sampleToken(allowed, ids.length, request, { ids, promptLength: request.promptIds.length });
+  if (endIds.includes(id)) return [{ finishReason: "eos" }];
   if (request.stopTokenIds?.includes(id)) return [{ finishReason: "stop" }];
   ids.push(id);
-  const { topScores, maxNewTokens } = request;
+  constrained?.accept(id);
   const token = topScores === undefined ? { id } : { id, scores: scoreToken(logits, id, topScores) };
+  if (constrained?.isOver) return [token, { finishReason: "stop" }];
   if (answerLength(text) === maxNewTokens) return [token, { finishReason: "length" }];
   return ids.length > config.contextLength ? [token, { finishReason: "context" }] : [token];
+}
+
+function noToken(text: Text): InputError {
+  const problem =
+    "no token of the vocabulary may follow under its constraint: give it more tokens, or another constraint";
+  return new InputError(`Cannot go on with ${nameOf(text)}`, problem);
 }
 
 /** The first logit that is not finite, or -1. */

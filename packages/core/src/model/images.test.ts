@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { tinyBases } from "../../test/tiny_bases.ts";
-import { adapterConfig, labelled, tinyAdapter, tinyModel, tinyTokens } from "../../test/tiny_model.ts";
+import { adapterConfig, labelled, tinyAdapter, tinyBases, tinyModel, tinyTokens } from "../../test/tiny_model.ts";
 import { adapterLayout, layerParts } from "../adapter/kinds/adaption_prompt.ts";
 import type { AdapterState } from "../adapter/kinds/kind.ts";
 import type { VisionShape } from "../adapter/layout.ts";

@@ -39,12 +39,12 @@ export function findingCounter(): FindingCounter {
 }
 
 /** Returns how a text begins, on one line and in whole characters. */
-export function beginningOf(text: string, most: number = MAX_CHARACTERS): string {
+export function beginningOf(text: string): string {
   const line = text
-    .slice(0, 4 * most)
+    .slice(0, 4 * MAX_CHARACTERS)
     .replaceAll(/\s+/g, " ")
     .trim();
   const characters = Array.from(line);
-  const isWhole = characters.length <= most && text.length <= 4 * most;
-  return isWhole ? line : `${characters.slice(0, most).join("")}…`;
+  const isWhole = characters.length <= MAX_CHARACTERS && text.length <= 4 * MAX_CHARACTERS;
+  return isWhole ? line : `${characters.slice(0, MAX_CHARACTERS).join("")}…`;
 }

@@ -182,3 +182,26 @@ test("steps that ask where tokens end get whole tokens: their text comes when it
   const words = of({ type: "BPEDecoder", suffix: "</w>" });
   expect([words.push("a</w>"), words.push("b"), words.push("c</w>"), words.end()]).toEqual(["", "a b", "", "c"]);
 });
+
+test.each(tokenizers)("%s: the bytes of tokens are the text that they add behind others", (title, tokenizer) => {
+  const { vocabularySize, bytesOf, openDecoding } = tokenizer;
+  const all = Array.from({ length: vocabularySize }, (_id, id) => id).filter((id) => isKnown(openDecoding, id));
+  const known = all.filter((id) => bytesOf(id) !== undefined);
+  expect(known.length > all.length - 12).toBe(!isOfSeveral(title)); // special tokens have none
+  if (known.length === 0) return;
+  const first = known.find((id) => textOf(openDecoding(), [id]).trim() !== "") ?? 0;
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom(...known), { maxLength: 20 }), (list) => {
+      const bytes = Buffer.concat(list.map((id) => bytesOf(id) ?? Buffer.alloc(0)));
+      const text = textOf(openDecoding(), [first, ...list]).slice(textOf(openDecoding(), [first]).length);
+      const isText = Buffer.from(bytes.toString()).equals(bytes);
+      expect(isText ? text : bytes.toString()).toBe(bytes.toString());
+    }),
+    { numRuns: 100 },
+  );
+});
+
+/** Decoders whose texts are made of several tokens together. */
+function isOfSeveral(title: string): boolean {
+  return /CTC|BPEDecoder|"stop":[12]|"ByteFallback"\},\{"type":"Strip"/.test(title);
+}

@@ -18,7 +18,7 @@ export function textOf({ push, end }: Decoding, ids: readonly number[]): string 
 
 /** Reads a decoder, and returns what opens a decoding with it. @throws Error for a type that is not known. */
 export function createDecoder(decoder: Node | null): () => TokenDecoding {
-  const nodes = decoder === null ? [] : flat(decoder);
+  const nodes = decoderSteps(decoder);
   const opened = nodes.map((node, i) => {
     const open = steps.get(node["type"]);
     if (!open) throw new Error(`Unknown Decoder type: ${String(node["type"])}`);
@@ -32,6 +32,11 @@ export function createDecoder(decoder: Node | null): () => TokenDecoding {
       end: () => chain.flatMap((step, i) => through(chain, step.end(), i + 1)).join(""),
     };
   };
+}
+
+/** Returns the steps of a decoder, those of sequences one by one. */
+export function decoderSteps(decoder: Node | null): Node[] {
+  return decoder === null ? [] : flat(decoder);
 }
 
 function flat(node: Node): Node[] {

@@ -46,6 +46,12 @@ const openByteLevel: OpenStep = (_, isOpen) => {
   };
 };
 
+/** Returns the byte that a token such as <0xE6> stands for. */
+export function fallbackByte(token: string): number | undefined {
+  const digits = /^<0x([0-9A-Fa-f]{2})>$/.exec(token)?.[1];
+  return digits === undefined ? undefined : Number.parseInt(digits, 16);
+}
+
 /** Tokens that stand for bytes, such as <0xE6>, become the text of the bytes beside each other. */
 const openByteFallback: OpenStep = (_, isOpen) => {
   const stream = openUtf8Stream(decodeByteByByte);
@@ -59,10 +65,10 @@ const openByteFallback: OpenStep = (_, isOpen) => {
   };
   return {
     push(token) {
-      const byte = /^<0x([0-9A-Fa-f]{2})>$/.exec(token)?.[1];
+      const byte = fallbackByte(token);
       if (byte === undefined) return [...endRun(), token];
       isRun = true;
-      const more = stream.push([Number.parseInt(byte, 16)]);
+      const more = stream.push([byte]);
       if (isOpen) return some(more);
       held += more;
       return [];
@@ -110,24 +116,46 @@ function stripped(token: string, character: string, first: number, last: number)
   return characters.slice(begin, end).join("");
 }
 
-const openReplace: OpenStep = ({ pattern, content }) => {
-  const from = text((pattern as Node | undefined)?.["String"]);
-  return each((token) => token.split(from).join(text(content)));
-};
+function replaced({ pattern, content }: Node, token: string): string {
+  return token.split(text((pattern as Node | undefined)?.["String"])).join(text(content));
+}
 
-const openMetaspace: OpenStep = ({ replacement, prepend_scheme: scheme, add_prefix_space: prefixes }) => {
-  const mark = text(replacement, "▁");
-  const first = scheme === "never" || prefixes === false ? " " : "";
-  return each((token, i) => token.split(mark).join(i === 0 ? first : " "));
-};
+function spaced({ replacement }: Node, token: string, space: string): string {
+  return token.split(text(replacement, "▁")).join(space);
+}
 
-const openWordPiece: OpenStep = ({ prefix, cleanup }) => {
+function joined({ prefix }: Node, token: string): string {
   const mark = text(prefix, "##");
-  return each((token, i) => {
-    const word = i === 0 ? token : token.startsWith(mark) ? token.slice(mark.length) : ` ${token}`;
-    return cleanup === true ? cleaned(word) : word;
-  });
+  return token.startsWith(mark) ? token.slice(mark.length) : ` ${token}`;
+}
+
+const openReplace: OpenStep = (node) => each((token) => replaced(node, token));
+
+const openMetaspace: OpenStep = (node) => {
+  const { prepend_scheme: scheme, add_prefix_space: prefixes } = node;
+  const first = scheme === "never" || prefixes === false ? " " : "";
+  return each((token, i) => spaced(node, token, i === 0 ? first : " "));
 };
+
+const openWordPiece: OpenStep = (node) =>
+  each((token, i) => {
+    const word = i === 0 ? token : joined(node, token);
+    return node["cleanup"] === true ? cleaned(word) : word;
+  });
+
+/** What a step makes of a token behind others; undefined if that depends on them. */
+export function textOfToken(node: Node): ((token: string) => string) | undefined {
+  switch (node["type"]) {
+    case "Replace":
+      return (token) => replaced(node, token);
+    case "Metaspace":
+      return (token) => spaced(node, token, " ");
+    case "WordPiece":
+      return node["cleanup"] === true ? (token) => cleaned(joined(node, token)) : (token) => joined(node, token);
+    default:
+      return undefined;
+  }
+}
 
 /** The end of a word becomes a space, but for the last word's: it waits until another token comes. */
 const openBpe: OpenStep = ({ suffix }) => {

@@ -3,7 +3,8 @@
  * decoders too (`decode/`); the models (BPE, Unigram, WordPiece) are those of `@huggingface/tokenizers`.
  */
 import type { Decoding } from "@zerogate/core";
-import { createDecoder } from "../decode/decoder.ts";
+import { createDecoder, decoderSteps } from "../decode/decoder.ts";
+import { createTokenBytes } from "../decode/token_bytes.ts";
 import { cutAtSpaces, keepWords } from "../space_cut.ts";
 import { type AddedToken, contentOf, type TokenizerJson } from "../tokenizer_json.ts";
 import { createSplitter, type Section } from "./added_tokens.ts";
@@ -19,6 +20,8 @@ export interface Pipeline {
   sectionsOf(text: string): Section[];
   /** Ids of a section, whatever is beside it. */
   idsOf(section: Section): readonly number[];
+  /** The bytes that a token adds to a text behind others; undefined for tokens that have none of their own. */
+  bytesOf(id: number): Uint8Array | undefined;
   /** Opens the decoding of one text. */
   openDecoding(): Decoding;
   idOf(token: string): number | undefined;
@@ -43,6 +46,10 @@ export function createPipeline(json: TokenizerJson): Pipeline {
   const ids = new Map(added.map(({ content, id }) => [content, id]));
   for (const { id, content } of added) model.vocab[id] = content;
   const openTokens = createDecoder(json.decoder as Node | null);
+  const bytesOfToken =
+    json.decoder === null
+      ? (token: string) => new TextEncoder().encode(` ${token}`)
+      : createTokenBytes(decoderSteps(json.decoder as Node));
 
   const isNormalized = (token: AddedToken) => token.normalized ?? token.special !== true;
   const splitRaw = createSplitter(
@@ -71,6 +78,10 @@ export function createPipeline(json: TokenizerJson): Pipeline {
     encode: (text) => sectionsOf(text).flatMap(idsOf),
     sectionsOf,
     idsOf,
+    bytesOf(id) {
+      const token = model.vocab[id];
+      return token === undefined ? undefined : bytesOfToken?.(token);
+    },
     openDecoding() {
       const { push, end } = openTokens();
       return { push: (id) => push(model.vocab[id] ?? ""), end };

@@ -51,6 +51,7 @@ export function createRanked(pieces: RankedPieces, options: RankedOptions): Pipe
     encode: (text) => sectionsOf(text).flatMap(idsOf),
     sectionsOf,
     idsOf,
+    bytesOf,
     openDecoding() {
       const { push, end } = openUtf8Stream(decodeLossy);
       return { push: (id) => push(bytesOf(id) ?? []), end };

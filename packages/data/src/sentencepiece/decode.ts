@@ -33,6 +33,19 @@ export function openPieceDecoding(
   };
 }
 
+/** Returns the bytes that a token adds to a text behind others. */
+export function bytesOfPiece(
+  id: number,
+  { pieces, unknownSurface }: SentencePieceModel,
+  added: ReadonlyMap<number, string>,
+): Uint8Array | undefined {
+  const [piece, plain] = [pieces[id], added.get(id)];
+  const byte = plain === undefined && piece?.type === "byte" ? byteOf.get(piece.text) : undefined;
+  if (byte !== undefined) return Uint8Array.of(byte);
+  if (plain === undefined && piece === undefined) return undefined;
+  return new TextEncoder().encode(plain ?? textOfPiece(piece, unknownSurface).replaceAll(SPACE_PIECE, " "));
+}
+
 function textOfPiece(piece: Piece | undefined, unknownSurface: string): string {
   if (piece === undefined || piece.type === "control") return "";
   return piece.type === "unknown" ? unknownSurface : piece.text;

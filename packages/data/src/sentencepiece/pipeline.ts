@@ -5,7 +5,7 @@ import type { Pipeline } from "../pipeline/pipeline.ts";
 import { SPACE_INSIDE, WORDS } from "../space_cut.ts";
 import { type AddedToken, contentOf } from "../tokenizer_json.ts";
 import { createBpe } from "./bpe.ts";
-import { openPieceDecoding } from "./decode.ts";
+import { bytesOfPiece, openPieceDecoding } from "./decode.ts";
 import { bytePiece, type Segment, type Segmenter, type SentencePieceModel } from "./model.ts";
 import { createTextNormalizer } from "./normalize.ts";
 import { createPrefixFinder, type PrefixFinder } from "./prefixes.ts";
@@ -60,6 +60,7 @@ export function createSentencePiece(
     encode: (text) => sectionsOf(text).flatMap(idsOf),
     sectionsOf,
     idsOf,
+    bytesOf: (id) => bytesOfPiece(id, model, addedTexts),
     openDecoding: () => openPieceDecoding(model, addedTexts),
     idOf: (token) => addedIds.get(token) ?? ids.get(token),
     tokenOf: (id) => addedTexts.get(id) ?? pieces[id]?.text,

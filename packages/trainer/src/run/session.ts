@@ -6,7 +6,6 @@ import {
   openEventFile,
   openMetrics,
   openReceipt,
-  openSamples,
   paramsDigest,
 } from "@zerogate/run-files";
 import { noRecords } from "../team/other_ranks.ts";
@@ -22,7 +21,7 @@ export async function runSession(job: Job, from: Checkpoint | undefined): Promis
   job.moments = takeUp(job.numbers, from, inputs);
   job.isNew = from === undefined;
   job.records = team.isFirst ? openRecords(job, from) : noRecords;
-  const { metrics, receipt, events, samples } = job.records;
+  const { metrics, receipt, events } = job.records;
   const { step } = job.standing;
   if (!from) {
     const made = { zerogate: versions.zerogate, node: versions.node, engine: job.pool.engineName };
@@ -46,7 +45,6 @@ export async function runSession(job: Job, from: Checkpoint | undefined): Promis
     metrics.close();
     receipt.close();
     events.close();
-    samples.close();
   }
 }
 
@@ -58,9 +56,5 @@ function openRecords({ run, standing: { step } }: Job, from: Checkpoint | undefi
     metrics: openMetrics(config.out, from?.state.step, trouble("metrics.jsonl"), view.warn),
     receipt: openReceipt(config.out, link, trouble("receipt.jsonl"), view.warn),
     events: openEventFile(config.out, step, trouble("the TensorBoard file")),
-    samples:
-      config.sampleEvery > 0
-        ? openSamples(config.out, from?.state.step, trouble("samples.jsonl"), view.warn)
-        : noRecords.samples,
   };
 }

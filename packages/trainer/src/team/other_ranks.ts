@@ -1,6 +1,5 @@
 /** What ranks other than the first have in place of the run's files, its lock and its display: they compute, and write nothing. */
-import type { CheckpointWriter, RunLock } from "@zerogate/run-files";
-import type { RunRecords } from "../run/context.ts";
+import type { CheckpointWriter, EventFile, MetricsFile, ReceiptFile, RunLock } from "@zerogate/run-files";
 import type { RunView } from "../run/view.ts";
 
 export const noWriter: CheckpointWriter = {
@@ -13,11 +12,10 @@ export const noWriter: CheckpointWriter = {
   async close() {},
 };
 
-export const noRecords: RunRecords = {
+export const noRecords: { readonly metrics: MetricsFile; readonly receipt: ReceiptFile; readonly events: EventFile } = {
   metrics: { write() {}, close() {} },
   receipt: { add() {}, addLater() {}, settle() {}, chain: () => undefined, close() {} },
   events: { write() {}, close() {} },
-  samples: { has: () => false, write() {}, close() {} },
 };
 
 export const noLock: RunLock = { async check() {}, async confirm() {}, async release() {} };
@@ -28,7 +26,6 @@ export function rankView(rank: number, tell: (line: string) => void): RunView {
     phase() {},
     start() {},
     metrics() {},
-    samples() {},
     checkpoint() {},
     warn() {},
     note() {},

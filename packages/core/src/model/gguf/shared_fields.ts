@@ -24,9 +24,13 @@ export const outputNorms = {
 };
 
 /** What a norm adds to the mean square. */
-export const rmsEps = (keys: GgufKeys): ConfigFields => ({ rms_norm_eps: keys.number("attention.layer_norm_rms_epsilon") });
+export const rmsEps = (keys: GgufKeys): ConfigFields => ({
+  rms_norm_eps: keys.number("attention.layer_norm_rms_epsilon"),
+});
 /** The same of a LayerNorm. */
-export const layerEps = (keys: GgufKeys): ConfigFields => ({ layer_norm_eps: keys.number("attention.layer_norm_epsilon") });
+export const layerEps = (keys: GgufKeys): ConfigFields => ({
+  layer_norm_eps: keys.number("attention.layer_norm_epsilon"),
+});
 
 /** The width of a head. All of it rotates. */
 export function wholeHeads(keys: GgufKeys): ConfigFields {
