@@ -8,6 +8,8 @@ const campaigns = "**/*.campaign.test.ts";
 const integration = "packages/*/src/**/*.integration.test.ts";
 /** Whether the tables in docs/ are those of a run of all the others. */
 const tables = "tests/tables/*.test.ts";
+/** Files of `unit` that draw at random, less often there: see core/test/draws.ts. */
+const drawn = ["packages/core/src/node/adapter_round_trip.test.ts"];
 
 /** `vitest run --project unit`. The name of a file decides its project: the table in CONTRIBUTING.md. */
 const project = (name: string, include: string[], exclude: string[] = []) => ({
@@ -20,6 +22,10 @@ const fromSource = { resolve: { conditions }, ssr: { resolve: { conditions } } }
 const inOneProcess = ({ extends: extended, test }: ReturnType<typeof project>) => ({
   extends: extended,
   test: { ...test, isolate: false },
+});
+const allDraws = ({ extends: extended, test }: ReturnType<typeof project>) => ({
+  extends: extended,
+  test: { ...test, env: { ZEROGATE_ALL_DRAWS: "1" } },
 });
 // Gradients of TensorFlow.js are a module that Node cannot import by itself; the rest of it stays one CommonJS module.
 const inline = [/tfjs-core\/dist\/(?!tf-core)/];
@@ -41,6 +47,7 @@ export default defineConfig({
       { ...fromSource, ...project("engines", [ofEngines], [integration, campaigns]) },
       built("system", ["tests/**/*.test.ts"], [campaigns, tables]),
       built("campaigns", [campaigns]),
+      { ...fromSource, ...allDraws(project("draws", drawn)) },
       project("tables", [tables]),
     ],
     setupFiles: ["tests/setup.ts"],

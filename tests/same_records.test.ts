@@ -1,31 +1,9 @@
-/** Records are what they are, not the file that they came in: one data hash and one adapter for every form. */
-import { readFileSync, writeFileSync } from "node:fs";
+/** Records are what they are, not the file that they came in: one data hash and one adapter. All forms: same_records.campaign.test.ts. */
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { writtenRecords } from "../packages/data/test/written_records.ts";
-import { jsonLines, testFolder } from "./support/cli.ts";
-import { zerogateHere } from "./support/here.ts";
-import { adapterHash, records, tinyRun, trainWords } from "./support/world.ts";
-
-const cwd = testFolder();
-
-let runs = 0;
-
-/** Trains on a file; the token cache, which is by bytes, is left out of it. */
-async function trainOn(file: string, more: readonly string[] = []) {
-  const out = `run-${runs++}`;
-  const cold = join(cwd, `${out}-cache`);
-  const flags = tinyRun(cwd, { "--data": file, "--cache-dir": cold, "--steps": "2" });
-  const words = trainWords(flags, out, 2, more);
-  const ended = await zerogateHere(words, { cwd });
-  if (ended.code !== 0) throw new Error(`${file}: ${ended.stderr}`);
-  const [start] = jsonLines(readFileSync(join(cwd, out, "receipt.jsonl"), "utf8"));
-  return {
-    data: start?.["hashes"],
-    adapter: adapterHash(join(cwd, out)),
-    stderr: ended.stderr,
-  };
-}
+import { cwd, rows, trainOn } from "./support/trained_forms.ts";
 
 let plain: Awaited<ReturnType<typeof trainOn>>;
 
@@ -33,9 +11,11 @@ beforeAll(async () => {
   plain = await trainOn("data.json");
 });
 
-test("JSON, JSONL, CSV, TSV, parquet, gzip and Zstandard of the same records train one adapter [D-file-same-hash, D-file-json, D-file-jsonl, D-file-csv, D-file-parquet, D-file-gzip, D-file-zstd]", async () => {
-  const items = records("train.json", 64).map(({ instruction, input, output }) => ({ instruction, input, output }));
-  const files = writtenRecords(items);
+test("a CSV, a parquet and a Zstandard file of the same records train one adapter [D-file-same-hash]", async () => {
+  const written = writtenRecords(rows());
+  const files = Object.fromEntries(
+    ["table.csv", "rows.parquet", "lines.jsonl.zst"].map((name) => [name, written[name] ?? ""]),
+  );
   for (const [name, bytes] of Object.entries(files)) writeFileSync(join(cwd, name), bytes);
   const { data, adapter } = plain;
   for (const name of Object.keys(files))
@@ -43,7 +23,7 @@ test("JSON, JSONL, CSV, TSV, parquet, gzip and Zstandard of the same records tra
 });
 
 test("columns with other names train the same adapter: known ones by themselves, others by --fields, and what nobody reads is said once [D-columns-auto, D-columns-fields]", async () => {
-  const items = records("train.json", 64);
+  const items = rows();
   const { data, adapter } = plain;
   const known = items.map(({ instruction, input, output }) => ({
     question: instruction,

@@ -65,6 +65,14 @@ const fileRows: readonly Row[] = [
   { id: "D-columns-fields", what: "`--fields`: columns and places inside them, by hand" },
 ];
 
+const watchRows: readonly Row[] = [
+  {
+    id: "D-watch-samples",
+    what: "`sampleEvery`: the same held-out prompts answered every N steps, no bit of training changed",
+  },
+  { id: "D-watch-resume", what: "`samples.jsonl` has each answer once, also after a run was broken off" },
+];
+
 const largeRows: readonly Row[] = [
   { id: "D-large-bits", what: "tokens in their file: split, plan, cells and samples as from memory" },
   {
@@ -91,4 +99,4 @@ const largeRows: readonly Row[] = [
   { id: "D-check-train", what: "`train` warns of a leak with how many and where" },
 ];
 
-export const dataRows: readonly Row[] = [...chatRows, ...fileRows, ...taskRows, ...largeRows];
+export const dataRows: readonly Row[] = [...chatRows, ...fileRows, ...taskRows, ...watchRows, ...largeRows];

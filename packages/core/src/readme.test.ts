@@ -2,7 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, test } from "vitest";
-import { tinyConfig, tinyImage, writeTinyModel } from "../test/tiny_model.ts";
+import { writeTinyModel } from "../test/tiny_files.ts";
+import { tinyConfig, tinyImage } from "../test/tiny_model.ts";
 import { loadAdapter } from "./node.ts";
 
 // Beside the sources, so that its imports resolve and vitest compiles it.

@@ -69,7 +69,16 @@ export {
 // Work: what a cell costs, and numbers from a seed.
 
 export { sum } from "./model/gradient.ts";
-export { keptForNorms, mlpWidth, type NormNumbers, type SampleCost, trainingCost } from "./model/sample_cost.ts";
+export {
+  type DeltaNumbers,
+  deltaNumbers,
+  keptForNorms,
+  layersOfKinds,
+  mlpWidth,
+  type NormNumbers,
+  type SampleCost,
+  trainingCost,
+} from "./model/sample_cost.ts";
 export { normal, randomBits, uniform } from "./random.ts";
 
 // Errors between threads and processes.

@@ -4,7 +4,8 @@ import { AdaptionPromptModel, convertGates, packCell } from "../src/index.ts";
 import { saveAdapter, saveAdapters, writeAdapterFile } from "../src/node.ts";
 import { defaultPreprocessor, parseTowerConfig } from "../src/vision.ts";
 import { fileOf, noiseTensors } from "./noise_tower.ts";
-import { adapterConfig, tinyAdapter, tinyModel, tinyTokens, writeTinyModel } from "./tiny_model.ts";
+import { writeTinyModel } from "./tiny_files.ts";
+import { adapterConfig, tinyAdapter, tinyModel, tinyTokens } from "./tiny_model.ts";
 
 const { config, image, model } = tinyModel({ layers: 32, eosTokenIds: [] });
 const adapter = { ...tinyAdapter(config), config: adapterConfig() };

@@ -8,7 +8,8 @@ import { cellGradient, cellLosses, sum } from "../src/model/gradient.ts";
 import { globalNorm } from "../src/optim/clip.ts";
 import { normal } from "../src/random.ts";
 import { oracleLosses } from "./oracle_model.ts";
-import { gateKinds, labelled, tinyAdapter, type tinyBases, tinyModel, tinyTokens } from "./tiny_model.ts";
+import type { TinyBase } from "./tiny_bases.ts";
+import { gateKinds, labelled, tinyAdapter, tinyModel, tinyTokens } from "./tiny_model.ts";
 
 /** The kinds of adapters that gradients are asked for. */
 export const gradientKinds = [...gateKinds, { ...gateKinds[0], outputBiasTimes: "twice" }] as const;
@@ -32,10 +33,7 @@ const dot = (a: Float32Array, b: Float64Array) => a.reduce((total, x, i) => tota
 const largest = (values: ArrayLike<number>) => Array.from(values).reduce((max, x) => Math.max(max, Math.abs(x)), 0);
 
 /** Declares the tests for one base and some kinds of adapters. */
-export function gradientTests(
-  { title, changes }: (typeof tinyBases)[number],
-  kinds: readonly (typeof gradientKinds)[number][],
-): void {
+export function gradientTests({ title, changes }: TinyBase, kinds: readonly (typeof gradientKinds)[number][]): void {
   const { model, config, image } = tinyModel(changes);
   const cell = packCell(tinyTokens(config, [7, 2, 5]), [0, 1, 2]);
   const scale = 1 / labelled(cell);

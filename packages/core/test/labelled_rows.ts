@@ -5,7 +5,8 @@ import type { Engine } from "../src/engine/engine.ts";
 import { type CellTask, cellGradient, packCell } from "../src/index.ts";
 import { expectClose } from "./numeric.ts";
 import { alike, alikeTokens } from "./shared_beginnings.ts";
-import { tinyAdapter, tinyBases, tinyModel } from "./tiny_model.ts";
+import { type TinyBase, tinyBases } from "./tiny_bases.ts";
+import { tinyAdapter, tinyModel } from "./tiny_model.ts";
 
 /** Where targets are in a sample, and an adapter: answers at the end, turns of a chat, a single token of all samples. */
 const cases = [
@@ -25,9 +26,14 @@ function tokensWith(tokens: TokenSet, isTarget: (i: number, sample: number) => b
 }
 
 /** @param tolerance relative to the largest number of a gradient, and to the loss; 0: the same bits. */
-export function describeLabelled(name: string, open: () => Engine | Promise<Engine>, tolerance: number): void {
+export function describeLabelled(
+  name: string,
+  open: () => Engine | Promise<Engine>,
+  tolerance: number,
+  bases: readonly TinyBase[] = tinyBases,
+): void {
   describe(`engine ${name}, a last layer for labelled tokens alone`, () => {
-    test.each(tinyBases.map(({ title, changes }) => [title, changes] as const))(
+    test.each(bases.map(({ title, changes }) => [title, changes] as const))(
       `has the ${tolerance === 0 ? "bits" : "loss and gradient"} of one for all tokens (%s)`,
       async (_, changes) => {
         const { model, config } = tinyModel(changes, await open());

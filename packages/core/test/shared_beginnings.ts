@@ -6,7 +6,8 @@ import { cellGradient, packCell } from "../src/index.ts";
 import type { ModelConfig } from "../src/model/config.ts";
 import { randomBits } from "../src/random.ts";
 import { expectClose } from "./numeric.ts";
-import { tinyAdapter, tinyBases, tinyModel } from "./tiny_model.ts";
+import { type TinyBase, tinyBases } from "./tiny_bases.ts";
+import { tinyAdapter, tinyModel } from "./tiny_model.ts";
 
 /** Samples of two templates, one of which begins like the other; two are equal, and one is nothing but the beginning. */
 export function alikeTokens({ vocabSize }: ModelConfig): TokenSet {
@@ -30,9 +31,14 @@ export function alikeTokens({ vocabSize }: ModelConfig): TokenSet {
 export const alike = [0, 1, 2, 3, 4, 5];
 
 /** @param tolerance relative to the largest number of a gradient, and to the loss. */
-export function describeShared(name: string, open: () => Engine | Promise<Engine>, tolerance: number): void {
+export function describeShared(
+  name: string,
+  open: () => Engine | Promise<Engine>,
+  tolerance: number,
+  bases: readonly TinyBase[] = tinyBases,
+): void {
   describe(`engine ${name}, samples that begin alike`, () => {
-    test.each(tinyBases.map(({ title, changes }) => [title, changes] as const))(
+    test.each(bases.map(({ title, changes }) => [title, changes] as const))(
       "computed once they have the loss and gradient of a pass that computes all their tokens (%s)",
       async (_, changes) => {
         const { model, config } = tinyModel(changes, await open());

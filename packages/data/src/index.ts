@@ -12,7 +12,7 @@ export {
   type TokenRequest,
 } from "./check/check_data.ts";
 export type { ColumnSummary } from "./check/columns.ts";
-export type { Example, Finding } from "./check/finding.ts";
+export { beginningOf, type Example, type Finding } from "./check/finding.ts";
 export type { LengthBin, LengthSummary } from "./check/lengths.ts";
 export type { LikeFindings } from "./check/like_counter.ts";
 export type { Likeness } from "./check/likeness.ts";

@@ -1,4 +1,4 @@
-/** Core's conformance suite and golden values at every instruction set that this machine runs. */
+/** Core's conformance suite and golden values at every instruction set that this machine runs. More schedules: schedules.campaign.test.ts. */
 import { narrow, widen } from "@zerogate/core/engine";
 import { describe, expect, test } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
@@ -31,7 +31,7 @@ for (const level of levels) {
   describeQueryBits(`cpu ${level}`, () => openAt(level));
   for (const dtype of scaled) describeScaled(`cpu ${level}`, dtype, () => openAt(level), 2e-6);
   describeMixed(`cpu ${level}`, () => openAt(level), 1e-5, 0); // a product of few rows is summed in another order
-  describeSchedules(`cpu ${level}`, () => openAt(level), { runs: 30 });
+  describeSchedules(`cpu ${level}`, () => openAt(level), { runs: 10 });
   describePromptSets(`cpu ${level}`, () => openAt(level), 0);
   describeShared(`cpu ${level}`, () => openAt(level), 1e-5);
   describeLabelled(`cpu ${level}`, () => openAt(level), 0);

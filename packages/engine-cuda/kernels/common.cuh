@@ -59,7 +59,7 @@ DEVICE void load_tiles_transposed(u32* r, const void* row) {
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                : "r"(shared_address(row)));
 }
-/** 16 bytes to shared memory, there after the wait; zeros where `valid` is false. */
+/** 16 bytes to shared memory, there after the wait; zeros if `valid` is false. */
 DEVICE void copy_async(void* to, const void* from, bool valid) {
   int bytes = valid ? 16 : 0;
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(bytes) : "memory");
@@ -103,11 +103,11 @@ DEVICE float load(const Half* p) {
 DEVICE void store(float* p, float x) { *p = x; }
 DEVICE void store(u16* p, float x) { *p = (u16)(pack2(x, 0.f) & 0xffffu); }
 
-/** Numbers that a thread moves at once where rows are whole multiples of it: 128 bits of bf16, twice that of float. */
+/** Numbers that a thread moves at once if rows are whole multiples of it: 128 bits of bf16, twice that of float. */
 #define WIDE 8
 
 // How a flat operation's kernel is launched, for src/ops/flat.ts, which finds its arguments by their names: one block for each of
-// the `rows`, or one thread for each of the `numbers` of [a, b], or for `several` of them: WIDE where b is a multiple of that.
+// the `rows`, or one thread for each of the `numbers` of [a, b], or for `several` of them: WIDE if b is a multiple of that.
 #define LAUNCH(kernel, each, a, b)
 template <int N>
 DEVICE void load_some(float* v, const float* p) {
@@ -173,7 +173,7 @@ DEVICE float block_max(float v, float* shared) {
 }
 /** A score or logit under a soft cap; 0: none. */
 DEVICE float capped(float s, float cap) { return cap > 0.f ? cap * tanh_of(s / cap) : s; }
-/** The slope of `capped` where it is s. */
+/** The slope of `capped` at s. */
 DEVICE float cap_slope(float s, float cap) { return cap > 0.f ? 1.f - s / cap * (s / cap) : 1.f; }
 /** The sequence that token t is of. */
 DEVICE int sequence_of(const int* cu_seqlens, int S, int t) {

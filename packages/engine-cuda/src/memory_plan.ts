@@ -1,9 +1,10 @@
 /** How much memory a cell takes on a GPU, and the error if there is not enough. */
 import { InputError, type ModelConfig, type WeightStorage } from "@zerogate/core";
 import { baseBytes, dtypeOfStorage } from "@zerogate/core/engine";
-import { keptForNorms, mlpWidth } from "@zerogate/core/training";
+import { deltaNumbers, keptForNorms, layersOfKinds, mlpWidth } from "@zerogate/core/training";
 import type { Memory } from "./device_memory.ts";
 import type { Gpu } from "./gpu.ts";
+import { scratchNumbers } from "./ops/delta_scratch.ts";
 
 /** Sizes of a training cell, known before it runs. */
 export interface MemoryPlan {
@@ -37,22 +38,36 @@ export function planCell(
   const { hiddenSize: D, heads: H, kvHeads: G, headDim: d, vocabSize: V } = model;
   const F = mlpWidth(model);
   const [Q, X] = [H * d, (H + 2 * G) * d];
-  // x and x1 of the residual stream, statistics, log-sum-exp; qkv, o, gate and up.
   const { queriesKeys, outputs } = keptForNorms(model);
-  const kept = 4 * (2 * D + 4 + H) + inner * (X + Q + 2 * F + queriesKeys + outputs);
-  // At the widest place of backward: dx twice, ds, dgateUp, dm or dqkv, do.
-  const work = 4 * 3 * D + inner * (3 * F + X + Q + 2 * D);
+  // x and x1 of the residual stream, statistics; gate and up; then log-sum-exp, qkv, o, and a gate with what it multiplies.
+  const everywhere = 4 * (2 * D + 4) + inner * (2 * F + outputs);
+  const attention = 4 * H + inner * (X + Q + queriesKeys + (model.outputGate ? 2 * Q : 0));
+  const ofDelta = model.deltaNet && deltaBytes(model.deltaNet, inner);
+  const keptOf = (depth: number) => {
+    const { attending, delta } = layersOfKinds(model, depth);
+    return depth * everywhere + attending * attention + delta * (ofDelta?.kept ?? 0);
+  };
+  // At the widest place of backward: dx twice, ds, dgateUp, dm or dqkv, do; or in a delta net, above which nothing is kept any more.
+  const above = model.layers - 1 - Math.max(-1, ...(model.deltaNet?.layers ?? []));
+  const ofNet = ofDelta && above < adaptedLayers ? ofDelta.work - keptOf(above) : 0;
+  const work = 4 * 3 * D + Math.max(inner * (3 * F + X + Q + 2 * D), ofNet);
   const logits = V * Math.min(tokens, Math.max(1, Math.floor(CHUNK_LOGITS / V)));
   // Of 8 or 4 bits in memory, the one that is being multiplied in inner numbers.
   const maps = storage === "as-is" ? compute : dtypeOfStorage(storage);
   const widened = storage === "as-is" ? 0 : inner * D * Math.max(X, 2 * F);
   return {
     weightBytes: baseBytes(model, compute, maps),
-    bytesPerToken: adaptedLayers * kept,
+    bytesPerToken: keptOf(adaptedLayers),
     otherBytes: WORKSPACE_BYTES + widened + logits * (4 + inner),
     workBytesPerToken: work,
     tokens,
   };
+}
+
+/** Bytes of a token in a gated delta net: kept for backward, and at most besides while backward runs there. */
+function deltaBytes(deltaNet: NonNullable<ModelConfig["deltaNet"]>, inner: number): { kept: number; work: number } {
+  const { kept, keptInner, work, workInner } = deltaNumbers(deltaNet);
+  return { kept: 4 * kept + inner * keptInner, work: 4 * (work + scratchNumbers(deltaNet)) + inner * workInner };
 }
 
 /** What a plan needs for its largest cell. */

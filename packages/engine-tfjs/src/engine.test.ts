@@ -1,4 +1,4 @@
-/** Core's conformance suite and golden values on every backend that runs here. */
+/** Core's conformance suite and golden values on every backend that runs here. Every base: engine_bases.campaign.test.ts. */
 import { expect, test } from "vitest";
 import { describeEngine } from "../../core/test/conformance.ts";
 import { describeGolden } from "../../core/test/golden.ts";
@@ -7,6 +7,7 @@ import { describeLabelled } from "../../core/test/labelled_rows.ts";
 import { describePromptSets } from "../../core/test/prompt_sets.ts";
 import { describeQueryGolden } from "../../core/test/query_golden.ts";
 import { describeShared } from "../../core/test/shared_beginnings.ts";
+import { unlikeBases } from "../../core/test/tiny_bases.ts";
 import { describeTowers } from "../../core/test/tower.ts";
 import { backends } from "../test/backends.ts";
 import { createEngine } from "./engine.ts";
@@ -29,7 +30,7 @@ for (const { backend } of backends.filter(({ absent }) => absent === "")) {
   describeImageGolden(`tfjs:${backend}`, open, 1e-5);
   describeQueryGolden(`tfjs:${backend}`, open, 1e-5);
   describePromptSets(`tfjs:${backend}`, open, cached[backend]);
-  describeShared(`tfjs:${backend}`, open, 1e-5);
-  describeLabelled(`tfjs:${backend}`, open, 1e-5);
+  describeShared(`tfjs:${backend}`, open, 1e-5, unlikeBases);
+  describeLabelled(`tfjs:${backend}`, open, 1e-5, unlikeBases);
   describeTowers(`tfjs:${backend}`, open);
 }

@@ -24,6 +24,8 @@ export {
   readMetricsFile,
 } from "./metrics/metrics_file.ts";
 export { type EvaluationMetrics, isEvaluation, type MetricsLine, type StepMetrics } from "./metrics/metrics_line.ts";
+export { openSamples, readSamples, type SampledAnswer, type SamplesFile, samplesPath } from "./metrics/samples_file.ts";
+export type { SteppedFile } from "./metrics/stepped_lines.ts";
 export { type EventFile, openEventFile } from "./metrics/tensorboard.ts";
 export {
   momentsDigest,

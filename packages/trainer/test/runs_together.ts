@@ -84,6 +84,7 @@ export async function given(
     checkpoint() {},
     warn: (message) => tell(`warn ${message}`),
     note() {},
+    samples() {},
     device() {},
     failed: (message) => tell(`failed ${message}`),
     async report(runDir) {

@@ -74,6 +74,7 @@ export async function startLoop(changes: TinyLoopChanges = {}): Promise<TinyLoop
     evalAtStart: false,
     evalEvery: 1000,
     saveEvery: 1000,
+    sampleEvery: 0,
     saveMinutes: 0,
     earlyStopping: 0,
     onBadNumbers: "stop",

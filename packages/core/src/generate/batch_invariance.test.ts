@@ -1,7 +1,8 @@
 import * as fc from "fast-check";
 import { test } from "vitest";
 import { describeSchedules, expectAsAlone, schedules } from "../../test/schedules.ts";
-import { tinyAdapter, tinyBases, tinyModel } from "../../test/tiny_model.ts";
+import { tinyBases } from "../../test/tiny_bases.ts";
+import { tinyAdapter, tinyModel } from "../../test/tiny_model.ts";
 import { createReferenceEngine } from "../engine/reference.ts";
 
 describeSchedules("reference", createReferenceEngine, { runs: 30, changes: {} });

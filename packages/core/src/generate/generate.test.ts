@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { recordingEngine } from "../../test/recording_engine.ts";
-import { tinyAdapter, tinyBases, tinyModel } from "../../test/tiny_model.ts";
+import { tinyBases } from "../../test/tiny_bases.ts";
+import { tinyAdapter, tinyModel } from "../../test/tiny_model.ts";
 import type { AdapterState } from "../adapter/kinds/kind.ts";
 import { InputError } from "../errors.ts";
 import type { DecoderModel } from "../model/decoder.ts";

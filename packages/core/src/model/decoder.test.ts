@@ -1,13 +1,6 @@
 import { expect, test } from "vitest";
-import {
-  gateKinds,
-  tinyAdapter,
-  tinyBases,
-  tinyConfig,
-  tinyImage,
-  tinyModel,
-  tinyTokens,
-} from "../../test/tiny_model.ts";
+import { tinyBases } from "../../test/tiny_bases.ts";
+import { gateKinds, tinyAdapter, tinyConfig, tinyImage, tinyModel, tinyTokens } from "../../test/tiny_model.ts";
 import { layerParts } from "../adapter/kinds/adaption_prompt.ts";
 import { partNumbers } from "../adapter/parameters.ts";
 import { packCell } from "../cell/tokens.ts";

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { recordingEngine } from "../../test/recording_engine.ts";
-import { tinyAdapter, tinyBases, tinyModel, tinyTokens } from "../../test/tiny_model.ts";
+import { tinyBases } from "../../test/tiny_bases.ts";
+import { tinyAdapter, tinyModel, tinyTokens } from "../../test/tiny_model.ts";
 import { convertGates } from "../adapter/files/convert_gates.ts";
 import { layerParts } from "../adapter/kinds/adaption_prompt.ts";
 import { partNumbers } from "../adapter/parameters.ts";

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { adapterConfig, labelled, tinyAdapter, tinyBases, tinyModel, tinyTokens } from "../../test/tiny_model.ts";
+import { tinyBases } from "../../test/tiny_bases.ts";
+import { adapterConfig, labelled, tinyAdapter, tinyModel, tinyTokens } from "../../test/tiny_model.ts";
 import { adapterLayout, layerParts } from "../adapter/kinds/adaption_prompt.ts";
 import type { AdapterState } from "../adapter/kinds/kind.ts";
 import type { VisionShape } from "../adapter/layout.ts";

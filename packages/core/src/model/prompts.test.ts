@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { recordingEngine } from "../../test/recording_engine.ts";
-import { gateKinds, tinyAdapter, tinyBases, tinyModel } from "../../test/tiny_model.ts";
+import { tinyBases } from "../../test/tiny_bases.ts";
+import { gateKinds, tinyAdapter, tinyModel } from "../../test/tiny_model.ts";
 import { layerParts } from "../adapter/kinds/adaption_prompt.ts";
 import type { AdapterState } from "../adapter/kinds/kind.ts";
 import { partNumbers } from "../adapter/parameters.ts";

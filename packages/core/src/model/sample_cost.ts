@@ -1,6 +1,6 @@
-/** How much work a sample is in training, so that cells and hosts get equal parts, and what norms keep of it. */
-
-import type { ModelConfig } from "./config.ts";
+/** How much work a sample is in training, so that cells and hosts get equal parts, and what a token keeps of it. */
+import { deltaWidths } from "../engine/delta_size.ts";
+import type { DeltaConfig, ModelConfig } from "./config.ts";
 import { metMapCount } from "./hf_names.ts";
 
 /** Multiplications of a sample's training pass: T · token + T² · pair + labelled · label, for T tokens. */
@@ -17,17 +17,41 @@ export interface SampleCost {
  */
 export function trainingCost(model: ModelConfig, backwardLayers: number): SampleCost {
   const { vocabSize: V, hiddenSize: D, heads, headDim, layers, deltaNet } = model;
-  const deltas = deltaNet?.layers ?? [];
-  const deltasBack = deltas.filter((layer) => layer >= layers - backwardLayers);
-  const [attending, attendingBack] = [layers - deltas.length, backwardLayers - deltasBack.length];
+  const [all, back] = [layersOfKinds(model, layers), layersOfKinds(model, backwardLayers)];
   const state = deltaNet ? deltaNet.valueHeads * deltaNet.valueDim * deltaNet.keyDim : 0;
   return {
     // Each number of a state is multiplied four times forward and eleven times backward, which runs forward once more.
-    token:
-      (metMapCount(model) / layers) * (layers + backwardLayers) + state * (4 * deltas.length + 11 * deltasBack.length),
-    pair: heads * headDim * (attending + 2.5 * attendingBack), // two products forward, five backward, of half a square
+    token: (metMapCount(model) / layers) * (layers + backwardLayers) + state * (4 * all.delta + 11 * back.delta),
+    pair: heads * headDim * (all.attending + 2.5 * back.attending), // two products forward, five backward, of half a square
     label: 2 * V * D,
   };
+}
+
+/** How many of the last `depth` layers attend, and how many have a gated delta net. */
+export function layersOfKinds(
+  { layers, deltaNet }: Pick<ModelConfig, "layers" | "deltaNet">,
+  depth: number,
+): { readonly attending: number; readonly delta: number } {
+  const delta = deltaNet?.layers.filter((i) => i >= layers - depth).length ?? 0;
+  return { attending: depth - delta, delta };
+}
+
+/** Numbers of a token that a layer with a gated delta net takes, and which of them may be held in fewer bits. */
+export interface DeltaNumbers {
+  /** Kept for backward in float32: gates, what the rule gave, statistics. */
+  readonly kept: number;
+  /** Kept for backward as inner activations: what enters the rule, the factors of the output. */
+  readonly keptInner: number;
+  /** At the widest place of backward, in float32, beside two hidden states. */
+  readonly work: number;
+  readonly workInner: number;
+}
+
+/** Counts what a gated delta net takes of a token beside two hidden states and the MLP. */
+export function deltaNumbers(deltaNet: DeltaConfig): DeltaNumbers {
+  const { valueHeads: N } = deltaNet;
+  const { C, M } = deltaWidths(deltaNet);
+  return { kept: 3 * N + M + 1, keptInner: C + 2 * M, work: 2 * N + M + C, workInner: 5 * M + C };
 }
 
 /** Numbers that a token keeps in each layer with a backward for norms that not all bases have. */

@@ -2,7 +2,8 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symli
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { adapterConfig, tinyAdapter, tinyConfig, tinyImage, writeTinyModel } from "../../test/tiny_model.ts";
+import { writeTinyModel } from "../../test/tiny_files.ts";
+import { adapterConfig, tinyAdapter, tinyConfig, tinyImage } from "../../test/tiny_model.ts";
 import { serializeSafetensors } from "../formats/safetensors.ts";
 import { serializeTorchFile } from "../formats/torch_file.ts";
 import { loadAdapter, loadWeights, readAdapter, readModelConfig, saveAdapter, saveAdapters } from "../node.ts";

@@ -3,7 +3,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { tinyAdapter, tinyConfig, tinyImage, writeTinyModel } from "../../test/tiny_model.ts";
+import { writeTinyModel } from "../../test/tiny_files.ts";
+import { tinyAdapter, tinyConfig, tinyImage } from "../../test/tiny_model.ts";
 import { adaptedBase } from "../adapter/layout.ts";
 import { parseSafetensors, serializeSafetensors, type Tensor } from "../formats/safetensors.ts";
 import { readModelConfig } from "./model_config.ts";

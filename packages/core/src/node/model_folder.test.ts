@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { adapterConfig, tinyAdapter, tinyConfig, tinyImage, writeTinyModel } from "../../test/tiny_model.ts";
+import { writeTinyModel } from "../../test/tiny_files.ts";
+import { adapterConfig, tinyAdapter, tinyConfig, tinyImage } from "../../test/tiny_model.ts";
 import { baseHash, loadAdapter, loadWeights, readModelConfig, refuseOutsideLinks, saveAdapter } from "../node.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "zerogate-folder-"));

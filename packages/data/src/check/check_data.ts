@@ -4,7 +4,7 @@ import type { DataFile } from "../data_files.ts";
 import type { SampleFormat } from "../encode_sample.ts";
 import type { UnreadField } from "../reading.ts";
 import { describeProblem, type Place } from "../record_problems.ts";
-import { type ReadOptions, readRecords } from "../records.ts";
+import { type ReadOptions, streamRecords } from "../records.ts";
 import { type LikeFindings, likeCounter } from "./like_counter.ts";
 import { type RecordFindings, type SetChecker, setChecker } from "./set_check.ts";
 import { type TokenChecker, type TokenFindings, type TokenRules, tokenChecker } from "./token_check.ts";
@@ -46,9 +46,6 @@ export interface DataCheck {
   readonly leaks?: LikeFindings;
 }
 
-/** Records that are taken in together. */
-const PART = 1024;
-
 /**
  * Reads data files and says what they hold. Of a record some numbers stay in memory, whatever its length.
  *
@@ -89,14 +86,8 @@ async function checkSet(
       await counter?.add(records, places);
       onProgress?.(name, checker.places.count);
     };
-    const { records, places, files, skipped, problems, unread } = await readRecords(paths, {
-      split,
-      ...reading,
-      skipBad: true,
-      chats: true,
-    });
-    for (let at = 0; at < records.length; at += PART)
-      await take(records.slice(at, at + PART), places.slice(at, at + PART));
+    const rules = { split, ...reading, skipBad: true, chats: true };
+    const { files, skipped, problems, unread } = await streamRecords(paths, rules, take);
     const found = counter && (await counter.end(checker.places));
     return {
       name,

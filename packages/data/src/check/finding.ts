@@ -39,12 +39,12 @@ export function findingCounter(): FindingCounter {
 }
 
 /** Returns how a text begins, on one line and in whole characters. */
-export function beginningOf(text: string): string {
+export function beginningOf(text: string, most: number = MAX_CHARACTERS): string {
   const line = text
-    .slice(0, 4 * MAX_CHARACTERS)
+    .slice(0, 4 * most)
     .replaceAll(/\s+/g, " ")
     .trim();
   const characters = Array.from(line);
-  const isWhole = characters.length <= MAX_CHARACTERS && text.length <= 4 * MAX_CHARACTERS;
-  return isWhole ? line : `${characters.slice(0, MAX_CHARACTERS).join("")}…`;
+  const isWhole = characters.length <= most && text.length <= 4 * most;
+  return isWhole ? line : `${characters.slice(0, most).join("")}…`;
 }

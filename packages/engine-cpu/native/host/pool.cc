@@ -154,7 +154,7 @@ void pool_run(Pool* pool, long jobs, Job run, void* context) {
   pool->finished = 0;
   next_round(pool);
   work(pool, 0);
-  // Nothing is taken any more, also of what was cancelled. The others are finishing their last job. Yield where they have to
+  // Nothing is taken any more, also of what was cancelled. The others are finishing their last job. Yield if they have to
   // share the cores.
   const long taken = job_of(pool->ticket.fetch_or(NO_JOB));
   for (int i = 0; pool->finished.load() != taken; i++) {

@@ -14,9 +14,9 @@ class Arrays {
   Arrays(const Arrays&) = delete;
   ~Arrays();
 
-  // A handle never names two arrays: a freed one is recognised. 0 where memory is lacking. Contents are undefined.
+  // A handle never names two arrays: a freed one is recognised. 0 if memory is lacking. Contents are undefined.
   uint64_t take(size_t length);
-  // Null where the handle names no live array.
+  // Null if the handle names no live array.
   float* data(uint64_t handle, size_t* length);
   bool release(uint64_t handle);
   // Gives memory that this arena did not need back to the system; what it used waits for the next.

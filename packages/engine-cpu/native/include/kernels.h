@@ -4,7 +4,7 @@
 // Shape suffixes as in core's engine.ts: T packed tokens, D hidden size, H query heads, G key/value heads, d head dimension,
 // Q = H·d, Y = 2·G·d, X = Q + Y, F feed-forward size, V vocabulary, K prompt length, R labelled tokens, S sequences.
 // All activations are float32, row-major, without padding. Sizes were checked by the glue. Every function returns false
-// where scratch memory is lacking, and has written nothing useful then.
+// if scratch memory is lacking, and has written nothing useful then.
 #pragma once
 #include <stdint.h>
 
@@ -44,7 +44,7 @@ struct Weight {
 struct Packed;
 // The copy, null as long as there is none.
 const float* packed_data(const Packed* packed);
-// Memory for the copy, for one caller only, which fills and settles it; null for all others, and where memory is lacking.
+// Memory for the copy, for one caller only, which fills and settles it; null for all others, and if memory is lacking.
 float* packed_claim(Packed* packed, size_t floats);
 void packed_settle(Packed* packed, bool isWhole);
 

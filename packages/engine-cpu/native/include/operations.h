@@ -7,7 +7,7 @@
 //   SIZE    a whole number, and the least that it may be        NUMBER  a float32
 //   VECTOR  a weight, and the size that it is as long as        COUNT   the length of a list, if no SIZE says it
 //   ROWS    row numbers: their shape, the size that they are below, the least
-//   OUT, IN arrays, and their lengths; MAYBE is null where nothing is given
+//   OUT, IN arrays, and their lengths; MAYBE is null if nothing is given
 //
 // A length is a product of sizes and digits: "T2F" is T · 2 · F. The order is that of the kinds.
 #pragma once

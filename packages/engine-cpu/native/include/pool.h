@@ -9,7 +9,7 @@ namespace zg {
 struct Pool;
 using Job = void (*)(void* context, long job, int thread);
 
-// `threads` counts the calling thread. Null where memory or threads are lacking.
+// `threads` counts the calling thread. Null if memory or threads are lacking.
 Pool* pool_open(int threads);
 void pool_close(Pool* pool);
 int pool_threads(const Pool* pool);
@@ -22,7 +22,7 @@ bool pool_cancelled(const Pool* pool);
 void pool_run(Pool* pool, long jobs, Job run, void* context);
 
 // Scratch that grows and stays, 64-byte aligned, contents undefined. Only the calling thread asks, before `parallel`. Null
-// where memory is lacking.
+// if memory is lacking.
 enum Scratch { LOGITS = 0, PARTIAL = 1, SCRATCH_SLOTS = 2 };
 float* scratch(Pool* pool, Scratch slot, size_t floats);
 // The same for each thread: reserve first, then `scratch_of` inside a job.

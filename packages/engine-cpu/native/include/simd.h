@@ -88,7 +88,7 @@ ZG_INLINE void store_n(float* p, vf v, long n) {
   else store_part(p, v, n);
 }
 
-// a·b + c; one rounding where the instruction set has it, two on plain SSE2.
+// a·b + c; one rounding if the instruction set has it, two on plain SSE2.
 ZG_INLINE vf fma(vf a, vf b, vf c) {
 #if defined(__AVX512F__)
   return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);

@@ -3,7 +3,7 @@
 
 namespace zg {
 
-// See src/steady_memory.ts; false where the C library has nothing like it.
+// See src/steady_memory.ts; false if the C library has nothing like it.
 bool steady_memory();
 
 }  // namespace zg

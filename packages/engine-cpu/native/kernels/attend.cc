@@ -66,8 +66,8 @@ struct Rows {
   long stride;
 };
 
-// `count` rows as they lie, or copied to `out` (count × round_up(d, VL), zeros behind d) where whole vectors would read
-// past their end, or where they are read often enough that dense rows repay the copy.
+// `count` rows as they lie, or copied to `out` (count × round_up(d, VL), zeros behind d) if whole vectors would read
+// past their end, or if they are read often enough that dense rows repay the copy.
 static Rows whole_rows(Rows rows, long count, long d, bool dense, float* out) {
   const long width = round_up(d, VL);
   if (!dense && d == width) return rows;

@@ -2,8 +2,8 @@
 //
 //   o_TQ[t, h] = Σ_j p[j] · v[j, g(h)],   p = softmax_j≤t(q[t, h]·k[j, g(h)] / √d),   g(h) = floor(h · G / H)
 //
-// Without the mask (a window of UNMASKED), j runs over the whole sequence. A job is one sequence and key/value head, or every n-th block of its queries where those are too few to occupy all threads;
-// scores exist for the QB query rows of a block. With caches, keys and values are read from there and a query's place counts
+// Without the mask (a window of UNMASKED), j runs over the whole sequence. A job is one sequence and key/value
+// head, or every n-th block of its queries if those are too few to occupy all threads; scores exist for the QB query rows of a block. With caches, keys and values are read from there and a query's place counts
 // from the start of the cache.
 
 #include "simd.h"

@@ -80,7 +80,7 @@ ZG_INLINE float step_row(float* row, const float* k, float v, DeltaGates gates, 
   return miss;
 }
 
-// The weights as float32: in scratch that lasts while no other PARTIAL is asked for. Null where memory is lacking.
+// The weights as float32: in scratch that lasts while no other PARTIAL is asked for. Null if memory is lacking.
 static bool delta_run(Pool* pool, const float* x_TC, const float* gates_T2N, const Weight& conv, const Weight& rate,
                       const Weight& bias, const DeltaSize& size, DeltaRun* run) {
   const long C = 2 * size.J * size.A + size.N * size.B;

@@ -66,13 +66,13 @@ ZG_INLINE Fetch fetch_of(const Gemm& g, long from, long count, long begin, long 
   return {at - before, lines, lines, stride - 64 * lines, rows * lines};
 }
 
-// The same of a packed weight, where panels lie one behind the other.
+// The same of a packed weight, whose panels lie one behind the other.
 ZG_INLINE Fetch packed_fetch(const float* panel, long floats) {
   const long lines = floats / (64 / 4);
   return {(const char*)panel, lines, lines, 0, lines};
 }
 
-// B packed for good: block after block of `kc` steps, each panel after panel. Null where it is not wanted or not there yet.
+// B packed for good: block after block of `kc` steps, each panel after panel. Null if it is not wanted or not there yet.
 static const float* packed_weight(Pool* pool, const Gemm& g, long U, long kc, PackFn pack) {
 #if defined(__wasm__)
   (void)pool, (void)g, (void)U, (void)kc, (void)pack;

@@ -9,7 +9,7 @@
 namespace zg {
 namespace ZG_ISA {
 
-// Rows of logits held at a time: enough to repay two passes over the head, within 64 MiB where that leaves 32 rows.
+// Rows of logits held at a time: enough to repay two passes over the head, within 64 MiB if that leaves 32 rows.
 static long loss_chunk(long R, long V) { return least(R, most(32l, least(256l, (16l << 20) / V))); }
 
 static void cap_row(float* z, long V, float cap) {
@@ -19,7 +19,7 @@ static void cap_row(float* z, long V, float cap) {
   }
 }
 
-// Loss of one row of logits, and whether greedy decoding takes the label; where its gradient is wanted, the row is turned
+// Loss of one row of logits, and whether greedy decoding takes the label; if its gradient is wanted, the row is turned
 // into that.
 static float row_loss(float* z, long V, int32_t label, float* hit, bool gradient, float scale, float cap) {
   if (cap > 0) cap_row(z, V, cap);

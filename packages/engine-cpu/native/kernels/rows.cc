@@ -69,7 +69,7 @@ static void widen(float* out, const void* row, Type type, long n) {
   if (type == Type::F16) widen_as<Type::F16>(out, row, n);
 }
 
-// One or two vectors of the same length as float32, one behind the other; null where memory is lacking.
+// One or two vectors of the same length as float32, one behind the other; null if memory is lacking.
 static const float* widened(Pool* pool, const Weight& vector, const Weight* second = nullptr) {
   const long n = vector.rows * vector.columns;
   float* out = scratch(pool, PARTIAL, second ? 2 * n : n);

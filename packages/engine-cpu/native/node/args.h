@@ -59,7 +59,7 @@ class Args {
   // What comes next, without taking it.
   napi_value peek() const { return at_ < count_ ? values_[at_] : nullptr; }
 
-  // An engine array of exactly `length` numbers. Never null where ok().
+  // An engine array of exactly `length` numbers. Never null if ok().
   float* array(const char* name, long length);
   float* array_or_null(const char* name, long length);
   // The same for a handle that came in a Float64Array.
@@ -68,7 +68,7 @@ class Args {
   const int32_t* ints(const char* name, long* length);
   float* floats(const char* name, long* length);
   const double* doubles(const char* name, long* length);
-  // Bytes, dtype, rows, columns. Null data where the first is undefined and `optional`.
+  // Bytes, dtype, rows, columns. Null data if the first is undefined and `optional`.
   Weight weight(const char* name, bool optional = false);
   // A weight of exactly `length` numbers, which is the size `letter`.
   Weight vector(const char* name, char letter, long length);
@@ -76,7 +76,7 @@ class Args {
   const int32_t* rows(const char* name, long least, long limit, long* length);
   // The same as weight, which may be int8 (the scales of all rows in float32, then the numbers) or blocks of four bits.
   Weight linear_map(const char* name);
-  // The copy for that direction of the whole weight. Null where there is none.
+  // The copy for that direction of the whole weight. Null if there is none.
   Packed* packed(const Weight& weight, bool backward);
 
  private:
@@ -85,7 +85,7 @@ class Args {
   Weight weight_of_types(const char* name, Type last);
   void* typed(const char* name, napi_typedarray_type type, const char* typeName, long* length);
   bool is_absent(napi_value value);
-  // Null where the value is not of that kind.
+  // Null if the value is not of that kind.
   void* external(napi_value value, const napi_type_tag& tag);
 
   napi_env env_;
@@ -103,7 +103,7 @@ extern const napi_type_tag engineTag, packsTag;
 // Offsets 0 … T of S sequences.
 const int32_t* offsets(Args& args, long T, long* S);
 
-// The result of an operation: an error where its kernel lacked memory, or was cancelled.
+// The result of an operation: an error if its kernel lacked memory, or was cancelled.
 napi_value done(Args& args, bool worked);
 
 #define ZG_FUNCTION(name, function) {name, nullptr, function, nullptr, nullptr, nullptr, napi_enumerable, nullptr}

@@ -224,7 +224,7 @@ struct Call {
       }
     }
   }
-  // Distinct rows while there are enough, each third one missing where that is allowed.
+  // Distinct rows while there are enough, each third one missing if that is allowed.
   const int32_t* rows(const Field& field) {
     const long limit = sizes.of(field.below);
     long& count = sizes.of(*field.shape);
@@ -239,7 +239,7 @@ struct Call {
 static Outputs table_outputs(const Kernels& k, Pool* pool, Type type) {
   Outputs all;
   for (int i = 0; i < k.operationCount; i++) {
-    for (const float reach : {1.0f, 9.0f}) {  // also where activations are flat
+    for (const float reach : {1.0f, 9.0f}) {  // the second reaches flat activations
       for (const bool withOptional : {false, true}) {
         Call call(k.operations[i], type, reach, withOptional);
         if (!k.operations[i].run(pool, call.arguments)) failures++, printf("%s: no memory\n", call.operation.name);

@@ -1,5 +1,5 @@
 // The kernels as JavaScript calls them. Arguments were checked there (src/wasm_operations.ts). Special ones take the fields of
-// kernels.h's structs in a row; all others have one entry, which finds its struct in `arguments`. Each returns 0 where scratch
+// kernels.h's structs in a row; all others have one entry, which finds its struct in `arguments`. Each returns 0 if scratch
 // memory is lacking.
 #include "kernels.h"
 #include "operations.h"

@@ -4,7 +4,7 @@
 
 namespace zg {
 
-// 64-byte aligned, contents undefined, null where memory is lacking.
+// 64-byte aligned, contents undefined, null if memory is lacking.
 void* allocate(size_t bytes);
 // Null is nothing.
 void release(void* block);

@@ -12,12 +12,10 @@ import type { KernelArgument, Launch } from "../kernels.ts";
 import { type Runtime, rowwise } from "../runtime.ts";
 import { vector } from "../weights.ts";
 import type { CudaCache } from "./attention.ts";
+import { STATES, STRIPES, scratchWidths } from "./delta_scratch.ts";
 
 const LARGEST_KEY = 256;
 const WARPS = 4;
-/** Warps that share the rows of a head in backward; each has sums of its own. */
-const STRIPES = 4;
-
 const warps = (count: number): Launch => ({ grid: [Math.ceil(count / WARPS)], block: 32 * WARPS });
 
 export function gatedDelta(
@@ -65,14 +63,7 @@ export function gatedDeltaBackward(
   const [conv, rate, bias] = vectorsOf(runtime, weights, size);
   const S = cuSeqlens.length - 1;
   const made = { dx_TC: runtime.array(T * C), dgates_T2N: runtime.array(T * 2 * N) };
-  const scratch = [
-    runtime.array(T * C),
-    runtime.array(T * 2 * J * A),
-    runtime.array(T * C),
-    runtime.array(STRIPES * T * 2 * N * A),
-    runtime.array(STRIPES * T * 2 * N),
-    runtime.array(N * STRIPES * (T + S) * A),
-  ];
+  const scratch = scratchWidths(size).map((width, i) => runtime.array((T + (i === STATES ? S : 0)) * width));
   const [u = 0n, unit = 0n, du = 0n, dunit = 0n, dgate = 0n, kept = 0n] = scratch.map(runtime.at);
   const [dx, dgates] = [runtime.at(made.dx_TC), runtime.at(made.dgates_T2N)];
   runtime.as("f32", [input.do_TM, input.x_TC, input.gates_T2N], (dO, x, gates) =>

@@ -1,24 +1,16 @@
 /** Prompts within flash attention: as one operation, and in the whole model. */
 import { cellGradient, createReferenceEngine, packCell } from "@zerogate/core";
 import type { PromptSet } from "@zerogate/core/engine";
-import { afterAll, describe, expect, test, vi } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { expectClose } from "../../../core/test/numeric.ts";
 import { describePrompted } from "../../../core/test/prompted.ts";
 import { tinyAdapter, tinyModel, tinyTokens } from "../../../core/test/tiny_model.ts";
-import { absent, fakeEnv } from "../../test/fake.ts";
-import { type CudaEngine, createEngine } from "../engine.ts";
+import { emulated } from "../../test/emulated.ts";
+import { absent } from "../../test/fake.ts";
 
-for (const [name, value] of Object.entries(fakeEnv())) vi.stubEnv(name, value);
-
-const engines = new Map<string, CudaEngine>();
-function open(compute: "f32" | "bf16" = "bf16"): CudaEngine {
-  const engine = engines.get(compute) ?? createEngine({ compute, tune: false });
-  engines.set(compute, engine);
-  return engine;
-}
-afterAll(() => {
-  for (const engine of engines.values()) engine.close();
-});
+const { open: openAs, close } = emulated();
+afterAll(close);
+const open = (compute: "f32" | "bf16" = "bf16") => openAs(compute);
 
 describe.skipIf(absent !== "")(`flash attention with prompts${absent}`, () => {
   // Shares and dS are rounded to 8 bits before their products, 2e-3 each; in gradients they cancel, over all tokens in the prompts'.

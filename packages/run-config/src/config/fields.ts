@@ -191,6 +191,16 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
     "held-out prompts answered for the report",
     8,
   ),
+  sampleEvery: added(
+    "0.2.0",
+    0,
+    optional(
+      "Validation and checkpoints",
+      count(0, MAX_STEPS),
+      "steps between answers to the prompts of reportAnswers, kept in samples.jsonl, 0 = none",
+      0,
+    ),
+  ),
 
   engine: optional(
     "Machine",

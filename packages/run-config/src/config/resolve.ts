@@ -121,6 +121,12 @@ function contradictions(config: TrainConfig, isForLonger: (warmup: ConfigKey, le
   if (config.earlyStopping > 0 && noValidation) {
     problems.push("earlyStopping needs validation, but valFraction is 0 and validationData is not set");
   }
+  if (config.sampleEvery > 0 && noValidation) {
+    problems.push("sampleEvery asks held-out prompts, but valFraction is 0 and validationData is not set");
+  }
+  if (config.sampleEvery > 0 && config.reportAnswers === 0) {
+    problems.push("sampleEvery asks the prompts of reportAnswers, which is 0: expected at least 1");
+  }
   for (const [warmup, length] of [
     ["warmupEpochs", "epochs"],
     ["warmupSteps", "steps"],

@@ -182,6 +182,8 @@ export interface TrainConfig extends AdapterSettings {
   readonly rollbackSteps: number;
   /** Held-out prompts answered by base and adapter for the report. */
   readonly reportAnswers: number;
+  /** Steps between the adapter's answers to these prompts, kept in `samples.jsonl`. 0 = none. Never changes the trained bits. */
+  readonly sampleEvery: number;
 
   /** `auto`: the fastest that runs here. Runs are bit-equal on the same engine only, and a resume takes no other. */
   readonly engine: string;
@@ -263,6 +265,7 @@ export const safeToChange: readonly ConfigKey[] = [
   "onBadNumbers",
   "rollbackSteps",
   "reportAnswers",
+  "sampleEvery",
   "engine",
   "compute",
   "strictTensors",

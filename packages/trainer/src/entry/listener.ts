@@ -84,6 +84,7 @@ function viewOf(listener: RunListener): RunView {
     phase: (phase) => listener.phase?.(phase),
     start: (step, config, inputs) => listener.start?.(step, config, inputs),
     metrics: (line, report, best) => listener.metrics?.(line, report, best),
+    samples: (lines) => listener.samples?.(lines),
     checkpoint: (folder) => listener.checkpoint?.(folder),
     warn: (message) => listener.warn?.(message),
     note: (message, counts) => listener.note?.(message, counts),

@@ -7,6 +7,7 @@ import type {
   MetricsFile,
   ReceiptFile,
   RunLock,
+  SamplesFile,
   SharedNumbers,
 } from "@zerogate/run-files";
 import type { AdapterVersion, DevicePool } from "@zerogate/workers";
@@ -63,9 +64,17 @@ export interface Job {
   standing: Standing;
   /** It began at its first step: the base is not validated yet, and there is no checkpoint of it. */
   isNew: boolean;
-  records: { readonly metrics: MetricsFile; readonly receipt: ReceiptFile; readonly events: EventFile };
+  records: RunRecords;
   /** How often the run went back, in this process. */
   rollbacks: number;
+}
+
+/** The files that grow with a run's steps. */
+export interface RunRecords {
+  readonly metrics: MetricsFile;
+  readonly receipt: ReceiptFile;
+  readonly events: EventFile;
+  readonly samples: SamplesFile;
 }
 
 /** Names the job's adapter after `step` steps: never the same name twice for different parameters, also after a rollback. */

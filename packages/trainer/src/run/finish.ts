@@ -15,6 +15,7 @@ import {
   patiently,
   readMetrics,
   trainedLayout,
+  readSamples,
 } from "@zerogate/run-files";
 import { type AdapterChoice, chooseAdapter, describeChoice, lastAdapter } from "./adapter_choice.ts";
 import { checkProof, underWay } from "./check_proof.ts";
@@ -99,6 +100,7 @@ export async function finish(
       adapterOf: origin,
     },
     samples,
+    watched: readSamples(config.out),
     versions,
   });
   const report = await team.fromFirst("the report", async () => {

@@ -14,6 +14,7 @@ import { saveJob } from "./save.ts";
 import type { Ending, Rollback, Standing } from "./standing.ts";
 import { type StepReport, stepMetrics } from "./step_report.ts";
 import { trainStep } from "./train_step.ts";
+import { takeSamples } from "./watch_samples.ts";
 
 /** How long a run that an error ends waits for a disk that refuses. */
 const LAST_PATIENCE_MS = 1000;
@@ -48,6 +49,7 @@ export async function trainLoop(job: Job): Promise<Ending | Rollback> {
   };
   const endWith = (error: unknown): Promise<never> => giveUp(reason(error), error);
   if (isNew ? config.evalAtStart : standing.owesEvaluation) await validate(job).catch(endWith);
+  await takeSamples(job, "start").catch(endWith);
 
   while (standing.step < totalSteps) {
     if (isEarlyStop(config, standing)) return "stopped-early";
@@ -78,6 +80,7 @@ export async function trainLoop(job: Job): Promise<Ending | Rollback> {
     const isLast = standing.step === totalSteps;
     const isDue = (every: number) => isLast || standing.step % (every || plan.stepsPerEpoch) === 0;
     const isBest = isDue(config.evalEvery) && (await validate(job).catch(endWith));
+    await takeSamples(job, isLast || isEarlyStop(config, standing) ? "end" : "step").catch(endWith);
     const isAsked = saveRequests.count !== requests;
     requests = saveRequests.count;
     const isOverdue = config.saveMinutes > 0 && performance.now() - savedWhen >= 60_000 * config.saveMinutes;

@@ -1,15 +1,17 @@
 /** The estimate against what engines really take for the arrays of a training cell. */
 import {
+  type AdapterLayout,
   adapterLayout,
   type Cell,
   cellGradient,
   createModel,
   initParameters,
+  type ModelConfig,
   parseModelConfig,
   type WeightImage,
 } from "@zerogate/core";
 import type { Engine } from "@zerogate/core/engine";
-import { imageBytes, type WeightPlace, weightNames } from "@zerogate/core/formats";
+import { type WeightPlace, weightSources } from "@zerogate/core/formats";
 import { backwardLayers } from "@zerogate/core/training";
 import { createEngine, createWasmEngine, probe } from "@zerogate/engine-cpu";
 import { describe, expect, test } from "vitest";
@@ -32,20 +34,10 @@ const shape = { promptLength: 10, adaptedLayers: 10, gateSharing: "scalar", gate
 const layout = adapterLayout(shape, config);
 const T = 700;
 
-function zeros(): WeightImage {
-  const { vocabSize, hiddenSize: D, intermediateSize: F, heads, kvHeads, headDim, layers } = config;
-  const shapes: Record<string, number[]> = { [weightNames.embed]: [vocabSize, D], [weightNames.finalNorm]: [D] };
-  for (let i = 0; i < layers; i++) {
-    shapes[weightNames.layer(i, "attnNorm")] = [D];
-    shapes[weightNames.layer(i, "qkv")] = [(heads + 2 * kvHeads) * headDim, D];
-    shapes[weightNames.layer(i, "o")] = [D, heads * headDim];
-    shapes[weightNames.layer(i, "mlpNorm")] = [D];
-    shapes[weightNames.layer(i, "gateUp")] = [2 * F, D];
-    shapes[weightNames.layer(i, "down")] = [D, F];
-  }
+function zeros(model: ModelConfig): WeightImage {
   const places: Record<string, WeightPlace> = {};
   let bytes = 0;
-  for (const [name, dims] of Object.entries(shapes)) {
+  for (const { name, shape: dims } of weightSources(model)) {
     const byteLength = dims.reduce((product, size) => product * size, 2);
     places[name] = { dtype: "bf16", shape: dims, offset: bytes, byteLength };
     bytes += byteLength;
@@ -53,9 +45,32 @@ function zeros(): WeightImage {
   return { bytes: new SharedArrayBuffer(bytes), places };
 }
 
-async function peakOfACell(engine: Engine & { memory(): { readonly peakBytes: number } }): Promise<number> {
-  const image = zeros();
-  const model = createModel(engine, config, image);
+/** Three of four layers have a delta net. */
+const mixed = parseModelConfig(
+  {
+    model_type: "qwen3_5_text",
+    vocab_size: 4096,
+    hidden_size: 192,
+    intermediate_size: 512,
+    num_hidden_layers: 12,
+    num_attention_heads: 3,
+    num_key_value_heads: 1,
+    head_dim: 64,
+    linear_num_key_heads: 4,
+    linear_num_value_heads: 8,
+    linear_key_head_dim: 32,
+    linear_value_head_dim: 64,
+    tie_word_embeddings: true,
+  },
+  "config.json",
+);
+
+async function peakOfACell(
+  engine: Engine & { memory(): { readonly peakBytes: number } },
+  base: ModelConfig,
+  of: AdapterLayout,
+): Promise<number> {
+  const model = createModel(engine, base, zeros(base));
   const rows_R = Int32Array.from({ length: 500 }, (_, r) => r);
   const cell: Cell = {
     ids_T: new Int32Array(T),
@@ -64,7 +79,7 @@ async function peakOfACell(engine: Engine & { memory(): { readonly peakBytes: nu
     rows_R,
     labels_R: new Int32Array(rows_R.length),
   };
-  await cellGradient(model, { layout, params: initParameters(layout.table, 1) }, cell, 1);
+  await cellGradient(model, { layout: of, params: initParameters(of.table, 1) }, cell, 1);
   return engine.memory().peakBytes;
 }
 
@@ -76,19 +91,24 @@ describe.each([
   ["cpu", createEngine, !available, absent],
   ["wasm", createWasmEngine, false, ""],
 ] as const)("a cell on %s", (_name, open, isSkipped, why) => {
+  const perWorker = (base: ModelConfig, of: AdapterLayout) =>
+    estimateMemory(base, of, { cellTokens: T, workers: 1, weights: 0, engine: plain, isIsolated: false }).perWorker;
+
   test.skipIf(isSkipped)(`takes what is estimated: not a quarter more, not a third less${why}`, async () => {
-    const weights = imageBytes(zeros());
-    const estimate = estimateMemory(config, layout, {
-      cellTokens: T,
-      workers: 1,
-      weights,
-      engine: plain,
-      isIsolated: false,
-    });
-    const peak = await peakOfACell(open());
-    expect(peak).toBeLessThan(1.25 * estimate.perWorker);
-    expect(peak).toBeGreaterThan(0.67 * estimate.perWorker);
+    const peak = await peakOfACell(open(), config, layout);
+    expect(peak).toBeLessThan(1.25 * perWorker(config, layout));
+    expect(peak).toBeGreaterThan(0.67 * perWorker(config, layout));
   });
+
+  test.skipIf(isSkipped)(
+    `takes what is estimated of delta nets: not a fifth more, not a fifth less${why}`,
+    async () => {
+      const own = adapterLayout({ ...shape, adaptedLayers: 3 }, mixed);
+      const peak = await peakOfACell(open(), mixed, own);
+      expect(peak).toBeLessThan(1.2 * perWorker(mixed, own));
+      expect(peak).toBeGreaterThan(0.8 * perWorker(mixed, own));
+    },
+  );
 });
 
 test("numbers per token, layer, head and row add up to what the operations hold", () => {

@@ -1,7 +1,15 @@
 /** How much memory a run will take: the base and its packed copies once, and per worker what one cell keeps for its backward. */
 import { type AdapterLayout, architectureOf, type ModelConfig } from "@zerogate/core";
 import type { EngineTraits } from "@zerogate/core/engine";
-import { backwardLayers, keptForNorms, mlpWidth, partLength, VISION_FILE } from "@zerogate/core/training";
+import {
+  backwardLayers,
+  deltaNumbers,
+  keptForNorms,
+  layersOfKinds,
+  mlpWidth,
+  partLength,
+  VISION_FILE,
+} from "@zerogate/core/training";
 import type { EngineChoice, TrainConfig } from "@zerogate/run-config";
 import type { ImageBytes, PlannedData } from "./planned_data.ts";
 
@@ -51,11 +59,17 @@ export function estimateMemory(
   const { isComposed = false, mapsFiles = false } = traits;
   const wide = activation.startsWith("gelu") ? F : 2 * F;
   const { queriesKeys, outputs } = keptForNorms(model);
-  const keptPerToken = 2 * D + X + Q + wide + heads + (norm === "layer" ? 4 : 2) + queriesKeys + outputs;
-  const temporaryPerToken = 4 * D + 2 * X + wide + F + (isComposed ? 3 * X + 10 * F : 0);
+  const keptOfMlp = 2 * D + wide + (norm === "layer" ? 4 : 2) + outputs;
+  const keptOfAttention = X + Q + heads + queriesKeys + (model.outputGate ? 2 * Q : 0);
   const T = run.cellTokens;
   const depth = backwardLayers(layout);
-  const activations = 4 * T * (depth * keptPerToken + temporaryPerToken);
+  const { attending, delta } = layersOfKinds(model, depth);
+  const ofDelta = model.deltaNet && deltaNumbers(model.deltaNet);
+  const kept =
+    depth * keptOfMlp + attending * keptOfAttention + delta * (ofDelta ? ofDelta.kept + ofDelta.keptInner : 0);
+  const temporary = 4 * D + Math.max(2 * X + wide + F, ofDelta ? ofDelta.work + ofDelta.workInner : 0);
+  const composed = isComposed ? 3 * X + 10 * F : 0;
+  const activations = 4 * T * (kept + temporary + composed);
   const head = 4 * 64 * vocabSize + 8 * T * D;
   const sums = 8 * layout.length + 12 * layout.length;
   const scores = isComposed ? 8 * 4 * Math.min(2 ** 22, heads * T * T) : 0;

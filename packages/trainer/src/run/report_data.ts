@@ -1,6 +1,6 @@
 /** What a report shows. */
 import type { TrainConfig } from "@zerogate/run-config";
-import type { Metrics } from "@zerogate/run-files";
+import type { Metrics, SampledAnswer } from "@zerogate/run-files";
 import type { DataCounts } from "./data_counts.ts";
 
 /** A held-out prompt, answered by base and adapter. */
@@ -52,5 +52,7 @@ export interface ReportData {
     readonly adapterOf: string;
   };
   readonly samples: readonly SampleAnswer[];
+  /** Answers while it went on, in the order of steps. */
+  readonly watched: readonly SampledAnswer[];
   readonly versions: { readonly zerogate: string; readonly node: string };
 }

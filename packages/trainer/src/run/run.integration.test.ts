@@ -81,6 +81,7 @@ async function start({ on = () => {}, flags, isResumed = false }: Hooks = {}) {
     note: (message) => tell(`note ${message}`),
     report: noteReport,
     failed: (message) => tell(`failed ${message}`),
+    samples() {},
     device() {},
   };
   if (!isResumed) await createRunFolder(config);
@@ -277,6 +278,7 @@ test("another engine than that of the checkpoint is refused before a line of the
     note() {},
     report: noteReport,
     failed() {},
+    samples() {},
     device() {},
   };
   const lock = await lockRun(run, () => {});

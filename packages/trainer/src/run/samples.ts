@@ -11,41 +11,73 @@ import { askedIn, splitSample } from "./sample_text.ts";
 /** Longest answer shown, in tokens. */
 const MAX_ANSWER_TOKENS = 64;
 
+/** A held-out sample as it is asked. */
+export interface AskedSample {
+  /** Its number in its set. */
+  readonly sample: number;
+  readonly prompt: string;
+  readonly expected: string;
+  readonly promptIds: readonly number[];
+  /** Tokens of the expected answer. */
+  readonly length: number;
+}
+
 /** Greedy answers to the first `count` held-out samples, by the base and by this adapter. */
 export async function answerSamples(
   pool: Pick<DevicePool, "generateAll">,
   heldOut: HeldOut,
-  { tokenizer, template, model }: Pick<RunInputs, "tokenizer" | "template" | "model">,
+  inputs: SampleInputs,
   count: number,
   adapter: AdapterVersion,
 ): Promise<SampleAnswer[]> {
-  const asked = [...heldOut.samples.subarray(0, count)];
-  const questions = asked.map((sample) => splitSample(heldOut, sample));
-  const prompts = questions.map(({ promptIds }) => promptIds);
-  const longest = Math.max(1, ...questions.map(({ answerIds }) => answerIds.length));
+  const asked = askedSamples(heldOut, inputs, count);
+  const base = await writeAnswers(pool, heldOut, inputs, asked, undefined);
+  const adapted = await writeAnswers(pool, heldOut, inputs, asked, adapter);
+  return asked.map(({ sample, prompt, expected }, i) => {
+    const shown = imagesOf(heldOut, sample);
+    return {
+      prompt,
+      expected,
+      base: base[i] ?? "",
+      adapter: adapted[i] ?? "",
+      ...(shown.length > 0 && { images: shown }),
+    };
+  });
+}
+
+type SampleInputs = Pick<RunInputs, "tokenizer" | "template" | "model">;
+
+/** The first `count` held-out samples, as they are asked. */
+export function askedSamples(
+  heldOut: HeldOut,
+  { tokenizer, template }: Pick<SampleInputs, "tokenizer" | "template">,
+  count: number,
+): AskedSample[] {
+  return [...heldOut.samples.subarray(0, count)].map((sample) => {
+    const { promptIds, answerIds } = splitSample(heldOut, sample);
+    const prompt = askedIn(promptIds, { tokenizer, template });
+    return { sample, prompt, expected: tokenizer.decode(answerIds).trim(), promptIds, length: answerIds.length };
+  });
+}
+
+/** Greedy answers to samples, each of at most twice the length of the longest expected one. */
+export async function writeAnswers(
+  pool: Pick<DevicePool, "generateAll">,
+  heldOut: HeldOut,
+  { tokenizer, template, model }: SampleInputs,
+  asked: readonly AskedSample[],
+  by: AdapterVersion | undefined,
+): Promise<string[]> {
+  const longest = Math.max(1, ...asked.map(({ length }) => length));
   const options = {
     maxNewTokens: Math.min(MAX_ANSWER_TOKENS, 2 * longest + 8),
     eosTokenIds: endTokens(tokenizer, model, template),
   };
-  const images = asked.map((sample) => imageOf(heldOut.tokens.images, sample));
-  const generate = (by: AdapterVersion | undefined) => {
-    const seen = by && images.some(Boolean) ? { images } : {}; // the base sees none
-    const work = pool.generateAll({ prompts, ...seen, adapter: by, options });
-    return tellingSamples(work, heldOut, { tokenizer, template });
-  };
-  const base = await generate(undefined);
-  const adapted = await generate(adapter);
-  const text = (ids: readonly number[] | undefined) => tokenizer.decode(ids ?? []).trim();
-  return questions.map(({ promptIds, answerIds }, i) => {
-    const shown = imagesOf(heldOut, heldOut.samples[i] ?? -1);
-    return {
-      prompt: askedIn(promptIds, { tokenizer, template }),
-      expected: text(answerIds),
-      base: text(base[i]?.ids),
-      adapter: text(adapted[i]?.ids),
-      ...(shown.length > 0 && { images: shown }),
-    };
-  });
+  const images = asked.map(({ sample }) => imageOf(heldOut.tokens.images, sample));
+  const seen = by && images.some(Boolean) ? { images } : {}; // the base sees none
+  const work = pool.generateAll({ prompts: asked.map(({ promptIds }) => promptIds), ...seen, adapter: by, options });
+  const written = await tellingSamples(work, heldOut, { tokenizer, template });
+  return written.map(({ ids }) => tokenizer.decode(ids).trim());
 }
 
 /** The images of a sample's record. */

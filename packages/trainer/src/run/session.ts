@@ -6,6 +6,7 @@ import {
   openEventFile,
   openMetrics,
   openReceipt,
+  openSamples,
   paramsDigest,
 } from "@zerogate/run-files";
 import { noRecords } from "../team/other_ranks.ts";
@@ -21,7 +22,7 @@ export async function runSession(job: Job, from: Checkpoint | undefined): Promis
   job.moments = takeUp(job.numbers, from, inputs);
   job.isNew = from === undefined;
   job.records = team.isFirst ? openRecords(job, from) : noRecords;
-  const { metrics, receipt, events } = job.records;
+  const { metrics, receipt, events, samples } = job.records;
   const { step } = job.standing;
   if (!from) {
     const made = { zerogate: versions.zerogate, node: versions.node, engine: job.pool.engineName };
@@ -45,6 +46,7 @@ export async function runSession(job: Job, from: Checkpoint | undefined): Promis
     metrics.close();
     receipt.close();
     events.close();
+    samples.close();
   }
 }
 
@@ -56,5 +58,9 @@ function openRecords({ run, standing: { step } }: Job, from: Checkpoint | undefi
     metrics: openMetrics(config.out, from?.state.step, trouble("metrics.jsonl"), view.warn),
     receipt: openReceipt(config.out, link, trouble("receipt.jsonl"), view.warn),
     events: openEventFile(config.out, step, trouble("the TensorBoard file")),
+    samples:
+      config.sampleEvery > 0
+        ? openSamples(config.out, from?.state.step, trouble("samples.jsonl"), view.warn)
+        : noRecords.samples,
   };
 }

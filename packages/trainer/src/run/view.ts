@@ -1,7 +1,7 @@
 /** What a run reports while it runs; the status display and `--json` are two listeners. */
 
 import type { TrainConfig } from "@zerogate/run-config";
-import type { MetricsLine } from "@zerogate/run-files";
+import type { MetricsLine, SampledAnswer } from "@zerogate/run-files";
 import type { DeviceEvent } from "@zerogate/workers";
 import type { DataCounts } from "./data_counts.ts";
 import type { RunInputs } from "./inputs.ts";
@@ -18,6 +18,8 @@ export interface RunView {
   start(step: number, config: TrainConfig, inputs: RunInputs): void;
   /** `report` comes with steps, not with validations. */
   metrics(line: MetricsLine, report: StepReport | undefined, best: Standing["best"]): void;
+  /** Held-out prompts were answered, as `sampleEvery` wishes. */
+  samples(lines: readonly SampledAnswer[]): void;
   /** A checkpoint is on disk. */
   checkpoint(folder: string): void;
   /** Something is otherwise than it may have been meant, or was lost and made up for. */

@@ -1,5 +1,6 @@
 /** What ranks other than the first have in place of the run's files, its lock and its display: they compute, and write nothing. */
-import type { CheckpointWriter, EventFile, MetricsFile, ReceiptFile, RunLock } from "@zerogate/run-files";
+import type { CheckpointWriter, RunLock } from "@zerogate/run-files";
+import type { RunRecords } from "../run/context.ts";
 import type { RunView } from "../run/view.ts";
 
 export const noWriter: CheckpointWriter = {
@@ -12,10 +13,11 @@ export const noWriter: CheckpointWriter = {
   async close() {},
 };
 
-export const noRecords: { readonly metrics: MetricsFile; readonly receipt: ReceiptFile; readonly events: EventFile } = {
+export const noRecords: RunRecords = {
   metrics: { write() {}, close() {} },
   receipt: { add() {}, addLater() {}, settle() {}, chain: () => undefined, close() {} },
   events: { write() {}, close() {} },
+  samples: { has: () => false, write() {}, close() {} },
 };
 
 export const noLock: RunLock = { async check() {}, async confirm() {}, async release() {} };
@@ -26,6 +28,7 @@ export function rankView(rank: number, tell: (line: string) => void): RunView {
     phase() {},
     start() {},
     metrics() {},
+    samples() {},
     checkpoint() {},
     warn() {},
     note() {},

@@ -13,7 +13,7 @@ import { shareFeatures } from "./shared_features.ts";
 import type { Team } from "./team.ts";
 
 /** Keys that change no bit but must agree, because all ranks walk the same way through a run. */
-const commonKeys = ["onBadNumbers", "rollbackSteps", "reportAnswers", "adapterFrom"] as const;
+const commonKeys = ["onBadNumbers", "rollbackSteps", "reportAnswers", "sampleEvery", "adapterFrom"] as const;
 
 /** Opens the inputs on all ranks, each with its own place of the base, and compares them. @throws InputError that names ranks and fields, on all ranks. */
 export async function openAlike(

@@ -1,5 +1,5 @@
 /** `zerogate estimate`: how long a run would take on devices that are not here, and what would limit it. */
-import { InputError, parameterCount, trainableLine } from "@zerogate/core";
+import { InputError, parameterCount, trainableLine, type VisionShape } from "@zerogate/core";
 import { formatBytes } from "@zerogate/core/formats";
 import { writeRepoName } from "@zerogate/hub/light";
 import { hubPlace, resolveConfig } from "@zerogate/run-config";
@@ -84,7 +84,7 @@ async function estimate(flags: EstimateFlags, context: CommandContext): Promise<
     estimates,
   };
   if (json) printJson(context, facts);
-  else context.stdout.write(describe(facts));
+  else context.stdout.write(describe(facts, layout.shape.vision));
   return 0;
 }
 
@@ -140,7 +140,8 @@ interface Facts {
   readonly estimates: readonly (NamedRequest & TimeEstimate & { readonly limit: string })[];
 }
 
-function describe({ trainable, samples, steps, batchSize, cellMultiple, measured, estimates }: Facts): string {
+function describe(facts: Facts, seen: VisionShape | undefined): string {
+  const { trainable, samples, steps, batchSize, cellMultiple, measured, estimates } = facts;
   const cells = cellMultiple > 0 ? `even cells, a multiple of ${cellMultiple}` : "cells filled one after the other";
   const lines = [
     `parameters     ${trainable}`,
@@ -165,8 +166,14 @@ function describe({ trainable, samples, steps, batchSize, cellMultiple, measured
       `  limit        ${of.limit}`,
     );
   }
-  lines.push("", "Loading the base is not in it. Nothing was trained or written.", "");
+  lines.push("", `${notCounted(seen)} Nothing was trained or written.`, "");
   return lines.join("\n");
+}
+
+function notCounted(seen: VisionShape | undefined): string {
+  if (!seen) return "Loading the base is not in it.";
+  const host = seen.fusion === "query" ? ", and visual queries, which the host computes," : "";
+  return `Loading the base and looking at images${host} are not in it.`;
 }
 
 const formatTeraflops = (teraflops: number) =>

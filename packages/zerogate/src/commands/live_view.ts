@@ -1,7 +1,8 @@
 /** Shows a run on the terminal (or as plain lines, or as JSON) and keeps its log. */
 
+import { beginningOf } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
-import { isEvaluation } from "@zerogate/run-files";
+import { isEvaluation, type SampledAnswer } from "@zerogate/run-files";
 import type { Rank, RunListener, RunResult, RunView } from "@zerogate/trainer";
 import { type Progress, rankView } from "@zerogate/trainer/command";
 import type { DeviceEvent } from "@zerogate/workers";
@@ -41,6 +42,10 @@ export function openLiveView(context: CommandContext, json: boolean): LiveView {
       if (json && !isEvaluation(line)) printJson(context, { event: "step", ...line });
       if (isEvaluation(line)) log.logger.debug({ step: line.step, loss: line.loss }, "validation");
       curve.metrics(line, report, best);
+    },
+    samples(lines) {
+      if (json) for (const line of lines) printJson(context, { event: "sample", ...line });
+      for (const line of lines.slice(0, SHOWN_SAMPLES)) log.logger.info(describeSample(line));
     },
     checkpoint: (folder) => log.logger.debug({ folder }, "checkpoint"),
     warn: (message) => log.logger.warn(message),
@@ -119,6 +124,17 @@ export function logDevice(logger: RunLog["logger"], event: DeviceEvent): void {
     case "cells-redone":
       logger.info(`${event.of}: ${event.cells.length} cells of worker ${event.device} are computed again`);
   }
+}
+
+/** Answers that are said each time; the file has all of them. */
+const SHOWN_SAMPLES = 3;
+const MAX_SAMPLE_CHARACTERS = 60;
+
+/** `step 50: "Name a colour" → "red", the base: "the"` */
+function describeSample({ step, prompt, base, adapter }: SampledAnswer): string {
+  const short = (text: string) => JSON.stringify(beginningOf(text, MAX_SAMPLE_CHARACTERS));
+  const answered = base === undefined ? short(adapter ?? "") : `${short(base)}, says the base`;
+  return `step ${step}: ${short(prompt)} → ${answered}`;
 }
 
 /** Turns steps into the status that the display shows. */

@@ -17,8 +17,6 @@ thead th { border-top: 0; }
 .bars td:last-child { width: 70%; }
 .bars i { display: block; height: .8rem; margin-top: .35rem; border-radius: 3px; background: var(--blue); }
 .good { color: var(--green); } .bad { color: var(--orange); }
-details { border-top: 1px solid var(--line); padding: .45rem 0; }
-summary { cursor: pointer; overflow-wrap: anywhere; }
 dl { margin: .4rem 0 .2rem; } dt { color: var(--quiet); font-size: .85rem; overflow-wrap: anywhere; } dd { margin: 0 0 .5rem; overflow-wrap: anywhere; }
 @media (max-width: 760px) { th, td { padding-left: .5rem; } .bars td:last-child { width: 45%; } }
 `;

@@ -48,6 +48,11 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .answers { width: 100%; border-collapse: collapse; table-layout: fixed; }
 .answers th { text-align: left; color: var(--quiet); font-weight: 500; font-size: .85rem; padding-bottom: .4rem; }
 .answers td { padding: .5rem .7rem .5rem 0; border-top: 1px solid var(--line); vertical-align: top; }
+details { border-top: 1px solid var(--line); padding: .45rem 0; }
+summary { cursor: pointer; overflow-wrap: anywhere; white-space: pre-wrap; }
+.watched { width: 100%; border-collapse: collapse; margin-top: .3rem; }
+.watched th { width: 6.5rem; text-align: left; color: var(--quiet); font-weight: 500; font-size: .85rem; white-space: nowrap; }
+.watched th, .watched td { padding: .25rem .7rem .25rem 0; vertical-align: top; }
 pre { margin: 0; font: .84rem/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 16rem; overflow: auto; }
 .same { color: var(--green); } .same::after { content: " ✓"; }
 .config { display: grid; grid-template-columns: repeat(auto-fill, minmax(250px, 1fr)); gap: 0 1.6rem; margin: 0; font-size: .87rem; }

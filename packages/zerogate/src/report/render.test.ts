@@ -70,6 +70,7 @@ const data: ReportData = {
     adapterOf: "step 4 of 6, with the lowest held-out loss, 1.25",
   },
   samples: [{ prompt: hostile, expected: "Green.", base: hostile, adapter: "Green. " }],
+  watched: [],
   versions: { zerogate: "0.1.0", node: "v20.20.0" },
 };
 
@@ -204,4 +205,16 @@ test("answers about images show them inside the page, paths of those that cannot
   const text = renderReport(data);
   expect(text).not.toContain("<th>Image</th>");
   expect(text).not.toContain("img-src");
+});
+
+test("answers while training stand by prompt and step, changes and right ones marked, all escaped", () => {
+  const line = (step: number, answer: object) => ({ step, sample: 3, prompt: hostile, expected: "red", ...answer });
+  const answers = [line(0, { base: "the" }), line(5, { adapter: "the" }), line(10, { adapter: "red" })];
+  const page = renderReport({ ...data, watched: answers });
+  const [, part = ""] = page.split("<h2>Answers while training");
+  expect(part).toContain(`<summary>${escapeHtml(hostile)}</summary>`);
+  expect(part).toContain('<th scope="row">base</th><td><pre>the</pre></td>');
+  expect(part).toContain('<th scope="row">step 5</th><td><span class="quiet">as before</span></td>');
+  expect(part).toContain('<th scope="row">step 10</th><td><pre class="same">red</pre></td>');
+  expect(renderReport(data)).not.toContain("Answers while training");
 });

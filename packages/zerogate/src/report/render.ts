@@ -13,6 +13,7 @@ import { gateMap } from "./gate_map.ts";
 import { pageScript } from "./page_script.ts";
 import { pageStyle } from "./page_style.ts";
 import { type Thumbnails, thumbnailKey, thumbnailsOf } from "./thumbnails.ts";
+import { watchedSection } from "./watched_samples.ts";
 
 /** Writes `RUN/report.html` and returns its path. */
 export async function writeReport(runDir: string, data: ReportData): Promise<string> {
@@ -47,6 +48,7 @@ export function renderReport(data: ReportData, thumbnails: Thumbnails = new Map(
 <div class="charts">${chartList.map(({ title, unit }) => `<section><h2>${title} <small>${unit}</small></h2><div class="chart"></div></section>`).join("\n")}</div>
 ${gateSection(data)}
 ${sampleSection(data.samples, thumbnails)}
+${watchedSection(data.watched)}
 ${dataSection(data)}
 ${configSection(data)}
 <script type="application/json" id="charts">${escapeJson(chartList)}</script>
