@@ -1,6 +1,6 @@
 /** Random tiny configurations for the live suite, from a seed. A further base is one more entry of `bases`. */
 import type { DType } from "@zerogate/core/engine";
-import { uniform } from "@zerogate/core/training";
+import { type Dice, dice } from "../support/dice.ts";
 
 export interface LiveCase {
   readonly name: string;
@@ -22,24 +22,6 @@ export interface LiveCase {
 interface AdapterSize {
   readonly adapter_len: number;
   readonly adapter_layers: number;
-}
-
-/** Random choices, each depending on the case's seed and on how many were made before it. */
-interface Dice {
-  /** A whole number from `least` to `most`. */
-  whole(least: number, most: number): number;
-  pick<T>(of: readonly T[]): T;
-  chance(probability: number): boolean;
-}
-
-function dice(seed: number): Dice {
-  let count = 0;
-  const whole = (least: number, most: number) => least + Math.floor(uniform(seed, count++) * (most - least + 1));
-  return {
-    whole,
-    pick: (of) => of[whole(0, of.length - 1)] as (typeof of)[number],
-    chance: (probability) => uniform(seed, count++) < probability,
-  };
 }
 
 const CONTEXT = 32;

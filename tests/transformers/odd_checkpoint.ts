@@ -48,7 +48,7 @@ const withMlpBias: readonly string[] = ["llama", "smollm3", "granite"];
 function shapesOf(odd: OddConfig): Shapes {
   const { family, config } = odd;
   const number = (name: string, fallback: number) => (typeof config[name] === "number" ? config[name] : fallback);
-  const D = number("hidden_size", 24);
+  const D = number("hidden_size", number("n_embd", 24));
   const V = number("vocab_size", 61);
   const tied = config["tie_word_embeddings"] ?? tiedFamilies.includes(family);
   const head: Shapes = (odd.head ?? (tied ? "none" : "own")) === "own" ? { [namesOf(family)[1]]: [V, D] } : {};

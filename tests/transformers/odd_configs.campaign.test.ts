@@ -2,29 +2,20 @@
  * Odd configurations against the installed transformers: ours computes the same logits, or refuses the key by its name. Never
  * is a difference silent.
  */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { createModel, createReferenceEngine, InputError, tokenLogits } from "@zerogate/core";
 import { loadWeights, readModelConfig } from "@zerogate/core/node";
 import { beforeAll, describe, expect, test } from "vitest";
 import { largestDifference } from "../peft/compare.ts";
 import { testFolder } from "../support/cli.ts";
-import { absentModules, python } from "../support/python.ts";
+import { absentModules } from "../support/python.ts";
+import { askTransformers, type Theirs } from "./ask_transformers.ts";
 import { writeOddCheckpoint } from "./odd_checkpoint.ts";
 import { type OddConfig, oddConfigs } from "./odd_configs.ts";
 
 const absentPython = absentModules("torch", "transformers");
 const ids = Array.from({ length: 24 }, (_, i) => (7 * i + 3) % 61);
 const cases = oddConfigs();
-
-interface Theirs {
-  readonly logits?: readonly number[];
-  readonly unexpected?: readonly string[];
-  readonly error?: string;
-}
 
 interface Ours {
   readonly logits?: Float32Array;
@@ -48,17 +39,6 @@ async function compute(folder: string): Promise<Ours> {
     if (!(error instanceof InputError)) throw error;
     return { refusal: error.message, warnings };
   }
-}
-
-async function askTransformers(folders: readonly string[]): Promise<Theirs[]> {
-  const script = fileURLToPath(new URL("odd_models.py", import.meta.url));
-  const env = { ...process.env, HF_HUB_OFFLINE: "1" };
-  const child = spawn(python, [script], { env, stdio: ["pipe", "pipe", "inherit"] });
-  const answers: Theirs[] = [];
-  createInterface({ input: child.stdout }).on("line", (line) => answers.push(JSON.parse(line) as Theirs));
-  child.stdin.end(JSON.stringify({ ids, folders }));
-  await once(child, "close");
-  return answers;
 }
 
 type Outcome = "same" | "refused" | "both" | "ours";
@@ -92,7 +72,7 @@ describe.skipIf(absentPython !== "")(`${cases.length} odd configurations against
   beforeAll(async () => {
     const folders = cases.map((_, i) => join(folder, String(i)));
     for (const [i, odd] of cases.entries()) writeOddCheckpoint(folders[i] ?? "", odd);
-    theirs = await askTransformers(folders);
+    theirs = await askTransformers(folders, ids);
   });
 
   test.each(cases.map((odd, i) => [odd.name, odd, i] as const))("%s [T-A1, T-A2, T-A3]", async (_, odd, i) => {

@@ -3,7 +3,8 @@
  * that mean nothing, something and nonsense, in a checkpoint of its own.
  */
 
-type Family =
+/** Whose tensors a checkpoint has. */
+export type Family =
   | "llama"
   | "mistral"
   | "ministral3"

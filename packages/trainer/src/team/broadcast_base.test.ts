@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import type { TrainConfig } from "@zerogate/run-config";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { localTeams } from "../../test/local_ranks.ts";
-import { placeBase } from "./broadcast_base.ts";
+import { placeBase, placeTokenizer } from "./broadcast_base.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -64,6 +64,31 @@ test("of a GGUF file its parts are sent, and nothing else that lies beside it", 
   rmSync(join(folder, "base", parts[1] ?? ""));
   const missing = expect.stringContaining("m-00002-of-00002.gguf is not there");
   expect(await place({ model }).found).toEqual([missing, missing, missing]);
+});
+
+test("of a tokenizer of its own its files are sent, without the weights beside them; the base's own is not sent again", async () => {
+  for (const name of ["tokenizer.json", "vocab.json", "merges.txt", "chat_template.jinja", "tokenizer.model"])
+    writeFileSync(join(folder, "base", name), name);
+  const tokenizer = join(folder, "base");
+  const { all, meetings } = localTeams(3);
+  const [first, ...others] = await all((team) => placeTokenizer(team, configOf(team.rank, { tokenizer })));
+  expect(first).toBe(tokenizer);
+  for (const [i, path] of others.entries()) {
+    expect(path.startsWith(join(folder, `disk-${i + 1}`))).toBe(true);
+    const sent = [
+      "chat_template.jinja",
+      "config.json",
+      "merges.txt",
+      "tokenizer.json",
+      "tokenizer.model",
+      "vocab.json",
+    ];
+    expect(filesOf(path)).toEqual(sent);
+    expect(readFileSync(join(path, "merges.txt"), "utf8")).toBe("merges.txt");
+  }
+  expect(meetings.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThan(100_000);
+  const own = await localTeams(2).all((team) => placeTokenizer(team, configOf(team.rank, { tokenizer: "model" })));
+  expect(own).toEqual(["model", "model"]);
 });
 
 test("a file that changed makes another copy; one rank without it is enough to send it to all", async () => {

@@ -1,5 +1,5 @@
 /**
- * `broadcastWeights`: rank 0 alone reads the base, and every other host gets a copy on its own disk over the network. A file
+ * `broadcastWeights`: rank 0 alone reads the base and its tokenizer, and every other host gets a copy on its own disk over the network. A file
  * server that 128 hosts ask at once for the same 13 GB would take minutes; a broadcast takes what one reader takes.
  */
 import { createHash } from "node:crypto";
@@ -9,6 +9,7 @@ import { basename, dirname, join } from "node:path";
 import { InputError } from "@zerogate/core";
 import { cacheFolder, ggufParts, isGgufFile } from "@zerogate/core/node";
 import type { TrainConfig } from "@zerogate/run-config";
+import { OWN_TOKENIZER } from "../open/base.ts";
 import type { Team } from "./team.ts";
 
 const PIECE_BYTES = 32 << 20;
@@ -33,14 +34,33 @@ interface Piece {
  */
 export async function placeBase(team: Team, config: TrainConfig): Promise<string> {
   if (team.size === 1 || !config.broadcastWeights) return config.model;
-  const { key, folder, name, files } = await team.fromFirst(PHASE, () => listBase(config.model));
+  return await place(team, config, config.model, () => true);
+}
+
+/** The same for a tokenizer that is not the base's own: of a folder the files that it may be made of, without another base's weights. */
+export async function placeTokenizer(team: Team, config: TrainConfig): Promise<string> {
+  const { tokenizer } = config;
+  if (team.size === 1 || !config.broadcastWeights || tokenizer === OWN_TOKENIZER) return tokenizer;
+  return await place(team, config, tokenizer, (name) => ofTokenizers.test(name));
+}
+
+const ofTokenizers = /\.(?:json|jinja|model|tiktoken)$|^(?:merges|vocab)\.txt$/i;
+
+/** @param isSent says which files of a folder are sent; of a GGUF file all parts are. */
+async function place(
+  team: Team,
+  config: TrainConfig,
+  path: string,
+  isSent: (name: string) => boolean,
+): Promise<string> {
+  const { key, folder, name, files } = await team.fromFirst(PHASE, () => listFiles(path, isSent));
   let copy = "";
   const missing = await team.collect(PHASE, async () => {
     copy = join(copiesOf(config), "bases", key);
     return !team.isFirst && !existsSync(copy);
   });
   if (missing.includes(true)) await send(team, folder, files, copy);
-  return team.isFirst ? config.model : join(copy, name);
+  return team.isFirst ? path : join(copy, name);
 }
 
 function copiesOf({ cacheDir }: TrainConfig): string {
@@ -49,29 +69,29 @@ function copiesOf({ cacheDir }: TrainConfig): string {
   throw new InputError("Cannot send the base", "this user has no home folder to keep the copy in: give --cache-dir");
 }
 
-interface ListedBase {
+interface ListedFiles {
   /** Says when a file has changed. */
   readonly key: string;
   readonly folder: string;
-  /** What the base is in the folder: a file of that name; the folder itself if it is empty. */
+  /** What is meant in the folder: a file of that name; the folder itself if it is empty. */
   readonly name: string;
   readonly files: readonly BaseFile[];
 }
 
 /** Files at the top of the folder, or the parts of a GGUF file. */
-async function listBase(model: string): Promise<ListedBase> {
-  const isFile = await isGgufFile(model);
-  const folder = isFile ? dirname(model) : model;
-  const names = isFile ? [...(await ggufParts(model)).keys()] : await namesIn(folder);
+async function listFiles(path: string, isSent: (name: string) => boolean): Promise<ListedFiles> {
+  const isFile = await isGgufFile(path);
+  const folder = isFile ? dirname(path) : path;
+  const names = isFile ? [...(await ggufParts(path)).keys()] : (await namesIn(folder)).filter(isSent);
   const stats = await Promise.all(names.toSorted().map(async (name) => ({ name, of: await stat(join(folder, name)) })));
   const found = stats.filter(({ of }) => of.isFile());
   const facts = found.map(({ name, of }) => [name, of.size, of.mtimeMs]);
   const key = createHash("sha256")
-    .update(JSON.stringify([model, facts]))
+    .update(JSON.stringify([path, facts]))
     .digest("hex")
     .slice(0, 16);
   const files = found.map(({ name, of }) => ({ name, bytes: of.size }));
-  return { key, folder, name: isFile ? basename(model) : "", files };
+  return { key, folder, name: isFile ? basename(path) : "", files };
 }
 
 const namesIn = (folder: string): Promise<string[]> =>

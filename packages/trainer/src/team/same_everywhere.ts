@@ -8,7 +8,7 @@ import { sharedDevices } from "../cluster/shared_devices.ts";
 import { readBase } from "../open/base.ts";
 import { resolveCompute } from "../open/compute.ts";
 import type { RunInputs } from "../run/inputs.ts";
-import { placeBase } from "./broadcast_base.ts";
+import { placeBase, placeTokenizer } from "./broadcast_base.ts";
 import { shareFeatures } from "./shared_features.ts";
 import type { Team } from "./team.ts";
 
@@ -28,7 +28,11 @@ export async function openAlike(
     seeing.map((names) => ({ "data with images": names || "none" })),
   );
   const features = shareFeatures(team, sets.length);
-  const placed = { ...config, model: await placeBase(team, config) };
+  const placed = {
+    ...config,
+    model: await placeBase(team, config),
+    tokenizer: await placeTokenizer(team, config),
+  };
   const compute = await computeOfAll(team, placed);
   let inputs: RunInputs | undefined;
   const ranks = await team.collect(
