@@ -135,5 +135,7 @@ test("tekken.json instead of tokenizer.json: trains to the same bits, or is miss
   expect(await trainedOn(model, "of-pieces")).toBe(expected);
   rmSync(join(folder, model, "tekken.json"));
   const { json } = await zerogateHere(["inspect", model, "--json"], { cwd: folder });
-  expect(JSON.stringify(json[0]?.["problems"])).toContain("nor tekken.json, tokenizer.model, qwen.tiktoken");
+  expect(JSON.stringify(json[0]?.["problems"])).toContain(
+    "nor tekken.json, tokenizer.model, spiece.model, qwen.tiktoken",
+  );
 });

@@ -45,6 +45,7 @@ export const modelRows: readonly Row[] = [
   { id: "M-pth-meta", what: "Meta's `consolidated.NN.pth` with `params.json`, one file or several" },
   { id: "M-sentencepiece", what: "`tokenizer.model` of SentencePiece, BPE and unigram: the ids of its Python library" },
   { id: "M-tiktoken", what: "`tokenizer.model` of Llama 3 and `qwen.tiktoken`: the ids of tiktoken" },
+  { id: "M-merges", what: "`vocab.json` with `merges.txt`: the ids of transformers" },
   { id: "M-tekken", what: "`tekken.json` of Mistral" },
   {
     id: "M-gguf-architectures",

@@ -1,6 +1,5 @@
 /** Token ids from text and back, whatever file the vocabulary is in, with the few choices that training has to pin down. */
 import { type BosRule, type Decoding, InputError } from "@zerogate/core";
-import { checkNesting, isCutOff } from "@zerogate/core/formats";
 import { isGgufFile } from "@zerogate/core/node";
 import { textOf } from "./decode/decoder.ts";
 import { type EncodedBeginnings, encodeBeginnings } from "./encode_beginnings.ts";
@@ -11,7 +10,14 @@ import { tekkenParts, tiktokenParts } from "./ranked/parts.ts";
 import { parseSentencePieceModel } from "./sentencepiece/model_file.ts";
 import { sentencePieceParts } from "./sentencepiece/parts.ts";
 import { hashTokenizerFiles, readTokenizerFiles, type TokenizedModel, type TokenizerFiles } from "./tokenizer_files.ts";
-import { type Fail, markedToken, namedToken, type TokenizerParts, type TokenizerSettings } from "./tokenizer_parts.ts";
+import {
+  type Fail,
+  markedToken,
+  namedToken,
+  parseObject,
+  type TokenizerParts,
+  type TokenizerSettings,
+} from "./tokenizer_parts.ts";
 
 /** What is done with special tokens. */
 export interface EncodeOptions {
@@ -70,7 +76,8 @@ export interface Tokenizer {
 }
 
 /**
- * Loads the tokenizer of a GGUF file, or of a model folder: tokenizer.json, else tekken.json, tokenizer.model or qwen.tiktoken, with what
+ * Loads the tokenizer of a GGUF file, or of a model folder: tokenizer.json, else tekken.json, tokenizer.model, spiece.model or
+ * qwen.tiktoken, else vocab.json and merges.txt, with what
  * tokenizer_config.json and special_tokens_map.json say, which may be absent. `model` is the base that the tokenizer is for: it
  * limits the ids, and names the end of text if the files do not.
  * @throws InputError if a file cannot be read or used, naming what is wrong.
@@ -85,9 +92,9 @@ export function createTokenizer(files: TokenizerFiles): Tokenizer {
   const fail: Fail = (problems, cause) =>
     new InputError(`Cannot load the tokenizer from ${files.directory}`, problems, { cause });
   const settings = {
-    config: parse(files.tokenizerConfigJson, "tokenizer_config.json", fail),
-    map: parse(files.specialTokensMapJson, "special_tokens_map.json", fail),
-    added: parse(files.addedTokensJson ?? "{}", "added_tokens.json", fail),
+    config: parseObject(files.tokenizerConfigJson, "tokenizer_config.json", fail),
+    map: parseObject(files.specialTokensMapJson, "special_tokens_map.json", fail),
+    added: parseObject(files.addedTokensJson ?? "{}", "added_tokens.json", fail),
   };
   const parts = partsOf(files, settings, fail);
   const { pipeline, special } = parts;
@@ -193,7 +200,7 @@ export function checkVocabulary(tokenizer: Tokenizer, modelVocabSize: number): s
 
 function partsOf(files: TokenizerFiles, settings: TokenizerSettings, fail: Fail): TokenizerParts {
   const { vocabulary } = files;
-  if (!vocabulary) return jsonParts(parse(files.tokenizerJson, "tokenizer.json", fail), fail);
+  if (!vocabulary) return jsonParts(parseObject(files.tokenizerJson, "tokenizer.json", fail), fail);
   const { name, form, bytes } = vocabulary;
   try {
     switch (form) {
@@ -202,23 +209,10 @@ function partsOf(files: TokenizerFiles, settings: TokenizerSettings, fail: Fail)
       case "tiktoken":
         return tiktokenParts({ name, bytes, hasScaledRotation: files.modelHasLlama3Rope === true }, settings, fail);
       case "tekken":
-        return tekkenParts(parse(Buffer.from(bytes).toString(), name, fail), settings);
+        return tekkenParts(parseObject(Buffer.from(bytes).toString(), name, fail), settings);
     }
   } catch (cause) {
     if (cause instanceof InputError) throw cause;
     throw fail(`${name}: ${(cause as Error).message}`, cause);
   }
-}
-
-function parse(text: string, name: string, fail: Fail): Record<string, unknown> {
-  let value: unknown;
-  try {
-    checkNesting(text);
-    value = JSON.parse(text);
-  } catch (cause) {
-    const problem = isCutOff(text) ? "it ends in the middle: download or copy it again" : (cause as Error).message;
-    throw fail(`${name} is not JSON (${problem})`, cause);
-  }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw fail(`${name} is not an object`);
-  return value as Record<string, unknown>;
 }

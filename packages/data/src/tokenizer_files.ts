@@ -5,6 +5,8 @@ import { describeFile } from "@zerogate/core/formats";
 import { folderFile, readRegularFile } from "@zerogate/core/node";
 import { isTiktoken } from "./ranked/tiktoken_file.ts";
 import { MAX_TOKENIZER_BYTES } from "./tokenizer_checks.ts";
+import { type Fail, parseObject } from "./tokenizer_parts.ts";
+import { type MadeFiles, mergesTokenizer } from "./vocab_merges.ts";
 
 /** A vocabulary in another form than tokenizer.json. */
 export interface VocabularyFile {
@@ -36,7 +38,7 @@ export interface TokenizerFiles {
 }
 
 /** In this order the first that is there is read; tokenizer.json wins over all of them. */
-const vocabularies = ["tekken.json", "tokenizer.model", "qwen.tiktoken"] as const;
+const vocabularies = ["tekken.json", "tokenizer.model", "spiece.model", "qwen.tiktoken"] as const;
 
 /** What the files of a base say that its tokenizer needs. */
 export interface TokenizedModel {
@@ -70,12 +72,17 @@ export async function readTokenizerFiles(directory: string, model: TokenizedMode
     }
   };
   const tokenizerJson = await textOf("tokenizer.json");
+  const tokenizerConfigJson = (await textOf("tokenizer_config.json")) ?? "{}";
+  const specialTokensMapJson = (await textOf("special_tokens_map.json")) ?? "{}";
   const vocabulary = tokenizerJson === undefined ? await findVocabulary(bytesOf, attempt) : undefined;
+  const settings = { tokenizerConfigJson, specialTokensMapJson };
+  const made =
+    tokenizerJson === undefined && vocabulary === undefined ? await fromMerges(textOf, settings, attempt) : undefined;
   return {
     directory,
     tokenizerJson: tokenizerJson ?? "",
-    tokenizerConfigJson: (await textOf("tokenizer_config.json")) ?? "{}",
-    specialTokensMapJson: (await textOf("special_tokens_map.json")) ?? "{}",
+    ...settings,
+    ...made,
     ...(vocabulary && {
       vocabulary,
       addedTokensJson: (await textOf("added_tokens.json")) ?? "{}",
@@ -86,23 +93,41 @@ export async function readTokenizerFiles(directory: string, model: TokenizedMode
   };
 }
 
+/** What vocab.json and merges.txt are made into. */
+async function fromMerges(
+  textOf: (name: string) => Promise<string | undefined>,
+  { tokenizerConfigJson, specialTokensMapJson }: Pick<TokenizerFiles, "tokenizerConfigJson" | "specialTokensMapJson">,
+  attempt: string,
+): Promise<MadeFiles> {
+  const [vocab, merges] = [await textOf("vocab.json"), await textOf("merges.txt")];
+  const fail: Fail = (problems, cause) => new InputError(attempt, problems, { cause });
+  if (vocab === undefined || merges === undefined) {
+    throw fail(
+      `tokenizer.json: there is no such file, nor ${vocabularies.join(", ")}, nor vocab.json with merges.txt: copy one of them from where the model came from`,
+    );
+  }
+  const settings = {
+    config: parseObject(tokenizerConfigJson, "tokenizer_config.json", fail),
+    map: parseObject(specialTokensMapJson, "special_tokens_map.json", fail),
+    added: parseObject((await textOf("added_tokens.json")) ?? "{}", "added_tokens.json", fail),
+  };
+  return mergesTokenizer({ vocab: parseObject(vocab, "vocab.json", fail), merges, settings }, fail);
+}
+
 async function findVocabulary(
   bytesOf: (name: string) => Promise<Uint8Array | undefined>,
   attempt: string,
-): Promise<VocabularyFile> {
+): Promise<VocabularyFile | undefined> {
   for (const name of vocabularies) {
     const bytes = await bytesOf(name);
     if (bytes === undefined) continue;
-    const other = describeFile(bytes, bytes.length, name === "tokenizer.model" ? "sentencepiece" : "text");
+    const other = describeFile(bytes, bytes.length, name.endsWith(".model") ? "sentencepiece" : "text");
     const isRanks = name !== "tekken.json" && isTiktoken(bytes);
     if (other && !isRanks) throw new InputError(attempt, `${name}: ${other.problem}`);
     const form = name === "tekken.json" ? "tekken" : isRanks ? "tiktoken" : "sentencepiece";
     return { name, form, bytes };
   }
-  throw new InputError(
-    attempt,
-    `tokenizer.json: there is no such file, nor ${vocabularies.join(", ")}: copy one of them from where the model came from`,
-  );
+  return undefined;
 }
 
 /** SHA-256 over the files that were read, hexadecimal; of a tokenizer.json that of earlier versions. */

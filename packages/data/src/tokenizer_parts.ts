@@ -1,5 +1,6 @@
 /** What a tokenizer is made of, whichever file it comes from. */
 import type { InputError } from "@zerogate/core";
+import { checkNesting, isCutOff } from "@zerogate/core/formats";
 import type { Pipeline } from "./pipeline/pipeline.ts";
 import type { AddedToken } from "./tokenizer_json.ts";
 
@@ -57,7 +58,22 @@ export function idsAround(
   };
 }
 
-function tokenText(token: unknown): string | undefined {
+/** Returns the text of a token that is named by it, or by an object that holds it. */
+export function tokenText(token: unknown): string | undefined {
   const text = typeof token === "object" && token !== null && "content" in token ? token.content : token;
   return typeof text === "string" && text !== "" ? text : undefined;
+}
+
+/** Reads one of a tokenizer's JSON files. Throws what `fail` makes unless it is an object. */
+export function parseObject(text: string, name: string, fail: Fail): Record<string, unknown> {
+  let value: unknown;
+  try {
+    checkNesting(text);
+    value = JSON.parse(text);
+  } catch (cause) {
+    const problem = isCutOff(text) ? "it ends in the middle: download or copy it again" : (cause as Error).message;
+    throw fail(`${name} is not JSON (${problem})`, cause);
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw fail(`${name} is not an object`);
+  return value as Record<string, unknown>;
 }

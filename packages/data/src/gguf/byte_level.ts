@@ -7,7 +7,7 @@ import type { Fail } from "../tokenizer_parts.ts";
 import { type GgufVocabulary, tokenTypes } from "./vocabulary.ts";
 
 /** What goes with a name. */
-interface PreTokenizer {
+export interface PreTokenizer {
   readonly normalizer?: object;
   readonly steps: readonly object[];
   /** A word that is a piece is that piece, whatever merges there are. */
@@ -21,6 +21,8 @@ const bytes = (useRegex: boolean) => ({
   trim_offsets: true,
   use_regex: useRegex,
 });
+/** Turns the letters that stand for bytes back into text. */
+export const byteDecoder: object = { ...bytes(false), add_prefix_space: true };
 const cut = (expression: string) => [
   { type: "Split", pattern: { Regex: expression }, behavior: "Isolated", invert: false },
   bytes(false),
@@ -50,7 +52,7 @@ const tekken: PreTokenizer = {
 };
 
 /** By `tokenizer.ggml.pre`. */
-const preTokenizers: ReadonlyMap<string, PreTokenizer> = new Map([
+export const preTokenizers: ReadonlyMap<string, PreTokenizer> = new Map([
   ["gpt-2", gpt2],
   ["llama3", llama3],
   ["llama-v3", llama3],
@@ -87,7 +89,7 @@ export function byteLevelTokenizer(vocabulary: GgufVocabulary, fail: Fail): obje
     normalizer,
     pre_tokenizer: { type: "Sequence", pretokenizers: steps },
     post_processor: around(vocabulary, addsBos),
-    decoder: { ...bytes(false), add_prefix_space: true },
+    decoder: byteDecoder,
     model: {
       type: "BPE",
       ignore_merges: ignoresMerges,

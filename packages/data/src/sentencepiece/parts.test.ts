@@ -134,6 +134,6 @@ test("what does not belong together is refused by name", async () => {
     "Cannot load the tokenizer from d: tokenizer.model: it is a model of the kind char, bpe or unigram is needed",
   );
   await expect(loadTokenizer(folderOf({}))).rejects.toThrow(
-    "tokenizer.json: there is no such file, nor tekken.json, tokenizer.model, qwen.tiktoken",
+    "tokenizer.json: there is no such file, nor tekken.json, tokenizer.model, spiece.model, qwen.tiktoken",
   );
 });
