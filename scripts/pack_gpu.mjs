@@ -2,7 +2,10 @@
  * Makes the folder to carry to a bare GPU machine (Linux x64, no Node, no network): Node itself, the built engine with its tests, the
  * benchmark, the packages that they need, the golden models. Needs a build, tar and xz here; there sh, tar and xz or python3.
  *
- *   node scripts/pack_gpu.mjs [FOLDER] [--limit 60] [--level 6]       default folder: .gpu-pack
+ *   node scripts/pack_gpu.mjs [FOLDER] [--limit 60] [--level 6] [--kernels 80,90,100]       default folder: .gpu-pack
+ *
+ * --kernels names the GPUs that kernels are compiled for here, if NVRTC is on this machine (minutes); 0: none, as are those that are
+ * compiled already. The GPU machine compiles what it does not find.
  *
  * There:  sh FOLDER/run.sh node bench/gpu/run.mjs --out "$PWD/gpu-results"
  */
@@ -29,7 +32,11 @@ import { parseArgs } from "node:util";
 const root = fileURLToPath(new URL("../", import.meta.url));
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
-  options: { limit: { type: "string", default: "60" }, level: { type: "string", default: "6" } },
+  options: {
+    limit: { type: "string", default: "60" },
+    level: { type: "string", default: "6" },
+    kernels: { type: "string", default: "80,86,89,90,100,120" },
+  },
 });
 const out = resolve(positionals[0] ?? join(root, ".gpu-pack"));
 const packages = ["core", "ffi", "engine-cuda"];
@@ -38,6 +45,7 @@ for (const name of packages) {
     throw new Error(`Cannot pack: packages/${name} is not built, run "pnpm run build" first`);
   }
 }
+if (options.kernels !== "0") prebuildKernels();
 mkdirSync(out, { recursive: true });
 const work = mkdtempSync(join(tmpdir(), "zerogate-pack-"));
 try {
@@ -75,7 +83,19 @@ function packNode() {
   writeFileSync(version, wanted);
 }
 
-/** The repository's files of these packages and their dist, `node_modules` of what they need, and shared/golden beside. */
+/** So that the first start there waits for no compiler. */
+function prebuildKernels() {
+  const prebuild = join(root, "packages/engine-cuda/scripts/prebuild.mjs");
+  const { status, stderr } = spawnSync(process.execPath, [prebuild, options.kernels], {
+    stdio: ["ignore", "inherit", "pipe"],
+    encoding: "utf8",
+  });
+  if (status === 0) return;
+  const reason = /Error: .*/.exec(stderr)?.[0] ?? stderr;
+  console.error(`kernels are compiled on the GPU machine, here they could not be: ${reason}`);
+}
+
+/** The repository's files of these packages, their dist and compiled kernels, `node_modules` of what they need, and shared/golden beside. */
 function packApp() {
   const app = join(work, "app");
   const folders = [...packages.map((name) => `packages/${name}`), "bench/gpu", "bench/vs_peft"];
@@ -91,7 +111,7 @@ function packApp() {
     cwd: root,
     encoding: "utf8",
   });
-  const built = packages.map((name) => `packages/${name}/dist`);
+  const built = [...packages.map((name) => `packages/${name}/dist`), "packages/engine-cuda/prebuilt"];
   const links = [
     "node_modules/vitest",
     "node_modules/@zerogate/core",

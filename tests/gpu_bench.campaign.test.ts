@@ -83,9 +83,8 @@ describe.skipIf(absent !== "" || noTools !== "")(`the pack for a bare GPU machin
     const folder = testFolder();
     const pack = join(folder, "pack");
     const packScript = fileURLToPath(new URL("../scripts/pack_gpu.mjs", import.meta.url));
-    const packed = spawnSync(process.execPath, [packScript, pack, "--level", "0", "--limit", "100"], {
-      encoding: "utf8",
-    });
+    const flagsOfPack = ["--level", "0", "--limit", "100", "--kernels", "0"];
+    const packed = spawnSync(process.execPath, [packScript, pack, ...flagsOfPack], { encoding: "utf8" });
     expect(packed, packed.stderr).toMatchObject({ status: 0 });
     const env = { ...fakeEnv(), PATH: "/usr/bin:/bin", ZEROGATE_UNPACK: join(folder, "unpacked") };
     const run = (...command: string[]) =>

@@ -2,7 +2,7 @@
  * Zerogate's CPU engine and PEFT on PyTorch: whole training steps over the same samples and weights on this machine.
  * Needs a build and ../shared/data; PEFT's side needs a Python with torch, transformers and peft: ZEROGATE_PYTHON names it.
  *
- *   node bench/vs_peft/run.mjs [--model 135m] [--samples 64] [--batch 32] [--rounds 3] [--full] [--cell 2048] [--no-plain]
+ *   node bench/vs_peft/run.mjs [--model 135m] [--samples 64] [--batch 32] [--rounds 3] [--full] [--cell 2048] [--no-plain] [--layout 2x1,1x2]
  *
  * Ours are runs by default (8 even cells, packed maps, equal beginnings once, the last layer for labelled tokens alone), and what
  * PEFT could do as well: first-fit cells, every token of every layer. `--no-plain` leaves the latter out.
@@ -28,6 +28,7 @@ const { values: options } = parseArgs({
     micro: { type: "string", default: "8" },
     full: { type: "boolean", default: false },
     "no-plain": { type: "boolean", default: false },
+    layout: { type: "string", default: "2x1,1x2" },
   },
 });
 const folder = await makeModel(options.model, join(tmpdir(), `zerogate-bench-${options.model}`));
@@ -45,8 +46,8 @@ const ways = {
 
 async function ours(compute, way) {
   const script = fileURLToPath(new URL("../cpu_step.mjs", import.meta.url));
-  const { model, samples: count, batch, rounds, cell } = options;
-  const flags = { model, samples: count, batch, rounds, cell, compute, layout: "2x1,1x2" };
+  const { model, samples: count, batch, rounds, cell, layout } = options;
+  const flags = { model, samples: count, batch, rounds, cell, compute, layout };
   const { stdout } = await run(process.execPath, [
     script,
     ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]),

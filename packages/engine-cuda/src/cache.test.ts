@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { absent, fakeEnv, onRealGpu } from "../test/fake.ts";
 import { createMemory } from "./device_memory.ts";
-import { compileOptions } from "./kernels.ts";
+import { compileOptions } from "./kernel_sources.ts";
 import { compiled } from "./module_cache.ts";
 import { openNvrtc } from "./native/nvrtc.ts";
 

@@ -8,7 +8,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { everyKernel } from "../test/every_kernel.ts";
 import { absent, fakeEnv, onRealGpu } from "../test/fake.ts";
 import { createEngine } from "./engine.ts";
-import { type KernelFile, kernelFiles, kernelSource } from "./kernels.ts";
+import { type KernelFile, kernelFiles, kernelSource } from "./kernel_sources.ts";
 
 const environment = fakeEnv(true);
 for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { absent, fakeEnv, onRealGpu } from "../test/fake.ts";
+import { compilerOf } from "./compiler.ts";
 import { type Gpu, openGpu } from "./gpu.ts";
 import { createKernels, type Kernels } from "./kernels.ts";
 import { openNvrtc } from "./native/nvrtc.ts";
@@ -119,7 +120,7 @@ describe.skipIf(unable !== "")(`EMU_CHECK${unable}`, () => {
     writeFileSync(join(folder, "rope.cu"), planted);
     vi.stubEnv("ZEROGATE_CUDA_KERNELS", folder);
     gpu = openGpu(0);
-    kernels = createKernels(gpu, openNvrtc(13), (_, call) => call(), { defines: [], debug: true });
+    kernels = createKernels(gpu, compilerOf(openNvrtc(13)), (_, call) => call(), { defines: [], debug: true });
   });
   afterAll(() => {
     gpu.close();

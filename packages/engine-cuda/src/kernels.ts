@@ -1,28 +1,10 @@
 /** Our kernels (`kernels/*.cu`): compiled for one GPU, found by name, launched with checked arguments. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { addressOf } from "@zerogate/ffi";
+import type { Compiler } from "./compiler.ts";
 import type { Gpu } from "./gpu.ts";
 import type { Enqueue } from "./graphs.ts";
-import { compiled } from "./module_cache.ts";
+import { compileOptions, type KernelFile, kernelFiles, kernelSource } from "./kernel_sources.ts";
 import { CU } from "./native/numbers.ts";
-import type { Nvrtc, Source } from "./native/nvrtc.ts";
-
-export const kernelFiles = [
-  "rows",
-  "norm",
-  "tuning",
-  "rope",
-  "mlp",
-  "attention",
-  "flash",
-  "flash_backward",
-  "prompt",
-  "delta",
-  "head",
-] as const;
-export type KernelFile = (typeof kernelFiles)[number];
 
 /** A bigint for an address or a u64, a number for an int or a float; undefined is the null pointer. */
 export type KernelArgument = bigint | number | undefined;
@@ -64,7 +46,7 @@ const MOST_ARGUMENTS = 24;
 /** `defines` are macros of all files, `ACT=float`; `debug` waits after every kernel, so that a fault has its name. */
 export function createKernels(
   gpu: Gpu,
-  nvrtc: Nvrtc,
+  compiler: Compiler,
   enqueue: Enqueue,
   { defines, debug }: { defines: readonly string[]; debug: boolean },
 ): Kernels {
@@ -82,8 +64,8 @@ export function createKernels(
     if (known) return known;
     const source = kernelSource(file);
     const out = new BigUint64Array(8);
-    const cubin = compiled(nvrtc, source, compileOptions(nvrtc, gpu.architecture, [...defines, ...variant]));
-    gpu.call(`load ${source.name}`, "cuModuleLoadData", out, cubin);
+    const cubin = compiler.cubin(source, compileOptions(compiler, gpu.architecture, [...defines, ...variant]));
+    gpu.call(`load ${source.name} (${compiler.path})`, "cuModuleLoadData", out, cubin);
     const loaded = { handle: out[0] ?? 0n, text: source.text };
     modules.set(key, loaded);
     return loaded;
@@ -136,28 +118,6 @@ export function createKernels(
       if (debug) gpu.synchronize(what);
     },
   };
-}
-
-/** A kernel file with the headers that it may include. ZEROGATE_CUDA_KERNELS names another folder: for trying changes. */
-export function kernelSource(file: KernelFile): Source {
-  const folder = process.env["ZEROGATE_CUDA_KERNELS"] ?? fileURLToPath(new URL("../kernels", import.meta.url));
-  const text = (name: string) => readFileSync(join(folder, name), "utf8");
-  const headers = Object.fromEntries(["common.cuh", "flash.cuh"].map((name) => [name, text(name)]));
-  return { name: `${file}.cu`, text: text(`${file}.cu`), headers };
-}
-
-/** NVRTC's options for a GPU; architectures that it does not know yet run the code of the last one below of the same generation. */
-export function compileOptions(nvrtc: Nvrtc, architecture: number, defines: readonly string[]): string[] {
-  const generation = Math.floor(architecture / 10);
-  const fitting = nvrtc.architectures.filter((one) => one <= architecture && Math.floor(one / 10) === generation);
-  const target = Math.max(...fitting);
-  if (fitting.length === 0) {
-    const known = nvrtc.architectures.join(", ");
-    throw new Error(
-      `Cannot compile kernels for sm_${architecture}: NVRTC ${nvrtc.version} (${nvrtc.path}) knows ${known}, a newer one is needed`,
-    );
-  }
-  return [`--gpu-architecture=sm_${target}`, "--std=c++17", ...defines.map((define) => `-D${define}`)];
 }
 
 /** A flat operation's kernel, as its file declares it. */

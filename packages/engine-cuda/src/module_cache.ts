@@ -26,18 +26,27 @@ export function compiled(
   folder: string | undefined = cacheFolder(),
 ): Uint8Array {
   if (folder === undefined) return nvrtc.compile(source, options);
-  const made = JSON.stringify([FORMAT, nvrtc.version, options, source]);
-  const path = join(folder, `${source.name}-${createHash("sha256").update(made).digest("hex")}.cubin`);
-  const kept = read(path);
+  const path = join(folder, cubinName(nvrtc.version, source, options));
+  const kept = readCubin(path);
   if (kept) return kept;
   const cubin = nvrtc.compile(source, options);
-  write(path, Buffer.concat([hashOf(cubin), cubin]));
+  write(path, withHash(cubin));
   return cubin;
 }
 
+/** Names the file of a cubin by all that it is made of. @param version that of the compiler. */
+export function cubinName(version: string, source: Source, options: readonly string[]): string {
+  const made = JSON.stringify([FORMAT, version, options, source]);
+  return `${source.name}-${createHash("sha256").update(made).digest("hex")}.cubin`;
+}
+
+/** The content of a cubin's file. */
+export const withHash = (cubin: Uint8Array): Uint8Array => Buffer.concat([hashOf(cubin), cubin]);
+
 const hashOf = (bytes: Uint8Array): Buffer => createHash("sha256").update(bytes).digest();
 
-function read(path: string): Uint8Array | undefined {
+/** Returns undefined for a file that is not there, or damaged. */
+export function readCubin(path: string): Uint8Array | undefined {
   let bytes: Buffer;
   try {
     bytes = readRegularFileSync(path);

@@ -1,7 +1,7 @@
 /** NVIDIA's own compiler on every kernel, for the architectures that people have; no GPU is needed for it. */
 import { InputError } from "@zerogate/core";
 import { describe, expect, test } from "vitest";
-import { compileOptions, type KernelFile, kernelFiles, kernelSource } from "./kernels.ts";
+import { compileOptions, type KernelFile, kernelFiles, kernelSource } from "./kernel_sources.ts";
 import { type Nvrtc, openNvrtc } from "./native/nvrtc.ts";
 
 const found = (() => {

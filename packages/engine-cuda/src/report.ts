@@ -1,9 +1,11 @@
 /** What `zerogate doctor` and the choice of an engine ask: which GPUs, which libraries, and why not. No kernel runs here. */
+import { dirname } from "node:path";
 import { InputError } from "@zerogate/core";
 import { type GpuFacts, listGpus, tooOld } from "./gpu.ts";
 import { openCublasLt } from "./native/cublaslt.ts";
 import { openDriver } from "./native/driver.ts";
 import { openNvrtc } from "./native/nvrtc.ts";
+import { openPrebuilt } from "./prebuilt.ts";
 
 /** What this machine has for the engine. */
 export interface GpuReport {
@@ -31,7 +33,13 @@ export function gpuReports(): GpuReport {
   if (!driver) return { gpus: [], libraries, missing };
   const [newest] = driver.version;
   libraries.push({ name: "driver", found: `CUDA ${driver.version.join(".")} (${driver.path})` });
-  const nvrtc = attempt(() => openNvrtc(newest));
+  const usable = listGpus().filter((gpu) => tooOld(gpu) === undefined);
+  const sets = usable.map(({ architecture }) => openPrebuilt(architecture, newest));
+  for (const [version, { folder }] of new Map(sets.flatMap((set) => (set ? [[set.version, set] as const] : [])))) {
+    libraries.push({ name: "prebuilt kernels", found: `${version} (${dirname(folder)})` });
+  }
+  const isPrebuilt = sets.length > 0 && sets.every((set) => set !== undefined);
+  const nvrtc = isPrebuilt ? undefined : attempt(() => openNvrtc(newest));
   if (nvrtc) libraries.push({ name: "NVRTC", found: `${nvrtc.version} (${nvrtc.path})` });
   const cublasLt = attempt(() => openCublasLt(newest));
   if (cublasLt) libraries.push({ name: "cuBLASLt", found: `${cublasLt.version} (${cublasLt.path})` });

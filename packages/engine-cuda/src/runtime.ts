@@ -2,15 +2,16 @@
 import { type Arena, createArena, type DeviceArray } from "@zerogate/core/engine";
 import { type Blocks, createBlocks } from "./blocks.ts";
 import { createBrought } from "./brought.ts";
+import { openCompiler } from "./compiler.ts";
 import type { Block, Memory } from "./device_memory.ts";
 import { createProducts, type Products } from "./gemm.ts";
 import type { Gpu } from "./gpu.ts";
 import { createGraphs, type Graphs } from "./graphs.ts";
-import { createKernels, type KernelArgument, type KernelFile, type Launch } from "./kernels.ts";
+import type { KernelFile } from "./kernel_sources.ts";
+import { createKernels, type KernelArgument, type Launch } from "./kernels.ts";
 import { type MemoryPlan, WORKSPACE_BYTES } from "./memory_plan.ts";
 import { cacheFolder } from "./module_cache.ts";
 import { type CublasLt, openCublasLt } from "./native/cublaslt.ts";
-import { openNvrtc } from "./native/nvrtc.ts";
 import type { NumberType, Product } from "./product.ts";
 import { createStaging, type Staging } from "./staging.ts";
 
@@ -83,12 +84,15 @@ export function createRuntime(
   { compute: inner, tune, debug, graphs: withGraphs, plan }: RuntimeOptions,
 ): Runtime {
   const [newest] = gpu.driver.version;
-  const nvrtc = openNvrtc(newest);
+  const compiler = openCompiler(gpu, newest);
   const cublasLt = openCublasLt(newest);
   const staging: Staging = createStaging(gpu, (to, bytes) => graphs.upload(to, bytes));
   const graphs = createGraphs(gpu, { uploadNow: staging.upload, afterwards: () => blocks.giveLate() });
   const { enqueue } = graphs;
-  const kernels = createKernels(gpu, nvrtc, enqueue, { defines: [`ACT=${inner === "f32" ? "float" : "u16"}`], debug });
+  const kernels = createKernels(gpu, compiler, enqueue, {
+    defines: [`ACT=${inner === "f32" ? "float" : "u16"}`],
+    debug,
+  });
   const blocks = createBlocks(gpu, graphs.isNoting, { debug, plan });
   const { block, give, usage } = blocks;
   const { take, ...lifetimes } = createArena<CudaArray>({
@@ -109,7 +113,7 @@ export function createRuntime(
   return {
     gpu,
     inner,
-    version: `${gpu.name.replaceAll(/\s+/g, "-")}/cublaslt-${cublasLt.version}/nvrtc-${nvrtc.version}`,
+    version: `${gpu.name.replaceAll(/\s+/g, "-")}/cublaslt-${cublasLt.version}/nvrtc-${compiler.version}`,
     staging,
     run,
     multiply: (product: Product, operands) => products.run(product, operands),

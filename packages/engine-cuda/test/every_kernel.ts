@@ -9,7 +9,7 @@ import {
 } from "@zerogate/core/engine";
 import { single, wave } from "../../core/test/numeric.ts";
 import type { CudaEngine } from "../src/engine.ts";
-import type { KernelFile } from "../src/kernels.ts";
+import type { KernelFile } from "../src/kernel_sources.ts";
 
 export type Work = (engine: CudaEngine) => Promise<unknown>;
 

@@ -52,6 +52,7 @@ export function fakeEnv(check: boolean = process.env["EMU_CHECK"] === "1"): Reco
     ZEROGATE_NVRTC: library,
     ZEROGATE_CUBLASLT: library,
     ZEROGATE_CUDA_CACHE: join(folder, check ? "cache-checked" : "cache"),
+    ZEROGATE_CUDA_PREBUILT: "0",
     ZEROGATE_CUDA_DEBUG: "1",
     EMU_CHECK: check ? "1" : "0",
     EMU_INCLUDE: sources,
