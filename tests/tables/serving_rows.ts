@@ -47,6 +47,10 @@ const parameterRows: readonly Row[] = [
   { id: "S-stream", what: "`stream`: role, pieces, reason, `[DONE]`" },
   { id: "S-stream_options", what: "`stream_options.include_usage`" },
   { id: "S-ignore_eos", what: "`ignore_eos`" },
+  {
+    id: "S-response_format",
+    what: "`response_format` of chats: `json_object`, `json_schema`; keywords that are not followed are refused by name",
+  },
   { id: "S-adapter_scale", what: "`adapter_scale`" },
   { id: "S-timeout", what: "`timeout`, `--request-timeout`: 408, or the last event of a stream" },
   { id: "S-add_special_tokens", what: "`add_special_tokens`" },

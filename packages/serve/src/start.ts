@@ -106,6 +106,7 @@ async function openServed(options: ServerOptions, view: ServerView, onLost: (rea
     config: opened.model,
     weights,
     limits: { maxRunning, passTokens, keptTexts, keptPrompts, kvTokens },
+    trie: base.trie,
   };
   const pool = new TextPool({
     workers,

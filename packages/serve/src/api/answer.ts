@@ -7,6 +7,7 @@ import { badRequest } from "../http/api_error.ts";
 import type { PooledText } from "../replicas/pool.ts";
 import type { PoolRequest, Submission, TextSink } from "../replicas/pool_text.ts";
 import { openAnswerText } from "./answer_text.ts";
+import type { AnswerSchema } from "./response_format.ts";
 import type { Served, Target } from "./served.ts";
 import type { SamplingBody } from "./shapes.ts";
 
@@ -24,6 +25,8 @@ export interface AnswerSettings {
   /** Scores come with each token, and those of this many most likely ones. */
   readonly topScores: number | undefined;
   readonly echo: boolean;
+  /** What the answers follow. @default any text */
+  readonly schema?: AnswerSchema | undefined;
   readonly user: string;
   /** Names the request in errors. */
   readonly name: string;
@@ -71,7 +74,7 @@ export function startAnswers(
 ): Answering {
   const { n } = settings.body;
   checkCounts(served, prompts.length * n, settings.body);
-  for (const prompt of prompts) checkPrompt(served, prompt);
+  for (const prompt of prompts) checkPrompt(served, prompt, settings);
   const seed = settings.body.seed ?? randomInt(2 ** 31);
   let left = prompts.length * n;
   const done = deferred<void>();
@@ -165,6 +168,7 @@ function requestOf(
     maxNewTokens,
     topScores,
     echo,
+    schema,
     user,
     name,
   }: AnswerSettings & {
@@ -189,6 +193,7 @@ function requestOf(
     stopTokenIds: body.stop_token_ids,
     ...(topScores !== undefined && { topScores }),
     echo,
+    ...(schema && { schema: schema.schema }),
     ...(timeoutMs !== undefined && { timeoutMs }),
   };
 }
@@ -213,12 +218,18 @@ function checkCounts({ pool }: Served, texts: number, { n, best_of }: SamplingBo
     throw badRequest(`Cannot answer ${texts} texts at once: the server takes ${pool.room}, send fewer`, "prompt");
 }
 
-function checkPrompt({ base: { config } }: Served, { ids }: Prompt): void {
+function checkPrompt({ base: { config } }: Served, { ids }: Prompt, { schema, maxNewTokens }: AnswerSettings): void {
   if (ids.length === 0) throw badRequest("Cannot answer an empty prompt: it has no token", "prompt");
   const wrong = ids.find((id) => id >= config.vocabSize);
   if (wrong !== undefined)
     throw badRequest(`Cannot use token ${wrong}: the model has ${config.vocabSize} tokens`, "prompt");
-  if (ids.length < config.contextLength) return;
+  const room = config.contextLength - ids.length;
+  const most = Math.min(maxNewTokens ?? room, room);
+  if (room > 0 && schema && schema.leastTokens > most) {
+    const found = `its shortest value may need ${schema.leastTokens} tokens, the answer may have ${most}`;
+    throw badRequest(`Cannot follow the schema: ${found}, allow more with max_tokens`, "max_tokens");
+  }
+  if (room > 0) return;
   const found = `the prompt has ${ids.length} tokens, the model's context is ${config.contextLength}`;
   throw badRequest(`Cannot answer: ${found}, shorten the prompt`, "prompt", "context_length_exceeded");
 }

@@ -4,6 +4,7 @@ import { type AnsweredToken, type AnswerListener, type AnswerSettings, type Prom
 import { bodyOf, type Call, onLeaving, type Reply, streamOf } from "./call.ts";
 import { chatPrompt } from "./chat_prompt.ts";
 import { type ChatLogprob, chatLogprob } from "./logprobs.ts";
+import { answerSchema } from "./response_format.ts";
 import { type Served, type Target, targetOf } from "./served.ts";
 import { type ChatBody, chatShape } from "./shapes.ts";
 import { finishWord, secondsNow, usageOf } from "./usage.ts";
@@ -39,6 +40,7 @@ export async function chatCompletions(served: Served, call: Call): Promise<Reply
     maxNewTokens: body.max_completion_tokens ?? body.max_tokens,
     topScores: body.logprobs ? (body.top_logprobs ?? 0) : undefined,
     echo: false,
+    schema: answerSchema(body.response_format, served.base.trie),
     user: call.user,
     name: call.id,
   };
@@ -48,13 +50,9 @@ export async function chatCompletions(served: Served, call: Call): Promise<Reply
   return undefined;
 }
 
-function checkBody({ logprobs, top_logprobs, response_format }: ChatBody): void {
+function checkBody({ logprobs, top_logprobs }: ChatBody): void {
   if (top_logprobs !== undefined && !logprobs)
     throw badRequest("Cannot use top_logprobs: logprobs is not true", "top_logprobs");
-  if (response_format && response_format.type !== "text") {
-    const found = `its type is "${response_format.type}", text is supported`;
-    throw badRequest(`Cannot use response_format: ${found}`, "response_format", "unsupported");
-  }
 }
 
 const headOf = ({ call, target }: Chat, object: string) => {

@@ -71,7 +71,13 @@ export interface ChatBody extends SamplingBody {
   readonly max_completion_tokens?: number | undefined;
   readonly logprobs: boolean;
   readonly top_logprobs?: number | undefined;
-  readonly response_format?: { readonly type: string } | undefined;
+  readonly response_format?: ResponseFormat | undefined;
+}
+
+/** What an answer must be: text, json_object, or json_schema. */
+export interface ResponseFormat {
+  readonly type: string;
+  readonly json_schema?: { readonly schema?: unknown } | undefined;
 }
 
 /** Body of `POST /tokenize`. */
@@ -161,7 +167,9 @@ export const chatShape: BodyShape<ChatBody> = shapeOf({
   max_completion_tokens: count.max(MAX_TOKENS).optional(),
   logprobs: z.boolean().default(false),
   top_logprobs: count.max(MAX_TOP_LOGPROBS).optional(),
-  response_format: z.looseObject({ type: z.string() }).optional(),
+  response_format: z
+    .looseObject({ type: z.string(), json_schema: z.looseObject({ schema: z.unknown() }).optional() })
+    .optional(),
 });
 
 export const tokenizeShape: BodyShape<TokenizeBody> = shapeOf({

@@ -1,6 +1,13 @@
 /** The base that is served: its config, its tokenizer, and how chats with it are written. */
 import { basename } from "node:path";
-import { InputError, isZerogateError, type ModelConfig, type PromptFormat } from "@zerogate/core";
+import {
+  InputError,
+  isZerogateError,
+  type ModelConfig,
+  type PromptFormat,
+  type TokenTrie,
+  tokenTrie,
+} from "@zerogate/core";
 import { loadTemplate, type Tokenizer } from "@zerogate/data";
 import { hubNameOf } from "@zerogate/run-config";
 import { endTokens, type OpenedBase, type PromptFlags, promptFormatOf } from "@zerogate/trainer/command";
@@ -11,6 +18,8 @@ export interface ServedBase {
   readonly folder: string;
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
+  /** Its tokens by their bytes, for answers that follow a schema. */
+  readonly trie: TokenTrie;
   /** How chats with the base alone are written. */
   readonly format: PromptFormat;
   /** Tokens that end an answer in a chat. */
@@ -33,6 +42,8 @@ export async function servedBase(
     folder,
     config,
     tokenizer,
+    // A model may have more rows than its tokenizer has tokens: none of them is in the tree.
+    trie: tokenTrie(Math.min(config.vocabSize, tokenizer.vocabularySize), tokenizer.bytesOf),
     format,
     endIds: endTokens(tokenizer, config, format.template),
     textEndIds: endTokens(tokenizer, config, { name: "none", withInput: "", withoutInput: "" }),

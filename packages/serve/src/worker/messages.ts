@@ -6,6 +6,7 @@ import type {
   ScheduledRequest,
   SchedulerOptions,
   SubmittedEvent,
+  TokenTrie,
   WeightImage,
 } from "@zerogate/core";
 import type { EncodedError } from "@zerogate/core/training";
@@ -27,15 +28,19 @@ export interface WorkerSetup {
   /** Over memory that all workers share. */
   readonly weights: WeightImage;
   readonly limits: WorkerLimits;
+  /** The tokens of texts that follow a schema. */
+  readonly trie: TokenTrie;
   readonly pulse: Pulse;
   /** Over shared memory: once element 0 is not 0, the engine stops. */
   readonly cancel: Int32Array;
 }
 
 /** A text to answer; its adapter is known to the worker by number. */
-export interface TextOrder extends Omit<ScheduledRequest, "adapter" | "deadline" | "image"> {
+export interface TextOrder extends Omit<ScheduledRequest, "adapter" | "deadline" | "image" | "constraint"> {
   readonly adapter: number | undefined;
   readonly image?: ImageInput | undefined;
+  /** The JSON Schema that its answer follows. @default any text */
+  readonly schema?: unknown;
 }
 
 /** What a worker is asked for. */

@@ -12,16 +12,19 @@ import {
   type PromptCache,
   type Scheduler,
   type SubmittedText,
+  type TokenConstraint,
 } from "@zerogate/core";
 import { cancellable } from "@zerogate/core/engine";
 import { encodeError } from "@zerogate/core/training";
 import { beatingEngine, beatOf, type CreateEngine, signPulse } from "@zerogate/workers";
+import { openConstraints } from "./constraints.ts";
 import { keepingPrompts } from "./kept_prompts.ts";
 import type { FromWorker, TextOrder, TextReport, ToWorker, WorkerSetup } from "./messages.ts";
 
 interface Opened {
   readonly scheduler: Scheduler;
   readonly prompts: PromptCache;
+  readonly constraintOf: (schema: unknown) => TokenConstraint;
   close(): Promise<void>;
 }
 
@@ -46,7 +49,7 @@ function report(event: TextReport): void {
 }
 
 async function open(setup: WorkerSetup): Promise<Opened> {
-  const { engine: chosen, device, config, weights, limits, pulse, cancel } = setup;
+  const { engine: chosen, device, config, weights, limits, trie, pulse, cancel } = setup;
   signPulse(pulse);
   beatOf(pulse, "createEngine")();
   const { createEngine } = (await import(chosen.module)) as { createEngine: CreateEngine };
@@ -62,6 +65,7 @@ async function open(setup: WorkerSetup): Promise<Opened> {
   return {
     scheduler,
     prompts,
+    constraintOf: openConstraints(trie),
     async close() {
       await scheduler.close();
       prompts.close();
@@ -70,10 +74,11 @@ async function open(setup: WorkerSetup): Promise<Opened> {
   };
 }
 
-async function answer({ scheduler }: Opened, text: number, { adapter, ...order }: TextOrder): Promise<void> {
+async function answer(opened: Opened, text: number, { adapter, schema, ...order }: TextOrder): Promise<void> {
   try {
     const state = adapter === undefined ? undefined : adapterOf(adapter);
-    const submitted = scheduler.submit({ ...order, adapter: state });
+    const constraint = schema === undefined ? {} : { constraint: opened.constraintOf(schema) };
+    const submitted = opened.scheduler.submit({ ...order, ...constraint, adapter: state });
     texts.set(text, submitted);
     for await (const event of submitted) report({ text, ...event });
   } catch (error) {
