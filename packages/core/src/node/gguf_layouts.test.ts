@@ -155,9 +155,9 @@ function tensorsOf(
     const laid = isTurned && isMap ? turned(tensor) : { ...tensor, bytes };
     stacks.set(stored, [...(stacks.get(stored) ?? []), laid]);
   }
-  const whole = ([first, ...others]: readonly Tensor[]): WrittenTensor => {
-    const { shape = [], bytes = new Uint8Array() } = first ?? {};
-    const all = [bytes, ...others.map((other) => other.bytes)];
+  const whole = (parts: readonly Tensor[]): WrittenTensor => {
+    const shape = parts[0]?.shape ?? [];
+    const all = parts.map(({ bytes }) => bytes);
     return { type: F32, shape: all.length === 1 ? shape : [all.length, ...shape], bytes: Buffer.concat(all) };
   };
   return Object.fromEntries([...stacks].map(([name, parts]) => [name, whole(parts)]));
