@@ -43,6 +43,7 @@ const taskRows: readonly Row[] = [
   { id: "D-task-intervals", what: "Wilson's intervals, paired bootstrap, McNemar's test" },
   { id: "D-task-report", what: "tables, answers question by question, a page of disagreements" },
   { id: "D-task-resume", what: "an evaluation that was broken off goes on" },
+  { id: "D-task-files", what: "questions of tasks in CSV, TSV, parquet, gzip and Zstandard as in JSON" },
   { id: "D-task-errors", what: "what cannot be asked is refused with what to type, or left out and counted" },
 ];
 
@@ -62,7 +63,11 @@ const fileRows: readonly Row[] = [
   { id: "D-file-same-hash", what: "the same records in every form: one data hash, one adapter" },
   { id: "D-file-bombs", what: "files made to fill memory or time: refused within bounds, with an error that says it" },
   { id: "D-columns-auto", what: "well-known names of columns, and a proposal where several may be meant" },
-  { id: "D-columns-fields", what: "`--fields`: columns and places inside them, by hand" },
+  {
+    id: "D-columns-fields",
+    what: "`--fields`: columns and places inside them, by hand, also of `eval` and `generate`",
+  },
+  { id: "D-columns-system", what: "`--fields system=COLUMN`: a system prompt, of chats" },
 ];
 
 const watchRows: readonly Row[] = [
@@ -79,6 +84,7 @@ const largeRows: readonly Row[] = [
     id: "D-large-stream",
     what: "records are encoded while their files are read, in memory that does not grow with them",
   },
+  { id: "D-large-many", what: "millions of samples are split, planned and read from their file in bounded memory" },
   { id: "D-large-memory", what: "samples of a file are read some at a time" },
   {
     id: "D-large-run",
@@ -99,4 +105,21 @@ const largeRows: readonly Row[] = [
   { id: "D-check-train", what: "`train` warns of a leak with how many and where" },
 ];
 
-export const dataRows: readonly Row[] = [...chatRows, ...fileRows, ...taskRows, ...watchRows, ...largeRows];
+const mixtureRows: readonly Row[] = [
+  {
+    id: "D-mix-flags",
+    what: "`--data FILE=WEIGHT,cap=N`, and parts with columns and templates of their own in a config",
+  },
+  { id: "D-mix-parts", what: "parts that are read alike are the tokens and the hash of their files read at once" },
+  { id: "D-mix-shares", what: "an epoch is shared out by weights, with caps" },
+  { id: "D-mix-epochs", what: "over epochs every sample of a part is seen as often as the others, by at most one" },
+  { id: "D-mix-plan", what: "any step of a mixture is found by itself; weights and caps are part of the plan's hash" },
+  { id: "D-mix-dry", what: "the dry run says how many samples of each file an epoch holds" },
+  {
+    id: "D-mix-run",
+    what: "any number of workers, tokens on disk and a resume train one adapter; other weights are refused",
+  },
+  { id: "D-mix-refused", what: "weights and caps that make no sense are refused with what is possible" },
+];
+
+export const dataRows: readonly Row[] = [...chatRows, ...fileRows, ...taskRows, ...watchRows, ...largeRows, ...mixtureRows];

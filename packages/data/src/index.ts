@@ -32,9 +32,11 @@ export {
 } from "./encode_sample.ts";
 export type { FieldMap, FieldRule } from "./fields/field_map.ts";
 export { type ChosenSamples, findLeaks, type Leaks } from "./leaks.ts";
+export type { MixedPart, Mixture, PartRule } from "./mixture.ts";
 export { permutation } from "./permutation.ts";
 export { createPlan, type Plan, type PlanInput, type StepPlan } from "./plan.ts";
 export { type LargePrepareOptions, type PreparedTokens, type PrepareOptions, prepareTokens } from "./prepare.ts";
+export { type DataPart, type PreparedParts, prepareParts } from "./prepare_parts.ts";
 export type { UnreadField } from "./reading.ts";
 export type { InstructionRecord } from "./record.ts";
 export { findMissingImages, type ImageFault, type RecordImages } from "./record_images.ts";

@@ -55,6 +55,9 @@ export interface FileShape {
   isList: boolean;
 }
 
+/** What a chat may be made of if a column is its system prompt: also an instruction. */
+const systemFields: readonly string[] = fieldNames.filter((name) => name !== "image");
+
 /** More names of fields than this are not counted one by one. */
 const MAX_NAMES = 1000;
 const MAX_NAME_CHARACTERS = 100;
@@ -179,7 +182,9 @@ export function addRecord(
   records.push(record);
   reading.count++;
   if (withChats) places.push(place);
-  for (const field of unreadFields(item, isChat(record) ? chatFields : instructionFields)) {
+  const withSystem = typeof reading.fields === "object" && reading.fields["system"] !== undefined;
+  const read = !isChat(record) ? instructionFields : withSystem ? systemFields : chatFields;
+  for (const field of unreadFields(item, read)) {
     if (withImages && field === "image") continue;
     const name = field.slice(0, MAX_NAME_CHARACTERS);
     const count = unread.get(name);

@@ -132,6 +132,7 @@ export async function streamRecords(
   take: TakeRecords,
 ): Promise<ReadFacts> {
   const { skipBad = false, imageRoot, scienceFormat = "QCM-A" } = options;
+  checkSystem(options);
   const reading = newReading(options);
   const sources = await listSources(paths, options);
   const sizes = await Promise.all(sources.map(sizeOf));
@@ -166,6 +167,13 @@ export async function streamRecords(
     }
   }
   return factsOf(reading, skipBad);
+}
+
+/** A system prompt is a turn of a chat: a template of instructions has no place for it. */
+function checkSystem({ fields, chats = false }: ReadOptions): void {
+  if (chats || typeof fields !== "object" || fields["system"] === undefined) return;
+  const problem = `--fields says that ${fields["system"]} is a system prompt, which the template has no place for`;
+  throw new InputError("Cannot read the data", `${problem}: use a template of chats (--template chat)`);
 }
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, one) => total + one, 0);

@@ -2,7 +2,9 @@
 
 export { storageNames } from "@zerogate/core/light";
 export { readConfigFile } from "./config/config_file.ts";
+export { type DataEntry, dataPaths, type MixtureEntry } from "./config/data_entries.ts";
 export { configKeys, fields } from "./config/fields.ts";
+export { fieldsFlag } from "./config/fields_flag.ts";
 export { flagName } from "./config/flag_name.ts";
 export { configHash, hasChanges, safeChanges, showValue, undoChanges, unsafeChanges } from "./config/identity.ts";
 export type { Field } from "./config/kinds.ts";

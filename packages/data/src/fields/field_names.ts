@@ -5,6 +5,7 @@ export const fieldNames = [
   "instruction",
   "input",
   "output",
+  "system",
   "messages",
   "conversations",
   "prompt",

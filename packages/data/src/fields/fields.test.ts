@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { addItem, neededColumns, newReading, newShape, unreadOf } from "../reading.ts";
 import { describeProblems } from "../record_problems.ts";
+import { readRecords } from "../records.ts";
 import { renamed, valueAt } from "./field_map.ts";
 import { knownNaming, possibleNaming } from "./namings.ts";
 
@@ -161,4 +162,46 @@ test("of a table the columns are read that a record or its description needs", (
   expect(neededColumns(names, newReading({}))).toEqual(["question", "Answer", "label", "messages"]);
   expect(neededColumns(names, newReading({ images: true, fields: "own" }))).toEqual(["image", "messages"]);
   expect(neededColumns(names, newReading({ fields: { output: "reply.text" } }))).toEqual(["messages", "reply"]);
+});
+
+describe("a column that is a system prompt [D-columns-system]", () => {
+  const fields = { instruction: "q", output: "a", system: "sys" };
+  const items = [
+    { q: "x", a: "y", sys: "Be short." },
+    { q: "x", a: "y", sys: " " },
+    { q: "x", a: "y", sys: null, other: 1 },
+  ];
+  const turns = [
+    { role: "user", content: "x" },
+    { role: "assistant", content: "y" },
+  ];
+
+  test("begins a chat, also that of an instruction; a record without one stays as it is", () => {
+    const { records, unread, problems } = readAll(items, { fields, chats: true });
+    expect(problems).toEqual([]);
+    expect(records).toEqual([
+      { messages: [{ role: "system", content: "Be short." }, ...turns] },
+      { instruction: "x", input: "", output: "y" },
+      { instruction: "x", input: "", output: "y" },
+    ]);
+    expect(unread).toEqual([{ name: "other", records: 1 }]);
+    const chat = { messages: turns, sys: "Be short.", tools: [{ name: "t" }] };
+    const { records: chats } = readAll([chat], { fields: { messages: "messages", system: "sys" }, chats: true });
+    expect(chats).toEqual([{ messages: [{ role: "system", content: "Be short." }, ...turns], tools: [{ name: "t" }] }]);
+  });
+
+  test("is a text, and without a map a field that nobody reads", () => {
+    const bad = readAll([{ q: "x", a: "y", sys: 3 }], { fields, chats: true });
+    expect(bad.problems).toEqual([
+      'd.json, record 0, field "sys": found a value of type number, expected a text or nothing',
+    ]);
+    const unmapped = readAll([{ instruction: "x", output: "y", system: "Be short." }], { chats: true });
+    expect(unmapped.records).toEqual([{ instruction: "x", input: "", output: "y" }]);
+    expect(unmapped.unread).toEqual([{ name: "system", records: 1 }]);
+  });
+
+  test("has no place in a template of instructions, which is refused before anything is read", async () => {
+    const reading = readRecords("nowhere.json", { fields });
+    await expect(reading).rejects.toThrow(/--fields says that sys is a system prompt.*--template chat/);
+  });
 });

@@ -1,6 +1,6 @@
 /** An item of a data file as a record: by our names, by those that its file uses, or by the map that the user gave. */
-import { type DataRecord, parseChat } from "../chat/record.ts";
-import { parseJson } from "../json_values.ts";
+import { type DataRecord, isChat, messagesOf, parseChat } from "../chat/record.ts";
+import { nonFinite, parseJson } from "../json_values.ts";
 import { isObject, parseRecord } from "../record.ts";
 import type { RecordFault } from "../record_problems.ts";
 import { type FieldMap, type FieldRule, renamed, valueAt } from "./field_map.ts";
@@ -33,10 +33,25 @@ export function readItem(value: unknown, rules: ItemRules, naming: FieldMap | un
   const isMapped = naming !== undefined && !isOwn;
   const item = isMapped ? renamed(value, naming) : value;
   const parsed = (withChats ? parseChat(unpacked(item)) : undefined) ?? parseRecord(item);
-  if ("record" in parsed) return { record: parsed.record, item };
+  // Only a map says that a column is a system prompt: by itself the name is one of fields that nobody reads.
+  const system = isMapped && naming["system"] !== undefined ? systemOf(item["system"]) : "";
+  if (typeof system !== "string") return { fault: { ...system, field: naming?.["system"] ?? "system" } };
+  if ("record" in parsed) return { record: system === "" ? parsed.record : withSystem(parsed.record, system), item };
   const { field } = parsed.fault;
   const column = isMapped && field !== undefined ? naming[field] : undefined;
   return { fault: column === undefined ? parsed.fault : { ...parsed.fault, field: column } };
+}
+
+/** The text of a system prompt, empty if there is none. */
+function systemOf(value: unknown): string | Omit<RecordFault, "field"> {
+  if (value === undefined || value === null || nonFinite(value) !== undefined) return "";
+  if (typeof value === "string") return value.trim() === "" ? "" : value;
+  return { found: `a value of type ${typeof value}`, expected: "a text or nothing" };
+}
+
+/** A record as a chat that begins with a system prompt. */
+function withSystem(record: DataRecord, content: string): DataRecord {
+  return { ...(isChat(record) && record), messages: [{ role: "system", content }, ...messagesOf(record)] };
 }
 
 /** Whether an item has what makes a record, under our names. */

@@ -1,4 +1,5 @@
 /** What a task is: how its records read, and how its questions are put, as lm-evaluation-harness defines it. */
+import { parseJson } from "../json_values.ts";
 import { quote, type RecordFault } from "../record_problems.ts";
 
 /** A record of a data set. */
@@ -79,10 +80,21 @@ export class BadField extends Error {
 export function valueAt(record: TaskRecord, path: string): unknown {
   let value: unknown = record;
   for (const key of path.split(".")) {
+    value = unpacked(value);
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;
     value = (value as TaskRecord)[key];
   }
   return value;
+}
+
+/** Lists and objects of a table stand in its cells as JSON. */
+function unpacked(value: unknown): unknown {
+  if (typeof value !== "string" || !/^\s*[[{]/.test(value)) return value;
+  try {
+    return parseJson(value);
+  } catch {
+    return value;
+  }
 }
 
 export function textAt(record: TaskRecord, path: string): string {
@@ -93,7 +105,7 @@ export function textAt(record: TaskRecord, path: string): string {
 
 /** @param count how many there have to be; undefined: two or more */
 export function textsAt(record: TaskRecord, path: string, count?: number): readonly string[] {
-  const value = valueAt(record, path);
+  const value = unpacked(valueAt(record, path));
   const expected = `a list of ${count ?? "two or more"} texts`;
   if (!Array.isArray(value) || !value.every((one) => typeof one === "string"))
     throw new BadField(path, value, expected);

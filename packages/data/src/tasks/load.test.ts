@@ -1,7 +1,10 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import { parquetWriteBuffer } from "hyparquet-writer";
 import { expect, test } from "vitest";
+import { writtenRecords } from "../../test/written_records.ts";
 import { loadTask, type TaskRequest } from "./load.ts";
 import { choiceItems } from "./prompts.ts";
 
@@ -84,8 +87,8 @@ test("records that cannot be asked are named by line and field, or left out and 
   const path = file("piqa_bad.jsonl", good, { ...good, label: -1 }, { ...good, sol2: 7 }, good);
   expect(await message(path)).toBe(
     `Cannot use 2 of 4 records (skip bad records to leave such out):
-  - ${path}, record 1, field "label": found -1, expected the right choice, a number from 0 to 1
-  - ${path}, record 2, field "sol2": found 7, expected a text`,
+  - ${path}, line 2, field "label": found -1, expected the right choice, a number from 0 to 1
+  - ${path}, line 3, field "sol2": found 7, expected a text`,
   );
   const { questions, skipped } = await load({ task: path, skipBad: true });
   expect({ docs: questions.map(({ doc }) => doc), skipped }).toEqual({ docs: [0, 3], skipped: 2 });
@@ -148,4 +151,49 @@ test("an example that is the question itself is replaced, as the harness does fo
       expect(examples).not.toContain(`Question: ${records[doc]?.goal}\nAnswer: x`);
     }
   }
+});
+
+test("questions in tables, parquet and compressed files are those of JSON, lists in cells as their JSON [D-task-files]", async () => {
+  const asked = Array.from({ length: 30 }, (_, i) => ({
+    question: `q ${i}, "quoted"`,
+    subject: i % 2 === 0 ? "anatomy" : "astronomy",
+    choices: [`a${i}`, "b", "c", "d"],
+    answer: String(i % 4),
+  }));
+  const plain = await load(file("mmlu.jsonl", ...asked));
+  const items = [...choiceItems(plain)];
+  expect(items).toHaveLength(30);
+  const cells = asked.map((record) => ({ ...record, choices: JSON.stringify(record.choices) }));
+  const { "rows.parquet": _, ...tables } = writtenRecords(cells);
+  const columns = (type: "STRING" | "INT64", name: "question" | "subject" | "answer") => ({
+    name,
+    type,
+    data: asked.map((record) => (type === "INT64" ? BigInt(record.answer) : record[name])),
+  });
+  const parquet = parquetWriteBuffer({
+    columnData: [
+      columns("STRING", "question"),
+      columns("STRING", "subject"),
+      { name: "choices", type: "JSON", data: asked.map(({ choices }) => choices) },
+      columns("INT64", "answer"),
+    ],
+  });
+  const files = {
+    ...tables,
+    "list.json.gz": gzipSync(JSON.stringify(asked)),
+    "rows.parquet": Buffer.from(parquet),
+  };
+  for (const [name, bytes] of Object.entries(files)) {
+    const path = join(folder, `mmlu_${name}`);
+    writeFileSync(path, bytes);
+    if (name === "wrapped.json") continue; // an object around a list is no file of a task
+    expect([...choiceItems(await load(path))], name).toEqual(items);
+  }
+  const csv = join(folder, "boolq.csv");
+  writeFileSync(csv, "question,passage,answer\nq,p,True\nq,p,false\n");
+  expect([...choiceItems(await load(csv))].map(({ gold }) => gold)).toEqual([1, 0]);
+  writeFileSync(csv, "question,passage,answer\nq,p,True,more\nq,p,maybe\n");
+  expect(await message(csv)).toMatch(
+    /2 of 2 records.*line 2: found 4 cells.*line 3, field "answer": found the text "maybe"/s,
+  );
 });

@@ -9,6 +9,7 @@ import {
   changed,
   columns,
   count,
+  dataEntries,
   engine,
   type Field,
   files,
@@ -54,8 +55,8 @@ export const fields: { readonly [K in ConfigKey]-?: Field<NonNullable<TrainConfi
   ...baseFields,
   data: required(
     "Data",
-    files,
-    "files of records: JSON, JSONL, CSV, TSV, parquet, also as .gz or .zst; folders of them",
+    dataEntries,
+    "files of records: JSON, JSONL, CSV, TSV, parquet, also as .gz or .zst; folders of them; FILE=WEIGHT mixes them",
   ),
   fields: added(
     "0.2.0",

@@ -3,6 +3,7 @@ import type { FieldRule } from "@zerogate/data";
 import { fieldNames } from "@zerogate/data/words";
 import * as z from "zod";
 import { engineNames, isEnginePath } from "../engines/rows.ts";
+import type { DataEntry } from "./data_entries.ts";
 import type { HelpGroup } from "./help_groups.ts";
 
 /** `expects` completes the sentence “batchSize is 0, expected …”. */
@@ -61,8 +62,33 @@ export const files: Kind<readonly string[]> = {
   argument: "<files...>",
 };
 
+const fieldRule: z.ZodType<FieldRule> = z.union([
+  z.literal(["auto", "own"]),
+  z.partialRecord(z.enum(fieldNames), z.string().min(1)),
+]);
+
+export const dataEntries: Kind<readonly DataEntry[]> = {
+  type: z
+    .array(
+      z.union([
+        z.string().min(1),
+        z.strictObject({
+          path: z.string().min(1),
+          weight: z.number().positive().optional(),
+          cap: z.int().min(1).optional(),
+          fields: fieldRule.optional(),
+          template: z.string().min(1).optional(),
+        }),
+      ]),
+    )
+    .min(1),
+  expects:
+    "one or more files, each a path or {path, weight, cap, fields, template} with a weight above 0 and a cap of at least 1 (as flags FILE=WEIGHT and FILE=WEIGHT,cap=N)",
+  argument: "<files...>",
+};
+
 export const columns: Kind<FieldRule> = {
-  type: z.union([z.literal(["auto", "own"]), z.partialRecord(z.enum(fieldNames), z.string().min(1))]),
+  type: fieldRule,
   expects: `auto, own, or fields with their columns, as instruction=question output=answer (fields: ${fieldNames.join(", ")})`,
   argument: "<field=column...>",
 };

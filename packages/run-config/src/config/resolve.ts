@@ -2,6 +2,7 @@
 import { InputError } from "@zerogate/core";
 import type { RepoName } from "@zerogate/hub/light";
 import { deviceCount } from "../engines/registry.ts";
+import { dataContradictions } from "./data_entries.ts";
 import { alternatives, configKeys, fields, schema } from "./fields.ts";
 import { flagName } from "./flag_name.ts";
 import { presets } from "./presets.ts";
@@ -136,7 +137,7 @@ function contradictions(config: TrainConfig, isForLonger: (warmup: ConfigKey, le
       problems.push(`${warmup} is ${short}, expected at most ${length}, ${whole}`);
     }
   }
-  return [...problems, ...visionContradictions(config)];
+  return [...problems, ...dataContradictions(config.data), ...visionContradictions(config)];
 }
 
 /** `lr`, or `blr · batchSize / 256` as in the authors' code. */

@@ -4,6 +4,7 @@ import type { RepoName } from "@zerogate/hub/light";
 import { isEnginePath } from "../engines/rows.ts";
 import { hubPlace } from "../hub_place.ts";
 import { readConfigFile } from "./config_file.ts";
+import { placedData } from "./data_entries.ts";
 import { configKeys, fields } from "./fields.ts";
 import type { Field } from "./kinds.ts";
 import { VERSION_KEY } from "./stored_config.ts";
@@ -22,7 +23,6 @@ const words: { readonly [K in ConfigKey]?: readonly string[] } = {
 const pathKeys: readonly ConfigKey[] = [
   "model",
   "tokenizer",
-  "data",
   "out",
   "validationData",
   "cacheDir",
@@ -80,7 +80,8 @@ export function fileLayer(path: string, isStored: boolean, findings: Findings): 
     } else if (value !== null) {
       if (key !== name && !isStored) onNote(`${name} ${place} is taken as ${key}`);
       const label = `${name} ${place}`;
-      layer.set(key, { value: placed(key, listed(key, value), { label, folder: dirname(path) }, findings), label });
+      const source = { label, folder: dirname(path), isTyped: false };
+      layer.set(key, { value: placed(key, listed(key, value), source, findings), label });
     }
   }
   return { layer, version };
@@ -101,7 +102,7 @@ export function flagLayer(
     }
     const label = labelOf(name);
     layer.set(name, {
-      value: placed(name, fromText(name, listed(name, value)), { label, folder: "." }, findings),
+      value: placed(name, fromText(name, listed(name, value)), { label, folder: ".", isTyped: true }, findings),
       label,
     });
   }
@@ -125,11 +126,14 @@ function listed(key: ConfigKey, value: unknown): unknown {
   if (key === "fields") return mapped(value);
   if (key === "devices" && typeof value === "number") return [value];
   if (key === "devices" && typeof value === "string" && /^\d+(,\d+)*$/.test(value)) return value.split(",").map(Number);
-  return (key === "data" || key === "validationData") && typeof value === "string" ? [value] : value;
+  const isOne = typeof value === "string" || (key === "data" && isObject(value));
+  return (key === "data" || key === "validationData") && isOne ? [value] : value;
 }
 
+const isObject = (value: unknown): boolean => typeof value === "object" && value !== null && !Array.isArray(value);
+
 /** `instruction=question`, one text or several, as a map; what is no such text stays, and is reported as it was typed. */
-function mapped(value: unknown): unknown {
+export function mapped(value: unknown): unknown {
   const texts: readonly unknown[] = Array.isArray(value) ? value : [value];
   if (texts.length === 1 && (texts[0] === "auto" || texts[0] === "own")) return texts[0];
   const pairs = texts.map((text) => (typeof text === "string" ? /^([^=]+)=(.+)$/s.exec(text) : null));
@@ -151,9 +155,10 @@ function fromText(key: ConfigKey, value: unknown): unknown {
 function placed(
   key: ConfigKey,
   value: unknown,
-  { label, folder }: { readonly label: string; readonly folder: string },
+  { label, folder, isTyped }: { readonly label: string; readonly folder: string; readonly isTyped: boolean },
   { problems, onMissing }: Findings,
 ): unknown {
+  if (key === "data") return placedData(value, folder, isTyped, (text) => words.template?.includes(text) === true);
   const place = hubKeys.includes(key) && typeof value === "string" ? hubPlace(value, folder) : undefined;
   if (place === undefined) return withPaths(key, value, folder);
   if ("path" in place) return place.path;

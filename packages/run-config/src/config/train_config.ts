@@ -1,6 +1,7 @@
 /** One training run, completely described. docs/config.md is the same list for users; a test keeps the two together. */
 import type { AdapterSettings, BosRule, MissingImage, OutputBias, TurnRule, WeightStorage } from "@zerogate/core";
 import type { ConversationRule, FieldRule, ScienceFormat } from "@zerogate/data";
+import type { DataEntry } from "./data_entries.ts";
 
 export const presetNames = ["paper", "peft", "quick", "scienceqa", "captions"] as const;
 /** Values of the key `compute`. */
@@ -30,8 +31,8 @@ export interface TrainConfig extends AdapterSettings {
   readonly tokenizer: string;
   /** Follow links of files that lead out of the folders of `model`, `tokenizer` and `initAdapter`; off for what a stranger packed. */
   readonly links: boolean;
-  /** Files of records, folders of them. */
-  readonly data: readonly string[];
+  /** Files of records, folders of them; or parts of a mixture. */
+  readonly data: readonly DataEntry[];
   /** Which columns are the fields of a record: found by their names, or a map of fields to columns. */
   readonly fields: FieldRule;
   /** Run directory. */

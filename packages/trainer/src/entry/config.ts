@@ -1,12 +1,13 @@
 /** The config of a run, for programs: some of its keys given, all others by default. */
-import { resolveConfig, type TrainConfig } from "@zerogate/run-config";
+import { type DataEntry, resolveConfig, type TrainConfig } from "@zerogate/run-config";
 
 type Files = string | readonly string[];
 
 /** Keys of docs/config.md; the base, the data and the folder of the run are needed. */
 export interface RunSettings extends Omit<Partial<TrainConfig>, "data" | "validationData"> {
   readonly model: string;
-  readonly data: Files;
+  /** Files, or parts of a mixture: `{ path, weight, cap, fields, template }`. */
+  readonly data: string | readonly DataEntry[];
   readonly out: string;
   readonly validationData?: Files;
 }

@@ -3,9 +3,11 @@ import { InputError, type ModelConfig, type TokenSet } from "@zerogate/core";
 import type { SampleTokens } from "@zerogate/core/node";
 import {
   cutCells,
+  type DataPart,
   measureSamples,
   type PreparedTokens,
   type PrepareOptions,
+  prepareParts,
   prepareTokens,
   type Template,
   type Tokenizer,
@@ -21,6 +23,8 @@ export type { Progress } from "./progress.ts";
 export interface DataRequest extends Pick<TrainConfig, "bos" | "labels" | "skipBadRecords"> {
   readonly name: DataCounts["name"];
   readonly paths: readonly string[];
+  /** Parts with columns and templates of their own, in place of `paths`. @default none */
+  readonly parts?: readonly DataPart[] | undefined;
   readonly template: Template;
   readonly maxLength: number;
   /** Folder of the token cache; undefined: tokens are made anew and kept nowhere. */
@@ -40,6 +44,8 @@ export interface DataRequest extends Pick<TrainConfig, "bos" | "labels" | "skipB
 
 export interface OpenedData<Tokens extends SampleTokens = TokenSet> extends SeenTokens<Tokens> {
   readonly counts: DataCounts;
+  /** Of parts, the numbers behind their last records. */
+  readonly recordEnds?: readonly number[] | undefined;
 }
 
 /** Samples of one of the token sets, cut into cells once: the same for every evaluation. */
@@ -108,13 +114,17 @@ export async function openData(
     signal,
   };
   const { eosId } = tokenizer;
-  const memoryBytes = request.memoryBytes ?? Number.POSITIVE_INFINITY;
+  // Samples with images are in memory.
+  const memoryBytes = (tower ? undefined : request.memoryBytes) ?? Number.POSITIVE_INFINITY;
+  const all = { ...options, memoryBytes };
+  const parts = request.parts && (await prepareParts(request.parts, all));
+  const read = parts ?? (await prepareTokens(all));
   const { prepared, imagesOf } = tower
-    ? await seeImages(await prepareTokens(options), tower, { ...request, eosId }, progress)
-    : { prepared: await prepareTokens({ ...options, memoryBytes }), imagesOf: () => [] };
+    ? await seeImages(read as PreparedTokens, tower, { ...request, eosId }, progress)
+    : { prepared: read, imagesOf: () => [] };
   const counts = countData(name, prepared, { maxLength, eosId });
   for (const warning of dataWarnings(counts)) onWarning(warning);
-  return { prepared, imagesOf, counts };
+  return { prepared, imagesOf, counts, recordEnds: parts?.recordEnds };
 }
 
 /** All samples of a set, as an evaluation takes them. */

@@ -7,7 +7,7 @@ import type { Compute } from "@zerogate/core/engine";
 import { baseHash, baseStamp, cachedBaseHash, cacheFolder, weightBytes } from "@zerogate/core/node";
 import { listDataFiles, loadTemplate, type Template, type Tokenizer } from "@zerogate/data";
 import type { TrainConfig } from "@zerogate/run-config";
-import { type EngineChoice, loadOptions } from "@zerogate/run-config";
+import { dataPaths, type EngineChoice, loadOptions } from "@zerogate/run-config";
 import type { FindFeatures } from "@zerogate/vision";
 import type { WeightFolder } from "@zerogate/workers";
 import { openAdapter, type StartingAdapter } from "../open/adapter.ts";
@@ -64,7 +64,7 @@ export async function openInputs(
   const tower = opening && { ...opening, queries };
   const template = await loadTemplate(config.template, tokenizer, config.turns);
   lengthFor(config.maxLength, model); // throws
-  await listDataFiles([...config.data, ...(config.validationData ?? [])]); // before the base, which may take minutes
+  await listDataFiles([...dataPaths(config.data), ...(config.validationData ?? [])]); // before the base, which may take minutes
   const stamp = await baseStamp(config.model);
   const weights = await loadBase(opened, onPhase);
   const cacheDir = caches === "used" ? cacheDirOf(config, onWarning) : undefined;

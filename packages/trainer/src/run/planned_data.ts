@@ -13,13 +13,14 @@ import {
   type Template,
   type Tokenizer,
 } from "@zerogate/data";
-import type { TrainConfig } from "@zerogate/run-config";
+import { dataPaths, type TrainConfig } from "@zerogate/run-config";
 import type { StartingAdapter } from "../open/adapter.ts";
 import { allSamples, cellsOf, type HeldOut, lengthFor, openData, type Progress, wholeSet } from "../open/data.ts";
 import type { SeenTokens } from "../open/images.ts";
 import type { OpenedTower } from "../open/tower.ts";
 import { checkDropped, type DataCounts } from "./data_counts.ts";
 import { leakWarning } from "./leaks.ts";
+import { mixtureOf, partsOf } from "./mixture.ts";
 import { scheduleOf, totalStepsOf } from "./run_length.ts";
 
 type PlanKey = "seed" | "batchSize" | "cellTokens" | "cellMultiple" | "dropLast";
@@ -70,7 +71,18 @@ export async function planData(
     const split = name === "validation data" ? "val" : "train";
     const data = await openData(
       tokenizer,
-      { ...config, split, name, paths, template, maxLength, cacheDir, tower, memoryBytes: 1e6 * config.tokenMemory },
+      {
+        ...config,
+        split,
+        name,
+        paths,
+        ...(name === "data" && { parts: await partsOf(config, tokenizer) }),
+        template,
+        maxLength,
+        cacheDir,
+        tower,
+        memoryBytes: 1e6 * config.tokenMemory,
+      },
       progress,
     );
     checkDropped(data.counts, data.prepared, config, model.contextLength);
@@ -78,8 +90,9 @@ export async function planData(
     return data;
   };
   progress.onPhase({ name: "reading data" });
-  const opened = await tokenise(config.data, "data");
+  const opened = await tokenise(dataPaths(config.data), "data");
   const train = opened.prepared;
+  const mixture = mixtureOf(config.data, train.recordOf, opened.recordEnds);
   const { trainSamples, heldOut } = await holdOut(config, opened, tokenise);
   const leak = leakWarning(config, train, trainSamples, heldOut);
   if (leak !== undefined) progress.onWarning(leak);
@@ -88,7 +101,7 @@ export async function planData(
   const cost = trainingCost(model, backwardLayers(layout));
   const planOf = ({ seed, batchSize, cellTokens, cellMultiple, dropLast }: Pick<TrainConfig, PlanKey>) => {
     const even = cellMultiple > 0 ? { multiple: cellMultiple, cost } : undefined;
-    return createPlan({ ...sizes, samples: trainSamples, seed, batchSize, cellTokens, even, dropLast });
+    return createPlan({ ...sizes, samples: trainSamples, seed, batchSize, cellTokens, even, dropLast, mixture });
   };
   const plan = planOf(config);
   const totalSteps = totalStepsOf(config, plan.stepsPerEpoch);

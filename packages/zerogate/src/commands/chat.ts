@@ -12,7 +12,7 @@ import { openAnsweringModel } from "./opened_model.ts";
 
 export type ChatFlags = Omit<
   GenerateFlags,
-  "prompt" | "instruction" | "input" | "image" | "prompts" | "compare" | "json"
+  "prompt" | "instruction" | "input" | "image" | "prompts" | "fields" | "compare" | "json"
 >;
 
 const help = `Type an instruction and press Enter.

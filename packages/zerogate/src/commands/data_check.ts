@@ -2,7 +2,7 @@
 import { isAbsolute, relative } from "node:path";
 import { readModelConfig, writeFileAtomic } from "@zerogate/core/node";
 import { checkData, isChat, loadTemplate, loadTokenizer, type TokenRequest } from "@zerogate/data";
-import { type ConfigKey, type TrainConfig } from "@zerogate/run-config";
+import { type ConfigKey, dataPaths, type TrainConfig } from "@zerogate/run-config";
 import { checkLinks, lengthFor } from "@zerogate/trainer/command";
 import { configFlags } from "../cli/config_flags.ts";
 import { isSound } from "../report/data_check_findings.ts";
@@ -35,7 +35,7 @@ export async function dataCheckCommand(
     const given = { model: ".", ...configFlags(keys), data: paths, out: "." };
     const config = await resolveNamed({ flags: given }, download, context);
     const check = await checkData({
-      paths: config.data.map(fromHere),
+      paths: dataPaths(config.data).map(fromHere),
       validationPaths: config.validationData?.map(fromHere),
       fields: config.fields,
       scienceFormat: config.scienceFormat,

@@ -29,6 +29,8 @@ export interface PlanFacts {
   readonly truncated: number;
   /** What became of the records, of `data` and of `validationData` if it is set. */
   readonly data: readonly DataCounts[];
+  /** Of a mixture, how many samples of each part an epoch holds, and how many there are. */
+  readonly mixture?: readonly { readonly path: string; readonly perEpoch: number; readonly samples: number }[];
   readonly stepsPerEpoch: number;
   readonly totalSteps: number;
   /** Of the first step. */
@@ -58,6 +60,9 @@ export function planFacts(config: TrainConfig, inputs: RunInputs): PlanFacts {
     longest: stats.longest,
     truncated: stats.truncated,
     data: counts,
+    ...(plan.parts && {
+      mixture: plan.parts.map(({ name, samples, perEpoch }) => ({ path: name, perEpoch, samples: samples.length })),
+    }),
     stepsPerEpoch: plan.stepsPerEpoch,
     totalSteps,
     cells: plan.step(0).cells.length,
@@ -76,12 +81,20 @@ export function planFacts(config: TrainConfig, inputs: RunInputs): PlanFacts {
   };
 }
 
+/** `data/a.json: 700 of 900 samples, 70.0 %`; of repeated ones how often. */
+function describePart({ path, perEpoch, samples }: NonNullable<PlanFacts["mixture"]>[number], all: number): string {
+  const times = perEpoch > samples ? `, each ${(perEpoch / samples).toFixed(1)} times` : "";
+  const share = formatShare(perEpoch / all);
+  return `${path}: ${formatCount(perEpoch)} samples (${share}) of the ${formatCount(samples)} that it has${times}`;
+}
+
 export function describePlan(facts: PlanFacts): string {
   const { config, memory } = facts;
   const rows: [string, string][] = [
     ["parameters", facts.trainable],
     ...facts.data.map((counts): [string, string] => ["records", describeCounts(counts)]),
     ["samples", `${formatCount(facts.samples)} to train on, ${formatCount(facts.heldOut)} held out`],
+    ...(facts.mixture ?? []).map((part): [string, string] => ["of an epoch", describePart(part, facts.samples)]),
     ["length", `${facts.meanLength.toFixed(1)} tokens on average, ${facts.longest} at most, ${facts.truncated} cut`],
     [
       "steps",

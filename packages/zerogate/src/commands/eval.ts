@@ -65,6 +65,8 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
   const { data, task, adapter: adapters = [] } = flags;
   const attempt = "Cannot evaluate";
   if (data && task) throw new InputError(attempt, "--data and --task are both given: use one of them at a time");
+  if (task && flags.fields)
+    throw new InputError(attempt, "--fields is given, which is for --data: tasks have fields of their own");
   if (task) return await evalTasksCommand({ ...flags, task }, numbersOf(flags).workers, context);
   if (!data) throw new InputError(attempt, "neither --data nor --task is given: name instruction files or a benchmark");
   if (adapters.length > 1) {

@@ -13,7 +13,7 @@ import {
   type ScienceQuestions,
   scienceAccuracy,
 } from "@zerogate/data";
-import { chooseEngine } from "@zerogate/run-config";
+import { chooseEngine, fieldsFlag } from "@zerogate/run-config";
 import {
   answerLosses,
   endTokens,
@@ -36,6 +36,7 @@ export interface AnswerFlags extends EngineFlags {
   readonly scienceFormat?: ScienceFormat;
   readonly captions?: boolean;
   readonly conversation?: ConversationRule;
+  readonly fields?: readonly string[];
   readonly links?: boolean;
   readonly outputBias?: string;
   readonly tokenizer?: string;
@@ -73,11 +74,12 @@ export function readingOf(flags: AnswerFlags): Reading {
     scienceFormat: flags.scienceFormat ?? "QCM-A",
     captions: flags.captions ?? false,
     conversation: flags.conversation ?? "all",
+    fields: fieldsFlag(flags.fields, "Cannot evaluate") ?? "auto",
   };
 }
 
 type Reading = Required<{
-  readonly [K in "split" | "scienceFormat" | "captions" | "conversation"]: NonNullable<ReadOptions[K]>;
+  readonly [K in "split" | "scienceFormat" | "captions" | "conversation" | "fields"]: NonNullable<ReadOptions[K]>;
 }>;
 
 /** Undefined for data without images that are not ScienceQA. */

@@ -24,6 +24,7 @@ export const definition: CommandDefinition<EvalFlags> = {
       "scienceFormat",
       "captions",
       "conversation",
+      "fields",
     ]),
     model: {
       group: "Common",

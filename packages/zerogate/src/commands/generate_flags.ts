@@ -1,4 +1,5 @@
 /** Flags and help of `zerogate generate`. */
+import { configFlagTable } from "../cli/config_flags.ts";
 import type { CommandDefinition } from "../cli/definition.ts";
 import type { GenerateFlags } from "./generate.ts";
 import { answering } from "./shared_flags.ts";
@@ -20,6 +21,7 @@ export const definition: CommandDefinition<GenerateFlags> = {
       argument: "<file>",
       about: "instructions to answer, one a line (.txt) or as an instruction file",
     },
+    ...configFlagTable(["fields"]),
     compare: {
       group: "Adapter",
       argument: "<dirs...>",

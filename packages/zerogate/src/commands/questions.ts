@@ -1,7 +1,8 @@
 /** What `generate` and its relatives are asked: a prompt as it is, an instruction under a template, or a file of these. */
 import { InputError } from "@zerogate/core";
 import { readRegularFile } from "@zerogate/core/node";
-import { type ChatRecord, type InstructionRecord, isChat, readRecords } from "@zerogate/data";
+import { type ChatRecord, type FieldRule, type InstructionRecord, isChat, readRecords } from "@zerogate/data";
+import { fieldsFlag } from "@zerogate/run-config";
 import type { Question } from "@zerogate/trainer";
 
 export interface QuestionFlags {
@@ -12,14 +13,19 @@ export interface QuestionFlags {
   readonly image?: readonly string[];
   /** File of prompts. */
   readonly prompts?: string;
+  /** Which of its columns are the fields of a record. */
+  readonly fields?: readonly string[];
 }
 
 /** @throws InputError if not exactly one of the three is given, or the file holds nothing usable. */
 export async function questionsOf(flags: QuestionFlags): Promise<Question[]> {
   const { prompt, instruction, prompts, input = "", image } = flags;
+  const fields = fieldsFlag(flags.fields, "Cannot generate");
   if ([prompt, instruction, prompts].filter((given) => given !== undefined).length !== 1) {
     throw new InputError("Cannot generate", "expected one of --prompt TEXT, --instruction TEXT and --prompts FILE");
   }
+  if (fields !== undefined && prompts === undefined)
+    throw new InputError("Cannot generate", "--fields says how the file of --prompts is read: leave it out");
   const seen = image && { images: image };
   if (prompt !== undefined) return [{ isVerbatim: true, instruction: prompt, ...seen }];
   if (prompts === undefined) return [{ instruction: instruction ?? "", input, ...seen }];
@@ -28,13 +34,13 @@ export async function questionsOf(flags: QuestionFlags): Promise<Question[]> {
       "Cannot generate",
       "--image is about one question, --prompts are several: ask with --instruction",
     );
-  return await readPrompts(prompts);
+  return await readPrompts(prompts, fields);
 }
 
 /** One instruction a line of a `.txt`; anything else is an instruction file, whose outputs are not looked at. */
-async function readPrompts(path: string): Promise<Question[]> {
+async function readPrompts(path: string, fields: FieldRule | undefined): Promise<Question[]> {
   if (!path.toLowerCase().endsWith(".txt")) {
-    const { records } = await readRecords(path, { chats: true });
+    const { records } = await readRecords(path, { chats: true, fields });
     return records.map((record) => (isChat(record) ? lastQuestion(record) : questionOf(record)));
   }
   const text = (await readRegularFile(path)).toString("utf8");

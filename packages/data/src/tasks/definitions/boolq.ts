@@ -24,7 +24,8 @@ function isTrue(record: TaskRecord): boolean {
   const label = valueAt(record, "label");
   if (typeof label === "boolean") return label;
   if (label !== undefined) return placeAt(record, "label", 2) === 1;
-  const answer = valueAt(record, "answer");
+  const found = valueAt(record, "answer");
+  const answer = typeof found === "string" && /^(?:true|false)$/i.test(found) ? found.toLowerCase() === "true" : found;
   if (typeof answer !== "boolean") throw new BadField("answer", answer, "true or false");
   return answer;
 }

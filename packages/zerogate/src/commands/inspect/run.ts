@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 import { InputError } from "@zerogate/core";
 import { isBaseAt, reason, verifyDirectory } from "@zerogate/core/node";
 import type { TrainConfig } from "@zerogate/run-config";
-import { versions } from "@zerogate/run-config";
+import { dataPaths, versions } from "@zerogate/run-config";
 import type { RunState } from "@zerogate/run-files";
 import {
   checkpointFolder,
@@ -94,7 +94,7 @@ export async function inspectRun(path: string, onNote: (note: string) => void): 
     ...progressOf(metrics, saved, length),
     adapter,
     base: config && { path: config.model, isThere: isBaseThere },
-    dataFiles: [...(config?.data ?? []), ...(config?.validationData ?? [])],
+    dataFiles: [...dataPaths(config?.data ?? []), ...(config?.validationData ?? [])],
     data: log?.data ?? [],
     ...(await timesOf(path, metrics, log, standing.state, length?.totalSteps)),
     engine: saved?.engine,
