@@ -1,13 +1,14 @@
 import { describe, expect, test } from "vitest";
+import { cellOfImages, textInside } from "../../test/image_cells.ts";
 import { tinyBases } from "../../test/tiny_bases.ts";
-import { adapterConfig, labelled, tinyAdapter, tinyModel, tinyTokens } from "../../test/tiny_model.ts";
-import { adapterLayout, layerParts } from "../adapter/kinds/adaption_prompt.ts";
+import { adapterConfig, labelled, tinyAdapter, tinyModel } from "../../test/tiny_model.ts";
+import { layerParts } from "../adapter/kinds/adaption_prompt.ts";
 import type { AdapterState } from "../adapter/kinds/kind.ts";
 import type { VisionShape } from "../adapter/layout.ts";
 import { AdaptionPromptModel } from "../adapter/model.ts";
 import { initParameters, partNumbers } from "../adapter/parameters.ts";
 import { addedToPrompts } from "../adapter/parts/projection.ts";
-import { type ImageRows, packCell } from "../cell/tokens.ts";
+import type { ImageRows } from "../cell/tokens.ts";
 import { generateBatch, openSession } from "../generate/generate.ts";
 import { normal } from "../random.ts";
 import type { DecoderModel } from "./decoder.ts";
@@ -35,18 +36,8 @@ function seeing(model: DecoderModel, changes: Partial<Parameters<typeof tinyAdap
   return adapter;
 }
 
-/** The text adapter inside. */
-function textOf({ layout, params }: AdapterState, model: DecoderModel): AdapterState {
-  const { vision: _, ...shape } = layout.shape;
-  const own = adapterLayout(shape, model.config);
-  return { layout: own, params: params.slice(0, own.length) };
-}
-
-const lengths = [6, 3, 5, 4];
-const cellOf = (model: DecoderModel, rowOf: readonly number[] | undefined, rows = images) => {
-  const tokens = tinyTokens(model.config, lengths);
-  return packCell({ ...tokens, images: rowOf && { rowOf: Int32Array.from(rowOf), rows } }, [0, 1, 2, 3]);
-};
+const cellOf = (model: DecoderModel, rowOf: readonly number[] | undefined, rows = images) =>
+  cellOfImages(model, rowOf, rows);
 
 /** A base with norms of keys, or capped scores, takes no images this way. */
 const seeingBases = tinyBases.filter(({ changes }) => !("qkNorm" in changes) && !("scoreCap" in changes));
@@ -64,7 +55,7 @@ describe.each(seeingBases)("$title", ({ changes }) => {
 
   test("a fresh projection on a trained text adapter has the text adapter's bits, in its gradient too [V7]", async () => {
     const adapter = seeing(model);
-    const text = textOf(adapter, model);
+    const text = textInside(adapter, model);
     const fresh = initParameters(adapter.layout.table, 3);
     fresh.set(text.params);
     const cell = cellOf(model, [2, 0, -1, 1]);
@@ -81,7 +72,7 @@ describe.each(seeingBases)("$title", ({ changes }) => {
 
   test("a text has the bits that it has without images, beside any of them [V7]", async () => {
     const adapter = seeing(model);
-    const text = textOf(adapter, model);
+    const text = textInside(adapter, model);
     const plain = await tokenLogits(model, text, cellOf(model, undefined));
     const mixed = await tokenLogits(model, adapter, cellOf(model, [-1, 2, -1, 0]));
     const V = model.config.vocabSize;
@@ -106,7 +97,7 @@ describe.each(seeingBases)("$title", ({ changes }) => {
 
   test("one vector a sequence is the same as its sum with every prompt [V8]", async () => {
     const adapter = seeing(model);
-    const text = textOf(adapter, model);
+    const text = textInside(adapter, model);
     const { hiddenSize: D } = model.config;
     const added_ND = addedToPrompts(adapter, vision, images.values);
     for (const [row, s] of [
@@ -158,7 +149,7 @@ test("two rows of the same numbers are the same image, and cells of one pass hav
   const one = await cellGradient(model, adapter, cellOf(model, [1, 0, -1, 1]), scale);
   const alike = await cellGradient(model, adapter, cellOf(model, [1, 0, -1, 3]), scale);
   expect(alike.lossSum).toBe(one.lossSum);
-  const text = textOf(adapter, model);
+  const text = textInside(adapter, model);
   const tasks = [
     { adapter: text, cell: cellOf(model, [0, 1, 2, 3]), scale },
     { adapter, cell: cellOf(model, [1, 0, -1, 1]), scale },

@@ -97,7 +97,7 @@ export async function imageValuesBackward(
     }
   }
   const { qkv } = model.layers[layer];
-  const uploaded_NV = engine.upload(Float32Array.from(du_NV));
+  const uploaded_NV = engine.upload(new Float32Array(du_NV));
   const dadded_ND = engine.linearBackward(uploaded_NV, qkv, { T: count, rows: valueRows(qkv, V), toRead: true });
   const dimages = await engine.read(dadded_ND);
   engine.free(uploaded_NV, dadded_ND);
@@ -121,7 +121,7 @@ export async function imagePromptsBackward(
     for (let i = 0; i < K * Y; i++) sums_RY[at + i] += dkv[i];
     for (const [h, d] of dgate.entries()) dgate_H[h] += d;
   }
-  const dkv_RY = engine.upload(Float32Array.from(sums_RY));
+  const dkv_RY = engine.upload(new Float32Array(sums_RY));
   const { beforeNorm } = layers.get(layer) ?? {};
   const drows_RD = promptKvBackward(model, model.layers[layer], dkv_RY, { K: count * K, beforeNorm });
   const dimages = await engine.read(drows_RD);

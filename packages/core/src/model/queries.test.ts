@@ -1,12 +1,13 @@
 import { describe, expect, test } from "vitest";
+import { cellOfImages, textInside } from "../../test/image_cells.ts";
 import { tinyBases } from "../../test/tiny_bases.ts";
-import { labelled, tinyAdapter, tinyModel, tinyTokens } from "../../test/tiny_model.ts";
+import { labelled, tinyAdapter, tinyModel } from "../../test/tiny_model.ts";
 import { seeingQueries } from "../../test/visual_adapter.ts";
-import { adapterLayout, layerParts } from "../adapter/kinds/adaption_prompt.ts";
+import { layerParts } from "../adapter/kinds/adaption_prompt.ts";
 import type { AdapterState } from "../adapter/kinds/kind.ts";
 import { partNumbers } from "../adapter/parameters.ts";
 import { visualQueries } from "../adapter/parts/visual_queries.ts";
-import { type ImageRows, imageInput, packCell } from "../cell/tokens.ts";
+import { type ImageRows, imageInput } from "../cell/tokens.ts";
 import { generateBatch, openSession } from "../generate/generate.ts";
 import { normal } from "../random.ts";
 import type { DecoderModel } from "./decoder.ts";
@@ -22,18 +23,8 @@ const images: ImageRows = {
   missing: 2,
 };
 
-/** The text adapter inside. */
-function textOf({ layout, params }: AdapterState, model: DecoderModel): AdapterState {
-  const { vision: _, ...shape } = layout.shape;
-  const own = adapterLayout(shape, model.config);
-  return { layout: own, params: params.slice(0, own.length) };
-}
-
-const lengths = [6, 3, 5, 4];
-const cellOf = (model: DecoderModel, rowOf: readonly number[] | undefined, rows = images) => {
-  const tokens = tinyTokens(model.config, lengths);
-  return packCell({ ...tokens, images: rowOf && { rowOf: Int32Array.from(rowOf), rows } }, [0, 1, 2, 3]);
-};
+const cellOf = (model: DecoderModel, rowOf: readonly number[] | undefined, rows = images) =>
+  cellOfImages(model, rowOf, rows);
 
 /** The rows of `images` as an adapter's visual parts see them, made before. */
 function madeBefore(adapter: AdapterState): ImageRows {
@@ -59,7 +50,7 @@ describe.each(tinyBases)("$title", ({ changes }) => {
 
   test("a text has the bits that it has without images, beside any of them [V7]", async () => {
     const adapter = seeingQueries(model.config);
-    const text = textOf(adapter, model);
+    const text = textInside(adapter, model);
     const plain = await tokenLogits(model, text, cellOf(model, undefined));
     const mixed = await tokenLogits(model, adapter, cellOf(model, [-1, 2, -1, 0]));
     const V = model.config.vocabSize;
@@ -81,7 +72,7 @@ describe.each(tinyBases)("$title", ({ changes }) => {
     for (const part of adapter.layout.table) {
       if (part.name.startsWith("visual_proj_norm")) partNumbers(part, adapter.params).fill(0);
     }
-    const text = textOf(adapter, model);
+    const text = textInside(adapter, model);
     const cell = cellOf(model, [2, 0, -1, 3]);
     expect(await tokenLogits(model, adapter, cell)).toEqual(await tokenLogits(model, text, cell));
     const { gradient } = await cellGradient(model, adapter, cell, 1);
@@ -137,7 +128,7 @@ describe("on one base", () => {
     const before = cellOf(model, [2, 3, -1, 0], madeBefore(adapter));
     expect(await tokenLogits(model, adapter, before)).toEqual(await tokenLogits(model, adapter, cell));
     const [own, theirs] = [await cellGradient(model, adapter, before, 1), await cellGradient(model, adapter, cell, 1)];
-    const { length } = textOf(adapter, model).params;
+    const { length } = textInside(adapter, model).params;
     expect(own.lossSum).toBe(theirs.lossSum);
     expect(own.gradient.subarray(0, length)).toEqual(theirs.gradient.subarray(0, length));
     expect(own.gradient.subarray(length).every((d) => d === 0)).toBe(true);
@@ -157,7 +148,7 @@ describe("on one base", () => {
 
   test("cells of one pass have the bits of their own, whatever adapters and images are beside them", async () => {
     const tasks = [
-      { adapter: textOf(adapter, model), cell: cellOf(model, [0, 1, 2, 3]), scale: 0.1 },
+      { adapter: textInside(adapter, model), cell: cellOf(model, [0, 1, 2, 3]), scale: 0.1 },
       { adapter, cell: cellOf(model, [1, 0, -1, 1]), scale: 0.1 },
       { adapter: tinyAdapter(model.config), cell: cellOf(model, undefined), scale: 0.1 },
       { adapter, cell: cellOf(model, [-1, 3, 2, -1]), scale: 0.1 },

@@ -204,7 +204,8 @@ struct Call {
   void fill(const Field& field, Type type, float reach, double phase, bool withOptional) {
     const char letter = *field.shape;
     switch (field.kind) {
-      case Kind::SIZE: return put(field, sizes.of(*field.name) = *field.name == 'T' ? 41 : 131);
+      // Columns are split into, and joined of, as many as both parts have.
+      case Kind::SIZE: return put(field, sizes.of(*field.name) = *field.name == 'T' ? 41 : *field.name == 'X' ? 262 : 131);
       case Kind::NUMBER: return put(field, 1e-5f);
       case Kind::VECTOR:
         vectors.emplace_back(wave(sizes.of(letter), phase), type, sizes.of(letter), 1);
@@ -252,6 +253,37 @@ static Outputs table_outputs(const Kernels& k, Pool* pool, Type type) {
   return all;
 }
 
+// Linear maps in float64: every bit is that of a loop whose sums ascend, backward on top of sums that are there.
+static void expect_wide_equal(const Kernels& k, Pool* pool, long T, long N, long K) {
+  const auto doubles = [](long length, double phase) {
+    std::vector<double> out(length);
+    for (long i = 0; i < length; i++) out[i] = sin(1.3 * i + phase) / 3;
+    return out;
+  };
+  const std::vector<double> x = doubles(T * K, 0.1), dy = doubles(T * N, 0.8);
+  const Numbers w = wave(N * K, 0.5), b = wave(N, 1.1);
+  std::vector<double> y(T * N), dx(T * K), dw = doubles(N * K, 2.2), db = doubles(N, 2.9);
+  std::vector<double> y_true(T * N), dx_true(T * K), dw_true = dw, db_true = db;
+  for (long t = 0; t < T; t++) {
+    for (long n = 0; n < N; n++) {
+      double sum = b[n];
+      for (long i = 0; i < K; i++) sum += x[t * K + i] * w[n * K + i];
+      y_true[t * N + n] = sum;
+      db_true[n] += dy[t * N + n];
+      for (long i = 0; i < K; i++) {
+        dx_true[t * K + i] += dy[t * N + n] * w[n * K + i];
+        dw_true[n * K + i] += dy[t * N + n] * x[t * K + i];
+      }
+    }
+  }
+  k.wide_linear(pool, {y.data(), x.data(), w.data(), b.data(), T, N, K});
+  k.wide_linear_backward(pool, {dx.data(), dw.data(), db.data(), dy.data(), x.data(), w.data(), T, N, K});
+  if (y != y_true) failures++, printf("%s: wide linear of %ld, %ld, %ld has other bits\n", k.name, T, N, K);
+  if (dx != dx_true || dw != dw_true || db != db_true) {
+    failures++, printf("%s: wide linear backward of %ld, %ld, %ld has other bits\n", k.name, T, N, K);
+  }
+}
+
 static Outputs all_outputs(const Kernels& k, int threads) {
   Pool* pool = pool_open(threads);
   Outputs all;
@@ -265,6 +297,8 @@ static Outputs all_outputs(const Kernels& k, int threads) {
   for (const long T : {1, 3, 4, 37}) add(linear_outputs(k, pool, Type::I8, false, T, 101, 1 + 16 * T));
   add(linear_outputs(k, pool, Type::I8, false, 19, 53, 1100));
   if (k.bf16) linear_outputs(k, pool, Type::BF16, true, 19, 53, 1101);
+  expect_wide_equal(k, pool, 1, 3, 5);
+  expect_wide_equal(k, pool, 37, 67, 33);
   add(attention_outputs(k, pool, 64, 0, 0));
   add(attention_outputs(k, pool, 10, 7, 0));
   add(attention_outputs(k, pool, 10, 7, 0.75f));

@@ -1,11 +1,11 @@
 /** Runs whose records have images, from the command line to the finished folder: one SHA-256, whatever happens on the way. */
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
 import { copyOf, openPlace, sixSteps, textOf } from "../../../zerogate/test/here.ts";
 import { drawnPng } from "../../test/drawn_png.ts";
+import { imageOf, recordsOf, seeingNumbers, writeSeen } from "../../test/seen_pictures.ts";
 
 const place = openPlace();
 const { at, run } = place;
@@ -15,40 +15,10 @@ const train = (out: string, changes: Readonly<Record<string, string>> = {}) =>
   run(sixSteps(place, out, { ...seeing, "--lr": "0.05", ...changes }));
 const resume = (out: string, ...more: string[]) => run(["resume", at(out), "--json", ...more]);
 
-/** SHA-256 of all numbers of a finished adapter. */
-function numbersOf(out: string): string {
-  const hash = createHash("sha256");
-  for (const name of ["adapter_model.safetensors", "vision.safetensors"]) {
-    hash.update(readFileSync(join(at(out), "adapter", name)));
-  }
-  return hash.digest("hex");
-}
-
-const names = ["red", "green", "blue"] as const;
-const colours = [
-  [200, 30, 20],
-  [20, 180, 40],
-  [30, 40, 210],
-] as const;
-
-/** Twelve records: of one picture, of another, of two, of none. */
-function records(image: (i: number) => unknown): object[] {
-  return Array.from({ length: 12 }, (_, i) => ({
-    instruction: "What is in the picture?",
-    output: `It is ${names[i % 3] ?? ""} ${i}.`,
-    image: image(i),
-  }));
-}
-
-const imageOf = (i: number) => [`pictures/${i % 3}.png`, ["pictures/0.png", "pictures/2.png"], null, undefined][i % 4];
+const numbersOf = (out: string) => seeingNumbers(at(out));
 
 beforeAll(async () => {
-  mkdirSync(at("pictures"));
-  for (const [i, colour] of colours.entries()) {
-    writeFileSync(at(`pictures/${i}.png`), drawnPng([90 + i, 90, 90], colour, 10 + 4 * i));
-  }
-  writeFileSync(at("seen.json"), JSON.stringify(records(imageOf)));
-  writeFileSync(at("seen_held.json"), JSON.stringify(records(imageOf).slice(4, 8)));
+  writeSeen(at(""));
   const whole = await train("whole");
   expect(whole).toMatchObject({ code: 0 });
   expect(whole.stderr).toContain("looking at images of data 3/3");
@@ -115,7 +85,7 @@ test("a picture that changed is changed data, which a resume refuses [V9]", asyn
 });
 
 test("records without images have the bits of a text run, and are said to teach nothing about images [V7]", async () => {
-  writeFileSync(at("texts.json"), JSON.stringify(records(() => undefined)));
+  writeFileSync(at("texts.json"), JSON.stringify(recordsOf(() => undefined)));
   const texts = { "--data": at("texts.json"), "--validation-data": at("texts.json") };
   const seen = await train("texts-seen", texts);
   expect(seen).toMatchObject({ code: 0 });
@@ -134,7 +104,7 @@ test("a text run says how many records have an image that it does not read", asy
 test("images that are missing, broken or outside are bad records, refused or left out and counted [V14]", async () => {
   writeFileSync(at("pictures/broken.png"), readFileSync(at("pictures/0.png")).subarray(0, 60));
   const bad = ["pictures/none.png", "pictures/broken.png", "../base/config.json"];
-  writeFileSync(at("bad.json"), JSON.stringify(records((i) => bad[i] ?? imageOf(i))));
+  writeFileSync(at("bad.json"), JSON.stringify(recordsOf((i) => bad[i] ?? imageOf(i))));
   const refused = await train("refused", { "--data": at("bad.json") });
   expect(refused).toMatchObject({ code: 2 });
   for (const name of bad) expect(refused.stderr).toContain(name);

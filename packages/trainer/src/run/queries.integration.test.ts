@@ -1,12 +1,11 @@
 /** Runs of the fusion `query`, from the command line to the finished folder, its answers and its evaluation. */
-import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseSafetensors } from "@zerogate/core/formats";
 import { beforeAll, expect, test } from "vitest";
 import { openPlace, sixSteps, textOf } from "../../../zerogate/test/here.ts";
-import { drawnPng } from "../../test/drawn_png.ts";
+import { recordsOf, seeingNumbers, writeSeen } from "../../test/seen_pictures.ts";
 
 const place = openPlace();
 const { at, run } = place;
@@ -27,35 +26,11 @@ const evaluate = (out: string, data: string, ...more: string[]) =>
   run(["eval", "--adapter", at(out), "--data", at(data), "--engine", "reference", ...more]);
 const bytesOf = (out: string, name: string) => readFileSync(join(at(out), "adapter", name));
 
-/** SHA-256 of all numbers of a finished adapter. */
-function numbersOf(out: string): string {
-  const hash = createHash("sha256");
-  for (const name of ["adapter_model.safetensors", "vision.safetensors"]) hash.update(bytesOf(out, name));
-  return hash.digest("hex");
-}
-
-const names = ["red", "green", "blue"];
-const imageOf = (i: number) => [`pictures/${i % 3}.png`, ["pictures/0.png", "pictures/2.png"], null, undefined][i % 4];
-const records = (image: (i: number) => unknown) =>
-  Array.from({ length: 12 }, (_, i) => ({
-    instruction: "What is in the picture?",
-    output: `It is ${names[i % 3] ?? ""} ${i}.`,
-    image: image(i),
-  }));
+const numbersOf = (out: string) => seeingNumbers(at(out));
 
 beforeAll(async () => {
-  mkdirSync(at("pictures"));
-  const colours = [
-    [200, 30, 20],
-    [20, 180, 40],
-    [30, 40, 210],
-  ] as const;
-  for (const [i, colour] of colours.entries()) {
-    writeFileSync(at(`pictures/${i}.png`), drawnPng([90 + i, 90, 90], colour, 10 + 4 * i));
-  }
-  writeFileSync(at("seen.json"), JSON.stringify(records(imageOf)));
-  writeFileSync(at("seen_held.json"), JSON.stringify(records(imageOf).slice(4, 8)));
-  writeFileSync(at("blind.json"), JSON.stringify(records(() => null)));
+  writeSeen(at(""));
+  writeFileSync(at("blind.json"), JSON.stringify(recordsOf(() => null)));
   expect(await train("whole", { "--report-answers": "3" })).toMatchObject({ code: 0 });
 });
 
@@ -157,7 +132,7 @@ test("queries that are kept belong to their groups of images: means of others ar
   const frozen = { ...start, "--features": "tokens@2", "--several-images": "mean" };
   const grouped = async (out: string, other: number, cache: string) => {
     const group = ["pictures/0.png", `pictures/${other}.png`];
-    writeFileSync(at(`${out}.json`), JSON.stringify(records((i) => (i % 4 < 3 ? `pictures/${i % 4}.png` : group))));
+    writeFileSync(at(`${out}.json`), JSON.stringify(recordsOf((i) => (i % 4 < 3 ? `pictures/${i % 4}.png` : group))));
     const ran = await train(out, { ...frozen, "--data": at(`${out}.json`), "--cache-dir": at(cache) });
     expect(ran).toMatchObject({ code: 0 });
     return numbersOf(out);

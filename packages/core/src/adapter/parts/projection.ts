@@ -71,8 +71,8 @@ export function addedToPrompts(
   const N = features_NC.length / C;
   checkLengths({ features_NC }, { N: Math.floor(N), C });
   const { fc1, fc2 } = projectionNumbers(adapter, adapter.params);
-  const a_Nh = wideLinear(Float64Array.from(features_NC), fc1, { T: N, N: h, K: C });
-  return Float32Array.from(wideLinear(a_Nh.map(gelu), fc2, { T: N, N: D, K: h }));
+  const a_Nh = wideLinear(new Float64Array(features_NC), fc1, { T: N, N: h, K: C });
+  return new Float32Array(wideLinear(a_Nh.map(gelu), fc2, { T: N, N: D, K: h }));
 }
 
 /**
@@ -92,7 +92,7 @@ export function addedToPromptsBackward(
     { T: N, N: h, K: C },
     { T: N, N: D, K: h },
   ];
-  const wide_NC = Float64Array.from(features_NC);
+  const wide_NC = new Float64Array(features_NC);
   const a_Nh = wideLinear(wide_NC, fc1, into);
   const dfc2 = zeros(out);
   const last = { dy_TN: dadded_ND, x_TK: a_Nh.map(gelu), weight: fc2.weight };

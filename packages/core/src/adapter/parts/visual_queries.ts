@@ -42,7 +42,7 @@ export function visualQueries(
 ): Float32Array {
   const tensors = visualTensors(vision.blocks, (name) => numbersOf(adapter, adapter.params, name));
   const sizes = sizesOf(adapter, vision, tokens_MC);
-  return Float32Array.from(run(tensors, vision, tokens_MC, sizes, wide).outNorm.y_TD);
+  return new Float32Array(run(tensors, vision, tokens_MC, sizes, wide).outNorm.y_TD);
 }
 
 /**
@@ -111,7 +111,7 @@ function run(
   const { wideLinear } = wide;
   const { featureSize: C, embedSize: E, normEps: eps } = vision;
   const { M, K, D } = sizes;
-  const tokens_MC = Float64Array.from(tokens);
+  const tokens_MC = new Float64Array(tokens);
   const clipped_ME = wideLinear(tokens_MC, tensors.clip, { T: M, N: E, K: C });
   const { y_TD: F_ME, ...clipNorm } = wideNorm(clipped_ME, tensors.clipNorm, { T: M, D: E, eps });
   let x: Float64Array = new Float64Array((K + M) * E);
