@@ -100,7 +100,6 @@ async function openServed(options: ServerOptions, view: ServerView, onLost: (rea
     throw new InputError(`Cannot serve with the engine ${opened.engine.name}`, `${found}: take another engine`);
   }
   const { keptTexts = 16, passTokens = 256, keptPrompts = 64, kvTokens } = options;
-  let started = 0;
   const setup = {
     engine: { module: opened.engine.module, options: opened.engine.options },
     config: opened.model,
@@ -114,7 +113,7 @@ async function openServed(options: ServerOptions, view: ServerView, onLost: (rea
     maxWaiting: options.maxWaiting ?? 64,
     keptTexts,
     patienceMs: 1000 * (options.workerTimeout ?? 60),
-    start: (listener) => startWorker({ ...setup, device: started++ % workers }, listener),
+    start: (device, listener) => startWorker({ ...setup, device }, listener),
     onEvent(event) {
       onWorker(event);
       if (event.type === "pool-lost") onLost(event.reason);

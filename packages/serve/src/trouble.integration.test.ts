@@ -1,6 +1,7 @@
 /** Workers that end or hang, queues that are full, servers that load or end: what is accepted is answered, with the same tokens. */
+import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
-import type { CrewEvent } from "@zerogate/serve";
+import type { CrewEvent, RequestLine } from "@zerogate/serve";
 import { expect, test } from "vitest";
 import { ask, post, type Reply } from "../test/post.ts";
 import { openServers } from "../test/served.ts";
@@ -151,6 +152,33 @@ test("a client that leaves frees its place, streaming or not, waiting or answere
   expect((await health(server)).waiting).toBe(0);
   trouble.go();
   expect((await complete(server)).status).toBe(200);
+});
+
+test("a client that leaves while its chat is written is not answered [S-cancel]", async () => {
+  const slow = servers.place.at("slow.jinja");
+  writeFileSync(
+    slow,
+    "{% if messages | length == 1 and messages[0].content == 'B' %}{% for i in range(400000) %}{% endfor %}{% endif %}" +
+      "{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}",
+  );
+  const lines: RequestLine[] = [];
+  const server = await servers.start({ template: slow }, { onRequest: (line) => lines.push(line) });
+  const controller = new AbortController();
+  const { signal } = controller;
+  const asked = fetch(`${server.url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: "base", messages: [{ role: "user", content: "B" }], ignore_eos: true }),
+    signal,
+  });
+  setTimeout(() => controller.abort(), 20);
+  await expect(asked).rejects.toThrow("aborted");
+  await eventually(async () => lines.at(-1)?.status).toBe(499);
+  const counts = async () => (await ask(server, "/metrics")).text;
+  // Its text was submitted once its chat was written, and given up at once.
+  await eventually(counts).toContain('zerogate_tokens_total{kind="prompt"}');
+  await eventually(async () => (await health(server)).running).toBe(0);
+  expect(await counts()).not.toContain('kind="generated"');
 });
 
 test("a server that ends answers what it has, takes nothing new, and cuts what takes too long [S-drain]", async () => {

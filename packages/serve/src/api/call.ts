@@ -68,6 +68,8 @@ export function streamOf(call: Call, listener: StreamListener): EventStream {
 
 /** Calls once if the client leaves before its answer has ended. */
 export function onLeaving({ response }: Call, leave: () => void): void {
+  // It may have left while its request was read or its chat written.
+  if (response.destroyed) return leave();
   response.once("close", () => {
     if (!response.writableFinished) leave();
   });

@@ -66,7 +66,7 @@ export function openCrew(workers: number, options: ReplicaOptions, listener: Cre
       },
     };
     function start(): void {
-      if (!isClosed) replicas[worker] = new Replica(options, own);
+      if (!isClosed) replicas[worker] = new Replica(worker, options, own);
     }
     start();
   }

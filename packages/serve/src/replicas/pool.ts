@@ -142,7 +142,11 @@ export class TextPool {
       this.#line.charge(text);
       this.#speed.count(1);
     } else text.isScored = true;
-    text.sink.onEvent(report);
+    try {
+      text.sink.onEvent(report);
+    } catch (error) {
+      this.#end(text, { error: error instanceof Error ? error : new Error(String(error)) });
+    }
   }
 
   #takeBack(given: readonly PoolText[], cause: Error): void {

@@ -17,7 +17,7 @@ export interface ReplicaListener {
 
 /** How replicas are started and watched. */
 export interface ReplicaOptions {
-  readonly start: (listener: WorkerListener) => WorkerThread;
+  readonly start: (worker: number, listener: WorkerListener) => WorkerThread;
   /** Milliseconds without a sign of life, while it has something to do, after which it counts as hung. 0: never. */
   readonly patienceMs: number;
   /** Prompts of texts that have ended whose keys and values are kept. */
@@ -38,11 +38,11 @@ export class Replica {
   #engineName: string | undefined;
   #isOver = false;
 
-  /** Starts the worker. */
-  constructor({ start, patienceMs, keptTexts }: ReplicaOptions, listener: ReplicaListener) {
+  /** Starts the worker of this number. */
+  constructor(worker: number, { start, patienceMs, keptTexts }: ReplicaOptions, listener: ReplicaListener) {
     this.#listener = listener;
     this.#beginnings = openBeginnings(2 * keptTexts);
-    this.#thread = start({ onMessage: (message) => this.#hear(message), onEnd: (reason) => this.#die(reason) });
+    this.#thread = start(worker, { onMessage: (message) => this.#hear(message), onEnd: (reason) => this.#die(reason) });
     this.#watched = openBusyWatch(this.#thread, patienceMs, (reason) => this.#die(reason));
   }
 
