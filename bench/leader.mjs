@@ -46,7 +46,7 @@ try {
     });
     const counted = steps.slice(5);
     const all = (key) => counted.map((step) => step[key]);
-    const shown = ["leaderMs", "reduceMs", "stepMs", "cellMs"].map((key) => {
+    const shown = ["leaderMs", "reduceMs", "stepMs", "cellMs", "processorMs"].map((key) => {
       return `${key} ${median(all(key)).toFixed(1)} (${Math.min(...all(key)).toFixed(1)})`;
     });
     const head = `round ${round}, ${devices} devices on ${availableParallelism()} cores, ${parameters} numbers`;

@@ -69,6 +69,8 @@ export function serve({ port, pulse, cancel }: ServeTask): Promise<void> {
 interface HeldJob extends DeviceJob {
   readonly limits: readonly LimitRange[];
   snapshot: { readonly version: number; readonly adapter: AdapterState } | undefined;
+  /** Of the cell that is computed. */
+  readonly gradient: Float32Array;
 }
 
 interface Loaded {
@@ -102,7 +104,12 @@ function createDevice(pulse: Pulse, cancel: Int32Array): { api: DeviceApi; close
       made = Promise.resolve(createEngine({ ...options, cancel }, device));
       const engine = beatingEngine(cancellable(await withSums(await made, sums), cancel), pulse);
       const image = "bytes" in weights ? weights : await readWeights(weights, config, beatOf(pulse, "loadWeights"));
-      const held = jobs.map((job) => ({ ...job, limits: limitRanges(job.layout.table), snapshot: undefined }));
+      const held = jobs.map((job) => ({
+        ...job,
+        limits: limitRanges(job.layout.table),
+        snapshot: undefined,
+        gradient: new Float32Array(job.layout.length),
+      }));
       const model = createModel(engine, config, image);
       loaded = {
         tokens,
@@ -118,9 +125,9 @@ function createDevice(pulse: Pulse, cancel: Int32Array): { api: DeviceApi; close
       const { tokens, model, add } = ready();
       const packed = packSamples(tokens.train, samples);
       const labelledTokens = packed.labels_R.length;
-      const { limits, sharesBeginnings, skipsUnlabelled } = heldJob(at.job);
+      const { limits, sharesBeginnings, skipsUnlabelled, gradient: into } = heldJob(at.job);
       const [{ lossSum, gradient }] = await Promise.all([
-        cellGradient(model, adapterAt(at), packed, scale, { sharesBeginnings, skipsUnlabelled }),
+        cellGradient(model, adapterAt(at), packed, scale, { sharesBeginnings, skipsUnlabelled, into }),
         clears && clearLater(slot),
       ]);
       const sums = { cell, gradient, lossSum, labelledTokens };

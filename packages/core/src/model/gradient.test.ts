@@ -51,6 +51,21 @@ test("with zero gates the gradient of every prompt is exactly 0 and that of ever
   }
 });
 
+test("a gradient goes into memory that is given, whatever was in it, and leaves other lengths alone", async () => {
+  const { model, config } = tinyModel();
+  const cell = packCell(tinyTokens(config, [8, 5]), [0, 1]);
+  const adapter = tinyAdapter(config);
+  const { gradient } = await cellGradient(model, adapter, cell, 1);
+  const into = new Float32Array(gradient.length).fill(Number.NaN);
+  const given = await cellGradient(model, adapter, cell, 1, { into });
+  expect(given.gradient).toBe(into);
+  expect(into).toEqual(gradient);
+  const short = new Float32Array(gradient.length - 1);
+  await expect(cellGradient(model, adapter, cell, 1, { into: short })).rejects.toThrow(
+    `Cannot use into: expected ${gradient.length} elements`,
+  );
+});
+
 test("the scale multiplies the gradient and leaves the loss as it is", async () => {
   const { model, config } = tinyModel();
   const cell = packCell(tinyTokens(config, [8]), [0]);

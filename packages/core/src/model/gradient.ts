@@ -8,6 +8,7 @@ import { labelledRows } from "../cell/labelled.ts";
 import type { Cell } from "../cell/tokens.ts";
 import type { DeviceArray, LossCell } from "../engine/engine.ts";
 import { wideArithmeticOf } from "../kernels/wide_linear.ts";
+import { checkLengths } from "../shape.ts";
 import { type OwnedGradient, promptKvBackward } from "./attention.ts";
 import { layerBackward, type SavedLayer } from "./block.ts";
 import { bindCellImages, type CellImages } from "./cell_images.ts";
@@ -37,6 +38,8 @@ export interface CellTask {
    * @default false
    */
   readonly skipsUnlabelled?: boolean | undefined;
+  /** Receives the gradient, as long as the adapter's parameters, whatever was in it. @default new memory */
+  readonly into?: Float32Array | undefined;
 }
 
 /** `lossSum` in nats over the cell's labelled tokens; `gradient` as flat as the adapter's `params`. */
@@ -74,6 +77,7 @@ export async function cellGradient(
  */
 export async function cellGradients(model: DecoderModel, tasks: readonly CellTask[]): Promise<CellGradient[]> {
   const { engine } = model;
+  for (const { adapter, into } of tasks) if (into) checkLengths({ into }, { numbers: adapter.layout.length });
   return engine.arena(async () => {
     const { cells, rows, own, shared } = rowsOfCells(model.config, tasks);
     const labelled =
@@ -96,7 +100,7 @@ export async function cellGradients(model: DecoderModel, tasks: readonly CellTas
     // Only now, and all at once: reading waits, and all work may be queued before.
     const [nll_R, ...gradients] = await Promise.all([
       engine.read(top.nll_R),
-      ...tasks.map(({ adapter }, n) => readGradient(model, adapter, backs[n], seen[n], n)),
+      ...tasks.map((task, n) => readGradient(model, task, backs[n], seen[n], n)),
     ]);
     let row = 0;
     return tasks.map(({ cell }, n) => {
@@ -187,7 +191,7 @@ function promptsBackward(
 
 async function readGradient(
   model: DecoderModel,
-  adapter: AdapterState,
+  { adapter, into }: CellTask,
   backs: readonly LayerGradient[],
   seen: CellImages | undefined,
   range: number,
@@ -203,7 +207,7 @@ async function readGradient(
       return seen ? withImages(model, ofText, ofImages, seen, range) : ofText;
     }),
   );
-  const gradient = new Float32Array(adapter.layout.length);
+  const gradient = into?.fill(0) ?? new Float32Array(adapter.layout.length);
   kindOf(adapter).pullBack(bound, adapter, gradient, seen?.images, wideArithmeticOf(engine));
   return gradient;
 }
@@ -279,8 +283,7 @@ export function labelledLoss<Cells extends readonly LossCell[] | undefined>(
   hit_R: DeviceArray;
   dy_TD: Cells extends undefined ? undefined : DeviceArray;
 } {
-  const R = rows_R.length;
-  const D = config.hiddenSize;
+  const [R, D] = [rows_R.length, config.hiddenSize];
   const x_RD = engine.gatherRows(y_TD, rows_R, { T, D });
   const norm = normForward(engine, x_RD, finalNorm, { T: R, D });
   const loss = engine.headLoss(norm.y_TD, head, labels_R, { R, D, cap: config.logitCap, ...(cells && { cells }) });
