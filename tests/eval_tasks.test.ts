@@ -187,6 +187,8 @@ test("the page of disagreements shows what models chose, and runs nothing that a
   expect(page).not.toMatch(/<script|<img|onerror=alert\(2\)>/);
   expect(page).toContain("&lt;script&gt;alert(1)&lt;/script&gt;");
   expect(page).toContain("default-src 'none'");
+  expect(page).toContain("<h1>Where base, one and two disagree</h1>");
+  expect(page).toContain('<th scope="col" class="score">one</th>');
 });
 
 test("GSM8K's answers are written by each model until they end, and kept as they are [D-task-written, D-task-resume]", async () => {

@@ -7,12 +7,14 @@ import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { testFolder } from "../support/cli.ts";
 import { zerogateHere } from "../support/here.ts";
-import { absentModules, python } from "../support/python.ts";
+import { absentFrom, lmEvalPython } from "../support/python.ts";
 
 const shared = (path: string) => fileURLToPath(new URL(`../../../shared/data/${path}`, import.meta.url));
 const [model, data] = [shared("stories260K"), shared("mc-eval")];
 const isThere = existsSync(model) && existsSync(data);
-const absent = isThere ? absentModules("lm_eval", "torch", "transformers") : " (skipped: shared/data is not here)";
+const absent = isThere
+  ? absentFrom(lmEvalPython, "ZEROGATE_LM_EVAL_PYTHON", ["lm_eval", "torch", "transformers"])
+  : " (skipped: shared/data is not here)";
 
 interface Asked {
   readonly task: string;
@@ -57,7 +59,10 @@ test.skipIf(absent !== "")(
     const out = join(cwd, "harness.json");
     const script = fileURLToPath(new URL("harness.py", import.meta.url));
     const named = asked.map((one) => ({ ...one, name: one.task }));
-    await promisify(execFile)(python, [script, model, data, out, JSON.stringify(named)], { cwd, maxBuffer: 2 ** 28 });
+    await promisify(execFile)(lmEvalPython, [script, model, data, out, JSON.stringify(named)], {
+      cwd,
+      maxBuffer: 2 ** 28,
+    });
     const found = JSON.parse(readFileSync(out, "utf8")) as Record<string, { readonly items: readonly Scored[] }>;
     for (const { task, file, limit, shots = 0, examples } of asked) {
       const from = examples === undefined ? [] : ["--shots-from", join(data, examples)];

@@ -72,6 +72,11 @@ const fileRows: readonly Row[] = [
 
 const watchRows: readonly Row[] = [
   {
+    id: "D-written-scores",
+    what: "exact match, ROUGE-L and chrF of written answers: the values of Python's libraries",
+  },
+  { id: "D-written-eval", what: "`eval --generate`: base and adapter write answers, scored with intervals" },
+  {
     id: "D-watch-samples",
     what: "`sampleEvery`: the same held-out prompts answered every N steps, no bit of training changed",
   },

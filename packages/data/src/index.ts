@@ -75,6 +75,16 @@ export { taskNames } from "./tasks/known.ts";
 export { type AnyLoadedTask, type AskedRecord, type LoadedTask, loadTask, type TaskRequest } from "./tasks/load.ts";
 export { type ChoiceItem, choiceItems, type OpenItem, openItems } from "./tasks/prompts.ts";
 export { type Interval, type PairedDifference, pairedDifference, wilsonInterval } from "./tasks/statistics.ts";
+export { isExactMatch, rougeL } from "./tasks/text_scores.ts";
+export {
+  scoreWritten,
+  type WrittenAnswer,
+  type WrittenDifference,
+  type WrittenMetric,
+  type WrittenResult,
+  type WrittenScore,
+  writtenMetrics,
+} from "./tasks/written_scores.ts";
 export { listTemplates, loadTemplate, parsePrompt, renderPrompt } from "./templates.ts";
 export { type CachedTokens, readTokenFile } from "./token_file.ts";
 export { joinSamples, measureSamples, type TokenStats } from "./token_set.ts";

@@ -40,6 +40,7 @@ export { evaluateScience, type ScienceEvaluation } from "./score/science.ts";
 export { PASS_TOKENS } from "./score/score_items.ts";
 export { answerTask, type TaskAnswering } from "./score/task_answers.ts";
 export { type AnsweredItem, summarize, type TaskSummary } from "./score/task_summary.ts";
+export { evaluateWritten, type WrittenEvaluation } from "./score/written_answers.ts";
 export { rankView } from "./team/other_ranks.ts";
 export type { Team } from "./team/team.ts";
 export { withTeam } from "./team/with_team.ts";

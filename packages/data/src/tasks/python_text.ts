@@ -22,6 +22,13 @@ export function stripLeft(text: string): string {
 /** `str.strip` */
 export const strip = (text: string): string => stripRight(stripLeft(text));
 
+/** `"".join(text.split())` */
+export function withoutSpaces(text: string): string {
+  let left = "";
+  for (const character of text) if (!spaces.has(character)) left += character;
+  return left;
+}
+
 /** `str.capitalize`: the first letter large, all others small. */
 export function capitalize(text: string): string {
   const [first = ""] = text;

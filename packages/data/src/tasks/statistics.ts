@@ -49,18 +49,38 @@ export function pairedDifference(first: readonly boolean[], second: readonly boo
 
 /** The interval that the middle 95 % of the means of resamples span. */
 function bootstrap(gains: readonly number[]): Interval {
-  const n = gains.length;
-  if (n === 0) return [0, 0];
+  const rows = gains.map((gain) => [gain]);
+  const [interval = [0, 0] as const] = bootstrapIntervals(rows, ([sum = 0]) => [sum / rows.length]);
+  return interval;
+}
+
+/**
+ * Returns for each statistic the interval that the middle 95 % of its values over 10,000 resamples of the rows span. Rows hold what adds
+ * up: `statistics` gets the sums of as many rows as there are, drawn with replacement, the same ones for all statistics.
+ */
+export function bootstrapIntervals(
+  rows: readonly (readonly number[])[],
+  statistics: (sums: Float64Array) => readonly number[],
+): Interval[] {
+  const n = rows.length;
+  if (n === 0) return [];
+  const width = rows[0]?.length ?? 0;
+  const table = Float64Array.from(rows.flat());
   const draw = pythonRandom(BOOTSTRAP_SEED);
-  const means = new Float64Array(RESAMPLES);
-  for (let r = 0; r < RESAMPLES; r++) {
-    let sum = 0;
-    for (let i = 0; i < n; i++) sum += gains[draw.below(n)] ?? 0;
-    means[r] = sum / n;
-  }
-  means.sort();
-  const at = (share: number) => means[Math.round(share * (RESAMPLES - 1))] ?? 0;
-  return [at(0.025), at(0.975)];
+  const sums = new Float64Array(width);
+  const values = Array.from({ length: RESAMPLES }, () => {
+    sums.fill(0);
+    for (let i = 0; i < n; i++) {
+      const at = width * draw.below(n);
+      for (let column = 0; column < width; column++) sums[column]! += table[at + column]!;
+    }
+    return statistics(sums);
+  });
+  return statistics(sums).map((_, s) => {
+    const sorted = Float64Array.from(values, (own) => own[s] ?? 0).toSorted();
+    const at = (share: number) => sorted[Math.round(share * (RESAMPLES - 1))] ?? 0;
+    return [at(0.025), at(0.975)] as const;
+  });
 }
 
 /** Two-sided exact test of McNemar (1947): twice the smaller tail of a fair coin thrown b + c times. */

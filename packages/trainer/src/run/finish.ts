@@ -14,8 +14,8 @@ import {
   loadCheckpoint,
   patiently,
   readMetrics,
-  trainedLayout,
   readSamples,
+  trainedLayout,
 } from "@zerogate/run-files";
 import { type AdapterChoice, chooseAdapter, describeChoice, lastAdapter } from "./adapter_choice.ts";
 import { checkProof, underWay } from "./check_proof.ts";

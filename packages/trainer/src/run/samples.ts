@@ -60,17 +60,22 @@ export function askedSamples(
   });
 }
 
-/** Greedy answers to samples, each of at most twice the length of the longest expected one. */
+/**
+ * Greedy answers to samples, each of at most twice the length of the longest expected one.
+ *
+ * @param most tokens of an answer
+ */
 export async function writeAnswers(
   pool: Pick<DevicePool, "generateAll">,
   heldOut: HeldOut,
   { tokenizer, template, model }: SampleInputs,
   asked: readonly AskedSample[],
   by: AdapterVersion | undefined,
+  most: number = MAX_ANSWER_TOKENS,
 ): Promise<string[]> {
   const longest = Math.max(1, ...asked.map(({ length }) => length));
   const options = {
-    maxNewTokens: Math.min(MAX_ANSWER_TOKENS, 2 * longest + 8),
+    maxNewTokens: Math.min(most, 2 * longest + 8),
     eosTokenIds: endTokens(tokenizer, model, template),
   };
   const images = asked.map(({ sample }) => imageOf(heldOut.tokens.images, sample));

@@ -7,6 +7,7 @@ import { cacheFolder, type LoadedAdapter, loadAdapter } from "@zerogate/core/nod
 import { deviceCount, fields, MAX_TOKENS, MAX_WORKERS } from "@zerogate/run-config";
 import {
   evaluateHeldOut,
+  evaluateWritten,
   formatCount,
   formatLoss,
   formatShare,
@@ -21,6 +22,7 @@ import {
   promptFormatOf,
   queryMakerOf,
   startDevices,
+  type WrittenEvaluation,
   wholeSet,
   workersProblem,
 } from "@zerogate/trainer/command";
@@ -30,6 +32,7 @@ import { openStatus, type StatusDisplay } from "../status/display.ts";
 import { type CommandContext, type ExitCode, printJson } from "./context.ts";
 import { type AnswerFlags, describeAnswers, evaluateAnswers, readingOf } from "./eval_answers.ts";
 import { evalTasksCommand, type TaskFlags } from "./eval_tasks.ts";
+import { describeWritten } from "./eval_written.ts";
 import { engineFlags, numberFlag, outputBiasFlag, promptFlags } from "./flags.ts";
 import { fetchMissing } from "./hub_names.ts";
 import { logDevice } from "./live_view.ts";
@@ -50,6 +53,8 @@ export interface EvalFlags extends Omit<AnswerFlags, "data">, Omit<TaskFlags, "t
   readonly maxLength?: string;
   readonly workers?: string;
   readonly isolate?: boolean;
+  /** Also write answers, and compare them with the expected ones. */
+  readonly generate?: boolean;
   readonly skipBadRecords?: boolean;
   readonly download?: boolean;
   readonly json?: boolean;
@@ -67,13 +72,14 @@ export async function evalCommand(flags: EvalFlags, context: CommandContext): Pr
   if (data && task) throw new InputError(attempt, "--data and --task are both given: use one of them at a time");
   if (task && flags.fields)
     throw new InputError(attempt, "--fields is given, which is for --data: tasks have fields of their own");
+  if (task && flags.generate) throw new InputError(attempt, "--generate is given, which is for --data: leave it out");
   if (task) return await evalTasksCommand({ ...flags, task }, numbersOf(flags).workers, context);
   if (!data) throw new InputError(attempt, "neither --data nor --task is given: name instruction files or a benchmark");
   if (adapters.length > 1) {
     throw new InputError(attempt, `${adapters.length} adapters are given: --data takes one, --task any number`);
   }
   for (const name of ["limit", "shots", "shotsFrom", "shotsSeed", "out"] as const) {
-    if (flags[name] !== undefined)
+    if (flags[name] !== undefined && !(name === "limit" && flags.generate))
       throw new InputError(attempt, `${flagOf(name)} is given, which is for --task: leave it out`);
   }
   return await evalData({ ...flags, data, adapter: adapters[0] }, context);
@@ -94,13 +100,21 @@ async function evalData(flags: DataFlags, context: CommandContext): Promise<Exit
     const opened = await open(flags, status);
     const data = await prepare(opened, flags, status, context);
     const weights = await loadBase(opened.base, status.phase);
-    const result = await evaluate(opened, weights, data, status, context);
+    const { written, ...result } = await evaluate(opened, weights, data, flags, status, context);
     const loaded = "folder" in weights ? undefined : weights;
     const answers = await evaluateAnswers({ ...opened, ...data, weights: loaded }, flags, status, context);
     const { samples } = data.prepared.stats;
     status.stop();
-    if (flags.json) printJson(context, { ...result, samples, data: data.counts, ...answers });
-    else context.stdout.write(`${describe(result, samples)}${answers ? describeAnswers(answers) : ""}`);
+    if (flags.json)
+      printJson(context, { ...result, samples, data: data.counts, ...(written && { written }), ...answers });
+    else {
+      const parts = [
+        describe(result, samples),
+        written && describeWritten(written),
+        answers && describeAnswers(answers),
+      ];
+      context.stdout.write(parts.filter(Boolean).join(""));
+    }
     return 0;
   } finally {
     status.stop();
@@ -188,10 +202,12 @@ async function evaluate(
   { base, adapter, workers }: Opened,
   weights: Awaited<ReturnType<typeof loadBase>>,
   { prepared, template }: Awaited<ReturnType<typeof prepare>>,
+  flags: DataFlags,
   status: StatusDisplay,
   { env, signal }: CommandContext,
-) {
+): Promise<Awaited<ReturnType<typeof evaluateHeldOut>> & { readonly written?: WrittenEvaluation }> {
   const { model, engine, isIsolated, tokenizer } = base;
+  const count = limitOf(flags);
   const jobs = adapter ? [jobOf(adapter, model)] : [];
   const { logger } = openLog({ level: logLevel(undefined, env), print: status.log });
   const view = { phase: status.phase, device: (event: DeviceEvent) => logDevice(logger, event) };
@@ -201,16 +217,38 @@ async function evaluate(
   try {
     signal.throwIfAborted();
     signal.addEventListener("abort", () => void pool.close(), { once: true });
-    const all = wholeSet("train", prepared, CELL_TOKENS);
-    return await evaluateHeldOut(pool, all, { tokenizer, template }, adapter && { job: JOB, version: 0 }).catch(
-      (error: unknown) => {
-        signal.throwIfAborted(); // the closed pool's own complaint says nothing to anybody
-        throw error;
-      },
-    );
+    const heldOut = wholeSet("train", prepared, CELL_TOKENS);
+    const own = adapter && { job: JOB, version: 0 };
+    const result = await evaluateHeldOut(pool, heldOut, { tokenizer, template }, own);
+    if (!flags.generate) return result;
+    const models = [{ name: "base", adapter: undefined }, ...(own ? [{ name: "adapter", adapter: own }] : [])];
+    const onProgress = (done: number, total: number) => status.phase({ name: "answering", done, total });
+    const written = await evaluateWritten({
+      pool,
+      heldOut,
+      tokenizer,
+      template,
+      model,
+      models,
+      count,
+      onProgress,
+      signal,
+    });
+    return { ...result, written };
+  } catch (error) {
+    signal.throwIfAborted(); // the closed pool's own complaint says nothing to anybody
+    throw error;
   } finally {
     await pool.close();
   }
+}
+
+/** How many answers are written. */
+function limitOf({ limit }: Pick<DataFlags, "limit">): number {
+  const problems: string[] = [];
+  const count = numberFlag("--limit", limit, Number.MAX_SAFE_INTEGER, { min: 1, max: 1e9, whole: true }, problems);
+  if (problems.length > 0) throw new InputError("Cannot evaluate", problems);
+  return count;
 }
 
 /** The name of the adapter in the pool of workers. */

@@ -14,7 +14,7 @@ article { border: 1px solid #8886; border-radius: 6px; padding: .8rem 1rem; marg
 pre { white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; margin: 0 0 .6rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .2rem .6rem .2rem 0; vertical-align: top; border-top: 1px solid #8884; }
-td.score { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th.score, td.score { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .chosen { font-weight: 700; }`;
 
 /** The tasks with their items, as a page. */
@@ -33,12 +33,18 @@ export function disagreementPage(
 <style>${STYLE}</style>
 </head>
 <body>
-<h1>Where ${models.map(escapeHtml).join(", ")} disagree</h1>
+<h1>Where ${listed(models.map(escapeHtml))} disagree</h1>
 <p>Scores are sums of log-likelihoods in nats; ▸ marks what a model chose, ✓ the right choice.</p>
 ${body}
 </body>
 </html>
 `;
+}
+
+/** `base and adapter`, `base, one and two`. */
+function listed(names: readonly string[]): string {
+  const [last = "", ...others] = names.toReversed();
+  return others.length === 0 ? last : `${others.toReversed().join(", ")} and ${last}`;
 }
 
 function taskPart(loaded: AnyLoadedTask, items: readonly AnsweredItem[], models: readonly string[]): string {
@@ -70,7 +76,7 @@ function choiceRows(question: Question, item: AnsweredItem, models: readonly str
     const scores = models.map((model) => scoreCell(item, model, c));
     return `<tr><td>${c === item.gold ? "✓ " : ""}${shortened(text)}</td>${scores.join("")}</tr>`;
   });
-  const heads = models.map((model) => `<th scope="col">${escapeHtml(model)}</th>`).join("");
+  const heads = models.map((model) => `<th scope="col" class="score">${escapeHtml(model)}</th>`).join("");
   return `${isShared ? `<pre>${shortened(prompt)}</pre>` : ""}
 <table><thead><tr><th scope="col">Choice</th>${heads}</tr></thead><tbody>${rows.join("")}</tbody></table>`;
 }

@@ -44,7 +44,15 @@ export const definition: CommandDefinition<EvalFlags> = {
       about: "adapter folder or run; with --task several times, beside the base",
       repeats: true,
     },
-    limit: { group: "Common", argument: "<n>", about: "questions of a task, of MMLU of each subject (default: all)" },
+    generate: {
+      group: "Common",
+      about: "with --data: base and adapter also write answers, compared by exact match, ROUGE-L and chrF",
+    },
+    limit: {
+      group: "Common",
+      argument: "<n>",
+      about: "questions of a task, of MMLU of each subject; with --generate answers (default: all)",
+    },
     shots: { group: "Common", argument: "<n>", about: "examples before each question (default: the task's own)" },
     shotsFrom: {
       group: "Advanced",
@@ -72,6 +80,7 @@ export const definition: CommandDefinition<EvalFlags> = {
   examples: [
     ["--model base --data heldout.json", "how good is the base?"],
     ["--adapter run --data heldout.json", "and with the adapter of a run?"],
+    ["--adapter run --data heldout.json --generate", "how near are its answers to the expected ones?"],
     ["--adapter run --task arc_easy=test.jsonl --out answers", "base and adapter on a benchmark, question by question"],
   ],
   run: async (_, flags, context) => (await import("./eval.ts")).evalCommand(flags, context),
