@@ -48,3 +48,51 @@ test("its max_length limits prompt and answer together where nothing limits the 
   const both = await generate({ max_length: 6, max_new_tokens: 8 });
   expect(both.answer.tokens).toHaveLength(Math.min(8, free.answer.tokens.length));
 });
+
+test("flags of sampling change the answer as the library's options do, and generation_config.json sets those that it names [T-A6]", async () => {
+  const limit = ["--max-new-tokens", "8"];
+  const plain = await generate({}, ...limit);
+  const [first = 0] = plain.answer.tokens;
+  const biased = await generate({}, ...limit, "--logit-bias", `${first}=-100`);
+  expect(biased.answer.tokens[0]).not.toBe(first);
+  const hot = ["--temperature", "50", "--seed", "1", ...limit];
+  expect((await generate({}, ...hot, "--min-p", "1")).answer.tokens).toEqual(plain.answer.tokens);
+  const penalties = ["--repetition-penalty", "--presence-penalty", "--frequency-penalty"];
+  for (const flag of penalties) {
+    const { tokens } = (await generate({}, "--max-new-tokens", "24", flag, "90")).answer;
+    expect(new Set(tokens).size, flag).toBe(tokens.length);
+  }
+  const named = await generate({ repetition_penalty: 90 }, ...limit, "--sampling-defaults");
+  expect(named.answer.tokens).toEqual((await generate({}, ...limit, "--repetition-penalty", "90")).answer.tokens);
+});
+
+test("sampling that cannot be done is refused with the flag or the key", async () => {
+  const wrong = [
+    "--min-p",
+    "2",
+    "--repetition-penalty",
+    "0",
+    "--logit-bias",
+    "x=1",
+    "--logit-bias",
+    "4=1",
+    "--logit-bias",
+    "4=2",
+  ];
+  const { code, stderr } = await generate({}, ...wrong);
+  expect(code).toBe(2);
+  for (const part of [
+    '--min-p is "2"',
+    '--repetition-penalty is "0"',
+    '--logit-bias is "x=1", expected TOKEN=BIAS',
+    "token 4 twice",
+  ])
+    expect(stderr).toContain(part);
+  const config = { do_sample: true, num_beams: 4, typical_p: 1, no_repeat_ngram_size: 3 };
+  expect((await generate(config)).code).toBe(0);
+  const refused = await generate(config, "--sampling-defaults");
+  expect(refused).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("asks for num_beams, no_repeat_ngram_size, which is not done here"),
+  });
+});

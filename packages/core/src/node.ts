@@ -31,7 +31,7 @@ export {
   writeNewFile,
 } from "./node/durable.ts";
 export { isCode, reason } from "./node/fs_errors.ts";
-export { type GenerationConfig, readGenerationConfig } from "./node/generation_config.ts";
+export { type GenerationConfig, readGenerationConfig, type UsualSampling } from "./node/generation_config.ts";
 export { describeGguf, type GgufSummary, ggufParts, readGgufMetadata } from "./node/gguf_file.ts";
 export { hashFile } from "./node/hash.ts";
 export { imagePath } from "./node/image_path.ts";

@@ -28,6 +28,22 @@ test("limits and other ids are read, and sampling only if the file samples [T-A6
   expect(parse({ ...all, do_sample: true }).sampling).toEqual({ temperature: 0.6, topP: 0.9, topK: 50 });
 });
 
+test("min_p and repetition_penalty are read, the penalty of greedy answers too, and what is not done is named [T-A6]", () => {
+  const drawn = { temperature: 1, topP: 1, topK: 50 };
+  expect(parse({ do_sample: true, min_p: 0.1 }).sampling).toEqual({ ...drawn, minP: 0.1 });
+  expect(parse({ repetition_penalty: 1.1 }).sampling).toEqual({
+    temperature: 0,
+    topP: 1,
+    topK: 0,
+    repetitionPenalty: 1.1,
+  });
+  expect(parse({ repetition_penalty: 1, min_p: 0 }).sampling).toBeUndefined();
+  expect(parse({ num_beams: 1, typical_p: 0.5, min_length: 0, bad_words_ids: [[3]] }).unfollowed).toEqual([
+    "typical_p",
+    "bad_words_ids",
+  ]);
+});
+
 test("what cannot be meant is refused with the key [T-A6]", () => {
   expect(() => parse([])).toThrow(InputError);
   expect(() => parse({ eos_token_id: "2", max_new_tokens: 0.5 })).toThrow(

@@ -16,8 +16,39 @@ export interface GenerationConfig {
   /** Most tokens of prompt and answer. */
   readonly maxLength: number | undefined;
   /** How to sample; undefined if the file asks for the most likely token, or says nothing. */
-  readonly sampling: { readonly temperature: number; readonly topP: number; readonly topK: number } | undefined;
+  readonly sampling: UsualSampling | undefined;
+  /** What it asks for that changes answers and is not done here. @default nothing */
+  readonly unfollowed?: readonly string[];
 }
+
+/** How a model is sampled. */
+export interface UsualSampling {
+  readonly temperature: number;
+  readonly topP: number;
+  readonly topK: number;
+  /** @default 0 */
+  readonly minP?: number;
+  /** Without `do_sample` it changes what the most likely token is. @default 1 */
+  readonly repetitionPenalty?: number;
+}
+
+/** Keys that change answers, and what they are if they change nothing. */
+const UNFOLLOWED: Readonly<Record<string, unknown>> = {
+  num_beams: 1,
+  no_repeat_ngram_size: 0,
+  typical_p: 1,
+  epsilon_cutoff: 0,
+  eta_cutoff: 0,
+  encoder_repetition_penalty: 1,
+  penalty_alpha: 0,
+  bad_words_ids: null,
+  suppress_tokens: null,
+  begin_suppress_tokens: null,
+  sequence_bias: null,
+  forced_bos_token_id: null,
+  min_length: 0,
+  min_new_tokens: 0,
+};
 
 /** Throws an `InputError` on a file that is damaged or holds something else than numbers where numbers are needed. */
 export async function readGenerationConfig(folder: string): Promise<GenerationConfig> {
@@ -43,14 +74,26 @@ export function parseGenerationConfig(json: unknown, path: string): GenerationCo
     return value === -1 ? undefined : value;
   };
   const [temperature, topP, topK] = [number("temperature", 0), number("top_p", 0), number("top_k", 0, true)];
+  const [minP, penalty] = [number("min_p", 0), number("repetition_penalty", 0)];
+  const more = {
+    ...(minP && { minP }),
+    ...(penalty !== undefined && penalty !== 1 && { repetitionPenalty: penalty }),
+  };
+  const drawn =
+    json["do_sample"] === true
+      ? { temperature: temperature ?? 1, topP: topP ?? 1, topK: topK ?? 50 }
+      : { temperature: 0, topP: 1, topK: 0 };
+  const unfollowed = Object.entries(UNFOLLOWED)
+    .filter(([key, none]) => (json[key] ?? none) !== none)
+    .map(([key]) => key);
   const config: GenerationConfig = {
     eosTokenIds: endIds(json["eos_token_id"], problems),
     bosTokenId: id("bos_token_id"),
     padTokenId: id("pad_token_id"),
     maxNewTokens: number("max_new_tokens", 1, true),
     maxLength: number("max_length", 1, true),
-    sampling:
-      json["do_sample"] === true ? { temperature: temperature ?? 1, topP: topP ?? 1, topK: topK ?? 50 } : undefined,
+    sampling: json["do_sample"] === true || more.repetitionPenalty ? { ...drawn, ...more } : undefined,
+    ...(unfollowed.length > 0 && { unfollowed }),
   };
   if (problems.length > 0) throw new InputError(`Cannot use ${path}`, problems);
   return config;

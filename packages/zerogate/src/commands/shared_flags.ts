@@ -66,6 +66,32 @@ export const answering: FlagTable<ChatFlags> = {
   temperature: { group: "Answers", argument: "<t>", about: "0: always the most likely token (default: 0)" },
   topP: { group: "Answers", argument: "<p>", about: "nucleus sampling (default: 1)" },
   topK: { group: "Answers", argument: "<k>", about: "keep the k most likely tokens, 0: all (default: 0)" },
+  minP: {
+    group: "Answers",
+    argument: "<p>",
+    about: "keep tokens this likely beside the likeliest, 0: all (default: 0)",
+  },
+  repetitionPenalty: {
+    group: "Answers",
+    argument: "<r>",
+    about: "divide the logits of tokens that were there, 1: no penalty (default: 1)",
+  },
+  presencePenalty: {
+    group: "Answers",
+    argument: "<p>",
+    about: "subtract from the logits of tokens that the answer has (default: 0)",
+  },
+  frequencyPenalty: {
+    group: "Answers",
+    argument: "<p>",
+    about: "subtract as often as the answer has the token (default: 0)",
+  },
+  logitBias: {
+    group: "Answers",
+    argument: "<id=b>",
+    about: "add to the logit of a token, may be given several times",
+    repeats: true,
+  },
   samplingDefaults: { group: "Answers", about: "sample as the model's generation_config.json says" },
   seed: { group: "Answers", argument: "<n>", about: "seed of the sampling (default: 0)" },
   stop: {
