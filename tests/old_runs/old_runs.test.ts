@@ -1,5 +1,5 @@
 /** Runs of every earlier version verify, and go on to the bits that their own version would have reached. */
-import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -46,6 +46,24 @@ describe.each(oldVersions)("runs of %s", (version) => {
     const refused = await zerogateHere(["resume", ...flags, "--json"], { cwd });
     expect(refused).toMatchObject({ code: 2, stdout: "" });
     expect(refused.stderr).toContain("--accept-change zerogate");
+  });
+
+  test("a folder that also holds a table, which its version passed over, is other data: the resume is refused by name", async () => {
+    const [stopped] = recipes.filter(({ name }) => name === "stopped");
+    if (!stopped) throw new Error("there is no recipe named stopped");
+    const [copy = ""] = copyOf(version, stopped, `${version}-folder`);
+    const folder = join(cwd, `${version}-data`);
+    mkdirSync(folder);
+    cpSync(join(cwd, "data.json"), join(folder, "data.json"));
+    writeFileSync(join(folder, "more.csv"), "instruction,output\nName a day.,Monday\n");
+    const flags = [copy, "--model", stopped.model, "--data", folder];
+    const refused = await zerogateHere(["resume", ...flags, ...accept], { cwd });
+    expect(refused).toMatchObject({ code: 2, stdout: "" });
+    expect(refused.stderr).toContain("--accept-change data");
+    rmSync(join(folder, "more.csv"));
+    const resumed = await zerogateHere(["resume", ...flags, ...accept], { cwd });
+    expect(resumed.code, resumed.stderr).toBe(0);
+    expect(adapterHash(join(cwd, copy))).toBe(hashes["stopped"]);
   });
 
   test("a stored config without a key has the value of the version that wrote it", async () => {
