@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 import { adapterLayout } from "../src/adapter/kinds/adaption_prompt.ts";
 import type { AdapterState } from "../src/adapter/kinds/kind.ts";
 import type { AdapterLayout } from "../src/adapter/layout.ts";
-import { partNumbers, type TrainedPart, trainedLayers } from "../src/adapter/parameters.ts";
+import { partNumbers, type TrainedPart } from "../src/adapter/parameters.ts";
 import type { Cell, ImageRows } from "../src/cell/tokens.ts";
 import type { Engine } from "../src/engine/engine.ts";
 import { parseSafetensors } from "../src/formats/safetensors.ts";
@@ -136,8 +136,8 @@ export async function greedy(
 }
 
 /** The tensors of a case. */
-export function goldenValues(which: "multimodal_global" | "multimodal_query") {
-  const path = sharedPath(`golden/${which}/tensors.safetensors`);
+export function goldenValues(which: string, file = "tensors.safetensors") {
+  const path = sharedPath(`golden/${which}/${file}`);
   const { tensors } = parseSafetensors(new Uint8Array(readFileSync(path)), path);
   const bytes = (name: string) => {
     const found = tensors.get(name);
@@ -146,25 +146,30 @@ export function goldenValues(which: "multimodal_global" | "multimodal_query") {
   };
   const f32 = (name: string) => new Float32Array(bytes(name));
   const ints = (name: string) => Array.from(new BigInt64Array(bytes(name)), Number);
-  const lengths = [0, 1, 2, 3].map((s) => sum(Float32Array.from(ints("attention_mask").slice(9 * s, 9 * s + 9))));
-  const kept = lengths.flatMap((length, s) => Array.from({ length }, (_, t) => 9 * s + t));
+  const batch = () => {
+    const lengths = [0, 1, 2, 3].map((s) => sum(Float32Array.from(ints("attention_mask").slice(9 * s, 9 * s + 9))));
+    return { lengths, kept: lengths.flatMap((length, s) => Array.from({ length }, (_, t) => 9 * s + t)) };
+  };
   return {
     f32,
     /** A [4, 9, V] tensor as the rows of the packed batch. */
     rows: (name: string) => {
       const all = f32(name);
       const V = all.length / 36;
+      const { kept } = batch();
       return Float32Array.from(kept.flatMap((row) => [...all.subarray(row * V, (row + 1) * V)]));
     },
-    /** What is not there does not move: zeros. */
-    params(prefix: string, layout: AdapterLayout): Float32Array {
-      const params = new Float32Array(layout.length);
+    /** @param start what is not there has. @default zeros: it does not move */
+    params(prefix: string, layout: AdapterLayout, start: Float32Array = new Float32Array(layout.length)): Float32Array {
+      const params = start.slice();
       for (const part of layout.table) {
-        const name = `${prefix}${part.layer === undefined ? part.name : part.part}`;
+        const isOwn = tensors.has(`${prefix}${part.name}`);
+        const name = `${prefix}${isOwn ? part.name : part.part}`;
         if (!tensors.has(name)) continue;
         const all = f32(name);
         const length = partNumbers(part, params).length;
-        const at = part.layer === undefined ? 0 : trainedLayers(layout.table).indexOf(part.layer) * length;
+        const alike = layout.table.filter((other) => other.part === part.part);
+        const at = isOwn ? 0 : alike.indexOf(part) * length;
         partNumbers(part, params).set(all.subarray(at, at + length));
       }
       return params;
@@ -174,6 +179,7 @@ export function goldenValues(which: "multimodal_global" | "multimodal_query") {
     greedy: (s: number) => ints("generate_greedy").slice(12 * s, 12 * s + 12),
     cell(): Cell {
       const [ids, labels] = [ints("input_ids"), ints("labels")];
+      const { lengths, kept } = batch();
       const cuSeqlens = Int32Array.from([0, 1, 2, 3, 4], (s) => sum(Float32Array.from(lengths.slice(0, s))));
       const predicts = kept.map((row, t) => !cuSeqlens.includes(t + 1) && labels[row + 1] !== -100);
       const rows_R = Int32Array.from(predicts.flatMap((is, t) => (is ? [t] : [])));

@@ -1,6 +1,7 @@
 /** Sequences with adapters of their own in one pass, on any engine: each as if it were alone (PEFT has no such batch). */
 import { describe, expect, test } from "vitest";
 import type { AdapterState } from "../src/adapter/kinds/kind.ts";
+import type { TuningShape } from "../src/adapter/layout.ts";
 import type { Engine } from "../src/engine/engine.ts";
 import {
   type BatchEvent,
@@ -19,6 +20,16 @@ import { gateKinds, tinyAdapter, tinyModel, tinyTokens } from "./tiny_model.ts";
 
 /** Large enough that passes of 1, 8 and 100 tokens take different ways through blocked kernels. */
 const size = { vocabSize: 96, hiddenSize: 80, intermediateSize: 112, heads: 8, headDim: 16, eosTokenIds: [] };
+const maps = ["q", "k", "v", "o", "gate", "up", "down"] as const;
+/** What the four adapters tune of the base: nothing, or two of them in two ways. */
+const tunings = {
+  "four adapters": [],
+  "two adapters and two that tune the base": [
+    { tuning: { maps, vectors: "scale", norms: true, head: true } },
+    {},
+    { tuning: { maps: ["o", "up", "k"], vectors: "bias", norms: false } },
+  ],
+} as const satisfies Record<string, readonly { tuning?: TuningShape }[]>;
 /** Of the four adapters, by sequence; undefined is the base. */
 const own = [0, 1, 1, undefined, 2, 3, 0, 3];
 
@@ -32,11 +43,15 @@ export function describeMixed(
   tolerance: number,
   training: number = tolerance,
 ): void {
-  describe(`engine ${name}, eight sequences with four adapters`, () => {
+  describe.each(Object.entries(tunings))(`engine ${name}, eight sequences with %s`, (_, tuned) => {
     const setup = async () => {
       const { model, config } = tinyModel(size, await open());
       const adapters = gateKinds.map((kind, i) =>
-        tinyAdapter(config, { ...kind, promptLength: 1 + 3 * i, adaptedLayers: 1 + (i % 3) }, { seed: 20 + i }),
+        tinyAdapter(
+          config,
+          { ...kind, ...tuned[i], promptLength: 1 + 3 * i, adaptedLayers: 1 + (i % 3) },
+          { seed: 20 + i },
+        ),
       );
       const prompts = own.map((_, s) =>
         Array.from({ length: 3 + 9 * (s % 4) }, (__, i) => randomBits(9, s, i) % size.vocabSize),
@@ -76,7 +91,9 @@ export function describeMixed(
       }
     });
 
-    test("texts that are generated together are those that are generated alone", async () => {
+    const isCoarse = tuned.length > 0 && tolerance > 1e-3;
+    const why = isCoarse ? " (skipped: beside tuned maps, products give numbers of another type)" : "";
+    test.skipIf(isCoarse)(`texts that are generated together are those that are generated alone${why}`, async () => {
       const { model, prompts, adapterOf } = await setup();
       const requests = prompts.map((promptIds, s): TextRequest => {
         return { promptIds, adapter: adapterOf(s), maxNewTokens: 4 + 3 * s, temperature: s % 3, seed: s };

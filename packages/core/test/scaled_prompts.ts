@@ -45,13 +45,14 @@ export const scaledPrompts: AdapterKind = {
   bind(adapter, model) {
     const { layout, params } = adapter;
     const { promptLength: K, gateActivation } = layout.shape;
-    return new Map(
+    const layers = new Map(
       layerParts(layout).map(({ layer, gate }): [number, LayerPrompt] => {
         const gate_H = effectiveGate(partNumbers(gate, params), gateActivation, layout.base.heads);
         const rows_KD = scaledRows(adapter, layer);
         return [layer, { ...promptKeysValues(model, layer, rows_KD, K), gate_H, K, outputBiasTimes: undefined }];
       }),
     );
+    return { layers };
   },
 
   pullBack(bound, { layout, params }, gradient) {

@@ -4,6 +4,7 @@ import { adapterLayout, layerParts } from "../src/adapter/kinds/adaption_prompt.
 import type { AdapterState } from "../src/adapter/kinds/kind.ts";
 import type { AdapterShape } from "../src/adapter/layout.ts";
 import { initParameters, partNumbers } from "../src/adapter/parameters.ts";
+import { TUNING_FILE } from "../src/adapter/parts/tuning.ts";
 import type { Cell, TokenSet } from "../src/cell/tokens.ts";
 import type { Engine } from "../src/engine/engine.ts";
 import { createReferenceEngine } from "../src/engine/reference.ts";
@@ -102,7 +103,11 @@ export function tinyAdapter(
     { promptLength: 3, adaptedLayers: 2, gateSharing: "scalar", gateActivation: "none", ...shape },
     config,
   );
-  const params = initParameters(layout.table, seed);
+  const params = initParameters(layout.table, seed, 1, () => new Float32Array(config.hiddenSize).fill(1));
+  for (const part of layout.table.filter(({ file }) => file === TUNING_FILE)) {
+    const numbers = partNumbers(part, params);
+    for (let i = 0; i < numbers.length; i++) numbers[i] += 0.3 * Math.sin(1 + part.offset + seed + i);
+  }
   for (const { layer, gate } of layerParts(layout)) {
     const stored = partNumbers(gate, params);
     for (let i = 0; i < stored.length; i++) stored[i] = gates * Math.cos(1 + 2 * layer + i);

@@ -13,6 +13,7 @@ import { describeScaled } from "../../core/test/scaled.ts";
 import { describeSchedules } from "../../core/test/schedules.ts";
 import { describeShared } from "../../core/test/shared_beginnings.ts";
 import { describeTowers } from "../../core/test/tower.ts";
+import { describeTuningGolden } from "../../core/test/tuning_golden.ts";
 import { describeQueryBits } from "../../core/test/visual_adapter.ts";
 import { absent, bf16Levels, levels, openAt } from "../test/levels.ts";
 
@@ -33,6 +34,7 @@ for (const level of levels) {
   describeMixed(`cpu ${level}`, () => openAt(level), 1e-5, 0); // a product of few rows is summed in another order
   describeSchedules(`cpu ${level}`, () => openAt(level), { runs: 10 });
   describePromptSets(`cpu ${level}`, () => openAt(level), 0);
+  describeTuningGolden(`cpu ${level}`, () => openAt(level), 1e-5);
   describeShared(`cpu ${level}`, () => openAt(level), 1e-5);
   describeLabelled(`cpu ${level}`, () => openAt(level), 0);
   describeTowers(`cpu ${level}`, () => openAt(level));

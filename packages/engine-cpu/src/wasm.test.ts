@@ -16,6 +16,7 @@ import { describeScaled } from "../../core/test/scaled.ts";
 import { describeSchedules } from "../../core/test/schedules.ts";
 import { describeShared } from "../../core/test/shared_beginnings.ts";
 import { describeTowers } from "../../core/test/tower.ts";
+import { describeTuningGolden } from "../../core/test/tuning_golden.ts";
 import { describeQueryBits } from "../../core/test/visual_adapter.ts";
 import type { CpuEngine } from "./engine.ts";
 import { createWasmEngine } from "./wasm_engine.ts";
@@ -31,6 +32,7 @@ for (const dtype of ["i8", "nf4", "i4"] as const) describeScaled("wasm", dtype, 
 describeMixed("wasm", () => createWasmEngine(), 1e-5, 0);
 describeSchedules("wasm", () => createWasmEngine(), { runs: 10 });
 describePromptSets("wasm", () => createWasmEngine(), 0);
+describeTuningGolden("wasm", () => createWasmEngine(), 1e-5);
 describeShared("wasm", () => createWasmEngine(), 1e-5);
 describeLabelled("wasm", () => createWasmEngine(), 0);
 describeTowers("wasm", () => createWasmEngine());

@@ -16,6 +16,7 @@ import { unlikeBases } from "../../core/test/tiny_bases.ts";
 import { describeTowers } from "../../core/test/tower.ts";
 import { emulated } from "../test/emulated.ts";
 import { absent } from "../test/fake.ts";
+import { describeTuningGolden } from "../../core/test/tuning_golden.ts";
 
 const { open, close } = emulated();
 afterAll(close);
@@ -30,6 +31,7 @@ describe.skipIf(absent !== "")(`on the emulator${absent}`, () => {
   describePromptSets("cuda f32", () => open("f32"), 2e-6);
   describeShared("cuda f32", () => open("f32"), 1e-5, unlikeBases);
   describeLabelled("cuda f32", () => open("f32"), 1e-5, unlikeBases);
+  describeTuningGolden("cuda f32", () => open("f32"), 1e-5);
   describeTowers("cuda f32", () => open("f32"));
   for (const dtype of ["i8", "f8", "nf4", "i4"] as const) describeScaled("cuda f32", dtype, () => open("f32"), 2e-6);
   // Factors, results and inner activations are rounded to 8 bits: 2e-3 each, and the suite asks for the largest error.

@@ -9,6 +9,7 @@ import { describeQueryGolden } from "../../core/test/query_golden.ts";
 import { describeShared } from "../../core/test/shared_beginnings.ts";
 import { unlikeBases } from "../../core/test/tiny_bases.ts";
 import { describeTowers } from "../../core/test/tower.ts";
+import { describeTuningGolden } from "../../core/test/tuning_golden.ts";
 import { backends } from "../test/backends.ts";
 import { createEngine } from "./engine.ts";
 
@@ -32,5 +33,6 @@ for (const { backend } of backends.filter(({ absent }) => absent === "")) {
   describePromptSets(`tfjs:${backend}`, open, cached[backend]);
   describeShared(`tfjs:${backend}`, open, 1e-5, unlikeBases);
   describeLabelled(`tfjs:${backend}`, open, 1e-5, unlikeBases);
+  describeTuningGolden(`tfjs:${backend}`, open, 1e-5);
   describeTowers(`tfjs:${backend}`, open);
 }

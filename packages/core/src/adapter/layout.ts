@@ -48,6 +48,24 @@ export interface QueryShape {
   readonly missingImage: Exclude<MissingImage, "zeros">;
 }
 
+/** The linear maps of a layer that can be tuned, in the order of their parts. */
+export const tunableMaps = ["q", "k", "v", "o", "gate", "up", "down"] as const;
+
+/** A linear map of a layer that can be tuned. */
+export type TunableMap = (typeof tunableMaps)[number];
+
+/** What an adapter tunes of the base itself, in all layers (LLaMA-Adapter V2, arXiv:2304.15010). */
+export interface TuningShape {
+  /** The maps with trained vectors. */
+  readonly maps: readonly TunableMap[];
+  /** `scale`: y = scale ∘ (W·x + b₀ + bias), a factor and a bias for each output. `bias`: a bias alone. */
+  readonly vectors: "scale" | "bias";
+  /** Whether weights of norms are trained, those of the final one too. */
+  readonly norms: boolean;
+  /** Whether the head has such vectors too. @default false */
+  readonly head?: boolean | undefined;
+}
+
 /** What somebody chooses of an adapter; settings that are not given are those of PEFT. */
 export interface ShapeChoice extends Partial<AdapterSettings> {
   /** Prompt tokens per adapted layer: `adapter_len`, K. */
@@ -58,6 +76,8 @@ export interface ShapeChoice extends Partial<AdapterSettings> {
   readonly outputBiasTimes?: OutputBias | undefined;
   /** What it trains for images. @default nothing: a text adapter */
   readonly vision?: VisionShape | undefined;
+  /** What it tunes of the base itself. @default nothing: prompts and gates alone */
+  readonly tuning?: TuningShape | undefined;
 }
 
 /** What an adapter is, its settings complete. */
@@ -77,6 +97,8 @@ export interface AdaptedBase {
   readonly modules: Architecture["modules"];
   /** Whether there is an output bias that prompts could add twice. */
   readonly hasOutputBias: boolean;
+  /** Outputs of its linear maps and its head, for adapters that tune them. @default not known */
+  readonly outputs?: Readonly<Record<TunableMap | "head", number>> | undefined;
   /** The rule by which prompts attach to a base that PEFT does not know. @default PEFT's own way, or not known */
   readonly attachment?: Attachment | undefined;
 }

@@ -6,6 +6,7 @@ import { describeMixed } from "../../test/mixed.ts";
 import { describePromptSets } from "../../test/prompt_sets.ts";
 import { describeQueryGolden } from "../../test/query_golden.ts";
 import { describeScaled } from "../../test/scaled.ts";
+import { describeTuningGolden } from "../../test/tuning_golden.ts";
 import { describeQueryBits } from "../../test/visual_adapter.ts";
 import { createReferenceEngine } from "./reference.ts";
 
@@ -18,6 +19,7 @@ describeQueryBits("reference", createReferenceEngine);
 describeMixed("reference", createReferenceEngine, 0);
 for (const dtype of ["i8", "f8", "nf4", "i4"] as const) describeScaled("reference", dtype, createReferenceEngine, 5e-7);
 describePromptSets("reference", createReferenceEngine, 0);
+describeTuningGolden("reference", createReferenceEngine, 1e-5);
 
 test("prompts that fit no pass are refused by the name of the operation", () => {
   const engine = createReferenceEngine();

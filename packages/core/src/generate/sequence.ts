@@ -6,7 +6,7 @@ import { openDeltaState } from "../model/delta_net.ts";
 import { embedTokens } from "../model/forward.ts";
 import { headLogits, packSequences } from "../model/logits.ts";
 import { openPass, type PackedTokens } from "../model/pass.ts";
-import { promptsBySequence, type SequencePrompts } from "../model/prompts.ts";
+import { promptsBySequence, type SequencePrompts, type TokenPrompts } from "../model/prompts.ts";
 import { outgrowsCache } from "../model/rope_angles.ts";
 import { headScores } from "./head_scores.ts";
 import type { TokenScores } from "./scores.ts";
@@ -82,8 +82,11 @@ export async function appendTokens(
   const T = tokens.ids_T.length;
   const read = appended.flatMap(({ isRead }, s) => (isRead ? [s] : []));
   const last_R = Int32Array.from(read, (s) => cuSeqlens[s + 1] - 1);
-  const run = () => runLayers(model, appended, tokens, order);
-  const enqueue = (): DeviceArray => headLogits(model, run(), T, last_R, "alone");
+  const adapted = appended.map(({ sequence }) => sequence.adapted);
+  const prompts = promptsBySequence(adapted, cuSeqlens);
+  const run = () => runLayers(model, appended, tokens, prompts, order);
+  const last = { rows_R: last_R, prompts };
+  const enqueue = (): DeviceArray => headLogits(model, run(), T, last, "alone");
   // What a router chooses is read on the way: there is no fixed work to record.
   const isDecoding = passed.every((own) => own.ids.length === 1) && config.experts === undefined;
   const scores: TokenScores[][] = appended.map(() => []);
@@ -94,9 +97,9 @@ export async function appendTokens(
       if (!scored) continue;
       const first = cuSeqlens[s + 1] - ids.length;
       const rows_R = Int32Array.from(scored.labels, (_, i) => first + i);
-      scores[s] = await headScores(model, y_TD, T, { rows_R, labels_R: scored.labels, top: scored.top });
+      scores[s] = await headScores(model, y_TD, T, { rows_R, prompts, labels_R: scored.labels, top: scored.top });
     }
-    return last_R.length > 0 ? engine.read(headLogits(model, y_TD, T, last_R, "alone")) : undefined;
+    return last_R.length > 0 ? engine.read(headLogits(model, y_TD, T, last, "alone")) : undefined;
   });
   for (const { sequence, ids } of appended) for (const id of ids) sequence.ids.push(id);
   return appended.map((_, s) => {
@@ -111,16 +114,13 @@ function runLayers(
   model: DecoderModel,
   appended: readonly Appended[],
   tokens: PackedTokens,
+  prompts: readonly TokenPrompts[],
   order: AppendOrder,
 ): DeviceArray {
   const { engine, layers } = model;
   const { cuSeqlens, positions_T } = tokens;
   const sequences = appended.map(({ sequence }) => sequence);
   const starts = Int32Array.from(sequences, (_, s) => positions_T[cuSeqlens[s]]);
-  const prompts = promptsBySequence(
-    sequences.map(({ adapted }) => adapted),
-    cuSeqlens,
-  );
   const pass = openPass(model, tokens, order);
   let x_TD = embedTokens(model, tokens);
   for (let i = 0; i < layers.length; i++) {

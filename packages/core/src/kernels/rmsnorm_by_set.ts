@@ -19,6 +19,7 @@ export function rmsNormBySetForward(
 ): void {
   const { y_TD, rstd_T } = out;
   checkLengths({ x_TD, y_TD }, { T, D });
+  checkLengths({ rstd_T, rowOf_T }, { T });
   checkLengths({ weight_SD }, { S, D });
   for (const { from, to, weight_D } of runsOf(rowOf_T, weight_SD, D)) {
     const own = { y_TD: y_TD.subarray(from * D, to * D), rstd_T: rstd_T.subarray(from, to) };
@@ -40,7 +41,7 @@ export function rmsNormBySetBackward(
 ): void {
   const { dy_TD, x_TD, weight_SD, rstd_T, residual_TD, rowOf_T } = input;
   checkLengths({ dx_TD, dy_TD, x_TD, ...(residual_TD && { residual_TD }) }, { T, D });
-  checkLengths({ rstd_T }, { T });
+  checkLengths({ rstd_T, rowOf_T }, { T });
   checkLengths({ weight_SD }, { S, D });
   for (const { from, to, weight_D } of runsOf(rowOf_T, weight_SD, D)) {
     const rows = (array: Float32Array) => array.subarray(from * D, to * D);
@@ -65,7 +66,7 @@ export function rmsNormWeightBackward(
 ): void {
   const { dy_TD, x_TD, rstd_T, rowOf_T } = input;
   checkLengths({ dy_TD, x_TD }, { T, D });
-  checkLengths({ rstd_T }, { T });
+  checkLengths({ rstd_T, rowOf_T }, { T });
   checkLengths({ dweight_SD }, { S, D });
   const sums_SD = new Float64Array(S * D);
   for (let t = 0, i = 0; t < T; t++)

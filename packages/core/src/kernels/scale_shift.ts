@@ -26,6 +26,7 @@ export function scaleShiftForward(
   const { u_TN, scale_SN, bias_SN, residual_TN, rowOf_T } = input;
   checkLengths({ u_TN, y_TN, ...(residual_TN && { residual_TN }) }, { T, N });
   checkLengths({ scale_SN, bias_SN }, { S, N });
+  checkLengths({ rowOf_T }, { T });
   for (let t = 0, i = 0; t < T; t++) {
     const own = rowOf_T[t] * N;
     for (let n = 0; n < N; n++, i++) {
@@ -51,6 +52,7 @@ export function scaleShiftBackward(
   const { dy_TN, u_TN, scale_SN, bias_SN, rowOf_T } = input;
   checkLengths({ du_TN, dy_TN, u_TN }, { T, N });
   checkLengths({ scale_SN, bias_SN, dscale_SN, dbias_SN }, { S, N });
+  checkLengths({ rowOf_T }, { T });
   const [scales_SN, biases_SN] = [new Float64Array(S * N), new Float64Array(S * N)];
   for (let t = 0, i = 0; t < T; t++) {
     const own = rowOf_T[t] * N;

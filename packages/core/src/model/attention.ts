@@ -24,17 +24,19 @@ import {
   sumByImage,
   type TokenPrompts,
 } from "./prompts.ts";
-import {
-  keyNormBackward,
-  keyNormForward,
-  qkNormBackward,
-  qkNormForward,
-  type SavedKeys,
-  type SavedQkNorm,
-} from "./qk_norm.ts";
+import { keyNormBackward, keyNormForward, qkNormBackward, qkNormForward, type SavedQkNorm } from "./qk_norm.ts";
 import { growQueries } from "./query_growth.ts";
 import { isShared, sharedAttention, sharedAttentionBackward } from "./shared_attention.ts";
-import { enter, enterBackward, leaveBackward, type SavedOutput } from "./sublayer.ts";
+import { enter, enterBackward, leaveBackward, type SavedOutput, type SavedTuned } from "./sublayer.ts";
+import {
+  type LayerTuning,
+  type LayerTuningGradient,
+  type MapGradient,
+  type MapVectors,
+  mapOfRows,
+  tune,
+  tuneBackward,
+} from "./tuning.ts";
 
 /** What its backward needs. */
 export interface SavedAttention {
@@ -46,8 +48,10 @@ export interface SavedAttention {
   /** Without what images add: the backward of attention does not need it. */
   readonly o_TQ: DeviceArray;
   readonly lse_TH: DeviceArray | undefined;
-  /** What came out of the projection, if a norm follows. */
-  readonly output: SavedOutput | undefined;
+  /** What came out of the projection, if a norm or tuned vectors follow. */
+  readonly output: SavedOutput | SavedTuned | undefined;
+  /** What the merged map gave, if tuned vectors follow. */
+  readonly u_TX: DeviceArray | undefined;
   /** What multiplies the output, if the base has gates. */
   readonly gate: SavedGate | undefined;
   /** Which tokens attended to which prompts, and saw which images. */
@@ -64,39 +68,43 @@ const kvRows = ({ config }: DecoderModel, layer: DecoderLayer): RowRange => [
   layer.qkv.rows,
 ];
 
-/** Keys and values of the prompts: projected and normed like hidden states, never rotated (a prompt has no position). */
+/** Keys and values of the prompts: projected, tuned and normed like hidden states, never rotated (a prompt has no position). */
 export function promptKv(
   model: DecoderModel,
   layer: DecoderLayer,
   prompt_KD: DeviceArray,
   K: number,
-  order: LinearOrder = "any",
+  { order = "any", vectors }: { readonly order?: LinearOrder; readonly vectors?: MapVectors | undefined } = {},
 ): PromptKv {
   const { engine } = model;
   const rows = kvRows(model, layer);
-  const raw_KY = engine.linear(prompt_KD, layer.qkv, { T: K, rows, bias: layer.qkvBias, order });
-  if (!layer.qkNorm) return { kv_KY: raw_KY, beforeNorm: undefined };
+  const u_KY = engine.linear(prompt_KD, layer.qkv, { T: K, rows, bias: layer.qkvBias, order });
+  const map = vectors && mapOfRows(engine, vectors, K);
+  const raw_KY = map ? tune(engine, u_KY, map) : u_KY;
+  const tuned = map && { map, u_KY };
+  if (!layer.qkNorm) return { kv_KY: raw_KY, beforeNorm: undefined, tuned };
   const { kv_TY, saved } = keyNormForward(engine, layer.qkNorm.keys, raw_KY, promptSize(model, K));
   engine.free(raw_KY);
-  return { kv_KY: kv_TY, beforeNorm: saved };
+  return { kv_KY: kv_TY, beforeNorm: saved, tuned };
 }
 
-/** Gradient of the prompts themselves, of that of their keys and values; for the host to read. Frees `dkv_KY`. */
+/** Gradient of the prompts themselves, of that of their keys and values, and of the vectors that tune these; for the host to read. Frees `dkv_KY`. */
 export function promptKvBackward(
   model: DecoderModel,
   layer: DecoderLayer,
   dkv_KY: DeviceArray,
-  { K, beforeNorm }: { K: number; beforeNorm: SavedKeys | undefined },
-): DeviceArray {
+  { K, beforeNorm, tuned }: { K: number } & Omit<PromptKv, "kv_KY">,
+): { dprompt_KD: DeviceArray; vectors: MapGradient | undefined } {
   const { engine } = model;
   const rows = kvRows(model, layer);
   const draw_KY =
     layer.qkNorm && beforeNorm
       ? keyNormBackward(engine, layer.qkNorm.keys, dkv_KY, beforeNorm, promptSize(model, K))
       : dkv_KY;
-  const dprompt_KD = engine.linearBackward(draw_KY, layer.qkv, { T: K, rows, toRead: true });
-  engine.free(...new Set([dkv_KY, draw_KY]));
-  return dprompt_KD;
+  const { du_TN, ...vectors } = tuned ? tuneBackward(engine, draw_KY, tuned.u_KY, tuned.map) : { du_TN: draw_KY };
+  const dprompt_KD = engine.linearBackward(du_TN, layer.qkv, { T: K, rows, toRead: true });
+  engine.free(...new Set([dkv_KY, draw_KY, du_TN]));
+  return { dprompt_KD, vectors: "dscale_SN" in vectors ? vectors : undefined };
 }
 
 /** Rows of keys and values without queries. */
@@ -109,7 +117,7 @@ export function attentionForward(
   x_TD: DeviceArray,
   pass: Pass,
   prompts: readonly TokenPrompts[],
-  past?: LayerPast,
+  { past, tuned }: { readonly past?: LayerPast | undefined; readonly tuned?: LayerTuning | undefined } = {},
 ): { x_TD: DeviceArray; x1_TD: DeviceArray; saved: SavedAttention } {
   const { engine, config } = model;
   const layer = model.layers[i];
@@ -118,11 +126,13 @@ export function attentionForward(
   const size = { ...pass.size, window: layer.window, ...(labelled && { skips_S: labelled.skips_S }) };
   const sets = promptSets(i, prompts, T);
 
-  const { h_TD, stats } = enter(engine, x_TD, layer.attnNorm, { T, D: config.hiddenSize });
-  const projected = labelled
+  const { h_TD, stats } = enter(engine, x_TD, layer.attnNorm, { T, D: config.hiddenSize }, tuned?.attnNorm);
+  const product = labelled
     ? projectLabelled(model, layer, h_TD, pass, labelled)
     : engine.linear(h_TD, layer.qkv, { T, bias: layer.qkvBias, order: pass.order });
   if (h_TD !== x_TD) engine.free(h_TD);
+  const u_TX = tuned?.qkv && product;
+  const projected = tuned?.qkv ? tune(engine, product, tuned.qkv) : product;
   const { raw_TX, gate_TQ } = config.outputGate
     ? takeGates(engine, projected, size)
     : { raw_TX: projected, gate_TQ: undefined };
@@ -133,12 +143,12 @@ export function attentionForward(
   const factor_T = pass.queryFactor_T;
   const qkv_TX = factor_T ? growQueries(engine, rotated_TX, factor_T, size) : rotated_TX;
   const attended = attendAll(model, qkv_TX, sets, pass, size, past);
-  const saved = { x_TD, attnStats: stats, qkv_TX, beforeNorm: normed?.saved, sets, labelled, ...attended };
+  const saved = { x_TD, attnStats: stats, u_TX, qkv_TX, beforeNorm: normed?.saved, sets, labelled, ...attended };
   const all = { x_TD, qkv_TX, o_TQ: attended.o_TQ, prompts, size };
   const going = labelled ? keepLabelled(model, all, labelled) : all;
   const own = { sets: labelled ? promptSets(i, going.prompts, going.size.T) : sets, pass, size: going.size };
   const from = { o_TQ: going.o_TQ, isAdapted: attended.isAdapted };
-  const joining = { ...own, qkv_TX: going.qkv_TX, gate_TQ };
+  const joining = { ...own, qkv_TX: going.qkv_TX, gate_TQ, tuned: tuned?.o };
   const { joined_TD, output, gate } = project(model, layer, from, going.x_TD, joining);
   if (labelled) engine.free(going.qkv_TX, going.o_TQ);
   const table = layer.oBiasTable;
@@ -170,6 +180,15 @@ function attendAll(
   return { ...engine.attention(qkv_TX, cuSeqlens, size), isAdapted: false };
 }
 
+/** What backward of attention gives: see `attentionBackward`. */
+export interface AttentionGradient {
+  readonly sets: readonly OwnedGradient[];
+  readonly images: ImageSums | undefined;
+  readonly dx_TD: DeviceArray | undefined;
+  /** Of what is tuned. */
+  readonly tuning: LayerTuningGradient;
+}
+
 /**
  * Gradients of the layer's prompt sets, sums for images beside them, and with `withInput` the gradient of its input, to which
  * `residual_TD` is added: below the lowest adapted layer nothing needs one.
@@ -180,14 +199,16 @@ export function attentionBackward(
   { withInput, ...outer }: { dx1_TD: DeviceArray; residual_TD: DeviceArray; withInput: boolean },
   saved: SavedAttention,
   pass: Pass,
-): { sets: readonly OwnedGradient[]; images: ImageSums | undefined; dx_TD: DeviceArray | undefined } {
+  tuned?: LayerTuning,
+): AttentionGradient {
   const { engine, config } = model;
   const { T, H, d } = pass.size;
   const { labelled } = saved;
   const size = { ...pass.size, window: layer.window, ...(labelled && { skips_S: labelled.skips_S }) };
   const hidden = { T, D: config.hiddenSize };
   const rows = labelled?.rows_U.length ?? T;
-  const dout_TD = leaveBackward(engine, outer.dx1_TD, saved.output, layer.attnOutput, { ...hidden, T: rows });
+  const output = { ...hidden, T: rows };
+  const { dout_TD, vectors } = leaveBackward(engine, outer.dx1_TD, saved.output, layer.attnOutput, output, tuned?.o);
   const dopen_TQ = engine.linearBackward(dout_TD, layer.o, { T: rows });
   if (dout_TD !== outer.dx1_TD) engine.free(dout_TD);
   const { do_TQ: own_TQ, dgate_TQ } = gateBackward(engine, dopen_TQ, saved.gate, { ...size, T: rows });
@@ -197,25 +218,46 @@ export function attentionBackward(
   const { dqkv_TX: attended_TX, sets, images } = attendBackward(model, { do_TQ, dx1_TD, withInput }, saved, pass, size);
   engine.free(...new Set([own_TQ, do_TQ]));
   if (dx1_TD !== outer.dx1_TD) engine.free(dx1_TD);
-  let dx_TD: DeviceArray | undefined;
-  if (attended_TX) {
-    const factor_T = pass.queryFactor_T;
-    const dqkv_TX = factor_T ? growQueries(engine, attended_TX, factor_T, size) : attended_TX;
-    const cosSin_Td = layer.rotation && pass.cosSin_Td[layer.rotation];
-    if (cosSin_Td) engine.rope(dqkv_TX, cosSin_Td, { ...size, inverse: true });
-    const draw_TX =
-      layer.qkNorm && saved.beforeNorm
-        ? qkNormBackward(engine, layer.qkNorm, dqkv_TX, saved.beforeNorm, size)
-        : dqkv_TX;
-    const dprojected = dgate_TQ ? putGates(engine, draw_TX, dgate_TQ, size) : draw_TX;
-    const dh_TD = engine.linearBackward(dprojected, layer.qkv, { T });
-    const residual_TD = spread(outer.residual_TD, hidden.D);
-    const input = { x_TD: saved.x_TD, stats: saved.attnStats, residual_TD };
-    dx_TD = enterBackward(engine, dh_TD, input, layer.attnNorm, hidden);
-    engine.free(dprojected, dh_TD);
-    if (residual_TD !== outer.residual_TD) engine.free(residual_TD);
-  } else engine.free(dgate_TQ);
-  return { sets, images, dx_TD };
+  const residual_TD = attended_TX && spread(outer.residual_TD, hidden.D);
+  const through =
+    attended_TX && residual_TD
+      ? inputBackward(model, layer, { attended_TX, dgate_TQ, residual_TD }, saved, pass, size, tuned)
+      : undefined;
+  if (residual_TD !== outer.residual_TD) engine.free(residual_TD);
+  if (!through) engine.free(dgate_TQ);
+  return { sets, images, dx_TD: through?.dx_TD, tuning: { o: vectors, ...through?.tuning } };
+}
+
+/** From the gradient of rotated queries, keys and values to that of the layer's input, and of what is tuned on the way. */
+function inputBackward(
+  { engine, config }: DecoderModel,
+  layer: DecoderLayer,
+  {
+    attended_TX,
+    dgate_TQ,
+    residual_TD,
+  }: { attended_TX: DeviceArray; dgate_TQ: DeviceArray | undefined; residual_TD: DeviceArray },
+  saved: SavedAttention,
+  pass: Pass,
+  size: AttentionSize,
+  tuned: LayerTuning | undefined,
+): { dx_TD: DeviceArray; tuning: LayerTuningGradient } {
+  const { T } = size;
+  const hidden = { T, D: config.hiddenSize };
+  const factor_T = pass.queryFactor_T;
+  const dqkv_TX = factor_T ? growQueries(engine, attended_TX, factor_T, size) : attended_TX;
+  const cosSin_Td = layer.rotation && pass.cosSin_Td[layer.rotation];
+  if (cosSin_Td) engine.rope(dqkv_TX, cosSin_Td, { ...size, inverse: true });
+  const draw_TX =
+    layer.qkNorm && saved.beforeNorm ? qkNormBackward(engine, layer.qkNorm, dqkv_TX, saved.beforeNorm, size) : dqkv_TX;
+  const dopen_TX = dgate_TQ ? putGates(engine, draw_TX, dgate_TQ, size) : draw_TX;
+  const { du_TN: dprojected, ...vectors } =
+    saved.u_TX && tuned?.qkv ? tuneBackward(engine, dopen_TX, saved.u_TX, tuned.qkv) : { du_TN: dopen_TX };
+  const dh_TD = engine.linearBackward(dprojected, layer.qkv, { T });
+  const input = { x_TD: saved.x_TD, stats: saved.attnStats, residual_TD };
+  const { dx_TD, dweight_SD: attnNorm } = enterBackward(engine, dh_TD, input, layer.attnNorm, hidden, tuned?.attnNorm);
+  engine.free(...new Set([dopen_TX, dprojected, dh_TD]));
+  return { dx_TD, tuning: { qkv: "dscale_SN" in vectors ? vectors : undefined, attnNorm } };
 }
 
 /** The gradient of a set, and whose it is. */

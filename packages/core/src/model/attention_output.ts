@@ -4,7 +4,8 @@ import type { DecoderLayer, DecoderModel } from "./decoder.ts";
 import type { SavedGate } from "./output_gate.ts";
 import type { Pass } from "./pass.ts";
 import { heardImages, type LayerSets, type OwnedSet } from "./prompts.ts";
-import { leave, type SavedOutput } from "./sublayer.ts";
+import { leave, type SavedOutput, type SavedTuned } from "./sublayer.ts";
+import type { TunedMap } from "./tuning.ts";
 
 export interface Joining {
   readonly qkv_TX: DeviceArray;
@@ -12,6 +13,8 @@ export interface Joining {
   readonly sets: LayerSets;
   readonly pass: Pass;
   readonly size: AttentionSize;
+  /** Vectors behind the projection. */
+  readonly tuned: TunedMap | undefined;
 }
 
 /** x + o·W_oᵀ, with what the prompts add on the side of the projection where they join, and under its gate if the base has one. */
@@ -20,12 +23,12 @@ export function project(
   layer: DecoderLayer,
   { o_TQ, isAdapted }: { readonly o_TQ: DeviceArray; readonly isAdapted: boolean },
   x_TD: DeviceArray,
-  { qkv_TX, gate_TQ, sets, pass, size }: Joining,
-): { joined_TD: DeviceArray; output: SavedOutput | undefined; gate: SavedGate | undefined } {
-  let output: SavedOutput | undefined;
+  { qkv_TX, gate_TQ, sets, pass, size, tuned }: Joining,
+): { joined_TD: DeviceArray; output: SavedOutput | SavedTuned | undefined; gate: SavedGate | undefined } {
+  let output: SavedOutput | SavedTuned | undefined;
   const projected = (from: DeviceArray) => {
     const to = { x_TD, weight: layer.o, bias: layer.oBias, order: pass.order };
-    const left = leave(engine, from, to, layer.attnOutput, { T: size.T, D: config.hiddenSize });
+    const left = leave(engine, from, to, layer.attnOutput, { T: size.T, D: config.hiddenSize }, tuned);
     output = left.saved;
     return left.y_TD;
   };

@@ -148,7 +148,7 @@ test("an engine that does attention and prompts at once is asked for both, excep
   const { config, model } = tinyModel({}, engine);
   const prompts = await engine.arena(async () => {
     const own = [1, 2].map((seed) => preparePrompts(model, tinyAdapter(config, { promptLength: 2 }, { seed })));
-    for (const one of own) for (const { kv_KY } of one.values()) engine.keep(kv_KY);
+    for (const one of own) for (const { kv_KY } of one.layers.values()) engine.keep(kv_KY);
     return own;
   });
   const tokens = packSequences([{ ids: [3, 4] }, { ids: [5] }]);

@@ -81,7 +81,7 @@ export function deltaBackward(
   const dgated_TD = engine.linearBackward(dgates_T2N, delta.gates, { T });
   const dh_TD = engine.linearBackward(dall, layer.qkv, { T, residual: dgated_TD });
   const input = { x_TD: saved.x_TD, stats: saved.attnStats, residual_TD };
-  const dx_TD = enterBackward(engine, dh_TD, input, layer.attnNorm, { T, D: config.hiddenSize });
+  const { dx_TD } = enterBackward(engine, dh_TD, input, layer.attnNorm, { T, D: config.hiddenSize });
   engine.free(dy_TM, dzAndOut, dz_TM, dnormed_TM, do_TM, dx_TC, dgates_T2N, dall, dgated_TD, dh_TD);
   return dx_TD;
 }

@@ -35,7 +35,7 @@ export function fitGates(model: DecoderModel, state: AdapterState, tokens: Packe
     let x_TD = embedTokens(model, tokens);
     for (let layer = 0; layer < model.layers.length; layer++) {
       const { y_TD, saved } = layerForward(model, layer, x_TD, pass, promptsForAll(adapter));
-      const prompt = adapter.get(layer);
+      const prompt = adapter.layers.get(layer);
       if (prompt && "qkv_TX" in saved.mixer) {
         const wanted = await added(model, layer, saved.mixer, prompt, pass);
         const opened = { ...prompt, gate_H: prompt.gate_H.map(() => 1) };
@@ -61,7 +61,7 @@ async function added(
   const { o, window } = model.layers[i];
   const { T, H, d } = pass.size;
   const zero_TQ = engine.upload(new Float32Array(T * H * d));
-  const { prompts: sets } = promptSets(i, promptsForAll(new Map([[i, prompt]])), T);
+  const { prompts: sets } = promptSets(i, promptsForAll({ layers: new Map([[i, prompt]]) }), T);
   const made_TQ = engine.promptAttention(zero_TQ, { qkv_TX, sets }, { ...pass.size, window });
   const y_TQ = gate ? engine.sigmoidGate(made_TQ, gate.gate_TQ, { T, F: H * d }) : made_TQ;
   if (y_TQ !== made_TQ) engine.free(made_TQ);

@@ -27,7 +27,7 @@ export function embedTokens(model: DecoderModel, { ids_T, positions_T }: PackedT
  * cache that outlives a step is how the best-known implementation stopped training its prompts (spec §7.3).
  */
 export function preparePrompts(model: DecoderModel, adapter: AdapterState | undefined): AdapterPrompts {
-  return adapter ? kindOf(adapter).bind(adapter, model) : new Map();
+  return adapter ? kindOf(adapter).bind(adapter, model) : { layers: new Map() };
 }
 
 /**
@@ -42,7 +42,7 @@ export function runLayers(
   keep: boolean,
 ): { y_TD: DeviceArray; saved: Map<number, SavedLayer> } {
   const { engine } = model;
-  const lowest = Math.min(...prompts.flatMap((one) => [...one.prompts.keys()]));
+  const lowest = Math.min(...prompts.flatMap(({ prompts: own }) => (own.tuning ? 0 : [...own.layers.keys()])));
   const kept = new Map<number, SavedLayer>();
   let x_TD = embedTokens(model, tokens);
   for (let i = 0; i < model.layers.length; i++) {

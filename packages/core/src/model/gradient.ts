@@ -6,7 +6,7 @@ import type { AdapterState, BoundGradient } from "../adapter/kinds/kind.ts";
 import { kindOf } from "../adapter/kinds/known.ts";
 import { labelledRows } from "../cell/labelled.ts";
 import type { Cell } from "../cell/tokens.ts";
-import type { DeviceArray, LossCell } from "../engine/engine.ts";
+import type { DeviceArray } from "../engine/engine.ts";
 import { wideArithmeticOf } from "../kernels/wide_linear.ts";
 import { checkLengths } from "../shape.ts";
 import { type OwnedGradient, promptKvBackward } from "./attention.ts";
@@ -15,11 +15,13 @@ import { bindCellImages, type CellImages } from "./cell_images.ts";
 import type { DecoderModel } from "./decoder.ts";
 import { preparePrompts, runLayers } from "./forward.ts";
 import { imagePromptsBackward, imageValuesBackward } from "./images.ts";
+import { labelledLoss } from "./labelled_loss.ts";
 import { leavesRows } from "./labelled_rows.ts";
-import { normBackward, normForward } from "./norm.ts";
 import { openPass, type Pass } from "./pass.ts";
 import { type AdapterPrompts, type ImageSums, type LayerPrompt, promptsForAll, type TokenPrompts } from "./prompts.ts";
 import { rowsOfCells } from "./shared_cells.ts";
+import type { LayerTuningGradient, MapGradient } from "./tuning.ts";
+import { readTuning, readVectors, type TuningGradient } from "./tuning_gradient.ts";
 
 /** A cell of a pass, and the adapter that trains on it. */
 export interface CellTask {
@@ -81,7 +83,8 @@ export async function cellGradients(model: DecoderModel, tasks: readonly CellTas
   return engine.arena(async () => {
     const { cells, rows, own, shared } = rowsOfCells(model.config, tasks);
     const labelled =
-      tasks.every(({ skipsUnlabelled }) => skipsUnlabelled) && leavesRows(model)
+      tasks.every(({ skipsUnlabelled, adapter }) => skipsUnlabelled && !adapter.layout.shape.tuning) &&
+      leavesRows(model)
         ? labelledRows(rows.rows_R, rows.ids_T.length, cells.cuSeqlens, shared)
         : undefined;
     const pass = { ...openPass(model, cells, "packed", shared), labelled };
@@ -90,17 +93,18 @@ export async function cellGradients(model: DecoderModel, tasks: readonly CellTas
     const { y_TD, saved } = runLayers(model, rows, pass, prompts, true);
     const losses = tasks.map(({ cell, scale }) => ({ R: cell.rows_R.length, scale }));
     const T = labelled?.rows_U.length ?? rows.ids_T.length;
-    const top = labelledLoss(
+    const top = await labelledLoss(
       model,
       y_TD,
-      { T, rows_R: labelled?.placeOf_R ?? rows.rows_R, labels_R: rows.labels_R },
+      { T, rows_R: labelled?.placeOf_R ?? rows.rows_R, labels_R: rows.labels_R, prompts },
       losses,
     );
-    const backs = layersBackward(model, top.dy_TD, saved, pass, prompts);
+    const { backs, tuned } = layersBackward(model, top.dy_TD, saved, pass, prompts);
     // Only now, and all at once: reading waits, and all work may be queued before.
+    const tuning = await readTuning(model, tuned, top, prompts);
     const [nll_R, ...gradients] = await Promise.all([
       engine.read(top.nll_R),
-      ...tasks.map((task, n) => readGradient(model, task, backs[n], seen[n], n)),
+      ...tasks.map((task, n) => readGradient(model, task, { backs: backs[n], tuning: tuning[n] }, seen[n], n)),
     ]);
     let row = 0;
     return tasks.map(({ cell }, n) => {
@@ -129,35 +133,45 @@ export function promptsOfTasks(
   });
 }
 
+interface PromptsGradient {
+  readonly dprompt_KD: DeviceArray;
+  readonly dgate_H: DeviceArray;
+  /** Of the vectors that tune keys and values, through the prompts. */
+  readonly vectors: MapGradient | undefined;
+}
+
 /** The gradient of one adapted layer, of what the kind of its adapter bound there; still on the engine. */
 interface LayerGradient {
   readonly layer: number;
   /** Of its own prompts; undefined if no token attended to them. */
-  readonly prompts: { readonly dprompt_KD: DeviceArray; readonly dgate_H: DeviceArray } | undefined;
+  readonly prompts: PromptsGradient | undefined;
   /** Of the prompts of images that its tokens attended to, in their order. */
   readonly images: readonly OwnedGradient[];
   /** For the images that tokens of the pass saw beside their prompts. */
   readonly sums: ImageSums | undefined;
 }
 
-/** Backward from the top to the lowest adapted layer: the gradients of every range's layers, downwards. */
+/** Backward from the top to the lowest adapted layer: the gradients of every range's layers, downwards, and of what is tuned, by layer. */
 function layersBackward(
   model: DecoderModel,
   top_TD: DeviceArray,
   saved: ReadonlyMap<number, SavedLayer>,
   pass: Pass,
   ranges: readonly TokenPrompts[],
-): readonly (readonly LayerGradient[])[] {
+): { backs: readonly (readonly LayerGradient[])[]; tuned: ReadonlyMap<number, LayerTuningGradient> } {
   const backs = ranges.map((): LayerGradient[] => []);
+  const tuned = new Map<number, LayerTuningGradient>();
+  const isTuned = ranges.some(({ prompts }) => prompts.tuning);
   const lowest = Math.min(...saved.keys());
   let dy_TD: DeviceArray | undefined = top_TD;
   for (let i = model.layers.length - 1; i >= lowest; i--) {
     const kept = saved.get(i);
     if (!kept || !dy_TD) throw new RangeError(`Cannot run layer ${i} backward: it kept nothing`);
-    const { sets, images: sums, dx_TD } = layerBackward(model, i, dy_TD, kept, pass, i > lowest);
+    const { sets, images: sums, dx_TD, tuning } = layerBackward(model, i, dy_TD, kept, pass, isTuned || i > lowest);
+    tuned.set(i, tuning);
     for (const [range, { prompts }] of ranges.entries()) {
       const own = sets.filter((set) => set.range === range);
-      const bound = prompts.get(i);
+      const bound = prompts.layers.get(i);
       if (!bound || own.length === 0) continue;
       const texts = own.filter(({ of }) => !of);
       const images = own.filter(({ of }) => of);
@@ -165,7 +179,7 @@ function layersBackward(
     }
     dy_TD = dx_TD;
   }
-  return backs;
+  return { backs, tuned };
 }
 
 /** Adds up what several stretches of tokens say of a layer's own prompts. */
@@ -186,13 +200,13 @@ function promptsBackward(
     engine.free(dkv_KY, dgate_H, next.dkv_KY, next.dgate_H);
     [dkv_KY, dgate_H] = sums;
   }
-  return { dprompt_KD: promptKvBackward(model, model.layers[layer], dkv_KY, bound), dgate_H };
+  return { ...promptKvBackward(model, model.layers[layer], dkv_KY, bound), dgate_H };
 }
 
 async function readGradient(
   model: DecoderModel,
   { adapter, into }: CellTask,
-  backs: readonly LayerGradient[],
+  { backs, tuning }: { readonly backs: readonly LayerGradient[]; readonly tuning: TuningGradient | undefined },
   seen: CellImages | undefined,
   range: number,
 ): Promise<Float32Array> {
@@ -203,12 +217,13 @@ async function readGradient(
       const [dprompt_KD, dgate_H] = prompts
         ? await Promise.all([engine.read(prompts.dprompt_KD), engine.read(prompts.dgate_H)])
         : [new Float32Array(K * config.hiddenSize), new Float32Array(config.heads)];
-      const ofText = { layer, dprompt_KD, dgate_H };
+      const dkeysValues = prompts?.vectors && (await readVectors(engine, prompts.vectors));
+      const ofText = { layer, dprompt_KD, dgate_H, dkeysValues };
       return seen ? withImages(model, ofText, ofImages, seen, range) : ofText;
     }),
   );
   const gradient = into?.fill(0) ?? new Float32Array(adapter.layout.length);
-  kindOf(adapter).pullBack(bound, adapter, gradient, seen?.images, wideArithmeticOf(engine));
+  kindOf(adapter).pullBack(bound, adapter, gradient, { images: seen?.images, wide: wideArithmeticOf(engine), tuning });
   return gradient;
 }
 
@@ -244,7 +259,7 @@ export async function cellScores(
     const seen = bindCellImages(model, adapter, cell);
     const prompts = promptsForAll(preparePrompts(model, adapter), seen?.ranges);
     const { y_TD } = runLayers(model, cell, openPass(model, cell), prompts, false);
-    const { nll_R, hit_R } = labelledLoss(model, y_TD, { T: cell.ids_T.length, ...cell }, undefined);
+    const { nll_R, hit_R } = await labelledLoss(model, y_TD, { T: cell.ids_T.length, ...cell, prompts }, undefined);
     const [nll, hit] = await Promise.all([engine.read(nll_R), engine.read(hit_R)]);
     return { nll_R: nll, hit_R: hit };
   });
@@ -270,31 +285,4 @@ export function sum(values: Float32Array): number {
   let total = 0;
   for (const value of values) total += value;
   return total;
-}
-
-/** Final norm, head and loss over the labelled tokens only. Frees `y_TD`; with cells returns its gradient. */
-export function labelledLoss<Cells extends readonly LossCell[] | undefined>(
-  { engine, config, finalNorm, head }: DecoderModel,
-  y_TD: DeviceArray,
-  { T, rows_R, labels_R }: Pick<Cell, "rows_R" | "labels_R"> & { readonly T: number },
-  cells: Cells,
-): {
-  nll_R: DeviceArray;
-  hit_R: DeviceArray;
-  dy_TD: Cells extends undefined ? undefined : DeviceArray;
-} {
-  const [R, D] = [rows_R.length, config.hiddenSize];
-  const x_RD = engine.gatherRows(y_TD, rows_R, { T, D });
-  const norm = normForward(engine, x_RD, finalNorm, { T: R, D });
-  const loss = engine.headLoss(norm.y_TD, head, labels_R, { R, D, cap: config.logitCap, ...(cells && { cells }) });
-  engine.free(y_TD, norm.y_TD);
-  let dy_TD: DeviceArray | undefined;
-  if (loss.dy_RD) {
-    const input = { dy_TD: loss.dy_RD, x_TD: x_RD, stats: norm.stats };
-    const dx_RD = normBackward(engine, input, finalNorm, { T: R, D });
-    dy_TD = engine.scatterRows(dx_RD, rows_R, { T, D });
-    engine.free(loss.dy_RD, dx_RD);
-  }
-  engine.free(x_RD, norm.stats);
-  return { nll_R: loss.nll_R, hit_R: loss.hit_R, dy_TD: dy_TD as Cells extends undefined ? undefined : DeviceArray };
 }

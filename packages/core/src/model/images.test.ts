@@ -180,7 +180,7 @@ test("a vector of zeros is left out of the forward pass, so that not even the si
       },
     ],
   ]);
-  const sets = promptSets(2, [{ prompts: bound, scale: 1, tokens, images: ranges }], 6);
+  const sets = promptSets(2, [{ prompts: { layers: bound }, scale: 1, tokens, images: ranges }], 6);
   expect(sets.images.map(({ of }) => of?.image)).toEqual([0, 1]);
   expect(heardImages(sets).map(({ of }) => of?.image)).toEqual([1]);
 });

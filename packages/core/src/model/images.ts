@@ -49,7 +49,7 @@ export function imagePrompts(
   const { engine } = model;
   const made = [...rows].map(([i, prompts_RD]): [number, PromptKv] => {
     const uploaded_RD = engine.upload(prompts_RD);
-    const kv = promptKv(model, model.layers[i], uploaded_RD, count * K, "packed");
+    const kv = promptKv(model, model.layers[i], uploaded_RD, count * K, { order: "packed" });
     engine.free(uploaded_RD);
     return [i, kv];
   });
@@ -123,7 +123,7 @@ export async function imagePromptsBackward(
   }
   const dkv_RY = engine.upload(new Float32Array(sums_RY));
   const { beforeNorm } = layers.get(layer) ?? {};
-  const drows_RD = promptKvBackward(model, model.layers[layer], dkv_RY, { K: count * K, beforeNorm });
+  const { dprompt_KD: drows_RD } = promptKvBackward(model, model.layers[layer], dkv_RY, { K: count * K, beforeNorm });
   const dimages = await engine.read(drows_RD);
   engine.free(drows_RD);
   return { dimages, dgate_H };

@@ -7,6 +7,7 @@ import { preparePrompts, runLayers } from "./forward.ts";
 import { normForward } from "./norm.ts";
 import { openPass, type PackedTokens } from "./pass.ts";
 import { promptsBySequence, promptsForAll, type SequencePrompts, type TokenPrompts } from "./prompts.ts";
+import { topTuning, tune } from "./tuning.ts";
 
 /**
  * Returns logits `[R, V]`, row-major, of the tokens at `rows_R`. Without an adapter: of the base.
@@ -55,7 +56,13 @@ function passLogits(
   rows_R: Int32Array,
 ): Promise<Float32Array> {
   const { y_TD } = runLayers(model, tokens, openPass(model, tokens), prompts, false);
-  return model.engine.read(headLogits(model, y_TD, tokens.ids_T.length, rows_R));
+  return model.engine.read(headLogits(model, y_TD, tokens.ids_T.length, { rows_R, prompts }));
+}
+
+/** Rows of the top layer's output, and which of its tokens are adapted how. */
+export interface TopRows {
+  readonly rows_R: Int32Array;
+  readonly prompts: readonly TokenPrompts[];
 }
 
 /** Final norm, head and its soft cap over the given rows of the top layer's output. Frees `y_TD`. */
@@ -63,27 +70,31 @@ export function headLogits(
   model: DecoderModel,
   y_TD: DeviceArray,
   T: number,
-  rows_R: Int32Array,
+  rows: TopRows,
   order: LinearOrder = "any",
 ): DeviceArray {
-  const z_RV = rowLogits(model, y_TD, T, rows_R, order);
+  const z_RV = rowLogits(model, y_TD, T, rows, order);
   model.engine.free(y_TD);
   return z_RV;
 }
 
 /** The same, and `y_TD` lives on. */
 export function rowLogits(
-  { engine, config, finalNorm, head }: DecoderModel,
+  model: DecoderModel,
   y_TD: DeviceArray,
   T: number,
-  rows_R: Int32Array,
+  { rows_R, prompts }: TopRows,
   order: LinearOrder,
 ): DeviceArray {
+  const { engine, config, finalNorm, head } = model;
   const R = rows_R.length;
   const D = config.hiddenSize;
   const x_RD = engine.gatherRows(y_TD, rows_R, { T, D });
-  const norm = normForward(engine, x_RD, finalNorm, { T: R, D });
-  const z_RV = engine.linear(norm.y_TD, head, { T: R, toRead: true, order });
+  const tuned = topTuning(model, prompts, T, rows_R);
+  const norm = normForward(engine, x_RD, finalNorm, { T: R, D }, tuned?.norm);
+  const u_RV = engine.linear(norm.y_TD, head, { T: R, toRead: true, order });
+  const z_RV = tuned?.head ? tune(engine, u_RV, tuned.head) : u_RV;
+  if (z_RV !== u_RV) engine.free(u_RV);
   engine.free(x_RD, norm.y_TD, norm.stats);
   if (config.logitCap === undefined) return z_RV;
   const capped_RV = engine.softCap(z_RV, { T: R, F: head.rows, cap: config.logitCap });

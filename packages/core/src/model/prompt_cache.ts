@@ -47,7 +47,7 @@ export function openPromptCache(model: DecoderModel): PromptCache {
   /** Frees an entry that is neither in the cache nor leased. */
   function settle(adapter: AdapterState, entry: Entry): void {
     if (entry.users > 0 || entries.get(adapter) === entry) return;
-    for (const { kv_KY } of entry.prompts.values()) engine.free(kv_KY);
+    for (const { kv_KY } of entry.prompts.layers.values()) engine.free(kv_KY);
   }
   function drop(adapter: AdapterState): void {
     const entry = entries.get(adapter);
@@ -61,7 +61,7 @@ export function openPromptCache(model: DecoderModel): PromptCache {
     drop(adapter);
     const params = adapter.params.slice(); // another thread may write to them meanwhile
     const prompts = preparePrompts(model, { ...adapter, params });
-    for (const { kv_KY } of prompts.values()) engine.keep(kv_KY);
+    for (const { kv_KY } of prompts.layers.values()) engine.keep(kv_KY);
     const entry = { prompts, params, users: 0 };
     entries.set(adapter, entry);
     return entry;

@@ -66,7 +66,7 @@ test("a scale multiplies the effective gate: 0 is the base, 1 the adapter, bit f
 });
 
 test("neighbours with the same adapter are one range; the base and a scale of 0 make none", () => {
-  const [a, b] = [new Map(), new Map()];
+  const [a, b] = [{ layers: new Map() }, { layers: new Map() }];
   const sequences = [{ prompts: a, scale: 1 }, { prompts: a, scale: 1 }, undefined, { prompts: a, scale: 0.5 }];
   sequences.push({ prompts: b, scale: 0.5 }, { prompts: b, scale: 0 }, { prompts: b, scale: 0.5 });
   const ranges = promptsBySequence(sequences, Int32Array.of(0, 2, 5, 6, 8, 9, 11, 12));

@@ -2,12 +2,15 @@
 import type { OutputBias } from "../adapter/layout.ts";
 import type { AttentionSize, DeviceArray, Engine, Matrix, PromptSet, RowRange } from "../engine/engine.ts";
 import type { SavedKeys } from "./qk_norm.ts";
+import type { BoundTuning, TunedMap } from "./tuning.ts";
 
 /** Keys and values of the prompts of a layer: see `promptKv`. */
 export interface PromptKv {
   readonly kv_KY: DeviceArray;
   /** What the keys were before their norm, if the layer has one; only for the backward of the pass that made them. */
   readonly beforeNorm: SavedKeys | undefined;
+  /** The vectors of tuned maps, and what came before them; only for the backward of the pass that made them. */
+  readonly tuned?: { readonly map: TunedMap; readonly u_KY: DeviceArray } | undefined;
 }
 
 /** What one adapted layer adds to its attention. */
@@ -19,8 +22,13 @@ export interface LayerPrompt extends PromptKv {
   readonly outputBiasTimes: OutputBias | undefined;
 }
 
-/** The prompts of one adapter by layer. */
-export type AdapterPrompts = ReadonlyMap<number, LayerPrompt>;
+/** What one adapter adds in a pass. */
+export interface AdapterPrompts {
+  /** Its prompts by layer. */
+  readonly layers: ReadonlyMap<number, LayerPrompt>;
+  /** What it tunes of the base itself. @default nothing */
+  readonly tuning?: BoundTuning | undefined;
+}
 
 /** N images in the adapted layers of one adapter. */
 export interface ImagePrompts {
@@ -63,7 +71,7 @@ export interface TokenPrompts extends Omit<SequencePrompts, "image"> {
 
 /** All tokens of a pass under one adapter, or under none. */
 export function promptsForAll(prompts: AdapterPrompts, images?: readonly ImageRange[]): TokenPrompts[] {
-  return prompts.size > 0 ? [{ prompts, scale: 1, images }] : [];
+  return prompts.layers.size > 0 || prompts.tuning ? [{ prompts, scale: 1, images }] : [];
 }
 
 /** Sequence s under `sequences[s]`, undefined being the base; neighbours that are adapted alike become one range. */
@@ -118,7 +126,7 @@ export interface LayerSets {
 export function promptSets(layer: number, ranges: readonly TokenPrompts[], T: number): LayerSets {
   const sets = { prompts: [] as OwnedSet[], images: [] as OwnedSet[] };
   for (const [range, { prompts, scale, tokens = [0, T] as const, images = [] }] of ranges.entries()) {
-    const prompt = prompts.get(layer);
+    const prompt = prompts.layers.get(layer);
     if (!prompt) continue;
     const own = { gate_H: gatesOf(prompt, scale), range };
     const ofAdapter = { kv_RY: prompt.kv_KY, rows: [0, prompt.K], ...own } as const;
@@ -177,7 +185,7 @@ export function addBiasAgain(
 ): DeviceArray {
   let y_TD = x_TD;
   for (const { prompts, scale, tokens: [from, to] = [0, T] } of ranges) {
-    if (prompts.get(layer)?.outputBiasTimes !== "twice") continue;
+    if (prompts.layers.get(layer)?.outputBiasTimes !== "twice") continue;
     const rows_T = new Int32Array(T).fill(1, from, to);
     const next_TD = engine.embed(table_2D, rows_T, { scale, residual: y_TD });
     if (y_TD !== x_TD) engine.free(y_TD);

@@ -4,7 +4,8 @@ import type { Cell } from "../cell/tokens.ts";
 import { bindCellImages } from "./cell_images.ts";
 import type { DecoderModel } from "./decoder.ts";
 import { runLayers } from "./forward.ts";
-import { labelledLoss, promptsOfTasks } from "./gradient.ts";
+import { promptsOfTasks } from "./gradient.ts";
+import { labelledLoss } from "./labelled_loss.ts";
 import { openPass } from "./pass.ts";
 import { rowsOfCells } from "./shared_cells.ts";
 
@@ -35,7 +36,8 @@ export async function scoreCells(model: DecoderModel, scored: readonly ScoredCel
     const seen = scored.map(({ adapter }, n) => bindCellImages(model, adapter, own[n]));
     const prompts = promptsOfTasks(model, scored, seen, rows.bounds);
     const { y_TD } = runLayers(model, rows, pass, prompts, false);
-    const nll_R = await engine.read(labelledLoss(model, y_TD, { T: rows.ids_T.length, ...rows }, undefined).nll_R);
+    const loss = await labelledLoss(model, y_TD, { T: rows.ids_T.length, ...rows, prompts }, undefined);
+    const nll_R = await engine.read(loss.nll_R);
     let row = 0;
     return scored.map(({ cell }) => nll_R.slice(row, (row += cell.rows_R.length)));
   });

@@ -5,7 +5,8 @@
  *   x + r · outNorm(f(norm(x)))
  */
 import type { DeviceArray, Engine, LinearOrder, Matrix } from "../engine/engine.ts";
-import { type Norm, normBackward, normForward } from "./norm.ts";
+import { type Norm, normBackward, normForward, normWeightBackward } from "./norm.ts";
+import { type MapGradient, type TunedMap, type TunedNorm, tune, tuneBackward } from "./tuning.ts";
 
 /** What is special about the output of one block; mostly nothing. */
 export interface OutputTraits {
@@ -20,6 +21,11 @@ export interface SavedOutput {
   readonly outStats: DeviceArray;
 }
 
+/** What the backward of tuned vectors needs: what the map gave. */
+export interface SavedTuned {
+  readonly u_TN: DeviceArray;
+}
+
 type Size = { readonly T: number; readonly D: number };
 
 /** The block's input, normed; `x_TD` itself if there is no norm. */
@@ -28,22 +34,28 @@ export function enter(
   x_TD: DeviceArray,
   norm: Norm | undefined,
   size: Size,
+  tuned?: TunedNorm,
 ): { h_TD: DeviceArray; stats: DeviceArray | undefined } {
   if (!norm) return { h_TD: x_TD, stats: undefined };
-  const { y_TD, stats } = normForward(engine, x_TD, norm, size);
+  const { y_TD, stats } = normForward(engine, x_TD, norm, size, tuned);
   return { h_TD: y_TD, stats };
 }
 
-/** Gradient of the input, with `residual_TD` added. */
+/** Gradient of the input, with `residual_TD` added, and of trained weights of the norm. */
 export function enterBackward(
   engine: Engine,
   dh_TD: DeviceArray,
   { x_TD, stats, residual_TD }: { x_TD: DeviceArray; stats: DeviceArray | undefined; residual_TD: DeviceArray },
   norm: Norm | undefined,
   size: Size,
-): DeviceArray {
-  if (!norm || !stats) return engine.addScaled(residual_TD, dh_TD, { ...size, factor: 1 });
-  return normBackward(engine, { dy_TD: dh_TD, x_TD, stats, residual_TD }, norm, size);
+  tuned?: TunedNorm,
+): { dx_TD: DeviceArray; dweight_SD: DeviceArray | undefined } {
+  if (!norm || !stats) {
+    return { dx_TD: engine.addScaled(residual_TD, dh_TD, { ...size, factor: 1 }), dweight_SD: undefined };
+  }
+  const input = { dy_TD: dh_TD, x_TD, stats };
+  const dweight_SD = tuned && normWeightBackward(engine, input, tuned, size);
+  return { dx_TD: normBackward(engine, { ...input, residual_TD }, norm, size, tuned), dweight_SD };
 }
 
 /** Projects the block's output and adds it to the stream. */
@@ -53,7 +65,13 @@ export function leave(
   { x_TD, weight, bias, order }: { x_TD: DeviceArray; weight: Matrix; bias: Matrix | undefined; order: LinearOrder },
   { outNorm, scale }: OutputTraits,
   { T, D }: Size,
-): { y_TD: DeviceArray; saved: SavedOutput | undefined } {
+  tuned?: TunedMap,
+): { y_TD: DeviceArray; saved: SavedOutput | SavedTuned | undefined } {
+  if (tuned) {
+    // Not in fewer bits, so that tokens without vectors have the sum that they have without others.
+    const u_TN = engine.linear(from, weight, { T, bias, order, toRead: true });
+    return { y_TD: tune(engine, u_TN, tuned, x_TD), saved: { u_TN } };
+  }
   if (!outNorm && scale === 1) {
     return { y_TD: engine.linear(from, weight, { T, bias, residual: x_TD, order }), saved: undefined };
   }
@@ -79,8 +97,24 @@ export function join(
   return { y_TD, saved: { out_TD, outStats: normed.stats } };
 }
 
-/** Gradient of what the projection gave; `dy_TD` itself if nothing is special about it. */
+/** Gradient of what the projection gave, `dy_TD` itself if nothing is special about it, and of tuned vectors. */
 export function leaveBackward(
+  engine: Engine,
+  dy_TD: DeviceArray,
+  saved: SavedOutput | SavedTuned | undefined,
+  traits: OutputTraits,
+  size: Size,
+  tuned?: TunedMap,
+): { dout_TD: DeviceArray; vectors: MapGradient | undefined } {
+  if (!saved || "out_TD" in saved) {
+    return { dout_TD: plainBackward(engine, dy_TD, saved, traits, size), vectors: undefined };
+  }
+  if (!tuned) throw new RangeError("Cannot run an output backward: it was tuned, and its vectors are missing");
+  const { du_TN, ...vectors } = tuneBackward(engine, dy_TD, saved.u_TN, tuned);
+  return { dout_TD: du_TN, vectors };
+}
+
+function plainBackward(
   engine: Engine,
   dy_TD: DeviceArray,
   saved: SavedOutput | undefined,

@@ -18,13 +18,15 @@ import { type AdaptedBase, type AdapterLayout, adaptedBase, type ShapeChoice } f
 import { parameterTable, partNumbers, type TrainedPart } from "../parameters.ts";
 import { effectiveGate, gateGradient, gatePart } from "../parts/gate.ts";
 import { promptKeysValues, promptPart } from "../parts/prompt.ts";
+import { boundTuning, keyValueVectors, pullBackKeyValueVectors, pullBackTuning, tuningParts } from "../parts/tuning.ts";
 import { settingsOf } from "../settings.ts";
+import { checkTunable, type TunableModel, tunableOutputs } from "../tunable.ts";
 import { type AdapterKind, type AdapterState, layoutOf } from "./kind.ts";
 
 export const adaptionPrompt: AdapterKind = {
   name: "adaption_prompt",
 
-  table({ promptLength: K, adaptedLayers, vision, ...settings }, base) {
+  table({ promptLength: K, adaptedLayers, vision, tuning, ...settings }, base) {
     const { layers, hiddenSize: D, heads, modules } = base;
     const { attentionLayers = Array.from({ length: layers }, (_, i) => i) } = base;
     const { root, layers: list, attention } = modules;
@@ -39,23 +41,27 @@ export const adaptionPrompt: AdapterKind = {
         ];
       }),
       ...(vision ? fusionOf(vision).parts(base, K) : []),
+      ...(tuning ? tuningParts(tuning, base) : []),
     ]);
   },
 
-  bind({ layout, params }, model) {
+  bind(adapter, model) {
+    const { layout, params } = adapter;
     const { shape, base } = layout;
     const { promptLength: K, gateActivation, outputBiasTimes } = shape;
     const { heads: H } = base;
     const parts = layerParts(layout);
     const gates_LH = new Float32Array(parts.length * H); // in one buffer, which an engine can take over at once
-    return new Map(
+    const layers = new Map(
       parts.map(({ layer, prompt, gate }, l): [number, LayerPrompt] => {
         const gate_H = gates_LH.subarray(l * H, (l + 1) * H);
         gate_H.set(effectiveGate(partNumbers(gate, params), gateActivation, H));
-        const keysValues = promptKeysValues(model, layer, partNumbers(prompt, params), K);
+        const vectors = shape.tuning && keyValueVectors(adapter, layer);
+        const keysValues = promptKeysValues(model, layer, partNumbers(prompt, params), K, vectors);
         return [layer, { ...keysValues, gate_H, K, outputBiasTimes }];
       }),
     );
+    return { layers, tuning: shape.tuning && boundTuning(adapter) };
   },
 
   bindImages(adapter, model, images) {
@@ -64,13 +70,15 @@ export const adaptionPrompt: AdapterKind = {
     return fusionOf(vision).bind(adapter, model, images);
   },
 
-  pullBack(bound, adapter, gradient, images, wide = plainWide) {
+  pullBack(bound, adapter, gradient, { images, wide = plainWide, tuning } = {}) {
     const { layout, params } = adapter;
     const layers = layerParts(layout);
-    for (const { layer, dprompt_KD, dgate_H } of bound) {
+    if (tuning) pullBackTuning(layout, tuning, gradient);
+    for (const { layer, dprompt_KD, dgate_H, dkeysValues } of bound) {
       const parts = layers.find((own) => own.layer === layer);
       if (!parts) throw new RangeError(`Cannot pull back a gradient of layer ${layer}: the adapter has none there`);
       const stored = partNumbers(parts.gate, params);
+      if (dkeysValues) pullBackKeyValueVectors(layout, layer, dkeysValues, gradient);
       partNumbers(parts.prompt, gradient).set(dprompt_KD);
       partNumbers(parts.gate, gradient).set(gateGradient(stored, layout.shape.gateActivation, dgate_H));
     }
@@ -81,7 +89,7 @@ export const adaptionPrompt: AdapterKind = {
 
 /**
  * Returns the layout of an adaption prompt of this shape on this model: in each of the top L layers a prompt `[1, K, D]` and a gate
- * `[1]`, or `[H]` with one per query head. Throws an `InputError` for images of the fusion `global` on a base with norms of keys or capped scores. A shape is checked where it enters (`validateAdaptionPromptConfig`).
+ * `[1]`, or `[H]` with one per query head. Throws an `InputError` for images of the fusion `global` on a base with norms of keys or capped scores, and for `tuning` on a base whose layers are not Llama's. A shape is checked where it enters (`validateAdaptionPromptConfig`).
  *
  * @example
  * const layout = adapterLayout({ promptLength: 10, adaptedLayers: 30 }, config);
@@ -89,22 +97,26 @@ export const adaptionPrompt: AdapterKind = {
  */
 export function adapterLayout(
   shape: ShapeChoice,
-  model: Parameters<typeof adaptedBase>[0] & Pick<ModelConfig, "qkNorm" | "scoreCap">,
+  model: Parameters<typeof adaptedBase>[0] & TunableModel & Pick<ModelConfig, "qkNorm" | "scoreCap">,
 ): AdapterLayout {
   const changed = model.qkNorm ? "has norms of keys" : model.scoreCap !== undefined && "caps scores";
   if (shape.vision?.fusion === "global" && changed) {
     const needed = "what an image adds to all prompts must move their scores alike: take the fusion query";
     throw new InputError(`Cannot adapt a ${model.modelType} base to images`, `it ${changed}, and ${needed}`);
   }
-  return adapterLayoutOn(shape, adaptedBase(model));
+  const base = adaptedBase(model);
+  if (!shape.tuning) return adapterLayoutOn(shape, base);
+  checkTunable(shape, model);
+  return adapterLayoutOn(shape, { ...base, outputs: tunableOutputs(model) });
 }
 
 /** Returns the same layout from what an adapter's file knows of its base. */
 export function adapterLayoutOn(shape: ShapeChoice, base: AdaptedBase): AdapterLayout {
   const { promptLength, adaptedLayers } = shape;
   const outputBiasTimes = base.hasOutputBias ? (shape.outputBiasTimes ?? "once") : undefined;
-  const { vision } = shape;
-  const own = { promptLength, adaptedLayers, ...settingsOf(shape), outputBiasTimes, ...(vision && { vision }) };
+  const { vision, tuning } = shape;
+  const further = { ...(vision && { vision }), ...(tuning && { tuning }) };
+  const own = { promptLength, adaptedLayers, ...settingsOf(shape), outputBiasTimes, ...further };
   return layoutOf(adaptionPrompt, own, base);
 }
 

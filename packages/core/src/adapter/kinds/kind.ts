@@ -6,6 +6,7 @@ import type { ImageInput } from "../../cell/tokens.ts";
 import type { WideArithmetic } from "../../kernels/wide_linear.ts";
 import type { DecoderModel } from "../../model/decoder.ts";
 import type { AdapterPrompts, ImagePrompts } from "../../model/prompts.ts";
+import type { TuningGradient, VectorsGradient } from "../../model/tuning_gradient.ts";
 import type { AdaptedBase, AdapterLayout, AdapterShape } from "../layout.ts";
 import { type ParameterTable, tableLength } from "../parameters.ts";
 
@@ -22,16 +23,18 @@ export interface AdapterKind {
   bindImages?(adapter: AdapterState, model: DecoderModel, images: readonly ImageInput[]): ImagePrompts;
   /**
    * The chain rule of `bind` and `bindImages`: sets the gradient of the flat vector, which comes as zeros.
-   * @param images what `bindImages` got, if it was called.
-   * @param wide linear maps in float64, as fast as the engine of the pass has them. @default core's own
    */
-  pullBack(
-    bound: readonly BoundGradient[],
-    adapter: AdapterState,
-    gradient: Float32Array,
-    images?: readonly ImageInput[],
-    wide?: WideArithmetic,
-  ): void;
+  pullBack(bound: readonly BoundGradient[], adapter: AdapterState, gradient: Float32Array, more?: PullBackInput): void;
+}
+
+/** What the chain rule takes beside the gradients of layers. */
+export interface PullBackInput {
+  /** What `bindImages` got. @default absent, if it was not called */
+  readonly images?: readonly ImageInput[] | undefined;
+  /** Linear maps in float64, as fast as the engine of the pass has them. @default core's own */
+  readonly wide?: WideArithmetic | undefined;
+  /** Of what `bind` tunes. @default absent, if it tunes nothing */
+  readonly tuning?: TuningGradient | undefined;
 }
 
 /** What a pass says of one adapted layer, of what `bind` made of it. */
@@ -41,6 +44,8 @@ export interface BoundGradient {
   readonly dprompt_KD: Float32Array;
   /** Of the effective gates, images included. */
   readonly dgate_H: Float32Array;
+  /** Of the vectors that tune keys and values, through its prompts. @default absent, if there are none */
+  readonly dkeysValues?: VectorsGradient | undefined;
   /** Of the rows `[N·K, D]` that `bindImages` made keys and values of. @default absent, if it was not called */
   readonly dimages?: Float32Array | undefined;
 }

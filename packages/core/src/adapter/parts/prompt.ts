@@ -5,6 +5,7 @@
 import { promptKv } from "../../model/attention.ts";
 import type { DecoderModel } from "../../model/decoder.ts";
 import type { PromptKv } from "../../model/prompts.ts";
+import type { MapVectors } from "../../model/tuning.ts";
 import { ADDEND_LIMIT } from "../../sum/fixed_point.ts";
 import type { TrainedPart } from "../parameters.ts";
 
@@ -28,10 +29,16 @@ export function promptPart(
   };
 }
 
-/** Keys and values of a layer's prompts, on the engine. */
-export function promptKeysValues(model: DecoderModel, layer: number, prompt_KD: Float32Array, K: number): PromptKv {
+/** Keys and values of a layer's prompts, on the engine; under the vectors that tune these maps, if there are some. */
+export function promptKeysValues(
+  model: DecoderModel,
+  layer: number,
+  prompt_KD: Float32Array,
+  K: number,
+  vectors?: MapVectors,
+): PromptKv {
   const uploaded_KD = model.engine.upload(prompt_KD);
-  const made = promptKv(model, model.layers[layer], uploaded_KD, K);
+  const made = promptKv(model, model.layers[layer], uploaded_KD, K, { vectors });
   model.engine.free(uploaded_KD);
   return made;
 }
