@@ -43,7 +43,7 @@ export function describeMixed(
   tolerance: number,
   training: number = tolerance,
 ): void {
-  describe.each(Object.entries(tunings))(`engine ${name}, eight sequences with %s`, (_, tuned) => {
+  describe.each(Object.entries(tunings))(`engine ${name}, eight sequences with %s`, (_which, tuned) => {
     const setup = async () => {
       const { model, config } = tinyModel(size, await open());
       const adapters = gateKinds.map((kind, i) =>

@@ -5,7 +5,7 @@ import type { SavedGate } from "./output_gate.ts";
 import type { Pass } from "./pass.ts";
 import { heardImages, type LayerSets, type OwnedSet } from "./prompts.ts";
 import { leave, type SavedOutput, type SavedTuned } from "./sublayer.ts";
-import type { TunedMap } from "./tuning.ts";
+import type { TunedMap } from "./tuned.ts";
 
 export interface Joining {
   readonly qkv_TX: DeviceArray;

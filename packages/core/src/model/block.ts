@@ -10,7 +10,8 @@ import { deltaBackward, deltaForward, type SavedDelta } from "./delta_net.ts";
 import { mlpArrays, mlpBackward, mlpForward, type SavedMlp } from "./mlp.ts";
 import type { LayerPast, Pass } from "./pass.ts";
 import type { TokenPrompts } from "./prompts.ts";
-import { type LayerTuning, layerTuning } from "./tuning.ts";
+import type { LayerTuning } from "./tuned.ts";
+import { layerTuning } from "./tuning.ts";
 
 /** What backward of one layer needs. */
 export interface SavedLayer {

@@ -9,7 +9,7 @@ import type { Cell } from "../cell/tokens.ts";
 import type { DeviceArray } from "../engine/engine.ts";
 import { wideArithmeticOf } from "../kernels/wide_linear.ts";
 import { checkLengths } from "../shape.ts";
-import { type OwnedGradient, promptKvBackward } from "./attention.ts";
+import type { OwnedGradient } from "./attention.ts";
 import { layerBackward, type SavedLayer } from "./block.ts";
 import { bindCellImages, type CellImages } from "./cell_images.ts";
 import type { DecoderModel } from "./decoder.ts";
@@ -18,9 +18,10 @@ import { imagePromptsBackward, imageValuesBackward } from "./images.ts";
 import { labelledLoss } from "./labelled_loss.ts";
 import { leavesRows } from "./labelled_rows.ts";
 import { openPass, type Pass } from "./pass.ts";
+import { promptKvBackward } from "./prompt_kv.ts";
 import { type AdapterPrompts, type ImageSums, type LayerPrompt, promptsForAll, type TokenPrompts } from "./prompts.ts";
 import { rowsOfCells } from "./shared_cells.ts";
-import type { LayerTuningGradient, MapGradient } from "./tuning.ts";
+import type { LayerTuningGradient, MapGradient } from "./tuned.ts";
 import { readTuning, readVectors, type TuningGradient } from "./tuning_gradient.ts";
 
 /** A cell of a pass, and the adapter that trains on it. */

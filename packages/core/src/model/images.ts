@@ -15,8 +15,9 @@
  * Fusion `query` adds a vector to each prompt, so its images have prompts of their own in place of those of texts.
  */
 import type { Matrix, RowRange } from "../engine/engine.ts";
-import { type OwnedGradient, promptKv, promptKvBackward } from "./attention.ts";
+import type { OwnedGradient } from "./attention.ts";
 import type { DecoderModel } from "./decoder.ts";
+import { promptKv, promptKvBackward } from "./prompt_kv.ts";
 import type { ImagePrompts, ImageSums, PromptKv } from "./prompts.ts";
 
 /** Returns what vectors `[N, D]`, added to all prompts of these layers, do there. */

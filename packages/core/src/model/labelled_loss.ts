@@ -4,8 +4,9 @@ import type { DeviceArray, LossCell } from "../engine/engine.ts";
 import type { DecoderModel } from "./decoder.ts";
 import { normBackward, normForward, normWeightBackward } from "./norm.ts";
 import type { TokenPrompts } from "./prompts.ts";
+import type { MapGradient } from "./tuned.ts";
 import { tunedHeadLoss } from "./tuned_head.ts";
-import { type MapGradient, topTuning } from "./tuning.ts";
+import { topTuning } from "./tuning.ts";
 
 /** The labelled rows of T, and which tokens are adapted how. */
 export interface LabelledTop extends Pick<Cell, "rows_R" | "labels_R"> {

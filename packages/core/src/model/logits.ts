@@ -7,7 +7,8 @@ import { preparePrompts, runLayers } from "./forward.ts";
 import { normForward } from "./norm.ts";
 import { openPass, type PackedTokens } from "./pass.ts";
 import { promptsBySequence, promptsForAll, type SequencePrompts, type TokenPrompts } from "./prompts.ts";
-import { topTuning, tune } from "./tuning.ts";
+import { tune } from "./tuned.ts";
+import { topTuning } from "./tuning.ts";
 
 /**
  * Returns logits `[R, V]`, row-major, of the tokens at `rows_R`. Without an adapter: of the base.

@@ -7,7 +7,7 @@ import type { DecoderLayer, DecoderModel } from "./decoder.ts";
 import { expertsBackward, expertsForward, type SavedExperts } from "./experts.ts";
 import type { Pass } from "./pass.ts";
 import { enter, enterBackward, join, leave, leaveBackward, type SavedOutput, type SavedTuned } from "./sublayer.ts";
-import { type LayerTuning, type LayerTuningGradient, type MapGradient, tune, tuneBackward } from "./tuning.ts";
+import { type LayerTuning, type LayerTuningGradient, type MapGradient, tune, tuneBackward } from "./tuned.ts";
 
 /** What its backward needs. */
 export interface SavedMlp {

@@ -1,6 +1,6 @@
 /** The norm of a layer, whichever kind the model has: RMSNorm, or LayerNorm if there is a bias. */
 import type { DeviceArray, Engine, Matrix } from "../engine/engine.ts";
-import type { TunedNorm } from "./tuning.ts";
+import type { TunedNorm } from "./tuned.ts";
 
 export interface Norm {
   readonly weight: Matrix;

@@ -2,7 +2,7 @@
 import type { OutputBias } from "../adapter/layout.ts";
 import type { AttentionSize, DeviceArray, Engine, Matrix, PromptSet, RowRange } from "../engine/engine.ts";
 import type { SavedKeys } from "./qk_norm.ts";
-import type { BoundTuning, TunedMap } from "./tuning.ts";
+import type { BoundTuning, TunedMap } from "./tuned.ts";
 
 /** Keys and values of the prompts of a layer: see `promptKv`. */
 export interface PromptKv {

@@ -6,7 +6,7 @@
  */
 import type { DeviceArray, Engine, LinearOrder, Matrix } from "../engine/engine.ts";
 import { type Norm, normBackward, normForward, normWeightBackward } from "./norm.ts";
-import { type MapGradient, type TunedMap, type TunedNorm, tune, tuneBackward } from "./tuning.ts";
+import { type MapGradient, type TunedMap, type TunedNorm, tune, tuneBackward } from "./tuned.ts";
 
 /** What is special about the output of one block; mostly nothing. */
 export interface OutputTraits {

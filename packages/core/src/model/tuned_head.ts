@@ -4,7 +4,7 @@
  */
 import type { DeviceArray, Engine, LossCell } from "../engine/engine.ts";
 import type { DecoderModel } from "./decoder.ts";
-import { type MapGradient, type TunedMap, tune, tuneBackward } from "./tuning.ts";
+import { type MapGradient, type TunedMap, tune, tuneBackward } from "./tuned.ts";
 
 /** Rows whose logits exist at the same time. */
 const CHUNK = 64;
@@ -124,8 +124,9 @@ function chunksOf(cells: readonly LossCell[] | undefined, rowOf_R: Int32Array): 
     const end = start + R;
     while (start < end) {
       const isTuned = rowOf_R[start] >= 0;
-      let to = start;
-      while (to < end && rowOf_R[to] >= 0 === isTuned && (!isTuned || to - start < CHUNK)) to++;
+      const alike = rowOf_R.subarray(start, isTuned ? Math.min(end, start + CHUNK) : end);
+      const other = alike.findIndex((row) => row >= 0 !== isTuned);
+      const to = start + (other < 0 ? alike.length : other);
       chunks.push({ from: start, to, scale, isTuned });
       start = to;
     }

@@ -2,7 +2,8 @@
 import type { DeviceArray, Engine } from "../engine/engine.ts";
 import type { DecoderModel } from "./decoder.ts";
 import type { TokenPrompts } from "./prompts.ts";
-import { type LayerTuningGradient, type MapGradient, tunedRanges } from "./tuning.ts";
+import type { LayerTuningGradient, MapGradient } from "./tuned.ts";
+import { tunedRanges } from "./tuning.ts";
 
 /** Gradients of the vectors of one map. */
 export interface VectorsGradient {
@@ -11,7 +12,7 @@ export interface VectorsGradient {
 }
 
 /** Gradients of what one adapter tunes in a layer. */
-export interface LayerVectorsGradient {
+interface LayerVectorsGradient {
   readonly maps: Readonly<Partial<Record<TunedName, VectorsGradient>>>;
   readonly norms: Readonly<Partial<Record<NormName, Float32Array>>>;
 }

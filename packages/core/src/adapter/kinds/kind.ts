@@ -28,7 +28,7 @@ export interface AdapterKind {
 }
 
 /** What the chain rule takes beside the gradients of layers. */
-export interface PullBackInput {
+interface PullBackInput {
   /** What `bindImages` got. @default absent, if it was not called */
   readonly images?: readonly ImageInput[] | undefined;
   /** Linear maps in float64, as fast as the engine of the pass has them. @default core's own */

@@ -2,10 +2,11 @@
  * Adaption prompts of one layer, `[K, D]`: rows beside the hidden states, projected to keys and values by the layer's own
  * frozen weights. PEFT stores them as `[1, K, D]`.
  */
-import { promptKv } from "../../model/attention.ts";
+
 import type { DecoderModel } from "../../model/decoder.ts";
+import { promptKv } from "../../model/prompt_kv.ts";
 import type { PromptKv } from "../../model/prompts.ts";
-import type { MapVectors } from "../../model/tuning.ts";
+import type { MapVectors } from "../../model/tuned.ts";
 import { ADDEND_LIMIT } from "../../sum/fixed_point.ts";
 import type { TrainedPart } from "../parameters.ts";
 

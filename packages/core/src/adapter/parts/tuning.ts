@@ -3,7 +3,7 @@
  * start as 0 and factors that start as 1, and weights of norms that start as the base's. At its start such an adapter is the base.
  * Weight decay would pull factors and norms to 0 and with them the base: it applies to none of these parts.
  */
-import type { BoundTuning, LayerVectors, MapVectors } from "../../model/tuning.ts";
+import type { BoundTuning, LayerVectors, MapVectors } from "../../model/tuned.ts";
 import type { TuningGradient, VectorsGradient } from "../../model/tuning_gradient.ts";
 import { weightNames } from "../../model/weights.ts";
 import { ADDEND_LIMIT } from "../../sum/fixed_point.ts";
