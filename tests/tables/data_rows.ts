@@ -127,4 +127,11 @@ const mixtureRows: readonly Row[] = [
   { id: "D-mix-refused", what: "weights and caps that make no sense are refused with what is possible" },
 ];
 
-export const dataRows: readonly Row[] = [...chatRows, ...fileRows, ...taskRows, ...watchRows, ...largeRows, ...mixtureRows];
+export const dataRows: readonly Row[] = [
+  ...chatRows,
+  ...fileRows,
+  ...taskRows,
+  ...watchRows,
+  ...largeRows,
+  ...mixtureRows,
+];

@@ -14,9 +14,9 @@ import { describeScaled } from "../../core/test/scaled.ts";
 import { describeShared } from "../../core/test/shared_beginnings.ts";
 import { unlikeBases } from "../../core/test/tiny_bases.ts";
 import { describeTowers } from "../../core/test/tower.ts";
+import { describeTuningGolden } from "../../core/test/tuning_golden.ts";
 import { emulated } from "../test/emulated.ts";
 import { absent } from "../test/fake.ts";
-import { describeTuningGolden } from "../../core/test/tuning_golden.ts";
 
 const { open, close } = emulated();
 afterAll(close);
