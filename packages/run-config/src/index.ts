@@ -35,6 +35,7 @@ export { type VisionShapeKey, visionShape } from "./config/vision_shape.ts";
 export { chooseEngine, computesOf, type EngineChoice, isIsolated, loadOptions } from "./engines/choose.ts";
 export { describedEngine, deviceCount, engineChecks, namesOfEngines } from "./engines/registry.ts";
 export { engineNames, isEnginePath } from "./engines/rows.ts";
+export { workerModule } from "./engines/worker_module.ts";
 export { type HubPlace, hubNameOf, hubPlace, localPlace } from "./hub_place.ts";
 export { ownCommand, setOwnName } from "./own_command.ts";
 export { versions } from "./version.ts";

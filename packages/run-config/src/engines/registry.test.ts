@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import type { EngineDescription, EngineTraits } from "@zerogate/core/engine";
 import { expect, test } from "vitest";
 import { firstEngine } from "./registry.ts";
@@ -34,4 +36,12 @@ test("each name of a description is asked by itself; none that fits is undefined
 
 test("the names of a row are those that its engine has", async () => {
   for (const { names, load } of rows) expect((await load()).description.names).toEqual(names);
+});
+
+test("workers get built files, also from tests of sources", async () => {
+  for (const { load } of rows) {
+    const module = (await load()).module();
+    expect(module).toMatch(/^file:.*\/dist\/[a-z_]+\.m?js$/);
+    expect(existsSync(fileURLToPath(module))).toBe(true);
+  }
 });

@@ -3,6 +3,7 @@
  * those that few runs use, the description alone is loaded later.
  */
 import type { EngineDescription } from "@zerogate/core/engine";
+import { workerModule } from "./worker_module.ts";
 
 /** How an engine describes itself, and the module that workers import. */
 interface DescribedEngine {
@@ -22,28 +23,28 @@ export const rows: readonly EngineRow[] = [
     names: ["cpu"],
     load: async () => {
       const { description } = await import("@zerogate/engine-cpu");
-      return { description, module: () => import.meta.resolve("@zerogate/engine-cpu") };
+      return { description, module: () => workerModule(import.meta.resolve("@zerogate/engine-cpu")) };
     },
   },
   {
     names: ["wasm"],
     load: async () => {
       const { description } = await import("@zerogate/engine-cpu/wasm");
-      return { description, module: () => import.meta.resolve("@zerogate/engine-cpu/wasm") };
+      return { description, module: () => workerModule(import.meta.resolve("@zerogate/engine-cpu/wasm")) };
     },
   },
   {
     names: ["cuda"],
     load: async () => {
       const { description } = await import("@zerogate/engine-cuda/description");
-      return { description, module: () => import.meta.resolve("@zerogate/engine-cuda") };
+      return { description, module: () => workerModule(import.meta.resolve("@zerogate/engine-cuda")) };
     },
   },
   {
     names: ["tfjs:node-gpu", "tfjs:node", "tfjs:wasm", "tfjs:webgpu", "tfjs:cpu"],
     load: async () => {
       const { description } = await import("@zerogate/engine-tfjs/description");
-      return { description, module: () => import.meta.resolve("@zerogate/engine-tfjs") };
+      return { description, module: () => workerModule(import.meta.resolve("@zerogate/engine-tfjs")) };
     },
   },
   {

@@ -2,10 +2,18 @@
 import { versions } from "@zerogate/run-config";
 import * as z from "zod";
 import type { Reply } from "./call.ts";
-import type { Route } from "./routes.ts";
+import type { BodyShape } from "./shapes.ts";
+
+/** What is said of a route. */
+interface DescribedRoute {
+  readonly method: string;
+  readonly path: string;
+  readonly about: string;
+  readonly shape?: BodyShape<unknown>;
+}
 
 /** @param routes All of them. */
-export function openApi(routes: readonly Pick<Route, "method" | "path" | "about" | "shape">[]): Reply {
+export function openApi(routes: readonly DescribedRoute[]): Reply {
   const paths: Record<string, Record<string, object>> = {};
   for (const { method, path, about, shape } of routes) {
     const name = /:(\w+)$/.exec(path)?.[1];

@@ -2,7 +2,7 @@
 import { backwardLayers } from "@zerogate/core/training";
 import { probe } from "@zerogate/engine-cpu";
 import type { TrainConfig } from "@zerogate/run-config";
-import { isIsolated } from "@zerogate/run-config";
+import { isIsolated, workerModule } from "@zerogate/run-config";
 import { workerLayout } from "@zerogate/run-files";
 import { type DeviceJob, type DevicePool, openDevices } from "@zerogate/workers";
 import type { RunInputs } from "./inputs.ts";
@@ -31,7 +31,7 @@ export async function startDevices(
   const options = optionsForCells?.(cells) ?? engine.options;
   view.phase({ name: "starting workers" });
   const tokens = { train: train.tokens, ...(heldOut?.set === "validation" && { validation: heldOut.tokens }) };
-  const sums = probe().available ? builtModule("@zerogate/engine-cpu") : undefined;
+  const sums = probe().available ? workerModule(import.meta.resolve("@zerogate/engine-cpu")) : undefined;
   const setup = { engine: { module, options }, sums, config: model, weights, jobs, tokens };
   const pool = await openDevices({
     workers: config.workers,
@@ -44,9 +44,6 @@ export async function startDevices(
   view.phase(undefined);
   return pool;
 }
-
-/** Workers run built files, tests their sources. */
-const builtModule = (name: string): string => import.meta.resolve(name).replace(/\/src\/index\.ts$/, "/dist/index.js");
 
 /** What a cell of a run leaves out. */
 export function savingsOf({

@@ -68,3 +68,13 @@ test.each([
     expect(adapterLayout({ ...shape, gateSharing: "per-head" }, model).length).toBe(perHead);
   },
 );
+
+test("more layers than there are, or than attend, and numbers that are no count are refused", () => {
+  const deltaNet = { layers: [0, 2], keyHeads: 2, valueHeads: 4, keyDim: 3, valueDim: 2, taps: 3 };
+  const mixed = tinyConfig({ modelType: "qwen3_5_text", deltaNet });
+  const adapt = (adaptedLayers: number, model = config) => adapterLayout({ promptLength: 2, adaptedLayers }, model);
+  expect(adapt(1, mixed).table.map(({ layer }) => layer)).toEqual([1, 1]);
+  expect(() => adapt(2, mixed)).toThrow("Cannot adapt 2 layers: the base has 1 of 3 layers that attend: use 1 to 1");
+  expect(() => adapt(4)).toThrow("Cannot adapt 4 layers: the base has 3 layers: use 1 to 3");
+  for (const none of [0, -1, 1.5, Number.NaN]) expect(() => adapt(none)).toThrow(/use 1 to 3$/);
+});

@@ -89,7 +89,9 @@ export const adaptionPrompt: AdapterKind = {
 
 /**
  * Returns the layout of an adaption prompt of this shape on this model: in each of the top L layers a prompt `[1, K, D]` and a gate
- * `[1]`, or `[H]` with one per query head. Throws an `InputError` for images of the fusion `global` on a base with norms of keys or capped scores, and for `tuning` on a base whose layers are not Llama's. A shape is checked where it enters (`validateAdaptionPromptConfig`).
+ * `[1]`, or `[H]` with one per query head. Throws an `InputError` for more layers than attend, for images of the fusion `global` on a
+ * base with norms of keys or capped scores, and for `tuning` on a base whose layers are not Llama's. The rest of a shape is checked
+ * where it enters (`validateAdaptionPromptConfig`).
  *
  * @example
  * const layout = adapterLayout({ promptLength: 10, adaptedLayers: 30 }, config);
@@ -110,9 +112,14 @@ export function adapterLayout(
   return adapterLayoutOn(shape, { ...base, outputs: tunableOutputs(model) });
 }
 
-/** Returns the same layout from what an adapter's file knows of its base. */
+/** Returns the same layout from what an adapter's file knows of its base. Throws an `InputError` for layers that are not there. */
 export function adapterLayoutOn(shape: ShapeChoice, base: AdaptedBase): AdapterLayout {
   const { promptLength, adaptedLayers } = shape;
+  const most = base.attentionLayers?.length ?? base.layers;
+  if (!Number.isInteger(adaptedLayers) || adaptedLayers < 1 || adaptedLayers > most) {
+    const layers = most === base.layers ? "layers" : `of ${base.layers} layers that attend`;
+    throw new InputError(`Cannot adapt ${adaptedLayers} layers`, `the base has ${most} ${layers}: use 1 to ${most}`);
+  }
   const outputBiasTimes = base.hasOutputBias ? (shape.outputBiasTimes ?? "once") : undefined;
   const { vision, tuning } = shape;
   const further = { ...(vision && { vision }), ...(tuning && { tuning }) };
