@@ -105,6 +105,7 @@ function packApp() {
     "tsconfig.base.json",
     "vitest.config.ts",
     "tests/setup.ts",
+    "tests/support/long_arrays.ts",
     ...folders,
   ];
   const tracked = execFileSync("git", ["ls-files", "-z", "-co", "--exclude-standard", ...files], {

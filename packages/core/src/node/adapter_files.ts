@@ -72,7 +72,7 @@ export interface SavedAdapter {
  * there before are removed if this one has no such files. PEFT loads the folder as is, except with per-head or tanh gates,
  * which PEFT does not have.
  *
- * @throws RangeError if config and layout disagree, or if what images become (`seen`) is needed and not given.
+ * @throws RangeError if config and layout disagree, if what images become (`seen`) is needed and not given, or if it tunes its base.
  * @throws InputError if a number is not finite in `dtype`.
  * @example
  * await saveAdapter("out/mine", { ...adapter, origin: "step 60 of 60, the last" });
@@ -86,7 +86,7 @@ export async function saveAdapter(folder: string, adapter: SavedAdapter): Promis
   for (const [name, bytes] of files) await writeFileAtomic(join(folder, name), bytes);
 }
 
-/** The same files as bytes, by name. Throws a RangeError if config and layout disagree. */
+/** The same files as bytes, by name. Throws a RangeError if config and layout disagree, and for an adapter that tunes its base. */
 export function adapterFiles(adapter: SavedAdapter): ReadonlyMap<string, Uint8Array | string> {
   const { config, layout, params, dtype = "f32", metadata, promptFormat, seen, origin } = adapter;
   const { promptLength, adaptedLayers } = layout.shape;
@@ -103,6 +103,10 @@ export function adapterFiles(adapter: SavedAdapter): ReadonlyMap<string, Uint8Ar
   }
   if (layout.shape.vision && !seen) {
     throw new RangeError("Cannot save the adapter: it has images, and what they become (seen) is not given");
+  }
+  if (layout.shape.tuning) {
+    const needed = "for which PEFT's files have no place: keep its layout and its numbers";
+    throw new RangeError(`Cannot save the adapter: it tunes its base, ${needed}`);
   }
   const module = config.autoMapping?.["base_model_class"]?.endsWith("Model") ? "bare" : "causal-lm";
   const said = {
