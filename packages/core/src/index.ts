@@ -50,6 +50,8 @@ export {
   type ProjectionShape,
   type QueryShape,
   type ShapeChoice,
+  type TunableMap,
+  type TuningShape,
   type VisionShape,
 } from "./adapter/layout.ts";
 export type { Adapter, NewAdapterOptions, TrainedAdapter } from "./adapter/new_adapter.ts";
