@@ -33,12 +33,16 @@ export async function readTags(): Promise<Tagged[]> {
   const sources = files.filter((file) => /^(tests|packages\/[^/]+\/(src|test))\/.*\.ts$/.test(file)).toSorted();
   const found: Tagged[] = [];
   for (const file of sources.filter((source) => !source.startsWith("tests/tables/"))) {
-    for (const match of (await readFile(join(root, file), "utf8")).matchAll(taggedText)) {
+    const source = await readFile(join(root, file), "utf8");
+    for (const match of source.matchAll(taggedText)) {
       const [, , before = "", ids = "", after = ""] = match;
       const text = `${before}[${ids}]${after}`;
       const pattern = text.split(filledIn).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`));
       const isEnd = /^[ ,]/.test(before); // a row of cases brings it to the end of a title, where vitest quotes it
-      const full = new RegExp(`^${isEnd ? "[^]*" : ""}${pattern.join("[^]*")}${isEnd ? "'?" : ""}$`);
+      const isRow = source.slice(0, match.index).trimEnd().endsWith("["); // of cases, whose title may go on behind it
+      const full = new RegExp(
+        `^${isEnd ? "[^]*" : ""}${pattern.join("[^]*")}${isEnd ? "'?" : ""}${isRow ? "[^]*" : ""}$`,
+      );
       const title = `${before.trimEnd()}${after}`.replace(/\$\{(absent|reason|original|biased)\w*\}/g, "");
       found.push({
         file,

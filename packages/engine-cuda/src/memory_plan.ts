@@ -2,9 +2,9 @@
 import { InputError, type ModelConfig, type WeightStorage } from "@zerogate/core";
 import { baseBytes, dtypeOfStorage } from "@zerogate/core/engine";
 import { deltaNumbers, keptForNorms, layersOfKinds, mlpWidth } from "@zerogate/core/training";
+import { scratchNumbers } from "./delta_scratch.ts";
 import type { Memory } from "./device_memory.ts";
 import type { Gpu } from "./gpu.ts";
-import { scratchNumbers } from "./ops/delta_scratch.ts";
 
 /** Sizes of a training cell, known before it runs. */
 export interface MemoryPlan {

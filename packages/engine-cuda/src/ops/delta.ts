@@ -8,11 +8,11 @@ import {
   type Engine,
   type KvCache,
 } from "@zerogate/core/engine";
+import { STATES, STRIPES, scratchWidths } from "../delta_scratch.ts";
 import type { KernelArgument, Launch } from "../kernels.ts";
 import { type Runtime, rowwise } from "../runtime.ts";
 import { vector } from "../weights.ts";
 import type { CudaCache } from "./attention.ts";
-import { STATES, STRIPES, scratchWidths } from "./delta_scratch.ts";
 
 const LARGEST_KEY = 256;
 const WARPS = 4;
