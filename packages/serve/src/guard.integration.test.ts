@@ -43,7 +43,7 @@ test.each([
   expect(status).toBe(200);
 });
 
-test("a page of another origin is refused, unless it is allowed; then it is told so by name, never by * [S-cors]", async () => {
+test("a page of another origin is refused, unless it is allowed; then the answer names it, never * [S-cors]", async () => {
   const from = (origin: string) => ask(server, "/v1/models", { headers: { ...bearer, origin } });
   expect((await from("https://evil.example")).status).toBe(403);
   expect((await from("null")).status).toBe(403);

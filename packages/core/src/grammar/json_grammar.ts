@@ -104,7 +104,7 @@ function copyAllowed(changed: Float32Array, logits: Float32Array, bits: Uint32Ar
   }
 }
 
-/** Walks the tree of tokens as far as the text may go on, and takes those that leave at most so many bytes to be written. */
+/** Walks the tree of tokens as far as the text may go on, and takes those that leave no more than the given number of bytes to write. */
 function findTokens({ step }: Automaton, trie: TokenTrie, start: TextPlace, mostRest: number): Mask {
   const { children, siblings, bytes, tokens, same } = trie;
   const bits = new Uint32Array(Math.ceil(trie.size / 32));

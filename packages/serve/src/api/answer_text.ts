@@ -4,7 +4,7 @@ import type { Tokenizer } from "@zerogate/data";
 
 /** A text whose tokens come one by one. */
 export interface AnswerText {
-  /** Returns what the token adds to the text, and what of it can be sent. */
+  /** Returns what the token adds to the text, and the part that can be sent. */
   push(id: number): TextPart & { readonly added: string };
   end(): TextPart;
 }

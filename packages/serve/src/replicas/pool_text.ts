@@ -68,7 +68,7 @@ export function workLeft({ request, answerIds, isCharged }: PoolText): number {
   return prompt + Math.max(0, request.maxNewTokens - answerIds.length);
 }
 
-/** What a worker is told to do for it from here on. */
+/** The order that a worker gets for the text from here on. */
 export function orderOf({ request, answerIds, isScored }: PoolText): TextOrder {
   const { adapter, timeoutMs: _, echo, ...order } = request;
   return { ...order, adapter: adapter?.number, echo: echo === true && !isScored, answerIds: [...answerIds] };
